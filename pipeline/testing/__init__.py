@@ -1,0 +1,1 @@
+"""What the tests, the demo and the benches share: pictures that carry their own frame number."""

@@ -1,0 +1,129 @@
+"""The frame code is read right after encoding and down-scaling, and is never read wrong."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.testing.frame_code import MAX_FRAME_NUMBER, draw_frame_code, read_frame_code
+
+NUMBERS = [0, 1, 2, 3, 255, 256, 901, 4095, 21845, 43690, 65534, 65535]
+
+
+def a_picture(seed: int, height: int = 720, width: int = 1280) -> np.ndarray:
+    """A noisy, coloured picture with blobs where the code will stand."""
+    random = np.random.default_rng(seed)
+    coarse = random.integers(0, 256, (height // 40 + 1, width // 40 + 1, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    noise = random.integers(-12, 13, picture.shape)
+    return np.clip(picture.astype(np.int16) + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A 720p x264 file of crf 28, one frame a number."""
+    path = tmp_path_factory.mktemp("frame_code") / "numbers.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12, options={"crf": "28", "preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 1280, 720, "yuv420p"
+        for seed, number in enumerate(NUMBERS):
+            picture = a_picture(seed)
+            draw_frame_code(picture, number)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+@given(
+    st.integers(0, MAX_FRAME_NUMBER),
+    st.sampled_from([(720, 1280), (480, 854), (1280, 720), (1080, 1920), (180, 320)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_number_is_read_back_from_any_size(number: int, size: tuple[int, int]) -> None:
+    frame = np.full((*size, 3), 90, np.uint8)
+    draw_frame_code(frame, number)
+    assert read_frame_code(frame) == number
+    assert read_frame_code(frame[:, :, 0]) == number
+
+
+def test_numbers_survive_x264_and_are_read_by_pyav_and_decord(encoded: Path) -> None:
+    with av.open(str(encoded)) as container:
+        by_pyav = [read_frame_code(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    import decord
+
+    by_decord = [read_frame_code(frame.asnumpy()) for frame in decord.VideoReader(str(encoded))]
+    assert by_pyav == by_decord == NUMBERS
+
+
+@pytest.mark.parametrize("size", ["320x180", "640x360", "854x480"])
+def test_numbers_survive_a_second_encode_at_a_smaller_size(encoded: Path, tmp_path: Path, size: str) -> None:
+    small = tmp_path / "small.mp4"
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-i",
+        encoded,
+        "-vf",
+        f"scale={size.replace('x', ':')}",
+        "-c:v",
+        "libx264",
+    ]
+    subprocess.run([*command, "-crf", "28", "-preset", "ultrafast", small], check=True, timeout=60)
+    with av.open(str(small)) as container:
+        numbers = [read_frame_code(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+    assert numbers == NUMBERS
+
+
+@pytest.mark.parametrize("interpolation", [cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC])
+def test_numbers_survive_a_jpeg_of_the_down_scaled_picture(interpolation: int) -> None:
+    for seed, number in enumerate(NUMBERS):
+        picture = a_picture(seed)
+        draw_frame_code(picture, number)
+        small = cv2.resize(picture, (320, 180), interpolation=interpolation)
+        jpeg = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+        assert read_frame_code(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)) == number
+
+
+def test_a_picture_without_a_code_gives_none() -> None:
+    blanks = [np.full((720, 1280, 3), level, np.uint8) for level in (0, 127, 255)]
+    assert [read_frame_code(picture) for picture in blanks] == [None] * 3
+    assert [read_frame_code(a_picture(seed)) for seed in range(100)] == [None] * 100
+    assert read_frame_code(np.zeros((8, 8, 3), np.uint8)) is None
+
+
+def test_a_flipped_cell_is_noticed() -> None:
+    for number in NUMBERS:
+        for cell in range(24):
+            frame = np.full((720, 1280, 3), 90, np.uint8)
+            draw_frame_code(frame, number)
+            top, left = 8 + 24 * (cell // 12), 8 + 24 * (cell % 12)
+            frame[top : top + 24, left : left + 24] = 255 - frame[top : top + 24, left : left + 24]
+            assert read_frame_code(frame) is None
+
+
+def test_two_frames_blended_into_one_are_never_read_as_a_third() -> None:
+    for first, second in [(100, 101), (127, 128), (900, 901)]:
+        frames = [np.full((720, 1280, 3), 90, np.uint8) for _ in range(2)]
+        draw_frame_code(frames[0], first)
+        draw_frame_code(frames[1], second)
+        blend = ((frames[0].astype(np.uint16) + frames[1]) // 2).astype(np.uint8)
+        assert read_frame_code(blend) in (None, first, second)
+
+
+@pytest.mark.parametrize("number", [-1, 65536])
+def test_a_number_that_does_not_fit_is_refused(number: int) -> None:
+    with pytest.raises(ValueError, match="not within"):
+        draw_frame_code(np.zeros((720, 1280, 3), np.uint8), number)
+
+
+def test_a_picture_without_room_is_refused() -> None:
+    with pytest.raises(ValueError, match="no room"):
+        draw_frame_code(np.zeros((32, 32, 3), np.uint8), 1)

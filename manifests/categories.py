@@ -1,0 +1,47 @@
+"""The 15 categories: ids and names as YouTube has them, HD-VILA-100M's shares, seed queries (categories.yaml)."""
+
+import html
+from functools import cache
+from importlib import resources
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+UNCATEGORISED_ID = -1
+UNCATEGORISED = "uncategorised"
+
+
+class Category(BaseModel):
+    """One upload category. Shares are per cent of HD-VILA-100M's videos and clips."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: int
+    name: str
+    hd_vila_videos: float
+    hd_vila_clips: float
+    queries: tuple[str, ...]
+
+
+@cache
+def load_categories() -> tuple[Category, ...]:
+    """The categories in the order of their ids."""
+    text = resources.files("manifests").joinpath("categories.yaml").read_text(encoding="utf-8")
+    return tuple(Category.model_validate(row) for row in yaml.safe_load(text)["categories"])
+
+
+def category_by_id(category_id: int) -> Category | None:
+    """The category of an id; None for `uncategorised` and for ids that are not one of the 15."""
+    return next((c for c in load_categories() if c.id == category_id), None)
+
+
+def category_by_name(name: str) -> Category | None:
+    """The category of a name as a site may spell it (entities, case and outer spaces do not count)."""
+    wanted = html.unescape(name).strip().casefold()
+    return next((c for c in load_categories() if c.name.casefold() == wanted), None)
+
+
+def category_name(category_id: int) -> str:
+    """The name for people; `uncategorised` where there is none."""
+    found = category_by_id(category_id)
+    return found.name if found else UNCATEGORISED

@@ -1,0 +1,210 @@
+"""Why something is not in the data set: one closed list of reason codes, each with one class.
+
+    later   refused for now (rate limit, server error, reset): tried again when its time has come
+    never   a verdict on this video or clip: not asked for again unless a user says `retry --reason`
+    stop    nothing can go well until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
+"""
+
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class ReasonClass(StrEnum):
+    """What a run does after a reject."""
+
+    LATER = "later"
+    NEVER = "never"
+    STOP = "stop"
+
+
+class _Fact(NamedTuple):
+    class_: ReasonClass
+    meaning: str
+
+
+LATER, NEVER, STOP = ReasonClass.LATER, ReasonClass.NEVER, ReasonClass.STOP
+
+
+class Reason(StrEnum):
+    """A reason code. `.class_` says what the run does, `.meaning` is one line for people."""
+
+    # asking the net: refused for now
+    RATE_LIMITED = "rate_limited"
+    BOT_CHECK = "bot_check"
+    SESSION_LIMIT = "session_limit"
+    SERVER_ERROR = "server_error"
+    CONNECTION_RESET = "connection_reset"
+    STALLED = "stalled"
+    BAD_ANSWER = "bad_answer"
+    MEDIA_FORBIDDEN = "media_forbidden"
+    FORMATS_HIDDEN = "formats_hidden"
+    CAPTIONS_REFUSED = "captions_refused"
+    UPCOMING = "upcoming"
+    EXTRACTOR_ERROR = "extractor_error"
+    # asking the net: a verdict on the video
+    PRIVATE = "private"
+    UNAVAILABLE = "unavailable"
+    AGE_RESTRICTED = "age_restricted"
+    MEMBERS_ONLY = "members_only"
+    PAYMENT_REQUIRED = "payment_required"
+    GEO_BLOCKED = "geo_blocked"
+    DRM = "drm"
+    LIVE = "live"
+    NO_720P = "no_720p"
+    NO_AUDIO_FORMAT = "no_audio_format"
+    NO_CAPTIONS = "no_captions"
+    CAPTIONS_LOCKED = "captions_locked"
+    EMPTY_CAPTIONS = "empty_captions"
+    # limits that the configuration sets
+    WRONG_CATEGORY = "wrong_category"
+    WRONG_LANGUAGE = "wrong_language"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    TOO_OLD = "too_old"
+    TOO_NEW = "too_new"
+    LICENCE_NOT_ALLOWED = "licence_not_allowed"
+    MADE_FOR_KIDS = "made_for_kids"
+    TOO_FEW_VIEWS = "too_few_views"
+    OPTED_OUT = "opted_out"
+    BAD_ID = "bad_id"
+    # text
+    BROKEN_CAPTIONS = "broken_captions"
+    FALSE_WORD_TIMES = "false_word_times"
+    TOO_FEW_WORDS = "too_few_words"
+    TOO_MANY_WORDS_PER_SECOND = "too_many_words_per_second"
+    TOO_FEW_WORDS_PER_SECOND = "too_few_words_per_second"
+    MOSTLY_EVENTS = "mostly_events"
+    REPEATED_TEXT = "repeated_text"
+    NOT_WORDS = "not_words"
+    BOILERPLATE = "boilerplate"
+    LOW_ALIGNMENT = "low_alignment"
+    CLIP_TOO_SHORT = "clip_too_short"
+    CLIP_TOO_LONG = "clip_too_long"
+    NO_CLIPS = "no_clips"
+    # media
+    NOT_A_VIDEO = "not_a_video"
+    BELOW_720P = "below_720p"
+    TRUNCATED = "truncated"
+    BROKEN_MEDIA = "broken_media"
+    DECODE_ERRORS = "decode_errors"
+    UNSUPPORTED_CODEC = "unsupported_codec"
+    UNSUPPORTED_MEDIA = "unsupported_media"
+    INTERLACED = "interlaced"
+    NO_AUDIO = "no_audio"
+    OVERSIZED = "oversized"
+    SPAN_OUTSIDE = "span_outside"
+    UPSCALED = "upscaled"
+    STILL_PICTURE = "still_picture"
+    SILENT = "silent"
+    ACROSS_SCENE_CUT = "across_scene_cut"
+    DUPLICATE_VIDEO = "duplicate_video"
+    DUPLICATE_CLIP = "duplicate_clip"
+    DUPLICATE_TEXT = "duplicate_text"
+    STOCK_INTRO = "stock_intro"
+    # balance: left out, nothing wrong
+    OVER_QUOTA = "over_quota"
+    OVER_CHANNEL_CAP = "over_channel_cap"
+    NOT_NEEDED = "not_needed"
+    # the machine
+    KILLED_WORKER = "killed_worker"
+    OVER_MEMORY = "over_memory"
+    TIMEOUT = "timeout"
+    INTERNAL_ERROR = "internal_error"
+    # the run cannot go on
+    BAD_COOKIES = "bad_cookies"
+    NO_DISK = "no_disk"
+    YT_DLP_TOO_OLD = "yt_dlp_too_old"
+    NO_NETWORK = "no_network"
+
+    @property
+    def class_(self) -> ReasonClass:
+        """later, never or stop."""
+        return FACTS[self].class_
+
+    @property
+    def meaning(self) -> str:
+        """One line that a person can read in a report."""
+        return FACTS[self].meaning
+
+
+FACTS: dict[Reason, _Fact] = {
+    Reason.RATE_LIMITED: _Fact(LATER, "the site answered 429, also where yt-dlp only warned of it"),
+    Reason.BOT_CHECK: _Fact(LATER, "the site asked to confirm that this is not a bot"),
+    Reason.SESSION_LIMIT: _Fact(LATER, "the site's limit for one session was reached"),
+    Reason.SERVER_ERROR: _Fact(LATER, "the site answered with a 5xx status"),
+    Reason.CONNECTION_RESET: _Fact(LATER, "the connection was reset or closed early"),
+    Reason.STALLED: _Fact(LATER, "no byte, or too few, came within the time limit"),
+    Reason.BAD_ANSWER: _Fact(LATER, "the answer was not what was asked for (HTML for JSON, another video's data)"),
+    Reason.MEDIA_FORBIDDEN: _Fact(LATER, "the media address answered 403 or 404, also after a new extraction"),
+    Reason.FORMATS_HIDDEN: _Fact(LATER, "formats were withheld (token, unsolved challenge, SABR only)"),
+    Reason.CAPTIONS_REFUSED: _Fact(LATER, "the caption address refused for now"),
+    Reason.UPCOMING: _Fact(LATER, "not published yet"),
+    Reason.EXTRACTOR_ERROR: _Fact(LATER, "yt-dlp failed in a way that is not in the table yet"),
+    Reason.PRIVATE: _Fact(NEVER, "private video"),
+    Reason.UNAVAILABLE: _Fact(NEVER, "removed, terminated or blocked on copyright grounds"),
+    Reason.AGE_RESTRICTED: _Fact(NEVER, "age-restricted"),
+    Reason.MEMBERS_ONLY: _Fact(NEVER, "for members of the channel only"),
+    Reason.PAYMENT_REQUIRED: _Fact(NEVER, "must be paid for"),
+    Reason.GEO_BLOCKED: _Fact(NEVER, "not available where this address is"),
+    Reason.DRM: _Fact(NEVER, "protected by DRM"),
+    Reason.LIVE: _Fact(NEVER, "a live stream"),
+    Reason.NO_720P: _Fact(NEVER, "no rendition reaches 720p"),
+    Reason.NO_AUDIO_FORMAT: _Fact(NEVER, "the 720p rendition has no sound to go with it"),
+    Reason.NO_CAPTIONS: _Fact(NEVER, "no caption track in the wanted language"),
+    Reason.CAPTIONS_LOCKED: _Fact(LATER, "caption tracks exist but are withheld from this client"),
+    Reason.EMPTY_CAPTIONS: _Fact(NEVER, "the caption track came back without any text"),
+    Reason.WRONG_CATEGORY: _Fact(NEVER, "the video's own category is not the wanted one"),
+    Reason.WRONG_LANGUAGE: _Fact(NEVER, "speech or captions are not in the wanted language"),
+    Reason.TOO_SHORT: _Fact(NEVER, "shorter than the configured limit"),
+    Reason.TOO_LONG: _Fact(NEVER, "longer than the configured limit"),
+    Reason.TOO_OLD: _Fact(NEVER, "uploaded before the configured date"),
+    Reason.TOO_NEW: _Fact(NEVER, "uploaded after the configured date"),
+    Reason.LICENCE_NOT_ALLOWED: _Fact(NEVER, "licence not in the configured list"),
+    Reason.MADE_FOR_KIDS: _Fact(NEVER, "made for kids"),
+    Reason.TOO_FEW_VIEWS: _Fact(NEVER, "fewer views than the configured limit"),
+    Reason.OPTED_OUT: _Fact(NEVER, "the owner asked to be left out"),
+    Reason.BAD_ID: _Fact(NEVER, "not a video id"),
+    Reason.BROKEN_CAPTIONS: _Fact(NEVER, "the caption file cannot be read"),
+    Reason.FALSE_WORD_TIMES: _Fact(NEVER, "word times are made up and cue times do not serve"),
+    Reason.TOO_FEW_WORDS: _Fact(NEVER, "too few words"),
+    Reason.TOO_MANY_WORDS_PER_SECOND: _Fact(NEVER, "more words per second than anybody speaks"),
+    Reason.TOO_FEW_WORDS_PER_SECOND: _Fact(NEVER, "fewer words per second than speech has"),
+    Reason.MOSTLY_EVENTS: _Fact(NEVER, "mostly music, applause or other events"),
+    Reason.REPEATED_TEXT: _Fact(NEVER, "one phrase repeated"),
+    Reason.NOT_WORDS: _Fact(NEVER, "too many tokens that are not words"),
+    Reason.BOILERPLATE: _Fact(NEVER, "a sentence repeated over the channel's videos"),
+    Reason.LOW_ALIGNMENT: _Fact(NEVER, "the text could not be placed in time with confidence"),
+    Reason.CLIP_TOO_SHORT: _Fact(NEVER, "clip shorter than the configured bound"),
+    Reason.CLIP_TOO_LONG: _Fact(NEVER, "clip longer than the configured bound"),
+    Reason.NO_CLIPS: _Fact(NEVER, "no clip of this video passed"),
+    Reason.NOT_A_VIDEO: _Fact(NEVER, "does not open as video"),
+    Reason.BELOW_720P: _Fact(NEVER, "the picture is below 720p"),
+    Reason.TRUNCATED: _Fact(NEVER, "shorter than its own description, or cut off"),
+    Reason.BROKEN_MEDIA: _Fact(NEVER, "the file cannot be read through"),
+    Reason.DECODE_ERRORS: _Fact(NEVER, "the decoder reported errors"),
+    Reason.UNSUPPORTED_CODEC: _Fact(NEVER, "a codec that an mp4 clip cannot carry"),
+    Reason.UNSUPPORTED_MEDIA: _Fact(NEVER, "a property that this mode of cutting does not serve"),
+    Reason.INTERLACED: _Fact(NEVER, "interlaced picture"),
+    Reason.NO_AUDIO: _Fact(NEVER, "no sound"),
+    Reason.OVERSIZED: _Fact(NEVER, "picture or file larger than the configured limit"),
+    Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),
+    Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
+    Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
+    Reason.SILENT: _Fact(NEVER, "the sound is silence"),
+    Reason.ACROSS_SCENE_CUT: _Fact(NEVER, "the clip crosses a scene cut"),
+    Reason.DUPLICATE_VIDEO: _Fact(NEVER, "the same pictures as another video"),
+    Reason.DUPLICATE_CLIP: _Fact(NEVER, "the same pictures as another clip"),
+    Reason.DUPLICATE_TEXT: _Fact(NEVER, "the same words as another video"),
+    Reason.STOCK_INTRO: _Fact(NEVER, "the opening that the channel puts before every video"),
+    Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
+    Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel has its share of the category"),
+    Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was never asked for"),
+    Reason.KILLED_WORKER: _Fact(NEVER, "three workers died on it"),
+    Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),
+    Reason.TIMEOUT: _Fact(NEVER, "exceeded the time limit twice"),
+    Reason.INTERNAL_ERROR: _Fact(NEVER, "an error of this program; please report it with the detail"),
+    Reason.BAD_COOKIES: _Fact(STOP, "the cookies are rejected or unreadable"),
+    Reason.NO_DISK: _Fact(STOP, "no space left on the disk"),
+    Reason.YT_DLP_TOO_OLD: _Fact(STOP, "yt-dlp no longer understands the site: upgrade it"),
+    Reason.NO_NETWORK: _Fact(STOP, "the site cannot be reached at all"),
+}

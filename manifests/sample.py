@@ -1,0 +1,91 @@
+"""What one sample of a shard is: its key, its members and the fields of KEY.json.
+
+Every KEY.json has every key, each with one type and never null, since readers infer their schema from the first few
+samples. Lists that can be empty are strings holding JSON.
+"""
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from manifests.schema import SCHEMA_VERSION
+
+VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+MEMBER_ORDER = ("mp4", "txt", "json", "m4v", "mjpg")
+"""Extensions in the order in which a sample's members stand in the tar. m4v: low-resolution proxy; mjpg: stills."""
+
+
+def is_video_id(text: str) -> bool:
+    """Whether a text can serve as a video id: it becomes part of keys, unit names and file names."""
+    return VIDEO_ID.fullmatch(text) is not None
+
+
+def clip_id(video_id: str, n: int) -> str:
+    """`<video_id>.<n>`, the id of a clip as HD-VILA-100M writes it (without its file suffix)."""
+    return f"{video_id}.{n}"
+
+
+def sample_key(video_id: str, n: int) -> str:
+    """`<video_id>_<n:05d>`: no dot and no slash, unique over the data set."""
+    return f"{video_id}_{n:05d}"
+
+
+class SampleJson(BaseModel):
+    """KEY.json. Times of the clip inside the mp4 (`offset_ms`, `first_frame` …) apart, times are in the source."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    clip_id: str
+    video_id: str
+    url: str
+    category_id: int
+    category: str
+    channel_id: str
+    title: str
+    license: str
+    upload_date: str
+    language: str
+    caption_kind: str
+    boundary_model: str
+    text: str
+    start_ms: int
+    """First moment of the clip in the source: the clip's frames are those with start_ms <= pts < end_ms."""
+    end_ms: int
+    planned_start_ms: int
+    """As the plan had it, before snapping to scene cuts."""
+    planned_end_ms: int
+    offset_ms: int
+    """Where the clip starts inside the mp4, rounded down; `first_frame` is the truth."""
+    duration_ms: int
+    first_frame: int
+    """Index, in presentation order from 0, of the clip's first frame inside the mp4."""
+    n_frames: int
+    cut_mode: Literal["remux", "exact", "keyframe"]
+    width: int
+    """Of the displayed picture, after rotation."""
+    height: int
+    fps: float
+    """Average frame rate of the source, frames per second."""
+    codec: str
+    rotation: int
+    has_audio: bool
+    words: str
+    """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""
+    scene_cuts: str
+    """JSON list of cut times, ms relative to the clip's start."""
+    flags: str
+    """JSON list of strings: profanity, email, still_picture …"""
+    motion: float
+    alignment_confidence: float
+    proxy_width: int
+    """Of KEY.m4v; 0 where there is none. The proxy holds exactly the clip's frames: its first frame is the clip's."""
+    proxy_height: int
+    stills: str
+    """JSON list of {time_ms, offset, size} into KEY.mjpg, times relative to the clip's start; "[]" where none."""
+    stills_width: int
+    stills_height: int
+    versions: str
+    """JSON {tool: version} of what made the sample."""

@@ -1,0 +1,229 @@
+"""Every table of an output directory: its columns, their types and units.
+
+Tables are Parquet. A table written by a stage lies in `<table>/part-<unit>.parquet`, one part a committed unit.
+Times are integer milliseconds in the source video unless a column says otherwise; hours are float64.
+No column is null: "" / -1 / 0.0 stand for "not known".
+"""
+
+from typing import Any
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+"""Version of the tables, of KEY.json and of the manifest. A trainer refuses one it does not know."""
+
+WORD = pa.struct(
+    [
+        ("text", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("timed", pa.bool_()),  # False: interpolated, the track did not stamp this word
+    ]
+)
+
+LISTINGS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("source", pa.string()),  # search | channel | playlist | ids | hdvila | folder
+        ("query", pa.string()),  # the words, channel id, playlist id or file that listed it
+        ("wanted_category_id", pa.int32()),  # -1: any
+        ("position", pa.int64()),  # place in the listing, from 0
+        ("title", pa.string()),
+        ("channel_id", pa.string()),
+        ("duration_s", pa.float64()),
+        ("round", pa.int32()),
+    ]
+)
+
+VIDEOS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("url", pa.string()),
+        ("source", pa.string()),
+        ("query", pa.string()),
+        ("category_id", pa.int32()),  # -1: uncategorised
+        ("category", pa.string()),
+        ("title", pa.string()),
+        ("channel_id", pa.string()),
+        ("channel", pa.string()),
+        ("duration_s", pa.float64()),
+        ("language", pa.string()),
+        ("upload_date", pa.string()),  # YYYYMMDD
+        ("license", pa.string()),
+        ("view_count", pa.int64()),
+        ("age_limit", pa.int32()),
+        ("made_for_kids", pa.bool_()),
+        ("heights", pa.list_(pa.int32())),  # short sides on offer, ascending
+        ("caption_tracks", pa.list_(pa.string())),  # "manual:en", "auto:en-orig"
+        ("media_path", pa.string()),  # folder source: the file; "" where it has to be fetched
+        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; "" else
+        ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
+        ("yt_dlp_version", pa.string()),
+        ("round", pa.int32()),
+    ]
+)
+
+CAPTIONS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("kind", pa.string()),  # manual | auto
+        ("language", pa.string()),
+        ("track", pa.string()),  # yt-dlp's key of the track, e.g. en, en-orig, en-US
+        ("format", pa.string()),  # json3 srv3 srv1 vtt ttml srt
+        ("payload", pa.binary()),  # as it came
+    ]
+)
+
+TRANSCRIPTS = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("kind", pa.string()),  # manual | auto | manual_aligned
+        ("language", pa.string()),
+        ("format", pa.string()),
+        ("track", pa.string()),
+        ("punctuated", pa.bool_()),
+        ("word_timed", pa.bool_()),
+        ("n_words", pa.int64()),
+        ("words", pa.list_(WORD)),
+        ("events", pa.string()),  # JSON list of {kind, text, start_ms, end_ms}
+        ("alignment_confidence", pa.float64()),  # share of words anchored; 1.0 where no alignment was needed
+        ("minhash", pa.binary()),  # near-duplicate text signature
+    ]
+)
+
+CLIPS = pa.schema(
+    [
+        ("clip_id", pa.string()),  # <video_id>.<n>
+        ("video_id", pa.string()),
+        ("n", pa.int32()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("text", pa.string()),
+        ("words", pa.list_(WORD)),  # in source time
+        ("category_id", pa.int32()),
+        ("confidence", pa.float64()),  # of the alignment
+        ("language", pa.string()),
+        ("caption_kind", pa.string()),
+        ("boundary_model", pa.string()),  # punctuation | linear-… | sat-… | given
+        ("flags", pa.string()),  # JSON list of strings: profanity, email, phone …
+    ]
+)
+
+PACKS = pa.schema(
+    [
+        ("key", pa.string()),  # <video_id>_<n:05d>
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("n", pa.int32()),
+        ("status", pa.string()),  # success | failed
+        ("reason", pa.string()),
+        ("error_message", pa.string()),
+        ("category_id", pa.int32()),
+        ("channel_id", pa.string()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("duration_ms", pa.int64()),
+        ("text", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("codec", pa.string()),
+        ("pack", pa.string()),  # path of the tar in the output directory
+        ("pack_offset", pa.int64()),  # first byte of the sample's first member header in the pack
+        ("pack_bytes", pa.int64()),  # bytes of all its members with headers and padding
+        ("members", pa.string()),  # JSON {extension: [offset of the data from pack_offset, size]}
+        ("phashes", pa.binary()),  # 8 bytes a sampled frame, big-endian
+        ("motion", pa.float64()),
+        ("flags", pa.string()),  # JSON list of strings
+    ]
+)
+
+SELECTION = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("category_id", pa.int32()),
+        ("channel_id", pa.string()),
+        ("rank", pa.int64()),  # place in the category's seeded order, from 0
+        ("kept", pa.bool_()),
+        ("reason", pa.string()),  # "" where kept
+        ("n_clips", pa.int32()),  # clips that exist (planned ones where media was never asked for)
+        ("clips_kept", pa.list_(pa.int32())),  # the n of each clip that was kept
+        ("hours_kept", pa.float64()),
+    ]
+)
+
+REJECTS = pa.schema(
+    [
+        ("stage", pa.string()),
+        ("video_id", pa.string()),
+        ("clip_id", pa.string()),  # "": the whole video
+        ("reason", pa.string()),
+        ("class", pa.string()),
+        ("detail", pa.string()),
+        ("attempts", pa.int32()),
+        ("at", pa.string()),  # ISO 8601, UTC
+        ("next_try_at", pa.string()),  # "" where never
+    ]
+)
+
+SHARD_ROWS = pa.schema(
+    [
+        ("key", pa.string()),
+        ("url", pa.string()),
+        ("caption", pa.string()),
+        ("clips", pa.string()),  # JSON [[start_ms, end_ms]]
+        ("status", pa.string()),
+        ("error_message", pa.string()),
+        ("reason", pa.string()),
+        ("clip_id", pa.string()),
+        ("video_id", pa.string()),
+        ("channel_id", pa.string()),
+        ("category_id", pa.int32()),
+        ("start_ms", pa.int64()),
+        ("end_ms", pa.int64()),
+        ("duration_ms", pa.int64()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("fps", pa.float64()),
+        ("codec", pa.string()),
+        ("members", pa.string()),  # JSON {extension: [offset of the data in this tar, size]}; "{}" where failed
+    ]
+)
+
+MANIFEST = pa.schema(
+    [
+        ("url", pa.string()),  # relative to manifest.json
+        ("split", pa.string()),
+        ("generation", pa.int32()),
+        ("sha256", pa.string()),
+        ("md5", pa.string()),
+        ("bytes", pa.int64()),
+        ("nsamples", pa.int64()),
+        ("hours", pa.float64()),
+        ("categories", pa.string()),  # JSON {category id: samples}
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "listings": LISTINGS,
+    "videos": VIDEOS,
+    "captions": CAPTIONS,
+    "transcripts": TRANSCRIPTS,
+    "clips": CLIPS,
+    "packs": PACKS,
+}
+"""Tables that stages write in parts."""
+
+
+def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+    """Rows as a table of exactly this schema. Raises ValueError naming a missing, unknown or null column."""
+    names = set(schema.names)
+    for row in rows:
+        if row.keys() != names:
+            odd = sorted(row.keys() ^ names)
+            raise ValueError(f"row columns differ from the schema: {', '.join(odd)}")
+    table = pa.Table.from_pylist(rows, schema=schema)
+    for name in schema.names:
+        if table.column(name).null_count:
+            raise ValueError(f"column {name} holds a null")
+    return table

@@ -1,0 +1,193 @@
+"""How every configuration here is declared and read: YAML in, frozen pydantic models out.
+
+A key is *identity* (it changes what comes out) or *operational* (rates, cookies, proxies, workers, paths, limits).
+Operational keys may change between two runs over one output directory; a changed identity key is refused by the
+pipeline, which names the first stage that it touches.
+"""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from manifests.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+IDENTITY = "identity"
+OPERATIONAL = "operational"
+
+
+class Section(BaseModel):
+    """A part of a configuration: frozen, and an unknown key is an error.
+
+    `stage` is the first pipeline stage that a changed identity key of this section touches ("" where none is).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
+    stage: ClassVar[str] = ""
+
+
+def identity(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
+    """A key that changes what comes out. `doc` says what it is and its unit; `constraints` are pydantic's (ge, le …)."""
+    return _field(default, IDENTITY, doc, constraints)
+
+
+def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
+    """A key that changes how a run goes, not what comes out."""
+    return _field(default, OPERATIONAL, doc, constraints)
+
+
+def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any]) -> Any:
+    if callable(default) and not isinstance(default, type(...)):
+        return Field(default_factory=default, description=doc, json_schema_extra={"kind": kind}, **constraints)
+    return Field(default, description=doc, json_schema_extra={"kind": kind}, **constraints)
+
+
+def load_config(model: type[M], path: Path | None, overrides: list[str] | None = None) -> M:
+    """The configuration in a YAML file (None: all defaults) with `a.b=c` overrides on top.
+
+    Raises ConfigError naming the file and the key for anything that cannot be used.
+    """
+    tree = _read_yaml(path) if path is not None else {}
+    for override in overrides or []:
+        _set_override(tree, override)
+    return parse_config(model, tree, source=str(path) if path is not None else "the given settings")
+
+
+def parse_config(model: type[M], tree: Mapping[str, Any], *, source: str) -> M:
+    """The validated model of a tree of settings; ConfigError names each bad key and the nearest right one."""
+    try:
+        return model.model_validate(tree)
+    except ValidationError as error:
+        lines = [_explain(model, dict(problem)) for problem in error.errors()]
+        raise ConfigError(f"{source}: " + "\n  ".join(["cannot be used:", *lines])) from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such configuration file; check the path") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from None
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: a configuration is a mapping of keys, this is a {type(tree).__name__}")
+    return tree
+
+
+def _set_override(tree: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        raise ConfigError(f"--set {override}: write it as key.subkey=value")
+    *parents, leaf = key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise ConfigError(f"--set {override}: {parent} is not a section")
+    try:
+        tree[leaf] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {override}: {value!r} is not a YAML value") from None
+
+
+def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    where = [part for part in problem["loc"] if isinstance(part, str)]
+    key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] != "extra_forbidden":
+        return f"{key or 'the whole file'}: {problem['msg']}"
+    nearest = nearest_key(model, where)
+    return f"{key}: no such key" + (f"; did you mean {nearest}?" if nearest else "")
+
+
+def nearest_key(model: type[BaseModel], where: list[str]) -> str:
+    """The known dotted key closest to an unknown one, or "" where none is close."""
+    paths = [path for path, _ in walk_keys(model)]
+    prefix = ".".join(where[:-1])
+    siblings = [p for p in paths if p.rpartition(".")[0] == prefix]
+    leaves = {p.rpartition(".")[2]: p for p in siblings}
+    found = difflib.get_close_matches(where[-1], leaves, n=1, cutoff=0.5)
+    if found:
+        return leaves[found[0]]
+    return next(iter(difflib.get_close_matches(".".join(where), paths, n=1, cutoff=0.6)), "")
+
+
+def walk_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key of a configuration as a dotted path with its field, sections before their keys."""
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{name}"
+        yield path, field
+        section = _section_of(field.annotation)
+        if section is not None:
+            yield from walk_keys(section, f"{path}.")
+
+
+def _section_of(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in get_args(annotation):
+        if isinstance(inner, type) and issubclass(inner, BaseModel) and annotation is not list[inner]:
+            return inner
+    return None
+
+
+def describe_keys(model: type[BaseModel]) -> list[dict[str, str]]:
+    """Each key with its default, kind and documentation: what `config --schema` prints."""
+    rows = []
+    for path, field in walk_keys(model):
+        if _section_of(field.annotation) is not None and field.json_schema_extra is None:
+            continue
+        extra = field.json_schema_extra
+        kind = str(extra.get("kind", "")) if isinstance(extra, dict) else ""
+        rows.append({"key": path, "default": _default_text(field), "kind": kind, "doc": field.description or ""})
+    return rows
+
+
+def _default_text(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if default is PydanticUndefined:
+        return "(required)"
+    if isinstance(default, SecretStr | SecretBytes):
+        return "(secret)"
+    if isinstance(default, BaseModel):
+        return "(section)"
+    return yaml.safe_dump(_plain(default), default_flow_style=True, width=10_000).strip().removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def identity_values(config: BaseModel) -> dict[str, tuple[Any, str]]:
+    """{dotted key: (value, first stage touched)} of every identity key: what makes two runs the same data set."""
+    found: dict[str, tuple[Any, str]] = {}
+    _collect_identity(config, "", found)
+    return found
+
+
+def _collect_identity(section: BaseModel, prefix: str, found: dict[str, tuple[Any, str]]) -> None:
+    stage = section.stage if isinstance(section, Section) else ""
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("kind") == IDENTITY:
+            found[f"{prefix}{name}"] = (_plain(value), stage)
+        elif isinstance(value, BaseModel):
+            _collect_identity(value, f"{prefix}{name}.", found)

@@ -1,0 +1,177 @@
+"""The order in which a run reads its samples: two pure functions, `plan` and `rank_slice`.
+
+`plan(index, seed, epoch)` puts the samples of an epoch into one global order. `rank_slice(order, step, rank, world)`
+deals the places of step `step` out to the ranks. Neither knows of files, workers or the clock, so that the same
+manifest and seed give the same batches on one process or a thousand, before a stop and after it.
+
+How an order is made:
+
+1. Each category c brings `round(weight_c * n_c)` samples to an epoch, taken in turn from a seeded permutation of the
+   category that goes on from one epoch to the next. With weight 1 (the default) that is each sample exactly once; with
+   weight 0.5 each sample once in two epochs; with 1.5 three times in two.
+2. The shards are shuffled and cut into windows of `window_shards`. Samples are shuffled inside their window only, so
+   that reads stay near each other (page cache, or one node's slice of a store) while a batch still mixes the
+   categories: shards are spread by hash of the video, and a window holds many.
+
+Randomness is splitmix64 over (seed, epoch, purpose, number) and not a library's generator, whose streams may change
+with its version: a run must come back the same years later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Int64 = npt.NDArray[np.int64]
+UInt64 = npt.NDArray[np.uint64]
+
+#: Samples a step takes in all when neither the caller nor the order says so.
+DEFAULT_BATCH = 64
+
+_TAKE, _SHARD, _SAMPLE = 1, 2, 3  # what a random number is for, so that no two purposes share a stream
+
+
+class PlanIndex(Protocol):
+    """The part of an index that an order depends on (`train.data.index.Index` is one)."""
+
+    @property
+    def shard(self) -> npt.NDArray[np.integer]:
+        """Shard number of each sample, `[n]`."""
+
+    @property
+    def category(self) -> npt.NDArray[np.integer]:
+        """Category id of each sample, `[n]`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mixing:
+    """How an order mixes: shards a window, and the weight of each category id (1 where not named)."""
+
+    window_shards: int = 16
+    weights: Mapping[int, float] | None = None
+
+
+def mix(*parts: int | UInt64) -> UInt64:
+    """Hash the parts into uint64s (splitmix64's finaliser after each part); arrays broadcast."""
+    state = np.zeros((), np.uint64)
+    with np.errstate(over="ignore"):
+        for part in parts:
+            state = _splitmix(state ^ np.asarray(part).astype(np.uint64))
+    return state
+
+
+def _splitmix(state: UInt64) -> UInt64:
+    """One splitmix64 step (Steele, Lea, Flood 2014; the constants are theirs)."""
+    z = state + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
+
+
+def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) -> Int64:
+    """The samples of one epoch in reading order, as numbers into `index`: int64 `[n]`.
+
+    Raises:
+        ValueError: a weight is negative, or the weights leave no sample.
+    """
+    mixing = mixing or Mixing()
+    samples, turn = _taken(index.category, seed, epoch, mixing.weights or {})
+    if not len(samples):
+        raise ValueError("the index holds no sample that the mixing weights keep")
+    # A sample taken twice in an epoch comes with two visits of its shard, so that its copies stand far apart.
+    visits, visit = np.unique(np.stack([turn, index.shard[samples]]), axis=1, return_inverse=True)
+    visit_rank = _ranks(mix(seed, epoch, _SHARD, visits[0].astype(np.uint64), visits[1].astype(np.uint64)))
+    window = visit_rank[visit.reshape(-1)] // max(mixing.window_shards, 1)
+    tie = mix(seed, epoch, _SAMPLE, turn.astype(np.uint64), samples.astype(np.uint64))
+    return np.asarray(samples[np.lexsort((samples, tie, window))], dtype=np.int64)
+
+
+def _taken(
+    category: npt.NDArray[np.integer], seed: int, epoch: int, weights: Mapping[int, float]
+) -> tuple[Int64, Int64]:
+    """The samples an epoch takes, and for each the how-manieth copy inside this epoch it is (0 for the first)."""
+    samples, turns = [], []
+    for one in np.unique(category):
+        members = np.flatnonzero(category == one).astype(np.int64)
+        weight = float(weights.get(int(one), 1.0))
+        if weight < 0:
+            raise ValueError(f"mixing weight of category {int(one)} is {weight}; weights are 0 or more")
+        count = round(weight * len(members))
+        members = members[np.argsort(mix(seed, _TAKE, members.astype(np.uint64)), kind="stable")]
+        at = np.arange(epoch * count, (epoch + 1) * count, dtype=np.int64)
+        samples.append(members[at % len(members)])
+        turns.append((at - epoch * count) // len(members))
+    return np.concatenate(samples or [np.zeros(0, np.int64)]), np.concatenate(turns or [np.zeros(0, np.int64)])
+
+
+def _ranks(keys: UInt64) -> Int64:
+    """The place each key takes when the keys are sorted."""
+    ranks = np.empty(len(keys), np.int64)
+    ranks[np.argsort(keys, kind="stable")] = np.arange(len(keys))
+    return ranks
+
+
+def rank_slice(
+    order: Sequence[int] | Int64 | Stream, step: int, rank: int, world: int, batch: int | None = None
+) -> Int64:
+    """The samples that `rank` of `world` reads at `step`: its share of places `step*B … (step+1)*B-1`.
+
+    B is `batch`, else the order's own `batch`, else `DEFAULT_BATCH`. Ranks one after another give the global batch; a
+    world that doesn't divide it gives the first ranks one more. The last step of a single epoch may be short; a
+    `Stream` goes on into the next epoch and never is.
+    """
+    if not 0 <= rank < world:
+        raise ValueError(f"rank {rank} is not one of {world}")
+    size = batch or getattr(order, "batch", None) or DEFAULT_BATCH
+    places = np.asarray(order[step * size : (step + 1) * size], dtype=np.int64)
+    each, over = divmod(len(places), world)
+    start = rank * each + min(rank, over)
+    return places[start : start + each + (rank < over)]
+
+
+@dataclass(slots=True)
+class Stream:
+    """Epoch after epoch of `plan`, as one endless order: what a run reads, sliced by place.
+
+    Every sample is read once an epoch although the batch need not divide the epoch: a batch may hold the last places of
+    one and the first of the next. Two epochs are kept, the one being read and its neighbour.
+    """
+
+    index: PlanIndex
+    seed: int
+    mixing: Mixing
+    batch: int
+    _orders: dict[int, Int64] | None = None
+    _length: int = 0
+
+    def epoch_length(self) -> int:
+        """Places an epoch has; the same in every epoch."""
+        if not self._length:
+            self._length = len(self.order(0))
+        return self._length
+
+    def order(self, epoch: int) -> Int64:
+        """The order of one epoch, kept while it is in use."""
+        orders = self._orders if self._orders is not None else {}
+        if epoch not in orders:
+            orders[epoch] = plan(self.index, self.seed, epoch, self.mixing)
+        self._orders = {e: o for e, o in orders.items() if abs(e - epoch) <= 1}
+        return orders[epoch]
+
+    def locate(self, place: int) -> tuple[int, int]:
+        """`(epoch, place in that epoch)` of a global place."""
+        return divmod(place, self.epoch_length())
+
+    def __getitem__(self, places: slice) -> Int64:
+        """The samples at global places `start … stop-1`."""
+        parts, at = [], places.start
+        while at < places.stop:
+            epoch, first = self.locate(at)
+            part = self.order(epoch)[first : first + places.stop - at]
+            parts.append(part)
+            at += len(part)
+        return np.concatenate(parts or [np.zeros(0, np.int64)])

@@ -1,0 +1,191 @@
+"""Packs and shards as bytes: uncompressed USTAR tars that are written the same way every time.
+
+A pack holds the finished samples of one video, a shard those of many; both are the same kind of file, so that
+a shard is made by copying a sample's bytes out of its pack (`copy_range`) and never by writing a member again.
+
+    offset ─► [header KEY.mp4][data, padded to 512] [header KEY.txt][data] [header KEY.json][data] … ◄─ bytes_
+
+A sample's members stand next to each other, in the order of `manifests.sample.MEMBER_ORDER`. Mode, owner and
+time are fixed; the archive ends with two empty blocks. Reading needs no tar reader: `read_members` seeks.
+"""
+
+from __future__ import annotations
+
+import re
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from manifests.errors import UserError
+from manifests.sample import MEMBER_ORDER
+
+BLOCK = tarfile.BLOCKSIZE
+"""Bytes of a tar block: headers take one, data is padded to whole ones."""
+
+END = bytes(2 * BLOCK)
+"""The two empty blocks that end an archive."""
+
+MTIME_S = 315_532_800
+"""Time of every member, 1980-01-01 UTC: plainly no real time, and late enough that no tar or zip tool warns."""
+
+MAX_MEMBER_BYTES = 8**11 - 1
+"""Greatest size that a USTAR header can state (8 GiB - 1)."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")
+_COPY_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A sample to be written: extension without its dot (`mp4`, `json` …) -> content, or the file that holds it."""
+
+    key: str
+    members: Mapping[str, bytes | Path]
+
+
+@dataclass(frozen=True, slots=True)
+class PackedSample:
+    """Where a sample lies in a tar.
+
+    `offset` is the first byte of its first header, `bytes_` all it takes with headers and padding; `members`
+    gives for each extension the start of the data counted from `offset`, and its size.
+    """
+
+    key: str
+    offset: int
+    bytes_: int
+    members: dict[str, tuple[int, int]]
+
+
+def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
+    """Writes the samples, in the given order, as a tar at `path` and gives where each lies.
+
+    The same samples give the same bytes. Raises ValueError for a key or extension that readers could not use,
+    for a sample without members and for a repeated key.
+    """
+    packed: list[PackedSample] = []
+    seen: set[str] = set()
+    with path.open("wb") as out:
+        for sample in samples:
+            if sample.key in seen:
+                raise ValueError(f"key {sample.key} is repeated")
+            seen.add(sample.key)
+            packed.append(_write_sample(out, sample))
+        out.write(END)
+    return packed
+
+
+def _write_sample(out: BinaryIO, sample: Sample) -> PackedSample:
+    check_key(sample.key)
+    unknown = sorted(set(sample.members) - set(MEMBER_ORDER))
+    if unknown or not sample.members:
+        raise ValueError(
+            f"sample {sample.key}: members must be among {MEMBER_ORDER}, got {unknown or 'none'}"
+        )
+    start = out.tell()
+    members: dict[str, tuple[int, int]] = {}
+    for extension in MEMBER_ORDER:
+        if extension in sample.members:
+            members[extension] = _write_member(
+                out, start, f"{sample.key}.{extension}", sample.members[extension]
+            )
+    return PackedSample(sample.key, start, out.tell() - start, members)
+
+
+def _write_member(out: BinaryIO, start: int, name: str, content: bytes | Path) -> tuple[int, int]:
+    size = content.stat().st_size if isinstance(content, Path) else len(content)
+    out.write(member_header(name, size))
+    data_offset = out.tell() - start
+    if isinstance(content, Path):
+        with content.open("rb") as source:
+            copy_range(source, 0, size, out)
+    else:
+        out.write(content)
+    out.write(bytes(-size % BLOCK))
+    return data_offset, size
+
+
+def member_header(name: str, size: int) -> bytes:
+    """The one USTAR block before a member's data. Raises ValueError where the size doesn't fit the format."""
+    if size > MAX_MEMBER_BYTES:
+        raise ValueError(f"{name}: {size} bytes do not fit a tar member")
+    info = tarfile.TarInfo(name)
+    info.size, info.mtime, info.mode = size, MTIME_S, 0o644
+    return info.tobuf(tarfile.USTAR_FORMAT, encoding="ascii", errors="strict")
+
+
+def check_key(key: str) -> None:
+    """Raises ValueError for a key that readers would misread (a dot, a slash) or that is too long for USTAR.
+
+    A leading `__` is fine (ids of videos may begin so): webdataset passes over `__NAME__` without a suffix only.
+    """
+    if _KEY.fullmatch(key) is None:
+        raise ValueError(f"key {key!r} must be 1 to 90 of A-Z a-z 0-9 _ -")
+
+
+def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
+    """Copies `size` bytes from `offset` of a seekable file. Raises UserError where the file ends before."""
+    source.seek(offset)
+    left = size
+    while left:
+        chunk = source.read(min(left, _COPY_BYTES))
+        if not chunk:
+            name = getattr(source, "name", getattr(source, "path", "a tar"))
+            raise UserError(f"{name}: ends {left} bytes early; it is damaged or was replaced: make it again")
+        out.write(chunk)
+        left -= len(chunk)
+
+
+def read_members(
+    file: BinaryIO, sample: PackedSample, extensions: Iterable[str] | None = None
+) -> dict[str, bytes]:
+    """The content of a sample's members (all, or those named), read by offset from a seekable file.
+
+    Raises KeyError for an extension that the sample lacks and UserError where the file is too short.
+    """
+    wanted = sample.members if extensions is None else extensions
+    found: dict[str, bytes] = {}
+    for extension in wanted:
+        offset, size = sample.members[extension]
+        file.seek(sample.offset + offset)
+        found[extension] = file.read(size)
+        if len(found[extension]) != size:
+            raise UserError(f"{sample.key}.{extension}: the tar ends before it; it is damaged: make it again")
+    return found
+
+
+def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
+    """Where each sample lies, read from the headers of a seekable tar alone.
+
+    Raises UserError for what is no tar, and for members that are not neighbours of their own sample.
+    """
+    key, start, end = "", 0, 0
+    members: dict[str, tuple[int, int]] = {}
+    seen: set[str] = set()
+    for info in _headers(file):
+        stem, _, extension = info.name.partition(".")
+        if stem != key:
+            if members:
+                yield PackedSample(key, start, end - start, members)
+            if stem in seen:
+                raise UserError(f"{info.name}: its sample's members are not neighbours in the tar")
+            key, start, members = stem, info.offset, {}
+            seen.add(stem)
+        if extension in members:
+            raise UserError(f"{info.name}: is twice in its sample")
+        members[extension] = (info.offset_data - start, info.size)
+        end = info.offset_data + -(-info.size // BLOCK) * BLOCK
+    if members:
+        yield PackedSample(key, start, end - start, members)
+
+
+def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
+    file.seek(0)
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as archive:
+            yield from archive
+    except tarfile.TarError as error:
+        name = getattr(file, "name", getattr(file, "path", "the file"))
+        raise UserError(f"{name}: is no readable tar ({error}); make it again") from None

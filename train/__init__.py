@@ -1,0 +1,24 @@
+"""The trainer's side that Python code uses: official checkpoints, and exported models for inference.
+
+    train.load_official(state_dict) -> model        train.official_keys(stage) -> {key: shape}
+    train.load(folder).embed_video(path)            train.load(folder).embed_text(["a caption"])
+
+The names are imported when they are first used, so that `import train` (and the command line) stays quick.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "load": "train.inference",
+    "load_official": "train.models.official",
+    "official_keys": "train.models.official",
+}
+
+__all__ = ["load", "load_official", "official_keys"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'train' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,158 @@
+"""The model's configuration: three presets of one architecture, every number of which can be overridden.
+
+    hd_vila        the published model: ResNet-50 twice, 1024 wide, 24 BERT layers, 640x1024 pixels
+    hd_vila_base   768 wide, 12 BERT layers: trains on one 24 GiB card
+    tiny           the same shape at 1/100 of the cost: learns on two CPU cores in minutes
+
+In YAML `model: {preset: tiny, width: 192}` means tiny with one number changed.
+"""
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from manifests.settings import Section, identity, operational
+
+Size = tuple[int, int]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "hd_vila": {},
+    "hd_vila_base": {
+        "width": 768,
+        "n_heads": 12,
+        "n_text_layers": 6,
+        "n_multimodal_layers": 6,
+        "gradient_checkpointing": True,
+    },
+    "tiny": {
+        "high": (192, 320),
+        "low": (48, 80),
+        "position_grid": (3, 5),
+        "n_segments": 1,
+        "trunk_width": 16,
+        "trunk_depths": (1, 1, 1, 1),
+        "trunk_norm": "group",
+        "width": 128,
+        "n_heads": 4,
+        "n_space_time_blocks": 2,
+        "n_text_layers": 2,
+        "n_multimodal_layers": 2,
+        "vocab_size": 2048,
+        "text_length": 24,
+        "max_text_positions": 64,
+        "max_visual_rows": 16,
+        "learn_temperature": True,
+    },
+}
+
+
+class ModelConfig(Section):
+    """Everything that shapes the model. Sizes are (height, width) in pixels."""
+
+    preset: Literal["hd_vila", "hd_vila_base", "tiny"] = identity(
+        "hd_vila", doc="the architecture that the other keys start from"
+    )
+    stage: Literal[1, 2] = identity(
+        1, doc="1: video and text encoders; 2: with the multimodal layers and masked language modelling"
+    )
+    freeze_stage1: bool = identity(
+        False, doc="in stage 2, keep what stage 1 trained as it is (no gradient, evaluation mode)"
+    )
+    itm: bool = identity(
+        False, doc="in stage 2, train the matching head too (the batch must carry itm_labels)"
+    )
+
+    high: Size = identity((640, 1024), doc="centre frame, (height, width) in pixels: multiples of 64")
+    low: Size = identity((160, 256), doc="the other frames, (height, width) in pixels: a quarter of `high`")
+    n_frames: int = identity(7, ge=3, doc="frames of a segment, the high-resolution centre frame included")
+    n_segments: int = identity(2, ge=1, doc="segments sampled from a clip, averaged into one embedding")
+    position_grid: Size = identity((10, 16), doc="grid of the learned positions; other grids interpolate it")
+    position_frames: int = identity(
+        7, ge=1, doc="length of the learned time embedding; others interpolate it"
+    )
+
+    trunk_width: int = identity(
+        64, ge=4, doc="channels of the convolutional trunks' stem; stage k ends with 4*2^k times it"
+    )
+    trunk_depths: tuple[int, int, int, int] = identity(
+        (3, 4, 6, 3), doc="bottleneck blocks in the four trunk stages"
+    )
+    trunk_norm: Literal["frozen_batch", "group"] = identity(
+        "frozen_batch",
+        doc="frozen_batch: fixed batch statistics (wants trained weights); group: per sample (trains from random)",
+    )
+    width: int = identity(1024, ge=8, doc="size of every token and of both embeddings")
+    n_heads: int = identity(16, ge=1, doc="attention heads, in both Transformers")
+    n_space_time_blocks: int = identity(4, ge=1, doc="blocks of the divided space-time Transformer")
+    drop_path: float = identity(
+        0.1, ge=0, lt=1, doc="stochastic depth of the last space-time block; the first has none"
+    )
+    n_text_layers: int = identity(12, ge=1, doc="BERT layers that see the text alone")
+    n_multimodal_layers: int = identity(12, ge=1, doc="BERT layers over text and video (stage 2)")
+    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the BERT layers")
+    vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
+    text_length: int = identity(
+        50, ge=4, doc="tokens of a caption, [CLS] and [SEP] included; longer ones are cut"
+    )
+    max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
+    max_visual_rows: int = identity(100, ge=1, doc="rows of the row and column position tables (stage 2)")
+
+    temperature: float = identity(
+        0.05, gt=0, doc="similarities are divided by it (its first value where it is learned)"
+    )
+    learn_temperature: bool = identity(False, doc="train the temperature (and, for SigLIP, the bias)")
+    logit_bias: float = identity(
+        0.0, doc="added to SigLIP logits (its first value where it is learned); -10 is usual"
+    )
+
+    trunk_weights: str = identity(
+        "random",
+        doc="first weights of both trunks: random | imagenet (torchvision; random if out of reach) | a state-dict file",
+    )
+    bert_weights: str = identity(
+        "random",
+        doc="first weights of BERT: random | a Hugging Face name (random if out of reach) | a folder or state-dict file",
+    )
+    model_weights: str = identity(
+        "", doc="a whole model to start from: an exported folder or an official checkpoint ('' for none)"
+    )
+    gradient_checkpointing: bool = operational(
+        False,
+        doc="recompute blocks in the backward pass: less memory, about a third more time, equal gradients",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        return {**PRESETS.get(given.get("preset", "hd_vila"), {}), **given}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ModelConfig":
+        high, low = self.high, self.low
+        if any(side % 64 or side <= 0 for side in high) or (high[0], high[1]) != (4 * low[0], 4 * low[1]):
+            raise ValueError(
+                f"high {high} must be multiples of 64 and four times low {low}: "
+                "both branches have to end on one grid of high/64 = low/16 cells"
+            )
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
+        if self.text_length > self.max_text_positions:
+            raise ValueError(
+                f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}"
+            )
+        if max(high[0] // 64, high[1] // 64) > self.max_visual_rows:
+            raise ValueError(f"max_visual_rows {self.max_visual_rows} is less than the grid of high {high}")
+        if self.freeze_stage1 and self.stage == 1:
+            raise ValueError("freeze_stage1 needs stage 2: stage 1 would have nothing left to train")
+        if self.itm and self.stage == 1:
+            raise ValueError("itm needs stage 2: the matching head sits on the multimodal layers")
+        if self.trunk_norm == "group" and self.trunk_width % 4:
+            raise ValueError(f"trunk_width {self.trunk_width} must be a multiple of 4 with trunk_norm group")
+        return self
+
+    @property
+    def grid(self) -> Size:
+        """(rows, columns) of the video feature map at the configured resolution."""
+        return self.high[0] // 64, self.high[1] // 64

@@ -1,0 +1,201 @@
+"""First weights: seeded random numbers, then ImageNet's and BERT's where they are asked for and within reach."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from train.models.configs import ModelConfig
+from train.models.hd_vila import HDVila, mark_trainable
+from train.models.resnet import FrozenBatchNorm
+from train.models.timesformer import TimeSformer
+from train.models.weight_files import load_file
+
+log = logging.getLogger(__name__)
+
+INIT_STD = 0.02
+"""Deviation of new Linear and Embedding weights (BERT's)."""
+
+
+def build_model(config: ModelConfig, *, seed: int) -> HDVila:
+    """A model with its first weights, in training mode. `model.weight_sources` and the log say where they came from.
+
+    The same config and seed give the same weights, whatever the caller drew before (its random state is left alone).
+    UserError for a weights file that is missing or doesn't fit; weights of the net that are out of reach stay random.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = HDVila(config)
+        init_random(model)
+    model.weight_sources = {
+        "trunks": f"random, seed {seed}",
+        "bert": f"random, seed {seed}",
+        "rest": f"random, seed {seed}",
+    }
+    _load_part(model, "trunks", config.trunk_weights, _read_trunk, _fill_trunks)
+    _load_part(model, "bert", config.bert_weights, _read_bert, _fill_bert)
+    if config.model_weights:
+        _fill_model(model, Path(config.model_weights))
+    for part, source in model.weight_sources.items():
+        log.info("weights of %s: %s", part, source)
+    mark_trainable(model)
+    return model.train()
+
+
+def init_random(model: HDVila) -> None:
+    """Fill every parameter: He for convolutions, normal 0.02 for Linear and Embedding, and a space-time Transformer
+    whose time branch starts at zero."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            _init_conv(name, module)
+        elif isinstance(module, nn.Linear):
+            _init_linear(module, truncated=name.startswith("timesformer."))
+        elif isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=INIT_STD)
+    _init_timesformer(model.timesformer)
+    if model.config.stage == 2:
+        words = model.transformer.bert.embeddings.word_embeddings.weight
+        model.transformer.cls.predictions.decoder.weight.data.copy_(words.data)
+
+
+def _init_conv(name: str, conv: nn.Conv2d) -> None:
+    if name.startswith("cnn"):
+        nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    else:
+        nn.init.kaiming_uniform_(conv.weight, a=5**0.5)
+
+
+def _init_linear(linear: nn.Linear, *, truncated: bool) -> None:
+    fill = nn.init.trunc_normal_ if truncated else nn.init.normal_
+    fill(linear.weight, std=INIT_STD)
+    nn.init.zeros_(linear.bias)
+
+
+def _init_timesformer(timesformer: TimeSformer) -> None:
+    nn.init.trunc_normal_(timesformer.pos_embed, std=INIT_STD)
+    nn.init.zeros_(timesformer.time_embed)
+    for block in timesformer.blocks:
+        nn.init.zeros_(block.temporal_fc.weight)
+        nn.init.zeros_(block.temporal_fc.bias)
+
+
+def _load_part(
+    model: HDVila,
+    part: str,
+    source: str,
+    read: Callable[[str], Mapping[str, Tensor] | None],
+    fill: Callable[[HDVila, Mapping[str, Tensor], str], int],
+) -> None:
+    """Put the weights of `source` into a part of the model; a source that is out of reach leaves the random ones."""
+    if source == "random":
+        return
+    weights = read(source)
+    if weights is None:
+        model.weight_sources[part] += f" ({source} was out of reach)"
+        log.warning("%s weights: %s is out of reach, keeping random ones", part, source)
+        return
+    n_filled = fill(model, weights, source)
+    model.weight_sources[part] = f"{source}, {n_filled} tensors"
+
+
+def _read_trunk(source: str) -> Mapping[str, Tensor] | None:
+    if source != "imagenet":
+        return load_file(Path(source))
+    try:
+        from torchvision.models import ResNet50_Weights
+
+        return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
+    except (ImportError, OSError, RuntimeError):  # not installed; no network; a download that fails its hash
+        return None
+
+
+def _read_bert(source: str) -> Mapping[str, Tensor] | None:
+    if Path(source).exists():
+        return load_file(_weights_in(Path(source)))
+    try:
+        from huggingface_hub import hf_hub_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+        return load_file(Path(hf_hub_download(source, "model.safetensors")))
+    except ImportError:
+        return None
+    except HFValidationError as error:
+        raise UserError(
+            f"bert_weights: {source} is neither a path here nor a Hugging Face name ({error})"
+        ) from None
+    except (HfHubHTTPError, OSError):
+        return None
+
+
+def _weights_in(path: Path) -> Path:
+    """The weights file of a Hugging Face folder, or the file itself."""
+    if path.is_file():
+        return path
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if (path / name).is_file():
+            return path / name
+    raise UserError(
+        f"{path}: holds neither model.safetensors nor pytorch_model.bin; point bert_weights at one"
+    )
+
+
+def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
+    """Both trunks from one ResNet (keys with or without `backbone.`; the classifier is left out)."""
+    plain = {key.removeprefix("backbone."): value for key, value in weights.items()}
+    n_filled = 0
+    for trunk in (model.cnn, model.cnn_low):
+        wanted = {key for key in trunk.state_dict() if not key.endswith("num_batches_tracked")}
+        if not any(isinstance(module, FrozenBatchNorm) for module in trunk.modules()):
+            raise UserError(
+                "trunk_weights needs trunk_norm frozen_batch: a ResNet file holds batch statistics"
+            )
+        n_filled += _copy_keys(trunk, plain, wanted, source)
+    return n_filled
+
+
+def _fill_bert(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
+    """Embeddings, as many layers as the model has and (stage 2) the word head. BERT's own pooler has no place here."""
+    named = {_bert_key(key): value for key, value in weights.items()}
+    own = model.transformer.state_dict()
+    wanted = {key for key in own if key.startswith(("bert.embeddings.", "bert.encoder."))}
+    head = {key for key in own if key.startswith("cls.") and key in named}
+    return _copy_keys(model.transformer, named, wanted | head, source)
+
+
+def _bert_key(key: str) -> str:
+    """Old files name the norm's tensors gamma and beta, and a bare encoder's keys lack `bert.`."""
+    key = key.replace(".gamma", ".weight").replace(".beta", ".bias")
+    return f"bert.{key}" if key.startswith(("embeddings.", "encoder.")) else key
+
+
+def _copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str], source: str) -> int:
+    own = module.state_dict()
+    missing = sorted(wanted - weights.keys())
+    if missing:
+        raise UserError(
+            f"{source}: lacks {len(missing)} of {len(wanted)} tensors, the first {', '.join(missing[:3])}"
+        )
+    wrong = [key for key in sorted(wanted) if own[key].shape != weights[key].shape]
+    if wrong:
+        shapes = f"{tuple(weights[wrong[0]].shape)} where the model has {tuple(own[wrong[0]].shape)}"
+        raise UserError(f"{source}: {len(wrong)} tensors have another shape, the first {wrong[0]}: {shapes}")
+    with torch.no_grad():
+        for key in wanted:
+            own[key].copy_(weights[key])
+    return len(wanted)
+
+
+def _fill_model(model: HDVila, path: Path) -> None:
+    """Start from an exported folder or an official file: every shared key; stage 1 into stage 2 leaves its upper half."""
+    weights = load_file(_weights_in(path))
+    own = model.state_dict()
+    shared = {key for key in own if key in weights and not key.endswith("num_batches_tracked")}
+    if not shared:
+        raise UserError(f"{path}: shares no key with this model; is it an HD-VILA checkpoint?")
+    _copy_keys(model, weights, shared, str(path))
+    left = sorted(key for key in own.keys() - shared if not key.endswith("num_batches_tracked"))
+    note = f", {len(left)} others from the sources below it (the first: {left[0]})" if left else ""
+    model.weight_sources["model"] = f"{path}, {len(shared)} tensors{note}"

@@ -1,0 +1,117 @@
+"""Published HD-VILA checkpoints: which keys they hold, and models from them."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from manifests.errors import UserError
+from train.models.configs import ModelConfig
+from train.models.hd_vila import HDVila, mark_trainable
+from train.models.init import init_random
+from train.models.weight_files import bare
+
+Stage = Literal[1, 2]
+Shape = tuple[int, ...]
+
+STAGE2_MARK = "transformer.bert.visual_embeddings."
+BIAS, BIAS_ALIAS = "transformer.cls.predictions.bias", "transformer.cls.predictions.decoder.bias"
+N_NAMED = 8
+
+
+class OfficialMismatch(UserError):
+    """A state dict that isn't an official checkpoint of the stage its keys tell; the message names the keys."""
+
+
+@cache
+def official_keys(stage: Stage) -> dict[str, Shape]:
+    """{key: shape} of a published checkpoint: 926 entries in stage 1, 1135 in stage 2 (one of them an alias)."""
+    with torch.device("meta"):
+        model = HDVila(ModelConfig(preset="hd_vila", stage=stage))
+    return {key: tuple(value.shape) for key, value in model.state_dict().items()}
+
+
+def stage_of(keys: Mapping[str, object]) -> Stage:
+    """2 where the keys hold visual tokens or layers above the text's, else 1."""
+    return 2 if any(key.startswith((STAGE2_MARK, "transformer.cls.")) for key in keys) else 1
+
+
+def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> HDVila:
+    """The fp32 model of a published checkpoint's state dict, in evaluation mode; its stage is told by its keys.
+
+    Half precision is widened; `num_batches_tracked` and the head's second bias key may be absent. With `partial`, missing
+    keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch names them.
+    """
+    weights = bare(state_dict)
+    stage = stage_of(weights)
+    complete = _completed(weights, official_keys(stage))
+    if not partial:
+        check_keys(complete, stage)
+    return _filled(complete, stage)
+
+
+def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
+    """OfficialMismatch unless `weights` are exactly the stage's keys and shapes, and the shared bias agrees with itself."""
+    wanted = official_keys(stage)
+    problems = [
+        _named("missing", sorted(wanted.keys() - weights.keys())),
+        _named("unknown", sorted(weights.keys() - wanted.keys())),
+        _named("of another shape", _other_shapes(weights, wanted)),
+    ]
+    if any(problems):
+        found = "; ".join(problem for problem in problems if problem)
+        raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {found}")
+    if stage == 2 and not torch.equal(weights[BIAS].float(), weights[BIAS_ALIAS].float()):
+        raise OfficialMismatch(
+            f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint"
+        )
+
+
+def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Fill in what carries no information: batch counters, and either key of the head's shared bias."""
+    counters = {
+        key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights
+    }
+    shared = weights.get(BIAS, weights.get(BIAS_ALIAS))
+    aliases = {
+        key: shared
+        for key in (BIAS, BIAS_ALIAS)
+        if shared is not None and key not in weights and key in wanted
+    }
+    return {**weights, **counters, **aliases}
+
+
+def _other_shapes(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> list[str]:
+    both = sorted(weights.keys() & wanted.keys())
+    return [
+        f"{key} {tuple(weights[key].shape)} for {wanted[key]}"
+        for key in both
+        if tuple(weights[key].shape) != wanted[key]
+    ]
+
+
+def _named(what: str, keys: list[str]) -> str:
+    if not keys:
+        return ""
+    more = f" and {len(keys) - N_NAMED} more" if len(keys) > N_NAMED else ""
+    return f"{len(keys)} {what}: {', '.join(keys[:N_NAMED])}{more}"
+
+
+def _filled(weights: Mapping[str, Tensor], stage: Stage) -> HDVila:
+    """A model of `stage` holding every key of the right shape."""
+    config = ModelConfig(preset="hd_vila", stage=stage)
+    wanted = official_keys(stage)
+    fitting = {key: value for key, value in weights.items() if wanted.get(key) == tuple(value.shape)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = HDVila(config)
+        if fitting.keys() != wanted.keys():
+            init_random(model)
+    with torch.no_grad():
+        own = model.state_dict()
+        for key, value in fitting.items():
+            own[key].copy_(value)
+    mark_trainable(model)
+    return model.eval()

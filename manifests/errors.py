@@ -1,6 +1,6 @@
 """The one exception that a user is meant to read.
 
-    UserError            the user can cure it: a config, a path, a file, a network. Printed without traceback, exit code 2.
+    UserError            the user can cure it: a config, a path, a file, a network. No traceback, exit code 2.
     └── ConfigError      a key or value in a configuration.
 
 Everything else that escapes a command is a bug and keeps its traceback.

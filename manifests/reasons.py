@@ -1,8 +1,8 @@
 """Why something is not in the data set: one closed list of reason codes, each with one class.
 
-    later   refused for now (rate limit, server error, reset): tried again when its time has come
-    never   a verdict on this video or clip: not asked for again unless a user says `retry --reason`
-    stop    nothing can go well until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
+later   refused for now (rate limit, server error, reset): tried again when its time has come
+never   a verdict on this video or clip: not asked for again unless a user says `retry --reason`
+stop    nothing can go well until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
 """
 
 from enum import StrEnum

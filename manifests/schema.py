@@ -1,6 +1,7 @@
 """Every table of an output directory: its columns, their types and units.
 
-Tables are Parquet. A table written by a stage lies in `<table>/part-<unit>.parquet`, one part a committed unit.
+Tables are Parquet. A table written by a stage lies in `<table>/part-<stage>-<unit>.parquet`, one part a
+committed unit.
 Times are integer milliseconds in the source video unless a column says otherwise; hours are float64.
 No column is null: "" / -1 / 0.0 stand for "not known".
 """
@@ -186,7 +187,10 @@ SHARD_ROWS = pa.schema(
         ("height", pa.int32()),
         ("fps", pa.float64()),
         ("codec", pa.string()),
-        ("members", pa.string()),  # JSON {extension: [offset of the data in this tar, size]}; "{}" where failed
+        (
+            "members",
+            pa.string(),
+        ),  # JSON {extension: [offset of the data in this tar, size]}; "{}" where failed
     ]
 )
 

@@ -8,7 +8,8 @@ pipeline, which names the first stage that it touches.
 import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, get_args
+from types import UnionType
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
@@ -34,7 +35,7 @@ class Section(BaseModel):
 
 
 def identity(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
-    """A key that changes what comes out. `doc` says what it is and its unit; `constraints` are pydantic's (ge, le …)."""
+    """A key that changes what comes out. `doc` says what it is and its unit; constraints are pydantic's (ge, le …)."""
     return _field(default, IDENTITY, doc, constraints)
 
 
@@ -136,10 +137,10 @@ def walk_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, F
 def _section_of(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
-    for inner in get_args(annotation):
-        if isinstance(inner, type) and issubclass(inner, BaseModel) and annotation is not list[inner]:
-            return inner
-    return None
+    if get_origin(annotation) not in (Union, UnionType):
+        return None
+    models = (inner for inner in get_args(annotation) if isinstance(inner, type) and issubclass(inner, BaseModel))
+    return next(models, None)
 
 
 def describe_keys(model: type[BaseModel]) -> list[dict[str, str]]:

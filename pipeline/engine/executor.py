@@ -1,0 +1,118 @@
+"""Where units run: one small protocol, and the executor that runs them in this process.
+
+`local` is for reading a stack trace; pipeline.engine.cluster has the one for Ray. The same stage code, the same bytes.
+"""
+
+import asyncio
+import inspect
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from pipeline.engine.attempt import Outcome, attempt_unit
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Stage, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that ended."""
+
+    unit: Unit
+    attempt: int
+    outcome: Outcome
+
+
+class Executor(Protocol):
+    """Runs attempts. The driver's loop (pipeline.engine.run) submits and collects; policy is not here."""
+
+    @property
+    def n_slots(self) -> int:
+        """How many units of one CPU run at a time."""
+        ...
+
+    def begin(self, stage: Stage, store: Store) -> None:
+        """Units submitted from now on are of this stage."""
+        ...
+
+    def submit(self, unit: Unit, attempt: int) -> None:
+        """Queues one attempt."""
+        ...
+
+    def collect(self, timeout_s: float) -> Finished | None:
+        """The next attempt that ended, or None if none did in this time."""
+        ...
+
+    def cancel_all(self) -> None:
+        """Ends what is running; nothing of it is committed."""
+        ...
+
+    def share(self, name: str, build: Callable[[], Any]) -> Any:
+        """One object for all workers: `build()` here, and a picklable proxy whose methods block until they return."""
+        ...
+
+    def close(self) -> None:
+        """Releases workers."""
+        ...
+
+
+class LocalExecutor:
+    """One unit at a time in this process."""
+
+    n_slots = 1
+
+    def __init__(self, scratch_root: Path) -> None:
+        self._scratch_root = scratch_root
+        self._queue: deque[tuple[Unit, int]] = deque()
+        self._stage: Stage | None = None
+        self._store: Store | None = None
+
+    def begin(self, stage: Stage, store: Store) -> None:
+        """See Executor."""
+        self._stage, self._store = stage, store
+
+    def submit(self, unit: Unit, attempt: int) -> None:
+        """See Executor."""
+        self._queue.append((unit, attempt))
+
+    def collect(self, timeout_s: float) -> Finished | None:
+        """See Executor. Runs the next queued unit now."""
+        if not self._queue or self._stage is None or self._store is None:
+            return None
+        unit, attempt = self._queue.popleft()
+        return Finished(unit, attempt, attempt_unit(self._stage, unit, self._store, self._scratch_root, attempt))
+
+    def cancel_all(self) -> None:
+        """See Executor."""
+        self._queue.clear()
+
+    def share(self, name: str, build: Callable[[], Any]) -> Any:
+        """See Executor."""
+        return SharedHere(build())
+
+    def close(self) -> None:
+        """See Executor."""
+
+
+class SharedHere:
+    """An object whose async methods are run to their end where they are called."""
+
+    def __init__(self, shared: Any) -> None:
+        self._shared = shared
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        method = getattr(self._shared, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = method(*args, **kwargs)
+            return asyncio.run(_await(result)) if inspect.isawaitable(result) else result
+
+        return call
+
+
+async def _await(result: Any) -> Any:
+    return await result

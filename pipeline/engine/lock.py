@@ -1,0 +1,148 @@
+"""run.lock: one run at a time over an output directory.
+
+Made by exclusive create and renewed. A holder whose process is dead on this host is taken over at once; another
+host's when its lock has not changed for a minute by our own clock (clocks of two hosts are never compared). A holder
+that finds another's name in the lock stops before its next commit.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from manifests.errors import UserError
+from pipeline.engine.store import Store
+
+LOCK = "run.lock"
+RENEW_S = 10.0
+STALE_S = 60.0
+POLL_S = 2.0
+
+
+class LockLost(UserError):
+    """Another run took this output directory over."""
+
+
+class RunLock:
+    """Holds run.lock while open: `with RunLock(store) as lock: … lock.check()` before each commit."""
+
+    def __init__(self, store: Store, *, stale_s: float = STALE_S, renew_s: float = RENEW_S) -> None:
+        self._store = store
+        self._stale_s = stale_s
+        self._renew_s = renew_s
+        self._holder = uuid.uuid4().hex
+        self._released = threading.Event()
+        self._renewer = threading.Thread(target=self._renew_until_released, name="run-lock", daemon=True)
+
+    def __enter__(self) -> "RunLock":
+        self._acquire()
+        self._renewer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._released.set()
+        self._renewer.join(timeout=self._renew_s + 5)
+        if self._current().get("holder") == self._holder:
+            self._store.delete(LOCK)
+
+    def check(self) -> None:
+        """Raises LockLost if the lock names another holder."""
+        found = self._current()
+        if found.get("holder") != self._holder:
+            raise LockLost(
+                f"{self._store.url}: taken over by {found.get('host', 'another run')} pid {found.get('pid', '?')}; "
+                "this run stops and has committed nothing since"
+            )
+
+    def _acquire(self) -> None:
+        seen: bytes = b""
+        since = time.monotonic()
+        while not self._store.create(LOCK, self._content()):
+            found = self._raw()
+            if found is None:
+                continue
+            if found != seen:
+                seen, since = found, time.monotonic()
+            if self._may_take_over(_parse(found), time.monotonic() - since):
+                self._take_over(found)
+                return
+            time.sleep(min(POLL_S, self._stale_s / 4))
+
+    def _may_take_over(self, found: dict[str, Any], unchanged_s: float) -> bool:
+        if found.get("host") != socket.gethostname():
+            return unchanged_s >= self._stale_s
+        if not _is_alive(int(found.get("pid", 0)), str(found.get("process_start", ""))):
+            return True
+        raise UserError(
+            f"{self._store.url}: in use by a run on this machine (pid {found.get('pid')}); "
+            "wait for it, or stop it and start again"
+        )
+
+    def _take_over(self, seen: bytes) -> None:
+        if self._raw() != seen:
+            raise UserError(f"{self._store.url}: another run was faster in taking over; start again when it has ended")
+        self._store.write(LOCK, self._content())
+        time.sleep(0.05)
+        self.check()
+
+    def _renew_until_released(self) -> None:
+        while not self._released.wait(self._renew_s):
+            if self._current().get("holder") != self._holder:
+                return
+            self._store.write(LOCK, self._content())
+
+    def _content(self) -> bytes:
+        facts = {
+            "holder": self._holder,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process_start": _process_start(os.getpid()),
+            "beat": time.time_ns(),
+        }
+        return json.dumps(facts).encode()
+
+    def _raw(self) -> bytes | None:
+        try:
+            return self._store.read(LOCK)
+        except FileNotFoundError:
+            return None
+
+    def _current(self) -> dict[str, Any]:
+        return _parse(self._raw() or b"")
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _is_alive(pid: int, process_start: str) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not process_start or process_start == _process_start(pid)
+
+
+def _process_start(pid: int) -> str:
+    """Start time of a process in clock ticks, so that a reused pid is not taken for the old process; "" if unknown."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]

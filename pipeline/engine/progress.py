@@ -1,0 +1,88 @@
+"""What a long job shows: a live line on a terminal, plain log lines elsewhere."""
+
+import logging
+import sys
+import time
+from collections import Counter
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+log = logging.getLogger("hdvila")
+
+PLAIN_EVERY_S = 15.0
+
+
+class StageProgress:
+    """Progress of one stage: units done, rows made, rejects by reason."""
+
+    def __init__(self, stage: str, n_done_before: int, *, console: Console | None = None) -> None:
+        self._stage = stage
+        self._console = console or Console(file=sys.stderr)
+        self._live = self._console.is_terminal
+        self._n_done = 0
+        self._rejects: Counter[str] = Counter()
+        self._started = self._last_line = time.monotonic()
+        self._resumed = n_done_before
+        self._bar: Progress | None = None
+
+    def __enter__(self) -> "StageProgress":
+        if self._live:
+            columns = (
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=20),
+                MofNCompleteColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[note]}"),
+            )
+            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar.start()
+            self._task = self._bar.add_task(self._stage, total=None, note="")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def queued(self, n_units: int) -> None:
+        """So many units are known by now."""
+        if self._bar:
+            self._bar.update(self._task, total=n_units)
+
+    def advance(self, rejects: dict[str, int]) -> None:
+        """One more unit is committed."""
+        self._n_done += 1
+        self._rejects.update(rejects)
+        if self._bar:
+            self._bar.update(self._task, advance=1, note=self._note())
+        elif time.monotonic() - self._last_line > PLAIN_EVERY_S:
+            self._last_line = time.monotonic()
+            log.info("%s: %d units%s", self._stage, self._n_done, self._note())
+
+    def say(self, message: str) -> None:
+        """A line that must be seen: a rest of an identity, a lost worker."""
+        if self._bar:
+            self._bar.console.print(f"{self._stage}: {message}", markup=False, highlight=False)
+        else:
+            log.warning("%s: %s", self._stage, message)
+
+    def _note(self) -> str:
+        turned_away = sum(self._rejects.values())
+        return f", {turned_away} turned away" if turned_away else ""
+
+
+def set_up_logging(*, verbose: bool = False) -> None:
+    """Log lines of the program itself to stderr; libraries only from warnings up."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    log.handlers = [handler]
+    log.propagate = False
+    log.setLevel(logging.DEBUG if verbose else logging.INFO)

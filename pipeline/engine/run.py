@@ -1,0 +1,188 @@
+"""The driver's loop: gives a stage's units to an executor, commits what comes back, decides what is tried again.
+
+lost worker      tried again, elsewhere where there is an elsewhere; the third time a reject `killed_worker`
+memory, time     tried again once; the second time a reject `over_memory` or `timeout`
+Transient        waits its turn and is tried again without a charge, up to `patience` times
+StopRun          the run ends; everything committed stays
+"""
+
+import heapq
+import itertools
+import logging
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from pipeline.engine.attempt import End, Outcome, turn_away_all
+from pipeline.engine.executor import Executor, Finished
+from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import StageProgress
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Stage, Unit
+
+log = logging.getLogger("hdvila")
+
+MAX_LOST = 3
+MAX_OVER = 2
+POLL_S = 1.0
+
+
+class RunStopped(UserError):
+    """A reason of class `stop` ended the run."""
+
+
+@dataclass(slots=True)
+class StageResult:
+    """What one run of a stage did. `missing` units have no commit: a non-zero exit."""
+
+    stage: str
+    n_done_before: int = 0
+    n_units: int = 0
+    n_made: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    rejects: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    @property
+    def n_missing(self) -> int:
+        """Units that this run took up and did not commit."""
+        return self.n_units - self.n_made
+
+
+@dataclass(slots=True)
+class _Charges:
+    """What a unit has cost so far, by how its attempts ended."""
+
+    ended: Counter[End] = field(default_factory=Counter)
+
+    @property
+    def attempts(self) -> int:
+        return sum(self.ended.values()) + 1
+
+
+def run_stage(stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = 20) -> StageResult:
+    """Runs the units of a stage that have no commit yet. Raises RunStopped, LockLost or UserError."""
+    done = store.committed(stage.name)
+    result = StageResult(stage.name, n_done_before=len(done))
+    started = time.monotonic()
+    pending = (unit for unit in stage.units(store) if unit.name not in done)
+    with StageProgress(stage.name, len(done)) as progress:
+        executor.begin(stage, store)
+        try:
+            _Loop(stage, store, executor, lock, progress, result, patience).drain(pending)
+        except BaseException:
+            executor.cancel_all()
+            raise
+        finally:
+            result.seconds = time.monotonic() - started
+    log.info("%s", describe(result))
+    return result
+
+
+def describe(result: StageResult) -> str:
+    """One line for the log: units, rows, rejects by reason, seconds."""
+    rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
+    away = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
+    before = f" ({result.n_done_before} done before)" if result.n_done_before else ""
+    return f"{result.stage}: {result.n_made} units{before}, {rows}; turned away: {away}; {result.seconds:.1f} s"
+
+
+class _Loop:
+    """State of one stage's run: what is in flight, what waits, what each unit has cost."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        store: Store,
+        executor: Executor,
+        lock: RunLock,
+        progress: StageProgress,
+        result: StageResult,
+        patience: int,
+    ) -> None:
+        self._stage, self._store, self._executor, self._lock = stage, store, executor, lock
+        self._progress, self._result, self._patience = progress, result, patience
+        self._charges: dict[str, _Charges] = {}
+        self._waiting: list[tuple[float, int, Unit]] = []
+        self._order = itertools.count()
+        self._n_in_flight = 0
+        self._max_in_flight = stage.resources.max_in_flight or 2 * executor.n_slots
+
+    def drain(self, pending: Iterator[Unit]) -> None:
+        """Until every unit is committed."""
+        more = True
+        while more or self._waiting or self._n_in_flight:
+            more = more and self._fill(pending)
+            self._submit_due()
+            finished = self._executor.collect(POLL_S) if self._n_in_flight else None
+            if finished:
+                self._handle(finished)
+            elif not self._n_in_flight and self._waiting:
+                time.sleep(min(POLL_S, max(0.0, self._waiting[0][0] - time.monotonic())))
+
+    def _fill(self, pending: Iterator[Unit]) -> bool:
+        while self._n_in_flight < self._max_in_flight:
+            unit = next(pending, None)
+            if unit is None:
+                return False
+            self._result.n_units += 1
+            self._progress.queued(self._result.n_units)
+            self._submit(unit)
+        return True
+
+    def _submit_due(self) -> None:
+        now = time.monotonic()
+        while self._waiting and self._waiting[0][0] <= now and self._n_in_flight < self._max_in_flight:
+            self._submit(heapq.heappop(self._waiting)[2])
+
+    def _submit(self, unit: Unit) -> None:
+        charges = self._charges.setdefault(unit.name, _Charges())
+        self._executor.submit(unit, charges.attempts)
+        self._n_in_flight += 1
+
+    def _handle(self, finished: Finished) -> None:
+        self._n_in_flight -= 1
+        unit, outcome = finished.unit, finished.outcome
+        if outcome.end is End.DONE:
+            self._commit(unit, outcome)
+        elif outcome.end is End.STOP:
+            raise RunStopped(f"{self._stage.name}: {outcome.reason or Reason.INTERNAL_ERROR}: {outcome.detail}")
+        else:
+            self._charge(unit, outcome, finished.attempt)
+
+    def _charge(self, unit: Unit, outcome: Outcome, attempt: int) -> None:
+        charges = self._charges[unit.name]
+        charges.ended[outcome.end] += 1
+        n = charges.ended[outcome.end]
+        verdict = _verdict(outcome, n, self._patience)
+        if verdict is not None:
+            self._commit(unit, turn_away_all(self._stage.name, unit, verdict, outcome.detail, self._store, attempt))
+            return
+        if outcome.end is not End.AGAIN:
+            self._progress.say(f"{unit.name}: {outcome.end} ({outcome.detail}); tried again")
+        wait_s = outcome.wait_s if outcome.end is End.AGAIN else 0.0
+        heapq.heappush(self._waiting, (time.monotonic() + wait_s, next(self._order), unit))
+
+    def _commit(self, unit: Unit, outcome: Outcome) -> None:
+        self._lock.check()
+        self._store.commit(self._stage.name, unit.name, outcome.facts)
+        self._charges.pop(unit.name, None)
+        rejects = outcome.facts.get("rejects", {})
+        self._result.n_made += 1
+        self._result.rows.update(outcome.facts.get("rows", {}))
+        self._result.rejects.update(rejects)
+        self._progress.advance(rejects)
+
+
+def _verdict(outcome: Outcome, n: int, patience: int) -> Reason | None:
+    """The reason for which a unit is given up after n attempts that ended this way; None: try again."""
+    if outcome.end is End.LOST:
+        return Reason.KILLED_WORKER if n >= MAX_LOST else None
+    if outcome.end is End.TIMEOUT:
+        return Reason.TIMEOUT if n >= MAX_OVER else None
+    if outcome.end is End.MEMORY:
+        return Reason.OVER_MEMORY if n >= MAX_OVER else None
+    return outcome.reason if n >= patience else None

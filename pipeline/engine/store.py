@@ -1,0 +1,273 @@
+"""The output directory on a disk or in a bucket: atomic writes, and tables made of committed parts only.
+
+A local write is a temporary name in the same folder, fsync, rename. A bucket has no rename: there an object appears
+when its upload completes, and a call that dies half-way leaves nothing under the final name.
+
+    <table>/part-<stage>-<unit>.parquet      counts only if
+    commits/<stage>/<unit>.json              exists; it is written last
+"""
+
+import io
+import json
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import IO, Any, cast
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+
+from manifests.errors import UserError
+from manifests.schema import REJECTS, TABLES, table_of
+
+TEMPORARY = ".tmp-"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One committed Parquet part of a table."""
+
+    stage: str
+    unit: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Store:
+    """A folder or bucket prefix. Paths given to its methods are relative to `url`. Picklable: it opens lazily."""
+
+    url: str
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @cached_property
+    def fs(self) -> fsspec.AbstractFileSystem:
+        """The fsspec file system; listings never come from a cache."""
+        protocol = fsspec.utils.get_protocol(self.url)
+        options = dict(self.options)
+        if protocol != "file":
+            options.setdefault("use_listings_cache", False)
+        try:
+            return fsspec.filesystem(protocol, **options)
+        except (ImportError, ValueError) as error:
+            raise UserError(f"{self.url}: cannot be opened ({error}); install the extra for it (s3, gs)") from None
+
+    @cached_property
+    def root(self) -> str:
+        """The prefix without protocol."""
+        return str(self.fs._strip_protocol(self.url)).rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the store lies on a disk of this machine."""
+        return isinstance(self.fs, LocalFileSystem)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"url": self.url, "options": self.options}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+
+    def path(self, relative: str) -> str:
+        """Absolute path inside the file system."""
+        return f"{self.root}/{relative}" if relative else self.root
+
+    # reading
+
+    def exists(self, relative: str) -> bool:
+        """Whether a file is there now."""
+        self.fs.invalidate_cache()
+        return bool(self.fs.exists(self.path(relative)))
+
+    def read(self, relative: str) -> bytes:
+        """A whole file. Raises FileNotFoundError."""
+        return bytes(self.fs.cat_file(self.path(relative)))
+
+    def read_range(self, relative: str, start: int, end: int) -> bytes:
+        """Bytes start … end-1 of a file."""
+        return bytes(self.fs.cat_file(self.path(relative), start=start, end=end))
+
+    def read_json(self, relative: str) -> Any:
+        """A JSON file's value."""
+        return json.loads(self.read(relative))
+
+    def open(self, relative: str) -> IO[bytes]:
+        """A file opened for reading at any place."""
+        return cast(IO[bytes], self.fs.open(self.path(relative), "rb"))
+
+    def size(self, relative: str) -> int:
+        """Bytes of a file. Raises FileNotFoundError."""
+        return int(self.fs.info(self.path(relative))["size"])
+
+    def names(self, folder: str) -> list[str]:
+        """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder."""
+        self.fs.invalidate_cache()
+        try:
+            entries = self.fs.ls(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        names = (e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "file")
+        return sorted(name for name in names if name and not name.startswith(TEMPORARY))
+
+    # writing
+
+    def write(self, relative: str, data: bytes) -> None:
+        """A whole file at once: readers see the old one or the new one, never a half."""
+        if not self.is_local:
+            self.fs.pipe_file(self.path(relative), data)
+            return
+        target = Path(self.path(relative))
+        temporary = _temporary_beside(target)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                _flush_to_disk(file)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def put(self, local: Path, relative: str) -> None:
+        """A finished scratch file under its final name, in one step for readers."""
+        if not self.is_local:
+            self.fs.put_file(str(local), self.path(relative))
+            return
+        target = Path(self.path(relative))
+        temporary = _temporary_beside(target)
+        try:
+            with local.open("rb") as source, temporary.open("wb") as file:
+                while block := source.read(1 << 22):
+                    file.write(block)
+                _flush_to_disk(file)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def write_json(self, relative: str, value: Any) -> None:
+        """A JSON file with sorted keys, so that the same value gives the same bytes."""
+        self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
+
+    def write_table(self, relative: str, table: pa.Table) -> None:
+        """A Parquet file."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        self.write(relative, buffer.getvalue())
+
+    def create(self, relative: str, data: bytes) -> bool:
+        """Writes a file that must not be there yet; False if it is (O_EXCL on a disk, If-None-Match in a bucket)."""
+        if self.is_local:
+            target = Path(self.path(relative))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            temporary = _temporary_beside(target)
+            temporary.write_bytes(data)
+            try:
+                os.link(temporary, target)  # appears whole, or not at all where another was first
+            except FileExistsError:
+                return False
+            finally:
+                temporary.unlink(missing_ok=True)
+            return True
+        try:
+            self.fs.pipe_file(self.path(relative), data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def delete(self, relative: str) -> None:
+        """Removes a file; no error where there is none."""
+        try:
+            self.fs.rm_file(self.path(relative))
+        except FileNotFoundError:
+            return
+
+    def sweep(self) -> int:
+        """Removes temporary files that a killed run left; returns how many. Only call while holding the run lock."""
+        if not self.is_local or not Path(self.root).is_dir():
+            return 0
+        leftovers = list(Path(self.root).rglob(f"{TEMPORARY}*"))
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)
+        return len(leftovers)
+
+    # commits and tables
+
+    def committed(self, stage: str) -> set[str]:
+        """Names of the units of a stage that are done."""
+        return {name.removesuffix(".json") for name in self.names(f"commits/{stage}") if name.endswith(".json")}
+
+    def commit(self, stage: str, unit: str, facts: dict[str, Any]) -> None:
+        """Declares a unit done. Everything it made is in place before."""
+        self.write_json(f"commits/{stage}/{unit}.json", facts)
+
+    def uncommit(self, stage: str, unit: str) -> None:
+        """Takes a unit's commit back, so that it runs again."""
+        self.delete(f"commits/{stage}/{unit}.json")
+
+    def commit_facts(self, stage: str, unit: str) -> dict[str, Any]:
+        """What a commit holds: rows by table, rejects by reason, seconds, and the stage's own facts."""
+        facts: dict[str, Any] = self.read_json(f"commits/{stage}/{unit}.json")
+        return facts
+
+    def parts(self, table: str) -> list[Part]:
+        """The committed parts of a table, sorted by name."""
+        return list(self._committed_parts(table))
+
+    def _committed_parts(self, folder: str) -> Iterator[Part]:
+        done: dict[str, set[str]] = {}
+        for name in self.names(folder):
+            if not name.startswith("part-") or not name.endswith(".parquet"):
+                continue
+            stage, _, unit = name.removeprefix("part-").removesuffix(".parquet").partition("-")
+            if stage not in done:
+                done[stage] = self.committed(stage)
+            if unit in done[stage]:
+                yield Part(stage, unit, f"{folder}/{name}")
+
+    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """All committed rows of a table (manifests.schema.TABLES), in the order of the part names."""
+        return self._concat(self.parts(table), TABLES[table], columns)
+
+    def read_rejects(self) -> pa.Table:
+        """All committed rejects of all stages."""
+        parts = [p for stage in self.folders("rejects") for p in self._committed_parts(f"rejects/{stage}")]
+        return self._concat(parts, REJECTS, None)
+
+    def folders(self, folder: str) -> list[str]:
+        """Names of the folders inside a folder, sorted."""
+        self.fs.invalidate_cache()
+        try:
+            entries = self.fs.ls(self.path(folder), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")
+
+    def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
+        """The rows of one part."""
+        return pq.read_table(pa.BufferReader(self.read(part.path)), columns=columns)
+
+    def _concat(self, parts: Iterable[Part], schema: pa.Schema, columns: list[str] | None) -> pa.Table:
+        wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
+        tables = [self.read_part(part, columns).cast(wanted) for part in parts]
+        return pa.concat_tables(tables) if tables else wanted.empty_table()
+
+    def write_part(self, table: str, stage: str, unit: str, rows: list[dict[str, Any]]) -> None:
+        """One part of a table; it counts once the unit is committed."""
+        self.write_table(f"{table}/part-{stage}-{unit}.parquet", table_of(rows, TABLES[table]))
+
+    def write_rejects(self, stage: str, unit: str, rows: list[dict[str, Any]]) -> None:
+        """The rejects of one unit."""
+        self.write_table(f"rejects/{stage}/part-{stage}-{unit}.parquet", table_of(rows, REJECTS))
+
+
+def _temporary_beside(target: Path) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
+
+
+def _flush_to_disk(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())

@@ -1,0 +1,149 @@
+"""What the engine needs to know of a stage. Nothing here knows of Ray.
+
+How a unit can end:
+
+    Output        returned: rows, files and rejects, committed together
+    Rejected      raised: the unit as a whole is turned away with a reason; committed as rejects
+    Transient     raised: refused for now (429, lost connection, object store 5xx); tried again, not charged to the unit
+    StopRun       raised: nothing can go well until a person acts; the run ends
+"""
+
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from manifests.reasons import Reason
+from pipeline.engine.store import Store
+
+UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
+
+    `ids` are the videos that the unit covers: who is turned away if the unit as a whole fails.
+    """
+
+    name: str
+    payload: Any = None
+    ids: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not UNIT_NAME.fullmatch(self.name):
+            raise ValueError(f"unit name {self.name!r} is not {UNIT_NAME.pattern}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One video or clip turned away. `retry_after_s` only for class `later`: when to try next, from now."""
+
+    reason: Reason
+    video_id: str
+    clip_id: str = ""
+    detail: str = ""
+    retry_after_s: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a unit made. `files` are committed in this order, then rows, then rejects, then the commit itself.
+
+    `files` maps a path in the output directory to a finished scratch file; `facts` go into the commit (small JSON).
+    """
+
+    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejects: list[Reject] = field(default_factory=list)
+    files: Mapping[str, Path] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one unit of a stage takes. `max_in_flight` 0: twice the slots of the executor."""
+
+    n_cpus: float = 1.0
+    memory_bytes: int = 4 * 1024**3
+    time_limit_s: float = 1800.0
+    max_in_flight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where a unit runs. `scratch` is its own folder, removed whatever happens; `deadline` is on time.monotonic()."""
+
+    store: Store
+    scratch: Path
+    deadline: float
+    attempt: int = 1
+
+    def remaining_s(self) -> float:
+        """Seconds left until the unit's time limit, at least 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+
+class Stage(Protocol):
+    """A stage: its units, in a deterministic order from committed inputs alone, and what is done with one.
+
+    `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def resources(self) -> Resources: ...
+
+    def units(self, store: Store) -> Iterator[Unit]: ...
+
+    def process(self, unit: Unit, context: Context) -> Output: ...
+
+
+class Rejected(Exception):
+    """The unit (its one video) is turned away: raised where returning a Reject through many frames hides the code."""
+
+    def __init__(self, reason: Reason, detail: str = "", *, clip_id: str = "", retry_after_s: float = 3600.0) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.clip_id = clip_id
+        self.retry_after_s = retry_after_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rejected, (self.reason, self.detail, self.clip_id, self.retry_after_s)
+
+
+def _rejected(reason: Reason, detail: str, clip_id: str, retry_after_s: float) -> Rejected:
+    return Rejected(reason, detail, clip_id=clip_id, retry_after_s=retry_after_s)
+
+
+class Transient(Exception):
+    """Refused for now. After the engine's patience it becomes a reject with this reason (class `later`)."""
+
+    def __init__(self, reason: Reason, detail: str = "", *, wait_s: float = 0.0) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.wait_s = wait_s
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _transient, (self.reason, self.detail, self.wait_s)
+
+
+def _transient(reason: Reason, detail: str, wait_s: float) -> Transient:
+    return Transient(reason, detail, wait_s=wait_s)
+
+
+class StopRun(Exception):
+    """The run ends now; what is committed stays. The detail says what a person has to do."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return StopRun, (self.reason, self.detail)

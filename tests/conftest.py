@@ -1,0 +1,59 @@
+"""Fixtures that every test may use, and the rule that a missing part is a skip here and a failure in CI."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+def need(present: bool, what: str) -> None:
+    """Skips the test where a part is missing; under CI=true that is a failure, since CI has every part."""
+    if present:
+        return
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what}: missing, and CI must have it")
+    pytest.skip(f"{what}: not on this machine")
+
+
+@pytest.fixture(scope="session")
+def samples() -> Path:
+    """The folder of real captions and videos (HDVILA_SAMPLES, by default ../shared/samples beside the checkout)."""
+    folder = Path(os.environ.get("HDVILA_SAMPLES", REPO.parent / "shared" / "samples"))
+    need(folder.is_dir(), f"sample files in {folder} (HDVILA_SAMPLES)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of reference outputs (HDVILA_GOLDEN, by default ../shared/golden beside the checkout)."""
+    folder = Path(os.environ.get("HDVILA_GOLDEN", REPO.parent / "shared" / "golden"))
+    need(folder.is_dir(), f"reference outputs in {folder} (HDVILA_GOLDEN)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium that can render a page."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    need(found is not None, "chromium")
+    return str(found)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests marked gpu run only where there is one; the mark never counts as a missing part."""
+    if any(item.get_closest_marker("gpu") for item in items) and not _has_gpu():
+        skip = pytest.mark.skip(reason="no CUDA device")
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(skip)
+
+
+def _has_gpu() -> bool:
+    try:
+        import torch
+    except ImportError:
+        return False
+    return torch.cuda.is_available()

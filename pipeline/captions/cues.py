@@ -1,0 +1,71 @@
+"""The cue blocks that WebVTT and SubRip share, read leniently: real files break every rule of both.
+
+Everything before the first time line is head (WEBVTT, Style, comments) and holds no text. A time line starts a cue
+whether or not a blank line stands before it.
+"""
+
+import re
+from dataclasses import dataclass
+
+_STAMP = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})"
+_TIME_LINE = re.compile(rf"^\s*{_STAMP}\s*-->\s*{_STAMP}(?!\d)")
+_COMMENT = re.compile(r"^(NOTE|STYLE|REGION)(\s|$)")
+
+
+@dataclass(slots=True)
+class Cue:
+    """One cue: its times and its raw lines, blank ones left out."""
+
+    start_ms: int
+    end_ms: int
+    lines: list[str]
+
+
+def stamp_ms(hours: str | None, minutes: str, seconds: str, fraction: str) -> int:
+    """Milliseconds of the four groups of a time stamp; `.5` is half a second."""
+    whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
+    return whole * 1000 + int(fraction.ljust(3, "0"))
+
+
+def read_cues(text: str, *, comments: bool) -> list[Cue]:
+    """The cues of a vtt or srt file in file order. `comments`: NOTE and STYLE blocks exist (vtt) and are skipped."""
+    lines = text.split("\n")
+    cues: list[Cue] = []
+    in_comment = False
+    previous_index = -1
+    for number, line in enumerate(lines):
+        match = _TIME_LINE.match(line) if "-->" in line else None
+        if match:
+            previous_index = _take_identifier(cues, lines, number, previous_index, names=comments)
+            groups = match.groups()
+            cues.append(Cue(stamp_ms(*groups[:4]), stamp_ms(*groups[4:]), []))
+            in_comment = False
+        elif not line:
+            in_comment = False
+        elif in_comment or not cues:
+            continue
+        elif comments and not lines[number - 1] and _COMMENT.match(line):
+            in_comment = True
+        elif not line.isspace():
+            cues[-1].lines.append(line)
+    return cues
+
+
+def _take_identifier(cues: list[Cue], lines: list[str], number: int, previous_index: int, *, names: bool) -> int:
+    """Removes the cue number or name above a time line from the cue before it; the srt number seen, or the one before.
+
+    With a blank line above it, a number there is one, and in vtt (`names`) any line; glued to the text (no blank
+    line), only the number that continues the count is one: a spoken "7" stays.
+    """
+    above = lines[number - 1].strip() if number else ""
+    index = int(above) if above.isascii() and above.isdigit() and len(above) < 9 else -1
+    after_blank = number < 2 or not lines[number - 2].strip()
+    if not above:
+        return previous_index
+    if not cues:
+        return index if index >= 0 else previous_index
+    number_line = index >= 0 and (after_blank or index == previous_index + 1)
+    name_line = names and after_blank and len(cues[-1].lines) > 1
+    if cues[-1].lines and (number_line or name_line):
+        cues[-1].lines.pop()
+    return index if index >= 0 else previous_index

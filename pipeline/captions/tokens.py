@@ -1,0 +1,203 @@
+"""What a row's text is made of: words, sounds, speaker marks and labels, credits.
+
+A bracket group is a sound in any language unless its content shows an editor's insertion (`[There's] a lot`);
+parentheses are speech unless they name a sound. Nothing is thrown away: what is not a word becomes an event.
+"""
+
+import re
+from collections import Counter
+from typing import NamedTuple
+
+MASKED = "[__]"
+"""The word that stands for profanity which the platform hid."""
+
+
+class Token(NamedTuple):
+    """A word (kind `word`) or an event of that kind; `offset` is where it starts in the row's text."""
+
+    kind: str
+    text: str
+    offset: int
+
+
+_TOKEN = re.compile(
+    r"(?P<masked>\[\s*_+\s*\])"
+    r"|(?P<bracket>[\[【［][^\[\]【】［］]{1,80}[\]】］])"
+    r"|(?P<paren>[(（][^()（）]{1,80}[)）])"
+    r"|(?P<sound>[♪♫♬♩🎵🎶]+)"
+    r"|(?P<speaker_change>>{2,3})"
+    r"|(?P<word>[^\s♪♫♬♩🎵🎶]+)"
+)
+_SPECIAL = re.compile(r"[\[\]【［(（♪♫♬♩🎵🎶>:\n]|(?:^|\n)\s*[-–—]")
+_SOUND = re.compile(
+    r"music|laugh|applau|cheer|clap|sigh|cough|gasp|chuckl|giggl|sing|song|humm|whistl|scream|shout|yell|cry|sob|"
+    r"groan|moan|snort|sniff|snor|breath|throat|bark|meow|beep|buzz|bell|ring|knock|door|phone|engine|noise|sound|"
+    r"static|silence|inaudible|unintelligible|indistinct|crosstalk|background|foreign|explosion|gunshot|thunder|"
+    r"crowd|audience|drum|guitar|piano|"
+    r"musik|lachen|gelächter|beifall|musique|rire|applaud|música|musica|risas?|aplauso|risate|muzyka|śmiech|"
+    r"музык|смех|смеет|аплодисм|овац|пение|音楽|拍手|笑|音乐|掌声|음악|박수|웃음",
+    re.IGNORECASE,
+)
+_FUNCTION_WORDS = """
+a an the this that these those it its he she they them we us you i me my your our his her their is are was were be been
+being am do does did have has had will would can could should may might must not of to in on at by for with from as and
+or but if so than then there here what which who when where why how sic le la les un une des du de et est der die das
+ein eine und ist el los las una y es
+"""
+_PUNCTUATION = frozenset(".,;:!?…。！？、،؛؟-–—―\"“”„'‘’`´«»‹›()[]{}（）【】·•*~|_/\\¿¡")
+_OPENING = frozenset("\"“„'‘«‹([{（【¿¡`")
+_DASH = re.compile(r"\s*([-–—])(?=\s*[\"“«'‘(\[♪]?[^\W_a-zà-öø-ÿа-яё])")
+_LABEL = re.compile(r"\s*([^\W\d_][^\s:]*(?:\s[^\s:]+){0,3}?)\s?:(?=\s|$)")
+_CREDIT = re.compile(
+    r"\s*(transcri(?:ber|bed by|ption by)|review(?:er|ed by)|translat(?:or|ed by|ion by)|caption(?:s|ed|ing) by|"
+    r"subtit(?:les|led) by|subtitles:|edit(?:or|ed) by|sous-titr\w*|tradu(?:ction|cteur|ttore|ctora?)|"
+    r"relect(?:ure|eur)|"
+    r"перевод\w*|редактор\w*|субтитры|untertitel\w*|übersetz\w*|revis(?:or|ore|ora))\b",
+    re.IGNORECASE,
+)
+_PARTICLES = "of the de van der von le la du and & al el bin ibn"
+_NOT_NAMES = """
+note question answer example remember warning tip step today first second third so and but now okay well number part
+chapter update problem solution result reason fact conclusion summary rule
+"""
+_FUNCTION_SET, _PARTICLE_SET, _NOT_NAME_SET = (frozenset(t.split()) for t in (_FUNCTION_WORDS, _PARTICLES, _NOT_NAMES))
+
+
+def is_punctuation(text: str) -> bool:
+    """Whether a token is marks alone: it belongs to a word beside it, nobody speaks it."""
+    return all(char in _PUNCTUATION for char in text)
+
+
+def opens(text: str) -> bool:
+    """Whether marks alone belong to the word that follows."""
+    return all(char in _OPENING for char in text)
+
+
+def count_labels(texts: list[str]) -> Counter[str]:
+    """How often each possible speaker name starts a line: a single word is believed only when it comes back."""
+    counts: Counter[str] = Counter()
+    for text in texts:
+        if ":" not in text:
+            continue
+        for line in text.split("\n"):
+            match = _LABEL.match(line, _after_dash(line))
+            if match:
+                counts[match[1]] += 1
+    return counts
+
+
+def tokenize(text: str, *, labels: Counter[str] | None = None, credits: bool = False, automatic: bool) -> list[Token]:
+    """The tokens of a row's text in order.
+
+    `labels` (from `count_labels`): lines may start with a speaker's dash or name; None: they do not (word-timed
+    tracks). `credits`: lines may be credits. `automatic`: no person wrote brackets here, so each is a sound.
+    """
+    if not _SPECIAL.search(text) and not credits:
+        return [Token("word", match[0], match.start()) for match in _WORDS.finditer(text)]
+    tokens: list[Token] = []
+    at = 0
+    for line in text.split("\n"):
+        _tokenize_line(line, at, tokens, labels, credits)
+        at += len(line) + 1
+    return _split_groups(_join_broken_groups(text, tokens), text, automatic)
+
+
+_WORDS = re.compile(r"\S+")
+
+
+def _tokenize_line(line: str, at: int, tokens: list[Token], labels: Counter[str] | None, credits: bool) -> None:
+    """Line-level marks (credit, dash, label) as tokens, the rest of the line as one `rest` token."""
+    if credits and _CREDIT.match(line):
+        tokens.append(Token("credit", line.strip(), at))
+        return
+    start = 0
+    if labels is not None:
+        dash = _DASH.match(line)
+        if dash:
+            tokens.append(Token("speaker_change", dash[1], at + dash.start(1)))
+            start = dash.end()
+    marks = re.match(r"\s*>{2,3}", line)
+    label_at = marks.end() if marks else start
+    if labels is not None or marks:
+        label = _LABEL.match(line, label_at)
+        if label and _is_label(label[1], line[label.end() :], labels or Counter()):
+            if marks:
+                tokens.append(Token("speaker_change", marks[0].strip(), at + marks.end() - 2))
+            tokens.append(Token("speaker", label[1], at + label.start(1)))
+            start = label.end()
+    if line[start:].strip():
+        tokens.append(Token("rest", line[start:], at + start))
+
+
+def _after_dash(line: str) -> int:
+    dash = _DASH.match(line) or re.match(r"\s*>{2,3}", line)
+    return dash.end() if dash else 0
+
+
+def _is_label(name: str, rest: str, labels: Counter[str]) -> bool:
+    """Whether words before a colon name a speaker, rather than begin a sentence (`One thing: …`)."""
+    words = name.split()
+    if not all(word[0].isupper() or word.lower() in _PARTICLE_SET or word[0] in "(#" for word in words):
+        return False
+    if not rest.strip():
+        return True
+    if name.isupper():
+        return True
+    if words[-1].lower() in _NOT_NAME_SET or words[0].lower() in _NOT_NAME_SET:
+        return False
+    return len(words) > 1 or labels[name] > 1 or rest.lstrip()[0] in '"“«'
+
+
+def _join_broken_groups(text: str, tokens: list[Token]) -> list[Token]:
+    """Adjoining `rest` tokens made one, so that a bracket group may run over a line end."""
+    joined: list[Token] = []
+    for token in tokens:
+        if token.kind == "rest" and joined and joined[-1].kind == "rest":
+            first = joined.pop()
+            joined.append(Token("rest", text[first.offset : token.offset + len(token.text)], first.offset))
+        else:
+            joined.append(token)
+    return joined
+
+
+def _split_groups(tokens: list[Token], text: str, automatic: bool) -> list[Token]:
+    """`rest` tokens taken apart into words, sounds and speaker marks."""
+    found: list[Token] = []
+    for token in tokens:
+        if token.kind != "rest":
+            found.append(token)
+            continue
+        for match in _TOKEN.finditer(token.text):
+            found.extend(_of_match(match, token.offset, automatic))
+    return found
+
+
+def _of_match(match: re.Match[str], at: int, automatic: bool) -> list[Token]:
+    kind, text, offset = match.lastgroup or "word", match[0], at + match.start()
+    if kind == "masked":
+        return [Token("masked", MASKED, offset), Token("word", MASKED, offset)]
+    if kind == "bracket":
+        inner = text[1:-1]
+        if _is_sound(inner) or (automatic and len(inner.split()) <= 8) or not _is_speech(inner):
+            return [Token("sound", " ".join(text.split()), offset)]
+        return _words(inner, offset + 1)
+    if kind == "paren":
+        if _is_sound(text[1:-1]):
+            return [Token("sound", " ".join(text.split()), offset)]
+        return _words(text, offset)
+    return [Token(kind, text, offset)]
+
+
+def _is_sound(inner: str) -> bool:
+    return len(inner.split()) <= 8 and _SOUND.search(inner) is not None
+
+
+def _is_speech(inner: str) -> bool:
+    """Whether a bracket group in a manual track is an editor's insertion: it has the small words of a sentence."""
+    words = [word.strip("".join(_PUNCTUATION)).lower() for word in inner.split()]
+    contraction = any("'" in word or "’" in word for word in words)
+    return contraction or len(words) > 8 or any(word in _FUNCTION_SET for word in words)
+
+
+def _words(text: str, offset: int) -> list[Token]:
+    return [Token("word", match[0], offset + match.start()) for match in _WORDS.finditer(text)]

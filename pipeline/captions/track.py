@@ -1,0 +1,103 @@
+"""What reading a caption file gives: words with times, events, and what kind of track it was.
+
+Also the intermediate form that every format's reader produces (rows of timed pieces of text), so that words are made
+from text in one place only (`words.py`). All times are integer milliseconds in the source video.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+
+
+class BrokenTrack(UserError):
+    """A caption payload that gives no usable words. `reason` is its reject code, `detail` one clear line."""
+
+    def __init__(self, detail: str, reason: Reason = Reason.BROKEN_CAPTIONS) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word as written, marks included. `timed`: the track stamped its start; else it is interpolated."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+    timed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something in the track that is not a spoken word.
+
+    kind: `sound` ([Music], (Laughter), ♪), `speaker_change` (>> or a dash), `speaker` (a label, text is the name),
+    `credit` (who wrote the captions), `masked` (profanity that the platform hid; the word `[__]` stands for it).
+    """
+
+    kind: str
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A caption track as words and events, each in time order."""
+
+    words: tuple[Word, ...]
+    events: tuple[Event, ...]
+    format: str
+    """json3, srv3, srv2, srv1, vtt, ttml or srt."""
+    kind: str
+    """manual, auto, or manual_aligned once a manual track has been given an automatic one's times."""
+    language: str
+    punctuated: bool
+    """The track carries sentence marks of its own."""
+    word_timed: bool
+    """Words were stamped one by one; False: times are known per cue and interpolated inside it."""
+    false_times: bool = False
+    """The track did hold word times, but made-up ones (translated, re-timed, live): they were dropped."""
+
+
+class Piece(NamedTuple):
+    """Some text of a row, and the time stamped on it (None: none of its own)."""
+
+    text: str
+    start_ms: int | None
+
+
+@dataclass(slots=True)
+class Row:
+    """Text that appeared at one moment: a caption line, or a cue of several lines separated by newlines."""
+
+    start_ms: int
+    end_ms: int | None
+    """When it leaves the screen; None where the format did not say."""
+    pieces: list[Piece]
+    speaker: str = ""
+    """A label carried by the markup (`<v Host>`)."""
+    inner_times: int = 0
+    """Stamps inside the row, that is, after its first word."""
+
+    @property
+    def text(self) -> str:
+        """The row's text, newlines between its lines."""
+        return "".join(piece.text for piece in self.pieces)
+
+
+@dataclass(slots=True)
+class Rows:
+    """What a format's reader gives: the rows in file order and the facts only that format knows."""
+
+    rows: list[Row]
+    format: str
+    kind: str = ""
+    """auto where the file itself shows it; "" where it does not say."""
+    language: str = ""
+    drop_times: bool = False
+    """Inner times are known to be false (live tracks)."""
+    notes: list[str] = field(default_factory=list)

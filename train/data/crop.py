@@ -1,0 +1,92 @@
+"""Geometry of the two views. Everything is said on the picture scaled to short side 720.
+
+    displayed picture ── scaled ──► short side 720 (16:9: 1280x720)  ── crop 1024x640 at (4x, 4y) ──► high-resolution view
+                                        │ a quarter
+                                        └► 320x180                   ── crop  256x160 at (x, y)  ──► low-resolution view
+
+The crop is chosen on the quarter picture in whole pixels, so both views show exactly the same part of the scene. One crop
+holds for all frames and segments of a sample. A model with smaller views takes the same crop, scaled down afterwards; one
+with another shape takes the largest crop of its shape inside 256x160.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Pixels = npt.NDArray[np.uint8]
+
+SHORT_SIDE = 720
+QUARTER = 4
+CROP_HEIGHT, CROP_WIDTH = 160, 256  # on the quarter picture
+
+
+@dataclass(frozen=True, slots=True)
+class Crop:
+    """A rectangle on the quarter picture, in its pixels; times four it is the one on the full picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    def times(self, factor: int) -> Crop:
+        """The same rectangle on a picture so many times larger."""
+        return Crop(factor * self.x, factor * self.y, factor * self.width, factor * self.height)
+
+
+def full_size(width: int, height: int) -> tuple[int, int]:
+    """`(width, height)` of a picture scaled to short side 720, each a multiple of 4 (so that a quarter is whole)."""
+    scale = SHORT_SIDE / min(width, height)
+    return _multiple(width * scale), _multiple(height * scale)
+
+
+def _multiple(length: float) -> int:
+    return max(QUARTER, round(length / QUARTER) * QUARTER)
+
+
+def choose_crop(width: int, height: int, view: tuple[int, int], draw: np.random.Generator | None) -> Crop:
+    """The crop of a picture of this (original) size for a `view` of this (height, width).
+
+    It is drawn, or the centre where `draw` is None. A picture too narrow for it (upright video) gives the largest crop
+    of the same shape which fits.
+    """
+    full_width, full_height = full_size(width, height)
+    across, down = full_width // QUARTER, full_height // QUARTER
+    scale = min(CROP_HEIGHT / view[0], CROP_WIDTH / view[1], down / view[0], across / view[1])
+    crop_width, crop_height = round(view[1] * scale), round(view[0] * scale)
+    free_x, free_y = across - crop_width, down - crop_height
+    if draw is None:
+        return Crop(free_x // 2, free_y // 2, crop_width, crop_height)
+    return Crop(int(draw.integers(0, free_x + 1)), int(draw.integers(0, free_y + 1)), crop_width, crop_height)
+
+
+def cut_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int, int]) -> Pixels:
+    """The part of `picture [H, W, 3]` that `crop` names, as `[*size, 3]`.
+
+    `grid` is the (height, width) that the crop's coordinates belong to, whatever the picture's own size: pixels are
+    copied where the scales agree, else resampled once (antialiased bicubic) straight to the wanted size.
+    """
+    down, across = picture.shape[0] / grid[0], picture.shape[1] / grid[1]
+    box = (crop.x * across, crop.y * down, (crop.x + crop.width) * across, (crop.y + crop.height) * down)
+    if (box[3] - box[1], box[2] - box[0]) == size and all(edge == int(edge) for edge in box):
+        return picture[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])]
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box))
+
+
+def quarter(picture: Pixels) -> Pixels:
+    """A picture `[4h, 4w, 3]` at a quarter of its size, `[h, w, 3]`: the cubic kernel at exactly 1:4.
+
+    At this factor the four taps of the cubic (a = -0.75) fall on the four pixels of a block with the weights
+    -3/32, 19/32, 19/32, -3/32, which is what HD-VILA's pre-training used (OpenCV INTER_CUBIC), here in whole numbers.
+    """
+    height, width = picture.shape[0] // QUARTER * QUARTER, picture.shape[1] // QUARTER * QUARTER
+    rows = picture[:height, :width].astype(np.int16).reshape(height // QUARTER, QUARTER, width, 3)
+    rows = 19 * (rows[:, 1] + rows[:, 2]) - 3 * (rows[:, 0] + rows[:, 3])
+    block = rows.astype(np.int32).reshape(height // QUARTER, width // QUARTER, QUARTER, 3)
+    total = 19 * (block[:, :, 1] + block[:, :, 2]) - 3 * (block[:, :, 0] + block[:, :, 3])
+    return np.clip((total + 512) >> 10, 0, 255).astype(np.uint8)

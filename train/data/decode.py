@@ -1,0 +1,201 @@
+"""A clip's members as hybrid input: for each segment one high-resolution frame and the low-resolution ones around it.
+
+Two ways lead to the same views (train.data.crop):
+
+- prepared: `KEY.mjpg` holds high-resolution stills, `KEY.m4v` every frame of the clip at 320x180. The still nearest the
+  wanted centre is the high-resolution frame, proxy frames around that still's time are the others. About ten times
+  cheaper than
+- whole: `KEY.mp4`, the 720p video, of which the clip is frames `first_frame … first_frame + n_frames - 1`.
+
+Which frames: HD-VILA's rule, `n_frames` (7) that stand `stride` (12) source frames apart around a centre, `n_segments`
+centres a clip. Training draws centres and crop; evaluation (`draw=None`) takes the middles of equal parts and the
+centre crop, so that scores don't wobble.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from manifests.sample import SampleJson
+from train.data import video
+from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
+
+Source = Literal["prepared", "whole"]
+MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
+
+
+class SampleBroken(Exception):
+    """A sample that gives no input (damaged media, empty text, wrong shapes). It costs this sample and nothing else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is taken from a clip. Sizes are (height, width) in pixels; `stride` is in frames of the source."""
+
+    high: tuple[int, int]
+    low: tuple[int, int]
+    n_frames: int = 7
+    n_segments: int = 2
+    stride: int = 12
+    backend: video.Backend = "pyav"
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side of the centre."""
+        return self.n_frames // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Hybrid:
+    """One sample: uint8 RGB pixels and the caption."""
+
+    img_middle: Pixels  # [S, 3, H, W]
+    img_other: Pixels  # [S, N-1, 3, h, w], time order, the centre left out
+    text: str
+
+
+def decode_sample(
+    members: Mapping[str, bytes], source: Source, views: Views, draw: np.random.Generator | None
+) -> Hybrid:
+    """The hybrid input of a sample's members. Raises SampleBroken with the reason for anything that cannot be used."""
+    missing = [m for m in MEMBERS[source] if m not in members]
+    if missing:
+        raise SampleBroken(f"has no member {', '.join(missing)}")
+    try:
+        text = members["txt"].decode("utf-8").strip()
+        facts = SampleJson.model_validate_json(members["json"])
+        take = _prepared if source == "prepared" else _whole
+        middle, other = take(members, facts, views, draw) if text else ([], [])
+    except (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+        raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
+    if not text:
+        raise SampleBroken("its caption is empty")
+    return Hybrid(_stacked(middle, views.high), _stacked(other, views.low, views.n_frames - 1), text)
+
+
+def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 0) -> Pixels:
+    """Pictures `[h, w, 3]` as `[S, (N-1,) 3, h, w]`; what isn't uint8 of this size never reaches a model."""
+    array = np.stack(pictures)
+    if array.dtype != np.uint8 or array.shape[1:] != (*size, 3):
+        raise SampleBroken(f"frames came as {array.dtype} {array.shape[1:]}, wanted uint8 {(*size, 3)}")
+    array = np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+    return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array
+
+
+def choose_centres(n_frames: int, views: Views, draw: np.random.Generator | None) -> tuple[list[int], int]:
+    """`(centres, stride)` for a clip of `n_frames`: where each segment's centre stands, and how far its frames are apart.
+
+    Centres come from `[reach*stride, n_frames - reach*stride)`, ascending and distinct while there are enough. A clip
+    too short for the stride gets a shorter one (HD-VILA's rule: floor((n - S) / 2k)), down to 0 for a still picture.
+    """
+    reach, segments, stride = views.reach, views.n_segments, views.stride
+    if n_frames < 2 * reach * stride + segments:
+        stride = max((n_frames - segments) // (2 * reach), 0)
+    first, count = reach * stride, n_frames - 2 * reach * stride
+    if draw is not None and count >= segments:
+        return sorted(first + int(c) for c in draw.choice(count, segments, replace=False)), stride
+    return [first + (2 * s + 1) * count // (2 * segments) for s in range(segments)], stride
+
+
+def frames_around(centre: int, stride: int, n_frames: int, views: Views) -> list[int]:
+    """The other frames of a segment in time order, the centre left out; inside the clip."""
+    steps = [k for k in range(-views.reach, views.n_frames - views.reach) if k]
+    return [min(max(centre + k * stride, 0), n_frames - 1) for k in steps]
+
+
+def _whole(
+    members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
+) -> tuple[list[Pixels], list[Pixels]]:
+    """Views from the 720p video: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures."""
+    centres, stride = choose_centres(facts.n_frames, views, draw)
+    around = [f for c in centres for f in frames_around(c, stride, facts.n_frames, views)]
+    pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in [*centres, *around]], views.backend)
+    upright = {n - facts.first_frame: _upright(picture, facts) for n, picture in pictures.items()}
+    crop = choose_crop(facts.width, facts.height, views.low, draw)
+    grid = _grid(facts)
+    middle = [cut_view(upright[c], crop.times(QUARTER), grid, views.high) for c in centres]
+    return middle, [_low_view(upright[f], crop, grid, views.low) for f in around]
+
+
+def _grid(facts: SampleJson) -> tuple[int, int]:
+    """(height, width) of the picture scaled to short side 720."""
+    width, height = full_size(facts.width, facts.height)
+    return height, width
+
+
+def _low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int, int]) -> Pixels:
+    """The low-resolution view of a full-size picture: HD-VILA's own quarter where the picture is on the 720p grid."""
+    if picture.shape[:2] != grid:
+        return cut_view(picture, crop.times(QUARTER), grid, size)
+    region = crop.times(QUARTER)
+    small = quarter(picture[region.y : region.y + region.height, region.x : region.x + region.width])
+    return cut_view(small, Crop(0, 0, crop.width, crop.height), small.shape[:2], size)
+
+
+def _upright(picture: Pixels, facts: SampleJson) -> Pixels:
+    """The picture as it is displayed: `facts.width x facts.height` are those after rotation, clockwise."""
+    if facts.rotation % 360 == 0:
+        return picture
+    return np.rot90(picture, k=-(facts.rotation // 90) % 4)
+
+
+def _prepared(
+    members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
+) -> tuple[list[Pixels], list[Pixels]]:
+    """The same from stills and proxy."""
+    proxy = video.open_clip(members["m4v"])
+    stills = json.loads(facts.stills)
+    if not stills:
+        raise ValueError("the list of stills is empty")
+    still_frames = proxy.nearest_frames([still["time_ms"] for still in stills])
+    wanted, stride = choose_centres(proxy.n_frames, views, draw)
+    chosen = nearest_stills(wanted, still_frames, views.reach * stride, proxy.n_frames)
+    around = [f for s in chosen for f in frames_around(still_frames[s], stride, proxy.n_frames, views)]
+    pictures = proxy.read(around)
+    crop = choose_crop(facts.width, facts.height, views.low, draw)
+    height, width = _grid(facts)
+    shrink = max(views.high[0] / (QUARTER * crop.height), views.high[1] / (QUARTER * crop.width))
+    middle = [
+        cut_view(read_still(members["mjpg"], stills[s], shrink), crop.times(QUARTER), (height, width), views.high)
+        for s in chosen
+    ]
+    small = height // QUARTER, width // QUARTER
+    return middle, [cut_view(pictures[f], crop, small, views.low) for f in around]
+
+
+def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: int, n_frames: int) -> list[int]:
+    """For each wanted centre the number of the nearest still, each still once while there are enough.
+
+    Stills whose segment would reach over the clip's ends (`margin` frames on either side) are taken only where there
+    are too few others.
+    """
+    inside = [i for i, frame in enumerate(stills) if margin <= frame < n_frames - margin]
+    free = inside if len(inside) >= len(wanted) else list(range(len(stills)))
+    chosen: list[int] = []
+    for centre in wanted:
+        left = [i for i in free if i not in chosen] or free
+        chosen.append(min(left, key=lambda i: (abs(stills[i] - centre), i)))
+    return sorted(chosen)
+
+
+def read_still(mjpg: bytes, still: Mapping[str, int], shrink: float = 1.0) -> Pixels:
+    """One still of a `KEY.mjpg` as RGB `[H, W, 3]`. `still` says its offset and size there.
+
+    Where no more than `shrink` of its size will be used, JPEG's own 1/2, 1/4 or 1/8 scale is decoded: several times
+    cheaper, and never below what is used.
+    """
+    data = mjpg[still["offset"] : still["offset"] + still["size"]]
+    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+        if image.width * image.height > video.MAX_PIXELS:
+            raise ValueError(f"a still of {image.width}x{image.height} pixels")
+        if shrink <= 0.5:
+            image.draft("RGB", (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
+        return np.asarray(image.convert("RGB"))

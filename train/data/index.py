@@ -1,0 +1,143 @@
+"""What a data set holds, as arrays: one entry a sample, with the place of each member in its shard.
+
+The index is built from the manifest and the shards' own Parquet files alone; no tar is opened. It is the same on every
+rank and in every run, so its order (manifest order, then row order) can be planned on. A sample costs about 60 bytes
+of memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from manifests.errors import UserError
+from manifests.sample import MEMBER_ORDER
+from manifests.shards import Manifest, ShardEntry, read_shard_rows
+
+ABSENT = -1
+READ_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """The samples of one split. Arrays have one row a sample; member columns follow `MEMBER_ORDER`."""
+
+    manifest: Manifest
+    shards: tuple[ShardEntry, ...]
+    keys: pa.StringArray
+    shard: npt.NDArray[np.int32]
+    """Number into `shards`, `[n]`."""
+    category: npt.NDArray[np.int32]
+    """Category id, `[n]`."""
+    offsets: npt.NDArray[np.int64]
+    """First byte of a member's data in its tar, `[n, len(MEMBER_ORDER)]`; -1 where the sample has none."""
+    sizes: npt.NDArray[np.int64]
+    """Bytes of a member, `[n, len(MEMBER_ORDER)]`; -1 where the sample has none."""
+    bad_shards: tuple[str, ...] = ()
+    """Shards left out because their rows cannot be read, each with the reason."""
+
+    def __len__(self) -> int:
+        return len(self.shard)
+
+    def key(self, sample: int) -> str:
+        """`<video_id>_<n:05d>` of a sample."""
+        return str(self.keys[sample].as_py())
+
+    def members(self, sample: int) -> dict[str, tuple[int, int]]:
+        """{extension: (offset, size)} of the members a sample has."""
+        offsets, sizes = self.offsets[sample], self.sizes[sample]
+        return {m: (int(offsets[i]), int(sizes[i])) for i, m in enumerate(MEMBER_ORDER) if sizes[i] != ABSENT}
+
+    def has(self, *extensions: str) -> bool:
+        """Whether every sample has these members."""
+        columns = [MEMBER_ORDER.index(extension) for extension in extensions]
+        return bool((self.sizes[:, columns] != ABSENT).all())
+
+    def fingerprint(self) -> str:
+        """Hash of the manifest and of the shards that could be read: what a position in the order depends on."""
+        parts = [self.manifest.sha256, *(shard.url for shard in self.shards)]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def load_index(
+    manifest: Manifest, split: str, *, max_bad_shards: int = 0, storage_options: Mapping[str, Any] | None = None
+) -> Index:
+    """The index of one split.
+
+    Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (it names them).
+    """
+    shards = manifest.split(split)
+    if not shards:
+        found = ", ".join(sorted({s.split for s in manifest.shards})) or "none"
+        raise UserError(f"{manifest.root}: no shard of split {split!r} in the manifest (splits there: {found})")
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        parts = list(pool.map(lambda s: _read_part(manifest, s, storage_options or {}), shards))
+    bad = tuple(part for part in parts if isinstance(part, str))
+    refuse_bad_shards(bad, max_bad_shards)
+    good = [(s, p) for s, p in zip(shards, parts, strict=True) if not isinstance(p, str)]
+    if not sum(len(part.keys) for _, part in good):
+        raise UserError(f"{manifest.root}: split {split!r} holds no sample")
+    return _join(manifest, good, bad)
+
+
+def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:
+    """Stop (UserError) where more shards than the limit could not be read; the message names each."""
+    if len(bad) > limit:
+        raise UserError(
+            f"{len(bad)} unreadable shard{'s' * (len(bad) > 1)}, more than data.max_bad_shards={limit} allows:\n  "
+            + "\n  ".join(bad)
+            + "\ncopy them again, or raise data.max_bad_shards to go on without them"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One shard's share of the index."""
+
+    keys: list[str]
+    category: list[int]
+    offsets: list[list[int]]
+    sizes: list[list[int]]
+
+
+def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[str, Any]) -> _Part | str:
+    """The rows of a shard's samples, or why they cannot be used."""
+    try:
+        rows = read_shard_rows(manifest, shard, **storage_options)
+        rows = rows.select(["key", "status", "category_id", "members"]).to_pydict()
+        kept = [i for i, status in enumerate(rows["status"]) if status == "success"]
+        members = json.loads("[" + ",".join(rows["members"][i] for i in kept) + "]")
+        return _Part(
+            [rows["key"][i] for i in kept],
+            [rows["category_id"][i] for i in kept],
+            [[m[e][0] if e in m else ABSENT for e in MEMBER_ORDER] for m in members],
+            [[m[e][1] if e in m else ABSENT for e in MEMBER_ORDER] for m in members],
+        )
+    except UserError as error:
+        return str(error)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        return f"{manifest.resolve(shard.rows_url)}: rows are not those of a shard ({error})"
+
+
+def _join(manifest: Manifest, good: Sequence[tuple[ShardEntry, _Part]], bad: tuple[str, ...]) -> Index:
+    keys = [key for _, part in good for key in part.keys]
+    counts = [len(part.keys) for _, part in good]
+    width = len(MEMBER_ORDER)
+    return Index(
+        manifest=manifest,
+        shards=tuple(shard for shard, _ in good),
+        keys=pa.array(keys, pa.string()),
+        shard=np.repeat(np.arange(len(good), dtype=np.int32), counts),
+        category=np.array([c for _, part in good for c in part.category], np.int32),
+        offsets=np.array([o for _, part in good for o in part.offsets], np.int64).reshape(-1, width),
+        sizes=np.array([s for _, part in good for s in part.sizes], np.int64).reshape(-1, width),
+        bad_shards=bad,
+    )

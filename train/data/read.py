@@ -1,0 +1,116 @@
+"""Bytes of a sample's members, read by offset: a local `pread`, or one ranged GET of an object store.
+
+Only the members that were asked for are read, neighbours in one go (a gap of up to `GAP_BYTES` is cheaper to read than
+a second request). The tar header before the first member is read along and checked: a shard that was replaced under
+an old index is noticed at once instead of feeding another clip's pixels.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from train.data.index import Index
+
+GAP_BYTES = 64 * 1024
+HEADER_BYTES = 512
+OPEN_FILES = 64
+
+
+class ShardUnreadable(Exception):
+    """A shard cannot be read (absent, cut short, replaced). Counted by shard; `url` names it."""
+
+    def __init__(self, url: str, detail: str) -> None:
+        super().__init__(f"{url}: {detail}")
+        self.url, self.detail = url, detail
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return ShardUnreadable, (self.url, self.detail)
+
+
+class Reader:
+    """Reads members of the samples of one index. Each process has its own; files stay open, the oldest closes first."""
+
+    def __init__(self, index: Index, storage_options: Mapping[str, Any] | None = None) -> None:
+        self._index = index
+        self._options = dict(storage_options or {})
+        self._fs: fsspec.AbstractFileSystem | None = None
+        self._files: OrderedDict[str, int] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Descriptors and sessions don't travel: each worker opens its own.
+        return {"_index": self._index, "_options": self._options, "_fs": None, "_files": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    def read(self, sample: int, extensions: Sequence[str]) -> dict[str, bytes]:
+        """{extension: data} of those members, where the sample has them. Raises ShardUnreadable."""
+        index = self._index
+        url = index.manifest.resolve(index.shards[index.shard[sample]].url)
+        members = index.members(sample)
+        wanted = sorted((members[e][0], members[e][1], e) for e in extensions if e in members)
+        out: dict[str, bytes] = {}
+        for number, run in enumerate(_runs(wanted)):
+            header = HEADER_BYTES if number == 0 else 0
+            start, stop = run[0][0] - header, run[-1][0] + run[-1][1]
+            block = self._range(url, start, stop)
+            if header:
+                _check_header(url, block, f"{index.key(sample)}.{run[0][2]}")
+            out.update({e: block[o - start : o - start + size] for o, size, e in run})
+        return out
+
+    def _range(self, url: str, start: int, stop: int) -> bytes:
+        """Bytes start … stop-1 of a file."""
+        try:
+            fs, path = self._filesystem(url)
+            if isinstance(fs, LocalFileSystem):
+                block = os.pread(self._open(path), stop - start, start)
+            else:
+                block = bytes(fs.cat_file(path, start=start, end=stop))
+        except OSError as error:
+            raise ShardUnreadable(url, str(error)) from None
+        if len(block) != stop - start:
+            raise ShardUnreadable(url, f"ends at byte {start + len(block)}, the index promises {stop}")
+        return block
+
+    def _filesystem(self, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+        if self._fs is None:
+            self._fs = fsspec.core.url_to_fs(url, **self._options)[0]
+        return self._fs, str(self._fs._strip_protocol(url))
+
+    def _open(self, path: str) -> int:
+        if path in self._files:
+            self._files.move_to_end(path)
+            return self._files[path]
+        if len(self._files) >= OPEN_FILES:
+            os.close(self._files.popitem(last=False)[1])
+        self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return self._files[path]
+
+    def close(self) -> None:
+        """Close what is open."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+
+def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:
+    """Members in runs that one read each fetches; `wanted` is sorted by offset."""
+    runs: list[list[tuple[int, int, str]]] = []
+    for member in wanted:
+        if runs and member[0] - (runs[-1][-1][0] + runs[-1][-1][1]) <= GAP_BYTES:
+            runs[-1].append(member)
+        else:
+            runs.append([member])
+    return runs
+
+
+def _check_header(url: str, block: bytes, name: str) -> None:
+    found = block[:100].rstrip(b"\0").decode("utf-8", "replace")
+    if found.rpartition("/")[2] != name:
+        raise ShardUnreadable(url, f"holds {found[:80]!r} where the index has {name!r}: not the shard it was")

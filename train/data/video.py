@@ -1,0 +1,138 @@
+"""Frames out of a video in memory, by number: PyAV or decord2 behind two functions and one small class.
+
+Frame numbers count in presentation order from 0. Media come from the net: the demuxer is fixed to mp4 (no playlists,
+no protocols), a picture's size is bounded, and every way in which a decoder can complain is in `DECODE_ERRORS`.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import av
+import numpy as np
+
+from train.data.crop import Pixels
+
+Backend = Literal["pyav", "decord"]
+
+MAX_PIXELS = 8_847_360  # 4096 x 2160
+MAX_PACKETS = 200_000  # an hour at 50 frames/s; a clip has a few hundred
+
+DECODE_ERRORS = (
+    av.FFmpegError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    struct.error,
+)
+
+
+def read_frames(data: bytes, numbers: Sequence[int], backend: Backend = "pyav") -> dict[int, Pixels]:
+    """{frame number: RGB `[H, W, 3]` uint8} of an mp4's frames. Raises one of DECODE_ERRORS."""
+    if backend == "decord":
+        return _decord_frames(data, numbers)
+    return open_clip(data).read(numbers)
+
+
+def open_clip(data: bytes) -> Clip:
+    """An mp4 in memory, demuxed and ready to decode."""
+    return Clip(data)
+
+
+class Clip:
+    """An mp4 whose packets are in memory: knows its frames' times, decodes only the groups that hold a wanted frame."""
+
+    def __init__(self, data: bytes) -> None:
+        self._container = av.open(io.BytesIO(data), format="mov", metadata_errors="ignore")
+        if not self._container.streams.video:
+            raise ValueError("no video stream")
+        stream = self._container.streams.video[0]
+        if stream.width * stream.height > MAX_PIXELS:
+            raise ValueError(f"picture of {stream.width}x{stream.height}")
+        self._decoder = stream.codec_context
+        self._decoder.thread_count = 1  # a worker is a core; threads would hide the cost and reorder it
+        self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
+        self._groups = _groups(self._container.demux(stream))
+        self._pts = sorted(packet.pts for group in self._groups for packet in group)
+        if not self._pts:
+            raise ValueError("no frames")
+        self._ms_per_tick = 1000 * float(stream.time_base)
+
+    @property
+    def n_frames(self) -> int:
+        """Frames in presentation order."""
+        return len(self._pts)
+
+    def nearest_frames(self, times_ms: Sequence[float]) -> list[int]:
+        """The frame nearest each time, in ms after the first frame."""
+        starts = [(pts - self._pts[0]) * self._ms_per_tick for pts in self._pts]
+        return [_nearest(starts, time_ms) for time_ms in times_ms]
+
+    def read(self, numbers: Sequence[int]) -> dict[int, Pixels]:
+        """{frame number: RGB `[H, W, 3]`}. Raises ValueError where a frame isn't there or doesn't decode."""
+        outside = [n for n in numbers if not 0 <= n < self.n_frames]
+        if outside:
+            raise ValueError(f"frame {outside[0]} of {self.n_frames}")
+        wanted = {self._pts[n]: n for n in numbers}
+        found = {wanted[f.pts]: f.to_ndarray(format="rgb24") for f in self._decode(set(wanted)) if f.pts in wanted}
+        lost = set(numbers) - found.keys()
+        if lost:
+            raise ValueError(f"frame {min(lost)} did not decode")
+        return found
+
+    def _decode(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
+        """Frames of the groups that hold a wanted one. Others that no frame leans on are skipped: exact, a third cheaper."""
+        for group in self._groups:
+            inside = [i for i, packet in enumerate(group) if packet.pts in wanted]
+            if not inside:
+                continue
+            self._decoder.flush_buffers()
+            for packet in group[: inside[-1] + 1]:
+                self._decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+                yield from self._decoder.decode(packet)
+            yield from self._decoder.decode(None)
+
+
+def _groups(packets: Iterator[av.Packet]) -> list[list[av.Packet]]:
+    """Packets in decoding order, cut before each keyframe."""
+    groups: list[list[av.Packet]] = []
+    for count, packet in enumerate(packets):
+        if count > MAX_PACKETS:
+            raise ValueError(f"more than {MAX_PACKETS} packets")
+        if packet.size == 0 or packet.pts is None:
+            continue
+        if packet.is_keyframe or not groups:
+            groups.append([])
+        groups[-1].append(packet)
+    return groups
+
+
+def _nearest(starts: Sequence[float], time_ms: float) -> int:
+    at = bisect_left(starts, time_ms)
+    if at == 0:
+        return 0
+    if at == len(starts):
+        return at - 1
+    return at if starts[at] - time_ms < time_ms - starts[at - 1] else at - 1
+
+
+def _decord_frames(data: bytes, numbers: Sequence[int]) -> dict[int, Pixels]:
+    import decord  # optional: PyAV alone is enough
+
+    open_clip(data)  # decord has no limit of its own on a picture's size, and takes any container
+    distinct = sorted(set(numbers))
+    try:
+        reader = decord.VideoReader(io.BytesIO(data), num_threads=1)
+        if distinct[-1] >= len(reader):
+            raise ValueError(f"frame {distinct[-1]} of {len(reader)}")
+        pictures = reader.get_batch(distinct).asnumpy()
+    except decord.DECORDError as error:
+        raise ValueError(f"decord: {error}") from None
+    return {n: np.asarray(picture) for n, picture in zip(distinct, pictures, strict=True)}

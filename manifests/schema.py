@@ -144,6 +144,7 @@ SELECTION = pa.schema(
         ("video_id", pa.string()),
         ("category_id", pa.int32()),
         ("channel_id", pa.string()),
+        ("group", pa.string()),  # first video of those with the same pictures or words; its own id where alone
         ("rank", pa.int64()),  # place in the category's seeded order, from 0
         ("kept", pa.bool_()),
         ("reason", pa.string()),  # "" where kept

@@ -1,0 +1,204 @@
+"""The pictures of a script, drawn flat and at once in the planes that x264 takes (I420), 12 a second.
+
+A shot's background and object are painted once; a frame is a copy of them with the moving things and the frame's own
+number (`pipeline.testing.frame_code`) on top. Positions follow from the frame's number alone, so any frame can be drawn without
+those before it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.demo.icons import icon
+from pipeline.demo.script import FPS, Scene, Script, shots_of
+from pipeline.testing.frame_code import draw_frame_code
+
+Plane = NDArray[np.uint8]
+
+DRAWING_VERSION = 1
+"""Part of the key of cached media: raise it where a script's picture or sound changes."""
+
+_RGB: dict[str, tuple[int, int, int]] = {
+    "red": (210, 35, 35),
+    "orange": (245, 140, 20),
+    "yellow": (245, 225, 50),
+    "green": (40, 150, 60),
+    "blue": (40, 80, 215),
+    "purple": (140, 50, 170),
+    "white": (240, 240, 240),
+    "black": (25, 25, 25),
+}
+_STEP_PX = 14.0
+"""Way of a moving thing from frame to frame where the short side is 720."""
+_CIRCLE_FRAMES = 30
+"""Frames that one turn "around in a circle" takes."""
+_DIGIT_PX = 22
+"""Height of the small number where the short side is 720: below 6 pixels in a 180-line copy."""
+
+
+def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
+    """Every frame of a script as I420: uint8, (height * 3 / 2) x width, limited range, BT.601.
+
+    The array is drawn over for the next frame: copy what has to last. Width and height are even.
+    """
+    canvas = np.empty((height * 3 // 2, width), np.uint8)
+    number = 0
+    for shot in shots_of(script):
+        ground = _ground(shot.scene, width, height)
+        for number in range(number, min(_frame_at(shot.end_ms), script.n_frames)):
+            canvas[:] = ground
+            _draw_things(_planes(canvas), shot.scene, number, width, height)
+            _burn_number(canvas, number, height)
+            yield canvas
+        number = _frame_at(shot.end_ms)
+
+
+def _frame_at(ms: int) -> int:
+    """The first frame that is shown at or after a time."""
+    return -(-ms * FPS // 1000)
+
+
+def _planes(canvas: Plane) -> tuple[Plane, Plane, Plane]:
+    """The Y, U and V planes of an I420 picture, as views (U and V at half the size)."""
+    height, width = canvas.shape[0] * 2 // 3, canvas.shape[1]
+    chroma = canvas[height:].reshape(2, height // 2, width // 2)
+    return canvas[:height], chroma[0], chroma[1]
+
+
+def _yuv(colour: str) -> tuple[int, int, int]:
+    """A colour in limited-range BT.601 (ITU-R BT.601-7, 8 bits)."""
+    red, green, blue = (value / 255 for value in _RGB[colour])
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    return (
+        round(16 + 219 * luma),
+        round(128 + 224 * (blue - luma) / 1.772),
+        round(128 + 224 * (red - luma) / 1.402),
+    )
+
+
+def _ground(scene: Scene, width: int, height: int) -> Plane:
+    """What doesn't move in a shot: the background, the category's object and the small number beside it."""
+    canvas = np.empty((height * 3 // 2, width), np.uint8)
+    unit = min(width, height) / 720
+    shade = _texture(scene.texture, width, height, unit)
+    y, u, v = _planes(canvas)
+    luma, y_offset = _yuv(scene.background), 34 if scene.background != "white" else -34
+    y[:] = np.where(shade, luma[0] + y_offset if luma[0] < 190 else luma[0] - 34, luma[0])
+    u[:], v[:] = luma[1], luma[2]
+    _paint_icon((y, u, v), scene.noun, "black" if luma[0] > 100 else "white", height, unit)
+    _paint_digit((y, u, v), scene.digit, height, unit)
+    return canvas
+
+
+def _texture(name: str, width: int, height: int, unit: float) -> NDArray[np.bool_]:
+    """Where the background is a little lighter or darker: bool, height x width."""
+    step = max(2, round(120 * unit))
+    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
+    if name == "striped":
+        return np.broadcast_to(rows // (step // 2) % 2 == 1, (height, width))
+    if name == "checkered":
+        return (rows // step + columns // step) % 2 == 1
+    if name == "dotted":
+        return (rows % step - step // 2) ** 2 + (columns % step - step // 2) ** 2 < (step // 5) ** 2
+    return np.zeros((height, width), bool)
+
+
+def _paint_icon(planes: tuple[Plane, Plane, Plane], noun: str, colour: str, height: int, unit: float) -> None:
+    """The object, 160 pixels wide at 720 lines, in the lower left corner."""
+    cell = max(2, round(20 * unit)) // 2 * 2
+    left, top = round(30 * unit) // 2 * 2, (height - 8 * cell - round(30 * unit)) // 2 * 2
+    for plane, value, scale in zip(planes, _yuv(colour), (1, 2, 2), strict=True):
+        mask = np.kron(icon(noun), np.ones((cell // scale, cell // scale), bool))
+        area = plane[top // scale :, left // scale :][: mask.shape[0], : mask.shape[1]]
+        area[mask] = value
+
+
+def _paint_digit(planes: tuple[Plane, Plane, Plane], digit: int, height: int, unit: float) -> None:
+    """The small number: black on a white tag right of the object."""
+    side = max(8, round(1.6 * _DIGIT_PX * unit)) // 2 * 2
+    left, top = round(210 * unit) // 2 * 2, (height - side - round(36 * unit)) // 2 * 2
+    y, u, v = planes
+    y[top : top + side, left : left + side] = _yuv("white")[0]
+    u[top // 2 : (top + side) // 2, left // 2 : (left + side) // 2] = 128
+    v[top // 2 : (top + side) // 2, left // 2 : (left + side) // 2] = 128
+    scale = _DIGIT_PX * unit / 22
+    origin = (left + round(9 * unit), top + round((1.6 * _DIGIT_PX - 7) * unit))
+    thickness = max(1, round(2 * unit))
+    cv2.putText(y, str(digit), origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _yuv("black")[0], thickness, cv2.LINE_AA)
+
+
+def _draw_things(
+    planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, width: int, height: int
+) -> None:
+    """The scene's moving shapes at their places in frame `number`."""
+    unit = min(width, height) / 720
+    radius = 100 * unit
+    for place in range(scene.count):
+        x, y = _position(scene, place, number, width, height, unit)
+        outline = _outline(scene.shape, radius) + (x, y)
+        hole = _outline("circle", radius * 0.55) + (x, y)
+        levels = zip(planes, _yuv(scene.colour), _yuv(scene.background), (1, 2, 2), strict=True)
+        for plane, level, level_behind, scale in levels:
+            cv2.fillPoly(plane, [(outline / scale).round().astype(np.int32)], level)
+            if scene.shape == "ring":
+                cv2.fillPoly(plane, [(hole / scale).round().astype(np.int32)], level_behind)
+
+
+def _position(
+    scene: Scene, place: int, number: int, width: int, height: int, unit: float
+) -> tuple[float, float]:
+    """The centre of a thing: evenly spread, moved by the scene's motion, back from the other side where it leaves."""
+    x = width * (place + 0.5) / scene.count
+    y = height * (0.5 if scene.count < 3 else 0.36 + 0.28 * (place % 2))
+    way, margin = number * _STEP_PX * unit, 100 * unit
+    match scene.motion:
+        case "to the left":
+            x = (x - way) % (width + 2 * margin) - margin
+        case "to the right":
+            x = (x + way) % (width + 2 * margin) - margin
+        case "upwards":
+            y = (y - way) % (height + 2 * margin) - margin
+        case "downwards":
+            y = (y + way) % (height + 2 * margin) - margin
+        case _:
+            turn = 2 * math.pi * number / _CIRCLE_FRAMES
+            x, y = x + 130 * unit * math.cos(turn), y + 130 * unit * math.sin(turn)
+    return x, y
+
+
+def _outline(shape: str, radius: float) -> NDArray[np.float64]:
+    """The corners of a shape around the origin: float64, n x 2."""
+    if shape == "square":
+        return np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)]) * radius * 0.88
+    if shape == "triangle":
+        return _corners(3, -90) * radius * 1.15
+    if shape == "star":
+        points = _corners(10, -90)
+        points[1::2] *= 0.45
+        return points * radius * 1.15
+    if shape == "cross":
+        a = 0.33
+        arms = [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a), (a, 1), (-a, 1), (-a, a), (-1, a), (-1, -a), (-a, -a)]
+        return np.array(arms) * radius
+    return _corners(40, 0) * radius
+
+
+def _corners(n: int, first_degrees: float) -> NDArray[np.float64]:
+    """The corners of a regular polygon of radius 1."""
+    angles = np.radians(first_degrees + np.arange(n) * 360 / n)
+    return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def _burn_number(canvas: Plane, number: int, height: int) -> None:
+    """The frame code on the luma plane, and grey chroma below it so that it is black and white in colour too."""
+    y, u, v = _planes(canvas)
+    draw_frame_code(y, number)
+    side = min(canvas.shape[1], height) / 720
+    bottom, right = math.ceil(64 * side / 2), math.ceil(306 * side / 2)
+    u[:bottom, :right] = 128
+    v[:bottom, :right] = 128

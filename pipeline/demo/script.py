@@ -1,0 +1,249 @@
+"""What a demo video says and shows: a `Script` is a seed, and everything else follows from it.
+
+A script is a run of shots. Each shot has one spoken sentence that describes its scene: the background, what moves on
+it and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The
+picture changes in the pause before a sentence, so a clip cut at its sentence shows what the sentence says.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from functools import lru_cache
+
+COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+TEXTURES = ("plain", "striped", "dotted", "checkered")
+SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
+MOTIONS = ("to the left", "to the right", "upwards", "downwards", "around in a circle")
+COUNTS = ("one", "two", "three", "four")
+DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+VERBS = ("move", "drift", "slide", "float")
+
+NOUNS: dict[int, tuple[str, str]] = {
+    1: ("camera", "ticket"),
+    2: ("car", "wheel"),
+    10: ("note", "drum"),
+    15: ("cat", "fish"),
+    17: ("ball", "trophy"),
+    19: ("plane", "tent"),
+    20: ("joystick", "monster"),
+    22: ("house", "mug"),
+    23: ("mask", "banana"),
+    24: ("balloon", "hat"),
+    25: ("newspaper", "flag"),
+    26: ("hammer", "flower"),
+    27: ("book", "pencil"),
+    28: ("rocket", "robot"),
+    29: ("heart", "tree"),
+}
+"""Two objects of each category (by YouTube's category id); `icons.py` draws them."""
+
+FPS = 12
+"""Frames per second of every demo video."""
+
+_LONG = (
+    "in this scene {things} {motion} across a {texture} {background} background while a {noun} waits in the corner "
+    "and a tiny number {digit} is printed right beside it",
+    "now we are looking at a {texture} {background} background where {things} {motion} and next to the {noun} below "
+    "you may read the very small number {digit}",
+    "behind the {noun} with its tiny number {digit} you can see a {texture} {background} wall and in front of it "
+    "{things} {motion} without any pause",
+    "watch how {things} {motion} in front of a {texture} {background} wall with a {noun} standing below and the "
+    "little number {digit} written at its side",
+)
+_SHORT = (
+    "{things} {motion} over a {texture} {background} wall beside a {noun} with the number {digit}",
+    "on a {texture} {background} wall {things} {motion} near the {noun} marked {digit}",
+)
+_SPANISH = (
+    "en esta escena vemos {things} que se mueve {motion} sobre un fondo {background} mientras en la esquina espera "
+    "un objeto pequeño con el número {digit} escrito a su lado",
+)
+_SPANISH_WORDS = {
+    **dict(zip(COLOURS, ("rojo", "naranja", "amarillo", "verde", "azul", "morado", "blanco", "negro"), strict=True)),
+    **dict(zip(SHAPES, ("círculo", "cuadrado", "triángulo", "estrella", "anillo", "cruz"), strict=True)),
+    **dict(zip(COUNTS, ("un", "dos", "tres", "cuatro"), strict=True)),
+    **dict(
+        zip(MOTIONS, ("hacia la izquierda", "a la derecha", "hacia arriba", "hacia abajo", "en círculo"), strict=True)
+    ),
+}
+_SPANISH_DIGITS = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")
+
+_LEAD_MS = 250
+"""The picture changes this long before the sentence starts."""
+_FIRST_WORD_MS = 900
+_TAIL_MS = 1200
+"""Least quiet time after the last sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """The seed of a video's words and pictures; equal scripts give equal bytes.
+
+    `sentences` is "long" (about 8 to 14 s each) or "short" (about 5 to 7 s); `language` is "en" or "es"; `greeting` is a
+    sentence spoken first, the same in all videos of a channel; `duration_ms` is the length of picture and sound.
+    """
+
+    seed: int
+    category_id: int
+    duration_ms: int
+    sentences: str = "long"
+    language: str = "en"
+    greeting: str = ""
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the picture, at 12 a second."""
+        return self.duration_ms * FPS // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What is to be seen in one shot; all words come from the tables above."""
+
+    background: str
+    texture: str
+    shape: str
+    colour: str
+    count: int
+    motion: str
+    noun: str
+    digit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A spoken word (no punctuation, lower case) and its time in the video."""
+
+    text: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A scene, its time in the video, and the sentence spoken in it (no words: a silent shot)."""
+
+    start_ms: int
+    end_ms: int
+    scene: Scene
+    words: tuple[Word, ...]
+
+
+@lru_cache(maxsize=4096)
+def shots_of(script: Script) -> tuple[Shot, ...]:
+    """The shots in order of time, without gaps from 0 to the script's duration.
+
+    Sentences are placed while they fit; about one in six goes on with the scene of the one before.
+    """
+    dice = random.Random(f"{script.seed}/{script.category_id}/{script.language}")
+    shots: list[Shot] = []
+    now_ms, shot_start_ms = _FIRST_WORD_MS, 0
+    scene = _draw_scene(dice, script.category_id, None)
+    texts = [script.greeting] if script.greeting else []
+    while True:
+        text = texts.pop() if texts else _describe(dice, scene, script)
+        words = _speak(dice, text, now_ms)
+        if words[-1].end_ms + _TAIL_MS > script.duration_ms:
+            break
+        next_ms = words[-1].end_ms + dice.randrange(800, 1600)
+        shots.append(Shot(shot_start_ms, next_ms - _LEAD_MS, scene, words))
+        now_ms, shot_start_ms = next_ms, next_ms - _LEAD_MS
+        if text == script.greeting or dice.random() >= 1 / 6:
+            scene = _draw_scene(dice, script.category_id, scene)
+    return _fill_to_end(shots, script, scene)
+
+
+def words_of(script: Script) -> list[Word]:
+    """Every word of a script in order of time."""
+    return [word for shot in shots_of(script) for word in shot.words]
+
+
+def sentences_of(script: Script) -> list[str]:
+    """The sentences as a careful typist would write them: a capital first, a full stop at the end."""
+    return [as_written(shot.words) for shot in shots_of(script) if shot.words]
+
+
+def as_written(words: tuple[Word, ...]) -> str:
+    """A spoken sentence with capital and full stop."""
+    text = " ".join(word.text for word in words)
+    return text[:1].upper() + text[1:] + "."
+
+
+def in_english(script: Script) -> Script:
+    """The same pictures described in English at other times: what a machine translation of the track says."""
+    return Script(script.seed, script.category_id, script.duration_ms, script.sentences, "en")
+
+
+def duration_for(seed: int, category_id: int, n_sentences: int, greeting: str = "") -> int:
+    """Milliseconds (a whole number of seconds) that `n_sentences` long sentences of this seed need."""
+    roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), "long", "en", greeting)
+    last = [shot for shot in shots_of(roomy) if shot.words][n_sentences - 1]
+    return -(-(last.words[-1].end_ms + _TAIL_MS) // 1000) * 1000
+
+
+def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot, ...]:
+    """The last shot lasts to the end of the video; a script too short for any sentence is one silent shot."""
+    if not shots:
+        return (Shot(0, script.duration_ms, scene, ()),)
+    last = shots[-1]
+    return (*shots[:-1], Shot(last.start_ms, script.duration_ms, last.scene, last.words))
+
+
+def _draw_scene(dice: random.Random, category_id: int, before: Scene | None) -> Scene:
+    """A scene of random attributes; its background differs from the one before, so that the cut can be seen."""
+    background = dice.choice([c for c in COLOURS if before is None or c != before.background])
+    return Scene(
+        background=background,
+        texture=dice.choice(TEXTURES),
+        shape=dice.choice(SHAPES),
+        colour=dice.choice([c for c in COLOURS if c != background]),
+        count=dice.randrange(1, 5),
+        motion=dice.choice(MOTIONS),
+        noun=dice.choice(NOUNS[category_id]),
+        digit=dice.randrange(10),
+    )
+
+
+def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
+    """One sentence, lower case and without punctuation, that says what the scene shows."""
+    if script.language == "es":
+        return _describe_in_spanish(scene)
+    template = dice.choice(_LONG if script.sentences == "long" else _SHORT)
+    verb = dice.choice(VERBS)
+    if scene.count == 1:
+        things = f"one {scene.colour} {scene.shape} {verb}s"
+    else:
+        things = f"{COUNTS[scene.count - 1]} {scene.colour} {_plural(scene.shape)} {verb}"
+    return template.format(
+        things=things,
+        motion=scene.motion,
+        texture=scene.texture,
+        background=scene.background,
+        noun=scene.noun,
+        digit=DIGITS[scene.digit],
+    )
+
+
+def _describe_in_spanish(scene: Scene) -> str:
+    count = _SPANISH_WORDS[COUNTS[scene.count - 1]]
+    return _SPANISH[0].format(
+        things=f"{count} {_SPANISH_WORDS[scene.shape]} {_SPANISH_WORDS[scene.colour]}",
+        motion=_SPANISH_WORDS[scene.motion],
+        background=_SPANISH_WORDS[scene.background],
+        digit=_SPANISH_DIGITS[scene.digit],
+    )
+
+
+def _plural(shape: str) -> str:
+    return f"{shape}es" if shape.endswith("s") else f"{shape}s"
+
+
+def _speak(dice: random.Random, text: str, start_ms: int) -> tuple[Word, ...]:
+    """Times for a sentence's words: longer words last longer, about 400 ms each with the gap after."""
+    words, now_ms = [], start_ms
+    for text_word in text.split():
+        end_ms = now_ms + 130 + 45 * len(text_word) + dice.randrange(-30, 31)
+        words.append(Word(text_word, now_ms, end_ms))
+        now_ms = end_ms + dice.randrange(30, 90)
+    return tuple(words)

@@ -1,0 +1,79 @@
+"""One run at a time over an output directory, and a dead run is no obstacle."""
+
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import UserError
+from pipeline.engine.lock import LOCK, LockLost, RunLock
+from pipeline.engine.store import Store
+
+
+def hold_for_ever(url: str) -> None:
+    with RunLock(Store(url)):
+        time.sleep(600)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path))
+
+
+def a_holder(store: Store) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(target=hold_for_ever, args=(store.url,), daemon=True)
+    process.start()
+    until = time.monotonic() + 30
+    while not store.exists(LOCK) and time.monotonic() < until:
+        time.sleep(0.05)
+    return process
+
+
+def test_a_live_run_is_respected_and_named(store: Store) -> None:
+    holder = a_holder(store)
+    try:
+        with pytest.raises(UserError, match=f"pid {holder.pid}"), RunLock(store):
+            pass
+    finally:
+        holder.kill()
+
+
+def test_a_killed_run_is_taken_over_at_once(store: Store) -> None:
+    holder = a_holder(store)
+    os.kill(holder.pid or 0, signal.SIGKILL)
+    holder.join()
+    assert store.exists(LOCK)
+
+    started = time.monotonic()
+    with RunLock(store) as lock:
+        lock.check()
+    assert time.monotonic() - started < 5
+    assert not store.exists(LOCK)
+
+
+def test_another_hosts_silent_lock_is_taken_over_after_a_while(store: Store) -> None:
+    store.write(LOCK, json.dumps({"holder": "x", "host": "elsewhere", "pid": 1, "beat": 1}).encode())
+
+    with RunLock(store, stale_s=0.5) as lock:
+        lock.check()
+
+
+def test_a_reused_pid_is_not_taken_for_the_old_run(store: Store) -> None:
+    facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
+    store.write(LOCK, json.dumps(facts).encode())
+
+    with RunLock(store) as lock:
+        lock.check()
+
+
+def test_a_holder_that_was_taken_over_stops_before_its_next_commit(store: Store) -> None:
+    with RunLock(store) as lock:
+        store.write(LOCK, json.dumps({"holder": "other", "host": "elsewhere", "pid": 7}).encode())
+        with pytest.raises(LockLost, match="elsewhere pid 7"):
+            lock.check()
+    assert store.exists(LOCK), "the other's lock stays"

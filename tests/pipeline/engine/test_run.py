@@ -1,0 +1,151 @@
+"""What the driver promises, on both executors: each unit ends as a commit, and nothing is lost or charged wrongly."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.executor import Executor, LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import RunStopped, StageResult, run_stage
+from pipeline.engine.store import Store
+from tests.pipeline.engine.toys import Counter, Counting, PartlyRejecting, ToyStage
+
+
+@pytest.fixture(scope="module")
+def ray_executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Executor]:
+    from pipeline.engine.cluster import RayExecutor
+
+    executor = RayExecutor(tmp_path_factory.mktemp("scratch"), n_cpus=2)
+    yield executor
+    executor.close()
+
+
+@pytest.fixture(params=["local", "ray"])
+def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
+    return LocalExecutor(tmp_path / "scratch") if request.param == "local" else request.getfixturevalue("ray_executor")
+
+
+def run(tmp_path: Path, executor: Executor, *actions: tuple[str, str], patience: int = 3) -> tuple[Store, StageResult]:
+    (tmp_path / "marks").mkdir(exist_ok=True)
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        return store, run_stage(ToyStage(actions, tmp_path / "marks"), store, executor, lock, patience=patience)
+
+
+def attempts(tmp_path: Path, unit: str) -> int:
+    return len(list((tmp_path / "marks").glob(f"{unit}.*")))
+
+
+def test_units_end_as_rows_files_and_commits(tmp_path: Path, executor: Executor) -> None:
+    store, result = run(tmp_path, executor, ("a", ""), ("b", ""))
+
+    assert store.read_table("listings").column("video_id").to_pylist() == ["a", "b"]
+    assert store.committed("toy") == {"a", "b"}
+    assert store.read("packs/a.txt") == b"a"
+    assert (result.n_made, result.n_missing) == (2, 0)
+
+
+def test_a_second_run_does_only_what_has_no_commit(tmp_path: Path, executor: Executor) -> None:
+    store, _ = run(tmp_path, executor, ("a", ""), ("b", ""))
+    store.uncommit("toy", "b")
+
+    _, result = run(tmp_path, executor, ("a", ""), ("b", ""))
+
+    assert (attempts(tmp_path, "a"), attempts(tmp_path, "b")) == (1, 2)
+    assert (result.n_done_before, result.n_units) == (1, 1)
+
+
+def test_rows_of_a_unit_without_commit_do_not_count(tmp_path: Path, executor: Executor) -> None:
+    store, _ = run(tmp_path, executor, ("a", ""), ("b", ""))
+    store.uncommit("toy", "a")
+
+    assert store.read_table("listings").column("video_id").to_pylist() == ["b"]
+
+
+def test_a_rejected_unit_is_a_reject_with_its_reason(tmp_path: Path, executor: Executor) -> None:
+    store, result = run(tmp_path, executor, ("a", "reject"), ("b", ""))
+
+    (row,) = store.read_rejects().to_pylist()
+    assert (row["video_id"], row["reason"], row["class"], row["next_try_at"]) == ("a", "private", "never", "")
+    assert result.rejects == {"private": 1}
+
+
+def test_a_bug_costs_its_unit_and_says_where_it_was(tmp_path: Path, executor: Executor) -> None:
+    store, _ = run(tmp_path, executor, ("a", "bug"), ("b", ""))
+
+    (row,) = store.read_rejects().to_pylist()
+    assert row["reason"] == "internal_error"
+    assert "RuntimeError: a bug of the stage" in row["detail"]
+    assert store.committed("toy") == {"a", "b"}
+
+
+def test_a_refusal_for_now_is_tried_again_and_not_charged(tmp_path: Path, executor: Executor) -> None:
+    store, result = run(tmp_path, executor, ("a", "busy-once"))
+
+    assert attempts(tmp_path, "a") == 2
+    assert result.rejects == {}
+    assert store.read_table("listings").num_rows == 1
+
+
+def test_after_the_patience_a_refusal_is_a_reject_that_says_when_to_try_next(tmp_path: Path, executor: Executor) -> None:
+    store, _ = run(tmp_path, executor, ("a", "busy"), patience=3)
+
+    (row,) = store.read_rejects().to_pylist()
+    assert attempts(tmp_path, "a") == 3
+    assert (row["reason"], row["class"]) == ("rate_limited", "later")
+    assert row["next_try_at"] > row["at"]
+
+
+def test_stop_ends_the_run_and_keeps_what_was_committed(tmp_path: Path) -> None:
+    with pytest.raises(RunStopped, match="export it again"):
+        run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""), ("b", "stop"), ("c", ""))
+
+    assert Store(str(tmp_path / "out")).committed("toy") == {"a"}
+
+
+def test_a_full_disk_stops_the_run_with_the_cure(tmp_path: Path, executor: Executor) -> None:
+    with pytest.raises(RunStopped, match="free some space"):
+        run(tmp_path, executor, ("a", "full"))
+
+
+def test_a_unit_over_its_time_twice_is_a_reject(tmp_path: Path, executor: Executor) -> None:
+    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"))
+
+    rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
+    assert rejects == {"a": "timeout"}
+    assert attempts(tmp_path, "b") == 2
+
+
+def test_a_lost_worker_is_made_up_for_and_the_third_loss_is_a_reject(tmp_path: Path, ray_executor: Executor) -> None:
+    store, _ = run(tmp_path, ray_executor, ("a", "die"), ("b", "die-once"), ("c", ""))
+
+    rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
+    assert rejects == {"a": "killed_worker"}
+    assert (attempts(tmp_path, "a"), attempts(tmp_path, "b"), attempts(tmp_path, "c")) == (3, 2, 1)
+
+
+def test_scratch_is_gone_whatever_happened(tmp_path: Path) -> None:
+    run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""), ("b", "bug"), ("c", "reject"))
+
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_one_unit_can_keep_some_and_reject_others(tmp_path: Path, executor: Executor) -> None:
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        run_stage(PartlyRejecting(), store, executor, lock)
+
+    assert store.read_table("listings").column("video_id").to_pylist() == ["a"]
+    assert [row["video_id"] for row in store.read_rejects().to_pylist()] == ["b"]
+    facts = store.commit_facts("partly", "both")
+    assert (facts["rows"], facts["rejects"], facts["exhausted"]) == ({"listings": 1}, {"live": 1}, True)
+
+
+def test_shared_state_is_one_for_all_workers(tmp_path: Path, executor: Executor) -> None:
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        run_stage(Counting(executor.share("counter", Counter)), store, executor, lock)
+
+    counts = sorted(store.commit_facts("counting", unit)["count"] for unit in store.committed("counting"))
+    assert counts[-1] - counts[0] == 5

@@ -1,0 +1,112 @@
+"""Small stages that do one thing each, for tests of the engine. A real module, so that Ray workers can import it."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from manifests.reasons import Reason
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, StopRun, Transient, Unit
+
+
+@dataclass(frozen=True)
+class ToyStage:
+    """Lists one video a unit. What a unit does is its payload; `marks` is a folder where attempts leave a trace."""
+
+    actions: tuple[tuple[str, str], ...]
+    marks: Path
+    name: str = "toy"
+    resources: Resources = Resources(n_cpus=1, time_limit_s=3)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        for name, action in self.actions:
+            yield Unit(name, action, (name,))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        n_before = len(list(self.marks.glob(f"{unit.name}.*")))
+        (self.marks / f"{unit.name}.{n_before}").touch()
+        act(unit, context, n_before)
+        made = context.scratch / "made.txt"
+        made.write_text(unit.name)
+        return Output(rows={"listings": [listing(unit.name)]}, files={f"packs/{unit.name}.txt": made})
+
+
+def act(unit: Unit, context: Context, n_before: int) -> None:
+    """Misbehaves as the payload says; `…-once` only at the first attempt."""
+    action = str(unit.payload)
+    if action.endswith("-once") and n_before:
+        return
+    match action.removesuffix("-once"):
+        case "reject":
+            raise Rejected(Reason.PRIVATE, "made to be turned away")
+        case "bug":
+            raise RuntimeError("a bug of the stage")
+        case "busy":
+            raise Transient(Reason.RATE_LIMITED, "429")
+        case "stop":
+            raise StopRun(Reason.BAD_COOKIES, "cookies.txt is rejected; export it again")
+        case "hang":
+            time.sleep(60)
+        case "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "full":
+            raise OSError(28, "No space left on device")
+
+
+def listing(video_id: str) -> dict[str, object]:
+    """A row of the listings table."""
+    return {
+        "video_id": video_id,
+        "source": "ids",
+        "query": "",
+        "wanted_category_id": -1,
+        "position": 0,
+        "title": "",
+        "channel_id": "",
+        "duration_s": 1.0,
+        "round": 0,
+    }
+
+
+@dataclass(frozen=True)
+class PartlyRejecting:
+    """One unit of two videos: one is kept, one turned away."""
+
+    name: str = "partly"
+    resources: Resources = Resources(time_limit_s=30)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield Unit("both", None, ("a", "b"))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        return Output(rows={"listings": [listing("a")]}, rejects=[Reject(Reason.LIVE, "b")], facts={"exhausted": True})
+
+
+class Counter:
+    """Shared state: counts calls from all workers."""
+
+    def __init__(self) -> None:
+        self._n = 0
+
+    async def add(self, n: int) -> int:
+        """Adds and returns the new sum."""
+        self._n += n
+        return self._n
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Each unit adds one to a shared counter."""
+
+    counter: object
+    name: str = "counting"
+    resources: Resources = Resources(time_limit_s=60)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield from (Unit(f"u{i}") for i in range(6))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        return Output(facts={"count": self.counter.add(1)})  # type: ignore[attr-defined]

@@ -1,0 +1,31 @@
+"""Settings of how a run goes: executor, scratch, patience. All operational: none changes what comes out."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Secret, field_validator
+
+from manifests.settings import Section, operational
+
+
+class EngineConfig(Section):
+    """Where units run and how long a run bears with refusals."""
+
+    executor: Literal["local", "ray"] = operational("ray", doc="local: one unit at a time in this process; ray: a cluster")
+    ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
+    n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray; 0: all cores")
+    object_store_bytes: int = operational(
+        256 * 1024**2, ge=78 * 1024**2, doc="object store of a local Ray, bytes; only paths and small rows travel"
+    )
+    scratch: Path | None = operational(
+        None, doc="folder for each worker's current unit; empty: hdvila-scratch in the system's temporary folder"
+    )
+    patience: int = operational(20, ge=1, doc="times that a unit may be refused for now before it is put off")
+    storage_options: Secret[dict[str, Any]] = operational(
+        Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
+    )
+
+    @field_validator("scratch")
+    @classmethod
+    def _absolute(cls, scratch: Path | None) -> Path | None:
+        return scratch.absolute() if scratch else None

@@ -32,6 +32,7 @@ class Reason(StrEnum):
     RATE_LIMITED = "rate_limited"
     BOT_CHECK = "bot_check"
     SESSION_LIMIT = "session_limit"
+    FORBIDDEN = "forbidden"
     SERVER_ERROR = "server_error"
     CONNECTION_RESET = "connection_reset"
     STALLED = "stalled"
@@ -131,6 +132,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.RATE_LIMITED: _Fact(LATER, "the site answered 429, also where yt-dlp only warned of it"),
     Reason.BOT_CHECK: _Fact(LATER, "the site asked to confirm that this is not a bot"),
     Reason.SESSION_LIMIT: _Fact(LATER, "the site's limit for one session was reached"),
+    Reason.FORBIDDEN: _Fact(LATER, "the site answered 403 to a page, list or player request"),
     Reason.SERVER_ERROR: _Fact(LATER, "the site answered with a 5xx status"),
     Reason.CONNECTION_RESET: _Fact(LATER, "the connection was reset or closed early"),
     Reason.STALLED: _Fact(LATER, "no byte, or too few, came within the time limit"),

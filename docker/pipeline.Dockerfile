@@ -1,0 +1,20 @@
+# The pipeline on CPU: a Ray head or worker node, and the command that runs a configuration.
+FROM python:3.11-slim-bookworm
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ffmpeg tini wget \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/hdvila
+COPY pyproject.toml README.md LICENSE ./
+COPY manifests manifests
+COPY pipeline pipeline
+COPY train train
+RUN pip install --no-cache-dir '.[pipeline,s3,gs]'
+
+RUN useradd --create-home hdvila
+USER hdvila
+ENV PYTHONSAFEPATH=1 RAY_USAGE_STATS_ENABLED=0
+ENTRYPOINT ["tini", "--"]
+CMD ["hdvila-pipeline", "--help"]

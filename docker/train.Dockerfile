@@ -1,0 +1,20 @@
+# The trainer on CUDA. PyPI's torch for linux-x86_64 brings its CUDA libraries; the driver is the host's.
+FROM python:3.11-slim-bookworm
+
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends ffmpeg tini g++ \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/hdvila
+COPY pyproject.toml README.md LICENSE ./
+COPY manifests manifests
+COPY pipeline pipeline
+COPY train train
+RUN pip install --no-cache-dir '.[train,s3,gs]'
+
+RUN useradd --create-home hdvila
+USER hdvila
+ENV PYTHONSAFEPATH=1 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
+ENTRYPOINT ["tini", "--"]
+CMD ["hdvila-train", "--help"]

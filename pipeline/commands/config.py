@@ -1,0 +1,31 @@
+"""`hdvila-pipeline config`: every key of a run's configuration, or a check of one."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+
+def show_config(
+    file: Annotated[Path | None, typer.Argument(help="A configuration to check; none: just the keys.")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
+) -> None:
+    """Prints every key with its default, kind and meaning; with FILE, checks it and prints what it comes to."""
+    from manifests.settings import describe_keys, load_config
+    from pipeline.config import RunConfig
+
+    if schema:
+        print(json.dumps(RunConfig.model_json_schema(), indent=2))
+        return
+    if file is not None:
+        print(load_config(RunConfig, file, set_).model_dump_json(indent=2))
+        return
+    table = Table("key", "default", "kind", "what it is", show_lines=False)
+    for row in describe_keys(RunConfig):
+        table.add_row(row["key"], row["default"], row["kind"], row["doc"])
+    console = Console() if Console().is_terminal else Console(width=200)
+    console.print(table)

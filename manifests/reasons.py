@@ -102,6 +102,7 @@ class Reason(StrEnum):
     DUPLICATE_CLIP = "duplicate_clip"
     DUPLICATE_TEXT = "duplicate_text"
     STOCK_INTRO = "stock_intro"
+    PACK_LOST = "pack_lost"
     # balance: left out, nothing wrong
     OVER_QUOTA = "over_quota"
     OVER_CHANNEL_CAP = "over_channel_cap"
@@ -198,6 +199,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.DUPLICATE_CLIP: _Fact(NEVER, "the same pictures as another clip"),
     Reason.DUPLICATE_TEXT: _Fact(NEVER, "the same words as another video"),
     Reason.STOCK_INTRO: _Fact(NEVER, "the opening that the channel puts before every video"),
+    Reason.PACK_LOST: _Fact(NEVER, "the finished clips of the video are gone or damaged before they reached a shard"),
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
     Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel has its share of the category"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was never asked for"),

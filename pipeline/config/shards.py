@@ -1,0 +1,52 @@
+"""Settings of the shards: their size, the splits, and what the data set's card says."""
+
+from typing import ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from manifests.settings import Section, identity, operational
+
+
+class SplitConfig(Section):
+    """How samples are dealt out to train, val and test. A channel's (or video's) samples all go to one of them."""
+
+    stage: ClassVar[str] = "shards"
+    by: Literal["channel", "video"] = identity(
+        "channel", doc="what is drawn as a whole; duplicates go together either way"
+    )
+    val: float = identity(0.02, ge=0, lt=1, doc="share of channels (or videos) held out for validation, 0 to 1")
+    test: float = identity(0.0, ge=0, lt=1, doc="share of channels (or videos) held out for testing, 0 to 1")
+
+    @model_validator(mode="after")
+    def _something_is_left_to_train_on(self) -> Self:
+        if self.val + self.test >= 1:
+            raise ValueError("val + test must be below 1")
+        return self
+
+
+class CardConfig(Section):
+    """What dataset_card.md and croissant.json say of the data set. Nothing here changes a shard."""
+
+    name: str = operational("hdvila", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", doc="short name of the data set")
+    title: str = operational("Sentence clips with 720p video", doc="name for people")
+    description: str = operational("", doc="a paragraph on what the data set is for; empty: a neutral one")
+    license: str = operational(
+        "other", doc="licence id of the collection as Hugging Face spells it (cc-by-4.0, other …)"
+    )
+    creator: str = operational("unknown", doc="who made the data set: a person or an organisation")
+    url: str = operational("https://example.org/", doc="page of the data set")
+    citation: str = operational("", doc="how to cite the data set; empty: name and creator")
+    contact: str = operational("", doc="where a rights holder asks for removal; empty: the page of the data set")
+
+
+class ShardsConfig(Section):
+    """Size of shards, splits, and whether packs are kept."""
+
+    stage: ClassVar[str] = "shards"
+    max_bytes: int = identity(
+        512 * 1024**2, gt=0, doc="size that a shard aims to stay below, bytes (a clip may exceed it)"
+    )
+    max_samples: int = identity(0, ge=0, doc="most samples of a shard; 0: no limit but max_bytes")
+    split: SplitConfig = SplitConfig()
+    keep_packs: bool = operational(False, doc="keep packs/ after the manifest that holds their samples is written")
+    card: CardConfig = CardConfig()

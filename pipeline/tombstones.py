@@ -1,0 +1,66 @@
+"""tombstones.txt: the videos and channels that were removed, and that no later run may bring back.
+
+    video dQw4w9WgXcQ
+    channel UCabcdefghijklmnopqrstuv
+
+Written before anything is removed. While a removal is under way its first line says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from manifests.errors import UserError
+from pipeline.engine.store import Store
+
+TOMBSTONES = "tombstones.txt"
+UNDER_WAY = "# a removal is under way; if none is running, run the same `hdvila-pipeline remove` again"
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstones:
+    """What must stay out. `under_way`: the shards may still hold some of it."""
+
+    videos: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
+    under_way: bool = False
+
+    def cover(self, video_id: str, channel_id: str) -> bool:
+        """Whether a video must stay out, by its own id or its channel's."""
+        return video_id in self.videos or channel_id in self.channels
+
+    def joined(self, other: Tombstones) -> Tombstones:
+        """Both together."""
+        return Tombstones(self.videos | other.videos, self.channels | other.channels, self.under_way or other.under_way)
+
+
+def read_tombstones(store: Store) -> Tombstones:
+    """The tombstones of an output directory; none where there is no file. UserError for a line that is neither."""
+    try:
+        lines = store.read(TOMBSTONES).decode("utf-8").splitlines()
+    except FileNotFoundError:
+        return Tombstones()
+    ids: dict[str, set[str]] = {"video": set(), "channel": set()}
+    for line in lines:
+        kind, _, name = line.partition(" ")
+        if line and not line.startswith("#"):
+            if kind not in ids or not name:
+                raise UserError(
+                    f"{store.url}/{TOMBSTONES}: {line!r} is neither `video ID` nor `channel ID`; correct it"
+                )
+            ids[kind].add(name.strip())
+    return Tombstones(frozenset(ids["video"]), frozenset(ids["channel"]), UNDER_WAY in lines)
+
+
+def write_tombstones(store: Store, tombstones: Tombstones) -> None:
+    """Writes them sorted, so that the same ones give the same bytes."""
+    lines = [UNDER_WAY] * tombstones.under_way
+    lines += [f"channel {name}" for name in sorted(tombstones.channels)]
+    lines += [f"video {name}" for name in sorted(tombstones.videos)]
+    store.write(TOMBSTONES, "".join(f"{line}\n" for line in lines).encode())
+
+
+def refuse_while_under_way(store: Store, tombstones: Tombstones) -> None:
+    """UserError where a removal began and did not end: shards and manifest may disagree."""
+    if tombstones.under_way:
+        raise UserError(f"{store.url}: a removal was interrupted; run the same `hdvila-pipeline remove` again first")

@@ -32,6 +32,38 @@ LISTINGS = pa.schema(
         ("title", pa.string()),
         ("channel_id", pa.string()),
         ("duration_s", pa.float64()),
+        ("view_count", pa.int64()),
+        ("live_status", pa.string()),
+        ("availability", pa.string()),
+        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; "" else
+        ("round", pa.int32()),
+    ]
+)
+
+SOURCES = pa.schema(
+    [
+        ("source", pa.string()),
+        ("query", pa.string()),
+        ("wanted_category_id", pa.int32()),
+        ("up_to", pa.int64()),  # how many results were asked for
+        ("n_listed", pa.int64()),  # results that came, from the first
+        ("cursor", pa.int64()),  # files: the byte where the next listing begins; else 0
+        ("exhausted", pa.bool_()),  # there is nothing more
+        ("reason", pa.string()),  # "" or why the listing ended early
+        ("detail", pa.string()),
+        ("round", pa.int32()),
+    ]
+)
+
+CANDIDATES = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("source", pa.string()),
+        ("query", pa.string()),
+        ("wanted_category_id", pa.int32()),
+        ("asked", pa.bool_()),  # False: turned away from its listing alone, the reason is among the rejects
+        ("attempt", pa.int32()),  # 1, or more where a video is tried again
+        ("given_spans", pa.string()),
         ("round", pa.int32()),
     ]
 )
@@ -211,6 +243,8 @@ MANIFEST = pa.schema(
 
 TABLES: dict[str, pa.Schema] = {
     "listings": LISTINGS,
+    "sources": SOURCES,
+    "candidates": CANDIDATES,
     "videos": VIDEOS,
     "captions": CAPTIONS,
     "transcripts": TRANSCRIPTS,

@@ -91,6 +91,7 @@ class Reason(StrEnum):
     UNSUPPORTED_CODEC = "unsupported_codec"
     UNSUPPORTED_MEDIA = "unsupported_media"
     INTERLACED = "interlaced"
+    HDR = "hdr"
     NO_AUDIO = "no_audio"
     OVERSIZED = "oversized"
     SPAN_OUTSIDE = "span_outside"
@@ -188,6 +189,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.UNSUPPORTED_CODEC: _Fact(NEVER, "a codec that an mp4 clip cannot carry"),
     Reason.UNSUPPORTED_MEDIA: _Fact(NEVER, "a property that this mode of cutting does not serve"),
     Reason.INTERLACED: _Fact(NEVER, "interlaced picture"),
+    Reason.HDR: _Fact(NEVER, "a high dynamic range picture, whose tones nothing here maps"),
     Reason.NO_AUDIO: _Fact(NEVER, "no sound"),
     Reason.OVERSIZED: _Fact(NEVER, "picture or file larger than the configured limit"),
     Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),

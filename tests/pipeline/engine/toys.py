@@ -67,6 +67,10 @@ def listing(video_id: str) -> dict[str, object]:
         "title": "",
         "channel_id": "",
         "duration_s": 1.0,
+        "view_count": -1,
+        "live_status": "",
+        "availability": "",
+        "given_spans": "",
         "round": 0,
     }
 

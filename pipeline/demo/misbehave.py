@@ -1,0 +1,319 @@
+"""Every known way in which the site goes wrong, by name: what it does, and what a crawl ought to make of it.
+
+A `Fault` is one thing done to matching requests: of a video (`Video.faults`) or of the whole site (`MiniYouTube.misbehave`). A
+`Behaviour` is a row of the table: faults, changed facts of the video, and the expected end. `FaultBook` counts requests, so that a fault can
+last for so many requests, for so many extractions, or until it is told to relent.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from manifests.reasons import Reason, ReasonClass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is done to requests of one kind.
+
+    `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions or media.
+    `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half the body, then close),
+        "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents), "html" (a consent page), or for the player the name of a
+        refusal in `innertube.REFUSALS`, "other_id", "sabr", "drm", "kids_client" (only the embedded and TV players get it).
+    `requests`: it lasts for so many matching requests; `extractions`: for so many extractions of the video (a new one begins
+        with each watch page); None in both: until it is told to relent.
+    `after`: so many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video" and/or "audio". `identity`: only for
+        clients that come through the proxy under this user name.
+    """
+
+    where: str
+    effect: str
+    status: int = 0
+    requests: int | None = None
+    extractions: int | None = None
+    after: int = 0
+    page: int | None = None
+    streams: tuple[str, ...] = ("video", "audio", "progressive")
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a crawl of 720p English video ought to make of a behaviour.
+
+    `reason`: of the reject, None where the video is kept; `stage`: where that reject is written ("crawl" or "media").
+    `heals`: a later try finds the video well. `pauses`: the identity has to rest, the video isn't to blame.
+    """
+
+    reason: Reason | None
+    stage: str = "crawl"
+    heals: bool = False
+    pauses: bool = False
+
+    @property
+    def kept_in_the_end(self) -> bool:
+        """Whether the video ends in the data set once everything has been tried again."""
+        return self.reason is None or self.heals
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """A row of the table. `changes` are fields of `Video`; `slow`: a client waits for its own time limit."""
+
+    says: str
+    expected: Expected
+    faults: tuple[Fault, ...] = ()
+    changes: Mapping[str, Any] = field(default_factory=dict)
+    slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The facts of a request that faults look at."""
+
+    where: str
+    video_id: str = ""
+    page: int = 1
+    stream: str = ""
+    generation: int = 0
+    identity: str = ""
+
+
+class FaultBook:
+    """Which fault, if any, a request meets. Safe for threads."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._site: list[Fault] = []
+        self._hits: Counter[tuple[str, Fault]] = Counter()
+        self._healed: set[str] = set()
+        self._generations: Counter[str] = Counter()
+
+    def misbehave(self, *faults: Fault) -> None:
+        """Does something to the whole site from now on."""
+        with self._guard:
+            self._site.extend(faults)
+
+    def relent(self, video_id: str = "") -> None:
+        """Ends the site's faults, or those of one video."""
+        with self._guard:
+            if video_id:
+                self._healed.add(video_id)
+            else:
+                self._site.clear()
+
+    def begin_extraction(self, video_id: str) -> int:
+        """Counts a new extraction of a video and returns its number, from 1."""
+        with self._guard:
+            self._generations[video_id] += 1
+            return self._generations[video_id]
+
+    def generation(self, video_id: str) -> int:
+        """The number of a video's last extraction (1 where none has begun by a watch page)."""
+        return max(1, self._generations[video_id])
+
+    def meet(self, asked: Asked, faults: tuple[Fault, ...]) -> Fault | None:
+        """The fault that a request meets, of the video's own and then of the site's; counts it."""
+        with self._guard:
+            own = () if asked.video_id in self._healed else faults
+            for scope, fault in [(asked.video_id, f) for f in own] + [("", f) for f in self._site]:
+                if _matches(fault, asked) and self._is_on(scope, fault, asked):
+                    return fault
+        return None
+
+    def _is_on(self, scope: str, fault: Fault, asked: Asked) -> bool:
+        if fault.extractions is not None and asked.generation > fault.extractions:
+            return False
+        self._hits[scope, fault] += 1
+        n = self._hits[scope, fault] - fault.after
+        return n > 0 and (fault.requests is None or n <= fault.requests)
+
+
+def _matches(fault: Fault, asked: Asked) -> bool:
+    return (
+        fault.where == asked.where
+        and (fault.page is None or fault.page == asked.page)
+        and (not asked.stream or asked.stream in fault.streams)
+        and (fault.identity is None or fault.identity == asked.identity)
+    )
+
+
+def _status(where: str, status: int, **limits: Any) -> Fault:
+    return Fault(where, "status", status=status, **limits)
+
+
+def _never(reason: Reason, stage: str = "crawl") -> Expected:
+    return Expected(reason, stage)
+
+
+def _later(reason: Reason, stage: str = "crawl", heals: bool = True) -> Expected:
+    return Expected(reason, stage, heals=heals)
+
+
+def _pause(reason: Reason, stage: str = "crawl") -> Expected:
+    return Expected(reason, stage, heals=True, pauses=True)
+
+
+KEPT = Expected(None)
+_ONCE: dict[str, Any] = {"extractions": 1}
+
+BEHAVIOURS: dict[str, Behaviour] = {
+    "good": Behaviour("answers as it should", KEPT),
+    # verdicts of the player
+    "private": Behaviour("private", _never(Reason.PRIVATE), (Fault("player", "private"),)),
+    "removed": Behaviour("removed by the uploader", _never(Reason.UNAVAILABLE), (Fault("player", "removed"),)),
+    "terminated": Behaviour("account closed", _never(Reason.UNAVAILABLE), (Fault("player", "terminated"),)),
+    "copyright": Behaviour("blocked on copyright", _never(Reason.UNAVAILABLE), (Fault("player", "copyright"),)),
+    "not_available": Behaviour(
+        "unavailable, no cause given", _never(Reason.UNAVAILABLE), (Fault("player", "not_available"),)
+    ),
+    "age_gate": Behaviour("age gate", _never(Reason.AGE_RESTRICTED), (Fault("player", "age"),)),
+    "age_playable": Behaviour(
+        "plays, but for adults", _never(Reason.AGE_RESTRICTED), changes={"family_safe": False}
+    ),
+    "geo": Behaviour("not in this country", _never(Reason.GEO_BLOCKED), (Fault("player", "geo"),)),
+    "members": Behaviour(
+        "members only", _never(Reason.MEMBERS_ONLY), (Fault("player", "members"),), {"members_only": True}
+    ),
+    "members_unmarked": Behaviour(
+        "members only, no badge in lists", _never(Reason.MEMBERS_ONLY), (Fault("player", "members"),)
+    ),
+    "payment": Behaviour("must be paid for", _never(Reason.PAYMENT_REQUIRED), (Fault("player", "payment"),)),
+    "drm": Behaviour("protected", _never(Reason.DRM), (Fault("player", "drm"),)),
+    "live": Behaviour("live now, badge in lists", _never(Reason.LIVE), changes={"live": "is_live"}),
+    "live_unmarked": Behaviour("went live after it was listed", _never(Reason.LIVE), changes={"live": "is_live_unmarked"}),
+    "upcoming": Behaviour(
+        "premieres later", _later(Reason.UPCOMING, heals=False), (Fault("player", "upcoming"),), {"live": "is_upcoming"}
+    ),
+    "kids": Behaviour(
+        "made for kids: some players refuse it", KEPT, (Fault("player", "kids_client"),), {"made_for_kids": True}
+    ),
+    # refused for now: the identity has to rest
+    "bot_check_once": Behaviour(
+        "bot check at the first extraction", _pause(Reason.BOT_CHECK), (Fault("player", "bot_check", **_ONCE),)
+    ),
+    "session_limit_once": Behaviour(
+        "session limit at first", _pause(Reason.SESSION_LIMIT), (Fault("player", "session_limit", **_ONCE),)
+    ),
+    "captcha_once": Behaviour("captcha at first", _pause(Reason.BOT_CHECK), (Fault("player", "captcha", **_ONCE),)),
+    "player_429_once": Behaviour(
+        "player 429 at first", _pause(Reason.RATE_LIMITED), (_status("player", 429, **_ONCE),)
+    ),
+    "watch_429_once": Behaviour(
+        "watch page 429 at first: a playable video without category",
+        _pause(Reason.RATE_LIMITED),
+        (_status("watch", 429, **_ONCE),),
+    ),
+    "media_429_once": Behaviour(
+        "media 429 at first", _pause(Reason.RATE_LIMITED, "media"), (_status("media", 429, **_ONCE),)
+    ),
+    "captions_429_once": Behaviour(
+        "caption address 429 at first", _pause(Reason.CAPTIONS_REFUSED), (_status("captions", 429, **_ONCE),)
+    ),
+    # refused for now: the video is tried again
+    "player_403": Behaviour("player 403", _later(Reason.BAD_ANSWER, heals=False), (_status("player", 403),)),
+    "player_503_once": Behaviour(
+        "player 503 all through the first extraction",
+        _later(Reason.SERVER_ERROR),
+        (_status("player", 503, **_ONCE),),
+    ),
+    "player_503_retried": Behaviour(
+        "player 503 for one request", KEPT, (_status("player", 503, requests=1),)
+    ),
+    "player_reset_once": Behaviour(
+        "connection reset all through the first extraction",
+        _later(Reason.CONNECTION_RESET),
+        (Fault("player", "reset", **_ONCE),),
+    ),
+    "player_stall": Behaviour(
+        "player says nothing", _later(Reason.STALLED, heals=False), (Fault("player", "stall"),), slow=True
+    ),
+    "player_html_once": Behaviour(
+        "a consent page in place of JSON", _later(Reason.BAD_ANSWER), (Fault("player", "html", **_ONCE),)
+    ),
+    "other_video_once": Behaviour(
+        "an answer for another video", _pause(Reason.BAD_ANSWER), (Fault("player", "other_id", **_ONCE),)
+    ),
+    "watch_503_once": Behaviour(
+        "watch page 503 at first: no category", _later(Reason.SERVER_ERROR), (_status("watch", 503, **_ONCE),)
+    ),
+    "sabr": Behaviour(
+        "formats without addresses", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "sabr"),)
+    ),
+    # formats
+    "only_480p": Behaviour("no 720p", _never(Reason.NO_720P), changes={"renditions": (480, 360)}),
+    "only_progressive": Behaviour("a joint 360p file only", _never(Reason.NO_720P), changes={"renditions": ()}),
+    "no_audio_format": Behaviour(
+        "720p without a sound stream", _never(Reason.NO_AUDIO_FORMAT), changes={"has_audio": False}
+    ),
+    "portrait": Behaviour("720 wide, 1280 high", KEPT, changes={"width": 720, "height": 1280}),
+    "odd_height": Behaviour("1280 x 718", KEPT, changes={"height": 718}),
+    "also_1080p": Behaviour("a larger rendition beside 720p", KEPT, changes={"renditions": (1080, 720, 480, 360)}),
+    "dubbed": Behaviour("a dub beside the original sound", KEPT, changes={"dubs": ("en", "de")}),
+    # captions
+    "no_captions": Behaviour("no caption track", _never(Reason.NO_CAPTIONS), changes={"tracks": ()}),
+    "captions_locked": Behaviour(
+        "tracks withheld without a token", _later(Reason.CAPTIONS_LOCKED, heals=False), changes={"tracks": "locked"}
+    ),
+    "captions_empty": Behaviour("an empty body", _never(Reason.EMPTY_CAPTIONS), changes={"tracks": "empty"}),
+    "captions_no_text": Behaviour("json3 without a word", _never(Reason.EMPTY_CAPTIONS), changes={"tracks": "no_text"}),
+    "captions_html": Behaviour("a page in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "html"}),
+    "captions_cut": Behaviour("half a json3 file", _never(Reason.BROKEN_CAPTIONS), changes={"tracks": "cut"}),
+    "captions_404": Behaviour(
+        "caption address 404", _later(Reason.CAPTIONS_REFUSED, heals=False), (_status("captions", 404),)
+    ),
+    "translated_only": Behaviour(
+        "English only by machine translation", _never(Reason.NO_CAPTIONS), changes={"tracks": "spanish"}
+    ),
+    "automatic_only": Behaviour("automatic English only", KEPT, changes={"tracks": "automatic"}),
+    "regional_track": Behaviour("a manual en-US track only", KEPT, changes={"tracks": "regional"}),
+    "named_track": Behaviour("a manual English track with a name", KEPT, changes={"tracks": "named"}),
+    # the video is another one than wanted
+    "wrong_category": Behaviour(
+        "found by another category's query", _never(Reason.WRONG_CATEGORY), changes={"listed_under": "another"}
+    ),
+    "non_english": Behaviour("Spanish", _never(Reason.WRONG_LANGUAGE), changes={"language": "es"}),
+    "reupload": Behaviour(
+        "another video once more", _never(Reason.DUPLICATE_TEXT), changes={"copy_of": "another"}
+    ),
+    # media
+    "media_403": Behaviour(
+        "media 403 for ever", _later(Reason.MEDIA_FORBIDDEN, "media", heals=False), (_status("media", 403),)
+    ),
+    "media_403_once": Behaviour("media 403 until extracted again", KEPT, (_status("media", 403, **_ONCE),)),
+    "media_404_once": Behaviour("media 404 until extracted again", KEPT, (_status("media", 404, **_ONCE),)),
+    "media_503": Behaviour(
+        "media 503 for ever", _later(Reason.SERVER_ERROR, "media", heals=False), (_status("media", 503),)
+    ),
+    "media_503_retried": Behaviour("media 503 for one request", KEPT, (_status("media", 503, requests=1),)),
+    "media_reset_once": Behaviour("one media connection is reset", KEPT, (Fault("media", "reset", requests=1),)),
+    "media_drop_once": Behaviour("one media body ends half way", KEPT, (Fault("media", "drop", requests=1),)),
+    "media_drop": Behaviour(
+        "every media body ends early",
+        _later(Reason.CONNECTION_RESET, "media", heals=False),
+        (Fault("media", "drop"),),
+    ),
+    "media_empty": Behaviour(
+        "200 without a byte", _later(Reason.BAD_ANSWER, "media", heals=False), (Fault("media", "empty"),)
+    ),
+    "media_stall": Behaviour(
+        "media says nothing", _later(Reason.STALLED, "media", heals=False), (Fault("media", "stall"),), slow=True
+    ),
+    "media_drip": Behaviour(
+        "a few bytes a second", _later(Reason.STALLED, "media", heals=False), (Fault("media", "drip"),), slow=True
+    ),
+    "short_media": Behaviour(
+        "both streams end half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("video", "audio")}
+    ),
+    "short_audio": Behaviour(
+        "the sound ends half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("audio",)}
+    ),
+    "broken_media": Behaviour(
+        "garbage in the picture", _never(Reason.DECODE_ERRORS, "media"), changes={"damage": "broken"}
+    ),
+}
+"""Every behaviour by name. The expected reasons are what the crawl's own table of failures promises."""

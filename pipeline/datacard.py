@@ -1,0 +1,240 @@
+"""dataset_card.md and croissant.json: what a data set says of itself to people, to Hugging Face and to data search.
+
+Both come from manifest.json's content and the `shards.card` settings alone, so that they can be written anew at any
+time. On the Hugging Face hub the card is a repository's README.md: its `configs:` block keeps `datasets` from taking
+the Parquet files beside the tars for the data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from manifests.categories import category_name
+from manifests.schema import MANIFEST, SHARD_ROWS
+from manifests.shards import TABLE_NAME, ShardEntry
+from pipeline.config.shards import CardConfig
+
+MEMBERS = {
+    "mp4": "the clip, 720p, picture and sound as in the source",
+    "txt": "the sentence, UTF-8",
+    "json": "everything known of the clip, one type a key, never null",
+    "m4v": "low-resolution copy of exactly the clip's frames (an mp4)",
+    "mjpg": "high-resolution stills, JPEGs end to end; times and byte offsets in the json",
+}
+
+_KEYFRAME_NOTE = (
+    "**Each mp4 begins at the keyframe before its sentence.** The clip itself starts at frame `first_frame` "
+    "(presentation order) and has `n_frames` frames; `offset_ms` is the same place in milliseconds, rounded down. "
+    "Readers that show the whole file show up to some seconds of what came before. `KEY.m4v` and `KEY.mjpg`, where "
+    "present, hold the sentence's frames only."
+)
+_EXACT_NOTE = "Each mp4 holds exactly its sentence: `first_frame` and `offset_ms` are 0."
+_LOOSE_NOTE = (
+    "**Each mp4 begins at the keyframe before its sentence and counts as the clip from there**: the picture may start "
+    "some seconds before the words."
+)
+_NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE, "keyframe": _LOOSE_NOTE}
+
+
+def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
+    """The card as Markdown with Hugging Face's YAML block. `head` is the content of manifest.json."""
+    totals = head["totals"]
+    front = yaml.safe_dump(_front_matter(head, card), sort_keys=False, allow_unicode=True)
+    parts = [
+        f"---\n{front}---",
+        f"# {card.title}",
+        _NOTES[cut_mode(head)],
+        _description(card),
+        f"{totals['samples']} clips, {totals['hours']:.2f} hours, {totals['shards']} shards.",
+        _table(
+            ("split", "shards", "clips", "hours", "bytes"),
+            [(s, t["shards"], t["samples"], f"{t['hours']:.2f}", t["bytes"]) for s, t in head["splits"].items()],
+        ),
+        "## Categories",
+        _table(("category", "clips", "share"), _category_rows(totals)),
+        "## A sample",
+        "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
+        _table(("member", "what it is"), [(f"`.{e}`", MEMBERS.get(e, "")) for e in head["members"]]),
+        _READING.format(split=_first_split(head)),
+        "## Origin and rights",
+        _RIGHTS.format(contact=card.contact or card.url),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+_READING = """## Reading
+
+```python
+import webdataset as wds
+clips = wds.WebDataset("shards/{split}/00000.tar", shardshuffle=False).decode()
+
+from datasets import load_dataset       # from the hub, or from a folder in which this card is README.md
+clips = load_dataset("path/or/name", split="{split}", streaming=True)
+```
+
+`manifest.json` names every shard with its checksum; `hdvila-train` reads it and verifies. `shards/*/*.parquet` have a
+row a clip that was tried, with the reason where it failed. `wids.json` and `sizes.json` serve older readers."""
+
+_RIGHTS = """The clips were cut from public videos; each sample's json has the `url`, `channel_id` and `license` of its
+video. The videos remain the property of their owners. To have a video or channel removed: {contact}.
+`tombstones.txt` lists what was removed; a removal rewrites the shards and the manifest. Captions are the uploader's or automatic ones
+(`caption_kind`) and contain errors; people, places and opinions appear as they do in the videos."""
+
+
+def cut_mode(head: Mapping[str, Any]) -> str:
+    """How the clips were cut, from the configuration that the manifest holds: `remux` where it does not say."""
+    config: Any = head.get("config", {})
+    for key in ("media", "cut", "mode"):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config if config in _NOTES else "remux"
+
+
+def _front_matter(head: Mapping[str, Any], card: CardConfig) -> dict[str, Any]:
+    return {
+        "license": card.license,
+        "pretty_name": card.title,
+        "task_categories": ["text-to-video"],
+        "tags": ["webdataset", "video", "speech", "hd-vila"],
+        "size_categories": [_size_category(head["totals"]["samples"])],
+        "configs": [
+            {"config_name": "default", "default": True, "data_files": _data_files(head, "tar")},
+            {"config_name": "rows", "data_files": _data_files(head, "parquet")},
+        ],
+    }
+
+
+def _data_files(head: Mapping[str, Any], suffix: str) -> list[dict[str, str]]:
+    return [{"split": split, "path": f"shards/{split}/*.{suffix}"} for split in head["splits"]]
+
+
+def _size_category(n_samples: int) -> str:
+    bounds = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
+    return next((name for bound, name in bounds if n_samples < bound), "10M<n<100M")
+
+
+def _first_split(head: Mapping[str, Any]) -> str:
+    return "train" if "train" in head["splits"] else next(iter(head["splits"]), "train")
+
+
+def _description(card: CardConfig) -> str:
+    return card.description or (
+        "Sentences of speech with the 720p video that goes with them: each clip is one sentence of a video's captions, "
+        "cut at its first word's start and its last word's end, balanced over 15 categories."
+    )
+
+
+def _category_rows(totals: Mapping[str, Any]) -> list[tuple[str, int, str]]:
+    counts = totals["categories"]
+    total = sum(counts.values()) or 1
+    by_id = sorted((int(i), n) for i, n in counts.items())
+    return [(category_name(i), n, f"{100 * n / total:.1f} %") for i, n in by_id]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+# Croissant 1.0 (https://docs.mlcommons.org/croissant/docs/croissant-spec.html): JSON-LD, the spec's own context.
+
+_CROISSANT_TERMS = (
+    "column extract field fileProperty fileObject fileSet format includes jsonPath key md5 parentField path recordSet "
+    "references regex repeated replace separator source subField transform"
+)
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "citeAs": "cr:citeAs",
+    "conformsTo": "dct:conformsTo",
+    "cr": "http://mlcommons.org/croissant/",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "dct": "http://purl.org/dc/terms/",
+    "isLiveDataset": "cr:isLiveDataset",
+    "sc": "https://schema.org/",
+    **{name: f"cr:{name}" for name in _CROISSANT_TERMS.split()},
+}
+_TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "double": "sc:Float"}
+
+
+def croissant_bytes(
+    head: Mapping[str, Any], entries: Sequence[ShardEntry], manifest_table: bytes, card: CardConfig
+) -> bytes:
+    """croissant.json: files with checksums, and two record sets (`shards`, `clips`) that a reader can iterate."""
+    table = _file_object(TABLE_NAME, "application/x-parquet", hashlib.sha256(manifest_table).hexdigest())
+    tars = [_file_object(e.url, "application/x-tar", e.sha256) for e in entries]
+    rows = {
+        "@type": "cr:FileSet",
+        "@id": "shard-rows",
+        "name": "shard-rows",
+        "description": "A row a clip that was tried, beside each tar.",
+        "encodingFormat": "application/x-parquet",
+        "includes": "shards/*/*.parquet",
+    }
+    document = {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": ["http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"],
+        "name": head["name"],
+        "description": _description(card),
+        "license": card.license,
+        "url": card.url,
+        "creator": {"@type": "Organization", "name": card.creator},
+        "citeAs": card.citation or f"{card.creator}: {card.title}",
+        "datePublished": head["created_at"][:10],
+        "version": f"1.{head['generation']}.0",
+        **_responsible_ai(card),
+        "distribution": [table, rows, *tars],
+        "recordSet": [
+            _record_set("shards", "A row a shard.", {"fileObject": {"@id": TABLE_NAME}}, MANIFEST),
+            _record_set("clips", "A row a clip that was tried.", {"fileSet": {"@id": "shard-rows"}}, SHARD_ROWS),
+        ],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _file_object(url: str, kind: str, sha256: str) -> dict[str, str]:
+    return {
+        "@type": "cr:FileObject",
+        "@id": url,
+        "name": url,
+        "contentUrl": url,
+        "encodingFormat": kind,
+        "sha256": sha256,
+    }
+
+
+def _record_set(name: str, description: str, source: dict[str, Any], schema: Any) -> dict[str, Any]:
+    fields = [
+        {
+            "@type": "cr:Field",
+            "@id": f"{name}/{column.name}",
+            "name": column.name,
+            "dataType": _TYPES[str(column.type)],
+            "source": {**source, "extract": {"column": column.name}},
+        }
+        for column in schema
+    ]
+    return {"@type": "cr:RecordSet", "@id": name, "name": name, "description": description, "field": fields}
+
+
+def _responsible_ai(card: CardConfig) -> dict[str, str]:
+    removals = card.contact or card.url
+    return {
+        "rai:dataCollection": "Public videos found by category searches, channel and id lists; one clip a sentence of "
+        "the captions.",
+        "rai:dataBiases": "Videos with captions and speech in the wanted language, as a video site ranks them; "
+        "categories are balanced, people, places and accents are not.",
+        "rai:personalSensitiveInformation": "Faces, voices and names appear as in the videos. Sentences with e-mail "
+        "addresses or telephone numbers carry a flag.",
+        "rai:dataReleaseMaintenancePlan": f"Removals on request ({removals}): shards are rewritten, the manifest names "
+        "its parent, tombstones.txt lists what is gone. Additions come as new shards.",
+        "rai:dataSocialImpact": "Made for research on joint representations of video and language.",
+    }

@@ -1,0 +1,182 @@
+"""Processes: starting a group, gathering with gradient, wrapping a model in DDP or FSDP2.
+
+Both wrappers average gradients over ranks; `gather` sums its gradient over ranks. Together they make a loss that each rank
+computes for its own rows the exact loss of the global batch (see losses.py).
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.nn.parallel import DistributedDataParallel
+
+from manifests.errors import UserError
+from train.models.bert import Layer
+from train.models.hd_vila import HDVila
+from train.models.resnet import Bottleneck
+from train.models.timesformer import Block
+
+Strategy = Literal["none", "ddp", "fsdp2"]
+Group = dist.ProcessGroup | None
+
+START_TIMEOUT = timedelta(minutes=10)
+"""Ranks that don't meet within it (a node that never came up) end the run with an error instead of a hang."""
+
+EMBED_METHODS = ("embed", "embed_video", "embed_text")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this process stands: its rank of `world`, and its rank on this machine."""
+
+    rank: int
+    world: int
+    local_rank: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        """Rank 0 writes files and logs."""
+        return self.rank == 0
+
+
+def place_from_environment(device: str = "auto") -> Place:
+    """torchrun's RANK, WORLD_SIZE and LOCAL_RANK, or the only process; `device` is auto, cpu or cuda."""
+    rank, world, local = (
+        int(os.environ.get(name, at)) for name, at in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
+    )
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device: cuda was asked for, but torch sees no CUDA device; set device to cpu or auto")
+    if device == "cpu" or not torch.cuda.is_available():
+        return Place(rank, world, local, torch.device("cpu"))
+    return Place(rank, world, local, torch.device("cuda", local))
+
+
+@contextmanager
+def process_group(place: Place) -> Iterator[None]:
+    """The default group (NCCL on CUDA, gloo on CPU) for the block's duration; nothing for a single process."""
+    if place.world == 1:
+        yield
+        return
+    if place.device.type == "cuda":
+        torch.cuda.set_device(place.device)
+    dist.init_process_group("nccl" if place.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def world_size(group: Group = None) -> int:
+    """Ranks in the group, 1 outside any."""
+    return dist.get_world_size(group) if dist.is_initialized() else 1
+
+
+def rank_in(group: Group = None) -> int:
+    """This process's rank in the group, 0 outside any."""
+    return dist.get_rank(group) if dist.is_initialized() else 0
+
+
+class _Gather(torch.autograd.Function):
+    """All-gather along dimension 0; its backward pass sums over ranks what each of them wants of this rank's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
+        ctx.group = group
+        gathered = x.new_empty(world_size(group) * x.shape[0], *x.shape[1:])
+        dist.all_gather_into_tensor(gathered, x.contiguous(), group=group)
+        return gathered
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        wanted = gradients[0].contiguous()
+        own = wanted.new_empty(wanted.shape[0] // world_size(ctx.group), *wanted.shape[1:])
+        dist.reduce_scatter_tensor(own, wanted, group=ctx.group)
+        return own, None
+
+
+def gather(x: Tensor, group: Group = None) -> Tensor:
+    """[n, ...] on each rank -> [world * n, ...] in rank order, with gradient. Every rank must hold the same n."""
+    return x if world_size(group) == 1 else _Gather.apply(x, group)
+
+
+def mean_over_ranks(value: Tensor, group: Group = None) -> Tensor:
+    """The average of a number over ranks, whose gradient is this rank's own (DDP and FSDP2 average the rest)."""
+    if world_size(group) == 1:
+        return value
+    return value + (sum_over_ranks(value.detach(), group) / world_size(group) - value.detach())
+
+
+def sum_over_ranks(value: Tensor, group: Group = None) -> Tensor:
+    """The sum of a number over ranks, without gradient."""
+    total = value.detach().clone()
+    if world_size(group) > 1:
+        dist.all_reduce(total, group=group)
+    return total
+
+
+def wrap(
+    model: HDVila, strategy: Strategy = "none", *, group: Group = None, bf16: bool = False, reshard: bool = True
+) -> nn.Module:
+    """The model ready for `strategy`. It stays callable with a Batch; `unwrap` gives the HDVila inside.
+
+    fsdp2 shards block by block; `bf16` computes in bfloat16 from fp32 shards (with none and ddp use autocast instead),
+    `reshard` frees a block's weights between forward and backward.
+    """
+    if strategy == "none" or (world_size(group) == 1 and strategy == "ddp"):
+        return model
+    if not dist.is_initialized():
+        raise UserError(f"strategy {strategy} needs a process group: start the run with torchrun, or set it to none")
+    if strategy == "ddp":
+        on_gpu = next(model.parameters()).is_cuda
+        devices = [torch.cuda.current_device()] if on_gpu else None
+        # Statistics are frozen and the same everywhere: nothing to broadcast.
+        return DistributedDataParallel(
+            model, device_ids=devices, process_group=group, broadcast_buffers=False, gradient_as_bucket_view=True
+        )
+    return _shard(model, bf16=bf16, reshard=reshard)
+
+
+def _shard(model: HDVila, *, bf16: bool, reshard: bool) -> nn.Module:
+    mesh = init_device_mesh(next(model.parameters()).device.type, (world_size(),))
+    # Inputs are raw pixels and ids, and the losses want fp32: cast neither at the root.
+    policy = (
+        MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=True)
+        if bf16
+        else MixedPrecisionPolicy()
+    )
+    for module in model.modules():
+        if isinstance(module, Block | Layer | Bottleneck):
+            fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard)
+    fully_shard(model, mesh=mesh, mp_policy=policy)
+    for method in EMBED_METHODS:
+        register_fsdp_forward_method(model, method)
+    return model
+
+
+def unwrap(model: nn.Module) -> HDVila:
+    """The HDVila inside a wrapper (under FSDP2 and torch.compile too, its `embed*` methods gather the shards themselves)."""
+    inner = model.module if isinstance(model, DistributedDataParallel) else model
+    inner = getattr(inner, "_orig_mod", inner)
+    assert isinstance(inner, HDVila)
+    return inner
+
+
+@contextmanager
+def gradient_sync(model: nn.Module, enabled: bool) -> Iterator[None]:
+    """Leave the exchange of gradients to a later backward pass (`enabled=False`): for all but the last micro-batch."""
+    if isinstance(model, FSDPModule):
+        model.set_requires_gradient_sync(enabled)
+        yield
+        return
+    quiet = isinstance(model, DistributedDataParallel) and not enabled
+    with model.no_sync() if quiet else nullcontext():
+        yield

@@ -1,0 +1,147 @@
+"""Captions to token ids: BERT's WordPiece, from a local vocabulary or made from the run's own captions."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer as FastTokenizer
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+from tokenizers.processors import TemplateProcessing
+from torch import Tensor
+
+from manifests.errors import UserError
+from train.losses import MaskTokens
+
+PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+CONTINUED = "##"
+"""Marks a piece that goes on inside a word."""
+MAX_CAPTIONS = 200_000
+"""A vocabulary is counted on at most this many captions, drawn by the seed."""
+FILE = "tokenizer.json"
+
+
+class Tokenizer:
+    """Uncased WordPiece: `[CLS] pieces [SEP]`, cut or padded to a fixed length."""
+
+    def __init__(self, fast: FastTokenizer) -> None:
+        self._fast = fast
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids run from 0 to this, exclusive."""
+        return self._fast.get_vocab_size()
+
+    @property
+    def mask_tokens(self) -> MaskTokens:
+        """What `losses.mask_tokens` has to know."""
+        return MaskTokens(self._id(MASK), tuple(self._id(token) for token in SPECIAL), self.vocab_size)
+
+    def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
+        """(input_ids, attention_mask), each [len(texts), length] int64. An empty text is `[CLS] [SEP]`."""
+        self._fast.enable_truncation(length)
+        self._fast.enable_padding(length=length, pad_id=self._id(PAD), pad_token=PAD)
+        encoded = self._fast.encode_batch(list(texts))
+        ids = torch.tensor([row.ids for row in encoded], dtype=torch.int64).view(len(texts), length)
+        mask = torch.tensor([row.attention_mask for row in encoded], dtype=torch.int64).view(len(texts), length)
+        return ids, mask
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The pieces joined again, special tokens left out."""
+        return self._fast.decode(list(ids)).replace(f" {CONTINUED}", "")
+
+    def save(self, folder: Path) -> None:
+        """Write Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""
+        self._fast.no_truncation()
+        self._fast.no_padding()
+        self._fast.save(str(folder / FILE))
+        vocabulary = self._fast.get_vocab()
+        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+        (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+        facts = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True}
+        names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
+        text = json.dumps({**facts, **names}, indent=2) + "\n"
+        (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
+
+    def _id(self, token: str) -> int:
+        found = self._fast.token_to_id(token)
+        assert found is not None
+        return int(found)
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """From a `vocab.txt`, a `tokenizer.json`, or a folder that holds either."""
+    for file in (path / FILE, path / "vocab.txt", path):
+        if file.is_file():
+            return _from_json(file) if file.suffix == ".json" else _from_vocabulary(_read_lines(file), file)
+    raise UserError(f"{path}: no tokenizer here; it needs a {FILE} or a BERT vocab.txt")
+
+
+def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: int) -> Tokenizer:
+    """A vocabulary of the captions' commonest words, and single letters for all others.
+
+    Words come by count, then alphabetically, so that the same captions and seed give the same ids. The seed draws the
+    captions that are counted where there are more than MAX_CAPTIONS.
+    """
+    texts = sorted(captions)
+    if len(texts) > MAX_CAPTIONS:
+        texts = random.Random(seed).sample(texts, MAX_CAPTIONS)
+    normalizer, splitter = BertNormalizer(lowercase=True), BertPreTokenizer()
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(word for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text)))
+    return _from_vocabulary(_vocabulary(counts, vocab_size), source=None)
+
+
+def _vocabulary(counts: Counter[str], vocab_size: int) -> list[str]:
+    """Special tokens, then letters (alone and continued) by count, at most half of the rest, then words by count."""
+    letters: Counter[str] = Counter()
+    for word, count in counts.items():
+        for letter in word:
+            letters[letter] += count
+    room = vocab_size - len(SPECIAL)
+    common = [letter for letter, _ in _by_count(letters)[: max(0, room // 4)]]
+    pieces = [*SPECIAL, *common, *(CONTINUED + letter for letter in common)]
+    known = set(pieces)
+    words = [word for word, _ in _by_count(counts) if word not in known]
+    return (pieces + words)[:vocab_size]
+
+
+def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _from_vocabulary(pieces: list[str], source: Path | None) -> Tokenizer:
+    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    if missing := [token for token in SPECIAL if token not in vocabulary]:
+        raise UserError(f"{source}: a BERT vocabulary has a line each for {', '.join(missing)}")
+    fast = FastTokenizer(WordPiece(vocabulary, unk_token=UNK, max_input_chars_per_word=100))
+    fast.normalizer = BertNormalizer(lowercase=True)
+    fast.pre_tokenizer = BertPreTokenizer()
+    # Special names inside a caption are text like any other: a title can't smuggle in a [SEP].
+    ends = [(token, vocabulary[token]) for token in (CLS, SEP)]
+    fast.post_processor = TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
+    return Tokenizer(fast)
+
+
+def _from_json(file: Path) -> Tokenizer:
+    """The vocabulary inside a tokenizer.json; its pipeline is always BERT's uncased one, so nothing else is read."""
+    try:
+        vocabulary = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
+        pieces = sorted(vocabulary, key=vocabulary.__getitem__)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: holds no WordPiece vocabulary ({type(error).__name__}: {error})") from None
+    if [vocabulary[piece] for piece in pieces] != list(range(len(pieces))):
+        raise UserError(f"{file}: the vocabulary's ids are not 0 to {len(pieces) - 1}; it isn't a BERT WordPiece file")
+    return _from_vocabulary(pieces, file)
+
+
+def _read_lines(file: Path) -> list[str]:
+    try:
+        return [line.rstrip("\r\n") for line in file.open(encoding="utf-8") if line.strip()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file}: is not a UTF-8 vocabulary ({error})") from None

@@ -1,0 +1,82 @@
+"""What the boundary model sees of a track: each word without case and marks, and the pause that follows it.
+
+Pauses are start-to-start gaps, since automatic tracks stamp no word ends, normalised by the track's median gap.
+"""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+N_NUMBERS = 6
+"""Columns of the numeric features: see `numbers`."""
+N_BUCKETS = 2048
+"""Hash buckets for words outside the vocabulary, by their last three letters."""
+MAX_GAP_MS = 8000
+
+_JUNK = re.compile(r"[^\w'&%$+.-]|_")
+_EDGES = ".-'\""
+
+
+def normalise(text: str) -> str:
+    """A word as the model knows it: lower case, no marks at its edges, every digit a zero. "" for marks alone."""
+    text = text.lower().replace("’", "'")
+    if not text.isalpha():
+        text = _JUNK.sub("", text).strip(_EDGES)
+        text = re.sub(r"\d", "0", text)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Word to row of the embedding table: 0 padding, then the known words, then the hash buckets."""
+
+    words: dict[str, int]
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> "Vocabulary":
+        """The vocabulary of these known words, in this order."""
+        return cls({word: i + 1 for i, word in enumerate(words)})
+
+    @property
+    def size(self) -> int:
+        """Rows of the embedding table."""
+        return 1 + len(self.words) + N_BUCKETS
+
+    def id(self, normalised: str) -> int:
+        """The row of a normalised word."""
+        known = self.words.get(normalised)
+        if known is not None:
+            return known
+        return 1 + len(self.words) + zlib.crc32(normalised[-3:].encode()) % N_BUCKETS
+
+
+def numbers(
+    normalised: Sequence[str], starts_ms: NDArray[np.int64], known: NDArray[np.bool_], turns: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """Numeric features [n, N_NUMBERS] of n words.
+
+    starts_ms [n]; known [n]: the gap after the word is between two stamped words; turns [n]: another speaker follows.
+    Columns: log gap over the track's median; the same over the gap expected of the word's length; gap over 2 s;
+    whether the gap is known; whether the speaker changes; letters / 10.
+    """
+    n = len(normalised)
+    letters = np.fromiter((len(word) for word in normalised), np.float32, n)
+    gap = np.zeros(n, np.float32)
+    gap[:-1] = np.clip(np.diff(starts_ms), 0, MAX_GAP_MS)
+    known = known & (np.arange(n) < n - 1)
+    out = np.zeros((n, N_NUMBERS), np.float32)
+    out[:, 3] = known
+    out[:, 4] = turns
+    out[:, 5] = letters / 10
+    if not known.any():
+        return out
+    median = max(float(np.median(gap[known])), 40.0)
+    expected = median * (0.45 + 0.13 * letters)
+    out[:, 0] = np.where(known, np.log((gap + 40) / (median + 40)), 0)
+    out[:, 1] = np.where(known, np.clip(np.log((gap + 40) / (expected + 40)), -2, 4), 0)
+    out[:, 2] = known & (gap > 2000)
+    return out

@@ -1,0 +1,111 @@
+"""Configuration of the text side: tracks, sentences, alignment, clips and filters."""
+
+from typing import ClassVar, Literal
+
+from pydantic import model_validator
+
+from manifests.settings import Section, identity
+
+
+class TranscriptConfig(Section):
+    """From caption tracks to one transcript a video."""
+
+    stage: ClassVar[str] = "transcripts"
+
+    language: str = identity("en", doc="language of captions and speech (ISO 639-1)")
+    prefer: Literal["manual", "auto"] = identity(
+        "manual", doc="which track's text to take where a video has both; manual text gets the automatic track's times"
+    )
+    min_words: int = identity(20, ge=1, doc="a video with fewer words is turned away (too_few_words)")
+    check_language: bool = identity(True, doc="turn a track away whose words are another language (wrong_language)")
+    false_times: Literal["cue", "reject"] = identity(
+        "cue", doc="tracks with made-up word times (translated, live): cue = use cue times, reject = turn away"
+    )
+
+
+class SentenceConfig(Section):
+    """From words to sentences."""
+
+    stage: ClassVar[str] = "clips"
+
+    model: Literal["net", "sat", "pause"] = identity(
+        "net", doc="sentence model for tracks without marks: net (shipped), sat (wtpsplit-lite), pause (baseline)"
+    )
+    threshold: float = identity(
+        0.0, ge=0.0, lt=1.0, doc="a sentence ends above this probability; 0 = the model's own threshold"
+    )
+    max_words: int = identity(
+        120,
+        ge=10,
+        doc="a longer run without an end is split where the model finds it likeliest, in any track",
+    )
+
+
+class AlignConfig(Section):
+    """Text given the times of another track."""
+
+    stage: ClassVar[str] = "transcripts"
+
+    min_track_confidence: float = identity(
+        0.4,
+        ge=0.0,
+        le=1.0,
+        doc="below this share of anchored words manual and automatic track differ: the automatic one is used",
+    )
+
+
+class ClipConfig(Section):
+    """From sentences to clips."""
+
+    stage: ClassVar[str] = "clips"
+
+    steer_by: Literal["seconds", "words"] = identity("seconds", doc="which of the two targets the plan aims at")
+    target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
+    target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
+    min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
+    max_s: float = identity(25.0, gt=0, doc="a clip is never longer, padding included, seconds")
+    max_gap_s: float = identity(2.0, gt=0, doc="a silence longer than this ends a clip, seconds")
+    pad_ms: int = identity(200, ge=0, doc="room before the first and after the last word, inside the silence there, ms")
+    overlap_ms: int = identity(0, ge=0, doc="how far a clip's padding may reach into its neighbour, ms")
+    split_at_scenes: bool = identity(False, doc="end clips at scene cuts that fall between words")
+    min_confidence: float = identity(
+        0.6, ge=0.0, le=1.0, doc="clips with a smaller share of anchored words are turned away (low_alignment)"
+    )
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "ClipConfig":
+        if not self.min_s <= self.target_s <= self.max_s:
+            raise ValueError("min_s, target_s and max_s must not go down")
+        return self
+
+
+class FilterConfig(Section):
+    """Which clips are turned away for their text, and what is only flagged."""
+
+    stage: ClassVar[str] = "clips"
+
+    min_words: int = identity(5, ge=0, doc="fewer words: too_few_words")
+    min_words_per_s: float = identity(0.8, ge=0, doc="fewer words a second: too_few_words_per_second")
+    max_words_per_s: float = identity(6.5, gt=0, doc="more words a second: too_many_words_per_second")
+    max_event_share: float = identity(
+        0.5, ge=0, le=1, doc="share of the clip under [Music] and the like: mostly_events"
+    )
+    max_ngram_share: float = identity(0.2, ge=0, le=1, doc="share of the clip filled by one 3-gram: repeated_text")
+    max_non_word_share: float = identity(0.3, ge=0, le=1, doc="share of tokens without letters: not_words")
+    language_words: int = identity(15, ge=1, doc="clips of this many words are checked for their own language")
+    max_boilerplate: int = identity(
+        3, ge=0, doc="a clip whose text more videos of its channel carry is turned away (boilerplate); 0 = off"
+    )
+    reject_flags: list[str] = identity(
+        list, doc="flags that turn a clip away instead: profanity, email, phone, long_number"
+    )
+
+
+class TextConfig(Section):
+    """The text side."""
+
+    transcript: TranscriptConfig = TranscriptConfig()
+    align: AlignConfig = AlignConfig()
+    sentences: SentenceConfig = SentenceConfig()
+    clips: ClipConfig = ClipConfig()
+    filters: FilterConfig = FilterConfig()

@@ -82,8 +82,8 @@ row a clip that was tried, with the reason where it failed. `wids.json` and `siz
 
 _RIGHTS = """The clips were cut from public videos; each sample's json has the `url`, `channel_id` and `license` of its
 video. The videos remain the property of their owners. To have a video or channel removed: {contact}.
-`tombstones.txt` lists what was removed; a removal rewrites the shards and the manifest. Captions are the uploader's or automatic ones
-(`caption_kind`) and contain errors; people, places and opinions appear as they do in the videos."""
+`tombstones.txt` lists what was removed; a removal rewrites the shards and the manifest. Captions are the uploader's
+or automatic ones (`caption_kind`) and contain errors; people, places and opinions appear as they do in the videos."""
 
 
 def cut_mode(head: Mapping[str, Any]) -> str:

@@ -56,9 +56,8 @@ def write_manifest(
     """Closes the open generation: the manifest of all committed shards, with everything that stands beside it.
 
     `config` is the run's configuration without secrets, `facts` are further keys of manifest.json (`balance`, funnel
-    …) that depend on the data alone. Where nothing but the time and this program's
-    tools have changed, manifest.json stays as it is; otherwise
-    it names the one before as its parent. UserError where a removal was interrupted.
+    …) that depend on the data alone. Where nothing but the time and this program's tools have changed, manifest.json
+    stays as it is; otherwise it names the one before as its parent. UserError where a removal was interrupted.
     """
     refuse_while_under_way(store, read_tombstones(store))
     entries = read_entries(store)
@@ -73,10 +72,13 @@ def publish(
     """Writes the manifest of these shards and what stands beside it. See `write_manifest`."""
     entries = sorted(entries, key=lambda entry: entry.url)
     old = _old_manifest(store)
+    tombstones = read_tombstones(store)
     document = {
         **head,
         "generation": max((entry.generation for entry in entries), default=0),
         "members": _members(store, entries),
+        "removed": {"videos": len(tombstones.videos), "channels": len(tombstones.channels)},
+        "card": card.model_dump(mode="json"),
         "parent": old.get("sha256", ""),
         "created_at": created_at or datetime.now(UTC).replace(microsecond=0).isoformat(),
     }
@@ -95,6 +97,13 @@ def publish(
     for file, data in files.items():
         _write_if_changed(store, file, data)
     return read_manifest(store.url, **dict(store.options))
+
+
+def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:
+    """(head, card) that were given when a manifest.json was written: what `publish` needs to write it anew."""
+    counted = {"totals", "splits", "shards", "shards_sha256", "schema_version", "kind", "generation", "members"}
+    head = {k: v for k, v in document.items() if k not in counted | {"card", "parent", "created_at", "removed"}}
+    return head, CardConfig.model_validate(document.get("card", {}))
 
 
 def _old_manifest(store: Store) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Transient, Unit
-from pipeline.shard_files import SUCCESS, DamagedSample, join_shard, read_rows, shard_files
+from pipeline.shard_files import SUCCESS, DamagedSample, Piece, join_shard, read_rows, shard_files
 from pipeline.shard_pieces import failed_piece, pieces_of_video
 from pipeline.shard_plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards, seeded_hash
 from pipeline.tombstones import Tombstones, read_tombstones, refuse_while_under_way
@@ -90,7 +90,7 @@ class ShardsStage:
             for video in shard.videos
             for piece in pieces_of_video(store, video, job.parts[video.video_id], job.urls[video.video_id])
         ]
-        pieces.sort(key=lambda piece: (seeded_hash(self.seed, "within", piece.row["key"]), piece.row["key"]))
+        pieces = in_shard_order(pieces, self.seed)
         rejects: dict[str, Reject] = {}
         while True:
             try:
@@ -109,6 +109,11 @@ class ShardsStage:
             return Output(rejects=list(rejects.values()))
         files = {name: context.scratch / name.rpartition("/")[2] for name in shard_files(url)}
         return Output(files=files, rejects=list(rejects.values()), facts={"shard": entry.row()})
+
+
+def in_shard_order(pieces: Iterable[Piece], seed: int) -> list[Piece]:
+    """The order inside a shard: by hash, so that a video's clips do not stand together."""
+    return sorted(pieces, key=lambda piece: (seeded_hash(seed, "within", piece.row["key"]), piece.row["key"]))
 
 
 @dataclass(frozen=True, slots=True)

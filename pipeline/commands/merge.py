@@ -1,0 +1,26 @@
+"""`hdvila-pipeline merge`: joins finished data sets into a new one."""
+
+from typing import Annotated
+
+import typer
+
+
+def merge(
+    urls: Annotated[list[str], typer.Argument(help="Two or more data sets.", metavar="DIR...")],
+    out: Annotated[str, typer.Option(help="Where the new one goes: a folder or an s3:// url.")],
+    drop_duplicates: Annotated[
+        bool, typer.Option("--drop-duplicates", help="Leave out what an earlier data set holds, instead of refusing.")
+    ] = False,
+) -> None:
+    """Copies the shards byte for byte and writes a manifest for all of them."""
+    from manifests.errors import UserError
+    from pipeline.engine.store import Store
+    from pipeline.merge import merge as merge_data_sets
+
+    if len(set(urls)) != len(urls) or out in urls:
+        raise UserError("merge: name each data set once, and another folder for --out")
+    merged = merge_data_sets([Store(url) for url in urls], Store(out), drop_duplicates=drop_duplicates)
+    totals = merged.manifest.head["totals"]
+    print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")
+    if merged.dropped:
+        print(f"left out of later data sets, {len(merged.dropped)} videos: {', '.join(merged.dropped)}")

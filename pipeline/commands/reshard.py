@@ -1,0 +1,31 @@
+"""`hdvila-pipeline reshard`: the same samples in shards of another size, or with another split."""
+
+from typing import Annotated
+
+import typer
+
+
+def reshard(
+    url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
+    out: Annotated[str, typer.Option(help="Where the new one goes: a folder or an s3:// url.")],
+    max_bytes: Annotated[int, typer.Option(help="Size that a shard aims to stay below, bytes.", min=1)] = 512 * 1024**2,
+    max_samples: Annotated[int, typer.Option(help="Most samples of a shard; 0: no limit.", min=0)] = 0,
+    split_by: Annotated[
+        str, typer.Option(help="Draw splits anew by `channel` or `video`; without it each sample keeps its split.")
+    ] = "",
+    val: Annotated[float, typer.Option(help="With --split-by: share held out for validation.")] = 0.02,
+    test: Annotated[float, typer.Option(help="With --split-by: share held out for testing.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the spread over shards and of the draw.")] = 0,
+) -> None:
+    """Writes the samples, byte for byte, into new shards and a new manifest."""
+    from manifests.settings import parse_config
+    from pipeline.config.shards import ShardsConfig
+    from pipeline.engine.store import Store
+    from pipeline.reshard import reshard as reshard_data_set
+
+    split = {"by": split_by or "channel", "val": val, "test": test}
+    tree = {"max_bytes": max_bytes, "max_samples": max_samples, "split": split}
+    config = parse_config(ShardsConfig, tree, source="reshard")
+    manifest = reshard_data_set(Store(url), Store(out), config, seed=seed, draw_anew=bool(split_by))
+    totals = manifest.head["totals"]
+    print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")

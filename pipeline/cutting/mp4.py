@@ -1,0 +1,72 @@
+"""mp4 bytes without an edit list, in which file time = source time - a whole number of milliseconds.
+
+An mp4 track without an edit list begins at its first packet's decode time, which is 0. So that pictures and sound
+keep their distance, every track's first packet is given decode time 0 and all presentation times stay true: the
+first sample just lasts longer. Readers that know no edit lists (decord, torchcodec) and those that do then agree.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import av
+
+_MAX_TIMESCALE = 10_000_000
+"""Ticks a second that a track may have; above, times are rounded to microseconds."""
+
+_MUXER = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+disable_chpl"}
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """Packets of one track in decode order. `dts` stands beside them since a file's own may not serve."""
+
+    template: Any
+    packets: Sequence[Any]
+    dts: Sequence[int]
+    time_base: Fraction
+
+
+def timescale(time_base: Fraction) -> int:
+    """Ticks a second in which both the track's own times and whole milliseconds are whole."""
+    ticks = math.lcm(time_base.denominator, 1000)
+    return ticks if ticks <= _MAX_TIMESCALE else 1_000_000
+
+
+def write_mp4(pictures: Track, sound: Track | None, base_s: Fraction) -> bytes:
+    """The mp4. `base_s` is the moment of the tracks' clock that becomes file time 0; no picture may be shown before.
+
+    Sound that begins before `base_s` by less than a millisecond is moved by that; where sound begins later than
+    `base_s`, its first packet is stretched back to 0, since a track cannot begin later without an edit list.
+    """
+    buffer = io.BytesIO()
+    scale = timescale(pictures.time_base)
+    options = _MUXER | {"video_track_timescale": str(scale)}
+    with av.open(buffer, "w", format="mp4", options=options) as container:
+        queue = list(_retimed(container, pictures, Fraction(1, scale), base_s))
+        if sound is not None:
+            queue += _retimed(container, sound, sound.time_base, base_s)
+        container.start_encoding()
+        for _, packet, times in sorted(queue, key=lambda entry: entry[0]):
+            packet.stream, packet.time_base, packet.pts, packet.dts = times
+            container.mux(packet)
+    return buffer.getvalue()
+
+
+def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction) -> Iterable[tuple[Any, Any, Any]]:
+    """(sort key, packet, its stream and times in the mp4) of a track's packets."""
+    stream = container.add_stream_from_template(track.template, opaque=True)
+    stream.time_base = time_base
+    last = -1
+    for i, (packet, dts) in enumerate(zip(track.packets, track.dts, strict=True)):
+        pts = round((packet.pts * track.time_base - base_s) / time_base)
+        decode = 0 if i == 0 else max(round((dts * track.time_base - base_s) / time_base), last + 1)
+        last = decode
+        if track.template.type == "audio" and i == 0:
+            pts = 0
+        yield (decode * time_base, stream.index), packet, (stream, time_base, max(pts, decode), decode)

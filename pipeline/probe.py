@@ -1,0 +1,301 @@
+"""What a media file is, told by PyAV alone: tracks, times, picture after rotation; and the door that every file takes.
+
+Source time. A player shows the earliest picture or sound of a file at its time zero, so times here are counted from
+`zero_s`, the earliest start of the tracks (0 where that is negative: encoders' delay). Exact fractions throughout:
+one frame before or after a limit is decided by integers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import av
+
+from manifests.reasons import Reason
+from pipeline.config.media import CutConfig, MediaLimits
+
+CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
+"""Demuxers that may open a file: no playlist or script (HLS, DASH, concat) that names other files or addresses."""
+
+_PROGRESSIVE = (0, 1)
+"""Values of FFmpeg's AVFieldOrder that aren't interlaced: unknown and progressive."""
+
+_HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
+"""Transfer functions of HDR10 and HLG (ITU-T H.273, table 3)."""
+
+_FIRST_PACKETS = 120
+"""Packets that are tried until a first picture decodes."""
+
+
+class Unusable(Exception):
+    """This file, or this clip of it, cannot be used: a reason and a detail for people. Becomes a reject."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason.value}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """The track of pictures that is used. `width` and `height` are as displayed: rotated, pixels made square."""
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    coded_width: int
+    coded_height: int
+    rotation: int
+    """Degrees that the stored picture is to be turned clockwise: 0, 90, 180 or 270."""
+    sar: Fraction
+    fps: Fraction
+    """Average frames per second; 0 where not known."""
+    pix_fmt: str
+    bit_depth: int
+    interlaced: bool
+    hdr: str
+    """Name of the HDR transfer function, "" for SDR."""
+    time_base: Fraction
+    start_ms: int
+    duration_ms: int
+    """As the file says it; -1 where it doesn't."""
+
+    @property
+    def short_side(self) -> int:
+        """min(width, height) as displayed."""
+        return min(self.width, self.height)
+
+
+@dataclass(frozen=True, slots=True)
+class AudioTrack:
+    """A track of sound."""
+
+    index: int
+    codec: str
+    rate: int
+    channels: int
+    language: str
+    time_base: Fraction
+    start_ms: int
+    duration_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One media file. `audio` is the track that is used (the default one), None where there is no sound."""
+
+    path: Path
+    container: str
+    bytes_: int
+    zero_s: Fraction
+    """Time stamp at which source time begins, seconds."""
+    duration_ms: int
+    """End of the last picture in source time, found by reading the file's end."""
+    declared_ms: int
+    """Duration that the file's header claims; -1 where it claims none."""
+    video: VideoTrack
+    audio: AudioTrack | None
+    n_video_tracks: int
+    n_audio_tracks: int
+
+
+def open_media(path: Path, limits: MediaLimits) -> Any:
+    """An open PyAV container. Unusable(NOT_A_VIDEO, OVERSIZED, BROKEN_MEDIA) where it cannot or must not be opened."""
+    if path.stat().st_size > limits.max_bytes:
+        raise Unusable(Reason.OVERSIZED, f"{path.stat().st_size} bytes, the limit is {limits.max_bytes}")
+    options = {
+        "protocol_whitelist": "file,pipe",
+        "format_whitelist": CONTAINERS,
+        "max_pixels": str(limits.max_pixels),
+    }
+    try:
+        container = av.open(str(path), options=options, timeout=limits.open_timeout_s)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
+    for stream in container.streams.video:
+        stream.codec_context.thread_count = 1  # what a unit costs is what it is given: one core
+    return container
+
+
+def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
+    """The facts of a file. Raises Unusable where it isn't a video, is oversized or ends before its own description."""
+    limits = limits or MediaLimits()
+    with open_media(path, limits) as container:
+        stream = _video_stream(container)
+        if stream is None:
+            raise Unusable(Reason.NOT_A_VIDEO, "holds no track of pictures")
+        _refuse_oversized(container, stream, limits)
+        sounds = list(container.streams.audio)
+        zero_s = _zero(stream, sounds)
+        sound = _default(sounds)
+        end_s = _end_of_pictures(container, stream)
+        if end_s is None:
+            raise Unusable(Reason.TRUNCATED, "holds not one packet of pictures")
+        return Probe(
+            path=path,
+            container=container.format.name,
+            bytes_=path.stat().st_size,
+            zero_s=zero_s,
+            duration_ms=math.ceil((end_s - zero_s) * 1000),
+            declared_ms=_duration_ms(container, stream),
+            video=_video_track(stream, zero_s, _first_picture(container, stream)),
+            audio=_audio_track(sound, zero_s) if sound is not None else None,
+            n_video_tracks=len(container.streams.video),
+            n_audio_tracks=len(sounds),
+        )
+
+
+def is_720p(width: int, height: int, config: CutConfig) -> bool:
+    """Whether a displayed picture counts as 720p: short side, or (accept_wide) a long side of 1280 wider than 16:9."""
+    short, long = min(width, height), max(width, height)
+    if short >= config.min_short_side:
+        return True
+    least_long = 1280 * config.min_short_side // 704
+    return config.accept_wide and long >= least_long and long * 9 > short * 16
+
+
+def refuse_unfit(found: Probe, config: CutConfig) -> None:
+    """Raises Unusable where a property of the whole file is one that the configuration doesn't take."""
+    video = found.video
+    lost_ms = found.declared_ms - found.duration_ms
+    if found.declared_ms >= 0 and lost_ms > max(2000, found.declared_ms // 50):
+        raise Unusable(Reason.TRUNCATED, f"says {found.declared_ms} ms, pictures end at {found.duration_ms} ms")
+    if not is_720p(video.width, video.height, config):
+        raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
+    if video.interlaced and config.interlaced == "reject":
+        raise Unusable(Reason.INTERLACED, "interlaced pictures; cut.interlaced: keep takes them as they are")
+    if video.hdr and config.hdr == "reject":
+        raise Unusable(Reason.HDR, f"{video.hdr}; cut.hdr: keep takes it as it is")
+    if found.audio is None and config.require_audio:
+        raise Unusable(Reason.NO_AUDIO, "no track of sound")
+
+
+def _video_stream(container: Any) -> Any | None:
+    """The default track of pictures (cover art aside), else the largest."""
+    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    return _default(sorted(streams, key=lambda s: -(s.codec_context.width * s.codec_context.height)))
+
+
+def _default(streams: list[Any]) -> Any | None:
+    marked = [s for s in streams if s.disposition & av.stream.Disposition.default]
+    return next(iter(marked or streams), None)
+
+
+def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
+    context = stream.codec_context
+    if context.width * context.height > limits.max_pixels:
+        raise Unusable(Reason.OVERSIZED, f"{context.width}x{context.height}, the limit is {limits.max_pixels} pixels")
+    if context.width <= 0 or context.height <= 0:
+        raise Unusable(Reason.BROKEN_MEDIA, "says no size of its pictures")
+    duration_s = (container.duration or 0) / av.time_base
+    if duration_s > limits.max_duration_s:
+        raise Unusable(Reason.OVERSIZED, f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")
+
+
+def _zero(stream: Any, sounds: list[Any]) -> Fraction:
+    starts = [s.start_time * s.time_base for s in (stream, *sounds) if s.start_time is not None]
+    return max(Fraction(0), min(starts, default=Fraction(0)))
+
+
+def _duration_ms(container: Any, stream: Any) -> int:
+    if stream.duration is not None:
+        return math.ceil((stream.duration * stream.time_base) * 1000)
+    return -1 if container.duration is None else container.duration // 1000
+
+
+def _end_of_pictures(container: Any, stream: Any) -> Fraction | None:
+    """Time stamp (s) at which the last picture ends: from the packets near the file's end, or all of them."""
+    known = container.duration
+    if known is not None and known > 20 * av.time_base:
+        start = container.start_time or 0
+        end = _last_end(container, stream, start + known - 10 * av.time_base)
+        if end is not None:
+            return end
+    return _last_end(container, stream, None)
+
+
+def _last_end(container: Any, stream: Any, from_us: int | None) -> Fraction | None:
+    last: int | None = None
+    try:
+        container.seek(0 if from_us is None else from_us, backward=True)
+        for packet in container.demux(stream):
+            if packet.pts is not None and packet.size:
+                last = max(packet.pts + (packet.duration or 0), last if last is not None else packet.pts)
+    except av.FFmpegError as error:
+        if last is None and from_us is None:
+            raise Unusable(Reason.BROKEN_MEDIA, f"its packets cannot be read: {_short(error)}") from None
+    return None if last is None else last * stream.time_base
+
+
+def _video_track(stream: Any, zero_s: Fraction, picture: Any | None) -> VideoTrack:
+    context = stream.codec_context
+    rotation = -round(picture.rotation) % 360 if picture is not None else 0
+    sar = stream.sample_aspect_ratio or Fraction(1)
+    wide = (round(context.width * sar), context.height) if sar > 0 else (context.width, context.height)
+    width, height = wide if rotation % 180 == 0 else wide[::-1]
+    return VideoTrack(
+        index=stream.index,
+        codec=context.codec.canonical_name,
+        width=width,
+        height=height,
+        coded_width=context.width,
+        coded_height=context.height,
+        rotation=rotation,
+        sar=sar if sar > 0 else Fraction(1),
+        fps=_fps(stream),
+        pix_fmt=context.pix_fmt or "",
+        bit_depth=max((c.bits for c in context.format.components), default=8) if context.pix_fmt else 8,
+        interlaced=context.field_order not in _PROGRESSIVE or bool(picture and picture.interlaced_frame),
+        hdr=_HDR_TRANSFERS.get(context.color_trc, ""),
+        time_base=stream.time_base,
+        start_ms=_ms(stream.start_time, stream, zero_s),
+        duration_ms=_ms(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
+    )
+
+
+def _audio_track(stream: Any, zero_s: Fraction) -> AudioTrack:
+    context = stream.codec_context
+    return AudioTrack(
+        index=stream.index,
+        codec=context.codec.canonical_name,
+        rate=context.sample_rate or 0,
+        channels=context.channels or 0,
+        language=stream.language or "",
+        time_base=stream.time_base,
+        start_ms=_ms(stream.start_time, stream, zero_s),
+        duration_ms=_ms(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
+    )
+
+
+def _ms(ticks: int | None, stream: Any, zero_s: Fraction) -> int:
+    return 0 if ticks is None else math.floor((ticks * stream.time_base - zero_s) * 1000)
+
+
+def _fps(stream: Any) -> Fraction:
+    """The average rate; where that is no rate (some flv say 1000) the guessed one."""
+    for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
+        if rate and 0 < rate <= 240:
+            return Fraction(rate)
+    return Fraction(0)
+
+
+def _first_picture(container: Any, stream: Any) -> Any | None:
+    """The first picture that decodes: the display matrix and the true pixel format are told by it alone."""
+    container.seek(0, backward=True)
+    for packet in islice(container.demux(stream), _FIRST_PACKETS):
+        try:
+            for frame in packet.decode():
+                return frame
+        except av.FFmpegError:
+            continue
+    return None
+
+
+def _short(error: BaseException) -> str:
+    return str(error).splitlines()[0][:160] if str(error) else type(error).__name__

@@ -1,0 +1,203 @@
+"""Settings of the crawl: what is asked for, what is turned away, how politely, and as whom."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import Secret, SecretStr, field_validator, model_validator
+
+from manifests.settings import Section, identity, operational
+
+SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder"]
+
+OWN_OPTIONS = frozenset(
+    {"ignoreerrors", "logger", "quiet", "noprogress", "skip_download", "format", "outtmpl", "download_archive"}
+    | {"cookiefile", "proxy", "progress_hooks", "merge_output_format", "extractor_args", "playlist_items"}
+)
+"""yt-dlp options that the crawl must set itself; `ydl_opts` may not name them."""
+
+
+class HdVilaConfig(Section):
+    """The released HD-VILA-100M files."""
+
+    stage: ClassVar[str] = "list"
+    clips: tuple[Path, ...] = identity((), doc="JSONL files of {video_id, url, clip: [{clip_id, span}]}")
+    texts: tuple[Path, ...] = identity(
+        (), doc="JSONL files of {clip_id, text}; without them the text is read from the captions inside each span"
+    )
+
+
+class LimitsConfig(Section):
+    """Which videos are wanted. Each limit has its own reject reason."""
+
+    stage: ClassVar[str] = "choose"
+    languages: tuple[str, ...] = identity(
+        ("en",), doc="languages of speech and captions, as prefixes of a language tag; empty: any"
+    )
+    min_duration_s: float = identity(30.0, ge=0, doc="shortest video, seconds")
+    max_duration_s: float = identity(7200.0, gt=0, doc="longest video, seconds")
+    uploaded_after: str = identity("", pattern=r"^(\d{8})?$", doc="earliest upload day, YYYYMMDD; empty: no limit")
+    uploaded_before: str = identity("", pattern=r"^(\d{8})?$", doc="latest upload day, YYYYMMDD; empty: no limit")
+    max_age_limit: int = identity(0, ge=0, doc="highest age limit, years")
+    allow_live: bool = identity(False, doc="take recordings of finished live streams (running ones never)")
+    licences: tuple[str, ...] = identity(
+        (), doc="licences to take: words that the licence contains, `standard` for YouTube's own; empty: any"
+    )
+    allow_made_for_kids: bool = identity(True, doc="take videos that are marked as made for kids")
+    min_views: int = identity(0, ge=0, doc="fewest views; a hidden view count passes")
+    other_categories: Literal["keep", "reject"] = identity(
+        "keep", doc="a video whose own category is not the one searched for: keep it for its own category, or reject it"
+    )
+
+
+class CaptionsConfig(Section):
+    """Which caption tracks are fetched."""
+
+    stage: ClassVar[str] = "extract"
+    kinds: tuple[Literal["manual", "auto"], ...] = identity(
+        ("manual", "auto"), doc="kinds of track to fetch; with both, manual text can be timed by the automatic words"
+    )
+    formats: tuple[str, ...] = identity(("json3", "srv3", "vtt"), doc="caption formats, best first")
+    max_bytes: int = identity(32 * 1024**2, gt=0, doc="largest caption file, bytes")
+
+
+class MediaFormatConfig(Section):
+    """Which rendition is fetched."""
+
+    stage: ClassVar[str] = "fetch"
+    codecs: tuple[str, ...] = identity(("avc1", "av01", "vp9", "vp09"), doc="video codecs to take, best first")
+    accept_wide: bool = identity(True, doc="take pictures wider than 16:9 that are at least 1280 wide")
+    max_fps: float = identity(60.0, gt=0, doc="highest frame rate on offer that is taken")
+    max_bytes: int = identity(4 * 1024**3, gt=0, doc="largest media file, bytes")
+
+
+class IdentityConfig(Section):
+    """Who asks: an egress address and a session. A pool of them shares the work."""
+
+    name: str = operational(pattern=r"^[A-Za-z0-9_-]{1,32}$", doc="a name for status and logs")
+    proxy: SecretStr = operational(SecretStr(""), doc="proxy URL; empty: this machine's own address")
+    cookies: Path | None = operational(None, doc="Netscape cookie file, readable on every worker; it is never written")
+    videos_per_hour: float = operational(
+        150.0, gt=0, doc="videos an hour; a guest session is cut off at about 300, an account at about 2000"
+    )
+
+
+class PolitenessConfig(Section):
+    """One set of rates for the whole cluster."""
+
+    requests_per_minute: dict[str, float] = operational(
+        lambda: {"list": 20.0, "page": 30.0, "player": 60.0, "caption": 20.0, "media": 120.0, "other": 60.0},
+        doc="requests a minute over all workers, by kind: list page player caption media other",
+    )
+    burst: float = operational(1.0, ge=1, doc="tokens that a bucket can hold; it starts empty")
+    jitter: float = operational(0.3, ge=0, doc="each gap is lengthened by up to this share of itself, at random")
+    pauses_s: tuple[float, ...] = operational(
+        (900.0, 3600.0, 21600.0), min_length=1, doc="rests after a bot check or repeated refusals, seconds, growing"
+    )
+    session_pause_s: float = operational(
+        3600.0, ge=0, doc="shortest rest after the site's limit for one session, seconds"
+    )
+    soft_refusals: int = operational(
+        5, ge=1, doc="server errors, resets, 403s in a row (different videos) before an identity rests"
+    )
+    probe_s: float = operational(60.0, gt=0, doc="after a rest one video is tried; how long its answer is awaited")
+    patience_s: float = operational(
+        6 * 3600.0, ge=0, doc="how long a video may wait for identities that rest before it is put off to a later run"
+    )
+    later_s: float = operational(3600.0, gt=0, doc="first delay before a video that was put off is tried again")
+
+    @field_validator("requests_per_minute")
+    @classmethod
+    def _known_kinds(cls, rates: dict[str, float]) -> dict[str, float]:
+        known = {"list", "page", "player", "caption", "media", "other"}
+        if odd := sorted(rates.keys() - known):
+            raise ValueError(f"unknown kind {odd[0]}; kinds are {', '.join(sorted(known))}")
+        if bad := [kind for kind, rate in rates.items() if rate <= 0]:
+            raise ValueError(f"{bad[0]}: a rate is above 0")
+        return rates
+
+
+class CrawlConfig(Section):
+    """The crawl as a whole."""
+
+    stage: ClassVar[str] = "list"
+    sources: tuple[SourceName, ...] = identity(
+        ("search",), doc="where videos come from: search channel playlist ids hdvila folder"
+    )
+    categories: tuple[int, ...] = identity((), doc="category ids wanted; empty: all 15")
+    queries: dict[int, tuple[str, ...]] = identity(
+        dict, doc="search words by category id, in place of the built-in seeds of that category"
+    )
+    channels: dict[int, tuple[str, ...]] = identity(dict, doc="channel ids, handles or urls by category id (-1: any)")
+    playlists: dict[int, tuple[str, ...]] = identity(dict, doc="playlist ids or urls by category id (-1: any)")
+    ids_files: tuple[Path, ...] = identity((), doc="text files of video ids or urls, one a line, # comments")
+    hdvila: HdVilaConfig = HdVilaConfig()
+    search_filter: str = identity(
+        "EgQQASgB", doc="the site's search filter (sp): videos with subtitles by default; empty: plain search"
+    )
+    grow_from_channels: bool = identity(True, doc="list the channels of kept videos when a category runs dry")
+    max_per_query: int = identity(600, ge=1, doc="most results taken of one query or playlist")
+    max_per_channel: int = identity(200, ge=1, doc="most videos listed of one channel that the crawl found by itself")
+    reserve: float = identity(
+        0.25, ge=0, doc="share by which a category is crawled beyond its quota, for losses at the fetch"
+    )
+    prior_clips_per_video: float = identity(
+        8.0, gt=0, doc="clips that a candidate is expected to give before any was seen"
+    )
+    prior_hours_per_video: float = identity(0.03, gt=0, doc="the same in hours")
+    max_candidates_per_round: int = identity(20_000, ge=1, doc="most videos asked for in one round")
+    max_rounds: int = identity(1000, ge=1, doc="most rounds of one crawl")
+    limits: LimitsConfig = LimitsConfig()
+    captions: CaptionsConfig = CaptionsConfig()
+    media: MediaFormatConfig = MediaFormatConfig()
+    opt_out: tuple[str, ...] = operational(
+        (), doc="files or urls of video and channel ids whose owners asked to be left out"
+    )
+
+    batch_videos: int = operational(20, ge=1, doc="videos in one unit of work of the extraction")
+    extract_in_flight: int = operational(
+        0, ge=0, doc="units of extraction at once; 0: twice the identities, at least 4"
+    )
+    video_time_limit_s: float = operational(240.0, gt=0, doc="wall-clock limit for one extraction, seconds")
+    fetch_time_limit_s: float = operational(3600.0, gt=0, doc="wall-clock limit for one video's media, seconds")
+    list_time_limit_s: float = operational(1800.0, gt=0, doc="wall-clock limit for one listing, seconds")
+    socket_timeout_s: float = operational(20.0, gt=0, doc="no byte for so long is a stall, seconds")
+    request_retries: int = operational(3, ge=0, doc="tries again of one request inside yt-dlp")
+    video_tries: int = operational(2, ge=1, doc="extractions of one video before a passing error puts it off")
+    retry_wait_s: float = operational(5.0, ge=0, doc="wait between two tries of one video, seconds, doubled each time")
+    player_clients: tuple[str, ...] = operational(("default",), doc="yt-dlp's player_client list")
+    second_clients: tuple[str, ...] = operational(
+        ("web_embedded", "tv"),
+        doc="player_client list for the second look at a video that is `not available` to the first",
+    )
+    extractor_args: dict[str, dict[str, list[str]]] = operational(
+        dict, doc="yt-dlp's extractor_args, merged over the crawl's own"
+    )
+    proxy: SecretStr = operational(SecretStr(""), doc="proxy of the one default identity")
+    cookies: Path | None = operational(None, doc="cookie file of the one default identity")
+    identities: tuple[IdentityConfig, ...] = operational((), doc="a pool of identities, in place of the default one")
+    politeness: PolitenessConfig = PolitenessConfig()
+    ydl_opts: Secret[dict[str, Any]] = operational(
+        Secret({}), doc="any further yt-dlp options, by their library names; their values are never logged"
+    )
+
+    @field_validator("ydl_opts")
+    @classmethod
+    def _not_the_crawls_own(cls, options: Secret[dict[str, Any]]) -> Secret[dict[str, Any]]:
+        if taken := sorted(options.get_secret_value().keys() & OWN_OPTIONS):
+            raise ValueError(f"{taken[0]} is set by the crawl itself and cannot be given in ydl_opts")
+        return options
+
+    @model_validator(mode="after")
+    def _identities_differ(self) -> "CrawlConfig":
+        names = [one.name for one in self.identities]
+        if len(set(names)) != len(names):
+            raise ValueError("identities: two have the same name")
+        if self.identities and (self.cookies or self.proxy.get_secret_value()):
+            raise ValueError("give proxy and cookies inside identities, or no identities")
+        return self
+
+    def pool(self) -> tuple[IdentityConfig, ...]:
+        """The identities, or the one default identity where none is configured."""
+        if self.identities:
+            return self.identities
+        return (IdentityConfig(name="default", proxy=self.proxy, cookies=self.cookies),)

@@ -1,0 +1,276 @@
+"""The one table that says what a failure of yt-dlp means.
+
+yt-dlp hides causes: a 429 on the player becomes "No video formats found!", a 429 on the watch page becomes a playable
+video without a category. So the evidence is looked at in this order, and the first rule that fits decides:
+
+    recorded statuses  →  class of the exception  →  warnings that mean a block  →  message text
+                       →  warnings that mean withheld formats  →  unknown (tried again later)
+
+Every text match lives here: when the site changes its words, this is the file to change.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from yt_dlp.cookies import CookieLoadError
+from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError, TransportError
+from yt_dlp.utils import (
+    ContentTooShortError,
+    DownloadError,
+    ExtractorError,
+    GeoRestrictedError,
+    PostProcessingError,
+    UnsupportedError,
+)
+
+from manifests.reasons import Reason
+
+
+class Pause(StrEnum):
+    """What a failure says about the identity that asked."""
+
+    NONE = "none"  # nothing
+    SOFT = "soft"  # it rests if the next different videos fail too
+    HARD = "hard"  # it rests now
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRequest:
+    """One request as it ended. `status` 0: no answer, then `error` is the class of the network error."""
+
+    kind: str
+    host: str
+    path: str  # without the query, which may be signed
+    status: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that is known of one failed piece of work."""
+
+    requests: Sequence[SeenRequest] = ()
+    error: BaseException | None = None
+    warnings: Sequence[str] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failure means. `look_again`: another client may see the video."""
+
+    reason: Reason
+    detail: str = ""
+    pause: Pause = Pause.NONE
+    look_again: bool = False
+
+
+class DeadlinePassed(Exception):
+    """The wall-clock limit of one piece of work is over. Not an OSError: yt-dlp would retry that."""
+
+
+@dataclass(frozen=True, slots=True)
+class _TextRule:
+    pattern: re.Pattern[str]
+    reason: Reason
+    pause: Pause = Pause.NONE
+    look_again: bool = False
+
+
+def _rule(pattern: str, reason: Reason, pause: Pause = Pause.NONE, look_again: bool = False) -> _TextRule:
+    return _TextRule(re.compile(pattern), reason, pause, look_again)
+
+
+BLOCK_WARNINGS = (
+    _rule(r"got player responses for video|player responses are invalid", Reason.BAD_ANSWER, Pause.HARD),
+    _rule(r"http error 429", Reason.RATE_LIMITED, Pause.HARD),
+    _rule(r"cookies are no longer valid", Reason.BAD_COOKIES),
+)
+TEXTS = (
+    _rule(r"confirm you'?re not a bot|captcha", Reason.BOT_CHECK, Pause.HARD),
+    _rule(r"content isn't available, try again later|rate-limited", Reason.SESSION_LIMIT, Pause.HARD),
+    _rule(r"ip is likely being blocked", Reason.BAD_ANSWER, Pause.HARD),
+    _rule(r"confirm your age|age-restricted|inappropriate for some users", Reason.AGE_RESTRICTED),
+    _rule(r"join this channel|members[- ]only|available to this channel's members", Reason.MEMBERS_ONLY),
+    _rule(r"requires payment|must be purchased|rental|payment to watch", Reason.PAYMENT_REQUIRED),
+    _rule(r"drm protected|drm-protected", Reason.DRM),
+    _rule(r"private video|video is private", Reason.PRIVATE),
+    _rule(r"premieres in|premiere will begin|will begin in|begins in|begin shortly", Reason.UPCOMING),
+    _rule(r"available in your country|geo[- ]restrict|geo block", Reason.GEO_BLOCKED),
+    _rule(r"recording is not available|live stream offline|live event has ended", Reason.LIVE),
+    _rule(
+        r"has been removed|been terminated|copyright|no longer available|account .{0,40}closed|violat|does not exist"
+        r"|removed by the uploader|playlist does not exist|channel does not exist",
+        Reason.UNAVAILABLE,
+    ),
+    _rule(r"video (is )?(not available|unavailable)|video isn't available", Reason.UNAVAILABLE, look_again=True),
+    _rule(r"invalid url|unsupported url|is not a valid url|truncated id", Reason.BAD_ID),
+    _rule(r"incomplete data|did not get any data|failed to parse json", Reason.BAD_ANSWER, Pause.SOFT),
+    _rule(r"does not look like a netscape format|failed to load cookies", Reason.BAD_COOKIES),
+    _rule(r"no space left|disk quota", Reason.NO_DISK),
+    _rule(r"http error 429", Reason.RATE_LIMITED, Pause.HARD),
+    _rule(r"http error 5\d\d", Reason.SERVER_ERROR, Pause.SOFT),
+    _rule(r"http error 403", Reason.FORBIDDEN, Pause.SOFT),
+    _rule(r"timed out|timeout", Reason.STALLED, Pause.SOFT),
+    _rule(
+        r"connection (reset|aborted|broken)|bytes missing|incomplete ?read|more expected",
+        Reason.CONNECTION_RESET,
+        Pause.SOFT,
+    ),
+)
+LATE_WARNINGS = (
+    _rule(r"failed to parse json", Reason.BAD_ANSWER, Pause.SOFT),
+    _rule(r"http error 403", Reason.FORBIDDEN, Pause.SOFT),
+    _rule(r"sabr|missing a url", Reason.FORMATS_HIDDEN, look_again=True),
+    _rule(
+        r"challenge solving failed|signature solving failed|require a gvs po token",
+        Reason.FORMATS_HIDDEN,
+        look_again=True,
+    ),
+    _rule(r"incomplete data", Reason.BAD_ANSWER, Pause.SOFT),
+)
+LATE_TEXTS = (
+    _rule(r"requested format is not available|no video formats found", Reason.FORMATS_HIDDEN, look_again=True),
+    _rule(r"failed to extract any player response", Reason.BAD_ANSWER, Pause.SOFT),
+)
+
+
+def normalise(text: str) -> str:
+    """Lower case, straight apostrophes, single spaces: the bot message uses U+2019 where others use U+0027."""
+    return re.sub(r"\s+", " ", text.replace("’", "'")).casefold()
+
+
+def classify(evidence: Evidence) -> Failure:
+    """What a failure means: see the order at the top."""
+    text = evidence.text or message_of(evidence.error)
+    found = (
+        _by_own_limit(evidence.error)
+        or _by_status(evidence.requests)
+        or _by_class(evidence.error)
+        or _by_text(evidence.warnings, BLOCK_WARNINGS)
+        or _by_text([text], TEXTS)
+        or _by_text(evidence.warnings, LATE_WARNINGS)
+        or _by_text([text], LATE_TEXTS)
+        or Failure(Reason.EXTRACTOR_ERROR)
+    )
+    return Failure(found.reason, found.detail or _one_line(text), found.pause, found.look_again)
+
+
+def refusals(requests: Sequence[SeenRequest]) -> list[SeenRequest]:
+    """The 429s among requests, also those that yt-dlp only warned of and went on without (captions apart)."""
+    return [seen for seen in requests if seen.status == 429 and seen.kind != "caption"]
+
+
+def _by_own_limit(error: BaseException | None) -> Failure | None:
+    for link in chain(error):
+        if isinstance(link, DeadlinePassed):
+            return Failure(Reason.STALLED, str(link))
+    return None
+
+
+def _by_status(requests: Sequence[SeenRequest]) -> Failure | None:
+    """From how the last request of each kind ended: what was cured by a retry is no cause."""
+    last: dict[str, SeenRequest] = {}
+    for seen in requests:
+        last[seen.kind] = seen
+    for seen in sorted(last.values(), key=lambda seen: _severity(seen), reverse=True):
+        if failure := _of_request(seen):
+            return failure
+    return None
+
+
+def _severity(seen: SeenRequest) -> int:
+    return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0
+
+
+def _of_request(seen: SeenRequest) -> Failure | None:
+    where = f"{seen.kind} request to {seen.host}{seen.path}"
+    if seen.kind == "caption":  # a refused caption says nothing about the video
+        return None
+    if seen.status == 429:
+        return Failure(Reason.RATE_LIMITED, f"429 for a {where}", Pause.HARD)
+    if seen.status >= 500:
+        return Failure(Reason.SERVER_ERROR, f"{seen.status} for a {where}", Pause.SOFT)
+    if seen.kind == "media" and seen.status in (401, 403, 404, 410):
+        return Failure(Reason.MEDIA_FORBIDDEN, f"{seen.status} for a {where}", Pause.SOFT)
+    if seen.status in (401, 403):
+        return Failure(Reason.FORBIDDEN, f"{seen.status} for a {where}", Pause.SOFT)
+    if seen.status == 407:
+        return Failure(Reason.CONNECTION_RESET, "the proxy refused its user name or password", Pause.HARD)
+    if seen.status == 416:
+        return Failure(Reason.BAD_ANSWER, f"416 for a {where}")
+    if seen.status == 404 and seen.kind == "list":
+        return Failure(Reason.UNAVAILABLE, f"404 for a {where}")
+    if seen.status == 0 and seen.error:
+        reason = Reason.STALLED if "timeout" in seen.error.casefold() else Reason.CONNECTION_RESET
+        return Failure(reason, f"{seen.error} for a {where}", Pause.SOFT)
+    return None
+
+
+def _by_class(error: BaseException | None) -> Failure | None:
+    for link in chain(error):
+        if isinstance(link, GeoRestrictedError):
+            return Failure(Reason.GEO_BLOCKED, f"available in: {', '.join(link.countries or []) or 'not said'}")
+        if isinstance(link, CookieLoadError):
+            return Failure(Reason.BAD_COOKIES)
+        if isinstance(link, UnsupportedError):
+            return Failure(Reason.BAD_ID)
+        if isinstance(link, PostProcessingError):
+            return Failure(Reason.BROKEN_MEDIA)
+        if isinstance(link, ContentTooShortError):
+            return Failure(Reason.CONNECTION_RESET, pause=Pause.SOFT)
+        if isinstance(link, ProxyError):
+            return Failure(Reason.CONNECTION_RESET, "the proxy cannot be reached", Pause.SOFT)
+        if isinstance(link, TransportError | RequestError) and not isinstance(link, HTTPError):
+            return Failure(_network_reason(link), pause=Pause.SOFT)
+        if isinstance(link, OSError) and link.errno in (28, 122):  # ENOSPC, EDQUOT
+            return Failure(Reason.NO_DISK)
+    return None
+
+
+def _network_reason(error: BaseException) -> Reason:
+    return Reason.STALLED if "timed out" in normalise(str(error)) else Reason.CONNECTION_RESET
+
+
+def _by_text(texts: Sequence[str], rules: Sequence[_TextRule]) -> Failure | None:
+    plain = [normalise(text) for text in texts]
+    for rule in rules:
+        for original, text in zip(texts, plain, strict=True):
+            if rule.pattern.search(text):
+                return Failure(rule.reason, _one_line(original), rule.pause, rule.look_again)
+    return None
+
+
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and all that is under it: yt-dlp hides causes in `exc_info` and `cause`."""
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting:
+        link = waiting.pop(0)
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        yield link
+        if isinstance(link, DownloadError) and link.exc_info:
+            waiting.append(link.exc_info[1])
+        if isinstance(link, ExtractorError):
+            waiting.append(link.cause if isinstance(link.cause, BaseException) else None)
+            waiting.append(link.exc_info[1] if link.exc_info else None)
+        waiting.append(link.__cause__)
+
+
+def message_of(error: BaseException | None) -> str:
+    """The message of an exception without yt-dlp's `ERROR: [youtube] ID:` and without terminal colours."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) if error is not None else "")
+    return re.sub(r"^ERROR:\s*(\[[^\]]+\]\s*)?([\w-]{11}:\s*)?", "", text)
+
+
+def signature(failure: Failure) -> str:
+    """What is the same in failures of different videos: the message without ids and numbers."""
+    return re.sub(r"[\w-]{11}(?=[:\s]|$)|\d+", "#", normalise(failure.detail))[:200]
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"\s+", " ", message_of(Exception(text))).strip()[:400]

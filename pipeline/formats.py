@@ -1,0 +1,125 @@
+"""Which renditions of a video to fetch, and which never: 720p or nothing.
+
+yt-dlp's format strings fall to 360p in silence, and `height=720` misses portrait and 1280x718 pictures. So the choice
+is made here, from the list of formats, and yt-dlp is then asked for exactly these ids without a fallback.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.reasons import Reason
+from pipeline.config.crawl import MediaFormatConfig
+
+LEAST_SHORT_SIDE = 704
+"""720p material is often coded with a few rows less."""
+
+LEAST_WIDTH_OF_WIDE = 1280
+TARGET_SHORT_SIDE = 720
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A yt-dlp format string (`136+140`), and what it will give. Or the reason why there is none."""
+
+    format: str = ""
+    width: int = 0
+    height: int = 0
+    codec: str = ""
+    bytes_: int = 0
+    reason: Reason | None = None
+    detail: str = ""
+
+
+def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig) -> Choice:
+    """The 720p rendition with its sound: the smallest that is at least 720p, best codec first, original language."""
+    pictures = [f for f in formats if _has_picture(f)]
+    if not pictures:
+        return Choice(reason=Reason.FORMATS_HIDDEN, detail="no rendition with a picture was on offer")
+    big = [f for f in pictures if is_720p(_side(f, "width"), _side(f, "height"), config.accept_wide)]
+    if not big:
+        return Choice(reason=Reason.NO_720P, detail=f"the largest rendition is {_size(max(pictures, key=_short))}")
+    if all(f.get("has_drm") for f in big):
+        return Choice(reason=Reason.DRM, detail="every 720p rendition is protected")
+    usable = [f for f in big if _usable(f, config)]
+    if not usable:
+        return Choice(reason=Reason.UNSUPPORTED_CODEC, detail=f"720p only as {_codecs(big)}")
+    video = min(
+        usable, key=lambda f: (_short(f), _rank(f, config), _has_sound(f), -(f.get("tbr") or 0), str(f["format_id"]))
+    )
+    if _has_sound(video):
+        return _choice(str(video["format_id"]), video, 0)
+    sounds = [f for f in formats if _has_sound(f) and not _has_picture(f) and _plain_file(f)]
+    if not sounds:
+        return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no sound to go with it")
+    sound = max(sounds, key=_sound_rank)
+    return _choice(f"{video['format_id']}+{sound['format_id']}", video, sound.get("filesize") or 0)
+
+
+def is_720p(width: int, height: int, accept_wide: bool) -> bool:
+    """Short side of at least 704, or at least 1280 wide and wider than 16:9."""
+    if min(width, height) >= LEAST_SHORT_SIDE:
+        return True
+    return accept_wide and width >= LEAST_WIDTH_OF_WIDE and width * 9 > height * 16
+
+
+def short_sides(formats: Sequence[Mapping[str, Any]]) -> list[int]:
+    """The short sides on offer, ascending, each once."""
+    return sorted({_short(f) for f in formats if _has_picture(f)} - {0})
+
+
+def original_language(formats: Sequence[Mapping[str, Any]]) -> str:
+    """The language of the original sound, "" where the site does not say. Dubs have a lower preference."""
+    sounds = [f for f in formats if _has_sound(f) and f.get("language")]
+    return str(max(sounds, key=lambda f: f.get("language_preference") or -1)["language"]) if sounds else ""
+
+
+def _has_picture(f: Mapping[str, Any]) -> bool:
+    return f.get("vcodec") not in (None, "none") and bool(f.get("height"))
+
+
+def _has_sound(f: Mapping[str, Any]) -> bool:
+    return f.get("acodec") not in (None, "none")
+
+
+def _side(f: Mapping[str, Any], name: str) -> int:
+    other = {"width": "height", "height": "width"}[name]
+    return int(f.get(name) or f.get(other) or 0)
+
+
+def _short(f: Mapping[str, Any]) -> int:
+    return min(_side(f, "width"), _side(f, "height"))
+
+
+def _size(f: Mapping[str, Any]) -> str:
+    return f"{_side(f, 'width')}x{_side(f, 'height')}"
+
+
+def _plain_file(f: Mapping[str, Any]) -> bool:
+    return f.get("protocol") in (None, "http", "https") and not f.get("has_drm")
+
+
+def _usable(f: Mapping[str, Any], config: MediaFormatConfig) -> bool:
+    standard = f.get("dynamic_range") in (None, "SDR")
+    return (
+        _plain_file(f) and standard and _rank(f, config) < len(config.codecs) and (f.get("fps") or 0) <= config.max_fps
+    )
+
+
+def _rank(f: Mapping[str, Any], config: MediaFormatConfig) -> int:
+    codec = str(f.get("vcodec"))
+    return next((i for i, wanted in enumerate(config.codecs) if codec.startswith(wanted)), len(config.codecs))
+
+
+def _codecs(formats: Sequence[Mapping[str, Any]]) -> str:
+    return ", ".join(sorted({f"{f.get('vcodec')} {f.get('protocol') or ''}".strip() for f in formats}))
+
+
+def _sound_rank(f: Mapping[str, Any]) -> tuple[float, bool, float, str]:
+    aac = str(f.get("acodec")).startswith("mp4a")
+    return float(f.get("language_preference") or -1), aac, float(f.get("abr") or f.get("tbr") or 0), str(f["format_id"])
+
+
+def _choice(ids: str, video: Mapping[str, Any], sound_bytes: int) -> Choice:
+    bytes_ = int(video.get("filesize") or 0) + int(sound_bytes)
+    return Choice(ids, _side(video, "width"), _side(video, "height"), str(video.get("vcodec")), bytes_)

@@ -1,0 +1,38 @@
+"""Where videos come from: one module a source, each a function from an `Ask` to rows of listings, lazily paged.
+
+search channel playlist    asked of the site through yt-dlp
+ids hdvila                 read from files
+folder                     videos that lie on a disk already (a stage of its own)
+"""
+
+from dataclasses import dataclass
+
+SITE_SOURCES = ("search", "channel", "playlist")
+FILE_SOURCES = ("ids", "hdvila")
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One listing to make. `cursor` is the byte of a file where it goes on; a site's list begins at its first page."""
+
+    source: str
+    query: str  # words, channel, playlist or file
+    wanted_category_id: int  # -1: any
+    up_to: int  # results wanted, from the first
+    cursor: int = 0
+    attempt: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One result. Unknown facts are "" / -1 / 0.0."""
+
+    video_id: str
+    position: int
+    title: str = ""
+    channel_id: str = ""
+    duration_s: float = 0.0
+    view_count: int = -1
+    live_status: str = ""
+    availability: str = ""
+    given_spans: str = ""

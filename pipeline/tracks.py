@@ -1,0 +1,93 @@
+"""Which caption tracks of a video are the real ones, from yt-dlp's two dictionaries.
+
+`subtitles` are uploaded by people. `automatic_captions` hold the speech recognition *and* every machine translation:
+the recognition is the key that ends in `-orig`, or an address with `kind=asr` and no `tlang`. A named track of people
+has a key such as `en-nP7-2PuUl7o`, so languages are matched by their first part.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+ORIGINAL = "-orig"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptionTrack:
+    """One track in the format that will be fetched. `url` is signed: never log it."""
+
+    kind: str  # manual | auto
+    key: str  # yt-dlp's key: en, en-US, en-orig …
+    language: str  # the key without -orig
+    format: str
+    url: str
+
+
+def choose_tracks(
+    subtitles: Mapping[str, Any] | None,
+    automatic: Mapping[str, Any] | None,
+    *,
+    languages: Sequence[str],
+    kinds: Sequence[str] = ("manual", "auto"),
+    formats: Sequence[str] = ("json3", "srv3", "vtt"),
+) -> list[CaptionTrack]:
+    """The best track of each kind in a wanted language (empty: any), manual before automatic; [] for none."""
+    found = []
+    if "manual" in kinds and (key := best_manual_key(subtitles or {}, languages)):
+        found.append(_track("manual", key, (subtitles or {})[key], formats))
+    if "auto" in kinds and (key := best_automatic_key(automatic or {}, languages)):
+        found.append(_track("auto", key, (automatic or {})[key], formats))
+    return [track for track in found if track is not None]
+
+
+def best_manual_key(subtitles: Mapping[str, Any], languages: Sequence[str]) -> str:
+    """The exact language, then a regional or named track of it (shortest key first, then by name); "" for none."""
+    for language in _wanted(languages, subtitles):
+        mine = [key for key in subtitles if key != "live_chat" and speaks(key, language)]
+        if mine:
+            return min(mine, key=lambda key: (key.casefold() != language.casefold(), len(key), key))
+    return ""
+
+
+def best_automatic_key(automatic: Mapping[str, Any], languages: Sequence[str]) -> str:
+    """The key of the speech recognition in a wanted language, never of a translation; "" for none."""
+    real = [key for key in automatic if _is_recognition(key, automatic[key])]
+    for language in _wanted(languages, real):
+        mine = [key for key in real if speaks(key.removesuffix(ORIGINAL), language)]
+        if mine:
+            return min(mine, key=lambda key: (not key.endswith(ORIGINAL), len(key), key))
+    return ""
+
+
+def speaks(tag: str, language: str) -> bool:
+    """Whether a language tag is the language or a part of it: en-US and en-nP7 speak en, enm does not."""
+    tag, language = tag.casefold(), language.casefold()
+    return tag == language or tag.startswith(f"{language}-")
+
+
+def list_tracks(subtitles: Mapping[str, Any] | None, automatic: Mapping[str, Any] | None) -> list[str]:
+    """Every real track as `manual:en`, `auto:en-orig`, sorted: what the videos table holds."""
+    manual = [f"manual:{key}" for key in subtitles or {} if key != "live_chat"]
+    return sorted(manual) + sorted(
+        f"auto:{key}" for key, entries in (automatic or {}).items() if _is_recognition(key, entries)
+    )
+
+
+def _wanted(languages: Sequence[str], keys: Any) -> Sequence[str]:
+    return languages or sorted({key.partition("-")[0] for key in keys if key != "live_chat"})
+
+
+def _is_recognition(key: str, entries: Any) -> bool:
+    if key.endswith(ORIGINAL):
+        return True
+    queries = [parse_qs(urlsplit(str(entry.get("url", ""))).query) for entry in entries if isinstance(entry, dict)]
+    return any(query.get("kind") == ["asr"] for query in queries) and not any("tlang" in query for query in queries)
+
+
+def _track(kind: str, key: str, entries: Any, formats: Sequence[str]) -> CaptionTrack | None:
+    by_format = {e["ext"]: e["url"] for e in entries if isinstance(e, dict) and e.get("ext") and e.get("url")}
+    for wanted in formats:
+        if wanted in by_format:
+            return CaptionTrack(kind, key, key.removesuffix(ORIGINAL), wanted, by_format[wanted])
+    return None

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
-from manifests.shards import MANIFEST_NAME, ShardEntry
+from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, manifest_bytes
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.manifest import given_head, publish
@@ -90,10 +90,17 @@ def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]
         entries.append(rewritten)
     before = [*closed, *opened.values()]
     if closed:
-        head, card = given_head(store.read_json(MANIFEST_NAME) if store.exists(MANIFEST_NAME) else {})
-        publish(store, entries[: len(closed)], head, card)
+        _write_manifest_anew(store, entries[: len(closed)])
     n_samples = sum(entry.nsamples for entry in before) - sum(entry.nsamples for entry in entries)
     return n_samples, sum(a != b for a, b in zip(before, entries, strict=True))
+
+
+def _write_manifest_anew(store: Store, entries: list[ShardEntry]) -> None:
+    if store.exists(MANIFEST_NAME):
+        head, card = given_head(store.read_json(MANIFEST_NAME))
+        publish(store, entries, head, card)
+    else:  # a run was killed between the two files; it will write the other one when it goes on
+        store.write(TABLE_NAME, manifest_bytes(entries, {})[1])
 
 
 def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEntry:

@@ -20,9 +20,11 @@ from manifests.reasons import Reason
 from manifests.sample import is_video_id
 from pipeline.captions import BrokenTrack, read_track
 from pipeline.config.folder import FolderConfig
+from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
-from pipeline.probe import VideoFacts, is_720p, probe
+from pipeline.formats import is_720p
+from pipeline.probe import Probe, Unusable, probe
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
 SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
@@ -35,8 +37,7 @@ class FolderStage:
     """One unit a batch of files that have no verdict yet, in the order of their names."""
 
     config: FolderConfig
-    accept_wide: bool = True
-    max_pixels: int = 8_847_360
+    media: MediaConfig
     name: str = "folder"
     resources: Resources = Resources(time_limit_s=900)
 
@@ -60,7 +61,7 @@ class FolderStage:
         for video_id, file in unit.payload:
             try:
                 video, tracks = self._read_file(video_id, file, mapping)
-            except Rejected as error:
+            except (Rejected, Unusable, BrokenTrack) as error:
                 rejects.append(Reject(error.reason, video_id, detail=f"{file.name}: {error.detail}"))
                 continue
             videos.append(video)
@@ -70,9 +71,10 @@ class FolderStage:
     def _read_file(
         self, video_id: str, file: Path, mapping: dict[str, int]
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        facts = probe(file)
-        if not is_720p(facts, accept_wide=self.accept_wide):
-            raise Rejected(Reason.BELOW_720P, f"the picture is {facts.width}x{facts.height}")
+        facts = probe(file, self.media.limits)
+        picture, cut = facts.video, self.media.cut
+        if cut.min_short_side and not is_720p(picture.width, picture.height, cut.accept_wide):
+            raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
         info = read_info(file)
         tracks = [caption_row(video_id, path, info, self.config.caption_language) for path in caption_files(file)]
         tracks = [track for track in tracks if track]
@@ -221,7 +223,7 @@ def read_mapping(path: Path | None) -> dict[str, int]:
 def video_row(
     video_id: str,
     file: Path,
-    facts: VideoFacts,
+    facts: Probe,
     info: dict[str, Any],
     category_id: int,
     tracks: list[dict[str, Any]],
@@ -244,7 +246,7 @@ def video_row(
         "view_count": int(info.get("view_count") or -1) if str(info.get("view_count") or "").isdecimal() else -1,
         "age_limit": int(info.get("age_limit") or 0) if str(info.get("age_limit") or "").isdecimal() else 0,
         "made_for_kids": False,
-        "heights": [min(facts.width, facts.height)],
+        "heights": [facts.video.short_side],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
         "media_path": str(file.absolute()),
         "given_spans": "",

@@ -1,0 +1,22 @@
+"""`hdvila-pipeline demo`: the main job on the embedded mini-YouTube."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="Output directory; a second run goes on from what is there.")] = Path(
+        "out/demo"
+    ),
+    file: Annotated[Path | None, typer.Option("--config", help="YAML in place of the demo's own settings.")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
+) -> None:
+    """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""
+    from pipeline.demo.job import demo_config, run_demo
+    from pipeline.summary import print_summary
+
+    delivered = run_demo(demo_config(out, file, set_))
+    print_summary(delivered)
+    raise typer.Exit(1 if delivered.n_missing else 0)

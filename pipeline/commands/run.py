@@ -1,0 +1,25 @@
+"""`hdvila-pipeline run`: everything, from sources to report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run(
+    file: Annotated[Path, typer.Argument(help="The run's YAML; `hdvila-pipeline config` prints every key.")],
+    set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
+    redo: Annotated[
+        str, typer.Option(help="Do a stage and all that follow again, also where its settings changed.")
+    ] = "",
+) -> None:
+    """Crawls, reads, balances, fetches, cuts, shards; goes on from what is committed. Exit 1 if units are missing."""
+    from manifests.settings import load_config
+    from pipeline.config import RunConfig
+    from pipeline.run import run_pipeline
+    from pipeline.summary import print_summary
+
+    config = load_config(RunConfig, file, set_)
+    delivered = run_pipeline(config, redo=redo)
+    print_summary(delivered)
+    raise typer.Exit(1 if delivered.n_missing else 0)

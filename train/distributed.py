@@ -1,7 +1,7 @@
 """Processes: starting a group, gathering with gradient, wrapping a model in DDP or FSDP2.
 
-Both wrappers average gradients over ranks; `gather` sums its gradient over ranks. Together they make a loss that each rank
-computes for its own rows the exact loss of the global batch (see losses.py).
+Both wrappers average gradients over ranks; `gather` sums its gradient over ranks. Together they make a loss that each
+rank computes for its own rows the exact loss of the global batch (see losses.py).
 """
 
 import os
@@ -163,7 +163,7 @@ def _shard(model: HDVila, *, bf16: bool, reshard: bool) -> nn.Module:
 
 
 def unwrap(model: nn.Module) -> HDVila:
-    """The HDVila inside a wrapper (under FSDP2 and torch.compile too, its `embed*` methods gather the shards themselves)."""
+    """The HDVila inside a wrapper (under FSDP2 its `embed*` methods gather the shards themselves)."""
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     inner = getattr(inner, "_orig_mod", inner)
     assert isinstance(inner, HDVila)

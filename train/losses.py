@@ -1,10 +1,10 @@
 """Objectives over the global batch, exact at every world size.
 
-n rows on each of W ranks, N = W*n; row i of `text` belongs to row i of `video`. Each rank computes the loss of its own rows
-against the gathered rows of all ranks, L = mean over ranks of L_r. The gradient reaching a rank's features through the
-gather is the sum over ranks of dL_r = W * dL; DDP and FSDP2 then average parameter gradients over ranks, which gives dL/dp
-exactly, as one process with the whole batch would have it. A parameter in the loss itself (the temperature) is averaged
-in the same way. Nothing has to be multiplied by the world size outside. Every rank must hold the same n.
+n rows on each of W ranks, N = W*n; row i of `text` belongs to row i of `video`. Each rank computes the loss of its own
+rows against the gathered rows of all ranks, L = mean over ranks of L_r. The gradient reaching a rank's features through
+the gather is the sum over ranks of dL_r = W * dL; DDP and FSDP2 then average parameter gradients over ranks, which
+gives dL/dp exactly, as one process with the whole batch would have it. A parameter in the loss itself (the temperature)
+is averaged in the same way. Nothing has to be multiplied by the world size outside. Every rank must hold the same n.
 """
 
 from dataclasses import dataclass
@@ -41,6 +41,8 @@ def contrastive_loss(
             own = _sigmoid(video, text, scale, bias, group)
         else:
             own = _softmax(video, text, scale, group)
+            if logit_bias is not None:
+                own = own + 0.0 * logit_bias.sum()  # a learned bias must get a gradient, or DDP waits for it for ever
         return mean_over_ranks(own, group)
 
 
@@ -68,7 +70,7 @@ def mlm_loss(mlm_logits: Tensor, mlm_labels: Tensor, group: Group = None, n_aske
     """Mean cross entropy over the masked tokens of the global batch -> [] in fp32; 0 where no token is masked.
 
     mlm_logits [M, V] of the places where mlm_labels [n, L] != -100 (`Features.mlm_logits`). With micro-batches pass
-    `n_asked`, the masked tokens of the whole global batch (`count_asked`): the losses then add up to the whole's.
+    `n_asked`, the masked tokens of the whole global batch (`count_asked`): the losses then add up to its loss.
     """
     asked = mlm_labels[mlm_labels != IGNORED]
     total = count_asked(mlm_labels, group) if n_asked is None else n_asked
@@ -109,8 +111,8 @@ def mask_tokens(
 ) -> tuple[Tensor, Tensor]:
     """BERT's masking: (masked ids, labels), both [n, L] copies; labels are -100 where nothing is asked.
 
-    Each token that isn't special is chosen with probability `share`; of the chosen 80 % become [MASK], 10 % a random id of
-    the vocabulary, 10 % stay. Draws come from `generator` (on the CPU), so that a seed and a step give the same masks.
+    Each token that isn't special is chosen with probability `share`; of the chosen 80 % become [MASK], 10 % a random id
+    of the vocabulary, 10 % stay. Draws come from `generator` (on the CPU): a seed and a step give the same masks.
     """
     cpu_ids = input_ids.cpu()
     special = torch.isin(cpu_ids, torch.tensor(tokens.special_ids))

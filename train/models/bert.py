@@ -1,6 +1,6 @@
 """BERT: embeddings and post-norm Transformer layers with Hugging Face's key names.
 
-Shapes: b sequences, L tokens, D width. Written for the two uses here: text alone (layers 0..11) and text with visual tokens.
+Shapes: b sequences, L tokens, D width. Two uses: text alone (layers 0..11), text with visual tokens (12..23).
 """
 
 import torch
@@ -28,9 +28,7 @@ class Embeddings(nn.Module):
         """[b, L] int64 -> [b, L, D]."""
         n_tokens = input_ids.shape[1]
         if n_tokens > self.position_embeddings.num_embeddings:
-            raise ValueError(
-                f"{n_tokens} tokens exceed the {self.position_embeddings.num_embeddings} text positions"
-            )
+            raise ValueError(f"{n_tokens} tokens exceed the {self.position_embeddings.num_embeddings} text positions")
         places = self.position_embeddings.weight[:n_tokens] + self.token_type_embeddings.weight[0]
         return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + places))
 
@@ -114,9 +112,7 @@ class Layer(nn.Module):
 class Encoder(nn.Module):
     """The stack of layers, run in slices: text layers first, multimodal ones later."""
 
-    def __init__(
-        self, n_layers: int, width: int, n_heads: int, dropout: float, *, checkpointed: bool
-    ) -> None:
+    def __init__(self, n_layers: int, width: int, n_heads: int, dropout: float, *, checkpointed: bool) -> None:
         super().__init__()
         self.checkpointed = checkpointed
         self.layer = nn.ModuleList(Layer(width, n_heads, dropout) for _ in range(n_layers))

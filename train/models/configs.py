@@ -58,25 +58,19 @@ class ModelConfig(Section):
     freeze_stage1: bool = identity(
         False, doc="in stage 2, keep what stage 1 trained as it is (no gradient, evaluation mode)"
     )
-    itm: bool = identity(
-        False, doc="in stage 2, train the matching head too (the batch must carry itm_labels)"
-    )
+    itm: bool = identity(False, doc="in stage 2, train the matching head too (the batch must carry itm_labels)")
 
     high: Size = identity((640, 1024), doc="centre frame, (height, width) in pixels: multiples of 64")
     low: Size = identity((160, 256), doc="the other frames, (height, width) in pixels: a quarter of `high`")
     n_frames: int = identity(7, ge=3, doc="frames of a segment, the high-resolution centre frame included")
     n_segments: int = identity(2, ge=1, doc="segments sampled from a clip, averaged into one embedding")
     position_grid: Size = identity((10, 16), doc="grid of the learned positions; other grids interpolate it")
-    position_frames: int = identity(
-        7, ge=1, doc="length of the learned time embedding; others interpolate it"
-    )
+    position_frames: int = identity(7, ge=1, doc="length of the learned time embedding; others interpolate it")
 
     trunk_width: int = identity(
         64, ge=4, doc="channels of the convolutional trunks' stem; stage k ends with 4*2^k times it"
     )
-    trunk_depths: tuple[int, int, int, int] = identity(
-        (3, 4, 6, 3), doc="bottleneck blocks in the four trunk stages"
-    )
+    trunk_depths: tuple[int, int, int, int] = identity((3, 4, 6, 3), doc="bottleneck blocks in the four trunk stages")
     trunk_norm: Literal["frozen_batch", "group"] = identity(
         "frozen_batch",
         doc="frozen_batch: fixed batch statistics (wants trained weights); group: per sample (trains from random)",
@@ -91,9 +85,7 @@ class ModelConfig(Section):
     n_multimodal_layers: int = identity(12, ge=1, doc="BERT layers over text and video (stage 2)")
     dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the BERT layers")
     vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
-    text_length: int = identity(
-        50, ge=4, doc="tokens of a caption, [CLS] and [SEP] included; longer ones are cut"
-    )
+    text_length: int = identity(50, ge=4, doc="tokens of a caption, [CLS] and [SEP] included; longer ones are cut")
     max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
     max_visual_rows: int = identity(100, ge=1, doc="rows of the row and column position tables (stage 2)")
 
@@ -101,9 +93,7 @@ class ModelConfig(Section):
         0.05, gt=0, doc="similarities are divided by it (its first value where it is learned)"
     )
     learn_temperature: bool = identity(False, doc="train the temperature (and, for SigLIP, the bias)")
-    logit_bias: float = identity(
-        0.0, doc="added to SigLIP logits (its first value where it is learned); -10 is usual"
-    )
+    logit_bias: float = identity(0.0, doc="added to SigLIP logits (its first value where it is learned); -10 is usual")
 
     trunk_weights: str = identity(
         "random",
@@ -111,10 +101,10 @@ class ModelConfig(Section):
     )
     bert_weights: str = identity(
         "random",
-        doc="first weights of BERT: random | a Hugging Face name (random if out of reach) | a folder or state-dict file",
+        doc="first weights of BERT: random | a Hugging Face name (random if out of reach) | a folder or file",
     )
     model_weights: str = identity(
-        "", doc="a whole model to start from: an exported folder or an official checkpoint ('' for none)"
+        "", doc="a whole model to start from: an exported folder or an official file ('' for none)"
     )
     gradient_checkpointing: bool = operational(
         False,
@@ -139,9 +129,7 @@ class ModelConfig(Section):
         if self.width % self.n_heads:
             raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
         if self.text_length > self.max_text_positions:
-            raise ValueError(
-                f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}"
-            )
+            raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
         if max(high[0] // 64, high[1] // 64) > self.max_visual_rows:
             raise ValueError(f"max_visual_rows {self.max_visual_rows} is less than the grid of high {high}")
         if self.freeze_stage1 and self.stage == 1:

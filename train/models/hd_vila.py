@@ -52,14 +52,12 @@ class HDVila(HybridEncoder):
         super().__init__(config)
         self.config = config
         self.transformer = Transformer(config)
-        self.temperature = Temperature(
-            config.temperature, config.logit_bias, learned=config.learn_temperature
-        )
+        self.temperature = Temperature(config.temperature, config.logit_bias, learned=config.learn_temperature)
         self.weight_sources: dict[str, str] = {}
         """Where each part's first weights came from, filled by `build_model`."""
 
     def forward(self, batch: Batch, *, embeddings_only: bool = False) -> Features:
-        """Everything a training step needs. `embeddings_only` leaves out stage 2's logits (the cached pass needs none)."""
+        """Everything a training step needs. `embeddings_only` leaves out stage 2's logits."""
         with torch.no_grad() if self.config.freeze_stage1 else nullcontext():
             maps = self.encode_frames(batch.img_middle, batch.img_other)
             hidden = self.transformer.bert.read_text(batch.input_ids, batch.attention_mask)
@@ -102,7 +100,7 @@ class HDVila(HybridEncoder):
         return mlm_logits, itm_logits
 
     def train(self, mode: bool = True) -> "HDVila":
-        """As usual, but a frozen stage 1 stays in evaluation mode: no dropout or stochastic depth in what doesn't learn."""
+        """As usual, but a frozen stage 1 stays in evaluation mode: it has no dropout or stochastic depth."""
         super().train(mode)
         if self.config.freeze_stage1:
             for module in self.stage1_modules():

@@ -29,9 +29,7 @@ class HybridEncoder(nn.Module):
         n_layer3, n_layer4 = (EXPANSION * config.trunk_width * 2**k for k in (2, 3))
         self.cnn = ResNet(*trunk, checkpointed=checkpointed)
         self.cnn_low = ResNet(*trunk, checkpointed=checkpointed)
-        self.grid_encoder = nn.Sequential(
-            nn.Conv2d(n_layer4, width, 1, bias=False), nn.MaxPool2d(2, 2), nn.GELU()
-        )
+        self.grid_encoder = nn.Sequential(nn.Conv2d(n_layer4, width, 1, bias=False), nn.MaxPool2d(2, 2), nn.GELU())
         self.grid_encoder_low = nn.Sequential(nn.Conv2d(n_layer3, width, 1, bias=False), nn.GELU())
         self.timesformer = TimeSformer(
             width,
@@ -43,12 +41,12 @@ class HybridEncoder(nn.Module):
             checkpointed=checkpointed,
         )
         self.grid_encoder_combine = nn.Sequential(nn.Conv2d(2 * width, width, 1, bias=False), nn.GELU())
-        # Not in the state dict (published files hold no such keys), but buffers, so that they follow the model's device.
+        # Buffers, so that they follow the model's device, but not in the state dict: published files hold no such keys.
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_scale", 1 / torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
     def encode_frames(self, img_middle: Tensor | None, img_other: Tensor | None) -> Tensor:
-        """img_middle [B, S, 3, H, W], img_other [B, S, N-1, 3, H/4, W/4], raw 0..255 -> maps [B, S, D, H/64, W/64].
+        """img_middle [B, S, 3, H, W], img_other [B, S, N-1, 3, H/4, W/4], raw pixels -> maps [B, S, D, H/64, W/64].
 
         ValueError names the tensor whose shape cannot be used.
         """
@@ -74,9 +72,7 @@ class HybridEncoder(nn.Module):
         B, S = img_other.shape[:2]
         others = self._low_maps(img_other)
         grid = (img_other.shape[-2] // 16, img_other.shape[-1] // 16)
-        return (
-            self.timesformer(others, grid, only=others.shape[1] // 2).transpose(1, 2).reshape(B, S, -1, *grid)
-        )
+        return self.timesformer(others, grid, only=others.shape[1] // 2).transpose(1, 2).reshape(B, S, -1, *grid)
 
     def _low_maps(self, img_other: Tensor) -> Tensor:
         """[B, S, n, 3, h, w] raw pixels -> tokens [B*S, n, cells, D]."""
@@ -104,13 +100,9 @@ def check_frames(img_middle: Tensor | None, img_other: Tensor | None) -> None:
     if img_other is not None and (img_other.ndim != 6 or img_other.shape[3] != 3):
         raise ValueError(f"img_other must be [B, S, N-1, 3, h, w], got {tuple(img_other.shape)}")
     if img_middle is not None and any(side % 64 for side in img_middle.shape[-2:]):
-        raise ValueError(
-            f"img_middle is {tuple(img_middle.shape[-2:])} pixels; both sides must be multiples of 64"
-        )
+        raise ValueError(f"img_middle is {tuple(img_middle.shape[-2:])} pixels; both sides must be multiples of 64")
     if img_other is not None and any(side % 16 for side in img_other.shape[-2:]):
-        raise ValueError(
-            f"img_other is {tuple(img_other.shape[-2:])} pixels; both sides must be multiples of 16"
-        )
+        raise ValueError(f"img_other is {tuple(img_other.shape[-2:])} pixels; both sides must be multiples of 16")
     if img_middle is not None and img_other is not None:
         _check_pair(img_middle, img_other)
 

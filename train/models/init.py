@@ -123,9 +123,7 @@ def _read_bert(source: str) -> Mapping[str, Tensor] | None:
     except ImportError:
         return None
     except HFValidationError as error:
-        raise UserError(
-            f"bert_weights: {source} is neither a path here nor a Hugging Face name ({error})"
-        ) from None
+        raise UserError(f"bert_weights: {source} is neither a path here nor a Hugging Face name ({error})") from None
     except (HfHubHTTPError, OSError):
         return None
 
@@ -137,9 +135,7 @@ def _weights_in(path: Path) -> Path:
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (path / name).is_file():
             return path / name
-    raise UserError(
-        f"{path}: holds neither model.safetensors nor pytorch_model.bin; point bert_weights at one"
-    )
+    raise UserError(f"{path}: holds neither model.safetensors nor pytorch_model.bin; point bert_weights at one")
 
 
 def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
@@ -149,9 +145,7 @@ def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> i
     for trunk in (model.cnn, model.cnn_low):
         wanted = {key for key in trunk.state_dict() if not key.endswith("num_batches_tracked")}
         if not any(isinstance(module, FrozenBatchNorm) for module in trunk.modules()):
-            raise UserError(
-                "trunk_weights needs trunk_norm frozen_batch: a ResNet file holds batch statistics"
-            )
+            raise UserError("trunk_weights needs trunk_norm frozen_batch: a ResNet file holds batch statistics")
         n_filled += _copy_keys(trunk, plain, wanted, source)
     return n_filled
 
@@ -175,9 +169,7 @@ def _copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str
     own = module.state_dict()
     missing = sorted(wanted - weights.keys())
     if missing:
-        raise UserError(
-            f"{source}: lacks {len(missing)} of {len(wanted)} tensors, the first {', '.join(missing[:3])}"
-        )
+        raise UserError(f"{source}: lacks {len(missing)} of {len(wanted)} tensors, the first {', '.join(missing[:3])}")
     wrong = [key for key in sorted(wanted) if own[key].shape != weights[key].shape]
     if wrong:
         shapes = f"{tuple(weights[wrong[0]].shape)} where the model has {tuple(own[wrong[0]].shape)}"
@@ -189,7 +181,7 @@ def _copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str
 
 
 def _fill_model(model: HDVila, path: Path) -> None:
-    """Start from an exported folder or an official file: every shared key; stage 1 into stage 2 leaves its upper half."""
+    """Start from an exported folder or an official file: every shared key (stage 1 leaves stage 2's upper half)."""
     weights = load_file(_weights_in(path))
     own = model.state_dict()
     shared = {key for key in own if key in weights and not key.endswith("num_batches_tracked")}

@@ -43,9 +43,7 @@ class Bert(nn.Module):
         super().__init__()
         self.n_text_layers = config.n_text_layers
         n_layers = config.n_text_layers + (config.n_multimodal_layers if config.stage == 2 else 0)
-        self.embeddings = Embeddings(
-            config.vocab_size, config.max_text_positions, config.width, config.dropout
-        )
+        self.embeddings = Embeddings(config.vocab_size, config.max_text_positions, config.width, config.dropout)
         self.encoder = Encoder(
             n_layers, config.width, config.n_heads, config.dropout, checkpointed=config.gradient_checkpointing
         )

@@ -41,8 +41,8 @@ def stage_of(keys: Mapping[str, object]) -> Stage:
 def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> HDVila:
     """The fp32 model of a published checkpoint's state dict, in evaluation mode; its stage is told by its keys.
 
-    Half precision is widened; `num_batches_tracked` and the head's second bias key may be absent. With `partial`, missing
-    keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch names them.
+    Half precision is widened; `num_batches_tracked` and the head's second bias key may be absent. With `partial`,
+    missing keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch names all.
     """
     weights = bare(state_dict)
     stage = stage_of(weights)
@@ -53,7 +53,7 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
 
 
 def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
-    """OfficialMismatch unless `weights` are exactly the stage's keys and shapes, and the shared bias agrees with itself."""
+    """OfficialMismatch unless `weights` are the stage's keys and shapes, and the shared bias agrees with itself."""
     wanted = official_keys(stage)
     problems = [
         _named("missing", sorted(wanted.keys() - weights.keys())),
@@ -64,22 +64,14 @@ def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
         found = "; ".join(problem for problem in problems if problem)
         raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {found}")
     if stage == 2 and not torch.equal(weights[BIAS].float(), weights[BIAS_ALIAS].float()):
-        raise OfficialMismatch(
-            f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint"
-        )
+        raise OfficialMismatch(f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint")
 
 
 def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
     """Fill in what carries no information: batch counters, and either key of the head's shared bias."""
-    counters = {
-        key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights
-    }
+    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
     shared = weights.get(BIAS, weights.get(BIAS_ALIAS))
-    aliases = {
-        key: shared
-        for key in (BIAS, BIAS_ALIAS)
-        if shared is not None and key not in weights and key in wanted
-    }
+    aliases = {key: shared for key in (BIAS, BIAS_ALIAS) if shared is not None and key not in weights and key in wanted}
     return {**weights, **counters, **aliases}
 
 

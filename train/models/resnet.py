@@ -2,9 +2,9 @@
 
 The normalisation has fixed statistics, so it is an affine map and is folded into the convolution before it:
 norm(conv(x, W)) = conv(x, W*s) + t, with s = weight / sqrt(var + eps) and t = bias - mean*s. Autograd differentiates
-through the fold, so W, weight and bias get the gradients of the unfolded pair, while one activation a convolution is kept
-for the backward pass in place of two and a pass over memory is saved. In training as in evaluation: the batch's own
-statistics are never used, which also keeps a sample's features free of its neighbours.
+through the fold, so W, weight and bias get the gradients of the unfolded pair, while one activation a convolution is
+kept for the backward pass in place of two and a pass over memory is saved. In training as in evaluation: the batch's
+own statistics are never used, which also keeps a sample's features free of its neighbours.
 """
 
 import torch
@@ -115,9 +115,7 @@ class ResNet(nn.Module):
 
 def _stage(n_in: int, n_inner: int, depth: int, *, stride: int, norm: str) -> nn.Sequential:
     first = Bottleneck(n_in, n_inner, stride, norm)
-    return nn.Sequential(
-        first, *(Bottleneck(EXPANSION * n_inner, n_inner, 1, norm) for _ in range(depth - 1))
-    )
+    return nn.Sequential(first, *(Bottleneck(EXPANSION * n_inner, n_inner, 1, norm) for _ in range(depth - 1)))
 
 
 def run_block(block: nn.Module, *args: Tensor | None, checkpointed: bool) -> Tensor:

@@ -1,10 +1,10 @@
-"""The divided space-time Transformer over the frames of a segment (TimeSformer, without class token or patch embedding).
+"""The divided space-time Transformer over a segment's frames (TimeSformer, without class token or patch embedding).
 
 Shapes: b segments, t frames, n = h*w cells, C channels. Tokens stay `[b, t, n, C]` throughout: attention in space reads
 `[b*t, heads, n, c]` and attention in time `[b, n*heads, t, c]` as views of it, so no block copies its input.
 
-The caller wants one frame alone (the centre), so the last block computes its attention queries, its projections and its MLP
-for that frame only; keys and values still come from all frames. Outputs and gradients equal those of the whole block.
+The caller wants one frame alone (the centre), so the last block computes its attention queries, its projections and its
+MLP for that frame only; keys and values still come from all frames. Outputs and gradients equal those of a whole block.
 """
 
 import torch
@@ -53,7 +53,7 @@ class Attention(nn.Module):
     def in_time(self, x: Tensor, only: int | None) -> Tensor:
         """[b, t, n, C] -> the same (or [b, 1, n, C] for frame `only`), each cell attending to itself in all frames."""
         width = x.shape[-1]
-        # Three products in place of one keep q, k and v contiguous, so that cells and heads merge into one axis by a view.
+        # Three products in place of one keep q, k and v contiguous: cells and heads then merge into one axis by a view.
         weights, biases = self.qkv.weight.split(width), self.qkv.bias.split(width)
         asking = x if only is None else x[:, only : only + 1]
         q, k, v = (
@@ -145,9 +145,7 @@ class TimeSformer(nn.Module):
         if grid == self.grid:
             return self.pos_embed
         table = self.pos_embed.unflatten(1, self.grid).permute(0, 3, 1, 2)
-        return (
-            F.interpolate(table, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
-        )
+        return F.interpolate(table, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
 
     def times(self, n_frames: int) -> Tensor:
         """[1, t, C]: the learned time embedding, linearly resized where the number of frames is another one."""

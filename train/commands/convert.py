@@ -1,0 +1,33 @@
+"""`hdvila-train convert IN OUT`: published checkpoints to this project's folders, and back."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="an official checkpoint file, or an exported folder to turn into one")],
+    out: Annotated[Path, typer.Argument(help="folder to write (from a checkpoint), or .bin/.pt file (from a folder)")],
+    vocab: Annotated[
+        Path | None,
+        typer.Option("--vocab", help="BERT's vocab.txt, tokenizer.json or their folder, put into the export"),
+    ] = None,
+    partial: Annotated[
+        bool,
+        typer.Option("--partial", help="leave out unknown keys and fill missing ones at random, in place of refusing"),
+    ] = False,
+) -> None:
+    """Turn an official HD-VILA checkpoint into a folder for train.load, or such a folder into an official checkpoint.
+
+    The direction follows from IN: a file is a checkpoint (its stage is told by its keys), a folder is an export.
+    Every key has to be accounted for; a mismatch names the keys.
+    """
+    from train.export import export_official, write_official
+
+    if source.is_dir():
+        n_entries = write_official(source, out)
+        typer.echo(f"{out}: official checkpoint of {n_entries} entries")
+        return
+    n_entries = export_official(source, out, vocab=vocab, partial=partial)
+    typer.echo(f"{out}: {n_entries} entries; from Python: train.load({str(out)!r})")

@@ -1,0 +1,177 @@
+"""Weights leave as a folder that people know: safetensors, configuration, tokenizer, model card.
+
+    OUT/model.safetensors  config.json  tokenizer.json  tokenizer_config.json  vocab.txt  README.md
+
+Keys in model.safetensors are the published checkpoints' keys, so an export of stage 1 or 2 at full size is an official
+checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder appears whole or not at all.
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from manifests.errors import UserError
+from train.model_card import model_card
+from train.models.configs import ModelConfig
+from train.models.hd_vila import HDVila
+from train.models.init import build_model
+from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, stage_of
+from train.models.weight_files import load_file
+from train.tokenizer import Tokenizer, load_tokenizer
+
+FORMAT = 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model came from: what its card and config.json say beside the architecture."""
+
+    source: str
+    stride: int = 12
+    """Source frames between a segment's frames."""
+    step: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    official: bool = False
+
+
+def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
+    """Write the folder. UserError where `out` exists already."""
+    with _whole_folder(out) as folder:
+        save_file(_for_file(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
+        (folder / CONFIG).write_text(json.dumps(_config(model.config, origin), indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(model_card(model, origin, has_tokenizer=tokenizer is not None), encoding="utf-8")
+        if tokenizer is not None:
+            tokenizer.save(folder)
+
+
+def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
+    """Export a run's newest (or best) checkpoint, its moving average where it has one; the checkpoint's path."""
+    from train.checkpoint import find_checkpoint, read_facts, restore_weights
+
+    checkpoint = find_checkpoint(run, best=best)
+    facts = read_facts(checkpoint)
+    config = model_config(facts.config.get("model", {}), source=checkpoint)
+    model = build_model(_without_sources(config), seed=0)
+    restore_weights(checkpoint, model)
+    folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    origin = Origin(
+        source=f"training, seed {facts.config.get('seed', 0)}, manifest {facts.manifest_sha256[:12]}",
+        stride=facts.config.get("data", {}).get("stride", 12),
+        step=facts.step,
+        scores=facts.scores,
+        facts={"manifest_sha256": facts.manifest_sha256, "config": facts.config, "versions": facts.versions},
+    )
+    export(model, tokenizer, out, origin)
+    return checkpoint
+
+
+def export_official(source: Path, out: Path, *, vocab: Path | None = None, partial: bool = False) -> int:
+    """Turn a published checkpoint's file into a folder; the number of entries that it holds."""
+    tokenizer = load_tokenizer(vocab) if vocab is not None else None
+    model = load_official(load_file(source), partial=partial)
+    if tokenizer is not None and tokenizer.vocab_size != model.config.vocab_size:
+        raise UserError(f"{vocab}: {tokenizer.vocab_size} pieces, but the checkpoint has {model.config.vocab_size}")
+    export(model, tokenizer, out, Origin(source=f"the published checkpoint {source.name}", official=True))
+    return len(model.state_dict())
+
+
+def write_official(folder: Path, out: Path) -> int:
+    """Turn an exported folder into a published checkpoint's file (a flat fp32 state dict); the number of entries."""
+    weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
+    stage = stage_of(weights)
+    check_keys(weights, stage)
+    if out.exists():
+        raise UserError(f"{out}: exists already; give another name")
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder to write {out.name} into")
+    part = out.with_name(f".{out.name}.part")
+    try:
+        torch.save({key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, part)
+        part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(weights)
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The state dict of an exported folder, with the shared bias under both of its keys again."""
+    weights = load_file(folder / WEIGHTS)
+    if BIAS in weights:
+        weights[BIAS_ALIAS] = weights[BIAS]
+    return weights
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of an exported folder. UserError where it is none, or of a format this program doesn't know."""
+    try:
+        document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        known = document.get("hdvila_format")
+    except FileNotFoundError:
+        raise UserError(f"{folder}: is no exported model (no {CONFIG}); write one with hdvila-train export") from None
+    except (ValueError, AttributeError, OSError) as error:
+        raise UserError(f"{folder / CONFIG}: cannot be read ({error})") from None
+    if known != FORMAT:
+        raise UserError(f"{folder}: exported in format {known}, this program reads {FORMAT}")
+    return dict(document)
+
+
+def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig:
+    """The architecture written into a checkpoint or an export."""
+    from manifests.settings import parse_config
+
+    return parse_config(ModelConfig, tree, source=str(source))
+
+
+def _without_sources(config: ModelConfig) -> ModelConfig:
+    """The same architecture, from random weights: those of the checkpoint come next."""
+    return config.model_copy(update={"trunk_weights": "random", "bert_weights": "random", "model_weights": ""})
+
+
+def _for_file(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors refuses two names for one tensor: the alias stays out."""
+    return {key: value.detach().cpu().contiguous() for key, value in state.items() if key != BIAS_ALIAS}
+
+
+def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
+    return {
+        "model_type": "hd_vila",
+        "architectures": ["HDVila"],
+        "hdvila_format": FORMAT,
+        "torch_dtype": "float32",
+        "frame_stride": origin.stride,
+        "model": config.model_dump(mode="json"),
+        "source": origin.source,
+        "step": origin.step,
+        "scores": origin.scores,
+        "trained_with": origin.facts,
+    }
+
+
+@contextmanager
+def _whole_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that gets its name at the end."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists already and isn't an empty folder; give another name")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+    try:
+        part.chmod(0o755)
+        yield part
+        part.replace(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

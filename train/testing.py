@@ -14,8 +14,10 @@ import io
 import json
 import tarfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -70,9 +72,7 @@ class Scene:
 def scenes(count: int) -> list[Scene]:
     """The first `count` scenes; all differ in their captions up to 48."""
     names = list(COLOURS)
-    return [
-        Scene(names[i % 4], SHAPES[i // 4 % 3], MOTIONS[i // 12 % 4], 70 + 13 * (i % 7)) for i in range(count)
-    ]
+    return [Scene(names[i % 4], SHAPES[i // 4 % 3], MOTIONS[i // 12 % 4], 70 + 13 * (i % 7)) for i in range(count)]
 
 
 def draw_number(picture: Pixels, number: int) -> Pixels:
@@ -80,7 +80,7 @@ def draw_number(picture: Pixels, number: int) -> Pixels:
     height, width = picture.shape[:2]
     left, top, right, bottom = (round(p * s) for p, s in zip(STRIP, (width, height) * 2, strict=True))
     edges = np.linspace(left, right, BITS + 1).round().astype(int)
-    for bit, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+    for bit, (start, stop) in enumerate(pairwise(edges)):
         picture[top:bottom, start:stop] = 235 if number >> (BITS - 1 - bit) & 1 else 20
     return picture
 
@@ -119,7 +119,6 @@ class Sample:
     key: str
     members: dict[str, bytes]
     category_id: int = 10
-    broken: bool = field(default=False)
 
 
 def a_sample(
@@ -144,11 +143,9 @@ def a_sample(
 
 def a_sample_json() -> SampleJson:
     """A KEY.json with every field at a plain value."""
-    blank = {
-        name: {int: 0, float: 0.0, bool: False}.get(info.annotation, "")  # type: ignore[call-overload]
-        for name, info in SampleJson.model_fields.items()
-        if name not in ("schema_version", "cut_mode")
-    }
+    zero: dict[Any, Any] = {int: 0, float: 0.0, bool: False, str: ""}
+    fields = SampleJson.model_fields.items()
+    blank = {name: zero[info.annotation] for name, info in fields if info.annotation in zero and info.is_required()}
     return SampleJson.model_validate({**blank, "cut_mode": "remux", "words": "[]", "stills": "[]", "flags": "[]"})
 
 
@@ -235,7 +232,13 @@ def _append(tar: tarfile.TarFile, name: str, data: bytes) -> list[int]:
 
 def _row(sample: Sample, members: dict[str, list[int]]) -> dict[str, object]:
     blank = {f.name: "" if f.type == "string" else 0 for f in SHARD_ROWS}
-    facts = {"key": sample.key, "status": "success", "category_id": sample.category_id, "members": json.dumps(members)}
+    facts = {
+        "key": sample.key,
+        "caption": sample.members.get("txt", b"").decode(),
+        "status": "success",
+        "category_id": sample.category_id,
+        "members": json.dumps(members),
+    }
     return {**blank, **facts}
 
 

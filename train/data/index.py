@@ -88,6 +88,18 @@ def load_index(
     return _join(manifest, good, bad)
 
 
+def read_captions(manifest: Manifest, split: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
+    """The captions of a split's samples, in index order. Shards whose rows cannot be read are passed over."""
+    captions: list[str] = []
+    for shard in manifest.split(split):
+        try:
+            rows = read_shard_rows(manifest, shard, **(storage_options or {})).select(["status", "caption"]).to_pydict()
+        except UserError:
+            continue  # load_index has counted it
+        captions += [c for c, status in zip(rows["caption"], rows["status"], strict=True) if status == "success"]
+    return captions
+
+
 def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:
     """Stop (UserError) where more shards than the limit could not be read; the message names each."""
     if len(bad) > limit:

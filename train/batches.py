@@ -1,0 +1,212 @@
+"""From a manifest to the model's batches: opens the data of a run and turns what the loader gives into tokens and labels.
+
+Losses of data are accounted for here: each unusable sample is written to RUN/lost.jsonl, unreadable shards are counted
+up to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`, and past either the run stops with the names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from manifests.categories import category_by_name, load_categories
+from manifests.errors import ConfigError, UserError
+from manifests.shards import Manifest, read_manifest
+from train.config import DataConfig, TrainConfig
+from train.data.decode import MEMBERS, Source, Views
+from train.data.index import Index, load_index, read_captions, refuse_bad_shards
+from train.data.loader import ClipDataset, Loaded, PlannedLoader, Workers
+from train.data.plan import Mixing, Stream, mix
+from train.data.stream import StreamingLoader
+from train.distributed import Place
+from train.losses import mask_tokens
+from train.models import Batch
+from train.tokenizer import Tokenizer, load_tokenizer, tokenizer_from_captions
+
+MIN_FOR_SHARE = 200
+"""Samples read before the share of lost ones is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainData:
+    """What a run reads from."""
+
+    manifest: Manifest
+    train: Index
+    val: Index | None
+    tokenizer: Tokenizer
+    source: Source
+    stream: Stream
+
+    @property
+    def epoch_length(self) -> int:
+        """Samples an epoch reads."""
+        return self.stream.epoch_length()
+
+
+def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
+    """Index both splits, plan the order, load or make the tokenizer. UserError for anything missing."""
+    data = config.data
+    manifest = read_manifest(data.manifest, **data.storage_options)
+    options = {"max_bad_shards": data.max_bad_shards, "storage_options": data.storage_options}
+    train = load_index(manifest, data.split, **options)
+    val = load_index(manifest, data.val_split, **options) if manifest.split(data.val_split) else None
+    _refuse_world(config, place, train)
+    mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
+    stream = Stream(train, config.seed, mixing, config.loop.batch)
+    return TrainData(manifest, train, val, _tokenizer(config, manifest, run, place), choose_source(data, train), stream)
+
+
+def views_of(config: TrainConfig) -> Views:
+    """What a sample is decoded to."""
+    m = config.model
+    return Views(m.high, m.low, m.n_frames, m.n_segments, config.data.stride, config.data.backend)
+
+
+def choose_source(data: DataConfig, index: Index) -> Source:
+    """Prepared members where the config asks for them, or doesn't care and all samples have them."""
+    prepared = index.has(*MEMBERS["prepared"])
+    if data.source == "prepared" and not prepared:
+        raise UserError(
+            f"{index.manifest.root}: samples lack the members m4v and mjpg that data.source: prepared reads; "
+            "set data.source: whole, or make the shards with members"
+        )
+    if data.source == "auto":
+        return "prepared" if prepared else "whole"
+    return data.source
+
+
+def _refuse_world(config: TrainConfig, place: Place, index: Index) -> None:
+    """A world size that can't share a batch, or shards that can't feed it."""
+    if config.loop.batch % place.world:
+        raise UserError(f"loop.batch={config.loop.batch} cannot be shared by {place.world} ranks; make it a multiple")
+    readers = place.world * max(config.data.workers, 1)
+    if config.data.order == "streaming" and len(index.shards) < readers:
+        raise UserError(
+            f"{len(index.shards)} shards cannot feed {place.world} ranks x {max(config.data.workers, 1)} workers: "
+            "streaming gives out whole shards; use fewer workers, more shards, or data.order: planned"
+        )
+
+
+def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
+    """Mixing weights by category id. ConfigError names an unknown category and the nearest one."""
+    by_id: dict[int, float] = {}
+    for name, weight in weights.items():
+        category = None if name.lstrip("-").isdigit() else category_by_name(name)
+        if category is None and not name.lstrip("-").isdigit():
+            near = difflib.get_close_matches(name, [c.name for c in load_categories()], n=1)
+            raise ConfigError(f"data.weights.{name}: no such category" + (f"; did you mean {near[0]}?" if near else ""))
+        by_id[category.id if category else int(name)] = weight
+    return by_id
+
+
+def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, place: Place) -> Tokenizer:
+    """The run's own copy where it has one; else from the config, or made from the captions; rank 0 leaves the copy."""
+    folder = run / "tokenizer"
+    if not folder.exists():
+        if config.data.tokenizer:
+            tokenizer = load_tokenizer(Path(config.data.tokenizer))
+        else:
+            captions = read_captions(manifest, config.data.split, config.data.storage_options)
+            tokenizer = tokenizer_from_captions(captions, vocab_size=config.model.vocab_size, seed=config.seed)
+        if tokenizer.vocab_size > config.model.vocab_size:
+            raise UserError(
+                f"the tokenizer has {tokenizer.vocab_size} pieces, the model room for {config.model.vocab_size}; "
+                "raise model.vocab_size"
+            )
+        if place.is_first:
+            part = run / ".tokenizer"
+            part.mkdir(parents=True, exist_ok=True)
+            tokenizer.save(part)
+            part.rename(folder)
+    if dist.is_initialized():
+        dist.barrier()
+    return load_tokenizer(folder)
+
+
+class Batches:
+    """The model's batches, step by step, with what was lost on the way."""
+
+    def __init__(self, data: TrainData, config: TrainConfig, run: Path, place: Place) -> None:
+        self._data, self._config, self._place = data, config, place
+        self._log = run / "lost.jsonl"
+        self._bad_shards: dict[str, str] = {}
+        self._names: list[str] = []
+        self.n_lost = 0
+        self._n_read = 0
+        d = config.data
+        workers = Workers(d.workers, d.chunk, d.prefetch, d.timeout_s, pin_memory=place.device.type == "cuda")
+        dataset = ClipDataset(
+            data.train,
+            views_of(config),
+            data.source,
+            seed=config.seed,
+            n_workers=d.workers,
+            storage_options=d.storage_options,
+        )
+        loader = StreamingLoader if d.order == "streaming" else PlannedLoader
+        self._loader = loader(dataset, data.stream, rank=place.rank, world=place.world, workers=workers, run_dir=run)
+
+    def steps(self, first: int, stop: int) -> Iterator[tuple[int, Batch, Loaded]]:
+        """`(step, batch, what it was made from)` for steps first … stop-1."""
+        for step, loaded in zip(range(first, stop), self._loader.steps(first, stop), strict=True):
+            self._account(step, loaded)
+            yield step, self._batch(step, loaded).to(self._place.device), loaded
+
+    def _batch(self, step: int, loaded: Loaded) -> Batch:
+        config = self._config
+        ids, mask = self._data.tokenizer.encode(loaded.texts, config.model.text_length)
+        mlm_labels = itm_labels = None
+        if config.objective.itm:
+            ids, mask, itm_labels = self._swap_texts(ids, mask, loaded, step)
+        if config.objective.mlm:
+            ids, mlm_labels = self._mask(ids, loaded, step)
+        return Batch(loaded.img_middle, loaded.img_other, ids, mask, mlm_labels, itm_labels)
+
+    def _generator(self, step: int, place: int, purpose: int) -> torch.Generator:
+        """Draws of one clip: a function of seed, step and place, so that no worker or world size changes them."""
+        return torch.Generator().manual_seed(int(mix(self._config.seed, step, place, purpose)) >> 1)
+
+    def _mask(self, ids: Tensor, loaded: Loaded, step: int) -> tuple[Tensor, Tensor]:
+        """BERT's masking, clip by clip: (masked ids, labels), `[B, L]`."""
+        tokens, share = self._data.tokenizer.mask_tokens, self._config.objective.mlm_share
+        rows = [
+            mask_tokens(ids[i : i + 1], tokens, self._generator(step, place, 1), share=share)
+            for i, place in enumerate(loaded.places)
+        ]
+        return torch.cat([row for row, _ in rows]), torch.cat([labels for _, labels in rows])
+
+    def _swap_texts(self, ids: Tensor, mask: Tensor, loaded: Loaded, step: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Half of the clips get the next clip's text: (ids, mask, itm_labels `[B]`, 1 where text and video belong together)."""
+        draws = [float(torch.rand((), generator=self._generator(step, place, 2))) for place in loaded.places]
+        other = [i + 1 if draw < 0.5 else i for i, draw in enumerate(draws)]
+        chosen = torch.tensor([i % len(other) for i in other])
+        labels = [int(loaded.texts[c] == loaded.texts[i]) for i, c in enumerate(chosen.tolist())]
+        return ids[chosen], mask[chosen], torch.tensor(labels)
+
+    def _account(self, step: int, loaded: Loaded) -> None:
+        """Count and write down what was lost; stop where it is too much."""
+        self._n_read += len(loaded.keys)
+        if not loaded.lost:
+            return
+        with self._log.open("a") as file:
+            file.writelines(json.dumps({"step": step + 1, **asdict(lost)}) + "\n" for lost in loaded.lost)
+        self.n_lost += len(loaded.lost)
+        self._names.extend(f"{lost.key}: {lost.reason}" for lost in loaded.lost if not lost.shard)
+        self._bad_shards.update({lost.shard: lost.reason for lost in loaded.lost if lost.shard})
+        bad = (*self._data.train.bad_shards, *self._bad_shards.values())
+        refuse_bad_shards(bad, self._config.data.max_bad_shards)
+        share = len(self._names) / self._n_read
+        if self._n_read >= MIN_FOR_SHARE and share > self._config.data.max_lost_share:
+            last = "\n  ".join(self._names[-10:])
+            raise UserError(
+                f"{share:.1%} of {self._n_read} samples are unusable, data.max_lost_share allows "
+                f"{self._config.data.max_lost_share:.1%}; the last of them:\n  {last}"
+            )

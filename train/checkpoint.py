@@ -1,0 +1,224 @@
+"""Checkpoints: everything a run needs to go on exactly, written while it goes on.
+
+    RUN/checkpoints/step-00000500/   torch.distributed.checkpoint's files and facts.json
+
+A checkpoint is written by all ranks into a folder with a dot before its name and renamed when it is whole: what has its
+name can be loaded, whenever the process was killed. It holds tensors alone (weights, Adam's moments and step counts,
+the moving average), by the parameter's name and in its sharding, so that another world size or strategy loads it too.
+Random states aren't in it: a run seeds each step from (seed, step, rank), and its position in the data is the step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from train.distributed import Place, unwrap
+from train.optim import Ema, clean_name
+
+FACTS = "facts.json"
+FORMAT = 1
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What stands beside the tensors. `step` is the number of optimiser steps done."""
+
+    step: int
+    manifest_sha256: str
+    index_fingerprint: str
+    """Of the shards that could be read: positions in the order depend on it."""
+    config: dict[str, Any]
+    world: int
+    scores: dict[str, float] = field(default_factory=dict)
+    """Of the last evaluation at this step; {} where there was none."""
+    versions: dict[str, str] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
+    """The live tensors of a run by name, as one tree; Adam's moments are made (zeros) where no step was taken yet."""
+    state: dict[str, Any] = {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
+    if ema is not None:
+        state["ema"] = dict(ema.shadow)
+    return state
+
+
+def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    moments: dict[str, Tensor] = {}
+    for raw, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        state = optimizer.state[parameter]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
+        moments.update({f"{clean_name(raw)}.{moment}": state[moment] for moment in MOMENTS})
+    return moments
+
+
+def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> Facts:
+    """Fill model, optimiser and average from a checkpoint, in place. UserError where it doesn't fit."""
+    facts = read_facts(path)
+    try:
+        # dcp reads into the tensors it is given: they are the live ones.
+        dcp.load(capture(model, optimizer, ema), checkpoint_id=path, no_dist=not dist.is_initialized())
+    except (dcp.CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
+    return facts
+
+
+def restore_weights(path: Path, model: nn.Module) -> Facts:
+    """Fill the model's weights from a checkpoint: the moving average where it has one."""
+    facts = read_facts(path)
+    weights = dict(unwrap(model).state_dict())
+    averaged = facts.config.get("optim", {}).get("ema_decay", 0.0) > 0
+    tree: dict[str, Any] = {"model": weights}
+    if averaged:
+        tree["ema"] = {clean_name(n): p.detach() for n, p in model.named_parameters() if p.requires_grad}
+    try:
+        for part in ("model", "ema"):  # the average last: both fill the same tensors
+            if part in tree:
+                dcp.load({part: tree[part]}, checkpoint_id=path, no_dist=not dist.is_initialized())
+    except (dcp.CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
+    return facts
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:300] or type(error).__name__
+
+
+def read_facts(path: Path) -> Facts:
+    """The facts of a checkpoint. UserError where it is none, or of a format this program doesn't know."""
+    try:
+        document = json.loads((path / FACTS).read_text())
+        if document.get("format") != FORMAT:
+            raise UserError(f"{path}: checkpoint of format {document.get('format')}, this program reads {FORMAT}")
+        return Facts(**document)
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: is no checkpoint ({error})") from None
+
+
+def folder_of(run: Path) -> Path:
+    """Where a run's checkpoints lie."""
+    return run / "checkpoints"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """A run's whole checkpoints, the oldest first."""
+    return sorted(p for p in folder_of(run).glob("step-*") if (p / FACTS).exists())
+
+
+def find_checkpoint(path: Path, *, best: bool = False) -> Path:
+    """The checkpoint that a path means: itself, or the newest (or best) of a run. UserError where there is none."""
+    if (path / FACTS).exists():
+        return path
+    found = checkpoints(path)
+    if not found:
+        raise UserError(f"{path}: holds no checkpoint; give a run's folder or one of its checkpoints/step-*")
+    return best_of(found) or found[-1] if best else found[-1]
+
+
+def best_of(found: list[Path]) -> Path | None:
+    """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later one)."""
+    scored = [(read_facts(path).scores, path) for path in found]
+    scored = [(s, path) for s, path in scored if "t2v_r1" in s]
+    if not scored:
+        return None
+    return max(scored, key=lambda x: (x[0]["t2v_r1"], x[0].get("t2v_r5", 0), -x[0].get("t2v_mean_rank", 0), x[1]))[1]
+
+
+class Checkpointer:
+    """Writes a run's checkpoints and keeps the newest `keep` and the best. All ranks call the same methods together."""
+
+    def __init__(self, run: Path, place: Place, *, keep: int, asynchronous: bool) -> None:
+        self._run, self._place, self._keep, self._asynchronous = run, place, keep, asynchronous
+        self._pending: tuple[Future[Any], Path, Facts] | None = None
+        # Writing talks between ranks in a thread of its own, so it needs a group of its own.
+        self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        if place.is_first:
+            folder_of(run).mkdir(parents=True, exist_ok=True)
+            for left in folder_of(run).glob(".step-*"):
+                shutil.rmtree(left)
+        self._meet()
+
+    def save(self, state: dict[str, Any], facts: Facts) -> None:
+        """Start (or do, where not asynchronous) a checkpoint. The tensors are copied before this returns."""
+        self.wait()
+        if self.path(facts.step).exists():
+            return
+        part = folder_of(self._run) / f".step-{facts.step:08d}"
+        alone = not dist.is_initialized()
+        future = dcp.async_save(state, checkpoint_id=part, process_group=self._group, no_dist=alone)
+        assert isinstance(future, Future)
+        self._pending = (future, part, facts)
+        if not self._asynchronous:
+            self.wait()
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return folder_of(self._run) / f"step-{step:08d}"
+
+    def poll(self) -> None:
+        """Give a checkpoint that has been written its name; called at every step."""
+        if self._pending is not None and self._pending[0].done():
+            self._finish(*self._pending)
+
+    def wait(self) -> None:
+        """As `poll`, but waits for it, and for the other ranks."""
+        if self._pending is not None:
+            self._finish(*self._pending)
+        self._meet()
+
+    def _finish(self, future: Future[Any], part: Path, facts: Facts) -> None:
+        self._pending = None
+        try:
+            future.result()
+        except (dcp.CheckpointException, OSError, RuntimeError) as error:
+            raise UserError(f"{part}: the checkpoint could not be written ({_first_line(error)})") from None
+        if not self._place.is_first:
+            return
+        _write_synced(part / FACTS, json.dumps(asdict(facts), indent=2, sort_keys=True))
+        part.rename(self.path(facts.step))
+        _sync_folder(folder_of(self._run))
+        self._prune()
+
+    def _prune(self) -> None:
+        found = checkpoints(self._run)
+        kept = {*found[-self._keep :], best_of(found)}
+        for path in found:
+            if path not in kept:
+                # Its name goes first: a half removed folder must not look like a checkpoint.
+                shutil.rmtree(path.rename(path.with_name(f".{path.name}")))
+
+    def _meet(self) -> None:
+        if self._group is not None:
+            dist.barrier(group=self._group)
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

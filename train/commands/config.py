@@ -1,0 +1,28 @@
+"""`hdvila-train config`: the keys of a run's YAML, or what one comes to."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def config(
+    path: Annotated[Path | None, typer.Argument(help="a YAML to check and print with every default filled in")] = None,
+    schema: Annotated[bool, typer.Option("--schema", help="list every key with its default, kind and meaning")] = False,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
+) -> None:
+    """Print the keys of a training run (--schema), or a YAML with its defaults filled in."""
+    import yaml
+
+    from manifests.errors import UserError
+    from manifests.settings import describe_keys, load_config
+    from train.config import TrainConfig
+
+    if schema:
+        for row in describe_keys(TrainConfig):
+            typer.echo(f"{row['key']}  [{row['kind']}, default {row['default']}]\n    {row['doc']}")
+        return
+    if path is None:
+        raise UserError("give a YAML to check, or --schema for the list of keys")
+    settings = load_config(TrainConfig, path, overrides)
+    typer.echo(yaml.safe_dump(settings.model_dump(mode="json"), sort_keys=False), nl=False)

@@ -1,0 +1,35 @@
+"""`hdvila-train fit CONFIG`: train, or go on with a run that was stopped."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+REQUEUE_EXIT_CODE = 75
+"""EX_TEMPFAIL: stopped by SIGTERM or Ctrl-C after a checkpoint. Run the same command again and it goes on."""
+
+
+def fit(
+    config: Annotated[Path, typer.Argument(help="YAML of the run (hdvila-train config --schema lists its keys)")],
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
+) -> None:
+    """Train as CONFIG says. A run folder that holds checkpoints is taken up at the newest.
+
+    Exit codes: 0 finished, 2 something to cure (said in one message), 75 stopped by SIGTERM with a checkpoint: requeue.
+    """
+    from manifests.settings import load_config
+    from train.config import TrainConfig
+    from train.distributed import place_from_environment, process_group
+    from train.loop import StopRequest, fit as run_fit, stop_on_signals
+
+    settings = load_config(TrainConfig, config, overrides)
+    place = place_from_environment(settings.loop.device)
+    stop = StopRequest()
+    with stop_on_signals(stop), process_group(place):
+        outcome = run_fit(settings, place, stop)
+    if outcome.status == "stopped":
+        if place.is_first:
+            typer.echo(
+                f"stopped after step {outcome.step} of {outcome.n_steps} with a checkpoint; run it again to go on"
+            )
+        raise typer.Exit(REQUEUE_EXIT_CODE)

@@ -1,0 +1,180 @@
+"""The configuration of a training run: one YAML, every key documented (`hdvila-train config --schema`).
+
+A run is this file, a seed and a manifest; the same three give the same loss curve. Keys marked *operational* may change
+when a run is resumed (workers, device, logging); a changed *identity* key is refused.
+"""
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from manifests.settings import Section, identity, operational
+from train.models.configs import ModelConfig
+
+GroupName = Literal["cnn", "timesformer", "transformer"]
+
+
+class DataConfig(Section):
+    """What is read, in which order, and what may be lost."""
+
+    manifest: str = identity(doc="manifest.json of the data set (or the folder that holds it); a path or an fsspec url")
+    split: str = identity("train", doc="split that is trained on")
+    val_split: str = identity("val", doc="split that is evaluated on")
+    source: Literal["auto", "prepared", "whole"] = identity(
+        "auto",
+        doc="prepared: stills and low-resolution proxy (mjpg, m4v); whole: the 720p mp4; auto: prepared where all samples have it",
+    )
+    stride: int = identity(
+        12, ge=1, doc="distance of a segment's frames, in frames of the source; shorter clips shorten it"
+    )
+    order: Literal["planned", "streaming"] = identity(
+        "planned",
+        doc="planned: reads by offset in one global order, exact at every world size and across resumes; streaming: whole "
+        "shards in sequence through webdataset, which promises neither that each sample comes once an epoch nor an exact resume",
+    )
+    window_shards: int = identity(
+        16,
+        ge=1,
+        doc="planned: shards whose samples are shuffled together; streaming: a fifth of the shuffle buffer, in shards",
+    )
+    weights: dict[str, float] = identity(
+        dict, doc="mixing weight by category name or id: how often its samples come in an epoch; 1 where not named"
+    )
+    backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
+    tokenizer: str = identity(
+        "", doc="vocab.txt, tokenizer.json or a folder with one; '' makes a vocabulary from the captions"
+    )
+    max_bad_shards: int = operational(
+        0, ge=0, doc="unreadable shards that are skipped and counted before the run stops"
+    )
+    max_lost_share: float = operational(
+        0.05, ge=0, le=1, doc="share of unusable samples (replaced and counted) at which the run stops"
+    )
+    workers: int = operational(0, ge=0, doc="processes that read and decode, a rank; 0 reads in the training process")
+    chunk: int = operational(4, ge=1, doc="samples a worker is asked for at a time")
+    prefetch: int = operational(4, ge=1, doc="chunks asked for ahead, a worker")
+    timeout_s: float = operational(300.0, gt=0, doc="longest wait for a worker, seconds")
+    storage_options: dict[str, Any] = operational(
+        dict, doc="options for fsspec (endpoint, profile …); no secrets: they belong in the environment"
+    )
+
+
+class ObjectiveConfig(Section):
+    """What is minimised: a weighted sum."""
+
+    kind: Literal["infonce", "siglip"] = identity(
+        "infonce", doc="contrastive loss: infonce (softmax over the global batch) or siglip (sigmoid of each pair)"
+    )
+    contrastive: float = identity(1.0, ge=0, doc="weight of the contrastive loss")
+    mlm: float = identity(0.0, ge=0, doc="weight of masked language modelling (model.stage 2)")
+    mlm_share: float = identity(0.15, gt=0, lt=1, doc="share of tokens that are masked")
+    itm: float = identity(0.0, ge=0, doc="weight of text-video matching (model.stage 2 with model.itm)")
+
+
+class OptimConfig(Section):
+    """The optimiser and how its learning rate moves. Defaults are HD-VILA's stage 1."""
+
+    lr: float = identity(5e-5, gt=0, doc="peak learning rate")
+    lr_scale: dict[GroupName, float] = identity(
+        dict, doc="factor on lr by group (cnn, timesformer, transformer); 1 where not named"
+    )
+    weight_decay: float = identity(1e-3, ge=0, doc="decoupled weight decay")
+    weight_decay_scale: dict[GroupName, float] = identity(
+        dict, doc="factor on weight_decay by group; 1 where not named"
+    )
+    decay_norms: bool = identity(
+        False, doc="decay the gains of batch norms and space-time norms too, as the official code does"
+    )
+    betas: tuple[float, float] = identity((0.9, 0.98), doc="AdamW's averaging factors")
+    eps: float = identity(1e-6, gt=0, doc="AdamW's epsilon")
+    schedule: Literal["cosine", "linear", "constant", "milestones"] = identity(
+        "linear", doc="after warm-up: cosine or linear (down to lr_floor), constant, milestones (halved at each)"
+    )
+    warmup: float = identity(0.1, ge=0, lt=1, doc="share of all steps in which the rate rises")
+    milestones: tuple[float, ...] = identity((), doc="shares of all steps at which schedule milestones halves the rate")
+    lr_floor: float = identity(0.0, ge=0, lt=1, doc="lowest rate of cosine and linear, as a share of the peak")
+    clip_norm: float = identity(5.0, ge=0, doc="largest global L2 norm of the gradient; 0 for no clipping")
+    ema_decay: float = identity(
+        0.0, ge=0, lt=1, doc="decay of the moving average of weights, which evaluation and export then use; 0 for none"
+    )
+
+
+class LoopConfig(Section):
+    """How long, how wide and on what."""
+
+    steps: int = identity(0, ge=0, doc="optimiser steps of the run; 0: given by epochs")
+    epochs: float = identity(0.0, ge=0, doc="passes over the train split; 0: given by steps")
+    batch: int = identity(
+        64, ge=1, doc="clips a step, over all ranks: what the contrastive loss compares; the world size must divide it"
+    )
+    micro_batch: int = operational(
+        0,
+        ge=0,
+        doc="clips a rank passes through the model at once; less than its share caches contrastive gradients, which stay those of the whole batch; 0: all",
+    )
+    precision: Literal["fp32", "bf16"] = identity("fp32", doc="bf16: autocast, fp32 master weights")
+    strategy: Literal["auto", "none", "ddp", "fsdp2"] = operational(
+        "auto", doc="auto: ddp under torchrun, none for one process"
+    )
+    device: Literal["auto", "cpu", "cuda"] = operational("auto", doc="auto: cuda where there is one")
+    compile: bool = operational(False, doc="torch.compile the model")
+    threads: int = operational(0, ge=0, doc="CPU threads of torch in this process; 0: torch's choice")
+
+
+class CheckpointConfig(Section):
+    """Where a run can be taken up again."""
+
+    every: int = operational(500, ge=0, doc="steps between checkpoints; 0: only at the end and at SIGTERM")
+    keep: int = operational(3, ge=1, doc="newest checkpoints that are kept; the best by validation always is")
+    asynchronous: bool = operational(True, doc="write while training goes on")
+
+
+class EvalConfig(Section):
+    """Retrieval on held-out clips."""
+
+    every: int = operational(1000, ge=0, doc="steps between evaluations; 0: only at the end")
+    max_clips: int = operational(0, ge=0, doc="clips of the val split that are used, the first in its order; 0: all")
+    batch: int = operational(16, ge=1, doc="clips embedded at once, a rank")
+
+
+class ObserveConfig(Section):
+    """What a run says of itself. metrics.jsonl is always written."""
+
+    every: int = operational(10, ge=1, doc="steps between lines on the terminal and points in TensorBoard")
+    tensorboard: bool = operational(True, doc="write events to RUN/tensorboard")
+    wandb_project: str = operational("", doc="Weights & Biases project; '' for none (needs the package wandb)")
+    peak_tflops: float = operational(
+        0.0, ge=0, doc="the device's peak in the run's precision, TFLOP/s, for MFU; 0: from the table of known GPUs"
+    )
+
+
+class TrainConfig(Section):
+    """The root: everything `hdvila-train fit` needs."""
+
+    seed: int = identity(0, ge=0, doc="of weights, order, augmentation and dropout")
+    out: str = operational("out/train", doc="folder of the run: checkpoints, metrics, logs")
+    data: DataConfig
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optim: OptimConfig = OptimConfig()
+    loop: LoopConfig = LoopConfig()
+    checkpoint: CheckpointConfig = CheckpointConfig()
+    eval: EvalConfig = EvalConfig()
+    observe: ObserveConfig = ObserveConfig()
+
+    @model_validator(mode="after")
+    def _possible(self) -> "TrainConfig":
+        loop, objective, model = self.loop, self.objective, self.model
+        if bool(loop.steps) == bool(loop.epochs):
+            raise ValueError("give either loop.steps or loop.epochs")
+        if not (objective.contrastive or objective.mlm or objective.itm):
+            raise ValueError("every weight of objective is 0: nothing would be learned")
+        if (objective.mlm or objective.itm) and model.stage == 1:
+            raise ValueError("objective.mlm and objective.itm need model.stage: 2")
+        if bool(objective.itm) != model.itm:
+            raise ValueError("objective.itm and model.itm go together: set both or neither")
+        if model.freeze_stage1 and not (objective.mlm or objective.itm):
+            raise ValueError("model.freeze_stage1 leaves the contrastive loss nothing to train: set objective.mlm")
+        if model.stage == 1 and loop.batch < 2:
+            raise ValueError("loop.batch must be at least 2: a contrastive loss needs another clip to compare with")
+        return self

@@ -1,0 +1,299 @@
+"""Batches by place: what a step reads is a function of (index, seed, step), never of workers or of how a run got there.
+
+The main process plans (train.data.plan) and sends *tickets* to the workers: a place in the order, the sample that
+stands there, and the spares for it. A worker reads and decodes. Position is therefore one number, the step, and a
+resume starts at it without reading what came before. Augmentation draws from (seed, epoch, place).
+
+A sample that cannot be used (damaged media, empty caption, unreadable shard) costs its place, not the batch: the
+place is taken by the first usable spare, the samples half an epoch further on. It is counted, kept in `Loaded.lost`,
+and too many stop the run with their names. Should a decoder take its whole worker process down, the sample it was
+on is written to the run's list of poisoned samples, the workers start again at the same step, and its spare is used.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from manifests.errors import UserError
+from train.data.decode import MEMBERS, Hybrid, SampleBroken, Source, Views, decode_sample
+from train.data.index import Index
+from train.data.plan import Stream, rank_slice
+from train.data.read import Reader, ShardUnreadable
+
+N_SPARES = 4
+POISONED = "poisoned.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a worker is asked for: the sample of a place, else the first usable spare."""
+
+    epoch: int
+    place: int
+    sample: int
+    spares: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A sample that gave no input. `shard` is its shard's url where the shard itself was unreadable, else ""."""
+
+    key: str
+    reason: str
+    shard: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A rank's share of one step. Pixels are uint8 RGB."""
+
+    img_middle: torch.Tensor  # [B, S, 3, H, W]
+    img_other: torch.Tensor  # [B, S, N-1, 3, h, w]
+    texts: list[str]
+    keys: list[str]
+    samples: list[int]  # numbers into the index
+    places: list[int]  # within their epoch
+    lost: list[Lost] = field(default_factory=list)
+
+    def cut(self, size: int) -> tuple[Loaded, Loaded]:
+        """The first `size` clips, and the rest; what was lost goes with the first."""
+        first, rest = slice(size), slice(size, None)
+        return self._part(first, self.lost), self._part(rest, [])
+
+    def _part(self, clips: slice, lost: list[Lost]) -> Loaded:
+        lists = (self.texts[clips], self.keys[clips], self.samples[clips], self.places[clips])
+        return Loaded(self.img_middle[clips], self.img_other[clips], *lists, lost)
+
+
+class ClipDataset(Dataset):  # type: ignore[type-arg]
+    """Map from tickets to decoded samples; runs in the workers, holds no position."""
+
+    def __init__(
+        self,
+        index: Index,
+        views: Views,
+        source: Source,
+        *,
+        seed: int | None,
+        n_workers: int = 0,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.index, self.views, self.source, self._seed = index, views, source, seed
+        self._reader = Reader(index, storage_options)
+        #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
+        self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64).share_memory_()
+
+    def __getitem__(self, ticket: Ticket) -> Loaded:
+        """One sample as a `Loaded` with B=1, or with B=0 where neither it nor a spare is usable."""
+        lost: list[Lost] = []
+        for sample in (ticket.sample, *ticket.spares):
+            try:
+                return replace(self._load(ticket, sample), lost=lost)
+            except SampleBroken as error:
+                lost.append(Lost(self.index.key(sample), str(error)))
+            except ShardUnreadable as error:
+                lost.append(Lost(self.index.key(sample), str(error), shard=error.url))
+        return replace(nothing(self.views), lost=lost)
+
+    def _load(self, ticket: Ticket, sample: int) -> Loaded:
+        worker = torch.utils.data.get_worker_info()
+        slot = self.on_hand[worker.id if worker else 0]
+        slot[0], slot[1] = os.getpid(), sample
+        draw = None if self._seed is None else np.random.default_rng((self._seed, ticket.epoch, ticket.place))
+        members = self._reader.read(sample, MEMBERS[self.source])
+        clip = decode_sample(members, self.source, self.views, draw)
+        slot[1] = -1
+        return loaded_of(clip, self.index.key(sample), sample, ticket.place)
+
+
+def loaded_of(clip: Hybrid, key: str, sample: int, place: int) -> Loaded:
+    """A decoded clip as a share of one."""
+    middle, other = torch.from_numpy(clip.img_middle)[None], torch.from_numpy(clip.img_other)[None]
+    return Loaded(middle, other, [clip.text], [key], [sample], [place])
+
+
+def ignore_stop_signals(worker: int) -> None:
+    """Worker start: a scheduler's SIGTERM and a terminal's Ctrl-C reach the whole process group; the main process decides."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def nothing(views: Views) -> Loaded:
+    """A share of no samples."""
+    s, others = views.n_segments, views.n_frames - 1
+    empty = torch.empty(0, s, 3, *views.high, dtype=torch.uint8)
+    return Loaded(empty, torch.empty(0, s, others, 3, *views.low, dtype=torch.uint8), [], [], [], [])
+
+
+def join(parts: Sequence[Loaded]) -> Loaded:
+    """Parts in order as one."""
+    if len(parts) == 1:
+        return parts[0]
+    return Loaded(
+        torch.cat([p.img_middle for p in parts]),
+        torch.cat([p.img_other for p in parts]),
+        [x for p in parts for x in p.texts],
+        [x for p in parts for x in p.keys],
+        [x for p in parts for x in p.samples],
+        [x for p in parts for x in p.places],
+        [x for p in parts for x in p.lost],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How reading is spread in this process's workers; changes speed only."""
+
+    count: int = 0
+    chunk: int = 4
+    """Samples a worker is asked for at a time."""
+    prefetch: int = 4
+    """Chunks asked for ahead, a worker."""
+    timeout_s: float = 300.0
+    pin_memory: bool = False
+
+
+class PlannedLoader:
+    """Steps of one rank, from any step on: `for loaded in loader.steps(first, stop)`."""
+
+    def __init__(
+        self,
+        dataset: ClipDataset,
+        stream: Stream,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        workers: Workers | None = None,
+        run_dir: Path | None = None,
+    ) -> None:
+        self._dataset, self._stream, self._rank, self._world = dataset, stream, rank, world
+        self._workers = workers or Workers()
+        self._poison_file = run_dir / POISONED if run_dir else None
+        self._poisoned = _read_poisoned(self._poison_file)
+
+    def steps(self, first: int, stop: int) -> Iterator[Loaded]:
+        """This rank's share of steps first … stop-1, in order. Raises UserError where workers keep dying without a cause."""
+        step = first
+        while step < stop:
+            chunks = self._chunks(range(step, stop))
+            try:
+                for loaded in self._steps_of(chunks, range(step, stop)):
+                    yield loaded
+                    step += 1
+            except RuntimeError as error:
+                self._poison(_dead_workers(error))
+
+    def _chunks(self, steps: range) -> Iterator[Loaded]:
+        """Chunk after chunk through the workers."""
+        w = self._workers
+        loader: DataLoader[Loaded] = DataLoader(
+            self._dataset,
+            batch_sampler=_Tickets(self, steps),
+            collate_fn=join,
+            num_workers=w.count,
+            prefetch_factor=w.prefetch if w.count else None,
+            timeout=w.timeout_s if w.count else 0,
+            pin_memory=w.pin_memory,
+            worker_init_fn=ignore_stop_signals,
+        )
+        handler = signal.getsignal(signal.SIGCHLD)
+        chunks = iter(loader)
+        if w.count and signal.getsignal(signal.SIGCHLD) is not handler:
+            # torch would raise from its signal handler, in the middle of whatever runs; without it the same error
+            # comes out of the next read, where it can be answered.
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
+        return chunks
+
+    def _steps_of(self, chunks: Iterator[Loaded], steps: range) -> Iterator[Loaded]:
+        for step in steps:
+            tickets = self.tickets(step)
+            loaded = join([next(chunks) for _ in range(-(-len(tickets) // self._workers.chunk))])
+            if len(loaded.keys) < len(tickets):
+                names = "\n  ".join(f"{lost.key}: {lost.reason}" for lost in loaded.lost)
+                raise UserError(f"step {step}: a place has neither a usable sample nor a usable spare:\n  {names}")
+            yield loaded
+
+    def tickets(self, step: int) -> list[Ticket]:
+        """What this rank reads at a step."""
+        samples = rank_slice(self._stream, step, self._rank, self._world)
+        return [self._ticket(place) for place in self._places(step, len(samples))]
+
+    def _places(self, step: int, count: int) -> range:
+        """The global places of this rank's share: the first ranks take one more where the world doesn't divide the batch."""
+        each, over = divmod(self._stream.batch, self._world)
+        first = step * self._stream.batch + self._rank * each + min(self._rank, over)
+        return range(first, first + count)
+
+    def _ticket(self, place: int) -> Ticket:
+        epoch, inside = self._stream.locate(place)
+        order = self._stream.order(epoch)
+        half = max(len(order) // 2, 1)
+        ahead = [int(order[(inside + half + k) % len(order)]) for k in range(N_SPARES)]
+        usable = [s for s in (int(order[inside]), *ahead) if s not in self._poisoned]
+        if not usable:
+            raise UserError(f"place {place}: its sample and all spares crash the decoder; see {self._poison_file}")
+        return Ticket(epoch, inside, usable[0], tuple(usable[1:]))
+
+    def _poison(self, pids: set[int]) -> None:
+        """Note the samples that dead workers were on."""
+        guilty = {int(sample) for pid, sample in self._dataset.on_hand.tolist() if pid in pids and sample >= 0}
+        new = guilty - self._poisoned
+        if not new:
+            raise UserError("a data worker died without a sample in hand (out of memory, or killed from outside)")
+        self._poisoned |= new
+        if self._poison_file is not None:
+            with self._poison_file.open("a") as file:
+                file.writelines(f"{sample}\n" for sample in sorted(new))
+
+
+def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chunk: int) -> Iterator[Loaded]:
+    """These samples in order, in chunks, without spares: for evaluation. Lost ones are left out and told."""
+    tickets = [Ticket(0, place, int(sample)) for place, sample in enumerate(samples)]
+    chunks = [tickets[at : at + chunk] for at in range(0, len(tickets), chunk)]
+    yield from DataLoader(
+        dataset,
+        batch_sampler=chunks,
+        collate_fn=join,
+        num_workers=n_workers,
+        worker_init_fn=ignore_stop_signals,
+    )
+
+
+@dataclass(slots=True)
+class _Tickets:
+    """The batch sampler of a DataLoader: lists of tickets, a chunk each."""
+
+    loader: PlannedLoader
+    steps: range
+
+    def __iter__(self) -> Iterator[list[Ticket]]:
+        size = self.loader._workers.chunk
+        for step in self.steps:
+            tickets = self.loader.tickets(step)
+            yield from (tickets[at : at + size] for at in range(0, len(tickets), size))
+
+
+def _read_poisoned(path: Path | None) -> set[int]:
+    if path is None or not path.exists():
+        return set()
+    return {int(line) for line in path.read_text().split()}
+
+
+def _dead_workers(error: RuntimeError) -> set[int]:
+    """Process ids in the DataLoader's message about workers that died; any other error goes on."""
+    found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
+    if found is None:
+        if "DataLoader timed out" in str(error):
+            raise UserError(f"{error}: a read hangs; see data.timeout_s") from None
+        raise error
+    return {int(pid) for pid in found[1].split(",")}

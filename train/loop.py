@@ -1,0 +1,320 @@
+"""A training run from its configuration to its last checkpoint; reads from top to bottom.
+
+    hdvila-train fit configs/train_demo.yaml                      one process
+    torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
+
+    RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json
+        lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
+
+`fit` on a folder that holds checkpoints goes on from the newest one. What a step computes depends on (config, manifest,
+step) alone: batches come by place, augmentation and dropout are seeded from the step, so a run that was killed anywhere
+and taken up again gives the same losses and weights, bit for bit on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.distributed as dist
+import yaml
+from torch import nn
+
+from manifests.errors import UserError
+from manifests.settings import identity_values, load_config, parse_config
+from train import observe
+from train.batches import Batches, TrainData, choose_source, open_data
+from train.checkpoint import (
+    Checkpointer,
+    Facts,
+    capture,
+    checkpoints,
+    find_checkpoint,
+    folder_of,
+    restore,
+    restore_weights,
+)
+from train.config import TrainConfig
+from train.data.plan import mix
+from train.distributed import Place, Strategy, unwrap, wrap
+from train.evaluate import Retrieval, autocast, evaluate
+from train.models import HDVila, build_model
+from train.objective import backward
+from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
+
+
+@dataclass(slots=True)
+class StopRequest:
+    """Set by a signal; the loop ends after the step it is in."""
+
+    requested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended. `stopped`: on request, with a checkpoint, and to be taken up again."""
+
+    status: Literal["finished", "stopped"]
+    step: int
+    n_steps: int
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The parts of a run, built once by `fit`."""
+
+    folder: Path
+    config: TrainConfig
+    place: Place
+    data: TrainData
+    n_steps: int
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    ema: Ema | None
+    checkpointer: Checkpointer
+
+
+def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
+    """Train as the configuration says. Raises UserError for what the user can cure."""
+    folder = Path(config.out)
+    claim_folder(folder, config, place)
+    if config.loop.threads:
+        torch.set_num_threads(config.loop.threads)
+
+    data = open_data(config, folder, place)
+    n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
+    model = build_model(config.model, seed=config.seed).to(place.device)
+    say(place, describe(config, data, model, n_steps, place))
+    if config.loop.compile:
+        model.compile()
+    wrapped = wrap(model, strategy_of(config, place), bf16=config.loop.precision == "bf16")
+    optimizer = build_optimizer(wrapped, config.optim)
+    ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
+    writer = Checkpointer(folder, place, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous)
+    run = Run(folder, config, place, data, n_steps, wrapped, optimizer, ema, writer)
+
+    done, scores = resume(run)
+    recorder = observe.Recorder(
+        folder if place.is_first else None, config.observe, done, config.model_dump(mode="json")
+    )
+    try:
+        outcome = train(run, recorder, done, scores, stop)
+    finally:
+        recorder.close()
+    if place.is_first:
+        (folder / "summary.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
+    return outcome
+
+
+def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, float], stop: StopRequest) -> Outcome:
+    """The steps after the `done` first ones, to the end or to a stop."""
+    config, place, model, optimizer = run.config, run.place, run.model, run.optimizer
+    batches = Batches(run.data, config, run.folder, place)
+    meter = observe.Meter(config, place.device, place.world, run.data.epoch_length)
+    model.train()
+    for step, batch, loaded in batches.steps(done, run.n_steps):
+        meter.batch_arrived(unwrap(model), batch)
+
+        # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
+        torch.manual_seed(int(mix(config.seed, step, place.rank)) >> 1)
+        lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
+        loss = backward(model, batch, config)
+        grad_norm = clip_gradients(model, config.optim.clip_norm)
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            stop_nonfinite(run, step + 1, loss, grad_norm, loaded.keys)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        done = step + 1
+        if run.ema is not None:
+            run.ema.update(done)
+
+        temperature = 1 / float(unwrap(model).temperature()[0])
+        recorder.step(meter.step_ended(done, loss, lr, grad_norm, temperature, batches.n_lost), run.n_steps)
+        last, stopping = done == run.n_steps, any_rank(stop.requested, place)
+        evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
+        if evaluating:
+            scores = validate(run, recorder, done).flat()
+        if evaluating or last or stopping or due(done, config.checkpoint.every):
+            run.checkpointer.save(capture(model, optimizer, run.ema), facts_of(run, done, scores if evaluating else {}))
+            meter.restart()  # the step that follows is not charged for this
+        run.checkpointer.poll()
+        if stopping:
+            break
+    run.checkpointer.wait()
+    return Outcome("finished" if done == run.n_steps else "stopped", done, run.n_steps, scores)
+
+
+# ---- before the first step -------------------------------------------------------------------------------------------
+
+
+def claim_folder(folder: Path, config: TrainConfig, place: Place) -> None:
+    """Write RUN/config.yaml, or compare with the one there. ConfigError-like UserError where identity keys differ."""
+    path = folder / "config.yaml"
+    if path.exists() and checkpoints(folder):
+        before = identity_values(load_config(TrainConfig, path))
+        now = identity_values(config)
+        changed = [f"{key}: {before[key][0]} there, {now[key][0]} here" for key in now if before[key][0] != now[key][0]]
+        if changed:
+            raise UserError(
+                f"{folder}: holds a run with another configuration:\n  " + "\n  ".join(changed) + "\n"
+                "give another folder (--set out=...), or the old values to go on with it"
+            )
+    if place.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        part.rename(path)
+
+
+def strategy_of(config: TrainConfig, place: Place) -> Strategy:
+    """The configured strategy; auto is ddp for several processes."""
+    if config.loop.strategy == "auto":
+        return "ddp" if place.world > 1 else "none"
+    if config.loop.strategy == "none" and place.world > 1:
+        raise UserError(f"loop.strategy: none trains one process, {place.world} were started; set it to ddp or fsdp2")
+    return config.loop.strategy
+
+
+def resume(run: Run) -> tuple[int, dict[str, float]]:
+    """Fill the run from its newest checkpoint: (steps done, its scores); (0, {}) where there is none."""
+    found = checkpoints(run.folder)
+    if not found:
+        return 0, {}
+    facts = restore(found[-1], run.model, run.optimizer, run.ema)
+    if facts.manifest_sha256 != run.data.manifest.sha256:
+        raise UserError(
+            f"{run.config.data.manifest}: is not the manifest that {found[-1]} was trained on "
+            f"(sha256 {run.data.manifest.sha256[:12]}, was {facts.manifest_sha256[:12]}); point data.manifest at that one, "
+            "or start a new run (--set out=...) with model.model_weights from an export of this one"
+        )
+    if facts.index_fingerprint != run.data.train.fingerprint():
+        raise UserError(
+            f"{found[-1]}: other shards could be read when it was written, so its place in the order is not this one; "
+            "restore them. Unreadable now:\n  " + ("\n  ".join(run.data.train.bad_shards) or "none")
+        )
+    say(run.place, f"resuming after step {facts.step} of {run.n_steps}")
+    return facts.step, facts.scores
+
+
+def describe(config: TrainConfig, data: TrainData, model: HDVila, n_steps: int, place: Place) -> str:
+    """What is about to be trained, in a few lines."""
+    n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    weights = ", ".join(f"{part}: {source}" for part, source in model.weight_sources.items())
+    bad = f", {len(data.train.bad_shards)} unreadable shards left out" if data.train.bad_shards else ""
+    return (
+        f"{config.model.preset} stage {config.model.stage}: {n_parameters / 1e6:.1f} M trained parameters ({weights})\n"
+        f"{len(data.train)} clips in {len(data.train.shards)} shards ({data.source}{bad}), "
+        f"{len(data.val) if data.val is not None else 0} for validation\n"
+        f"{n_steps} steps of {config.loop.batch} clips ({n_steps * config.loop.batch / data.epoch_length:.1f} epochs), "
+        f"{place.world} x {place.device.type}, {config.loop.precision}, run folder {config.out}"
+    )
+
+
+def say(place: Place, text: str) -> None:
+    """Print on rank 0."""
+    if place.is_first:
+        print(text, flush=True)
+
+
+# ---- at a step -------------------------------------------------------------------------------------------------------
+
+
+def due(step: int, every: int) -> bool:
+    """Whether something that is done every so many steps (0: never) is due."""
+    return every > 0 and step % every == 0
+
+
+def any_rank(flag: bool, place: Place) -> bool:
+    """Whether the flag is set on some rank: all must leave the loop at the same step."""
+    if place.world == 1:
+        return flag
+    total = torch.tensor(float(flag), device=place.device)
+    dist.all_reduce(total)
+    return bool(total.item())
+
+
+def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: list[str]) -> None:
+    """Write the keys of the batch down and stop: the weights are still those before it."""
+    path = run.folder / "nonfinite" / f"step-{step:08d}-rank{run.place.rank}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(
+        json.dumps({"step": step, "loss": repr(loss), "grad_norm": repr(grad_norm), "keys": keys}, indent=2)
+    )
+    raise UserError(
+        f"step {step}: loss {loss}, gradient norm {grad_norm}; the batch's keys are in {path}. "
+        "The newest checkpoint is from before it: lower optim.lr, or look at those clips"
+    )
+
+
+def validate(run: Run, recorder: observe.Recorder, step: int) -> Retrieval:
+    """Retrieval on the val split, with the averaged weights where there are some."""
+    assert run.data.val is not None
+    source = choose_source(run.config.data, run.data.val)
+    arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.place, source)
+    if run.ema is None:
+        scores = evaluate(*arguments)
+    else:
+        with run.ema.swapped():
+            scores = evaluate(*arguments)
+    recorder.scores(step, scores.flat())
+    say(run.place, scores.describe())
+    return scores
+
+
+def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
+    """What stands beside a checkpoint's tensors."""
+    return Facts(
+        step=step,
+        manifest_sha256=run.data.manifest.sha256,
+        index_fingerprint=run.data.train.fingerprint(),
+        config=run.config.model_dump(mode="json"),
+        world=run.place.world,
+        scores=scores,
+        versions={"python": platform.python_version(), "torch": torch.__version__},
+    )
+
+
+@contextmanager
+def stop_on_signals(stop: StopRequest) -> Iterator[None]:
+    """SIGTERM and the first Ctrl-C ask the loop to end with a checkpoint; a second Ctrl-C interrupts at once."""
+
+    def ask(number: int, frame: Any) -> None:
+        stop.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for s, handler in before.items():
+            signal.signal(s, handler)
+
+
+# ---- after a run -----------------------------------------------------------------------------------------------------
+
+
+def evaluate_run(
+    target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None
+) -> tuple[Retrieval, Path]:
+    """`(scores, checkpoint)` of a run's folder, one of its checkpoints, or the run that a YAML names."""
+    if target.is_file():
+        target = Path(load_config(TrainConfig, target, overrides).out)
+    checkpoint = find_checkpoint(target, best=best)
+    folder = checkpoint.parent.parent if checkpoint.parent.name == folder_of(Path()).name else checkpoint.parent
+    config = load_config(TrainConfig, folder / "config.yaml", overrides)
+    data = open_data(config, folder, place)
+    if data.val is None:
+        raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
+    model = wrap(build_model(config.model, seed=config.seed).to(place.device), strategy_of(config, place))
+    restore_weights(checkpoint, model)
+    scores = evaluate(model, data.val, data.tokenizer, config, place, choose_source(config.data, data.val))
+    return scores, checkpoint

@@ -1,0 +1,246 @@
+"""What a run says of itself: metrics.jsonl always, a line on the terminal, TensorBoard and W&B by choice.
+
+One record a step:
+
+    step epoch loss lr grad_norm temperature              the optimisation
+    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait is the share of the step spent on batches
+    flops_per_step tflops_per_s mfu flops_source          the model's arithmetic, *counted* on the operators that ran
+                                                          forward, times three for forward and backward. Cached gradients'
+                                                          second forward and recomputed activations are not in it
+    peak_memory_bytes lost                                the cost; samples replaced so far
+
+`mfu` is tflops_per_s (of one rank) over its device's peak, null where the peak isn't known (give observe.peak_tflops).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from manifests.errors import UserError
+from train.config import ObserveConfig, TrainConfig
+from train.models import Batch, HDVila
+
+FLOPS_SOURCE = "counted: forward operators x 3"
+
+#: Dense peak of a GPU in bf16, TFLOP/s, by a part of its name (the makers' data sheets).
+PEAK_TFLOPS_BF16 = {
+    "H200": 989.0,
+    "H100 PCIe": 756.0,
+    "H100": 989.0,
+    "A100": 312.0,
+    "L40S": 362.0,
+    "A10G": 70.0,
+    "L4": 121.0,
+    "RTX 4090": 165.0,
+    "V100": 125.0,  # fp16
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """The record of one optimiser step; units as in the module's docstring."""
+
+    step: int
+    epoch: float
+    loss: float
+    lr: float
+    grad_norm: float
+    temperature: float
+    step_ms: float
+    data_wait_share: float
+    samples_per_s: float
+    frames_per_s: float
+    flops_per_step: float
+    tflops_per_s: float
+    mfu: float | None
+    flops_source: str
+    peak_memory_bytes: int
+    lost: int
+
+
+def count_flops(model: HDVila, batch: Batch, config: TrainConfig) -> float:
+    """FLOPs of one clip's forward pass: the operators are counted as they run on the first clip of `batch`."""
+    one = batch[:1]
+    training = model.training
+    model.eval()
+    bf16 = torch.autocast(one.img_middle.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
+    with torch.no_grad(), bf16, FlopCounterMode(display=False) as counter:
+        if config.model.stage == 1:
+            model.embed(one.img_middle, one.img_other, one.input_ids, one.attention_mask)
+        else:
+            model(one)
+    model.train(training)
+    return float(counter.get_total_flops())
+
+
+def peak_tflops(config: ObserveConfig, device: torch.device) -> float | None:
+    """The device's peak: from the config, else from the table; None where neither knows it."""
+    if config.peak_tflops:
+        return config.peak_tflops
+    if device.type != "cuda":
+        return None
+    name = torch.cuda.get_device_name(device)
+    return next((peak for part, peak in PEAK_TFLOPS_BF16.items() if part in name), None)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory used so far: of the GPU where there is one, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    factor = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * factor
+
+
+class Meter:
+    """Measures steps: seconds, the share of them waited for data, and what is derived from them."""
+
+    def __init__(self, config: TrainConfig, device: torch.device, world: int, epoch_length: int) -> None:
+        self._config, self._device, self._world, self._epoch_length = config, device, world, epoch_length
+        self._peak = peak_tflops(config.observe, device)
+        self._flops_per_clip = 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        """The next step starts now."""
+        self._start, self._waited_s = time.perf_counter(), 0.0
+
+    def batch_arrived(self, model: HDVila, batch: Batch) -> None:
+        """What went since the step's start was waiting. The first batch is used to count FLOPs."""
+        self._waited_s = time.perf_counter() - self._start
+        if not self._flops_per_clip:
+            self._flops_per_clip = count_flops(model, batch, self._config)
+
+    def step_ended(self, step: int, loss: float, lr: float, grad_norm: float, temperature: float, n_lost: int) -> Step:
+        """The record of the step that ends here; the next one starts."""
+        seconds, waited_s = time.perf_counter() - self._start, self._waited_s
+        self.restart()
+        n_clips, model = self._config.loop.batch, self._config.model
+        flops = 3 * self._flops_per_clip * n_clips
+        tflops_per_s = flops / self._world / seconds / 1e12
+        return Step(
+            step=step,
+            epoch=step * n_clips / self._epoch_length,
+            loss=loss,
+            lr=lr,
+            grad_norm=grad_norm,
+            temperature=temperature,
+            step_ms=1000 * seconds,
+            data_wait_share=waited_s / seconds,
+            samples_per_s=n_clips / seconds,
+            frames_per_s=n_clips * model.n_segments * model.n_frames / seconds,
+            flops_per_step=flops,
+            tflops_per_s=tflops_per_s,
+            mfu=tflops_per_s / self._peak if self._peak else None,
+            flops_source=FLOPS_SOURCE,
+            peak_memory_bytes=peak_memory_bytes(self._device),
+            lost=n_lost,
+        )
+
+
+class Recorder:
+    """Where records go. Only rank 0 has one that writes; the others' (`run=None`) are silent."""
+
+    def __init__(self, run: Path | None, config: ObserveConfig, from_step: int, full_config: dict[str, Any]) -> None:
+        self._config = config
+        self._file: TextIO | None = None
+        self._board: Any = None
+        self._wandb: Any = None
+        if run is None:
+            return
+        self._file = _continue_lines(run / "metrics.jsonl", from_step)
+        if config.tensorboard:
+            board = _optional("torch.utils.tensorboard", "tensorboard", "observe.tensorboard")
+            self._board = board.SummaryWriter(str(run / "tensorboard"), purge_step=from_step)
+        if config.wandb_project:
+            wandb = _optional("wandb", "wandb", "observe.wandb_project")
+            self._wandb = wandb.init(project=config.wandb_project, dir=str(run), config=full_config, resume="allow")
+
+    def step(self, record: Step, n_steps: int) -> None:
+        """Write a step's record; every `observe.every` steps also say it."""
+        if self._file is None:
+            return
+        self._line({"kind": "step", **asdict(record)})
+        if record.step % self._config.every and record.step not in (1, n_steps):
+            return
+        print(describe(record, n_steps), flush=True)
+        self._point({k: v for k, v in asdict(record).items() if isinstance(v, int | float)}, record.step)
+
+    def scores(self, step: int, scores: dict[str, float]) -> None:
+        """Write an evaluation's scores."""
+        if self._file is None:
+            return
+        self._line({"kind": "eval", "step": step, **scores})
+        self._point({f"val/{name}": value for name, value in scores.items()}, step)
+
+    def event(self, step: int, what: str, detail: Any) -> None:
+        """Write something that happened: a lost sample, a checkpoint, a stop."""
+        if self._file is not None:
+            self._line({"kind": what, "step": step, "detail": detail})
+
+    def _line(self, record: dict[str, Any]) -> None:
+        assert self._file is not None
+        self._file.write(json.dumps(record) + "\n")
+        self._file.flush()
+
+    def _point(self, values: dict[str, float], step: int) -> None:
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(name, value, step)
+        if self._wandb is not None:
+            self._wandb.log(values, step=step)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for thing in (self._file, self._board):
+            if thing is not None:
+                thing.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def describe(r: Step, n_steps: int) -> str:
+    """A step's record as one line."""
+    mfu = f"  mfu {r.mfu:.1%}" if r.mfu is not None else ""
+    return (
+        f"step {r.step}/{n_steps}  epoch {r.epoch:.2f}  loss {r.loss:.4f}  lr {r.lr:.2e}  grad {r.grad_norm:.2f}  "
+        f"temp {r.temperature:.3f}  {r.step_ms:.0f} ms  {r.samples_per_s:.1f} clips/s  wait {r.data_wait_share:.0%}  "
+        f"{r.tflops_per_s:.3g} TFLOP/s{mfu}  {r.peak_memory_bytes / 2**30:.2f} GiB"
+    )
+
+
+def read_metrics(run: Path) -> list[dict[str, Any]]:
+    """Every record of a run, in order; a line that a kill cut short is left out."""
+    lines = (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").exists() else []
+    records = []
+    for line in lines:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            continue
+    return records
+
+
+def _continue_lines(path: Path, from_step: int) -> TextIO:
+    """The metrics file open for more; records past the step a run resumes from are dropped, since they come again."""
+    kept = [record for record in read_metrics(path.parent) if record.get("step", 0) <= from_step]
+    part = path.with_suffix(".part")
+    part.write_text("".join(json.dumps(record) + "\n" for record in kept))
+    part.rename(path)
+    return path.open("a")
+
+
+def _optional(module: str, package: str, key: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise UserError(f"{key} needs the package {package}: pip install {package}, or turn {key} off") from None

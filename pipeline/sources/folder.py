@@ -76,8 +76,9 @@ class FolderStage:
         if cut.min_short_side and not is_720p(picture.width, picture.height, cut.accept_wide):
             raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
         info = read_info(file)
-        tracks = [caption_row(video_id, path, info, self.config.caption_language) for path in caption_files(file)]
-        tracks = [track for track in tracks if track]
+        language = self.config.caption_language
+        found = (caption_row(video_id, path, info, language) for path in caption_files(file))
+        tracks = [track for track in found if track is not None]
         if not tracks:
             raise Rejected(Reason.NO_CAPTIONS, "no caption file beside it")
         category_id = self._category(video_id, file, info, mapping)

@@ -13,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.boundary import BoundaryModel, load_model
+from pipeline.boundary import BoundaryModel, best_threshold, load_model
 from pipeline.boundary.marks import sentence_ends
 from pipeline.captions.track import Track, Word
 from pipeline.config.text import SentenceConfig
@@ -73,11 +73,11 @@ def _by_model(
 ) -> NDArray[np.bool_]:
     """The given ends, and the model's inside every unmarked run."""
     probability = model.probabilities(track.words, turns)
-    threshold = config.threshold or model.threshold
+    threshold = config.threshold or model.threshold or best_threshold(probability)
     for first, last in _runs(ends):
         if track.punctuated and last - first <= config.max_words:
             continue
-        ends[first:last] |= probability[first:last] > threshold
+        ends[first:last] |= probability[first:last] >= threshold
     for first, last in _runs(ends):
         _split_long(probability, ends, first, last, config.max_words)
     return ends

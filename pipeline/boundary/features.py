@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-N_NUMBERS = 6
+N_NUMBERS = 9
 """Columns of the numeric features: see `numbers`."""
 N_BUCKETS = 2048
 """Hash buckets for words outside the vocabulary, by their last three letters."""
@@ -57,11 +57,13 @@ class Vocabulary:
 def numbers(
     normalised: Sequence[str], starts_ms: NDArray[np.int64], known: NDArray[np.bool_], turns: NDArray[np.bool_]
 ) -> NDArray[np.float32]:
-    """Numeric features [n, N_NUMBERS] of n words.
+    """Numeric features [n, N_NUMBERS] of the n words of a track.
 
     starts_ms [n]; known [n]: the gap after the word is between two stamped words; turns [n]: another speaker follows.
     Columns: log gap over the track's median; the same over the gap expected of the word's length; gap over 2 s;
-    whether the gap is known; whether the speaker changes; letters / 10.
+    whether the gap is known; whether the speaker changes; letters / 10; how rare so long a gap is in this track;
+    and two that are the same for all words, since they tell how this speaker pauses: the share of long gaps, and
+    how much longer than the median the longest 3 % are.
     """
     n = len(normalised)
     letters = np.fromiter((len(word) for word in normalised), np.float32, n)
@@ -76,7 +78,13 @@ def numbers(
         return out
     median = max(float(np.median(gap[known])), 40.0)
     expected = median * (0.45 + 0.13 * letters)
+    over = np.clip(np.log((gap + 40) / (expected + 40)), -2, 4)
     out[:, 0] = np.where(known, np.log((gap + 40) / (median + 40)), 0)
-    out[:, 1] = np.where(known, np.clip(np.log((gap + 40) / (expected + 40)), -2, 4), 0)
+    out[:, 1] = np.where(known, over, 0)
     out[:, 2] = known & (gap > 2000)
+    ordered = np.sort(over[known])
+    rarer = 1 - np.searchsorted(ordered, over, side="left") / len(ordered)
+    out[:, 6] = np.where(known, -np.log(rarer + 1 / len(ordered)) / 4, 0)
+    out[:, 7] = 10 * np.mean(gap[known] > 3.5 * median)
+    out[:, 8] = np.log((float(np.quantile(gap[known], 0.97)) + 40) / (median + 40))
     return out

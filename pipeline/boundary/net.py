@@ -4,7 +4,6 @@ Weights: `model.npz`, made by `bench/train_boundary.py`; its licence stands in `
 torch. Long tracks are cut into windows with context on both sides and run as one batch.
 """
 
-import json
 from functools import cached_property
 from pathlib import Path
 
@@ -18,6 +17,9 @@ WINDOW = 128
 CONTEXT = 32
 """Words on each side that a window only reads."""
 
+FIRST_END = 2
+"""Marks from this one on end a sentence."""
+
 Floats = NDArray[np.float32]
 
 
@@ -30,7 +32,6 @@ class BoundaryNet:
         table = arrays.pop("embedding.int8").astype(np.float32)
         self.embedding: Floats = table * arrays.pop("embedding.scale").astype(np.float32)
         self.words = bytes(arrays.pop("words")).decode().split("\n")
-        self.threshold = float(json.loads(bytes(arrays.pop("meta")))["threshold"])
         self.weights: dict[str, Floats] = {name: array.astype(np.float32) for name, array in arrays.items()}
 
     @cached_property
@@ -50,11 +51,13 @@ class BoundaryNet:
         numbers = np.zeros((len(padded), N_NUMBERS), np.float32)
         numbers[CONTEXT : CONTEXT + n] = feats
         places = np.arange(n_windows)[:, None] * WINDOW + np.arange(WINDOW + 2 * CONTEXT)
-        logits = self._logits(padded[places], numbers[places])[:, CONTEXT : CONTEXT + WINDOW].reshape(-1)[:n]
-        return _sigmoid(logits)
+        logits = self._logits(padded[places], numbers[places])[:, CONTEXT : CONTEXT + WINDOW]
+        odds = np.exp(logits - logits.max(axis=2, keepdims=True))
+        ends: Floats = odds[..., FIRST_END:].sum(axis=2) / odds.sum(axis=2)
+        return ends.reshape(-1)[:n]
 
     def _logits(self, ids: NDArray[np.int64], feats: Floats) -> Floats:
-        """ids [w, l], feats [w, l, N_NUMBERS] -> logits [w, l]."""
+        """ids [w, l], feats [w, l, N_NUMBERS] -> logits [w, l, marks]: none, comma, full stop, question."""
         w = self.weights
         x = np.concatenate([self.embedding[ids], feats], axis=2)
         kernel = w["conv.weight"]  # [out, in, 3]
@@ -64,7 +67,7 @@ class BoundaryNet:
         ahead = _gru(y, w, "")
         back = _gru(y[:, ::-1], w, "_reverse")[:, ::-1]
         features = np.concatenate([ahead, back, feats], axis=2)
-        out: Floats = features @ w["out.weight"][0] + w["out.bias"][0]
+        out: Floats = features @ w["out.weight"].T + w["out.bias"]
         return out
 
 

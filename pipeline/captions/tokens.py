@@ -65,7 +65,7 @@ _FUNCTION_SET, _PARTICLE_SET, _NOT_NAME_SET = (frozenset(t.split()) for t in (_F
 
 def is_punctuation(text: str) -> bool:
     """Whether a token is marks alone: it belongs to a word beside it, nobody speaks it."""
-    return all(char in _PUNCTUATION for char in text)
+    return text != MASKED and all(char in _PUNCTUATION for char in text)
 
 
 def opens(text: str) -> bool:

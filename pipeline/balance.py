@@ -196,7 +196,8 @@ class Supply:
     """What there is to choose from. Clips and milliseconds by category id; amounts are in the configured unit.
 
     `channels`: by category, the amounts of each known channel, in any order; `no_channel`: those of unknown channels.
-    `already_kept`: amounts that an earlier generation holds; they are part of the supply.
+    `already_kept`: amounts that an earlier generation holds; they are part of the supply. `within_hours`: the part that
+    comes, in rank order, before the cap in hours (the clip that crosses it and its video included).
     """
 
     clips: Mapping[int, int]
@@ -204,6 +205,7 @@ class Supply:
     channels: Mapping[int, NDArray[np.int64]]
     no_channel: Mapping[int, int]
     already_kept: Mapping[int, int]
+    within_hours: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +244,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig) -> Quotas:
     weights = category_weights(config)
     ids = list(weights)
     available = [amount_of(supply, config, i) for i in ids]
-    caps = [_cap(supply, config, i) for i in ids]
+    caps = [supply.within_hours.get(i, 0) for i in ids]
     floors = [min(supply.already_kept.get(i, 0), have) for i, have in zip(ids, available, strict=True)]
     limits = [
         max(floor, _reachable(supply, config, i, min(have, cap)))
@@ -342,20 +344,15 @@ def _level(weights: Sequence[Fraction], floors: Sequence[int], tops: Sequence[in
     return below
 
 
-def _cap(supply: Supply, config: BalanceConfig, category_id: int) -> int:
-    """The cap in hours as an amount; in clips, as many as have that length at the category's mean."""
-    cap_ms = to_amount(config.max_hours_per_category, "hours")
-    if config.unit == "hours":
-        return cap_ms
-    clips, ms = supply.clips.get(category_id, 0), supply.ms.get(category_id, 0)
-    return cap_ms * clips // ms if ms > cap_ms else clips
-
-
 def supply_of(
-    ranked: Ranked, unit: Unit, clips: NDArray[np.int64], ms: NDArray[np.int64], kept: NDArray[np.int64] | None = None
+    ranked: Ranked,
+    config: BalanceConfig,
+    clips: NDArray[np.int64],
+    ms: NDArray[np.int64],
+    kept: NDArray[np.int64] | None = None,
 ) -> Supply:
     """Supply of what each ranked candidate gives [N]; `kept`: the amounts that are in the data set already."""
-    amount = clips if unit == "clips" else ms
+    amount = clips if config.unit == "clips" else ms
     ids, first = np.unique(ranked.category_id, return_index=True)
 
     def by_category(values: NDArray[np.int64]) -> dict[int, int]:
@@ -365,16 +362,31 @@ def supply_of(
     known = ranked.group >= 0
     by_group = np.zeros(len(ranked.group_category), dtype=np.int64)
     np.add.at(by_group, ranked.group[known], amount[known])
-    channels = {i: by_group[(ranked.group_category == i) & (by_group > 0)] for i in ids.tolist()}
-    no_channel = by_category(np.where(known, 0, amount))
     return Supply(
-        by_category(clips), by_category(ms), channels, no_channel, by_category(kept) if kept is not None else {}
+        clips=by_category(clips),
+        ms=by_category(ms),
+        channels={i: by_group[(ranked.group_category == i) & (by_group > 0)] for i in ids.tolist()},
+        no_channel=by_category(np.where(known, 0, amount)),
+        already_kept=by_category(kept) if kept is not None else {},
+        within_hours=by_category(_within_hours(ms, amount, first, config)),
     )
 
 
-def planned_supply(ranked: Ranked, unit: Unit) -> Supply:
+def _within_hours(
+    ms: NDArray[np.int64], amount: NDArray[np.int64], first: NDArray[np.int64], config: BalanceConfig
+) -> NDArray[np.int64]:
+    """[N] the part of each amount that comes before its category's cap in hours; `first`: where categories begin."""
+    cap_ms = to_amount(config.max_hours_per_category, "hours")
+    earlier = np.cumsum(ms) - ms
+    earlier -= np.repeat(earlier[first], np.diff(np.append(first, len(ms))))
+    if config.unit == "hours":
+        return np.clip(cap_ms - earlier, 0, ms)
+    return np.where(earlier < cap_ms, amount, 0)
+
+
+def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:
     """What the candidates promise, before any media."""
-    return supply_of(ranked, unit, ranked.planned("clips"), ranked.clips_ms)
+    return supply_of(ranked, config, ranked.planned("clips"), ranked.clips_ms)
 
 
 # the channel limit

@@ -300,7 +300,7 @@ def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selecti
     """The selection from what exists: quotas over the real supply, filled in rank order."""
     now = standing(ranked, outcomes)
     kept = np.where(now.is_kept_already, now.amount(config.unit), 0)
-    quotas = plan_quotas(supply_of(ranked, config.unit, now.clips, now.ms, kept), config)
+    quotas = plan_quotas(supply_of(ranked, config, now.clips, now.ms, kept), config)
     taken, over_channel = _take(ranked, now, quotas, config)
     reason = _reasons(ranked, now, taken, over_channel, quotas)
     table = _selection_table(ranked, now, taken, reason, outcomes.duplicates)

@@ -32,7 +32,7 @@ def next_wave(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> list
     open_clips = np.where(now.is_open, ranked.n_clips, 0).astype(np.int64)
     open_ms = np.where(now.is_open, ranked.clips_ms, 0)
     kept = np.where(now.is_kept_already, have, 0)
-    quotas = plan_quotas(supply_of(ranked, unit, now.clips + open_clips, now.ms + open_ms, kept), config)
+    quotas = plan_quotas(supply_of(ranked, config, now.clips + open_clips, now.ms + open_ms, kept), config)
     place, ids = category_places(ranked, quotas)
     survival = _survival(now, planned, have, place, len(ids))
     expected = np.where(now.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)

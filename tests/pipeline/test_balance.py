@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from manifests.errors import ConfigError
@@ -279,8 +279,8 @@ def test_one_busy_channel_cannot_fill_a_category() -> None:
 
 def test_too_few_channels_for_the_share_are_named_as_the_limit() -> None:
     rows = [(f"v{i}", MUSIC, "only", 10, 10_000) for i in range(10)]
-    supply = planned_supply(rank_candidates(candidates(rows), 0), "clips")
-    quota = plan_quotas(supply, BalanceConfig(unit="clips", max_channel_share=0.2)).by_category[MUSIC]
+    config = BalanceConfig(unit="clips", max_channel_share=0.2)
+    quota = plan_quotas(planned_supply(rank_candidates(candidates(rows), 0), config), config).by_category[MUSIC]
     assert quota.binding == "channel_share" and quota.quota == 1
 
 
@@ -394,6 +394,8 @@ def run_waves(table: pa.Table, clips: dict[str, list[int]], config: BalanceConfi
 @given(worlds(), st.one_of(configs, hour_configs))
 @settings(max_examples=100)
 def test_waves_reach_what_fetching_everything_would_reach(world: tuple, config: BalanceConfig) -> None:
+    # in clips, the cap in hours and the channel limit together are met by estimate: not to the clip
+    assume(config.unit == "hours" or config.max_channel_share == 1 or config.max_hours_per_category > 1)
     table, clips = world
     _, outcomes = run_waves(table, clips, config)
     ranked = rank_candidates(table, 0)

@@ -264,7 +264,8 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def message_of(error: BaseException | None) -> str:
     """The message of an exception without yt-dlp's `ERROR: [youtube] ID:` and without terminal colours."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) if error is not None else "")
-    return re.sub(r"^ERROR:\s*(\[[^\]]+\]\s*)?([\w-]{11}:\s*)?", "", text)
+    text = re.sub(r"\s*Use --[a-z].*", "", text, flags=re.DOTALL)  # hints for a command line that is not used here
+    return re.sub(r"^(ERROR:\s*)?(\[[^\]]+\]\s*)?([\w-]{11}:\s*)?", "", text)
 
 
 def signature(failure: Failure) -> str:

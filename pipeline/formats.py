@@ -20,9 +20,13 @@ TARGET_SHORT_SIDE = 720
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A yt-dlp format string (`136+140`), and what it will give. Or the reason why there is none."""
+    """A yt-dlp format string (`136+140`), and what it will give. Or the reason why there is none.
+
+    yt-dlp renames formats whose ids are not unique (dubs): ask it with no other formats than `formats` in the info.
+    """
 
     format: str = ""
+    formats: tuple[Mapping[str, Any], ...] = ()
     width: int = 0
     height: int = 0
     codec: str = ""
@@ -48,12 +52,11 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
         usable, key=lambda f: (_short(f), _rank(f, config), _has_sound(f), -(f.get("tbr") or 0), str(f["format_id"]))
     )
     if _has_sound(video):
-        return _choice(str(video["format_id"]), video, 0)
+        return _choice(video)
     sounds = [f for f in formats if _has_sound(f) and not _has_picture(f) and _plain_file(f)]
     if not sounds:
         return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no sound to go with it")
-    sound = max(sounds, key=_sound_rank)
-    return _choice(f"{video['format_id']}+{sound['format_id']}", video, sound.get("filesize") or 0)
+    return _choice(video, max(sounds, key=_sound_rank))
 
 
 def is_720p(width: int, height: int, accept_wide: bool) -> bool:
@@ -120,6 +123,14 @@ def _sound_rank(f: Mapping[str, Any]) -> tuple[float, bool, float, str]:
     return float(f.get("language_preference") or -1), aac, float(f.get("abr") or f.get("tbr") or 0), str(f["format_id"])
 
 
-def _choice(ids: str, video: Mapping[str, Any], sound_bytes: int) -> Choice:
-    bytes_ = int(video.get("filesize") or 0) + int(sound_bytes)
-    return Choice(ids, _side(video, "width"), _side(video, "height"), str(video.get("vcodec")), bytes_)
+def _choice(*formats: Mapping[str, Any]) -> Choice:
+    """The choice of a picture, and of a sound where the picture has none."""
+    video = formats[0]
+    return Choice(
+        format="+".join(str(f["format_id"]) for f in formats),
+        formats=formats,
+        width=_side(video, "width"),
+        height=_side(video, "height"),
+        codec=str(video.get("vcodec")),
+        bytes_=sum(int(f.get("filesize") or 0) for f in formats),
+    )

@@ -16,11 +16,10 @@ from pipeline.engine.store import Store
 
 RUN_FILE = "run.json"
 
-STAGE_ORDER = ("folder", "list", "extract", "transcripts", "clips", "balance", "media", "shards", "manifest")
+STAGE_ORDER = ("folder", "list", "choose", "extract", "transcripts", "clips", "balance", "media", "shards", "manifest")
 """Stages in the order of data flow. What a changed key touches is its first stage and all that follow."""
 
 ALIASES = {
-    "choose": "extract",
     "fetch": "media",
     "scenes": "media",
     "cut": "media",
@@ -74,6 +73,10 @@ def stage_of(name: str) -> str:
 def redo_from(store: Store, name: str) -> None:
     """Takes back every commit of a stage and of those after it, so that they run again."""
     first = STAGE_ORDER.index(stage_of(name))
+    if first <= STAGE_ORDER.index("extract"):  # the crawl is planned anew
+        for folder in ("rounds", "rounds/wanted", "retries"):
+            for plan in store.names(folder):
+                store.delete(f"{folder}/{plan}")
     for stage in STAGE_ORDER[first:]:
         for relative in OUTPUTS.get(stage, ()):
             store.delete(relative)

@@ -1,6 +1,7 @@
 """Requests to try rejected videos again: `retries/<name>.json`.
 
-`hdvila-pipeline retry` writes them, the next run takes them up. A stage turns the ids of its requests into further units, named by content and attempt; the latest outcome wins.
+`hdvila-pipeline retry` writes them, the next run takes them up. A stage turns the ids of its requests into further
+units, named by content and attempt; the latest outcome wins.
 """
 
 import hashlib

@@ -159,6 +159,9 @@ class CrawlConfig(Section):
     )
     video_time_limit_s: float = operational(240.0, gt=0, doc="wall-clock limit for one extraction, seconds")
     fetch_time_limit_s: float = operational(3600.0, gt=0, doc="wall-clock limit for one video's media, seconds")
+    slowest_bytes_per_s: float = operational(
+        16_384.0, ge=0, doc="a download slower than this over a minute is a stall, bytes a second"
+    )
     list_time_limit_s: float = operational(1800.0, gt=0, doc="wall-clock limit for one listing, seconds")
     socket_timeout_s: float = operational(20.0, gt=0, doc="no byte for so long is a stall, seconds")
     request_retries: int = operational(3, ge=0, doc="tries again of one request inside yt-dlp")

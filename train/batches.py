@@ -1,4 +1,4 @@
-"""From a manifest to the model's batches: opens the data of a run and turns what the loader gives into tokens and labels.
+"""From a manifest to the model's batches: opens the data of a run, turns what the loader gives into tokens and labels.
 
 Losses of data are accounted for here: each unusable sample is written to RUN/lost.jsonl, unreadable shards are counted
 up to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`, and past either the run stops with the names.
@@ -10,6 +10,7 @@ import difflib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -55,9 +56,9 @@ def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
     """Index both splits, plan the order, load or make the tokenizer. UserError for anything missing."""
     data = config.data
     manifest = read_manifest(data.manifest, **data.storage_options)
-    options = {"max_bad_shards": data.max_bad_shards, "storage_options": data.storage_options}
-    train = load_index(manifest, data.split, **options)
-    val = load_index(manifest, data.val_split, **options) if manifest.split(data.val_split) else None
+    index = partial(load_index, manifest, max_bad_shards=data.max_bad_shards, storage_options=data.storage_options)
+    train = index(data.split)
+    val = index(data.val_split) if manifest.split(data.val_split) else None
     _refuse_world(config, place, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch)
@@ -184,7 +185,7 @@ class Batches:
         return torch.cat([row for row, _ in rows]), torch.cat([labels for _, labels in rows])
 
     def _swap_texts(self, ids: Tensor, mask: Tensor, loaded: Loaded, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Half of the clips get the next clip's text: (ids, mask, itm_labels `[B]`, 1 where text and video belong together)."""
+        """Half of the clips get the next one's text: (ids, mask, itm_labels `[B]`, 1 where text and video match)."""
         draws = [float(torch.rand((), generator=self._generator(step, place, 2))) for place in loaded.places]
         other = [i + 1 if draw < 0.5 else i for i, draw in enumerate(draws)]
         chosen = torch.tensor([i % len(other) for i in other])

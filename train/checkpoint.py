@@ -20,8 +20,10 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
+from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_async_save
 
 from manifests.errors import UserError
 from train.distributed import Place, unwrap
@@ -73,9 +75,9 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
     """Fill model, optimiser and average from a checkpoint, in place. UserError where it doesn't fit."""
     facts = read_facts(path)
     try:
-        # dcp reads into the tensors it is given: they are the live ones.
-        dcp.load(capture(model, optimizer, ema), checkpoint_id=path, no_dist=not dist.is_initialized())
-    except (dcp.CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
+        # It reads into the tensors it is given: they are the live ones.
+        dcp_load(capture(model, optimizer, ema), checkpoint_id=path, no_dist=not dist.is_initialized())
+    except (CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
 
@@ -91,8 +93,8 @@ def restore_weights(path: Path, model: nn.Module) -> Facts:
     try:
         for part in ("model", "ema"):  # the average last: both fill the same tensors
             if part in tree:
-                dcp.load({part: tree[part]}, checkpoint_id=path, no_dist=not dist.is_initialized())
-    except (dcp.CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
+                dcp_load({part: tree[part]}, checkpoint_id=path, no_dist=not dist.is_initialized())
+    except (CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
 
@@ -162,7 +164,7 @@ class Checkpointer:
             return
         part = folder_of(self._run) / f".step-{facts.step:08d}"
         alone = not dist.is_initialized()
-        future = dcp.async_save(state, checkpoint_id=part, process_group=self._group, no_dist=alone)
+        future = dcp_async_save(state, checkpoint_id=part, process_group=self._group, no_dist=alone)
         assert isinstance(future, Future)
         self._pending = (future, part, facts)
         if not self._asynchronous:
@@ -187,7 +189,7 @@ class Checkpointer:
         self._pending = None
         try:
             future.result()
-        except (dcp.CheckpointException, OSError, RuntimeError) as error:
+        except (CheckpointException, OSError, RuntimeError) as error:
             raise UserError(f"{part}: the checkpoint could not be written ({_first_line(error)})") from None
         if not self._place.is_first:
             return

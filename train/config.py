@@ -22,20 +22,22 @@ class DataConfig(Section):
     val_split: str = identity("val", doc="split that is evaluated on")
     source: Literal["auto", "prepared", "whole"] = identity(
         "auto",
-        doc="prepared: stills and low-resolution proxy (mjpg, m4v); whole: the 720p mp4; auto: prepared where all samples have it",
+        doc="prepared: stills and low-resolution proxy (mjpg, m4v); whole: the 720p mp4; "
+        "auto: prepared where all samples have it",
     )
     stride: int = identity(
         12, ge=1, doc="distance of a segment's frames, in frames of the source; shorter clips shorten it"
     )
     order: Literal["planned", "streaming"] = identity(
         "planned",
-        doc="planned: reads by offset in one global order, exact at every world size and across resumes; streaming: whole "
-        "shards in sequence through webdataset, which promises neither that each sample comes once an epoch nor an exact resume",
+        doc="planned: reads by offset in one global order, exact at every world size and across resumes; "
+        "streaming: whole shards in sequence through webdataset, which promises neither that each sample comes once "
+        "an epoch nor an exact resume",
     )
     window_shards: int = identity(
         16,
         ge=1,
-        doc="planned: shards whose samples are shuffled together; streaming: a fifth of the shuffle buffer, in shards",
+        doc="planned: shards whose samples are shuffled together; streaming: five times the shuffle buffer, in shards",
     )
     weights: dict[str, float] = identity(
         dict, doc="mixing weight by category name or id: how often its samples come in an epoch; 1 where not named"
@@ -110,7 +112,8 @@ class LoopConfig(Section):
     micro_batch: int = operational(
         0,
         ge=0,
-        doc="clips a rank passes through the model at once; less than its share caches contrastive gradients, which stay those of the whole batch; 0: all",
+        doc="clips a rank passes through the model at once; less than its share caches contrastive gradients, which "
+        "stay those of the whole batch; 0: all",
     )
     precision: Literal["fp32", "bf16"] = identity("fp32", doc="bf16: autocast, fp32 master weights")
     strategy: Literal["auto", "none", "ddp", "fsdp2"] = operational(

@@ -2,8 +2,8 @@
 
 **Rank and ties.** A query's candidates are all clips (text to video) or all captions (video to text). Its right answers
 are those that share its caption, so that two clips with the same words are right for each other. The rank is one plus
-the number of *wrong* candidates that are at least as similar as the best right one: a tie counts against the model, so
-that constant embeddings get the worst score and not the best. A NaN similarity counts as a tie with everything.
+the number of *wrong* candidates that are at least as similar as the best right one: a tie counts against the model,
+so that constant embeddings get the worst score and not the best. A NaN similarity counts as a tie with everything.
 
 **Chance** is what a random order of the candidates reaches on the average, with the same right answers.
 """
@@ -11,7 +11,6 @@ that constant embeddings get the worst score and not the best. A NaN similarity 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from math import comb
 from typing import Any
@@ -134,7 +133,7 @@ def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
 def evaluate(
     model: nn.Module, index: Index, tokenizer: Tokenizer, config: TrainConfig, place: Place, source: Source
 ) -> Retrieval:
-    """Scores of a model on an index's clips (the first `eval.max_clips` of them). Every rank calls it and gets the same.
+    """Scores of a model on an index's clips (the first `eval.max_clips` of them). All ranks call it and get the same.
 
     Views are the deterministic ones: middles of equal parts and the centre crop.
     """
@@ -184,7 +183,7 @@ def _embed(
     return torch.cat(video), torch.cat(text), captions, places
 
 
-def autocast(config: TrainConfig, device: torch.device) -> AbstractContextManager[Any]:
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
     """bf16 where the config asks for it."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
 

@@ -29,7 +29,7 @@ import yaml
 from torch import nn
 
 from manifests.errors import UserError
-from manifests.settings import identity_values, load_config, parse_config
+from manifests.settings import identity_values, load_config
 from train import observe
 from train.batches import Batches, TrainData, choose_source, open_data
 from train.checkpoint import (
@@ -45,7 +45,7 @@ from train.checkpoint import (
 from train.config import TrainConfig
 from train.data.plan import mix
 from train.distributed import Place, Strategy, unwrap, wrap
-from train.evaluate import Retrieval, autocast, evaluate
+from train.evaluate import Retrieval, evaluate
 from train.models import HDVila, build_model
 from train.objective import backward
 from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
@@ -193,8 +193,8 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     if facts.manifest_sha256 != run.data.manifest.sha256:
         raise UserError(
             f"{run.config.data.manifest}: is not the manifest that {found[-1]} was trained on "
-            f"(sha256 {run.data.manifest.sha256[:12]}, was {facts.manifest_sha256[:12]}); point data.manifest at that one, "
-            "or start a new run (--set out=...) with model.model_weights from an export of this one"
+            f"(sha256 {run.data.manifest.sha256[:12]}, was {facts.manifest_sha256[:12]}); point data.manifest at that "
+            "one, or start a new run (--set out=...) with model.model_weights from an export of this one"
         )
     if facts.index_fingerprint != run.data.train.fingerprint():
         raise UserError(

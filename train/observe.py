@@ -3,9 +3,9 @@
 One record a step:
 
     step epoch loss lr grad_norm temperature              the optimisation
-    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait is the share of the step spent on batches
-    flops_per_step tflops_per_s mfu flops_source          the model's arithmetic, *counted* on the operators that ran
-                                                          forward, times three for forward and backward. Cached gradients'
+    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait: the share of a step spent on batches
+    flops_per_step tflops_per_s mfu flops_source          the model's arithmetic, *counted* on the operators that run
+                                                          forward, times three for the backward pass. Cached gradients'
                                                           second forward and recomputed activations are not in it
     peak_memory_bytes lost                                the cost; samples replaced so far
 

@@ -71,8 +71,8 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
 def lr_factor(step: int, n_steps: int, config: OptimConfig) -> float:
     """The learning rate of step `step` (from 0) as a share of its peak.
 
-    Linear warm-up reaches the peak with the last of its steps; the first step has a rate already (not 0, as the official
-    code), so that no step is spent without learning.
+    Linear warm-up reaches the peak with the last of its steps; the first step has a rate already (not 0, as in the
+    official code), so that no step is spent without learning.
     """
     n_warmup = round(config.warmup * n_steps)
     if step < n_warmup:
@@ -95,7 +95,8 @@ def clip_gradients(model: nn.Module, max_norm: float) -> float:
     """Scale the gradients to a global L2 norm of at most `max_norm` (0: leave them); the norm before."""
     parameters = [p for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+    whole: Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm  # type: ignore[no-untyped-call]
+    return whole.item()
 
 
 class Ema:

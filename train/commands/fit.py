@@ -20,7 +20,8 @@ def fit(
     from manifests.settings import load_config
     from train.config import TrainConfig
     from train.distributed import place_from_environment, process_group
-    from train.loop import StopRequest, fit as run_fit, stop_on_signals
+    from train.loop import StopRequest, stop_on_signals
+    from train.loop import fit as run_fit
 
     settings = load_config(TrainConfig, config, overrides)
     place = place_from_environment(settings.loop.device)

@@ -1,1 +1,4 @@
-"""Shards to batches: `index` what there is, `plan` in which order, `read` the bytes, `decode` the pixels, `loader` the batches."""
+"""Shards to batches.
+
+`index` what there is, `plan` in which order, `read` the bytes, `decode` the pixels, `loader` the batches.
+"""

@@ -1,12 +1,12 @@
 """Geometry of the two views. Everything is said on the picture scaled to short side 720.
 
-    displayed picture ── scaled ──► short side 720 (16:9: 1280x720)  ── crop 1024x640 at (4x, 4y) ──► high-resolution view
-                                        │ a quarter
-                                        └► 320x180                   ── crop  256x160 at (x, y)  ──► low-resolution view
+    picture ── scaled ──► short side 720 (16:9: 1280x720)  ── crop 1024x640 at (4x, 4y) ──► high-resolution view
+                              │ a quarter
+                              └► 320x180                   ── crop  256x160 at (x, y)  ──► low-resolution view
 
-The crop is chosen on the quarter picture in whole pixels, so both views show exactly the same part of the scene. One crop
-holds for all frames and segments of a sample. A model with smaller views takes the same crop, scaled down afterwards; one
-with another shape takes the largest crop of its shape inside 256x160.
+The crop is chosen on the quarter picture in whole pixels, so both views show exactly the same part of the scene. One
+crop holds for all frames and segments of a sample. A model with smaller views takes the same crop, scaled down
+afterwards; one with another shape takes the largest crop of its shape inside 256x160.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def cut_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int
     if (box[3] - box[1], box[2] - box[0]) == size and all(edge == int(edge) for edge in box):
         return picture[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])]
     image = Image.fromarray(np.ascontiguousarray(picture))
-    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC, box=box), np.uint8)
 
 
 def quarter(picture: Pixels) -> Pixels:
@@ -89,4 +89,4 @@ def quarter(picture: Pixels) -> Pixels:
     rows = 19 * (rows[:, 1] + rows[:, 2]) - 3 * (rows[:, 0] + rows[:, 3])
     block = rows.astype(np.int32).reshape(height // QUARTER, width // QUARTER, QUARTER, 3)
     total = 19 * (block[:, :, 1] + block[:, :, 2]) - 3 * (block[:, :, 0] + block[:, :, 3])
-    return np.clip((total + 512) >> 10, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip((total + 512) >> 10, 0, 255), np.uint8)

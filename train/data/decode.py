@@ -91,7 +91,7 @@ def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 
 
 
 def choose_centres(n_frames: int, views: Views, draw: np.random.Generator | None) -> tuple[list[int], int]:
-    """`(centres, stride)` for a clip of `n_frames`: where each segment's centre stands, and how far its frames are apart.
+    """`(centres, stride)` for a clip of `n_frames`: where segments' centres stand, how far their frames are apart.
 
     Centres come from `[reach*stride, n_frames - reach*stride)`, ascending and distinct while there are enough. A clip
     too short for the stride gets a shorter one (HD-VILA's rule: floor((n - S) / 2k)), down to 0 for a still picture.

@@ -72,7 +72,7 @@ def load_index(
 ) -> Index:
     """The index of one split.
 
-    Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (it names them).
+    Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
     shards = manifest.split(split)
     if not shards:

@@ -91,7 +91,8 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         self.index, self.views, self.source, self._seed = index, views, source, seed
         self._reader = Reader(index, storage_options)
         #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
-        self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64).share_memory_()
+        self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64)
+        self.on_hand.share_memory_()  # type: ignore[no-untyped-call]
 
     def __getitem__(self, ticket: Ticket) -> Loaded:
         """One sample as a `Loaded` with B=1, or with B=0 where neither it nor a spare is usable."""
@@ -123,7 +124,7 @@ def loaded_of(clip: Hybrid, key: str, sample: int, place: int) -> Loaded:
 
 
 def ignore_stop_signals(worker: int) -> None:
-    """Worker start: a scheduler's SIGTERM and a terminal's Ctrl-C reach the whole process group; the main process decides."""
+    """Worker start. SIGTERM and Ctrl-C reach the whole process group; the main process decides what they mean."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -182,7 +183,7 @@ class PlannedLoader:
         self._poisoned = _read_poisoned(self._poison_file)
 
     def steps(self, first: int, stop: int) -> Iterator[Loaded]:
-        """This rank's share of steps first … stop-1, in order. Raises UserError where workers keep dying without a cause."""
+        """This rank's share of steps first … stop-1, in order. Raises UserError where a worker dies without a cause."""
         step = first
         while step < stop:
             chunks = self._chunks(range(step, stop))
@@ -229,7 +230,7 @@ class PlannedLoader:
         return [self._ticket(place) for place in self._places(step, len(samples))]
 
     def _places(self, step: int, count: int) -> range:
-        """The global places of this rank's share: the first ranks take one more where the world doesn't divide the batch."""
+        """The global places of this rank's share (the first ranks take one more where it can't be equal)."""
         each, over = divmod(self._stream.batch, self._world)
         first = step * self._stream.batch + self._rank * each + min(self._rank, over)
         return range(first, first + count)

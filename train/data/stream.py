@@ -1,8 +1,9 @@
 """Whole shards in sequence through webdataset: the choice for stores that serve long reads well and short ones badly.
 
-What it does not promise, and `data.order: planned` does: that each sample comes exactly once an epoch (ranks and workers
-take whole shards, and steps are cut where the batch is full), that the same global batches come at every world size or
-number of workers, and that a resume goes on where the run stopped (it starts a new pass with the seed of that step).
+What it does not promise, and `data.order: planned` does: that each sample comes exactly once an epoch (ranks and
+workers take whole shards, and steps are cut where the batch is full), that the same global batches come at every
+world size or number of workers, and that a resume goes on where the run stopped (it starts a new pass with the seed
+of that step).
 Mixing weights by category are not applied. Augmentation is drawn from (seed, step, rank, worker).
 """
 

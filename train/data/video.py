@@ -10,10 +10,11 @@ import io
 import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
+from av.packet import Packet
 
 from train.data.crop import Pixels
 
@@ -50,7 +51,7 @@ class Clip:
     """An mp4 whose packets are in memory: knows its frames' times, decodes only the groups that hold a wanted frame."""
 
     def __init__(self, data: bytes) -> None:
-        self._container = av.open(io.BytesIO(data), format="mov", metadata_errors="ignore")
+        self._container = av.open(io.BytesIO(data), "r", format="mov", metadata_errors="ignore")
         if not self._container.streams.video:
             raise ValueError("no video stream")
         stream = self._container.streams.video[0]
@@ -60,10 +61,10 @@ class Clip:
         self._decoder.thread_count = 1  # a worker is a core; threads would hide the cost and reorder it
         self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
         self._groups = _groups(self._container.demux(stream))
-        self._pts = sorted(packet.pts for group in self._groups for packet in group)
+        self._pts = sorted(packet.pts for group in self._groups for packet in group if packet.pts is not None)
         if not self._pts:
             raise ValueError("no frames")
-        self._ms_per_tick = 1000 * float(stream.time_base)
+        self._ms_per_tick = 1000 * float(stream.time_base or 0)
 
     @property
     def n_frames(self) -> int:
@@ -81,14 +82,18 @@ class Clip:
         if outside:
             raise ValueError(f"frame {outside[0]} of {self.n_frames}")
         wanted = {self._pts[n]: n for n in numbers}
-        found = {wanted[f.pts]: f.to_ndarray(format="rgb24") for f in self._decode(set(wanted)) if f.pts in wanted}
+        found = {
+            wanted[frame.pts]: np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            for frame in self._decode(set(wanted))
+            if frame.pts is not None and frame.pts in wanted
+        }
         lost = set(numbers) - found.keys()
         if lost:
             raise ValueError(f"frame {min(lost)} did not decode")
         return found
 
     def _decode(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
-        """Frames of the groups that hold a wanted one. Others that no frame leans on are skipped: exact, a third cheaper."""
+        """Frames of the groups that hold a wanted one; the rest that no frame leans on is skipped (a third cheaper)."""
         for group in self._groups:
             inside = [i for i, packet in enumerate(group) if packet.pts in wanted]
             if not inside:
@@ -100,9 +105,9 @@ class Clip:
             yield from self._decoder.decode(None)
 
 
-def _groups(packets: Iterator[av.Packet]) -> list[list[av.Packet]]:
+def _groups(packets: Iterator[Packet[Any]]) -> list[list[Packet[Any]]]:
     """Packets in decoding order, cut before each keyframe."""
-    groups: list[list[av.Packet]] = []
+    groups: list[list[Packet[Any]]] = []
     for count, packet in enumerate(packets):
         if count > MAX_PACKETS:
             raise ValueError(f"more than {MAX_PACKETS} packets")

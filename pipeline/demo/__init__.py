@@ -1,8 +1,8 @@
 """The embedded mini-YouTube: drawn videos with captions, served on loopback so that the real yt-dlp crawls them.
 
-    catalogue   what the site holds: channels, videos, tracks, playlists        script     what a video says and shows
-    drawing     the pictures of a script       media_cache  drawn files, kept    speech     its caption files
-    misbehave   every known way to go wrong    request_log  who asked what when
-    innertube   YouTube's JSON shapes          youtube_pages  paths to answers   server     proxy, TLS, HTTP/1.1
-    demo_catalogue  the demo's few dozen videos      big_catalogue  thousands of listed videos for tests
+catalogue   what the site holds: channels, videos, tracks, playlists        script     what a video says and shows
+drawing     the pictures of a script       media_cache  drawn files, kept    speech     its caption files
+misbehave   every known way to go wrong    request_log  who asked what when
+innertube   YouTube's JSON shapes          youtube_pages  paths to answers   server     proxy, TLS, HTTP/1.1
+demo_catalogue  the demo's few dozen videos      big_catalogue  thousands of listed videos for tests
 """

@@ -31,7 +31,8 @@ _TRACKS: dict[str, tuple[Track, ...]] = {
 def cast(video: Video, behaviour: str, *, another_category: int = -1, original: Video | None = None) -> Video:
     """The video with a behaviour's faults and changes.
 
-    `wrong_category` needs `another_category` (it is listed there); `reupload` needs the `original` (same words, same files).
+    `wrong_category` needs `another_category` (it is listed there); `reupload` needs the `original` (same words,
+    same files).
     """
     row = BEHAVIOURS[behaviour]
     changes: dict[str, Any] = dict(row.changes)

@@ -52,8 +52,8 @@ class Channel:
 class Track:
     """A caption track. `kind` is manual or auto; `vss_id` is the site's own key, which yt-dlp's key follows from.
 
-    `answer` is what its address gives: "text", or "empty", "html", "no_text" (json3 without a word), "cut" (half a file),
-    "late" (times past the video's end); a `locked` track is withheld without a token.
+    `answer` is what its address gives: "text", or "empty", "html", "no_text" (json3 without a word), "cut"
+    (half a file); a `locked` track is withheld without a token.
     """
 
     kind: str
@@ -76,9 +76,10 @@ AUTO_ES = Track("auto", "es", "a.es", "Spanish (auto-generated)")
 class Video:
     """A video, as its uploader made it, and how the site answers for it.
 
-    `script` is what it says; `footage` is the script its files are drawn from (another one's, where files are shared: equal
-    durations). `listed_under` is the category whose queries find it, which need not be its own. `width` and `height` are those of the
-    720p rendition; `renditions` are the short sides on offer, `progressive` the joint 360p file.
+    `script` is what it says; `footage` is the script its files are drawn from (another one's, where files are
+    shared: equal durations). `listed_under` is the category whose queries find it, which need not be its own.
+    `width` and `height` are those of the 720p rendition; `renditions` are the short sides on offer,
+    `progressive` the joint 360p file.
     """
 
     video_id: str
@@ -184,8 +185,9 @@ class Catalogue:
     def search(self, query: str) -> list[Video]:
         """What a query finds, best first, the same each time.
 
-        A seed query finds two thirds of the videos listed under its category (any two neighbouring queries of a category together
-        find all). Other words find what has them in title, keywords, channel or category, most words first.
+        A seed query finds two thirds of the videos listed under its category (any two neighbouring queries of a
+        category together find all). Other words find what has them in title, keywords, channel or category,
+        most words first.
         """
         if place := self._seed_queries.get(_plain(query)):
             category_id, n = place

@@ -20,11 +20,8 @@ from pipeline.demo.catalogue import (
 )
 from pipeline.demo.script import NOUNS, Script, duration_for
 
-DEMO_SUPPLY: dict[int, int] = {
-    **{25: 4, 17: 4, 24: 3, 26: 3, 20: 3},
-    **{1: 2, 2: 2, 22: 2, 27: 2, 28: 2, 23: 2, 15: 2},
-    **{19: 1, 10: 1, 29: 1},
-}
+_SUPPLY = ((4, (25, 17)), (3, (24, 26, 20)), (2, (1, 2, 22, 27, 28, 23, 15)), (1, (19, 10, 29)))
+DEMO_SUPPLY: dict[int, int] = {category_id: n for n, ids in _SUPPLY for category_id in ids}
 """Well-behaved videos of each category id."""
 
 DEMO_MISBEHAVING: tuple[tuple[int, str], ...] = (
@@ -47,9 +44,7 @@ DEMO_MISBEHAVING: tuple[tuple[int, str], ...] = (
 @cache
 def demo_catalogue(seed: int = 0) -> Catalogue:
     """The demo's videos, channels and playlists; the same for the same seed."""
-    videos = [
-        a_video(seed, category_id, n) for category_id, supply in DEMO_SUPPLY.items() for n in range(supply)
-    ]
+    videos = [a_video(seed, category_id, n) for category_id, supply in DEMO_SUPPLY.items() for n in range(supply)]
     for category_id, behaviour in DEMO_MISBEHAVING:
         plain = a_video(seed, category_id, DEMO_SUPPLY[category_id])
         videos.append(_cast_for_demo(plain, behaviour, videos))
@@ -87,7 +82,7 @@ def a_channel(seed: int, category_id: int, n: int) -> Channel:
 
 
 def _cast_for_demo(plain: Video, behaviour: str, others: list[Video]) -> Video:
-    """Gives a behaviour; a re-upload copies the first video of its category on another channel, a stray is found under Music."""
+    """Gives a behaviour; a re-upload copies a video of another channel, a stray is found under Music."""
     same_category = [video for video in others if video.category_id == plain.category_id]
     original = next((v for v in same_category if v.channel != plain.channel), None)
     found = cast(plain, behaviour, another_category=10, original=original)

@@ -1,8 +1,8 @@
 """The pictures of a script, drawn flat and at once in the planes that x264 takes (I420), 12 a second.
 
-A shot's background and object are painted once; a frame is a copy of them with the moving things and the frame's own
-number (`pipeline.testing.frame_code`) on top. Positions follow from the frame's number alone, so any frame can be drawn without
-those before it.
+A shot's background and object are painted once; a frame is a copy of them with the moving things and the
+frame's own number (`pipeline.testing.frame_code`) on top. Positions follow from the frame's number alone, so
+any frame can be drawn without those before it.
 """
 
 from __future__ import annotations
@@ -47,15 +47,13 @@ def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
     The array is drawn over for the next frame: copy what has to last. Width and height are even.
     """
     canvas = np.empty((height * 3 // 2, width), np.uint8)
-    number = 0
     for shot in shots_of(script):
         ground = _ground(shot.scene, width, height)
-        for number in range(number, min(_frame_at(shot.end_ms), script.n_frames)):
+        for number in range(_frame_at(shot.start_ms), min(_frame_at(shot.end_ms), script.n_frames)):
             canvas[:] = ground
             _draw_things(_planes(canvas), shot.scene, number, width, height)
             _burn_number(canvas, number, height)
             yield canvas
-        number = _frame_at(shot.end_ms)
 
 
 def _frame_at(ms: int) -> int:
@@ -102,9 +100,10 @@ def _texture(name: str, width: int, height: int, unit: float) -> NDArray[np.bool
     if name == "striped":
         return np.broadcast_to(rows // (step // 2) % 2 == 1, (height, width))
     if name == "checkered":
-        return (rows // step + columns // step) % 2 == 1
+        return np.asarray((rows // step + columns // step) % 2 == 1, bool)
     if name == "dotted":
-        return (rows % step - step // 2) ** 2 + (columns % step - step // 2) ** 2 < (step // 5) ** 2
+        dots = (rows % step - step // 2) ** 2 + (columns % step - step // 2) ** 2 < (step // 5) ** 2
+        return np.asarray(dots, bool)
     return np.zeros((height, width), bool)
 
 
@@ -132,16 +131,15 @@ def _paint_digit(planes: tuple[Plane, Plane, Plane], digit: int, height: int, un
     cv2.putText(y, str(digit), origin, cv2.FONT_HERSHEY_SIMPLEX, scale, _yuv("black")[0], thickness, cv2.LINE_AA)
 
 
-def _draw_things(
-    planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, width: int, height: int
-) -> None:
+def _draw_things(planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, width: int, height: int) -> None:
     """The scene's moving shapes at their places in frame `number`."""
     unit = min(width, height) / 720
     radius = 100 * unit
     for place in range(scene.count):
         x, y = _position(scene, place, number, width, height, unit)
-        outline = _outline(scene.shape, radius) + (x, y)
-        hole = _outline("circle", radius * 0.55) + (x, y)
+        centre = np.array([x, y])
+        outline = _outline(scene.shape, radius) + centre
+        hole = _outline("circle", radius * 0.55) + centre
         levels = zip(planes, _yuv(scene.colour), _yuv(scene.background), (1, 2, 2), strict=True)
         for plane, level, level_behind, scale in levels:
             cv2.fillPoly(plane, [(outline / scale).round().astype(np.int32)], level)
@@ -149,9 +147,7 @@ def _draw_things(
                 cv2.fillPoly(plane, [(hole / scale).round().astype(np.int32)], level_behind)
 
 
-def _position(
-    scene: Scene, place: int, number: int, width: int, height: int, unit: float
-) -> tuple[float, float]:
+def _position(scene: Scene, place: int, number: int, width: int, height: int, unit: float) -> tuple[float, float]:
     """The centre of a thing: evenly spread, moved by the scene's motion, back from the other side where it leaves."""
     x = width * (place + 0.5) / scene.count
     y = height * (0.5 if scene.count < 3 else 0.36 + 0.28 * (place % 2))
@@ -183,7 +179,20 @@ def _outline(shape: str, radius: float) -> NDArray[np.float64]:
         return points * radius * 1.15
     if shape == "cross":
         a = 0.33
-        arms = [(-a, -1), (a, -1), (a, -a), (1, -a), (1, a), (a, a), (a, 1), (-a, 1), (-a, a), (-1, a), (-1, -a), (-a, -a)]
+        arms = [
+            (-a, -1),
+            (a, -1),
+            (a, -a),
+            (1, -a),
+            (1, a),
+            (a, a),
+            (a, 1),
+            (-a, 1),
+            (-a, a),
+            (-1, a),
+            (-1, -a),
+            (-a, -a),
+        ]
         return np.array(arms) * radius
     return _corners(40, 0) * radius
 

@@ -1,8 +1,8 @@
 """The site's JSON of one video: the player's answer and the watch page's data, as yt-dlp's extractors read them.
 
-Only what an extractor needs is there. Three things are as on the site because leaving them out would hide bugs: `microformat` (with the
-category) comes only with the watch page's own player answer and for web clients; formats in the watch page are ignored; and
-`translationLanguages` come only with the watch page.
+Only what an extractor needs is there. Three things are as on the site because leaving them out would hide bugs:
+`microformat` (with the category) comes only with the watch page's own player answer and for web clients;
+formats in the watch page are ignored; and `translationLanguages` come only with the watch page.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ REFUSALS: dict[str, dict[str, Any]] = {
     "terminated": {
         "status": "ERROR",
         "reason": "Video unavailable",
-        "subreason": "This video is no longer available because the YouTube account associated with this video has been "
-        "terminated.",
+        "subreason": "This video is no longer available because the YouTube account associated with this video "
+        "has been terminated.",
     },
     "copyright": {
         "status": "ERROR",
@@ -98,7 +98,9 @@ def refusal(video_id: str, name: str) -> dict[str, Any]:
     return {"playabilityStatus": status, "videoDetails": {"videoId": video_id}}
 
 
-def player_response(video: Video, *, generation: int, identity: str, client: str, sizes: dict[Rendition, int]) -> dict[str, Any]:
+def player_response(
+    video: Video, *, generation: int, identity: str, client: str, sizes: dict[Rendition, int]
+) -> dict[str, Any]:
     """The player's answer for a video that plays. `sizes` are the bytes of the files that are drawn already."""
     details = video_details(video)
     answer: dict[str, Any] = {"playabilityStatus": {"status": "OK"}, "videoDetails": details}
@@ -181,7 +183,9 @@ def channel_run(channel: Channel) -> dict[str, Any]:
     return {"text": channel.name, "navigationEndpoint": endpoint}
 
 
-def streaming_data(video: Video, generation: int, identity: str, client: str, sizes: dict[Rendition, int]) -> dict[str, Any]:
+def streaming_data(
+    video: Video, generation: int, identity: str, client: str, sizes: dict[Rendition, int]
+) -> dict[str, Any]:
     """The formats: adaptive pictures of each size, sound (of each dub), and the joint 360p file."""
 
     def stream(itag: int, rendition: Rendition, mime: str, **facts: Any) -> dict[str, Any]:
@@ -203,14 +207,24 @@ def streaming_data(video: Video, generation: int, identity: str, client: str, si
         adaptive.append(stream(_PICTURE_ITAGS[short_side], picture, mime, **size, quality=_QUALITIES[short_side]))
     if video.has_audio:
         for voice in video.dubs or ("",):
-            sound: dict[str, Any] = {"audioQuality": "AUDIO_QUALITY_MEDIUM", "audioSampleRate": "22050", "audioChannels": 1}
+            sound: dict[str, Any] = {
+                "audioQuality": "AUDIO_QUALITY_MEDIUM",
+                "audioSampleRate": "22050",
+                "audioChannels": 1,
+            }
             if voice:
                 sound["audioTrack"] = _audio_track(voice, voice == video.dubs[0])
             adaptive.append(stream(140, video.sound(voice), 'audio/mp4; codecs="mp4a.40.2"', **sound))
     joint = []
     if video.progressive:
         rendition = video.joint()
-        size = {"width": rendition.width, "height": rendition.height, "fps": 12, "qualityLabel": "360p", "quality": "medium"}
+        size = {
+            "width": rendition.width,
+            "height": rendition.height,
+            "fps": 12,
+            "qualityLabel": "360p",
+            "quality": "medium",
+        }
         joint.append(stream(18, rendition, 'video/mp4; codecs="avc1.42001E, mp4a.40.2"', **size))
     return {"formats": joint, "adaptiveFormats": adaptive}
 

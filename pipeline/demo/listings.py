@@ -23,7 +23,8 @@ def search_page(videos: Sequence[Video], next_token: str, first: bool) -> dict[s
 
 def unknown_layout_page() -> dict[str, Any]:
     """A page in a layout that no extractor knows: it looks like a query without hits."""
-    section = {"sectionListRenderer": {"contents": [{"itemSectionRenderer": {"contents": [{"tileViewModel": {}}]}}]}}
+    item: dict[str, Any] = {"itemSectionRenderer": {"contents": [{"tileViewModel": {}}]}}
+    section = {"sectionListRenderer": {"contents": [item]}}
     return {"contents": {"twoColumnSearchResultsRenderer": {"primaryContents": section}}}
 
 
@@ -119,7 +120,12 @@ def _video_renderer(video: Video) -> dict[str, Any]:
 def _lockup(video: Video) -> dict[str, Any]:
     endpoint = {"browseId": video.channel.channel_id, "canonicalBaseUrl": f"/{video.channel.handle}"}
     by = {"content": video.channel.name, "commandRuns": [{"onTap": {"innertubeCommand": {"browseEndpoint": endpoint}}}]}
-    badge = {"thumbnailBadgeViewModel": {"text": _clock(video.duration_s), "badgeStyle": "THUMBNAIL_OVERLAY_BADGE_STYLE_DEFAULT"}}
+    badge = {
+        "thumbnailBadgeViewModel": {
+            "text": _clock(video.duration_s),
+            "badgeStyle": "THUMBNAIL_OVERLAY_BADGE_STYLE_DEFAULT",
+        }
+    }
     views = {"text": {"content": f"{video.view_count} views"}}
     age = {"text": {"content": "1 year ago"}, "accessibilityLabel": "1 year ago"}
     rows = [{"metadataParts": [{"text": by}]}, {"metadataParts": [views, age], "accessibilityLabel": "views"}]
@@ -149,4 +155,8 @@ def resolved(catalogue: Catalogue, url_path: str, list_id: str) -> dict[str, Any
         return {"endpoint": {"browseEndpoint": {"browseId": f"VL{list_id}"}}}
     name = url_path.strip("/").removeprefix("channel/").split("/")[0]
     channel = catalogue.channels.get(name if name.startswith("UC") else name.lower())
-    return {"endpoint": {"browseEndpoint": {"browseId": channel.channel_id, "params": "EgZ2aWRlb3PyBgQKAjoA"}}} if channel else {}
+    return (
+        {"endpoint": {"browseEndpoint": {"browseId": channel.channel_id, "params": "EgZ2aWRlb3PyBgQKAjoA"}}}
+        if channel
+        else {}
+    )

@@ -1,8 +1,9 @@
 """Drawn media files, made once and kept by content hash outside any output directory.
 
-A file is named by the hash of everything its bytes follow from: the script, the rendition and the drawing's version. x264
-runs with one thread and no clock in the file, so the same machine gives the same bytes again. Streams are made like the
-site's adaptive ones (fragmented mp4, video and sound apart); `progressive` has both in one file.
+A file is named by the hash of everything its bytes follow from: the script, the rendition and the drawing's
+version. x264 runs with one thread and no clock in the file, so the same machine gives the same bytes again.
+Streams are made like the site's adaptive ones (fragmented mp4, video and sound apart); `progressive` has both
+in one file.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _QP = 29
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One file of a script: `kind` is "video", "audio" or "progressive"; `voice` tells dubs apart; `damage` is "" or "broken"."""
+    """One file of a script: `kind` is video, audio or progressive; `voice` tells dubs apart; `damage`: "" or broken."""
 
     script: Script
     kind: str
@@ -129,9 +130,7 @@ def _add_video(container: av.container.OutputContainer, rendition: Rendition) ->
     return stream
 
 
-def _encode_video(
-    container: av.container.OutputContainer, stream: av.VideoStream, rendition: Rendition
-) -> None:
+def _encode_video(container: av.container.OutputContainer, stream: av.VideoStream, rendition: Rendition) -> None:
     for number, canvas in enumerate(frames_of(rendition.script, rendition.width, rendition.height)):
         frame = av.VideoFrame.from_ndarray(canvas, format="yuv420p")
         frame.pts = number
@@ -147,9 +146,7 @@ def _add_audio(container: av.container.OutputContainer) -> av.AudioStream:
     return stream
 
 
-def _encode_audio(
-    container: av.container.OutputContainer, stream: av.AudioStream, rendition: Rendition
-) -> None:
+def _encode_audio(container: av.container.OutputContainer, stream: av.AudioStream, rendition: Rendition) -> None:
     sound = _sound_of(rendition.script, rendition.voice)
     for start in range(0, len(sound), 1024):
         frame = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], format="fltp", layout="mono")

@@ -1,8 +1,9 @@
 """Every known way in which the site goes wrong, by name: what it does, and what a crawl ought to make of it.
 
-A `Fault` is one thing done to matching requests: of a video (`Video.faults`) or of the whole site (`MiniYouTube.misbehave`). A
-`Behaviour` is a row of the table: faults, changed facts of the video, and the expected end. `FaultBook` counts requests, so that a fault can
-last for so many requests, for so many extractions, or until it is told to relent.
+A `Fault` is one thing done to matching requests: of a video (`Video.faults`) or of the whole site
+(`MiniYouTube.misbehave`). A `Behaviour` is a row of the table: faults, changed facts of the video, and the
+expected end. `FaultBook` counts requests, so that a fault can last for so many requests, for so many
+extractions, or until it is told to relent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from manifests.reasons import Reason, ReasonClass
+from manifests.reasons import Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +22,15 @@ class Fault:
     """What is done to requests of one kind.
 
     `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions or media.
-    `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half the body, then close),
-        "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents), "html" (a consent page), or for the player the name of a
-        refusal in `innertube.REFUSALS`, "other_id", "sabr", "drm", "kids_client" (only the embedded and TV players get it).
-    `requests`: it lasts for so many matching requests; `extractions`: for so many extractions of the video (a new one begins
-        with each watch page); None in both: until it is told to relent.
-    `after`: so many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video" and/or "audio". `identity`: only for
-        clients that come through the proxy under this user name.
+    `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
+        the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
+        "html" (a consent page), "unknown_layout" (of lists), or for the player the name of a refusal in
+        `innertube.REFUSALS`, "other_id", "sabr", "drm", "kids_client" (only the embedded and TV players get
+        it).
+    `requests`: it lasts for so many matching requests; `extractions`: for so many extractions of the video (a
+        new one begins with the first watch page after a player's answer); None in both: until told to relent.
+    `after`: so many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video"
+        and/or "audio". `identity`: only for clients that come through the proxy under this user name.
     """
 
     where: str
@@ -92,6 +95,7 @@ class FaultBook:
         self._hits: Counter[tuple[str, Fault]] = Counter()
         self._healed: set[str] = set()
         self._generations: Counter[str] = Counter()
+        self._asked_player: set[str] = set()
 
     def misbehave(self, *faults: Fault) -> None:
         """Does something to the whole site from now on."""
@@ -107,10 +111,21 @@ class FaultBook:
                 self._site.clear()
 
     def begin_extraction(self, video_id: str) -> int:
-        """Counts a new extraction of a video and returns its number, from 1."""
+        """The number, from 1, of the extraction that a watch page belongs to.
+
+        A new one begins only after a player was asked: a watch page asked for once more is a retry of the same.
+        """
         with self._guard:
-            self._generations[video_id] += 1
+            if video_id in self._asked_player or not self._generations[video_id]:
+                self._generations[video_id] += 1
+                self._asked_player.discard(video_id)
             return self._generations[video_id]
+
+    def note_player(self, video_id: str) -> int:
+        """Takes note of a player's request and returns the number of its extraction."""
+        with self._guard:
+            self._asked_player.add(video_id)
+        return self.generation(video_id)
 
     def generation(self, video_id: str) -> int:
         """The number of a video's last extraction (1 where none has begun by a watch page)."""
@@ -172,9 +187,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "unavailable, no cause given", _never(Reason.UNAVAILABLE), (Fault("player", "not_available"),)
     ),
     "age_gate": Behaviour("age gate", _never(Reason.AGE_RESTRICTED), (Fault("player", "age"),)),
-    "age_playable": Behaviour(
-        "plays, but for adults", _never(Reason.AGE_RESTRICTED), changes={"family_safe": False}
-    ),
+    "age_playable": Behaviour("plays, but for adults", _never(Reason.AGE_RESTRICTED), changes={"family_safe": False}),
     "geo": Behaviour("not in this country", _never(Reason.GEO_BLOCKED), (Fault("player", "geo"),)),
     "members": Behaviour(
         "members only", _never(Reason.MEMBERS_ONLY), (Fault("player", "members"),), {"members_only": True}
@@ -185,12 +198,17 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "payment": Behaviour("must be paid for", _never(Reason.PAYMENT_REQUIRED), (Fault("player", "payment"),)),
     "drm": Behaviour("protected", _never(Reason.DRM), (Fault("player", "drm"),)),
     "live": Behaviour("live now, badge in lists", _never(Reason.LIVE), changes={"live": "is_live"}),
-    "live_unmarked": Behaviour("went live after it was listed", _never(Reason.LIVE), changes={"live": "is_live_unmarked"}),
+    "live_unmarked": Behaviour(
+        "went live after it was listed", _never(Reason.LIVE), changes={"live": "is_live_unmarked"}
+    ),
     "upcoming": Behaviour(
         "premieres later", _later(Reason.UPCOMING, heals=False), (Fault("player", "upcoming"),), {"live": "is_upcoming"}
     ),
     "kids": Behaviour(
-        "made for kids: some players refuse it", KEPT, (Fault("player", "kids_client"),), {"made_for_kids": True}
+        "made for kids: some players refuse it (yt-dlp needs a JavaScript runtime)",
+        KEPT,
+        (Fault("player", "kids_client"),),
+        {"made_for_kids": True},
     ),
     # refused for now: the identity has to rest
     "bot_check_once": Behaviour(
@@ -206,24 +224,22 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "watch_429_once": Behaviour(
         "watch page 429 at first: a playable video without category",
         _pause(Reason.RATE_LIMITED),
-        (_status("watch", 429, **_ONCE),),
+        (_status("watch", 429, requests=1),),
     ),
     "media_429_once": Behaviour(
-        "media 429 at first", _pause(Reason.RATE_LIMITED, "media"), (_status("media", 429, **_ONCE),)
+        "media 429 at first", _pause(Reason.RATE_LIMITED, "media"), (_status("media", 429, requests=1),)
     ),
     "captions_429_once": Behaviour(
-        "caption address 429 at first", _pause(Reason.CAPTIONS_REFUSED), (_status("captions", 429, **_ONCE),)
+        "caption address 429 at first", _pause(Reason.CAPTIONS_REFUSED), (_status("captions", 429, requests=1),)
     ),
     # refused for now: the video is tried again
-    "player_403": Behaviour("player 403", _later(Reason.BAD_ANSWER, heals=False), (_status("player", 403),)),
+    "player_403": Behaviour("player 403", _later(Reason.FORBIDDEN, heals=False), (_status("player", 403),)),
     "player_503_once": Behaviour(
         "player 503 all through the first extraction",
         _later(Reason.SERVER_ERROR),
         (_status("player", 503, **_ONCE),),
     ),
-    "player_503_retried": Behaviour(
-        "player 503 for one request", KEPT, (_status("player", 503, requests=1),)
-    ),
+    "player_503_retried": Behaviour("player 503 for one request", KEPT, (_status("player", 503, requests=1),)),
     "player_reset_once": Behaviour(
         "connection reset all through the first extraction",
         _later(Reason.CONNECTION_RESET),
@@ -238,8 +254,8 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "other_video_once": Behaviour(
         "an answer for another video", _pause(Reason.BAD_ANSWER), (Fault("player", "other_id", **_ONCE),)
     ),
-    "watch_503_once": Behaviour(
-        "watch page 503 at first: no category", _later(Reason.SERVER_ERROR), (_status("watch", 503, **_ONCE),)
+    "watch_503_twice": Behaviour(
+        "watch page 503 for two requests", _later(Reason.SERVER_ERROR), (_status("watch", 503, requests=2),)
     ),
     "sabr": Behaviour(
         "formats without addresses", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "sabr"),)
@@ -261,7 +277,9 @@ BEHAVIOURS: dict[str, Behaviour] = {
     ),
     "captions_empty": Behaviour("an empty body", _never(Reason.EMPTY_CAPTIONS), changes={"tracks": "empty"}),
     "captions_no_text": Behaviour("json3 without a word", _never(Reason.EMPTY_CAPTIONS), changes={"tracks": "no_text"}),
-    "captions_html": Behaviour("a page in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "html"}),
+    "captions_html": Behaviour(
+        "a page in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "html"}
+    ),
     "captions_cut": Behaviour("half a json3 file", _never(Reason.BROKEN_CAPTIONS), changes={"tracks": "cut"}),
     "captions_404": Behaviour(
         "caption address 404", _later(Reason.CAPTIONS_REFUSED, heals=False), (_status("captions", 404),)
@@ -277,9 +295,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "found by another category's query", _never(Reason.WRONG_CATEGORY), changes={"listed_under": "another"}
     ),
     "non_english": Behaviour("Spanish", _never(Reason.WRONG_LANGUAGE), changes={"language": "es"}),
-    "reupload": Behaviour(
-        "another video once more", _never(Reason.DUPLICATE_TEXT), changes={"copy_of": "another"}
-    ),
+    "reupload": Behaviour("another video once more", _never(Reason.DUPLICATE_TEXT), changes={"copy_of": "another"}),
     # media
     "media_403": Behaviour(
         "media 403 for ever", _later(Reason.MEDIA_FORBIDDEN, "media", heals=False), (_status("media", 403),)

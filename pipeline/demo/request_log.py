@@ -1,4 +1,4 @@
-"""Who asked what, when, and how it was answered: the proof of politeness, of resume and of what was never asked twice."""
+"""Who asked what, when, and how it was answered: proof of politeness, and of what was never asked twice."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,10 @@ METADATA_KINDS = frozenset({"home", "search", "browse", "watch", "player", "embe
 class LoggedRequest:
     """One request. Times are `time.monotonic()` seconds; `ended_s` is 0.0 while the answer is still being sent.
 
-    `kind`: home, search, browse, watch, player, embed, next, resolve, captions, media, thumbnail, script, other or refused (a host that is
-    not the site's). `identity` is the user name that the client gave to the proxy. `generation` is the extraction that a media
-    address stems from. `fault` is the effect that was met, "" where the answer was an honest one.
+    `kind`: home, search, browse, watch, player, embed, next, resolve, captions, media, thumbnail, script, other
+    or refused (a host that is not the site's). `identity` is the user name that the client gave to the proxy.
+    `generation` is the extraction that a media address stems from. `fault` is the effect that was met, "" where
+    the answer was an honest one.
     """
 
     at_s: float
@@ -103,7 +105,7 @@ class RequestLog:
     def gaps_s(self, *kinds: str) -> list[float]:
         """Seconds between neighbouring requests of these kinds, in order of arrival."""
         times = sorted(request.at_s for request in self.of(*kinds))
-        return [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        return [later - earlier for earlier, later in pairwise(times)]
 
     def peak_rate(self, *kinds: str, window_s: float = 1.0) -> int:
         """The most requests of these kinds that began within any window of that length."""

@@ -80,8 +80,9 @@ _TAIL_MS = 1200
 class Script:
     """The seed of a video's words and pictures; equal scripts give equal bytes.
 
-    `sentences` is "long" (about 8 to 14 s each) or "short" (about 5 to 7 s); `language` is "en" or "es"; `greeting` is a
-    sentence spoken first, the same in all videos of a channel; `duration_ms` is the length of picture and sound.
+    `sentences` is "long" (about 8 to 14 s each) or "short" (about 5 to 7 s); `language` is "en" or "es";
+    `greeting` is a sentence spoken first, the same in all videos of a channel; `duration_ms` is the length of
+    picture and sound.
     """
 
     seed: int

@@ -1,27 +1,28 @@
 """The mini-YouTube as a server: an HTTP proxy on loopback that ends TLS itself and answers for the site's hosts.
 
-A client is pointed at it by three settings that production code has anyway: `proxy`, `nocheckcertificate=True`, `cachedir=False`. It sends
-`CONNECT www.youtube.com:443`, does its TLS handshake with a certificate made at start-up, and speaks HTTP/1.1 as to the real
-site. Any other host is refused with 403 and recorded. One thread a connection.
+A client is pointed at it by three settings that production code has anyway: `proxy`, `nocheckcertificate=True`,
+`cachedir=False`. It sends `CONNECT www.youtube.com:443`, does its TLS handshake with a certificate made at
+start-up, and speaks HTTP/1.1 as to the real site. Any other host is refused with 403 and recorded. One thread a
+connection.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
 import logging
 import select
 import socket
-import ssl
 import struct
 import threading
 import time
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline.demo.answers import Answer, Conduct, Request, error_answer
+from pipeline.demo.answers import Answer, Conduct, Request
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.certificate import server_context
 from pipeline.demo.media_cache import MediaCache
@@ -41,7 +42,8 @@ _DRIP_BYTES, _DRIP_EVERY_S = 16, 0.25
 class MiniYouTube:
     """Serves a catalogue while its `with` block lasts.
 
-    `draw`: "ahead" makes the media of 720p before serving starts, "lazily" when it is asked for (the formats then name no length).
+    `draw`: "ahead" makes the media of 720p before serving starts, "lazily" when it is asked for (the formats
+    then name no length).
     `log_path`: also write the requests as JSON lines. `port`: 0 takes a free one.
     """
 
@@ -180,7 +182,7 @@ class MiniYouTube:
         connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return None
 
-    def _exchange(self, stream: socket.socket, reader: IO[bytes], host: str, identity: str) -> bool:
+    def _exchange(self, stream: socket.socket, reader: io.BufferedIOBase, host: str, identity: str) -> bool:
         """One request and its answer; whether the connection stays open."""
         head = _read_head(reader)
         if not head:
@@ -269,7 +271,7 @@ class MiniYouTube:
                 return
 
 
-def _read_head(reader: IO[bytes]) -> bytes:
+def _read_head(reader: io.RawIOBase | io.BufferedIOBase) -> bytes:
     """A request's head without its empty line; b"" where the client has gone."""
     lines, n_bytes = [], 0
     while (line := reader.readline(_MAX_HEAD_BYTES)) not in (b"\r\n", b""):
@@ -288,7 +290,7 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     return method, target, {name.strip().lower(): value.strip() for name, value in headers.items()}
 
 
-def _read_body(reader: IO[bytes], n_bytes: int) -> dict[str, Any]:
+def _read_body(reader: io.BufferedIOBase, n_bytes: int) -> dict[str, Any]:
     """A request's JSON body; {} where there is none or where it isn't an object."""
     if n_bytes > _MAX_BODY_BYTES:
         raise ValueError("request body too long")

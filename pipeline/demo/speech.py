@@ -1,8 +1,8 @@
 """Caption files of a script, as the site's `timedtext` gives them: json3, vtt, srv3 and srt.
 
-Automatic tracks are lower case without punctuation, a word each with its own time, in rolling lines: a line stays up
-while the next one is spoken, so events overlap, and a newline event stands between them. Manual tracks are punctuated cues of
-some seconds without word times.
+Automatic tracks are lower case without punctuation, a word each with its own time, in rolling lines: a line
+stays up while the next one is spoken, so events overlap, and a newline event stands between them. Manual tracks
+are punctuated cues of some seconds without word times.
 """
 
 from __future__ import annotations
@@ -38,9 +38,7 @@ def manual_cues(script: Script) -> list[Cue]:
 def automatic_lines(script: Script) -> list[tuple[Word, ...]]:
     """The lines of an automatic track: up to seven words each, broken at pauses, blind to grammar."""
     return [
-        shot.words[i : i + _WORDS_A_LINE]
-        for shot in shots_of(script)
-        for i in range(0, len(shot.words), _WORDS_A_LINE)
+        shot.words[i : i + _WORDS_A_LINE] for shot in shots_of(script) for i in range(0, len(shot.words), _WORDS_A_LINE)
     ]
 
 
@@ -134,9 +132,7 @@ def _automatic_vtt(script: Script) -> bytes:
     """The automatic track in vtt: every line comes twice, once growing with word times, once standing."""
     blocks, before = [], ""
     for line in automatic_lines(script):
-        timed = line[0].text + "".join(
-            f"<{_clock(word.start_ms)}><c> {word.text}</c>" for word in line[1:]
-        )
+        timed = line[0].text + "".join(f"<{_clock(word.start_ms)}><c> {word.text}</c>" for word in line[1:])
         text = " ".join(word.text for word in line)
         start, end = _clock(line[0].start_ms), _clock(line[-1].end_ms)
         blocks.append(f"{start} --> {end} align:start position:0%\n{before or ' '}\n{timed}\n")
@@ -174,14 +170,13 @@ def _automatic_srv3(script: Script) -> bytes:
 
 
 def _manual_srv3(script: Script) -> bytes:
-    rows = [
-        f'<p t="{c.start_ms}" d="{c.end_ms - c.start_ms}">{html.escape(c.text)}</p>' for c in manual_cues(script)
-    ]
+    rows = [f'<p t="{c.start_ms}" d="{c.end_ms - c.start_ms}">{html.escape(c.text)}</p>' for c in manual_cues(script)]
     return _srv3("\n".join(rows))
 
 
 def _srv3(body: str) -> bytes:
-    return f'<?xml version="1.0" encoding="utf-8" ?><timedtext format="3">\n<body>\n{body}\n</body>\n</timedtext>\n'.encode()
+    head = '<?xml version="1.0" encoding="utf-8" ?><timedtext format="3">'
+    return f"{head}\n<body>\n{body}\n</body>\n</timedtext>\n".encode()
 
 
 def _clock(ms: int) -> str:

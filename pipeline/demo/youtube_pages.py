@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -109,6 +109,8 @@ class Site:
             return int(given) if given.isdecimal() else 0
         if where in ("watch", "next"):
             return self.faults.begin_extraction(video_id)
+        if where == "player":
+            return self.faults.note_player(video_id)
         return self.faults.generation(video_id) if video_id else 0
 
     # --- lists ---
@@ -238,8 +240,10 @@ class Site:
         data = json.loads(honest.body)
         client = client_name(request.body)
         if fault.effect == "kids_client":
-            return honest if client in _ANY_PLAYER or video is None else json_answer(
-                innertube.refusal(video.video_id, "kids_client")
+            return (
+                honest
+                if client in _ANY_PLAYER or video is None
+                else json_answer(innertube.refusal(video.video_id, "kids_client"))
             )
         if fault.effect == "other_id":
             data["videoDetails"]["videoId"] = "aaaaaaaaaaa"
@@ -251,7 +255,7 @@ class Site:
         return json_answer(data)
 
 
-_HANDLERS = {
+_HANDLERS: dict[str, Callable[[Site, Request, Asked, Video | None], Answer]] = {
     name: getattr(Site, f"_{name}")
     for name in (
         *("home", "search", "browse", "resolve", "watch", "embed", "next", "player"),

@@ -195,7 +195,7 @@ def _sample_set_faults(
 def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
     try:
         return sample_of_row(row) != place
-    except ValueError:
+    except (ValueError, TypeError, AttributeError):
         return True
 
 
@@ -206,13 +206,13 @@ def _content_faults(row: dict[str, Any], members: dict[str, bytes], *, decode: b
         return
     try:
         sample = SampleJson.model_validate_json(members["json"], strict=True)
-        json.loads(sample.words), json.loads(sample.scene_cuts), json.loads(sample.flags)
+        _read_lists(sample)
     except ValidationError as error:
         first = error.errors()[0]
         yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         return
-    except ValueError as error:
-        yield f"json: a list in it is no JSON ({error})"
+    except (ValueError, TypeError, KeyError) as error:
+        yield f"json: a list in it cannot be read ({error!r})"
         return
     missing_keys = SampleJson.model_fields.keys() - json.loads(members["json"]).keys()
     if missing_keys:
@@ -220,6 +220,15 @@ def _content_faults(row: dict[str, Any], members: dict[str, bytes], *, decode: b
     yield from _agreement_faults(row, sample, members)
     if decode:
         yield from media_faults(sample, members)
+
+
+def _read_lists(sample: SampleJson) -> None:
+    """Reads every field that is a list written as JSON. ValueError, TypeError or KeyError where one is no such list."""
+    json.loads(sample.versions)
+    [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
+    [str(flag) for flag in json.loads(sample.flags)]
+    [(word["text"], int(word["start_ms"]), int(word["end_ms"])) for word in json.loads(sample.words)]
+    [(int(still["time_ms"]), int(still["offset"]), int(still["size"])) for still in json.loads(sample.stills)]
 
 
 def _agreement_faults(row: dict[str, Any], sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:

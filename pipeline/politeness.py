@@ -284,23 +284,25 @@ class Politeness:
 
     def _remember_rests(self) -> None:
         """Takes up rests that were running when the last run ended: a restart is no way around a block."""
-        state = read_state(self._store) if self._store else {}
+        state = read_state(self._store, self._wall_clock()) if self._store else {}
         for saved in state.get("identities", []):
-            one = self._identities.get(saved.get("name", ""))
-            left_s = saved.get("rests_s", 0.0) - max(0.0, self._wall_clock() - state.get("at", 0.0))
-            if one is None or left_s <= 0:
+            one = self._identities.get(saved["name"])
+            if one is None or saved["rests_s"] <= 0:
                 continue
-            one.rests_until = self._clock() + left_s
+            one.rests_until = self._clock() + saved["rests_s"]
             one.level, one.why = int(saved.get("level", 1)), str(saved.get("why", ""))
 
 
-def read_state(store: Store) -> dict[str, Any]:
-    """The last saved state of the identities; {} where there is none that can be read."""
+def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
+    """The last saved state of the identities, with what is left of their rests; {} where none can be read."""
     try:
         state = store.read_json(STATE_FILE)
-    except (FileNotFoundError, ValueError):
+        elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
+        for one in state["identities"]:
+            one["rests_s"] = round(max(0.0, one["rests_s"] - elapsed_s), 3)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-    return state if isinstance(state, dict) else {}
+    return dict(state)
 
 
 def describe(snapshot: dict[str, Any]) -> str:

@@ -1,0 +1,41 @@
+"""`hdvila-pipeline doctor`: what this machine lacks for a real crawl."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    file: Annotated[
+        Path | None, typer.Argument(help="The run's YAML, to look at its proxies, cookies, bucket.")
+    ] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the net.")] = False,
+    canary: Annotated[str, typer.Option(help="A video id to extract, to see whether all parts work together.")] = "",
+) -> None:
+    """Looks at ffmpeg, yt-dlp and its JavaScript runtime, cookies, proxies, disk, Ray, bucket. Exit 1 if one fails."""
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from manifests.settings import load_config
+    from pipeline.config import RunConfig
+    from pipeline.doctor import FAIL, examine
+
+    has_out = file is not None or any(override.startswith("out=") for override in set_)
+    config = load_config(RunConfig, file, set_ if has_out else ["out=unused", *set_])
+    findings = list(examine(config, output=has_out, online=not offline, canary=canary))
+    if as_json:
+        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        colours = {"ok": "green", "warn": "yellow", "fail": "red"}
+        table = Table("", "what", "found", "cure", box=None)
+        for one in findings:
+            table.add_row(Text(one.state, style=colours[one.state]), one.name, Text(one.found), Text(one.cure))
+        Console().print(table)
+    raise typer.Exit(1 if any(finding.state == FAIL for finding in findings) else 0)

@@ -1,0 +1,29 @@
+"""`hdvila-pipeline retry`: takes up rejected videos again, by reason."""
+
+from typing import Annotated
+
+import typer
+
+
+def retry(
+    url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
+    reason: Annotated[list[str], typer.Option("--reason", help="A reason code; give it again for more.")],
+    stage: Annotated[str, typer.Option(help="Only rejects of this stage (extract, media …).")] = "",
+) -> None:
+    """Writes a request; the next `run` asks again for these videos and no others."""
+    from manifests.errors import UserError
+    from manifests.reasons import Reason
+    from pipeline.engine.store import Store
+    from pipeline.retries import request_retries
+
+    known = {one.value for one in Reason}
+    if odd := sorted(set(reason) - known):
+        raise UserError(f"--reason {odd[0]}: no such reason; `hdvila-pipeline status DIR` shows the ones that occurred")
+    made = request_retries(Store(url), reason, stage)
+    if not made:
+        where = f" of stage {stage}" if stage else ""
+        print(f"{url}: no video{where} was turned away for {', '.join(reason)}, or all have been tried again")
+        return
+    for name, n_videos in made.items():
+        print(f"{name}: {n_videos} videos")
+    print("The next `hdvila-pipeline run` takes them up.")

@@ -1,0 +1,42 @@
+"""`hdvila-pipeline why`: where one video went."""
+
+import re
+from typing import Annotated
+from urllib.parse import parse_qs, urlsplit
+
+import typer
+
+
+def why(
+    video: Annotated[str, typer.Argument(help="A video id, a clip id or a watch address.")],
+    out: Annotated[str, typer.Option("--out", help="The output directory: a folder or an s3:// url.")] = "out/demo",
+) -> None:
+    """Tells what happened to a video at each stage, and why it is in the data set or not."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from manifests.errors import UserError
+    from manifests.story import where_did_it_go
+    from pipeline.engine.store import Store
+
+    store = Store(out)
+    steps = next((found for name in ids_in(video) if (found := where_did_it_go(store, name))), [])
+    if not steps:
+        raise UserError(f"{out}: no table knows {video}; it was never listed, or this is not its output directory")
+    table = Table.grid(padding=(0, 2))
+    for step in steps:
+        table.add_row(step.stage, _plain(step.what))
+    Console(highlight=False, markup=False).print(table)
+
+
+def ids_in(text: str) -> list[str]:
+    """Video ids that a text can mean, likeliest first: a watch address, an id, a clip id or a sample's key."""
+    if "/" in text:
+        address = urlsplit(text)
+        return parse_qs(address.query).get("v", [address.path.rstrip("/").rpartition("/")[2]])[:1]
+    return [text, re.sub(r"(\.\d+|_\d{5})$", "", text)]
+
+
+def _plain(text: str) -> str:
+    """A text from the net without control characters, which a terminal would obey."""
+    return "".join(c if c.isprintable() else "�" for c in text)

@@ -205,8 +205,8 @@ def _zero(stream: Any, sounds: list[Any]) -> Fraction:
 
 def _duration_ms(container: Any, stream: Any) -> int:
     if stream.duration is not None:
-        return math.ceil((stream.duration * stream.time_base) * 1000)
-    return -1 if container.duration is None else container.duration // 1000
+        return int(math.ceil((stream.duration * stream.time_base) * 1000))
+    return -1 if container.duration is None else int(container.duration // 1000)
 
 
 def _end_of_pictures(container: Any, stream: Any) -> Fraction | None:

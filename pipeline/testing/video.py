@@ -174,7 +174,8 @@ def _ticks(samples: NDArray[np.int64], silent: bool) -> NDArray[np.int16]:
         return np.zeros(len(samples), np.int16)
     t = samples / AUDIO_RATE
     burst = np.where(t % 1.0 < TICK_S, 24000 * np.sin(2 * math.pi * 2000 * t), 0)
-    return (burst + 300 * np.sin(2 * math.pi * 110 * t)).astype(np.int16)
+    hum = 300 * np.sin(2 * math.pi * 110 * t)
+    return np.asarray(burst + hum, np.int16)
 
 
 def _encode_sound(container: Any, stream: Any, blocks: Iterator[Any], until_s: float | Fraction) -> None:

@@ -1,0 +1,45 @@
+"""Perceptual hash of a picture: 64 bits that differ in few places where two pictures show the same.
+
+The DCT hash known as pHash: brightness at 32 x 32, the 8 x 8 lowest frequencies of its cosine transform, a bit for
+each that is above their median. Six lines here rather than a library that brings SciPy and wavelets along;
+a test holds them against ImageHash.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+HASH_BYTES = 8
+NOTHING = 0
+"""The hash of a picture that shows nothing to tell it by (black, white, a flat colour)."""
+
+_MIN_CONTRAST = 4.0
+"""Standard deviation of brightness (of 255) below which a picture shows nothing."""
+
+
+def phash(luma: NDArray[np.uint8]) -> int:
+    """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING where it shows nothing."""
+    small = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
+    if float(small.std()) < _MIN_CONTRAST:
+        return NOTHING
+    low = cv2.dct(small)[:8, :8]
+    bits = low > np.median(low)
+    return int.from_bytes(np.packbits(bits.reshape(-1)).tobytes(), "big")
+
+
+def pack_hashes(hashes: list[int]) -> bytes:
+    """Hashes as the column `phashes` holds them: 8 bytes each, big-endian."""
+    return b"".join(value.to_bytes(HASH_BYTES, "big") for value in hashes)
+
+
+def unpack_hashes(packed: bytes) -> NDArray[np.uint64]:
+    """The hashes of a `phashes` value, uint64; those of pictures that show nothing are left out."""
+    hashes = np.frombuffer(packed, ">u8").astype(np.uint64)
+    return np.asarray(hashes[hashes != NOTHING])
+
+
+def distances(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
+    """Number of differing bits of each of `hashes` [N] with each of `others` [M]: [N, M]."""
+    return np.asarray(np.bitwise_count(hashes[:, None] ^ others[None, :]))

@@ -1,4 +1,4 @@
-"""What one decode pass makes and finds of every clip: proxy, stills, hashes, motion, bars; and the video's scene cuts."""
+"""One decode pass over a video: proxy, stills, hashes, motion and bars of every clip, and the scene cuts."""
 
 from __future__ import annotations
 

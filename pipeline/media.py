@@ -10,11 +10,13 @@ whatever happens. A native crash in a decoder costs that worker and a try of thi
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -28,7 +30,7 @@ from pipeline.probe import Unusable
 from pipeline.video import MadeClip, MadeVideo, make_video
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
-"""Gives the file of a video (a row of `videos`) in the context's scratch folder; raises Rejected, Transient, StopRun."""
+"""Gives the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
 
 _START_S = 60.0
 
@@ -60,16 +62,26 @@ class MediaStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """Fetches one video, makes its samples and packs them. Rejected where the video as a whole is turned away."""
         video, clips = unit.payload["video"], unit.payload["clips"]
-        path = Path(video["media_path"]) if video["media_path"] else self.fetch(video, context)
+        path = source_file(video["media_path"], context) if video["media_path"] else self.fetch(video, context)
         members = context.scratch / "members"
         members.mkdir()
         try:
             made = make_video(path, video, clips, self.config, members)
         except Unusable as fault:
             raise Rejected(fault.reason, fault.detail) from None
-        except FileNotFoundError as error:
-            raise Rejected(Reason.NOT_A_VIDEO, f"no such file: {error.filename}") from None
         return packed(video, made, context.scratch / "pack.tar")
+
+
+def source_file(media_path: str, context: Context) -> Path:
+    """The local file of a folder source: as it is, or copied into the scratch folder from an object store."""
+    path = Path(media_path)
+    if "://" in media_path:
+        path = context.scratch / f"source{Path(media_path).suffix[:8]}"
+        with fsspec.open(media_path, "rb") as remote, path.open("wb") as local:
+            shutil.copyfileobj(remote, local, 1 << 22)
+    if not path.is_file():
+        raise Rejected(Reason.NOT_A_VIDEO, f"{media_path}: no such file")
+    return path
 
 
 def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:

@@ -28,7 +28,7 @@ from pipeline.cutting.audio import decode_sound
 from pipeline.look import ClipLook, VideoLook, proxy_size, stills_size
 from pipeline.packs import Sample
 from pipeline.phash import pack_hashes
-from pipeline.probe import Probe, Unusable, open_media, probe, refuse_unfit
+from pipeline.probe import Probe, open_media, probe, refuse_unfit
 from pipeline.scenes import Part, apply_cuts, cuts_inside, find_cuts
 from pipeline.stopwatch import Stopwatch
 

@@ -11,12 +11,13 @@ def demo(
         "out/demo"
     ),
     file: Annotated[Path | None, typer.Option("--config", help="YAML in place of the demo's own settings.")] = None,
+    n_videos: Annotated[int, typer.Option(help="Serve only so many of the demo's videos; 0: all.")] = 0,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
 ) -> None:
     """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""
     from pipeline.demo.job import demo_config, run_demo
     from pipeline.summary import print_summary
 
-    delivered = run_demo(demo_config(out, file, set_))
+    delivered = run_demo(demo_config(out, file, set_), n_videos=n_videos)
     print_summary(delivered)
     raise typer.Exit(1 if delivered.n_missing else 0)

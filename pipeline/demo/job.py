@@ -1,5 +1,6 @@
 """The demo: the embedded mini-YouTube on loopback, and the ordinary run pointed at it by ordinary settings."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Secret, SecretStr
@@ -19,10 +20,18 @@ def demo_config(out: Path, file: Path | None, overrides: list[str]) -> RunConfig
     return load_config(RunConfig, file or CONFIG, [f"out={out}", *overrides])
 
 
-def run_demo(config: RunConfig, catalogue: Catalogue | None = None) -> Delivered:
-    """Serves a catalogue and runs the pipeline on it. The site's port is free and new each time: not identity."""
-    with MiniYouTube(catalogue or demo_catalogue()) as site:
+def run_demo(config: RunConfig, *, n_videos: int = 0) -> Delivered:
+    """Serves the demo's catalogue and runs the pipeline on it. The site's port is new each time: not identity."""
+    with MiniYouTube(some_of(demo_catalogue(), n_videos)) as site:
         return run_pipeline(pointed_at(site, config))
+
+
+def some_of(catalogue: Catalogue, n_videos: int) -> Catalogue:
+    """A catalogue with so many of the videos, evenly out of all of them; 0: all."""
+    if not 0 < n_videos < len(catalogue.videos):
+        return catalogue
+    places = [i * len(catalogue.videos) // n_videos for i in range(n_videos)]
+    return replace(catalogue, videos=tuple(catalogue.videos[place] for place in places), playlists=())
 
 
 def pointed_at(site: MiniYouTube, config: RunConfig) -> RunConfig:

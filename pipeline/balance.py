@@ -185,7 +185,7 @@ def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _numbers(table: pa.Table, name: str, dtype: Any) -> NDArray[Any]:
-    return table.column(name).to_numpy().astype(dtype)
+    return np.asarray(table.column(name).to_numpy(), dtype=dtype)
 
 
 # the quotas
@@ -380,8 +380,8 @@ def _within_hours(
     earlier = np.cumsum(ms) - ms
     earlier -= np.repeat(earlier[first], np.diff(np.append(first, len(ms))))
     if config.unit == "hours":
-        return np.clip(cap_ms - earlier, 0, ms)
-    return np.where(earlier < cap_ms, amount, 0)
+        return np.asarray(np.clip(cap_ms - earlier, 0, ms))
+    return np.asarray(np.where(earlier < cap_ms, amount, 0))
 
 
 def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:

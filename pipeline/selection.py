@@ -7,7 +7,7 @@ Videos are taken down their category's order. The last one of a category (or of 
 in part, its first clips by n, so that a quota is met to the clip. A limit is never exceeded.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,6 +21,7 @@ from pipeline.balance import MS_PER_HOUR, Quotas, Ranked, plan_quotas, supply_of
 from pipeline.balance_result import BalanceResult, explain
 from pipeline.clip_lists import ClipLists, clip_lists, empty_clip_lists, gather, rows_of
 from pipeline.config.balance import BalanceConfig, Unit
+from pipeline.groups import groups_of
 
 TURNED_AWAY = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
 
@@ -177,7 +178,7 @@ def _turn_away_repeated_videos(
     for why, pairs in sorted(duplicates.items()):
         pairs = {a: b for a, b in pairs.items() if "." not in a}
         places = _places_of(ranked, pairs)
-        for members in _groups_of(pairs.items()):
+        for members in groups_of(pairs.items()):
             at = [places[m] for m in members if m in places and not reason[places[m]]]
             at.sort(key=lambda i: (not is_kept[i], row[i] < 0, int(ranked.rank[i]), i))
             for i in at[1:]:
@@ -200,7 +201,7 @@ def _without_repeated_clips(
         pairs = {a: b for a, b in pairs.items() if "." in a}
         found = lists.places({*pairs, *pairs.values()})
         where = _places_of(ranked, {clip.rpartition(".")[0]: "" for clip in found})
-        for members in _groups_of(pairs.items()):
+        for members in groups_of(pairs.items()):
             here = [m for m in members if m in found and not gone[found[m][1]]]
             at = {m: where[v] for m in here if (v := m.rpartition(".")[0]) in where and not reason[where[v]]}
             order = sorted(at, key=lambda m: (not is_kept[at[m]], int(ranked.rank[at[m]]), at[m], found[m][1]))
@@ -227,25 +228,6 @@ def _name_emptied(
 def _places_of(ranked: Ranked, pairs: Mapping[str, str]) -> dict[str, int]:
     rows = rows_of(ranked.video_id, sorted({*pairs, *pairs.values()} - {""}))
     return dict(zip(ranked.video_id.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))
-
-
-def _groups_of(pairs: Iterable[tuple[str, str]]) -> Iterator[list[str]]:
-    """The sets of ids that the pairs connect, each sorted."""
-    parent: dict[str, str] = {}
-
-    def root(node: str) -> str:
-        while (above := parent.setdefault(node, node)) != node:
-            parent[node] = parent.get(above, above)
-            node = parent[node]
-        return node
-
-    for a, b in pairs:
-        one, other = sorted((root(a), root(b)))
-        parent[other] = one
-    groups: dict[str, list[str]] = {}
-    for node in sorted(parent):
-        groups.setdefault(root(node), []).append(node)
-    yield from groups.values()
 
 
 # taking
@@ -403,7 +385,7 @@ def _selection_table(
 def _groups_column(ranked: Ranked, duplicates: Duplicates) -> pa.Array:
     """[N] the first, by id, of the videos that share pictures or words with this one; its own id where alone."""
     links = {(_video_of(a), _video_of(b)) for same in duplicates.values() for a, b in same.items()}
-    first = {video: members[0] for members in _groups_of(links) for video in members if video != members[0]}
+    first = {video: members[0] for members in groups_of(links) for video in members if video != members[0]}
     rows = rows_of(ranked.video_id, sorted(first))
     if not len(rows):
         return ranked.video_id

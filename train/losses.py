@@ -35,9 +35,9 @@ def contrastive_loss(
     siglip: -sum_ij log sigmoid(y_ij (s_ij + logit_bias)) / N with y = 1 on the diagonal and -1 elsewhere.
     """
     with torch.autocast(video.device.type, enabled=False):
-        video, text, scale = video.float(), text.float(), logit_scale.float()
+        video, text, scale = (_wide(x) for x in (video, text, logit_scale))
         if kind == "siglip":
-            bias = torch.zeros_like(scale) if logit_bias is None else logit_bias.float()
+            bias = torch.zeros_like(scale) if logit_bias is None else _wide(logit_bias)
             own = _sigmoid(video, text, scale, bias, group)
         else:
             own = _softmax(video, text, scale, group)
@@ -61,6 +61,11 @@ def _sigmoid(video: Tensor, text: Tensor, scale: Tensor, bias: Tensor, group: Gr
     return -F.logsigmoid(signs * logits).sum() / len(text)
 
 
+def _wide(x: Tensor) -> Tensor:
+    """At least fp32: half precision has no room for a softmax over a large batch."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def _own_rows(x: Tensor, group: Group) -> Tensor:
     """Where this rank's rows stand in the gathered batch: [n] int64."""
     return rank_in(group) * len(x) + torch.arange(len(x), device=x.device)
@@ -76,8 +81,8 @@ def mlm_loss(mlm_logits: Tensor, mlm_labels: Tensor, group: Group = None, n_aske
     total = count_asked(mlm_labels, group) if n_asked is None else n_asked
     with torch.autocast(mlm_logits.device.type, enabled=False):
         # Times the world size, since gradients are averaged over ranks while this is a sum over tokens.
-        share = world_size(group) / total.clamp(min=1).to(torch.float32)
-        own = F.cross_entropy(mlm_logits.float(), asked, reduction="sum") * share
+        share = world_size(group) / total.clamp(min=1)
+        own = F.cross_entropy(_wide(mlm_logits), asked, reduction="sum") * share
         return mean_over_ranks(own, group)
 
 
@@ -89,7 +94,7 @@ def count_asked(mlm_labels: Tensor, group: Group = None) -> Tensor:
 def itm_loss(itm_logits: Tensor, itm_labels: Tensor, group: Group = None) -> Tensor:
     """Mean two-way cross entropy of matching, [n, 2] and [n] (1: match) -> []."""
     with torch.autocast(itm_logits.device.type, enabled=False):
-        return mean_over_ranks(F.cross_entropy(itm_logits.float(), itm_labels), group)
+        return mean_over_ranks(F.cross_entropy(_wide(itm_logits), itm_labels), group)
 
 
 def labels_of_matches(mlm_labels: Tensor, itm_labels: Tensor) -> Tensor:

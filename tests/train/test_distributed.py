@@ -1,0 +1,95 @@
+"""On real processes (torchrun, gloo): loss and every gradient are those of one process with the whole batch."""
+
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from manifests.errors import UserError
+from tests.conftest import REPO
+from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
+from tests.train.ranks import N_CLIPS, WAYS, Way, config_of
+from train.distributed import Place, place_from_environment, wrap
+
+WORLDS = (2, 4)
+
+
+@pytest.fixture(scope="module", params=WORLDS)
+def ranks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What rank 0 of a group of processes wrote down."""
+    out: Path = tmp_path_factory.mktemp("ranks") / f"{request.param}.pt"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(request.param)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)}
+    done = subprocess.run(
+        [*command, "-m", "tests.train.ranks", str(out)],
+        env=environment,
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return {"world": request.param, **torch.load(out, weights_only=True)}
+
+
+@cache
+def alone(way: Way) -> tuple[float, dict[str, torch.Tensor]]:
+    """The step in one process: the whole batch at once (or, to compare with accumulation, its halves one by one)."""
+    model = small_model(stage=way.stage)
+    batch = small_batch(config_of(way), N_CLIPS)
+    parts = batch.split(N_CLIPS // 2) if way.how == "accumulated" else [batch]
+    loss = sum(whole_loss(model(part), part, way.kind) / len(parts) for part in parts)
+    assert isinstance(loss, torch.Tensor)
+    torch.autograd.backward(loss)
+    return float(loss.detach()), gradients_of(model)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_loss_and_gradients_are_those_of_one_process(ranks: dict[str, Any], way: Way) -> None:
+    loss, gradients = ranks[way.name]
+    wanted_loss, wanted = alone(way)
+    assert loss == pytest.approx(wanted_loss, abs=1e-9)
+    assert_same(gradients, wanted)
+
+
+def test_cached_gradients_hold_with_dropout_and_stochastic_depth_on(ranks: dict[str, Any]) -> None:
+    cached, plain = ranks["dropout"]
+    assert_same(cached, plain)
+    assert any(not torch.equal(plain[name], g) for name, g in alone(WAYS[0])[1].items()), (
+        "dropout must have done something"
+    )
+
+
+def test_a_sharded_model_embeds_as_a_whole_one(ranks: dict[str, Any]) -> None:
+    batch = small_batch(small_config(), 2)
+    with torch.no_grad():
+        wanted = small_model().eval().embed(batch.img_middle, batch.img_other, batch.input_ids, batch.attention_mask)
+    for found, right in zip(ranks["embedded"], wanted, strict=True):
+        assert torch.allclose(found, right, atol=1e-9)
+
+
+def test_gather_keeps_the_order_of_ranks(ranks: dict[str, Any]) -> None:
+    world = ranks["world"]
+    assert ranks["gathered"][:, 0].tolist() == [float(rank) for rank in range(world) for _ in range(2)]
+    assert ranks["mean"] == pytest.approx((world - 1) / 2)
+
+
+def test_a_strategy_without_processes_names_the_cure() -> None:
+    with pytest.raises(UserError, match="start the run with torchrun"):
+        wrap(small_model(), "fsdp2")
+
+
+def test_a_place_without_torchrun_is_the_only_process() -> None:
+    assert place_from_environment("cpu") == Place(0, 1, 0, torch.device("cpu"))
+
+
+def test_a_missing_gpu_is_one_clear_message() -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    with pytest.raises(UserError, match="torch sees no CUDA device"):
+        place_from_environment("cuda")

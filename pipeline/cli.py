@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from manifests.errors import UserError
+from manifests.storage import StorageErrorsExplained
 from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
 from pipeline.commands.demo import demo
@@ -64,7 +65,8 @@ def options(verbose: bool = typer.Option(False, "--verbose", "-v", help="Also sh
 def main() -> None:
     """Runs the command that the arguments name."""
     try:
-        app()
+        with StorageErrorsExplained():
+            app()
     except UserError as error:
         logging.getLogger("hdvila").debug("stopped", exc_info=True)
         Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)

@@ -25,7 +25,7 @@ from manifests.schema import MANIFEST
 from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store import Part, Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Transient, Unit
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.shard_files import SUCCESS, DamagedSample, Piece, join_shard, read_rows, shard_files
 from pipeline.shard_pieces import failed_piece, pieces_of_video
 from pipeline.shard_plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards, seeded_hash
@@ -101,10 +101,6 @@ class ShardsStage:
                 detail = f"{error}; `--redo media` makes its pack again, `retry --reason pack_lost` then its shard"
                 rejects[lost] = Reject(Reason.PACK_LOST, error.piece.row["video_id"], detail=detail)
                 pieces = [failed_piece(p, Reason.PACK_LOST, detail) if p.tar == lost else p for p in pieces]
-            except OSError as error:
-                if store.is_local:
-                    raise
-                raise Transient(Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=5.0) from error
         if not entry.nsamples:
             return Output(rejects=list(rejects.values()))
         files = {name: context.scratch / name.rpartition("/")[2] for name in shard_files(url)}

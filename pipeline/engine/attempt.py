@@ -22,10 +22,13 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.reasons import Reason, ReasonClass
+from manifests.storage import is_passing
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Stage, StopRun, Transient, Unit
 
 DETAIL_CHARACTERS = 2000
+STORE_WAIT_S = 5.0
+"""Pause before a unit is tried again that an object store failed."""
 
 
 class End(StrEnum):
@@ -83,11 +86,11 @@ def attempt_unit(stage: Stage, unit: Unit, store: Store, scratch_root: Path, att
         return Outcome(End.TIMEOUT, detail=f"over {stage.resources.time_limit_s:.0f} s")
     except (MemoryLimitExceeded, MemoryError):
         return Outcome(End.MEMORY, detail=f"over {stage.resources.memory_bytes} bytes")
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:  # noqa: BLE001 - the one boundary that turns a unit's failure into a reject
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Outcome(End.STOP, Reason.NO_DISK, f"{error}; free some space under {scratch_root} or {store.url}")
-        return _internal_error(stage, unit, store, attempt)
-    except Exception:  # noqa: BLE001 - the one boundary that turns a unit's failure into a reject
+        if not store.is_local and is_passing(error):
+            return Outcome(End.AGAIN, Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=STORE_WAIT_S)
         return _internal_error(stage, unit, store, attempt)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,53 @@
+"""Errors of object stores, told by where they come from, so that no store's library has to be imported for it.
+
+s3fs and gcsfs raise some of their own libraries' errors as they are, and others as an OSError caused by one.
+"""
+
+import errno
+from contextlib import AbstractContextManager
+from types import TracebackType
+
+from manifests.errors import UserError
+
+_LIBRARIES = {"botocore", "aiobotocore", "aiohttp", "gcsfs", "google"}
+_CURES = {
+    "NoCredentialsError": "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws",
+    "PartialCredentialsError": "the credentials are not complete; set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "ProfileNotFound": "the profile is not in ~/.aws; correct AWS_PROFILE",
+    "EndpointConnectionError": "the store cannot be reached; check the network and AWS_ENDPOINT_URL",
+}
+_PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN}
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a call to a remote store may go well a little later: lost connections, time-outs, 5xx, "slow down"."""
+    if isinstance(error, FileNotFoundError | FileExistsError | PermissionError):
+        return False
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    if isinstance(error, OSError) and error.errno in _PASSING:
+        return True
+    return _is_of_a_library(error) and type(error).__name__ not in _CURES.keys() - {"EndpointConnectionError"}
+
+
+def explain(error: BaseException) -> str:
+    """One message for people: what a store's error says and what cures it; "" for an error that is no store's."""
+    cause = error if _is_of_a_library(error) else error.__cause__
+    if cause is None or not _is_of_a_library(cause):
+        return ""
+    cure = _CURES.get(type(cause).__name__, "check the url, the bucket and the rights of the credentials")
+    return f"the object store did not do what was asked: {error}; {cure}"
+
+
+def _is_of_a_library(error: BaseException) -> bool:
+    return any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__)
+
+
+class StorageErrorsExplained(AbstractContextManager[None]):
+    """Inside the block an object store's error becomes a UserError; others pass as they are."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and (message := explain(error)):
+            raise UserError(message) from error

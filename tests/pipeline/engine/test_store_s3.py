@@ -1,0 +1,284 @@
+"""The store on a real S3 server: nothing half is ever visible, listings are never stale, a lock has one holder."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.shards import read_manifest
+from pipeline.config.shards import ShardsConfig
+from pipeline.engine.attempt import End, attempt_unit
+from pipeline.engine.lock import LockLost, RunLock
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Resources, Unit
+from pipeline.manifest import remove_packs
+from pipeline.merge import merge
+from pipeline.remove import remove
+from pipeline.reshard import reshard
+from pipeline.testing.s3 import S3, Door, s3_server
+from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
+from pipeline.tombstones import Tombstones
+from pipeline.verify import verify
+
+MiB = 1024**2
+
+
+@pytest.fixture(scope="module")
+def s3():
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def store(s3: S3, request) -> Store:
+    return s3.store(re.sub(r"\W+", "-", request.node.name))
+
+
+# half an upload
+
+_UPLOAD = """
+import sys
+from pathlib import Path
+from pipeline.engine.store import Store
+endpoint, url, how, path = sys.argv[1:]
+store = Store(url, (("endpoint_url", endpoint), ("key", "x"), ("secret", "x")))
+if how == "put":
+    store.put(Path(path), "shards/train/00000.tar")
+else:
+    store.write("shards/train/00000.tar", Path(path).read_bytes())
+"""
+
+
+def _start_upload(store: Store, endpoint: str, how: str, file: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", _UPLOAD, endpoint, store.url, how, str(file)])
+
+
+@pytest.mark.parametrize(
+    ("how", "size", "there_before"),
+    [
+        ("put", 24 * MiB, b"the old one"),
+        ("put", 112 * MiB, b""),
+        ("put", 112 * MiB, b"the old one"),
+        ("write", 24 * MiB, b""),
+    ],
+    ids=["one request over an old object", "many parts", "many parts over an old object", "one request from memory"],
+)
+def test_a_process_killed_half_way_through_an_upload_leaves_what_was_there(
+    s3: S3, store: Store, how: str, size: int, there_before: bytes, tmp_path: Path
+):
+    name = "shards/train/00000.tar"
+    if there_before:
+        store.write(name, there_before)
+    file = tmp_path / "big.tar"
+    file.write_bytes(os.urandom(MiB) * (size // MiB))
+    with Door(s3.port, limit=size * 3 // 4).open() as door:
+        upload = _start_upload(store, door.endpoint, how, file)
+        assert door.reached.wait(60), "the upload never got far enough"
+        assert store.names("shards/train") == (["00000.tar"] if there_before else [])
+        upload.send_signal(signal.SIGKILL)
+        upload.wait()
+        time.sleep(0.5)  # time for the server to notice that the client has gone
+    assert store.exists(name) == bool(there_before)
+    if there_before:
+        assert store.read(name) == there_before
+    _start_upload(store, s3.endpoint, how, file).wait()
+    assert hashlib.sha256(store.read(name)).digest() == hashlib.sha256(file.read_bytes()).digest()
+
+
+class _OneUpload:
+    """A stage of one unit that writes one file."""
+
+    name, resources = "upload", Resources()
+
+    def units(self, store: Store):
+        yield Unit("one")
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        (context.scratch / "a").write_bytes(b"x")
+        return Output(files={"shards/a": context.scratch / "a"})
+
+
+def test_a_store_that_cannot_be_reached_is_asked_again_and_costs_no_unit(s3: S3, tmp_path: Path):
+    away = s3.store("away", endpoint="http://127.0.0.1:9")
+    outcome = attempt_unit(_OneUpload(), Unit("one"), away, tmp_path, 1)
+    assert (outcome.end, outcome.reason) == (End.AGAIN, Reason.SERVER_ERROR) and outcome.wait_s > 0
+    assert attempt_unit(_OneUpload(), Unit("one"), s3.store("away"), tmp_path, 1).end is End.DONE
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+        ({"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}, "AWS_ACCESS_KEY_ID"),
+        ({"BUCKET": "nowhere"}, "bucket"),
+    ],
+)
+def test_a_bucket_that_cannot_be_used_is_one_message_without_a_traceback(s3: S3, changes: dict[str, str], words: str):
+    environment = {**os.environ, **s3.environment, "AWS_EC2_METADATA_DISABLED": "true", "BUCKET": "bucket", **changes}
+    code = (
+        "import os, sys\nfrom manifests.errors import UserError\nfrom manifests.storage import StorageErrorsExplained\n"
+        "from pipeline.engine.store import Store\n"
+        "try:\n    with StorageErrorsExplained():\n"
+        "        Store('s3://' + os.environ['BUCKET']).create('run.lock', b'x')\n"
+        "except UserError as error:\n    sys.exit(str(error))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert words in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+# listings and single files
+
+
+def test_what_another_process_wrote_or_deleted_is_seen_at_once(s3: S3, store: Store):
+    prefix = store.url.rpartition("/")[2]
+    other = s3.store(prefix)
+    assert store.names("commits/cut") == [] and other.names("commits/cut") == []
+    other.commit("cut", "a", {})
+    assert store.committed("cut") == {"a"} and store.exists("commits/cut/a.json")
+    other.uncommit("cut", "a")
+    assert store.committed("cut") == set() and not store.exists("commits/cut/a.json")
+
+
+def test_more_files_than_a_page_of_the_listing_holds_are_all_listed(store: Store):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: store.write(f"many/{i:05d}", b""), range(1100)))
+    assert store.names("many") == [f"{i:05d}" for i in range(1100)]
+
+
+def test_ranges_and_sizes_are_those_of_the_object(store: Store):
+    store.write("a/b", bytes(range(256)))
+    assert store.read_range("a/b", 10, 20) == bytes(range(10, 20)) and store.size("a/b") == 256
+    with store.open("a/b") as file:
+        file.seek(250)
+        assert file.read() == bytes(range(250, 256))
+    with pytest.raises(FileNotFoundError):
+        store.read("a/none")
+
+
+def test_a_file_is_created_by_one_of_many(s3: S3, store: Store):
+    prefix = store.url.rpartition("/")[2]
+    stores = [s3.store(prefix) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        made = list(pool.map(lambda pair: pair[1].create("only", str(pair[0]).encode()), enumerate(stores)))
+    assert sum(made) == 1 and store.read("only") == str(made.index(True)).encode()
+
+
+# the lock
+
+
+def test_a_lock_in_a_bucket_has_one_holder(s3: S3, store: Store):
+    with RunLock(store) as lock:
+        lock.check()
+        with pytest.raises(UserError, match="in use"), RunLock(s3.store(store.url.rpartition("/")[2])):
+            pass
+    assert not store.exists("run.lock")
+
+
+def test_another_hosts_lock_is_taken_over_once_it_stands_still_and_its_holder_notices(store: Store):
+    with RunLock(store, renew_s=60) as first:
+        held = store.read("run.lock").replace(b'"host": "', b'"host": "elsewhere-')
+        store.write("run.lock", held)
+        started = time.monotonic()
+        with RunLock(store, stale_s=1.0) as second:
+            assert time.monotonic() - started >= 1.0
+            second.check()
+            with pytest.raises(LockLost):
+                first.check()
+
+
+# a data set in a bucket
+
+
+CONFIG = ShardsConfig(max_samples=4, card=NO_CARD)
+
+
+def test_a_data_set_in_a_bucket_is_byte_for_byte_that_on_a_disk(s3: S3, store: Store, tmp_path: Path):
+    local = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
+    _fill(store)
+    make_shards(store, CONFIG)
+    names = [str(p.relative_to(tmp_path)) for p in tmp_path.glob("shards/*/*")]
+    names += ["manifest.json", "manifest.parquet", "wids.json", "sizes.json", "croissant.json", "dataset_card.md"]
+    for name in names:
+        assert store.read(name) == local.read(name), name
+    assert list(verify(store, decode=1)) == []
+
+
+def _fill(store: Store) -> None:
+    for i in range(4):
+        failed = {1: "silent"} if i % 3 == 2 else None
+        category = (1, 2, 10, 15)[i]
+        commit_video(
+            store, f"video-{i:05d}", n_clips=2, channel_id=f"UC-video-{i}", category_id=category, failed=failed
+        )
+    select(store)
+
+
+_RUN = """
+import os, signal, sys
+from pipeline.engine.store import Store
+from pipeline.testing.shards import NO_CARD, make_shards
+from pipeline.config.shards import ShardsConfig
+endpoint, url, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
+count = 0
+def counted(method):
+    def call(*args, **kwargs):
+        global count
+        count += 1
+        if count == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return method(*args, **kwargs)
+    return call
+for name in ("put", "write"):
+    setattr(Store, name, counted(getattr(Store, name)))
+store = Store(url, (("endpoint_url", endpoint), ("key", "x"), ("secret", "x")))
+make_shards(store, ShardsConfig(max_samples=4, card=NO_CARD))
+"""
+
+
+def test_a_run_into_a_bucket_killed_and_repeated_gives_the_same_objects(s3: S3, store: Store, tmp_path: Path):
+    local = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
+    _fill(store)
+    for fatal in (2, 6, 11):
+        command = [sys.executable, "-c", _RUN, s3.endpoint, store.url, str(fatal)]
+        assert subprocess.run(command).returncode == -signal.SIGKILL
+    assert subprocess.run([*command[:-1], "0"]).returncode == 0
+    for path in tmp_path.glob("shards/*/*"):
+        name = str(path.relative_to(tmp_path))
+        assert store.read(name) == local.read(name), name
+    assert store.read("manifest.json") == local.read("manifest.json")
+
+
+def test_remove_reshard_and_merge_work_in_a_bucket_and_across_to_a_disk(s3: S3, store: Store, tmp_path: Path):
+    _fill(store)
+    manifest = make_shards(store, CONFIG)
+    assert remove_packs(store, manifest) == 4 and not [n for n in store.names("packs") if n.endswith(".tar")]
+    assert remove(store, Tombstones(frozenset({"video-00001"}))).n_samples == 2
+    assert list(verify(store, decode=0)) == []
+    local = Store(str(tmp_path / "local"))
+    reshard(store, local, ShardsConfig(max_samples=2))
+    assert list(verify(local, decode=0)) == []
+    other = a_data_set(tmp_path / "other", n_videos=2, n_clips=1, prefix="other", config=CONFIG)
+    out = s3.store("merged")
+    totals = merge([local, other], out).manifest.head["totals"]
+    assert totals["samples"] == read_manifest(str(tmp_path / "local")).head["totals"]["samples"] + 2
+    assert list(verify(out, decode=0)) == []
+
+
+def test_the_command_finds_the_server_by_its_environment(s3: S3, store: Store):
+    _fill(store)
+    make_shards(store, CONFIG)
+    code = "from pipeline.commands.verify import verify; verify('" + store.url + "', decode=0)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **s3.environment}
+    )
+    assert done.returncode == 0 and "no fault found" in done.stdout, done.stderr

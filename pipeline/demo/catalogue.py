@@ -15,7 +15,7 @@ from functools import cached_property
 
 from manifests.categories import load_categories
 from pipeline.demo.media_cache import Rendition
-from pipeline.demo.misbehave import Fault
+from pipeline.demo.misbehave import BEHAVIOURS, Fault
 from pipeline.demo.script import Script
 
 CREATIVE_COMMONS = "Creative Commons Attribution license (reuse allowed)"
@@ -229,10 +229,14 @@ class Catalogue:
 
 
 def expected_media(videos: Iterable[Video]) -> list[Rendition]:
-    """The streams that a crawl of 720p will ask for: drawn before serving, so that no request waits for the pencil."""
+    """The streams that a crawl of 720p will ask for: drawn before serving, so that no request waits for the pencil.
+
+    What a crawl turns away before media is drawn only where somebody asks for it all the same.
+    """
     wanted: list[Rendition] = []
     for video in videos:
-        if 720 in video.renditions and video.has_audio and video.live in ("", "was_live"):
+        expected = BEHAVIOURS[video.behaviour].expected
+        if expected.kept_in_the_end or expected.stage == "media":
             wanted += [video.picture(720), *(video.sound(voice) for voice in video.dubs or ("",))]
     return wanted
 

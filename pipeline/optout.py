@@ -8,7 +8,6 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.error import URLError
-from urllib.parse import urlsplit
 
 import fsspec
 
@@ -53,8 +52,8 @@ def parse_opt_out(text: str, place: str) -> Tombstones:
 def _channel_of(word: str) -> str:
     if CHANNEL_ID.fullmatch(word):
         return word
-    pieces = urlsplit(word).path.split("/")
-    return next((piece for piece in pieces if CHANNEL_ID.fullmatch(piece)), "") if "youtube.com/" in word else ""
+    pieces = word.partition("?")[0].split("/") if "youtube.com/" in word else []
+    return next((piece for piece in pieces if CHANNEL_ID.fullmatch(piece)), "")
 
 
 def read_place(place: str) -> str:

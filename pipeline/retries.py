@@ -8,14 +8,10 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
+from manifests.funnel import rejects_in_force
 from pipeline.engine.store import Store
 
 FOLDER = "retries"
-SUCCEEDED = {"choose": "videos", "extract": "videos", "transcripts": "transcripts", "clips": "clips", "media": "packs"}
-"""The table in which a stage's video appears when it went well."""
 
 
 def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> dict[str, int]:
@@ -32,28 +28,15 @@ def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> di
 
 def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[str, str], dict[str, int]]:
     """Videos by (stage, reason) with how often each was turned away there, where that reason is the last word."""
-    rejects = store.read_rejects()
-    rejects = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
-    named = rejects.filter(pc.is_in(rejects.column("reason"), value_set=pa.array(list(reasons))))
-    theirs = rejects.filter(pc.is_in(rejects.column("video_id"), value_set=named.column("video_id").combine_chunks()))
-    times: Counter[tuple[str, str]] = Counter()
-    last: dict[tuple[str, str], tuple[str, str]] = {}
-    for row in theirs.select(["stage", "video_id", "at", "reason"]).to_pylist():
-        key = row["stage"], row["video_id"]
-        times[key] += 1
-        last[key] = max(last.get(key, ("", "")), (row["at"], row["reason"]))
+    rows = rejects_in_force(store).to_pylist()
+    rows = [row for row in rows if row["reason"] in reasons and not row["clip_id"] and stage in ("", row["stage"])]
+    times = Counter(
+        zip(*(store.read_rejects().column(name).to_pylist() for name in ("stage", "video_id")), strict=True)
+    )
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for (its_stage, video_id), (_, reason) in last.items():
-        if reason in reasons and its_stage == (stage or its_stage):
-            found[its_stage, reason][video_id] = times[its_stage, video_id]
-    for (its_stage, _), ids in found.items():
-        for video_id in _went_well(store, SUCCEEDED.get(its_stage, "")) & ids.keys():
-            del ids[video_id]
-    return {key: ids for key, ids in found.items() if ids}
-
-
-def _went_well(store: Store, table: str) -> set[str]:
-    return set(store.read_table(table, ["video_id"]).column("video_id").to_pylist()) if table else set()
+    for row in rows:
+        found[row["stage"], row["reason"]][row["video_id"]] = times[row["stage"], row["video_id"]]
+    return found
 
 
 def write_retry(store: Store, stage: str, reason: str, ids: Sequence[str], attempt: int) -> str:

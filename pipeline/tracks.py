@@ -8,7 +8,7 @@ has a key such as `en-nP7-2PuUl7o`, so languages are matched by their first part
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 ORIGINAL = "-orig"
 
@@ -81,7 +81,7 @@ def _wanted(languages: Sequence[str], keys: Any) -> Sequence[str]:
 def _is_recognition(key: str, entries: Any) -> bool:
     if key.endswith(ORIGINAL):
         return True
-    queries = [parse_qs(urlsplit(str(entry.get("url", ""))).query) for entry in entries if isinstance(entry, dict)]
+    queries = [parse_qs(str(entry.get("url", "")).partition("?")[2]) for entry in entries if isinstance(entry, dict)]
     return any(query.get("kind") == ["asr"] for query in queries) and not any("tlang" in query for query in queries)
 
 

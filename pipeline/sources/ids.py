@@ -24,7 +24,10 @@ def video_id_of(text: str) -> str:
     """The video id of an id or an address of the site; "" where there is none."""
     if VIDEO_ID.fullmatch(text):
         return text
-    parts = urlsplit(text if "//" in text else f"https://{text}")
+    try:
+        parts = urlsplit(text if "//" in text else f"https://{text}")
+    except ValueError:
+        return ""
     host = (parts.hostname or "").removeprefix("www.").removeprefix("m.").removeprefix("music.")
     if host not in _HOSTS:
         return ""

@@ -1,7 +1,7 @@
 """The playlist source: a playlist in its order."""
 
 import re
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from manifests.errors import UserError
 
@@ -10,7 +10,7 @@ _PLAYLIST_ID = re.compile(r"[A-Za-z0-9_-]{13,64}")
 
 def url_of(playlist: str) -> str:
     """The address of a playlist, from its id or address. UserError for anything else."""
-    given = parse_qs(urlsplit(playlist).query).get("list", [playlist])[0]
+    given = parse_qs(playlist.partition("?")[2]).get("list", [playlist])[0]
     if not _PLAYLIST_ID.fullmatch(given):
         raise UserError(f"crawl.playlists: {playlist!r} is no playlist; give its id (PL…) or its address")
     return f"https://www.youtube.com/playlist?list={given}"

@@ -164,7 +164,7 @@ def findings(
     found: list[Finding] = []
 
     def note(reason: Reason, action: str, wrong: bool, detail: str) -> None:
-        if wrong and action != "off":
+        if wrong and action != "ignore":
             found.append(Finding(reason, action, detail))
 
     if faults:

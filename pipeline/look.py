@@ -162,7 +162,7 @@ class VideoLook:
     def _check(self, one: ClipLook, picture: Picture, small: Any, clip_ms: int) -> None:
         one.look.look(luma_of(small))
         due = clip_ms // LOOK_EVERY_MS % 4 == 0 and len(one.look.fine_shares) < 4
-        if self._config.checks.upscaled != "off" and due:
+        if self._config.checks.upscaled != "ignore" and due:
             one.look.fine_shares.append(fine_share(_full_luma(picture.frame)))
 
     def _write_proxy(self, one: ClipLook, picture: Picture, small: Any) -> None:

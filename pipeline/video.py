@@ -100,7 +100,7 @@ class _Work:
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
         look = VideoLook(self.source, self.config, self.watch, find_cuts=scenes.enabled and not moves)
-        looks = {one.clip.n: one for one in (look.run(cut) if _needs_pictures(self.config) else [])}
+        looks = {one.clip.n: one for one in (look.run(cut) if cut and _needs_pictures(self.config) else [])}
         cuts_ms = cuts_ms or look.cuts_ms
         made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
         made += [self._failed(one.n, one.reason, one.detail) for one in failed]
@@ -144,7 +144,7 @@ class _Work:
     def _findings(self, clip: CutClip, look: ClipLook | None) -> list[Finding]:
         checks = self.config.checks
         loudness = None
-        if checks.silence != "off":
+        if checks.silence != "ignore":
             with self.watch("sound"):
                 loudness = self._loudness(clip)
         with self.watch("checks"):
@@ -272,7 +272,7 @@ def _needs_pictures(config: MediaConfig) -> bool:
         or config.members.proxy
         or config.members.stills
         or config.duplicates.enabled
-        or any(action != "off" for action in looks)
+        or any(action != "ignore" for action in looks)
     )
 
 

@@ -98,28 +98,28 @@ class MembersConfig(Section):
 
 
 class ChecksConfig(Section):
-    """What is verified of a clip's pictures and sound. Each check flags a clip, rejects it or is off."""
+    """What is verified of a clip's pictures and sound. Each check flags a clip, rejects it or is ignored."""
 
     stage: ClassVar[str] = "media"
 
-    decode_errors: Literal["off", "flag", "reject"] = identity(
+    decode_errors: Literal["ignore", "flag", "reject"] = identity(
         "reject", doc="the decoder reports errors inside the clip"
     )
-    picture_area: Literal["off", "flag", "reject"] = identity(
+    picture_area: Literal["ignore", "flag", "reject"] = identity(
         "reject", doc="what is left after cropping black bars is no longer 720p"
     )
-    upscaled: Literal["off", "flag", "reject"] = identity(
+    upscaled: Literal["ignore", "flag", "reject"] = identity(
         "flag", doc="the picture holds no detail that a picture of 540 lines could not hold"
     )
-    still_picture: Literal["off", "flag", "reject"] = identity(
+    still_picture: Literal["ignore", "flag", "reject"] = identity(
         "flag", doc="nothing moves: a still picture or a slide show"
     )
     still_motion: float = identity(
         0.6, doc="mean change of brightness in half a second below which the picture stands still, of 255", ge=0
     )
-    silence: Literal["off", "flag", "reject"] = identity("flag", doc="there is no sound, or only silence")
+    silence: Literal["ignore", "flag", "reject"] = identity("flag", doc="there is no sound, or only silence")
     silence_dbfs: float = identity(-60.0, doc="loudness of the loudest 100 ms below which a clip is silent, dBFS", le=0)
-    coverage: Literal["off", "flag", "reject"] = identity("flag", doc="pictures are missing in a part of the clip")
+    coverage: Literal["ignore", "flag", "reject"] = identity("flag", doc="pictures are missing in a part of the clip")
     max_gap_ms: int = identity(1000, doc="longest time without a new picture, ms", ge=1)
 
 

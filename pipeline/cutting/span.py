@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Literal
 
 from manifests.reasons import Reason
 from pipeline.probe import Probe, Unusable
@@ -37,7 +38,7 @@ class CutClip:
     """Index, in presentation order from 0, of the first frame of the clip inside the mp4."""
     n_frames: int
     has_audio: bool
-    mode: str
+    mode: Literal["remux", "exact", "keyframe"]
     codec: str
     from_ms: int
     """Source time of the earliest frame that decoding this clip needs: where decode errors count."""

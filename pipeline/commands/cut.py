@@ -1,0 +1,36 @@
+"""`hdvila-pipeline cut`: clips out of any local video by any spans, with the pipeline's own code and members."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def cut(
+    video: Annotated[Path, typer.Argument(help="A local video file.")],
+    spans: Annotated[Path, typer.Option(help="JSON lines, one a clip: start_ms, end_ms and text.")],
+    out: Annotated[Path, typer.Option(help="Folder for the clips; it is made where it is missing.")],
+    mode: Annotated[str, typer.Option(help="remux, exact or keyframe (cut.mode of the configuration).")] = "",
+    video_id: Annotated[str, typer.Option("--id", help="Names the clips; by default the file's name.")] = "",
+    config: Annotated[Path | None, typer.Option(help="A run's YAML: its `media` section is used.")] = None,
+    set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set media.members.proxy=false.")] = [],  # noqa: B006
+    only_clips: Annotated[bool, typer.Option("--only-clips", help="No members, scenes or checks: just cut.")] = False,
+    any_size: Annotated[bool, typer.Option("--any-size", help="Take pictures below 720p too.")] = False,
+) -> None:
+    """Writes KEY.mp4, KEY.txt and KEY.json (KEY.m4v, KEY.mjpg) for each span, and clips.jsonl with every span tried.
+
+    No crawl, no Ray: one process. A file that crashes a decoder ends it; finished clips appear only at the end.
+    """
+    from rich.console import Console
+
+    from pipeline.cut_files import ONLY_CLIPS, cut_files, media_config
+
+    given = [*(ONLY_CLIPS if only_clips else ()), *(["media.cut.min_short_side=0"] if any_size else [])]
+    given += [f"media.cut.mode={mode}"] if mode else []
+    done = cut_files(video, spans, out, video_id=video_id, config=media_config(config, [*given, *set_]))
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"{done.n_made} of {done.n_made + len(done.failed)} clips in {out}", markup=False)
+    for row in done.failed:
+        console.print(f"  {row['key']}: {row['reason']}: {row['error_message']}", markup=False)
+    if done.failed:
+        raise typer.Exit(1)

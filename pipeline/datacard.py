@@ -75,6 +75,7 @@ clips = wds.WebDataset("shards/{split}/00000.tar", shardshuffle=False).decode()
 
 from datasets import load_dataset       # from the hub, or from a folder in which this card is README.md
 clips = load_dataset("path/or/name", split="{split}", streaming=True)
+rows = load_dataset("parquet", data_files="shards/{split}/*.parquet")
 ```
 
 `manifest.json` names every shard with its checksum; `hdvila-train` reads it and verifies. `shards/*/*.parquet` have a
@@ -101,15 +102,12 @@ def _front_matter(head: Mapping[str, Any], card: CardConfig) -> dict[str, Any]:
         "task_categories": ["text-to-video"],
         "tags": ["webdataset", "video", "speech", "hd-vila"],
         "size_categories": [_size_category(head["totals"]["samples"])],
-        "configs": [
-            {"config_name": "default", "default": True, "data_files": _data_files(head, "tar")},
-            {"config_name": "rows", "data_files": _data_files(head, "parquet")},
-        ],
+        "configs": [{"config_name": "default", "data_files": _data_files(head)}],
     }
 
 
-def _data_files(head: Mapping[str, Any], suffix: str) -> list[dict[str, str]]:
-    return [{"split": split, "path": f"shards/{split}/*.{suffix}"} for split in head["splits"]]
+def _data_files(head: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"split": split, "path": f"shards/{split}/*.tar"} for split in head["splits"]]
 
 
 def _size_category(n_samples: int) -> str:

@@ -28,14 +28,13 @@ def _front_matter(card: str) -> dict:
     return yaml.safe_load(card.split("---\n")[1])
 
 
-def test_the_front_matter_gives_each_split_its_tars_and_the_rows_a_configuration_of_their_own(made: Path):
+def test_the_front_matter_gives_each_split_its_tars(made: Path):
     front = _front_matter((made / "dataset_card.md").read_text())
-    default, rows = front["configs"]
+    (default,) = front["configs"]
     assert default["data_files"] == [
         {"split": "train", "path": "shards/train/*.tar"},
         {"split": "val", "path": "shards/val/*.tar"},
     ]
-    assert rows["config_name"] == "rows" and rows["data_files"][0]["path"] == "shards/train/*.parquet"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from manifests.errors import UserError
@@ -168,6 +169,12 @@ def unwrap(model: nn.Module) -> HDVila:
     inner = getattr(inner, "_orig_mod", inner)
     assert isinstance(inner, HDVila)
     return inner
+
+
+def temperature_of(model: nn.Module) -> float:
+    """The temperature now. Under FSDP2 it lives on one rank, so that every rank has to ask together."""
+    scale = unwrap(model).temperature()[0].detach()
+    return 1 / float(scale.full_tensor() if isinstance(scale, DTensor) else scale)
 
 
 @contextmanager

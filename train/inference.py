@@ -17,7 +17,7 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.data import video
 from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
-from train.data.decode import Views, choose_centres, frames_around
+from train.data.decode import Views, choose_centres, frames_around, low_view
 from train.export import model_config, read_config, read_weights
 from train.models.hd_vila import HDVila
 from train.models.official import BIAS_ALIAS
@@ -91,11 +91,11 @@ def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> tuple[Tensor,
     around = [frame for centre in centres for frame in frames_around(centre, stride, n_frames, views)]
     pictures = read([*centres, *around])
     height, width = pictures[centres[0]].shape[:2]
-    crop = choose_crop(width, height, views.low, None).times(QUARTER)
+    crop = choose_crop(width, height, views.low, None)
     full_width, full_height = full_size(width, height)
     grid = (full_height, full_width)
-    middle = torch.stack([_planes(cut_view(pictures[n], crop, grid, views.high)) for n in centres])
-    other = torch.stack([_planes(cut_view(pictures[n], crop, grid, views.low)) for n in around])
+    middle = torch.stack([_planes(cut_view(pictures[n], crop.times(QUARTER), grid, views.high)) for n in centres])
+    other = torch.stack([_planes(low_view(pictures[n], crop, grid, views.low)) for n in around])
     return middle, other.unflatten(0, (len(centres), -1))
 
 

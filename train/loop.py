@@ -44,7 +44,7 @@ from train.checkpoint import (
 )
 from train.config import TrainConfig
 from train.data.plan import mix
-from train.distributed import Place, Strategy, unwrap, wrap
+from train.distributed import Place, Strategy, temperature_of, unwrap, wrap
 from train.evaluate import Retrieval, evaluate
 from train.models import HDVila, build_model
 from train.objective import backward
@@ -137,7 +137,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if run.ema is not None:
             run.ema.update(done)
 
-        temperature = 1 / float(unwrap(model).temperature()[0])
+        temperature = temperature_of(model)
         recorder.step(meter.step_ended(done, loss, lr, grad_norm, temperature, batches.n_lost), run.n_steps)
         last, stopping = done == run.n_steps, any_rank(stop.requested, place)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))

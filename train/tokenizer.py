@@ -52,7 +52,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The pieces joined again, special tokens left out."""
-        return self._fast.decode(list(ids)).replace(f" {CONTINUED}", "")
+        pieces = [self._fast.id_to_token(i) or UNK for i in ids]
+        return " ".join(piece for piece in pieces if piece not in SPECIAL).replace(f" {CONTINUED}", "")
 
     def save(self, folder: Path) -> None:
         """Write Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""

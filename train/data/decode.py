@@ -122,7 +122,7 @@ def _whole(
     crop = choose_crop(facts.width, facts.height, views.low, draw)
     grid = _grid(facts)
     middle = [cut_view(upright[c], crop.times(QUARTER), grid, views.high) for c in centres]
-    return middle, [_low_view(upright[f], crop, grid, views.low) for f in around]
+    return middle, [low_view(upright[f], crop, grid, views.low) for f in around]
 
 
 def _grid(facts: SampleJson) -> tuple[int, int]:
@@ -131,7 +131,7 @@ def _grid(facts: SampleJson) -> tuple[int, int]:
     return height, width
 
 
-def _low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int, int]) -> Pixels:
+def low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int, int]) -> Pixels:
     """The low-resolution view of a full-size picture: HD-VILA's own quarter where the picture is on the 720p grid."""
     if picture.shape[:2] != grid:
         return cut_view(picture, crop.times(QUARTER), grid, size)

@@ -126,6 +126,8 @@ class ModelConfig(Section):
                 f"high {high} must be multiples of 64 and four times low {low}: "
                 "both branches have to end on one grid of high/64 = low/16 cells"
             )
+        if self.n_frames % 2 == 0:
+            raise ValueError(f"n_frames {self.n_frames} must be odd: a centre frame with as many before as after")
         if self.width % self.n_heads:
             raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
         if self.text_length > self.max_text_positions:

@@ -1,0 +1,112 @@
+"""Cached gradients are those of the whole batch, in one process (on several: test_distributed.py)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from tests.train.model_cases import (
+    assert_same,
+    cached_losses,
+    gradients_of,
+    small_batch,
+    small_config,
+    small_model,
+    whole_loss,
+)
+from train.grad_cache import RandomState, cached_backward
+from train.losses import contrastive_loss
+
+CHANGES: list[dict[str, Any]] = [
+    {},
+    {"stage": 2},
+    {"stage": 2, "freeze_stage1": True},
+    {"gradient_checkpointing": True},
+    {"trunk_norm": "group"},
+]
+
+
+@pytest.mark.parametrize("n_clips", [1, 2, 3, 6, 7])
+def test_any_micro_batch_size_gives_the_gradients_of_the_whole_batch(n_clips: int) -> None:
+    batch = small_batch(small_config(), 6)
+    assert_same(cached(batch, n_clips, {}), whole(batch, {}))
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=str)
+@pytest.mark.parametrize("kind", ["infonce", "siglip"])
+def test_it_holds_in_both_stages_for_both_losses(changes: dict[str, Any], kind: str) -> None:
+    batch = small_batch(small_config(**changes), 4)
+    assert_same(cached(batch, 2, changes, kind), whole(batch, changes, kind))
+
+
+@pytest.mark.parametrize("changes", [{}, {"gradient_checkpointing": True}], ids=str)
+def test_dropout_and_stochastic_depth_are_replayed(changes: dict[str, Any]) -> None:
+    noisy = {"dropout": 0.4, "drop_path": 0.5, **changes}
+    batch = small_batch(small_config(**noisy), 6)
+    torch.manual_seed(3)
+    found = cached(batch, 2, noisy)
+    end = torch.rand(4)
+    torch.manual_seed(3)
+    assert_same(found, kept_graphs(batch, 2, noisy))
+    assert torch.equal(end, torch.rand(4)), "generators must end where one pass leaves them"
+    torch.manual_seed(4)
+    with pytest.raises(AssertionError, match="is off by"):
+        assert_same(found, kept_graphs(batch, 2, noisy))
+
+
+def cached(batch: Any, n_clips: int, changes: dict[str, Any], kind: str = "infonce") -> dict[str, torch.Tensor]:
+    model = small_model(**changes)
+    loss = cached_backward(model, batch.split(n_clips), **cached_losses(batch, kind))
+    assert not loss.requires_grad
+    return gradients_of(model)
+
+
+def whole(batch: Any, changes: dict[str, Any], kind: str = "infonce") -> dict[str, torch.Tensor]:
+    model = small_model(**changes)
+    torch.autograd.backward(whole_loss(model(batch), batch, kind))
+    return gradients_of(model)
+
+
+def kept_graphs(batch: Any, n_clips: int, changes: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """The same micro-batches with all their graphs in memory: what the cache saves."""
+    model = small_model(**changes)
+    parts = [model(part) for part in batch.split(n_clips)]
+    video, text = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+    scale, bias = parts[0].logit_scale, parts[0].logit_bias
+    torch.autograd.backward(contrastive_loss(video, text, scale, None, "infonce", bias))
+    return gradients_of(model)
+
+
+def test_the_loss_is_that_of_the_whole_batch() -> None:
+    batch = small_batch(small_config(stage=2), 6)
+    model = small_model(stage=2)
+    loss = cached_backward(model, batch.split(2), **cached_losses(batch))
+    assert float(loss) == pytest.approx(float(whole_loss(model(batch), batch).detach()), rel=1e-9)
+
+
+def test_gradients_add_up_over_calls() -> None:
+    batch = small_batch(small_config(), 4)
+    model = small_model()
+    once = whole(batch, {})
+    for _ in range(2):
+        cached_backward(model, batch.split(2), **cached_losses(batch))
+    assert_same(gradients_of(model), {name: 2 * g for name, g in once.items()})
+
+
+def test_autocast_goes_around_every_forward_pass() -> None:
+    batch = small_batch(small_config(), 4)
+    model = small_model().float()
+    bf16: Callable[[], Any] = lambda: torch.autocast("cpu", torch.bfloat16)  # noqa: E731
+    seen: list[bool] = []
+    model.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    cached_backward(model, batch.split(2), autocast=bf16, **cached_losses(batch))
+    assert seen == [True] * 4
+    assert all(torch.isfinite(g).all() for g in gradients_of(model).values())
+
+
+def test_a_random_state_is_restored() -> None:
+    state = RandomState.of(torch.device("cpu"))
+    first = torch.rand(3)
+    state.restore()
+    assert torch.equal(first, torch.rand(3))

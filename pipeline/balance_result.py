@@ -81,12 +81,15 @@ def normalised_entropy(amounts: Sequence[float]) -> float:
 def explain(
     ranked: Ranked,
     quotas: Quotas,
-    planned: NDArray[np.int64],
     now: "Standing",
     clips: NDArray[np.int64],
     ms: NDArray[np.int64],
 ) -> BalanceResult:
-    """The result for ranked candidates: what each promises (`planned`), has (`now`) and gives (`clips`, `ms`) [N]."""
+    """The result for ranked candidates: what each promises, has (`now`) and gives (`clips`, `ms`) [N].
+
+    What was turned away before any media came (a transcript's verdict, a known repeat) promises nothing.
+    """
+    planned = np.where((now.reason != 0) & (now.row < 0), 0, ranked.planned(quotas.unit))
     ids, first, counts = np.unique(ranked.category_id, return_index=True, return_counts=True)
     spans = {int(i): slice(a, a + n) for i, a, n in zip(ids, first.tolist(), counts.tolist(), strict=True)}
     nothing = slice(0, 0)

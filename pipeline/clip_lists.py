@@ -69,17 +69,26 @@ def empty_clip_lists() -> ClipLists:
 
 def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
     """Lists of the clips in tables with columns video_id, n, duration_ms. A video's rows lie in one of the tables."""
-    parts = [_lists_of_one(table) for table in tables if table.num_rows]
-    if not parts:
+    videos: list[pa.Array] = []
+    starts, n, ms = [np.zeros(1, dtype=np.int64)], [], []
+    for table in tables:
+        if not table.num_rows:
+            continue
+        part = _lists_of_one(table)
+        videos.append(part.video_id)
+        starts.append(part.starts[1:] + starts[-1][-1])
+        n.append(part.n)
+        ms.append(part.ms)
+    if not videos:
         return empty_clip_lists()
-    ends = np.cumsum([0] + [len(part.n) for part in parts])
-    starts = [part.starts[:-1] + end for part, end in zip(parts, ends[:-1], strict=True)]
-    return ClipLists(
-        pa.concat_arrays([part.video_id for part in parts]),
-        np.concatenate([*starts, ends[-1:]]).astype(np.int64),
-        np.concatenate([part.n for part in parts]),
-        np.concatenate([part.ms for part in parts]),
-    )
+    return ClipLists(pa.concat_arrays(videos), np.concatenate(starts), _joined(n), _joined(ms))
+
+
+def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
+    """The parts end to end. They are let go, so that two columns are never in memory twice at the same time."""
+    whole = np.concatenate(parts)
+    parts.clear()
+    return whole
 
 
 def _lists_of_one(table: pa.Table) -> ClipLists:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
-from pipeline.balance import MS_PER_HOUR, Quotas, Ranked, plan_quotas, supply_of, to_amount
+from pipeline.balance import MS_PER_HOUR, Quotas, Ranked, Supply, plan_quotas, supply_of, to_amount
 from pipeline.balance_result import BalanceResult, explain
 from pipeline.clip_lists import ClipLists, clip_lists, empty_clip_lists, gather, rows_of
 from pipeline.config.balance import BalanceConfig, Unit
@@ -53,7 +53,7 @@ class Standing:
     """
 
     lists: ClipLists
-    row: NDArray[np.int64]
+    row: NDArray[np.int32]
     is_kept_already: NDArray[np.bool_]
     reason: NDArray[np.int16]
     clips: NDArray[np.int64]
@@ -161,16 +161,16 @@ def _with_already_kept(outcomes: Outcomes) -> tuple[ClipLists, int | None]:
     ), len(fresh)
 
 
-def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int64]:
+def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int32]:
     """[N] row of each id in a smaller column, -1 where it is not there."""
     found = pc.fill_null(pc.index_in(ids, value_set=value_set), -1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
 def _turn_away_repeated_videos(
     ranked: Ranked,
     duplicates: Duplicates,
-    row: NDArray[np.int64],
+    row: NDArray[np.int32],
     is_kept: NDArray[np.bool_],
     reason: NDArray[np.int16],
 ) -> None:
@@ -190,7 +190,7 @@ def _without_repeated_clips(
     ranked: Ranked,
     duplicates: Duplicates,
     lists: ClipLists,
-    row: NDArray[np.int64],
+    row: NDArray[np.int32],
     is_kept: NDArray[np.bool_],
     reason: NDArray[np.int16],
 ) -> tuple[ClipLists, dict[str, tuple[Reason, str]]]:
@@ -214,7 +214,7 @@ def _without_repeated_clips(
 
 def _name_emptied(
     ranked: Ranked,
-    row: NDArray[np.int64],
+    row: NDArray[np.int32],
     counts: NDArray[np.int64],
     dropped: Mapping[str, tuple[Reason, str]],
     reason: NDArray[np.int16],
@@ -281,14 +281,17 @@ def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int6
 def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selection:
     """The selection from what exists: quotas over the real supply, filled in rank order."""
     now = standing(ranked, outcomes)
-    kept = np.where(now.is_kept_already, now.amount(config.unit), 0)
-    quotas = plan_quotas(supply_of(ranked, config, now.clips, now.ms, kept), config)
+    quotas = plan_quotas(_existing_supply(ranked, now, config), config)
     taken, over_channel = _take(ranked, now, quotas, config)
+    result = explain(ranked, quotas, now, taken.clips, taken.ms)
     reason = _reasons(ranked, now, taken, over_channel, quotas)
     table = _selection_table(ranked, now, taken, reason, outcomes.duplicates)
-    is_away = (now.reason != 0) & (now.row < 0)
-    result = explain(ranked, quotas, np.where(is_away, 0, ranked.planned(config.unit)), now, taken.clips, taken.ms)
     return Selection(table, now.dropped, quotas, result)
+
+
+def _existing_supply(ranked: Ranked, now: Standing, config: BalanceConfig) -> Supply:
+    kept = np.where(now.is_kept_already, now.amount(config.unit), 0)
+    return supply_of(ranked, config, now.clips, now.ms, kept)
 
 
 def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, NDArray[np.bool_]]:
@@ -359,12 +362,12 @@ def _reasons(
 def _selection_table(
     ranked: Ranked, now: Standing, taken: _Taken, reason: NDArray[np.int16], duplicates: Duplicates
 ) -> pa.Table:
-    starts = np.concatenate(([0], np.cumsum(taken.clips)))
-    first = np.where(now.row >= 0, now.lists.starts[now.row], 0)
+    starts = np.concatenate(([0], np.cumsum(taken.clips))).astype(np.int32)
     has_some = np.flatnonzero(taken.clips)
-    kept_n = gather(now.lists.n, first[has_some], taken.clips[has_some])
+    kept_n = gather(now.lists.n, now.lists.starts[now.row[has_some]], taken.clips[has_some])
     reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(REASONS))
-    exists = np.where(now.row >= 0, np.append(now.lists.counts(), 0)[now.row], ranked.n_clips)
+    counts = np.append(now.lists.counts(), 0).astype(np.int32)
+    exists = np.where(now.row >= 0, counts[now.row], ranked.n_clips)
     return pa.table(
         {
             "video_id": ranked.video_id,
@@ -374,8 +377,8 @@ def _selection_table(
             "rank": ranked.rank.astype(np.int64),
             "kept": taken.clips > 0,
             "reason": reasons.cast(pa.string()),
-            "n_clips": exists.astype(np.int32),
-            "clips_kept": pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pa.array(kept_n)),
+            "n_clips": exists,
+            "clips_kept": pa.ListArray.from_arrays(pa.array(starts), pa.array(kept_n)),
             "hours_kept": taken.ms / MS_PER_HOUR,
         },
         schema=SELECTION,

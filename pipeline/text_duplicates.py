@@ -58,23 +58,28 @@ def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicat
     duration = pc.fill_null(videos.column("duration_s").take(place), 0.0).to_numpy()
     rows, duration = rows.filter(pa.array(duration > 0)), duration[duration > 0]
     ids = rows.column("video_id").combine_chunks()
-    signatures = signature_matrix(rows.column("minhash").combine_chunks())
+    signatures = signature_matrix(rows.column("minhash"))
     first, second = near_pairs(signatures, duration, config.jaccard, config.duration_tolerance_s)
     pairs = zip(ids.take(pa.array(first)).to_pylist(), ids.take(pa.array(second)).to_pylist(), strict=True)
     return {video: group[0] for group in groups_of(pairs) for video in group[1:]}
 
 
-def signature_matrix(column: pa.Array) -> NDArray[np.uint32]:
+def signature_matrix(column: pa.ChunkedArray) -> NDArray[np.uint32]:
     """[N, 64] of a column of little-endian uint32 signatures. ValueError where one has another size."""
-    if not len(column):
-        return np.zeros((0, N_PERMUTATIONS), dtype=np.uint32)
-    sizes = pc.unique(pc.binary_length(column)).to_pylist()
-    if sizes != [4 * N_PERMUTATIONS]:
-        raise ValueError(f"minhash: signatures of {sizes} bytes, expected {4 * N_PERMUTATIONS}")
-    _, ends, data = column.buffers()
-    first = np.frombuffer(ends, dtype=np.int32)[column.offset]
-    words = np.frombuffer(data, dtype="<u4", count=len(column) * N_PERMUTATIONS, offset=int(first))
-    return words.reshape(len(column), N_PERMUTATIONS)
+    matrix = np.empty((len(column), N_PERMUTATIONS), dtype=np.uint32)
+    row = 0
+    for chunk in column.chunks:
+        sizes = pc.unique(pc.binary_length(chunk)).to_pylist()
+        if sizes not in ([], [4 * N_PERMUTATIONS]):
+            raise ValueError(f"minhash: signatures of {sizes} bytes, expected {4 * N_PERMUTATIONS}")
+        if not len(chunk):
+            continue
+        _, ends, data = chunk.buffers()
+        first = int(np.frombuffer(ends, dtype=np.int32)[chunk.offset])
+        words = np.frombuffer(data, dtype="<u4", count=len(chunk) * N_PERMUTATIONS, offset=first)
+        matrix[row : row + len(chunk)] = words.reshape(len(chunk), N_PERMUTATIONS)
+        row += len(chunk)
+    return matrix
 
 
 def near_pairs(

@@ -74,7 +74,7 @@ def test_the_join_on_columns_finds_what_the_library_s_index_finds() -> None:
     for i in range(150):
         talk = speech(i, 120)
         texts += [talk, *(misheard(talk, share, seed=i) for share in draw.sample([0.0, 0.01, 0.03, 0.08], 2))]
-    matrix = signature_matrix(pa.array([signature(t) for t in texts], pa.binary()))
+    matrix = signature_matrix(pa.chunked_array([[signature(t)] for t in texts], pa.binary()))
     first, second = near_pairs(matrix, np.full(len(texts), 60.0), CONFIG.jaccard, 2.0)
     index = MinHashLSH(num_perm=N_PERMUTATIONS, params=bands(CONFIG.jaccard))
     like = MinHash(num_perm=N_PERMUTATIONS, seed=MINHASH_SEED)
@@ -101,7 +101,7 @@ def test_bands_cover_no_more_than_the_signature() -> None:
 
 def test_signatures_of_another_size_are_refused() -> None:
     with pytest.raises(ValueError, match="expected 256"):
-        signature_matrix(pa.array([b"short"], pa.binary()))
+        signature_matrix(pa.chunked_array([[b"short"]], pa.binary()))
 
 
 def clips(rows: list[tuple[str, int, str]]) -> pa.Table:

@@ -6,7 +6,7 @@ rank computes for its own rows the exact loss of the global batch (see losses.py
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -173,7 +173,7 @@ def unwrap(model: nn.Module) -> HDVila:
 
 def temperature_of(model: nn.Module) -> float:
     """The temperature now. Under FSDP2 it lives on one rank, so that every rank has to ask together."""
-    scale = unwrap(model).temperature()[0].detach()
+    scale: Tensor = unwrap(model).temperature()[0].detach()
     return 1 / float(scale.full_tensor() if isinstance(scale, DTensor) else scale)
 
 
@@ -184,6 +184,8 @@ def gradient_sync(model: nn.Module, enabled: bool) -> Iterator[None]:
         model.set_requires_gradient_sync(enabled)
         yield
         return
-    quiet = isinstance(model, DistributedDataParallel) and not enabled
-    with model.no_sync() if quiet else nullcontext():
-        yield
+    if isinstance(model, DistributedDataParallel) and not enabled:
+        with model.no_sync():
+            yield
+        return
+    yield

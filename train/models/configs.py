@@ -7,11 +7,15 @@
 In YAML `model: {preset: tiny, width: 192}` means tiny with one number changed.
 """
 
+import warnings
 from typing import Any, Literal
 
 from pydantic import model_validator
 
 from manifests.settings import Section, identity, operational
+
+# `Section.stage` names a stage of the pipeline; the model's own `stage` is what the paper calls so.
+warnings.filterwarnings("ignore", message='Field name "stage" in "ModelConfig" shadows')
 
 Size = tuple[int, int]
 
@@ -52,7 +56,7 @@ class ModelConfig(Section):
     preset: Literal["hd_vila", "hd_vila_base", "tiny"] = identity(
         "hd_vila", doc="the architecture that the other keys start from"
     )
-    stage: Literal[1, 2] = identity(
+    stage: Literal[1, 2] = identity(  # type: ignore[assignment, misc]
         1, doc="1: video and text encoders; 2: with the multimodal layers and masked language modelling"
     )
     freeze_stage1: bool = identity(

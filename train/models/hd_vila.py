@@ -29,6 +29,9 @@ MATCHING_KEYS = ("transformer.bert.pooler2.", "transformer.cls.seq_relationship.
 class Temperature(nn.Module):
     """The similarity's scale and bias: parameters where they are learned, else buffers outside the state dict."""
 
+    logit_scale: Tensor
+    logit_bias: Tensor
+
     def __init__(self, temperature: float, bias: float, *, learned: bool) -> None:
         super().__init__()
         values = {"logit_scale": math.log(1 / temperature), "logit_bias": bias}

@@ -22,6 +22,9 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 class HybridEncoder(nn.Module):
     """Raw frames in, one feature map a segment out. Either input may be None: the other branch then serves alone."""
 
+    pixel_mean: Tensor
+    pixel_scale: Tensor
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         width, checkpointed = config.width, config.gradient_checkpointing

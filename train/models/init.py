@@ -11,7 +11,7 @@ from manifests.errors import UserError
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila, mark_trainable
 from train.models.resnet import FrozenBatchNorm
-from train.models.timesformer import TimeSformer
+from train.models.timesformer import Block, TimeSformer
 from train.models.weight_files import load_file
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,7 @@ def _init_timesformer(timesformer: TimeSformer) -> None:
     nn.init.trunc_normal_(timesformer.pos_embed, std=INIT_STD)
     nn.init.zeros_(timesformer.time_embed)
     for block in timesformer.blocks:
+        assert isinstance(block, Block)
         nn.init.zeros_(block.temporal_fc.weight)
         nn.init.zeros_(block.temporal_fc.bias)
 

@@ -60,7 +60,9 @@ class Downsample(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, n_in, h, w] -> [b, n_out, h/stride, w/stride]."""
-        return self[1].after(self[0], x)
+        conv, norm = self
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, Norm)
+        return norm.after(conv, x)
 
 
 class Bottleneck(nn.Module):
@@ -118,7 +120,7 @@ def _stage(n_in: int, n_inner: int, depth: int, *, stride: int, norm: str) -> nn
     return nn.Sequential(first, *(Bottleneck(EXPANSION * n_inner, n_inner, 1, norm) for _ in range(depth - 1)))
 
 
-def run_block(block: nn.Module, *args: Tensor | None, checkpointed: bool) -> Tensor:
+def run_block(block: nn.Module, *args: Tensor | int | None, checkpointed: bool) -> Tensor:
     """block(*args), keeping only its inputs for the backward pass where `checkpointed`."""
     if not checkpointed or not torch.is_grad_enabled():
         return block(*args)

@@ -6,9 +6,12 @@ units, named by content and attempt; the latest outcome wins.
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from manifests.funnel import rejects_in_force
+from manifests.reasons import ReasonClass
 from pipeline.engine.store import Store
 
 FOLDER = "retries"
@@ -54,3 +57,45 @@ def read_retries(store: Store, stages: Sequence[str]) -> Iterator[tuple[str, tup
         request = store.read_json(f"{FOLDER}/{file}")
         if request["stage"] in stages:
             yield file.removesuffix(".json"), tuple(request["ids"])
+
+
+def take_up(store: Store, crawl_stages: Sequence[str]) -> int:
+    """Uncommits the units of the other stages that a request names, so that this run does them again.
+
+    The crawl's own stages read their requests themselves: they turn them into rounds. Returns the number of units.
+    """
+    n_units = 0
+    for file in store.names(FOLDER):
+        request = store.read_json(f"{FOLDER}/{file}")
+        stage = request["stage"]
+        if stage in crawl_stages:
+            continue
+        n_units += _uncommit(
+            store, stage, set(request["ids"]), lambda row, reason=request["reason"]: row["reason"] == reason
+        )
+        store.delete(f"{FOLDER}/{file}")
+    return n_units
+
+
+def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:
+    """Uncommits units of these stages whose rejects of class `later` have come to their time."""
+    due = [row for row in rejects_in_force(store).to_pylist() if row["stage"] in stages and is_due(row, now)]
+    return sum(
+        _uncommit(store, stage, {r["video_id"] for r in due if r["stage"] == stage}, lambda _: True) for stage in stages
+    )
+
+
+def is_due(row: Mapping[str, Any], now: datetime) -> bool:
+    """Whether a reject is of class `later` and its next try is not in the future."""
+    return row["class"] == ReasonClass.LATER and datetime.fromisoformat(row["next_try_at"]) <= now
+
+
+def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping[str, Any]], bool]) -> int:
+    units = [
+        part.unit
+        for part in (store.reject_parts(stage) if ids else ())
+        if any(row["video_id"] in ids and wanted(row) for row in store.read_part(part).to_pylist())
+    ]
+    for unit in units:
+        store.uncommit(stage, unit)
+    return len(units)

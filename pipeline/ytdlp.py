@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import yt_dlp
 from yt_dlp.networking.common import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.utils import ExtractorError
 from yt_dlp.version import __version__ as YT_DLP_VERSION
 
 from manifests.reasons import Reason
@@ -39,6 +40,9 @@ __all__ = [
 WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
+MAX_HOPS = 3
+EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
 
 
 class IdentityRests(Exception):
@@ -245,20 +249,23 @@ def extract_video(ydl: SeeingYoutubeDL, video_id: str) -> dict[str, Any]:
 
     Raises yt-dlp's errors, DeadlinePassed, IdentityRests. A video without formats is returned with `formats` empty.
     """
-    info = ydl.extract_info(WATCH_URL.format(video_id), download=False, process=False)
+    try:
+        info = ydl.extract_info(WATCH_URL.format(video_id), download=False, process=False)
+    except EXTRACTOR_BUGS as error:
+        raise ExtractorError(f"the extractor failed with {type(error).__name__}: {error}", cause=error) from error
     return dict(info or {})
 
 
 def list_entries(ydl: SeeingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
     """The entries of a search, playlist or channel, a page at a time as they are taken. Raises as extract_video."""
-    info = ydl.extract_info(url, download=False, process=False) or {}
-    for hop in range(3):
-        if info.get("_type") not in ("url", "url_transparent"):
-            break
-        info = ydl.extract_info(info["url"], ie_key=info.get("ie_key"), download=False, process=False) or {}
-        if hop == 2:
-            return
-    yield from (dict(entry) for entry in info.get("entries") or () if entry)
+    try:
+        info = ydl.extract_info(url, download=False, process=False) or {}
+        for _ in range(MAX_HOPS):
+            if info.get("_type") in ("url", "url_transparent"):
+                info = ydl.extract_info(info["url"], ie_key=info.get("ie_key"), download=False, process=False) or {}
+        yield from (dict(entry) for entry in info.get("entries") or () if entry)
+    except EXTRACTOR_BUGS as error:
+        raise ExtractorError(f"the extractor failed with {type(error).__name__}: {error}", cause=error) from error
 
 
 def read_caption(ydl: SeeingYoutubeDL, url: str, max_bytes: int) -> bytes:

@@ -1,4 +1,4 @@
-"""What the crawl's tests share: a mini-YouTube, a configuration that is pointed at it and in a hurry, and a short road."""
+"""What the crawl's tests share: settings that point at a mini-YouTube and are in a hurry, and a short road."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -23,9 +23,9 @@ from pipeline.tombstones import Tombstones
 FAST = dict.fromkeys(("list", "page", "player", "caption", "media", "other"), 600000.0)
 
 
-def no_sleep(_attempt: int) -> float:
-    """yt-dlp's wait between two tries of a request."""
-    return 0.0
+def no_sleep(n: int) -> float:
+    """yt-dlp's wait before try `n` of a request."""
+    return 0.0 * n
 
 
 def hurried(**politeness: Any) -> PolitenessConfig:

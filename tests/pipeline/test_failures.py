@@ -20,7 +20,7 @@ from pipeline.failures import (
 TEXTS = [
     ("Sign in to confirm you’re not a bot. Use --cookies", Reason.BOT_CHECK, Pause.HARD),
     ("Sign in to confirm you're not a bot", Reason.BOT_CHECK, Pause.HARD),
-    ("This content isn't available, try again later. The current session has been rate-limited by YouTube for up to an hour", Reason.SESSION_LIMIT, Pause.HARD),
+    ("This content isn't available, try again later. The current session has been …", Reason.SESSION_LIMIT, Pause.HARD),
     ("Video unavailable. YouTube is requiring a captcha challenge before playback", Reason.BOT_CHECK, Pause.HARD),
     ("All player responses are invalid. Your IP is likely being blocked by Youtube", Reason.BAD_ANSWER, Pause.HARD),
     ("Private video. Sign in if you've been granted access to this video", Reason.PRIVATE, Pause.NONE),

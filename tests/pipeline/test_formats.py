@@ -13,7 +13,8 @@ from pipeline.formats import choose_format, is_720p, original_language, short_si
 
 def video(height: int, codec: str = "avc1.4d401f", width: int = 0, **more: Any) -> dict[str, Any]:
     width = width or round(height * 16 / 9)
-    return {"format_id": f"v{width}x{height}{codec[:3]}", "vcodec": codec, "acodec": "none", "width": width, "height": height, "fps": 25, **more}  # fmt: skip
+    facts = {"vcodec": codec, "acodec": "none", "width": width, "height": height, "fps": 25}
+    return {"format_id": f"v{width}x{height}{codec[:3]}", **facts, **more}
 
 
 SOUND = {"format_id": "140", "vcodec": "none", "acodec": "mp4a.40.2", "abr": 128, "filesize": 10}
@@ -37,9 +38,18 @@ def choose(*formats: dict[str, Any], **settings: Any) -> Any:
         ([video(536, width=1280), SOUND], "v1280x536avc+140"),
         ([video(720, acodec="mp4a")], "v1280x720avc"),
     ],
-    ids=["plain", "not larger than needed", "larger where 720p is missing", "best codec", "720p before the better codec",
-         "portrait", "718 rows", "wide", "joint 720p"],
-)  # fmt: skip
+    ids=[
+        "plain",
+        "not larger than needed",
+        "larger where 720p is missing",
+        "best codec",
+        "720p before the better codec",
+        "portrait",
+        "718 rows",
+        "wide",
+        "joint 720p",
+    ],
+)
 def test_the_720p_rendition_is_chosen(formats: list[dict[str, Any]], expected: str) -> None:
     assert choose(*formats).format == expected
 

@@ -1,7 +1,7 @@
 """The manifest of an output directory, and the indexes and cards beside it.
 
 in     the closed shards (manifest.parquet) and the committed units of stage `shards`
-out    manifest.parquet, wids.json, sizes.json, dataset_card.md, croissant.json, manifest.json; the last one last
+out    manifest.parquet, wids.json, sizes.json (also in each split), dataset_card.md, croissant.json, manifest.json last
 
 manifest.parquet lists committed shards alone and closes their generation; manifest.json follows and names its
 checksum. A run killed between any two of these writes is healed by the next one, with the same bytes.
@@ -13,6 +13,7 @@ import hashlib
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -90,6 +91,7 @@ def publish(
         TABLE_NAME: table,
         WIDS_NAME: wids_bytes(entries, name=str(whole["name"])),
         SIZES_NAME: sizes_bytes(entries),
+        **split_indexes(entries, name=str(whole["name"])),
         CARD_NAME: dataset_card(whole, card).encode(),
         CROISSANT_NAME: croissant_bytes(whole, entries, table, card),
         MANIFEST_NAME: text,
@@ -97,6 +99,20 @@ def publish(
     for file, data in files.items():
         _write_if_changed(store, file, data)
     return read_manifest(store.url, **dict(store.options))
+
+
+def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, bytes]:
+    """wids.json and sizes.json in each split's folder, by file name.
+
+    open_clip looks for its counts there. And wids, where it is given a cache folder, names cached shards by their file
+    name alone: read through one index, train/00000.tar and val/00000.tar would be taken for each other.
+    """
+    files: dict[str, bytes] = {}
+    for split in sorted({entry.split for entry in entries}):
+        here = [replace(e, url=e.url.rpartition("/")[2]) for e in entries if e.split == split]
+        files[f"shards/{split}/{WIDS_NAME}"] = wids_bytes(here, name=f"{name}-{split}")
+        files[f"shards/{split}/{SIZES_NAME}"] = sizes_bytes(here)
+    return files
 
 
 def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:

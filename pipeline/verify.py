@@ -24,6 +24,7 @@ from manifests.errors import UserError
 from manifests.sample import SampleJson, clip_id
 from manifests.shards import Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.engine.store import Store
+from pipeline.manifest import split_indexes
 from pipeline.packs import PackedSample, index_pack, read_members
 from pipeline.shard_files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
 from pipeline.shard_plan import seeded_hash
@@ -76,9 +77,11 @@ def verify(store: Store, *, decode: int = 2) -> Iterator[Fault]:
 
 
 def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
+    name_of_all = str(manifest.head.get("name", ""))
     wanted = {
-        "wids.json": wids_bytes(manifest.shards, name=str(manifest.head.get("name", ""))),
+        "wids.json": wids_bytes(manifest.shards, name=name_of_all),
         "sizes.json": sizes_bytes(manifest.shards),
+        **split_indexes(manifest.shards, name=name_of_all),
     }
     for name, data in wanted.items():
         if not store.exists(name):

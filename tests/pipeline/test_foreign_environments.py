@@ -1,0 +1,70 @@
+"""Foreign readers that need packages which must not stand beside ours. `make test-foreign`; they need a registry."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from manifests.shards import read_manifest
+from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.engine.store import Store
+from pipeline.shard_files import read_rows
+from pipeline.testing.shards import NO_CARD, a_data_set
+
+pytestmark = pytest.mark.foreign
+SCRIPTS = Path(__file__).resolve().parents[2] / "bench" / "foreign"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    a_data_set(folder, n_videos=8, config=ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD))
+    return folder
+
+
+def run(script: str, argument: str, *packages: str, into: Path) -> dict | list:
+    """What a script prints, with these packages standing before ours."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(into), *packages]
+    subprocess.run(pip, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(into)}
+    done = subprocess.run(
+        [sys.executable, str(SCRIPTS / script), argument], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def rows(folder: Path, *splits: str) -> list[dict]:
+    manifest = read_manifest(str(folder))
+    entries = [e for e in manifest.shards if e.split in splits]
+    return [r for e in entries for r in read_rows(Store(str(folder)), e.url).to_pylist()]
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_the_old_wids_reader_finds_every_sample_of_a_split_by_number(made: Path, tmp_path: Path, split: str):
+    found = run("read_wids.py", str(made / "shards" / split), "webdataset==0.2.111", "braceexpand", into=tmp_path)
+    samples = [r for r in rows(made, split) if r["status"] == "success"]
+    assert found["n"] == len(samples)
+    assert [key.rpartition("/")[2] for key in found["keys"]] == [r["key"] for r in samples]
+    first = json.loads(samples[0]["members"])
+    assert found["first"] == {f".{extension}": size for extension, (_, size) in first.items()}
+
+
+def test_open_clip_counts_samples_and_shards_of_a_brace_expression(made: Path, tmp_path: Path):
+    entries = read_manifest(str(made)).split("train")
+    url = f"{made}/shards/train/{{00000..{len(entries) - 1:05d}}}.tar"
+    counted = run("count_open_clip.py", url, "open_clip_torch==3.3.0", "timm", "ftfy", into=tmp_path)
+    assert counted == [sum(e.nsamples for e in entries), len(entries)]
+
+
+def test_video2dataset_finds_the_shards_takes_them_as_done_and_adds_up_our_reasons(made: Path, tmp_path: Path):
+    found = run(
+        "read_video2dataset.py", str(made / "shards/train"), "video2dataset==1.3.0", "braceexpand", into=tmp_path
+    )
+    n_shards = len(read_manifest(str(made)).split("train"))
+    assert found["shards"] == [f"{i:05d}" for i in range(n_shards)] and found["done"] == list(range(n_shards))
+    reasons = [r["reason"] or r["status"] for r in rows(made, "train")]
+    assert found["reasons"] == {name: reasons.count(name) for name in set(reasons)}

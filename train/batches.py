@@ -143,13 +143,14 @@ class Batches:
         self.n_lost = 0
         self._n_read = 0
         d = config.data
-        workers = Workers(d.workers, d.chunk, d.prefetch, d.timeout_s, pin_memory=place.device.type == "cuda")
+        workers = Workers(d.workers, d.chunk, d.prefetch, pin_memory=place.device.type == "cuda")
         dataset = ClipDataset(
             data.train,
             views_of(config),
             data.source,
             seed=config.seed,
             n_workers=d.workers,
+            timeout_s=d.timeout_s,
             storage_options=d.storage_options,
         )
         loader = StreamingLoader if d.order == "streaming" else PlannedLoader

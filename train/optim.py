@@ -79,7 +79,7 @@ def lr_factor(step: int, n_steps: int, config: OptimConfig) -> float:
         return (step + 1) / n_warmup
     done = (step - n_warmup) / max(n_steps - n_warmup, 1)
     if config.schedule == "milestones":
-        return 0.5 ** sum(step >= share * n_steps for share in config.milestones)
+        return float(0.5 ** sum(step >= share * n_steps for share in config.milestones))
     falling = {"cosine": 0.5 * (1 + math.cos(math.pi * done)), "linear": 1 - done, "constant": 1.0}[config.schedule]
     return config.lr_floor + (1 - config.lr_floor) * falling
 
@@ -95,7 +95,7 @@ def clip_gradients(model: nn.Module, max_norm: float) -> float:
     """Scale the gradients to a global L2 norm of at most `max_norm` (0: leave them); the norm before."""
     parameters = [p for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
-    whole: Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm  # type: ignore[no-untyped-call]
+    whole: Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm
     return whole.item()
 
 

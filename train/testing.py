@@ -277,6 +277,41 @@ def write_dataset(
     return write_manifest(root, entries)
 
 
+#: Changes to the preset `tiny` that make a step cost milliseconds.
+MICRO_MODEL: dict[str, Any] = {
+    "preset": "tiny",
+    "high": [64, 128],
+    "low": [16, 32],
+    "position_grid": [1, 2],
+    "trunk_width": 4,
+    "width": 32,
+    "n_heads": 2,
+    "n_space_time_blocks": 1,
+    "n_text_layers": 1,
+    "n_multimodal_layers": 1,
+    "vocab_size": 128,
+    "text_length": 12,
+    "max_text_positions": 16,
+}
+
+
+def a_tree(manifest: Path, out: Path, **sections: dict[str, Any]) -> dict[str, Any]:
+    """A training configuration for drawn clips as a tree of plain values; `sections` replace single keys."""
+    tree: dict[str, Any] = {
+        "out": str(out),
+        "data": {"manifest": str(manifest), "stride": 3},
+        "model": dict(MICRO_MODEL),
+        "optim": {"lr": 1e-3},
+        "loop": {"steps": 6, "batch": 4, "threads": 1, "device": "cpu"},
+        "checkpoint": {"every": 2},
+        "eval": {"every": 0},
+        "observe": {"tensorboard": False, "every": 1},
+    }
+    for name, keys in sections.items():
+        tree[name] = {**tree.get(name, {}), **keys}
+    return tree
+
+
 def write_manifest(root: Path, entries: Sequence[ShardEntry]) -> Path:
     """Write manifest.json and manifest.parquet; the path of the former."""
     document, table = manifest_bytes(entries, {"name": "drawn clips"})

@@ -7,11 +7,13 @@ resume starts at it without reading what came before. Augmentation draws from (s
 A sample that cannot be used (damaged media, empty caption, unreadable shard) costs its place, not the batch: the
 place is taken by the first usable spare, the samples half an epoch further on. It is counted, kept in `Loaded.lost`,
 and too many stop the run with their names. Should a decoder take its whole worker process down, the sample it was
-on is written to the run's list of poisoned samples, the workers start again at the same step, and its spare is used.
+on is written to the run's list of poisoned samples, the workers start again at the same step, and its spare is used. A
+decoder that hangs for `data.timeout_s` is treated alike.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import re
 import signal
@@ -86,9 +88,11 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         *,
         seed: int | None,
         n_workers: int = 0,
+        timeout_s: float = 300.0,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         self.index, self.views, self.source, self._seed = index, views, source, seed
+        self._timeout_s = timeout_s
         self._reader = Reader(index, storage_options)
         #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
         self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64)
@@ -96,6 +100,14 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
 
     def __getitem__(self, ticket: Ticket) -> Loaded:
         """One sample as a `Loaded` with B=1, or with B=0 where neither it nor a spare is usable."""
+        if torch.utils.data.get_worker_info() is not None:
+            # A read or a decoder that hangs, in C code too, ends the worker, and is answered as a crash.
+            faulthandler.dump_traceback_later(self._timeout_s, exit=True)
+        loaded = self._first_usable(ticket)
+        faulthandler.cancel_dump_traceback_later()
+        return loaded
+
+    def _first_usable(self, ticket: Ticket) -> Loaded:
         lost: list[Lost] = []
         for sample in (ticket.sample, *ticket.spares):
             try:
@@ -160,7 +172,6 @@ class Workers:
     """Samples a worker is asked for at a time."""
     prefetch: int = 4
     """Chunks asked for ahead, a worker."""
-    timeout_s: float = 300.0
     pin_memory: bool = False
 
 
@@ -203,7 +214,6 @@ class PlannedLoader:
             collate_fn=join,
             num_workers=w.count,
             prefetch_factor=w.prefetch if w.count else None,
-            timeout=w.timeout_s if w.count else 0,
             pin_memory=w.pin_memory,
             worker_init_fn=ignore_stop_signals,
         )
@@ -294,7 +304,5 @@ def _dead_workers(error: RuntimeError) -> set[int]:
     """Process ids in the DataLoader's message about workers that died; any other error goes on."""
     found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
     if found is None:
-        if "DataLoader timed out" in str(error):
-            raise UserError(f"{error}: a read hangs; see data.timeout_s") from None
         raise error
     return {int(pid) for pid in found[1].split(",")}

@@ -1,0 +1,123 @@
+"""What is read: exactly the members asked for, from the shard that the index was made of, or a reason why not."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import tarfile
+
+import pytest
+
+from manifests.errors import UserError
+from manifests.shards import read_manifest
+from train.data.index import load_index, read_captions
+from train.data.read import Reader, ShardUnreadable
+from train.testing import Shape, write_dataset
+
+SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return read_manifest(str(write_dataset(tmp_path, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)))
+
+
+def test_every_member_read_by_offset_is_the_one_in_the_tar(manifest):
+    index = load_index(manifest, "train")
+    reader = pickle.loads(pickle.dumps(Reader(index)))  # as a worker gets it
+
+    for sample in range(len(index)):
+        path = manifest.resolve(index.shards[index.shard[sample]].url)
+        with tarfile.open(path) as tar:
+            wanted = {m.name.rpartition(".")[2]: tar.extractfile(m).read() for m in tar if index.key(sample) in m.name}
+        assert reader.read(sample, list(wanted)) == wanted
+        assert reader.read(sample, ["txt", "mjpg"]) == {k: wanted[k] for k in ("txt", "mjpg")}
+
+
+def test_the_index_follows_the_manifest_and_knows_its_categories(manifest):
+    index = load_index(manifest, "train")
+
+    assert [index.key(i) for i in range(3)] == ["train00000_00000", "train00000_00001", "train00001_00000"]
+    assert len(index) == 10 and len(index.shards) == 3
+    assert index.has("m4v", "mjpg") and index.category.tolist()[:4] == [10, 10, 27, 27]
+    assert read_captions(manifest, "train")[0] == "a red square moves left"
+
+
+def test_failed_clips_of_a_shard_are_no_samples(manifest):
+    import json
+
+    import pyarrow.parquet as pq
+
+    path = manifest.resolve(manifest.shards[0].rows_url)
+    rows = pq.read_table(path).to_pylist()
+    rows[1]["status"], rows[1]["members"] = "failed", "{}"
+    pq.write_table(__import__("pyarrow").Table.from_pylist(rows, schema=pq.read_schema(path)), path)
+
+    index = load_index(manifest, "train")
+
+    assert len(index) == 9 and json.loads(rows[1]["members"]) == {}
+    assert "train00000_00001" not in [index.key(i) for i in range(9)]
+
+
+def test_unreadable_shards_are_left_out_up_to_the_limit_and_named_past_it(manifest):
+    (path,) = [manifest.resolve(s.rows_url) for s in manifest.shards[:1]]
+    with open(path, "wb") as file:
+        file.write(b"not parquet")
+
+    index = load_index(manifest, "train", max_bad_shards=1)
+
+    assert len(index) == 6 and len(index.bad_shards) == 1 and "00000.parquet" in index.bad_shards[0]
+    assert index.fingerprint() != load_index(manifest, "val").fingerprint()
+    with pytest.raises(UserError, match=r"1 unreadable shard, more than .*max_bad_shards=0.*\n.*00000\.parquet"):
+        load_index(manifest, "train")
+
+
+def test_a_split_that_is_not_there_is_named_with_those_that_are(manifest):
+    with pytest.raises(UserError, match=r"no shard of split 'test'.*train, val"):
+        load_index(manifest, "test")
+
+
+def test_a_shard_that_is_gone_cut_short_or_another_one_is_unreadable(manifest):
+    index = load_index(manifest, "train")
+    first, second, third = (index.manifest.resolve(s.url) for s in index.shards)
+    import os
+    import pathlib
+
+    pathlib.Path(first).unlink()
+    os.truncate(second, 700)
+    data = pathlib.Path(third).read_bytes()
+    pathlib.Path(third).write_bytes(b"x" * 512 + data[512:])
+    reader = Reader(index)
+
+    with pytest.raises(ShardUnreadable, match="No such file"):
+        reader.read(0, ["txt"])
+    with pytest.raises(ShardUnreadable, match="ends at byte 700, the index promises"):
+        reader.read(4, ["mp4"])
+    with pytest.raises(ShardUnreadable, match="not the shard it was"):
+        reader.read(8, ["mp4"])
+
+
+def test_members_come_by_ranged_reads_from_an_object_store(tmp_path):
+    """On fsspec's in-memory store; a real S3 server stands in test_s3.py."""
+    import fsspec
+
+    write_dataset(tmp_path, videos=3, shard_size=2, shape=SMALL)
+    store = fsspec.filesystem("memory")
+    store.put(str(tmp_path), "/bucket", recursive=True)
+    remote = load_index(read_manifest("memory://bucket/manifest.json"), "train")
+    local = load_index(read_manifest(str(tmp_path)), "train")
+
+    for sample in range(3):
+        assert Reader(remote).read(sample, ["json", "m4v"]) == Reader(local).read(sample, ["json", "m4v"])
+
+
+def test_a_manifest_of_an_unknown_version_is_refused(tmp_path):
+    path = write_dataset(tmp_path, videos=1, shape=SMALL)
+    path.write_text(path.read_text().replace('"schema_version": 1', '"schema_version": 99'))
+
+    with pytest.raises(UserError, match="schema version 99, this program reads version 1"):
+        read_manifest(str(path))
+
+
+def test_the_manifests_hash_is_of_its_bytes(manifest, tmp_path):
+    assert manifest.sha256 == hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()

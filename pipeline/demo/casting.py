@@ -20,6 +20,7 @@ from pipeline.demo.misbehave import BEHAVIOURS
 _TRACKS: dict[str, tuple[Track, ...]] = {
     "locked": (replace(MANUAL_EN, locked=True), replace(AUTO_EN, locked=True)),
     "spanish": (MANUAL_ES, AUTO_ES),
+    "translatable": (MANUAL_ES,),
     "automatic": (AUTO_EN,),
     "regional": (MANUAL_EN_US, AUTO_EN),
     "named": (NAMED_EN,),

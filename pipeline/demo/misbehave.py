@@ -285,7 +285,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "caption address 404", _later(Reason.CAPTIONS_REFUSED, heals=False), (_status("captions", 404),)
     ),
     "translated_only": Behaviour(
-        "English only by machine translation", _never(Reason.NO_CAPTIONS), changes={"tracks": "spanish"}
+        "English only by machine translation", _never(Reason.NO_CAPTIONS), changes={"tracks": "translatable"}
     ),
     "automatic_only": Behaviour("automatic English only", KEPT, changes={"tracks": "automatic"}),
     "regional_track": Behaviour("a manual en-US track only", KEPT, changes={"tracks": "regional"}),

@@ -1,0 +1,123 @@
+"""Settings: what is wrong is said with the file, the key and the nearest right key; secrets stay secret."""
+
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from manifests.errors import ConfigError
+from manifests.settings import (
+    Section,
+    describe_keys,
+    identity,
+    identity_values,
+    load_config,
+    nearest_key,
+    operational,
+    parse_config,
+)
+
+
+class Engine(Section):
+    """How a run goes."""
+
+    workers: int = operational(2, ge=1, doc="workers, a count")
+    cookie: SecretStr = operational(SecretStr(""), doc="a secret")
+
+
+class Cut(Section):
+    """What comes out."""
+
+    stage: ClassVar[str] = "cut"
+    mode: str = identity("remux", doc="how clips are cut")
+    margin_ms: int = identity(250, ge=0, doc="margin, ms")
+
+
+class Root(Section):
+    """A run."""
+
+    out: str = operational(doc="where")
+    seed: int = identity(0, doc="seed")
+    engine: Engine = Engine()
+    cut: Cut = Cut()
+
+
+def load(tmp_path: Path, text: str, overrides: list[str] | None = None) -> Root:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    return load_config(Root, path, overrides)
+
+
+def test_a_file_and_overrides_on_top_of_it_make_the_settings(tmp_path: Path):
+    config = load(tmp_path, "out: a\ncut: {mode: exact}\n", ["cut.margin_ms=10", "engine.workers=3", "out=b"])
+    assert (config.out, config.cut.mode, config.cut.margin_ms, config.engine.workers) == ("b", "exact", 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("out: a\ncutt: {}\n", ["cutt: no such key", "did you mean cut?"]),
+        ("out: a\ncut: {mod: exact}\n", ["cut.mod: no such key", "did you mean cut.mode?"]),
+        ("out: a\nworkers: 3\n", ["workers: no such key", "engine.workers"]),
+        ("out: a\nxyzzy: 3\n", ["xyzzy: no such key"]),
+        ("out: a\nengine: {workers: 0}\n", ["engine.workers", "greater than or equal to 1"]),
+        ("out: a\nengine: {workers: many}\n", ["engine.workers", "integer"]),
+        ("{}", ["out", "required"]),
+        ("- 1\n", ["a configuration is a mapping"]),
+        ("a: [1\n", ["is not valid YAML"]),
+        ("out: a\nengine: 5\n", ["engine"]),
+    ],
+)
+def test_what_is_wrong_is_named_with_the_file_and_the_key(tmp_path: Path, text: str, words: list[str]):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    assert str(tmp_path / "run.yaml") in message and all(word in message for word in words), message
+
+
+def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, "out: a\nengine: {workers: 0}\nseeed: 1\n")
+    assert "engine.workers" in str(caught.value) and "did you mean seed?" in str(caught.value)
+
+
+@pytest.mark.parametrize("override", ["nothing", "=1", "out.deeper=1", "cut.mode=[1"])
+def test_an_override_that_cannot_be_used_says_how_one_is_written(tmp_path: Path, override: str):
+    with pytest.raises(ConfigError, match="--set"):
+        load(tmp_path, "out: a\n", [override])
+
+
+def test_a_missing_file_is_one_message(tmp_path: Path):
+    with pytest.raises(ConfigError, match="no such configuration file"):
+        load_config(Root, tmp_path / "none.yaml")
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(Root, tmp_path / "binary.yaml")
+
+
+def test_identity_keys_are_listed_with_their_stage_and_operational_ones_are_not():
+    values = identity_values(parse_config(Root, {"out": "a", "cut": {"margin_ms": 7}}, source="test"))
+    assert values == {"seed": (0, ""), "cut.mode": ("remux", "cut"), "cut.margin_ms": (7, "cut")}
+
+
+def test_every_key_is_described_with_default_and_kind_and_no_secret_is_shown():
+    rows = {row["key"]: row for row in describe_keys(Root)}
+    assert rows["engine.workers"] == {
+        "key": "engine.workers",
+        "default": "2",
+        "kind": "operational",
+        "doc": "workers, a count",
+    }
+    assert rows["out"]["default"] == "(required)" and rows["engine.cookie"]["default"] == "(secret)"
+    assert rows["cut.mode"]["kind"] == "identity"
+
+
+def test_the_nearest_key_is_found_beside_and_elsewhere_or_not_at_all():
+    assert nearest_key(Root, ["cut", "margin"]) == "cut.margin_ms"
+    assert nearest_key(Root, ["zzzzzz"]) == ""
+
+
+def test_settings_cannot_be_changed_afterwards():
+    with pytest.raises(ValidationError, match="frozen"):
+        Cut().mode = "exact"  # type: ignore[misc]

@@ -4,8 +4,9 @@ In:  table `packs` (its column `phashes`: a hash a second of each clip)     Out:
 
 A clip is told by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
 a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
-pictures of all their clips together. Candidates are pairs that agree in a band of 16 of the 64 bits somewhere, which
-costs a sort; each candidate is then compared hash by hash.
+pictures of all their clips together. Each picture has two hashes, of the whole and of its middle: a copy that was
+cropped agrees with one of them. Candidates are pairs that agree in a band of bits somewhere, which costs a sort a
+band; each candidate is then compared hash by hash.
 """
 
 from __future__ import annotations
@@ -16,25 +17,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from pipeline.config.media import DuplicatesConfig
-from pipeline.phash import distances, unpack_hashes
+from pipeline.phash import Hashes, distances, unpack_hashes
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
 
-_BANDS, _BAND_BITS = 4, 16
+_BAND_SHIFTS = (0, 10, 21, 32, 42, 53)
+"""Where bands begin in the 64 bits, which are a ring: they overlap, so that few differing bits spare one of them."""
+
 _CROWD = 64
 """Of more hashes than this in one band only neighbours are paired: a picture that everybody shows tells nothing."""
-
-Hashes = NDArray[np.uint64]
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a clip or a video shows: its id, whose it is, and its distinct pictures."""
+    """What a clip or a video shows: its id, whose it is, and the hashes of its distinct pictures (pictures x 2)."""
 
     id: str
     video_id: str
@@ -99,19 +99,20 @@ def _shown_by_videos(clips: Sequence[Shown], config: DuplicatesConfig) -> list[S
 
 
 def distinct(hashes: Hashes, max_distance: int) -> Hashes:
-    """The hashes without those that lie within `max_distance` of one before them."""
+    """The pictures (N x 2) without those whose first hash lies within `max_distance` of one before them."""
     kept: list[int] = []
     for i in range(len(hashes)):
-        if not kept or int(distances(hashes[i : i + 1], hashes[kept]).min()) > max_distance:
+        if not kept or int(distances(hashes[i : i + 1, 0], hashes[kept, 0]).min()) > max_distance:
             kept.append(i)
     return hashes[kept]
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one that shows fewer that the other shows too."""
-    near = distances(a, b) <= max_distance
-    in_a, in_b = float(near.any(axis=1).mean()), float(near.any(axis=0).mean())
-    return in_a if len(a) <= len(b) else in_b
+    """Share of the pictures of the one that shows fewer that the other shows too, whole or cropped."""
+    fewer, more = (a, b) if len(a) <= len(b) else (b, a)
+    return max(
+        float((distances(fewer[:, i], more[:, j]) <= max_distance).any(axis=1).mean()) for i in (0, 1) for j in (0, 1)
+    )
 
 
 def _repeats(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> dict[str, str]:
@@ -135,11 +136,13 @@ def _candidates(shown: Sequence[Shown]) -> set[tuple[int, int]]:
     """Pairs of places with hashes that agree in one band at least."""
     if not shown:
         return set()
-    hashes = np.concatenate([one.hashes for one in shown])
-    owners = np.repeat(np.arange(len(shown)), [len(one.hashes) for one in shown])
+    hashes = np.concatenate([one.hashes.reshape(-1) for one in shown])
+    owners = np.repeat(np.arange(len(shown)), [one.hashes.size for one in shown])
+    bits = min(32, max(16, len(hashes).bit_length() + 2))
     pairs: set[tuple[int, int]] = set()
-    for band in range(_BANDS):
-        keys = (hashes >> np.uint64(band * _BAND_BITS)) & np.uint64((1 << _BAND_BITS) - 1)
+    for shift in _BAND_SHIFTS:
+        turned = (hashes >> np.uint64(shift)) | (hashes << np.uint64((64 - shift) % 64))
+        keys = turned & np.uint64((1 << bits) - 1)
         order = np.lexsort((owners, keys))
         edges = np.flatnonzero(np.diff(keys[order])) + 1
         for group in np.split(owners[order], edges):

@@ -21,7 +21,7 @@ from pipeline.frames import (
     scaled_size,
 )
 from pipeline.members import ProxyWriter, Still, StillsWriter, still_times_ms
-from pipeline.phash import phash
+from pipeline.phash import picture_hashes
 from pipeline.probe import Probe
 from pipeline.scenes import SceneFinder, scene_picture
 from pipeline.stopwatch import Stopwatch
@@ -44,7 +44,7 @@ class ClipLook:
     start: int
     end: int
     look: Look = field(default_factory=Look)
-    hashes: list[int] = field(default_factory=list)
+    hashes: list[tuple[int, int]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     proxy: ProxyWriter | None = None
     stills_writer: StillsWriter | None = None
@@ -151,7 +151,7 @@ class VideoLook:
                 self._check(one, picture, small, clip_ms)
         if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
             with self._watch("hash"):
-                one.hashes.append(phash(luma_of(small)))
+                one.hashes.append(picture_hashes(luma_of(small)))
         if one.stills_writer is not None:
             with self._watch("stills"):
                 one.stills_writer.offer(picture, clip_ms)

@@ -18,6 +18,12 @@ NOTHING = 0
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture shows nothing."""
 
+_BLACK = 30
+_MIDDLE_MARGIN = 0.06
+"""Share of each side that the hash of the middle leaves out: it answers for copies that were cropped."""
+
+Hashes = NDArray[np.uint64]
+
 
 def phash(luma: NDArray[np.uint8]) -> int:
     """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING where it shows nothing."""
@@ -29,17 +35,34 @@ def phash(luma: NDArray[np.uint8]) -> int:
     return int.from_bytes(np.packbits(bits.reshape(-1)).tobytes(), "big")
 
 
-def pack_hashes(hashes: list[int]) -> bytes:
-    """Hashes as the column `phashes` holds them: 8 bytes each, big-endian."""
-    return b"".join(value.to_bytes(HASH_BYTES, "big") for value in hashes)
+def picture_hashes(luma: NDArray[np.uint8]) -> tuple[int, int]:
+    """(hash of the picture without black bars, hash of its middle)."""
+    picture = _without_bars(luma)
+    height, width = picture.shape
+    down, right = round(height * _MIDDLE_MARGIN), round(width * _MIDDLE_MARGIN)
+    middle = np.ascontiguousarray(picture[down : height - down, right : width - right])
+    return phash(picture), phash(middle)
 
 
-def unpack_hashes(packed: bytes) -> NDArray[np.uint64]:
-    """The hashes of a `phashes` value, uint64; those of pictures that show nothing are left out."""
-    hashes = np.frombuffer(packed, ">u8").astype(np.uint64)
-    return np.asarray(hashes[hashes != NOTHING])
+def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    rows = np.flatnonzero(luma.max(axis=1) > _BLACK)
+    columns = np.flatnonzero(luma.max(axis=0) > _BLACK)
+    if rows.size < 32 or columns.size < 32:
+        return luma
+    return np.ascontiguousarray(luma[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
 
 
-def distances(hashes: NDArray[np.uint64], others: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def pack_hashes(hashes: list[tuple[int, int]]) -> bytes:
+    """Hashes as the column `phashes` holds them: for each picture two, of 8 bytes each, big-endian."""
+    return b"".join(value.to_bytes(HASH_BYTES, "big") for pair in hashes for value in pair)
+
+
+def unpack_hashes(packed: bytes) -> Hashes:
+    """The hashes of a `phashes` value, pictures x 2; pictures that show nothing are left out."""
+    hashes = np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
+    return np.asarray(hashes[(hashes != NOTHING).all(axis=1)])
+
+
+def distances(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:
     """Number of differing bits of each of `hashes` [N] with each of `others` [M]: [N, M]."""
     return np.asarray(np.bitwise_count(hashes[:, None] ^ others[None, :]))

@@ -11,6 +11,7 @@ that sums never depend on their order. `selection.py` takes videos down the orde
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -81,18 +82,13 @@ def candidates_of(videos: pa.Table, clips: pa.Table) -> pa.Table:
 
 def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
     """The candidates in their categories' seeded orders; of rows with the same id one stays."""
-    ids = _flat(candidates.column("video_id"))
-    hashes = seeded_hash(ids, seed)
-    order = np.argsort(hashes)
-    order = _settle_ties(candidates, order, hashes[order])
-    category = _numbers(candidates, "category_id", np.int32)
-    order = order[np.argsort(category[order].astype(np.int16), kind="stable")]
-    category = category[order]
+    order = _order(candidates, seed)
+    category = _numbers(candidates, "category_id", np.int32)[order]
     channel = _flat(candidates.column("channel_id"))
     channel = (channel if isinstance(channel, pa.DictionaryArray) else pc.dictionary_encode(channel)).take(order)
     group, group_category = _groups(category, channel)
     return Ranked(
-        video_id=ids.take(pa.array(order)),
+        video_id=_flat(candidates.column("video_id")).take(order),
         category_id=category,
         channel_id=channel,
         group=group,
@@ -101,6 +97,14 @@ def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
         n_clips=_numbers(candidates, "n_clips", np.int32)[order],
         clips_ms=_numbers(candidates, "clips_ms", np.int64)[order],
     )
+
+
+def _order(candidates: pa.Table, seed: int) -> NDArray[np.int32]:
+    """Rows by category, then by hash."""
+    hashes = seeded_hash(_flat(candidates.column("video_id")), seed)
+    order = _settle_ties(candidates, np.argsort(hashes).astype(np.int32), hashes)
+    category = _numbers(candidates, "category_id", np.int16)[order]
+    return np.asarray(order[np.argsort(category, kind="stable")])
 
 
 def seeded_hash(ids: pa.Array, seed: int) -> NDArray[np.uint64]:
@@ -140,15 +144,15 @@ def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return np.asarray(x ^ (x >> np.uint64(31)))
 
 
-def _settle_ties(candidates: pa.Table, order: NDArray[np.int64], hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+def _settle_ties(candidates: pa.Table, order: NDArray[np.int32], hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
     """Rows of equal hash in the order of their content, repeated ids dropped: row order decides nothing."""
+    hashes = hashes[order]
     same = hashes[1:] == hashes[:-1]
-    tied = np.concatenate(([False], same)) | np.concatenate((same, [False]))
-    if not tied.any():
+    if not same.any():
         return order
-    rows = candidates.take(pa.array(order[tied])).append_column("row", pa.array(order[tied]))
-    rows = rows.set_column(rows.schema.get_field_index("channel_id"), "channel_id", _decoded(rows.column("channel_id")))
-    rows = rows.append_column("hash", pa.array(hashes[tied]))
+    tied = np.concatenate(([False], same)) | np.concatenate((same, [False]))
+    rows = candidates.select(CANDIDATES.names).take(order[tied]).cast(CANDIDATES)
+    rows = rows.append_column("row", pa.array(order[tied])).append_column("hash", pa.array(hashes[tied]))
     keys = ["hash", "video_id", "category_id", "channel_id", "n_clips", "clips_ms"]
     rows = rows.sort_by([(key, "ascending") for key in keys])
     order = order.copy()
@@ -160,28 +164,39 @@ def _settle_ties(candidates: pa.Table, order: NDArray[np.int64], hashes: NDArray
 
 
 def _groups(category: NDArray[np.int32], channel: pa.DictionaryArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    code = channel.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    n_channels = max(1, len(channel.dictionary))
-    ids, place = np.unique(category, return_inverse=True)
-    keys, group = np.unique(place * n_channels + code, return_inverse=True)
-    unknown = pc.equal(channel.dictionary.cast(pa.string()), "").to_numpy(zero_copy_only=False)
-    if unknown.any():
-        group = np.where(unknown[code], -1, group)
-    return group.astype(np.int32), ids[keys // n_channels].astype(np.int32)
+    """Numbers [N] for the pairs of (sorted) category and channel, -1 for unknown channels; each pair's category [G]."""
+    code = channel.indices.to_numpy(zero_copy_only=False)
+    known = ~pc.equal(channel.dictionary.cast(pa.string()), "").to_numpy(zero_copy_only=False).astype(np.bool_)
+    group = np.empty(len(category), dtype=np.int32)
+    owners: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
+    n_groups = 0
+    for category_id, span in spans_of(category):
+        here = np.zeros(len(known), dtype=np.bool_)
+        here[code[span]] = True
+        here &= known
+        number = np.where(here, n_groups + np.cumsum(here) - 1, -1).astype(np.int32)
+        group[span] = number[code[span]]
+        owners.append(np.full(int(here.sum()), category_id, dtype=np.int32))
+        n_groups += len(owners[-1])
+    return group, np.concatenate(owners)
+
+
+def spans_of(category: NDArray[np.int32]) -> list[tuple[int, slice]]:
+    """(category, its rows) of a sorted column, ascending."""
+    edges = [*np.flatnonzero(np.diff(category, prepend=np.iinfo(np.int32).min)).tolist(), len(category)]
+    return [(int(category[a]), slice(a, b)) for a, b in pairwise(edges)]
 
 
 def _places(category: NDArray[np.int32]) -> NDArray[np.int32]:
     """[N] place in its category, of sorted categories."""
-    _, first, counts = np.unique(category, return_index=True, return_counts=True)
-    return (np.arange(len(category)) - np.repeat(first, counts)).astype(np.int32)
+    rank = np.empty(len(category), dtype=np.int32)
+    for _, span in spans_of(category):
+        rank[span] = np.arange(span.stop - span.start)
+    return rank
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:
     return column.combine_chunks()
-
-
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(pa.string())
 
 
 def _numbers(table: pa.Table, name: str, dtype: Any) -> NDArray[Any]:
@@ -353,35 +368,31 @@ def supply_of(
 ) -> Supply:
     """Supply of what each ranked candidate gives [N]; `kept`: the amounts that are in the data set already."""
     amount = clips if config.unit == "clips" else ms
-    ids, first = np.unique(ranked.category_id, return_index=True)
+    spans = spans_of(ranked.category_id)
+    known = ranked.group >= 0
+    by_group = np.bincount(ranked.group[known], weights=amount[known], minlength=len(ranked.group_category))
+    by_group = by_group.astype(np.int64)  # exact: sums stay far below 2 ** 53
 
     def by_category(values: NDArray[np.int64]) -> dict[int, int]:
-        sums = np.add.reduceat(values, first) if len(first) else np.zeros(0, dtype=np.int64)
-        return dict(zip(ids.tolist(), sums.tolist(), strict=True))
+        return {category_id: int(values[span].sum()) for category_id, span in spans}
 
-    known = ranked.group >= 0
-    by_group = np.zeros(len(ranked.group_category), dtype=np.int64)
-    np.add.at(by_group, ranked.group[known], amount[known])
     return Supply(
         clips=by_category(clips),
         ms=by_category(ms),
-        channels={i: by_group[(ranked.group_category == i) & (by_group > 0)] for i in ids.tolist()},
+        channels={i: by_group[(ranked.group_category == i) & (by_group > 0)] for i, _ in spans},
         no_channel=by_category(np.where(known, 0, amount)),
         already_kept=by_category(kept) if kept is not None else {},
-        within_hours=by_category(_within_hours(ms, amount, first, config)),
+        within_hours={i: _within_hours(ms[span], amount[span], config) for i, span in spans},
     )
 
 
-def _within_hours(
-    ms: NDArray[np.int64], amount: NDArray[np.int64], first: NDArray[np.int64], config: BalanceConfig
-) -> NDArray[np.int64]:
-    """[N] the part of each amount that comes before its category's cap in hours; `first`: where categories begin."""
+def _within_hours(ms: NDArray[np.int64], amount: NDArray[np.int64], config: BalanceConfig) -> int:
+    """The part of one category's amounts, in rank order, that comes before the cap in hours."""
     cap_ms = to_amount(config.max_hours_per_category, "hours")
-    earlier = np.cumsum(ms) - ms
-    earlier -= np.repeat(earlier[first], np.diff(np.append(first, len(ms))))
     if config.unit == "hours":
-        return np.asarray(np.clip(cap_ms - earlier, 0, ms))
-    return np.asarray(np.where(earlier < cap_ms, amount, 0))
+        return min(cap_ms, int(ms.sum()))
+    earlier = np.cumsum(ms) - ms
+    return int(amount[earlier < cap_ms].sum())
 
 
 def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.categories import category_name
-from pipeline.balance import MS_PER_HOUR, Quota, Quotas, Ranked, from_amount
+from pipeline.balance import MS_PER_HOUR, Quota, Quotas, Ranked, from_amount, spans_of
 
 if TYPE_CHECKING:
     from pipeline.selection import Standing
@@ -90,8 +90,7 @@ def explain(
     What was turned away before any media came (a transcript's verdict, a known repeat) promises nothing.
     """
     planned = np.where((now.reason != 0) & (now.row < 0), 0, ranked.planned(quotas.unit))
-    ids, first, counts = np.unique(ranked.category_id, return_index=True, return_counts=True)
-    spans = {int(i): slice(a, a + n) for i, a, n in zip(ids, first.tolist(), counts.tolist(), strict=True)}
+    spans = dict(spans_of(ranked.category_id))
     nothing = slice(0, 0)
     is_open = now.is_open
     rows = []

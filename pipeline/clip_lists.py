@@ -70,7 +70,7 @@ def empty_clip_lists() -> ClipLists:
 def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
     """Lists of the clips in tables with columns video_id, n, duration_ms. A video's rows lie in one of the tables."""
     videos: list[pa.Array] = []
-    starts, n, ms = [np.zeros(1, dtype=np.int64)], [], []
+    starts, n, ms = [np.zeros(1, dtype=np.int64)], _Column(), _Column()
     for table in tables:
         if not table.num_rows:
             continue
@@ -81,14 +81,29 @@ def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
         ms.append(part.ms)
     if not videos:
         return empty_clip_lists()
-    return ClipLists(pa.concat_arrays(videos), np.concatenate(starts), _joined(n), _joined(ms))
+    return ClipLists(pa.concat_arrays(videos), np.concatenate(starts), n.values(), ms.values())
 
 
-def _joined(parts: list[NDArray[np.int32]]) -> NDArray[np.int32]:
-    """The parts end to end. They are let go, so that two columns are never in memory twice at the same time."""
-    whole = np.concatenate(parts)
-    parts.clear()
-    return whole
+class _Column:
+    """A growing int32 array. Doubling one large block leaves no small freed ones behind, as a list of parts would."""
+
+    def __init__(self) -> None:
+        self._block = np.empty(1 << 20, dtype=np.int32)
+        self._size = 0
+
+    def append(self, part: NDArray[np.int32]) -> None:
+        """Adds values at the end."""
+        needed = self._size + len(part)
+        if needed > len(self._block):
+            larger = np.empty(max(needed, 2 * len(self._block)), dtype=np.int32)
+            larger[: self._size] = self.values()
+            self._block = larger
+        self._block[self._size : needed] = part
+        self._size = needed
+
+    def values(self) -> NDArray[np.int32]:
+        """What was added; pages of the block that were never written take no memory."""
+        return self._block[: self._size]
 
 
 def _lists_of_one(table: pa.Table) -> ClipLists:

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from manifests.errors import UserError
@@ -25,6 +26,7 @@ from pipeline.engine.run import StageResult, run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.identity import check_identity
+from pipeline.retries import take_up, take_up_due
 
 log = logging.getLogger("hdvila")
 
@@ -62,13 +64,18 @@ class Delivered:
 
 def run_pipeline(config: RunConfig, *, redo: str = "") -> Delivered:
     """Runs everything. Raises UserError for what a person can cure; what is committed stays."""
+    from pipeline.crawl_books import CRAWL_STAGES
     from pipeline.deliver import deliver
     from pipeline.fill import fill
-    from pipeline.gather import gather
+    from pipeline.gather import gather, gather_more
 
     with open_run(config, redo=redo) as run:
+        take_up(run.store, CRAWL_STAGES)
+        take_up_due(run.store, ("media",), datetime.now(UTC))
         gather(run)
         selection = fill(run)
+        while gather_more(run, selection):
+            selection = fill(run)
         manifest = deliver(run, selection)
         return Delivered(manifest, selection.result, tuple(run.results))
 

@@ -78,7 +78,7 @@ def run_stage(stage: Stage, store: Store, executor: Executor, lock: RunLock, *, 
             raise
         finally:
             result.seconds = time.monotonic() - started
-    log.info("%s", describe(result))
+    log.log(logging.INFO if result.n_units else logging.DEBUG, "%s", describe(result))
     return result
 
 

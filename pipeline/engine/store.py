@@ -233,8 +233,12 @@ class Store:
 
     def read_rejects(self) -> pa.Table:
         """All committed rejects of all stages."""
-        parts = [p for stage in self.folders("rejects") for p in self._committed_parts(f"rejects/{stage}")]
+        parts = [part for stage in self.folders("rejects") for part in self.reject_parts(stage)]
         return self._concat(parts, REJECTS, None)
+
+    def reject_parts(self, stage: str) -> list[Part]:
+        """The committed parts of one stage's rejects."""
+        return list(self._committed_parts(f"rejects/{stage}"))
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders inside a folder, sorted."""

@@ -88,11 +88,9 @@ or automatic ones (`caption_kind`) and contain errors; people, places and opinio
 
 
 def cut_mode(head: Mapping[str, Any]) -> str:
-    """How the clips were cut, from the configuration that the manifest holds: `remux` where it does not say."""
-    config: Any = head.get("config", {})
-    for key in ("media", "cut", "mode"):
-        config = config.get(key) if isinstance(config, Mapping) else None
-    return config if config in _NOTES else "remux"
+    """How the clips were cut, as the configuration in the manifest says: `remux` where it does not."""
+    mode = head.get("config", {}).get("media.cut.mode")
+    return mode if mode in _NOTES else "remux"
 
 
 def _front_matter(head: Mapping[str, Any], card: CardConfig) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def write_manifest(
 ) -> Manifest:
     """Closes the open generation: the manifest of all committed shards, with everything that stands beside it.
 
-    `config` is the run's configuration without secrets, `facts` are further keys of manifest.json (`balance`, funnel
+    `config` is the run's configuration without secrets (dotted keys), `facts` are further keys of manifest.json (`balance`, funnel
     …) that depend on the data alone. Where nothing but the time and this program's tools have changed, manifest.json
     stays as it is; otherwise it names the one before as its parent. UserError where a removal was interrupted.
     """

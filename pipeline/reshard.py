@@ -9,6 +9,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
+from manifests.funnel import SELECTION_NAME
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.lock import RunLock
@@ -17,7 +18,7 @@ from pipeline.manifest import given_head, publish
 from pipeline.merge import refuse_existing
 from pipeline.shard_files import SUCCESS, Piece, join_shard, put_shard, read_rows, sample_of_row
 from pipeline.shard_plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards
-from pipeline.shards import SELECTION_NAME, in_shard_order
+from pipeline.shards import in_shard_order
 from pipeline.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 
 

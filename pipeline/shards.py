@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from manifests.errors import UserError
+from manifests.funnel import SELECTION_NAME
 from manifests.reasons import Reason
 from manifests.sample import sample_key
 from manifests.schema import MANIFEST
@@ -30,8 +31,6 @@ from pipeline.shard_files import SUCCESS, DamagedSample, Piece, join_shard, read
 from pipeline.shard_pieces import failed_piece, pieces_of_video
 from pipeline.shard_plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards, seeded_hash
 from pipeline.tombstones import Tombstones, read_tombstones, refuse_while_under_way
-
-SELECTION_NAME = "selection.parquet"
 
 
 @dataclass(frozen=True, slots=True)

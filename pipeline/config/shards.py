@@ -27,7 +27,6 @@ class SplitConfig(Section):
 class CardConfig(Section):
     """What dataset_card.md and croissant.json say of the data set. Nothing here changes a shard."""
 
-    name: str = operational("hdvila", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", doc="short name of the data set")
     title: str = operational("Sentence clips with 720p video", doc="name for people")
     description: str = operational("", doc="a paragraph on what the data set is for; empty: a neutral one")
     license: str = operational(

@@ -23,6 +23,7 @@ import av
 import numpy as np
 
 from manifests.categories import category_name, load_categories
+from manifests.funnel import SELECTION_NAME
 from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
@@ -33,7 +34,7 @@ from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.manifest import write_manifest
 from pipeline.packs import Sample, write_pack
-from pipeline.shards import SELECTION_NAME, ShardsStage
+from pipeline.shards import ShardsStage
 
 WIDTH, HEIGHT, FPS = 320, 180, 12
 N_BEFORE, N_FRAMES = 4, 8
@@ -41,7 +42,7 @@ N_BEFORE, N_FRAMES = 4, 8
 DURATION_MS = 1000 * N_FRAMES // FPS
 SPACING_MS = 2000
 
-NO_CARD = CardConfig(name="tiny", title="A tiny data set")
+NO_CARD = CardConfig(title="A tiny data set")
 
 
 @lru_cache

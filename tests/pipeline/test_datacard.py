@@ -42,7 +42,7 @@ def test_the_front_matter_gives_each_split_its_tars(made: Path):
     [("remux", "begins at the keyframe"), ("exact", "exactly its sentence"), ("keyframe", "counts as")],
 )
 def test_the_first_lines_say_where_a_clip_starts_in_its_mp4(made: Path, mode: str, words: str):
-    card = _card(made, media={"cut": {"mode": mode}})
+    card = _card(made, **{"media.cut.mode": mode})
     first = card.split("---\n")[2].strip().splitlines()[2]
     assert words in first
 

@@ -192,7 +192,7 @@ class Catalogue:
         if place := self._seed_queries.get(_plain(query)):
             category_id, n = place
             found = [video for video in self._listed(category_id) if (_rank(video) + n) % 3]
-            return sorted(found, key=lambda video: stable_hash(query, video.video_id))
+            return sorted(found, key=lambda video: stable_hash(_plain(query), video.video_id))
         wanted = _words(query)
         hits = [(len(wanted & words), video) for words, video in self._texts]
         best = max((n for n, _ in hits), default=0)

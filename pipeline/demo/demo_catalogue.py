@@ -65,7 +65,7 @@ def a_video(seed: int, category_id: int, n: int) -> Video:
         script=script,
         footage=script,
         tracks=(AUTO_EN,) if video_seed % 3 == 0 else (MANUAL_EN, AUTO_EN),
-        searchable=not (n and video_seed % 6 == 0),
+        searchable=n < 2 or video_seed % 3 != 0,
         license=CREATIVE_COMMONS if video_seed % 4 == 0 else "",
         upload_date=f"20{18 + video_seed % 8}-{1 + video_seed % 12:02}-{1 + video_seed % 28:02}",
         view_count=100 + video_seed,

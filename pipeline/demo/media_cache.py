@@ -133,7 +133,7 @@ def _add_video(container: av.container.OutputContainer, rendition: Rendition) ->
 def _encode_video(container: av.container.OutputContainer, stream: av.VideoStream, rendition: Rendition) -> None:
     height, width = rendition.height, rendition.width
     frame = av.VideoFrame(width, height, "yuv420p")  # one for all: x264 copies it, and a new one costs its pages
-    planes = [np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
+    planes = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
     for number, canvas in enumerate(frames_of(rendition.script, width, height)):
         planes[0][:, :width] = canvas[:height]
         for plane, half in zip(planes[1:], canvas[height:].reshape(2, height // 2, width // 2), strict=True):

@@ -55,10 +55,11 @@ _SHORT = (
     "{things} {motion} over a {texture} {background} wall beside a {noun} with the number {digit}",
     "on a {texture} {background} wall {things} {motion} near the {noun} marked {digit}",
 )
-_SPANISH = (
-    "en esta escena vemos {things} que se mueve {motion} sobre un fondo {background} mientras en la esquina espera "
-    "un objeto pequeño con el número {digit} escrito a su lado",
-)
+_SPANISH = {
+    "long": "en esta escena vemos {things} que se mueve {motion} sobre un fondo {background} mientras en la esquina "
+    "espera un objeto pequeño con el número {digit} escrito a su lado",
+    "short": "vemos {things} {motion} sobre un fondo {background} junto al número {digit}",
+}
 _SPANISH_WORDS = {
     **dict(zip(COLOURS, ("rojo", "naranja", "amarillo", "verde", "azul", "morado", "blanco", "negro"), strict=True)),
     **dict(zip(SHAPES, ("círculo", "cuadrado", "triángulo", "estrella", "anillo", "cruz"), strict=True)),
@@ -209,7 +210,7 @@ def _draw_scene(dice: random.Random, category_id: int, before: Scene | None) -> 
 def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
     """One sentence, lower case and without punctuation, that says what the scene shows."""
     if script.language == "es":
-        return _describe_in_spanish(scene)
+        return _describe_in_spanish(scene, script.sentences)
     template = dice.choice(_LONG if script.sentences == "long" else _SHORT)
     verb = dice.choice(VERBS)
     if scene.count == 1:
@@ -226,9 +227,9 @@ def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
     )
 
 
-def _describe_in_spanish(scene: Scene) -> str:
+def _describe_in_spanish(scene: Scene, sentences: str) -> str:
     count = _SPANISH_WORDS[COUNTS[scene.count - 1]]
-    return _SPANISH[0].format(
+    return _SPANISH[sentences].format(
         things=f"{count} {_SPANISH_WORDS[scene.shape]} {_SPANISH_WORDS[scene.colour]}",
         motion=_SPANISH_WORDS[scene.motion],
         background=_SPANISH_WORDS[scene.background],

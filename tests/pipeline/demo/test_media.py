@@ -1,0 +1,160 @@
+"""Drawn media: each frame bears its number, the small digit is for 720p alone, drawing again gives the same bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.demo import drawing
+from pipeline.demo.catalogue import Channel, Video
+from pipeline.demo.drawing import frames_of
+from pipeline.demo.icons import icon
+from pipeline.demo.media_cache import MediaCache, Rendition, cache_root
+from pipeline.demo.script import FPS, NOUNS, Scene, Script, shots_of, words_of
+from pipeline.testing.frame_code import read_frame_code
+
+PLAIN = Script(4, 15, 14_000, "short")
+WITH_B_FRAMES = Script(3, 15, 14_000, "short")
+
+
+def rgb(canvas: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(canvas, cv2.COLOR_YUV2RGB_I420)
+
+
+def numbers_in(path: Path) -> list[int | None]:
+    with av.open(str(path)) as container:
+        return [
+            read_frame_code(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+            for frame in container.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize("script", [PLAIN, WITH_B_FRAMES], ids=["without B-frames", "with B-frames"])
+@pytest.mark.parametrize("size", [(1280, 720), (854, 480), (640, 360), (720, 1280), (1280, 718)])
+def test_every_frame_of_a_file_bears_its_number(demo_cache: MediaCache, script: Script, size: tuple[int, int]) -> None:
+    path = demo_cache.path(Rendition(script, "video", *size))
+    assert numbers_in(path) == list(range(script.n_frames))
+
+
+def test_a_file_is_what_the_formats_promise(demo_cache: MediaCache) -> None:
+    with av.open(str(demo_cache.path(Rendition(WITH_B_FRAMES, "video", 1280, 720)))) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (1280, 720)
+        assert stream.average_rate == FPS
+        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        times = [packet.pts or 0 for packet in packets]
+        assert times != sorted(times), "there are B-frames"
+        keys = [i for i, packet in enumerate(packets) if packet.is_keyframe]
+    assert keys == list(range(0, WITH_B_FRAMES.n_frames, 48))
+    with av.open(str(demo_cache.path(Rendition(PLAIN, "audio")))) as container:
+        n_samples = sum(frame.samples for frame in container.decode(audio=0))
+    assert abs(n_samples / 22_050 - 14) < 0.15
+
+
+def test_the_joint_file_has_both(demo_cache: MediaCache) -> None:
+    path = demo_cache.path(Rendition(PLAIN, "progressive", 640, 360))
+    with av.open(str(path)) as container:
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+    assert numbers_in(path) == list(range(PLAIN.n_frames))
+
+
+def test_sound_is_heard_where_words_are_spoken(demo_cache: MediaCache) -> None:
+    with av.open(str(demo_cache.path(Rendition(PLAIN, "audio")))) as container:
+        sound = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
+    words = words_of(PLAIN)
+
+    def loudness(start_ms: int, end_ms: int) -> float:
+        return float(np.abs(sound[start_ms * 22_050 // 1000 : end_ms * 22_050 // 1000]).mean())
+
+    spoken = [loudness(word.start_ms, word.end_ms) for word in words]
+    assert min(spoken) > 0.005
+    assert max(spoken) < 0.2
+    assert loudness(0, words[0].start_ms - 100) < 0.002
+
+
+def test_a_cut_is_seen_where_a_shot_begins() -> None:
+    script = Script(11, 15, 60_000)
+    frames = [rgb(canvas).astype(np.int16)[::8, ::8] for canvas in frames_of(script, 640, 360)]
+    change = [float(np.abs(b - a).mean()) for a, b in pairwise(frames)]
+    shots = shots_of(script)
+    cuts = [after.start_ms for before, after in pairwise(shots) if before.scene != after.scene]
+    assert cuts
+    seen = {number + 1 for number, value in enumerate(change) if value > 15}
+    assert seen == {-(-start_ms * FPS // 1000) for start_ms in cuts}
+
+
+@pytest.mark.parametrize(
+    ("motion", "axis", "sign"),
+    [("to the left", 1, -1), ("to the right", 1, 1), ("upwards", 0, -1), ("downwards", 0, 1)],
+)
+def test_things_move_where_the_sentence_says(motion: str, axis: int, sign: int) -> None:
+    scene = Scene("white", "plain", "square", "red", 1, motion, "cat", 3)
+    centres = []
+    for number in (0, 4):
+        canvas = drawing._ground(scene, 1280, 720)
+        drawing._draw_things(drawing._planes(canvas), scene, number, 1280, 720)
+        picture = rgb(canvas).astype(int)
+        red = (picture[..., 0] > 150) & (picture[..., 1] < 80)
+        centres.append(np.argwhere(red).mean(axis=0))
+    moved = centres[1] - centres[0]
+    assert moved[axis] * sign > 30
+    assert abs(moved[1 - axis]) < 2
+
+
+def test_the_small_number_is_lost_at_180_lines_and_not_at_720() -> None:
+    """Pictures that differ in the digit alone: far apart at 720p, nearly the same at 320x180."""
+    scene = shots_of(PLAIN)[0].scene
+    one, eight = (rgb(drawing._ground(replace(scene, digit=digit), 1280, 720)) for digit in (1, 8))
+    large = np.abs(one.astype(int) - eight).max(axis=2)
+    assert (large > 120).sum() > 40, "a pen's stroke at 720p"
+    small = [cv2.resize(picture, (320, 180), interpolation=cv2.INTER_AREA).astype(int) for picture in (one, eight)]
+    assert (np.abs(small[0] - small[1]).max(axis=2) > 120).sum() <= 6
+
+
+def test_drawing_again_gives_the_same_bytes(tmp_path: Path) -> None:
+    script = Script(6, 1, 3_000, "short")
+    for rendition in (Rendition(script, "video", 640, 360), Rendition(script, "audio")):
+        first, second = (MediaCache(tmp_path / name).path(rendition).read_bytes() for name in "ab")
+        assert first == second
+
+
+def test_the_cache_draws_once(tmp_path: Path) -> None:
+    cache, rendition = MediaCache(tmp_path), Rendition(Script(6, 1, 2_000), "audio")
+    assert not cache.is_drawn(rendition)
+    assert cache.draw_all([rendition, rendition]) == 1
+    assert cache.draw_all([rendition]) == 0
+    assert MediaCache(tmp_path).is_drawn(rendition)
+    assert [path.suffix for path in tmp_path.iterdir()] == [".m4a"]
+
+
+def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HDVILA_DEMO_CACHE", str(tmp_path / "x"))
+    assert cache_root() == tmp_path / "x"
+    monkeypatch.delenv("HDVILA_DEMO_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_root() == tmp_path / "hdvila" / "demo"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_root() == tmp_path / "home" / ".cache" / "hdvila" / "demo"
+
+
+def test_every_noun_has_a_picture_of_its_own() -> None:
+    pictures = {noun: icon(noun).tobytes() for pair in NOUNS.values() for noun in pair}
+    assert len(pictures) == 30
+    assert len(set(pictures.values())) == 30
+
+
+def test_renditions_keep_the_shape_of_the_picture() -> None:
+    channel = Channel("UC" + "x" * 22, "@x", "X")
+    portrait = Video("x" * 11, "t", channel, 1, PLAIN, PLAIN, width=720, height=1280)
+    assert [(portrait.picture(s).width, portrait.picture(s).height) for s in (720, 480, 360)] == [
+        (720, 1280),
+        (480, 854),
+        (360, 640),
+    ]

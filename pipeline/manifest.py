@@ -56,9 +56,10 @@ def write_manifest(
 ) -> Manifest:
     """Closes the open generation: the manifest of all committed shards, with everything that stands beside it.
 
-    `config` is the run's configuration without secrets (dotted keys), `facts` are further keys of manifest.json (`balance`, funnel
-    …) that depend on the data alone. Where nothing but the time and this program's tools have changed, manifest.json
-    stays as it is; otherwise it names the one before as its parent. UserError where a removal was interrupted.
+    `config` is the run's configuration without secrets, by dotted key; `facts` are further keys of manifest.json
+    (`balance`, funnel …) that depend on the data alone. Where nothing but the time and this program's tools have
+    changed, manifest.json stays as it is; otherwise it names the one before as its parent. UserError where a removal
+    was interrupted.
     """
     refuse_while_under_way(store, read_tombstones(store))
     entries = read_entries(store)

@@ -130,8 +130,8 @@ def test_any_few_shards_mix_the_categories():
 # the stage
 
 
-def _tars(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("shards/*/*"))}
+def _shards(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob("shards/*/0*"))}
 
 
 def test_a_shard_holds_the_packs_bytes_and_its_rows_say_where(tmp_path: Path):
@@ -171,19 +171,19 @@ def test_a_clip_that_failed_is_a_row_with_its_reason_and_never_a_sample(tmp_path
 def test_the_same_data_in_another_place_gives_the_same_files(tmp_path: Path):
     for name in ("a", "b"):
         a_data_set(tmp_path / name, n_videos=5)
-    assert _tars(tmp_path / "a") == _tars(tmp_path / "b")
+    assert _shards(tmp_path / "a") == _shards(tmp_path / "b")
     for file in ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md", "croissant.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
 def test_what_a_longer_crawl_adds_goes_into_new_shards_and_changes_none(tmp_path: Path):
     store = a_data_set(tmp_path, n_videos=4)
-    before = _tars(tmp_path)
+    before = _shards(tmp_path)
     parent = make_shards(store)
     commit_video(store, "late-000001", channel_id="UC-video-0", category_id=1)
     select(store)
     grown = make_shards(store)
-    after = _tars(tmp_path)
+    after = _shards(tmp_path)
     assert {name: after[name] for name in before} == before and len(after) == len(before) + 3
     new = [entry for entry in grown.shards if entry.generation == 1]
     assert len(new) == 1 and new[0].nsamples == 3
@@ -213,9 +213,9 @@ def test_packs_can_go_once_the_manifest_holds_them_and_are_not_asked_for_again(t
     store = a_data_set(tmp_path, n_videos=3)
     assert remove_packs(store, make_shards(store)) == 3
     assert not list(tmp_path.glob("packs/*.tar"))
-    before = _tars(tmp_path)
+    before = _shards(tmp_path)
     make_shards(store)
-    assert list(ShardsStage(ShardsConfig()).units(store)) == [] and _tars(tmp_path) == before
+    assert list(ShardsStage(ShardsConfig()).units(store)) == [] and _shards(tmp_path) == before
 
 
 def test_a_lost_or_damaged_pack_costs_its_video_and_not_the_shard(tmp_path: Path):
@@ -287,7 +287,7 @@ def _run(folder: Path, fatal: int) -> subprocess.CompletedProcess[str]:
 
 def _products(folder: Path) -> dict[str, bytes]:
     names = ("manifest.json", "manifest.parquet", "wids.json", "sizes.json", "dataset_card.md", "croissant.json")
-    return {**_tars(folder), **{name: (folder / name).read_bytes() for name in names}}
+    return {**_shards(folder), **{name: (folder / name).read_bytes() for name in names}}
 
 
 @pytest.fixture(scope="module")

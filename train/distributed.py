@@ -174,7 +174,8 @@ def unwrap(model: nn.Module) -> HDVila:
 def temperature_of(model: nn.Module) -> float:
     """The temperature now. Under FSDP2 it lives on one rank, so that every rank has to ask together."""
     scale: Tensor = unwrap(model).temperature()[0].detach()
-    return 1 / float(scale.full_tensor() if isinstance(scale, DTensor) else scale)
+    value = float(scale.full_tensor() if isinstance(scale, DTensor) else scale)
+    return 1 / value if value else float("inf")
 
 
 @contextmanager

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import pickle
 import tarfile
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import UserError
@@ -44,14 +49,10 @@ def test_the_index_follows_the_manifest_and_knows_its_categories(manifest):
 
 
 def test_failed_clips_of_a_shard_are_no_samples(manifest):
-    import json
-
-    import pyarrow.parquet as pq
-
     path = manifest.resolve(manifest.shards[0].rows_url)
     rows = pq.read_table(path).to_pylist()
     rows[1]["status"], rows[1]["members"] = "failed", "{}"
-    pq.write_table(__import__("pyarrow").Table.from_pylist(rows, schema=pq.read_schema(path)), path)
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
 
     index = load_index(manifest, "train")
 
@@ -60,9 +61,7 @@ def test_failed_clips_of_a_shard_are_no_samples(manifest):
 
 
 def test_unreadable_shards_are_left_out_up_to_the_limit_and_named_past_it(manifest):
-    (path,) = [manifest.resolve(s.rows_url) for s in manifest.shards[:1]]
-    with open(path, "wb") as file:
-        file.write(b"not parquet")
+    Path(manifest.resolve(manifest.shards[0].rows_url)).write_bytes(b"not parquet")
 
     index = load_index(manifest, "train", max_bad_shards=1)
 
@@ -80,13 +79,10 @@ def test_a_split_that_is_not_there_is_named_with_those_that_are(manifest):
 def test_a_shard_that_is_gone_cut_short_or_another_one_is_unreadable(manifest):
     index = load_index(manifest, "train")
     first, second, third = (index.manifest.resolve(s.url) for s in index.shards)
-    import os
-    import pathlib
-
-    pathlib.Path(first).unlink()
+    Path(first).unlink()
     os.truncate(second, 700)
-    data = pathlib.Path(third).read_bytes()
-    pathlib.Path(third).write_bytes(b"x" * 512 + data[512:])
+    data = Path(third).read_bytes()
+    Path(third).write_bytes(b"x" * 512 + data[512:])
     reader = Reader(index)
 
     with pytest.raises(ShardUnreadable, match="No such file"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -88,7 +89,7 @@ def test_copies_of_a_weighted_sample_are_not_neighbours():
 
     order = plan(index, 0, 0, Mixing(window_shards=1, weights={0: 2.0}))
 
-    for first, second in zip(order, order[1:]):
+    for first, second in pairwise(order):
         assert first != second
     gaps = [np.diff(np.flatnonzero(order == s))[0] for s in range(120)]
     assert np.median(gaps) > 20

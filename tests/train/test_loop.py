@@ -1,0 +1,222 @@
+"""A run in one process: it learns, says what it does, resumes exactly, and stops with one clear message."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+import pytest
+import torch
+
+from manifests.errors import UserError
+from manifests.settings import parse_config
+from train.checkpoint import checkpoints
+from train.config import TrainConfig
+from train.distributed import place_from_environment
+from train.loop import StopRequest, evaluate_run, fit
+from train.observe import read_metrics
+from train.testing import Shape, a_tree, write_dataset
+
+TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)
+
+
+def run(manifest, out, stop=None, **sections):
+    config = parse_config(TrainConfig, a_tree(manifest, out, **sections), source="test")
+    return fit(config, place_from_environment("cpu"), stop or StopRequest())
+
+
+def losses(out):
+    return {r["step"]: r["loss"] for r in read_metrics(out) if r["kind"] == "step"}
+
+
+@pytest.fixture(scope="module")
+def whole(drawn, tmp_path_factory):
+    """An undisturbed run of six steps."""
+    out = tmp_path_factory.mktemp("whole")
+    return run(drawn, out), out
+
+
+def test_a_run_leaves_its_config_metrics_checkpoints_and_scores(whole):
+    outcome, out = whole
+
+    assert outcome.status == "finished" and outcome.step == 6
+    assert [p.name for p in checkpoints(out)] == ["step-00000002", "step-00000004", "step-00000006"]
+    steps = [r for r in read_metrics(out) if r["kind"] == "step"]
+    assert [r["step"] for r in steps] == [1, 2, 3, 4, 5, 6]
+    assert steps[0]["flops_source"].startswith("counted") and steps[0]["flops_per_step"] > 0
+    assert all(0 <= r["data_wait_share"] <= 1 and r["peak_memory_bytes"] > 0 for r in steps)
+    assert json.loads((out / "summary.json").read_text())["scores"]["t2v_chance_r1"] == pytest.approx(0.2)
+
+
+def test_the_same_run_twice_gives_the_same_losses(whole, drawn, tmp_path):
+    run(drawn, tmp_path / "again")
+
+    assert losses(tmp_path / "again") == losses(whole[1])
+
+
+def test_workers_and_chunks_change_no_loss(whole, drawn, tmp_path):
+    run(drawn, tmp_path / "again", data={"workers": 2, "chunk": 1}, checkpoint={"asynchronous": False})
+
+    assert losses(tmp_path / "again") == losses(whole[1])
+
+
+def test_a_run_that_is_finished_does_nothing_more(whole, drawn):
+    outcome = run(drawn, whole[1])
+
+    assert outcome == whole[0]
+
+
+class StopAfter(StopRequest):
+    """Asks for a stop once the metrics hold so many steps."""
+
+    def __init__(self, out, step):
+        self.out, self.step = out, step
+
+    @property
+    def requested(self):
+        return len(losses(self.out)) >= self.step
+
+
+@pytest.mark.parametrize("step", [1, 3, 5])
+def test_a_stop_at_any_step_and_a_resume_change_no_bit(whole, drawn, tmp_path, step):
+    out = tmp_path / "run"
+
+    stopped = run(drawn, out, StopAfter(out, step))
+    finished = run(drawn, out)
+
+    assert (stopped.status, stopped.step) == ("stopped", step)
+    assert finished.status == "finished" and finished.scores == whole[0].scores
+    assert losses(out) == losses(whole[1])
+    assert same_tensors(checkpoints(out)[-1], checkpoints(whole[1])[-1])
+
+
+def same_tensors(one, other):
+    files = sorted(p.name for p in one.glob("*.distcp"))
+    return files and all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
+
+
+def test_averaged_weights_cached_gradients_and_bf16_resume_exactly_too(drawn, tmp_path):
+    settings = {"optim": {"ema_decay": 0.9, "lr": 1e-3}, "loop": {"micro_batch": 2, "precision": "bf16"}}
+    run(drawn, tmp_path / "whole", **settings)
+
+    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 3), **settings)
+    run(drawn, tmp_path / "cut", **settings)
+
+    assert losses(tmp_path / "cut") == losses(tmp_path / "whole")
+    assert same_tensors(*(checkpoints(tmp_path / name)[-1] for name in ("cut", "whole")))
+
+
+def test_cached_gradients_give_the_losses_of_the_whole_batch(whole, drawn, tmp_path):
+    still = {"dropout": 0.0, "drop_path": 0.0}
+    run(drawn, tmp_path / "whole", model=still)
+    run(drawn, tmp_path / "cached", model=still, loop={"micro_batch": 1})
+
+    pairs = zip(losses(tmp_path / "whole").values(), losses(tmp_path / "cached").values(), strict=True)
+    assert all(a == pytest.approx(b, abs=2e-5) for a, b in pairs)
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_stage_two_trains_masked_language_modelling(drawn, tmp_path, freeze):
+    contrastive = 0.0 if freeze else 1.0
+    model = {"stage": 2, "freeze_stage1": freeze}
+    settings = {"model": model, "objective": {"mlm": 1.0, "contrastive": contrastive}}
+    run(drawn, tmp_path / "a", loop={"steps": 4}, **settings)
+    run(drawn, tmp_path / "b", loop={"steps": 4, "micro_batch": 2}, **settings)
+
+    assert len(losses(tmp_path / "a")) == 4
+    assert losses(tmp_path / "a")[1] == pytest.approx(losses(tmp_path / "b")[1], rel=0.2)  # dropout differs
+
+
+def test_the_model_learns_what_drawn_clips_show(tmp_path):
+    manifest = write_dataset(tmp_path / "data", videos=8, val_videos=8, shard_size=8, shape=TINY)
+
+    outcome = run(
+        manifest,
+        tmp_path / "run",
+        model={"dropout": 0.0, "drop_path": 0.0},
+        optim={"lr": 5e-3, "warmup": 0.1, "schedule": "cosine"},
+        loop={"steps": 80, "batch": 8},
+        checkpoint={"every": 0},
+    )
+
+    assert outcome.scores["t2v_r1"] >= 0.5  # chance is 1 in 8
+
+
+def test_evaluating_a_run_later_gives_the_scores_it_ended_with(whole):
+    outcome, out = whole
+
+    scores, checkpoint = evaluate_run(out, place_from_environment("cpu"))
+
+    assert checkpoint.name == "step-00000006" and scores.flat() == outcome.scores
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_keys_of_the_batch(drawn, tmp_path):
+    with pytest.raises(UserError, match=r"step 2: loss nan.*keys are in"):
+        run(drawn, tmp_path / "run", optim={"lr": 1e30, "warmup": 0.0, "clip_norm": 0.0})
+
+    (written,) = (tmp_path / "run" / "nonfinite").iterdir()
+    assert len(json.loads(written.read_text())["keys"]) == 4
+
+
+def test_another_identity_in_the_same_folder_is_refused_by_name(whole, drawn):
+    with pytest.raises(UserError, match=r"loop\.batch: 4 there, 6 here"):
+        run(drawn, whole[1], loop={"batch": 6})
+
+
+def test_a_changed_manifest_is_refused(drawn, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(drawn.parent, root)
+    run(root / "manifest.json", tmp_path / "run", loop={"steps": 4}, checkpoint={"every": 2})
+    shutil.rmtree(checkpoints(tmp_path / "run")[-1])
+    (root / "manifest.json").write_text((root / "manifest.json").read_text() + "\n")
+
+    with pytest.raises(UserError, match=r"is not the manifest that .*step-00000002 was trained on"):
+        run(root / "manifest.json", tmp_path / "run", loop={"steps": 4}, checkpoint={"every": 2})
+
+
+def test_unreadable_shards_are_skipped_up_to_the_limit_and_named_past_it(drawn, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(drawn.parent, root)
+    os.truncate(root / "shards" / "train" / "00001.tar", 1000)
+
+    run(root, tmp_path / "a", data={"max_bad_shards": 1})
+    with pytest.raises(UserError, match=r"1 unreadable shard, more than[\s\S]*00001\.tar: ends at byte"):
+        run(root, tmp_path / "b")
+
+    lost = [json.loads(line) for line in (tmp_path / "a" / "lost.jsonl").read_text().splitlines()]
+    assert {x["shard"].rpartition("/")[2] for x in lost} == {"00001.tar"}
+    assert read_metrics(tmp_path / "a")[-2]["lost"] == len(lost)
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"data": {"manifest": "/nowhere/manifest.json"}}, "no such file"),
+        ({"data": {"split": "test"}}, "no shard of split 'test'"),
+        ({"data": {"weights": {"Musik": 2}}}, "no such category; did you mean Music"),
+        ({"data": {"tokenizer": "/nowhere"}}, "/nowhere"),
+        ({"loop": {"strategy": "fsdp2"}}, "torchrun"),
+        ({"data": {"order": "streaming", "workers": 9}}, "4 shards cannot feed 1 ranks x 9 workers"),
+    ],
+)
+def test_what_cannot_work_is_one_message(drawn, tmp_path, sections, message):
+    with pytest.raises(UserError, match=message):
+        run(drawn, tmp_path / "run", **sections)
+
+
+def test_streaming_trains_too(drawn, tmp_path):
+    outcome = run(drawn, tmp_path / "run", data={"order": "streaming", "workers": 1})
+
+    assert outcome.step == 6
+
+
+def test_tensorboard_gets_the_same_numbers(drawn, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(drawn, tmp_path / "run", observe={"tensorboard": True})
+
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard")).Reload()
+    found = {e.step: e.value for e in events.Scalars("loss")}
+    assert found == pytest.approx(losses(tmp_path / "run"), rel=1e-6)
+    assert torch.isfinite(torch.tensor(events.Scalars("val/t2v_r1")[0].value))

@@ -1,0 +1,101 @@
+"""Groups, schedules and averages of the optimiser."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from train.config import OptimConfig
+from train.models import ModelConfig, build_model
+from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, parameter_groups, set_lr
+from train.testing import MICRO_MODEL
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build_model(ModelConfig(**MICRO_MODEL), seed=0)
+
+
+def test_every_trained_parameter_is_in_exactly_one_group(model):
+    grouped = [p for group in parameter_groups(model, OptimConfig()) for p in group["params"]]
+
+    assert len(grouped) == len({id(p) for p in grouped})
+    assert {id(p) for p in grouped} == {id(p) for p in model.parameters() if p.requires_grad}
+
+
+def test_biases_embeddings_and_norms_are_not_decayed_unless_asked(model):
+    names = {id(p): n for n, p in model.named_parameters()}
+
+    def decayed(config):
+        groups = parameter_groups(model, config)
+        return {names[id(p)] for g in groups if g["weight_decay"] for p in g["params"]}
+
+    plain, official = decayed(OptimConfig()), decayed(OptimConfig(decay_norms=True))
+    assert not [n for n in plain if n.endswith("bias") or "embed" in n or "norm" in n.lower() or ".bn" in n]
+    assert "timesformer.blocks.0.norm1.weight" in official - plain
+    assert "temperature.logit_scale" not in official
+
+
+def test_each_group_has_its_own_rate_and_decay(model):
+    config = OptimConfig(lr=1.0, weight_decay=0.1, lr_scale={"cnn": 0.5}, weight_decay_scale={"timesformer": 10})
+    optimizer = build_optimizer(model, config)
+
+    set_lr(optimizer, 0.1)
+
+    by_name = {g["name"]: g for g in optimizer.param_groups}
+    assert by_name["cnn"]["lr"] == pytest.approx(0.05) and by_name["transformer"]["lr"] == pytest.approx(0.1)
+    assert by_name["timesformer"]["weight_decay"] == pytest.approx(1.0)
+    assert by_name["cnn (no decay)"]["weight_decay"] == 0
+
+
+def test_a_parameter_without_gradient_is_neither_moved_nor_decayed(model):
+    frozen = [p for p in model.parameters() if not p.requires_grad]
+    grouped = {id(p) for g in parameter_groups(model, OptimConfig()) for p in g["params"]}
+
+    assert frozen and not [p for p in frozen if id(p) in grouped]
+
+
+@given(st.sampled_from(["cosine", "linear", "constant"]), st.integers(1, 300), st.floats(0, 0.9), st.floats(0, 0.5))
+def test_the_rate_rises_to_its_peak_and_then_never_rises_again(schedule, n_steps, warmup, floor):
+    config = OptimConfig(schedule=schedule, warmup=warmup, lr_floor=floor)
+
+    factors = [lr_factor(step, n_steps, config) for step in range(n_steps)]
+
+    n_warmup = round(warmup * n_steps)
+    assert factors[:n_warmup] == sorted(factors[:n_warmup])
+    assert factors[n_warmup:] == sorted(factors[n_warmup:], reverse=True)
+    assert all(0 < f <= 1 for f in factors) or (floor == 0 and schedule != "constant")
+    assert max(factors) == pytest.approx(1.0)
+
+
+def test_milestones_halve_the_rate_once_each():
+    config = OptimConfig(schedule="milestones", warmup=0.0, milestones=(0.5, 0.75))
+
+    assert [lr_factor(step, 8, config) for step in (0, 3, 4, 5, 6, 7)] == [1, 1, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_clipping_scales_to_the_norm_and_tells_the_one_before():
+    layer = torch.nn.Linear(3, 1)
+    (10 * layer(torch.ones(1, 3))).sum().backward()
+
+    assert clip_gradients(layer, 0) == pytest.approx(20.0)
+    assert clip_gradients(layer, 5.0) == pytest.approx(20.0)
+    assert clip_gradients(layer, 5.0) == pytest.approx(5.0, rel=1e-4)
+
+
+def test_the_average_follows_the_weights_and_swapping_gives_them_back(model):
+    model = copy.deepcopy(model)
+    ema = Ema(model, 0.9)
+    live = dict(model.named_parameters())["transformer.v_proj.weight"]
+    before = live.detach().clone()
+    with torch.no_grad():
+        live.add_(1.0)
+    ema.update(1)  # decay min(0.9, 2/11)
+
+    with ema.swapped():
+        assert torch.allclose(live, before + 9 / 11)
+    assert torch.equal(live, before + 1.0)

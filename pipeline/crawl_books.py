@@ -238,7 +238,7 @@ class CrawlBooks:
         self.n_made_media += len(media)
 
     def _new_reject_parts(self, stage: str) -> list[Part]:
-        parts = [part for part in self.store._committed_parts(f"rejects/{stage}") if part.path not in self._read]
+        parts = [part for part in self.store.reject_parts(stage) if part.path not in self._read]
         self._read.update(part.path for part in parts)
         return parts
 

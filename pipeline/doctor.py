@@ -282,8 +282,8 @@ def check_site(config: RunConfig) -> Finding:
     from pipeline.ytdlp import Session, no_token, open_site, options_for
 
     session = Session(no_token, time.monotonic() + 4 * CONNECT_TIMEOUT_S)
-    options = {**options_for(config.crawl, config.crawl.pool()[0]), "socket_timeout": CONNECT_TIMEOUT_S}
     try:
+        options = {**options_for(config.crawl, config.crawl.pool()[0]), "socket_timeout": CONNECT_TIMEOUT_S}
         with open_site(options, session) as site, site.urlopen("https://www.youtube.com/") as answer:
             return Finding("the site", OK, f"answers ({answer.status})")
     except HTTPError as error:

@@ -41,6 +41,7 @@ WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
 MAX_HOPS = 3
+NETSCAPE_FIELDS = 7
 EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
 
@@ -227,11 +228,14 @@ def with_clients(config: CrawlConfig, options: Mapping[str, Any], clients: tuple
 def _cookies_in_memory(path: Path) -> io.StringIO:
     """A copy: yt-dlp writes its cookie file back, and the user's own must stay as it is."""
     try:
-        return io.StringIO(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise StopRun(
             Reason.BAD_COOKIES, f"{path}: cannot be read ({type(error).__name__}); export the cookies again"
         ) from None
+    if not any(line.count("\t") == NETSCAPE_FIELDS - 1 for line in text.splitlines()):
+        raise StopRun(Reason.BAD_COOKIES, f"{path}: holds no cookie in Netscape format; export the cookies again")
+    return io.StringIO(text)
 
 
 def open_site(options: Mapping[str, Any], session: Session) -> SeeingYoutubeDL:

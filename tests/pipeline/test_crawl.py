@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
+from pipeline.crawl_books import CrawlBooks
 from pipeline.demo.big_catalogue import a_catalogue, one_of_each
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.misbehave import BEHAVIOURS, Fault
@@ -20,6 +22,7 @@ from tests.pipeline.crawl_site import Road, config_for, hurried
 
 AT_CRAWL = tuple(name for name, row in BEHAVIOURS.items() if not row.slow and row.expected.stage == "crawl")
 EDUCATION = 27
+PAGE = 6
 CRAWLED_REASONS = frozenset({Reason.DUPLICATE_TEXT})  # what only a later stage can say
 STRICT = LimitsConfig(min_duration_s=5, other_categories="reject")
 
@@ -68,7 +71,8 @@ def test_each_way_to_go_wrong_ends_as_the_table_says(table_run: TableRun, behavi
 
 @pytest.mark.parametrize("behaviour", AT_CRAWL)
 def test_no_video_is_asked_for_more_often_than_its_failure_is_worth(table_run: TableRun, behaviour: str) -> None:
-    expected, counts = BEHAVIOURS[behaviour].expected, table_run.requests.get(table_run.ids[behaviour], {})
+    expected = BEHAVIOURS[behaviour].expected
+    counts: dict[str, int] = dict(table_run.requests.get(table_run.ids[behaviour], {}))
     if behaviour in ("live", "members", "upcoming"):  # the listing alone told
         most = 0
     elif expected.heals or (expected.reason and expected.reason.class_ is ReasonClass.LATER):
@@ -96,7 +100,7 @@ def test_no_detail_holds_a_signed_address(table_run: TableRun) -> None:
 
 @pytest.fixture
 def site() -> Iterator[MiniYouTube]:
-    with MiniYouTube(a_catalogue(90, misbehaving=0.0), draw="lazily") as started:
+    with MiniYouTube(a_catalogue(90, misbehaving=0.0), draw="lazily", page_size=PAGE) as started:
         yield started
 
 
@@ -229,7 +233,9 @@ def test_a_list_that_breaks_off_is_listed_again_to_its_end(site: MiniYouTube, tm
     config = config_for(site, categories=(category_id,), queries={category_id: (query,)}, grow_from_channels=False)
     site.misbehave(fault)
     road = Road.at(tmp_path, config).crawl({category_id: 1000.0})
+    assert len(site.catalogue.search(query)) > PAGE
     assert set(road.kept) == {video.video_id for video in site.catalogue.search(query)}
+    assert any(request.fault for request in site.log)
 
 
 def test_a_list_that_never_recovers_keeps_the_pages_that_came(site: MiniYouTube, tmp_path: Path) -> None:
@@ -239,7 +245,7 @@ def test_a_list_that_never_recovers_keeps_the_pages_that_came(site: MiniYouTube,
     site.misbehave(Fault("search", "status", status=503, page=2))
     road = Road.at(tmp_path, config).crawl({category_id: 1000.0})
     found = [video.video_id for video in site.catalogue.search(query)]
-    assert set(road.kept) == set(found[:20])
+    assert set(road.kept) == set(found[:PAGE])
     assert road.store.read_table("sources").to_pylist()[-1]["reason"] == Reason.SERVER_ERROR
 
 
@@ -289,16 +295,13 @@ def test_retry_takes_up_only_what_it_names(tmp_path: Path) -> None:
 
 def test_what_was_put_off_is_tried_again_when_its_time_has_come(tmp_path: Path) -> None:
     with MiniYouTube(one_of_each(("player_403",)), draw="lazily") as site:
-        config = config_for(site, politeness=hurried(later_s=0.1))
-        road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0}, most_rounds=1)
+        road = Road.at(tmp_path, config_for(site)).crawl({EDUCATION: 100.0})
         video_id = next(v.video_id for v in site.catalogue.videos if v.behaviour == "player_403")
-        assert video_id in road.rejects
-        site.relent(video_id)
-        import time
-
-        time.sleep(1.1)  # rejects are stamped to the second
-        Road.at(tmp_path, config).crawl({EDUCATION: 100.0})
-    assert video_id in road.kept
+    now, books = datetime.now(UTC), CrawlBooks(road.store)
+    books.update()
+    soon, in_two_hours = (books.facts(9, now + timedelta(hours=hours)) for hours in (0, 2))
+    assert (soon.due, soon.n_waiting) == ((), 1)
+    assert (in_two_hours.due, in_two_hours.n_waiting) == (((video_id, 2),), 0)
 
 
 def test_a_crawl_that_is_killed_in_a_round_goes_on_with_that_round(site: MiniYouTube, tmp_path: Path) -> None:
@@ -340,7 +343,8 @@ def test_requests_never_come_faster_than_configured(site: MiniYouTube, tmp_path:
     category_id = largest(site.catalogue)
     rates = {"list": 600_000.0, "page": 600.0, "player": 1200.0, "caption": 1200.0}
     politeness = hurried(requests_per_minute=rates, jitter=0.2)
-    Road.at(tmp_path, config_for(site, politeness=politeness)).crawl({category_id: 8.0}, most_rounds=2)
+    config = config_for(site, politeness=politeness, prior_clips_per_video=1.0)
+    Road.at(tmp_path, config).crawl({category_id: 8.0}, most_rounds=2)
     assert len(site.log.of("watch")) >= 8
     assert min(site.log.gaps_s("watch")) >= 0.1 - 0.03  # one each 100 ms; arrival may jitter a little
     assert site.log.peak_rate("player", window_s=1.0) <= 21

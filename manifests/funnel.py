@@ -264,7 +264,8 @@ def _clip_level(tables: Tables, rejects: pa.Table, fates: _Fates) -> Level:
     packs = tables.read_table("packs", ["video_id", "status", "reason"])
     failed = packs.filter(pc.not_equal(packs.column("status"), "success"))
     n_failed = np.bincount(fates.rows(failed.column("video_id")), minlength=n)
-    n_made = np.bincount(fates.rows(packs.column("video_id")), minlength=n) - n_failed
+    n_tried = np.bincount(fates.rows(packs.column("video_id")), minlength=n)
+    n_made, planned = n_tried - n_failed, np.maximum(planned, n_tried)
     kept = np.where(fates.is_kept, fates.n_clips_kept, 0)
     of_text = rejects.filter(
         pc.and_(pc.equal(rejects.column("stage"), "clips"), pc.not_equal(rejects.column("clip_id"), ""))

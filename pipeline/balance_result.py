@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from manifests.categories import category_name
 from pipeline.balance import MS_PER_HOUR, Quota, Quotas, Ranked, from_amount, spans_of
+from pipeline.config.balance import Unit
 
 if TYPE_CHECKING:
     from pipeline.selection import Standing
@@ -148,16 +149,13 @@ def _category(
     )
 
 
-def _why(quota: Quota | None, unit: str, *, n_open: int, n_videos: int) -> tuple[str, str]:
+def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int) -> tuple[str, str]:
+    """(what kept a category from more, the same as a sentence)."""
     if quota is None:
         return "none", "no policy applies: all that exists is kept"
     if quota.binding == "supply":
-        return "supply", _supply_sentence(n_open, n_videos)
-    cap = (
-        f"{from_amount(quota.channel_cap, 'clips' if unit == 'clips' else 'hours'):,.4g} {unit}"
-        if quota.channel_cap
-        else ""
-    )
+        return "supply", _supply_sentence(quota, n_open, n_videos)
+    cap = f"{from_amount(quota.channel_cap or 0, unit):,.4g} {unit}"
     sentence = {
         "share": "full: it has its share of the total",
         "hours_cap": "full: it has the most hours that a category may have",
@@ -168,9 +166,12 @@ def _why(quota: Quota | None, unit: str, *, n_open: int, n_videos: int) -> tuple
     return quota.binding, sentence[quota.binding]
 
 
-def _supply_sentence(n_open: int, n_videos: int) -> str:
+def _supply_sentence(quota: Quota, n_open: int, n_videos: int) -> str:
     if not n_videos:
-        return "nothing found: no candidate has this category; give it queries, channels or ids"
+        return "nothing found: give it queries, channels or ids"
     if n_open:
-        return f"not full yet: {n_open:,} candidates in reserve have not been fetched"
-    return f"ran dry: all {n_videos:,} candidates were tried and everything that came of them is kept; crawl more"
+        return f"not full yet: {n_open:,} candidates in reserve were not fetched"
+    if quota.asked is not None and quota.quota >= quota.asked:
+        return "full; it has nothing left to make up for others"
+    tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
+    return f"ran dry: {tried} tried; crawl more"

@@ -352,7 +352,7 @@ def _reasons(
     reason[untried] = _CODE[Reason.NOT_NEEDED]
     if any(q.channel_cap is not None for q in quotas.by_category.values()):
         key, room = channel_rooms(ranked, quotas, taken.clips if quotas.unit == "clips" else taken.ms)
-        full = (key >= 0) & (room[key] <= 0)
+        full = np.append(room, 1)[key] <= 0  # key -1, a channel that is not known, always has room
         reason[untried & full] = _CODE[Reason.OVER_CHANNEL_CAP]
     reason = np.where(now.reason != 0, now.reason, reason)
     reason[taken.clips > 0] = 0

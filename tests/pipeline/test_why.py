@@ -1,0 +1,56 @@
+"""`hdvila-pipeline why ID`."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import pipeline.testing.shards as toys
+from manifests.errors import UserError
+from pipeline.cli import app
+from pipeline.commands.why import ids_in
+from pipeline.engine.store import Store
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("dQw4w9WgXcQ", "dQw4w9WgXcQ"),
+        ("https://www.youtube.com/watch?v=dQw4w9WgXcQ&t=12", "dQw4w9WgXcQ"),
+        ("https://youtu.be/dQw4w9WgXcQ?si=x", "dQw4w9WgXcQ"),
+        ("dQw4w9WgXcQ.7", "dQw4w9WgXcQ"),
+        ("dQw4w9WgXcQ_00007", "dQw4w9WgXcQ"),
+        ("abcde_12345", "abcde_12345"),
+    ],
+)
+def test_whatever_names_a_video_is_understood(text: str, wanted: str) -> None:
+    assert wanted in ids_in(text)
+
+
+def test_a_kept_video_and_a_left_out_one_tell_their_way(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    toys.commit_video(store, "abcde_12345", n_clips=3, failed={1: "silent"})
+    toys.select(store)
+    told = CliRunner().invoke(app, ["why", "abcde_12345_00002", "--out", str(tmp_path)])
+    assert told.exit_code == 0
+    assert "2 of 3 clips made, 1 silent" in told.stdout and "2 of 2 clips kept" in told.stdout
+
+
+def test_an_unknown_video_is_said_to_be_unknown(tmp_path: Path) -> None:
+    toys.commit_video(Store(str(tmp_path)), "abcde_12345")
+    told = CliRunner().invoke(app, ["why", "nobody", "--out", str(tmp_path)])
+    assert isinstance(told.exception, UserError) and "no table knows nobody" in str(told.exception)
+
+
+def test_control_characters_of_a_title_do_not_reach_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = toys._video_row
+
+    def hostile_row(*given: object) -> dict:
+        return {**original(*given), "title": "a \x1b[31mred [bold]title[/bold]"}
+
+    monkeypatch.setattr(toys, "_video_row", hostile_row)
+    toys.commit_video(Store(str(tmp_path)), "video000000")
+    told = CliRunner().invoke(app, ["why", "video000000", "--out", str(tmp_path)])
+    assert "\x1b[31m" not in told.stdout and "[bold]title[/bold]" in told.stdout

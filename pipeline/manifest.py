@@ -19,7 +19,10 @@ from importlib import metadata
 from typing import Any
 
 import av
+import pyarrow.parquet as pq
 
+from manifests.funnel import SELECTION_NAME
+from manifests.reasons import Reason
 from manifests.shards import (
     MANIFEST_NAME,
     TABLE_NAME,
@@ -40,6 +43,7 @@ from pipeline.tombstones import read_tombstones, refuse_while_under_way
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
 CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
 _TOOLS = ("hdvila", "av", "pyarrow", "ray", "yt-dlp", "scenedetect-headless", "opencv-python-headless", "numpy")
+_MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
 _NO_NEWS = ("created_at", "parent", "versions")
 """Keys of manifest.json that alone are no reason to write it anew: the shards are the same."""
 
@@ -172,23 +176,31 @@ def tool_versions() -> dict[str, str]:
 
 
 def remove_packs(store: Store, manifest: Manifest) -> int:
-    """Deletes the packs whose selected samples all stand in the manifest's shards; returns how many.
+    """Deletes packs that no later generation needs; returns how many.
 
-    Their rows in table `packs` stay, so that no later run fetches these videos again.
+    A pack goes once the manifest's shards hold its video's selected samples, or once the selection has turned the
+    video away for good. Videos that only a quota left out keep theirs: a larger quota may want them. Rows of table
+    `packs` stay in any case, so that no later run fetches these videos again.
     """
-    held: set[str] = set()
+    done = _turned_away_for_good(store)
     for entry in manifest.shards:
         table = read_rows(store, entry.url, ["status", "video_id"])
-        held.update(row["video_id"] for row in table.to_pylist() if row["status"] == SUCCESS)
+        done.update(row["video_id"] for row in table.to_pylist() if row["status"] == SUCCESS)
     present = set(store.names("packs"))
     removed = 0
     for part in store.parts("packs"):
         table = store.read_part(part, ["video_id", "pack"])
         for video_id, pack in sorted(set(zip(table["video_id"].to_pylist(), table["pack"].to_pylist(), strict=True))):
-            if pack and video_id in held and pack.rpartition("/")[2] in present:
+            if video_id in done and pack.rpartition("/")[2] in present:
                 store.delete(pack)
                 removed += 1
     return removed
+
+
+def _turned_away_for_good(store: Store) -> set[str]:
+    with store.open(SELECTION_NAME) as file:
+        rows = pq.read_table(file, columns=["video_id", "kept", "reason"]).to_pylist()
+    return {row["video_id"] for row in rows if not row["kept"] and row["reason"] not in _MAY_COME_BACK}
 
 
 def sweep_shards(store: Store, manifest: Manifest) -> list[str]:

@@ -237,9 +237,16 @@ def _video_row(video_id: str, channel_id: str, category_id: int) -> dict[str, An
 
 
 def select(
-    store: Store, kept: Mapping[str, Collection[int]] | None = None, *, groups: Mapping[str, str] | None = None
+    store: Store,
+    kept: Mapping[str, Collection[int]] | None = None,
+    *,
+    groups: Mapping[str, str] | None = None,
+    reasons: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes selection.parquet: the clips named in `kept`, by default all that were made."""
+    """Writes selection.parquet: the clips named in `kept`, by default all that were made.
+
+    `groups` and `reasons` by video id: its duplicates' group (its own id), why it was left out (over_quota).
+    """
     packs = store.read_table("packs", ["video_id", "channel_id", "category_id", "n", "status"]).to_pylist()
     rows = []
     for rank, video_id in enumerate(dict.fromkeys(row["video_id"] for row in packs)):
@@ -254,7 +261,7 @@ def select(
                 "group": (groups or {}).get(video_id, video_id),
                 "rank": rank,
                 "kept": bool(taken),
-                "reason": "" if taken else "over_quota",
+                "reason": "" if taken else (reasons or {}).get(video_id, "over_quota"),
                 "n_clips": len(made),
                 "clips_kept": taken,
                 "hours_kept": len(taken) * DURATION_MS / 3_600_000,

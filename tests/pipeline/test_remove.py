@@ -136,6 +136,7 @@ def _run(folder: Path, fatal: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", _RUN, str(folder), str(fatal)], capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path):
     whole = shutil.copytree(made, tmp_path / "whole")
     n_writes = int(_run(whole, 0).stdout)

@@ -218,6 +218,17 @@ def test_packs_can_go_once_the_manifest_holds_them_and_are_not_asked_for_again(t
     assert list(ShardsStage(ShardsConfig()).units(store)) == [] and _shards(tmp_path) == before
 
 
+def test_a_pack_that_only_a_quota_left_out_stays_for_a_larger_one(tmp_path: Path):
+    store = Store(str(tmp_path))
+    for name in ("kept", "over", "copy"):
+        commit_video(store, name)
+    select(store, {"kept": [0, 1, 2]}, reasons={"copy": "duplicate_video"})
+    remove_packs(store, make_shards(store))
+    assert [path.name for path in tmp_path.glob("packs/*.tar")] == ["over.tar"]
+    select(store, {"kept": [0, 1, 2], "over": [0, 1]})
+    assert make_shards(store).head["totals"]["samples"] == 5
+
+
 def test_a_lost_or_damaged_pack_costs_its_video_and_not_the_shard(tmp_path: Path):
     store = Store(str(tmp_path))
     for i in range(4):
@@ -305,6 +316,7 @@ def _ready_to_shard(folder: Path) -> None:
     select(store)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", range(6))
 def test_a_kill_between_any_two_writes_and_a_rerun_give_the_same_bytes(undisturbed, part, tmp_path: Path):
     products, n_writes = undisturbed

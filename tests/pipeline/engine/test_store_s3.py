@@ -62,6 +62,7 @@ def _start_upload(store: Store, endpoint: str, how: str, file: Path) -> subproce
     return subprocess.Popen([sys.executable, "-c", _UPLOAD, endpoint, store.url, how, str(file)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "size", "there_before"),
     [
@@ -245,6 +246,7 @@ make_shards(store, ShardsConfig(max_samples=4, card=NO_CARD))
 """
 
 
+@pytest.mark.slow
 def test_a_run_into_a_bucket_killed_and_repeated_gives_the_same_objects(s3: S3, store: Store, tmp_path: Path):
     local = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
     _fill(store)

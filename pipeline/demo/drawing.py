@@ -20,18 +20,26 @@ from pipeline.testing.frame_code import draw_frame_code
 
 Plane = NDArray[np.uint8]
 
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
 """Part of the key of cached media: raise it where a script's picture or sound changes."""
 
 _RGB: dict[str, tuple[int, int, int]] = {
-    "red": (210, 35, 35),
-    "orange": (245, 140, 20),
-    "yellow": (245, 225, 50),
-    "green": (40, 150, 60),
-    "blue": (40, 80, 215),
-    "purple": (140, 50, 170),
-    "white": (240, 240, 240),
-    "black": (25, 25, 25),
+    "red": (225, 30, 30),
+    "orange": (250, 140, 10),
+    "yellow": (250, 230, 40),
+    "green": (30, 165, 60),
+    "blue": (40, 90, 235),
+    "purple": (160, 50, 200),
+    "white": (245, 245, 245),
+    "black": (15, 15, 15),
+    "crimson": (150, 20, 45),
+    "amber": (215, 165, 75),
+    "lemon": (250, 245, 160),
+    "olive": (105, 120, 55),
+    "navy": (25, 35, 110),
+    "violet": (190, 145, 225),
+    "ivory": (230, 225, 210),
+    "charcoal": (60, 62, 66),
 }
 _STEP_PX = 14.0
 """Way of a moving thing from frame to frame where the short side is 720."""
@@ -85,10 +93,9 @@ def _ground(scene: Scene, width: int, height: int) -> Plane:
     unit = min(width, height) / 720
     shade = _texture(scene.texture, width, height, unit)
     y, u, v = _planes(canvas)
-    luma, y_offset = _yuv(scene.background), 34 if scene.background != "white" else -34
-    y[:] = np.where(shade, luma[0] + y_offset if luma[0] < 190 else luma[0] - 34, luma[0])
-    u[:], v[:] = luma[1], luma[2]
-    _paint_icon((y, u, v), scene.noun, "black" if luma[0] > 100 else "white", height, unit)
+    level, u[:], v[:] = _yuv(scene.background)
+    y[:] = np.where(shade, level + (34 if level < 190 else -34), level)
+    _paint_icon((y, u, v), scene.noun, "black" if level > 100 else "white", height, unit)
     _paint_digit((y, u, v), scene.digit, height, unit)
     return canvas
 

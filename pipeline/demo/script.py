@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
+GROUNDS = ("crimson", "amber", "lemon", "olive", "navy", "violet", "ivory", "charcoal")
+"""Colours of backgrounds: words of their own, so that a tiny model need not tell a colour's role from its place."""
 TEXTURES = ("plain", "striped", "dotted", "checkered")
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 MOTIONS = ("to the left", "to the right", "upwards", "downwards", "around in a circle")
@@ -62,6 +64,7 @@ _SPANISH = {
 }
 _SPANISH_WORDS = {
     **dict(zip(COLOURS, ("rojo", "naranja", "amarillo", "verde", "azul", "morado", "blanco", "negro"), strict=True)),
+    **dict(zip(GROUNDS, ("carmesí", "ámbar", "limón", "oliva", "marino", "violeta", "marfil", "carbón"), strict=True)),
     **dict(zip(SHAPES, ("círculo", "cuadrado", "triángulo", "estrella", "anillo", "cruz"), strict=True)),
     **dict(zip(COUNTS, ("un", "dos", "tres", "cuatro"), strict=True)),
     **dict(
@@ -194,12 +197,12 @@ def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot,
 
 def _draw_scene(dice: random.Random, category_id: int, before: Scene | None) -> Scene:
     """A scene of random attributes; its background differs from the one before, so that the cut can be seen."""
-    background = dice.choice([c for c in COLOURS if before is None or c != before.background])
+    background = dice.choice([ground for ground in GROUNDS if before is None or ground != before.background])
     return Scene(
         background=background,
         texture=dice.choice(TEXTURES),
         shape=dice.choice(SHAPES),
-        colour=dice.choice([c for c in COLOURS if c != background]),
+        colour=dice.choice([c for c in COLOURS if c != COLOURS[GROUNDS.index(background)]]),
         count=dice.randrange(1, 5),
         motion=dice.choice(MOTIONS),
         noun=dice.choice(NOUNS[category_id]),

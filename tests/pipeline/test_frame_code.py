@@ -95,7 +95,7 @@ def test_numbers_survive_a_jpeg_of_the_down_scaled_picture(interpolation: int) -
 def test_a_picture_without_a_code_gives_none() -> None:
     blanks = [np.full((720, 1280, 3), level, np.uint8) for level in (0, 127, 255)]
     assert [read_frame_code(picture) for picture in blanks] == [None] * 3
-    assert [read_frame_code(a_picture(seed)) for seed in range(100)] == [None] * 100
+    assert [read_frame_code(a_picture(seed)) for seed in range(20)] == [None] * 20
     assert read_frame_code(np.zeros((8, 8, 3), np.uint8)) is None
 
 

@@ -65,7 +65,9 @@ def test_every_scene_word_comes_in_several_videos_so_that_it_can_be_learnt() -> 
         word
         for video in videos
         for word in {
-            w for shot in shots_of(video.script) for w in (shot.scene.colour, shot.scene.shape, shot.scene.motion)
+            w
+            for shot in shots_of(video.script)
+            for w in (shot.scene.background, shot.scene.colour, shot.scene.shape, shot.scene.motion)
         }
     )
     assert min(words.values()) >= 5

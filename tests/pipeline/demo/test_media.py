@@ -94,7 +94,7 @@ def test_a_cut_is_seen_where_a_shot_begins() -> None:
     [("to the left", 1, -1), ("to the right", 1, 1), ("upwards", 0, -1), ("downwards", 0, 1)],
 )
 def test_things_move_where_the_sentence_says(motion: str, axis: int, sign: int) -> None:
-    scene = Scene("white", "plain", "square", "red", 1, motion, "cat", 3)
+    scene = Scene("ivory", "plain", "square", "red", 1, motion, "cat", 3)
     centres = []
     for number in (0, 4):
         canvas = drawing._ground(scene, 1280, 720)

@@ -20,7 +20,6 @@ from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import Views, choose_centres, frames_around, low_view
 from train.export import model_config, read_config, read_weights
 from train.models.hd_vila import HDVila
-from train.models.official import BIAS_ALIAS
 from train.tokenizer import FILE, Tokenizer, load_tokenizer
 
 Frames = npt.NDArray[np.uint8] | Tensor
@@ -119,11 +118,11 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
 def _fill(model: HDVila, folder: Path) -> None:
     weights = read_weights(folder)
     own = model.state_dict()
-    wrong = sorted(own.keys() ^ weights.keys() - {BIAS_ALIAS})
+    wrong = sorted(own.keys() ^ weights.keys())
     wrong += sorted(key for key in own.keys() & weights.keys() if own[key].shape != weights[key].shape)
     if wrong:
         raise UserError(
             f"{folder}: weights and config.json don't belong together; {len(wrong)} keys differ, "
             f"the first {', '.join(wrong[:5])}"
         )
-    model.load_state_dict(weights, strict=False)
+    model.load_state_dict(weights)

@@ -43,7 +43,7 @@ def small_model(seed: int = 0, **changes: Any) -> HDVila:
     with torch.no_grad():
         for name, parameter in sorted(model.named_parameters()):
             if not name.startswith("temperature."):
-                parameter += 0.1 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+                parameter.add_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64), alpha=0.1)
     return model
 
 

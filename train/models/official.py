@@ -42,7 +42,7 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
     """The fp32 model of a published checkpoint's state dict, in evaluation mode; its stage is told by its keys.
 
     Half precision is widened; `num_batches_tracked` and the head's second bias key may be absent. With `partial`,
-    missing keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch names all.
+    missing keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch says so.
     """
     weights = bare(state_dict)
     stage = stage_of(weights)

@@ -1,0 +1,116 @@
+"""An exported model is a folder that other tools read, whole or not there at all, and it embeds as the model did."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors import safe_open
+from typer.testing import CliRunner
+
+import train
+from manifests.errors import UserError
+from manifests.settings import parse_config
+from tests.train.model_cases import small_batch, small_config
+from train.cli import app
+from train.config import TrainConfig
+from train.distributed import place_from_environment
+from train.export import Origin, export, write_official
+from train.loop import StopRequest, fit
+from train.models import HDVila, build_model
+from train.testing import a_tree
+from train.tokenizer import Tokenizer, tokenizer_from_captions
+
+SCORES = {"t2v_r1": 0.5, "t2v_r5": 0.75, "t2v_chance_r1": 0.02, "v2t_r1": 0.25, "n_clips": 40}
+FILES = ["README.md", "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"]
+
+
+def a_model(**changes: Any) -> HDVila:
+    return build_model(small_config(**changes), seed=3).eval()
+
+
+def a_tokenizer() -> Tokenizer:
+    return tokenizer_from_captions(["a red square moves", "a blue bar"], vocab_size=40, seed=0)
+
+
+@pytest.mark.parametrize("stage", [1, 2])
+def test_a_loaded_export_embeds_as_the_model_did(tmp_path: Path, stage: int) -> None:
+    model = a_model(stage=stage, learn_temperature=True)
+    export(model, a_tokenizer(), tmp_path / "out", Origin("a test", stride=5))
+    loaded = train.load(tmp_path / "out")
+    batch = small_batch(small_config(), 2)
+    inputs = (batch.img_middle, batch.img_other, batch.input_ids, batch.attention_mask)
+    with torch.no_grad():
+        for found, wanted in zip(loaded.model.embed(*inputs), model.embed(*inputs), strict=True):
+            assert torch.equal(found, wanted)
+    assert loaded.views.stride == 5
+    assert all(torch.equal(loaded.model.state_dict()[key], value) for key, value in model.state_dict().items())
+
+
+def test_the_folder_holds_what_people_expect(tmp_path: Path) -> None:
+    export(a_model(stage=2), a_tokenizer(), tmp_path / "out", Origin("a test", step=7, scores=SCORES))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+    with safe_open(tmp_path / "out" / "model.safetensors", framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}
+        assert "transformer.bert.embeddings.word_embeddings.weight" in file.keys()  # noqa: SIM118
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert (config["model_type"], config["architectures"], config["step"]) == ("hd_vila", ["HDVila"], 7)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: hdvila")
+    assert "| text to video | 50.0% (2.0%) | 75.0% (0.0%) |" in card
+    assert "train.load(" in card and "random, seed 3" in card
+
+
+def test_transformers_reads_the_tokenizer(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    tokenizer = a_tokenizer()
+    export(a_model(), tokenizer, tmp_path / "out", Origin("a test"))
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    texts = ["a red bar", "blue unseen"]
+    wanted = theirs(texts, padding="max_length", truncation=True, max_length=8)["input_ids"]
+    assert tokenizer.encode(texts, 8)[0].tolist() == wanted
+
+
+def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(UserError, match="exists already"):
+        export(a_model(), None, tmp_path / "out", Origin("a test"))
+    assert [path.name for path in tmp_path.rglob("*.txt")] == ["thesis.txt"]
+
+
+def test_an_export_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    class Full(Tokenizer):
+        def save(self, folder: Path) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        export(a_model(), Full(a_tokenizer()._fast), tmp_path / "out", Origin("a test"))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tiny_model_is_no_official_checkpoint_and_the_message_says_so(tmp_path: Path) -> None:
+    export(a_model(), None, tmp_path / "out", Origin("a test"))
+    with pytest.raises(UserError, match="not an official stage 1 checkpoint"):
+        write_official(tmp_path / "out", tmp_path / "official.bin")
+    assert not (tmp_path / "official.bin").exists()
+
+
+def test_a_run_is_exported_by_the_command_and_used(drawn: Path, tmp_path: Path) -> None:
+    tree = a_tree(drawn, tmp_path / "run", optim={"ema_decay": 0.5})
+    fit(parse_config(TrainConfig, tree, source="test"), place_from_environment("cpu"), StopRequest())
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    model = train.load(tmp_path / "out")
+    text = model.embed_text(["a red square moves right", "a blue bar moves left"])
+    assert text.shape == (2, model.model.config.width)
+    assert torch.allclose(text.norm(dim=1), torch.ones(2), atol=1e-6)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "Retrieval on the val split" in card and "training, seed" in card
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["export", str(tmp_path), str(tmp_path / "out")])
+    assert isinstance(done.exception, UserError)
+    assert "holds no checkpoint" in str(done.exception)

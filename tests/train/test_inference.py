@@ -1,0 +1,121 @@
+"""`train.load(folder)`: videos and sentences in, embeddings out; what can't be used is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from manifests.errors import UserError
+from train.data.decode import Views, decode_sample
+from train.data.video import open_clip
+from train.export import Origin, export
+from train.inference import Encoder, hybrid_views
+from train.models import ModelConfig, build_model
+from train.testing import Scene, Shape, a_sample, encode_mp4
+from train.tokenizer import tokenizer_from_captions
+
+N_FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    model = build_model(ModelConfig(preset="tiny", width=32, n_heads=2, vocab_size=64, trunk_width=8), seed=0)
+    tokenizer = tokenizer_from_captions([Scene().describe(), "a blue bar moves left"], vocab_size=64, seed=0)
+    out = tmp_path_factory.mktemp("export") / "out"
+    export(model, tokenizer, out, Origin("a test", stride=2))
+    return out
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> Encoder:
+    return train.load(folder)
+
+
+def pictures(width: int = 320, height: int = 180) -> np.ndarray:
+    return np.stack([Scene().draw(number, width, height) for number in range(N_FRAMES)])
+
+
+def test_a_file_embeds_as_its_frames_do(encoder: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(encode_mp4(list(pictures()), fps=12))
+    from_file = encoder.embed_video(tmp_path / "clip.mp4")
+    assert from_file.shape == (32,)
+    assert float(from_file.norm()) == pytest.approx(1.0, abs=1e-5)
+    assert torch.equal(from_file, encoder.embed_video(str(tmp_path / "clip.mp4")))
+    # Near-lossless coding moves pixels by a few steps.
+    assert float(from_file @ encoder.embed_video(pictures())) > 0.99
+
+
+def test_frames_may_be_a_tensor(encoder: Encoder) -> None:
+    assert torch.equal(encoder.embed_video(torch.from_numpy(pictures())), encoder.embed_video(pictures()))
+
+
+def test_what_it_sees_is_what_evaluation_saw() -> None:
+    shape = Shape(width=1280, height=720, n_frames=16, first_frame=0, prepared=False)
+    members = a_sample(shape=shape).members
+    views = Views((192, 320), (48, 80), 7, 2, 2)
+    seen = decode_sample(members, "whole", views, draw=None)
+    clip = open_clip(members["mp4"])
+    middle, other = hybrid_views(clip.read, clip.n_frames, views)
+    assert np.array_equal(middle.numpy(), seen.img_middle)
+    assert np.array_equal(other.numpy(), seen.img_other)
+
+
+def test_a_picture_upright_or_a_single_frame_is_no_problem(encoder: Encoder) -> None:
+    assert bool(torch.isfinite(encoder.embed_video(pictures(width=180, height=320))).all())
+    assert bool(torch.isfinite(encoder.embed_video(pictures()[:1])).all())
+
+
+def test_sentences_come_back_in_order_and_do_not_depend_on_each_other(encoder: Encoder) -> None:
+    texts = ["a red square moves right", "a blue bar", ""]
+    together = encoder.embed_text(texts)
+    assert together.shape == (3, 32)
+    for row, text in zip(together, texts, strict=True):
+        assert torch.allclose(encoder.embed_text([text])[0], row, atol=1e-6)
+
+
+def test_what_is_no_video_is_named(encoder: Encoder, tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").write_bytes(b"\x00" * 100)
+    with pytest.raises(UserError, match=r"clip\.mp4: cannot be decoded"):
+        encoder.embed_video(tmp_path / "clip.mp4")
+    with pytest.raises(UserError, match="no such video file"):
+        encoder.embed_video(tmp_path / "missing.mp4")
+
+
+@pytest.mark.parametrize(
+    "frames", [np.zeros((5, 8, 8, 3), np.float32), np.zeros((8, 8, 3), np.uint8), np.zeros((0, 8, 8, 3), np.uint8)]
+)
+def test_frames_that_are_no_pictures_are_refused(encoder: Encoder, frames: np.ndarray) -> None:
+    with pytest.raises(UserError, match="uint8 array"):
+        encoder.embed_video(frames)
+
+
+def test_a_single_sentence_is_asked_for_as_a_list(encoder: Encoder) -> None:
+    with pytest.raises(UserError, match=r"embed_text\(\['a red square'\]\)"):
+        encoder.embed_text("a red square")
+
+
+def test_without_a_tokenizer_videos_still_embed_and_texts_say_what_is_missing(folder: Path, tmp_path: Path) -> None:
+    export(train.load(folder).model, None, tmp_path / "out", Origin("a test"))
+    bare = train.load(tmp_path / "out")
+    assert bare.embed_video(pictures()).shape == (32,)
+    with pytest.raises(UserError, match="no tokenizer"):
+        bare.embed_text(["a"])
+
+
+def test_a_folder_that_is_no_export_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="is no exported model"):
+        train.load(tmp_path)
+    (tmp_path / "config.json").write_text('{"hdvila_format": 99}')
+    with pytest.raises(UserError, match="format 99"):
+        train.load(tmp_path)
+
+
+def test_weights_of_another_architecture_are_refused(folder: Path, tmp_path: Path) -> None:
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    config = (tmp_path / "config.json").read_text()
+    (tmp_path / "config.json").write_text(config.replace('"width": 32', '"width": 64'))
+    with pytest.raises(UserError, match="don't belong together"):
+        train.load(tmp_path)

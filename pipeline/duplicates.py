@@ -108,11 +108,15 @@ def distinct(hashes: Hashes, max_distance: int) -> Hashes:
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one that shows fewer that the other shows too, whole or cropped."""
+    """Share of the pictures of the one that shows fewer that the other shows too, whole or cropped.
+
+    0 where it is only one picture: chance can do that.
+    """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
-    return max(
-        float((distances(fewer[:, i], more[:, j]) <= max_distance).any(axis=1).mean()) for i in (0, 1) for j in (0, 1)
+    found = max(
+        int((distances(fewer[:, i], more[:, j]) <= max_distance).any(axis=1).sum()) for i in (0, 1) for j in (0, 1)
     )
+    return found / len(fewer) if found > 1 else 0.0
 
 
 def _repeats(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> dict[str, str]:

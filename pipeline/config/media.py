@@ -131,13 +131,13 @@ class DuplicatesConfig(Section):
     enabled: bool = identity(True, doc="find near-duplicate clips and videos, and stock intros, by perceptual hashes")
     max_distance: int = identity(10, doc="differing bits of 64 up to which two frames show the same", ge=0, le=20)
     min_share: float = identity(
-        0.4, doc="share of a clip's distinct pictures that another must show too to be its duplicate", gt=0, le=1
+        0.3, doc="share of a clip's distinct pictures that another must show too to be its duplicate", gt=0, le=1
     )
     min_frames: int = identity(
         3, doc="clips and videos with fewer distinct pictures are never compared: they can't be told apart", ge=1
     )
     video_share: float = identity(
-        0.4, doc="share of a video's distinct pictures that another must show too to be its duplicate", gt=0, le=1
+        0.3, doc="share of a video's distinct pictures that another must show too to be its duplicate", gt=0, le=1
     )
     intro_videos: int = identity(3, doc="videos of one channel with the same clip that make it a stock intro", ge=2)
     action: Literal["drop", "flag"] = identity("drop", doc="duplicates and stock intros are left out, or only counted")

@@ -28,8 +28,7 @@ def remux(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: 
 
     Raises Unusable with the reason where the span or the file doesn't serve.
     """
-    if source.video.codec not in CARRIED:
-        raise Unusable(Reason.UNSUPPORTED_CODEC, f"{source.video.codec}; carried over are {', '.join(CARRIED)}")
+    _refuse_formats(source)
     span = fit_span(span, source, config.max_overrun_ms)
     stream = pictures.streams[source.video.index]
     window = picture_window(pictures, stream, span, source, config.max_preroll_ms)
@@ -52,6 +51,15 @@ def remux(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: 
         from_ms=from_ms,
     )
     return clip if config.mode == "remux" else _told_from_keyframe(clip)
+
+
+def _refuse_formats(source: Probe) -> None:
+    if source.video.codec not in CARRIED:
+        raise Unusable(Reason.UNSUPPORTED_CODEC, f"{source.video.codec}; carried over are {', '.join(CARRIED)}")
+    if source.video.codec == "h264" and source.video.pix_fmt.startswith("yuv444"):
+        # x264 before build 151 wrote 4:4:4 wrongly; decoders mend it by the build's number, which stands only in
+        # the file's first packet and so is lost by any cut.
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "H.264 in 4:4:4 decodes rightly only whole; use cut.mode: exact")
 
 
 def _told_from_keyframe(clip: CutClip) -> CutClip:

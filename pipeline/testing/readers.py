@@ -1,0 +1,86 @@
+"""How several decoders see an mp4 made here: the frame codes they read, the frames they hash, the ticks they hear."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.testing.frame_code import read_frame_code
+
+Codes = list[int | None]
+
+
+def codes_by_pyav(path: Path) -> Codes:
+    """Frame codes in presentation order, as PyAV decodes them."""
+    with av.open(str(path)) as container:
+        return [read_frame_code(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+
+
+def codes_by_ffmpeg(path: Path) -> Codes:
+    """Frame codes in presentation order, as the ffmpeg program decodes them."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        shape = (-1, stream.codec_context.height, stream.codec_context.width)
+    read = ["ffmpeg", "-v", "error", "-noautorotate", "-i", str(path), "-map", "0:v:0"]
+    write = ["-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    raw = subprocess.run([*read, *write], capture_output=True, check=True, timeout=120)
+    if raw.stderr:
+        raise AssertionError(f"ffmpeg complains: {raw.stderr.decode(errors='replace')[:300]}")
+    return [read_frame_code(frame) for frame in np.frombuffer(raw.stdout, np.uint8).reshape(shape)]
+
+
+def codes_by_decord(path: Path) -> Codes:
+    """Frame codes by index, as decord reads them."""
+    import decord
+
+    reader = decord.VideoReader(str(path), num_threads=1)
+    return [read_frame_code(reader[i].asnumpy()) for i in range(len(reader))]
+
+
+def codes_by_torchcodec(path: Path) -> Codes:
+    """Frame codes by index, as torchcodec reads them; ImportError, OSError or RuntimeError where it doesn't load."""
+    from torchcodec.decoders import VideoDecoder
+
+    decoder: Any = VideoDecoder(str(path))
+    return [read_frame_code(frame.permute(1, 2, 0).numpy()) for frame in decoder]
+
+
+READERS: dict[str, Callable[[Path], Codes]] = {
+    "pyav": codes_by_pyav,
+    "ffmpeg": codes_by_ffmpeg,
+    "decord": codes_by_decord,
+    "torchcodec": codes_by_torchcodec,
+}
+
+
+def frame_hashes(source: Path | bytes) -> list[str]:
+    """A hash of every decoded picture, in presentation order."""
+    file: Any = io.BytesIO(source) if isinstance(source, bytes) else str(source)
+    with av.open(file) as container:
+        return [_hash(frame.to_ndarray()) for frame in container.decode(container.streams.video[0])]
+
+
+def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
+    """(time stamp in seconds as a Fraction, hash) of every decoded picture of a track; packets that fail are skipped."""
+    found = []
+    with av.open(str(path)) as container:
+        stream: Any = container.streams[stream_index]
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                continue
+            found += [(frame.pts * frame.time_base, _hash(frame.to_ndarray())) for frame in frames]
+    return found
+
+
+def _hash(pixels: NDArray[Any]) -> str:
+    return hashlib.blake2b(np.ascontiguousarray(pixels).tobytes(), digest_size=12).hexdigest()

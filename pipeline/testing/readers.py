@@ -69,7 +69,7 @@ def frame_hashes(source: Path | bytes) -> list[str]:
 
 
 def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
-    """(time stamp in seconds as a Fraction, hash) of every decoded picture of a track; packets that fail are skipped."""
+    """(time stamp in s, a Fraction; hash) of every decoded picture of a track; packets that fail are skipped."""
     found = []
     with av.open(str(path)) as container:
         stream: Any = container.streams[stream_index]

@@ -3,6 +3,7 @@
 import io
 import math
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -299,7 +300,7 @@ def _assert_same_pictures(path: Path) -> None:
 def test_made_decode_times_rise_and_never_come_after_the_picture(shown: list[int]) -> None:
     times = _made_decode_times(shown)
     assert len(times) == len(shown)
-    assert all(a < b for a, b in zip(times, times[1:], strict=False))
+    assert all(a < b for a, b in pairwise(times))
     assert all(decode <= pts for decode, pts in zip(times, shown, strict=True))
 
 

@@ -204,17 +204,18 @@ def _turned_away_for_good(store: Store) -> set[str]:
 
 
 def sweep_shards(store: Store, manifest: Manifest) -> list[str]:
-    """Deletes files under shards/ that no shard of the manifest owns: leftovers of a killed run whose plan changed."""
-    known = {name for entry in manifest.shards for name in shard_files(entry.url)}
-    strays = [
-        f"shards/{split}/{name}"
-        for split in store.folders("shards")
-        for name in store.names(f"shards/{split}")
-        if _looks_like_ours(name) and f"shards/{split}/{name}" not in known
-    ]
+    """Deletes the stray files under shards/ and names them: leftovers of a killed run whose plan changed."""
+    strays = stray_files(store, manifest)
     for stray in strays:
         store.delete(stray)
     return strays
+
+
+def stray_files(store: Store, manifest: Manifest) -> list[str]:
+    """Files under shards/ that have the name of a shard's file and belong to no shard of the manifest."""
+    known = {name for entry in manifest.shards for name in shard_files(entry.url)}
+    paths = [f"shards/{split}/{name}" for split in store.folders("shards") for name in store.names(f"shards/{split}")]
+    return [path for path in paths if path not in known and _looks_like_ours(path.rpartition("/")[2])]
 
 
 def _looks_like_ours(name: str) -> bool:

@@ -81,16 +81,12 @@ def _write_sample(out: BinaryIO, sample: Sample) -> PackedSample:
     check_key(sample.key)
     unknown = sorted(set(sample.members) - set(MEMBER_ORDER))
     if unknown or not sample.members:
-        raise ValueError(
-            f"sample {sample.key}: members must be among {MEMBER_ORDER}, got {unknown or 'none'}"
-        )
+        raise ValueError(f"sample {sample.key}: members must be among {MEMBER_ORDER}, got {unknown or 'none'}")
     start = out.tell()
     members: dict[str, tuple[int, int]] = {}
     for extension in MEMBER_ORDER:
         if extension in sample.members:
-            members[extension] = _write_member(
-                out, start, f"{sample.key}.{extension}", sample.members[extension]
-            )
+            members[extension] = _write_member(out, start, f"{sample.key}.{extension}", sample.members[extension])
     return PackedSample(sample.key, start, out.tell() - start, members)
 
 
@@ -132,15 +128,12 @@ def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
     while left:
         chunk = source.read(min(left, _COPY_BYTES))
         if not chunk:
-            name = getattr(source, "name", getattr(source, "path", "a tar"))
-            raise UserError(f"{name}: ends {left} bytes early; it is damaged or was replaced: make it again")
+            raise UserError(f"{_name(source)}: ends {left} bytes early; it is damaged or was replaced: make it again")
         out.write(chunk)
         left -= len(chunk)
 
 
-def read_members(
-    file: BinaryIO, sample: PackedSample, extensions: Iterable[str] | None = None
-) -> dict[str, bytes]:
+def read_members(file: BinaryIO, sample: PackedSample, extensions: Iterable[str] | None = None) -> dict[str, bytes]:
     """The content of a sample's members (all, or those named), read by offset from a seekable file.
 
     Raises KeyError for an extension that the sample lacks and UserError where the file is too short.
@@ -187,5 +180,10 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             yield from archive
     except tarfile.TarError as error:
-        name = getattr(file, "name", getattr(file, "path", "the file"))
-        raise UserError(f"{name}: is no readable tar ({error}); make it again") from None
+        raise UserError(f"{_name(file)}: is no readable tar ({error}); make it again") from None
+
+
+def _name(file: BinaryIO) -> str:
+    """What to call a file in a message: its path, where it has one."""
+    name = getattr(file, "name", getattr(file, "path", ""))
+    return name if name and isinstance(name, str) else "the tar"

@@ -9,14 +9,15 @@ def verify(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
     decode: Annotated[int, typer.Option(help="Samples of each shard to decode; 0: none.", min=0)] = 2,
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Decode every sample.")] = False,
+    workers: Annotated[int, typer.Option(help="Processes, each reading one shard at a time.", min=1)] = 1,
 ) -> None:
     """Checks checksums, structure, json, counts and media of every shard. Exit code 1 where there is a fault."""
     from pipeline.engine.store import Store
     from pipeline.verify import verify as verify_data_set
 
     n_faults = 0
-    for fault in verify_data_set(Store(url), decode=-1 if decode_all else decode):
-        print(fault)
+    for fault in verify_data_set(Store(url), decode=-1 if decode_all else decode, workers=workers):
+        print(fault, flush=True)
         n_faults += 1
     print(f"{url}: {n_faults} faults" if n_faults else f"{url}: no fault found")
     if n_faults:

@@ -30,6 +30,7 @@ def film(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["remux", "exact"])
 def test_one_and_two_visible_cores_give_the_same_clips_and_members(film: Path, tmp_path: Path, mode: str):
     cores = sorted(os.sched_getaffinity(0))

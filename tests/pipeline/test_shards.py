@@ -56,7 +56,7 @@ SIZES = st.builds(
 
 
 @given(videos=VIDEOS, config=SIZES, seed=st.integers(0, 5), order=st.randoms(use_true_random=False))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_each_sample_is_planned_once_and_the_order_of_videos_does_not_count(videos, config, seed, order):
     plan = plan_shards(videos, Placed(), config, seed=seed, generation=0)
     placed = Counter((v.video_id, c.n) for shard in plan for v in shard.videos for c in v.clips if c.is_sample)
@@ -66,7 +66,7 @@ def test_each_sample_is_planned_once_and_the_order_of_videos_does_not_count(vide
 
 
 @given(videos=VIDEOS, config=SIZES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_numbers_have_no_gap_no_shard_is_empty_and_none_exceeds_its_size_by_more_than_a_clip(videos, config):
     plan = plan_shards(videos, Placed(), config, seed=0, generation=0)
     for split in {shard.split for shard in plan}:
@@ -80,7 +80,7 @@ def test_numbers_have_no_gap_no_shard_is_empty_and_none_exceeds_its_size_by_more
 
 
 @given(videos=VIDEOS, seed=st.integers(0, 5))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_channels_and_duplicates_stay_on_one_side(videos, seed):
     splits = draw_splits(videos, Placed(), SplitConfig(by="channel", val=0.3, test=0.3), seed=seed)
     for name in ("channel_id", "group"):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,7 +61,10 @@ def test_one_flipped_bit_in_a_tar_is_found_by_its_checksums(copy: Path):
     assert any(f.startswith(f"{TAR}: sha256 is ") for f in found) and any("md5 is" in f for f in found)
 
 
-@pytest.mark.parametrize("name", [TAR, ROWS, STATS, "wids.json", "sizes.json"])
+INDEXES = ["wids.json", "sizes.json", "shards/train/wids.json", "dataset_card.md", "croissant.json"]
+
+
+@pytest.mark.parametrize("name", [TAR, ROWS, STATS, *INDEXES])
 def test_a_missing_file_is_named(copy: Path, name: str):
     (copy / name).unlink()
     assert faults(copy) == [f"{name}: is missing"]
@@ -176,7 +180,35 @@ def test_a_key_in_two_shards_and_a_video_in_two_splits_are_named(copy: Path):
     publish(Store(str(copy)), [entry, second], given_head(manifest.head)[0], NO_CARD)
     found = faults(copy, decode=0)
     assert any("key is also in shards/train/00000.tar" in f for f in found)
-    assert any("its video is also in split train" in f for f in found)
+    assert any("its video video-0000" in f and "is also in split train" in f for f in found)
+
+
+def test_a_channel_in_two_splits_is_a_fault_where_splits_were_drawn_by_channel(copy: Path):
+    store = Store(str(copy))
+    commit_video(store, "late-00001", channel_id="UC-video-0")
+    select(store)
+    for config, expected in (({}, False), ({"shards.split.by": "channel"}, True)):
+        manifest = make_shards(store)
+        moved = [replace(e, split="val") if e.generation else e for e in manifest.shards]
+        publish(store, moved, {**given_head(manifest.head)[0], "config": config}, NO_CARD)
+        found = faults(copy, decode=0)
+        assert any("its channel UC-video-0 is also in split train" in f for f in found) == expected
+
+
+def test_a_tar_that_no_manifest_names_and_a_description_with_other_checksums_are_faults(copy: Path):
+    shutil.copy(copy / TAR, copy / "shards/train/00007.tar")
+    described = (copy / "croissant.json").read_text()
+    sha256 = read_manifest(str(copy)).shards[0].sha256
+    (copy / "croissant.json").write_text(described.replace(sha256, "0" * 64))
+    found = faults(copy, decode=0)
+    assert found[0].startswith(f"croissant.json: {TAR}: sha256 is 000") and "00007.tar: is in no manifest" in found[1]
+
+
+def test_several_processes_find_the_same_faults_in_the_same_order(tmp_path: Path):
+    a_data_set(tmp_path, n_videos=4, n_clips=2, config=ShardsConfig(max_samples=2, card=NO_CARD))
+    (tmp_path / "shards/train/00001.tar").write_bytes(b"x" * 700)
+    store = Store(str(tmp_path))
+    assert list(verify(store, workers=2)) == list(verify(store)) != []
 
 
 def test_what_was_removed_and_is_still_there_is_named(copy: Path):

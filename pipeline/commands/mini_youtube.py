@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import threading
 from enum import StrEnum
@@ -36,14 +37,19 @@ def mini_youtube(
     list_videos: Annotated[bool, typer.Option("--list", help="Print every video and its behaviour.")] = False,
 ) -> None:
     """Serve drawn videos on loopback in YouTube's own shapes, for the real yt-dlp."""
+    from pipeline.demo.misbehave import BEHAVIOURS
     from pipeline.demo.server import MiniYouTube
 
+    if behaviour and behaviour not in BEHAVIOURS:
+        raise UserError(f"no behaviour is called {behaviour!r}; there are: {', '.join(sorted(BEHAVIOURS))}")
     console = Console(highlight=False, soft_wrap=True)
     served = _catalogue(catalogue, n_videos, seed)
     console.print("drawing what is not in the cache yet …", style="dim")
     try:
         site = MiniYouTube(served, log_path=log, port=port).__enter__()
     except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
         raise UserError(
             f"port {port} can't be opened: {error.strerror}; choose another with --port, or 0 for a free one"
         ) from error
@@ -74,8 +80,6 @@ def _print_videos(console: Console, served: Catalogue, behaviour: str, list_all:
     """A line a video: those that misbehave, those of one behaviour, or all."""
     from pipeline.demo.misbehave import BEHAVIOURS
 
-    if behaviour and behaviour not in BEHAVIOURS:
-        raise UserError(f"no behaviour is called {behaviour!r}; there are: {', '.join(sorted(BEHAVIOURS))}")
     for video in served.videos:
         shown = (
             list_all

@@ -21,6 +21,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.errors import UserError
 from pipeline.demo.drawing import DRAWING_VERSION, frames_of
 from pipeline.demo.script import FPS, Script, words_of
 
@@ -78,13 +79,20 @@ class MediaCache:
             list(pool.map(self.path, dict.fromkeys(renditions)))
         return self.n_drawn - before
 
+    def _make_root(self) -> None:
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            cure = "set HDVILA_DEMO_CACHE to a folder that can be written"
+            raise UserError(f"drawn videos can't be kept in {self.root}: {error.strerror}; {cure}") from error
+
     def _lock_of(self, name: str) -> threading.Lock:
         with self._guard:
             return self._locks.setdefault(name, threading.Lock())
 
     def _draw(self, rendition: Rendition, path: Path) -> None:
         """Draws under a name of this process and renames: no reader ever sees half a file."""
-        self.root.mkdir(parents=True, exist_ok=True)
+        self._make_root()
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
         try:
             if rendition.damage:

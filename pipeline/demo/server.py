@@ -70,14 +70,22 @@ class MiniYouTube:
         self._guard = threading.Lock()
 
     def __enter__(self) -> Self:
-        if self._draw == "ahead":
-            self.site.draw_media()
         self._tls = server_context()
         self._listener = socket.create_server(("127.0.0.1", self._port), backlog=256)
         self._port = self._listener.getsockname()[1]
+        if self._draw == "ahead":
+            self._draw_or_close()
         self._thread = threading.Thread(target=self._accept, name="mini-youtube", daemon=True)
         self._thread.start()
         return self
+
+    def _draw_or_close(self) -> None:
+        assert self._listener is not None
+        try:
+            self.site.draw_media()
+        except BaseException:
+            self._listener.close()
+            raise
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()

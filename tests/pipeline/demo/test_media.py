@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from manifests.errors import UserError
 from pipeline.demo import drawing
 from pipeline.demo.catalogue import Channel, Video
 from pipeline.demo.drawing import frames_of
@@ -131,6 +132,12 @@ def test_the_cache_draws_once(tmp_path: Path) -> None:
     assert cache.draw_all([rendition]) == 0
     assert MediaCache(tmp_path).is_drawn(rendition)
     assert [path.suffix for path in tmp_path.iterdir()] == [".m4a"]
+
+
+def test_a_cache_that_cannot_be_written_is_said_with_its_cure(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UserError, match="HDVILA_DEMO_CACHE"):
+        MediaCache(tmp_path / "file" / "cache").path(Rendition(PLAIN, "audio"))
 
 
 def test_the_cache_lies_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from train.distributed import (
     mean_over_ranks,
     place_from_environment,
     process_group,
+    unwrap,
     wrap,
 )
 from train.grad_cache import cached_backward
@@ -94,7 +95,7 @@ def accumulate(model: torch.nn.Module, whole: Any, rank: int, world: int) -> flo
 
 def step_with_dropout(rank: int, world: int) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
     """(cached under DDP, the same with every graph kept and gradients averaged by hand), dropout and drop-path on."""
-    changes = {"dropout": 0.3, "drop_path": 0.5}
+    changes: dict[str, Any] = {"dropout": 0.3, "drop_path": 0.5}
     config = small_config(**changes)
     n = N_CLIPS // world
     own = small_batch(config, N_CLIPS)[rank * n : (rank + 1) * n]
@@ -118,7 +119,7 @@ def embed_sharded() -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings of a model whose weights are spread over the ranks."""
     config = small_config()
     batch = small_batch(config, 2)
-    model = wrap(small_model(), "fsdp2").eval()
+    model = unwrap(wrap(small_model(), "fsdp2").eval())
     with torch.no_grad():
         return model.embed(batch.img_middle, batch.img_other, batch.input_ids, batch.attention_mask)
 

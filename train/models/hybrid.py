@@ -86,7 +86,9 @@ class HybridEncoder(nn.Module):
     def _pixels(self, frames: Tensor) -> Tensor:
         """[..., 3, h, w] raw 0..255 -> [frames, 3, h, w], mean 0 and deviation 1 over ImageNet."""
         pixels = frames.flatten(0, -4).to(self.pixel_mean.dtype)
-        return (pixels - self.pixel_mean) * self.pixel_scale
+        pixels = (pixels - self.pixel_mean) * self.pixel_scale
+        # Tensor cores read channels last; on a CPU the full-size trunk is some 8 % faster as it is.
+        return pixels.contiguous(memory_format=torch.channels_last) if pixels.is_cuda else pixels
 
 
 def _tokens(maps: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ def test_a_dropped_path_is_all_or_nothing_for_a_row_and_right_on_average() -> No
 def test_checkpointed_blocks_give_equal_gradients_with_dropout_on() -> None:
     found = []
     for checkpointed in (False, True):
-        changes = {"gradient_checkpointing": checkpointed, "dropout": 0.3, "drop_path": 0.3}
+        changes: dict[str, Any] = {"gradient_checkpointing": checkpointed, "dropout": 0.3, "drop_path": 0.3}
         model, batch = small_model(**changes).train(), small_batch(small_config(), 2)
         torch.manual_seed(5)
         torch.autograd.backward(whole_loss(model(batch), batch))
@@ -128,7 +128,7 @@ def test_what_is_never_read_has_no_gradient_and_everything_else_has_one() -> Non
 
 
 def test_a_frozen_stage_1_keeps_still_and_quiet_while_stage_2_learns() -> None:
-    changes = {"stage": 2, "freeze_stage1": True, "dropout": 0.5, "drop_path": 0.5}
+    changes: dict[str, Any] = {"stage": 2, "freeze_stage1": True, "dropout": 0.5, "drop_path": 0.5}
     model, batch = small_model(**changes).train(), small_batch(small_config(stage=2), 2)
     assert torch.equal(model(batch).video, model(batch).video), "no dropout in what doesn't learn"
     torch.autograd.backward(whole_loss(model(batch), batch))

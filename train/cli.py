@@ -24,10 +24,10 @@ app.command("convert")(convert)
 app.command("export")(export)
 
 
-def main() -> None:
-    """Run the command line. What a user can cure is one message on stderr and exit code 2."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line (sys.argv, or these arguments). What a user can cure is one message and exit code 2."""
     try:
-        app()
+        app(arguments)
     except UserError as error:
         print(f"hdvila-train: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -62,7 +62,7 @@ class Retrieval:
     def flat(self) -> dict[str, float]:
         """{"t2v_r1": …, "v2t_r1": …, …} for logs."""
         both = {"t2v": self.text_to_video, "v2t": self.video_to_text}
-        scores = {f"{way}_{name}": value for way, recall in both.items() for name, value in asdict(recall).items()}
+        scores = {f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()}
         return {**scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
     def describe(self) -> str:
@@ -114,7 +114,7 @@ def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
 
 def _recall(found: Tensor, group: Tensor) -> Recall:
     n_right = torch.bincount(group)[group]
-    at = [float((found <= k).float().mean()) for k in KS]
+    at = [float((found <= k).double().mean()) for k in KS]
     chance = [chance_recall(len(group), n_right.tolist(), k) for k in KS]
     return Recall(at[0], at[1], at[2], float(found.double().quantile(0.5)), float(found.double().mean()), *chance)
 

@@ -1,0 +1,146 @@
+"""Checkpoints: whole or absent, the right ones kept, refused with a reason where they don't fit."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+
+from manifests.errors import UserError
+from train.checkpoint import (
+    Checkpointer,
+    Facts,
+    best_of,
+    capture,
+    checkpoints,
+    find_checkpoint,
+    folder_of,
+    read_facts,
+    restore,
+    restore_weights,
+)
+from train.config import OptimConfig
+from train.distributed import Place
+from train.models import ModelConfig, build_model
+from train.optim import Ema, build_optimizer
+from train.testing import MICRO_MODEL
+
+ALONE = Place(0, 1, 0, torch.device("cpu"))
+FACTS = Facts(step=1, manifest_sha256="m", index_fingerprint="i", config={}, world=1)
+
+
+def parts(seed=0, ema=0.0, **changes):
+    model = build_model(ModelConfig(**{**MICRO_MODEL, **changes}), seed=seed)
+    optimizer = build_optimizer(model, OptimConfig())
+    return model, optimizer, Ema(model, ema) if ema else None
+
+
+def take_step(model, optimizer, ema=None):
+    sum(p.square().sum() for p in model.parameters() if p.requires_grad).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    if ema is not None:
+        ema.update(1)
+
+
+def a_checkpointer(run, keep=3, asynchronous=False):
+    return Checkpointer(run, ALONE, keep=keep, asynchronous=asynchronous)
+
+
+def flat(state):
+    return {f"{part}.{name}": value for part, tensors in state.items() for name, value in tensors.items()}
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.5])
+def test_what_is_restored_equals_what_was_saved_bit_for_bit(tmp_path, ema):
+    saved = parts(0, ema)
+    take_step(*saved)
+    writer = a_checkpointer(tmp_path)
+    writer.save(capture(*saved), FACTS)
+
+    other = parts(1, ema)
+    facts = restore(writer.path(1), *other)
+
+    assert facts == FACTS
+    one, two = flat(capture(*saved)), flat(capture(*other))
+    assert one.keys() == two.keys() and all(torch.equal(one[k], two[k]) for k in one)
+
+
+def test_training_goes_on_while_an_asynchronous_checkpoint_holds_the_moment_it_was_taken(tmp_path):
+    saved = parts()
+    take_step(*saved[:2])
+    before = {k: v.clone() for k, v in flat(capture(*saved)).items()}
+    writer = a_checkpointer(tmp_path, asynchronous=True)
+
+    writer.save(capture(*saved), FACTS)
+    take_step(*saved[:2])
+    writer.wait()
+
+    other = parts(1)
+    restore(writer.path(1), *other)
+    assert all(torch.equal(before[k], v) for k, v in flat(capture(*other)).items())
+
+
+def test_the_newest_and_the_best_are_kept(tmp_path):
+    writer, state = a_checkpointer(tmp_path, keep=2), capture(*parts())
+    for step, r1 in enumerate([0.1, 0.5, 0.2, 0.3, 0.1], start=1):
+        writer.save(state, replace(FACTS, step=step, scores={"t2v_r1": r1}))
+
+    assert [read_facts(p).step for p in checkpoints(tmp_path)] == [2, 4, 5]
+    assert best_of(checkpoints(tmp_path)) == writer.path(2)
+    assert find_checkpoint(tmp_path) == writer.path(5) and find_checkpoint(tmp_path, best=True) == writer.path(2)
+
+
+def test_an_unfinished_checkpoint_is_no_checkpoint_and_goes_at_the_next_start(tmp_path):
+    writer, state = a_checkpointer(tmp_path), capture(*parts())
+    writer.save(state, FACTS)
+    left = folder_of(tmp_path) / ".step-00000002"
+    left.mkdir()
+    (left / "__0_0.distcp").write_bytes(b"half")
+
+    assert checkpoints(tmp_path) == [writer.path(1)]
+    a_checkpointer(tmp_path)
+    assert not left.exists()
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    writer = a_checkpointer(tmp_path)
+    writer.save(capture(*parts()), FACTS)
+
+    with pytest.raises(UserError, match=r"step-00000001: does not fit this model"):
+        restore(writer.path(1), *parts(width=64, n_heads=4))
+    with pytest.raises(UserError, match=r"step-00000001: does not fit this model"):
+        restore(writer.path(1), *parts(n_text_layers=2))
+
+
+def test_a_damaged_checkpoint_and_an_unknown_format_are_refused(tmp_path):
+    writer = a_checkpointer(tmp_path)
+    writer.save(capture(*parts()), FACTS)
+    path = writer.path(1)
+    (data,) = path.glob("*.distcp")
+    data.write_bytes(data.read_bytes()[:100])
+
+    with pytest.raises(UserError, match="or is damaged"):
+        restore(path, *parts())
+    facts = json.loads((path / "facts.json").read_text())
+    (path / "facts.json").write_text(json.dumps({**facts, "format": 9}))
+    with pytest.raises(UserError, match="format 9, this program reads 1"):
+        read_facts(path)
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        find_checkpoint(tmp_path / "elsewhere")
+
+
+def test_weights_for_use_are_the_average_where_the_run_kept_one(tmp_path):
+    model, optimizer, ema = parts(0, 0.5)
+    take_step(model, optimizer, ema)
+    writer = a_checkpointer(tmp_path)
+    writer.save(capture(model, optimizer, ema), replace(FACTS, config={"optim": {"ema_decay": 0.5}}))
+
+    used = parts(1)[0]
+    restore_weights(writer.path(1), used)
+
+    name = "transformer.v_proj.weight"
+    assert torch.equal(used.state_dict()[name], ema.shadow[name])
+    assert not torch.equal(used.state_dict()[name], model.state_dict()[name])

@@ -1,0 +1,85 @@
+"""The command line as a user meets it: one message and an exit code, no traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from train.cli import app, main
+from train.testing import a_tree
+
+
+def command(*arguments, cwd=None):
+    """`hdvila-train …` in a process of its own: (exit code, stdout, stderr)."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-m", "train.cli", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=300,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_verbs_are_these():
+    """Promised names: changing one is a decision."""
+    assert sorted(c.name for c in app.registered_commands) == ["config", "convert", "eval", "export", "fit"]
+
+
+def test_every_verb_explains_itself():
+    for verb in ("fit", "eval", "config", "convert", "export"):
+        result = CliRunner().invoke(app, [verb, "--help"])
+        assert result.exit_code == 0 and "Usage" in result.output
+
+
+def test_fit_then_eval(drawn, tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(a_tree(drawn, tmp_path / "run")))
+
+    code, out, err = command("fit", tmp_path / "c.yaml", "--set", "loop.steps=3")
+    assert code == 0, err
+    assert "step 3/3" in out and "text to video: R@1" in out and "chance" in out
+
+    code, out, err = command("eval", tmp_path / "run", "--json")
+    assert code == 0, err
+    assert '"t2v_r1"' in out and '"t2v_chance_r1": 0.2' in out
+
+
+def test_a_schema_lists_keys_with_default_and_meaning():
+    result = CliRunner().invoke(app, ["config", "--schema"])
+
+    assert "optim.warmup  [identity, default 0.1]" in result.output
+    assert "over all ranks: what the contrastive loss compares" in result.output
+
+
+def test_config_prints_a_yaml_with_its_defaults(tmp_path):
+    (tmp_path / "c.yaml").write_text("data: {manifest: there}\nloop: {steps: 9}\n")
+
+    result = CliRunner().invoke(app, ["config", str(tmp_path / "c.yaml"), "--set", "seed=3"])
+
+    tree = yaml.safe_load(result.output)
+    assert tree["seed"] == 3 and tree["optim"]["clip_norm"] == 5.0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no such configuration file"),
+        ("data: [", "is not valid YAML"),
+        ("data: {manifest: x}\nloop: {stepz: 1}\n", "loop.stepz: no such key; did you mean loop.steps?"),
+        ("data: {manifest: /nowhere/manifest.json}\nloop: {steps: 1}\n", "no such file"),
+    ],
+)
+def test_bad_input_is_one_message_and_exit_code_2(tmp_path, capsys, text, message):
+    if text is not None:
+        (tmp_path / "c.yaml").write_text(text)
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", str(tmp_path / "c.yaml"), "--set", f"out={tmp_path / 'run'}"])
+
+    assert stopped.value.code == 2 and message in capsys.readouterr().err

@@ -1,0 +1,121 @@
+"""Runs in processes of their own, killed and taken up again, alone and on several ranks."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from train.checkpoint import checkpoints
+from train.observe import read_metrics
+from train.testing import a_tree
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+STILL = {"dropout": 0.0, "drop_path": 0.0}
+
+
+def start(config, world=1, *, log):
+    """`hdvila-train fit` on so many ranks, in a process group of its own."""
+    launch = [sys.executable, "-W", "ignore", "-m"]
+    if world > 1:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        launch += ["torch.distributed.run", f"--nproc-per-node={world}", f"--master-port={port}", "-m"]
+    return subprocess.Popen(
+        [*launch, "train.cli", "fit", str(config)],
+        stdout=log.open("a"),
+        stderr=subprocess.STDOUT,
+        env=ENVIRONMENT,
+        start_new_session=True,
+    )
+
+
+def finish(process, log):
+    code = process.wait(timeout=300)
+    assert code == 0, log.read_text()
+
+
+def steps_done(out):
+    return len([r for r in read_metrics(out) if r["kind"] == "step"])
+
+
+def signal_after(process, out, step, number):
+    """Send a signal as soon as the metrics hold so many steps."""
+    deadline = time.monotonic() + 200
+    while steps_done(out) < step:
+        assert process.poll() is None and time.monotonic() < deadline, "the run ended too early"
+        time.sleep(0.01)
+    if number == signal.SIGKILL:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    return process.wait(timeout=120)
+
+
+def losses(out):
+    return {r["step"]: r["loss"] for r in read_metrics(out) if r["kind"] == "step"}
+
+
+def written(tmp_path, drawn, name, **sections):
+    """A configuration file whose run goes to tmp_path/name."""
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(a_tree(drawn, tmp_path / name, **sections)))
+    return path
+
+
+def test_a_run_killed_with_sigkill_three_times_ends_with_the_same_bits(drawn, tmp_path):
+    settings = {"loop": {"steps": 16, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 3}}
+    log = tmp_path / "log"
+    finish(start(written(tmp_path, drawn, "whole", **settings), log=log), log)
+
+    config, out = written(tmp_path, drawn, "killed", **settings), tmp_path / "killed"
+    for step in (2, 5, 11):
+        assert signal_after(start(config, log=log), out, step, signal.SIGKILL) == -signal.SIGKILL
+    finish(start(config, log=log), log)
+
+    assert losses(out) == losses(tmp_path / "whole") and len(losses(out)) == 16
+    one, other = (checkpoints(tmp_path / name)[-1] for name in ("whole", "killed"))
+    assert (one / "__0_0.distcp").read_bytes() == (other / "__0_0.distcp").read_bytes()
+
+
+def test_sigterm_leaves_a_checkpoint_and_the_requeue_exit_code(drawn, tmp_path):
+    settings = {"loop": {"steps": 200, "batch": 4}, "data": {"workers": 1}, "checkpoint": {"every": 0}}
+    config, out, log = written(tmp_path, drawn, "run", **settings), tmp_path / "run", tmp_path / "log"
+
+    code = signal_after(start(config, log=log), out, 3, signal.SIGTERM)
+
+    assert code == 75, log.read_text()
+    (checkpoint,) = checkpoints(out)
+    assert checkpoint.name == f"step-{steps_done(out):08d}" and steps_done(out) < 200
+    assert "run it again to go on" in log.read_text() and "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, tmp_path, strategy):
+    """Losses depend on which clips stand in a batch, so equal losses mean equal batches."""
+    settings = {"loop": {"steps": 8, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
+    log = tmp_path / "log"
+    finish(start(written(tmp_path, drawn, "whole", **settings), log=log), log)
+
+    config, out = written(tmp_path, drawn, "moved", **settings), tmp_path / "moved"
+    signal_after(start(config, log=log), out, 3, signal.SIGKILL)
+    two = written(tmp_path, drawn, "moved", **{**settings, "loop": {**settings["loop"], "strategy": strategy}})
+    finish(start(two, world=2, log=log), log)
+
+    assert "2 x cpu" in log.read_text() and "resuming after step" in log.read_text()
+    assert losses(out) == pytest.approx(losses(tmp_path / "whole"), abs=1e-4)
+
+
+def test_a_world_that_does_not_divide_the_batch_is_refused(drawn, tmp_path):
+    log = tmp_path / "log"
+    config = written(tmp_path, drawn, "run", loop={"batch": 5})
+
+    assert start(config, world=2, log=log).wait(timeout=200) != 0
+    assert "loop.batch=5 cannot be shared by 2 ranks" in log.read_text()

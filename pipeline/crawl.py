@@ -26,8 +26,6 @@ from pipeline.sources import Ask
 from pipeline.tombstones import Tombstones
 
 ROUNDS = "rounds"
-MAX_EMPTY_ROUNDS = 3
-"""So many rounds in a row that list and choose nothing new: the sources only repeat themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +50,13 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlBooks)
     if plans:
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
-    number, n_empty = len(plans), 0
-    while number < config.max_rounds:
-        before = len(books.known), sum(books.asked.values())
+    for number in range(len(plans), config.max_rounds):
         plan = plan_round(config, crawl_facts(books, number, served), wanted)
-        if plan.is_empty or n_empty >= MAX_EMPTY_ROUNDS:
+        if plan.is_empty:
             return
         write_plan(store, plan)
         served += plan.requests
         yield plan
-        number += 1
-        books.update()
-        moved = (len(books.known), sum(books.asked.values())) != before or bool(plan.due)
-        n_empty = 0 if moved else n_empty + 1
 
 
 def crawl_facts(books: CrawlBooks, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:

@@ -21,6 +21,7 @@ FIRST_DEPTH = 60
 DEEPER = 4
 FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
+LEAST_NEW_SHARE = 0.05
 PRIOR_WEIGHT = 5.0
 """The expected yield counts as much as so many videos that were really looked at."""
 
@@ -144,8 +145,17 @@ def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks
 
 
 def _expected_gain(ask: Ask, facts: CrawlFacts) -> int:
+    """How many videos nobody listed before a listing will bring, by what sources of its kind and category brought."""
+    if ask.source in FILE_SOURCES:
+        return ask.up_to
+    mine = [known for key, known in facts.sources.items() if key[2] == ask.wanted_category_id and known.n_listed]
+    n_results = sum(known.n_listed for known in mine)
+    n_videos = facts.asked.get(ask.wanted_category_id, 0) + facts.backlog.get(ask.wanted_category_id, 0)
+    new_share = max(LEAST_NEW_SHARE, min(1.0, n_videos / n_results)) if n_results else 1.0
+    alike = [known.n_listed for key, known in facts.sources.items() if key[0] == ask.source and known.exhausted]
     before = facts.sources.get((ask.source, ask.query, ask.wanted_category_id), SourceFacts())
-    return ask.up_to if ask.source in FILE_SOURCES else ask.up_to - before.n_listed
+    length = min(ask.up_to, max(alike, default=ask.up_to)) - before.n_listed
+    return max(1, round(length * new_share))
 
 
 def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask]:

@@ -37,11 +37,10 @@ from pipeline.ytdlp import (
     SeeingYoutubeDL,
     Session,
     extract_video,
-    open_site,
-    options_for,
+    forget_sites,
     read_caption,
+    site_for,
     upload_date_of,
-    with_clients,
 )
 
 log = logging.getLogger("hdvila")
@@ -84,14 +83,14 @@ class ExtractStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """Looks at each candidate in turn."""
         output = Output(rows={"videos": [], "captions": []})
-        with Extractor(self.config, self.polite) as extractor:
-            for candidate in unit.payload:
-                found = self._look_at(candidate, extractor)
-                if isinstance(found, Reject):
-                    output.rejects.append(found)
-                    continue
-                output.rows["videos"].append(video_row(found, candidate, self.plan.round))
-                output.rows["captions"].extend(found.captions)
+        extractor = Extractor(self.config, self.polite)
+        for candidate in unit.payload:
+            found = self._look_at(candidate, extractor)
+            if isinstance(found, Reject):
+                output.rejects.append(found)
+                continue
+            output.rows["videos"].append(video_row(found, candidate, self.plan.round))
+            output.rows["captions"].extend(found.captions)
         return output
 
     def _look_at(self, candidate: dict[str, Any], extractor: "Extractor") -> "FoundVideo | Reject":
@@ -116,19 +115,11 @@ class FoundVideo:
 
 
 class Extractor:
-    """Looks at videos one after the other; keeps one guest session an identity."""
+    """Looks at videos one after the other, as whichever identity may ask."""
 
     def __init__(self, config: CrawlConfig, polite: Polite) -> None:
         self._config, self._polite = config, polite
-        self._sites: dict[tuple[str, tuple[str, ...]], SeeingYoutubeDL] = {}
         self._last = ""
-
-    def __enter__(self) -> "Extractor":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for site in self._sites.values():
-            site.close()
 
     def safe(self, text: str) -> str:
         """A text without secrets."""
@@ -166,6 +157,7 @@ class Extractor:
         if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
             raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))
         if ruling.rests_s:
+            forget_sites(identity)
             log.warning("%s rests for %.0f s (%s)", identity, ruling.rests_s, failure.reason.value)
 
     def _attempt(
@@ -175,7 +167,8 @@ class Extractor:
             lambda host, kind: self._polite.take(identity, host, kind),
             time.monotonic() + self._config.video_time_limit_s,
         )
-        site = self._site(identity, clients, session)
+        who = next(one for one in self._config.pool() if one.name == identity)
+        site = site_for(self._config, who, clients, session)
         try:
             info = extract_video(site, video_id)
             if verdict := self._verdict(info, session, wanted_category_id):
@@ -190,15 +183,6 @@ class Extractor:
         warned = refusals(session.requests)
         self._polite.report(identity, video_id, classify(session.evidence()) if warned else None)
         return FoundVideo(info, captions, identity, session.made_for_kids)
-
-    def _site(self, identity: str, clients: tuple[str, ...], session: Session) -> SeeingYoutubeDL:
-        key = (identity, clients)
-        if key not in self._sites:
-            who = next(one for one in self._config.pool() if one.name == identity)
-            options = with_clients(self._config, options_for(self._config, who), clients)
-            self._sites[key] = open_site(options, session)
-        self._sites[key].begin(session)
-        return self._sites[key]
 
     def _verdict(self, info: dict[str, Any], session: Session, wanted_category_id: int) -> Failure | None:
         """What speaks against an extracted video, in the order from certain to doubtful."""

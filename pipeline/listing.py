@@ -25,7 +25,7 @@ from pipeline.politeness import Polite
 from pipeline.redact import redact
 from pipeline.sources import FILE_SOURCES, Ask, Listed, channel, hdvila, ids, playlist, search
 from pipeline.tombstones import Tombstones
-from pipeline.ytdlp import IdentityRests, SeeingYoutubeDL, Session, list_entries, open_site, options_for
+from pipeline.ytdlp import IdentityRests, SeeingYoutubeDL, Session, list_entries, site_for
 
 LIST_TRIES = 3
 
@@ -134,8 +134,7 @@ class _SiteListing:
             lambda host, kind: self.polite.take(identity, host, kind),
             time.monotonic() + self.config.list_time_limit_s,
         )
-        with open_site(options_for(self.config, who), session) as ydl:
-            failure = self._collect(ydl, session)
+        failure = self._collect(site_for(self.config, who, self.config.player_clients, session), session)
         if failure is None and refusals(session.requests):
             self.polite.report(identity, self.ask.query, classify(session.evidence()))
         elif failure is None:

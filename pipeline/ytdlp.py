@@ -8,6 +8,7 @@ Nothing here decides: pipeline.failures says what a failure means, pipeline.craw
 """
 
 import io
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -246,6 +247,36 @@ def open_site(options: Mapping[str, Any], session: Session) -> SeeingYoutubeDL:
         raise StopRun(
             Reason.BAD_COOKIES, "the cookie file is not in Netscape format; export it again with a browser extension"
         ) from None
+
+
+_SITES: dict[tuple[Any, ...], SeeingYoutubeDL] = {}
+"""One guest session for each identity, client list and thread of this process: sessions are kept, not churned."""
+
+MAX_SITES = 32
+
+
+def site_for(
+    config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...], session: Session
+) -> SeeingYoutubeDL:
+    """The process's own yt-dlp object for an identity, ready for the next work. Raises StopRun as `open_site`."""
+    key = (
+        threading.get_ident(),
+        *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
+        *(config.socket_timeout_s, config.request_retries, repr(config.extractor_args)),
+        repr(config.ydl_opts.get_secret_value()),
+    )
+    if key not in _SITES:
+        if len(_SITES) >= MAX_SITES:
+            forget_sites()
+        _SITES[key] = open_site(with_clients(config, options_for(config, identity), clients), session)
+    _SITES[key].begin(session)
+    return _SITES[key]
+
+
+def forget_sites(identity: str = "") -> None:
+    """Ends the sessions of an identity (of all): after a refusal a new session is a fair new start."""
+    for key in [key for key in _SITES if identity in ("", key[1])]:
+        _SITES.pop(key).close()
 
 
 def extract_video(ydl: SeeingYoutubeDL, video_id: str) -> dict[str, Any]:

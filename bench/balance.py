@@ -26,7 +26,8 @@ from manifests.categories import load_categories
 from pipeline.balance import CANDIDATES, rank_candidates
 from pipeline.clip_lists import clip_lists
 from pipeline.config.balance import BalanceConfig, TextDuplicatesConfig
-from pipeline.selection import Outcomes, select
+from pipeline.selection import select
+from pipeline.standing import Outcomes
 from pipeline.text_duplicates import N_PERMUTATIONS, find_reuploads
 
 CHUNK = 500_000
@@ -61,9 +62,8 @@ def main() -> None:
 
 def report(what: str, n_rows: int, measured: dict[str, Any]) -> None:
     """One line of the table."""
-    print(
-        f"{what:16} {n_rows:>12,} rows  {measured['seconds']:7.1f} s ({measured['cpu']:.1f} s of CPU)  peak {measured['peak_gib']:.2f} GiB"
-    )
+    took = f"{measured['seconds']:7.1f} s ({measured['cpu']:.1f} s of CPU)"
+    print(f"{what:16} {n_rows:>12,} rows  {took}  peak {measured['peak_gib']:.2f} GiB", flush=True)
 
 
 def in_a_process(work: Callable[..., Any], *arguments: Any) -> Any:

@@ -268,6 +268,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig) -> Quotas:
     total = total_amount(config)
     shares = [Fraction(str(weights[i])) for i in ids]
     amounts = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
+    natural = water_fill(shares, [0] * len(ids), limits, total)
     whole = sum(shares)
     by_category = {}
     for k, category_id in enumerate(ids):
@@ -279,7 +280,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig) -> Quotas:
             cap=caps[k],
             channel_cap=_channel_cap(supply, config, category_id, amounts[k]),
             quota=amounts[k],
-            binding=_binding(amounts[k], floors[k], limits[k], available[k], caps[k], bool(shares[k])),
+            binding=_binding(amounts[k], natural[k], limits[k], available[k], caps[k], bool(shares[k])),
         )
     return Quotas(config.unit, total, by_category)
 
@@ -453,10 +454,10 @@ def _fill_under_channel_limit(
         limits = [min(limit, r) if r < x else limit for limit, r, x in zip(limits, reach, amounts, strict=True)]
 
 
-def _binding(amount: int, floor: int, limit: int, available: int, cap: int, is_asked: bool) -> Binding:
+def _binding(amount: int, natural: int, limit: int, available: int, cap: int, is_asked: bool) -> Binding:
     if not is_asked and amount == 0:
         return "not_asked"
-    if floor and amount == floor and amount < limit:
+    if natural < amount:
         return "already_kept"
     if amount < limit:
         return "share"

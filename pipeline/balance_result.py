@@ -13,7 +13,7 @@ from pipeline.balance import MS_PER_HOUR, Quota, Quotas, Ranked, from_amount, sp
 from pipeline.config.balance import Unit
 
 if TYPE_CHECKING:
-    from pipeline.selection import Standing
+    from pipeline.standing import Standing
 
 BALANCE_NAME = "balance.json"
 

@@ -55,9 +55,8 @@ class ClipLists:
             video = self.video_id[row].as_py()
             first, last = int(self.starts[row]), int(self.starts[row + 1])
             for n in wanted[video]:
-                at = first + int(np.searchsorted(self.n[first:last], n))
-                if at < last and self.n[at] == n:
-                    found[f"{video}.{n}"] = (row, at)
+                for at in np.flatnonzero(self.n[first:last] == n).tolist():
+                    found[f"{video}.{n}"] = (row, first + at)
         return found
 
 

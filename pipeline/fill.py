@@ -24,9 +24,10 @@ from pipeline.fetch import Fetcher
 from pipeline.media import MediaStage
 from pipeline.optout import load_opt_outs
 from pipeline.run import Run
-from pipeline.selection import Duplicates, Outcomes, Selection, outcomes_of, select
+from pipeline.selection import Selection, select
 from pipeline.shard_files import SUCCESS, read_rows
 from pipeline.shards import SELECTION_NAME, read_entries
+from pipeline.standing import Duplicates, Outcomes, outcomes_of
 from pipeline.text_duplicates import find_text_duplicates
 from pipeline.waves import next_wave
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from manifests.reasons import Reason
 from pipeline.balance import Quotas, Ranked, plan_quotas, supply_of
 from pipeline.config.balance import BalanceConfig
-from pipeline.selection import REASONS, Outcomes, Standing, before, category_places, channel_rooms, standing
+from pipeline.selection import before, category_places, channel_rooms
+from pipeline.standing import REASONS, Outcomes, Standing, standing
 
 PRIOR_VIDEOS = 20
 """How many videos' worth the survival over all categories weighs against a category's own."""
@@ -31,8 +32,9 @@ def next_wave(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> list
     have = now.amount(unit)
     open_clips = np.where(now.is_open, ranked.n_clips, 0).astype(np.int64)
     open_ms = np.where(now.is_open, ranked.clips_ms, 0)
-    kept = np.where(now.is_kept_already, have, 0)
-    quotas = plan_quotas(supply_of(ranked, config, now.clips + open_clips, now.ms + open_ms, kept), config)
+    quotas = plan_quotas(
+        supply_of(ranked, config, now.clips + open_clips, now.ms + open_ms, now.kept_amount(unit)), config
+    )
     place, ids = category_places(ranked, quotas)
     survival = _survival(now, planned, have, place, len(ids))
     expected = np.where(now.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
@@ -52,7 +54,7 @@ def _survival(
     Videos that were never fetched because they repeat another say nothing about it.
     """
     repeats = np.isin(now.reason, [REASONS.index(r) for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
-    tried = np.flatnonzero(~now.is_open & ~now.is_kept_already & ~(repeats & (now.row < 0)) & (planned > 0))
+    tried = np.flatnonzero(~now.is_open & ~(repeats & (now.row < 0)) & (planned > 0))
     whole = int(planned[tried].sum())
     overall = min(1.0, int(have[tried].sum()) / whole) if whole else 1.0
     slots = place[tried] + 1  # slot 0: categories that policies leave alone
@@ -68,7 +70,7 @@ def _under_channel_limit(
     """`have` and `expected` [N] without what a channel gives beyond its share."""
     if config.max_channel_share >= 1:
         return have, expected
-    key, room = channel_rooms(ranked, quotas, np.zeros_like(have))
+    key, room = channel_rooms(ranked, quotas)
     known = np.flatnonzero(key >= 0)
     both = [have[known], expected[known]]  # what exists comes before what is only expected
     seen = before(np.tile(key[known], 2), np.concatenate(both))

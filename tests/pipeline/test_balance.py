@@ -26,7 +26,8 @@ from pipeline.balance import (
 )
 from pipeline.clip_lists import ClipLists, clip_lists, gather
 from pipeline.config.balance import BalanceConfig
-from pipeline.selection import TURNED_AWAY, Outcomes, Selection, outcomes_of, select
+from pipeline.selection import Selection, select
+from pipeline.standing import TURNED_AWAY, Outcomes, outcomes_of
 from pipeline.waves import next_wave
 
 MUSIC, SPORTS, NEWS, FILM, UNCATEGORISED = 10, 17, 25, 1, -1
@@ -372,6 +373,37 @@ def test_clips_of_committed_shards_stay_and_count_first() -> None:
     assert sum(map(len, kept.values())) == 5
     smaller = select(ranked, Outcomes(clips, already_kept=held), BalanceConfig(unit="clips", total=1))
     assert [r["clips_kept"] for r in smaller.table.to_pylist() if r["kept"]] == [[0, 2]]
+
+
+@given(worlds(), st.one_of(configs, hour_configs))
+@settings(max_examples=100)
+def test_balancing_again_what_is_in_shards_by_now_changes_nothing(world: tuple, config: BalanceConfig) -> None:
+    table, clips = world
+    ranked = rank_candidates(table, 0)
+    first = select(ranked, Outcomes(made(clips)), config)
+    again = select(ranked, Outcomes(made(clips), already_kept=kept_lists(first, clips)), config)
+    assert again.table.equals(first.table)
+    assert again.result == first.result
+
+
+@given(worlds(), st.one_of(configs, hour_configs), st.one_of(configs, hour_configs))
+@settings(max_examples=60)
+def test_what_is_in_shards_stays_under_any_later_setting(
+    world: tuple, config: BalanceConfig, later: BalanceConfig
+) -> None:
+    table, clips = world
+    ranked = rank_candidates(table, 0)
+    first = select(ranked, Outcomes(made(clips)), config)
+    second = select(ranked, Outcomes(made(clips), already_kept=kept_lists(first, clips)), later)
+    for old, new in zip(first.table.to_pylist(), second.table.to_pylist(), strict=True):
+        assert new["clips_kept"] == old["clips_kept"] or not old["kept"]
+
+
+def kept_lists(selection: Selection, clips: dict[str, list[int]]) -> ClipLists:
+    """What a selection kept, as clips in committed shards are given."""
+    rows = [(row["video_id"], n) for row in selection.table.to_pylist() for n in row["clips_kept"]]
+    columns = {"video_id": [v for v, _ in rows], "n": [n for _, n in rows]}
+    return clip_lists([pa.table({**columns, "duration_ms": [clips[v][n] for v, n in rows]})])
 
 
 # waves

@@ -19,7 +19,8 @@ from pipeline.report import render, short_categories, write_report
 from pipeline.report_charts import PLOT_H, PLOT_W, histogram, nice_top
 from pipeline.report_data import gather
 from pipeline.report_samples import address_at, shrink
-from pipeline.selection import Selection, outcomes_of, select
+from pipeline.selection import Selection, select
+from pipeline.standing import outcomes_of
 
 HOSTILE = "<script>alert('t')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"
 

@@ -12,7 +12,8 @@ from pipeline.config.balance import BalanceConfig
 from pipeline.engine.run import StageResult
 from pipeline.engine.store import Store
 from pipeline.run import Delivered
-from pipeline.selection import outcomes_of, select
+from pipeline.selection import select
+from pipeline.standing import outcomes_of
 from pipeline.summary import MOST_REASONS, amount, print_summary, turned_away
 
 

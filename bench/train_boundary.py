@@ -12,7 +12,7 @@ import argparse
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.boundary.features import N_NUMBERS, Vocabulary, normalise, numbers
+from pipeline.boundary.features import LETTER_STEPS, N_NUMBERS, TYPICAL_MS, Vocabulary, normalise, numbers
 from pipeline.boundary.marks import sentence_ends
 
 DEV_SHOWS = ("spotlight", "brainscience")
@@ -31,6 +31,10 @@ BATCH = 32
 MIN_COUNT = 4
 END, QUESTION, N_MARKS = 2, 3, 4
 """Marks: 0 none, 1 comma or dash, 2 full stop, 3 question; from END on a sentence ends. Learning to tell them helps."""
+SCRIPTED = 1.05
+"""Pieces whose pauses at ends have at least this median of x are read from a script: longer sentences, a pause at most
+commas, few hesitations, and a text so unlike a podcast's that a share of its words is hidden: pauses must decide."""
+CONJUNCTIONS = frozenset(["and", "but", "so", "because", "or", "which", "then"])
 FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
 
 
@@ -85,19 +89,21 @@ class Piece(NamedTuple):
     turns: list[bool]
 
 
+def join_sentences(piece: Piece, share: float, rng: np.random.Generator) -> None:
+    """Makes commas of a share of the ends before a conjunction: who reads from a script speaks in long sentences."""
+    for i in range(len(piece.words) - 1):
+        joins = piece.marks[i] == END and not piece.turns[i] and piece.words[i + 1] in CONJUNCTIONS
+        if joins and rng.random() < share:
+            piece.marks[i] = 1
+
+
 def augment(episode: Episode, begin: int, end: int, rng: np.random.Generator) -> Piece:
     """Words begin to end with what recognisers do: words lost and changed, fillers and repetitions added."""
     piece = Piece([], [], [])
     fillers = float(rng.choice([0.0, 0.01, 0.04]))
     draws, picks = rng.random(end - begin), rng.random(end - begin)
     for i in range(begin, end):
-        word, mark, turn, draw, pick = (
-            episode.words[i],
-            episode.marks[i],
-            episode.turns[i],
-            draws[i - begin],
-            picks[i - begin],
-        )
+        word, mark, draw, pick = episode.words[i], episode.marks[i], draws[i - begin], picks[i - begin]
         if draw < 0.015 and mark < END:
             continue
         if draw > 1 - 0.02:
@@ -108,32 +114,31 @@ def augment(episode: Episode, begin: int, end: int, rng: np.random.Generator) ->
             piece.turns.append(False)
         piece.words.append(word)
         piece.marks.append(mark)
-        piece.turns.append(turn)
+        piece.turns.append(episode.turns[i])
     return piece
 
 
-def simulate_starts(words: list[str], marks: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Start times: a length by letters, and a pause that is likelier and longer at commas and at sentence ends.
+def simulate_starts(piece: Piece, end: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Start times of a piece: each word's typical length times exp(x), x drawn by the mark that follows.
 
-    The ranges cover what was measured on stamped tracks: gaps above 0.5 s at 32-89 % of ends, 0.3-16 % elsewhere.
-    A third of the pieces are read from a script, with few pauses that are not at an end.
+    On stamped tracks x at sentence ends has a median of 0.4 (quick talk) to 1.5 (read from a script) and is seldom
+    below 0; elsewhere its 90th percentile is 0.5 to 0.7 and its 99th 1.1 to 1.4 (hesitations). The ranges below
+    cover that. `end` is the median at ends; the speaker's rate and the recogniser's grid are drawn too.
     """
-    n = len(words)
-    letters = np.fromiter((len(word) for word in words), np.float64, n)
-    rate = rng.uniform(0.75, 1.35)
-    lengths = (70 + 42 * letters) * rate * np.exp(rng.normal(0, rng.uniform(0.15, 0.45), n))
-    if rng.random() < 0.33:
-        inside, comma, end = rng.uniform(0.002, 0.02), rng.uniform(0.05, 0.4), rng.uniform(0.7, 0.98)
-        typical = rng.uniform(400, 900)
-    else:
-        inside, comma, end = rng.uniform(0.02, 0.14), rng.uniform(0.1, 0.5), rng.uniform(0.3, 0.85)
-        typical = rng.uniform(200, 700)
-    chance = np.choose(np.minimum(marks, END), [inside, max(comma, inside), end])
-    median = np.choose(np.minimum(marks, END), [rng.uniform(150, 400), rng.uniform(150, 350), typical])
-    pauses = np.where(rng.random(n) < chance, median * np.exp(rng.normal(0, 0.6, n)), 0)
-    starts = np.concatenate([[0], np.cumsum(np.maximum(lengths + pauses, 20))[:-1]])
-    grid = rng.choice([1, 40, 80])
-    return (np.round(starts / grid) * grid).astype(np.int64)
+    marks, n = np.array(piece.marks), len(piece.words)
+    letters = np.fromiter((len(word) for word in piece.words), np.float64, n)
+    scripted = end > SCRIPTED
+    spread, slow = rng.uniform(0.2, 0.4), rng.uniform(0.01, 0.08) if scripted else rng.uniform(0.03, 0.15)
+    comma = rng.uniform(0.1, 0.6)
+    x = rng.normal(0, spread, n) + np.where(rng.random(n) < slow, np.abs(rng.normal(0.9, 0.35, n)), 0)
+    at_comma = (marks == 1) & (rng.random(n) < (rng.uniform(0.6, 0.95) if scripted else rng.uniform(0.3, 0.8)))
+    x = np.where(at_comma, rng.normal(comma * min(end + 0.3, 1.3) + 0.2, 0.4, n), x)
+    x = np.where(marks >= END, np.maximum(rng.normal(end, 0.42, n), rng.normal(0, 0.12, n)), x)
+    x = np.where(np.array(piece.turns) & (rng.random(n) < 0.3), x - 0.4, x)
+    gaps = np.maximum(np.interp(letters, LETTER_STEPS, TYPICAL_MS) * rng.uniform(0.7, 1.25) * np.exp(x), 20)
+    starts = np.concatenate([[0], np.cumsum(gaps)[:-1]])
+    grid = float(rng.choice([1, 20, 80]))
+    return np.asarray(np.round(starts / grid) * grid, np.int64)
 
 
 Example = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
@@ -142,12 +147,16 @@ Example = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
 def examples(piece: Piece, vocabulary: Vocabulary, rng: np.random.Generator) -> Iterator[Example]:
     """Chunks of one piece: ids [CHUNK], numbers [CHUNK, N_NUMBERS], marks [CHUNK] (-1 = padding)."""
     n = len(piece.words)
+    end = rng.uniform(0.3, 1.7)
+    scripted = end > SCRIPTED
+    if scripted:
+        join_sentences(piece, rng.uniform(0.4, 0.9), rng)
     marks = np.array(piece.marks, np.int64)
     timed = rng.random() > 0.12
     shown = np.array(piece.turns) & (rng.random() < 0.25)
-    feats = numbers(piece.words, simulate_starts(piece.words, marks, rng), np.full(n, timed), shown)
+    feats = numbers(piece.words, simulate_starts(piece, end, rng), np.full(n, timed), shown)
     ids = np.fromiter((vocabulary.id(word) for word in piece.words), np.int64, n)
-    ids[rng.random(n) < 0.04] = vocabulary.id("\x00")
+    ids[rng.random(n) < (rng.uniform(0.1, 0.5) if scripted else 0.03)] = vocabulary.id("\x00")
     for at in range(0, n, CHUNK):
         pad = max(0, at + CHUNK - n)
         yield (
@@ -189,6 +198,18 @@ class Net(nn.Module):
         self.out = nn.Linear(2 * hidden + N_NUMBERS, N_MARKS)
         self.drop = nn.Dropout(0.25)
 
+    def start_from(self, known: dict[str, NDArray[np.float32]], vocabulary: Vocabulary) -> None:
+        """Sets the embeddings of known words to their vectors' main directions, scaled like the others."""
+        names = [word for word in vocabulary.words if word in known]
+        matrix = np.stack([known[word] for word in names])
+        matrix = matrix - matrix.mean(0)
+        _, _, directions = np.linalg.svd(matrix, full_matrices=False)
+        reduced = matrix @ directions[: self.embedding.embedding_dim].T
+        reduced *= 0.15 / reduced.std()
+        with torch.no_grad():
+            self.embedding.weight[[vocabulary.words[word] for word in names]] = torch.from_numpy(reduced)
+        print(f"{len(names)} words start from vectors", flush=True)
+
     def forward(self, ids: torch.Tensor, feats: torch.Tensor) -> Any:
         """ids [b, n], feats [b, n, N_NUMBERS] -> logits [b, n, N_MARKS]."""
         x = torch.cat([self.drop(self.embedding(ids)), feats], 2)
@@ -197,7 +218,32 @@ class Net(nn.Module):
         return self.out(torch.cat([self.drop(x), feats], 2))
 
 
-def train(folder: Path, out: Path, epochs: int, seed: int, share: float = 1.0) -> None:
+def murmur64(data: bytes, seed: int = 1) -> int:
+    """MurmurHash64A, the key under which spaCy's vectors hold a word."""
+    m, wrap = 0xC6A4A7935BD1E995, 2**64 - 1
+    h = seed ^ (len(data) * m & wrap)
+    whole = len(data) // 8 * 8
+    for at in range(0, whole, 8):
+        k = int.from_bytes(data[at : at + 8], "little") * m & wrap
+        k = (k ^ k >> 47) * m & wrap
+        h = (h ^ k) * m & wrap
+    if whole < len(data):
+        h = (h ^ int.from_bytes(data[whole:], "little")) * m & wrap
+    h = (h ^ h >> 47) * m & wrap
+    return h ^ h >> 47
+
+
+def read_vectors(folder: Path, words: Iterable[str]) -> dict[str, NDArray[np.float32]]:
+    """Vectors of these words from the `vocab` folder of a spaCy model (needs msgpack)."""
+    import msgpack
+
+    rows = msgpack.unpackb((folder / "key2row").read_bytes(), strict_map_key=False)
+    table = np.load(folder / "vectors")
+    found = ((word, rows.get(murmur64(word.encode()), -1)) for word in words)
+    return {word: table[row] for word, row in found if row >= 0}
+
+
+def train(folder: Path, out: Path, epochs: int, seed: int, share: float = 1.0, vectors: Path | None = None) -> None:
     """Trains, prints the score on the held shows after each epoch, and writes the model file."""
     torch.manual_seed(seed)
     torch.set_num_threads(1)
@@ -205,9 +251,13 @@ def train(folder: Path, out: Path, epochs: int, seed: int, share: float = 1.0) -
     held = [e for e in episodes if e.show in DEV_SHOWS]
     rest = [e for e in episodes if e.show not in DEV_SHOWS][:: max(1, round(1 / share))]
     counts = Counter(word for e in rest for word in e.words)
-    vocabulary = Vocabulary.of(sorted(word for word, count in counts.items() if count >= MIN_COUNT))
+    known = read_vectors(vectors, counts) if vectors is not None else {}
+    frequent = [word for word, count in counts.items() if count >= MIN_COUNT or (word in known and count > 1)]
+    vocabulary = Vocabulary.of(sorted(frequent))
     print(f"{len(rest)} episodes, {sum(counts.values())} words, {vocabulary.size} rows", flush=True)
     net = Net(vocabulary.size)
+    if known:
+        net.start_from(known, vocabulary)
     steps = epochs * (sum(len(e.words) for e in rest) // (CHUNK * BATCH) * 12 // 10 + 10)
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-3, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps, pct_start=0.15)
@@ -267,8 +317,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=1.0, help="share of the episodes, for a learning curve")
+    parser.add_argument("--vectors", type=Path, help="the vocab folder of a spaCy model, to start embeddings from")
     options = parser.parse_args()
-    train(options.folder, options.out, options.epochs, options.seed, options.share)
+    train(options.folder, options.out, options.epochs, options.seed, options.share, options.vectors)
 
 
 if __name__ == "__main__":

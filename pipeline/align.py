@@ -5,13 +5,15 @@ against the anchor on the side where their sentence continues. A lone equal word
 ("the" is found everywhere).
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
 from pipeline.boundary.marks import sentence_ends
-from pipeline.captions.track import Track, Word
+from pipeline.captions.track import Event, Track, Word
 from pipeline.captions.words import in_time_order
 
 LONE_MISMATCH = 3
@@ -100,7 +102,7 @@ def _partners(texts: list[str], stamped: list[str]) -> list[int | None]:
     return partner
 
 
-def _mismatch_beside(blocks: Sequence, number: int) -> int:  # type: ignore[type-arg]
+def _mismatch_beside(blocks: Sequence[Any], number: int) -> int:
     """The length of the longer mismatch next to a block."""
     sizes = [
         max(block.src_end - block.src_start, block.dest_end - block.dest_start)
@@ -120,7 +122,7 @@ def _place(texts: list[str], partner: list[int | None], timed: Sequence[Word]) -
     while at < len(texts):
         mate = partner[at]
         if mate is not None:
-            words.append(Word(texts[at], timed[mate].start_ms, timed[mate].end_ms, timed[mate].timed))
+            words.append(replace(timed[mate], text=texts[at]))
             at += 1
             continue
         end = at
@@ -128,57 +130,62 @@ def _place(texts: list[str], partner: list[int | None], timed: Sequence[Word]) -
             end += 1
         before = partner[at - 1] if at else None
         after = partner[end] if end < len(texts) else None
-        words.extend(_fill(texts[at:end], [*ends[at - 1 : at], *ends[at:end]][-(end - at + 1) :], before, after, timed))
+        n_left = _words_before_a_break(ends, at, end)
+        words.extend(_fill(texts[at:end], n_left, before, after, timed))
         at = end
     return words
 
 
-def _fill(
-    texts: list[str], ends: list[bool], before: int | None, after: int | None, timed: Sequence[Word]
-) -> list[Word]:
-    """Words without an anchor, between stamped words `before` and `after` (None: the track's edge).
+def _words_before_a_break(ends: Sequence[bool], first: int, last: int) -> int:
+    """How many of the words first to last (exclusive) belong to what stands before them: up to the last sentence end.
 
-    `ends` has one more entry than `texts` where a word stands before them: whether a sentence ends there.
+    Where no sentence ends there, half of them.
     """
-    skipped = list(range(before + 1 if before is not None else 0, after if after is not None else len(timed)))
-    if len(skipped) == len(texts):
-        return [Word(t, timed[k].start_ms, timed[k].end_ms, False) for t, k in zip(texts, skipped, strict=True)]
-    lengths = [float(expected_ms(text)) for text in texts]
-    if skipped:
-        return _over(texts, lengths, timed[skipped[0]].start_ms, timed[skipped[-1]].end_ms)
-    left = (
-        timed[before].start_ms + min(expected_ms(timed[before].text), _length(timed[before]))
-        if before is not None
-        else 0
-    )
-    right = timed[after].start_ms if after is not None else left + round(sum(lengths))
-    if before is None:
-        left = max(0, right - round(sum(lengths)))
-    room = max(right - left, 0)
-    if sum(lengths) >= room:
-        return _over(texts, lengths, left, right)
-    split = _split_point(ends, len(texts))
-    middle = left + round(sum(lengths[:split]))
-    later = right - round(sum(lengths[split:]))
-    return _over(texts[:split], lengths[:split], left, middle) + _over(texts[split:], lengths[split:], later, right)
-
-
-def _split_point(ends: list[bool], n: int) -> int:
-    """How many of n words belong to what stands before: up to the last sentence end; with none, all follow on."""
-    offset = len(ends) - n
-    for at in range(len(ends) - 1, -1, -1):
+    for at in range(last - 1, max(first - 2, -1), -1):
         if ends[at]:
-            return at + 1 - offset
-    return n // 2
+            return at + 1 - first
+    return (last - first) // 2
 
 
-def _over(texts: list[str], lengths: list[float], left: int, right: int) -> list[Word]:
+def _fill(texts: list[str], n_left: int, before: int | None, after: int | None, timed: Sequence[Word]) -> list[Word]:
+    """Words without an anchor, between the stamped words `before` and `after` (None: the track's edge).
+
+    As many stamped words there: one takes the times of one. More or fewer: the same span by length. None: the first
+    `n_left` words follow the anchor before, the others lead up to the anchor after.
+    """
+    skipped = timed[before + 1 if before is not None else 0 : after if after is not None else len(timed)]
+    if len(skipped) == len(texts):
+        return [replace(word, text=text, timed=False) for text, word in zip(texts, skipped, strict=True)]
+    lengths = [expected_ms(text) for text in texts]
+    if skipped:
+        return _over(texts, lengths, skipped[0].start_ms, skipped[-1].end_ms)
+    left, right = _room(sum(lengths), before, after, timed)
+    if sum(lengths) >= right - left:
+        return _over(texts, lengths, left, right)
+    return [
+        *_over(texts[:n_left], lengths[:n_left], left, left + sum(lengths[:n_left])),
+        *_over(texts[n_left:], lengths[n_left:], right - sum(lengths[n_left:]), right),
+    ]
+
+
+def _room(needed_ms: int, before: int | None, after: int | None, timed: Sequence[Word]) -> tuple[int, int]:
+    """From where the word before is expected to end to where the word after starts; at a track's edge, as needed."""
+    if before is None:
+        right = timed[after].start_ms if after is not None else needed_ms
+        return max(0, right - needed_ms), right
+    word = timed[before]
+    left = min(word.start_ms + expected_ms(word.text), max(word.end_ms, word.start_ms))
+    right = timed[after].start_ms if after is not None else left + needed_ms
+    return left, max(left, right)
+
+
+def _over(texts: Sequence[str], lengths: Sequence[int], left: int, right: int) -> list[Word]:
     """Words spread over a span in proportion to their lengths."""
-    total, passed, words = sum(lengths) or 1.0, 0.0, []
+    total, passed, words = sum(lengths) or 1, 0, []
     for text, length in zip(texts, lengths, strict=True):
-        start = left + round((right - left) * passed / total)
+        start = left + (right - left) * passed // total
         passed += length
-        words.append(Word(text, start, left + round((right - left) * passed / total), False))
+        words.append(Word(text, start, left + (right - left) * passed // total, False))
     return words
 
 
@@ -187,15 +194,8 @@ def expected_ms(text: str) -> int:
     return MIN_WORD_MS + LETTER_MS * len(text)
 
 
-def _length(word: Word) -> int:
-    return max(word.end_ms - word.start_ms, 1)
-
-
-def _moved_events(text: Track, words: Sequence[Word]) -> tuple:  # type: ignore[type-arg]
-    """The text's events; speaker marks go where the word that they precede went."""
-    from bisect import bisect_left
-    from dataclasses import replace
-
+def _moved_events(text: Track, words: Sequence[Word]) -> tuple[Event, ...]:
+    """The text's events; a speaker mark goes where the word that it precedes went."""
     starts = [word.start_ms for word in text.words]
     moved = []
     for event in text.events:

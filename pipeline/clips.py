@@ -87,7 +87,9 @@ def plan_video(
         return _given(row, video)
     track = track_of_row(row)
     duration_ms = round(max(video.get("duration_s", 0.0), 0.0) * 1000)
-    clips, reasons = plan_track(track, config, language=config.transcript.language, duration_ms=duration_ms)
+    anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
+    language = config.transcript.language
+    clips, reasons = plan_track(track, config, language=language, anchored=anchored, duration_ms=duration_ms)
     model = model_used(track, config.sentences)
     rows, rejects = [], []
     for n, (clip, away) in enumerate(zip(clips, reasons, strict=True)):
@@ -100,11 +102,18 @@ def plan_video(
 
 
 def plan_track(
-    track: Track, config: TextConfig, *, language: str, duration_ms: int = 0
+    track: Track,
+    config: TextConfig,
+    *,
+    language: str,
+    anchored: Sequence[bool] | None = None,
+    duration_ms: int = 0,
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
-    """A track's planned clips, and for each the reason that turns it away, or None. `language`: the wanted one."""
+    """A track's planned clips, and for each the reason that turns it away, or None.
+
+    `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed.
+    """
     sentences = split_sentences(track, config.sentences)
-    anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
     clips = plan_clips(track.words, sentences, config.clips, anchored=anchored, duration_ms=duration_ms)
     language = language if config.transcript.check_language else ""
     reasons = [

@@ -36,10 +36,13 @@ class View:
 
 def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> View:
     """What the pipeline makes of a track; with `stamped`, its text is first given that track's word times."""
+    anchored = None
     if stamped is not None:
-        track, _ = align_track(track, stamped)
+        track, alignment = align_track(track, stamped)
+        anchored = alignment.anchored
     sentences = split_sentences(track, config.sentences)
-    clips, away = plan_track(track, config, language=track.language.split("-")[0] or track_language(track.words))
+    language = track.language.split("-")[0] or track_language(track.words)
+    clips, away = plan_track(track, config, language=language, anchored=anchored)
     return View(track, sentences, clips, away, model_used(track, config.sentences))
 
 

@@ -80,7 +80,7 @@ class PauseModel:
 
 
 def best_threshold(probability: NDArray[np.float32]) -> float:
-    """The threshold with the largest expected F1, if the probabilities are right: it needs no label and suits the track.
+    """The threshold with the largest expected F1 if the probabilities are right: it needs no label, only the track.
 
     Ending sentences at the k likeliest words makes 2 * (sum of their probabilities) / (k + sum of all) the expected F1.
     """

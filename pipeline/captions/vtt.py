@@ -99,7 +99,7 @@ def _is_rolling(parsed: Parsed) -> bool:
         texts = _texts(lines)
         if shown and texts:
             n_followed += 1
-            copy = cue.end_ms - cue.start_ms <= COPY_MS and texts[0] in shown
+            copy = cue.end_ms - cue.start_ms <= COPY_MS and all(text in shown for text in texts)
             scroll = len(texts) > 1 and texts[0] == shown[-1]
             n_rolled += copy or scroll
         shown = texts

@@ -1,0 +1,100 @@
+"""`show transcript`: the JSON contract, the drawing, the page, and clear messages, through the real command."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SRT = (
+    "1\n00:00:01,000 --> 00:00:04,000\nHello there <script>. [Music]\n\n2\n00:00:04,000 --> 00:00:07,000\nThis is it.\n"
+)
+WRAPPED = "import sys; from pipeline.commands.show import show_app; from manifests.errors import UserError\n"
+WRAPPED += "try: show_app()\nexcept UserError as error: print(error, file=sys.stderr); sys.exit(2)"
+
+
+def show(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", WRAPPED, "transcript", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def shown(*arguments: str) -> dict[str, Any]:
+    done = show(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def srt(tmp_path: Path) -> Path:
+    path = tmp_path / "some.srt"
+    path.write_text(SRT)
+    return path
+
+
+def test_the_json_has_words_events_sentences_clips_and_track(srt: Path) -> None:
+    found = shown(str(srt))
+    assert set(found["words"][0]) == {"text", "start_ms", "end_ms", "timed"}
+    assert [s["text"] for s in found["sentences"]] == ["Hello there <script>.", "This is it."]
+    assert set(found["sentences"][0]) == {"text", "start_ms", "end_ms"}
+    assert [(c["text"], c["confidence"]) for c in found["clips"]] == [("Hello there <script>. This is it.", 1.0)]
+    assert found["events"][0]["text"] == "[Music]"
+    track = found["track"]
+    assert (track["format"], track["kind"], track["punctuated"], track["model"]) == (
+        "srt",
+        "manual",
+        True,
+        "punctuation",
+    )
+
+
+def test_an_audio_track_gives_a_manual_one_its_times(tmp_path: Path, srt: Path) -> None:
+    stamps = [("hello", 1500), ("there", 1840), ("script", 2300), ("this", 4700), ("is", 4900), ("it", 5111)]
+    segs = [{"utf8": (" " if i else "") + w, "tOffsetMs": ms - 1500} for i, (w, ms) in enumerate(stamps)]
+    auto = tmp_path / "auto.json3"
+    auto.write_text(json.dumps({"events": [{"tStartMs": 1500, "segs": segs}]}))
+    found = shown(str(srt), "--audio-track", str(auto))
+    assert [(w["start_ms"], w["timed"]) for w in found["words"]] == [(ms, True) for _, ms in stamps]
+    assert [s["start_ms"] for s in found["sentences"]] == [1500, 4700]
+    assert found["clips"][0]["confidence"] == 1.0
+    assert found["track"]["kind"] == "manual_aligned"
+
+
+def test_the_drawing_shows_sentences_clips_and_what_was_turned_away(srt: Path) -> None:
+    drawn = show(str(srt), "--set", "text.filters.min_words=50").stdout
+    assert "sentences by punctuation" in drawn
+    assert "Hello there <script>." in drawn
+    assert "turned away: too_few_words (6 words)" in drawn
+
+
+def test_the_page_escapes_what_captions_say(tmp_path: Path, srt: Path) -> None:
+    page = tmp_path / "page.html"
+    assert show(str(srt), "--html", str(page)).returncode == 0
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;" in text
+    assert len(re.findall(r"<i class", text)) == 6
+
+
+def test_a_broken_file_and_a_missing_one_are_one_line_and_exit_2(tmp_path: Path) -> None:
+    (tmp_path / "broken.json3").write_text('{"events": [')
+    for name, said in (("broken.json3", "broken_captions"), ("none.vtt", "no such file")):
+        done = show(str(tmp_path / name), "--json")
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_every_readable_sample_can_be_shown(samples: Path) -> None:
+    for name in ("en_auto_punct_news.vtt", "fr_manual_amara.vtt", "ja_translated_interpolated.vtt"):
+        found = shown(str(samples / "captions" / name))
+        assert found["words"]
+        assert " ".join(s["text"] for s in found["sentences"]) == " ".join(w["text"] for w in found["words"])

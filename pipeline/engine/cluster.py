@@ -138,7 +138,8 @@ def _start(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -
     if address:
         options["address"] = address
     else:
-        options |= {"include_dashboard": False, "object_store_memory": object_store_bytes}
+        # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
+        options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
         options |= {"num_cpus": n_cpus} if n_cpus else {}
     try:
         ray.init(**options)

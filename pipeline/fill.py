@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from manifests.funnel import rejects_in_force
+from manifests.funnel import SELECTION_NAME, rejects_in_force
 from manifests.reasons import Reason, ReasonClass
 from manifests.schema import REJECTS
 from pipeline.balance import Ranked, candidates_of, rank_candidates
@@ -26,7 +26,7 @@ from pipeline.optout import load_opt_outs
 from pipeline.run import Run
 from pipeline.selection import Selection, select
 from pipeline.shard_files import SUCCESS, read_rows
-from pipeline.shards import SELECTION_NAME, read_entries
+from pipeline.shards import read_entries
 from pipeline.standing import Duplicates, Outcomes, outcomes_of
 from pipeline.text_duplicates import find_text_duplicates
 from pipeline.waves import next_wave

@@ -3,11 +3,11 @@
 1. tombstones.txt names them, so that no later run brings them back.
 2. Each shard that holds them is written anew without them, under its own name and file by file.
 3. Their packs are deleted.
-4. The manifest is written anew and names the one before as its parent.
+4. The manifest is written anew and names the one before as its parent; the report too, which shows samples.
 
 Killed anywhere, the same command finishes the work: what a shard holds is read from the tar itself, never from rows
 that may be those of the tar before. A shard that held nothing else stays as an empty tar, so that numbers have no gap.
-The crawl's tables keep their rows: they are the record that a video was seen, and tombstones keep it out.
+The crawl's tables keep their rows, titles and captions among them: the record that a video was seen, not for others.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.manifest import given_head, publish
 from pipeline.packs import index_pack
+from pipeline.report import write_report
 from pipeline.shard_files import SUCCESS, Piece, join_shard, put_shard, read_rows
 from pipeline.shards import committed_shards, read_entries
+from pipeline.summary import REPORT_NAME
 from pipeline.tombstones import Tombstones, read_tombstones, write_tombstones
 
 
@@ -76,6 +78,8 @@ def remove(store: Store, ids: Tombstones) -> Removal:
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
         n_samples, n_shards = _remove_from_shards(store, tombstones)
         n_packs = _remove_packs_of(store, tombstones)
+        if store.exists(REPORT_NAME):
+            write_report(store)
         write_tombstones(store, Tombstones(tombstones.videos, tombstones.channels))
         return Removal(n_samples, n_shards, n_packs, unknown)
 

@@ -20,6 +20,7 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
 from pipeline.packs import index_pack
 from pipeline.remove import parse_ids, remove
+from pipeline.report import write_report
 from pipeline.shards import ShardsStage
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from pipeline.tombstones import Tombstones, read_tombstones, write_tombstones
@@ -64,6 +65,14 @@ def test_a_video_is_gone_from_shards_and_packs_and_the_data_set_is_whole(copy: P
 def test_a_channel_takes_all_its_videos_with_it(copy: Path):
     remove(Store(str(copy)), Tombstones(channels=frozenset({"UC-video-0"})))
     assert {key[:11] for key in keys(copy)} == {f"video-0000{i}" for i in range(2, 6)}
+
+
+def test_the_report_shows_nothing_of_it_any_more(copy: Path):
+    store = Store(str(copy))
+    page = copy / write_report(store)
+    assert "video-00001_" in page.read_text()
+    remove(store, videos("video-00001"))
+    assert "video-00001_" not in page.read_text() and "video-00003_" in page.read_text()
 
 
 def test_shards_that_held_nothing_of_it_stay_as_they_were_and_the_manifest_names_its_parent(copy: Path):

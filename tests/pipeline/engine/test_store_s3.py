@@ -108,6 +108,7 @@ class _OneUpload:
         return Output(files={"shards/a": context.scratch / "a"})
 
 
+@pytest.mark.slow
 def test_a_store_that_cannot_be_reached_is_asked_again_and_costs_no_unit(s3: S3, tmp_path: Path):
     away = s3.store("away", endpoint="http://127.0.0.1:9")
     outcome = attempt_unit(_OneUpload(), Unit("one"), away, tmp_path, 1)
@@ -115,6 +116,7 @@ def test_a_store_that_cannot_be_reached_is_asked_again_and_costs_no_unit(s3: S3,
     assert attempt_unit(_OneUpload(), Unit("one"), s3.store("away"), tmp_path, 1).end is End.DONE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -150,6 +152,7 @@ def test_what_another_process_wrote_or_deleted_is_seen_at_once(s3: S3, store: St
     assert store.committed("cut") == set() and not store.exists("commits/cut/a.json")
 
 
+@pytest.mark.slow
 def test_more_files_than_a_page_of_the_listing_holds_are_all_listed(store: Store):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda i: store.write(f"many/{i:05d}", b""), range(1100)))
@@ -260,6 +263,7 @@ def test_a_run_into_a_bucket_killed_and_repeated_gives_the_same_objects(s3: S3, 
     assert store.read("manifest.json") == local.read("manifest.json")
 
 
+@pytest.mark.slow
 def test_remove_reshard_and_merge_work_in_a_bucket_and_across_to_a_disk(s3: S3, store: Store, tmp_path: Path):
     _fill(store)
     manifest = make_shards(store, CONFIG)
@@ -276,6 +280,7 @@ def test_remove_reshard_and_merge_work_in_a_bucket_and_across_to_a_disk(s3: S3, 
     assert list(verify(out, decode=0)) == []
 
 
+@pytest.mark.slow
 def test_the_command_finds_the_server_by_its_environment(s3: S3, store: Store):
     _fill(store)
     make_shards(store, CONFIG)

@@ -22,19 +22,23 @@ from pipeline.retries import read_retries
 
 Hashes = npt.NDArray[np.uint64]
 CRAWL_STAGES = ("choose", "extract")
+NAME_BYTES = 128
 MAX_CHANNELS = 20_000
 """Channels remembered as possible new sources, by category: those with the most kept videos."""
 
 
-def hash_ids(ids: pa.ChunkedArray | list[str]) -> Hashes:
-    """A 64-bit hash of each id, the same on every machine (the finaliser of SplitMix64 over the id's bytes)."""
+def hash_ids(ids: pa.ChunkedArray | list[str], width: int = 16) -> Hashes:
+    """A 64-bit hash of the first `width` bytes of each text, the same on every machine (SplitMix64, 8 bytes a step)."""
     texts = ids if isinstance(ids, list) else ids.to_pylist()
-    halves = np.array([text.encode() for text in texts], dtype="S16").view("<u8").reshape(-1, 2)
+    words = np.array([text.encode() for text in texts], dtype=f"S{width}").view("<u8").reshape(-1, width // 8)
+    mixed = np.zeros(len(texts), dtype=np.uint64)
     with np.errstate(over="ignore"):
-        mixed = halves[:, 0] * np.uint64(0x9E3779B97F4A7C15) + halves[:, 1]
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)), dtype=np.uint64)
+        for column in words.T:
+            mixed = (mixed + column) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            mixed ^= mixed >> np.uint64(31)
+    return mixed
 
 
 class KnownVideos:
@@ -97,7 +101,7 @@ class CrawlBooks:
     put_off: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
     n_lost_media: int = 0
     n_made_media: int = 0
-    _read: set[str] = field(default_factory=set)
+    _read: dict[str, Hashes] = field(default_factory=dict)  # names of the parts that were read, by table
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
     def update(self) -> None:
@@ -109,6 +113,8 @@ class CrawlBooks:
         self._read_videos()
         self._read_supply()
         self._read_rejects()
+        self.n_made_media = len(self.store.parts("packs"))
+        self.n_lost_media = len(self.store.committed("media")) - self.n_made_media
 
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds took up."""
@@ -168,9 +174,14 @@ class CrawlBooks:
         return found
 
     def _new_parts(self, table: str) -> list[Part]:
-        parts = [part for part in self.store.parts(table) if part.path not in self._read]
-        self._read.update(part.path for part in parts)
-        return parts
+        return self._not_read(table, self.store.parts(table))
+
+    def _not_read(self, table: str, parts: list[Part]) -> list[Part]:
+        """Those of a table's parts that were not read before; they count as read from now on."""
+        names = hash_ids([f"{part.stage}-{part.unit}" for part in parts], NAME_BYTES)
+        new = ~np.isin(names, self._read.get(table, names[:0]))
+        self._read[table] = names
+        return [part for part, is_new in zip(parts, new, strict=True) if is_new]
 
     def _new_rows(self, table: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
         for part in self._new_parts(table):
@@ -230,23 +241,11 @@ class CrawlBooks:
                 self.supply[int(category)] = self.supply.get(int(category), 0.0) + amount
 
     def _read_rejects(self) -> None:
-        for stage in self.store.folders("rejects"):
-            for part in self._new_reject_parts(stage):
-                for row in self.store.read_part(part).to_pylist():
-                    self._add_reject(stage, row)
-        media = {row["video_id"] for row in self._new_rows("packs", ["video_id"])}
-        self.n_made_media += len(media)
-
-    def _new_reject_parts(self, stage: str) -> list[Part]:
-        parts = [part for part in self.store.reject_parts(stage) if part.path not in self._read]
-        self._read.update(part.path for part in parts)
-        return parts
-
-    def _add_reject(self, stage: str, row: Mapping[str, Any]) -> None:
-        if stage == "media" and not row["clip_id"]:
-            self.n_lost_media += 1
-        if stage in CRAWL_STAGES and Reason(row["reason"]).class_ is ReasonClass.LATER:
-            self.put_off.setdefault(row["video_id"], []).append(row["next_try_at"])
+        for stage in CRAWL_STAGES:
+            for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
+                for row in self.store.read_part(part, ["video_id", "reason", "next_try_at"]).to_pylist():
+                    if Reason(row["reason"]).class_ is ReasonClass.LATER:
+                        self.put_off.setdefault(row["video_id"], []).append(row["next_try_at"])
 
 
 def _most_first(counts: Counter[str]) -> tuple[str, ...]:

@@ -5,12 +5,14 @@ the recognition is the key that ends in `-orig`, or an address with `kind=asr` a
 has a key such as `en-nP7-2PuUl7o`, so languages are matched by their first part.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
 
 ORIGINAL = "-orig"
+_RECOGNITION = re.compile(r"[?&]kind=asr(?:&|$)")
+_TRANSLATED = re.compile(r"[?&]tlang=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ def _wanted(languages: Sequence[str], keys: Any) -> Sequence[str]:
 
 
 def _is_recognition(key: str, entries: Any) -> bool:
+    """By the key, else by the address of its first format (a real list has hundreds of translations, in 7 formats)."""
     if key.endswith(ORIGINAL):
         return True
-    queries = [parse_qs(str(entry.get("url", "")).partition("?")[2]) for entry in entries if isinstance(entry, dict)]
-    return any(query.get("kind") == ["asr"] for query in queries) and not any("tlang" in query for query in queries)
+    url = next((str(entry.get("url", "")) for entry in entries if isinstance(entry, dict)), "")
+    return _RECOGNITION.search(url) is not None and _TRANSLATED.search(url) is None
 
 
 def _track(kind: str, key: str, entries: Any, formats: Sequence[str]) -> CaptionTrack | None:

@@ -46,10 +46,10 @@ def steps_done(out):
     return len([r for r in read_metrics(out) if r["kind"] == "step"])
 
 
-def signal_after(process, out, step, number):
-    """Send a signal as soon as the metrics hold so many steps."""
+def signal_after(process, out, step, number, n_checkpoints=0):
+    """Send a signal as soon as the run has done so many steps and has so many checkpoints."""
     deadline = time.monotonic() + 200
-    while steps_done(out) < step:
+    while steps_done(out) < step or len(checkpoints(out)) < n_checkpoints:
         assert process.poll() is None and time.monotonic() < deadline, "the run ended too early"
         time.sleep(0.01)
     if number == signal.SIGKILL:
@@ -97,20 +97,30 @@ def test_sigterm_leaves_a_checkpoint_and_the_requeue_exit_code(drawn, tmp_path):
     assert "run it again to go on" in log.read_text() and "Traceback" not in log.read_text()
 
 
-@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
-def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, tmp_path, strategy):
-    """Losses depend on which clips stand in a batch, so equal losses mean equal batches."""
-    settings = {"loop": {"steps": 8, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
-    log = tmp_path / "log"
-    finish(start(written(tmp_path, drawn, "whole", **settings), log=log), log)
+MOVED = {"loop": {"steps": 24, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}
 
+
+@pytest.fixture(scope="module")
+def undisturbed(drawn, tmp_path_factory):
+    """The losses of the run that is moved below, on one rank from start to end."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    log = folder / "log"
+    finish(start(written(folder, drawn, "whole", **MOVED), log=log), log)
+    return losses(folder / "whole")
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_a_run_resumed_at_another_world_size_goes_on_with_the_same_order(drawn, tmp_path, strategy, undisturbed):
+    """Losses depend on which clips stand in a batch, so equal losses mean equal batches."""
+    settings, log = MOVED, tmp_path / "log"
     config, out = written(tmp_path, drawn, "moved", **settings), tmp_path / "moved"
-    signal_after(start(config, log=log), out, 3, signal.SIGKILL)
+    signal_after(start(config, log=log), out, 3, signal.SIGKILL, n_checkpoints=1)
+    assert steps_done(out) < 24
     two = written(tmp_path, drawn, "moved", **{**settings, "loop": {**settings["loop"], "strategy": strategy}})
     finish(start(two, world=2, log=log), log)
 
     assert "2 x cpu" in log.read_text() and "resuming after step" in log.read_text()
-    assert losses(out) == pytest.approx(losses(tmp_path / "whole"), abs=1e-4)
+    assert losses(out) == pytest.approx(undisturbed, abs=1e-4)
 
 
 def test_a_world_that_does_not_divide_the_batch_is_refused(drawn, tmp_path):

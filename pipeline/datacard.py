@@ -120,7 +120,7 @@ def _first_split(head: Mapping[str, Any]) -> str:
 def _description(card: CardConfig) -> str:
     return card.description or (
         "Sentences of speech with the 720p video that goes with them: each clip is one sentence of a video's captions, "
-        "cut at its first word's start and its last word's end, balanced over 15 categories."
+        "cut at its first word's start and its last word's end."
     )
 
 

@@ -129,8 +129,9 @@ def wrap(
 ) -> nn.Module:
     """The model ready for `strategy`. It stays callable with a Batch; `unwrap` gives the HDVila inside.
 
-    fsdp2 shards block by block; `bf16` computes in bfloat16 from fp32 shards (with none and ddp use autocast instead),
-    `reshard` frees a block's weights between forward and backward.
+    fsdp2 shards block by block; with `bf16` the blocks' weights travel and compute in bfloat16 and so does the
+    residual stream between them (inside autocast, as with the other strategies), while shards, gradients and everything
+    outside the blocks stay fp32. `reshard` frees a block's weights between forward and backward.
     """
     if strategy == "none" or (world_size(group) == 1 and strategy == "ddp"):
         return model
@@ -148,16 +149,12 @@ def wrap(
 
 def _shard(model: HDVila, *, bf16: bool, reshard: bool) -> nn.Module:
     mesh = init_device_mesh(next(model.parameters()).device.type, (world_size(),))
-    # Inputs are raw pixels and ids, and the losses want fp32: cast neither at the root.
-    policy = (
-        MixedPrecisionPolicy(torch.bfloat16, torch.float32, cast_forward_inputs=True)
-        if bf16
-        else MixedPrecisionPolicy()
-    )
+    half = MixedPrecisionPolicy(torch.bfloat16, torch.float32)
+    full = MixedPrecisionPolicy(cast_forward_inputs=False)
     for module in model.modules():
         if isinstance(module, Block | Layer | Bottleneck):
-            fully_shard(module, mesh=mesh, mp_policy=policy, reshard_after_forward=reshard)
-    fully_shard(model, mesh=mesh, mp_policy=policy)
+            fully_shard(module, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=reshard)
+    fully_shard(model, mesh=mesh, mp_policy=full)
     for method in EMBED_METHODS:
         register_fsdp_forward_method(model, method)
     return model

@@ -64,6 +64,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     config = model_config(facts.config.get("model", {}), source=checkpoint)
     model = build_model(_without_sources(config), seed=0)
     restore_weights(checkpoint, model)
+    model.weight_sources = _asked_sources(config, facts.config.get("seed", 0))
     folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)
     tokenizer = load_tokenizer(folder / "tokenizer")
     origin = Origin(
@@ -132,6 +133,12 @@ def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig:
     from manifests.settings import parse_config
 
     return parse_config(ModelConfig, tree, source=str(source))
+
+
+def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:
+    """What the run's configuration asked for; only its log knows what was within reach."""
+    asked = {"trunks": config.trunk_weights, "bert": config.bert_weights, "model": config.model_weights}
+    return {part: f"random, seed {seed}" if source == "random" else source for part, source in asked.items() if source}
 
 
 def _without_sources(config: ModelConfig) -> ModelConfig:

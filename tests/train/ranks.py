@@ -115,6 +115,22 @@ def step_with_dropout(rank: int, world: int) -> tuple[dict[str, torch.Tensor], d
     return gradients_of(cached), gradients_of(plain)
 
 
+def step_in_bf16(rank: int, world: int) -> dict[str, Any]:
+    """{strategy: (loss, gradients)} of one step of an fp32 model under bf16 autocast."""
+    n = N_CLIPS // world
+    own = small_batch(small_config(), N_CLIPS)[rank * n : (rank + 1) * n]
+    strategies: tuple[Strategy, ...] = ("ddp", "fsdp2")
+    found: dict[str, Any] = {}
+    for strategy in strategies:
+        model = wrap(small_model().float(), strategy, bf16=True)
+        with torch.autocast("cpu", torch.bfloat16):
+            features = model(own)
+        loss = whole_loss(features, own)
+        torch.autograd.backward(loss)
+        found[strategy] = (float(loss.detach()), gradients_of(model))
+    return found
+
+
 def embed_sharded() -> tuple[torch.Tensor, torch.Tensor]:
     """Embeddings of a model whose weights are spread over the ranks."""
     config = small_config()
@@ -131,6 +147,7 @@ def main(out: str) -> None:
     with process_group(place):
         results: dict[str, Any] = {way.name: one_step(way, place.rank, place.world) for way in WAYS}
         results["dropout"] = step_with_dropout(place.rank, place.world)
+        results["bf16"] = step_in_bf16(place.rank, place.world)
         results["embedded"] = embed_sharded()
         rows = torch.full((2, 3), float(place.rank))
         results["gathered"] = gather(rows)

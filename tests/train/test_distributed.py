@@ -65,6 +65,16 @@ def test_cached_gradients_hold_with_dropout_and_stochastic_depth_on(ranks: dict[
     )
 
 
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+def test_bf16_computes_the_same_step_roughly_and_leaves_gradients_in_fp32(ranks: dict[str, Any], strategy: str) -> None:
+    loss, gradients = ranks["bf16"][strategy]
+    wanted_loss, wanted = alone(WAYS[0])
+    assert loss == pytest.approx(wanted_loss, rel=0.05)
+    assert all(gradient.dtype == torch.float32 for gradient in gradients.values())
+    found, right = (torch.cat([g[name].double().flatten() for name in wanted]) for g in (gradients, wanted))
+    assert float(torch.cosine_similarity(found, right, dim=0)) > 0.95
+
+
 def test_a_sharded_model_embeds_as_a_whole_one(ranks: dict[str, Any]) -> None:
     batch = small_batch(small_config(), 2)
     with torch.no_grad():

@@ -45,6 +45,7 @@ class Temperature(nn.Module):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """(1 / temperature, bias), each [1]."""
+        # Never the parameters themselves: DDP and FSDP2 hang their hooks on what a forward pass computes.
         return self.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE), self.logit_bias * 1.0
 
 

@@ -136,7 +136,7 @@ def _weights_in(path: Path) -> Path:
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (path / name).is_file():
             return path / name
-    raise UserError(f"{path}: holds neither model.safetensors nor pytorch_model.bin; point bert_weights at one")
+    raise UserError(f"{path}: holds neither model.safetensors nor pytorch_model.bin; name a weights file or its folder")
 
 
 def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:

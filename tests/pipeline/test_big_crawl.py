@@ -3,6 +3,7 @@
 The site counts: one bucket for the whole cluster, every video with its right end, nothing asked twice.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import LimitsConfig
-from pipeline.crawl import explain
+from pipeline.crawl import BuildPoliteness, explain
 from pipeline.crawl_plan import Wanted
 from pipeline.demo.big_catalogue import a_catalogue
 from pipeline.demo.misbehave import BEHAVIOURS
@@ -59,7 +60,7 @@ def crawl_and_check(n_videos: int, quota: float, folder: Path, executor: Executo
             limits=LimitsConfig(min_duration_s=5, other_categories="reject"),
             politeness=hurried(requests_per_minute=RATES, pauses_s=(0.3, 0.6), patience_s=120.0),
             reserve=0.0,
-            prior_clips_per_video=0.6,
+            prior_clips_per_video=1.0,
             batch_videos=25,
         )
         quotas = {category: quota for category in {video.category_id for video in catalogue.videos}}
@@ -133,7 +134,9 @@ def check_media(road: Road, fetched: list[str], behaviours: dict[str, str]) -> N
     rejects = {i: row["reason"] for i, row in road.rejects.items() if row["stage"] == "media"}
     for video_id in fetched:
         expected = BEHAVIOURS[behaviours[video_id]].expected
-        fails = expected.stage == "media" and not expected.kept_in_the_end and expected.reason is not Reason.DECODE_ERRORS
+        fails = (
+            expected.stage == "media" and not expected.kept_in_the_end and expected.reason is not Reason.DECODE_ERRORS
+        )
         assert rejects.get(video_id) == (expected.reason if fails else None), behaviours[video_id]
 
 
@@ -155,6 +158,27 @@ def two_nodes(tmp_path: Path) -> Iterator[Executor]:
     finally:
         executor.close()
         cluster.shutdown()
+
+
+def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    rates = {**RATES, "page": 60.0}  # one a second
+    with MiniYouTube(a_catalogue(1), draw="lazily") as site:
+        config = config_for(site, politeness=hurried(requests_per_minute=rates, burst=3, jitter=0.0))
+    executor = RayExecutor(tmp_path / "scratch", n_cpus=1, object_store_bytes=100 * 2**20)
+    try:
+        polite = executor.share("politeness", BuildPoliteness(config, Store(str(tmp_path / "out"))))
+        time.sleep(2.5)
+        assert polite.take("one", "youtube.com", "page") == 0.0
+        ray.kill(polite._actor, no_restart=False)
+        started = time.monotonic()
+        assert polite.take("one", "youtube.com", "page") == 0.0
+        assert time.monotonic() - started >= 0.9  # a bucket that came back full would not wait at all
+    finally:
+        executor.close()
 
 
 @pytest.mark.slow

@@ -1,12 +1,15 @@
 """The crawl through the real yt-dlp: every way in which the site goes wrong, sources, rounds, resume, retry."""
 
+import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
@@ -16,6 +19,8 @@ from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.misbehave import BEHAVIOURS, Fault
 from pipeline.demo.server import MiniYouTube
 from pipeline.engine.run import RunStopped
+from pipeline.engine.unit import Rejected, Transient
+from pipeline.fetch import Fetcher
 from pipeline.retries import request_retries
 from pipeline.tombstones import Tombstones
 from tests.pipeline.crawl_site import Road, config_for, hurried
@@ -23,6 +28,7 @@ from tests.pipeline.crawl_site import Road, config_for, hurried
 AT_CRAWL = tuple(name for name, row in BEHAVIOURS.items() if not row.slow and row.expected.stage == "crawl")
 EDUCATION = 27
 PAGE = 6
+PLANTED = "planted"
 CRAWLED_REASONS = frozenset({Reason.DUPLICATE_TEXT})  # what only a later stage can say
 STRICT = LimitsConfig(min_duration_s=5, other_categories="reject")
 
@@ -371,3 +377,32 @@ def test_a_bad_cookie_file_ends_the_run_and_names_it(tmp_path: Path, site: MiniY
     missing.write_text("this is no cookie file")
     with pytest.raises(RunStopped, match="bad_cookies"):
         Road.at(tmp_path / "b", config).crawl({EDUCATION: 10.0})
+
+
+def test_no_secret_reaches_the_output_or_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    names = ("bot_check_once", "player_403", "player_reset_once", "captions_404", "sabr", "media_403")
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text(f"# Netscape HTTP Cookie File\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tSID\t{PLANTED}-1\n")
+    caplog.set_level("DEBUG")
+    with MiniYouTube(one_of_each(names), draw="lazily") as site:
+        plain = config_for(site)
+        proxy = SecretStr(site.proxy_url.replace("http://", f"http://{PLANTED}-2:{PLANTED}-3@"))
+        who = plain.pool()[0].model_copy(update={"cookies": cookies, "proxy": proxy})
+        options = {**plain.ydl_opts.get_secret_value(), "http_headers": {"X-Token": f"{PLANTED}-4"}}
+        config = plain.model_copy(update={"identities": (who,), "ydl_opts": Secret(options)})
+        road = Road.at(tmp_path / "out", config).crawl({EDUCATION: 100.0})
+        for video in road.kept.values():
+            with contextlib.suppress(Rejected, Transient):
+                Fetcher(config, road.polite)(video, road.context())
+        signed = {request.path for request in site.log.of("media")}
+    assert signed
+    shutil.rmtree(tmp_path / "out" / "scratch")
+    shown = caplog.text + json.dumps(road.polite.snapshot())
+    for table in ("listings", "sources", "candidates", "videos"):
+        shown += json.dumps(road.store.read_table(table).to_pylist())
+    shown += json.dumps(road.store.read_rejects().to_pylist())
+    for file in (tmp_path / "out").rglob("*"):
+        shown += file.read_bytes().decode("latin-1") if file.is_file() and file.suffix == ".json" else ""
+    assert PLANTED not in shown
+    assert "videoplayback?" not in shown
+    assert road.rejects

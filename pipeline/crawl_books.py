@@ -121,10 +121,9 @@ class CrawlBooks:
         requests = {name: ids for name, ids in read_retries(self.store, CRAWL_STAGES) if name not in set(served)}
         waiting = {i: times for i, times in self.put_off.items() if len(times) >= self.attempts.get(i, 1)}
         moment = (now or datetime.now(UTC)).isoformat()
-        due = {i for i, times in waiting.items() if max(times) <= moment} | {
-            i for ids in requests.values() for i in ids
-        }
-        later = [max(times) for i, times in waiting.items() if i not in due]
+        due = {i for i, times in waiting.items() if max(times) <= moment}
+        requested = {i for ids in requests.values() for i in ids}
+        later = [max(times) for i, times in waiting.items() if i not in due | requested]
         loss = self.n_lost_media / max(1, self.n_lost_media + self.n_made_media)
         return CrawlFacts(
             round=round_,
@@ -133,11 +132,15 @@ class CrawlBooks:
             backlog=self.known.backlog(),
             sources={key: replace(known, n_kept=self.kept_by_source[key[:2]]) for key, known in self.sources.items()},
             channels={category: _most_first(counts) for category, counts in self.channels.items()},
-            due=tuple(sorted((i, self.attempts.get(i, 1) + 1) for i in due)),
+            due=self._next_attempts(due - requested),
+            requested=self._next_attempts(requested),
             requests=tuple(sorted(requests)),
             n_waiting=len(later),
             next_due=min(later, default=""),
         )
+
+    def _next_attempts(self, ids: set[str]) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted((i, self.attempts.get(i, 1) + 1) for i in ids))
 
     def choose(self, plan: RoundPlan) -> Iterator[dict[str, Any]]:
         """The listed videos that this round looks at, in the order of the listings: rows of `listings`."""

@@ -60,8 +60,9 @@ class CrawlFacts:
     backlog: Mapping[int, int] = field(default_factory=dict)  # listed, not looked at
     sources: Mapping[SourceKey, SourceFacts] = field(default_factory=dict)
     channels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of kept videos, most first
-    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) to try again now
-    requests: tuple[str, ...] = ()  # retry requests that `due` serves
+    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were put off until now
+    requested: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that a person wants tried again
+    requests: tuple[str, ...] = ()  # the retry requests that `requested` serves
     n_waiting: int = 0  # put off, not due yet
     next_due: str = ""  # when the first of them is, ISO 8601
 
@@ -109,7 +110,8 @@ def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundP
         mine = math.ceil(need * left)
         if mine and (got := _fill(category, mine, config, facts, asks)):
             n_candidates[category] = min(mine, got)
-    return RoundPlan(facts.round, tuple(asks), n_candidates, facts.due, facts.requests)
+    again = dict(facts.requested) | (dict(facts.due) if needs else {})
+    return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests)
 
 
 def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:

@@ -16,6 +16,7 @@ from pipeline.crawl import BuildPoliteness, explain, rounds, stages_of
 from pipeline.crawl_books import CrawlBooks
 from pipeline.crawl_plan import CategoryState, Wanted
 from pipeline.optout import load_opt_outs
+from pipeline.politeness import announcing
 from pipeline.run import Run
 from pipeline.selection import Selection
 from pipeline.sources.folder import FolderStage
@@ -55,10 +56,11 @@ def crawl(run: Run, wanted: Wanted) -> int:
     polite = run.executor.share("politeness", BuildPoliteness(config, store, run.config.seed))
     books = CrawlBooks(store, wanted.unit)
     n_rounds = 0
-    for plan in rounds(config, store, wanted, books):
-        n_units = sum(run.do(stage).n_units for stage in stages_of(plan, config, polite, books, opt_outs))
-        read_captions(run)
-        n_rounds += n_units > 0
+    with announcing(polite):
+        for plan in rounds(config, store, wanted, books):
+            n_units = sum(run.do(stage).n_units for stage in stages_of(plan, config, polite, books, opt_outs))
+            read_captions(run)
+            n_rounds += n_units > 0
     return n_rounds
 
 

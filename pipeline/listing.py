@@ -80,11 +80,7 @@ class ListedSource:
 def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
     """The next results of a file, from the ask's byte on."""
     path = Path(ask.query)
-    lines = (
-        ids.list_file(path, ask.cursor)
-        if ask.source == "ids"
-        else hdvila.list_file(path, ask.cursor, config.hdvila.texts)
-    )
+    lines = (ids if ask.source == "ids" else hdvila).list_file(path, ask.cursor)
     listed = ListedSource(exhausted=True, cursor=ask.cursor)
     for result, after in lines:
         if len(listed.results) >= ask.up_to:
@@ -92,6 +88,8 @@ def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
             break
         listed.results.append(result)
         listed.cursor = after
+    if ask.source == "hdvila":
+        listed.results = hdvila.with_texts(listed.results, config.hdvila.texts)
     return listed
 
 

@@ -12,10 +12,12 @@ in a row. Its rests grow; after a rest one video is let through as a probe, and 
 """
 
 import asyncio
+import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -23,6 +25,8 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store import Store
 from pipeline.failures import Failure, Pause
+
+log = logging.getLogger("hdvila")
 
 STATE_FILE = "politeness.json"
 POLL_S = 0.25
@@ -303,6 +307,29 @@ def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
     return dict(state)
+
+
+@contextmanager
+def announcing(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
+    """While the block lasts, says in the log when identities begin or end to rest, and that nothing is lost."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        said = ""
+        while not ended.wait(every_s):
+            snapshot = polite.snapshot()
+            resting = " ".join(one["name"] for one in snapshot["identities"] if one["rests_s"] > 0)
+            if resting != said:
+                log.warning("%s", describe(snapshot) or "all identities are awake again")
+            said = resting
+
+    watcher = threading.Thread(target=watch, name="politeness", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
 
 
 def describe(snapshot: dict[str, Any]) -> str:

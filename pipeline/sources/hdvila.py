@@ -8,26 +8,26 @@ The text of the clips is a second JSONL, {"clip_id", "text"}; where it is not gi
 import json
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import UserError
 from pipeline.sources import Listed
 from pipeline.sources.ids import is_site_id, video_id_of
 from pipeline.sources.lines import read_lines
 
+_CLIP_ID = re.compile(r'"clip_id"\s*:\s*"([A-Za-z0-9_-]{11})\.(\d{1,9})(?:\.mp4)?"')
 _TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")
 
 
-def list_file(path: Path, cursor: int, texts: Sequence[Path]) -> Iterator[tuple[Listed, int]]:
+def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
     """(result with its spans, byte after its line). A line that is no such object is a result `bad_id`."""
-    known = ClipTexts(texts)
     for position, (line, after) in enumerate(read_lines(path, cursor)):
         if line:
-            yield parse_line(line, position, known), after
+            yield parse_line(line, position), after
 
 
-def parse_line(line: str, position: int, texts: "ClipTexts") -> Listed:
+def parse_line(line: str, position: int) -> Listed:
     """One object of the file. Spans that are no spans are left out; without an id the result's id is no site id."""
     try:
         row = json.loads(line)
@@ -37,11 +37,15 @@ def parse_line(line: str, position: int, texts: "ClipTexts") -> Listed:
         return Listed(f"line at {position}", position)
     if not is_site_id(video_id) or not isinstance(clips, list):
         return Listed(video_id[:64] or f"line at {position}", position)
-    spans = [span for span in (_span(clip, video_id, texts) for clip in clips) if span]
-    return Listed(video_id, position, given_spans=json.dumps(spans, ensure_ascii=False, separators=(",", ":")))
+    spans = [span for span in (_span(clip, video_id) for clip in clips) if span]
+    return Listed(video_id, position, given_spans=_as_json(spans))
 
 
-def _span(clip: Any, video_id: str, texts: "ClipTexts") -> dict[str, Any] | None:
+def _as_json(spans: list[dict[str, Any]]) -> str:
+    return json.dumps(spans, ensure_ascii=False, separators=(",", ":"))
+
+
+def _span(clip: Any, video_id: str) -> dict[str, Any] | None:
     if not isinstance(clip, dict):
         return None
     clip_id, span = str(clip.get("clip_id", "")), clip.get("span")
@@ -51,7 +55,7 @@ def _span(clip: Any, video_id: str, texts: "ClipTexts") -> dict[str, Any] | None
     start_ms, end_ms = parse_time_ms(str(span[0])), parse_time_ms(str(span[1]))
     if not number.isdigit() or start_ms is None or end_ms is None or end_ms <= start_ms:
         return None
-    return {"n": int(number), "start_ms": start_ms, "end_ms": end_ms, "text": texts.get(clip_id)}
+    return {"n": int(number), "start_ms": start_ms, "end_ms": end_ms, "text": ""}
 
 
 def parse_time_ms(text: str) -> int | None:
@@ -64,37 +68,22 @@ def parse_time_ms(text: str) -> int | None:
     return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + milliseconds
 
 
-class ClipTexts:
-    """Clip texts by clip id. Holds a hash and a byte position a clip, not the texts."""
-
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self._paths = tuple(paths)
-        self._places: dict[int, tuple[int, int]] = {}
-        for number, path in enumerate(self._paths):
-            before = 0
-            for line, after in read_lines(path):
-                if clip_id := _clip_id(line):
-                    self._places[hash(clip_id)] = (number, before)
-                before = after
-
-    def get(self, clip_id: str) -> str:
-        """The text of a clip; "" where none is given."""
-        place = self._places.get(hash(clip_id))
-        if place is None:
-            return ""
-        path, offset = self._paths[place[0]], place[1]
-        with path.open("rb") as file:
-            file.seek(offset)
-            try:
-                row = json.loads(file.readline())
-            except ValueError as error:
-                raise UserError(f"{path}: changed while it was read ({error})") from None
-        return str(row.get("text", "")) if row.get("clip_id") in (clip_id, clip_id.removesuffix(".mp4")) else ""
+def with_texts(results: Sequence[Listed], paths: Sequence[Path]) -> list[Listed]:
+    """The results with the texts of their clips. The files, which may hold 100 million lines in any order, are read
+    through once; only what is wanted is kept.
+    """
+    spans = {one.video_id: json.loads(one.given_spans) for one in results if one.given_spans}
+    wanted = {(video_id, span["n"]): span for video_id, mine in spans.items() for span in mine}
+    for path in paths if wanted else ():
+        for line, _ in read_lines(path):
+            found = _CLIP_ID.search(line)
+            if found and (span := wanted.get((found[1], int(found[2])))):
+                span["text"] = _text(line)
+    return [replace(one, given_spans=_as_json(spans[one.video_id])) if one.given_spans else one for one in results]
 
 
-def _clip_id(line: str) -> str:
+def _text(line: str) -> str:
     try:
-        row = json.loads(line)
-    except ValueError:
+        return str(json.loads(line).get("text", ""))
+    except (ValueError, AttributeError):
         return ""
-    return str(row.get("clip_id", "")) if isinstance(row, dict) else ""

@@ -63,7 +63,7 @@ def crawl_and_check(n_videos: int, quota: float, folder: Path, executor: Executo
             prior_clips_per_video=1.0,
             batch_videos=25,
         )
-        quotas = {category: quota for category in {video.category_id for video in catalogue.videos}}
+        quotas = dict.fromkeys({video.category_id for video in catalogue.videos}, quota)
         road = Road.at(folder, config, executor).crawl(quotas)
         check_quotas(road, quotas, behaviours, catalogue)
         check_ends(road, behaviours)

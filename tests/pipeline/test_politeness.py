@@ -15,7 +15,7 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store import Store
 from pipeline.failures import Failure, Pause
-from pipeline.politeness import Bucket, Politeness, describe, read_state
+from pipeline.politeness import Bucket, Politeness, announcing, describe, read_state
 
 BOT = Failure(Reason.BOT_CHECK, "bot", Pause.HARD)
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -222,3 +222,18 @@ def test_a_net_that_never_answers_stops_the_run() -> None:
     rulings = [run(polite.report("one", f"v{n}", lost)) for n in range(8)]
     assert [ruling.stop for ruling in rulings[:-1]] == [None] * 7
     assert rulings[-1].stop is Reason.NO_NETWORK
+
+
+def test_rests_are_announced_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    polite: Any = politeness(clock)
+    with announcing(polite, every_s=0.02):
+        run(polite.report("one", "v", BOT))
+        time.sleep(0.3)
+        clock.now += 11
+        time.sleep(0.3)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "1 of 1 identities refused for now: one rests 10 s more (bot_check); nothing is lost",
+        "all identities are awake again",
+    ]

@@ -66,8 +66,8 @@ def released(**changes: object) -> str:
     return json.dumps({**row, **changes})
 
 
-def spans_of(line: str, texts: hdvila.ClipTexts | None = None) -> list[tuple[int, int, int]]:
-    found = hdvila.parse_line(line, 0, texts or hdvila.ClipTexts(()))
+def spans_of(line: str) -> list[tuple[int, int, int]]:
+    found = hdvila.parse_line(line, 0)
     return [(s["n"], s["start_ms"], s["end_ms"]) for s in json.loads(found.given_spans)]
 
 
@@ -96,15 +96,19 @@ def test_spans_that_are_none_are_left_out() -> None:
 
 @given(st.text(max_size=100))
 def test_a_line_that_is_no_object_never_breaks_the_listing(line: str) -> None:
-    found = hdvila.parse_line(line, 3, hdvila.ClipTexts(()))
+    found = hdvila.parse_line(line, 3)
     assert not ids.is_site_id(found.video_id) or found.given_spans
 
 
 def test_texts_come_from_the_second_file_in_any_order(tmp_path: Path) -> None:
     texts = tmp_path / "texts.jsonl"
     rows = [{"clip_id": f"{VIDEO}.7.mp4", "text": "seven"}, {"clip_id": f"{VIDEO}.0.mp4", "text": "zero – ü"}]
-    texts.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    found = hdvila.parse_line(released(), 0, hdvila.ClipTexts((texts,)))
+    texts.write_text(
+        "no json\n" + "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8"
+    )
+    nobody = hdvila.parse_line("nonsense", 1)
+    found, odd = hdvila.with_texts([hdvila.parse_line(released(), 0), nobody], (texts,))
+    assert odd == nobody
     assert [span["text"] for span in json.loads(found.given_spans)] == ["zero – ü", "seven"]
 
 

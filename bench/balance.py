@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def main() -> None:
         scale = N_AT_SCALE / asked.signatures
         print(f"  {joined['found']:,} re-uploads found of {joined['planted']:,} planted")
         print(
-            f"  {N_AT_SCALE:,} signatures, extrapolated, not run: {joined['seconds'] * scale:,.0f} s, "
+            f"  {N_AT_SCALE:,} signatures, extrapolated, not run: {joined['seconds'] * scale:,.0f} s "
+            f"({joined['cpu'] * scale:,.0f} s of CPU), "
             f"{joined['base_gib'] + (joined['peak_gib'] - joined['base_gib']) * scale:.1f} GiB"
         )
 
@@ -68,8 +70,8 @@ def report(what: str, n_rows: int, measured: dict[str, Any]) -> None:
 
 def in_a_process(work: Callable[..., Any], *arguments: Any) -> Any:
     """Runs a function in a fresh process, so that its peak memory is its own."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(work, arguments)
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
 
 
 def measured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """What the model promises at any size: shapes, independence, equal shortcuts, clear refusals."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from manifests.errors import UserError
+from tests.conftest import REPO
 from tests.train.model_cases import gradients_of, small_batch, small_config, small_model, whole_loss
 from train.models import build_model
 from train.models.bert import mean_over_tokens
@@ -174,6 +178,21 @@ def test_trunks_and_bert_start_from_files_and_the_sources_say_so(tmp_path: Path)
     found, wanted = model.transformer.bert.encoder.state_dict(), donor.transformer.bert.encoder.state_dict()
     assert all(torch.equal(value, wanted[key]) for key, value in found.items())
     assert "resnet.pth" in model.weight_sources["trunks"] and "bert.bin" in model.weight_sources["bert"]
+
+
+def test_weights_that_are_out_of_reach_stay_random_and_are_said_to(tmp_path: Path) -> None:
+    program = """if True:
+        from tests.train.model_cases import small_config
+        from train.models import build_model
+        asked = build_model(small_config(bert_weights="google-bert/bert-large-uncased"), seed=4)
+        random = build_model(small_config(), seed=4).state_dict()
+        assert all((random[key] == value).all() for key, value in asked.state_dict().items())
+        print(asked.weight_sources["bert"])
+    """
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(REPO)}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=REPO, capture_output=True, text=True)
+    assert done.stdout.strip() == "random, seed 4 (google-bert/bert-large-uncased was out of reach)", done.stderr
+    assert "out of reach, keeping random ones" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import hashlib
 import io
 import json
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -174,15 +174,18 @@ def replace_facts(
     )
 
 
-def encode_mp4(pictures: Sequence[Pixels], fps: int, gop: int = 12) -> bytes:
-    """RGB pictures as an H.264 mp4 with B-frames, near lossless."""
+def encode_mp4(
+    pictures: Iterable[Pixels], fps: int, gop: int = 12, *, crf: int = 16, preset: str = "ultrafast"
+) -> bytes:
+    """RGB pictures as an H.264 mp4 with B-frames; near lossless unless told otherwise."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps)
-        stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = "yuv420p"
-        stream.options = {"g": str(gop), "bf": "2", "crf": "16", "preset": "ultrafast", "threads": "1"}
-        for picture in pictures:
+        stream.options = {"g": str(gop), "bf": "2", "crf": str(crf), "preset": preset, "threads": "1"}
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return buffer.getvalue()

@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml
 
 demo: install ## the main job on the embedded mini-YouTube, into out/demo, then a short training
 	$(BIN)/hdvila-pipeline demo --out $(OUT)
-	$(BIN)/hdvila-train fit configs/train_demo.yaml --set manifest=$(OUT)/manifest.json --set out=$(OUT)/train
+	$(BIN)/hdvila-train fit configs/train_demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train
 	$(BIN)/hdvila-train eval $(OUT)/train
 	@echo "The audit is in $(OUT)/report/index.html"
 

@@ -73,6 +73,8 @@ def stage_of(name: str) -> str:
 def redo_from(store: Store, name: str) -> None:
     """Takes back every commit of a stage and of those after it, so that they run again."""
     first = STAGE_ORDER.index(stage_of(name))
+    if first > STAGE_ORDER.index("media"):
+        _refuse_without_packs(store, name)
     if first <= STAGE_ORDER.index("extract"):  # the crawl is planned anew
         for folder in ("rounds", "rounds/wanted", "retries"):
             for plan in store.names(folder):
@@ -82,6 +84,17 @@ def redo_from(store: Store, name: str) -> None:
             store.delete(relative)
         for unit in store.committed(stage):
             store.uncommit(stage, unit)
+
+
+def _refuse_without_packs(store: Store, name: str) -> None:
+    """Shards are joined from packs; where these were removed, only the media stage can make them again."""
+    present = {f"packs/{pack}" for pack in store.names("packs")}
+    needed = set(store.read_table("packs", ["pack"]).column("pack").to_pylist()) - {""}
+    if gone := len(needed - present):
+        raise UserError(
+            f"{store.url}: --redo {name} needs the packs of {gone} videos, which were removed once their samples were in "
+            "shards (shards.keep_packs: false); run with --redo media, or choose another output directory"
+        )
 
 
 def _refuse_unknown(store: Store, kept: Any) -> None:

@@ -70,11 +70,13 @@ def take_up(store: Store, crawl_stages: Sequence[str]) -> int:
         stage = request["stage"]
         if stage in crawl_stages:
             continue
-        n_units += _uncommit(
-            store, stage, set(request["ids"]), lambda row, reason=request["reason"]: row["reason"] == reason
-        )
+        n_units += _uncommit(store, stage, set(request["ids"]), _has_reason(request["reason"]))
         store.delete(f"{FOLDER}/{file}")
     return n_units
+
+
+def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:
+    return lambda row: row["reason"] == reason
 
 
 def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:

@@ -357,6 +357,40 @@ def test_requests_never_come_faster_than_configured(site: MiniYouTube, tmp_path:
     assert site.log.peak_rate("captions", window_s=1.0) <= 21
 
 
+def test_a_yt_dlp_that_no_longer_knows_the_site_stops_the_run(
+    site: MiniYouTube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yt_dlp.extractor.youtube import YoutubeIE
+
+    def changed(*_: object) -> None:
+        raise KeyError("videoSecondaryInfoRenderer")
+
+    monkeypatch.setattr(YoutubeIE, "_list_formats", changed)
+    category_id = largest(site.catalogue)
+    with pytest.raises(RunStopped, match=r"yt_dlp_too_old.*upgrade it"):
+        Road.at(tmp_path, config_for(site, prior_clips_per_video=1.0)).crawl({category_id: 50.0})
+
+
+def test_one_video_that_the_extractor_cannot_read_costs_no_other(
+    site: MiniYouTube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from yt_dlp.extractor.youtube import YoutubeIE
+
+    category_id = largest(site.catalogue)
+    odd = min(of_category(site.catalogue, category_id))
+    plain = YoutubeIE._list_formats
+
+    def sometimes(self: Any, video_id: str, *args: Any) -> Any:
+        if video_id == odd:
+            raise AttributeError("'NoneType' object has no attribute 'get'")
+        return plain(self, video_id, *args)
+
+    monkeypatch.setattr(YoutubeIE, "_list_formats", sometimes)
+    road = Road.at(tmp_path, config_for(site, categories=(category_id,))).crawl({category_id: 1000.0})
+    assert {video_id: row["reason"] for video_id, row in road.rejects.items()} == {odd: Reason.EXTRACTOR_ERROR}
+    assert set(road.kept) == of_category(site.catalogue, category_id) - {odd}
+
+
 def test_no_network_ends_the_run_with_one_message(tmp_path: Path, site: MiniYouTube) -> None:
     config = config_for(site)
     dead = site.proxy_url.replace(str(site.port), "9")

@@ -57,6 +57,10 @@ def test_each_way_to_go_wrong_at_the_media_ends_as_the_table_says(
     with pytest.raises(Rejected) as error:
         fetch(site, tmp_path, behaviour, config)
     assert error.value.reason is expected.reason
+    video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
+    counts = site.log.per_video()[video.video_id]
+    assert counts["watch"] == 2  # one more extraction, since that may heal it
+    assert counts["media"] <= 8
 
 
 @pytest.mark.parametrize(

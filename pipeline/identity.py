@@ -92,8 +92,8 @@ def _refuse_without_packs(store: Store, name: str) -> None:
     needed = set(store.read_table("packs", ["pack"]).column("pack").to_pylist()) - {""}
     if gone := len(needed - present):
         raise UserError(
-            f"{store.url}: --redo {name} needs the packs of {gone} videos, which were removed once their samples were in "
-            "shards (shards.keep_packs: false); run with --redo media, or choose another output directory"
+            f"{store.url}: --redo {name} needs the packs of {gone} videos, which were removed once their samples "
+            "were in shards (shards.keep_packs: false); run with --redo media, or choose another output directory"
         )
 
 

@@ -9,11 +9,13 @@ text stages, which say how many clips each video gives.
         run transcripts and clips
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl_books import CrawlBooks
 from pipeline.crawl_plan import CategoryState, CrawlFacts, RoundPlan, Wanted, plan_round, states_of
@@ -25,7 +27,10 @@ from pipeline.politeness import Polite, Politeness
 from pipeline.sources import Ask
 from pipeline.tombstones import Tombstones
 
+log = logging.getLogger("hdvila")
+
 ROUNDS = "rounds"
+STATES = "rounds/states/last.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +56,28 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlBooks)
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
     for number in range(len(plans), config.max_rounds):
-        plan = plan_round(config, crawl_facts(books, number, served), wanted)
+        facts = crawl_facts(books, number, served)
+        plan = plan_round(config, facts, wanted)
+        _say_where_it_stands(store, states_of(config, facts, wanted), ended=plan.is_empty)
         if plan.is_empty:
             return
         write_plan(store, plan)
         served += plan.requests
         yield plan
+
+
+def _say_where_it_stands(store: Store, states: list[CategoryState], *, ended: bool) -> None:
+    """Writes the state of each category for `status`; at the end of a crawl, says which cannot be filled and why."""
+    store.write_json(STATES, [asdict(state) for state in states])
+    for state in states if ended else ():
+        if state.state != "full":
+            name = category_name(state.category_id)
+            log.warning("%s: %.1f of %.1f; %s", name, state.supply, state.quota, state.why)
+
+
+def read_states(store: Store) -> list[CategoryState]:
+    """The states that the last plan was made from; [] before the first."""
+    return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
 
 
 def crawl_facts(books: CrawlBooks, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from manifests.categories import category_name
+from pipeline.crawl import read_states
 from pipeline.engine.store import Store
 from pipeline.politeness import read_state
 
@@ -22,7 +23,7 @@ class Status:
     rejects: dict[str, dict[str, int]]  # by stage, then reason
     waiting: int  # rejects of class later
     next_try_at: str
-    categories: list[dict[str, Any]]  # id, name, videos, clips, hours of planned clips
+    categories: list[dict[str, Any]]  # id, name, videos, clips, hours of planned clips; quota, state and why
     sources: list[dict[str, Any]]  # source, query, category, listed, kept, exhausted, reason
     identities: list[dict[str, Any]] = field(default_factory=list)
 
@@ -47,6 +48,7 @@ def read_status(store: Store) -> Status:
 
 
 def _categories(store: Store) -> list[dict[str, Any]]:
+    states = {state.category_id: state for state in read_states(store)}
     videos = Counter(store.read_table("videos", ["category_id"]).column("category_id").to_pylist())
     clips = store.read_table("clips", ["category_id", "start_ms", "end_ms"])
     clips = clips.append_column("ms", pc.subtract(clips.column("end_ms"), clips.column("start_ms")))
@@ -61,8 +63,11 @@ def _categories(store: Store) -> list[dict[str, Any]]:
             "videos": videos[category_id],
             "clips": sums.get(category_id, {}).get("ms_count", 0),
             "hours": round(sums.get(category_id, {}).get("ms_sum", 0) / 3_600_000, 3),
+            "quota": states[category_id].quota if category_id in states else 0.0,
+            "state": states[category_id].state if category_id in states else "",
+            "why": states[category_id].why if category_id in states else "",
         }
-        for category_id in sorted(videos.keys() | sums.keys())
+        for category_id in sorted(videos.keys() | sums.keys() | states.keys())
     ]
 
 

@@ -38,9 +38,10 @@ def status(
     console.print(rejects)
     if found.waiting:
         console.print(f"{found.waiting} were refused for now; the first is tried again after {found.next_try_at}")
-    categories = Table("category", "videos", "planned clips", "hours", box=None)
+    categories = Table("category", "videos", "planned clips", "hours", "quota", "crawl", box=None)
     for row in found.categories:
-        categories.add_row(row["name"], str(row["videos"]), str(row["clips"]), f"{row['hours']:.2f}")
+        numbers = str(row["videos"]), str(row["clips"]), f"{row['hours']:.2f}", f"{row['quota']:.1f}"
+        categories.add_row(row["name"], *numbers, f"{row['state']} {row['why']}".strip())
     console.print(categories)
     sources = Table("source", "query", "listed", "kept", "", box=None)
     for row in found.sources[:n_sources]:

@@ -1,0 +1,195 @@
+"""What a cut costs: our whole `cut` command beside what others do, on one video, in one run.
+
+    python bench/cut.py [--minutes 10] [--rounds 1] [--video FILE --spans FILE] [--video2dataset PYTHON]
+
+CPU seconds (user + system, children included) for 24 spans of a 720p video with a keyframe every 250 frames:
+
+    remux, exact       `hdvila-pipeline cut --only-clips`, the program's start included
+    a                  24 x ffmpeg -ss … -c copy
+    b                  24 x ffmpeg -ss … re-encoded (x264 veryfast)
+    c                  video2dataset's exact mode, where --video2dataset names a Python that has it
+    with all           `cut` with scenes, members and checks on (no aim)
+
+Start and end of every clip are read from the burned-in frame numbers. Wall time is printed for the record only.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+REPO = Path(__file__).resolve().parent.parent
+FPS = 25
+SEED = 11
+
+
+def make_video(path: Path, minutes: float) -> None:
+    """A 720p film of moving textures with burned-in frame numbers and a keyframe every 250 frames, and nowhere else."""
+    from pipeline.testing.video import Film, a_video
+
+    film = Film(seconds=minutes * 60, fps=Fraction(FPS), gop=250, crf=26, options={"preset": "veryfast"})
+    a_video(path, film)
+
+
+def make_spans(duration_s: float, count: int = 24) -> list[tuple[int, int]]:
+    """Sentences of 5.6 to 19.6 s in order, disjoint, spread over the video."""
+    rng = np.random.default_rng(SEED)
+    lengths = rng.uniform(5.6, 19.6, count)
+    lengths *= min(1.0, 0.44 * duration_s / lengths.sum())
+    gaps = rng.dirichlet(np.ones(count + 1)) * (duration_s - lengths.sum() - 1)
+    spans, now = [], 0.0
+    for gap, length in zip(gaps, lengths, strict=False):
+        start = now + gap
+        spans.append((round(start * 1000), round((start + length) * 1000)))
+        now = start + length
+    return spans
+
+
+def cpu_of(command: list[str], cwd: Path) -> tuple[float, float]:
+    """(CPU seconds, wall seconds) of a command and all its children."""
+    before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[:6])} … failed: {done.stdout[-500:]} {done.stderr[-1500:]}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - began
+
+
+def ours(video: Path, spans: Path, out: Path, *options: str) -> tuple[float, float]:
+    """Our command, as a user starts it."""
+    command = [sys.executable, "-m", "pipeline.cli", "cut", str(video), "--spans", str(spans), "--out", str(out)]
+    return cpu_of([*command, *options], out.parent)
+
+
+def by_ffmpeg(video: Path, spans: list[tuple[int, int]], out: Path, codec: list[str]) -> tuple[float, float]:
+    """One ffmpeg a clip, as most scripts do."""
+    out.mkdir()
+    cpu = wall = 0.0
+    for n, (start, end) in enumerate(spans):
+        seek = ["-ss", f"{start / 1000:.3f}", "-t", f"{(end - start) / 1000:.3f}"]
+        command = [
+            "ffmpeg",
+            "-v",
+            "error",
+            "-nostdin",
+            "-y",
+            *seek,
+            "-i",
+            str(video),
+            *codec,
+            str(out / f"{n:05d}.mp4"),
+        ]
+        one_cpu, one_wall = cpu_of(command, out)
+        cpu, wall = cpu + one_cpu, wall + one_wall
+    return cpu, wall
+
+
+def wanted(span: tuple[int, int]) -> tuple[int, int]:
+    """Numbers of a span's first and last frame."""
+    return -(-span[0] * FPS // 1000), -(-span[1] * FPS // 1000) - 1
+
+
+def errors_s(folder: Path, spans: list[tuple[int, int]]) -> tuple[list[float], list[float]]:
+    """(start errors, end errors) in seconds, by the frame numbers in the pictures; our json gives the offset."""
+    from pipeline.testing.readers import codes_by_pyav
+
+    starts, ends = [], []
+    for file, span in zip(sorted(folder.glob("*.mp4")), spans, strict=True):
+        codes = codes_by_pyav(file)
+        fact = file.with_suffix(".json")
+        if fact.exists():
+            told = json.loads(fact.read_text())
+            codes = codes[told["first_frame"] : told["first_frame"] + told["n_frames"]]
+        first, last = wanted(span)
+        if codes and codes[0] is not None and codes[-1] is not None:
+            starts.append((codes[0] - first) / FPS)
+            ends.append((codes[-1] - last) / FPS)
+    return starts, ends
+
+
+def report(name: str, times: list[tuple[float, float]], folder: Path, spans: list[tuple[int, int]]) -> float:
+    """Prints one line; returns the median CPU time."""
+    cpu = float(np.median([one for one, _ in times]))
+    wall = float(np.median([one for _, one in times]))
+    starts, ends = errors_s(folder, spans)
+    size = sum(file.stat().st_size for file in folder.glob("*.mp4")) / 1e6
+    said = f"start {np.median(starts):+.2f} s (worst {max(starts, key=abs):+.2f}), end {max(ends, key=abs):+.2f}"
+    print(f"{name:34s} {cpu:8.2f} CPU s {wall:8.1f} wall s {size:7.1f} MB  {said}", flush=True)
+    return cpu
+
+
+def main() -> None:
+    """Runs everything and prints the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--video", type=Path)
+    parser.add_argument("--video2dataset", type=Path, help="a Python with video2dataset, pyarrow<20 and pandas<2.3")
+    parser.add_argument("--skip-all", action="store_true", help="leave the run with members and checks out")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-cut-") as folder:
+        run(Path(folder), arguments)
+
+
+def run(folder: Path, arguments: argparse.Namespace) -> None:
+    """The measurements in one folder."""
+    sys.path.insert(0, str(REPO))
+    video = arguments.video or folder / "video.mp4"
+    if not arguments.video:
+        make_video(video, arguments.minutes)
+    from pipeline.probe import probe
+
+    spans = make_spans(probe(video).duration_ms / 1000)
+    lines = folder / "spans.jsonl"
+    lines.write_text("".join(json.dumps({"start_ms": a, "end_ms": b, "text": "x"}) + "\n" for a, b in spans))
+    kept_s = sum(b - a for a, b in spans) / 1000
+    print(f"{video.stat().st_size / 1e6:.0f} MB, {len(spans)} spans, {kept_s:.0f} s kept", flush=True)
+    encode = ["-c:v", "libx264", "-preset", "veryfast", "-c:a", "aac"]
+    times: dict[str, list[tuple[float, float]]] = {}
+    for i in range(arguments.rounds):
+        at = {name: folder / f"{name}-{i}" for name in ("remux", "exact", "a", "b")}
+        times.setdefault("a", []).append(by_ffmpeg(video, spans, at["a"], ["-c", "copy"]))
+        times.setdefault("remux", []).append(ours(video, lines, at["remux"], "--only-clips"))
+        times.setdefault("b", []).append(by_ffmpeg(video, spans, at["b"], encode))
+        times.setdefault("exact", []).append(ours(video, lines, at["exact"], "--only-clips", "--mode", "exact"))
+    last = arguments.rounds - 1
+    names = {"remux": "ours, remux", "a": "a: 24 x ffmpeg -c copy", "exact": "ours, exact", "b": "b: 24 x ffmpeg x264"}
+    cpu = {key: report(name, times[key], folder / f"{key}-{last}", spans) for key, name in names.items()}
+    if not arguments.skip_all:
+        report("ours, remux with all", [ours(video, lines, folder / "all")], folder / "all", spans)
+    if arguments.video2dataset:
+        by_video2dataset(arguments.video2dataset, video, spans, folder)
+    print(f"remux / a = {cpu['remux'] / cpu['a']:.2f} (aim 0.5), exact / b = {cpu['exact'] / cpu['b']:.2f} (aim 0.8)")
+
+
+def by_video2dataset(python: Path, video: Path, spans: list[tuple[int, int]], folder: Path) -> None:
+    """video2dataset's exact mode in its own environment; prints its CPU time and how many clips it made."""
+    table = folder / "table.json"
+    clips = [[a / 1000, b / 1000] for a, b in spans]
+    table.write_text(json.dumps([{"url": str(video), "caption": "x", "clips": clips}]))
+    code = (
+        "import json, sys, pandas as pd\n"
+        "from video2dataset import video2dataset\n"
+        "pd.DataFrame(json.load(open(sys.argv[1]))).to_parquet('t.parquet')\n"
+        "video2dataset(url_list='t.parquet', input_format='parquet', url_col='url', caption_col='caption',\n"
+        "    clip_col='clips', output_folder='v2d', output_format='files', stage='download', config={\n"
+        "    'subsampling': {'ClippingSubsampler': {'args': {'precision': 'exact'}}},\n"
+        "    'distribution': {'processes_count': 1, 'thread_count': 1, 'subjob_size': 10, 'distributor':\n"
+        "    'multiprocessing'}, 'storage': {'number_sample_per_shard': 10}})\n"
+    )
+    cpu, wall = cpu_of([str(python), "-c", code, str(table)], folder)
+    made = len(list((folder / "v2d").rglob("*.mp4")))
+    print(f"{'c: video2dataset, exact':34s} {cpu:8.2f} CPU s {wall:8.1f} wall s  {made} of {len(spans)} clips")
+
+
+if __name__ == "__main__":
+    main()

@@ -25,12 +25,17 @@ def show() -> None:
 @show_app.command("transcript")
 def transcript(
     what: Annotated[str, typer.Argument(metavar="FILE_OR_VIDEO", help="A caption file, or a video's id with --out.")],
+    page: Annotated[
+        Path | None, typer.Argument(metavar="[PAGE]", help="With --html: the file to write; none: print the page.")
+    ] = None,
     out: Annotated[str, typer.Option("--out", help="Output directory of a run, for a video's id.")] = "",
     audio_track: Annotated[
         Path | None, typer.Option("--audio-track", help="A stamped track of the same speech to take word times from.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print words, events, sentences and clips as JSON.")] = False,
-    html: Annotated[Path | None, typer.Option("--html", help="Write a page there instead of drawing.")] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="Make a page instead: show transcript FILE --html page.html")
+    ] = False,
     config: Annotated[Path | None, typer.Option("--config", help="A run's configuration; none: the defaults.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set text.clips.target_s=9.")] = [],  # noqa: B006
     format_: Annotated[str, typer.Option("--format", help="Format of the file, where its content doesn't say.")] = "",
@@ -39,19 +44,34 @@ def transcript(
     """Draws a caption track: words on the time line, sentence and clip boundaries, what was filtered and why."""
     from pipeline import transcript_view
 
+    if page is not None and not html:
+        raise UserError(f"{page}: a second file is only for --html, the page to write")
+    if page is not None and page.is_file() and not Path(what).is_file() and not out:
+        what, page = str(page), Path(what)  # `--html page.html FILE`
     settings = _text_config(config, set_)
     track = _load(what, out, format_, kind)
     stamped = _from_file(audio_track, "", "auto") if audio_track is not None else None
     view = transcript_view.view_of(track, settings, stamped)
     if as_json:
         print(json.dumps(transcript_view.as_json(view), ensure_ascii=False, indent=1))
-    elif html is not None:
-        html.write_text(transcript_view.as_html(view, Path(what).name), encoding="utf-8")
-        Console(stderr=True).print(f"wrote {html}", markup=False, highlight=False)
+    elif html:
+        _write_page(transcript_view.as_html(view, Path(what).name), page)
     else:
         console = Console(highlight=False)
         for style, line in transcript_view.terminal_lines(view):
             console.print(Text(line, style=style), soft_wrap=True)
+
+
+def _write_page(text: str, page: Path | None) -> None:
+    """The page into its file, or on standard output."""
+    if page is None:
+        print(text)
+        return
+    try:
+        page.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{page}: the page cannot be written ({error.strerror})") from None
+    Console(stderr=True).print(f"wrote {page}", markup=False, highlight=False)
 
 
 def _text_config(path: Path | None, overrides: list[str]) -> "TextConfig":

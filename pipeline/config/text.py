@@ -90,7 +90,7 @@ class FilterConfig(Section):
     max_event_share: float = identity(
         0.5, ge=0, le=1, doc="share of the clip under [Music] and the like: mostly_events"
     )
-    max_ngram_share: float = identity(0.2, ge=0, le=1, doc="share of the clip filled by one 3-gram: repeated_text")
+    max_ngram_share: float = identity(0.3, ge=0, le=1, doc="share of the clip filled by one 3-gram: repeated_text")
     max_non_word_share: float = identity(0.3, ge=0, le=1, doc="share of tokens without letters: not_words")
     language_words: int = identity(15, ge=1, doc="clips of this many words are checked for their own language")
     max_boilerplate: int = identity(

@@ -10,7 +10,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
+from pipeline.captions import read_track
 from pipeline.commands.show import show_app
+from pipeline.engine.store import Store
+from pipeline.transcripts import Transcript, transcript_row
 
 SRT = """1
 00:00:01,000 --> 00:00:04,000
@@ -76,9 +79,11 @@ def test_the_drawing_shows_sentences_clips_and_what_was_turned_away(srt: Path) -
 
 
 def test_the_page_escapes_what_captions_say(tmp_path: Path, srt: Path) -> None:
-    page = tmp_path / "page.html"
+    page, other = tmp_path / "page.html", tmp_path / "other.html"
     assert show(str(srt), "--html", str(page)).exit_code == 0
+    assert show("--html", str(other), str(srt)).exit_code == 0
     text = page.read_text()
+    assert other.read_text() == text == show(str(srt), "--html").stdout.removesuffix("\n")
     assert "<script" not in text
     assert "&lt;script&gt;" in text
     assert len(re.findall(r"<i class", text)) == 6
@@ -99,3 +104,15 @@ def test_every_readable_sample_can_be_shown(samples: Path) -> None:
         found = shown(str(samples / "captions" / name))
         assert found["words"]
         assert " ".join(s["text"] for s in found["sentences"]) == " ".join(w["text"] for w in found["words"])
+
+
+def test_a_video_of_a_run_is_shown_from_its_output_directory(tmp_path: Path, srt: Path) -> None:
+    track = read_track(srt.read_bytes(), kind="manual", language="en")
+    store = Store(str(tmp_path / "out"))
+    store.write_part("transcripts", "transcripts", "a", [transcript_row("vid-1", Transcript(track, "en", 1.0))])
+    store.commit("transcripts", "a", {})
+    assert [s["text"] for s in shown("vid-1", "--out", store.url)["sentences"]] == [
+        "Hello there <script>.",
+        "This is it.",
+    ]
+    assert "no transcript" in str(show("vid-2", "--out", store.url).exception)

@@ -1,11 +1,11 @@
 """What is verified of a clip's pictures and sound, rather than believed.
 
 Picture area. Rows and columns at the border that stay black through the clip are bars. What is left has to be 720p
-itself: a small picture in a black frame (a 480-line film in the middle of a 720-line one) is told so.
-
-Up-scaling. A picture of 480 or 540 lines stretched to 720 holds nothing in the finest third of its spatial
-frequencies; the share of power there against the middle of the spectrum tells. A soft or dark picture shows little
-there too, so this only flags by default.
+itself: a small picture in a black frame (a 480-line film in the middle of a 720-line one) is a reject. Bars around a
+picture that is 720 lines high or 1280 wide (4:3, letterboxed) only flag it: most such uploads are old material
+stretched to 720 lines, but the picture can't prove it. A measure of fine detail can't either: on the samples, the
+power in the highest spatial frequencies of true 720p and of 480 lines stretched to it overlap, since compression
+noise fills them.
 
 Motion. The median change of brightness over half a second: still pictures and slide shows are near 0, since most of
 their pairs are equal, however large the jumps between slides.
@@ -31,12 +31,8 @@ _BLACK = 30
 _DARK_MEAN = 34.0
 """Pictures darker than this on average don't tell bars from night."""
 
-_FINE_BAND = (0.78, 0.96)
-"""Of the highest spatial frequency: nothing of a picture of 540 lines (0.75) reaches here."""
-
-_MIDDLE_BAND = (0.40, 0.65)
-_FULL_SHARE = 0.004
-"""Power in the fine band against the middle band above which a picture has its own fine detail."""
+_FULL_SHARE = 0.9
+"""Share of the frame that a picture without bars takes at least."""
 
 
 @dataclass(slots=True)
@@ -46,7 +42,6 @@ class Look:
     row_max: NDArray[np.uint8] | None = None
     column_max: NDArray[np.uint8] | None = None
     changes: list[float] = field(default_factory=list)
-    fine_shares: list[float] = field(default_factory=list)
     longest_gap_ms: int = 0
     n_frames: int = 0
     _next_ms: int = 0
@@ -110,28 +105,6 @@ def _scaled(inside: int, small: int, full: int) -> int:
     return full if inside >= small - 2 else round((inside + 1) * full / small)
 
 
-def fine_share(luma: NDArray[np.uint8]) -> float:
-    """Power in the finest spatial frequencies against the middle ones, of a full-size picture's brightness.
-
-    Lines along both directions of the middle of the picture count; the greater of the two is given, since a camera's
-    motion blurs one of them. -1 where the middle of the spectrum is empty too.
-    """
-    return max(_band_share(luma), _band_share(luma.T))
-
-
-def _band_share(luma: NDArray[np.uint8]) -> float:
-    height, width = luma.shape
-    lines = luma[height // 4 : 3 * height // 4 : 4].astype(np.float32)
-    lines = (lines - lines.mean(axis=1, keepdims=True)) * np.hanning(width).astype(np.float32)
-    power = (np.abs(np.fft.rfft(lines, axis=1)) ** 2).mean(axis=0)
-    fine, middle = _band(power, _FINE_BAND), _band(power, _MIDDLE_BAND)
-    return fine / middle if middle > width * 0.5 else -1.0
-
-
-def _band(power: NDArray[np.float32], band: tuple[float, float]) -> float:
-    return float(power[int(band[0] * power.size) : int(band[1] * power.size)].mean())
-
-
 def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
     """Loudness (RMS) of the loudest 100 ms of a clip's sound (channels x samples), dBFS; -120 for none or digital 0."""
     if samples is None:
@@ -171,11 +144,10 @@ def findings(
         note(Reason.DECODE_ERRORS, checks.decode_errors, True, f"{len(faults)}, first: {faults[0]}")
     if look is not None:
         width, height = picture_size(look, video)
-        small = not is_720p(width, height, cut) and (width, height) != (video.width, video.height)
+        barred = width * height < _FULL_SHARE * video.width * video.height
+        small = barred and not is_720p(width, height, cut)
         note(Reason.UPSCALED, checks.picture_area, small, f"{width}x{height} inside black bars")
-        share = max(look.fine_shares, default=-1.0)
-        soft = 0 <= share < _FULL_SHARE
-        note(Reason.UPSCALED, checks.upscaled, soft and not small, f"no detail finer than 540 lines ({share:.4f})")
+        note(Reason.UPSCALED, checks.bars, barred and not small, f"{width}x{height} inside black bars")
         still = 0 <= look.motion < checks.still_motion
         note(Reason.STILL_PICTURE, checks.still_picture, still, f"moves by {look.motion} of 255 in half a second")
         gap = look.longest_gap_ms

@@ -30,7 +30,7 @@ from pipeline.video import MadeClip, make_video
 
 CLIPS_NAME = "clips.jsonl"
 
-_CHECKS = ("decode_errors", "picture_area", "upscaled", "still_picture", "silence", "coverage")
+_CHECKS = ("decode_errors", "picture_area", "bars", "still_picture", "silence", "coverage")
 
 ONLY_CLIPS = (
     "media.scenes.enabled=false",

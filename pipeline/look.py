@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipeline.checks import LOOK_EVERY_MS, Look, fine_share
+from pipeline.checks import Look
 from pipeline.config.media import MediaConfig
 from pipeline.cutting.span import CutClip, Span, tick_at
 from pipeline.frames import (
@@ -148,7 +148,7 @@ class VideoLook:
             one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
         with self._watch("checks"):
             if one.look.time(clip_ms):
-                self._check(one, picture, small, clip_ms)
+                one.look.look(luma_of(small))
         if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
             with self._watch("hash"):
                 one.hashes.append(picture_hashes(luma_of(small)))
@@ -159,12 +159,6 @@ class VideoLook:
             with self._watch("proxy"):
                 self._write_proxy(one, picture, small)
 
-    def _check(self, one: ClipLook, picture: Picture, small: Any, clip_ms: int) -> None:
-        one.look.look(luma_of(small))
-        due = clip_ms // LOOK_EVERY_MS % 4 == 0 and len(one.look.fine_shares) < 4
-        if self._config.checks.upscaled != "ignore" and due:
-            one.look.fine_shares.append(fine_share(_full_luma(picture.frame)))
-
     def _write_proxy(self, one: ClipLook, picture: Picture, small: Any) -> None:
         if one.proxy is None:
             size = (self._proxy.width, self._proxy.height)
@@ -173,11 +167,6 @@ class VideoLook:
             )
         same = self._config.members.proxy_short_side == SMALL_SHORT_SIDE
         one.proxy.write(small if same else self._proxy(picture.frame), picture.tick)
-
-
-def _full_luma(frame: Any) -> Any:
-    """Brightness of a decoded frame at full size, as stored."""
-    return frame.reformat(format="gray").to_ndarray()
 
 
 def proxy_size(source: Probe, config: MediaConfig) -> tuple[int, int]:

@@ -266,7 +266,7 @@ class _Work:
 def _needs_pictures(config: MediaConfig) -> bool:
     """Whether anything that is switched on has to see decoded pictures."""
     checks = config.checks
-    looks = (checks.decode_errors, checks.picture_area, checks.upscaled, checks.still_picture, checks.coverage)
+    looks = (checks.decode_errors, checks.picture_area, checks.bars, checks.still_picture, checks.coverage)
     return (
         config.scenes.enabled
         or config.members.proxy

@@ -108,8 +108,8 @@ class ChecksConfig(Section):
     picture_area: Literal["ignore", "flag", "reject"] = identity(
         "reject", doc="what is left after cropping black bars is no longer 720p"
     )
-    upscaled: Literal["ignore", "flag", "reject"] = identity(
-        "flag", doc="the picture holds no detail that a picture of 540 lines could not hold"
+    bars: Literal["ignore", "flag", "reject"] = identity(
+        "flag", doc="black bars take a tenth of the frame or more, around a picture that is still 720p (4:3, wide)"
     )
     still_picture: Literal["ignore", "flag", "reject"] = identity(
         "flag", doc="nothing moves: a still picture or a slide show"

@@ -99,8 +99,6 @@ class CrawlBooks:
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
     put_off: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
-    n_lost_media: int = 0
-    n_made_media: int = 0
     _read: dict[str, Hashes] = field(default_factory=dict)  # names of the parts that were read, by table
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
@@ -113,8 +111,6 @@ class CrawlBooks:
         self._read_videos()
         self._read_supply()
         self._read_rejects()
-        self.n_made_media = len(self.store.parts("packs"))
-        self.n_lost_media = len(self.store.committed("media")) - self.n_made_media
 
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds took up."""
@@ -124,10 +120,9 @@ class CrawlBooks:
         due = {i for i, times in waiting.items() if max(times) <= moment}
         requested = {i for ids in requests.values() for i in ids}
         later = [max(times) for i, times in waiting.items() if i not in due | requested]
-        loss = self.n_lost_media / max(1, self.n_lost_media + self.n_made_media)
         return CrawlFacts(
             round=round_,
-            supply={category: amount * (1 - loss) for category, amount in self.supply.items()},
+            supply=dict(self.supply),
             asked=dict(self.asked),
             backlog=self.known.backlog(),
             sources={key: replace(known, n_kept=self.kept_by_source[key[:2]]) for key, known in self.sources.items()},

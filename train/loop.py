@@ -266,7 +266,7 @@ def validate(run: Run, recorder: observe.Recorder, step: int) -> Retrieval:
         with run.ema.swapped():
             scores = evaluate(*arguments)
     recorder.scores(step, scores.flat())
-    say(run.place, scores.describe())
+    recorder.say(scores.describe())
     return scores
 
 

@@ -1,4 +1,4 @@
-"""What a run says of itself: metrics.jsonl always, a line on the terminal, TensorBoard and W&B by choice.
+"""What a run says of itself: metrics.jsonl always, lines and a bar on the terminal, TensorBoard, W&B by choice.
 
 One record a step:
 
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
@@ -153,11 +154,14 @@ class Recorder:
     def __init__(self, run: Path | None, config: ObserveConfig, from_step: int, full_config: dict[str, Any]) -> None:
         self._config = config
         self._file: TextIO | None = None
+        self._bar: Progress | None = None
         self._board: Any = None
         self._wandb: Any = None
         if run is None:
             return
         self._file = _continue_lines(run / "metrics.jsonl", from_step)
+        if sys.stdout.isatty():
+            self._bar = _progress_bar(from_step)
         if config.tensorboard:
             board = _optional("torch.utils.tensorboard", "tensorboard", "observe.tensorboard")
             self._board = board.SummaryWriter(str(run / "tensorboard"), purge_step=from_step)
@@ -170,10 +174,19 @@ class Recorder:
         if self._file is None:
             return
         self._line({"kind": "step", **asdict(record)})
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=record.step, total=n_steps)
         if record.step % self._config.every and record.step not in (1, n_steps):
             return
-        print(describe(record, n_steps), flush=True)
+        self.say(describe(record, n_steps))
         self._point({k: v for k, v in asdict(record).items() if isinstance(v, int | float)}, record.step)
+
+    def say(self, text: str) -> None:
+        """Print, above the progress bar where there is one."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        elif self._file is not None:
+            print(text, flush=True)
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
         """Write an evaluation's scores."""
@@ -201,6 +214,8 @@ class Recorder:
 
     def close(self) -> None:
         """Close what is open."""
+        if self._bar is not None:
+            self._bar.stop()
         for thing in (self._file, self._board):
             if thing is not None:
                 thing.close()
@@ -228,6 +243,15 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return records
+
+
+def _progress_bar(from_step: int) -> Progress:
+    """A bar of steps with the time that is left; lines are printed above it."""
+    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, transient=True)
+    bar.add_task("steps", completed=from_step, total=None)
+    bar.start()
+    return bar
 
 
 def _continue_lines(path: Path, from_step: int) -> TextIO:

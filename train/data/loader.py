@@ -96,7 +96,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         self._reader = Reader(index, storage_options)
         #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
         self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64)
-        self.on_hand.share_memory_()  # type: ignore[no-untyped-call]
+        self.on_hand.share_memory_()
 
     def __getitem__(self, ticket: Ticket) -> Loaded:
         """One sample as a `Loaded` with B=1, or with B=0 where neither it nor a spare is usable."""

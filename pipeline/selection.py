@@ -47,8 +47,8 @@ class _Taken:
     clips: NDArray[np.int64]
     ms: NDArray[np.int64]
 
-    def limit(self, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.bool_]:
-        """Cuts what is taken so that no key's sum exceeds its room (key -1: free). Returns who is left with nothing."""
+    def limit(self, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> None:
+        """Cuts what is taken, from the end of each key's order, so that no sum exceeds its room (key -1: free)."""
         amount = self.clips if unit == "clips" else self.ms
         rows = np.flatnonzero((amount > 0) & (key >= 0))
         allowed = np.clip(room[key[rows]] - before(key[rows], amount[rows]), 0, amount[rows])
@@ -57,9 +57,6 @@ class _Taken:
             self._cut(i, most, unit)
         self.clips[rows[allowed == 0]] = 0
         self.ms[rows[allowed == 0]] = 0
-        emptied = np.zeros(len(key), dtype=np.bool_)
-        emptied[rows] = self.clips[rows] == 0
-        return emptied
 
     def _cut(self, i: int, most: int, unit: Unit) -> None:
         """Leaves candidate i the longest run of its first clips that amounts to no more than `most`."""
@@ -86,9 +83,9 @@ def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selecti
     """The selection from what exists: quotas over the real supply, filled in rank order."""
     now = standing(ranked, outcomes)
     quotas = plan_quotas(_existing_supply(ranked, now, config), config)
-    taken, over_channel = _take(ranked, now, quotas, config)
+    taken = _take(ranked, now, quotas, config)
     result = explain(ranked, quotas, now, taken.clips, taken.ms)
-    reason = _reasons(ranked, now, taken, over_channel, quotas)
+    reason = _reasons(ranked, now, taken, quotas)
     table = _selection_table(ranked, now, taken, reason, outcomes.duplicates)
     return Selection(table, now.dropped, quotas, result)
 
@@ -97,16 +94,15 @@ def _existing_supply(ranked: Ranked, now: Standing, config: BalanceConfig) -> Su
     return supply_of(ranked, config, now.clips, now.ms, now.kept_amount(config.unit))
 
 
-def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, NDArray[np.bool_]]:
-    """What is taken, and the mask of those that their channel's limit left with nothing."""
+def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> _Taken:
+    """What is taken: what is in shards, and beyond it what channels, quotas and the cap in hours have room for."""
     unit = quotas.unit
     free = now.kept_clips == 0
     taken = _Taken(now, np.where(free, now.clips, 0), np.where(free, now.ms, 0))
     place, ids = category_places(ranked, quotas)
-    over_channel = np.zeros(len(ranked), dtype=np.bool_)
     if config.max_channel_share < 1:
         key, room = channel_rooms(ranked, quotas)
-        over_channel = taken.limit(key, _beyond_kept(now, key, room, unit), unit)
+        taken.limit(key, _beyond_kept(now, key, room, unit), unit)
     quota = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64)
     taken.limit(place, _beyond_kept(now, place, quota, unit), unit)
     if unit == "clips":
@@ -114,7 +110,7 @@ def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) 
         taken.limit(place, _beyond_kept(now, place, cap, "hours"), "hours")
     taken.clips += now.kept_clips
     taken.ms += now.kept_ms
-    return taken, over_channel
+    return taken
 
 
 def _beyond_kept(now: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
@@ -156,22 +152,27 @@ def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> NDA
 # the table
 
 
-def _reasons(
-    ranked: Ranked, now: Standing, taken: _Taken, over_channel: NDArray[np.bool_], quotas: Quotas
-) -> NDArray[np.int16]:
+def _reasons(ranked: Ranked, now: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int16]:
     """[N] why a candidate gives nothing, 0 for those that give something."""
-    reason = np.full(len(ranked), CODE_OF[Reason.OVER_QUOTA], dtype=np.int16)
-    reason[over_channel] = CODE_OF[Reason.OVER_CHANNEL_CAP]
-    untried = now.is_open
-    reason[untried] = CODE_OF[Reason.NOT_NEEDED]
-    if any(q.channel_cap is not None for q in quotas.by_category.values()):
-        key, room = channel_rooms(ranked, quotas)
-        held = _sums(key, taken.clips if quotas.unit == "clips" else taken.ms, len(room))
-        full = np.append(room - held, 1)[key] <= 0  # key -1, a channel that is not known, always has room
-        reason[untried & full] = CODE_OF[Reason.OVER_CHANNEL_CAP]
-    reason = np.where(now.reason != 0, now.reason, reason)
+    reason = np.where(now.is_open, CODE_OF[Reason.NOT_NEEDED], CODE_OF[Reason.OVER_QUOTA])
+    reason = np.where(now.reason != 0, now.reason, reason).astype(np.int16)
     reason[taken.clips > 0] = 0
-    return reason.astype(np.int16)
+    if any(q.channel_cap is not None for q in quotas.by_category.values()):
+        reason[_of_full_channels(ranked, now, taken, quotas)] = CODE_OF[Reason.OVER_CHANNEL_CAP]
+    return reason
+
+
+def _of_full_channels(ranked: Ranked, now: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int64]:
+    """Rows of those left out whose channel, as it is in the end, has no room for one clip of them."""
+    key, room = channel_rooms(ranked, quotas)
+    left = room - _sums(key, taken.clips if quotas.unit == "clips" else taken.ms, len(room))
+    rows = np.flatnonzero((key >= 0) & (taken.clips == 0) & (now.reason == 0))
+    if quotas.unit == "clips":
+        return rows[left[key[rows]] < 1]
+    one_clip = ranked.clips_ms[rows] // np.maximum(1, ranked.n_clips[rows])
+    made = now.row[rows] >= 0
+    one_clip[made] = now.lists.ms[now.lists.starts[now.row[rows][made]]]
+    return rows[left[key[rows]] < one_clip]
 
 
 def _selection_table(

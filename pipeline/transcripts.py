@@ -89,7 +89,7 @@ def choose_track(tracks: Sequence[dict[str, Any]], config: TextConfig) -> Transc
         if problem is not None:
             failures.append(problem)
             continue
-        usable.setdefault(track.kind, (key, track))
+        usable.setdefault("manual" if track.kind == "manual" else "auto", (key, track))
     if not usable:
         raise failures[0]
     return _combine(usable, config)
@@ -130,15 +130,10 @@ def track_language(words: Sequence[Word]) -> str:
 def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transcript:
     """Manual text with the automatic track's times where both are there and of one speech; else the preferred one."""
     manual, auto = usable.get("manual"), usable.get("auto")
-    if manual is None or auto is None or config.transcript.prefer == "auto":
-        key, track = (
-            (auto or manual or next(iter(usable.values())))
-            if config.transcript.prefer == "auto"
-            else (manual or auto or next(iter(usable.values())))
-        )
+    order = (auto, manual) if config.transcript.prefer == "auto" else (manual, auto)
+    if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:
+        key, track = next(one for one in order if one is not None)
         return Transcript(track, key, 1.0)
-    if not auto[1].word_timed:
-        return Transcript(manual[1], manual[0], 1.0)
     aligned, found = align_track(manual[1], auto[1], min_confidence=config.align.min_track_confidence)
     if aligned is manual[1]:
         return Transcript(auto[1], auto[0], 1.0)

@@ -17,12 +17,12 @@ from manifests.schema import REJECTS
 from pipeline.balance import Ranked, candidates_of, rank_candidates
 from pipeline.balance_result import BALANCE_NAME
 from pipeline.clip_lists import ClipLists, clip_lists
-from pipeline.crawl import BuildPoliteness
 from pipeline.duplicates import COLUMNS, find_duplicates
 from pipeline.engine.store import Store
 from pipeline.fetch import Fetcher
 from pipeline.media import MediaStage
 from pipeline.optout import load_opt_outs
+from pipeline.politeness import announcing
 from pipeline.run import Run
 from pipeline.selection import Selection, select
 from pipeline.shard_files import SUCCESS, read_rows
@@ -38,18 +38,24 @@ WAVES = "waves"
 def fill(run: Run) -> Selection:
     """Fetches and cuts until the quotas are full; writes selection.parquet and balance.json."""
     config, store = run.config, run.store
-    fetch = Fetcher(config.crawl, run.executor.share("politeness", BuildPoliteness(config.crawl, store, config.seed)))
     candidates = Candidates.read(run)
-    for number in range(config.balance.max_waves):
-        wave = recorded_wave(run, candidates, number)
-        if not wave:
-            break
-        run.do(MediaStage(config.media, wave, fetch))
+    with announcing(run.polite):
+        work_off_waves(run, candidates)
     selection = select(candidates.ranked, candidates.outcomes(run), config.balance)
     run.lock.check()
     store.write_table(SELECTION_NAME, selection.table)
     store.write_json(BALANCE_NAME, selection.result.document())
     return selection
+
+
+def work_off_waves(run: Run, candidates: "Candidates") -> None:
+    """Waves, written down before or planned now, until one is empty."""
+    config = run.config
+    for number in range(config.balance.max_waves):
+        wave = recorded_wave(run, candidates, number)
+        if not wave:
+            return
+        run.do(MediaStage(config.media, wave, Fetcher(config.crawl, run.polite)))
 
 
 def recorded_wave(run: Run, candidates: "Candidates", number: int) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pipeline.balance import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
 from pipeline.clips import ClipsStage
 from pipeline.config.balance import BalanceConfig
-from pipeline.crawl import BuildPoliteness, explain, rounds, stages_of
+from pipeline.crawl import explain, rounds, stages_of
 from pipeline.crawl_books import CrawlBooks
 from pipeline.crawl_plan import CategoryState, Wanted
 from pipeline.optout import load_opt_outs
@@ -53,12 +53,11 @@ def crawl(run: Run, wanted: Wanted) -> int:
     """Rounds until the wanted amounts are covered or the sources end; returns how many rounds listed or looked."""
     config, store = run.config.crawl, run.store
     opt_outs = load_opt_outs(config.opt_out, store)
-    polite = run.executor.share("politeness", BuildPoliteness(config, store, run.config.seed))
     books = CrawlBooks(store, wanted.unit)
     n_rounds = 0
-    with announcing(polite):
+    with announcing(run.polite):
         for plan in rounds(config, store, wanted, books):
-            n_units = sum(run.do(stage).n_units for stage in stages_of(plan, config, polite, books, opt_outs))
+            n_units = sum(run.do(stage).n_units for stage in stages_of(plan, config, run.polite, books, opt_outs))
             read_captions(run)
             n_rounds += n_units > 0
     return n_rounds

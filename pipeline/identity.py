@@ -51,13 +51,15 @@ def check_identity(store: Store, config: BaseModel, *, redo: str = "") -> None:
         }
         if not changed:
             return
-        first = min((stage_of(stages.get(key, "")) for key in changed), key=STAGE_ORDER.index)
+        touched = kept.get("stages", {}) | stages
+        first = min((stage_of(touched.get(key, "")) for key in changed), key=STAGE_ORDER.index)
         if not redo or STAGE_ORDER.index(stage_of(redo)) > STAGE_ORDER.index(first):
             raise UserError(_difference(store, kept["identity"], wanted, changed, first))
     facts = {
         "schema_version": SCHEMA_VERSION,
         "created_at": datetime.now(UTC).replace(microsecond=0).isoformat(),
         "identity": wanted,
+        "stages": stages,
     }
     store.write_json(RUN_FILE, facts)
 

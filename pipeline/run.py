@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from manifests.errors import UserError
 from manifests.shards import Manifest
@@ -28,6 +29,9 @@ from pipeline.engine.unit import Stage
 from pipeline.identity import check_identity
 from pipeline.retries import take_up, take_up_due
 
+if TYPE_CHECKING:
+    from pipeline.politeness import Polite
+
 log = logging.getLogger("hdvila")
 
 
@@ -40,6 +44,17 @@ class Run:
     executor: Executor
     lock: RunLock
     results: list[StageResult] = field(default_factory=list)
+    _polite: "Polite | None" = None
+
+    @property
+    def polite(self) -> "Polite":
+        """The one politeness of this run: crawl and fetch take their tokens from the same buckets."""
+        if self._polite is None:
+            from pipeline.crawl import BuildPoliteness
+
+            build = BuildPoliteness(self.config.crawl, self.store, self.config.seed)
+            self._polite = self.executor.share("politeness", build)
+        return self._polite
 
     def do(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""

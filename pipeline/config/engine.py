@@ -11,7 +11,9 @@ from manifests.settings import Section, operational
 class EngineConfig(Section):
     """Where units run and how long a run bears with refusals."""
 
-    executor: Literal["local", "ray"] = operational("ray", doc="local: one unit at a time in this process; ray: a cluster")
+    executor: Literal["local", "ray"] = operational(
+        "ray", doc="local: one unit at a time in this process; ray: a cluster"
+    )
     ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
     n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray; 0: all cores")
     object_store_bytes: int = operational(

@@ -1,0 +1,124 @@
+"""What a person gets wrong is answered by one message that names the thing and the cure, and a non-zero exit."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.testing.video import a_video
+
+FOLDER_RUN = "out: {out}\ncrawl: {{sources: [folder]}}\nfolder: {{path: {folder}}}\nengine: {{executor: local}}\n"
+SENTENCES = (
+    "The old boat leaves the harbour early in the morning.",
+    "Two children wave from the wall until it is gone.",
+    "Out at sea the wind turns and the sails fill.",
+    "By noon nobody can see any land at all.",
+)
+
+
+def pipeline(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "pipeline.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+
+def trainer(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "train.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
+
+
+def one_message(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    said = result.stderr + result.stdout
+    assert result.returncode != 0
+    assert "Traceback" not in said
+    for word in words:
+        assert word in said, said[-1500:]
+
+
+@pytest.fixture
+def run_yaml(tmp_path: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    a_video(folder / "film.mp4", seconds=12)
+    lines = [f"00:{3 * i:02}.000 --> 00:{3 * i + 3:02}.000\n{text}\n" for i, text in enumerate(SENTENCES)]
+    (folder / "film.en.vtt").write_text("WEBVTT\n\n" + "\n".join(lines))
+    file = tmp_path / "run.yaml"
+    file.write_text(FOLDER_RUN.format(out=tmp_path / "out", folder=folder))
+    return file
+
+
+def test_a_missing_configuration_is_named(tmp_path: Path) -> None:
+    one_message(pipeline("run", tmp_path / "none.yaml"), "none.yaml", "no such configuration file")
+
+
+def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("out: [1\nseed: 2")
+    one_message(pipeline("run", file), "run.yaml", "not valid YAML", "line 2")
+
+
+def test_an_unknown_key_names_the_nearest_right_one(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("out: x\nbalance: {polcy: equal}\n")
+    one_message(pipeline("run", file), "balance.polcy", "did you mean balance.policy?")
+
+
+def test_a_value_out_of_range_names_its_key(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text("out: x\n")
+    one_message(pipeline("run", file, "--set", "shards.split.val=3"), "shards.split.val", "less than 1")
+
+
+def test_an_empty_source_is_named(run_yaml: Path, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    one_message(pipeline("run", run_yaml, "--set", f"folder.path={tmp_path / 'nothing'}"), "folder.path", "no file")
+
+
+def test_an_output_that_cannot_be_made_is_named(run_yaml: Path) -> None:
+    one_message(pipeline("run", run_yaml, "--set", "out=/proc/nowhere/out"), "/proc/nowhere/out", "another folder")
+
+
+def test_other_identity_keys_are_refused_with_the_stage_they_touch(run_yaml: Path, tmp_path: Path) -> None:
+    first = pipeline("run", run_yaml)
+    assert first.returncode == 0, first.stderr[-2000:]
+
+    one_message(pipeline("run", run_yaml, "--set", "text.clips.target_s=9"), "text.clips.target_s", "--redo clips")
+
+    again = pipeline("run", run_yaml, "--set", "text.clips.target_s=9", "--redo", "clips")
+    assert again.returncode == 0, again.stderr[-2000:]
+
+
+def test_no_network_is_said_and_nothing_is_charged_to_a_video(tmp_path: Path) -> None:
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        f"out: {tmp_path / 'out'}\nengine: {{executor: local}}\n"
+        "crawl:\n  sources: [search]\n  categories: [27]\n  proxy: http://127.0.0.1:9\n"
+        "  request_retries: 0\n  retry_wait_s: 0\n  socket_timeout_s: 2\n"
+        "  politeness: {requests_per_minute: {list: 6000}, patience_s: 0, pauses_s: [0.1]}\n"
+    )
+    result = pipeline("run", file)
+
+    said = result.stderr + result.stdout
+    assert "Traceback" not in said
+    assert result.returncode != 0, said[-1500:]
+    assert "network" in said or "reach" in said
+
+
+def test_a_manifest_of_an_unknown_version_is_refused_by_the_trainer(tmp_path: Path) -> None:
+    manifest = {"schema_version": 99, "shards": "manifest.parquet", "shards_sha256": ""}
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    file = tmp_path / "train.yaml"
+    file.write_text(
+        f"out: {tmp_path / 'run'}\ndata: {{manifest: {tmp_path / 'manifest.json'}}}\nmodel: {{preset: tiny}}\nloop: {{steps: 1}}\n"
+    )
+
+    one_message(trainer("fit", file), "schema version 99", "reads version 1")
+
+
+def test_an_unreadable_shard_is_named_by_verify(run_yaml: Path, tmp_path: Path) -> None:
+    assert pipeline("run", run_yaml).returncode == 0
+    shard = next((tmp_path / "out").glob("shards/*/*.tar"))
+    shard.write_bytes(shard.read_bytes()[:1000])
+
+    one_message(pipeline("verify", tmp_path / "out"), shard.name)

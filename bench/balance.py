@@ -24,9 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.categories import load_categories
-from pipeline.balance import CANDIDATES, rank_candidates
 from pipeline.clip_lists import clip_lists
 from pipeline.config.balance import BalanceConfig, TextDuplicatesConfig
+from pipeline.ranking import CANDIDATES, rank_candidates
 from pipeline.selection import select
 from pipeline.standing import Outcomes
 from pipeline.text_duplicates import N_PERMUTATIONS, find_reuploads

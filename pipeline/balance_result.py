@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.categories import category_name
-from pipeline.balance import MS_PER_HOUR, Quota, Quotas, Ranked, from_amount, spans_of
+from pipeline.balance import MS_PER_HOUR, Quota, Quotas, from_amount
 from pipeline.config.balance import Unit
+from pipeline.ranking import Ranked, spans_of
 
 if TYPE_CHECKING:
     from pipeline.standing import Standing

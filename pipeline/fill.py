@@ -14,7 +14,6 @@ import pyarrow as pa
 from manifests.funnel import SELECTION_NAME, rejects_in_force
 from manifests.reasons import Reason, ReasonClass
 from manifests.schema import REJECTS
-from pipeline.balance import Ranked, candidates_of, rank_candidates
 from pipeline.balance_result import BALANCE_NAME
 from pipeline.clip_lists import ClipLists, clip_lists
 from pipeline.duplicates import COLUMNS, find_duplicates
@@ -23,6 +22,7 @@ from pipeline.fetch import Fetcher
 from pipeline.media import MediaStage
 from pipeline.optout import load_opt_outs
 from pipeline.politeness import announcing
+from pipeline.ranking import Ranked, candidates_of, rank_candidates
 from pipeline.run import Run
 from pipeline.selection import Selection, select
 from pipeline.shard_files import SUCCESS, read_rows

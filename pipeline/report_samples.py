@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
-from pipeline.balance import seeded_hash
 from pipeline.engine.store import Store
+from pipeline.ranking import seeded_hash
 from pipeline.report_data import SHARD_COLUMN, members_of
 
 PER_CATEGORY = 2

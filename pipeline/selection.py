@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
-from pipeline.balance import MS_PER_HOUR, Quotas, Ranked, Supply, plan_quotas, supply_of, to_amount
+from pipeline.balance import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
 from pipeline.balance_result import BalanceResult, explain
 from pipeline.clip_lists import gather, rows_of
 from pipeline.config.balance import BalanceConfig, Unit
 from pipeline.groups import groups_of
+from pipeline.ranking import Ranked
 from pipeline.standing import CODE_OF, REASONS, Duplicates, Outcomes, Standing, standing
 
 

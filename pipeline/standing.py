@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
-from pipeline.balance import Ranked
 from pipeline.clip_lists import ClipLists, clip_lists, empty_clip_lists, gather, rows_of
 from pipeline.config.balance import Unit
 from pipeline.groups import groups_of
+from pipeline.ranking import Ranked
 
 TURNED_AWAY = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
 

@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
-from pipeline.balance import seeded_hash
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
 from pipeline.groups import groups_of
+from pipeline.ranking import seeded_hash
 
 N_PERMUTATIONS = 64
 MISSES_WEIGH_MORE = (0.01, 0.99)

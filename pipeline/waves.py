@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
-from pipeline.balance import Quotas, Ranked, plan_quotas, supply_of
+from pipeline.balance import Quotas, plan_quotas, supply_of
 from pipeline.config.balance import BalanceConfig
+from pipeline.ranking import Ranked
 from pipeline.selection import before, category_places, channel_rooms
 from pipeline.standing import REASONS, Outcomes, Standing, standing
 

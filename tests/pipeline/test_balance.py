@@ -15,17 +15,10 @@ from manifests.errors import ConfigError
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
 from manifests.settings import parse_config
-from pipeline.balance import (
-    CANDIDATES,
-    category_weights,
-    plan_quotas,
-    planned_supply,
-    rank_candidates,
-    seeded_hash,
-    water_fill,
-)
+from pipeline.balance import category_weights, plan_quotas, planned_supply, water_fill
 from pipeline.clip_lists import ClipLists, clip_lists, gather
 from pipeline.config.balance import BalanceConfig
+from pipeline.ranking import CANDIDATES, rank_candidates, seeded_hash
 from pipeline.selection import Selection, select
 from pipeline.standing import TURNED_AWAY, Outcomes, outcomes_of
 from pipeline.waves import next_wave

@@ -12,9 +12,9 @@ import pytest
 import pipeline.testing.shards as toys
 from manifests.errors import UserError
 from manifests.funnel import rejects_in_force
-from pipeline.balance import candidates_of, rank_candidates
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.store import Store
+from pipeline.ranking import candidates_of, rank_candidates
 from pipeline.report import render, short_categories, write_report
 from pipeline.report_charts import PLOT_H, PLOT_W, histogram, nice_top
 from pipeline.report_data import gather

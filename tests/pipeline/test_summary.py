@@ -7,10 +7,10 @@ from rich.console import Console
 
 import pipeline.testing.shards as toys
 from manifests.funnel import funnel
-from pipeline.balance import candidates_of, rank_candidates
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.run import StageResult
 from pipeline.engine.store import Store
+from pipeline.ranking import candidates_of, rank_candidates
 from pipeline.run import Delivered
 from pipeline.selection import select
 from pipeline.standing import outcomes_of

@@ -1,0 +1,192 @@
+"""The order in which a category's videos are taken.
+
+In:  candidates, a row per video (schema CANDIDATES) with the clips that its transcript promises
+Out: `Ranked`, the candidates by category in a seeded order
+
+Nothing is drawn: a video's place follows from the seed and its id alone, so that neither the order of rows nor more
+candidates change who comes before whom.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipeline.config.balance import Unit
+
+HASH_ROWS = 1 << 18
+
+CANDIDATES = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("category_id", pa.int32()),
+        ("channel_id", pa.string()),  # "": not known, then no channel limit applies
+        ("n_clips", pa.int32()),  # clips that the plan has
+        ("clips_ms", pa.int64()),  # their summed duration
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """Candidates by category, then in seeded order; each id once. Columns have one entry a candidate [N].
+
+    `group` numbers pairs of category and channel, -1 where the channel is not known; `group_category` [G].
+    """
+
+    video_id: pa.Array
+    category_id: NDArray[np.int32]
+    channel_id: pa.DictionaryArray
+    group: NDArray[np.int32]
+    group_category: NDArray[np.int32]
+    rank: NDArray[np.int32]
+    n_clips: NDArray[np.int32]
+    clips_ms: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rank)
+
+    def planned(self, unit: Unit) -> NDArray[np.int64]:
+        """[N] what each candidate promises: clips or milliseconds."""
+        return self.n_clips.astype(np.int64) if unit == "clips" else self.clips_ms
+
+
+def candidates_of(videos: pa.Table, clips: pa.Table) -> pa.Table:
+    """CANDIDATES of the tables `videos` and `clips`: every video, also those without a planned clip."""
+    length = pc.subtract(clips.column("end_ms"), clips.column("start_ms"))
+    per_clip = pa.table({"video_id": clips.column("video_id"), "ms": length})
+    planned = per_clip.group_by("video_id").aggregate([("ms", "count"), ("ms", "sum")])
+    row = pc.index_in(videos.column("video_id"), value_set=planned.column("video_id").combine_chunks())
+    columns = {
+        **{name: videos.column(name) for name in ("video_id", "category_id", "channel_id")},
+        "n_clips": pc.fill_null(planned.column("ms_count").take(row), 0),
+        "clips_ms": pc.fill_null(planned.column("ms_sum").take(row), 0),
+    }
+    return pa.table(columns).cast(CANDIDATES)
+
+
+def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
+    """The candidates in their categories' seeded orders; of rows with the same id one stays."""
+    order = _order(candidates, seed)
+    category = _numbers(candidates, "category_id", np.int32)[order]
+    channel = _flat(candidates.column("channel_id"))
+    channel = (channel if isinstance(channel, pa.DictionaryArray) else pc.dictionary_encode(channel)).take(order)
+    group, group_category = _groups(category, channel)
+    return Ranked(
+        video_id=_flat(candidates.column("video_id")).take(order),
+        category_id=category,
+        channel_id=channel,
+        group=group,
+        group_category=group_category,
+        rank=_places(category),
+        n_clips=_numbers(candidates, "n_clips", np.int32)[order],
+        clips_ms=_numbers(candidates, "clips_ms", np.int64)[order],
+    )
+
+
+def _order(candidates: pa.Table, seed: int) -> NDArray[np.int32]:
+    """Rows by category, then by hash."""
+    hashes = seeded_hash(_flat(candidates.column("video_id")), seed)
+    order = _settle_ties(candidates, np.argsort(hashes).astype(np.int32), hashes)
+    category = _numbers(candidates, "category_id", np.int16)[order]
+    return np.asarray(order[np.argsort(category, kind="stable")])
+
+
+def seeded_hash(ids: pa.Array, seed: int) -> NDArray[np.uint64]:
+    """[N] 64-bit hashes of strings: of the seed and the bytes alone, the same on every machine.
+
+    The bytes are taken as little-endian words, each mixed in with the finaliser of splitmix64
+    (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+    """
+    out = np.empty(len(ids), dtype=np.uint64)
+    start = _mix(np.array([seed], dtype=np.uint64))[0]
+    for first in range(0, len(ids), HASH_ROWS):
+        words, lengths = _words(ids.slice(first, HASH_ROWS))
+        state = _mix(start ^ lengths.astype(np.uint64))
+        for place in range(words.shape[1]):
+            state = np.where(8 * place < lengths, _mix(state ^ words[:, place]), state)
+        out[first : first + HASH_ROWS] = state
+    return out
+
+
+def _words(ids: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """[n, w] little-endian words of strings padded with zeros, and their lengths in bytes [n]."""
+    _, ends, data = ids.buffers()
+    offsets = np.frombuffer(ends, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1].astype(np.int64)
+    lengths = np.diff(offsets)
+    width = max(8, -(-int(lengths.max(initial=0)) // 8) * 8)
+    raw = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.zeros(1, dtype=np.uint8)
+    column = np.arange(width)
+    padded = raw[np.minimum(offsets[:-1, None] + column, len(raw) - 1)]
+    padded[column >= lengths[:, None]] = 0
+    return padded.view("<u8").astype(np.uint64), lengths
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _settle_ties(candidates: pa.Table, order: NDArray[np.int32], hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
+    """Rows of equal hash in the order of their content, repeated ids dropped: row order decides nothing."""
+    hashes = hashes[order]
+    same = hashes[1:] == hashes[:-1]
+    if not same.any():
+        return order
+    tied = np.concatenate(([False], same)) | np.concatenate((same, [False]))
+    rows = candidates.select(CANDIDATES.names).take(order[tied]).cast(CANDIDATES)
+    rows = rows.append_column("row", pa.array(order[tied])).append_column("hash", pa.array(hashes[tied]))
+    keys = ["hash", "video_id", "category_id", "channel_id", "n_clips", "clips_ms"]
+    rows = rows.sort_by([(key, "ascending") for key in keys])
+    order = order.copy()
+    order[tied] = rows.column("row").to_numpy()
+    ids = _flat(rows.column("video_id"))
+    repeat = np.zeros(len(order), dtype=np.bool_)
+    repeat[np.flatnonzero(tied)[1:]] = pc.equal(ids.slice(1), ids.slice(0, len(ids) - 1)).to_numpy(zero_copy_only=False)
+    return np.asarray(order[~repeat])
+
+
+def _groups(category: NDArray[np.int32], channel: pa.DictionaryArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Numbers [N] for the pairs of (sorted) category and channel, -1 for unknown channels; each pair's category [G]."""
+    code = channel.indices.to_numpy(zero_copy_only=False)
+    known = ~pc.equal(channel.dictionary.cast(pa.string()), "").to_numpy(zero_copy_only=False).astype(np.bool_)
+    group = np.empty(len(category), dtype=np.int32)
+    owners: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)]
+    n_groups = 0
+    for category_id, span in spans_of(category):
+        here = np.zeros(len(known), dtype=np.bool_)
+        here[code[span]] = True
+        here &= known
+        number = np.where(here, n_groups + np.cumsum(here) - 1, -1).astype(np.int32)
+        group[span] = number[code[span]]
+        owners.append(np.full(int(here.sum()), category_id, dtype=np.int32))
+        n_groups += len(owners[-1])
+    return group, np.concatenate(owners)
+
+
+def spans_of(category: NDArray[np.int32]) -> list[tuple[int, slice]]:
+    """(category, its rows) of a sorted column, ascending."""
+    edges = [*np.flatnonzero(np.diff(category, prepend=np.iinfo(np.int32).min)).tolist(), len(category)]
+    return [(int(category[a]), slice(a, b)) for a, b in pairwise(edges)]
+
+
+def _places(category: NDArray[np.int32]) -> NDArray[np.int32]:
+    """[N] place in its category, of sorted categories."""
+    rank = np.empty(len(category), dtype=np.int32)
+    for _, span in spans_of(category):
+        rank[span] = np.arange(span.stop - span.start)
+    return rank
+
+
+def _flat(column: pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks()
+
+
+def _numbers(table: pa.Table, name: str, dtype: Any) -> NDArray[Any]:
+    return np.asarray(table.column(name).to_numpy(), dtype=dtype)

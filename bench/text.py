@@ -163,14 +163,14 @@ def span_errors(folder: Path, share: float, seed: int) -> tuple[list[int], list[
     aligned = align_words(texts, in_time_order(heard))
     starts, stops, trusted, first = [], [], 0, 0
     sentences = 0
-    for last in np.flatnonzero(ends):
+    for last in np.flatnonzero(ends).tolist():
         sentences += 1
         confident = sum(aligned.anchored[first : last + 1]) >= 0.6 * (last + 1 - first)
         trusted += confident
         if confident and truth.anchored[first] and truth.anchored[last]:
             starts.append(abs(aligned.words[first].start_ms - truth.words[first].start_ms))
             stops.append(abs(aligned.words[last].end_ms - truth.words[last].end_ms))
-        first = int(last) + 1
+        first = last + 1
     return starts, stops, trusted / sentences
 
 

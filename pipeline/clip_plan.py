@@ -5,6 +5,7 @@ where a clip costs the square of its distance to the target; it is a pure functi
 than the bound are split between words, at the longest silence. No word is cut, and clips do not overlap by default.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,8 @@ from pipeline.sentences import Sentence
 
 SCENE_REACH_MS = 250
 """A scene cut this near to a gap between words is taken as lying in it."""
+MAX_SENTENCES = 64
+"""A clip never joins more sentences than this: it bounds the work on a track whose times stand still."""
 BORDER_SHARE = 0.15
 """Share of a sentence's length at its ends where a long one is not split."""
 
@@ -86,7 +89,8 @@ def _must_break(words: Sequence[Word], at: int, config: ClipConfig, cuts: Sequen
 
 
 def _cut_between(end_ms: int, start_ms: int, cuts: Sequence[int]) -> bool:
-    return any(end_ms - SCENE_REACH_MS <= cut <= start_ms + SCENE_REACH_MS for cut in cuts)
+    at = bisect_left(cuts, end_ms - SCENE_REACH_MS)
+    return at < len(cuts) and cuts[at] <= start_ms + SCENE_REACH_MS
 
 
 def _best_cut(words: Sequence[Word], first: int, last: int) -> int:
@@ -119,7 +123,7 @@ def _join(words: Sequence[Word], spans: Sequence[Span], config: ClipConfig) -> l
     best: list[tuple[float, int]] = [(0.0, 0)]
     for j in range(1, len(spans) + 1):
         options = []
-        for i in range(j - 1, -1, -1):
+        for i in range(j - 1, max(j - 1 - MAX_SENTENCES, -1), -1):
             length = _length_ms(words, spans[i][0], spans[j - 1][1])
             if length > limit_ms and i < j - 1:
                 break

@@ -4,6 +4,7 @@ A unit is one committed part of `transcripts`. Clips that a source gives (HD-VIL
 """
 
 import json
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -116,9 +117,12 @@ def plan_track(
     sentences = split_sentences(track, config.sentences)
     clips = plan_clips(track.words, sentences, config.clips, anchored=anchored, duration_ms=duration_ms)
     language = language if config.transcript.check_language else ""
-    reasons = [
-        reject_of(clip, track.words, track.events, config.clips, config.filters, language=language) for clip in clips
-    ]
+    sounds = [event for event in track.events if event.kind == "sound"]
+    starts = [event.start_ms for event in sounds]
+    reasons = []
+    for clip in clips:
+        near = sounds[max(bisect_left(starts, clip.start_ms) - 1, 0) : bisect_left(starts, clip.end_ms)]
+        reasons.append(reject_of(clip, track.words, near, config.clips, config.filters, language=language))
     return clips, reasons
 
 

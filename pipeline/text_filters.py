@@ -17,7 +17,7 @@ pussy slut sluts whore whores nigger niggers nigga niggas faggot faggots wanker 
 PROFANITY = frozenset(_PROFANITY.split()) | {"[__]"}
 """Words that flag a clip; the platform's mask `[__]` stands for one of them."""
 
-_EMAIL = re.compile(r"[\w.+-]+\s?(?:@|\bat sign\b)\s?[\w-]+(?:\.|\sdot\s)[a-z]{2,}", re.IGNORECASE)
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\bat sign\b)\s?[\w-]+(?:\.|\sdot\s)[a-z]{2,}", re.IGNORECASE)
 _PHONE = re.compile(r"(?<![\d.])(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)|\d{3})[\s.-]\d{3}[\s.-]\d{4}(?!\d)")
 _LONG_NUMBER = re.compile(r"(?<![\d.,])\d(?:[\s-]?\d){8,}(?![\d.,])")
 FLAGS = ("profanity", "email", "phone", "long_number")

@@ -114,6 +114,8 @@ def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
         return BrokenTrack("its word times are evenly spread or on another clock", Reason.FALSE_WORD_TIMES)
     if len(track.words) < limits.min_words:
         return BrokenTrack(f"{len(track.words)} words", Reason.TOO_FEW_WORDS)
+    if len(track.words) > limits.max_words:
+        return BrokenTrack(f"{len(track.words)} words", Reason.TOO_LONG)
     if limits.check_language and len(track.words) >= config.filters.language_words:
         found = track_language(track.words)
         if found != limits.language:

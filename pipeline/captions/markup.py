@@ -5,7 +5,7 @@ import re
 
 from pipeline.captions.track import BrokenTrack
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 """A caption file larger than this is refused: ten hours of json3 are about 10 MB."""
 
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\x00"), None)

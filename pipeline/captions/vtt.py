@@ -18,6 +18,8 @@ _HEADER = re.compile(r"^(Kind|Language):\s*(\S+)", re.MULTILINE)
 
 COPY_MS = 60
 """A cue this short is a copy of the row before (10 ms in YouTube's files, rounded up by converters)."""
+SCREEN_ROWS = 15
+"""Rows that a caption screen can hold (CEA-608)."""
 MAX_STRAY_TIMES = 0.05
 """Share of inner times outside their cue above which they run on another clock (live captions)."""
 
@@ -99,7 +101,7 @@ def _is_rolling(parsed: Parsed) -> bool:
         texts = _texts(lines)
         if shown and texts:
             n_followed += 1
-            copy = cue.end_ms - cue.start_ms <= COPY_MS and all(text in shown for text in texts)
+            copy = cue.end_ms - cue.start_ms <= COPY_MS and set(texts) <= set(shown)
             scroll = len(texts) > 1 and texts[0] == shown[-1]
             n_rolled += copy or scroll
         shown = texts
@@ -155,7 +157,7 @@ def _live_rows(parsed: Parsed) -> list[Row]:
     screen: list[tuple[str, Row]] = []
     for cue, lines in parsed:
         now: list[tuple[str, Row]] = []
-        free = list(screen)
+        free = screen[-SCREEN_ROWS:]
         for text in (_squeezed(row.text) for row in lines):
             if not text.strip():
                 continue
@@ -165,7 +167,7 @@ def _live_rows(parsed: Parsed) -> list[Row]:
                 rows.append(row)
                 now.append((text, row))
                 continue
-            free.remove(match)
+            free = [old for old in free if old is not match]
             old_text, row = match
             if old_text != text:
                 _grow(row, old_text, text, cue)

@@ -54,6 +54,10 @@ class Film:
     silent: bool = False
     cuts: tuple[int, ...] = ()
     """Frames at which another scene starts."""
+    fade_frames: int = 0
+    """Length of a cross-fade that ends at each cut; 0 for hard cuts."""
+    flashes: tuple[int, ...] = ()
+    """Frames that are nearly white."""
     moves: bool = True
     options: dict[str, str] = field(default_factory=dict)
     """More options of the video encoder."""
@@ -134,6 +138,13 @@ def draw_picture(film: Film, index: int) -> NDArray[np.uint8]:
     shift = index if film.moves else 0
     down, right = (3 * shift) % _TEXTURE_PX, (6 * shift) % _TEXTURE_PX
     picture = texture[down : down + film.height, right : right + film.width].copy()
+    if coming := next((cut for cut in film.cuts if 0 < cut - index <= film.fade_frames), 0):
+        share = 1 - (coming - index) / (film.fade_frames + 1)
+        other = _texture(scene + 1, film.height, film.width)[down : down + film.height, right : right + film.width]
+        picture = (picture * (1 - share) + other * share).astype(np.uint8)
+    if index in film.flashes:
+        picture //= 8
+        picture += 220
     draw_frame_code(picture, index)
     return picture
 

@@ -1,0 +1,126 @@
+"""What prepared members cost and what they save: bytes and CPU to make them, CPU to decode a training sample from them.
+
+    python -m bench.members [VIDEO] [--samples ../shared/samples]
+
+A training sample is HD-VILA's: 1 high-resolution frame and 6 low-resolution ones around it. From the clip, PyAV seeks
+to the keyframe before and decodes to the last frame; from members, it decodes the proxy's frames and one JPEG.
+"""
+
+import argparse
+import io
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from manifests.sample import SampleJson
+from pipeline.config.media import MediaConfig, MembersConfig
+from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.video import make_video
+
+SETTINGS = [
+    {"proxy": False, "stills": False},
+    {},
+    {"proxy_preset": "ultrafast"},
+    {"proxy_preset": "superfast"},
+    {"proxy_preset": "faster"},
+    {"proxy_gop": 4},
+    {"proxy_gop": 12},
+    {"proxy_crf": 23},
+    {"still_quality": 80},
+    {"still_quality": 95},
+    {"still_every_s": 1.0},
+]
+N_READS = 12
+LOW_FRAMES, LOW_STRIDE = 6, 4
+
+
+def main() -> None:
+    """Prints a line a setting."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
+    arguments = parser.parse_args()
+    video = arguments.video or arguments.samples / "videos" / "nodejs-docs-samples__ForBiggerEscapes.mp4"
+    print(video.name)
+    for changes in SETTINGS:
+        measure(video, changes)
+
+
+def measure(path: Path, changes: dict[str, Any]) -> None:
+    """One setting: bytes and CPU a second of clip, and decode time from clip and from members."""
+    config = MediaConfig(members=MembersConfig.model_validate(changes))
+    clips = [a_clip_row("v", n, n * 5000, n * 5000 + 4900) for n in range(3)]
+    with tempfile.TemporaryDirectory() as folder:
+        made = make_video(path, a_video_row("v"), clips, config, Path(folder))
+        samples = [
+            {k: c if isinstance(c, bytes) else c.read_bytes() for k, c in clip.sample.members.items()}
+            for clip in made.clips
+            if clip.sample
+        ]
+    seconds = sum(clip.end_ms - clip.start_ms for clip in made.clips) / 1000
+    sizes = {e: sum(len(s.get(e, b"")) for s in samples) / 1000 / seconds for e in ("mp4", "m4v", "mjpg")}
+    steps = made.stopwatch.seconds
+    cpu = {name: 1000 * steps.get(name, 0.0) / seconds for name in ("proxy", "stills")}
+    line = f"{changes or 'default'!s:36s} kB/s: mp4 {sizes['mp4']:.0f} m4v {sizes['m4v']:.1f} mjpg {sizes['mjpg']:.1f}"
+    line += f"; made in CPU ms/s: proxy {cpu['proxy']:.1f} stills {cpu['stills']:.1f}"
+    if samples and "m4v" in samples[0]:
+        slow, fast = decode_ms(samples, from_clip), decode_ms(samples, from_members)
+        line += f"; a sample decodes in {slow:.1f} ms from the clip, {fast:.1f} from members ({slow / fast:.1f}x)"
+    print(line, flush=True)
+
+
+def decode_ms(samples: list[dict[str, bytes]], read: Callable[..., None]) -> float:
+    """Median CPU ms of reading a sample at random places."""
+    rng = np.random.default_rng(0)
+    times = []
+    for _ in range(N_READS):
+        members = samples[int(rng.integers(len(samples)))]
+        told = SampleJson.model_validate_json(members["json"])
+        first = int(rng.integers(max(1, told.n_frames - LOW_FRAMES * LOW_STRIDE)))
+        began = time.process_time()
+        read(members, told, first)
+        times.append(1000 * (time.process_time() - began))
+    return float(np.median(times))
+
+
+def from_clip(members: dict[str, bytes], told: SampleJson, first: int) -> None:
+    """All seven frames out of the 720p clip."""
+    frames = _frames(members["mp4"], told.first_frame + first, LOW_FRAMES * LOW_STRIDE)
+    for i in range(0, len(frames), LOW_STRIDE):
+        picture = frames[i].to_ndarray(format="rgb24")
+        cv2.resize(picture, (picture.shape[1] // 4, picture.shape[0] // 4), interpolation=cv2.INTER_AREA)
+
+
+def from_members(members: dict[str, bytes], told: SampleJson, first: int) -> None:
+    """Six frames out of the proxy and one still."""
+    for frame in _frames(members["m4v"], first, LOW_FRAMES * LOW_STRIDE)[::LOW_STRIDE]:
+        frame.to_ndarray(format="rgb24")
+    end = members["mjpg"].index(b"\xff\xd9\xff\xd8") + 2 if b"\xff\xd9\xff\xd8" in members["mjpg"] else None
+    cv2.imdecode(np.frombuffer(members["mjpg"][:end], np.uint8), cv2.IMREAD_COLOR)
+
+
+def _frames(mp4: bytes, first: int, count: int) -> list[Any]:
+    """Frames first … first + count - 1 in presentation order, decoded from the keyframe before."""
+    with av.open(io.BytesIO(mp4)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        packets = [p for p in container.demux(stream) if p.size]
+        times = sorted(p.pts for p in packets)
+        wanted = times[first : first + count]
+        keys = [i for i, p in enumerate(packets) if p.is_keyframe and p.pts <= wanted[0]]
+        found: list[Any] = []
+        for packet in [*packets[keys[-1] :], None]:
+            found += [f for f in stream.codec_context.decode(packet) if wanted[0] <= f.pts <= wanted[-1]]
+            if found and found[-1].pts == wanted[-1]:
+                break
+    return found
+
+
+if __name__ == "__main__":
+    main()

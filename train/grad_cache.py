@@ -56,8 +56,8 @@ def cached_backward(
 
     `loss_fn` gets the embeddings of all micro-batches together (video and text [n, D], temperature and bias).
     `local_loss` is a term that is a sum over clips (masked language modelling), called for each micro-batch. `model`
-    may be wrapped in DDP or FSDP2; every rank must hold the same number of micro-batches. Random generators end as after
-    one pass.
+    may be wrapped in DDP or FSDP2; every rank must hold the same number of micro-batches. Random generators end as
+    after one pass.
     """
     if len(micro_batches) == 1:
         return _whole_backward(model, micro_batches[0], loss_fn, local_loss, autocast)

@@ -19,11 +19,12 @@ print(text @ video)
 ```"""
 
 OFFICIAL_LICENCE = """The weights come from a published HD-VILA checkpoint, whose licence (Microsoft Research,
-non-commercial) goes with them: it forbids handing them on. The code that reads them is an independent implementation."""
+non-commercial) goes with them: it forbids handing them on. The code that reads them is independent of theirs."""
 OWN_LICENCE = """Trained on clips that belong to their makers: see the data set's card for their licences, and ask what
 your use allows."""
 NO_TOKENIZER = """
-This folder holds no tokenizer. The published one is BERT's uncased WordPiece: put its `vocab.txt` here for `embed_text`.
+This folder holds no tokenizer. The published one is BERT's uncased WordPiece: put its
+`vocab.txt` here for `embed_text`.
 """
 ABOUT = """# HD-VILA
 

@@ -126,10 +126,10 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 class Scaler:
     """Makes upright pictures of one size out of decoded frames: pixels square, turned as a player would."""
 
-    def __init__(self, source: Probe, short_side: int, pixel_format: str) -> None:
+    def __init__(self, source: Probe, short_side: int, pixel_format: str, interpolation: str = "AREA") -> None:
         self.width, self.height = scaled_size(source.video.width, source.video.height, short_side)
         self._rotation = source.video.rotation
-        self._format = pixel_format
+        self._format, self._interpolation = pixel_format, interpolation
         self._reformatter = av.video.reformatter.VideoReformatter()
         lying = self._rotation % 180 != 0
         self._stored = (self.height, self.width) if lying else (self.width, self.height)
@@ -138,7 +138,7 @@ class Scaler:
         """The frame as an av.VideoFrame of this size and format, on the source's clock."""
         pixel_format = "rgb24" if self._rotation else self._format
         width, height = self._stored
-        small = self._reformatter.reformat(frame, width, height, pixel_format, interpolation="AREA")
+        small = self._reformatter.reformat(frame, width, height, pixel_format, interpolation=self._interpolation)
         if not self._rotation:
             return small
         upright: Any = np.ascontiguousarray(np.rot90(small.to_ndarray(), k=-self._rotation // 90))

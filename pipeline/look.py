@@ -23,7 +23,7 @@ from pipeline.frames import (
 from pipeline.members import ProxyWriter, Still, StillsWriter, still_times_ms
 from pipeline.phash import picture_hashes
 from pipeline.probe import Probe
-from pipeline.scenes import SceneFinder, scene_picture
+from pipeline.scenes import SceneFinder, ScenePicture
 from pipeline.stopwatch import Stopwatch
 
 HASH_EVERY_MS = 1000
@@ -78,6 +78,7 @@ class VideoLook:
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._proxy = Scaler(source, config.members.proxy_short_side, "yuv420p")
         self._full = Scaler(source, config.members.still_short_side, "bgr24")
+        self._scene_picture = ScenePicture(config.scenes)
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
         self._faults: list[DecodeFault] = []
         self._sizes_seen = (source.video.coded_width, source.video.coded_height)
@@ -138,7 +139,7 @@ class VideoLook:
             small = self._small(picture.frame)
         if self._finder is not None:
             with self._watch("scenes"):
-                self._finder.feed(scene_picture(small, self._config.scenes), picture.time_ms)
+                self._finder.feed(self._scene_picture(small), picture.time_ms)
         for one in active:
             self._feed(one, picture, small)
 

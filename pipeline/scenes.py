@@ -13,11 +13,11 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-import cv2
+import av
 
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.cutting.span import Span
-from pipeline.frames import Picture, Scaler, decode
+from pipeline.frames import Picture, Scaler, decode, scaled_size
 from pipeline.probe import Probe
 
 _FALLBACK_FPS = 25.0
@@ -51,21 +51,25 @@ class SceneFinder:
 def find_cuts(source: Probe, limits: MediaLimits, config: ScenesConfig) -> list[int]:
     """The cuts of a video by a pass of its own: decoded roughly, looked at small."""
     finder = SceneFinder(config, source.video.fps)
-    scaler = Scaler(source, config.short_side, "bgr24")
+    scaler = Scaler(source, config.short_side, "bgr24", "FAST_BILINEAR")
     for item in decode(source, limits, rough=True):
         if isinstance(item, Picture):
             finder.feed(scaler(item.frame).to_ndarray(), item.time_ms)
     return finder.cuts_ms()
 
 
-def scene_picture(small: Any, config: ScenesConfig) -> Any:
-    """The picture that the detector looks at, from the small yuv420p frame that others look at too."""
-    bgr = small.to_ndarray(format="bgr24")
-    short = min(bgr.shape[:2])
-    if short <= config.short_side:
-        return bgr
-    size = (round(bgr.shape[1] * config.short_side / short), round(bgr.shape[0] * config.short_side / short))
-    return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+class ScenePicture:
+    """Makes the picture that the detector looks at, out of the small frame that others look at too."""
+
+    def __init__(self, config: ScenesConfig) -> None:
+        self._short_side = config.short_side
+        self._reformatter = av.video.reformatter.VideoReformatter()  # kept: setting one up costs more than a picture
+
+    def __call__(self, small: Any) -> Any:
+        """Height x width x 3, uint8 BGR."""
+        short_side = min(self._short_side, small.width, small.height)
+        width, height = scaled_size(small.width, small.height, short_side)
+        return self._reformatter.reformat(small, width, height, "bgr24", interpolation="AREA").to_ndarray()
 
 
 @dataclass(frozen=True, slots=True)

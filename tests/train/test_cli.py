@@ -38,6 +38,7 @@ def test_every_verb_explains_itself():
         assert result.exit_code == 0 and "Usage" in result.output
 
 
+@pytest.mark.slow
 def test_fit_then_eval(drawn, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(a_tree(drawn, tmp_path / "run")))
 

@@ -96,6 +96,7 @@ def same_tensors(one, other):
     return files and all((one / f).read_bytes() == (other / f).read_bytes() for f in files)
 
 
+@pytest.mark.slow
 def test_averaged_weights_cached_gradients_and_bf16_resume_exactly_too(drawn, tmp_path):
     settings = {"optim": {"ema_decay": 0.9, "lr": 1e-3}, "loop": {"micro_batch": 2, "precision": "bf16"}}
     run(drawn, tmp_path / "whole", **settings)
@@ -107,6 +108,7 @@ def test_averaged_weights_cached_gradients_and_bf16_resume_exactly_too(drawn, tm
     assert same_tensors(*(checkpoints(tmp_path / name)[-1] for name in ("cut", "whole")))
 
 
+@pytest.mark.slow
 def test_cached_gradients_give_the_losses_of_the_whole_batch(whole, drawn, tmp_path):
     still = {"dropout": 0.0, "drop_path": 0.0}
     run(drawn, tmp_path / "whole", model=still)
@@ -128,6 +130,7 @@ def test_stage_two_trains_masked_language_modelling(drawn, tmp_path, freeze):
     assert losses(tmp_path / "a")[1] == pytest.approx(losses(tmp_path / "b")[1], rel=0.2)  # dropout differs
 
 
+@pytest.mark.slow
 def test_the_model_learns_what_drawn_clips_show(tmp_path):
     manifest = write_dataset(tmp_path / "data", videos=8, val_videos=8, shard_size=8, shape=TINY)
 

@@ -16,6 +16,8 @@ from train.checkpoint import checkpoints
 from train.observe import read_metrics
 from train.testing import a_tree
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 STILL = {"dropout": 0.0, "drop_path": 0.0}
 

@@ -121,6 +121,7 @@ class Crashing(ClipDataset):
         return super()._load(ticket, sample)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_kills_its_worker_costs_one_sample(index, steps, tmp_path):
     loaded = list(a_loader(index, workers=2, dataset=Crashing, run_dir=tmp_path).steps(0, 6))
 
@@ -143,6 +144,7 @@ class Hanging(ClipDataset):
         return super()._load(ticket, sample)
 
 
+@pytest.mark.slow
 def test_a_decoder_that_hangs_costs_one_sample(index, tmp_path, capfd):
     stream = Stream(index, 1, Mixing(), 4)
     dataset = Hanging(index, VIEWS, "prepared", seed=1, n_workers=1, timeout_s=2.0)
@@ -155,6 +157,7 @@ def test_a_decoder_that_hangs_costs_one_sample(index, tmp_path, capfd):
     assert "Timeout" in capfd.readouterr().err  # with the stack of where it hung
 
 
+@pytest.mark.slow
 def test_a_worker_killed_from_outside_ends_the_run_with_a_message(index):
     class Killed(ClipDataset):
         def __getitem__(self, ticket):

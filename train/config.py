@@ -55,7 +55,9 @@ class DataConfig(Section):
     workers: int = operational(0, ge=0, doc="processes that read and decode, a rank; 0 reads in the training process")
     chunk: int = operational(4, ge=1, doc="samples a worker is asked for at a time")
     prefetch: int = operational(4, ge=1, doc="chunks asked for ahead, a worker")
-    timeout_s: float = operational(300.0, gt=0, doc="longest time a worker may spend on one sample, seconds; then it counts as a crash")
+    timeout_s: float = operational(
+        300.0, gt=0, doc="longest time a worker may spend on one sample, seconds; then it counts as a crash"
+    )
     storage_options: dict[str, Any] = operational(
         dict, doc="options for fsspec (endpoint, profile …); no secrets: they belong in the environment"
     )

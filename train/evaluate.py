@@ -62,7 +62,9 @@ class Retrieval:
     def flat(self) -> dict[str, float]:
         """{"t2v_r1": …, "v2t_r1": …, …} for logs."""
         both = {"t2v": self.text_to_video, "v2t": self.video_to_text}
-        scores = {f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()}
+        scores = {
+            f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()
+        }
         return {**scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
     def describe(self) -> str:

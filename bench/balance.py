@@ -1,7 +1,7 @@
 """Selection over 14 million candidates, and the join of text signatures, on one machine.
 
-    python bench/balance.py                    14,000,000 candidates, 1,000,000 signatures
-    python bench/balance.py --candidates 1e5 --signatures 1e5
+    python -m bench.balance                    14,000,000 candidates, 1,000,000 signatures
+    python -m bench.balance --candidates 1e5 --signatures 1e5
 
 The tables are made by another process and read from disk, so that time and peak memory are those of the selection
 alone: reading, ranking, quotas, filling, writing. Limits for 14 million: 2 minutes, 4 GiB.

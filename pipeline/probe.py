@@ -205,7 +205,8 @@ def _zero(stream: Any, sounds: list[Any]) -> Fraction:
 
 def _duration_ms(container: Any, stream: Any) -> int:
     if stream.duration is not None:
-        return int(math.ceil((stream.duration * stream.time_base) * 1000))
+        seconds: Fraction = stream.duration * stream.time_base
+        return math.ceil(seconds * 1000)
     return -1 if container.duration is None else int(container.duration // 1000)
 
 

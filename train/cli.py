@@ -5,6 +5,7 @@ import sys
 import typer
 
 from manifests.errors import UserError
+from manifests.storage import StorageErrorsExplained
 from train.commands.config import config
 from train.commands.convert import convert
 from train.commands.eval import evaluate
@@ -27,7 +28,8 @@ app.command("export")(export)
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line (sys.argv, or these arguments). What a user can cure is one message and exit code 2."""
     try:
-        app(arguments)
+        with StorageErrorsExplained():
+            app(arguments)
     except UserError as error:
         print(f"hdvila-train: {error}", file=sys.stderr)
         raise SystemExit(2) from None

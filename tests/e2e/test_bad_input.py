@@ -109,9 +109,8 @@ def test_a_manifest_of_an_unknown_version_is_refused_by_the_trainer(tmp_path: Pa
     manifest = {"schema_version": 99, "shards": "manifest.parquet", "shards_sha256": ""}
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     file = tmp_path / "train.yaml"
-    file.write_text(
-        f"out: {tmp_path / 'run'}\ndata: {{manifest: {tmp_path / 'manifest.json'}}}\nmodel: {{preset: tiny}}\nloop: {{steps: 1}}\n"
-    )
+    data = f"data: {{manifest: {tmp_path / 'manifest.json'}}}"
+    file.write_text(f"out: {tmp_path / 'run'}\n{data}\nmodel: {{preset: tiny}}\nloop: {{steps: 1}}\n")
 
     one_message(trainer("fit", file), "schema version 99", "reads version 1")
 

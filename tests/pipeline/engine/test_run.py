@@ -88,7 +88,7 @@ def test_a_refusal_for_now_is_tried_again_and_not_charged(tmp_path: Path, execut
     assert store.read_table("listings").num_rows == 1
 
 
-def test_after_the_patience_a_refusal_is_a_reject_that_says_when_to_try_next(tmp_path: Path, executor: Executor) -> None:
+def test_after_the_patience_a_refusal_is_a_reject_that_says_when_to_retry(tmp_path: Path, executor: Executor) -> None:
     store, _ = run(tmp_path, executor, ("a", "busy"), patience=3)
 
     (row,) = store.read_rejects().to_pylist()

@@ -21,7 +21,10 @@ Codes = list[int | None]
 def codes_by_pyav(path: Path) -> Codes:
     """Frame codes in presentation order, as PyAV decodes them."""
     with av.open(str(path)) as container:
-        return [read_frame_code(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
+        return [
+            read_frame_code(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
+            for frame in container.decode(video=0)
+        ]
 
 
 def codes_by_ffmpeg(path: Path) -> Codes:

@@ -35,9 +35,7 @@ def test_what_is_written_is_read_back_by_offset_and_by_tarfile(samples, tmp_path
 
 @given(samples=SAMPLES, order=st.randoms(use_true_random=False))
 @settings(max_examples=40, deadline=None)
-def test_samples_copied_byte_for_byte_make_the_tar_that_writing_them_would_make(
-    samples, order, tmp_path_factory
-):
+def test_samples_copied_byte_for_byte_make_the_tar_that_writing_them_would_make(samples, order, tmp_path_factory):
     folder = tmp_path_factory.mktemp("join")
     packed = write_pack(folder / "pack.tar", samples)
     shuffled = list(zip(packed, samples, strict=True))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
@@ -25,7 +24,7 @@ This is it.
 """
 
 
-def show(*arguments: str) -> Result:
+def show(*arguments: str) -> Any:
     return CliRunner().invoke(show_app, ["transcript", *arguments])
 
 

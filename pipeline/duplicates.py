@@ -28,6 +28,9 @@ COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 _BAND_SHIFTS = (0, 10, 21, 32, 42, 53)
 """Where bands begin in the 64 bits, which are a ring: they overlap, so that few differing bits spare one of them."""
 
+_LEAST_SHARED = 3
+"""Pictures that two must have in common: two that wear the same logo over dark pictures agree in one or two."""
+
 _CROWD = 64
 """Of more hashes than this in one band only neighbours are paired: a picture that everybody shows tells nothing."""
 
@@ -110,13 +113,13 @@ def distinct(hashes: Hashes, max_distance: int) -> Hashes:
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
     """Share of the pictures of the one that shows fewer that the other shows too, whole or cropped.
 
-    0 where it is only one picture: chance can do that.
+    0 where fewer than three pictures agree: chance, or one logo on dark pictures, can do that.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
     found = max(
         int((distances(fewer[:, i], more[:, j]) <= max_distance).any(axis=1).sum()) for i in (0, 1) for j in (0, 1)
     )
-    return found / len(fewer) if found > 1 else 0.0
+    return found / len(fewer) if found >= _LEAST_SHARED else 0.0
 
 
 def _repeats(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> dict[str, str]:

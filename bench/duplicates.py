@@ -1,0 +1,104 @@
+"""Precision and recall of near-duplicate detection on copies made from the samples.
+
+    python -m bench.duplicates [--samples ../shared/samples]
+
+Each film is copied re-encoded at 480 lines, cropped by 4 and by 8 % a side, sped up by a quarter, with a white box as a
+logo, letterboxed; a pair (film, copy) should be found, a pair of different films not. Films that show fewer than three
+distinct pictures (talking heads, slides) can't be told by pictures and are listed apart.
+"""
+
+import argparse
+import subprocess
+import tempfile
+from itertools import combinations
+from pathlib import Path
+
+from pipeline.config.media import DuplicatesConfig, MediaLimits
+from pipeline.duplicates import distinct, shared
+from pipeline.ffmpeg import find_ffmpeg
+from pipeline.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
+from pipeline.look import HASH_EVERY_MS
+from pipeline.phash import Hashes, pack_hashes, picture_hashes, unpack_hashes
+from pipeline.probe import Unusable, probe
+
+COPIES = {
+    "re-encoded": ["-vf", "scale=-2:480", "-crf", "33"],
+    "cropped 4 %": ["-vf", "crop=iw*0.92:ih*0.92"],
+    "cropped 8 %": ["-vf", "crop=iw*0.84:ih*0.84"],
+    "sped up": ["-vf", "setpts=PTS/1.25"],
+    "logo": ["-vf", "drawbox=x=iw*0.8:y=ih*0.05:w=iw*0.15:h=ih*0.12:color=white:t=fill"],
+    "letterboxed": ["-vf", "pad=iw:ih*1.25:0:(oh-ih)/2"],
+}
+SECONDS = 30
+
+
+def hashes_of(path: Path, max_distance: int) -> Hashes:
+    """Distinct pictures of the first seconds of a film, as the media stage hashes them."""
+    source = probe(path)
+    scaler, found, due_ms = Scaler(source, SMALL_SHORT_SIDE, "yuv420p"), [], 0
+    for item in decode(source, MediaLimits(), [Stretch(0, SECONDS * 1000)]):
+        if isinstance(item, Picture) and item.time_ms >= due_ms:
+            due_ms = (item.time_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
+            found.append(picture_hashes(luma_of(scaler(item.frame))))
+    return distinct(unpack_hashes(pack_hashes(found)), max_distance)
+
+
+def main() -> None:
+    """Prints recall by kind of copy, and precision."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
+    arguments = parser.parse_args()
+    config = DuplicatesConfig()
+    shown: dict[tuple[str, str], Hashes] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for path in sorted((arguments.samples / "videos").glob("*.*")):
+            try:
+                shown[path.name, ""] = hashes_of(path, config.max_distance)
+            except (Unusable, ValueError):
+                continue
+            if len(shown[path.name, ""]) >= config.min_frames:
+                for kind, options in COPIES.items():
+                    copy = Path(folder) / "copy.mp4"
+                    make_copy(path, copy, options)
+                    shown[path.name, kind] = hashes_of(copy, config.max_distance)
+    report(shown, config)
+
+
+def make_copy(path: Path, copy: Path, options: list[str]) -> None:
+    """One copy by ffmpeg."""
+    read = [find_ffmpeg(), "-v", "error", "-y", "-t", str(SECONDS), "-i", str(path), "-an"]
+    quality = [] if "-crf" in options else ["-crf", "28"]
+    options = [options[0], f"{options[1]},scale=trunc(iw/2)*2:trunc(ih/2)*2", *options[2:]]
+    write = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *quality, str(copy)]
+    subprocess.run([*read, *options, *write], check=True, timeout=300)
+
+
+def report(shown: dict[tuple[str, str], Hashes], config: DuplicatesConfig) -> None:
+    """Counts pairs found and pairs that should be."""
+
+    def same(a: Hashes, b: Hashes) -> bool:
+        enough = min(len(a), len(b)) >= config.min_frames
+        return enough and shared(a, b, config.max_distance) >= config.min_share
+
+    films = sorted({name for name, kind in shown if kind})
+    untold = sorted({name for name, _ in shown} - set(films))
+    right = 0
+    for kind in COPIES:
+        found = [name for name in films if same(shown[name, ""], shown[name, kind])]
+        right += len(found)
+        missed = sorted(set(films) - set(found))
+        print(f"{kind:12s} {len(found)} of {len(films)} found" + (f"; missed {', '.join(missed)}" if missed else ""))
+    wrong = n_pairs = 0
+    for (name, kind), (other, other_kind) in combinations(shown, 2):
+        if name != other:
+            n_pairs += 1
+            if same(shown[name, kind], shown[other, other_kind]):
+                wrong += 1
+                print(f"  called the same: {name} ({kind or 'itself'}), {other} ({other_kind or 'itself'})")
+    n_copies = len(films) * len(COPIES)
+    print(f"recall {right / max(n_copies, 1):.3f} of {n_copies}, precision {right / max(right + wrong, 1):.3f}")
+    print(f"{wrong} of {n_pairs} pairs of different films called the same; untold: {len(untold)} films")
+
+
+if __name__ == "__main__":
+    main()

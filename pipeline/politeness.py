@@ -33,7 +33,7 @@ POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
 """So many different videos in a row that fail in the extractor in the same way: yt-dlp is too old for the site."""
 
-NO_NETWORK_STOPS = 8
+NO_NETWORK_STOPS = 5
 """So many lost connections before the first answer of a run: there is no network."""
 
 

@@ -23,6 +23,7 @@ from manifests.reasons import Reason
 from manifests.sample import SampleJson, clip_id, sample_key
 from pipeline.checks import Finding, findings, loudest_dbfs
 from pipeline.config.media import MediaConfig
+from pipeline.convert import CONVERTED, convert, needs_conversion
 from pipeline.cut import CutClip, CutFailure, Span, cut_clips
 from pipeline.cutting.audio import decode_sound
 from pipeline.look import ClipLook, VideoLook, proxy_size, stills_size
@@ -72,10 +73,14 @@ def make_video(
     watch = Stopwatch()
     with watch("probe"):
         source = probe(path, config.limits)
-        refuse_unfit(source, config.cut)
+    is_converted = config.cut.convert and needs_conversion(source)
+    if is_converted:
+        with watch("convert"):
+            source = probe(convert(source, scratch / "converted.mp4", config.cut, config.limits), config.limits)
+    refuse_unfit(source, config.cut)
     plan = {int(row["n"]): row for row in clips}
     spans = [Span(n, int(row["start_ms"]), int(row["end_ms"])) for n, row in sorted(plan.items())]
-    work = _Work(source, video, plan, config, scratch, watch)
+    work = _Work(source, video, plan, config, scratch, watch, is_converted)
     return work.run(spans)
 
 
@@ -87,6 +92,7 @@ class _Work:
     config: MediaConfig
     scratch: Path
     watch: Stopwatch
+    is_converted: bool
     parts: dict[int, Part] = field(default_factory=dict)
 
     def run(self, spans: Sequence[Span]) -> MadeVideo:
@@ -164,7 +170,8 @@ class _Work:
             return loudest_dbfs(*decode_sound(container, stream, self.source, clip.start_ms, clip.end_ms))
 
     def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
-        return [finding.reason.value for finding in found] + ([CROSSES_CUT] if crosses else [])
+        told = [finding.reason.value for finding in found]
+        return told + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
 
     def _words(self, clip: CutClip) -> tuple[str, list[dict[str, Any]]]:
         """The clip's text and its words with times from the clip's start; a part of a split clip has its own."""

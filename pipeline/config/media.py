@@ -48,6 +48,9 @@ class CutConfig(Section):
     interlaced: Literal["reject", "keep"] = identity(
         "reject", doc="interlaced sources; keep copies their fields as they are"
     )
+    convert: bool = identity(
+        False, doc="interlaced and HDR sources, and codecs that no clip can carry, are made into H.264 first (ffmpeg)"
+    )
     require_audio: bool = identity(False, doc="a video without sound is a reject")
     accept_wide: bool = identity(
         True, doc="720p is also a picture wider than 16:9 whose long side is at least 1280 pixels"

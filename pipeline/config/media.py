@@ -56,8 +56,8 @@ class CutConfig(Section):
         True, doc="720p is also a picture wider than 16:9 whose long side is at least 1280 pixels"
     )
     min_short_side: int = identity(704, doc="720p: least short side after rotation, pixels; 0 takes any", ge=0)
-    exact_preset: str = identity("veryfast", doc="exact: preset of x264")
-    exact_crf: int = identity(21, doc="exact: constant rate factor of x264", ge=0, le=51)
+    exact_preset: str = identity("superfast", doc="exact: preset of x264")
+    exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
     exact_gop: int = identity(30, doc="exact: frames between keyframes at most", ge=1)
     audio_bitrate: int = identity(128_000, doc="where sound is encoded: AAC bits a second", ge=16_000)
     encoder_threads: int = identity(1, doc="threads of each encoder; another count gives other bytes", ge=1)

@@ -20,6 +20,8 @@ COPY_MS = 60
 """A cue this short is a copy of the row before (10 ms in YouTube's files, rounded up by converters)."""
 SCREEN_ROWS = 15
 """Rows that a caption screen can hold (CEA-608)."""
+CLEAR_MS = 200
+"""After this long without a cue the screen is empty, and the same text again is spoken again."""
 MAX_STRAY_TIMES = 0.05
 """Share of inner times outside their cue above which they run on another clock (live captions)."""
 
@@ -117,7 +119,11 @@ def _rolled_out(parsed: Parsed) -> list[Row]:
     """Each spoken row once. A row with inner times is always new; others are excused by the screen before."""
     rows: list[Row] = []
     excused: Counter[str] = Counter()
+    shown_until_ms = 0
     for cue, lines in parsed:
+        if cue.start_ms > shown_until_ms + CLEAR_MS:
+            excused.clear()
+        shown_until_ms = cue.end_ms
         fresh: list[Row] = []
         for row in lines:
             text = " ".join(row.text.split())

@@ -1,6 +1,6 @@
-"""Trains the sentence boundary model that ships with the package, on two CPU cores in about ten minutes.
+"""Trains the sentence boundary model that ships with the package: about ten minutes of one CPU core.
 
-    python -m bench.train_boundary TEXT_FOLDER [--out pipeline/boundary/model.npz] [--epochs 4]
+    python -m bench.train_boundary TEXT_FOLDER [--out pipeline/boundary/model.npz] [--epochs 6] [--vectors VOCAB_FOLDER]
 
 TEXT_FOLDER holds the Markdown transcripts of https://github.com/thechangelog/transcripts (CC BY-SA 4.0), one file an
 episode, named SHOW__EPISODE.md. They are text alone: pauses are simulated, with a rate, a habit of pausing and a grid
@@ -31,10 +31,26 @@ BATCH = 32
 MIN_COUNT = 4
 END, QUESTION, N_MARKS = 2, 3, 4
 """Marks: 0 none, 1 comma or dash, 2 full stop, 3 question; from END on a sentence ends. Learning to tell them helps."""
-SCRIPTED = 1.05
+SCRIPTED = 1.1
 """Pieces whose pauses at ends have at least this median of x are read from a script: longer sentences, a pause at most
 commas, few hesitations, and a text so unlike a podcast's that a share of its words is hidden: pauses must decide."""
 CONJUNCTIONS = frozenset(["and", "but", "so", "because", "or", "which", "then"])
+PHRASE_STARTS = CONJUNCTIONS | {
+    "that",
+    "if",
+    "when",
+    "where",
+    "while",
+    "as",
+    "with",
+    "for",
+    "in",
+    "on",
+    "at",
+    "to",
+    "is",
+}
+"""Words before which speakers pause inside a sentence: most hesitations fall there."""
 FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
 
 
@@ -127,12 +143,16 @@ def simulate_starts(piece: Piece, end: float, rng: np.random.Generator) -> NDArr
     """
     marks, n = np.array(piece.marks), len(piece.words)
     letters = np.fromiter((len(word) for word in piece.words), np.float64, n)
-    scripted = end > SCRIPTED
-    spread, slow = rng.uniform(0.2, 0.4), rng.uniform(0.01, 0.08) if scripted else rng.uniform(0.03, 0.15)
-    comma = rng.uniform(0.1, 0.6)
-    x = rng.normal(0, spread, n) + np.where(rng.random(n) < slow, np.abs(rng.normal(0.9, 0.35, n)), 0)
-    at_comma = (marks == 1) & (rng.random(n) < (rng.uniform(0.6, 0.95) if scripted else rng.uniform(0.3, 0.8)))
-    x = np.where(at_comma, rng.normal(comma * min(end + 0.3, 1.3) + 0.2, 0.4, n), x)
+    if end > SCRIPTED:
+        spread, slow, comma, chance = rng.uniform((0.22, 0.03, 0.4, 0.5), (0.35, 0.08, 0.8, 0.95))
+    else:
+        spread, slow, comma, chance = rng.uniform((0.2, 0.03, 0.2, 0.3), (0.4, 0.15, 0.8, 0.8))
+        comma = min(comma, end + 0.1)
+    phrase = np.array([word in PHRASE_STARTS for word in [*piece.words[1:], ""]])
+    hesitates = rng.random(n) < slow * np.where(phrase, 3.5, 0.6)
+    x = rng.normal(0, spread, n) + np.where(hesitates, np.abs(rng.normal(0.7, 0.35, n)), 0)
+    at_comma = (marks == 1) & (rng.random(n) < chance)
+    x = np.where(at_comma, rng.normal(comma, 0.3, n), x)
     x = np.where(marks >= END, np.maximum(rng.normal(end, 0.42, n), rng.normal(0, 0.12, n)), x)
     x = np.where(np.array(piece.turns) & (rng.random(n) < 0.3), x - 0.4, x)
     gaps = np.maximum(np.interp(letters, LETTER_STEPS, TYPICAL_MS) * rng.uniform(0.7, 1.25) * np.exp(x), 20)
@@ -147,7 +167,7 @@ Example = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]
 def examples(piece: Piece, vocabulary: Vocabulary, rng: np.random.Generator) -> Iterator[Example]:
     """Chunks of one piece: ids [CHUNK], numbers [CHUNK, N_NUMBERS], marks [CHUNK] (-1 = padding)."""
     n = len(piece.words)
-    end = rng.uniform(0.3, 1.7)
+    end = rng.uniform(0.3, 1.1) if rng.random() < 0.65 else rng.uniform(1.2, 1.75)
     scripted = end > SCRIPTED
     if scripted:
         join_sentences(piece, rng.uniform(0.4, 0.9), rng)
@@ -156,7 +176,7 @@ def examples(piece: Piece, vocabulary: Vocabulary, rng: np.random.Generator) -> 
     shown = np.array(piece.turns) & (rng.random() < 0.25)
     feats = numbers(piece.words, simulate_starts(piece, end, rng), np.full(n, timed), shown)
     ids = np.fromiter((vocabulary.id(word) for word in piece.words), np.int64, n)
-    ids[rng.random(n) < (rng.uniform(0.1, 0.5) if scripted else 0.03)] = vocabulary.id("\x00")
+    ids[rng.random(n) < (rng.uniform(0.2, 0.7) if scripted else 0.04)] = vocabulary.id("\x00")
     for at in range(0, n, CHUNK):
         pad = max(0, at + CHUNK - n)
         yield (
@@ -196,7 +216,7 @@ class Net(nn.Module):
         self.conv = nn.Conv1d(embed + N_NUMBERS, conv, 3, padding=1)
         self.gru = nn.GRU(conv, hidden, batch_first=True, bidirectional=True)
         self.out = nn.Linear(2 * hidden + N_NUMBERS, N_MARKS)
-        self.drop = nn.Dropout(0.25)
+        self.drop = nn.Dropout(0.3)
 
     def start_from(self, known: dict[str, NDArray[np.float32]], vocabulary: Vocabulary) -> None:
         """Sets the embeddings of known words to their vectors' main directions, scaled like the others."""

@@ -14,7 +14,7 @@ from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.cutting.audio import COPIED
 from pipeline.cutting.remux import CARRIED
 from pipeline.ffmpeg import input_options, run_ffmpeg
-from pipeline.probe import Probe
+from pipeline.probe import Probe, time_limit_s
 
 CONVERTED = "converted"
 """Flag of a clip whose source was converted first."""
@@ -65,6 +65,5 @@ def convert(source: Probe, target: Path, config: CutConfig, limits: MediaLimits)
         tracks.append(read[str(source.audio.index)])
         options["c:a"] = "copy" if source.audio.codec in COPIED else "aac"
     graph = ffmpeg.output(*tracks, str(target), **options)
-    hours = source.duration_ms / 3_600_000
-    run_ffmpeg(graph, time_limit_s=60 + hours * limits.max_seconds_per_hour)
+    run_ffmpeg(graph, time_limit_s=time_limit_s(source, limits))
     return target

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from manifests.reasons import Reason
 from pipeline.checks import Look
 from pipeline.config.media import MediaConfig
 from pipeline.cutting.span import CutClip, Span, tick_at
@@ -22,7 +24,7 @@ from pipeline.frames import (
 )
 from pipeline.members import ProxyWriter, Still, StillsWriter, still_times_ms
 from pipeline.phash import picture_hashes
-from pipeline.probe import Probe
+from pipeline.probe import Probe, Unusable, time_limit_s
 from pipeline.scenes import SceneFinder, ScenePicture
 from pipeline.stopwatch import Stopwatch
 
@@ -75,6 +77,7 @@ class VideoLook:
 
     def __init__(self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, *, find_cuts: bool) -> None:
         self._source, self._config, self._watch = source, config, stopwatch
+        self._deadline = time.monotonic() + time_limit_s(source, config.limits)
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._proxy = Scaler(source, config.members.proxy_short_side, "yuv420p")
         self._full = Scaler(source, config.members.still_short_side, "bgr24")
@@ -89,11 +92,17 @@ class VideoLook:
         return self._finder.cuts_ms() if self._finder is not None else []
 
     def run(self, clips: Sequence[CutClip]) -> list[ClipLook]:
-        """Decodes what the clips need (all of the video where cuts are looked for) and gives each clip's look."""
+        """Decodes what the clips need (all of the video where cuts are looked for) and gives each clip's look.
+
+        Raises Unusable(TIMEOUT) where that takes longer than the limits allow for a video of this length.
+        """
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
         for item in self._watch.each("decode", self._items(clips)):
+            if time.monotonic() > self._deadline:
+                allowed_s = time_limit_s(self._source, self._config.limits)
+                raise Unusable(Reason.TIMEOUT, f"decoding took more than {allowed_s:.0f} s")
             if isinstance(item, DecodeFault):
                 self._faults.append(item)
                 continue

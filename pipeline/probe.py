@@ -151,6 +151,11 @@ def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
         )
 
 
+def time_limit_s(found: Probe, limits: MediaLimits) -> float:
+    """Seconds that decoding or converting this file may take."""
+    return 60 + found.duration_ms / 3_600_000 * limits.max_seconds_per_hour
+
+
 def is_720p(width: int, height: int, config: CutConfig) -> bool:
     """Whether a displayed picture counts as 720p: short side, or (accept_wide) a long side of 1280 wider than 16:9."""
     short, long = min(width, height), max(width, height)

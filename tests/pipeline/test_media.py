@@ -303,3 +303,12 @@ def test_every_sample_is_right_or_turned_away_with_its_own_reason(samples: Path,
     assert (row["reason"] or "ok") == EXPECTED[name], row["error_message"]
     for sample, members in samples_of(output) if row["status"] == "success" else []:
         assert not list(media_faults(sample, members))
+
+
+def test_a_video_that_takes_too_long_is_turned_away(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.look.time_limit_s", lambda found, limits: -1.0)
+    with pytest.raises(Rejected) as caught:
+        process(film, tmp_path)
+    assert caught.value.reason is Reason.TIMEOUT

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import warnings
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -28,6 +29,9 @@ from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_asyn
 from manifests.errors import UserError
 from train.distributed import Place, unwrap
 from train.optim import Ema, clean_name
+
+# A run of one process without a process group is what it says it is; torch would remark on it at each checkpoint.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
 
 FACTS = "facts.json"
 FORMAT = 1

@@ -1,13 +1,12 @@
 """Mode `exact`: pictures encoded anew with short GOPs, for readers that know no offset.
 
-One decoder runs over the video, forward only, and skips to a later keyframe where no span is near; every span that
-a frame lies in gets it, so that neighbouring and overlapping sentences are decoded once.
+One decoder runs over the video, forward only, and skips to a later keyframe where no span lies between; every span
+that a frame lies in gets it, so that neighbouring and overlapping sentences are decoded once.
 """
 
 from __future__ import annotations
 
 import io
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,9 +22,6 @@ from pipeline.cutting.span import CutClip, CutFailure, Span, fit_span, source_ms
 from pipeline.cutting.window import packets_from
 from pipeline.probe import Probe, Unusable
 
-_SKIP_S = 12
-"""A gap between spans longer than this is skipped by a seek, seconds: about two GOPs of a streamed video."""
-
 
 def exact_clips(
     pictures: Any, sounds: Any | None, source: Probe, spans: Sequence[Span], config: CutConfig
@@ -38,26 +34,13 @@ def exact_clips(
             fitting.append(fit_span(span, source, config.max_overrun_ms))
         except Unusable as fault:
             yield CutFailure(span.n, fault.reason, fault.detail)
-    for group in _groups(fitting):
-        for job in _encode_group(pictures, source, group, config):
-            yield _finished(job, sounds, source, config)
+    for job in _encoded(pictures, source, fitting, config) if fitting else ():
+        yield _finished(job, sounds, source, config)
 
 
 def _refuse_formats(source: Probe) -> None:
     if source.video.hdr or source.video.bit_depth > 8:
         raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{source.video.bit_depth} bits: encoded pictures have 8; use remux")
-
-
-def _groups(spans: Sequence[Span]) -> list[list[Span]]:
-    """Runs of spans that are near to each other: one seek each."""
-    groups: list[list[Span]] = []
-    end_ms = -math.inf
-    for span in spans:
-        if span.start_ms - end_ms > _SKIP_S * 1000:
-            groups.append([])
-        groups[-1].append(span)
-        end_ms = max(end_ms, span.end_ms)
-    return groups
 
 
 @dataclass(slots=True)
@@ -74,29 +57,51 @@ class _Job:
     fault: str = ""
 
 
-def _encode_group(pictures: Any, source: Probe, spans: Sequence[Span], config: CutConfig) -> Iterator[_Job]:
-    """The jobs of a run of spans, each yielded when its last picture is encoded."""
+def _encoded(pictures: Any, source: Probe, spans: Sequence[Span], config: CutConfig) -> Iterator[_Job]:
+    """The jobs of the spans, each yielded when its last picture is encoded."""
     stream = pictures.streams[source.video.index]
     base = stream.time_base
     waiting = [_Job(s, tick_at(s.start_ms, source, base), tick_at(s.end_ms, source, base)) for s in spans]
-    for frame in frames_from(pictures, stream, waiting[0].start):
+    for frame in _frames_for(waiting, pictures, stream):
         for job in waiting:
             if job.start <= frame.pts < job.end:
                 _encode(job, frame, stream, source, config)
         done = [job for job in waiting if job.end <= frame.pts]
         if done:
-            waiting = [job for job in waiting if job.end > frame.pts]
+            waiting[:] = [job for job in waiting if job.end > frame.pts]
             yield from (_closed(job) for job in done)
         if not waiting:
             return
     yield from (_closed(job) for job in waiting)
 
 
-def frames_from(container: Any, stream: Any, tick: int) -> Iterator[Any]:
-    """Decoded frames in order, from the keyframe at or before a moment (ticks) on. Packets that fail are skipped."""
+def _frames_for(waiting: list[_Job], container: Any, stream: Any) -> Iterator[Any]:
+    """Decoded frames in order, as far as the jobs that still wait (in the order of their starts) need them.
+
+    Between two spans packets are held back, not decoded; those before the last keyframe that precedes the next span
+    are forgotten. Packets that fail to decode are left out.
+    """
     stream.codec_context.flush_buffers()
-    for packet in packets_from(container, stream, tick):
-        yield from decoded(packet)
+    held: list[Any] = []
+    shown: int | None = None
+    for packet in packets_from(container, stream, waiting[0].start):
+        next_start = waiting[0].start
+        between = shown is not None and shown < next_start and packet.pts is not None
+        if between and packet.is_keyframe and packet.pts <= next_start:
+            held = [packet]
+            continue
+        if between and packet.pts < next_start:
+            held.append(packet)
+            continue
+        if held and held[0].is_keyframe:
+            stream.codec_context.flush_buffers()
+        for one in (*held, packet):
+            for frame in decoded(one):
+                yield frame
+                shown = frame.pts
+        held = []
+    for one in held:
+        yield from decoded(one)
     yield from decoded(None, stream)
 
 

@@ -46,10 +46,11 @@ def plan_clips(
 ) -> list[PlannedClip]:
     """The clips of a video in time order.
 
-    `anchored` (from an alignment): which words have a stamp of their own; None: all. `scene_cuts_ms` end clips only
-    with `split_at_scenes`. `duration_ms` (0: not known) bounds the last clip.
+    `anchored` (from an alignment): which words have a stamp of their own; None: all. Clips end at
+    `scene_cuts_ms` that fall between words; a run knows cuts only once it has the media, and splits there
+    (`media.scenes.action: split`). `duration_ms` (0: not known) bounds the last clip.
     """
-    cuts = sorted(scene_cuts_ms) if config.split_at_scenes else []
+    cuts = sorted(scene_cuts_ms)
     spans = [part for s in sentences for part in _split_sentence(words, s.first, s.last, config, cuts)]
     groups = [clip for group in _groups(words, spans, config, cuts) for clip in _join(words, group, config)]
     return _padded(words, groups, config, anchored, duration_ms)

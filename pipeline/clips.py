@@ -41,7 +41,7 @@ class ClipsStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         """The clips of the part's videos, and a reject for each clip that a filter turned away."""
-        videos = videos_by_id(context.store, set(unit.ids))
+        videos = videos_of_unit(context.store, unit)
         transcripts = context.store.read_part(Part(**unit.payload)).to_pylist()
         planned = [(row, *plan_video(row, videos.get(row["video_id"], {}), self.config)) for row in transcripts]
         repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
@@ -61,9 +61,12 @@ class ClipsStage:
         return Output(rows={"clips": rows}, rejects=rejects)
 
 
-def videos_by_id(store: Store, ids: set[str]) -> dict[str, dict[str, Any]]:
-    """What the plan needs of these videos."""
-    rows = store.read_table("videos", VIDEO_COLUMNS).to_pylist()
+def videos_of_unit(store: Store, unit: Unit) -> dict[str, dict[str, Any]]:
+    """What the plan needs of a unit's videos. Their rows came from one unit, whose name transcripts' units keep."""
+    own = f"videos/part-{unit.payload['unit']}.parquet"
+    parts = [part for part in store.parts("videos") if part.path == own] or store.parts("videos")
+    rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
+    ids = set(unit.ids)
     return {row["video_id"]: row for row in rows if row["video_id"] in ids}
 
 

@@ -96,7 +96,7 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
         Reject(clip.reason, video_id, clip_id(video_id, clip.n), clip.detail) for clip in made.clips if clip.reason
     ]
     if not good:
-        rejects.append(Reject(Reason.NO_CLIPS, video_id, detail=f"none of {len(made.clips)} could be made"))
+        rejects.append(_whole_video(video_id, made))
     facts = {
         "scene_cuts_ms": made.cuts_ms,
         "cpu_s": {step: round(seconds, 3) for step, seconds in sorted(made.stopwatch.seconds.items())},
@@ -104,6 +104,13 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
         "media_bytes": made.probe.bytes_,
     }
     return Output({"packs": rows}, rejects, {name: pack} if good else {}, facts)
+
+
+def _whole_video(video_id: str, made: MadeVideo) -> Reject:
+    """Why nothing came of a video: the one reason that all its clips have, or that no clip was left."""
+    reasons = {clip.reason for clip in made.clips if clip.reason}
+    reason = reasons.pop() if len(reasons) == 1 else Reason.NO_CLIPS
+    return Reject(reason, video_id, detail=f"none of {len(made.clips)} clips could be made")
 
 
 def _row(

@@ -68,7 +68,6 @@ class ClipConfig(Section):
     max_gap_s: float = identity(2.0, gt=0, doc="a silence longer than this ends a clip, seconds")
     pad_ms: int = identity(200, ge=0, doc="room before the first and after the last word, inside the silence there, ms")
     overlap_ms: int = identity(0, ge=0, doc="how far a clip's padding may reach into its neighbour, ms")
-    split_at_scenes: bool = identity(False, doc="end clips at scene cuts that fall between words")
     min_confidence: float = identity(
         0.6, ge=0.0, le=1.0, doc="clips with a smaller share of anchored words are turned away (low_alignment)"
     )

@@ -75,11 +75,11 @@ def test_the_last_clip_ends_with_the_video() -> None:
     assert plan_clips(words, sentences, ClipConfig())[-1].end_ms == end + 200
 
 
-def test_scene_cuts_between_words_part_clips_when_configured() -> None:
+def test_scene_cuts_between_words_part_clips_where_they_are_given() -> None:
     words, sentences = speech((20, 400), (20, 400))
     cut = [words[19].end_ms + 200]
-    joined = plan_clips(words, sentences, ClipConfig(), scene_cuts_ms=cut)
-    parted = plan_clips(words, sentences, ClipConfig(split_at_scenes=True), scene_cuts_ms=cut)
+    joined = plan_clips(words, sentences, ClipConfig())
+    parted = plan_clips(words, sentences, ClipConfig(), scene_cuts_ms=cut)
     assert len(joined) == 1
     assert len(parted) == 2
 

@@ -14,7 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.config.media import MediaLimits
+from pipeline.config.media import MediaLimits, MembersConfig
 from pipeline.cutting.span import source_ms, tick_at
 from pipeline.cutting.window import packets_from
 from pipeline.probe import Probe, open_media
@@ -149,3 +149,15 @@ def luma_of(small: Any) -> NDArray[np.uint8]:
     """Brightness of a yuv420p frame: height x width, uint8."""
     planes: NDArray[np.uint8] = small.to_ndarray()
     return planes[: small.height]
+
+
+def proxy_size(source: Probe, config: MembersConfig) -> tuple[int, int]:
+    """(width, height) of the proxy; (0, 0) where none is made."""
+    video = source.video
+    return scaled_size(video.width, video.height, config.proxy_short_side) if config.proxy else (0, 0)
+
+
+def stills_size(source: Probe, config: MembersConfig) -> tuple[int, int]:
+    """(width, height) of the stills; (0, 0) where none are made."""
+    video = source.video
+    return scaled_size(video.width, video.height, config.still_short_side) if config.stills else (0, 0)

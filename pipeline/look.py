@@ -20,10 +20,9 @@ from pipeline.frames import (
     decode,
     luma_of,
     merge_stretches,
-    scaled_size,
 )
 from pipeline.members import ProxyWriter, Still, StillsWriter, still_times_ms
-from pipeline.phash import picture_hashes
+from pipeline.phash import pack_hashes, picture_hashes
 from pipeline.probe import Probe, Unusable, time_limit_s
 from pipeline.scenes import SceneFinder, ScenePicture
 from pipeline.stopwatch import Stopwatch
@@ -61,6 +60,11 @@ class ClipLook:
             return False
         self._next_hash_ms = (clip_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
         return True
+
+    @property
+    def packed_hashes(self) -> bytes:
+        """The hashes as column `phashes` holds them."""
+        return pack_hashes(self.hashes)
 
     def finish(self) -> None:
         """The clip's last frame has passed."""
@@ -177,15 +181,3 @@ class VideoLook:
             )
         same = self._config.members.proxy_short_side == SMALL_SHORT_SIDE
         one.proxy.write(small if same else self._proxy(picture.frame), picture.tick)
-
-
-def proxy_size(source: Probe, config: MediaConfig) -> tuple[int, int]:
-    """(width, height) of the proxy; (0, 0) where none is made."""
-    video = source.video
-    return scaled_size(video.width, video.height, config.members.proxy_short_side) if config.members.proxy else (0, 0)
-
-
-def stills_size(source: Probe, config: MediaConfig) -> tuple[int, int]:
-    """(width, height) of the stills; (0, 0) where none are made."""
-    video = source.video
-    return scaled_size(video.width, video.height, config.members.still_short_side) if config.members.stills else (0, 0)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -26,12 +26,14 @@ from pipeline.config.media import MediaConfig
 from pipeline.convert import CONVERTED, convert, needs_conversion
 from pipeline.cut import CutClip, CutFailure, Span, cut_clips
 from pipeline.cutting.audio import decode_sound
-from pipeline.look import ClipLook, VideoLook, proxy_size, stills_size
+from pipeline.frames import proxy_size, stills_size
 from pipeline.packs import Sample
-from pipeline.phash import pack_hashes
 from pipeline.probe import Probe, open_media, probe, refuse_unfit
 from pipeline.scenes import Part, apply_cuts, cuts_inside, find_cuts
 from pipeline.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from pipeline.look import ClipLook
 
 CROSSES_CUT = "crosses_scene_cut"
 """Flag of a clip with a scene cut inside."""
@@ -105,12 +107,20 @@ class _Work:
         parts = apply_cuts(spans, cuts_ms, scenes) if moves else [Part(span, span.n) for span in spans]
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
-        look = VideoLook(self.source, self.config, self.watch, find_cuts=scenes.enabled and not moves)
-        looks = {one.clip.n: one for one in (look.run(cut) if cut and _needs_pictures(self.config) else [])}
-        cuts_ms = cuts_ms or look.cuts_ms
+        looks: dict[int, ClipLook] = {}
+        if cut and _needs_pictures(self.config):
+            looks, seen_ms = self._look(cut, find_cuts=scenes.enabled and not moves)
+            cuts_ms = cuts_ms or seen_ms
         made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
         made += [self._failed(one.n, one.reason, one.detail) for one in failed]
         return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), cuts_ms, self.watch)
+
+    def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], list[int]]:
+        """The decode pass: each clip's look by number, and the scene cuts it met."""
+        from pipeline.look import VideoLook  # brings OpenCV, which clips alone don't need
+
+        look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
+        return {one.clip.n: one for one in look.run(cut)}, look.cuts_ms
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
         """Cuts into files of the scratch folder, so that one clip at a time is in memory."""
@@ -142,7 +152,7 @@ class _Work:
             end_ms=clip.end_ms,
             text=text,
             sample=self._sample(clip, look, text, document),
-            phashes=pack_hashes(look.hashes) if look else b"",
+            phashes=look.packed_hashes if look else b"",
             motion=document.motion,
             flags=tuple(flags),
         )
@@ -198,7 +208,7 @@ class _Work:
     ) -> SampleJson:
         row, video, source = self.plan[self.parts[clip.n].of], self.video, self.source
         category_id = int(row["category_id"])
-        proxy, stills = proxy_size(source, self.config), stills_size(source, self.config)
+        proxy, stills = proxy_size(source, self.config.members), stills_size(source, self.config.members)
         return SampleJson(
             clip_id=clip_id(video["video_id"], clip.n),
             video_id=video["video_id"],

@@ -11,10 +11,10 @@ COPY pyproject.toml README.md LICENSE ./
 COPY manifests manifests
 COPY pipeline pipeline
 COPY train train
-RUN pip install --no-cache-dir '.[pipeline,s3,gs]'
-
-RUN useradd --create-home hdvila
-USER hdvila
+# hadolint ignore=DL3013
+RUN pip install --no-cache-dir '.[pipeline,s3,gs]' \
+    && useradd --create-home --uid 1000 hdvila
+USER 1000
 ENV PYTHONSAFEPATH=1 RAY_USAGE_STATS_ENABLED=0
 ENTRYPOINT ["tini", "--"]
 CMD ["hdvila-pipeline", "--help"]

@@ -11,10 +11,10 @@ COPY pyproject.toml README.md LICENSE ./
 COPY manifests manifests
 COPY pipeline pipeline
 COPY train train
-RUN pip install --no-cache-dir '.[train,s3,gs]'
-
-RUN useradd --create-home hdvila
-USER hdvila
+# hadolint ignore=DL3013
+RUN pip install --no-cache-dir '.[train,s3,gs]' \
+    && useradd --create-home --uid 1000 hdvila
+USER 1000
 ENV PYTHONSAFEPATH=1 NVIDIA_VISIBLE_DEVICES=all NVIDIA_DRIVER_CAPABILITIES=compute,utility
 ENTRYPOINT ["tini", "--"]
 CMD ["hdvila-train", "--help"]

@@ -23,8 +23,7 @@ from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
-from pipeline.formats import is_720p
-from pipeline.probe import Probe, Unusable, probe
+from pipeline.probe import Probe, Unusable, is_720p, probe
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
 SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
@@ -73,7 +72,7 @@ class FolderStage:
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         facts = probe(file, self.media.limits)
         picture, cut = facts.video, self.media.cut
-        if cut.min_short_side and not is_720p(picture.width, picture.height, cut.accept_wide):
+        if not is_720p(picture.width, picture.height, cut):
             raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
         info = read_info(file)
         language = self.config.caption_language

@@ -1,11 +1,13 @@
 """`hdvila-pipeline config`: every key of a run's configuration, or a check of one."""
 
 import json
+import warnings
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -19,13 +21,15 @@ def show_config(
     from pipeline.config import RunConfig
 
     if schema:
-        print(json.dumps(RunConfig.model_json_schema(), indent=2))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # defaults of secrets have no JSON form and are left out
+            print(json.dumps(RunConfig.model_json_schema(), indent=2))
         return
     if file is not None:
         print(load_config(RunConfig, file, set_).model_dump_json(indent=2))
         return
     table = Table("key", "default", "kind", "what it is", show_lines=False)
     for row in describe_keys(RunConfig):
-        table.add_row(row["key"], row["default"], row["kind"], row["doc"])
+        table.add_row(*(escape(row[column]) for column in ("key", "default", "kind", "doc")))
     console = Console() if Console().is_terminal else Console(width=200)
     console.print(table)

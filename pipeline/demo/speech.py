@@ -20,6 +20,9 @@ _WORDS_A_LINE = 7
 _CUE_CHARACTERS = 70
 """Most characters of a manual cue."""
 
+CLEARED_AFTER_MS = 150
+"""A pause this long clears the caption screen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Cue:
@@ -129,15 +132,19 @@ def _rolling_cues(script: Script) -> list[Cue]:
 
 
 def _automatic_vtt(script: Script) -> bytes:
-    """The automatic track in vtt: every line comes twice, once growing with word times, once standing."""
-    blocks, before = [], ""
+    """The automatic track in vtt: every line comes twice, once growing with word times, once standing.
+
+    It stands above the next line while that grows, unless the screen was cleared by a pause between the two.
+    """
+    blocks, before, shown_until_ms = [], "", 0
     for line in automatic_lines(script):
+        before = before if line[0].start_ms - shown_until_ms < CLEARED_AFTER_MS else ""
         timed = line[0].text + "".join(f"<{_clock(word.start_ms)}><c> {word.text}</c>" for word in line[1:])
         text = " ".join(word.text for word in line)
         start, end = _clock(line[0].start_ms), _clock(line[-1].end_ms)
         blocks.append(f"{start} --> {end} align:start position:0%\n{before or ' '}\n{timed}\n")
         blocks.append(f"{end} --> {_clock(line[-1].end_ms + 10)} align:start position:0%\n{text}\n \n")
-        before = text
+        before, shown_until_ms = text, line[-1].end_ms + 10
     return ("WEBVTT\nKind: captions\nLanguage: en\n\n" + "\n".join(blocks)).encode()
 
 

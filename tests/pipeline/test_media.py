@@ -226,7 +226,8 @@ def test_one_and_two_cores_give_the_same_bytes(film: Path, tmp_path: Path, mode:
     digests = []
     for i, visible in enumerate((cores[:1], cores[:2])):
         command = [sys.executable, "-c", _PACK_ON, ",".join(map(str, visible)), str(film), str(tmp_path / str(i)), mode]
-        done = subprocess.run(command, cwd=repo, capture_output=True, text=True, check=False, timeout=300)
+        environment = os.environ | {"PYTHONPATH": str(repo)}  # the folder of the tests, also with a safe path
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
         assert done.returncode == 0, done.stderr[-2000:]
         digests.append(done.stdout.strip())
     assert digests[0] == digests[1]

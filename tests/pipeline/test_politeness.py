@@ -15,7 +15,7 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store import Store
 from pipeline.failures import Failure, Pause
-from pipeline.politeness import Bucket, Politeness, announcing, describe, read_state
+from pipeline.politeness import NO_NETWORK_STOPS, Bucket, Politeness, announcing, describe, read_state
 
 BOT = Failure(Reason.BOT_CHECK, "bot", Pause.HARD)
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -219,8 +219,8 @@ def test_the_same_failure_with_answers_in_between_does_not_stop_the_run() -> Non
 def test_a_net_that_never_answers_stops_the_run() -> None:
     polite = politeness(Clock(), soft_refusals=100)
     lost = Failure(Reason.CONNECTION_RESET, "no route to host", Pause.SOFT)
-    rulings = [run(polite.report("one", f"v{n}", lost)) for n in range(8)]
-    assert [ruling.stop for ruling in rulings[:-1]] == [None] * 7
+    rulings = [run(polite.report("one", f"v{n}", lost)) for n in range(NO_NETWORK_STOPS)]
+    assert [ruling.stop for ruling in rulings[:-1]] == [None] * (NO_NETWORK_STOPS - 1)
     assert rulings[-1].stop is Reason.NO_NETWORK
 
 

@@ -72,6 +72,7 @@ def process_group(place: Place) -> Iterator[None]:
     dist.init_process_group("nccl" if place.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
     try:
         yield
+        dist.barrier()  # no rank takes its connections down while another still writes: gloo would abort
     finally:
         dist.destroy_process_group()
 

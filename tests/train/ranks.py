@@ -3,6 +3,7 @@
 torchrun --nproc-per-node 4 -m tests.train.ranks OUT.pt
 """
 
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -158,3 +159,5 @@ def main(out: str) -> None:
 
 if __name__ == "__main__":
     main(sys.argv[1])
+    sys.stdout.flush()
+    os._exit(0)  # the results are written; threads of gloo that outlive the group could abort the interpreter's end

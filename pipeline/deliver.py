@@ -9,7 +9,6 @@ from typing import Any
 from manifests.funnel import funnel
 from manifests.settings import identity_values
 from manifests.shards import Manifest
-from pipeline.engine.store import Store
 from pipeline.manifest import remove_packs, sweep_shards, write_manifest
 from pipeline.report import write_report
 from pipeline.run import Run
@@ -27,7 +26,7 @@ def deliver(run: Run, selection: Selection) -> Manifest:
         name=config.name,
         config=public_config(run),
         card=config.shards.card,
-        facts={"balance": selection.result.document(), "funnel": funnel_document(store)},
+        facts={"balance": selection.result.document(), "funnel": funnel(store).document()},
     )
     sweep_shards(store, manifest)
     if not config.shards.keep_packs:
@@ -39,8 +38,3 @@ def deliver(run: Run, selection: Selection) -> Manifest:
 def public_config(run: Run) -> dict[str, Any]:
     """The configuration as the manifest shows it: what decided what came out. Operational keys may hold secrets."""
     return {key: value for key, (value, _) in sorted(identity_values(run.config).items())}
-
-
-def funnel_document(store: Store) -> dict[str, Any]:
-    """Counts of candidates by what became of them."""
-    return funnel(store).document()

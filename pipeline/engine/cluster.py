@@ -94,7 +94,7 @@ class RayExecutor:
         return Finished(unit, attempt, outcome)
 
     def _kill_overdue(self) -> Finished | None:
-        """Kills one task past the hard limit. Time counts from the first look at it, with room for its turn in the queue."""
+        """Kills one task past the hard limit. Time counts from the first look at it, with room for its turn."""
         if self._stage is None:
             return None
         limit = self._stage.resources.time_limit_s + HARD_LIMIT_GRACE_S

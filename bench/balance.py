@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.categories import load_categories
-from pipeline.clip_lists import clip_lists
+from pipeline.balance.clip_lists import clip_lists
+from pipeline.balance.ranking import CANDIDATES, rank_candidates
+from pipeline.balance.selection import select
+from pipeline.balance.standing import Outcomes
+from pipeline.balance.text_duplicates import N_PERMUTATIONS, find_reuploads
 from pipeline.config.balance import BalanceConfig, TextDuplicatesConfig
-from pipeline.ranking import CANDIDATES, rank_candidates
-from pipeline.selection import select
-from pipeline.standing import Outcomes
-from pipeline.text_duplicates import N_PERMUTATIONS, find_reuploads
 
 CHUNK = 500_000
 CLIP_MS = 13_400

@@ -19,11 +19,11 @@ from typing import Any
 
 from pydantic import Secret, SecretStr
 
-import pipeline.extract
+import pipeline.crawl.extract
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
-from pipeline.crawl import BuildPoliteness, rounds, stages_of
-from pipeline.crawl_books import CrawlBooks
-from pipeline.crawl_plan import Wanted
+from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.plan import Wanted
+from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.demo.big_catalogue import a_catalogue
 from pipeline.demo.catalogue import site_id
 from pipeline.demo.server import MiniYouTube
@@ -31,9 +31,9 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
-from pipeline.politeness import Politeness
-from pipeline.tombstones import Tombstones
-from pipeline.ytdlp import Session, extract_video, no_token, open_site, options_for, read_caption
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.site.politeness import Politeness
+from pipeline.site.ytdlp import Session, extract_video, no_token, open_site, options_for, read_caption
 
 FAST = dict.fromkeys(("list", "page", "player", "caption", "media", "other"), 1000000000.0)
 
@@ -49,7 +49,7 @@ def main() -> None:
         "extract_video": lambda _site, video_id: {**info, "id": video_id},
         "read_caption": lambda *_: caption,
     }
-    vars(pipeline.extract).update(recorded)
+    vars(pipeline.crawl.extract).update(recorded)
     with tempfile.TemporaryDirectory() as folder:
         measure(n_videos, Path(folder))
 

@@ -146,7 +146,7 @@ def run(folder: Path, arguments: argparse.Namespace) -> None:
     video = arguments.video or folder / "video.mp4"
     if not arguments.video:
         make_video(video, arguments.minutes)
-    from pipeline.probe import probe
+    from pipeline.media.probe import probe
 
     spans = make_spans(probe(video).duration_ms / 1000)
     lines = folder / "spans.jsonl"

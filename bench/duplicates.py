@@ -13,13 +13,13 @@ import tempfile
 from itertools import combinations
 from pathlib import Path
 
+from pipeline.balance.duplicates import distinct, shared
 from pipeline.config.media import DuplicatesConfig, MediaLimits
-from pipeline.duplicates import distinct, shared
-from pipeline.ffmpeg import find_ffmpeg
-from pipeline.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
-from pipeline.look import HASH_EVERY_MS
-from pipeline.phash import Hashes, pack_hashes, picture_hashes, unpack_hashes
-from pipeline.probe import Unusable, probe
+from pipeline.media.decode_pass import HASH_EVERY_MS
+from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
+from pipeline.media.phash import Hashes, pack_hashes, picture_hashes, unpack_hashes
+from pipeline.media.probe import Unusable, probe
 
 COPIES = {
     "re-encoded": ["-vf", "scale=-2:480", "-crf", "33"],

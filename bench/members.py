@@ -20,8 +20,8 @@ import numpy as np
 
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig, MembersConfig
+from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.video import make_video
 
 SETTINGS = [
     {"proxy": False, "stills": False},

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.config.media import MediaLimits, ScenesConfig
-from pipeline.frames import Picture, decode
-from pipeline.probe import Probe, Unusable, probe
-from pipeline.scenes import SceneFinder, find_cuts
+from pipeline.media.frames import Picture, decode
+from pipeline.media.probe import Probe, Unusable, probe
+from pipeline.media.scenes import SceneFinder, find_cuts
 from pipeline.testing.video import Film, a_video
 
 LIMITS = MediaLimits(max_pixels=10**9)

@@ -1,6 +1,6 @@
 """Measures the text side on real captions: one command, every number with its target.
 
-    python -m bench.text [--samples ../shared/samples] [--model pipeline/boundary/model.npz]
+    python -m bench.text [--samples ../shared/samples] [--model pipeline/text/boundary/model.npz]
 
 Boundaries are scored at every word but the last; a mean is over tracks, never pooled. The shipped model was trained on
 podcast transcripts alone, so every track here is of a video, a channel and a kind of text that it has not seen.
@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.align import align_words, comparable
-from pipeline.boundary import BoundaryModel, NetModel, PauseModel
-from pipeline.boundary.marks import sentence_ends
-from pipeline.captions import Track, Word, read_track
-from pipeline.captions.words import in_time_order, spoken_ms
-from pipeline.clips import plan_track
 from pipeline.config.text import SentenceConfig, TextConfig
-from pipeline.sentences import sentence_breaks
-from pipeline.text_filters import language_of
+from pipeline.text.align import align_words, comparable
+from pipeline.text.boundary import BoundaryModel, NetModel, PauseModel
+from pipeline.text.boundary.marks import sentence_ends
+from pipeline.text.captions import Track, Word, read_track
+from pipeline.text.captions.words import in_time_order, spoken_ms
+from pipeline.text.clips import plan_track
+from pipeline.text.filters import language_of
+from pipeline.text.sentences import sentence_breaks
 
 Ends = NDArray[np.bool_]
 MARKS = ".,;:!?…\"“”()[]—–-'‘’"

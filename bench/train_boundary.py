@@ -1,6 +1,7 @@
 """Trains the sentence boundary model that ships with the package: about ten minutes of one CPU core.
 
-    python -m bench.train_boundary TEXT_FOLDER [--out pipeline/boundary/model.npz] [--epochs 6] [--vectors VOCAB_FOLDER]
+    python -m bench.train_boundary TEXT_FOLDER [--out pipeline/text/boundary/model.npz] [--epochs 6]
+                                   [--vectors VOCAB_FOLDER]
 
 TEXT_FOLDER holds the Markdown transcripts of https://github.com/thechangelog/transcripts (CC BY-SA 4.0), one file an
 episode, named SHOW__EPISODE.md. They are text alone: pauses are simulated, with a rate, a habit of pausing and a grid
@@ -21,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from pipeline.boundary.features import LETTER_STEPS, N_NUMBERS, TYPICAL_MS, Vocabulary, normalise, numbers
-from pipeline.boundary.marks import sentence_ends
+from pipeline.text.boundary.features import LETTER_STEPS, N_NUMBERS, TYPICAL_MS, Vocabulary, normalise, numbers
+from pipeline.text.boundary.marks import sentence_ends
 
 DEV_SHOWS = ("spotlight", "brainscience")
 """Shows (their people and subjects) that are never trained on: they choose the threshold and the last epoch."""
@@ -333,7 +334,7 @@ def main() -> None:
     """Parses the command line and trains."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, default=Path("pipeline/boundary/model.npz"))
+    parser.add_argument("--out", type=Path, default=Path("pipeline/text/boundary/model.npz"))
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--share", type=float, default=1.0, help="share of the episodes, for a learning curve")

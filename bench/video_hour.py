@@ -12,10 +12,10 @@ import tempfile
 from pathlib import Path
 
 from pipeline.config.media import MediaConfig
-from pipeline.media import packed
-from pipeline.probe import probe
+from pipeline.media.probe import probe
+from pipeline.media.stage import packed
+from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
-from pipeline.video import make_video
 
 DEFAULT = (
     "nodejs-docs-samples__ForBiggerEscapes.mp4",

@@ -23,7 +23,7 @@ def cut(
     """
     from rich.console import Console
 
-    from pipeline.cut_files import ONLY_CLIPS, cut_files, media_config
+    from pipeline.media.cut_files import ONLY_CLIPS, cut_files, media_config
 
     given = [*(ONLY_CLIPS if only_clips else ()), *(["media.cut.min_short_side=0"] if any_size else [])]
     given += [f"media.cut.mode={mode}"] if mode else []

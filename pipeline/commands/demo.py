@@ -16,7 +16,7 @@ def demo(
 ) -> None:
     """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""
     from pipeline.demo.job import demo_config, run_demo
-    from pipeline.summary import print_summary
+    from pipeline.report.summary import print_summary
 
     delivered = run_demo(demo_config(out, file, set_), n_videos=n_videos)
     print_summary(delivered)

@@ -25,7 +25,7 @@ def doctor(
 
     from manifests.settings import load_config
     from pipeline.config import RunConfig
-    from pipeline.doctor import FAIL, examine
+    from pipeline.run.doctor import FAIL, examine
 
     has_out = file is not None or any(override.startswith("out=") for override in set_)
     config = load_config(RunConfig, file, set_ if has_out else ["out=unused", *set_])

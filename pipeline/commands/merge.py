@@ -14,8 +14,8 @@ def merge(
 ) -> None:
     """Copies the shards byte for byte and writes a manifest for all of them."""
     from manifests.errors import UserError
+    from pipeline.dataset.merge import merge as merge_data_sets
     from pipeline.engine.store import Store
-    from pipeline.merge import merge as merge_data_sets
 
     if len(set(urls)) != len(urls) or out in urls:
         raise UserError("merge: name each data set once, and another folder for --out")

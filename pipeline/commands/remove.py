@@ -12,9 +12,9 @@ def remove(
 ) -> None:
     """Rewrites the shards that hold them, updates the manifest and leaves tombstones that later runs honour."""
     from manifests.errors import UserError
+    from pipeline.dataset.remove import known_ids, parse_ids
+    from pipeline.dataset.remove import remove as remove_ids
     from pipeline.engine.store import Store
-    from pipeline.remove import known_ids, parse_ids
-    from pipeline.remove import remove as remove_ids
 
     store = Store(url)
     try:

@@ -10,6 +10,6 @@ def report(
 ) -> None:
     """Writes report/index.html anew from the tables alone: balance, funnel, distributions, samples."""
     from pipeline.engine.store import Store
-    from pipeline.report import write_report
+    from pipeline.report.page import write_report
 
     print(f"{out.rstrip('/')}/{write_report(Store(out))}")

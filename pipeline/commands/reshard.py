@@ -20,8 +20,8 @@ def reshard(
     """Writes the samples, byte for byte, into new shards and a new manifest."""
     from manifests.settings import parse_config
     from pipeline.config.shards import ShardsConfig
+    from pipeline.dataset.reshard import reshard as reshard_data_set
     from pipeline.engine.store import Store
-    from pipeline.reshard import reshard as reshard_data_set
 
     split = {"by": split_by or "channel", "val": val, "test": test}
     tree = {"max_bytes": max_bytes, "max_samples": max_samples, "split": split}

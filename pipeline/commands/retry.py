@@ -14,7 +14,7 @@ def retry(
     from manifests.errors import UserError
     from manifests.reasons import Reason
     from pipeline.engine.store import Store
-    from pipeline.retries import request_retries
+    from pipeline.outdir.retries import request_retries
 
     known = {one.value for one in Reason}
     if odd := sorted(set(reason) - known):

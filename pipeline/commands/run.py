@@ -16,8 +16,8 @@ def run(
     """Crawls, reads, balances, fetches, cuts, shards; goes on from what is committed. Exit 1 if units are missing."""
     from manifests.settings import load_config
     from pipeline.config import RunConfig
-    from pipeline.run import run_pipeline
-    from pipeline.summary import print_summary
+    from pipeline.report.summary import print_summary
+    from pipeline.run.road import run_pipeline
 
     config = load_config(RunConfig, file, set_)
     delivered = run_pipeline(config, redo=redo)

@@ -11,8 +11,8 @@ from rich.text import Text
 from manifests.errors import UserError
 
 if TYPE_CHECKING:
-    from pipeline.captions import Track
     from pipeline.config.text import TextConfig
+    from pipeline.text.captions import Track
 
 show_app = typer.Typer(no_args_is_help=True, help="Look at a transcript: words, sentences, clips, what was filtered.")
 
@@ -42,7 +42,7 @@ def transcript(
     kind: Annotated[str, typer.Option("--kind", help="manual or auto, where it is known.")] = "",
 ) -> None:
     """Draws a caption track: words on the time line, sentence and clip boundaries, what was filtered and why."""
-    from pipeline import transcript_view
+    from pipeline.text import view as transcript_view
 
     if page is not None and not html:
         raise UserError(f"{page}: a second file is only for --html, the page to write")
@@ -103,7 +103,7 @@ def _load(what: str, out: str, format_: str, kind: str) -> "Track":
 
 
 def _from_file(path: Path, format_: str, kind: str) -> "Track":
-    from pipeline.captions import BrokenTrack, read_track
+    from pipeline.text.captions import BrokenTrack, read_track
 
     try:
         data = path.read_bytes()
@@ -118,8 +118,8 @@ def _from_file(path: Path, format_: str, kind: str) -> "Track":
 def _from_run(video_id: str, out: str) -> "Track":
     import pyarrow.compute as pc
 
-    from pipeline.clips import track_of_row
     from pipeline.engine.store import Store
+    from pipeline.text.clips import track_of_row
 
     table = Store(out).read_table("transcripts")
     rows = table.filter(pc.equal(table.column("video_id"), video_id)).to_pylist()

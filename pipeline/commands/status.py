@@ -19,8 +19,8 @@ def status(
 
     from manifests.errors import UserError
     from pipeline.engine.store import Store
-    from pipeline.politeness import describe
-    from pipeline.status import read_status
+    from pipeline.report.status import read_status
+    from pipeline.site.politeness import describe
 
     store = Store(url)
     if not store.folders("commits"):

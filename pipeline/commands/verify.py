@@ -12,8 +12,8 @@ def verify(
     workers: Annotated[int, typer.Option(help="Processes, each reading one shard at a time.", min=1)] = 1,
 ) -> None:
     """Checks checksums, structure, json, counts and media of every shard. Exit code 1 where there is a fault."""
+    from pipeline.dataset.verify import verify as verify_data_set
     from pipeline.engine.store import Store
-    from pipeline.verify import verify as verify_data_set
 
     n_faults = 0
     for fault in verify_data_set(Store(url), decode=-1 if decode_all else decode, workers=workers):

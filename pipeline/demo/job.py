@@ -10,7 +10,8 @@ from pipeline.config import RunConfig
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.demo_catalogue import demo_catalogue
 from pipeline.demo.server import MiniYouTube
-from pipeline.run import Delivered, run_pipeline
+from pipeline.report.summary import Delivered
+from pipeline.run.road import run_pipeline
 
 CONFIG = Path(__file__).with_name("demo.yaml")
 

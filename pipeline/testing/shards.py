@@ -32,9 +32,9 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
-from pipeline.manifest import write_manifest
-from pipeline.packs import Sample, write_pack
-from pipeline.shards import ShardsStage
+from pipeline.media.packs import Sample, write_pack
+from pipeline.shards.manifest import write_manifest
+from pipeline.shards.stage import ShardsStage
 
 WIDTH, HEIGHT, FPS = 320, 180, 12
 N_BEFORE, N_FRAMES = 4, 8

@@ -14,7 +14,8 @@ from pipeline.demo.job import demo_config, pointed_at, some_of
 from pipeline.demo.request_log import RequestLog
 from pipeline.demo.script import FPS
 from pipeline.demo.server import MiniYouTube
-from pipeline.run import Delivered, run_pipeline
+from pipeline.report.summary import Delivered
+from pipeline.run.road import run_pipeline
 from pipeline.testing.readers import codes_by_ffmpeg
 from tests.conftest import need
 

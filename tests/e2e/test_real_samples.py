@@ -9,9 +9,9 @@ import pytest
 
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
+from pipeline.dataset.verify import verify
 from pipeline.engine.store import Store
-from pipeline.run import run_pipeline
-from pipeline.verify import verify
+from pipeline.run.road import run_pipeline
 
 pytestmark = pytest.mark.slow
 

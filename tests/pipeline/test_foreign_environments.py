@@ -11,7 +11,7 @@ import pytest
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
-from pipeline.shard_files import read_rows
+from pipeline.shards.files import read_rows
 from pipeline.testing.shards import NO_CARD, a_data_set
 
 pytestmark = pytest.mark.foreign

@@ -15,11 +15,11 @@ import pytest
 
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.dataset.remove import remove
 from pipeline.engine.store import Store
-from pipeline.remove import remove
-from pipeline.shard_files import read_rows
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.files import read_rows
 from pipeline.testing.shards import NO_CARD, a_data_set
-from pipeline.tombstones import Tombstones
 
 CONFIG = ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD)
 

@@ -8,13 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.captions import read_track
 from pipeline.demo.big_catalogue import a_catalogue, one_of_each
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.media_cache import MediaCache
 from pipeline.demo.script import Script, sentences_of, shots_of, words_of
 from pipeline.demo.server import MiniYouTube
 from pipeline.demo.speech import automatic_json3, automatic_lines, caption_file, manual_cues, manual_json3
+from pipeline.text.captions import read_track
 from tests.pipeline.demo.client import extract, read_url
 
 SCRIPT = Script(7, 15, 52_000)

@@ -16,18 +16,18 @@ from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
+from pipeline.dataset.merge import merge
+from pipeline.dataset.remove import remove
+from pipeline.dataset.reshard import reshard
+from pipeline.dataset.verify import verify
 from pipeline.engine.attempt import End, attempt_unit
 from pipeline.engine.lock import LockLost, RunLock
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
-from pipeline.manifest import remove_packs
-from pipeline.merge import merge
-from pipeline.remove import remove
-from pipeline.reshard import reshard
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.manifest import remove_packs
 from pipeline.testing.s3 import S3, Door, s3_server
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
-from pipeline.tombstones import Tombstones
-from pipeline.verify import verify
 
 MiB = 1024**2
 

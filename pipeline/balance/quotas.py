@@ -1,0 +1,284 @@
+"""How much of each category is wanted: water-filling over what there is.
+
+In:  `Supply`, what candidates promise or what exists of them
+Out: `Quotas`, an amount per category, with what limits it
+
+Amounts are integers (clips, or milliseconds where the unit is hours), so that sums never depend on their order.
+`ranking.py` says in which order a category's videos are taken, `waves.py` what to fetch, `selection.py` what is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.categories import load_categories
+from pipeline.balance.ranking import Ranked, spans_of
+from pipeline.config.balance import BalanceConfig, Unit, find_category
+
+MS_PER_HOUR = 3_600_000
+Binding = Literal["share", "supply", "hours_cap", "channel_share", "already_kept", "not_asked"]
+"""What keeps a category from more: its share of what was asked, or a limit. README of the balance: docs/balance.md."""
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """What there is to choose from. Clips and milliseconds by category id; amounts are in the configured unit.
+
+    `channels`: by category, the amounts of each known channel, in any order; `no_channel`: those of unknown channels.
+    `already_kept`: amounts that an earlier generation holds; they are part of the supply. `within_hours`: the part that
+    comes, in rank order, before the cap in hours (the clip that crosses it and its video included).
+    """
+
+    clips: Mapping[int, int]
+    ms: Mapping[int, int]
+    channels: Mapping[int, NDArray[np.int64]]
+    no_channel: Mapping[int, int]
+    already_kept: Mapping[int, int]
+    within_hours: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One category's share of the balance. Amounts are clips or milliseconds.
+
+    `asked` is the policy's share of the total (None: as much as there is), `quota` what water-filling gives.
+    """
+
+    category_id: int
+    weight: float
+    asked: int | None
+    available: int
+    cap: int
+    channel_cap: int | None
+    quota: int
+    binding: Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """The amounts wanted of every category that the policy names."""
+
+    unit: Unit
+    total: int | None
+    by_category: Mapping[int, Quota]
+
+    def quota(self, category_id: int) -> int | None:
+        """The amount wanted; None for a category that policies leave alone."""
+        found = self.by_category.get(category_id)
+        return found.quota if found else None
+
+
+def plan_quotas(supply: Supply, config: BalanceConfig) -> Quotas:
+    """Quotas whose total is as large as asked and as even (by weight) as supply, caps and channel limit allow."""
+    weights = category_weights(config)
+    ids = list(weights)
+    available = [amount_of(supply, config, i) for i in ids]
+    caps = [supply.within_hours.get(i, 0) for i in ids]
+    floors = [min(supply.already_kept.get(i, 0), have) for i, have in zip(ids, available, strict=True)]
+    limits = [
+        max(floor, _reachable(supply, config, i, min(have, cap)))
+        for i, have, cap, floor in zip(ids, available, caps, floors, strict=True)
+    ]
+    total = total_amount(config)
+    shares = [Fraction(str(weights[i])) for i in ids]
+    amounts = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
+    natural = water_fill(shares, [0] * len(ids), limits, total)
+    whole = sum(shares)
+    by_category = {}
+    for k, category_id in enumerate(ids):
+        by_category[category_id] = Quota(
+            category_id=category_id,
+            weight=float(shares[k] / whole),
+            asked=None if total is None and shares[k] else round((total or 0) * shares[k] / whole),
+            available=available[k],
+            cap=caps[k],
+            channel_cap=_channel_cap(supply, config, category_id, amounts[k]),
+            quota=amounts[k],
+            binding=_binding(amounts[k], natural[k], limits[k], available[k], caps[k], bool(shares[k])),
+        )
+    return Quotas(config.unit, total, by_category)
+
+
+def category_weights(config: BalanceConfig) -> dict[int, float]:
+    """Weight by category id, for all 15; 0 where own weights leave a category out."""
+    if config.policy == "equal":
+        return {c.id: 1.0 for c in load_categories()}
+    if config.policy == "hd-vila":
+        return {c.id: c.hd_vila_clips for c in load_categories()}
+    own = {c.id: 0.0 for c in load_categories()}
+    for name, weight in config.weights.items():
+        found = find_category(name)
+        assert found is not None  # the configuration has checked it
+        own[found.id] += weight
+    return own
+
+
+def total_amount(config: BalanceConfig) -> int | None:
+    """What is wanted in all, as clips or milliseconds; None: as much as there is."""
+    return None if config.total is None else to_amount(config.total, config.unit)
+
+
+def to_amount(value: float, unit: Unit) -> int:
+    """Clips or hours as the integers that the balance counts with: clips, milliseconds."""
+    return round(value) if unit == "clips" else round(value * MS_PER_HOUR)
+
+
+def from_amount(amount: int, unit: Unit) -> float:
+    """Clips or milliseconds as clips or hours."""
+    return float(amount) if unit == "clips" else amount / MS_PER_HOUR
+
+
+def amount_of(supply: Supply, config: BalanceConfig, category_id: int) -> int:
+    """A category's supply in the configured unit."""
+    return (supply.clips if config.unit == "clips" else supply.ms).get(category_id, 0)
+
+
+def water_fill(
+    weights: Sequence[Fraction], floors: Sequence[int], limits: Sequence[int], total: int | None
+) -> list[int]:
+    """Integers x with floors <= x <= limits, x proportional to the weights where neither binds, summing to `total`.
+
+    The sum is below `total` only where all limits bind, above it only where all floors do. Weight 0 gives the floor.
+    """
+    tops = [limit if weight else floor for weight, floor, limit in zip(weights, floors, limits, strict=True)]
+    if total is None or sum(tops) <= total:
+        return list(tops)
+    level = _level(weights, floors, tops, total)
+    exact = [
+        min(max(w * level, Fraction(low)), Fraction(top)) for w, low, top in zip(weights, floors, tops, strict=True)
+    ]
+    filled = [int(x) for x in exact]  # rounds down
+    missing = total - sum(filled)
+    by_fraction = sorted(range(len(exact)), key=lambda i: (filled[i] - exact[i], i))
+    for i in by_fraction[: max(0, missing)]:
+        filled[i] += filled[i] < tops[i]
+    return filled
+
+
+def _level(weights: Sequence[Fraction], floors: Sequence[int], tops: Sequence[int], total: int) -> Fraction:
+    """The water level at which clip(weight * level, floor, top) sums to `total`, or 0 where the floors exceed it."""
+
+    def volume(level: Fraction) -> Fraction:
+        parts = zip(weights, floors, tops, strict=True)
+        return sum((min(max(w * level, Fraction(low)), Fraction(top)) for w, low, top in parts), Fraction(0))
+
+    bends = sorted({Fraction(x) / w for w, *xs in zip(weights, floors, tops, strict=True) if w for x in xs})
+    below = Fraction(0)
+    for bend in bends:
+        if volume(bend) >= total:
+            low, high = volume(below), volume(bend)
+            if high == low:
+                return below
+            return below + (bend - below) * max(Fraction(0), total - low) / (high - low)
+        below = bend
+    return below
+
+
+def supply_of(
+    ranked: Ranked,
+    config: BalanceConfig,
+    clips: NDArray[np.int64],
+    ms: NDArray[np.int64],
+    kept: NDArray[np.int64] | None = None,
+) -> Supply:
+    """Supply of what each ranked candidate gives [N]; `kept`: the amounts that are in the data set already."""
+    amount = clips if config.unit == "clips" else ms
+    spans = spans_of(ranked.category_id)
+    known = ranked.group >= 0
+    by_group = np.bincount(ranked.group[known], weights=amount[known], minlength=len(ranked.group_category))
+    by_group = by_group.astype(np.int64)  # exact: sums stay far below 2 ** 53
+
+    def by_category(values: NDArray[np.int64]) -> dict[int, int]:
+        return {category_id: int(values[span].sum()) for category_id, span in spans}
+
+    return Supply(
+        clips=by_category(clips),
+        ms=by_category(ms),
+        channels={i: by_group[(ranked.group_category == i) & (by_group > 0)] for i, _ in spans},
+        no_channel=by_category(np.where(known, 0, amount)),
+        already_kept=by_category(kept) if kept is not None else {},
+        within_hours={i: _within_hours(ms[span], amount[span], config) for i, span in spans},
+    )
+
+
+def _within_hours(ms: NDArray[np.int64], amount: NDArray[np.int64], config: BalanceConfig) -> int:
+    """The part of one category's amounts, in rank order, that comes before the cap in hours."""
+    cap_ms = to_amount(config.max_hours_per_category, "hours")
+    if config.unit == "hours":
+        return min(cap_ms, int(ms.sum()))
+    earlier = np.cumsum(ms) - ms
+    return int(amount[earlier < cap_ms].sum())
+
+
+def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:
+    """What the candidates promise, before any media."""
+    return supply_of(ranked, config, ranked.planned("clips"), ranked.clips_ms)
+
+
+# the channel limit
+
+
+def _channel_cap(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int | None:
+    """What one channel may hold of a category's `amount`: its share, at least one clip of mean length."""
+    if config.max_channel_share >= 1:
+        return None
+    return max(_one_clip(supply, config, category_id), int(Fraction(str(config.max_channel_share)) * amount))
+
+
+def _one_clip(supply: Supply, config: BalanceConfig, category_id: int) -> int:
+    clips, ms = supply.clips.get(category_id, 0), supply.ms.get(category_id, 0)
+    return 1 if config.unit == "clips" or not clips else -(-ms // clips)
+
+
+def _reachable(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int:
+    """The largest x <= amount that can be filled with no channel above its share of x.
+
+    Walks down from above: a supply that is cut to shares of x gives less than x, which is the next x to try.
+    """
+    if config.max_channel_share >= 1:
+        return amount
+    sizes = np.sort(supply.channels.get(category_id, np.zeros(0, dtype=np.int64)))
+    sums = np.concatenate(([0], np.cumsum(sizes)))
+    free = supply.no_channel.get(category_id, 0)
+    while True:
+        cap = _channel_cap(supply, config, category_id, amount)
+        assert cap is not None
+        n_below = int(np.searchsorted(sizes, cap))
+        filled = free + int(sums[n_below]) + (len(sizes) - n_below) * cap
+        if filled >= amount:
+            return amount
+        amount = filled
+
+
+def _fill_under_channel_limit(
+    supply: Supply,
+    config: BalanceConfig,
+    ids: Sequence[int],
+    weights: Sequence[Fraction],
+    floors: Sequence[int],
+    limits: list[int],
+    total: int | None,
+) -> list[int]:
+    """Water-filling, again where rounding a channel's share to whole clips made an amount unreachable."""
+    while True:
+        amounts = water_fill(weights, floors, limits, total)
+        reach = [max(f, _reachable(supply, config, i, x)) for i, f, x in zip(ids, floors, amounts, strict=True)]
+        if reach == amounts:
+            return amounts
+        limits = [min(limit, r) if r < x else limit for limit, r, x in zip(limits, reach, amounts, strict=True)]
+
+
+def _binding(amount: int, natural: int, limit: int, available: int, cap: int, is_asked: bool) -> Binding:
+    if not is_asked and amount == 0:
+        return "not_asked"
+    if natural < amount:
+        return "already_kept"
+    if amount < limit:
+        return "share"
+    if amount >= available:
+        return "supply"
+    return "hours_cap" if amount >= cap else "channel_share"

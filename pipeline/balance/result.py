@@ -1,0 +1,178 @@
+"""What the balance did, in numbers and in words: the part of the manifest and of the report about balance."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.categories import category_name
+from pipeline.balance.quotas import MS_PER_HOUR, Quota, Quotas, from_amount
+from pipeline.balance.ranking import Ranked, spans_of
+from pipeline.config.balance import Unit
+
+if TYPE_CHECKING:
+    from pipeline.balance.standing import Standing
+
+BALANCE_NAME = "balance.json"
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryBalance:
+    """One category. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
+
+    `planned`: what the transcripts promise. `made`: what exists after fetching, checks and duplicates.
+    `quota`: what water-filling gave it. `binding`: what kept it from more; `why` says it in a sentence.
+    """
+
+    category_id: int
+    category: str
+    asked: float
+    planned: float
+    made: float
+    quota: float
+    kept: float
+    videos: int
+    videos_kept: int
+    clips_kept: int
+    hours_kept: float
+    binding: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceResult:
+    """The whole balance. Entropies are normalised to 0 … 1 by the number of categories asked for; `effective`
+    categories are exp(entropy): n even categories count n. `before`: planned clips, `after`: kept ones."""
+
+    unit: str
+    total_asked: float
+    total_kept: float
+    clips_kept: int
+    hours_kept: float
+    entropy_before: float
+    entropy_after: float
+    effective_categories_before: float
+    effective_categories_after: float
+    categories: tuple[CategoryBalance, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As JSON has it: balance.json, and the `balance` of manifest.json."""
+        return {**asdict(self), "categories": [asdict(c) for c in self.categories]}
+
+    @classmethod
+    def of_document(cls, document: dict[str, Any]) -> "BalanceResult":
+        """The result that `document()` wrote."""
+        return cls(**{**document, "categories": tuple(CategoryBalance(**c) for c in document["categories"])})
+
+
+def entropy(amounts: Iterable[float]) -> float:
+    """Shannon entropy of a distribution over categories, in nats; 0 where there is nothing."""
+    sizes = [a for a in amounts if a > 0]
+    whole = sum(sizes)
+    return -sum(a / whole * math.log(a / whole) for a in sizes) + 0.0
+
+
+def normalised_entropy(amounts: Sequence[float]) -> float:
+    """Entropy over its largest value for that many categories: 1 is even, 0 is all in one."""
+    return entropy(amounts) / math.log(len(amounts)) if len(amounts) > 1 else 0.0
+
+
+def explain(
+    ranked: Ranked,
+    quotas: Quotas,
+    now: "Standing",
+    clips: NDArray[np.int64],
+    ms: NDArray[np.int64],
+) -> BalanceResult:
+    """The result for ranked candidates: what each promises, has (`now`) and gives (`clips`, `ms`) [N].
+
+    What was turned away before any media came (a transcript's verdict, a known repeat) promises nothing.
+    """
+    planned = np.where((now.reason != 0) & (now.row < 0), 0, ranked.planned(quotas.unit))
+    spans = dict(spans_of(ranked.category_id))
+    nothing = slice(0, 0)
+    is_open = now.is_open
+    rows = []
+    for category_id in sorted({*quotas.by_category, *spans}, key=lambda i: (i < 0, i)):
+        span = spans.get(category_id, nothing)
+        rows.append(
+            _category(
+                category_id, quotas, planned[span], now.amount(quotas.unit)[span], is_open[span], clips[span], ms[span]
+            )
+        )
+    asked = [r for r in rows if (q := quotas.by_category.get(r.category_id)) is not None and q.weight > 0]
+    before, after = [r.planned for r in asked], [r.kept for r in asked]
+    return BalanceResult(
+        unit=quotas.unit,
+        total_asked=-1.0 if quotas.total is None else from_amount(quotas.total, quotas.unit),
+        total_kept=sum(r.kept for r in rows),
+        clips_kept=int(clips.sum()),
+        hours_kept=int(ms.sum()) / MS_PER_HOUR,
+        entropy_before=round(normalised_entropy(before), 6),
+        entropy_after=round(normalised_entropy(after), 6),
+        effective_categories_before=round(math.exp(entropy(before)), 4) if any(before) else 0.0,
+        effective_categories_after=round(math.exp(entropy(after)), 4) if any(after) else 0.0,
+        categories=tuple(rows),
+    )
+
+
+def _category(
+    category_id: int,
+    quotas: Quotas,
+    planned: NDArray[np.int64],
+    made: NDArray[np.int64],
+    is_open: NDArray[np.bool_],
+    clips: NDArray[np.int64],
+    ms: NDArray[np.int64],
+) -> CategoryBalance:
+    unit = quotas.unit
+    kept = int((clips if unit == "clips" else ms).sum())
+    quota = quotas.by_category.get(category_id)
+    asked = -1.0 if quota is None or quota.asked is None else from_amount(quota.asked, unit)
+    binding, why = _why(quota, unit, n_open=int(is_open.sum()), n_videos=len(clips))
+    return CategoryBalance(
+        category_id=category_id,
+        category=category_name(category_id),
+        asked=asked,
+        planned=from_amount(int(planned.sum()), unit),
+        made=from_amount(int(made.sum()), unit),
+        quota=from_amount(quota.quota if quota else kept, unit),
+        kept=from_amount(kept, unit),
+        videos=len(clips),
+        videos_kept=int(np.count_nonzero(clips)),
+        clips_kept=int(clips.sum()),
+        hours_kept=int(ms.sum()) / MS_PER_HOUR,
+        binding=binding,
+        why=why,
+    )
+
+
+def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int) -> tuple[str, str]:
+    """(what kept a category from more, the same as a sentence)."""
+    if quota is None:
+        return "none", "no policy applies: all that exists is kept"
+    if quota.binding == "supply":
+        return "supply", _supply_sentence(quota, n_open, n_videos)
+    cap = f"{from_amount(quota.channel_cap or 0, unit):,.4g} {unit}"
+    sentence = {
+        "share": "full: it has its share of the total",
+        "hours_cap": "full: it has the most hours that a category may have",
+        "channel_share": f"too few channels: none may hold more than {cap}; crawl more channels",
+        "already_kept": "an earlier generation holds more than its share; what is in shards stays",
+        "not_asked": "its weight is 0",
+    }
+    return quota.binding, sentence[quota.binding]
+
+
+def _supply_sentence(quota: Quota, n_open: int, n_videos: int) -> str:
+    if not n_videos:
+        return "nothing found: give it queries, channels or ids"
+    if n_open:
+        return f"not full yet: {n_open:,} candidates in reserve were not fetched"
+    if quota.asked is not None and quota.quota >= quota.asked:
+        return "full; it has nothing left to make up for others"
+    tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
+    return f"ran dry: {tried} tried; crawl more"

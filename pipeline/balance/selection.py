@@ -1,0 +1,219 @@
+"""Balance, second half: what is kept of what exists, and why each other candidate is left out.
+
+In:  `Ranked` candidates; `Outcomes`, what the media stage made of those that it tried
+Out: `Selection`: the table selection.parquet, the clips dropped as duplicates, and a result that explains itself
+
+Videos are taken down their category's order. The last one of a category (or of a channel that has its share) is taken
+in part, its first clips by n, so that a quota is met to the clip. A limit is never exceeded. The same outcomes give
+the same selection, whether or not its clips are in shards by now.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.reasons import Reason
+from manifests.schema import SELECTION
+from pipeline.balance.clip_lists import gather, rows_of
+from pipeline.balance.groups import groups_of
+from pipeline.balance.quotas import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
+from pipeline.balance.ranking import Ranked
+from pipeline.balance.result import BalanceResult, explain
+from pipeline.balance.standing import CODE_OF, REASONS, Duplicates, Outcomes, Standing, standing
+from pipeline.config.balance import BalanceConfig, Unit
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """`table` (manifests.schema.SELECTION) goes by category and rank; `dropped` are clips left out as duplicates."""
+
+    table: pa.Table
+    dropped: Mapping[str, tuple[Reason, str]]
+    quotas: Quotas
+    result: BalanceResult
+
+
+# taking
+
+
+@dataclass(slots=True)
+class _Taken:
+    """How many of its first clips each candidate gives [N], and how long they are."""
+
+    standing: Standing
+    clips: NDArray[np.int64]
+    ms: NDArray[np.int64]
+
+    def limit(self, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> None:
+        """Cuts what is taken, from the end of each key's order, so that no sum exceeds its room (key -1: free)."""
+        amount = self.clips if unit == "clips" else self.ms
+        rows = np.flatnonzero((amount > 0) & (key >= 0))
+        allowed = np.clip(room[key[rows]] - before(key[rows], amount[rows]), 0, amount[rows])
+        in_part = (allowed > 0) & (allowed < amount[rows])
+        for i, most in zip(rows[in_part].tolist(), allowed[in_part].tolist(), strict=True):
+            self._cut(i, most, unit)
+        self.clips[rows[allowed == 0]] = 0
+        self.ms[rows[allowed == 0]] = 0
+
+    def _cut(self, i: int, most: int, unit: Unit) -> None:
+        """Leaves candidate i the longest run of its first clips that amounts to no more than `most`."""
+        lists, row = self.standing.lists, int(self.standing.row[i])
+        first = int(lists.starts[row])
+        sums = np.cumsum(lists.ms[first : first + int(self.clips[i])], dtype=np.int64)
+        count = most if unit == "clips" else int(np.searchsorted(sums, most, side="right"))
+        self.clips[i] = count
+        self.ms[i] = sums[count - 1] if count else 0
+
+
+def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[n] sum of the amounts of earlier entries with the same key."""
+    order = np.argsort(key, kind="stable")
+    sums = np.cumsum(amount[order]) - amount[order]
+    first = np.flatnonzero(np.diff(key[order], prepend=-2))
+    starts = np.repeat(sums[first], np.diff(np.append(first, len(key))))
+    out = np.empty(len(key), dtype=np.int64)
+    out[order] = sums - starts
+    return out
+
+
+def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selection:
+    """The selection from what exists: quotas over the real supply, filled in rank order."""
+    now = standing(ranked, outcomes)
+    quotas = plan_quotas(_existing_supply(ranked, now, config), config)
+    taken = _take(ranked, now, quotas, config)
+    result = explain(ranked, quotas, now, taken.clips, taken.ms)
+    reason = _reasons(ranked, now, taken, quotas)
+    table = _selection_table(ranked, now, taken, reason, outcomes.duplicates)
+    return Selection(table, now.dropped, quotas, result)
+
+
+def _existing_supply(ranked: Ranked, now: Standing, config: BalanceConfig) -> Supply:
+    return supply_of(ranked, config, now.clips, now.ms, now.kept_amount(config.unit))
+
+
+def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> _Taken:
+    """What is taken: what is in shards, and beyond it what channels, quotas and the cap in hours have room for."""
+    unit = quotas.unit
+    free = now.kept_clips == 0
+    taken = _Taken(now, np.where(free, now.clips, 0), np.where(free, now.ms, 0))
+    place, ids = category_places(ranked, quotas)
+    if config.max_channel_share < 1:
+        key, room = channel_rooms(ranked, quotas)
+        taken.limit(key, _beyond_kept(now, key, room, unit), unit)
+    quota = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64)
+    taken.limit(place, _beyond_kept(now, place, quota, unit), unit)
+    if unit == "clips":
+        cap = np.full(len(ids), to_amount(config.max_hours_per_category, "hours"), dtype=np.int64)
+        taken.limit(place, _beyond_kept(now, place, cap, "hours"), "hours")
+    taken.clips += now.kept_clips
+    taken.ms += now.kept_ms
+    return taken
+
+
+def _beyond_kept(now: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
+    """The room [K] of each key that clips in shards leave.
+
+    Less than the next clip of a video that was taken in part is no room: it was left when that video was cut, and
+    nothing may fill it now.
+    """
+    left = room - _sums(key, now.kept_amount(unit), len(room))
+    for i in np.flatnonzero((now.kept_clips > 0) & (now.kept_clips < now.clips) & (key >= 0)).tolist():
+        next_clip = int(now.lists.starts[now.row[i]] + now.kept_clips[i])
+        if left[key[i]] < (1 if unit == "clips" else now.lists.ms[next_clip]):
+            left[key[i]] = 0
+    return np.asarray(np.maximum(0, left))
+
+
+def category_places(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], list[int]]:
+    """[N] place of each candidate's category among the quotas' ids, -1 where policies leave it alone; the ids."""
+    ids = sorted(quotas.by_category)
+    place = np.minimum(np.searchsorted(ids, ranked.category_id), len(ids) - 1)
+    return np.where(np.array(ids)[place] == ranked.category_id, place, -1), ids
+
+
+def channel_rooms(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Keys [N] (channel within category, -1 for none) and what each [G] may hold."""
+    free = np.iinfo(np.int64).max // 4
+    caps = {i: q.channel_cap if q.channel_cap is not None else free for i, q in quotas.by_category.items()}
+    room = np.array([caps.get(i, free) for i in ranked.group_category.tolist()], dtype=np.int64)
+    return ranked.group.astype(np.int64), room
+
+
+def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> NDArray[np.int64]:
+    sums = np.zeros(n_keys, dtype=np.int64)
+    rows = np.flatnonzero((amount > 0) & (key >= 0))
+    np.add.at(sums, key[rows], amount[rows])
+    return sums
+
+
+# the table
+
+
+def _reasons(ranked: Ranked, now: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int16]:
+    """[N] why a candidate gives nothing, 0 for those that give something."""
+    reason = np.where(now.is_open, CODE_OF[Reason.NOT_NEEDED], CODE_OF[Reason.OVER_QUOTA])
+    reason = np.where(now.reason != 0, now.reason, reason).astype(np.int16)
+    reason[taken.clips > 0] = 0
+    if any(q.channel_cap is not None for q in quotas.by_category.values()):
+        reason[_of_full_channels(ranked, now, taken, quotas)] = CODE_OF[Reason.OVER_CHANNEL_CAP]
+    return reason
+
+
+def _of_full_channels(ranked: Ranked, now: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int64]:
+    """Rows of those left out whose channel, as it is in the end, has no room for one clip of them."""
+    key, room = channel_rooms(ranked, quotas)
+    left = room - _sums(key, taken.clips if quotas.unit == "clips" else taken.ms, len(room))
+    rows = np.flatnonzero((key >= 0) & (taken.clips == 0) & (now.reason == 0))
+    if quotas.unit == "clips":
+        return rows[left[key[rows]] < 1]
+    one_clip = ranked.clips_ms[rows] // np.maximum(1, ranked.n_clips[rows])
+    made = now.row[rows] >= 0
+    one_clip[made] = now.lists.ms[now.lists.starts[now.row[rows][made]]]
+    return rows[left[key[rows]] < one_clip]
+
+
+def _selection_table(
+    ranked: Ranked, now: Standing, taken: _Taken, reason: NDArray[np.int16], duplicates: Duplicates
+) -> pa.Table:
+    starts = np.concatenate(([0], np.cumsum(taken.clips))).astype(np.int32)
+    has_some = np.flatnonzero(taken.clips)
+    kept_n = gather(now.lists.n, now.lists.starts[now.row[has_some]], taken.clips[has_some])
+    reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(REASONS))
+    counts = np.append(now.lists.counts(), 0).astype(np.int32)
+    exists = np.where(now.row >= 0, counts[now.row], ranked.n_clips)
+    return pa.table(
+        {
+            "video_id": ranked.video_id,
+            "category_id": ranked.category_id,
+            "channel_id": ranked.channel_id.cast(pa.string()),
+            "group": _groups_column(ranked, duplicates),
+            "rank": ranked.rank.astype(np.int64),
+            "kept": taken.clips > 0,
+            "reason": reasons.cast(pa.string()),
+            "n_clips": exists,
+            "clips_kept": pa.ListArray.from_arrays(pa.array(starts), pa.array(kept_n)),
+            "hours_kept": taken.ms / MS_PER_HOUR,
+        },
+        schema=SELECTION,
+    )
+
+
+def _groups_column(ranked: Ranked, duplicates: Duplicates) -> pa.Array:
+    """[N] the first, by id, of the videos that share pictures or words with this one; its own id where alone."""
+    links = {(_video_of(a), _video_of(b)) for same in duplicates.values() for a, b in same.items()}
+    first = {video: members[0] for members in groups_of(links) for video in members if video != members[0]}
+    rows = rows_of(ranked.video_id, sorted(first))
+    if not len(rows):
+        return ranked.video_id
+    mask = np.zeros(len(ranked), dtype=np.bool_)
+    mask[rows] = True
+    names = [first[video] for video in ranked.video_id.take(pa.array(rows)).to_pylist()]
+    return pc.replace_with_mask(ranked.video_id, pa.array(mask), pa.array(names, pa.string()))
+
+
+def _video_of(video_or_clip: str) -> str:
+    return video_or_clip.partition(".")[0]

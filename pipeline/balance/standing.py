@@ -1,0 +1,279 @@
+"""Where each candidate of a balance stands: what exists of it, what turns it away, what is in shards already.
+
+In:  `Ranked` candidates; `Outcomes`, what the media stage made of those that it tried, rejects, known repeats
+Out: `Standing`, on which `waves.py` and `selection.py` decide
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.reasons import Reason
+from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, gather, rows_of
+from pipeline.balance.groups import groups_of
+from pipeline.balance.ranking import Ranked
+from pipeline.config.balance import Unit
+
+TURNED_AWAY = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
+
+Duplicates = Mapping[Reason, Mapping[str, str]]
+"""By reason: {id: the id that it repeats}. A key is a video id, or a clip id `<video_id>.<n>`, and so is its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """What is known of candidates besides the plan.
+
+    `made`: clips that exist. `turned_away` (TURNED_AWAY): rejects in force of whole videos; they outweigh `made`.
+    `already_kept`: clips in committed shards: they stay, and no more is taken of their videos (whose packs are gone).
+    """
+
+    made: ClipLists = field(default_factory=empty_clip_lists)
+    turned_away: pa.Table = field(default_factory=TURNED_AWAY.empty_table)
+    duplicates: Duplicates = field(default_factory=dict)
+    already_kept: ClipLists = field(default_factory=empty_clip_lists)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where each ranked candidate stands; columns [N].
+
+    `row`: its row in `lists`, -1 where nothing was made. `clips`, `ms`: what exists and counts, duplicates left out.
+    `kept_clips`, `kept_ms`: what is in shards already, the first of its clips in `lists`.
+    `reason`: place in REASONS of what turns it away, 0 for nothing.
+    `dropped`: {clip_id: (reason, the clip that it repeats)}.
+    """
+
+    lists: ClipLists
+    row: NDArray[np.int32]
+    kept_clips: NDArray[np.int32]
+    kept_ms: NDArray[np.int64]
+    reason: NDArray[np.int16]
+    clips: NDArray[np.int64]
+    ms: NDArray[np.int64]
+    dropped: Mapping[str, tuple[Reason, str]]
+
+    @property
+    def is_open(self) -> NDArray[np.bool_]:
+        """[N] neither tried nor turned away: its media can still be asked for."""
+        return np.asarray((self.row < 0) & (self.reason == 0))
+
+    def amount(self, unit: Unit) -> NDArray[np.int64]:
+        """[N] what exists and counts: clips or milliseconds."""
+        return self.clips if unit == "clips" else self.ms
+
+    def kept_amount(self, unit: Unit) -> NDArray[np.int64]:
+        """[N] what is in shards already."""
+        return self.kept_clips.astype(np.int64) if unit == "clips" else self.kept_ms
+
+
+REASONS: tuple[str, ...] = ("", *(reason.value for reason in Reason))
+CODE_OF = {reason: code for code, reason in enumerate(REASONS)}
+
+
+def outcomes_of(
+    packs: Iterable[pa.Table],
+    rejects: pa.Table,
+    duplicates: Duplicates | None = None,
+    already_kept: ClipLists | None = None,
+) -> Outcomes:
+    """Outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason), a video in one of them,
+    and from rejects in force (manifests.funnel.rejects_in_force). A video whose clips all failed is turned away with
+    the reason that most of them have."""
+    lists, away = [], [_whole_videos(rejects)]
+    for table in packs:
+        succeeded = pc.equal(table.column("status"), "success")
+        lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
+        away.append(_all_failed(table, succeeded))
+    return Outcomes(clip_lists(lists), pa.concat_tables(away), duplicates or {}, already_kept or empty_clip_lists())
+
+
+def _whole_videos(rejects: pa.Table) -> pa.Table:
+    return rejects.filter(pc.equal(rejects.column("clip_id"), "")).select(["video_id", "reason"]).cast(TURNED_AWAY)
+
+
+def _all_failed(packs: pa.Table, succeeded: pa.ChunkedArray) -> pa.Table:
+    good = packs.filter(succeeded).column("video_id").combine_chunks()
+    failed = packs.filter(pc.invert(pc.is_in(packs.column("video_id"), value_set=good)))
+    if not failed.num_rows:
+        return TURNED_AWAY.empty_table()
+    counted = failed.group_by(["video_id", "reason"]).aggregate([("n", "count")])
+    counted = counted.sort_by([("video_id", "ascending"), ("n_count", "descending"), ("reason", "ascending")])
+    first = np.flatnonzero(_differs_from_previous(counted.column("video_id").combine_chunks()))
+    return counted.take(pa.array(first)).select(["video_id", "reason"]).cast(TURNED_AWAY)
+
+
+def _differs_from_previous(column: pa.Array) -> NDArray[np.bool_]:
+    changed = pc.not_equal(column.slice(1), column.slice(0, max(0, len(column) - 1)))
+    return np.concatenate(([len(column) > 0][: len(column)], changed.to_numpy(zero_copy_only=False))).astype(np.bool_)
+
+
+# where each candidate stands
+
+
+def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
+    """What exists of each candidate once rejects and duplicates are taken out."""
+    lists, n_kept = _kept_first(outcomes)
+    row = _row_in(ranked.video_id, lists.video_id)
+    kept_clips = np.append(n_kept, 0).astype(np.int32)[row]  # the last entry serves row -1
+    reason = _reasons_from_rejects(ranked, outcomes, row, kept_clips)
+    _turn_away_repeated_videos(ranked, outcomes.duplicates, row, kept_clips, reason)
+    lists, dropped = _without_repeated_clips(ranked, outcomes.duplicates, lists, row, kept_clips, reason)
+    counts, ms = np.append(lists.counts(), 0)[row], np.append(lists.total_ms(), 0)[row]
+    _name_emptied(ranked, row, counts, dropped, reason)
+    gone = reason != 0
+    return Standing(
+        lists=lists,
+        row=row,
+        kept_clips=kept_clips,
+        kept_ms=_kept_ms(lists, row, kept_clips),
+        reason=reason,
+        clips=np.where(gone, 0, counts),
+        ms=np.where(gone, 0, ms),
+        dropped=dropped,
+    )
+
+
+def _reasons_from_rejects(
+    ranked: Ranked, outcomes: Outcomes, row: NDArray[np.int32], kept_clips: NDArray[np.int32]
+) -> NDArray[np.int16]:
+    """[N] place in REASONS; what is in shards is not turned away any more."""
+    reason = np.zeros(len(ranked), dtype=np.int16)
+    if outcomes.turned_away.num_rows:
+        away = _row_in(ranked.video_id, outcomes.turned_away.column("video_id").combine_chunks())
+        codes = np.array([CODE_OF[r] for r in outcomes.turned_away.column("reason").to_pylist()], dtype=np.int16)
+        reason = np.where((away >= 0) & (kept_clips == 0), codes[away], reason)
+    reason[(ranked.n_clips == 0) & (row < 0) & (reason == 0)] = CODE_OF[Reason.NO_CLIPS]
+    return reason
+
+
+def _kept_first(outcomes: Outcomes) -> tuple[ClipLists, NDArray[np.int64]]:
+    """The clips that exist, in each video those in shards first; and how many of each video [V] these are."""
+    made, kept = outcomes.made, outcomes.already_kept
+    n_kept = np.zeros(len(made.video_id), dtype=np.int64)
+    if not len(kept.video_id):
+        return made, n_kept
+    row, counts = _row_in(kept.video_id, made.video_id), kept.counts()
+    fits = (row >= 0) & (counts <= np.append(made.counts(), 0)[row])
+    first = gather(made.n, made.starts[row[fits]], counts[fits])
+    differs = np.flatnonzero(first != gather(kept.n, kept.starts[:-1][fits], counts[fits]))
+    owners = np.searchsorted(np.cumsum(counts[fits]), differs, side="right")
+    fits[np.flatnonzero(fits)[np.unique(owners)]] = False
+    n_kept[row[fits]] = counts[fits]
+    odd = np.flatnonzero(~fits)
+    return (made, n_kept) if not len(odd) else _rebuilt(made, kept, row, odd, n_kept)
+
+
+def _rebuilt(
+    made: ClipLists, kept: ClipLists, row: NDArray[np.int32], odd: NDArray[np.int64], n_kept: NDArray[np.int64]
+) -> tuple[ClipLists, NDArray[np.int64]]:
+    """Lists in which the `odd` kept videos, whose kept clips are not simply the first made ones, come last and anew."""
+    stays = np.ones(len(made.video_id), dtype=np.bool_)
+    stays[row[odd][row[odd] >= 0]] = False
+    left = np.flatnonzero(stays)
+    counts = made.counts()[left]
+    columns = [[gather(made.n, made.starts[left], counts)], [gather(made.ms, made.starts[left], counts)]]
+    sizes = [counts]
+    for k in odd.tolist():
+        n, ms = _clips_at(kept, k)
+        if row[k] >= 0:
+            made_n, made_ms = _clips_at(made, int(row[k]))
+            more = ~np.isin(made_n, n)
+            n, ms = np.concatenate((n, made_n[more])), np.concatenate((ms, made_ms[more]))
+        columns[0].append(n)
+        columns[1].append(ms)
+        sizes.append(np.array([len(n)]))
+    starts = np.concatenate(([0], np.cumsum(np.concatenate(sizes)))).astype(np.int64)
+    ids = pa.concat_arrays([made.video_id.take(pa.array(left)), kept.video_id.take(pa.array(odd))])
+    lists = ClipLists(ids, starts, np.concatenate(columns[0]), np.concatenate(columns[1]))
+    return lists, np.concatenate((n_kept[left], kept.counts()[odd]))
+
+
+def _clips_at(lists: ClipLists, row: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    span = slice(int(lists.starts[row]), int(lists.starts[row + 1]))
+    return lists.n[span], lists.ms[span]
+
+
+def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.int32]) -> NDArray[np.int64]:
+    """[N] length of the first `kept_clips` of each candidate."""
+    kept_ms = np.zeros(len(row), dtype=np.int64)
+    rows = np.flatnonzero(kept_clips)
+    counts = kept_clips[rows].astype(np.int64)
+    ms = gather(lists.ms, lists.starts[row[rows]], counts)
+    if len(rows):
+        kept_ms[rows] = np.add.reduceat(ms, np.cumsum(counts) - counts, dtype=np.int64)
+    return kept_ms
+
+
+def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int32]:
+    """[N] row of each id in a smaller column, -1 where it is not there."""
+    found = pc.fill_null(pc.index_in(ids, value_set=value_set), -1)
+    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)
+
+
+def _turn_away_repeated_videos(
+    ranked: Ranked,
+    duplicates: Duplicates,
+    row: NDArray[np.int32],
+    kept_clips: NDArray[np.int32],
+    reason: NDArray[np.int16],
+) -> None:
+    """Of each group of videos that repeat each other, the first that can be had stays; sets `reason` of the others."""
+    for why, pairs in sorted(duplicates.items()):
+        pairs = {a: b for a, b in pairs.items() if "." not in a}
+        places = _places_of(ranked, pairs)
+        for members in groups_of(pairs.items()):
+            at = [places[m] for m in members if m in places and not reason[places[m]]]
+            at.sort(key=lambda i: (kept_clips[i] == 0, row[i] < 0, int(ranked.rank[i]), i))
+            for i in at[1:]:
+                if not kept_clips[i]:
+                    reason[i] = CODE_OF[why]
+
+
+def _without_repeated_clips(
+    ranked: Ranked,
+    duplicates: Duplicates,
+    lists: ClipLists,
+    row: NDArray[np.int32],
+    kept_clips: NDArray[np.int32],
+    reason: NDArray[np.int16],
+) -> tuple[ClipLists, dict[str, tuple[Reason, str]]]:
+    """Of each group of clips that repeat each other, the one in the video that comes first stays."""
+    gone = np.zeros(len(lists.n), dtype=np.bool_)
+    dropped: dict[str, tuple[Reason, str]] = {}
+    for why, pairs in sorted(duplicates.items()):
+        pairs = {a: b for a, b in pairs.items() if "." in a}
+        found = lists.places({*pairs, *pairs.values()})
+        where = _places_of(ranked, {clip.rpartition(".")[0]: "" for clip in found})
+        for members in groups_of(pairs.items()):
+            here = [m for m in members if m in found and not gone[found[m][1]]]
+            at = {m: where[v] for m in here if (v := m.rpartition(".")[0]) in where and not reason[where[v]]}
+            in_shards = {m for m in at if found[m][1] - lists.starts[found[m][0]] < kept_clips[at[m]]}
+            order = sorted(at, key=lambda m: (m not in in_shards, int(ranked.rank[at[m]]), at[m], found[m][1]))
+            for clip in order[1:]:
+                if clip not in in_shards:
+                    gone[found[clip][1]] = True
+                    dropped[clip] = (why, order[0])
+    return lists.without(gone), dropped
+
+
+def _name_emptied(
+    ranked: Ranked,
+    row: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    dropped: Mapping[str, tuple[Reason, str]],
+    reason: NDArray[np.int16],
+) -> None:
+    """A video all of whose clips are duplicates is one itself."""
+    whys = {clip.rpartition(".")[0]: why for clip, (why, _) in sorted(dropped.items())}
+    for i in np.flatnonzero((row >= 0) & (counts == 0) & (reason == 0)).tolist():
+        reason[i] = CODE_OF[whys.get(ranked.video_id[i].as_py(), Reason.NO_CLIPS)]
+
+
+def _places_of(ranked: Ranked, pairs: Mapping[str, str]) -> dict[str, int]:
+    rows = rows_of(ranked.video_id, sorted({*pairs, *pairs.values()} - {""}))
+    return dict(zip(ranked.video_id.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))

@@ -1,0 +1,111 @@
+"""Waves: which videos' media to fetch next, so that the quotas fill with few downloads.
+
+    while wave := next_wave(ranked, outcomes, config):
+        run the media stage on those videos; read `outcomes` again
+    select(ranked, outcomes, config)
+
+A wave is a pure function of what is committed. It goes down each category's order and stops where the planned clips,
+times the share of planned clips that survived in that category so far, fill what is missing. Quotas are computed anew
+each time: a category whose reserve ends short passes its part on to the others.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.reasons import Reason
+from pipeline.balance.quotas import Quotas, plan_quotas, supply_of
+from pipeline.balance.ranking import Ranked
+from pipeline.balance.selection import before, category_places, channel_rooms
+from pipeline.balance.standing import REASONS, Outcomes, Standing, standing
+from pipeline.config.balance import BalanceConfig
+
+PRIOR_VIDEOS = 20
+"""How many videos' worth the survival over all categories weighs against a category's own."""
+
+
+def next_wave(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> list[str]:
+    """Ids of the videos to fetch next, best ranks first; [] when the quotas are full or nothing is left to try."""
+    now = standing(ranked, outcomes)
+    if not now.is_open.any():
+        return []
+    unit = config.unit
+    planned = ranked.planned(unit)
+    have = now.amount(unit)
+    open_clips = np.where(now.is_open, ranked.n_clips, 0).astype(np.int64)
+    open_ms = np.where(now.is_open, ranked.clips_ms, 0)
+    quotas = plan_quotas(
+        supply_of(ranked, config, now.clips + open_clips, now.ms + open_ms, now.kept_amount(unit)), config
+    )
+    place, ids = category_places(ranked, quotas)
+    survival = _survival(now, planned, have, place, len(ids))
+    expected = np.where(now.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
+    have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
+    need = _need(quotas, ids, place, have, expected, ranked.n_clips, planned)
+    wanted = _down_the_order(now, place, expected, need, config.wave_margin)
+    rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
+    ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()
+    return ids_in_order
+
+
+def _survival(
+    now: Standing, planned: NDArray[np.int64], have: NDArray[np.int64], place: NDArray[np.int64], n_categories: int
+) -> NDArray[np.float64]:
+    """[N] share of what was planned that came to exist, in the candidate's category; 1 before anything was tried.
+
+    Videos that were never fetched because they repeat another say nothing about it.
+    """
+    repeats = np.isin(now.reason, [REASONS.index(r) for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
+    tried = np.flatnonzero(~now.is_open & ~(repeats & (now.row < 0)) & (planned > 0))
+    whole = int(planned[tried].sum())
+    overall = min(1.0, int(have[tried].sum()) / whole) if whole else 1.0
+    slots = place[tried] + 1  # slot 0: categories that policies leave alone
+    promised = np.bincount(slots, weights=planned[tried], minlength=n_categories + 1)
+    came = np.bincount(slots, weights=have[tried], minlength=n_categories + 1)
+    prior = PRIOR_VIDEOS * (whole / len(tried) if len(tried) else 1.0)
+    return np.clip((came + prior * overall) / (promised + prior), 0.05, 1.0)[place + 1]
+
+
+def _under_channel_limit(
+    ranked: Ranked, quotas: Quotas, config: BalanceConfig, have: NDArray[np.int64], expected: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """`have` and `expected` [N] without what a channel gives beyond its share."""
+    if config.max_channel_share >= 1:
+        return have, expected
+    key, room = channel_rooms(ranked, quotas)
+    known = np.flatnonzero(key >= 0)
+    both = [have[known], expected[known]]  # what exists comes before what is only expected
+    seen = before(np.tile(key[known], 2), np.concatenate(both))
+    left = np.maximum(0, np.tile(room[key[known]], 2) - seen)
+    have, expected = have.copy(), expected.copy()
+    have[known] = np.minimum(both[0], left[: len(known)])
+    expected[known] = np.minimum(both[1], left[len(known) :])
+    return have, expected
+
+
+def _need(
+    quotas: Quotas,
+    ids: list[int],
+    place: NDArray[np.int64],
+    have: NDArray[np.int64],
+    expected: NDArray[np.int64],
+    n_clips: NDArray[np.int32],
+    planned: NDArray[np.int64],
+) -> NDArray[np.int64]:
+    """[K] what each category lacks; 0 where less than one clip of mean length is missing: no video could fill that."""
+    asked = place >= 0
+    held = np.bincount(place[asked], weights=have[asked], minlength=len(ids)).astype(np.int64)
+    clips = np.bincount(place[asked], weights=n_clips[asked], minlength=len(ids))
+    amount = np.bincount(place[asked], weights=planned[asked], minlength=len(ids))
+    one_clip = amount / np.maximum(1, clips)
+    missing = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64) - held
+    return np.where(missing >= np.maximum(1, one_clip), missing, 0)
+
+
+def _down_the_order(
+    now: Standing, place: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
+) -> NDArray[np.int64]:
+    """Rows of open candidates, each category's down to where its need is filled; all where no policy applies."""
+    rows = np.flatnonzero(now.is_open & (expected > 0))
+    ahead = before(place[rows], expected[rows])
+    wanted = np.ceil(need * margin)
+    return np.asarray(rows[(place[rows] < 0) | (ahead < np.append(wanted, 0)[place[rows]])])

@@ -1,0 +1,333 @@
+"""The extract stage: what the site says of a video, and its caption files, in one go, since caption addresses expire.
+
+In:  this round's candidates.   Out: rows of `videos` and `captions`; every other candidate is a reject with its reason.
+
+No byte of media is paid for here: the clips that a video would give are known before. A refusal that says something
+about who asks, not about the video, is never charged to the video: the identity rests and another one asks.
+"""
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.utils import YoutubeDLError
+
+from manifests.categories import category_by_name
+from manifests.reasons import Reason, ReasonClass
+from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.limits import check_category, check_video, spoken_language
+from pipeline.crawl.plan import RoundPlan
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Reject, Resources, StopRun, Unit
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.site.failures import DeadlinePassed, Failure, Pause, classify, refusals, signature
+from pipeline.site.formats import choose_format, short_sides
+from pipeline.site.politeness import REFUSALS_OF_ONE_VIDEO, Polite
+from pipeline.site.redact import redact, secrets_of
+from pipeline.site.tracks import CaptionTrack, choose_tracks, list_tracks
+from pipeline.site.ytdlp import (
+    WATCH_URL,
+    YT_DLP_VERSION,
+    IdentityRests,
+    SeeingYoutubeDL,
+    Session,
+    extract_video,
+    forget_sites,
+    read_caption,
+    site_for,
+    upload_date_of,
+)
+
+log = logging.getLogger("hdvila")
+
+
+CAPTION_TRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractStage:
+    """One unit a batch of candidates, named by their ids and attempts."""
+
+    config: CrawlConfig
+    polite: Polite
+    plan: RoundPlan
+    opt_outs: Tombstones = field(default_factory=Tombstones)
+    name: str = "extract"
+
+    @property
+    def resources(self) -> Resources:
+        """A unit mostly waits; a whole patience and its identity's hourly budget may pass in one."""
+        pool = self.config.pool()
+        in_flight = self.config.extract_in_flight or max(4, 2 * len(pool))
+        per_video_s = 3600 * in_flight / sum(one.videos_per_hour for one in pool) + self.config.video_time_limit_s
+        limit_s = self.config.batch_videos * per_video_s + self.config.politeness.patience_s
+        return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """Batches of the round's candidates, in their order."""
+        rows = [row for part in store.parts("candidates") if part.unit.startswith(f"{self.plan.round:05d}-")
+                for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
+        for first in range(0, len(rows), self.config.batch_videos):
+            batch = rows[first : first + self.config.batch_videos]
+            keys = "\n".join(f"{row['video_id']} {row['attempt']}" for row in batch)
+            name = f"{self.plan.round:05d}-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
+            yield Unit(name, tuple(batch), tuple(row["video_id"] for row in batch))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """Looks at each candidate in turn."""
+        output = Output(rows={"videos": [], "captions": []})
+        extractor = Extractor(self.config, self.polite)
+        for candidate in unit.payload:
+            found = self._look_at(candidate, extractor)
+            if isinstance(found, Reject):
+                output.rejects.append(found)
+                continue
+            output.rows["videos"].append(video_row(found, candidate, self.plan.round))
+            output.rows["captions"].extend(found.captions)
+        return output
+
+    def _look_at(self, candidate: dict[str, Any], extractor: "Extractor") -> "FoundVideo | Reject":
+        video_id = candidate["video_id"]
+        found = extractor.look_at(video_id, candidate["wanted_category_id"])
+        if isinstance(found, Failure):
+            wait_s = self.config.politeness.later_s * 2 ** (candidate["attempt"] - 1)
+            return Reject(found.reason, video_id, detail=extractor.safe(found.detail), retry_after_s=wait_s)
+        if self.opt_outs.cover(video_id, str(found.info.get("channel_id") or "")):
+            return Reject(Reason.OPTED_OUT, video_id)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVideo:
+    """A video that is wanted: yt-dlp's info, its caption rows, and who asked."""
+
+    info: dict[str, Any]
+    captions: list[dict[str, Any]]
+    identity: str
+    made_for_kids: bool
+
+
+class Extractor:
+    """Looks at videos one after the other, as whichever identity may ask."""
+
+    def __init__(self, config: CrawlConfig, polite: Polite) -> None:
+        self._config, self._polite = config, polite
+        self._last = ""
+
+    def safe(self, text: str) -> str:
+        """A text without secrets."""
+        return redact(text, secrets_of(self._config))
+
+    def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
+        """The video, or why it is turned away. Raises StopRun."""
+        tries, refused, clients, avoid = 0, 0, self._config.player_clients, ""
+        while True:
+            lease = self._polite.lease(self._config.politeness.patience_s, self._last, avoid)
+            if not lease.identity:
+                return Failure(Reason.RATE_LIMITED, f"all identities rest, the first for {lease.rests_s:.0f} s more")
+            self._last = lease.identity
+            result = self._attempt(video_id, wanted_category_id, lease.identity, clients)
+            if isinstance(result, IdentityRests):
+                continue
+            if isinstance(result, FoundVideo):
+                return result
+            self._report(lease.identity, video_id, result)
+            if result.pause is Pause.HARD:
+                refused, avoid = refused + 1, lease.identity
+                if refused < REFUSALS_OF_ONE_VIDEO:
+                    continue
+                return result
+            if result.look_again and clients != self._config.second_clients and self._config.second_clients:
+                clients = self._config.second_clients
+                continue
+            tries += 1
+            if result.reason.class_ is ReasonClass.NEVER or tries >= self._config.video_tries:
+                return result
+            time.sleep(self._config.retry_wait_s * 2 ** (tries - 1))
+
+    def _report(self, identity: str, video_id: str, failure: Failure) -> None:
+        ruling = self._polite.report(identity, video_id, failure, signature(failure))
+        if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
+            raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))
+        if ruling.rests_s:
+            forget_sites(identity)
+            log.warning("%s rests for %.0f s (%s)", identity, ruling.rests_s, failure.reason.value)
+
+    def _attempt(
+        self, video_id: str, wanted_category_id: int, identity: str, clients: tuple[str, ...]
+    ) -> FoundVideo | Failure | IdentityRests:
+        session = Session(
+            lambda host, kind: self._polite.take(identity, host, kind),
+            time.monotonic() + self._config.video_time_limit_s,
+        )
+        who = next(one for one in self._config.pool() if one.name == identity)
+        site = site_for(self._config, who, clients, session)
+        try:
+            info = extract_video(site, video_id)
+            if verdict := self._verdict(info, session, wanted_category_id):
+                return verdict
+            captions = self._captions(site, info, session)
+        except IdentityRests as rests:
+            return rests
+        except (YoutubeDLError, RequestError, DeadlinePassed) as error:
+            return classify(session.evidence(error))
+        if isinstance(captions, Failure):
+            return captions
+        warned = refusals(session.requests)
+        self._polite.report(identity, video_id, classify(session.evidence()) if warned else None)
+        return FoundVideo(info, captions, identity, session.made_for_kids)
+
+    def _verdict(self, info: dict[str, Any], session: Session, wanted_category_id: int) -> Failure | None:
+        """What speaks against an extracted video, in the order from certain to doubtful."""
+        if info.get("_type") in ("url", "url_transparent"):
+            return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
+        if str(info.get("live_status")) in ("is_live", "post_live"):
+            return Failure(Reason.LIVE, str(info["live_status"]))
+        if not info.get("categories"):
+            return self._no_category(session)
+        if not info.get("formats"):
+            return classify(session.evidence(text="No video formats found!"))
+        if verdict := check_category(str(info["categories"][0]), wanted_category_id, self._config):
+            return Failure(*verdict)
+        if verdict := check_video(info, self._config, made_for_kids=session.made_for_kids):
+            return Failure(*verdict)
+        return self._no_captions(info, session) or self._no_720p(info, session)
+
+    def _no_category(self, session: Session) -> Failure:
+        """The watch page alone names the category: without it the video is tried again, never called a wrong one."""
+        failure = classify(session.evidence(text="the watch page named no category"))
+        return Failure(Reason.BAD_ANSWER, failure.detail) if failure.reason is Reason.EXTRACTOR_ERROR else failure
+
+    def _no_captions(self, info: dict[str, Any], session: Session) -> Failure | None:
+        if self._tracks(info):
+            return None
+        if session.captions_locked:
+            return Failure(Reason.CAPTIONS_LOCKED, "tracks exist, but need a token")
+        others = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
+        return Failure(Reason.NO_CAPTIONS, f"tracks: {', '.join(others)[:200] or 'none'}")
+
+    def _no_720p(self, info: dict[str, Any], session: Session) -> Failure | None:
+        choice = choose_format(info["formats"], self._config.media)
+        if choice.reason is None:
+            return None
+        withheld = classify(session.evidence(text="Requested format is not available"))
+        if choice.reason is Reason.FORMATS_HIDDEN or withheld.detail != "Requested format is not available":
+            return withheld
+        return Failure(choice.reason, choice.detail)
+
+    def _tracks(self, info: dict[str, Any]) -> list[CaptionTrack]:
+        wanted = self._config.captions
+        return choose_tracks(
+            info.get("subtitles"),
+            info.get("automatic_captions"),
+            languages=self._config.limits.languages,
+            kinds=wanted.kinds,
+            formats=wanted.formats,
+        )
+
+    def _captions(
+        self, site: SeeingYoutubeDL, info: dict[str, Any], session: Session
+    ) -> list[dict[str, Any]] | Failure:
+        """A row for each track that came with text; where none did, the failure that speaks most for trying again."""
+        rows: list[dict[str, Any]] = []
+        failures: list[Failure] = []
+        for track in self._tracks(info):
+            payload = self._caption(site, track, session)
+            if isinstance(payload, Failure):
+                failures.append(payload)
+                continue
+            rows.append(
+                {
+                    "video_id": str(info["id"]),
+                    "kind": track.kind,
+                    "language": track.language,
+                    "track": track.key,
+                    "format": track.format,
+                    "payload": payload,
+                }
+            )
+        if rows:
+            return rows
+        return min(failures, key=lambda failure: failure.reason.class_ is not ReasonClass.LATER)
+
+    def _caption(self, site: SeeingYoutubeDL, track: CaptionTrack, session: Session) -> bytes | Failure:
+        failure = Failure(Reason.CAPTIONS_REFUSED)
+        for attempt in range(CAPTION_TRIES):
+            session.check_deadline()
+            try:
+                payload = read_caption(site, track.url, self._config.captions.max_bytes)
+            except HTTPError as error:
+                failure = Failure(Reason.CAPTIONS_REFUSED, f"{error.status} for track {track.key}")
+                if error.status == 429:  # captions alone are refused: they pause, the rest goes on
+                    self._polite.back_off("youtube.com", "caption")
+                    continue
+            except RequestError as error:
+                failure = Failure(Reason.CAPTIONS_REFUSED, f"{type(error).__name__} for track {track.key}")
+            else:
+                verdict = check_payload(payload, track.format)
+                if verdict is None:
+                    return payload
+                failure = Failure(verdict, f"track {track.key}, {len(payload)} bytes")
+            if attempt + 1 < CAPTION_TRIES:
+                time.sleep(self._config.retry_wait_s)
+        return failure
+
+
+def check_payload(payload: bytes, format_: str) -> Reason | None:
+    """Whether a caption body can be one: the site answers 200 with nothing, or with a page, as if it were good."""
+    text = payload[:4096].decode("utf-8", errors="replace").strip()
+    if not text:
+        return Reason.EMPTY_CAPTIONS
+    if text[:200].casefold().startswith(("<!doctype html", "<html")):
+        return Reason.CAPTIONS_REFUSED
+    if format_ != "json3":
+        return None
+    try:
+        events = json.loads(payload).get("events") or []
+    except (ValueError, AttributeError):
+        return Reason.BROKEN_CAPTIONS
+    words = (
+        seg.get("utf8", "")
+        for e in events
+        if isinstance(e, dict)
+        for seg in e.get("segs") or ()
+        if isinstance(seg, dict)
+    )
+    return None if any(str(word).strip() for word in words) else Reason.EMPTY_CAPTIONS
+
+
+def video_row(found: FoundVideo, candidate: dict[str, Any], round_: int) -> dict[str, Any]:
+    """A row of `videos`."""
+    info = found.info
+    category = category_by_name(str(info["categories"][0]))
+    views = info.get("view_count")
+    return {
+        "video_id": candidate["video_id"],
+        "url": WATCH_URL.format(candidate["video_id"]),
+        "source": candidate["source"],
+        "query": candidate["query"],
+        "category_id": category.id if category else -1,
+        "category": category.name if category else "",
+        "title": str(info.get("title") or ""),
+        "channel_id": str(info.get("channel_id") or ""),
+        "channel": str(info.get("channel") or ""),
+        "duration_s": float(info.get("duration") or 0.0),
+        "language": spoken_language(info),
+        "upload_date": upload_date_of(info),
+        "license": str(info.get("license") or ""),
+        "view_count": int(views) if views is not None else -1,
+        "age_limit": int(info.get("age_limit") or 0),
+        "made_for_kids": found.made_for_kids,
+        "heights": short_sides(info.get("formats") or ()),
+        "caption_tracks": list_tracks(info.get("subtitles"), info.get("automatic_captions")),
+        "media_path": "",
+        "given_spans": candidate["given_spans"],
+        "egress": found.identity,
+        "yt_dlp_version": YT_DLP_VERSION,
+        "round": round_,
+    }

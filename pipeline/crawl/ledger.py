@@ -1,0 +1,250 @@
+"""The crawl's bookkeeping: what is known of every listed video and source, kept up from committed parts alone.
+
+Each part is read once. A known video costs 11 bytes: a 64-bit hash of its id, its category, and a mark whether it was
+looked at; the ids themselves stay in the tables.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.reasons import Reason, ReasonClass
+from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
+from pipeline.engine.store import Part, Store
+from pipeline.outdir.retries import read_retries
+
+Hashes = npt.NDArray[np.uint64]
+CRAWL_STAGES = ("choose", "extract")
+NAME_BYTES = 128
+MAX_CHANNELS = 20_000
+"""Channels remembered as possible new sources, by category: those with the most kept videos."""
+
+
+def hash_ids(ids: pa.ChunkedArray | list[str], width: int = 16) -> Hashes:
+    """A 64-bit hash of the first `width` bytes of each text, the same on every machine (SplitMix64, 8 bytes a step)."""
+    texts = ids if isinstance(ids, list) else ids.to_pylist()
+    words = np.array([text.encode() for text in texts], dtype=f"S{width}").view("<u8").reshape(-1, width // 8)
+    mixed = np.zeros(len(texts), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for column in words.T:
+            mixed = (mixed + column) * np.uint64(0x9E3779B97F4A7C15)
+            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+            mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+class KnownVideos:
+    """Which ids were listed, for which category first, and which of them were looked at. 11 bytes an id."""
+
+    def __init__(self) -> None:
+        self.hashes: Hashes = np.empty(0, dtype=np.uint64)
+        self.categories: npt.NDArray[np.int16] = np.empty(0, dtype=np.int16)
+        self.looked_at: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
+
+    def __len__(self) -> int:
+        return len(self.hashes)
+
+    def add(self, hashes: Hashes, categories: npt.NDArray[Any]) -> None:
+        """Adds ids; those that are known already keep their category."""
+        unique, first = np.unique(hashes, return_index=True)
+        new = ~self._has(unique)
+        where = np.searchsorted(self.hashes, unique[new])
+        self.hashes = np.insert(self.hashes, where, unique[new])
+        self.categories = np.insert(self.categories, where, categories[first[new]].astype(np.int16))
+        self.looked_at = np.insert(self.looked_at, where, False)
+
+    def mark(self, hashes: Hashes, categories: npt.NDArray[Any]) -> None:
+        """These were looked at (added where they were not known)."""
+        self.add(hashes, categories)
+        self.looked_at[np.searchsorted(self.hashes, hashes)] = True
+
+    def unseen(self, hashes: Hashes, category: int) -> npt.NDArray[np.bool_]:
+        """For each id: known for this category and not looked at."""
+        if not len(self.hashes):
+            return np.zeros(len(hashes), np.bool_)
+        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.asarray(self._has(hashes) & ~self.looked_at[place] & (self.categories[place] == category))
+
+    def backlog(self) -> dict[int, int]:
+        """How many are not looked at, by category."""
+        categories, counts = np.unique(self.categories[~self.looked_at], return_counts=True)
+        return {int(category): int(n) for category, n in zip(categories, counts, strict=True)}
+
+    def _has(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
+        if not len(self.hashes):
+            return np.zeros(len(hashes), np.bool_)
+        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
+        return np.asarray(self.hashes[place] == hashes)
+
+
+@dataclass(slots=True)
+class CrawlBooks:
+    """See the module. `update` reads what was committed since; everything else is a function of what was read."""
+
+    store: Store
+    unit: str = "clips"  # what supply counts: clips | hours
+    known: KnownVideos = field(default_factory=KnownVideos)
+    supply: dict[int, float] = field(default_factory=dict)
+    asked: Counter[int] = field(default_factory=Counter)
+    sources: dict[SourceKey, SourceFacts] = field(default_factory=dict)
+    kept_by_source: Counter[tuple[str, str]] = field(default_factory=Counter)
+    channels: dict[int, Counter[str]] = field(default_factory=dict)
+    attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
+    put_off: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
+    _read: dict[str, Hashes] = field(default_factory=dict)  # names of the parts that were read, by table
+    _open_parts: dict[int, list[Part]] = field(default_factory=dict)
+
+    def update(self) -> None:
+        """Reads the parts that were committed since the last call."""
+        self._read_listings()
+        self._read_candidates()
+        for row in self._new_rows("sources"):
+            self._add_source(row)
+        self._read_videos()
+        self._read_supply()
+        self._read_rejects()
+
+    def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
+        """What the next plan needs to know. `served`: retry requests that earlier rounds took up."""
+        requests = {name: ids for name, ids in read_retries(self.store, CRAWL_STAGES) if name not in set(served)}
+        waiting = {i: times for i, times in self.put_off.items() if len(times) >= self.attempts.get(i, 1)}
+        moment = (now or datetime.now(UTC)).isoformat()
+        due = {i for i, times in waiting.items() if max(times) <= moment}
+        requested = {i for ids in requests.values() for i in ids}
+        later = [max(times) for i, times in waiting.items() if i not in due | requested]
+        return CrawlFacts(
+            round=round_,
+            supply=dict(self.supply),
+            asked=dict(self.asked),
+            backlog=self.known.backlog(),
+            sources={key: replace(known, n_kept=self.kept_by_source[key[:2]]) for key, known in self.sources.items()},
+            channels={category: _most_first(counts) for category, counts in self.channels.items()},
+            due=self._next_attempts(due - requested),
+            requested=self._next_attempts(requested),
+            requests=tuple(sorted(requests)),
+            n_waiting=len(later),
+            next_due=min(later, default=""),
+        )
+
+    def _next_attempts(self, ids: set[str]) -> tuple[tuple[str, int], ...]:
+        return tuple(sorted((i, self.attempts.get(i, 1) + 1) for i in ids))
+
+    def choose(self, plan: RoundPlan) -> Iterator[dict[str, Any]]:
+        """The listed videos that this round looks at, in the order of the listings: rows of `listings`."""
+        taken: set[int] = set()
+        for category, n_wanted in sorted(plan.n_candidates.items()):
+            yield from self._choose(category, n_wanted, taken)
+
+    def _choose(self, category: int, n_wanted: int, taken: set[int]) -> Iterator[dict[str, Any]]:
+        for part in list(self._open_parts.get(category, ())):
+            if n_wanted <= 0:
+                return
+            table = self.store.read_part(part)
+            hashes = hash_ids(table.column("video_id"))
+            free = self.known.unseen(hashes, category)
+            if not free.any():
+                self._open_parts[category].remove(part)
+                continue
+            for place in np.flatnonzero(free):
+                key = int(hashes[place])
+                if key in taken or n_wanted <= 0:
+                    continue
+                taken.add(key)
+                n_wanted -= 1
+                yield table.slice(int(place), 1).to_pylist()[0]
+
+    def find_candidates(self, ids: set[str]) -> dict[str, dict[str, Any]]:
+        """The first candidate row of each of these videos: for those that are tried again."""
+        found: dict[str, dict[str, Any]] = {}
+        for part in self.store.parts("candidates") if ids else ():
+            table = self.store.read_part(part)
+            mask = pc.is_in(table.column("video_id"), value_set=pa.array(sorted(ids)))
+            for row in table.filter(mask).to_pylist():
+                found.setdefault(row["video_id"], row)
+        return found
+
+    def _new_parts(self, table: str) -> list[Part]:
+        return self._not_read(table, self.store.parts(table))
+
+    def _not_read(self, table: str, parts: list[Part]) -> list[Part]:
+        """Those of a table's parts that were not read before; they count as read from now on."""
+        names = hash_ids([f"{part.stage}-{part.unit}" for part in parts], NAME_BYTES)
+        new = ~np.isin(names, self._read.get(table, names[:0]))
+        self._read[table] = names
+        return [part for part, is_new in zip(parts, new, strict=True) if is_new]
+
+    def _new_rows(self, table: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
+        for part in self._new_parts(table):
+            yield from self.store.read_part(part, columns).to_pylist()
+
+    def _read_listings(self) -> None:
+        parts = self._new_parts("listings")
+        tables = [self.store.read_part(part, ["video_id", "wanted_category_id"]) for part in parts]
+        if not tables:
+            return
+        whole = pa.concat_tables(tables)
+        self.known.add(hash_ids(whole.column("video_id")), whole.column("wanted_category_id").to_numpy())
+        for part, table in zip(parts, tables, strict=True):
+            for category in set(table.column("wanted_category_id").to_pylist()):
+                self._open_parts.setdefault(category, []).append(part)
+
+    def _read_candidates(self) -> None:
+        columns = ["video_id", "wanted_category_id", "attempt"]
+        for part in self._new_parts("candidates"):
+            table = self.store.read_part(part, columns)
+            self.known.mark(hash_ids(table.column("video_id")), table.column("wanted_category_id").to_numpy())
+            for row in table.to_pylist():
+                if row["attempt"] > 1:
+                    self.attempts[row["video_id"]] = max(row["attempt"], self.attempts.get(row["video_id"], 1))
+                else:
+                    self.asked[row["wanted_category_id"]] += 1
+
+    def _add_source(self, row: Mapping[str, Any]) -> None:
+        key = (row["source"], row["query"], row["wanted_category_id"])
+        known = self.sources.get(key, SourceFacts())
+        self.sources[key] = SourceFacts(
+            up_to=max(known.up_to, row["up_to"]),
+            n_listed=known.n_listed + row["n_listed"] if row["cursor"] else max(known.n_listed, row["n_listed"]),
+            cursor=max(known.cursor, row["cursor"]),
+            exhausted=known.exhausted or row["exhausted"],
+            failures=known.failures + 1 if row["reason"] else known.failures,
+            reason=row["reason"] or known.reason,
+        )
+
+    def _read_videos(self) -> None:
+        for row in self._new_rows("videos", ["source", "query", "category_id", "channel_id"]):
+            self.kept_by_source[row["source"], row["query"]] += 1
+            if row["channel_id"]:
+                self.channels.setdefault(row["category_id"], Counter())[row["channel_id"]] += 1
+        for category, counts in self.channels.items():
+            if len(counts) > 2 * MAX_CHANNELS:
+                self.channels[category] = Counter(dict(counts.most_common(MAX_CHANNELS)))
+
+    def _read_supply(self) -> None:
+        for part in self._new_parts("clips"):
+            table = self.store.read_part(part, ["category_id", "start_ms", "end_ms"])
+            categories = table.column("category_id").to_numpy()
+            hours = (table.column("end_ms").to_numpy() - table.column("start_ms").to_numpy()) / 3_600_000
+            amounts = np.ones(len(categories)) if self.unit == "clips" else hours
+            for category in np.unique(categories):
+                amount = float(amounts[categories == category].sum())
+                self.supply[int(category)] = self.supply.get(int(category), 0.0) + amount
+
+    def _read_rejects(self) -> None:
+        for stage in CRAWL_STAGES:
+            for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
+                for row in self.store.read_part(part, ["video_id", "reason", "next_try_at"]).to_pylist():
+                    if Reason(row["reason"]).class_ is ReasonClass.LATER:
+                        self.put_off.setdefault(row["video_id"], []).append(row["next_try_at"])
+
+
+def _most_first(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(channel for channel, _ in sorted(counts.items(), key=lambda item: (-item[1], item[0])))

@@ -1,0 +1,119 @@
+"""Which videos the configuration turns away: each limit has its own reason. Pure functions of what the site said."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from manifests.categories import category_by_name, load_categories
+from manifests.reasons import Reason
+from pipeline.config.crawl import CrawlConfig, LimitsConfig
+from pipeline.site.formats import original_language
+from pipeline.site.tracks import ORIGINAL, list_tracks, speaks
+from pipeline.site.ytdlp import upload_date_of
+
+Verdict = tuple[Reason, str]
+"""A reason and a detail for people."""
+
+STANDARD_LICENCE = "standard"
+
+
+def check_listed(row: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
+    """What a row of a listing alone decides, so that no request is spent on the video. Unknown values pass."""
+    if row["live_status"] == "is_live":
+        return Reason.LIVE, "live now, says the listing"
+    if row["live_status"] == "is_upcoming":
+        return Reason.UPCOMING, "not published yet, says the listing"
+    if row["live_status"] == "was_live" and not limits.allow_live:
+        return Reason.LIVE, "a recording of a live stream, says the listing"
+    if row["availability"] in ("subscriber_only", "premium_only"):
+        return Reason.MEMBERS_ONLY, f"{row['availability']}, says the listing"
+    if row["duration_s"] > 0 and (verdict := _duration(row["duration_s"], limits)):
+        return verdict
+    return _views(row["view_count"], limits) if row["view_count"] >= 0 else None
+
+
+def check_video(info: Mapping[str, Any], config: CrawlConfig, *, made_for_kids: bool) -> Verdict | None:
+    """The first limit that an extracted video breaks, or None."""
+    limits = config.limits
+    return (
+        _live(info, limits)
+        or _age(info, limits)
+        or _duration(float(info.get("duration") or 0), limits)
+        or _dates(upload_date_of(info), limits)
+        or _licence(str(info.get("license") or ""), limits)
+        or ((Reason.MADE_FOR_KIDS, "") if made_for_kids and not limits.allow_made_for_kids else None)
+        or (_views(int(info["view_count"]), limits) if info.get("view_count") is not None else None)
+        or _language(info, limits)
+    )
+
+
+def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | None:
+    """Whether the video's own category is one that is wanted. The query that found it is never trusted."""
+    category = category_by_name(name)
+    if category is None:
+        return Reason.WRONG_CATEGORY, f"{name!r} is none of the 15"
+    if category.id not in wanted_categories(config):
+        return Reason.WRONG_CATEGORY, f"{category.name} is not among the wanted ones"
+    if config.limits.other_categories == "reject" and wanted_id not in (-1, category.id):
+        return Reason.WRONG_CATEGORY, f"{category.name}, found while looking for {wanted_id}"
+    return None
+
+
+def wanted_categories(config: CrawlConfig) -> tuple[int, ...]:
+    """The category ids of the configuration, all 15 where it names none."""
+    return config.categories or tuple(category.id for category in load_categories())
+
+
+def _live(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
+    status = info.get("live_status")
+    if status in ("is_live", "post_live"):
+        return Reason.LIVE, str(status)
+    if status == "is_upcoming":
+        return Reason.UPCOMING, "not published yet"
+    return (Reason.LIVE, "was_live") if status == "was_live" and not limits.allow_live else None
+
+
+def _age(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
+    age = int(info.get("age_limit") or 0)
+    return (Reason.AGE_RESTRICTED, f"age limit {age}") if age > limits.max_age_limit else None
+
+
+def _duration(duration_s: float, limits: LimitsConfig) -> Verdict | None:
+    if duration_s < limits.min_duration_s:
+        return Reason.TOO_SHORT, f"{duration_s:.0f} s"
+    return (Reason.TOO_LONG, f"{duration_s:.0f} s") if duration_s > limits.max_duration_s else None
+
+
+def _dates(day: str, limits: LimitsConfig) -> Verdict | None:
+    if not day:
+        return None
+    if limits.uploaded_after and day < limits.uploaded_after:
+        return Reason.TOO_OLD, day
+    return (Reason.TOO_NEW, day) if limits.uploaded_before and day > limits.uploaded_before else None
+
+
+def _licence(licence: str, limits: LimitsConfig) -> Verdict | None:
+    """The site names a licence only where it is not its standard one."""
+    plain = licence.casefold() or STANDARD_LICENCE
+    if not limits.licences or any(wanted.casefold() in plain for wanted in limits.licences):
+        return None
+    return Reason.LICENCE_NOT_ALLOWED, licence or "the site's standard licence"
+
+
+def _views(count: int, limits: LimitsConfig) -> Verdict | None:
+    return (Reason.TOO_FEW_VIEWS, f"{count} views") if count < limits.min_views else None
+
+
+def _language(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
+    """The speech recognition's language, else that of the original sound; unknown passes (the captions decide then)."""
+    spoken = spoken_language(info)
+    if not limits.languages or not spoken or any(speaks(spoken, wanted) for wanted in limits.languages):
+        return None
+    return Reason.WRONG_LANGUAGE, f"speech in {spoken}"
+
+
+def spoken_language(info: Mapping[str, Any]) -> str:
+    """The language that is spoken, "" where nothing says it."""
+    recognised = [t.partition(":")[2] for t in list_tracks({}, info.get("automatic_captions"))]
+    if recognised:
+        return min(recognised, key=lambda key: (not key.endswith(ORIGINAL), key)).removesuffix(ORIGINAL)
+    return original_language(info.get("formats") or ())

@@ -1,0 +1,278 @@
+"""The first two stages of a crawl round: which videos there are, and which of them to look at.
+
+list     in:  the round's asks.            out: rows of `listings` (a row a result) and `sources` (a row an ask)
+choose   in:  all listings so far.         out: rows of `candidates`; rejects of what a listing alone turns away
+"""
+
+import hashlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from yt_dlp.utils import YoutubeDLError
+
+from manifests.reasons import Reason, ReasonClass
+from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.limits import check_listed
+from pipeline.crawl.plan import RoundPlan
+from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, channel, hdvila, ids, playlist, search
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Reject, Resources, StopRun, Unit
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.site.failures import DeadlinePassed, Failure, classify, refusals, signature
+from pipeline.site.ids import is_site_id
+from pipeline.site.politeness import Polite
+from pipeline.site.redact import redact
+from pipeline.site.ytdlp import IdentityRests, SeeingYoutubeDL, Session, list_entries, site_for
+
+LIST_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ListStage:
+    """One unit an ask of the round."""
+
+    config: CrawlConfig
+    polite: Polite
+    plan: RoundPlan
+    name: str = "list"
+
+    @property
+    def resources(self) -> Resources:
+        """A listing mostly waits; a whole patience may pass in one."""
+        limit_s = self.config.list_time_limit_s * LIST_TRIES + self.config.politeness.patience_s
+        return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """Named by what is asked and in which round."""
+        for ask in self.plan.asks:
+            yield Unit(f"{self.plan.round:05d}-{ask.source}-{_digest(repr(ask))}", ask, ())
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """All results, from the first. What came before a failure is kept, and the source is listed again later."""
+        ask: Ask = unit.payload
+        if ask.source in FILE_SOURCES:
+            listed = list_file(ask, self.config)
+        else:
+            listed = _SiteListing(ask, self.config, self.polite).run()
+        return Output(
+            rows={
+                "listings": [_listing_row(one, ask, self.plan.round) for one in listed.results],
+                "sources": [_source_row(listed, ask, self.plan.round)],
+            },
+            facts={"exhausted": listed.exhausted, "reason": listed.reason},
+        )
+
+
+@dataclass(slots=True)
+class ListedSource:
+    """What one ask gave."""
+
+    results: list[Listed] = field(default_factory=list)
+    exhausted: bool = False
+    cursor: int = 0
+    reason: str = ""
+    detail: str = ""
+
+
+def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
+    """The next results of a file, from the ask's byte on."""
+    path = Path(ask.query)
+    lines = (ids if ask.source == "ids" else hdvila).list_file(path, ask.cursor)
+    listed = ListedSource(exhausted=True, cursor=ask.cursor)
+    for result, after in lines:
+        if len(listed.results) >= ask.up_to:
+            listed.exhausted = False
+            break
+        listed.results.append(result)
+        listed.cursor = after
+    if ask.source == "hdvila":
+        listed.results = hdvila.with_texts(listed.results, config.hdvila.texts)
+    return listed
+
+
+@dataclass(slots=True)
+class _SiteListing:
+    """One list of the site, tried again from its first page while its identity is refused."""
+
+    ask: Ask
+    config: CrawlConfig
+    polite: Polite
+    best: ListedSource = field(default_factory=ListedSource)
+
+    def run(self) -> ListedSource:
+        tries, last = 0, ""
+        while True:
+            lease = self.polite.lease(self.config.politeness.patience_s, "", last)
+            if not lease.identity:
+                return self._ended(Reason.RATE_LIMITED, "all identities rest")
+            failure, last = self._attempt(lease.identity), lease.identity
+            if failure is None:
+                return self.best
+            ruling = self.polite.report(lease.identity, self.ask.query, failure, signature(failure))
+            if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
+                raise StopRun(ruling.stop or failure.reason, ruling.detail or failure.detail)
+            tries += 1
+            if failure.reason.class_ is ReasonClass.NEVER:
+                self.best.exhausted = True
+            if self.best.exhausted or tries >= LIST_TRIES:
+                return self._ended(failure.reason, failure.detail)
+            time.sleep(self.config.retry_wait_s * 2 ** (tries - 1) if not ruling.rests_s else 0)
+
+    def _ended(self, reason: Reason, detail: str) -> ListedSource:
+        self.best.reason, self.best.detail = reason.value, redact(detail)
+        return self.best
+
+    def _attempt(self, identity: str) -> Failure | None:
+        """Lists from the first page; None when the list came to its end or to the wanted length."""
+        who = next(one for one in self.config.pool() if one.name == identity)
+        session = Session(
+            lambda host, kind: self.polite.take(identity, host, kind),
+            time.monotonic() + self.config.list_time_limit_s,
+        )
+        failure = self._collect(site_for(self.config, who, self.config.player_clients, session), session)
+        if failure is None and refusals(session.requests):
+            self.polite.report(identity, self.ask.query, classify(session.evidence()))
+        elif failure is None:
+            self.polite.report(identity, self.ask.query, None)
+        return failure
+
+    def _collect(self, ydl: SeeingYoutubeDL, session: Session) -> Failure | None:
+        results: list[Listed] = []
+        try:
+            for entry in list_entries(ydl, address_of(self.ask, self.config)):
+                if video_id := str(entry.get("id") or ""):
+                    results.append(_from_entry(video_id, entry, len(results)))
+                if len(results) >= self.ask.up_to:
+                    break
+        except IdentityRests as rests:
+            return Failure(Reason.RATE_LIMITED, str(rests))
+        except (YoutubeDLError, DeadlinePassed) as error:
+            return classify(session.evidence(error))
+        finally:
+            if len(results) > len(self.best.results):
+                self.best.results = results
+        self.best.exhausted = len(results) < self.ask.up_to
+        if not results and self.ask.source == "search":  # an unknown page layout looks just like a query without hits
+            self.best.reason = Reason.BAD_ANSWER.value
+            self.best.detail = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
+        return None
+
+
+def address_of(ask: Ask, config: CrawlConfig) -> str:
+    """The address of a list of the site."""
+    if ask.source == "search":
+        return search.url_of(ask.query, config.search_filter)
+    return channel.url_of(ask.query) if ask.source == "channel" else playlist.url_of(ask.query)
+
+
+def _from_entry(video_id: str, entry: dict[str, Any], position: int) -> Listed:
+    views = entry.get("view_count")
+    return Listed(
+        video_id,
+        position,
+        title=str(entry.get("title") or ""),
+        channel_id=str(entry.get("channel_id") or ""),
+        duration_s=float(entry.get("duration") or 0.0),
+        view_count=int(views) if isinstance(views, int | float) else -1,
+        live_status=str(entry.get("live_status") or ""),
+        availability=str(entry.get("availability") or ""),
+    )
+
+
+def _listing_row(one: Listed, ask: Ask, round_: int) -> dict[str, Any]:
+    return {
+        "video_id": one.video_id,
+        "source": ask.source,
+        "query": ask.query,
+        "wanted_category_id": ask.wanted_category_id,
+        "position": one.position,
+        "title": one.title,
+        "channel_id": one.channel_id,
+        "duration_s": one.duration_s,
+        "view_count": one.view_count,
+        "live_status": one.live_status,
+        "availability": one.availability,
+        "given_spans": one.given_spans,
+        "round": round_,
+    }
+
+
+def _source_row(listed: ListedSource, ask: Ask, round_: int) -> dict[str, Any]:
+    return {
+        "source": ask.source,
+        "query": ask.query,
+        "wanted_category_id": ask.wanted_category_id,
+        "up_to": ask.up_to,
+        "n_listed": len(listed.results),
+        "cursor": listed.cursor,
+        "exhausted": listed.exhausted,
+        "reason": listed.reason,
+        "detail": listed.detail,
+        "round": round_,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ChooseStage:
+    """One unit a round. The choice is made where the books are, beside the driver; the unit writes it down."""
+
+    config: CrawlConfig
+    plan: RoundPlan
+    books: CrawlBooks
+    opt_outs: Tombstones
+    name: str = "choose"
+    resources: Resources = Resources(n_cpus=0.5, time_limit_s=600)
+
+    def __getstate__(self) -> tuple[Any, ...]:
+        return self.config, self.plan, self.opt_outs  # the books stay at home: workers get rows
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        for name, value in zip(("config", "plan", "opt_outs"), state, strict=True):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "name", "choose")
+        object.__setattr__(self, "resources", Resources(n_cpus=0.5, time_limit_s=600))
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """The round's one unit, with its rows; nothing where it is done already."""
+        name = f"{self.plan.round:05d}-{_digest(repr(self.plan))}"
+        if name in store.committed(self.name):
+            return
+        self.books.update()
+        again = self.books.find_candidates({video_id for video_id, _ in self.plan.due})
+        fresh = list(self.books.choose(self.plan))
+        yield Unit(name, (fresh, [(again[i], attempt) for i, attempt in self.plan.due if i in again]), ())
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """Candidates in the order of the listings; what a listing alone decides is turned away here."""
+        fresh, again = unit.payload
+        candidates, rejects = [], []
+        for row in fresh:
+            reject = self._turned_away(row)
+            rejects += [reject] if reject else []
+            candidates.append(_candidate_row(row, self.plan.round, 1, asked=reject is None))
+        for row, attempt in again:
+            candidates.append(_candidate_row(row, self.plan.round, attempt, asked=True))
+        return Output(rows={"candidates": candidates}, rejects=rejects)
+
+    def _turned_away(self, row: dict[str, Any]) -> Reject | None:
+        video_id = row["video_id"]
+        if not is_site_id(video_id):
+            return Reject(Reason.BAD_ID, video_id, detail=f"{row['source']} {row['query']}")
+        if self.opt_outs.cover(video_id, row["channel_id"]):
+            return Reject(Reason.OPTED_OUT, video_id)
+        if verdict := check_listed(row, self.config.limits):
+            return Reject(verdict[0], video_id, detail=verdict[1], retry_after_s=self.config.politeness.later_s)
+        return None
+
+
+def _candidate_row(row: dict[str, Any], round_: int, attempt: int, *, asked: bool) -> dict[str, Any]:
+    kept = {name: row[name] for name in ("video_id", "source", "query", "wanted_category_id", "given_spans")}
+    return {**kept, "asked": asked, "attempt": attempt, "round": round_}
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

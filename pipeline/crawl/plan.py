@@ -1,0 +1,255 @@
+"""What the next round of the crawl asks: a pure function of what earlier rounds committed.
+
+A category that is short asks for as many videos as its yield so far says it needs; first the ones that are listed
+already, then more of its sources. A source is listed deeper and deeper, four times as far each time; when a category's
+sources run dry, the channels of its kept videos become new ones.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from manifests.categories import category_by_id
+from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.limits import wanted_categories
+from pipeline.crawl.sources import FILE_SOURCES, Ask
+
+ANY = -1
+FIRST_DEPTH = 60
+"""Three pages of a search: enough to see what a source is worth."""
+
+DEEPER = 4
+FILE_CHUNK = 10_000
+SOURCE_TRIES = 3
+LEAST_NEW_SHARE = 0.05
+PRIOR_WEIGHT = 5.0
+"""The expected yield counts as much as so many videos that were really looked at."""
+
+SourceKey = tuple[str, str, int]
+"""Source, query, wanted category."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the crawl is for: quotas by category id, in clips or hours of clips."""
+
+    quotas: Mapping[int, float]
+    unit: str = "clips"  # clips | hours
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """What a source has given so far."""
+
+    up_to: int = 0
+    n_listed: int = 0
+    cursor: int = 0
+    exhausted: bool = False
+    failures: int = 0  # listings in a row that ended early
+    reason: str = ""
+    n_kept: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CrawlFacts:
+    """What earlier rounds committed, as far as the plan needs it."""
+
+    round: int = 0
+    supply: Mapping[int, float] = field(default_factory=dict)  # by category, in the quotas' unit
+    asked: Mapping[int, int] = field(default_factory=dict)  # videos looked at, by wanted category
+    backlog: Mapping[int, int] = field(default_factory=dict)  # listed, not looked at
+    sources: Mapping[SourceKey, SourceFacts] = field(default_factory=dict)
+    channels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of kept videos, most first
+    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were put off until now
+    requested: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that a person wants tried again
+    requests: tuple[str, ...] = ()  # the retry requests that `requested` serves
+    n_waiting: int = 0  # put off, not due yet
+    next_due: str = ""  # when the first of them is, ISO 8601
+
+
+@dataclass(frozen=True, slots=True)
+class RoundPlan:
+    """One round: listings to make, how many videos to look at by wanted category, and which to try again."""
+
+    round: int
+    asks: tuple[Ask, ...] = ()
+    n_candidates: Mapping[int, int] = field(default_factory=dict)
+    due: tuple[tuple[str, int], ...] = ()
+    requests: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.asks and not self.due and not any(self.n_candidates.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryState:
+    """Where a category stands. `state`: full, going, waits or dry."""
+
+    category_id: int
+    quota: float
+    supply: float
+    state: str
+    why: str = ""
+
+
+def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
+    """The next round; an empty one when nothing more can or need be done. Same facts, same plan."""
+    needs = needs_of(config, facts, wanted)
+    budget = min(1.0, config.max_candidates_per_round / max(1, sum(needs.values())))
+    needs = {category: math.ceil(need * budget) for category, need in needs.items()}
+    asks: list[Ask] = []
+    n_candidates: dict[int, int] = {}
+    total = sum(needs.values())
+    from_any = _fill(ANY, total, config, facts, asks) if total else 0
+    if from_any:
+        n_candidates[ANY] = min(total, from_any)
+    left = 1 - n_candidates.get(ANY, 0) / max(1, total)
+    for category, need in sorted(needs.items(), key=lambda item: (-_gap(item[0], facts, wanted), item[0])):
+        mine = math.ceil(need * left)
+        if mine and (got := _fill(category, mine, config, facts, asks)):
+            n_candidates[category] = min(mine, got)
+    again = dict(facts.requested) | (dict(facts.due) if needs else {})
+    return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests)
+
+
+def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
+    """How many more videos each short category has to look at, from its yield so far."""
+    prior = config.prior_clips_per_video if wanted.unit == "clips" else config.prior_hours_per_video
+    needs = {}
+    n_any, categories = facts.asked.get(ANY, 0), wanted_categories(config)
+    for category in categories:
+        supply = facts.supply.get(category, 0.0)
+        short = wanted.quotas.get(category, 0.0) * (1 + config.reserve) - supply
+        if short > 0:
+            looked_at = facts.asked.get(category, 0) + n_any / len(categories)
+            per_video = (supply + prior * PRIOR_WEIGHT) / (looked_at + PRIOR_WEIGHT)
+            needs[category] = math.ceil(short / per_video) + 1
+    return needs
+
+
+def _gap(category: int, facts: CrawlFacts, wanted: Wanted) -> float:
+    """How far a category is from its quota, as a share of it."""
+    quota = wanted.quotas.get(category, 0.0)
+    return 1 - facts.supply.get(category, 0.0) / quota if quota else 0.0
+
+
+def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks: list[Ask]) -> int:
+    """Adds asks until `need` videos are expected; returns how many can be looked at this round, at most."""
+    expected = facts.backlog.get(category, 0)
+    for ask in open_asks(category, config, facts):
+        if expected >= need:
+            break
+        asks.append(ask)
+        expected += _expected_gain(ask, facts)
+    return expected
+
+
+def _expected_gain(ask: Ask, facts: CrawlFacts) -> int:
+    """How many videos nobody listed before a listing will bring, by what sources of its kind and category brought."""
+    if ask.source in FILE_SOURCES:
+        return ask.up_to
+    mine = [known for key, known in facts.sources.items() if key[2] == ask.wanted_category_id and known.n_listed]
+    n_results = sum(known.n_listed for known in mine)
+    n_videos = facts.asked.get(ask.wanted_category_id, 0) + facts.backlog.get(ask.wanted_category_id, 0)
+    new_share = max(LEAST_NEW_SHARE, min(1.0, n_videos / n_results)) if n_results else 1.0
+    alike = [known.n_listed for key, known in facts.sources.items() if key[0] == ask.source and known.exhausted]
+    before = facts.sources.get((ask.source, ask.query, ask.wanted_category_id), SourceFacts())
+    length = min(ask.up_to, max(alike, default=ask.up_to)) - before.n_listed
+    return max(1, round(length * new_share))
+
+
+def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask]:
+    """The next listing of every source of a category that is not at its end: best yield first, new channels last."""
+    configured = sources_of(category, config)
+    grown = _grown_sources(category, config, facts, {key for key, _ in configured})
+    asks = []
+    for order, (key, most) in enumerate([*configured, *grown]):
+        known = facts.sources.get(key, SourceFacts())
+        if known.exhausted or known.failures >= SOURCE_TRIES or (key[0] not in FILE_SOURCES and known.n_listed >= most):
+            continue
+        asks.append((order >= len(configured), -_yield(known), order, _next_ask(key, known, most)))
+    return [ask for *_, ask in sorted(asks, key=lambda item: item[:3])]
+
+
+def _yield(known: SourceFacts) -> float:
+    """Kept videos a listed one; a source that was never asked is taken for a good one."""
+    return known.n_kept / known.n_listed if known.n_listed else 1.0
+
+
+def _next_ask(key: SourceKey, known: SourceFacts, most: int) -> Ask:
+    source, query, category = key
+    if source in FILE_SOURCES:
+        return Ask(source, query, category, FILE_CHUNK, known.cursor, known.failures + 1)
+    depth = known.up_to if known.failures else max(FIRST_DEPTH, known.up_to * DEEPER)
+    return Ask(source, query, category, min(depth, most), 0, known.failures + 1)
+
+
+def sources_of(category: int, config: CrawlConfig) -> list[tuple[SourceKey, int]]:
+    """The configured sources of a category, in the order of the configuration, with the most to list of each."""
+    found: list[SourceKey] = []
+    if "search" in config.sources:
+        found += [("search", query, category) for query in queries_of(category, config)]
+    if "channel" in config.sources:
+        found += [("channel", channel, category) for channel in config.channels.get(category, ())]
+    if "playlist" in config.sources:
+        found += [("playlist", playlist, category) for playlist in config.playlists.get(category, ())]
+    if "ids" in config.sources and category == ANY:
+        found += [("ids", str(path), ANY) for path in config.ids_files]
+    if "hdvila" in config.sources and category == ANY:
+        found += [("hdvila", str(path), ANY) for path in config.hdvila.clips]
+    return [(key, config.max_per_query) for key in found]
+
+
+def queries_of(category: int, config: CrawlConfig) -> tuple[str, ...]:
+    """The search words of a category: its own from the configuration, else the built-in seeds."""
+    if category in config.queries or category == ANY:
+        return config.queries.get(category, ())
+    found = category_by_id(category)
+    return found.queries if found else ()
+
+
+def _grown_sources(
+    category: int, config: CrawlConfig, facts: CrawlFacts, configured: set[SourceKey]
+) -> list[tuple[SourceKey, int]]:
+    on_the_site = {"search", "channel", "playlist"} & set(config.sources)
+    if not config.grow_from_channels or not on_the_site or category == ANY:
+        return []
+    keys = [("channel", channel, category) for channel in facts.channels.get(category, ())]
+    return [(key, config.max_per_channel) for key in keys if key not in configured]
+
+
+def states_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> list[CategoryState]:
+    """Where each wanted category stands, and why one cannot be filled."""
+    needs = needs_of(config, facts, wanted)
+    return [_state(category, needs, config, facts, wanted) for category in wanted_categories(config)]
+
+
+def _state(
+    category: int, needs: Mapping[int, int], config: CrawlConfig, facts: CrawlFacts, wanted: Wanted
+) -> CategoryState:
+    quota, supply = wanted.quotas.get(category, 0.0), facts.supply.get(category, 0.0)
+    if category not in needs:
+        return CategoryState(category, quota, supply, "full")
+    asks = open_asks(category, config, facts) + open_asks(ANY, config, facts)
+    listed = facts.backlog.get(category, 0) + facts.backlog.get(ANY, 0)
+    if asks or listed:
+        return CategoryState(
+            category, quota, supply, "going", f"{listed} listed videos and {len(asks)} sources are left"
+        )
+    if facts.n_waiting:
+        why = f"{facts.n_waiting} videos were refused for now, the first is tried again after {facts.next_due}"
+        return CategoryState(category, quota, supply, "waits", why)
+    return CategoryState(category, quota, supply, "dry", _why_dry(category, config, facts))
+
+
+def _why_dry(category: int, config: CrawlConfig, facts: CrawlFacts) -> str:
+    mine = {key: known for key, known in facts.sources.items() if key[2] in (category, ANY)}
+    if not mine:
+        return "no source is configured for it: add queries, channels or playlists"
+    listed = sum(known.n_listed for known in mine.values())
+    failed = sorted({known.reason for known in mine.values() if known.failures >= SOURCE_TRIES})
+    text = f"all {len(mine)} sources are listed to their end ({listed} results)"
+    text += "; add queries or channels, or raise max_per_query"
+    return text + (f"; some ended early: {', '.join(failed)}" if failed else "")

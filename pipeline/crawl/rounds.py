@@ -1,0 +1,131 @@
+"""The crawl, in rounds: list what is short, choose, look at the chosen, see what clips that gives, plan the next round.
+
+The requests of a round follow from what earlier rounds committed, and each plan is written down before it is carried
+out (`rounds/<number>.json`): a run that was killed goes on with the same round. Between two rounds the caller runs the
+text stages, which say how many clips each video gives.
+
+    for plan in rounds(config, store, wanted, books):
+        for stage in stages_of(plan, config, polite, books, opt_outs): run it
+        run transcripts and clips
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from manifests.categories import category_name
+from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.extract import ExtractStage
+from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.listing import ChooseStage, ListStage
+from pipeline.crawl.plan import CategoryState, CrawlFacts, RoundPlan, Wanted, plan_round, states_of
+from pipeline.crawl.sources import Ask
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Stage
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.site.politeness import Polite, Politeness
+
+log = logging.getLogger("hdvila")
+
+ROUNDS = "rounds"
+STATES = "rounds/states/last.json"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPoliteness:
+    """Makes the one Politeness of a run, here or in an actor that may restart."""
+
+    config: CrawlConfig
+    store: Store
+    seed: int = 0
+
+    def __call__(self) -> Politeness:
+        identities = {one.name: one.videos_per_hour for one in self.config.pool()}
+        return Politeness(self.config.politeness, identities, store=self.store, seed=self.seed)
+
+
+def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlBooks) -> Iterator[RoundPlan]:
+    """Each round to run, the unfinished or last one first; ends when nothing more can or need be done.
+
+    Running a finished round again does nothing, so the caller need not know where the last run stopped.
+    """
+    plans = read_plans(store)
+    if plans:
+        yield plans[-1]
+    served = [name for plan in plans for name in plan.requests]
+    for number in range(len(plans), config.max_rounds):
+        facts = crawl_facts(books, number, served)
+        plan = plan_round(config, facts, wanted)
+        _say_where_it_stands(store, states_of(config, facts, wanted), ended=plan.is_empty)
+        if plan.is_empty:
+            return
+        write_plan(store, plan)
+        served += plan.requests
+        yield plan
+
+
+def _say_where_it_stands(store: Store, states: list[CategoryState], *, ended: bool) -> None:
+    """Writes the state of each category for `status`; at the end of a crawl, says which cannot be filled and why."""
+    store.write_json(STATES, [asdict(state) for state in states])
+    for state in states if ended else ():
+        if state.state != "full":
+            name = category_name(state.category_id)
+            log.warning("%s: %.1f of %.1f; %s", name, state.supply, state.quota, state.why)
+
+
+def read_states(store: Store) -> list[CategoryState]:
+    """The states that the last plan was made from; [] before the first."""
+    return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
+
+
+def crawl_facts(books: CrawlBooks, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
+    """What is committed by now, as the plan of round `number` needs it."""
+    books.update()
+    return books.facts(number, now or datetime.now(UTC), served)
+
+
+def stages_of(
+    plan: RoundPlan, config: CrawlConfig, polite: Polite, books: CrawlBooks, opt_outs: Tombstones
+) -> tuple[Stage, Stage, Stage]:
+    """The stages of a round, in their order."""
+    return (
+        ListStage(config, polite, plan),
+        ChooseStage(config, plan, books, opt_outs),
+        ExtractStage(config, polite, plan, opt_outs),
+    )
+
+
+def crawl_is_done(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> bool:
+    """Whether no further round would do anything."""
+    return plan_round(config, facts, wanted).is_empty
+
+
+def explain(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlBooks | None = None) -> list[CategoryState]:
+    """Where each category stands: full, going, waits or dry, and why."""
+    books = books or CrawlBooks(store, wanted.unit)
+    plans = read_plans(store)
+    return states_of(config, crawl_facts(books, len(plans), [n for p in plans for n in p.requests]), wanted)
+
+
+def write_plan(store: Store, plan: RoundPlan) -> None:
+    """Writes a plan down before anything of it is done."""
+    facts: dict[str, Any] = asdict(plan)
+    facts["n_candidates"] = sorted(plan.n_candidates.items())
+    store.write_json(f"{ROUNDS}/{plan.round:05d}.json", facts)
+
+
+def read_plans(store: Store) -> list[RoundPlan]:
+    """The plans of all rounds so far, in their order."""
+    return [_plan(store.read_json(f"{ROUNDS}/{name}")) for name in store.names(ROUNDS) if name.endswith(".json")]
+
+
+def _plan(facts: dict[str, Any]) -> RoundPlan:
+    return RoundPlan(
+        round=facts["round"],
+        asks=tuple(Ask(**ask) for ask in facts["asks"]),
+        n_candidates={int(category): int(n) for category, n in facts["n_candidates"]},
+        due=tuple((str(video_id), int(attempt)) for video_id, attempt in facts["due"]),
+        requests=tuple(facts["requests"]),
+    )

@@ -1,0 +1,261 @@
+"""The folder source: videos that lie on a disk already become candidates, with the captions that lie beside them.
+
+In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and `NAME.en.vtt|json3|srv3|srt` where
+     there are any; any file that opens as video counts, whatever its suffix.
+Out: rows of `videos` and `captions`; what is no video, or below 720p, is a reject.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from manifests.categories import UNCATEGORISED_ID, category_by_id, category_by_name, category_name
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.sample import is_video_id
+from pipeline.config.folder import FolderConfig
+from pipeline.config.media import MediaConfig
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.media.probe import Probe, Unusable, is_720p, probe
+from pipeline.text.captions import BrokenTrack, read_track
+
+CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
+SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
+MAX_INFO_BYTES = 64 * 1024**2
+MAX_CAPTION_BYTES = 32 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStage:
+    """One unit a batch of files that have no verdict yet, in the order of their names."""
+
+    config: FolderConfig
+    media: MediaConfig
+    name: str = "folder"
+    resources: Resources = Resources(time_limit_s=900)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """Batches of files, named by the ids they will have. UserError for a folder that is missing or empty."""
+        folder = self._folder()
+        known = _known_ids(store)
+        files = [(video_id, file) for video_id, file in identify(folder) if video_id not in known]
+        for first in range(0, len(files), self.config.batch_files):
+            batch = files[first : first + self.config.batch_files]
+            ids = tuple(video_id for video_id, _ in batch)
+            name = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
+            yield Unit(name, tuple(batch), ids)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """Reads each file of the batch; one that cannot be used is a reject and costs no other."""
+        videos: list[dict[str, Any]] = []
+        captions: list[dict[str, Any]] = []
+        rejects: list[Reject] = []
+        mapping = read_mapping(self.config.mapping) if self.config.category_from == "mapping" else {}
+        for video_id, file in unit.payload:
+            try:
+                video, tracks = self._read_file(video_id, file, mapping)
+            except (Rejected, Unusable, BrokenTrack) as error:
+                rejects.append(Reject(error.reason, video_id, detail=f"{file.name}: {error.detail}"))
+                continue
+            videos.append(video)
+            captions.extend(tracks)
+        return Output(rows={"videos": videos, "captions": captions}, rejects=rejects)
+
+    def _read_file(
+        self, video_id: str, file: Path, mapping: dict[str, int]
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        facts = probe(file, self.media.limits)
+        picture, cut = facts.video, self.media.cut
+        if not is_720p(picture.width, picture.height, cut):
+            raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
+        info = read_info(file)
+        language = self.config.caption_language
+        found = (caption_row(video_id, path, info, language) for path in caption_files(file))
+        tracks = [track for track in found if track is not None]
+        if not tracks:
+            raise Rejected(Reason.NO_CAPTIONS, "no caption file beside it")
+        category_id = self._category(video_id, file, info, mapping)
+        return video_row(video_id, file, facts, info, category_id, tracks), tracks
+
+    def _category(self, video_id: str, file: Path, info: dict[str, Any], mapping: dict[str, int]) -> int:
+        if self.config.category_from == "mapping":
+            return mapping.get(video_id, mapping.get(file.name, mapping.get(file.stem, UNCATEGORISED_ID)))
+        if self.config.category_from == "folder":
+            return category_id_of(file.parent.name)
+        names = info.get("categories")
+        return category_id_of(str(names[0])) if isinstance(names, list) and names else UNCATEGORISED_ID
+
+    def _folder(self) -> Path:
+        folder = self.config.path
+        if folder is None:
+            raise UserError("folder.path: not set, and the folder source needs it")
+        if not folder.is_dir():
+            raise UserError(f"folder.path: {folder} is not a folder; give the folder that holds the videos")
+        if not any(media_files(folder)):
+            raise UserError(f"folder.path: {folder} holds no file that could be a video")
+        return folder
+
+
+def _known_ids(store: Store) -> set[str]:
+    """Ids with a verdict of this source already."""
+    rejects = store.read_rejects()
+    mine = {
+        i
+        for i, stage in zip(*(rejects.column(c).to_pylist() for c in ("video_id", "stage")), strict=True)
+        if stage == "folder"
+    }
+    return mine | set(store.read_table("videos", ["video_id"]).column("video_id").to_pylist())
+
+
+def media_files(folder: Path) -> Iterator[Path]:
+    """Files that may be videos, in the order of their paths: all but caption files, other sidecars and hidden ones."""
+    for file in sorted(folder.rglob("*")):
+        suffix = file.suffix.removeprefix(".").lower()
+        hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+        if file.is_file() and not hidden and suffix not in CAPTION_SUFFIXES | SIDECARS:
+            yield file
+
+
+def identify(folder: Path) -> Iterator[tuple[str, Path]]:
+    """(video id, file): the id is the name where that can be one, else, or where it is taken, the content's hash."""
+    taken: set[str] = set()
+    for file in media_files(folder):
+        video_id = file.stem if is_video_id(file.stem) and file.stem not in taken else content_id(file)
+        if video_id not in taken:
+            taken.add(video_id)
+            yield video_id, file
+
+
+def content_id(file: Path) -> str:
+    """16 hex digits of a file's SHA-256."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
+
+
+def read_info(file: Path) -> dict[str, Any]:
+    """The info.json beside a video; {} where there is none or it cannot be read."""
+    path = file.with_name(f"{file.stem}.info.json")
+    if not path.is_file() or path.stat().st_size > MAX_INFO_BYTES:
+        return {}
+    try:
+        info = json.loads(path.read_bytes())
+    except ValueError:
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def caption_files(file: Path) -> list[Path]:
+    """The caption files that belong to a video: NAME.vtt, NAME.en.vtt …"""
+    beside = (f for f in file.parent.iterdir() if f.name.startswith(f"{file.stem}.") and f != file)
+    return sorted(f for f in beside if f.suffix.removeprefix(".").lower() in CAPTION_SUFFIXES)
+
+
+def caption_row(video_id: str, path: Path, info: dict[str, Any], default_language: str) -> dict[str, Any] | None:
+    """A row of `captions`; None for a file too large to be one.
+
+    Whether a track is manual is told by the info.json where it lists the language, else by what the file itself shows.
+    """
+    if path.stat().st_size > MAX_CAPTION_BYTES:
+        return None
+    payload = path.read_bytes()
+    language = path.name.removesuffix(path.suffix).rpartition(".")[2]
+    if language == path.stem or len(language) > 35 or not language.replace("-", "").isalnum():
+        language = default_language
+    suffix = path.suffix.removeprefix(".").lower()
+    return {
+        "video_id": video_id,
+        "kind": track_kind(language, info) or kind_shown_by(payload, suffix),
+        "language": language.removesuffix("-orig"),
+        "track": language,
+        "format": suffix,
+        "payload": payload,
+    }
+
+
+def track_kind(language: str, info: dict[str, Any]) -> str:
+    """manual or auto as the info.json has it; "" where it does not say."""
+    if language.endswith("-orig"):
+        return "auto"
+    for kind, key in (("manual", "subtitles"), ("auto", "automatic_captions")):
+        if isinstance(info.get(key), dict) and language in info[key]:
+            return kind
+    return ""
+
+
+def kind_shown_by(payload: bytes, suffix: str) -> str:
+    """auto where the file itself carries word times, else manual. A broken file is left to the transcripts stage."""
+    try:
+        track = read_track(payload, format=suffix)
+    except BrokenTrack:
+        return "manual"
+    return track.kind or ("auto" if track.word_timed else "manual")
+
+
+def category_id_of(text: str) -> int:
+    """The id of a category given by name or id; uncategorised where it is none."""
+    found = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() else None)
+    return found.id if found else UNCATEGORISED_ID
+
+
+def read_mapping(path: Path | None) -> dict[str, int]:
+    """{file name or id: category id} of a mapping file. Raises UserError for one that cannot be used."""
+    if path is None:
+        raise UserError("folder.mapping: not set, and category_from: mapping needs it")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"folder.mapping: {path} cannot be read ({error})") from None
+    if not isinstance(tree, dict):
+        raise UserError(f"folder.mapping: {path} is not a YAML mapping of names to categories")
+    mapping = {str(name): category_id_of(str(category)) for name, category in tree.items()}
+    unknown = [str(tree[name]) for name, found in mapping.items() if found == UNCATEGORISED_ID]
+    if unknown:
+        raise UserError(f"folder.mapping: {path} names {unknown[0]!r}, which is none of the 15 categories")
+    return mapping
+
+
+def video_row(
+    video_id: str,
+    file: Path,
+    facts: Probe,
+    info: dict[str, Any],
+    category_id: int,
+    tracks: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """A row of `videos`: what the info.json says, and what the file itself shows."""
+    return {
+        "video_id": video_id,
+        "url": _text(info, "webpage_url") or f"file:{file.name}",
+        "source": "folder",
+        "query": file.parent.name,
+        "category_id": category_id,
+        "category": category_name(category_id),
+        "title": _text(info, "title") or file.stem,
+        "channel_id": _text(info, "channel_id") or _text(info, "uploader_id"),
+        "channel": _text(info, "channel") or _text(info, "uploader"),
+        "duration_s": facts.duration_ms / 1000,
+        "language": _text(info, "language") or tracks[0]["language"],
+        "upload_date": _text(info, "upload_date"),
+        "license": _text(info, "license"),
+        "view_count": int(info.get("view_count") or -1) if str(info.get("view_count") or "").isdecimal() else -1,
+        "age_limit": int(info.get("age_limit") or 0) if str(info.get("age_limit") or "").isdecimal() else 0,
+        "made_for_kids": False,
+        "heights": [facts.video.short_side],
+        "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
+        "media_path": str(file.absolute()),
+        "given_spans": "",
+        "egress": "",
+        "yt_dlp_version": _text(info.get("_version"), "version"),
+        "round": 0,
+    }
+
+
+def _text(info: Any, key: str) -> str:
+    value = info.get(key) if isinstance(info, dict) else None
+    return value if isinstance(value, str) else ""

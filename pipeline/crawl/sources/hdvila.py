@@ -1,0 +1,89 @@
+"""The hdvila source: the released HD-VILA-100M JSONL, whose clips come from the file in place of sentence splitting.
+
+    {"video_id": "…", "url": "…", "clip": [{"clip_id": "<video_id>.<n>.mp4", "span": ["HH:MM:SS.mmm", "HH:MM:SS.mmm"]}]}
+
+The text of the clips is a second JSONL, {"clip_id", "text"}; where it is not given, the captions inside a span serve.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pipeline.crawl.sources import Listed
+from pipeline.crawl.sources.lines import read_lines
+from pipeline.site.ids import is_site_id, video_id_of
+
+_CLIP_ID = re.compile(r'"clip_id"\s*:\s*"([A-Za-z0-9_-]{11})\.(\d{1,9})(?:\.mp4)?"')
+_TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")
+
+
+def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
+    """(result with its spans, byte after its line). A line that is no such object is a result `bad_id`."""
+    for position, (line, after) in enumerate(read_lines(path, cursor)):
+        if line:
+            yield parse_line(line, position), after
+
+
+def parse_line(line: str, position: int) -> Listed:
+    """One object of the file. Spans that are no spans are left out; without an id the result's id is no site id."""
+    try:
+        row = json.loads(line)
+        video_id = str(row.get("video_id") or video_id_of(str(row.get("url", ""))))
+        clips = row.get("clip") or []
+    except (ValueError, AttributeError):
+        return Listed(f"line at {position}", position)
+    if not is_site_id(video_id) or not isinstance(clips, list):
+        return Listed(video_id[:64] or f"line at {position}", position)
+    spans = [span for span in (_span(clip, video_id) for clip in clips) if span]
+    return Listed(video_id, position, given_spans=_as_json(spans))
+
+
+def _as_json(spans: list[dict[str, Any]]) -> str:
+    return json.dumps(spans, ensure_ascii=False, separators=(",", ":"))
+
+
+def _span(clip: Any, video_id: str) -> dict[str, Any] | None:
+    if not isinstance(clip, dict):
+        return None
+    clip_id, span = str(clip.get("clip_id", "")), clip.get("span")
+    if not clip_id.startswith(f"{video_id}.") or not isinstance(span, list) or len(span) != 2:
+        return None
+    number = clip_id.removeprefix(f"{video_id}.").removesuffix(".mp4")
+    start_ms, end_ms = parse_time_ms(str(span[0])), parse_time_ms(str(span[1]))
+    if not number.isdigit() or start_ms is None or end_ms is None or end_ms <= start_ms:
+        return None
+    return {"n": int(number), "start_ms": start_ms, "end_ms": end_ms, "text": ""}
+
+
+def parse_time_ms(text: str) -> int | None:
+    """Milliseconds of HH:MM:SS.mmm; the digits after the point are a fraction, however many there are."""
+    found = _TIME.fullmatch(text.strip())
+    if not found:
+        return None
+    hours, minutes, seconds, fraction = found.groups()
+    milliseconds = int(((fraction or "") + "000")[:3])
+    return ((int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)) * 1000 + milliseconds
+
+
+def with_texts(results: Sequence[Listed], paths: Sequence[Path]) -> list[Listed]:
+    """The results with the texts of their clips. The files, which may hold 100 million lines in any order, are read
+    through once; only what is wanted is kept.
+    """
+    spans = {one.video_id: json.loads(one.given_spans) for one in results if one.given_spans}
+    wanted = {(video_id, span["n"]): span for video_id, mine in spans.items() for span in mine}
+    for path in paths if wanted else ():
+        for line, _ in read_lines(path):
+            found = _CLIP_ID.search(line)
+            if found and (span := wanted.get((found[1], int(found[2])))):
+                span["text"] = _text(line)
+    return [replace(one, given_spans=_as_json(spans[one.video_id])) if one.given_spans else one for one in results]
+
+
+def _text(line: str) -> str:
+    try:
+        return str(json.loads(line).get("text", ""))
+    except (ValueError, AttributeError):
+        return ""

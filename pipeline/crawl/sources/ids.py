@@ -1,0 +1,16 @@
+"""The ids source: a text file of video ids or addresses, one a line; `#` begins a comment."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.crawl.sources import Listed
+from pipeline.crawl.sources.lines import read_lines
+from pipeline.site.ids import video_id_of
+
+
+def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
+    """(result, byte after its line). A line that holds no id is a result too: it becomes a reject `bad_id`."""
+    for position, (line, after) in enumerate(read_lines(path, cursor)):
+        text = line.partition("#")[0].strip() if not line.startswith("http") else line.partition(" ")[0]
+        if text:
+            yield Listed(video_id_of(text) or text[:64], position), after

@@ -1,0 +1,172 @@
+"""Joins data sets into a new one: their shards are copied byte for byte and numbered on.
+
+A video that two of them hold, and a channel that one trains on while another holds it out, are refused with their
+names, or dropped from the later data set (`drop_duplicates`). Tombstones of all are honoured and joined.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from manifests.errors import UserError
+from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
+from pipeline.engine.lock import RunLock
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way, write_tombstones
+from pipeline.shards.files import (
+    SUCCESS,
+    Piece,
+    join_shard,
+    put_shard,
+    read_rows,
+    sample_of_row,
+    shard_files,
+    stats_bytes,
+)
+from pipeline.shards.manifest import given_head, publish, tool_versions
+
+_SHOWN = 10
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What the data sets taken so far hold."""
+
+    videos: dict[str, int] = field(default_factory=dict)
+    """Number of the data set that has a video."""
+    channels: dict[str, str] = field(default_factory=dict)
+    """Split of each channel."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The new manifest, and what was left out of later data sets: video ids."""
+
+    manifest: Manifest
+    dropped: tuple[str, ...]
+
+
+def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False) -> Merged:
+    """Joins finished data sets. UserError for videos twice, members that differ, or an `out` that is in use."""
+    manifests = [read_manifest(source.url, **dict(source.options)) for source in sources]
+    _refuse_different_members(manifests)
+    refuse_existing(out)
+    tombstones = Tombstones()
+    for source in sources:
+        refuse_while_under_way(source, read_tombstones(source))
+        tombstones = tombstones.joined(read_tombstones(source))
+    dropped = _conflicts(sources, manifests, tombstones)
+    if dropped and not drop_duplicates:
+        raise UserError(_refusal(sources, dropped))
+    with RunLock(out):
+        write_tombstones(out, tombstones)
+        entries = list(_copy_all(sources, manifests, out, dropped, tombstones))
+        head, card = given_head(manifests[0].head)
+        head |= {"config": {}, "versions": tool_versions()}
+        head["merged"] = [{"name": str(m.head.get("name", "")), "sha256": m.sha256} for m in manifests]
+        manifest = publish(out, entries, head, card)
+    return Merged(manifest, tuple(sorted({video_id for _, video_id in dropped})))
+
+
+def refuse_existing(out: Store) -> None:
+    """UserError where there is a data set at `out` already."""
+    if out.exists(MANIFEST_NAME):
+        raise UserError(f"{out.url}: holds a data set already; name a folder that has none")
+
+
+def _refuse_different_members(manifests: Sequence[Manifest]) -> None:
+    found = {m.root: list(m.head.get("members", [])) for m in manifests if m.shards}
+    if len({tuple(members) for members in found.values()}) > 1:
+        shown = "; ".join(f"{root}: {' '.join(members)}" for root, members in found.items())
+        raise UserError(f"samples have different members ({shown}); every sample of a data set must have the same")
+
+
+def _conflicts(
+    sources: Sequence[Store], manifests: Sequence[Manifest], tombstones: Tombstones
+) -> dict[tuple[int, str], str]:
+    """{(number of the data set, video id): reason} of what cannot be taken over."""
+    seen = _Seen()
+    found: dict[tuple[int, str], str] = {}
+    for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
+        for entry in manifest.shards:
+            table = read_rows(source, entry.url, ["video_id", "channel_id", "status"])
+            for row in table.to_pylist():
+                video_id, channel_id = row["video_id"], row["channel_id"]
+                if row["status"] != SUCCESS or tombstones.cover(video_id, channel_id):
+                    continue
+                split = seen.channels.get(channel_id, entry.split) if channel_id else entry.split
+                if seen.videos.get(video_id, number) != number:
+                    found[number, video_id] = f"also in {sources[seen.videos[video_id]].url}"
+                elif split != entry.split and number:
+                    found[number, video_id] = f"its channel {channel_id} is in split {split} of an earlier one"
+                else:
+                    seen.videos[video_id] = number
+                    seen.channels.setdefault(channel_id, entry.split)
+    return found
+
+
+def _refusal(sources: Sequence[Store], dropped: dict[tuple[int, str], str]) -> str:
+    lines = [f"{sources[number].url}: {video_id}: {why}" for (number, video_id), why in sorted(dropped.items())]
+    more = f"\n  … and {len(lines) - _SHOWN} more" * (len(lines) > _SHOWN)
+    return (
+        f"{len(lines)} videos cannot be merged:\n  " + "\n  ".join(lines[:_SHOWN]) + more + "\n"
+        "--drop-duplicates leaves them out of the later data set"
+    )
+
+
+def _copy_all(
+    sources: Sequence[Store],
+    manifests: Sequence[Manifest],
+    out: Store,
+    dropped: dict[tuple[int, str], str],
+    tombstones: Tombstones,
+) -> Iterator[ShardEntry]:
+    numbers: Counter[str] = Counter()
+    for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
+        gone = {video_id for n, video_id in dropped if n == number}
+        for entry in manifest.shards:
+            target = replace(entry, url=f"shards/{entry.split}/{numbers[entry.split]:05d}.tar", generation=0)
+            made = _copy_shard(source, entry, out, target, gone, tombstones)
+            if made.nsamples:
+                numbers[entry.split] += 1
+                yield made
+
+
+def _copy_shard(
+    source: Store, entry: ShardEntry, out: Store, target: ShardEntry, gone: set[str], tombstones: Tombstones
+) -> ShardEntry:
+    table = read_rows(source, entry.url)
+    rows = table.to_pylist()
+    kept = [r for r in rows if r["video_id"] not in gone and not tombstones.cover(r["video_id"], r["channel_id"])]
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        if len(kept) == len(rows):
+            tar, parquet, stats = (folder / Path(name).name for name in shard_files(target.url))
+            _download(source, entry, tar)
+            parquet.write_bytes(source.read(shard_files(entry.url)[1]))
+            stats.write_bytes(stats_bytes(target, table))
+            made = target
+        else:
+            pieces = [
+                Piece(r, source, entry.url, sample_of_row(r)) if r["status"] == SUCCESS else Piece(r) for r in kept
+            ]
+            made = join_shard(pieces, folder, url=target.url, split=target.split, generation=0)
+        if made.nsamples:
+            put_shard(out, folder, target.url)
+    return made
+
+
+def _download(source: Store, entry: ShardEntry, target: Path) -> None:
+    """Copies a tar and holds it against the manifest's checksum. UserError where they differ."""
+    sha256 = hashlib.sha256()
+    with source.open(entry.url) as file, target.open("wb") as out:
+        while block := file.read(1 << 22):
+            sha256.update(block)
+            out.write(block)
+    if sha256.hexdigest() != entry.sha256:
+        raise UserError(f"{source.url}/{entry.url}: differs from its manifest (checksum); `verify` it, restore it")

@@ -1,0 +1,93 @@
+"""Another size of shards, or another split, for a finished data set: a new plan, the same samples byte for byte."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from manifests.funnel import SELECTION_NAME
+from manifests.shards import Manifest, ShardEntry, read_manifest
+from pipeline.config.shards import ShardsConfig
+from pipeline.dataset.merge import refuse_existing
+from pipeline.engine.lock import RunLock
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
+from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows, sample_of_row
+from pipeline.shards.manifest import given_head, publish
+from pipeline.shards.plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards
+from pipeline.shards.stage import in_shard_order
+
+
+def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, draw_anew: bool = False) -> Manifest:
+    """Writes the samples of `source` to `out` in shards of another size.
+
+    Each sample keeps its split unless `draw_anew`; then splits are drawn by `config.split` and the seed. UserError
+    where `source` is no finished data set or `out` holds one.
+    """
+    manifest = read_manifest(source.url, **dict(source.options))
+    refuse_existing(out)
+    tombstones = read_tombstones(source)
+    refuse_while_under_way(source, tombstones)
+    pieces: dict[str, list[Piece]] = {}
+    placed = Placed()
+    for entry in manifest.shards:
+        for piece in _pieces(source, entry):
+            video_id = piece.row["video_id"]
+            pieces.setdefault(video_id, []).append(piece)
+            if not draw_anew:
+                placed.splits[video_id] = entry.split
+    groups = _groups(source)
+    videos = [_plan_video(video_id, same, groups) for video_id, same in pieces.items()]
+    placed.videos.update({v.video_id: replace(v, clips=()) for v in videos if v.video_id in placed.splits})
+    plan = plan_shards(videos, placed, config, seed=seed, generation=0)
+    with RunLock(out):
+        write_tombstones(out, tombstones)
+        entries = [_make(shard, pieces, out, seed) for shard in plan]
+        head, card = given_head(manifest.head)
+        return publish(out, entries, {**head, "resharded_from": manifest.sha256}, card)
+
+
+def _pieces(source: Store, entry: ShardEntry) -> list[Piece]:
+    rows: list[dict[str, Any]] = read_rows(source, entry.url).to_pylist()
+    return [
+        Piece(row, source, entry.url, sample_of_row(row)) if row["status"] == SUCCESS else Piece(row) for row in rows
+    ]
+
+
+def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> PlanVideo:
+    clips = [PlanClip(clip_number(p.row), p.sample.bytes_ if p.sample else 0) for p in pieces]
+    clips.sort(key=lambda clip: (clip.n, clip.bytes_))
+    return PlanVideo(video_id, pieces[0].row["channel_id"], groups.get(video_id, video_id), tuple(clips))
+
+
+def clip_number(row: dict[str, Any]) -> int:
+    """n of a row's clip, from its clip_id."""
+    return int(row["clip_id"].rpartition(".")[2])
+
+
+def _groups(source: Store) -> dict[str, str]:
+    """Groups of duplicates, where the data set still has its selection."""
+    if not source.exists(SELECTION_NAME):
+        return {}
+    with source.open(SELECTION_NAME) as file:
+        rows = pq.read_table(file, columns=["video_id", "group"]).to_pylist()
+    return {row["video_id"]: row["group"] or row["video_id"] for row in rows}
+
+
+def _make(shard: PlannedShard, pieces: dict[str, list[Piece]], out: Store, seed: int) -> ShardEntry:
+    wanted = {(video.video_id, clip.n, clip.is_sample) for video in shard.videos for clip in video.clips}
+    chosen = [
+        piece
+        for video in shard.videos
+        for piece in pieces[video.video_id]
+        if (video.video_id, clip_number(piece.row), piece.sample is not None) in wanted
+    ]
+    url = f"{shard.stem}.tar"
+    with tempfile.TemporaryDirectory() as scratch:
+        entry = join_shard(in_shard_order(chosen, seed), Path(scratch), url=url, split=shard.split, generation=0)
+        put_shard(out, Path(scratch), url)
+    return entry

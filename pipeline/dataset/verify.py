@@ -1,0 +1,130 @@
+"""Reads a finished data set through and names each fault.
+
+Each shard is read once, on its own (`pipeline.dataset.verify_shard`), by as many processes as are asked for. Here:
+what the manifest and the indexes say, and what must hold across shards.
+
+    checksums         sha256, md5 and size against manifest.parquet; indexes and croissant.json against the manifest
+    structure         the tar's own headers against the rows' offsets; each sample's members complete
+    content           json against the schema and against rows, txt and caption the same, stills where the json says
+    decoding          all frames of mp4 and m4v, each still; of some samples of each shard, or of all
+    counts            rows, stats and manifest agree; keys unique; nothing that tombstones.txt names
+    splits            a video in one split; a channel too, where the configuration says so
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+
+from manifests.errors import UserError
+from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
+from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import TOMBSTONES, read_tombstones
+from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
+
+
+def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault]:
+    """Every fault of the data set, shard by shard. `decode`: samples of each shard to decode, -1 for all.
+
+    Raises UserError only where there is no manifest at all; one that cannot be used is a fault and ends the check.
+    """
+    try:
+        manifest = read_manifest(store.url, **dict(store.options))
+    except UserError as error:
+        if not store.exists(MANIFEST_NAME):
+            raise
+        yield Fault(MANIFEST_NAME, str(error))
+        return
+    tombstones = read_tombstones(store)
+    if tombstones.under_way:
+        yield Fault(TOMBSTONES, "a removal was interrupted; run the same `remove` again")
+    yield from _index_faults(store, manifest)
+    yield from (
+        Fault(name, "is in no manifest; a reader that takes every tar reads it") for name in _strays(store, manifest)
+    )
+    whole = _Whole(by_channel=manifest.head.get("config", {}).get("shards.split.by") == "channel")
+    read = partial(read_shard, store, tombstones=tombstones, decode=decode)
+    for entry, report in zip(manifest.shards, _map(read, manifest.shards, workers), strict=True):
+        yield from report.faults
+        yield from whole.add(entry, report)
+
+
+def _map(read: partial[ShardReport], entries: tuple[ShardEntry, ...], workers: int) -> Iterator[ShardReport]:
+    if workers <= 1:
+        yield from map(read, entries)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read, entries)
+
+
+def _strays(store: Store, manifest: Manifest) -> list[str]:
+    return [name for name in stray_files(store, manifest) if name.endswith(".tar")]
+
+
+def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
+    name_of_all = str(manifest.head.get("name", ""))
+    wanted = {
+        WIDS_NAME: wids_bytes(manifest.shards, name=name_of_all),
+        SIZES_NAME: sizes_bytes(manifest.shards),
+        **split_indexes(manifest.shards, name=name_of_all),
+    }
+    missing = [name for name in (*wanted, CARD_NAME, CROISSANT_NAME) if not store.exists(name)]
+    yield from (Fault(name, "is missing") for name in missing)
+    yield from (
+        Fault(name, "differs from the manifest")
+        for name, data in wanted.items()
+        if name not in missing and store.read(name) != data
+    )
+    if CROISSANT_NAME not in missing:
+        yield from _croissant_faults(store, manifest)
+    urls = [entry.url for entry in manifest.shards]
+    yield from (
+        Fault("manifest.parquet", f"{url} is listed twice") for url in sorted({u for u in urls if urls.count(u) > 1})
+    )
+
+
+def _croissant_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
+    try:
+        files = {file["@id"]: file.get("sha256") for file in store.read_json(CROISSANT_NAME)["distribution"]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        yield Fault(CROISSANT_NAME, "is no Croissant description")
+        return
+    for entry in manifest.shards:
+        if files.get(entry.url) != entry.sha256:
+            yield Fault(
+                CROISSANT_NAME, f"{entry.url}: sha256 is {files.get(entry.url)}, the manifest says {entry.sha256}"
+            )
+
+
+@dataclass(slots=True)
+class _Whole:
+    """What is known of the data set so far."""
+
+    by_channel: bool
+    keys: dict[str, str] = field(default_factory=dict)
+    """Shard of each sample's key."""
+    members: tuple[str, ...] = ()
+    splits: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Split of ("video", id) and ("channel", id)."""
+
+    def add(self, entry: ShardEntry, report: ShardReport) -> Iterator[Fault]:
+        """Takes a shard up; gives what does not go together with those before."""
+        self.members = self.members or report.members
+        if report.members and report.members != self.members:
+            yield Fault(entry.url, f"members are {' '.join(report.members)}, of others {' '.join(self.members)}")
+        for key, video_id, channel_id in report.samples:
+            first = self.keys.setdefault(key, entry.url)
+            if first != entry.url:
+                yield Fault(f"{entry.url}: {key}", f"key is also in {first}")
+            yield from self._split_faults(entry, key, ("video", video_id))
+            if self.by_channel and channel_id:
+                yield from self._split_faults(entry, key, ("channel", channel_id))
+
+    def _split_faults(self, entry: ShardEntry, key: str, what: tuple[str, str]) -> Iterator[Fault]:
+        split = self.splits.setdefault(what, entry.split)
+        if split != entry.split:
+            yield Fault(f"{entry.url}: {key}", f"its {what[0]} {what[1]} is also in split {split}")

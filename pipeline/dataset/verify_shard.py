@@ -1,0 +1,201 @@
+"""Reads one shard through: its tar, its rows, its stats and every sample in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from manifests.errors import UserError
+from manifests.sample import SampleJson, clip_id
+from manifests.shards import ShardEntry
+from pipeline.engine.store import Store
+from pipeline.media.packs import PackedSample, index_pack, read_members
+from pipeline.media.verify_media import media_faults
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
+from pipeline.shards.plan import seeded_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as it should be: where (a file, or a sample in it) and what."""
+
+    where: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}"
+
+
+@dataclass(slots=True)
+class ShardReport:
+    """What one shard is like: its faults, and what has to be held against other shards."""
+
+    faults: list[Fault] = field(default_factory=list)
+    samples: list[tuple[str, str, str]] = field(default_factory=list)
+    """(key, video id, channel id) of each row that says there is a sample."""
+    members: tuple[str, ...] = ()
+    """Members of its first sample."""
+
+
+def read_shard(store: Store, entry: ShardEntry, *, tombstones: Tombstones, decode: int) -> ShardReport:
+    """The report of one shard. `decode`: how many of its samples to decode, -1 for all."""
+    report = ShardReport()
+    report.faults.extend(_shard_faults(store, entry, tombstones, decode, report))
+    return report
+
+
+def _shard_faults(
+    store: Store, entry: ShardEntry, tombstones: Tombstones, decode: int, report: ShardReport
+) -> Iterator[Fault]:
+    missing = [name for name in shard_files(entry.url) if not store.exists(name)]
+    if missing:
+        yield from (Fault(name, "is missing") for name in missing)
+        return
+    with tempfile.TemporaryFile() as copy:
+        sha256, md5, size = _copy_and_hash(store, entry.url, copy)
+        facts = (("size", size, entry.bytes_), ("sha256", sha256, entry.sha256), ("md5", md5, entry.md5))
+        for what, found, wanted in facts:
+            if found != wanted:
+                yield Fault(entry.url, f"{what} is {found}, the manifest says {wanted}")
+        try:
+            table = read_rows(store, entry.url)
+        except UserError as error:
+            yield Fault(shard_files(entry.url)[1], str(error))
+            return
+        counted = entry_of(table, entry.url, entry.split, entry.generation, entry.sha256, entry.md5, entry.bytes_)
+        rows = table.to_pylist()
+        yield from _count_faults(entry, counted)
+        yield from _stats_faults(store, entry, len(rows))
+        yield from _removal_faults(entry, rows, tombstones)
+        samples = [row for row in rows if row["status"] == SUCCESS]
+        report.samples = [(row["key"], row["video_id"], row["channel_id"]) for row in samples]
+        yield from _tar_faults(entry, samples, copy, decode, report)
+
+
+def _copy_and_hash(store: Store, url: str, copy: BinaryIO) -> tuple[str, str, int]:
+    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
+    with store.open(url) as file:
+        while block := file.read(1 << 22):
+            sha256.update(block)
+            md5.update(block)
+            copy.write(block)
+            size += len(block)
+    return sha256.hexdigest(), md5.hexdigest(), size
+
+
+def _count_faults(entry: ShardEntry, counted: ShardEntry) -> Iterator[Fault]:
+    for name in ("nsamples", "hours", "categories"):
+        found, wanted = getattr(counted, name), getattr(entry, name)
+        if found != wanted:
+            yield Fault(shard_files(entry.url)[1], f"{name} is {found}, the manifest says {wanted}")
+
+
+def _stats_faults(store: Store, entry: ShardEntry, n_rows: int) -> Iterator[Fault]:
+    name = shard_files(entry.url)[2]
+    try:
+        stats = store.read_json(name)
+        found = (stats["count"], stats["successes"], stats["shard"]["sha256"])
+    except (ValueError, KeyError, TypeError):
+        yield Fault(name, "is not the stats of a shard")
+        return
+    if found != (n_rows, entry.nsamples, entry.sha256):
+        yield Fault(name, f"count, successes, sha256 are {found}, should be {(n_rows, entry.nsamples, entry.sha256)}")
+
+
+def _removal_faults(entry: ShardEntry, rows: list[dict[str, Any]], tombstones: Tombstones) -> Iterator[Fault]:
+    for row in rows:
+        if tombstones.cover(row["video_id"], row["channel_id"]):
+            where = f"{entry.url}: {row['key']}"
+            yield Fault(where, "was removed (tombstones.txt) and is here; run the same `remove` again")
+
+
+def _tar_faults(
+    entry: ShardEntry, samples: list[dict[str, Any]], tar: BinaryIO, decode: int, report: ShardReport
+) -> Iterator[Fault]:
+    try:
+        places = {sample.key: sample for sample in index_pack(tar)}
+    except UserError as error:
+        yield Fault(entry.url, f"is no whole tar of samples ({error})")
+        return
+    for key in sorted(places.keys() - {row["key"] for row in samples}):
+        yield Fault(f"{entry.url}: {key}", "stands in the tar and has no row")
+    by_chance = sorted(samples, key=lambda row: seeded_hash(0, "verify", row["key"]))
+    decoded = {row["key"] for row in (by_chance if decode < 0 else by_chance[:decode])}
+    for row in samples:
+        where = f"{entry.url}: {row['key']}"
+        if row["key"] not in places:
+            yield Fault(where, "has a row and is not in the tar")
+            continue
+        place = places[row["key"]]
+        report.members = report.members or tuple(place.members)
+        if tuple(place.members) != report.members:
+            yield Fault(where, f"members are {' '.join(place.members)}, of others {' '.join(report.members)}")
+        if _offsets_differ(row, place):
+            yield Fault(where, "the row's offsets are not those in the tar")
+        yield from (Fault(where, what) for what in _sample_faults(row, place, tar, decode=row["key"] in decoded))
+
+
+def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
+    try:
+        return sample_of_row(row) != place
+    except (ValueError, TypeError, AttributeError):
+        return True
+
+
+def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    try:
+        members = read_members(tar, place)
+    except UserError as error:
+        yield str(error)
+        return
+    missing = [name for name in ("mp4", "txt", "json") if name not in members]
+    if missing:
+        yield f"has no {', '.join(missing)}"
+        return
+    try:
+        sample = SampleJson.model_validate_json(members["json"], strict=True)
+        _read_lists(sample)
+    except ValidationError as error:
+        first = error.errors()[0]
+        yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return
+    except (ValueError, TypeError, KeyError) as error:
+        yield f"json: a list in it cannot be read ({error!r})"
+        return
+    missing_keys = SampleJson.model_fields.keys() - json.loads(members["json"]).keys()
+    if missing_keys:
+        yield f"json: has no {', '.join(sorted(missing_keys))}"
+    yield from _agreement_faults(row, sample, members)
+    if decode:
+        yield from media_faults(sample, members)
+
+
+def _read_lists(sample: SampleJson) -> None:
+    """Reads every field that is a list written as JSON. ValueError, TypeError or KeyError where one is no such list."""
+    json.loads(sample.versions)
+    [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
+    [str(flag) for flag in json.loads(sample.flags)]
+    [(word["text"], int(word["start_ms"]), int(word["end_ms"])) for word in json.loads(sample.words)]
+    [(int(still["time_ms"]), int(still["offset"]), int(still["size"])) for still in json.loads(sample.stills)]
+
+
+def _agreement_faults(row: dict[str, Any], sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:
+    for name in ("clip_id", "video_id", "channel_id", "category_id", "start_ms", "end_ms", "duration_ms", "url"):
+        if row[name] != getattr(sample, name):
+            yield f"{name} is {getattr(sample, name)!r} in the json, {row[name]!r} in the row"
+    video_id, _, number = row["key"].rpartition("_")
+    if sample.clip_id != clip_id(video_id, int(number) if number.isdigit() else -1):
+        yield f"key does not belong to clip {sample.clip_id}"
+    if not members["txt"].decode("utf-8", "replace") == sample.text == row["caption"]:
+        yield "txt, the json's text and the row's caption are not the same"
+    if sample.duration_ms <= 0 or sample.end_ms <= sample.start_ms:
+        yield f"lasts {sample.duration_ms} ms"
+    if sample.n_frames <= 0 or sample.first_frame < 0 or sample.offset_ms < 0:
+        yield "first_frame, n_frames or offset_ms are out of range"

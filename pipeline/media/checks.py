@@ -1,0 +1,158 @@
+"""What is verified of a clip's pictures and sound, rather than believed.
+
+Picture area. Rows and columns at the border that stay black through the clip are bars. What is left has to be 720p
+itself: a small picture in a black frame (a 480-line film in the middle of a 720-line one) is a reject. Bars around a
+picture that is 720 lines high or 1280 wide (4:3, letterboxed) only flag it: most such uploads are old material
+stretched to 720 lines, but the picture can't prove it. A measure of fine detail can't either: on the samples, the
+power in the highest spatial frequencies of true 720p and of 480 lines stretched to it overlap, since compression
+noise fills them.
+
+Motion. The median change of brightness over half a second: still pictures and slide shows are near 0, since most of
+their pairs are equal, however large the jumps between slides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.reasons import Reason
+from pipeline.config.media import ChecksConfig, CutConfig
+from pipeline.media.probe import VideoTrack, is_720p
+
+LOOK_EVERY_MS = 500
+"""Pictures this far apart are looked at and compared."""
+
+_BLACK = 30
+"""Brightness up to which a border may be a bar: black is 16, and encoders leave noise."""
+
+_DARK_MEAN = 34.0
+"""Pictures darker than this on average don't tell bars from night."""
+
+_FULL_SHARE = 0.9
+"""Share of the frame that a picture without bars takes at least."""
+
+
+@dataclass(slots=True)
+class Look:
+    """What is gathered of a clip's pictures in one pass; brightness comes as height x width uint8."""
+
+    row_max: NDArray[np.uint8] | None = None
+    column_max: NDArray[np.uint8] | None = None
+    changes: list[float] = field(default_factory=list)
+    longest_gap_ms: int = 0
+    n_frames: int = 0
+    _next_ms: int = 0
+    _last_ms: int = 0
+    _before: NDArray[np.int16] | None = None
+
+    def time(self, clip_ms: int) -> bool:
+        """Counts a frame at this time of the clip; True where it is one to look at."""
+        self.longest_gap_ms = max(self.longest_gap_ms, clip_ms - self._last_ms)
+        self._last_ms = clip_ms
+        self.n_frames += 1
+        if clip_ms < self._next_ms:
+            return False
+        self._next_ms = (clip_ms // LOOK_EVERY_MS + 1) * LOOK_EVERY_MS
+        return True
+
+    def look(self, luma: NDArray[np.uint8]) -> None:
+        """A small picture of the clip."""
+        if float(luma.mean()) > _DARK_MEAN:
+            rows, columns = np.percentile(luma, 98, axis=1), np.percentile(luma, 98, axis=0)
+            self.row_max = _greater(self.row_max, rows)
+            self.column_max = _greater(self.column_max, columns)
+        coarse = luma[::2, ::2].astype(np.int16)
+        if self._before is not None:
+            self.changes.append(float(np.abs(coarse - self._before).mean()))
+        self._before = coarse
+
+    def close(self, duration_ms: int) -> None:
+        """The clip ends: the time after its last frame counts as a gap."""
+        self.longest_gap_ms = max(self.longest_gap_ms, duration_ms - self._last_ms)
+
+    @property
+    def motion(self) -> float:
+        """Median change of brightness over half a second, of 255; -1 where there was no pair to compare."""
+        return round(float(np.median(self.changes)), 3) if self.changes else -1.0
+
+
+def _greater(so_far: NDArray[np.uint8] | None, values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    new = values.astype(np.uint8)
+    return new if so_far is None else np.maximum(so_far, new)
+
+
+def picture_size(look: Look, video: VideoTrack) -> tuple[int, int]:
+    """(width, height) of the displayed picture without black bars; all of it where that can't be told."""
+    if look.row_max is None or look.column_max is None:
+        return video.width, video.height
+    rows, columns = _inside(look.row_max), _inside(look.column_max)
+    if rows is None or columns is None:
+        return video.width, video.height
+    return _scaled(columns, look.column_max.size, video.width), _scaled(rows, look.row_max.size, video.height)
+
+
+def _inside(brightest: NDArray[np.uint8]) -> int | None:
+    """Length from the first to the last row (column) that isn't black; None where all are."""
+    bright = np.flatnonzero(brightest > _BLACK)
+    return int(bright[-1] - bright[0] + 1) if bright.size else None
+
+
+def _scaled(inside: int, small: int, full: int) -> int:
+    """Pixels of the full picture; a border of one small pixel is within the precision and counts as picture."""
+    return full if inside >= small - 2 else round((inside + 1) * full / small)
+
+
+def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
+    """Loudness (RMS) of the loudest 100 ms of a clip's sound (channels x samples), dBFS; -120 for none or digital 0."""
+    if samples is None:
+        return -120.0
+    size = max(1, rate // 10)
+    mono = samples.mean(axis=0)
+    blocks = mono[: mono.size // size * size].reshape(-1, size) if mono.size >= size else mono[None]
+    loudest = float((blocks**2).mean(axis=1).max()) if blocks.size else 0.0
+    return max(-120.0, 10 * float(np.log10(loudest))) if loudest > 0 else -120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found of a clip: what the configuration does about it, and what people are told."""
+
+    reason: Reason
+    action: str
+    detail: str
+
+
+def findings(
+    look: Look | None,
+    video: VideoTrack,
+    faults: list[str],
+    loudness: float | None,
+    checks: ChecksConfig,
+    cut: CutConfig,
+) -> list[Finding]:
+    """What is wrong with a clip, in a fixed order; only checks that are on are made."""
+    found: list[Finding] = []
+
+    def note(reason: Reason, action: str, wrong: bool, detail: str) -> None:
+        if wrong and action != "ignore":
+            found.append(Finding(reason, action, detail))
+
+    if faults:
+        note(Reason.DECODE_ERRORS, checks.decode_errors, True, f"{len(faults)}, first: {faults[0]}")
+    if look is not None:
+        width, height = picture_size(look, video)
+        barred = width * height < _FULL_SHARE * video.width * video.height
+        small = barred and not is_720p(width, height, cut)
+        note(Reason.UPSCALED, checks.picture_area, small, f"{width}x{height} inside black bars")
+        note(Reason.UPSCALED, checks.bars, barred and not small, f"{width}x{height} inside black bars")
+        still = 0 <= look.motion < checks.still_motion
+        note(Reason.STILL_PICTURE, checks.still_picture, still, f"moves by {look.motion} of 255 in half a second")
+        gap = look.longest_gap_ms
+        note(Reason.TRUNCATED, checks.coverage, gap > checks.max_gap_ms, f"{gap} ms without a new picture")
+    if loudness is not None:
+        silent = loudness < checks.silence_dbfs
+        note(Reason.SILENT, checks.silence, silent, f"loudest 100 ms at {loudness:.0f} dBFS")
+    return found

@@ -1,0 +1,69 @@
+"""Sources that cannot be cut as they are, made into ones that can: interlaced, HDR, codecs that no mp4 clip carries.
+
+Off by default (`cut.convert`): such a source is a reject with its reason. Switched on, the ffmpeg program makes a
+progressive 8-bit H.264 copy of the whole file first, frame by frame with its times kept; the clips are then cut out of
+the copy, and say so by a flag.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.media.cutting.audio import COPIED
+from pipeline.media.cutting.remux import CARRIED
+from pipeline.media.ffmpeg import input_options, run_ffmpeg
+from pipeline.media.probe import Probe, time_limit_s
+
+CONVERTED = "converted"
+"""Flag of a clip whose source was converted first."""
+
+_TO_SDR = (
+    ("zscale", {"t": "linear", "npl": 100}),
+    ("format", {"pix_fmts": "gbrpf32le"}),
+    ("zscale", {"p": "bt709"}),
+    ("tonemap", {"tonemap": "hable", "desat": 0}),
+    ("zscale", {"t": "bt709", "m": "bt709", "r": "tv"}),
+)
+"""From PQ or HLG to BT.709 by way of linear light; `hable` keeps highlights without hard edges."""
+
+
+def needs_conversion(source: Probe) -> bool:
+    """Whether a source is of a kind that the default modes turn away."""
+    video = source.video
+    odd = video.codec == "h264" and video.pix_fmt.startswith("yuv444")
+    return video.interlaced or bool(video.hdr) or video.codec not in CARRIED or odd
+
+
+def convert(source: Probe, target: Path, config: CutConfig, limits: MediaLimits) -> Path:
+    """Writes the copy at `target` (.mp4). File time 0 is the source's time zero. Raises Unusable where ffmpeg fails."""
+    import ffmpeg
+
+    read = ffmpeg.input(str(source.path), **input_options(limits))
+    pictures = read[str(source.video.index)]
+    if source.video.interlaced:
+        pictures = pictures.filter("bwdif", mode="send_frame")
+    if source.video.hdr:
+        for name, settings in _TO_SDR:
+            pictures = pictures.filter(name, **settings)
+    tracks: list[Any] = [pictures.filter("format", pix_fmts="yuv420p")]
+    options: dict[str, Any] = {
+        "c:v": "libx264",
+        "preset": config.exact_preset,
+        "crf": 17,
+        "g": 48,
+        "threads": config.encoder_threads,
+        "fps_mode": "passthrough",
+        "enc_time_base": "demux",
+        "copyts": None,
+        "output_ts_offset": f"{-float(source.zero_s):.6f}",
+        "fflags": "+bitexact",
+        "flags": "+bitexact",
+    }
+    if source.audio is not None:
+        tracks.append(read[str(source.audio.index)])
+        options["c:a"] = "copy" if source.audio.codec in COPIED else "aac"
+    graph = ffmpeg.output(*tracks, str(target), **options)
+    run_ffmpeg(graph, time_limit_s=time_limit_s(source, limits))
+    return target

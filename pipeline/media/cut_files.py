@@ -1,0 +1,179 @@
+"""Clips of a local video as plain files: what the `cut` command does, with the code and members of a whole run.
+
+Out: KEY.mp4 KEY.txt KEY.json (KEY.m4v KEY.mjpg) a clip, and clips.jsonl with a line a span tried
+
+Everything is made in a folder of its own beside the others and moved into place at the end, so that a run that is
+killed leaves no half clip under a final name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from manifests.categories import UNCATEGORISED_ID
+from manifests.errors import UserError
+from manifests.sample import clip_id, is_video_id, sample_key
+from manifests.settings import load_config
+from pipeline.config import RunConfig
+from pipeline.config.media import MediaConfig
+from pipeline.media.probe import Unusable
+from pipeline.media.video import MadeClip, make_video
+
+CLIPS_NAME = "clips.jsonl"
+
+_CHECKS = ("decode_errors", "picture_area", "bars", "still_picture", "silence", "coverage")
+
+ONLY_CLIPS = (
+    "media.scenes.enabled=false",
+    "media.members.proxy=false",
+    "media.members.stills=false",
+    "media.duplicates.enabled=false",
+    *(f"media.checks.{check}=ignore" for check in _CHECKS),
+)
+"""Settings of `--only-clips`: nothing is decoded."""
+
+
+class SpanLine(BaseModel):
+    """A line of the spans file. Other keys are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    start_ms: int = Field(ge=0)
+    end_ms: int = Field(ge=0)
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CutFiles:
+    """What was written: the number of clips and the rows of those that failed."""
+
+    n_made: int
+    failed: list[dict[str, Any]]
+
+
+def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: MediaConfig) -> CutFiles:
+    """Cuts `video` by the lines of `spans` into `out`. UserError for what a person can cure."""
+    lines = read_spans(spans)
+    name = video_id or re.sub(r"[^A-Za-z0-9_-]+", "-", video.stem).strip("-")[:64]
+    if not is_video_id(name):
+        raise UserError(f"{name!r}: cannot name clips; give --id with 1 to 64 letters, digits, _ or -")
+    if not video.is_file():
+        raise UserError(f"{video}: no such file")
+    out.mkdir(parents=True, exist_ok=True)
+    rows = [_clip_row(name, n, line) for n, line in enumerate(lines)]
+    with tempfile.TemporaryDirectory(prefix=".cut-", dir=out) as scratch:
+        try:
+            made = make_video(video, _video_row(video, name), rows, config, Path(scratch))
+        except Unusable as fault:
+            raise UserError(f"{video}: {fault.reason.meaning} ({fault.detail})") from None
+        told = [_told(name, clip) for clip in made.clips]
+        for clip in made.clips:
+            _place(clip, out, Path(scratch))
+        listing = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)
+        _write(listing.encode(), out / CLIPS_NAME, Path(scratch))
+    failed = [row for row in told if row["status"] == "failed"]
+    return CutFiles(len(told) - len(failed), failed)
+
+
+def read_spans(path: Path) -> list[SpanLine]:
+    """The lines of a spans file. UserError names a line that cannot be used."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as spans ({error})") from None
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            lines.append(SpanLine.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UserError(
+                f"{path}, line {number}: {where or 'the line'}: {first['msg']}; "
+                'a line is {"start_ms": 1200, "end_ms": 8400, "text": "what is said"}'
+            ) from None
+    if not lines:
+        raise UserError(f"{path}: holds no span")
+    return lines
+
+
+def media_config(path: Path | None, overrides: list[str]) -> MediaConfig:
+    """The media settings of a run's YAML (None: the defaults) with `media.a.b=c` overrides on top."""
+    return load_config(RunConfig, path, ["out=.", *overrides]).media
+
+
+def _video_row(video: Path, name: str) -> dict[str, Any]:
+    """A row of VIDEOS as far as a sample tells of it."""
+    return {
+        "video_id": name,
+        "url": video.absolute().as_uri(),
+        "channel_id": "",
+        "title": video.stem,
+        "license": "",
+        "upload_date": "",
+        "yt_dlp_version": "",
+        "category_id": UNCATEGORISED_ID,
+    }
+
+
+def _clip_row(name: str, n: int, line: SpanLine) -> dict[str, Any]:
+    """A row of CLIPS for a span."""
+    return {
+        "clip_id": clip_id(name, n),
+        "n": n,
+        "start_ms": line.start_ms,
+        "end_ms": line.end_ms,
+        "text": line.text,
+        "words": [],
+        "category_id": UNCATEGORISED_ID,
+        "confidence": 1.0,
+        "language": "",
+        "caption_kind": "",
+        "boundary_model": "given",
+        "flags": "[]",
+    }
+
+
+def _told(name: str, clip: MadeClip) -> dict[str, Any]:
+    """The line of clips.jsonl of a clip."""
+    return {
+        "key": sample_key(name, clip.n),
+        "status": "success" if clip.sample else "failed",
+        "reason": clip.reason.value if clip.reason else "",
+        "error_message": clip.detail,
+        "start_ms": clip.start_ms,
+        "end_ms": clip.end_ms,
+        "text": clip.text,
+        "motion": clip.motion,
+        "flags": list(clip.flags),
+    }
+
+
+def _place(clip: MadeClip, out: Path, scratch: Path) -> None:
+    if clip.sample is None:
+        return
+    members: Mapping[str, bytes | Path] = clip.sample.members
+    for extension, content in members.items():
+        target = out / f"{clip.sample.key}.{extension}"
+        if isinstance(content, Path):
+            shutil.move(content, target)
+        else:
+            _write(content, target, scratch)
+
+
+def _write(data: bytes, target: Path, scratch: Path) -> None:
+    """Written under another name first, so that the file appears whole."""
+    temporary = scratch / "writing"
+    temporary.write_bytes(data)
+    temporary.replace(target)

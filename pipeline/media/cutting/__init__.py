@@ -1,0 +1,65 @@
+"""Clips out of a video by spans: one call for the three modes, each span a clip or a failure with its reason.
+
+    remux     (default) packets from the keyframe before, with the clip's place inside the file recorded
+    exact     encoded anew with short GOPs: starts and ends at the sentence for readers that know no offset
+    keyframe  begins at the keyframe before, and is recorded so
+
+Spans may overlap and come in any order; one that cannot be cut costs only itself.
+
+span.py      what is asked for and what comes out
+window.py    the packets of a span, from the keyframe before it
+mp4.py       packets or frames into mp4 bytes without an edit list
+remux.py     modes remux and keyframe: packets as they are
+exact.py     mode exact: frames encoded again
+audio.py     audio that has to be encoded
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import av
+
+from manifests.reasons import Reason
+from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.media.cutting.exact import exact_clips
+from pipeline.media.cutting.remux import remux
+from pipeline.media.cutting.span import CutClip, CutFailure, Span
+from pipeline.media.probe import Probe, Unusable, open_media
+
+__all__ = ["CutClip", "CutFailure", "Span", "cut_clips"]
+
+
+def cut_clips(
+    source: Probe, spans: Sequence[Span], config: CutConfig, limits: MediaLimits
+) -> Iterator[CutClip | CutFailure]:
+    """Each span as a clip or a failure, in the order of their starts. Raises Unusable where the file won't open."""
+    ordered = sorted(spans, key=lambda span: (span.start_ms, span.end_ms, span.n))
+    with ExitStack() as stack:
+        pictures = stack.enter_context(_opened(source, limits, source.video.index))
+        sounds = stack.enter_context(_opened(source, limits, source.audio.index)) if source.audio else None
+        if config.mode == "exact":
+            yield from exact_clips(pictures, sounds, source, ordered, config)
+            return
+        for span in ordered:
+            yield _remuxed(pictures, sounds, source, span, config)
+
+
+def _remuxed(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip | CutFailure:
+    try:
+        return remux(pictures, sounds, source, span, config)
+    except Unusable as fault:
+        return CutFailure(span.n, fault.reason, fault.detail)
+    except av.FFmpegError as error:
+        return CutFailure(span.n, Reason.BROKEN_MEDIA, f"cannot be written as mp4: {error}")
+
+
+def _opened(source: Probe, limits: MediaLimits, index: int) -> Any:
+    """The file, with every track but one left unread."""
+    container = open_media(source.path, limits)
+    for stream in container.streams:
+        if stream.index != index:
+            stream.discard = av.stream.Discard.all
+    return container

@@ -1,0 +1,118 @@
+"""Sound that has to be encoded: for mode `exact`, and where a source's codec cannot stand in an mp4."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config.media import CutConfig
+from pipeline.media.cutting.mp4 import Track
+from pipeline.media.cutting.span import tick_at
+from pipeline.media.cutting.window import packets_from
+from pipeline.media.probe import Probe
+
+COPIED = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
+"""Codecs of sound whose packets are carried over into an mp4."""
+
+AAC_DELAY = 1024
+"""Samples that FFmpeg's AAC encoder puts before the first one (its initial padding); also a packet's samples."""
+
+_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
+"""Sample rates that AAC knows."""
+
+_SETTLE_MS = 200
+"""Sound decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
+
+
+def encode_sound(
+    container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int, config: CutConfig
+) -> Track | None:
+    """AAC packets of the sound from start_ms to end_ms of source time (silence where the source has none).
+
+    Times are on the source's clock in samples. The first packet holds the encoder's delay and so lies AAC_DELAY
+    samples before `start_ms`. None where the source holds no sound at all there.
+    """
+    samples, rate = decode_sound(container, stream, source, start_ms, end_ms)
+    if samples is None:
+        return None
+    template, packets = _aac(samples, rate, config)
+    first = round((Fraction(start_ms, 1000) + source.zero_s) * rate) - AAC_DELAY
+    times = [first + i * AAC_DELAY for i in range(len(packets))]
+    for packet, pts in zip(packets, times, strict=True):
+        packet.pts = pts
+    return Track(template, packets, times, Fraction(1, rate))
+
+
+def decode_sound(
+    container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int
+) -> tuple[NDArray[np.float32] | None, int]:
+    """(samples, rate) of a stretch of sound: float32, 1 or 2 channels x samples, within -1 .. 1; None where none is.
+
+    Packets that don't decode are silence.
+    """
+    context = stream.codec_context
+    rate = context.sample_rate if context.sample_rate in _RATES else 48000
+    layout = "mono" if context.channels == 1 else "stereo"
+    samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * rate // 1000), np.float32)
+    resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+    start_s = Fraction(start_ms, 1000) + source.zero_s
+    found = False
+    for frame in _sound_frames(container, stream, source, start_ms, end_ms):
+        for part in resampler.resample(frame):
+            if part.pts is not None:
+                at = round((part.pts * part.time_base - start_s) * rate)
+                found |= _place(samples, part.to_ndarray(), at)
+    return (samples if found else None), rate
+
+
+def _sound_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
+    end = tick_at(end_ms, source, stream.time_base)
+    stream.codec_context.flush_buffers()
+    for packet in packets_from(container, stream, tick_at(start_ms - _SETTLE_MS, source, stream.time_base)):
+        if packet.pts is not None and packet.pts >= end:
+            return
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def _place(samples: NDArray[np.float32], block: NDArray[np.float32], at: int) -> bool:
+    """Puts a block of samples at its place; False where it lies outside."""
+    first, last = max(0, at), min(samples.shape[1], at + block.shape[1])
+    if first >= last:
+        return False
+    samples[:, first:last] = block[:, first - at : last - at]
+    return True
+
+
+def _aac(samples: NDArray[np.float32], rate: int, config: CutConfig) -> tuple[Any, list[Any]]:
+    """(stream to copy parameters from, AAC packets in order)."""
+    buffer = io.BytesIO()
+    layout = "mono" if samples.shape[0] == 1 else "stereo"
+    with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("aac", rate=rate)
+        stream.layout, stream.bit_rate = layout, config.audio_bitrate
+        stream.codec_context.flags |= av.codec.context.Flags.bitexact
+        stream.codec_context.thread_count = 1
+        for at in range(0, samples.shape[1], AAC_DELAY):
+            block = np.ascontiguousarray(samples[:, at : at + AAC_DELAY])
+            frame = av.AudioFrame.from_ndarray(block, format="fltp", layout=layout)
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return read_back(buffer)
+
+
+def read_back(buffer: io.BytesIO) -> tuple[Any, list[Any]]:
+    """(stream, packets) of the one track of an mp4 just written: encoded packets with the parameters to mux them."""
+    buffer.seek(0)
+    container: Any = av.open(buffer)
+    stream = container.streams[0]
+    return stream, [packet for packet in container.demux(stream) if packet.size]

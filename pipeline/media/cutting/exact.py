@@ -1,0 +1,192 @@
+"""Mode `exact`: pictures encoded anew with short GOPs, for readers that know no offset.
+
+One decoder runs over the video, forward only, and skips to a later keyframe where no span lies between; every span
+that a frame lies in gets it, so that neighbouring and overlapping sentences are decoded once.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from manifests.reasons import Reason
+from pipeline.config.media import CutConfig
+from pipeline.media.cutting.audio import encode_sound, read_back
+from pipeline.media.cutting.mp4 import Track, timescale, write_mp4
+from pipeline.media.cutting.span import CutClip, CutFailure, Span, fit_span, source_ms, tick_at
+from pipeline.media.cutting.window import packets_from
+from pipeline.media.probe import Probe, Unusable
+
+
+def exact_clips(
+    pictures: Any, sounds: Any | None, source: Probe, spans: Sequence[Span], config: CutConfig
+) -> Iterator[CutClip | CutFailure]:
+    """Each span (given in the order of their starts) as a clip that starts at its first frame, or as a failure."""
+    fitting: list[Span] = []
+    for span in spans:
+        try:
+            _refuse_formats(source)
+            fitting.append(fit_span(span, source, config.max_overrun_ms))
+        except Unusable as fault:
+            yield CutFailure(span.n, fault.reason, fault.detail)
+    for job in _encoded(pictures, source, fitting, config) if fitting else ():
+        yield _finished(job, sounds, source, config)
+
+
+def _refuse_formats(source: Probe) -> None:
+    if source.video.hdr or source.video.bit_depth > 8:
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{source.video.bit_depth} bits: encoded pictures have 8; use remux")
+
+
+@dataclass(slots=True)
+class _Job:
+    """A span on its way through an encoder."""
+
+    span: Span
+    start: int
+    end: int
+    buffer: io.BytesIO = field(default_factory=io.BytesIO)
+    container: Any = None
+    stream: Any = None
+    times: list[int] = field(default_factory=list)
+    fault: str = ""
+
+
+def _encoded(pictures: Any, source: Probe, spans: Sequence[Span], config: CutConfig) -> Iterator[_Job]:
+    """The jobs of the spans, each yielded when its last picture is encoded."""
+    stream = pictures.streams[source.video.index]
+    base = stream.time_base
+    waiting = [_Job(s, tick_at(s.start_ms, source, base), tick_at(s.end_ms, source, base)) for s in spans]
+    for frame in _frames_for(waiting, pictures, stream):
+        for job in waiting:
+            if job.start <= frame.pts < job.end:
+                _encode(job, frame, stream, source, config)
+        done = [job for job in waiting if job.end <= frame.pts]
+        if done:
+            waiting[:] = [job for job in waiting if job.end > frame.pts]
+            yield from (_closed(job) for job in done)
+        if not waiting:
+            return
+    yield from (_closed(job) for job in waiting)
+
+
+def _frames_for(waiting: list[_Job], container: Any, stream: Any) -> Iterator[Any]:
+    """Decoded frames in order, as far as the jobs that still wait (in the order of their starts) need them.
+
+    Between two spans packets are held back, not decoded; those before the last keyframe that precedes the next span
+    are forgotten. Packets that fail to decode are left out.
+    """
+    stream.codec_context.flush_buffers()
+    held: list[Any] = []
+    shown: int | None = None
+    for packet in packets_from(container, stream, waiting[0].start):
+        next_start = waiting[0].start
+        between = shown is not None and shown < next_start and packet.pts is not None
+        if between and packet.is_keyframe and packet.pts <= next_start:
+            held = [packet]
+            continue
+        if between and packet.pts < next_start:
+            held.append(packet)
+            continue
+        if held and held[0].is_keyframe:
+            stream.codec_context.flush_buffers()
+        for one in (*held, packet):
+            for frame in decoded(one):
+                yield frame
+                shown = frame.pts
+        held = []
+    for one in held:
+        yield from decoded(one)
+    yield from decoded(None, stream)
+
+
+def decoded(packet: Any | None, stream: Any = None) -> list[Any]:
+    """The frames that a packet (None: the end of `stream`) gives, none where it fails."""
+    try:
+        frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
+    except av.FFmpegError:
+        return []
+    return [frame for frame in frames if frame.pts is not None]
+
+
+def _encode(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig) -> None:
+    if job.container is None:
+        _open(job, stream, source, config)
+    scale = timescale(stream.time_base)
+    shown = frame.pts
+    picture = frame.reformat(format="yuv420p")
+    picture.pict_type = av.video.frame.PictureType.NONE
+    picture.time_base = Fraction(1, scale)
+    picture.pts = round((shown - job.start) * stream.time_base * scale)
+    job.container.mux(job.stream.encode(picture))
+    job.times.append(shown)
+    frame.pts, frame.time_base = shown, stream.time_base  # reformat may have given the frame itself
+
+
+def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
+    scale = timescale(stream.time_base)
+    options = {"fflags": "+bitexact", "use_editlist": "0", "video_track_timescale": str(scale)}
+    job.container = av.open(job.buffer, "w", format="mp4", options=options)
+    job.stream = job.container.add_stream("libx264", rate=source.video.fps or 25)
+    job.stream.width, job.stream.height = source.video.coded_width, source.video.coded_height
+    job.stream.pix_fmt = "yuv420p"
+    context, original = job.stream.codec_context, stream.codec_context
+    context.time_base = Fraction(1, scale)
+    context.gop_size, context.max_b_frames = config.exact_gop, 0
+    context.thread_count = config.encoder_threads
+    context.sample_aspect_ratio = source.video.sar
+    context.color_range, context.colorspace = original.color_range, original.colorspace
+    context.color_primaries, context.color_trc = original.color_primaries, original.color_trc
+    context.flags |= av.codec.context.Flags.bitexact
+    context.options = {"preset": config.exact_preset, "crf": str(config.exact_crf), "bf": "0"}
+    if source.video.rotation:
+        job.stream.set_display_rotation(-source.video.rotation)
+
+
+def _closed(job: _Job) -> _Job:
+    if job.container is not None:
+        job.container.mux(job.stream.encode(None))
+        job.container.close()
+    return job
+
+
+def _finished(job: _Job, sounds: Any | None, source: Probe, config: CutConfig) -> CutClip | CutFailure:
+    """The mp4 of an encoded span with its sound."""
+    span, base = job.span, source.video.time_base
+    if not job.times:
+        return CutFailure(span.n, Reason.SPAN_OUTSIDE, f"no picture from {span.start_ms} to {span.end_ms} ms decodes")
+    template, packets = read_back(job.buffer)
+    if len(packets) != len(job.times):
+        return CutFailure(span.n, Reason.BROKEN_MEDIA, f"{len(job.times)} pictures made {len(packets)} packets")
+    for packet, pts in zip(packets, job.times, strict=True):
+        packet.pts = pts
+    sound = _sound(sounds, source, span, config)
+    base_ms = span.start_ms
+    if sound is not None:
+        base_ms = min(base_ms, round(source_ms(sound.packets[0].pts, source, sound.time_base)))
+    data = write_mp4(Track(template, packets, job.times, base), sound, Fraction(base_ms, 1000) + source.zero_s)
+    return CutClip(
+        n=span.n,
+        mp4=data,
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        offset_ms=span.start_ms - base_ms,
+        first_frame=0,
+        n_frames=len(packets),
+        has_audio=sound is not None,
+        mode="exact",
+        codec="h264",
+        from_ms=span.start_ms,
+    )
+
+
+def _sound(sounds: Any | None, source: Probe, span: Span, config: CutConfig) -> Track | None:
+    if sounds is None or source.audio is None:
+        return None
+    stream = sounds.streams[source.audio.index]
+    return encode_sound(sounds, stream, source, span.start_ms, span.end_ms, config)

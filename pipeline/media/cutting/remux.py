@@ -1,0 +1,99 @@
+"""Mode `remux`: the packets of a span as they are, from the keyframe before it, and where the sentence lies inside.
+
+Nothing is decoded and nothing encoded, so the pictures are the source's own and a cut costs less than starting a
+program. Mode `keyframe` is the same file told otherwise: the clip is said to begin at the keyframe.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from manifests.reasons import Reason
+from pipeline.config.media import CutConfig
+from pipeline.media.cutting.audio import COPIED, encode_sound
+from pipeline.media.cutting.mp4 import Track, write_mp4
+from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms
+from pipeline.media.cutting.window import decode_times, picture_window, sound_window
+from pipeline.media.probe import Probe, Unusable
+
+CARRIED = ("h264", "hevc", "vp9", "av1")
+"""Codecs of pictures whose packets are carried over."""
+
+
+def remux(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip:
+    """The clip of a span. `pictures` and `sounds` are two open containers of the same file, read independently.
+
+    Raises Unusable with the reason where the span or the file doesn't serve.
+    """
+    _refuse_formats(source)
+    span = fit_span(span, source, config.max_overrun_ms)
+    stream = pictures.streams[source.video.index]
+    window = picture_window(pictures, stream, span, source, config.max_preroll_ms)
+    from_ms = math.floor(source_ms(window.packets[0].pts, source, stream.time_base))
+    track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
+    sound = _sound(sounds, source, span, config, _decode_ms(track, source)) if sounds is not None else None
+    base_ms = _base_ms(track, sound, source)
+    data = write_mp4(track, sound, Fraction(base_ms, 1000) + source.zero_s)
+    clip = CutClip(
+        n=span.n,
+        mp4=data,
+        start_ms=span.start_ms,
+        end_ms=span.end_ms,
+        offset_ms=span.start_ms - base_ms,
+        first_frame=window.first_frame,
+        n_frames=window.n_frames,
+        has_audio=sound is not None,
+        mode="remux",
+        codec=source.video.codec,
+        from_ms=from_ms,
+    )
+    return clip if config.mode == "remux" else _told_from_keyframe(clip)
+
+
+def _refuse_formats(source: Probe) -> None:
+    if source.video.codec not in CARRIED:
+        raise Unusable(Reason.UNSUPPORTED_CODEC, f"{source.video.codec}; carried over are {', '.join(CARRIED)}")
+    if source.video.codec == "h264" and source.video.pix_fmt.startswith("yuv444"):
+        # x264 before build 151 wrote 4:4:4 wrongly; decoders mend it by the build's number, which stands only in
+        # the file's first packet and so is lost by any cut.
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "H.264 in 4:4:4 decodes rightly only whole; use cut.mode: exact")
+
+
+def _told_from_keyframe(clip: CutClip) -> CutClip:
+    """The same file as a clip that begins at its first picture, as tools that copy from a keyframe make it."""
+    earlier_ms = clip.start_ms - clip.from_ms
+    return replace(
+        clip,
+        mode="keyframe",
+        start_ms=clip.from_ms,
+        offset_ms=clip.offset_ms - earlier_ms,
+        first_frame=0,
+        n_frames=clip.n_frames + clip.first_frame,
+    )
+
+
+def _sound(sounds: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
+    """Packets of sound from the pictures' first decode time on; encoded anew where an mp4 can't carry them."""
+    assert source.audio is not None
+    stream = sounds.streams[source.audio.index]
+    begin_ms = min(decode_ms, span.start_ms - config.audio_preroll_ms)
+    if source.audio.codec not in COPIED:
+        return encode_sound(sounds, stream, source, max(0, begin_ms), span.end_ms, config)
+    packets = sound_window(sounds, stream, begin_ms, span, source)
+    if not packets:
+        return None
+    return Track(stream, packets, [packet.pts for packet in packets], stream.time_base)
+
+
+def _base_ms(pictures: Track, sound: Track | None, source: Probe) -> int:
+    """Source time (whole ms) of file time 0: where sound begins, but never after the first picture's decode time."""
+    if sound is None:
+        return _decode_ms(pictures, source)
+    return min(_decode_ms(pictures, source), round(source_ms(sound.packets[0].pts, source, sound.time_base)))
+
+
+def _decode_ms(pictures: Track, source: Probe) -> int:
+    return math.floor(source_ms(pictures.dts[0], source, pictures.time_base))

@@ -1,0 +1,76 @@
+"""What is asked for (a span) and what comes out (a cut clip, or a failure with its reason)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Literal
+
+from manifests.reasons import Reason
+from pipeline.media.probe import Probe, Unusable
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of a video, in ms of source time: its frames are those with start_ms <= pts < end_ms.
+
+    `n` is the clip's number within its video.
+    """
+
+    n: int
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class CutClip:
+    """A clip as mp4 bytes, with the place of the sentence inside it."""
+
+    n: int
+    mp4: bytes
+    start_ms: int
+    """Source time of the clip's start: the span's, save in mode keyframe, where it is the keyframe's."""
+    end_ms: int
+    offset_ms: int
+    """Where start_ms lies inside the mp4."""
+    first_frame: int
+    """Index, in presentation order from 0, of the first frame of the clip inside the mp4."""
+    n_frames: int
+    has_audio: bool
+    mode: Literal["remux", "exact", "keyframe"]
+    codec: str
+    from_ms: int
+    """Source time of the earliest frame that decoding this clip needs: where decode errors count."""
+
+
+@dataclass(frozen=True, slots=True)
+class CutFailure:
+    """A span that could not be cut."""
+
+    n: int
+    reason: Reason
+    detail: str
+
+
+def fit_span(span: Span, source: Probe, max_overrun_ms: int) -> Span:
+    """The span inside the video: trimmed where it ends a little late. Raises Unusable(SPAN_OUTSIDE) otherwise."""
+    if span.start_ms < 0 or span.start_ms >= span.end_ms:
+        raise Unusable(Reason.SPAN_OUTSIDE, f"{span.start_ms} to {span.end_ms} ms is no span")
+    late_ms = span.end_ms - source.duration_ms
+    if late_ms > max_overrun_ms or span.start_ms >= source.duration_ms:
+        raise Unusable(
+            Reason.SPAN_OUTSIDE,
+            f"{span.start_ms} to {span.end_ms} ms, the pictures end at {source.duration_ms} ms",
+        )
+    return replace(span, end_ms=source.duration_ms) if late_ms > 0 else span
+
+
+def tick_at(ms: int, source: Probe, time_base: Fraction) -> int:
+    """The first tick of a track's clock at or after a moment of source time: `pts >= tick_at(ms)` is `pts >= ms`."""
+    return math.ceil((Fraction(ms, 1000) + source.zero_s) / time_base)
+
+
+def source_ms(tick: int, source: Probe, time_base: Fraction) -> Fraction:
+    """Source time of a tick, ms, exactly."""
+    return (tick * time_base - source.zero_s) * 1000

@@ -1,0 +1,155 @@
+"""The packets that a span needs: of pictures from the keyframe before its start, of sound from a little before it.
+
+A frame can be decoded only after those it refers to, all the way back to a keyframe. Packets stand in decode order,
+so what a span needs is a contiguous run: from the last keyframe whose time is not after the start, to the last
+packet (in decode order) whose frame lies in the span. Pictures of an open GOP that follow that keyframe but are
+shown before it refer to what isn't there; they are left out, since decoders disagree whether to show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import av
+
+from manifests.reasons import Reason
+from pipeline.media.cutting.span import Span, tick_at
+from pipeline.media.probe import Probe, Unusable
+
+_STEPS_BACK_S = (0, 2, 15, 60)
+"""How much earlier a seek is tried again where it landed behind the keyframe that is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """A span on a track's clock, ticks, and the earliest keyframe that may serve it."""
+
+    start: int
+    end: int
+    earliest: int
+
+
+@dataclass(frozen=True, slots=True)
+class PictureWindow:
+    """Packets of pictures in decode order; the frames of the span are `first_frame` and the `n_frames` from there."""
+
+    packets: list[Any]
+    first_frame: int
+    n_frames: int
+
+
+def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_preroll_ms: int) -> PictureWindow:
+    """The packets for a span. Raises Unusable where no keyframe precedes it or the packets aren't sound."""
+    base = stream.time_base
+    bounds = _Bounds(
+        tick_at(span.start_ms, source, base),
+        tick_at(span.end_ms, source, base),
+        tick_at(span.start_ms - max_preroll_ms, source, base),
+    )
+    run = _run_of(packets_from(container, stream, bounds.start), bounds)
+    if not run or run[0].pts > max(bounds.start, stream.start_time or 0):
+        raise Unusable(Reason.BROKEN_MEDIA, f"no keyframe at or before {span.start_ms} ms")
+    return _checked(run, bounds, span)
+
+
+def sound_window(container: Any, stream: Any, from_ms: int, span: Span, source: Probe) -> list[Any]:
+    """Packets of sound from the one that plays at `from_ms` (or the first after it) until the span's end."""
+    begin = tick_at(from_ms, source, stream.time_base)
+    end = tick_at(span.end_ms, source, stream.time_base)
+    kept: list[Any] = []
+    for packet in packets_from(container, stream, begin):
+        if packet.pts is None:
+            continue
+        if packet.pts >= end:
+            break
+        if packet.pts <= begin:
+            kept.clear()
+        kept.append(packet)
+    return kept
+
+
+def packets_from(container: Any, stream: Any, tick: int) -> Iterator[Any]:
+    """Packets of a track in file order, from a keyframe at or before a moment (ticks) on, to the readable end.
+
+    Where the track has none so early, from its first keyframe. Sound has only keyframes.
+    """
+    beginning = min(tick, stream.start_time or 0) - round(_STEPS_BACK_S[-1] / stream.time_base)
+    for target in (*(tick - round(back_s / stream.time_base) for back_s in _STEPS_BACK_S), beginning):
+        packets = _packets(container, stream, target)
+        first = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
+        if first is not None and (first.pts <= tick or target == beginning):
+            yield first
+            yield from packets
+            return
+
+
+def _packets(container: Any, stream: Any, target: int) -> Iterator[Any]:
+    """Packets from where a seek to `target` (ticks) lands, to the readable end."""
+    try:
+        container.seek(target, stream=stream, backward=True)
+    except av.FFmpegError:
+        container.seek(container.start_time or 0, backward=True)
+    try:
+        for packet in container.demux(stream):
+            if packet.size:
+                yield packet
+    except av.FFmpegError:
+        return
+
+
+def _run_of(packets: Iterator[Any], bounds: _Bounds) -> list[Any]:
+    """The contiguous run that the span's frames need; its first packet is a keyframe."""
+    run: list[Any] = []
+    needed, too_early = 0, False
+    for packet in packets:
+        if packet.pts is None:
+            raise Unusable(Reason.UNSUPPORTED_MEDIA, "packets without a presentation time; use cut.mode: exact")
+        if packet.is_keyframe and packet.pts <= bounds.start and not needed:
+            run, too_early = [], packet.pts < bounds.earliest
+        if too_early:
+            continue
+        run.append(packet)
+        if bounds.start <= packet.pts < bounds.end:
+            needed = len(run)
+        if packet.dts is not None and packet.dts >= bounds.end:
+            break
+    if too_early:
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "no keyframe within cut.max_preroll_ms; use cut.mode: exact")
+    return run[:needed] if needed else run[:1]
+
+
+def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
+    packets = [packet for packet in run if packet.pts >= run[0].pts]
+    n_before = sum(packet.pts < bounds.start for packet in packets)
+    n_frames = sum(bounds.start <= packet.pts < bounds.end for packet in packets)
+    if not n_frames:
+        raise Unusable(Reason.SPAN_OUTSIDE, f"no picture begins between {span.start_ms} and {span.end_ms} ms")
+    if len({packet.pts for packet in packets}) < len(packets):
+        raise Unusable(Reason.BROKEN_MEDIA, "two pictures have the same time")
+    if any(packet.is_corrupt or packet.is_discard for packet in packets if packet.pts >= bounds.start):
+        raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged or not to be shown")
+    if any(packet.has_sidedata("new_extradata") for packet in packets[1:]):
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "the pictures' parameters change inside the clip")
+    return PictureWindow(packets, n_before, n_frames)
+
+
+def decode_times(packets: list[Any]) -> list[int]:
+    """Strictly rising decode times, none after its packet's presentation time: the file's own where they are so."""
+    own = [packet.dts for packet in packets]
+    sound = all(t is not None for t in own) and all(a < b for a, b in pairwise(own))
+    if sound and all(packet.dts <= packet.pts for packet in packets):
+        return own
+    return _made_decode_times([packet.pts for packet in packets])
+
+
+def _made_decode_times(shown: list[int]) -> list[int]:
+    """Decode times for presentation times in decode order: the sorted times, late by the depth of the reordering."""
+    rising = sorted(shown)
+    rank = {pts: i for i, pts in enumerate(rising)}
+    depth = max(i - rank[pts] for i, pts in enumerate(shown))
+    step = max(1, (rising[-1] - rising[0]) // max(1, len(rising) - 1))
+    before = [rising[0] - (depth - i) * step for i in range(depth)]
+    return (before + rising)[: len(shown)]

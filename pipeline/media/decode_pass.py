@@ -1,0 +1,183 @@
+"""One decode pass over a video: proxy, stills, hashes, motion and bars of every clip, and the scene cuts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from manifests.reasons import Reason
+from pipeline.config.media import MediaConfig
+from pipeline.media.checks import Look
+from pipeline.media.cutting.span import CutClip, Span, tick_at
+from pipeline.media.frames import (
+    SMALL_SHORT_SIDE,
+    DecodeFault,
+    Picture,
+    Scaler,
+    Stretch,
+    decode,
+    luma_of,
+    merge_stretches,
+)
+from pipeline.media.members import ProxyWriter, Still, StillsWriter, still_times_ms
+from pipeline.media.phash import pack_hashes, picture_hashes
+from pipeline.media.probe import Probe, Unusable, time_limit_s
+from pipeline.media.scenes import SceneFinder, ScenePicture
+from pipeline.media.stopwatch import Stopwatch
+
+HASH_EVERY_MS = 1000
+"""Pictures of a clip this far apart are hashed."""
+
+_SEEK_GAP_MS = 8000
+"""Clips closer than this are decoded in one go."""
+
+_REORDER_MS = 200
+"""Pictures of a clip may refer to ones shown this much after it."""
+
+
+@dataclass(slots=True)
+class ClipLook:
+    """One clip on its way through the pass. Times inside are from the clip's start."""
+
+    clip: CutClip
+    start: int
+    end: int
+    look: Look = field(default_factory=Look)
+    hashes: list[tuple[int, int]] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    proxy: ProxyWriter | None = None
+    stills_writer: StillsWriter | None = None
+    proxy_bytes: bytes = b""
+    stills_bytes: bytes = b""
+    stills: list[Still] = field(default_factory=list)
+    _next_hash_ms: int = 0
+
+    def hash_is_due(self, clip_ms: int) -> bool:
+        """True for the first frame at or after each whole HASH_EVERY_MS."""
+        if clip_ms < self._next_hash_ms:
+            return False
+        self._next_hash_ms = (clip_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
+        return True
+
+    @property
+    def packed_hashes(self) -> bytes:
+        """The hashes as column `phashes` holds them."""
+        return pack_hashes(self.hashes)
+
+    def finish(self) -> None:
+        """The clip's last frame has passed."""
+        self.look.close(self.clip.end_ms - self.clip.start_ms)
+        if self.proxy is not None:
+            self.proxy_bytes, self.proxy = self.proxy.finish(), None
+        if self.stills_writer is not None:
+            self.stills_bytes = bytes(self.stills_writer.data)
+            self.stills, self.stills_writer = self.stills_writer.stills, None
+
+
+class VideoLook:
+    """The pass over one video: give it the clips, take what `run` yields as each clip ends, then `cuts_ms`."""
+
+    def __init__(self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, *, find_cuts: bool) -> None:
+        self._source, self._config, self._watch = source, config, stopwatch
+        self._deadline = time.monotonic() + time_limit_s(source, config.limits)
+        self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
+        self._proxy = Scaler(source, config.members.proxy_short_side, "yuv420p")
+        self._full = Scaler(source, config.members.still_short_side, "bgr24")
+        self._scene_picture = ScenePicture(config.scenes)
+        self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
+        self._faults: list[DecodeFault] = []
+        self._sizes_seen = (source.video.coded_width, source.video.coded_height)
+
+    @property
+    def cuts_ms(self) -> list[int]:
+        """Scene cuts found by the pass; [] where none were looked for."""
+        return self._finder.cuts_ms() if self._finder is not None else []
+
+    def run(self, clips: Sequence[CutClip]) -> list[ClipLook]:
+        """Decodes what the clips need (all of the video where cuts are looked for) and gives each clip's look.
+
+        Raises Unusable(TIMEOUT) where that takes longer than the limits allow for a video of this length.
+        """
+        waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
+        active: list[ClipLook] = []
+        done: list[ClipLook] = []
+        for item in self._watch.each("decode", self._items(clips)):
+            if time.monotonic() > self._deadline:
+                allowed_s = time_limit_s(self._source, self._config.limits)
+                raise Unusable(Reason.TIMEOUT, f"decoding took more than {allowed_s:.0f} s")
+            if isinstance(item, DecodeFault):
+                self._faults.append(item)
+                continue
+            while waiting and waiting[0].start <= item.tick:
+                active.append(waiting.pop(0))
+            for ended in [c for c in active if c.end <= item.tick]:
+                active.remove(ended)
+                done.append(self._end(ended))
+            self._look_at(item, active)
+        done += [self._end(c) for c in (*active, *waiting)]
+        return done
+
+    def _items(self, clips: Sequence[CutClip]) -> Any:
+        if self._finder is not None:
+            return decode(self._source, self._config.limits)
+        stretches = [Stretch(clip.start_ms, clip.end_ms) for clip in clips]
+        if not stretches:
+            return iter(())
+        return decode(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS))
+
+    def _begin(self, clip: CutClip) -> ClipLook:
+        base, members = self._source.video.time_base, self._config.members
+        start, end = (tick_at(ms, self._source, base) for ms in (clip.start_ms, clip.end_ms))
+        one = ClipLook(clip, start, end)
+        if members.stills:
+            times = still_times_ms(Span(clip.n, clip.start_ms, clip.end_ms), members)
+            one.stills_writer = StillsWriter(self._full, times, members.still_quality)
+        return one
+
+    def _end(self, one: ClipLook) -> ClipLook:
+        with self._watch("proxy"):
+            one.finish()
+        in_clip = (f for f in self._faults if one.clip.from_ms <= f.time_ms < one.clip.end_ms + _REORDER_MS)
+        one.faults += [f"{fault.message} at {fault.time_ms} ms" for fault in in_clip]
+        if one.look.n_frames != one.clip.n_frames:
+            one.faults.append(f"{one.look.n_frames} of {one.clip.n_frames} pictures decode")
+        return one
+
+    def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
+        if not active and self._finder is None:
+            return
+        with self._watch("shrink"):
+            small = self._small(picture.frame)
+        if self._finder is not None:
+            with self._watch("scenes"):
+                self._finder.feed(self._scene_picture(small), picture.time_ms)
+        for one in active:
+            self._feed(one, picture, small)
+
+    def _feed(self, one: ClipLook, picture: Picture, small: Any) -> None:
+        clip_ms = picture.time_ms - one.clip.start_ms
+        if (picture.frame.width, picture.frame.height) != self._sizes_seen:
+            one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
+        with self._watch("checks"):
+            if one.look.time(clip_ms):
+                one.look.look(luma_of(small))
+        if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
+            with self._watch("hash"):
+                one.hashes.append(picture_hashes(luma_of(small)))
+        if one.stills_writer is not None:
+            with self._watch("stills"):
+                one.stills_writer.offer(picture, clip_ms)
+        if self._config.members.proxy:
+            with self._watch("proxy"):
+                self._write_proxy(one, picture, small)
+
+    def _write_proxy(self, one: ClipLook, picture: Picture, small: Any) -> None:
+        if one.proxy is None:
+            size = (self._proxy.width, self._proxy.height)
+            one.proxy = ProxyWriter(
+                self._source, size, one.start, self._config.members, self._config.cut.encoder_threads
+            )
+        same = self._config.members.proxy_short_side == SMALL_SHORT_SIDE
+        one.proxy.write(small if same else self._proxy(picture.frame), picture.tick)

@@ -1,0 +1,163 @@
+"""The one decode pass over a video, and the small upright picture that scenes, motion, hashes and proxies share.
+
+Decoding is what media costs: about 1.5 ms for a 720p picture, against 0.3 ms for a small copy of it. So a video is
+decoded once, every picture is made small once, and whatever looks at pictures is fed from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config.media import MediaLimits, MembersConfig
+from pipeline.media.cutting.span import source_ms, tick_at
+from pipeline.media.cutting.window import packets_from
+from pipeline.media.probe import Probe, open_media
+
+SMALL_SHORT_SIDE = 180
+"""Short side of the small picture, pixels: a quarter of 720."""
+
+_STRICT = {"err_detect": "explode"}
+"""A damaged picture is an error, not something that the decoder mends in silence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One decoded frame. `tick` is its time on the track's clock, `time_ms` in source time (rounded down)."""
+
+    tick: int
+    time_ms: int
+    frame: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeFault:
+    """A packet that the decoder refused, at a moment of source time."""
+
+    time_ms: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of the video to decode, ms of source time."""
+
+    start_ms: int
+    end_ms: int
+
+
+def merge_stretches(stretches: list[Stretch], gap_ms: int) -> list[Stretch]:
+    """Stretches in order, joined where the gap between them is not worth a seek."""
+    merged: list[Stretch] = []
+    for one in sorted(stretches, key=lambda s: (s.start_ms, s.end_ms)):
+        if merged and one.start_ms - merged[-1].end_ms <= gap_ms:
+            merged[-1] = Stretch(merged[-1].start_ms, max(merged[-1].end_ms, one.end_ms))
+        else:
+            merged.append(one)
+    return merged
+
+
+def decode(
+    source: Probe, limits: MediaLimits, stretches: list[Stretch] | None = None, *, rough: bool = False
+) -> Iterator[Picture | DecodeFault]:
+    """Pictures in order of time, faults where they occur; of the whole video, or of stretches (in order, apart).
+
+    `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, no good to train on.
+    """
+    options = dict(_STRICT, max_pixels=str(limits.max_pixels))
+    if rough:
+        options["skip_loop_filter"] = "all"
+    with open_media(source.path, limits) as container:
+        stream = container.streams[source.video.index]
+        stream.codec_context.options = options
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = av.stream.Discard.all
+        for stretch in stretches or [Stretch(0, source.duration_ms + 1)]:
+            yield from _decode_stretch(container, stream, source, stretch)
+
+
+def _decode_stretch(container: Any, stream: Any, source: Probe, stretch: Stretch) -> Iterator[Picture | DecodeFault]:
+    start = tick_at(stretch.start_ms, source, stream.time_base)
+    end = tick_at(stretch.end_ms, source, stream.time_base)
+    stream.codec_context.flush_buffers()
+    for packet in packets_from(container, stream, start):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            yield DecodeFault(_time_ms(packet.pts or 0, source, stream), str(error)[:120])
+            continue
+        for frame in frames:
+            if frame.pts is not None and frame.pts >= start:
+                if frame.pts >= end:
+                    return
+                yield Picture(frame.pts, _time_ms(frame.pts, source, stream), frame)
+    for frame in _last_frames(stream):
+        if frame.pts is not None and start <= frame.pts < end:
+            yield Picture(frame.pts, _time_ms(frame.pts, source, stream), frame)
+
+
+def _last_frames(stream: Any) -> list[Any]:
+    """What the decoder still holds when the file ends."""
+    try:
+        return list(stream.codec_context.decode(None))
+    except av.FFmpegError:
+        return []
+
+
+def _time_ms(tick: int, source: Probe, stream: Any) -> int:
+    return int(source_ms(tick, source, stream.time_base) // 1)
+
+
+def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
+    """(width, height) with this short side and the same shape, both even."""
+    short = min(width, height)
+    return (
+        max(2, 2 * round(width * short_side / short / 2)),
+        max(2, 2 * round(height * short_side / short / 2)),
+    )
+
+
+class Scaler:
+    """Makes upright pictures of one size out of decoded frames: pixels square, turned as a player would."""
+
+    def __init__(self, source: Probe, short_side: int, pixel_format: str, interpolation: str = "AREA") -> None:
+        self.width, self.height = scaled_size(source.video.width, source.video.height, short_side)
+        self._rotation = source.video.rotation
+        self._format, self._interpolation = pixel_format, interpolation
+        self._reformatter = av.video.reformatter.VideoReformatter()
+        lying = self._rotation % 180 != 0
+        self._stored = (self.height, self.width) if lying else (self.width, self.height)
+
+    def __call__(self, frame: Any) -> Any:
+        """The frame as an av.VideoFrame of this size and format, on the source's clock."""
+        pixel_format = "rgb24" if self._rotation else self._format
+        width, height = self._stored
+        small = self._reformatter.reformat(frame, width, height, pixel_format, interpolation=self._interpolation)
+        if not self._rotation:
+            return small
+        upright: Any = np.ascontiguousarray(np.rot90(small.to_ndarray(), k=-self._rotation // 90))
+        return av.VideoFrame.from_ndarray(upright, format="rgb24").reformat(format=self._format)
+
+
+def luma_of(small: Any) -> NDArray[np.uint8]:
+    """Brightness of a yuv420p frame: height x width, uint8."""
+    planes: NDArray[np.uint8] = small.to_ndarray()
+    return planes[: small.height]
+
+
+def proxy_size(source: Probe, config: MembersConfig) -> tuple[int, int]:
+    """(width, height) of the proxy; (0, 0) where none is made."""
+    video = source.video
+    return scaled_size(video.width, video.height, config.proxy_short_side) if config.proxy else (0, 0)
+
+
+def stills_size(source: Probe, config: MembersConfig) -> tuple[int, int]:
+    """(width, height) of the stills; (0, 0) where none are made."""
+    video = source.video
+    return scaled_size(video.width, video.height, config.still_short_side) if config.stills else (0, 0)

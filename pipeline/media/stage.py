@@ -1,0 +1,155 @@
+"""The media stage: a unit is one video, from fetching it to its committed pack.
+
+In:  rows of `videos` and `clips` of the wave's videos, and the media itself (fetched, or a file of the source)
+Out: packs/<video_id>.tar with the samples, and table `packs`, a row a clip tried
+
+A worker holds one video's source, members and pack in its scratch folder at a time; the engine removes the folder
+whatever happens. A native crash in a decoder costs that worker and a try of this unit, never another unit.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.reasons import Reason
+from manifests.sample import clip_id, sample_key
+from pipeline.config.media import MediaConfig
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.media.packs import PackedSample, write_pack
+from pipeline.media.probe import Unusable
+from pipeline.media.video import MadeClip, MadeVideo, make_video
+
+Fetch = Callable[[Mapping[str, Any], Context], Path]
+"""Gives the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
+
+_START_S = 60.0
+
+
+@dataclass(frozen=True)
+class MediaStage:
+    """`videos` + `clips` -> packs and table `packs`, for the videos of one wave."""
+
+    config: MediaConfig
+    video_ids: Sequence[str]
+    fetch: Fetch
+    name: str = "media"
+
+    @property
+    def resources(self) -> Resources:
+        """One core, memory for one video, and time in proportion to the longest video allowed."""
+        hours = self.config.limits.max_duration_s / 3600
+        return Resources(time_limit_s=_START_S + hours * self.config.limits.max_seconds_per_hour)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """One unit a video, in the wave's order; its rows travel in the payload."""
+        videos = _rows_by_video(store.read_table("videos"), self.video_ids)
+        clips = _rows_by_video(store.read_table("clips"), self.video_ids)
+        for video_id in self.video_ids:
+            if video_id in videos and clips.get(video_id):
+                payload = {"video": videos[video_id][0], "clips": clips[video_id]}
+                yield Unit(video_id, payload, (video_id,))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """Fetches one video, makes its samples and packs them. Rejected where the video as a whole is turned away."""
+        video, clips = unit.payload["video"], unit.payload["clips"]
+        path = source_file(video["media_path"], context) if video["media_path"] else self.fetch(video, context)
+        members = context.scratch / "members"
+        members.mkdir()
+        try:
+            made = make_video(path, video, clips, self.config, members)
+        except Unusable as fault:
+            raise Rejected(fault.reason, fault.detail) from None
+        return packed(video, made, context.scratch / "pack.tar")
+
+
+def source_file(media_path: str, context: Context) -> Path:
+    """The local file of a folder source: as it is, or copied into the scratch folder from an object store."""
+    path = Path(media_path)
+    if "://" in media_path:
+        path = context.scratch / f"source{Path(media_path).suffix[:8]}"
+        with fsspec.open(media_path, "rb") as remote, path.open("wb") as local:
+            shutil.copyfileobj(remote, local, 1 << 22)
+    if not path.is_file():
+        raise Rejected(Reason.NOT_A_VIDEO, f"{media_path}: no such file")
+    return path
+
+
+def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
+    """Writes the pack and tells what became of each clip."""
+    video_id = video["video_id"]
+    good = [clip for clip in made.clips if clip.sample is not None]
+    with made.stopwatch("tar"):
+        places = {p.key: p for p in write_pack(pack, [c.sample for c in good if c.sample])} if good else {}
+    name = f"packs/{video_id}.tar"
+    rows = [_row(video, made, clip, name, places.get(sample_key(video_id, clip.n))) for clip in made.clips]
+    rejects = [
+        Reject(clip.reason, video_id, clip_id(video_id, clip.n), clip.detail) for clip in made.clips if clip.reason
+    ]
+    if not good:
+        rejects.append(_whole_video(video_id, made))
+    facts = {
+        "scene_cuts_ms": made.cuts_ms,
+        "cpu_s": {step: round(seconds, 3) for step, seconds in sorted(made.stopwatch.seconds.items())},
+        "media_s": made.probe.duration_ms / 1000,
+        "media_bytes": made.probe.bytes_,
+    }
+    return Output({"packs": rows}, rejects, {name: pack} if good else {}, facts)
+
+
+def _whole_video(video_id: str, made: MadeVideo) -> Reject:
+    """Why nothing came of a video: the one reason that all its clips have, or that no clip was left."""
+    reasons = {clip.reason for clip in made.clips if clip.reason}
+    reason = reasons.pop() if len(reasons) == 1 else Reason.NO_CLIPS
+    return Reject(reason, video_id, detail=f"none of {len(made.clips)} clips could be made")
+
+
+def _row(
+    video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, place: PackedSample | None
+) -> dict[str, Any]:
+    """The row of table `packs` of one clip."""
+    picture = made.probe.video
+    return {
+        "key": sample_key(video["video_id"], clip.n),
+        "clip_id": clip_id(video["video_id"], clip.n),
+        "video_id": video["video_id"],
+        "n": clip.n,
+        "status": "success" if place else "failed",
+        "reason": clip.reason.value if clip.reason else "",
+        "error_message": clip.detail,
+        "category_id": int(video["category_id"]),
+        "channel_id": video["channel_id"],
+        "start_ms": clip.start_ms,
+        "end_ms": clip.end_ms,
+        "duration_ms": clip.end_ms - clip.start_ms,
+        "text": clip.text,
+        "width": picture.width,
+        "height": picture.height,
+        "fps": round(float(picture.fps), 6),
+        "codec": picture.codec,
+        "pack": pack if place else "",
+        "pack_offset": place.offset if place else -1,
+        "pack_bytes": place.bytes_ if place else 0,
+        "members": json.dumps({k: list(v) for k, v in place.members.items()} if place else {}),
+        "phashes": clip.phashes,
+        "motion": clip.motion,
+        "flags": json.dumps(list(clip.flags)),
+    }
+
+
+def _rows_by_video(table: pa.Table, video_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+    """{video_id: its rows, in the table's order} of the wanted videos."""
+    wanted = table.filter(pc.is_in(table.column("video_id"), pa.array(list(video_ids), pa.string())))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in wanted.to_pylist():
+        found.setdefault(row["video_id"], []).append(row)
+    return found

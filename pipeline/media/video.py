@@ -1,0 +1,309 @@
+"""One video from a file to finished samples: probe → scenes → cut → members → checks.
+
+In:  a media file, the video's row, its planned clips        Out: a sample or a failure for each clip, with its facts
+
+Pure in its inputs: the same file, rows, configuration and tool versions give the same bytes. Everything is written
+under one scratch folder, which holds at most the clips once and their members.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+
+from manifests.categories import category_name
+from manifests.reasons import Reason
+from manifests.sample import SampleJson, clip_id, sample_key
+from pipeline.config.media import MediaConfig
+from pipeline.media.checks import Finding, findings, loudest_dbfs
+from pipeline.media.convert import CONVERTED, convert, needs_conversion
+from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
+from pipeline.media.cutting.audio import decode_sound
+from pipeline.media.frames import proxy_size, stills_size
+from pipeline.media.packs import Sample
+from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
+from pipeline.media.scenes import Part, apply_cuts, cuts_inside, find_cuts
+from pipeline.media.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from pipeline.media.decode_pass import ClipLook
+
+CROSSES_CUT = "crosses_scene_cut"
+"""Flag of a clip with a scene cut inside."""
+
+
+@dataclass(frozen=True, slots=True)
+class MadeClip:
+    """What became of one clip. `sample` is None where it failed; then `reason` and `detail` say why."""
+
+    n: int
+    start_ms: int
+    end_ms: int
+    text: str
+    sample: Sample | None
+    reason: Reason | None = None
+    detail: str = ""
+    phashes: bytes = b""
+    motion: float = -1.0
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MadeVideo:
+    """Everything that came of a video: its clips by number, its scene cuts, its facts."""
+
+    probe: Probe
+    clips: list[MadeClip]
+    cuts_ms: list[int]
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+
+
+def make_video(
+    path: Path, video: Mapping[str, Any], clips: Sequence[Mapping[str, Any]], config: MediaConfig, scratch: Path
+) -> MadeVideo:
+    """Cuts the planned `clips` (rows of CLIPS) of `video` (a row of VIDEOS) out of the file at `path`.
+
+    Raises Unusable where the file as a whole cannot be used.
+    """
+    watch = Stopwatch()
+    with watch("probe"):
+        source = probe(path, config.limits)
+    is_converted = config.cut.convert and needs_conversion(source)
+    if is_converted:
+        with watch("convert"):
+            source = probe(convert(source, scratch / "converted.mp4", config.cut, config.limits), config.limits)
+    refuse_unfit(source, config.cut)
+    plan = {int(row["n"]): row for row in clips}
+    spans = [Span(n, int(row["start_ms"]), int(row["end_ms"])) for n, row in sorted(plan.items())]
+    work = _Work(source, video, plan, config, scratch, watch, is_converted)
+    return work.run(spans)
+
+
+@dataclass(slots=True)
+class _Work:
+    source: Probe
+    video: Mapping[str, Any]
+    plan: Mapping[int, Mapping[str, Any]]
+    config: MediaConfig
+    scratch: Path
+    watch: Stopwatch
+    is_converted: bool
+    parts: dict[int, Part] = field(default_factory=dict)
+
+    def run(self, spans: Sequence[Span]) -> MadeVideo:
+        scenes = self.config.scenes
+        moves = scenes.enabled and scenes.action in ("snap", "split")
+        cuts_ms: list[int] = []
+        if moves:
+            with self.watch("scenes"):
+                cuts_ms = find_cuts(self.source, self.config.limits, scenes)
+        parts = apply_cuts(spans, cuts_ms, scenes) if moves else [Part(span, span.n) for span in spans]
+        self.parts = {part.span.n: part for part in parts}
+        cut, failed = self._cut([part.span for part in parts])
+        looks: dict[int, ClipLook] = {}
+        if cut and _needs_pictures(self.config):
+            looks, seen_ms = self._look(cut, find_cuts=scenes.enabled and not moves)
+            cuts_ms = cuts_ms or seen_ms
+        made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
+        made += [self._failed(one.n, one.reason, one.detail) for one in failed]
+        return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), cuts_ms, self.watch)
+
+    def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], list[int]]:
+        """The decode pass: each clip's look by number, and the scene cuts it met."""
+        from pipeline.media.decode_pass import VideoLook  # brings OpenCV, which clips alone don't need
+
+        look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
+        return {one.clip.n: one for one in look.run(cut)}, look.cuts_ms
+
+    def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
+        """Cuts into files of the scratch folder, so that one clip at a time is in memory."""
+        cut: list[CutClip] = []
+        failed: list[CutFailure] = []
+        for one in self.watch.each("cut", cut_clips(self.source, spans, self.config.cut, self.config.limits)):
+            if isinstance(one, CutFailure):
+                failed.append(one)
+                continue
+            self._file(one.n, "mp4").write_bytes(one.mp4)
+            cut.append(replace(one, mp4=b""))
+        return cut, failed
+
+    def _made(self, clip: CutClip, look: ClipLook | None, cuts_ms: list[int]) -> MadeClip:
+        span = Span(clip.n, clip.start_ms, clip.end_ms)
+        inside = cuts_inside(cuts_ms, span)
+        if inside and self.config.scenes.action == "drop":
+            return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
+        found = self._findings(clip, look)
+        for finding in found:
+            if finding.action == "reject":
+                return self._failed(clip.n, finding.reason, finding.detail)
+        flags = self._flags(found, bool(inside))
+        text, words = self._words(clip)
+        document = self._document(clip, look, inside, text, words, flags)
+        return MadeClip(
+            n=clip.n,
+            start_ms=clip.start_ms,
+            end_ms=clip.end_ms,
+            text=text,
+            sample=self._sample(clip, look, text, document),
+            phashes=look.packed_hashes if look else b"",
+            motion=document.motion,
+            flags=tuple(flags),
+        )
+
+    def _findings(self, clip: CutClip, look: ClipLook | None) -> list[Finding]:
+        checks = self.config.checks
+        loudness = None
+        if checks.silence != "ignore":
+            with self.watch("sound"):
+                loudness = self._loudness(clip)
+        with self.watch("checks"):
+            gathered = look.look if look is not None else None
+            faults = look.faults if look is not None else []
+            return findings(gathered, self.source.video, faults, loudness, checks, self.config.cut)
+
+    def _loudness(self, clip: CutClip) -> float:
+        audio = self.source.audio
+        if audio is None:
+            return loudest_dbfs(None, 1)
+        with open_media(self.source.path, self.config.limits) as container:
+            for stream in container.streams:
+                if stream.index != audio.index:
+                    stream.discard = av.stream.Discard.all
+            stream = container.streams[audio.index]
+            return loudest_dbfs(*decode_sound(container, stream, self.source, clip.start_ms, clip.end_ms))
+
+    def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
+        told = [finding.reason.value for finding in found]
+        return told + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
+
+    def _words(self, clip: CutClip) -> tuple[str, list[dict[str, Any]]]:
+        """The clip's text and its words with times from the clip's start; a part of a split clip has its own."""
+        row = self.plan[self.parts[clip.n].of]
+        words = list(row["words"])
+        text = str(row["text"])
+        planned = Span(clip.n, int(row["start_ms"]), int(row["end_ms"]))
+        if self.config.scenes.action == "split" and words and self.parts[clip.n].span != planned:
+            words = [w for w in words if clip.start_ms <= (w["start_ms"] + w["end_ms"]) // 2 < clip.end_ms]
+            text = " ".join(w["text"] for w in words)
+        shifted = [
+            {**w, "start_ms": w["start_ms"] - clip.start_ms, "end_ms": w["end_ms"] - clip.start_ms} for w in words
+        ]
+        return text, shifted
+
+    def _document(
+        self,
+        clip: CutClip,
+        look: ClipLook | None,
+        cuts_inside_ms: list[int],
+        text: str,
+        words: list[dict[str, Any]],
+        flags: list[str],
+    ) -> SampleJson:
+        row, video, source = self.plan[self.parts[clip.n].of], self.video, self.source
+        category_id = int(row["category_id"])
+        proxy, stills = proxy_size(source, self.config.members), stills_size(source, self.config.members)
+        return SampleJson(
+            clip_id=clip_id(video["video_id"], clip.n),
+            video_id=video["video_id"],
+            url=video["url"],
+            category_id=category_id,
+            category=category_name(category_id),
+            channel_id=video["channel_id"],
+            title=video["title"],
+            license=video["license"],
+            upload_date=video["upload_date"],
+            language=row["language"],
+            caption_kind=row["caption_kind"],
+            boundary_model=row["boundary_model"],
+            text=text,
+            start_ms=clip.start_ms,
+            end_ms=clip.end_ms,
+            planned_start_ms=int(row["start_ms"]),
+            planned_end_ms=int(row["end_ms"]),
+            offset_ms=clip.offset_ms,
+            duration_ms=clip.end_ms - clip.start_ms,
+            first_frame=clip.first_frame,
+            n_frames=clip.n_frames,
+            cut_mode=clip.mode,
+            width=source.video.width,
+            height=source.video.height,
+            fps=round(float(source.video.fps), 6),
+            codec=clip.codec,
+            rotation=source.video.rotation,
+            has_audio=clip.has_audio,
+            words=_json(words),
+            scene_cuts=_json([cut - clip.start_ms for cut in cuts_inside_ms]),
+            flags=_json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
+            motion=look.look.motion if look is not None else -1.0,
+            alignment_confidence=round(float(row["confidence"]), 6),
+            proxy_width=proxy[0],
+            proxy_height=proxy[1],
+            stills=_json([{"time_ms": s.time_ms, "offset": s.offset, "size": s.size} for s in look.stills])
+            if look is not None
+            else "[]",
+            stills_width=stills[0],
+            stills_height=stills[1],
+            versions=_json(tool_versions() | {"yt-dlp": video["yt_dlp_version"]}),
+        )
+
+    def _sample(self, clip: CutClip, look: ClipLook | None, text: str, document: SampleJson) -> Sample:
+        """The sample with its members, big ones as files of the scratch folder."""
+        members: dict[str, bytes | Path] = {
+            "mp4": self._file(clip.n, "mp4"),
+            "txt": text.encode(),
+            "json": document.model_dump_json().encode(),
+        }
+        if look is not None and self.config.members.proxy:
+            members["m4v"] = self._written(clip.n, "m4v", look.proxy_bytes)
+        if look is not None and self.config.members.stills:
+            members["mjpg"] = self._written(clip.n, "mjpg", look.stills_bytes)
+        return Sample(sample_key(self.video["video_id"], clip.n), members)
+
+    def _failed(self, n: int, reason: Reason, detail: str) -> MadeClip:
+        part = self.parts[n]
+        text = str(self.plan[part.of]["text"])
+        return MadeClip(n, part.span.start_ms, part.span.end_ms, text, None, reason, detail)
+
+    def _file(self, n: int, extension: str) -> Path:
+        return self.scratch / f"{sample_key(self.video['video_id'], n)}.{extension}"
+
+    def _written(self, n: int, extension: str, data: bytes) -> Path:
+        path = self._file(n, extension)
+        path.write_bytes(data)
+        return path
+
+
+def _needs_pictures(config: MediaConfig) -> bool:
+    """Whether anything that is switched on has to see decoded pictures."""
+    checks = config.checks
+    looks = (checks.decode_errors, checks.picture_area, checks.bars, checks.still_picture, checks.coverage)
+    return (
+        config.scenes.enabled
+        or config.members.proxy
+        or config.members.stills
+        or config.duplicates.enabled
+        or any(action != "ignore" for action in looks)
+    )
+
+
+@cache
+def tool_versions() -> dict[str, str]:
+    """Versions of what makes a sample's bytes."""
+    found = {"av": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
+    for name in ("hdvila", "scenedetect-headless", "opencv-python-headless"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = ""
+    return found
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

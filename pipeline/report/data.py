@@ -1,0 +1,193 @@
+"""What the report shows, gathered from an output directory alone: of any run, finished or under way."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from manifests.categories import category_name
+from manifests.errors import UserError
+from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
+from manifests.reasons import Reason
+from manifests.schema import SHARD_ROWS
+from manifests.shards import MANIFEST_NAME, TABLE_NAME
+from pipeline.balance.result import BALANCE_NAME, BalanceResult
+from pipeline.engine.store import Store
+
+MOST_SHARDS = 200
+"""Shards whose rows are read; of a larger data set an even choice."""
+ROW_COLUMNS = ["key", "url", "caption", "status", "category_id", "duration_ms", "height", "fps", "codec", "members"]
+SHARD_COLUMN = "shard"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceYield:
+    """What one query, channel or list gave."""
+
+    category: str
+    source: str
+    query: str
+    listed: int
+    looked_at: int
+    kept: int
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class CategoryLoss:
+    """Why videos of one category are not in the data set, most frequent reasons first."""
+
+    category: str
+    kept: int
+    reasons: tuple[tuple[str, str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportData:
+    """Everything the page is made of. `rows`: success rows of the shards that were read, with the shard's path."""
+
+    url: str
+    manifest: dict[str, Any]
+    balance: BalanceResult | None
+    funnel: FunnelCounts
+    losses: tuple[CategoryLoss, ...]
+    sources: tuple[SourceYield, ...]
+    rows: pa.Table
+    n_shards: int
+    n_shards_read: int
+    n_failed: int
+
+
+def gather(store: Store) -> ReportData:
+    """Reads the directory. UserError where it holds no run at all."""
+    if not store.names("commits") and not store.folders("commits") and not store.exists(MANIFEST_NAME):
+        raise UserError(f"{store.url}: no run has written here; give the output directory of one")
+    manifest = store.read_json(MANIFEST_NAME) if store.exists(MANIFEST_NAME) else {}
+    balance = BalanceResult.of_document(store.read_json(BALANCE_NAME)) if store.exists(BALANCE_NAME) else None
+    rows, n_shards, n_read = read_shard_rows(store)
+    good = pc.equal(rows.column("status"), "success")
+    return ReportData(
+        url=store.url,
+        manifest=manifest,
+        balance=balance,
+        funnel=funnel(store),
+        losses=category_losses(store),
+        sources=source_yields(store),
+        rows=rows.filter(good),
+        n_shards=n_shards,
+        n_shards_read=n_read,
+        n_failed=rows.num_rows - int(pc.sum(good).as_py() or 0),
+    )
+
+
+def read_shard_rows(store: Store) -> tuple[pa.Table, int, int]:
+    """(rows of shards with the shard's path, number of shards, number read)."""
+    urls: list[str] = []
+    if store.exists(TABLE_NAME):
+        with store.open(TABLE_NAME) as file:
+            urls = pq.read_table(file, columns=["url"]).column("url").to_pylist()
+    chosen = [urls[i] for i in np.unique(np.linspace(0, len(urls) - 1, min(len(urls), MOST_SHARDS)).astype(int))]
+    schema = pa.schema([SHARD_ROWS.field(name) for name in ROW_COLUMNS])
+    tables = [schema.empty_table().append_column(SHARD_COLUMN, pa.array([], pa.string()))]
+    for url in chosen:
+        with store.open(url.removesuffix(".tar") + ".parquet") as file:
+            table = pq.read_table(file, columns=ROW_COLUMNS).cast(schema)
+        tables.append(table.append_column(SHARD_COLUMN, pa.array([url] * table.num_rows, pa.string())))
+    return pa.concat_tables(tables), len(urls), len(chosen)
+
+
+def words_of(rows: pa.Table) -> NDArray[np.float64]:
+    """[C] words of each caption."""
+    words = pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(rows.column("caption"))))
+    return np.asarray(words.to_numpy(), dtype=np.float64)
+
+
+def seconds_of(rows: pa.Table) -> NDArray[np.float64]:
+    """[C] length of each clip."""
+    return np.asarray(rows.column("duration_ms").to_numpy(), dtype=np.float64) / 1000
+
+
+def category_losses(store: Store) -> tuple[CategoryLoss, ...]:
+    """By category, why videos were left out; those turned away before their category was known count for the one
+    that was searched."""
+    reasons: dict[int, Counter[str]] = {}
+    kept: Counter[int] = Counter()
+    selection = read_selection(store, ["video_id", "category_id", "kept", "reason"])
+    known = pa.chunked_array([], pa.string())
+    if selection is not None:
+        known = selection.column("video_id")
+        for row in selection.group_by(["category_id", "reason"]).aggregate([("video_id", "count")]).to_pylist():
+            if row["reason"]:
+                reasons.setdefault(row["category_id"], Counter())[row["reason"]] += row["video_id_count"]
+            else:
+                kept[row["category_id"]] += row["video_id_count"]
+    for category_id, reason in _lost_before(store, known):
+        reasons.setdefault(category_id, Counter())[reason] += 1
+    in_order = sorted(reasons, key=lambda i: (i < 0, category_name(i)))
+    return tuple(CategoryLoss(category_name(i), kept[i], _most_frequent(reasons[i])) for i in in_order)
+
+
+def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, str, int], ...]:
+    """(reason, what it means, count), largest first."""
+    in_order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return tuple((reason, meaning(reason), count) for reason, count in in_order)
+
+
+def _lost_before(store: Store, known: pa.ChunkedArray) -> list[tuple[int, str]]:
+    """(category, reason) of rejected videos that the selection does not know."""
+    rejects = rejects_in_force(store)
+    whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
+    whole = whole.filter(pc.invert(pc.is_in(whole.column("video_id"), value_set=known.combine_chunks())))
+    asked = store.read_table("candidates", ["video_id", "wanted_category_id"])
+    place = pc.index_in(whole.column("video_id"), value_set=asked.column("video_id").combine_chunks())
+    category = pc.fill_null(asked.column("wanted_category_id").take(place), -1)
+    return list(zip(category.to_pylist(), whole.column("reason").to_pylist(), strict=True))
+
+
+def source_yields(store: Store) -> tuple[SourceYield, ...]:
+    """What each source gave, those that kept most first."""
+    asked = store.read_table("candidates", ["video_id", "source", "query"])
+    selection = read_selection(store, ["video_id", "kept"])
+    kept_ids = pa.array([], pa.string())
+    if selection is not None:
+        kept_ids = selection.filter(selection.column("kept")).column("video_id").combine_chunks()
+    is_kept = pc.is_in(asked.column("video_id"), value_set=kept_ids).cast(pa.int64())
+    unique = asked.append_column("kept", is_kept).group_by(["video_id", "source", "query"]).aggregate([("kept", "max")])
+    counts = unique.group_by(["source", "query"]).aggregate([("video_id", "count"), ("kept_max", "sum")])
+    gave = {(r["source"], r["query"]): (r["video_id_count"], r["kept_max_sum"]) for r in counts.to_pylist()}
+    latest = {(r["source"], r["query"]): r for r in store.read_table("sources").sort_by("round").to_pylist()}
+    found = [
+        SourceYield(
+            category=category_name(row["wanted_category_id"]),
+            source=key[0],
+            query=key[1],
+            listed=row["n_listed"],
+            looked_at=gave.get(key, (0, 0))[0],
+            kept=gave.get(key, (0, 0))[1],
+            state=_state(row),
+        )
+        for key, row in latest.items()
+    ]
+    return tuple(sorted(found, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["reason"]:
+        return str(row["reason"])
+    return "no more to list" if row["exhausted"] else "has more"
+
+
+def meaning(reason: str) -> str:
+    """A reason's one line for people; "" for one that this version does not know."""
+    return Reason(reason).meaning if reason in set(Reason) else ""
+
+
+def members_of(row: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """{extension: (offset in the tar, size)} of a shard's row."""
+    return {ext: (place[0], place[1]) for ext, place in json.loads(row["members"]).items()}

@@ -1,0 +1,118 @@
+"""Samples for the report: a few clips of every category with a picture, the low-resolution video, and what is said."""
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pyarrow as pa
+
+from manifests.categories import category_name
+from pipeline.balance.ranking import seeded_hash
+from pipeline.engine.store import Store
+from pipeline.report.data import SHARD_COLUMN, members_of
+
+PER_CATEGORY = 2
+MOST_VIDEO_BYTES = 8 * 1024**2
+"""Bytes of video in one page; further samples have their picture only."""
+PICTURE_W = 320
+JPEG_QUALITY = 78
+
+
+@dataclass(frozen=True, slots=True)
+class SampleView:
+    """One clip. `picture` and `video` are data: addresses or ""; `url` is "" unless it is http(s)."""
+
+    key: str
+    shard: str
+    category: str
+    title: str
+    text: str
+    url: str
+    facts: str
+    picture: str
+    video: str
+
+
+def choose_samples(store: Store, rows: pa.Table) -> list[SampleView]:
+    """Views of PER_CATEGORY clips a category, drawn by the hash of their keys: the same page for the same data."""
+    room = MOST_VIDEO_BYTES
+    views = []
+    for row in _drawn(rows):
+        members = members_of(row)
+        video = b""
+        if "m4v" in members and members["m4v"][1] <= room:
+            video = _member(store, row, members["m4v"])
+            room -= len(video)
+        views.append(_view(store, row, members, video))
+    return views
+
+
+def _drawn(rows: pa.Table) -> Iterator[dict[str, Any]]:
+    order = np.argsort(seeded_hash(rows.column("key").combine_chunks(), 0))
+    categories = rows.column("category_id").to_numpy()[order]
+    chosen: list[int] = []
+    for category_id in sorted(set(categories.tolist()), key=lambda i: (i < 0, category_name(i))):
+        chosen += order[categories == category_id][:PER_CATEGORY].tolist()
+    yield from rows.take(pa.array(chosen, pa.int64())).to_pylist()
+
+
+def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], video: bytes) -> SampleView:
+    facts = json.loads(_member(store, row, members["json"]))
+    picture = _picture(store, row, members, facts)
+    seconds = row["duration_ms"] / 1000
+    n_words = len(row["caption"].split())
+    return SampleView(
+        key=row["key"],
+        shard=row[SHARD_COLUMN],
+        category=category_name(row["category_id"]),
+        title=facts["title"],
+        text=row["caption"],
+        url=address_at(facts["url"], facts["start_ms"]),
+        facts=f"{seconds:.1f} s, {n_words} words, {row['height']} lines, {row['codec']}, {row['fps']:g} fps",
+        picture=_data_address("image/jpeg", picture),
+        video=_data_address("video/mp4", video),
+    )
+
+
+def _member(store: Store, row: dict[str, Any], place: tuple[int, int]) -> bytes:
+    return store.read_range(row[SHARD_COLUMN], place[0], place[0] + place[1])
+
+
+def _picture(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], facts: dict[str, Any]) -> bytes:
+    """The middle still, made small; b"" where the samples have none."""
+    stills = json.loads(facts["stills"])
+    if "mjpg" not in members or not stills:
+        return b""
+    still = stills[len(stills) // 2]
+    start = members["mjpg"][0] + still["offset"]
+    return shrink(store.read_range(row[SHARD_COLUMN], start, start + still["size"]))
+
+
+def shrink(jpeg: bytes) -> bytes:
+    """A JPEG no wider than PICTURE_W; b"" where it cannot be decoded."""
+    import cv2
+
+    picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        return b""
+    height, width = picture.shape[:2]
+    if width > PICTURE_W:
+        size = (PICTURE_W, max(1, round(height * PICTURE_W / width)))
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    _, small = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return bytes(small.tobytes())
+
+
+def address_at(url: str, start_ms: int) -> str:
+    """A watch address at a moment; "" for anything that is not http(s), which a page must not link to."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        return ""
+    return f"{url}{'&' if '?' in url else '?'}t={start_ms // 1000}"
+
+
+def _data_address(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}" if data else ""

@@ -1,0 +1,86 @@
+"""Where a run stands, read from its output directory alone: by stage, category, source and identity."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow.compute as pc
+
+from manifests.categories import category_name
+from pipeline.crawl.rounds import read_states
+from pipeline.engine.store import Store
+from pipeline.site.politeness import read_state
+
+COUNTED = ("listings", "candidates", "videos", "transcripts", "clips", "packs")
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What `status` shows. Every value can be written as JSON."""
+
+    rows: dict[str, int]  # by table
+    units: dict[str, int]  # committed, by stage
+    rejects: dict[str, dict[str, int]]  # by stage, then reason
+    waiting: int  # rejects of class later
+    next_try_at: str
+    categories: list[dict[str, Any]]  # id, name, videos, clips, hours of planned clips; quota, state and why
+    sources: list[dict[str, Any]]  # source, query, category, listed, kept, exhausted, reason
+    identities: list[dict[str, Any]] = field(default_factory=list)
+
+
+def read_status(store: Store) -> Status:
+    """The status by now; it only reads, and may be taken beside a running run."""
+    rejects = store.read_rejects().select(["stage", "reason", "class", "next_try_at"]).to_pylist()
+    later = sorted(row["next_try_at"] for row in rejects if row["class"] == "later")
+    by_stage: dict[str, Counter[str]] = {}
+    for row in rejects:
+        by_stage.setdefault(row["stage"], Counter())[row["reason"]] += 1
+    return Status(
+        rows={table: sum(store.read_part(p, []).num_rows for p in store.parts(table)) for table in COUNTED},
+        units={stage: len(store.committed(stage)) for stage in store.folders("commits")},
+        rejects={stage: dict(counts.most_common()) for stage, counts in sorted(by_stage.items())},
+        waiting=len(later),
+        next_try_at=later[0] if later else "",
+        categories=_categories(store),
+        sources=_sources(store),
+        identities=read_state(store).get("identities", []),
+    )
+
+
+def _categories(store: Store) -> list[dict[str, Any]]:
+    states = {state.category_id: state for state in read_states(store)}
+    videos = Counter(store.read_table("videos", ["category_id"]).column("category_id").to_pylist())
+    clips = store.read_table("clips", ["category_id", "start_ms", "end_ms"])
+    clips = clips.append_column("ms", pc.subtract(clips.column("end_ms"), clips.column("start_ms")))
+    sums = {
+        row["category_id"]: row
+        for row in clips.group_by("category_id").aggregate([("ms", "sum"), ("ms", "count")]).to_pylist()
+    }
+    return [
+        {
+            "category_id": category_id,
+            "name": category_name(category_id),
+            "videos": videos[category_id],
+            "clips": sums.get(category_id, {}).get("ms_count", 0),
+            "hours": round(sums.get(category_id, {}).get("ms_sum", 0) / 3_600_000, 3),
+            "quota": states[category_id].quota if category_id in states else 0.0,
+            "state": states[category_id].state if category_id in states else "",
+            "why": states[category_id].why if category_id in states else "",
+        }
+        for category_id in sorted(videos.keys() | sums.keys() | states.keys())
+    ]
+
+
+def _sources(store: Store) -> list[dict[str, Any]]:
+    """Each source with its yield: the best first."""
+    kept: Counter[tuple[str, str]] = Counter()
+    for row in store.read_table("videos", ["source", "query"]).to_pylist():
+        kept[row["source"], row["query"]] += 1
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for row in store.read_table("sources").to_pylist():
+        one = found.setdefault((row["source"], row["query"]), {"listed": 0, "exhausted": False, "reason": ""})
+        one["listed"] = one["listed"] + row["n_listed"] if row["cursor"] else max(one["listed"], row["n_listed"])
+        one["exhausted"] = one["exhausted"] or row["exhausted"]
+        one["reason"] = row["reason"]
+    rows = [{"source": s, "query": q, **facts, "kept": kept[s, q]} for (s, q), facts in found.items()]
+    return sorted(rows, key=lambda row: (-row["kept"] / max(1, row["listed"]), row["source"], row["query"]))

@@ -1,0 +1,143 @@
+"""What a run says at its end, on a terminal: candidates, kept, turned away, balance, seconds by stage, the report."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from manifests.reasons import Reason
+from manifests.shards import Manifest
+from pipeline.balance.result import BalanceResult
+from pipeline.engine.run import StageResult
+
+MOST_REASONS = 12
+REPORT_NAME = "report/index.html"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What a run ended with."""
+
+    manifest: Manifest
+    balance: BalanceResult
+    results: tuple[StageResult, ...]
+
+    @property
+    def n_missing(self) -> int:
+        """Units without a commit: more than 0 is a non-zero exit."""
+        return sum(result.n_missing for result in self.results)
+
+
+def print_summary(delivered: Delivered, console: Console | None = None) -> None:
+    """Prints the summary of a run that reached its manifest."""
+    console = console or Console(highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, 100)  # a log file has no width: do not break the tables
+    funnel = delivered.manifest.head.get("funnel", {})
+    for table in (
+        totals(delivered.manifest, funnel),
+        turned_away(funnel),
+        balance_table(delivered.balance),
+        stages(delivered.results),
+    ):
+        if table.row_count:
+            console.print(table)
+            console.print()
+    if delivered.n_missing:
+        console.print(f"{delivered.n_missing} units are missing: run the same command again", style="bold red")
+    console.print(f"report: {delivered.manifest.root.rstrip('/')}/{REPORT_NAME}", markup=False, soft_wrap=True)
+
+
+def totals(manifest: Manifest, funnel: dict[str, Any]) -> Table:
+    """One line a number: the funnel of videos and clips, and what lies in the shards."""
+    table = Table(title="the data set", title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_column()
+    table.add_column(justify="right")
+    if funnel:
+        videos, clips = funnel["videos"], funnel["clips"]
+        table.add_row("videos: candidates", f"{videos['candidates']:,}")
+        table.add_row("videos: kept", f"{videos['kept']:,}")
+        table.add_row("videos: turned away", f"{_sum(videos):,}")
+        table.add_row("videos: missing", f"{videos['missing']:,}")
+        table.add_row("clips: planned", f"{clips['candidates']:,}")
+        table.add_row("clips: turned away", f"{_sum(clips):,}")
+    whole = manifest.head["totals"]
+    table.add_row("clips: in shards", f"{whole['samples']:,}")
+    table.add_row("hours", f"{whole['hours']:,.2f}")
+    table.add_row("shards", f"{whole['shards']:,}  ({whole['bytes'] / 1e6:,.1f} MB)")
+    return table
+
+
+def _sum(level: dict[str, Any]) -> int:
+    return sum(turned["count"] for turned in level["rejected"])
+
+
+def turned_away(funnel: dict[str, Any]) -> Table:
+    """Videos turned away by stage and reason, the most frequent first."""
+    table = Table(title="videos turned away", title_justify="left", box=None, padding=(0, 2))
+    for name in ("stage", "reason", "what it means"):
+        table.add_column(name)
+    table.add_column("videos", justify="right")
+    rejected = sorted(funnel.get("videos", {}).get("rejected", ()), key=lambda t: -t["count"])
+    for turned in rejected[:MOST_REASONS]:
+        table.add_row(turned["stage"], turned["reason"], meaning(turned["reason"]), f"{turned['count']:,}")
+    if more := sum(t["count"] for t in rejected[MOST_REASONS:]):
+        table.add_row("", "others", f"{len(rejected) - MOST_REASONS} further reasons", f"{more:,}")
+    return table
+
+
+def meaning(reason: str) -> str:
+    """A reason's one line for people; "" for one that this version does not know."""
+    return Reason(reason).meaning if reason in set(Reason) else ""
+
+
+def balance_table(result: BalanceResult) -> Table:
+    """Asked, planned, made and kept by category, and what kept each from more."""
+    title = (
+        f"balance in {result.unit}: evenness {result.entropy_before:.3f} before, {result.entropy_after:.3f} after; "
+        f"effective categories {result.effective_categories_before:.1f} before, "
+        f"{result.effective_categories_after:.1f} after"
+    )
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 2))
+    table.add_column("category", no_wrap=True)
+    for name in ("asked", "before", "made", "kept"):
+        table.add_column(name, justify="right")
+    table.add_column("why not more")
+    for row in result.categories:
+        asked = "all" if row.asked < 0 else amount(row.asked, result.unit)
+        numbers = (amount(x, result.unit) for x in (row.planned, row.made, row.kept))
+        table.add_row(row.category, asked, *numbers, row.why)
+    asked = "all" if result.total_asked < 0 else amount(result.total_asked, result.unit)
+    sums = [sum(getattr(row, name) for row in result.categories) for name in ("planned", "made", "kept")]
+    table.add_row("all", asked, *(amount(x, result.unit) for x in sums), "", style="bold")
+    return table
+
+
+def amount(value: float, unit: str) -> str:
+    """Clips as a whole number, hours with as many digits as tell them apart."""
+    if unit == "clips":
+        return f"{value:,.0f}"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
+
+
+def stages(results: Sequence[StageResult]) -> Table:
+    """Units, rejects and seconds by stage; a stage that ran several times (rounds, waves) is one line."""
+    table = Table(title="stages", title_justify="left", box=None, padding=(0, 2))
+    table.add_column("stage")
+    for name in ("units done", "of which now", "missing", "rejects", "seconds"):
+        table.add_column(name, justify="right")
+    merged: dict[str, list[StageResult]] = {}
+    for result in results:
+        merged.setdefault(result.stage, []).append(result)
+    for stage, runs in merged.items():
+        table.add_row(
+            stage,
+            f"{runs[-1].n_done_before + runs[-1].n_made:,}",
+            f"{sum(r.n_made for r in runs):,}",
+            f"{sum(r.n_missing for r in runs):,}",
+            f"{sum(sum(r.rejects.values()) for r in runs):,}",
+            f"{sum(r.seconds for r in runs):.1f}",
+        )
+    return table

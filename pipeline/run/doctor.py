@@ -1,0 +1,334 @@
+"""What this machine lacks for a real crawl, said before the crawl, each with its cure."""
+
+import importlib.util
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.cookiejar import LoadError
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from manifests.errors import UserError
+from pipeline.config import RunConfig
+from pipeline.config.crawl import IdentityConfig
+from pipeline.engine.unit import StopRun
+from pipeline.site.redact import redact, secrets_of
+
+OK, WARN, FAIL = "ok", "warn", "fail"
+ENCODERS = ("libx264", "aac")
+DECODERS = ("h264", "vp9", "av1", "aac", "opus")
+OLD_DAYS, TOO_OLD_DAYS = 45, 180
+"""Changes of the site break releases of yt-dlp within weeks."""
+
+NEEDED_BYTES = 20 * 1024**3
+SPEED_TEST_BYTES = 64 * 1024**2
+SLOW_BYTES_PER_S = 50 * 1024**2
+CONNECT_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. `state`: ok, warn (works, but) or fail; `cure` is "" where ok."""
+
+    name: str
+    state: str
+    found: str
+    cure: str = ""
+
+
+def examine(config: RunConfig, *, output: bool = True, online: bool = True, canary: str = "") -> Iterator[Finding]:
+    """Every finding, in the order in which a newcomer would cure them.
+
+    `output`: try to write there. `online`: ask the site. `canary`: a video id to extract for a test.
+    """
+    yield check_python()
+    yield from check_ffmpeg()
+    yield check_yt_dlp_age()
+    yield check_requests()
+    yield check_js_runtime()
+    yield check_js_solver()
+    for identity in config.crawl.pool():
+        yield check_cookies(identity)
+        yield check_proxy(identity)
+    yield from check_scratch(config.engine.scratch or Path(tempfile.gettempdir()))
+    if output:
+        yield check_store(config)
+    yield check_ray(config.engine.ray_address, config.engine.executor)
+    yield check_shared_memory(config.engine.object_store_bytes)
+    if online:
+        yield check_site(config)
+        if canary:
+            yield check_canary(config, canary)
+
+
+def check_python() -> Finding:
+    """The interpreter."""
+    version = platform.python_version()
+    tried = sys.version_info[:2] in ((3, 11), (3, 12))
+    return Finding("python", OK if tried else WARN, version, "" if tried else "3.11 and 3.12 are tried")
+
+
+def check_ffmpeg() -> Iterator[Finding]:
+    """ffmpeg, and the codecs that merging and exact cuts need."""
+    from pipeline.media.ffmpeg import find_ffmpeg
+
+    try:
+        program = find_ffmpeg()
+    except UserError as error:
+        yield Finding("ffmpeg", FAIL, "not found", str(error))
+        return
+    version = re.search(r"version (\S+)", _output(program, "-version"))
+    yield Finding("ffmpeg", OK, f"{version[1] if version else 'unknown version'} at {program}")
+    for kind, names in (("encoders", ENCODERS), ("decoders", DECODERS)):
+        have = {m[1] for m in re.finditer(r"^ [A-Z.]{6} (\S+)", _output(program, "-hide_banner", f"-{kind}"), re.M)}
+        lacking = [name for name in names if not any(name == one or one.endswith(f"{name}") for one in have)]
+        cure = f"install an ffmpeg built with {', '.join(lacking)}" if lacking else ""
+        yield Finding(f"ffmpeg {kind}", FAIL if lacking else OK, ", ".join(lacking) or ", ".join(names), cure)
+
+
+def check_yt_dlp_age(today: datetime | None = None) -> Finding:
+    """How old yt-dlp is, by its version, which is a date."""
+    from pipeline.site.ytdlp import YT_DLP_VERSION
+
+    cure = "pip install -U 'yt-dlp[default,deno]'"
+    try:
+        made = datetime.strptime(".".join(YT_DLP_VERSION.split(".")[:3]), "%Y.%m.%d").replace(tzinfo=UTC)
+    except ValueError:
+        return Finding("yt-dlp", WARN, f"{YT_DLP_VERSION}: not a release", cure)
+    days = ((today or datetime.now(UTC)) - made).days
+    state = FAIL if days > TOO_OLD_DAYS else WARN if days > OLD_DAYS else OK
+    return Finding("yt-dlp", state, f"{YT_DLP_VERSION}, {days} days old", cure if state != OK else "")
+
+
+def check_requests() -> Finding:
+    """yt-dlp counts a broken read as a retry only with `requests`."""
+    if importlib.util.find_spec("requests"):
+        return Finding("requests", OK, "installed")
+    return Finding("requests", FAIL, "not installed: a broken download may be tried for ever", "pip install requests")
+
+
+def check_js_runtime() -> Finding:
+    """A JavaScript runtime that this yt-dlp takes."""
+    from yt_dlp import YoutubeDL
+    from yt_dlp.globals import supported_js_runtimes
+
+    names = sorted(supported_js_runtimes.value)
+    with YoutubeDL({"quiet": True, "js_runtimes": {name: {} for name in names}}) as ydl:
+        infos = {name: runtime.info for name, runtime in ydl._js_runtimes.items() if runtime}
+    good = [f"{name} {info.version}" for name, info in infos.items() if info and info.supported]
+    old = [f"{name} {info.version}" for name, info in infos.items() if info and not info.supported]
+    cure = "pip install 'yt-dlp[deno]' brings deno; or name another in ydl_opts: {js_runtimes: {node: {}}}"
+    if any(text.startswith("deno") for text in good):
+        return Finding("JavaScript runtime", OK, ", ".join(good))
+    if good:
+        return Finding("JavaScript runtime", WARN, f"{', '.join(good)}, and only deno is used by default", cure)
+    found = f"too old: {', '.join(old)}" if old else "none: many formats will be missing"
+    return Finding("JavaScript runtime", FAIL, found, cure)
+
+
+def check_js_solver() -> Finding:
+    """The scripts that solve the site's challenges."""
+    if importlib.util.find_spec("yt_dlp_ejs"):
+        from importlib.metadata import version
+
+        return Finding("challenge solver", OK, f"yt-dlp-ejs {version('yt-dlp-ejs')}")
+    return Finding("challenge solver", FAIL, "not installed", "pip install 'yt-dlp[default]'")
+
+
+def check_cookies(identity: IdentityConfig) -> Finding:
+    """Whether an identity's cookie file can be read and still holds cookies of the site."""
+    name = f"cookies of {identity.name}"
+    if identity.cookies is None:
+        return Finding(name, OK, "none: a guest session")
+    from yt_dlp.cookies import YoutubeDLCookieJar
+
+    jar = YoutubeDLCookieJar(str(identity.cookies))
+    cure = "export the cookies of a browser that is signed in, in Netscape format"
+    try:
+        jar.load(ignore_discard=True, ignore_expires=True)
+    except (OSError, LoadError, ValueError, UnicodeDecodeError) as error:
+        return Finding(name, FAIL, f"{identity.cookies}: cannot be used ({type(error).__name__})", cure)
+    mine = [cookie for cookie in jar if cookie.domain.endswith("youtube.com")]
+    live = [cookie for cookie in mine if not cookie.expires or cookie.expires > time.time()]
+    if not mine:
+        return Finding(name, FAIL, f"{identity.cookies}: holds none of youtube.com", cure)
+    if not live:
+        return Finding(name, FAIL, f"{identity.cookies}: all are past their date", cure)
+    return Finding(name, OK, f"{len(live)} of youtube.com")
+
+
+def check_proxy(identity: IdentityConfig) -> Finding:
+    """Whether an identity's proxy accepts connections."""
+    name, proxy = f"proxy of {identity.name}", identity.proxy.get_secret_value()
+    if not proxy:
+        return Finding(name, OK, "none: this machine's own address")
+    parts = urlsplit(proxy)
+    shown = redact(f"{parts.scheme}://{parts.hostname}:{parts.port or ''}")
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 1080), timeout=CONNECT_TIMEOUT_S):
+            return Finding(name, OK, f"{shown} accepts connections")
+    except (OSError, ValueError) as error:
+        return Finding(name, FAIL, f"{shown}: {_why(error)}", "check its address and whether it runs")
+
+
+def check_scratch(folder: Path) -> Iterator[Finding]:
+    """Space and speed of the scratch folder."""
+    cure = "set engine.scratch to a folder on a larger or faster disk"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+        speed = _write_speed(folder)
+    except OSError as error:
+        yield Finding("scratch", FAIL, f"{folder}: {_why(error)}", cure)
+        return
+    state = OK if free >= NEEDED_BYTES else WARN
+    yield Finding("scratch space", state, f"{free / 1024**3:.1f} GiB free in {folder}", cure if state != OK else "")
+    state = OK if speed >= SLOW_BYTES_PER_S else WARN
+    yield Finding("scratch speed", state, f"{speed / 1024**2:.0f} MiB/s written", cure if state != OK else "")
+
+
+def _write_speed(folder: Path) -> float:
+    """Bytes a second, written through to the disk."""
+    path = folder / f".doctor-{uuid.uuid4().hex}"
+    block = os.urandom(1 << 20)
+    started = time.monotonic()
+    try:
+        with path.open("wb") as file:
+            for _ in range(SPEED_TEST_BYTES >> 20):
+                file.write(block)
+            file.flush()
+            os.fsync(file.fileno())
+    finally:
+        path.unlink(missing_ok=True)
+    return SPEED_TEST_BYTES / max(1e-6, time.monotonic() - started)
+
+
+def check_store(config: RunConfig) -> Finding:
+    """Whether the output directory or bucket takes a file, gives it back and honours exclusive create."""
+    from pipeline.run.session import open_store
+
+    probe = f".doctor-{uuid.uuid4().hex}"
+    cure = "check out and engine.storage_options (endpoint_url, key, secret), and the rights to write there"
+    try:
+        store = open_store(config)
+        made = store.create(probe, b"hdvila")
+        again = store.create(probe, b"other")
+        read = store.read(probe)
+        store.delete(probe)
+    except _storage_errors() as error:
+        return Finding("output", FAIL, f"{redact(config.out)}: {_why(error)}", cure)
+    if not made or again or read != b"hdvila":
+        return Finding(
+            "output", WARN, f"{redact(config.out)}: writes, but without exclusive create", "run one at a time"
+        )
+    return Finding("output", OK, f"{redact(config.out)} is writable")
+
+
+def _storage_errors() -> tuple[type[BaseException], ...]:
+    """What storage libraries raise: most translate to OSError, botocore keeps some of its own."""
+    common = (OSError, UserError, ValueError, RuntimeError, ImportError)
+    if not importlib.util.find_spec("botocore"):
+        return common
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    return (*common, BotoCoreError, ClientError)
+
+
+def check_ray(address: str, executor: str) -> Finding:
+    """Whether the Ray cluster can be reached."""
+    if executor != "ray":
+        return Finding("ray", OK, "not used (engine.executor: local)")
+    if not importlib.util.find_spec("ray"):
+        return Finding("ray", FAIL, "not installed", "pip install 'hdvila[pipeline]', or engine.executor: local")
+    if not address:
+        return Finding("ray", OK, "a local one will be started")
+    host, _, port = address.removeprefix("ray://").partition(":")
+    if address == "auto" or not port.isdigit():
+        return Finding("ray", OK, f"{address}: found when the run starts")
+    try:
+        with socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S):
+            return Finding("ray", OK, f"{address} accepts connections")
+    except OSError as error:
+        return Finding("ray", FAIL, f"{address}: {_why(error)}", "check engine.ray_address and that the head node runs")
+
+
+def check_shared_memory(object_store_bytes: int) -> Finding:
+    """Ray keeps its object store in /dev/shm; containers often have 64 MiB of it."""
+    shm = Path("/dev/shm")
+    if not shm.is_dir():
+        return Finding("shared memory", OK, "no /dev/shm on this system")
+    free = shutil.disk_usage(shm).free
+    if free >= object_store_bytes:
+        return Finding("shared memory", OK, f"{free / 1024**2:.0f} MiB free")
+    cure = "give the container more (docker run --shm-size=1g), or lower engine.object_store_bytes"
+    return Finding("shared memory", WARN, f"{free / 1024**2:.0f} MiB free", cure)
+
+
+def check_site(config: RunConfig) -> Finding:
+    """Whether the site answers at all, as the first identity."""
+    from yt_dlp.networking.exceptions import HTTPError, RequestError
+
+    from pipeline.site.ytdlp import Session, no_token, open_site, options_for
+
+    session = Session(no_token, time.monotonic() + 4 * CONNECT_TIMEOUT_S)
+    try:
+        options = {**options_for(config.crawl, config.crawl.pool()[0]), "socket_timeout": CONNECT_TIMEOUT_S}
+        with open_site(options, session) as site, site.urlopen("https://www.youtube.com/") as answer:
+            return Finding("the site", OK, f"answers ({answer.status})")
+    except HTTPError as error:
+        state = FAIL if error.status in (403, 429) else WARN
+        return Finding("the site", state, f"answers {error.status}", "wait an hour, or use another address (proxy)")
+    except (RequestError, StopRun) as error:
+        return Finding("the site", FAIL, _safe(config, error), "check the network, DNS and crawl.proxy")
+
+
+def check_canary(config: RunConfig, video_id: str) -> Finding:
+    """One known video: is there 720p, a caption track, a category?"""
+    from yt_dlp.utils import YoutubeDLError
+
+    from pipeline.site.formats import choose_format
+    from pipeline.site.tracks import list_tracks
+    from pipeline.site.ytdlp import Session, extract_video, no_token, open_site, options_for
+
+    session = Session(no_token, time.monotonic() + config.crawl.video_time_limit_s)
+    try:
+        with open_site(options_for(config.crawl, config.crawl.pool()[0]), session) as site:
+            info = extract_video(site, video_id)
+    except (YoutubeDLError, StopRun) as error:
+        return Finding("canary", FAIL, f"{video_id}: {_safe(config, error)}", "see the reason; upgrade yt-dlp first")
+    choice = choose_format(info.get("formats") or (), config.crawl.media)
+    tracks = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
+    lacking = [
+        name
+        for name, there in (("720p", not choice.reason), ("captions", tracks), ("category", info.get("categories")))
+        if not there
+    ]
+    if lacking:
+        return Finding("canary", FAIL, f"{video_id}: no {', '.join(lacking)}", "upgrade yt-dlp; see JavaScript runtime")
+    return Finding("canary", OK, f"{video_id}: {choice.width}x{choice.height}, {', '.join(tracks)[:60]}")
+
+
+def _safe(config: RunConfig, error: BaseException) -> str:
+    return redact(_why(error), secrets_of(config.crawl))
+
+
+def _why(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return redact((text or [type(error).__name__])[0])[:200]
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(list(command), capture_output=True, text=True, timeout=20, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return ""

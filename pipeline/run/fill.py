@@ -1,0 +1,130 @@
+"""Second part of a run: media is fetched in waves down each category's seeded order, until quotas of real clips fill.
+
+In:  tables `videos`, `transcripts`, `clips`; rejects in force
+Out: table `packs` with the packs; waves/*.json; selection.parquet; balance.json
+
+A wave is written down before it is worked on. So a run that was killed in the middle of one works it off first, and
+the next wave is planned from whole waves only: the same selection, killed or not.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from manifests.funnel import SELECTION_NAME, rejects_in_force
+from manifests.reasons import Reason, ReasonClass
+from manifests.schema import REJECTS
+from pipeline.balance.clip_lists import ClipLists, clip_lists
+from pipeline.balance.duplicates import COLUMNS, find_duplicates
+from pipeline.balance.ranking import Ranked, candidates_of, rank_candidates
+from pipeline.balance.result import BALANCE_NAME
+from pipeline.balance.selection import Selection, select
+from pipeline.balance.standing import Duplicates, Outcomes, outcomes_of
+from pipeline.balance.text_duplicates import find_text_duplicates
+from pipeline.balance.waves import next_wave
+from pipeline.engine.store import Store
+from pipeline.media.stage import MediaStage
+from pipeline.run.session import Run
+from pipeline.shards.files import SUCCESS, read_rows
+from pipeline.shards.stage import read_entries
+from pipeline.site.fetch import Fetcher
+from pipeline.site.optout import load_opt_outs
+from pipeline.site.politeness import announcing
+
+PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
+WAVES = "waves"
+
+
+def fill(run: Run) -> Selection:
+    """Fetches and cuts until the quotas are full; writes selection.parquet and balance.json."""
+    config, store = run.config, run.store
+    candidates = Candidates.read(run)
+    with announcing(run.polite):
+        work_off_waves(run, candidates)
+    selection = select(candidates.ranked, candidates.outcomes(run), config.balance)
+    run.lock.check()
+    store.write_table(SELECTION_NAME, selection.table)
+    store.write_json(BALANCE_NAME, selection.result.document())
+    return selection
+
+
+def work_off_waves(run: Run, candidates: "Candidates") -> None:
+    """Waves, written down before or planned now, until one is empty."""
+    config = run.config
+    for number in range(config.balance.max_waves):
+        wave = recorded_wave(run, candidates, number)
+        if not wave:
+            return
+        run.do(MediaStage(config.media, wave, Fetcher(config.crawl, run.polite)))
+
+
+def recorded_wave(run: Run, candidates: "Candidates", number: int) -> list[str]:
+    """The wave of this number: as it was written down, or planned now from what the waves before it gave."""
+    name = f"{WAVES}/{number:05d}.json"
+    if run.store.exists(name):
+        ids: list[str] = run.store.read_json(name)["video_ids"]
+        return ids
+    planned = next_wave(candidates.ranked, candidates.outcomes(run), run.config.balance)
+    if planned:
+        run.lock.check()
+        run.store.write_json(name, {"video_ids": planned})
+    return planned
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a fill starts from and media does not change: the ranks, and what is known to repeat or to stay out."""
+
+    ranked: Ranked
+    repeated_texts: dict[str, str]
+    opted_out: tuple[str, ...]
+
+    @classmethod
+    def read(cls, run: Run) -> "Candidates":
+        """Reads the tables of the metadata stages."""
+        store, config = run.store, run.config
+        videos = store.read_table("videos", ["video_id", "category_id", "channel_id"])
+        clips = store.read_table("clips", ["video_id", "start_ms", "end_ms"])
+        opt_outs = load_opt_outs(config.crawl.opt_out, store)
+        pairs = zip(*(videos.column(name).to_pylist() for name in ("video_id", "channel_id")), strict=True)
+        return cls(
+            rank_candidates(candidates_of(videos, clips), config.seed),
+            find_text_duplicates(store, config.balance.text_duplicates),
+            tuple(video_id for video_id, channel_id in pairs if opt_outs.cover(video_id, channel_id)),
+        )
+
+    def outcomes(self, run: Run) -> Outcomes:
+        """What has come of the candidates by now."""
+        store = run.store
+        packs = [store.read_part(part, PACK_COLUMNS) for part in store.parts("packs")]
+        rejects = pa.concat_tables([rejects_in_force(store), _opted_out(self.opted_out)])
+        return outcomes_of(packs, rejects, self._duplicates(run), already_kept(store))
+
+    def _duplicates(self, run: Run) -> Duplicates:
+        found: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
+        config = run.config.media.duplicates
+        if config.enabled and config.action == "drop":
+            found |= find_duplicates(run.store.read_table("packs", list(COLUMNS)), config)
+        return found
+
+
+def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:
+    blank = {name: (1 if name == "attempts" else "") for name in REJECTS.names}
+    facts = {"stage": "balance", "reason": Reason.OPTED_OUT.value, "class": ReasonClass.NEVER.value}
+    return pa.Table.from_pylist([blank | facts | {"video_id": video_id} for video_id in video_ids], schema=REJECTS)
+
+
+def already_kept(store: Store) -> ClipLists:
+    """The clips in closed shards: they stay kept whatever a later balance would choose."""
+    columns = ["video_id", "clip_id", "duration_ms", "status"]
+    tables = [read_rows(store, entry.url, columns) for entry in read_entries(store)]
+    rows = [row for table in tables for row in table.to_pylist() if row["status"] == SUCCESS]
+    rows.sort(key=lambda row: row["video_id"])
+    table = pa.table(
+        {
+            "video_id": pa.array([row["video_id"] for row in rows], pa.string()),
+            "n": pa.array([int(row["clip_id"].rpartition(".")[2]) for row in rows], pa.int32()),
+            "duration_ms": pa.array([row["duration_ms"] for row in rows], pa.int64()),
+        }
+    )
+    return clip_lists([table])

@@ -1,0 +1,32 @@
+"""The road of a run, in the order in which data flows: from sources to report.
+
+    gather     sources -> videos, captions -> transcripts -> clips      in rounds, until the quotas are covered
+    fill       balance -> media in waves -> selection                   until the quotas are full or the reserve ends
+    deliver    shards -> manifest -> cards -> report
+
+Every step goes on from what is committed. A run that was killed anywhere and started again ends with the same bytes.
+"""
+
+from datetime import UTC, datetime
+
+from pipeline.config import RunConfig
+from pipeline.crawl.ledger import CRAWL_STAGES
+from pipeline.outdir.retries import take_up, take_up_due
+from pipeline.report.summary import Delivered
+from pipeline.run.deliver import deliver
+from pipeline.run.fill import fill
+from pipeline.run.gather import gather, gather_more
+from pipeline.run.session import open_run
+
+
+def run_pipeline(config: RunConfig, *, redo: str = "") -> Delivered:
+    """Runs everything. Raises UserError for what a person can cure; what is committed stays."""
+    with open_run(config, redo=redo) as run:
+        take_up(run.store, CRAWL_STAGES)
+        take_up_due(run.store, ("media",), datetime.now(UTC))
+        gather(run)
+        selection = fill(run)
+        while gather_more(run, selection):
+            selection = fill(run)
+        manifest = deliver(run, selection)
+        return Delivered(manifest, selection.result, tuple(run.results))

@@ -1,0 +1,90 @@
+"""The session of a run: its output directory, locked and checked, and the executor that its units run on.
+
+What runs after what is in `road.py`.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from manifests.errors import UserError
+from pipeline.config import RunConfig
+from pipeline.config.engine import EngineConfig
+from pipeline.crawl.rounds import BuildPoliteness
+from pipeline.engine.executor import Executor, LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import StageResult, run_stage
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Stage
+from pipeline.outdir.identity import check_identity
+from pipeline.site.politeness import Polite
+
+log = logging.getLogger("hdvila")
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way: where it writes, where its units run, and what each stage did."""
+
+    config: RunConfig
+    store: Store
+    executor: Executor
+    lock: RunLock
+    results: list[StageResult] = field(default_factory=list)
+    _polite: Polite | None = None
+
+    @property
+    def polite(self) -> Polite:
+        """The one politeness of this run: crawl and fetch take their tokens from the same buckets."""
+        if self._polite is None:
+            build = BuildPoliteness(self.config.crawl, self.store, self.config.seed)
+            self._polite = self.executor.share("politeness", build)
+        return self._polite
+
+    def do(self, stage: Stage) -> StageResult:
+        """Runs a stage's units that have no commit yet."""
+        result = run_stage(stage, self.store, self.executor, self.lock, patience=self.config.engine.patience)
+        self.results.append(result)
+        return result
+
+
+@contextmanager
+def open_run(config: RunConfig, *, redo: str = "") -> Iterator[Run]:
+    """The output directory, locked and checked, with an executor for its units."""
+    store = open_store(config)
+    with RunLock(store) as lock:
+        if store.sweep():
+            log.info("%s: removed half-written files of a run that was killed", store.url)
+        check_identity(store, config, redo=redo)
+        executor = build_executor(config.engine)
+        try:
+            yield Run(config, store, executor, lock)
+        finally:
+            executor.close()
+
+
+def open_store(config: RunConfig) -> Store:
+    """The store of a configuration's output. UserError where it cannot be written to."""
+    url = config.out if "://" in config.out else str(Path(config.out).absolute())
+    store = Store(url, tuple(sorted(config.engine.storage_options.get_secret_value().items())))
+    if store.is_local:
+        try:
+            Path(store.root).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"out: {config.out} cannot be made ({error.strerror}); choose another folder") from None
+    return store
+
+
+def build_executor(config: EngineConfig) -> Executor:
+    """The executor that a configuration names."""
+    scratch = config.scratch or Path(tempfile.gettempdir()) / "hdvila-scratch"
+    if config.executor == "local":
+        return LocalExecutor(scratch)
+    from pipeline.engine.cluster import RayExecutor
+
+    return RayExecutor(
+        scratch, address=config.ray_address, n_cpus=config.n_cpus, object_store_bytes=config.object_store_bytes
+    )

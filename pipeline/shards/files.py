@@ -1,0 +1,218 @@
+"""The three files of one shard: joined from samples that exist already, byte for byte.
+
+    00000.tar           the samples
+    00000.parquet       manifests.schema.SHARD_ROWS: a row a clip tried, failed ones included
+    00000_stats.json    counts by reason, checksums; written last, so that its presence says that the shard is whole
+
+Where a sample comes from makes no difference: a pack (pipeline.shards.stage) or another shard (merge, reshard, remove).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.errors import UserError
+from manifests.schema import SHARD_ROWS, table_of
+from manifests.shards import ShardEntry
+from pipeline.engine.store import Store
+from pipeline.media.packs import BLOCK, END, PackedSample
+
+SUCCESS = "success"
+FAILED = "failed_to_subsample"
+"""video2dataset's word for a clip that was tried and not made."""
+
+BATCH_BYTES = 64 * 1024**2
+"""How much is read at a time: one request a sample, several at once where the store can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A row to be placed, and where its sample lies now: `sample.bytes_` bytes at `sample.offset` of `tar` in `store`.
+
+    `row` is one of SHARD_ROWS, with `members` as yet unset. A failed clip has no sample.
+    """
+
+    row: dict[str, Any]
+    store: Store | None = None
+    tar: str = ""
+    sample: PackedSample | None = None
+
+
+class DamagedSample(Exception):
+    """The bytes at a sample's place are not that sample. The message names the tar and the reason."""
+
+    def __init__(self, piece: Piece, reason: str) -> None:
+        super().__init__(f"{piece.tar}: {piece.row['key']}: {reason}")
+        self.piece = piece
+
+
+def sample_of_row(row: dict[str, Any]) -> PackedSample:
+    """Where a row's sample lies in its shard, from the row's `members` alone."""
+    absolute = {extension: (at, size) for extension, (at, size) in json.loads(row["members"]).items()}
+    start = min(at for at, _ in absolute.values()) - BLOCK
+    end = max(at + size + -size % BLOCK for at, size in absolute.values())
+    members = {extension: (at - start, size) for extension, (at, size) in absolute.items()}
+    return PackedSample(row["key"], start, end - start, members)
+
+
+def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, generation: int) -> ShardEntry:
+    """Writes the shard's three files into `folder` (names from `url`) and gives its manifest entry.
+
+    Samples stand in the order of `pieces`. The same pieces give the same bytes. Raises DamagedSample.
+    """
+    tar, rows, stats = (folder / Path(name).name for name in shard_files(url))
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    done: list[dict[str, Any]] = []
+    with tar.open("wb") as out:
+
+        def write(data: bytes) -> None:
+            out.write(data)
+            sha256.update(data)
+            md5.update(data)
+
+        for piece, data in _read_samples(pieces):
+            done.append({**piece.row, "members": _members_at(piece, out)})
+            write(data)
+        write(END)
+    table = table_of(done, SHARD_ROWS)
+    pq.write_table(table, rows, compression="zstd")
+    entry = entry_of(table, url, split, generation, sha256.hexdigest(), md5.hexdigest(), tar.stat().st_size)
+    stats.write_bytes(stats_bytes(entry, table))
+    return entry
+
+
+def shard_files(url: str) -> tuple[str, str, str]:
+    """(tar, parquet, stats) of a shard's url, in the order in which they are committed."""
+    stem = url.removesuffix(".tar")
+    return url, f"{stem}.parquet", f"{stem}_stats.json"
+
+
+def _members_at(piece: Piece, out: BinaryIO) -> str:
+    start = out.tell()
+    members = piece.sample.members if piece.sample else {}
+    return json.dumps({extension: [start + at, size] for extension, (at, size) in members.items()})
+
+
+def _read_samples(pieces: Sequence[Piece]) -> Iterator[tuple[Piece, bytes]]:
+    for batch in _batches(pieces):
+        found = _read_batch([piece for piece in batch if piece.sample])
+        for piece in batch:
+            data = found.get(piece.row["key"], b"")
+            _check_sample(piece, data)
+            yield piece, data
+
+
+def _batches(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    batch: list[Piece] = []
+    n_bytes = 0
+    for piece in pieces:
+        size = piece.sample.bytes_ if piece.sample else 0
+        if batch and n_bytes + size > BATCH_BYTES:
+            yield batch
+            batch, n_bytes = [], 0
+        batch.append(piece)
+        n_bytes += size
+    if batch:
+        yield batch
+
+
+def _read_batch(pieces: Sequence[Piece]) -> dict[str, bytes]:
+    by_store: dict[str, list[Piece]] = {}
+    for piece in pieces:
+        by_store.setdefault(piece.store.url if piece.store else "", []).append(piece)
+    found: dict[str, bytes] = {}
+    for same in by_store.values():
+        found.update(_read_from_one_store(same))
+    return found
+
+
+def _read_from_one_store(pieces: Sequence[Piece]) -> dict[str, bytes]:
+    store = pieces[0].store
+    assert store is not None
+    samples = [piece.sample for piece in pieces if piece.sample]
+    paths = [store.path(piece.tar) for piece in pieces]
+    starts, ends = [s.offset for s in samples], [s.offset + s.bytes_ for s in samples]
+    answers = store.fs.cat_ranges(paths, starts, ends, on_error="return")
+    return {p.row["key"]: _bytes_of(p, answer) for p, answer in zip(pieces, answers, strict=True)}
+
+
+def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
+    if isinstance(answer, FileNotFoundError):
+        raise DamagedSample(piece, "no such file")
+    if isinstance(answer, Exception):
+        raise answer
+    return bytes(answer)
+
+
+def _check_sample(piece: Piece, data: bytes) -> None:
+    """A range that is short or begins with another member's header is not copied into a shard."""
+    if piece.sample is None:
+        return
+    if len(data) != piece.sample.bytes_:
+        raise DamagedSample(piece, f"{len(data)} of {piece.sample.bytes_} bytes are there")
+    name = data[:100].split(b"\0", 1)[0].decode("ascii", "replace")
+    if name.partition(".")[0] != piece.row["key"]:
+        raise DamagedSample(piece, f"{name!r} stands at its place")
+
+
+def entry_of(table: pa.Table, url: str, split: str, generation: int, sha256: str, md5: str, bytes_: int) -> ShardEntry:
+    """The manifest entry of a shard from its rows."""
+    samples = [row for row in _light(table) if row["status"] == SUCCESS]
+    categories = Counter(row["category_id"] for row in samples)
+    hours = sum(row["duration_ms"] for row in samples) / 3_600_000
+    return ShardEntry(
+        url, split, generation, sha256, md5, bytes_, len(samples), hours, dict(sorted(categories.items()))
+    )
+
+
+def _light(table: pa.Table) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = table.select(["status", "reason", "category_id", "duration_ms"]).to_pylist()
+    return rows
+
+
+def stats_bytes(entry: ShardEntry, table: pa.Table) -> bytes:
+    """`_stats.json`: the keys of video2dataset and img2dataset, reason codes in `status_dict`, and the entry.
+
+    Times count the seconds of the clips and not of a clock, so that the same shard gives the same file.
+    """
+    rows = _light(table)
+    statuses = Counter(row["reason"] or row["status"] for row in rows)
+    seconds = round(entry.hours * 3600, 3)
+    document = {
+        "count": len(rows),
+        "successes": entry.nsamples,
+        "failed_to_download": 0,
+        "failed_to_subsample": len(rows) - entry.nsamples,
+        "failed_to_resize": 0,
+        "bytes_downloaded": 0,
+        "duration": seconds,
+        "start_time": 0.0,
+        "end_time": seconds,
+        "status_dict": dict(sorted(statuses.items())),
+        "shard": entry.row(),
+    }
+    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+
+
+def put_shard(store: Store, folder: Path, url: str) -> None:
+    """Puts a shard's finished files from `folder` in place: tar, rows, stats."""
+    for name in shard_files(url):
+        store.put(folder / Path(name).name, name)
+
+
+def read_rows(store: Store, url: str, columns: list[str] | None = None) -> pa.Table:
+    """The rows of a shard. UserError where they are missing or unreadable."""
+    name = shard_files(url)[1]
+    try:
+        return pq.read_table(pa.BufferReader(store.read(name)), columns=columns or SHARD_ROWS.names)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{store.url}/{name}: rows of a shard cannot be read ({error}); restore the file") from None

@@ -1,0 +1,223 @@
+"""The manifest of an output directory, and the indexes and cards beside it.
+
+in     the closed shards (manifest.parquet) and the committed units of stage `shards`
+out    manifest.parquet, wids.json, sizes.json (also in each split), dataset_card.md, croissant.json, manifest.json last
+
+manifest.parquet lists committed shards alone and closes their generation; manifest.json follows and names its
+checksum. A run killed between any two of these writes is healed by the next one, with the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import av
+import pyarrow.parquet as pq
+
+from manifests.funnel import SELECTION_NAME
+from manifests.reasons import Reason
+from manifests.shards import (
+    MANIFEST_NAME,
+    TABLE_NAME,
+    Manifest,
+    ShardEntry,
+    manifest_bytes,
+    read_manifest,
+    sizes_bytes,
+    wids_bytes,
+)
+from pipeline.config.shards import CardConfig
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
+from pipeline.shards.card import croissant_bytes, dataset_card
+from pipeline.shards.files import SUCCESS, read_rows, shard_files
+from pipeline.shards.stage import committed_shards, read_entries
+
+WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
+CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
+_TOOLS = ("hdvila", "av", "pyarrow", "ray", "yt-dlp", "scenedetect-headless", "opencv-python-headless", "numpy")
+_MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
+_NO_NEWS = ("created_at", "parent", "versions")
+"""Keys of manifest.json that alone are no reason to write it anew: the shards are the same."""
+
+
+def write_manifest(
+    store: Store,
+    *,
+    name: str,
+    config: Mapping[str, Any],
+    card: CardConfig,
+    facts: Mapping[str, Any] | None = None,
+    versions: Mapping[str, str] | None = None,
+    created_at: str = "",
+) -> Manifest:
+    """Closes the open generation: the manifest of all committed shards, with everything that stands beside it.
+
+    `config` is the run's configuration without secrets, by dotted key; `facts` are further keys of manifest.json
+    (`balance`, funnel …) that depend on the data alone. Where nothing but the time and this program's tools have
+    changed, manifest.json stays as it is; otherwise it names the one before as its parent. UserError where a removal
+    was interrupted.
+    """
+    refuse_while_under_way(store, read_tombstones(store))
+    entries = read_entries(store)
+    entries += committed_shards(store, but={entry.url for entry in entries}).values()
+    head = {"name": name, "config": dict(config), "versions": dict(versions or tool_versions()), **(facts or {})}
+    return publish(store, entries, head, card, created_at=created_at)
+
+
+def publish(
+    store: Store, entries: Sequence[ShardEntry], head: Mapping[str, Any], card: CardConfig, *, created_at: str = ""
+) -> Manifest:
+    """Writes the manifest of these shards and what stands beside it. See `write_manifest`."""
+    entries = sorted(entries, key=lambda entry: entry.url)
+    old = _old_manifest(store)
+    tombstones = read_tombstones(store)
+    document = {
+        **head,
+        "generation": max((entry.generation for entry in entries), default=0),
+        "members": _members(store, entries),
+        "removed": {"videos": len(tombstones.videos), "channels": len(tombstones.channels)},
+        "card": card.model_dump(mode="json"),
+        "parent": old.get("sha256", ""),
+        "created_at": created_at or datetime.now(UTC).replace(microsecond=0).isoformat(),
+    }
+    text, table = manifest_bytes(entries, document)
+    if _says_the_same(text, old.get("bytes", b"")):
+        text = old["bytes"]
+    whole = json.loads(text)
+    files = {
+        TABLE_NAME: table,
+        WIDS_NAME: wids_bytes(entries, name=str(whole["name"])),
+        SIZES_NAME: sizes_bytes(entries),
+        **split_indexes(entries, name=str(whole["name"])),
+        CARD_NAME: dataset_card(whole, card).encode(),
+        CROISSANT_NAME: croissant_bytes(whole, entries, table, card),
+        MANIFEST_NAME: text,
+    }
+    for file, data in files.items():
+        _write_if_changed(store, file, data)
+    return read_manifest(store.url, **dict(store.options))
+
+
+def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, bytes]:
+    """wids.json and sizes.json in each split's folder, by file name.
+
+    open_clip looks for its counts there. And wids, where it is given a cache folder, names cached shards by their file
+    name alone: read through one index, train/00000.tar and val/00000.tar would be taken for each other.
+    """
+    files: dict[str, bytes] = {}
+    for split in sorted({entry.split for entry in entries}):
+        here = [replace(e, url=e.url.rpartition("/")[2]) for e in entries if e.split == split]
+        files[f"shards/{split}/{WIDS_NAME}"] = wids_bytes(here, name=f"{name}-{split}")
+        files[f"shards/{split}/{SIZES_NAME}"] = sizes_bytes(here)
+    return files
+
+
+def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:
+    """(head, card) that were given when a manifest.json was written: what `publish` needs to write it anew."""
+    counted = {"totals", "splits", "shards", "shards_sha256", "schema_version", "kind", "generation", "members"}
+    head = {k: v for k, v in document.items() if k not in counted | {"card", "parent", "created_at", "removed"}}
+    return head, CardConfig.model_validate(document.get("card", {}))
+
+
+def _old_manifest(store: Store) -> dict[str, Any]:
+    try:
+        data = store.read(MANIFEST_NAME)
+    except FileNotFoundError:
+        return {}
+    return {"bytes": data, "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def _says_the_same(new: bytes, old: bytes) -> bool:
+    if not old:
+        return False
+    pair = [json.loads(text) for text in (new, old)]
+    for document in pair:
+        for key in _NO_NEWS:
+            document.pop(key, None)
+    return bool(pair[0] == pair[1])
+
+
+def _write_if_changed(store: Store, name: str, data: bytes) -> None:
+    try:
+        if store.read(name) == data:
+            return
+    except FileNotFoundError:
+        pass
+    store.write(name, data)
+
+
+def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
+    """The extensions that every sample has, read from the first sample there is."""
+    for entry in entries:
+        if entry.nsamples:
+            table = read_rows(store, entry.url, ["status", "members"])
+            return next(list(json.loads(r["members"])) for r in table.to_pylist() if r["status"] == SUCCESS)
+    return []
+
+
+def tool_versions() -> dict[str, str]:
+    """{tool: version} of what makes the bytes: this program, its libraries, FFmpeg's inside PyAV, the CPU's kind."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for tool in _TOOLS:
+        try:
+            found[tool] = metadata.version(tool)
+        except metadata.PackageNotFoundError:
+            continue
+    found.update({name: ".".join(map(str, version)) for name, version in av.library_versions.items()})
+    return dict(sorted(found.items()))
+
+
+def remove_packs(store: Store, manifest: Manifest) -> int:
+    """Deletes packs that no later generation needs; returns how many.
+
+    A pack goes once the manifest's shards hold its video's selected samples, or once the selection has turned the
+    video away for good. Videos that only a quota left out keep theirs: a larger quota may want them. Rows of table
+    `packs` stay in any case, so that no later run fetches these videos again.
+    """
+    done = _turned_away_for_good(store)
+    for entry in manifest.shards:
+        table = read_rows(store, entry.url, ["status", "video_id"])
+        done.update(row["video_id"] for row in table.to_pylist() if row["status"] == SUCCESS)
+    present = set(store.names("packs"))
+    removed = 0
+    for part in store.parts("packs"):
+        table = store.read_part(part, ["video_id", "pack"])
+        for video_id, pack in sorted(set(zip(table["video_id"].to_pylist(), table["pack"].to_pylist(), strict=True))):
+            if video_id in done and pack.rpartition("/")[2] in present:
+                store.delete(pack)
+                removed += 1
+    return removed
+
+
+def _turned_away_for_good(store: Store) -> set[str]:
+    with store.open(SELECTION_NAME) as file:
+        rows = pq.read_table(file, columns=["video_id", "kept", "reason"]).to_pylist()
+    return {row["video_id"] for row in rows if not row["kept"] and row["reason"] not in _MAY_COME_BACK}
+
+
+def sweep_shards(store: Store, manifest: Manifest) -> list[str]:
+    """Deletes the stray files under shards/ and names them: leftovers of a killed run whose plan changed."""
+    strays = stray_files(store, manifest)
+    for stray in strays:
+        store.delete(stray)
+    return strays
+
+
+def stray_files(store: Store, manifest: Manifest) -> list[str]:
+    """Files under shards/ that have the name of a shard's file and belong to no shard of the manifest."""
+    known = {name for entry in manifest.shards for name in shard_files(entry.url)}
+    paths = [f"shards/{split}/{name}" for split in store.folders("shards") for name in store.names(f"shards/{split}")]
+    return [path for path in paths if path not in known and _looks_like_ours(path.rpartition("/")[2])]
+
+
+def _looks_like_ours(name: str) -> bool:
+    stem = name.partition(".")[0].removesuffix("_stats")
+    return stem.isdigit() and len(stem) >= 5 and name in {f"{stem}.tar", f"{stem}.parquet", f"{stem}_stats.json"}

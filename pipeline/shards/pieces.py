@@ -1,0 +1,49 @@
+"""From rows of table `packs` to rows of a shard, with the place of each sample in its pack."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from manifests.reasons import Reason
+from manifests.schema import PACKS
+from pipeline.engine.store import Part, Store
+from pipeline.media.packs import PackedSample
+from pipeline.shards.files import FAILED, SUCCESS, Piece
+from pipeline.shards.plan import PlanVideo
+
+_SAME = ("key", "reason", "error_message", "clip_id", "video_id", "channel_id", "category_id", "start_ms", "end_ms")
+_SAME_FACTS = ("duration_ms", "width", "height", "fps", "codec")
+
+
+def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> list[Piece]:
+    """The planned clips of a video as pieces, from the part of `packs` that holds its rows."""
+    wanted = {clip.n for clip in video.clips}
+    columns = [name for name in PACKS.names if name != "phashes"]
+    rows = store.read_part(part, columns).to_pylist()
+    return [piece_of(store, row, url) for row in rows if row["video_id"] == video.video_id and row["n"] in wanted]
+
+
+def piece_of(store: Store, row: dict[str, Any], url: str) -> Piece:
+    """The piece of one row of `packs`."""
+    made = row["status"] == SUCCESS
+    shard_row = {
+        **{name: row[name] for name in (*_SAME, *_SAME_FACTS)},
+        "url": url,
+        "caption": row["text"],
+        "clips": json.dumps([[row["start_ms"], row["end_ms"]]]),
+        "status": SUCCESS if made else FAILED,
+        "members": "{}",
+    }
+    if not made:
+        return Piece(shard_row)
+    members = {extension: (at, size) for extension, (at, size) in json.loads(row["members"]).items()}
+    sample = PackedSample(row["key"], row["pack_offset"], row["pack_bytes"], members)
+    return Piece(shard_row, store, row["pack"], sample)
+
+
+def failed_piece(piece: Piece, reason: Reason, detail: str) -> Piece:
+    """The same clip as one that could not be had."""
+    row = {**piece.row, "status": FAILED, "reason": reason.value, "error_message": detail, "members": "{}"}
+    return replace(piece, row=row, store=None, tar="", sample=None)

@@ -1,0 +1,240 @@
+"""Fetch: the 720p picture and sound of one video, as one file in the unit's scratch folder, or the reason why not.
+
+In:  a row of `videos`     Out: a path
+
+Media addresses expire and are bound to who asked, so the video is extracted again here, and one identity goes from that
+extraction to the last byte. The rendition is chosen by pipeline.site.formats and asked for by its ids, without a
+fallback. What came counts only if both streams last as long as the site says the video does.
+"""
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av
+from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.utils import YoutubeDLError
+
+from manifests.reasons import Reason, ReasonClass
+from pipeline.config.crawl import CrawlConfig
+from pipeline.engine.unit import Context, Rejected, StopRun, Transient
+from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.site.failures import DeadlinePassed, Failure, Pause, classify, signature
+from pipeline.site.formats import Choice, choose_format, is_720p
+from pipeline.site.politeness import REFUSALS_OF_ONE_VIDEO, Polite
+from pipeline.site.redact import redact, secrets_of
+from pipeline.site.ytdlp import IdentityRests, SeeingYoutubeDL, Session, extract_video, open_site, options_for
+
+LONGEST_WAIT_HERE_S = 600.0
+"""A unit that would wait longer for resting identities is given back to the engine, with its worker."""
+
+SPARE_BYTES = 256 * 1024**2
+SPEED_WINDOW_S = 60.0
+ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE = 2.0, 0.02
+"""How much shorter than the site's (rounded) duration a stream may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetcher:
+    """Fetches one video: `fetcher(video_row, context) -> Path`. Picklable; one object for all units."""
+
+    config: CrawlConfig
+    polite: Polite
+
+    def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
+        """The media file. Raises Rejected (a verdict, or put off), Transient (everybody rests) and StopRun."""
+        if video["media_path"]:
+            return Path(video["media_path"])
+        return _Fetch(self.config, self.polite, video, context).run()
+
+
+@dataclass(slots=True)
+class _Fetch:
+    config: CrawlConfig
+    polite: Polite
+    video: Mapping[str, Any]
+    context: Context
+    staged: tuple[str, int] = ("", 0)  # format and bytes of what lies in the staging folder
+
+    @property
+    def staging(self) -> Path:
+        return self.context.scratch / "fetch"
+
+    def run(self) -> Path:
+        """Tries again where that can help: with a new extraction, another identity, an empty staging folder."""
+        tries, refused, prefer = 0, 0, self.video["egress"]
+        while True:
+            patience_s = min(LONGEST_WAIT_HERE_S, self.config.politeness.patience_s)
+            lease = self.polite.lease(patience_s, prefer)
+            if not lease.identity:
+                raise Transient(Reason.RATE_LIMITED, "all identities rest", wait_s=lease.rests_s)
+            prefer = lease.identity
+            result = self._attempt(lease.identity)
+            if isinstance(result, Path):
+                self.polite.report(lease.identity, self.video["video_id"], None)
+                return result
+            if isinstance(result, IdentityRests):
+                continue
+            self._report(lease.identity, result)
+            if result.pause is Pause.HARD:
+                refused += 1
+                if refused >= REFUSALS_OF_ONE_VIDEO:
+                    raise self._rejected(result)
+                continue
+            tries += 1
+            may_heal = result.reason.class_ is ReasonClass.LATER or result.reason in HEALING
+            if not may_heal or tries >= self.config.video_tries:
+                raise self._rejected(result)
+            time.sleep(self.config.retry_wait_s * 2 ** (tries - 1))
+
+    def _report(self, identity: str, failure: Failure) -> None:
+        ruling = self.polite.report(identity, self.video["video_id"], failure, signature(failure))
+        if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
+            raise StopRun(ruling.stop or failure.reason, self._safe(ruling.detail or failure.detail))
+
+    def _rejected(self, failure: Failure) -> Rejected:
+        wait_s = self.config.politeness.later_s
+        return Rejected(failure.reason, self._safe(failure.detail), retry_after_s=wait_s)
+
+    def _safe(self, text: str) -> str:
+        return redact(text, secrets_of(self.config))
+
+    def _attempt(self, identity: str) -> Path | Failure | IdentityRests:
+        """One extraction and one download as one identity."""
+        who = next(one for one in self.config.pool() if one.name == identity)
+        limit_s = min(self.config.fetch_time_limit_s, max(1.0, self.context.remaining_s() - 10))
+        session = Session(lambda host, kind: self.polite.take(identity, host, kind), time.monotonic() + limit_s)
+        options = {**options_for(self.config, who), **self._download_options()}
+        try:
+            with open_site(options, session) as site:
+                info = extract_video(site, self.video["video_id"])
+                choice = self._choose(info, session)
+                if isinstance(choice, Failure):
+                    return choice
+                return self._download(site, info, choice)
+        except IdentityRests as rests:
+            return rests
+        except (YoutubeDLError, RequestError, DeadlinePassed, OSError) as error:
+            failure = classify(session.evidence(error))
+            if failure.reason is Reason.BROKEN_MEDIA or any(seen.status == 416 for seen in session.requests):
+                self._wipe()
+            return failure
+
+    def _download_options(self) -> dict[str, Any]:
+        return {
+            "outtmpl": {"default": str(self.staging / "%(id)s.%(ext)s")},
+            "merge_output_format": "mp4",
+            "continuedl": True,
+            "fixup": "never",
+            "writesubtitles": False,
+            "ffmpeg_location": find_ffmpeg(),
+        }
+
+    def _choose(self, info: Mapping[str, Any], session: Session) -> Choice | Failure:
+        if info.get("_type") in ("url", "url_transparent"):
+            return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
+        if str(info.get("live_status")) in ("is_live", "post_live"):
+            return Failure(Reason.LIVE, str(info["live_status"]))
+        if not info.get("formats"):
+            return classify(session.evidence(text="No video formats found!"))
+        choice = choose_format(info["formats"], self.config.media)
+        if choice.reason is not None:
+            return Failure(choice.reason, choice.detail)
+        if choice.bytes_ > self.config.media.max_bytes:
+            return Failure(Reason.OVERSIZED, f"{choice.bytes_} bytes, the limit is {self.config.media.max_bytes}")
+        self._need_space(choice.bytes_)
+        return choice
+
+    def _need_space(self, bytes_: int) -> None:
+        """Streams and the merged file lie side by side for a moment."""
+        self.staging.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.staging).free
+        if free < 2 * bytes_ + SPARE_BYTES:
+            where = self.context.scratch.parent
+            raise StopRun(
+                Reason.NO_DISK, f"{free >> 20} MiB free under {where}, {(2 * bytes_ + SPARE_BYTES) >> 20} needed"
+            )
+
+    def _download(self, site: SeeingYoutubeDL, info: dict[str, Any], choice: Choice) -> Path | Failure:
+        if self.staged != (choice.format, choice.bytes_):  # a .part of another encode would be continued blindly
+            self._wipe()
+            self.staged = (choice.format, choice.bytes_)
+        site.params["format"] = choice.format
+        site.format_selector = site.build_format_selector(choice.format)
+        watch = _SpeedWatch(self.config.slowest_bytes_per_s)
+        site.add_progress_hook(watch)
+        site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)
+        files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
+        if len(files) != 1:
+            return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
+        failure = check_media(files[0], float(info.get("duration") or self.video["duration_s"]), self.config)
+        if failure:
+            self._wipe()
+            return failure
+        return files[0]
+
+    def _wipe(self) -> None:
+        shutil.rmtree(self.staging, ignore_errors=True)
+        self.staging.mkdir(parents=True)
+        self.staged = ("", 0)
+
+
+HEALING = frozenset({Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO})
+"""Verdicts on a file that one more download may change."""
+
+
+@dataclass(slots=True)
+class _SpeedWatch:
+    """A progress hook: a slow drip never trips a socket's time limit."""
+
+    slowest_bytes_per_s: float
+    seen: list[tuple[float, int]] = field(default_factory=list)  # (time, bytes) of the current file
+
+    def __call__(self, status: Mapping[str, Any]) -> None:
+        now, bytes_ = time.monotonic(), int(status.get("downloaded_bytes") or 0)
+        if status.get("status") != "downloading" or (self.seen and bytes_ < self.seen[-1][1]):
+            self.seen.clear()
+            return
+        self.seen.append((now, bytes_))
+        while self.seen[-1][0] - self.seen[0][0] > SPEED_WINDOW_S:
+            then, before = self.seen.pop(0)
+            if (bytes_ - before) / (now - then) < self.slowest_bytes_per_s:
+                raise DeadlinePassed(f"slower than {self.slowest_bytes_per_s:.0f} bytes a second")
+
+
+def check_media(path: Path, duration_s: float, config: CrawlConfig) -> Failure | None:
+    """Whether the file is what was asked for: 720p, with sound, and both streams as long as the site said.
+
+    A short file comes without an error, and where only the sound is short its container still claims the whole length.
+    """
+    options = {"protocol_whitelist": "file,pipe"}
+    try:
+        with av.open(str(path), options=options) as container:
+            if not container.streams.video:
+                return Failure(Reason.NOT_A_VIDEO, "holds no track of pictures")
+            if not container.streams.audio:
+                return Failure(Reason.NO_AUDIO_FORMAT, "came without sound")
+            size = container.streams.video[0].codec_context
+            if not is_720p(size.width, size.height, config.media.accept_wide):
+                return Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
+            ends = _ends_s(container)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        return Failure(Reason.NOT_A_VIDEO, f"does not open: {type(error).__name__}")
+    allowed_s = max(ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE * duration_s)
+    for kind, end_s in sorted(ends.items()):
+        if end_s < duration_s - allowed_s:
+            return Failure(Reason.TRUNCATED, f"{kind} ends at {end_s:.1f} s of {duration_s:.1f} s")
+    return None
+
+
+def _ends_s(container: Any) -> dict[str, float]:
+    """When the last packet of each kind of stream ends, read from the packets themselves."""
+    ends = {stream.type: 0.0 for stream in container.streams if stream.type in ("video", "audio")}
+    for packet in container.demux(video=0, audio=0):
+        if packet.pts is not None:
+            end_s = float((packet.pts + (packet.duration or 0)) * packet.time_base)
+            ends[packet.stream.type] = max(ends[packet.stream.type], end_s)
+    return ends

@@ -1,0 +1,75 @@
+"""Who asked to be left out: files and urls of video and channel ids, and the data set's own tombstones.
+
+A line holds a video id, a channel id (UC…), or an address of either; `#` begins a comment.
+"""
+
+import re
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.error import URLError
+
+import fsspec
+
+from manifests.errors import UserError
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones, read_tombstones
+from pipeline.site.ids import video_id_of
+from pipeline.site.redact import redact
+
+CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
+MAX_BYTES = 256 * 1024**2
+TIMEOUT_S = 30
+
+
+def load_opt_outs(places: Sequence[str], store: Store) -> Tombstones:
+    """Everything that must stay out. UserError where a list cannot be read or holds a line that is no id:
+    a wish to be left out is never dropped in silence."""
+    found = read_tombstones(store)
+    for place in places:
+        found = found.joined(parse_opt_out(read_place(place), place))
+    return found
+
+
+def parse_opt_out(text: str, place: str) -> Tombstones:
+    """The ids of one list."""
+    videos, channels = set(), set()
+    for number, line in enumerate(text.splitlines(), 1):
+        word = line.strip().removeprefix("\ufeff").split(" ")[0]
+        if not word or word.startswith("#"):
+            continue
+        if channel := _channel_of(word):
+            channels.add(channel)
+        elif video := video_id_of(word):
+            videos.add(video)
+        else:
+            raise UserError(
+                f"{redact(place)}, line {number}: {word[:80]!r} is no video or channel id; correct the list"
+            )
+    return Tombstones(frozenset(videos), frozenset(channels))
+
+
+def _channel_of(word: str) -> str:
+    if CHANNEL_ID.fullmatch(word):
+        return word
+    pieces = word.partition("?")[0].split("/") if "youtube.com/" in word else []
+    return next((piece for piece in pieces if CHANNEL_ID.fullmatch(piece)), "")
+
+
+def read_place(place: str) -> str:
+    """The text of a file, an object in a bucket, or an http address (at most 256 MiB)."""
+    shown = redact(place)
+    try:
+        if place.startswith(("http://", "https://")):
+            with urllib.request.urlopen(place, timeout=TIMEOUT_S) as answer:
+                data = answer.read(MAX_BYTES + 1)
+        else:
+            with fsspec.open(str(Path(place).expanduser()) if "://" not in place else place, "rb") as file:
+                data = file.read(MAX_BYTES + 1)
+    except (OSError, URLError, ValueError, ImportError) as error:
+        raise UserError(
+            f"crawl.opt_out: {shown} cannot be read ({type(error).__name__}); check the path or address"
+        ) from None
+    if len(data) > MAX_BYTES:
+        raise UserError(f"crawl.opt_out: {shown} is larger than {MAX_BYTES} bytes; split it")
+    return bytes(data).decode("utf-8", errors="replace")

@@ -1,0 +1,318 @@
+"""The real yt-dlp as a library, with what it hides made visible.
+
+`SeeingYoutubeDL` is yt-dlp's own class with two methods overridden. Every request of an extractor and of the native
+downloader passes through `urlopen`: there a politeness token is taken, the wall-clock limit is checked, and the status
+of the answer is recorded. Warnings, and what yt-dlp only tells its debug log, are kept.
+
+Nothing here decides: pipeline.site.failures says what a failure means, pipeline.crawl.rounds and
+pipeline.site.fetch what is done next.
+"""
+
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yt_dlp
+from yt_dlp.networking.common import Request, Response
+from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.utils import ExtractorError
+from yt_dlp.version import __version__ as YT_DLP_VERSION
+
+from manifests.reasons import Reason
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.engine.unit import StopRun
+from pipeline.site.failures import DeadlinePassed, Evidence, SeenRequest
+
+__all__ = [
+    "YT_DLP_VERSION",
+    "IdentityRests",
+    "SeeingYoutubeDL",
+    "Session",
+    "extract_video",
+    "list_entries",
+    "open_site",
+]
+
+WATCH_URL = "https://www.youtube.com/watch?v={}"
+MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
+MAX_WARNINGS = 200
+MAX_HOPS = 3
+NETSCAPE_FIELDS = 7
+EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
+
+
+class IdentityRests(Exception):
+    """The identity of this work was told to rest meanwhile: go on with another. Not an error of the video."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"rests for {seconds:.0f} s")
+        self.seconds = seconds
+
+
+@dataclass(slots=True)
+class Session:
+    """One piece of work: a listing, an extraction, a download. `take` waits for a token (politeness)."""
+
+    take: Callable[[str, str], float]  # (host, kind) → 0.0, or the seconds for which the identity rests
+    deadline: float  # on time.monotonic(); waiting for tokens does not count
+    requests: list[SeenRequest] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    made_for_kids: bool = False
+    captions_locked: bool = False
+
+    def check_deadline(self, *_progress: Any) -> None:
+        """Raises DeadlinePassed. Also serves as yt-dlp's progress hook."""
+        if time.monotonic() > self.deadline:
+            raise DeadlinePassed("took longer than its time limit")
+
+    def wait_for_token(self, host: str, kind: str) -> None:
+        """Blocks until the request may go. Raises IdentityRests."""
+        started = time.monotonic()
+        rests_s = self.take(host, kind)
+        self.deadline += time.monotonic() - started
+        if rests_s > 0:
+            raise IdentityRests(rests_s)
+
+    def note(self, text: str) -> None:
+        """Keeps a warning, or a debug line that says what was left out."""
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings.append(text)
+        lower = text.casefold()
+        if "subtitles require a po token" in lower or "missing subtitles languages" in lower:
+            self.captions_locked = True
+
+    def evidence(self, error: BaseException | None = None, text: str = "") -> Evidence:
+        """All that is known, for pipeline.site.failures."""
+        return Evidence(tuple(self.requests), error, tuple(self.warnings), text)
+
+
+def no_token(_host: str, _kind: str) -> float:
+    """A `take` that never waits: for tests of single calls and for the doctor."""
+    return 0.0
+
+
+class SeeingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
+    """yt-dlp that keeps what it sees in `session`. One object serves one thread; `begin` starts the next work."""
+
+    def __init__(self, params: dict[str, Any], session: Session) -> None:
+        self.session = session
+        super().__init__({**params, "logger": _Ears(self), "progress_hooks": [self._progress]})
+
+    def begin(self, session: Session) -> None:
+        """The same guest session goes on with the next video; warnings that are shown once may be shown again."""
+        self.session = session
+        for extractor in self._ies_instances.values():
+            extractor._printed_messages.clear()
+
+    def _progress(self, status: Any) -> None:
+        self.session.check_deadline(status)
+
+    def write_debug(self, message: str, only_once: bool = False) -> None:
+        """What was dropped for lack of a token is told to the debug log only."""
+        if "PO Token" in message or "PO token" in message:
+            self.session.note(message)
+        super().write_debug(message, only_once=only_once)
+
+    def urlopen(self, req: Any) -> Response:
+        """See the module. Raises DeadlinePassed and IdentityRests, which pass through yt-dlp unchanged."""
+        url = req if isinstance(req, str) else req.url
+        host, kind, path = kind_of(url)
+        session = self.session
+        session.check_deadline()
+        session.wait_for_token(host, kind)
+        try:
+            response = super().urlopen(req)
+        except HTTPError as error:
+            session.requests.append(SeenRequest(kind, host, path, status=error.status))
+            raise
+        except RequestError as error:
+            session.requests.append(SeenRequest(kind, host, path, error=_network_error(error)))
+            raise
+        session.requests.append(SeenRequest(kind, host, path, status=response.status))
+        return self._look_for_kids_mark(response) if path == "/watch" else response
+
+    def _look_for_kids_mark(self, response: Response) -> Response:
+        """yt-dlp does not report whether a video is made for kids; the watch page says it."""
+        try:
+            body = response.read()
+        except RequestError as error:
+            self.session.requests.append(SeenRequest("page", "youtube.com", "/watch", error=_network_error(error)))
+            raise
+        self.session.made_for_kids = any(mark in body for mark in MADE_FOR_KIDS)
+        return Response(io.BytesIO(body), response.url, response.headers, response.status, response.reason)
+
+
+class _Ears:
+    """yt-dlp's logger: keeps warnings, says nothing."""
+
+    def __init__(self, ydl: SeeingYoutubeDL) -> None:
+        self._ydl = ydl
+
+    def debug(self, message: str) -> None: ...
+
+    def info(self, message: str) -> None: ...
+
+    def warning(self, message: str) -> None:
+        self._ydl.session.note(message)
+
+    def error(self, message: str) -> None: ...
+
+
+def kind_of(url: str) -> tuple[str, str, str]:
+    """(site, kind, path) of a request: list page player caption media other. Media hosts count as one site."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    site = ".".join(host.split(".")[-2:])
+    return site, _kind(site, parts.path), parts.path
+
+
+def _kind(site: str, path: str) -> str:
+    if site == "googlevideo.com":
+        return "media"
+    if site != "youtube.com":
+        return "other"
+    if path.startswith("/youtubei/v1/"):
+        return "player" if path.rpartition("/")[2] in ("player", "next") else "list"
+    if path == "/watch" or path.startswith("/embed/"):
+        return "page"
+    if path == "/api/timedtext":
+        return "caption"
+    return "other" if path.startswith(("/s/", "/iframe_api")) else "list"
+
+
+def _network_error(error: RequestError) -> str:
+    text = str(error).casefold()
+    return "Timeout" if "timed out" in text or "timeout" in text else type(error).__name__
+
+
+def options_for(config: CrawlConfig, identity: IdentityConfig) -> dict[str, Any]:
+    """yt-dlp's options of one identity. Raises StopRun (bad_cookies) where its cookie file cannot be read."""
+    options: dict[str, Any] = {
+        "cachedir": False,
+        "noplaylist": True,
+        "socket_timeout": config.socket_timeout_s,
+        "retries": config.request_retries,
+        "extractor_retries": config.request_retries,
+        "fragment_retries": config.request_retries,
+        "writesubtitles": True,  # nothing is written (downloads ask for none); makes yt-dlp say which tracks it drops
+        "updatetime": False,
+        "ignoreerrors": False,
+        "quiet": True,
+        "noprogress": True,
+        **config.ydl_opts.get_secret_value(),
+        "extractor_args": _extractor_args(config, config.player_clients),
+    }
+    if proxy := identity.proxy.get_secret_value():
+        options["proxy"] = proxy
+    if identity.cookies is not None:
+        options["cookiefile"] = _cookies_in_memory(identity.cookies)
+    return options
+
+
+def _extractor_args(config: CrawlConfig, clients: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
+    own = {"youtube": {"player_client": list(clients), "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}}
+    given = config.extractor_args
+    return {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
+
+
+def with_clients(config: CrawlConfig, options: Mapping[str, Any], clients: tuple[str, ...]) -> dict[str, Any]:
+    """The same options, asking as other player clients."""
+    return {**options, "extractor_args": _extractor_args(config, clients)}
+
+
+def _cookies_in_memory(path: Path) -> io.StringIO:
+    """A copy: yt-dlp writes its cookie file back, and the user's own must stay as it is."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StopRun(
+            Reason.BAD_COOKIES, f"{path}: cannot be read ({type(error).__name__}); export the cookies again"
+        ) from None
+    if not any(line.count("\t") == NETSCAPE_FIELDS - 1 for line in text.splitlines()):
+        raise StopRun(Reason.BAD_COOKIES, f"{path}: holds no cookie in Netscape format; export the cookies again")
+    return io.StringIO(text)
+
+
+def open_site(options: Mapping[str, Any], session: Session) -> SeeingYoutubeDL:
+    """A yt-dlp object: one guest session. Raises StopRun (bad_cookies) for a file that is no cookie file."""
+    try:
+        return SeeingYoutubeDL(dict(options), session)
+    except yt_dlp.cookies.CookieLoadError:
+        raise StopRun(
+            Reason.BAD_COOKIES, "the cookie file is not in Netscape format; export it again with a browser extension"
+        ) from None
+
+
+_SITES: dict[tuple[Any, ...], SeeingYoutubeDL] = {}
+"""One guest session for each identity, client list and thread of this process: sessions are kept, not churned."""
+
+MAX_SITES = 32
+
+
+def site_for(
+    config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...], session: Session
+) -> SeeingYoutubeDL:
+    """The process's own yt-dlp object for an identity, ready for the next work. Raises StopRun as `open_site`."""
+    key = (
+        threading.get_ident(),
+        *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
+        *(config.socket_timeout_s, config.request_retries, repr(config.extractor_args)),
+        repr(config.ydl_opts.get_secret_value()),
+    )
+    if key not in _SITES:
+        if len(_SITES) >= MAX_SITES:
+            forget_sites()
+        _SITES[key] = open_site(with_clients(config, options_for(config, identity), clients), session)
+    _SITES[key].begin(session)
+    return _SITES[key]
+
+
+def forget_sites(identity: str = "") -> None:
+    """Ends the sessions of an identity (of all): after a refusal a new session is a fair new start."""
+    for key in [key for key in _SITES if identity in ("", key[1])]:
+        _SITES.pop(key).close()
+
+
+def extract_video(ydl: SeeingYoutubeDL, video_id: str) -> dict[str, Any]:
+    """yt-dlp's info of one video, unprocessed: formats, subtitles, automatic_captions … No media is asked for.
+
+    Raises yt-dlp's errors, DeadlinePassed, IdentityRests. A video without formats is returned with `formats` empty.
+    """
+    try:
+        info = ydl.extract_info(WATCH_URL.format(video_id), download=False, process=False)
+    except EXTRACTOR_BUGS as error:
+        raise ExtractorError(f"the extractor failed with {type(error).__name__}: {error}", cause=error) from error
+    return dict(info or {})
+
+
+def list_entries(ydl: SeeingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
+    """The entries of a search, playlist or channel, a page at a time as they are taken. Raises as extract_video."""
+    try:
+        info = ydl.extract_info(url, download=False, process=False) or {}
+        for _ in range(MAX_HOPS):
+            if info.get("_type") in ("url", "url_transparent"):
+                info = ydl.extract_info(info["url"], ie_key=info.get("ie_key"), download=False, process=False) or {}
+        yield from (dict(entry) for entry in info.get("entries") or () if entry)
+    except EXTRACTOR_BUGS as error:
+        raise ExtractorError(f"the extractor failed with {type(error).__name__}: {error}", cause=error) from error
+
+
+def read_caption(ydl: SeeingYoutubeDL, url: str, max_bytes: int) -> bytes:
+    """A caption file as it comes, at most `max_bytes` of it. Raises yt-dlp's network errors."""
+    with ydl.urlopen(Request(url)) as response:
+        return bytes(response.read(max_bytes))
+
+
+def upload_date_of(info: Mapping[str, Any]) -> str:
+    """YYYYMMDD in UTC; "" where the site did not say."""
+    if date := info.get("upload_date"):
+        return str(date)
+    stamp = info.get("timestamp")
+    return datetime.fromtimestamp(stamp, UTC).strftime("%Y%m%d") if isinstance(stamp, int | float) else ""

@@ -1,0 +1,104 @@
+"""Where sentences end in a track without marks: the models, behind one small protocol.
+
+net      the default: shipped weights, words and pauses, numpy alone
+sat      SaT through `wtpsplit-lite`, where it is installed and its weights are reachable
+pause    the baseline: a gap longer than the track's own limit
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.errors import UserError
+from pipeline.text.boundary.features import normalise, numbers
+from pipeline.text.boundary.net import BoundaryNet
+from pipeline.text.captions.track import Word
+
+ModelName = Literal["net", "sat", "pause"]
+MODEL_FILE = Path(__file__).with_name("model.npz")
+
+
+class BoundaryModel(Protocol):
+    """Tells sentence ends in words without marks. `name` goes into every clip's json."""
+
+    name: str
+    threshold: float
+    """A sentence ends where the probability is above this; 0: the one that promises this track the best F1."""
+
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """[n] probability that a sentence ends after each word; turns [n]: another speaker follows the word."""
+        ...
+
+
+@cache
+def load_model(name: ModelName = "net") -> BoundaryModel:
+    """The model of this name, loaded once a process. Raises UserError where it cannot be had."""
+    if name == "pause":
+        return PauseModel()
+    if name == "sat":
+        from pipeline.text.boundary.sat import SatModel
+
+        return SatModel()
+    return NetModel()
+
+
+class NetModel:
+    """The shipped network over words and pauses."""
+
+    name = "net-1"
+    threshold = 0.0
+
+    def __init__(self, path: Path = MODEL_FILE) -> None:
+        try:
+            self._net = BoundaryNet(path)
+        except (OSError, KeyError, ValueError) as error:
+            raise UserError(f"{path}: the sentence model cannot be read ({error}); reinstall the package") from None
+
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See BoundaryModel."""
+        normalised = [normalise(word.text) for word in words]
+        return self._net.probabilities(normalised, numbers(normalised, starts_of(words), known_gaps(words), turns))
+
+
+class PauseModel:
+    """A baseline: the probability grows with the gap after the word, 0.5 at three and a half times the median gap."""
+
+    name = "pause"
+    threshold = 0.5
+    MEDIANS = 3.5
+
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """See BoundaryModel."""
+        gaps = np.diff(starts_of(words), append=starts_of(words)[-1:]).astype(np.float32)
+        median = max(float(np.median(gaps)), 1.0) if len(gaps) else 1.0
+        ratio = gaps / (median * self.MEDIANS)
+        return np.where(turns, 1.0, ratio / (1 + ratio)).astype(np.float32)
+
+
+def best_threshold(probability: NDArray[np.float32]) -> float:
+    """The threshold with the largest expected F1 if the probabilities are right: it needs no label, only the track.
+
+    Ending sentences at the k likeliest words makes 2 * (sum of their probabilities) / (k + sum of all) the expected F1.
+    """
+    if not len(probability):
+        return 0.5
+    ordered = np.sort(probability)[::-1]
+    expected = np.cumsum(ordered) / (np.arange(1, len(ordered) + 1) + ordered.sum())
+    return float(ordered[int(np.argmax(expected))])
+
+
+def starts_of(words: Sequence[Word]) -> NDArray[np.int64]:
+    """[n] start times in ms."""
+    return np.fromiter((word.start_ms for word in words), np.int64, len(words))
+
+
+def known_gaps(words: Sequence[Word]) -> NDArray[np.bool_]:
+    """[n] whether the gap after a word lies between two stamped words: an interpolated gap says nothing."""
+    timed = np.fromiter((word.timed for word in words), np.bool_, len(words))
+    known = timed.copy()
+    known[:-1] &= timed[1:]
+    return known

@@ -1,0 +1,44 @@
+"""Caption files of any format to words and events: `read_track` is the one way in."""
+
+from pipeline.text.captions.json3 import read_json3
+from pipeline.text.captions.markup import decode
+from pipeline.text.captions.track import BrokenTrack, Event, Rows, Track, Word
+from pipeline.text.captions.vtt import read_srt, read_vtt
+from pipeline.text.captions.words import build_track
+from pipeline.text.captions.xml_tracks import read_xml
+
+__all__ = ["BrokenTrack", "Event", "Track", "Word", "read_track"]
+
+FORMATS = ("json3", "srv3", "srv2", "srv1", "vtt", "ttml", "srt")
+
+
+def read_track(data: bytes, *, format: str = "", kind: str = "", language: str = "") -> Track:
+    """The words and events of a caption file.
+
+    `format`, `kind` (manual | auto) and `language` are what the caller knows ("" where nothing): the format is taken
+    from the content, the hint only decides between the two that look alike (vtt without a header, and srt).
+    Raises BrokenTrack, with a reason, for a file that cannot be read or holds no text at all.
+    """
+    text = decode(data)
+    found = _read(text, format)
+    if not found.rows:
+        raise BrokenTrack("the caption file holds no text")
+    return build_track(found, kind=kind, language=language)
+
+
+def _read(text: str, hint: str) -> Rows:
+    head = text.lstrip()[:1]
+    if head in ("{", "["):
+        return read_json3(text)
+    if head == "<":
+        return read_xml(text)
+    is_vtt = text.lstrip()[:6] == "WEBVTT" or hint == "vtt"
+    if not is_vtt and (hint == "srt" or _numbered(text)):
+        return read_srt(text)
+    return read_vtt(text)
+
+
+def _numbered(text: str) -> bool:
+    """Whether the first lines look like SubRip: a number, then a time line with a comma."""
+    lines = [line for line in text[:400].split("\n") if line.strip()]
+    return len(lines) > 1 and lines[0].strip().isdigit() and "-->" in lines[1]

@@ -1,0 +1,48 @@
+"""Text clean-up that all caption formats share: bytes to text, entities, spaces, tags."""
+
+import html
+import re
+
+from pipeline.text.captions.track import BrokenTrack
+
+MAX_BYTES = 32 * 1024 * 1024
+"""A caption file larger than this is refused: ten hours of json3 are about 10 MB."""
+
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\x00"), None)
+_SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2002\u2003\u2009\u3000\t\x0b\x0c"), " ")
+_CLEAN = {**_INVISIBLE, **_SPACES, ord("\u2028"): "\n", ord("\u2029"): "\n"}
+_TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[/a-zA-Z\d][^<>\n]*$|\{\\[^{}\n]*\}")
+
+
+def decode(data: bytes) -> str:
+    """The file as text with `\\n` line ends. Raises BrokenTrack for an empty, binary or undecodable file."""
+    if not data.strip():
+        raise BrokenTrack("the caption file is empty")
+    if len(data) > MAX_BYTES:
+        raise BrokenTrack(f"the caption file holds {len(data)} bytes, more than any track should")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = data.decode("utf-16", errors="replace")
+    else:
+        text = data.decode("utf-8-sig", errors="replace")
+    if "\x00" in text[:4096]:
+        raise BrokenTrack("the caption file is binary, not text")
+    if text.count("\ufffd") > 2 + len(text) // 200:
+        raise BrokenTrack("the caption file is not UTF-8 text")
+    text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
+        raise BrokenTrack("the caption file is an HTML page")
+    return text
+
+
+def unescape(text: str) -> str:
+    """Entities decoded at most twice (srv1 encodes them twice), odd spaces and invisible characters made plain."""
+    if "&" in text:
+        text = html.unescape(text)
+        if "&" in text:
+            text = html.unescape(text)
+    return text if text.isascii() and "\t" not in text and "\x00" not in text else text.translate(_CLEAN)
+
+
+def strip_tags(text: str) -> str:
+    """Text without markup tags and srt override codes. `a < b` stays: a tag starts with a letter."""
+    return _TAG.sub("", text) if "<" in text or "{" in text else text

@@ -1,0 +1,188 @@
+"""The stage from transcripts to planned clips: sentences, plan, filters, for each video of a part.
+
+A unit is one committed part of `transcripts`. Clips that a source gives (HD-VILA-100M's spans) are taken as they are.
+"""
+
+import json
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.reasons import Reason
+from manifests.sample import clip_id
+from pipeline.config.text import TextConfig
+from pipeline.engine.store import Part, Store
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
+from pipeline.text.captions.track import Event, Track, Word
+from pipeline.text.clip_plan import PlannedClip, plan_clips
+from pipeline.text.filters import boilerplate_key, flags_of, reject_of
+from pipeline.text.sentences import model_used, split_sentences
+from pipeline.text.transcripts import unit_of_part, word_dicts
+
+GIVEN = "given"
+"""`boundary_model` of clips whose spans came from a file."""
+VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "duration_s", "given_spans"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipsStage:
+    """`transcripts` (+ `videos`) -> `clips`."""
+
+    config: TextConfig
+    name: str = "clips"
+    resources: Resources = Resources(n_cpus=1.0, memory_bytes=2 * 1024**3, time_limit_s=1800.0)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """One unit a committed part of `transcripts`."""
+        for part in store.parts("transcripts"):
+            yield unit_of_part(store, part)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """The clips of the part's videos, and a reject for each clip that a filter turned away."""
+        videos = videos_of_unit(context.store, unit)
+        transcripts = context.store.read_part(Part(**unit.payload)).to_pylist()
+        planned = [(row, *plan_video(row, videos.get(row["video_id"], {}), self.config)) for row in transcripts]
+        repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
+        rows: list[dict[str, Any]] = []
+        rejects: list[Reject] = []
+        for transcript, clips, away in planned:
+            kept = [clip for clip in clips if (clip["video_id"], clip["n"]) not in repeated]
+            rows.extend(kept)
+            rejects.extend(away)
+            rejects.extend(
+                Reject(Reason.BOILERPLATE, clip["video_id"], clip["clip_id"], clip["text"][:80])
+                for clip in clips
+                if (clip["video_id"], clip["n"]) in repeated
+            )
+            if not kept:
+                rejects.append(Reject(Reason.NO_CLIPS, transcript["video_id"], detail=f"{len(away)} turned away"))
+        return Output(rows={"clips": rows}, rejects=rejects)
+
+
+def videos_of_unit(store: Store, unit: Unit) -> dict[str, dict[str, Any]]:
+    """What the plan needs of a unit's videos. Their rows came from one unit, whose name transcripts' units keep."""
+    own = f"videos/part-{unit.payload['unit']}.parquet"
+    parts = [part for part in store.parts("videos") if part.path == own] or store.parts("videos")
+    rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
+    ids = set(unit.ids)
+    return {row["video_id"]: row for row in rows if row["video_id"] in ids}
+
+
+def track_of_row(row: dict[str, Any]) -> Track:
+    """The track that a row of `transcripts` holds."""
+    return Track(
+        words=tuple(Word(w["text"], w["start_ms"], w["end_ms"], w["timed"]) for w in row["words"]),
+        events=tuple(Event(e["kind"], e["text"], e["start_ms"], e["end_ms"]) for e in json.loads(row["events"])),
+        format=row["format"],
+        kind=row["kind"],
+        language=row["language"],
+        punctuated=row["punctuated"],
+        word_timed=row["word_timed"],
+    )
+
+
+def plan_video(
+    row: dict[str, Any], video: dict[str, Any], config: TextConfig
+) -> tuple[list[dict[str, Any]], list[Reject]]:
+    """One video's rows of `clips`, and its clips turned away. Numbers count the plan, so filters renumber nothing."""
+    if video.get("given_spans"):
+        return _given(row, video)
+    track = track_of_row(row)
+    duration_ms = round(max(video.get("duration_s", 0.0), 0.0) * 1000)
+    anchored = [word.timed for word in track.words] if track.kind == "manual_aligned" else None
+    language = config.transcript.language
+    clips, reasons = plan_track(track, config, language=language, anchored=anchored, duration_ms=duration_ms)
+    model = model_used(track, config.sentences)
+    rows, rejects = [], []
+    for n, (clip, away) in enumerate(zip(clips, reasons, strict=True)):
+        if away is not None:
+            rejects.append(Reject(away[0], row["video_id"], clip_id(row["video_id"], n), away[1]))
+            continue
+        words = track.words[clip.first : clip.last]
+        rows.append(_clip_row(row, video, n, clip.start_ms, clip.end_ms, clip.text, words, clip.confidence, model))
+    return rows, rejects
+
+
+def plan_track(
+    track: Track,
+    config: TextConfig,
+    *,
+    language: str,
+    anchored: Sequence[bool] | None = None,
+    duration_ms: int = 0,
+) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
+    """A track's planned clips, and for each the reason that turns it away, or None.
+
+    `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed.
+    """
+    sentences = split_sentences(track, config.sentences)
+    clips = plan_clips(track.words, sentences, config.clips, anchored=anchored, duration_ms=duration_ms)
+    language = language if config.transcript.check_language else ""
+    sounds = [event for event in track.events if event.kind == "sound"]
+    starts = [event.start_ms for event in sounds]
+    reasons = []
+    for clip in clips:
+        near = sounds[max(bisect_left(starts, clip.start_ms) - 1, 0) : bisect_left(starts, clip.end_ms)]
+        reasons.append(reject_of(clip, track.words, near, config.clips, config.filters, language=language))
+    return clips, reasons
+
+
+def _clip_row(
+    row: dict[str, Any],
+    video: dict[str, Any],
+    n: int,
+    start_ms: int,
+    end_ms: int,
+    text: str,
+    words: Sequence[Word],
+    confidence: float,
+    model: str,
+) -> dict[str, Any]:
+    return {
+        "clip_id": clip_id(row["video_id"], n),
+        "video_id": row["video_id"],
+        "n": n,
+        "start_ms": start_ms,
+        "end_ms": end_ms,
+        "text": text,
+        "words": word_dicts(words),
+        "category_id": video.get("category_id", -1),
+        "confidence": confidence,
+        "language": row["language"],
+        "caption_kind": row["kind"],
+        "boundary_model": model,
+        "flags": json.dumps(flags_of(text)),
+    }
+
+
+def _given(row: dict[str, Any], video: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Reject]]:
+    """Clips whose spans came with the video: their own text, or the words that start inside the span."""
+    track = track_of_row(row)
+    rows, rejects = [], []
+    for span in json.loads(video["given_spans"]):
+        n, start_ms, end_ms = int(span["n"]), int(span["start_ms"]), int(span["end_ms"])
+        words = [word for word in track.words if start_ms <= word.start_ms < end_ms]
+        text = str(span.get("text") or " ".join(word.text for word in words))
+        problem = Reason.SPAN_OUTSIDE if not 0 <= start_ms < end_ms else None if text else Reason.TOO_FEW_WORDS
+        if problem is not None:
+            rejects.append(Reject(problem, row["video_id"], clip_id(row["video_id"], n), f"{start_ms}-{end_ms} ms"))
+            continue
+        rows.append(_clip_row(row, video, n, start_ms, end_ms, text, words, 1.0, GIVEN))
+    return rows, rejects
+
+
+def boilerplate(planned: Sequence[Any], videos: dict[str, dict[str, Any]], limit: int) -> set[tuple[str, int]]:
+    """(video, n) of the clips whose text more than `limit` videos of one channel carry, counted within the part."""
+    if limit == 0:
+        return set()
+    places: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    for _, clips, _ in planned:
+        for clip in clips:
+            channel = videos.get(clip["video_id"], {}).get("channel_id", "")
+            if channel:
+                key = (channel, boilerplate_key(clip["text"]))
+                places.setdefault(key, set()).add((clip["video_id"], clip["n"]))
+    counts = Counter({key: len({video for video, _ in found}) for key, found in places.items()})
+    return {place for key, found in places.items() if counts[key] > limit for place in found}

@@ -1,0 +1,188 @@
+"""The stage from caption tracks to one transcript a video: the best track, read, chosen and, where it can be, timed.
+
+Manual English captions give the text; where an automatic track exists too, its word stamps give the times. A unit is
+one committed part of `captions`, named after the unit that wrote it: a longer crawl adds units and changes none.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from manifests.reasons import Reason
+from pipeline.config.text import TextConfig
+from pipeline.engine.store import Part, Store
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
+from pipeline.text.align import align_track
+from pipeline.text.boundary.features import normalise
+from pipeline.text.captions import BrokenTrack, Track, Word, read_track
+from pipeline.text.filters import language_of
+
+N_PERMUTATIONS = 64
+MINHASH_SEED = 1
+SHINGLE = 3
+"""Words a shingle of the near-duplicate signature."""
+LANGUAGE_SAMPLE = 400
+"""Words that decide a track's language."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """The track that was chosen, with which of its words are anchored in time."""
+
+    track: Track
+    key: str
+    """yt-dlp's key of the track that gave the text."""
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class TranscriptsStage:
+    """`captions` -> `transcripts`."""
+
+    config: TextConfig
+    name: str = "transcripts"
+    resources: Resources = Resources(n_cpus=1.0, memory_bytes=2 * 1024**3, time_limit_s=1800.0)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """One unit a committed part of `captions`."""
+        for part in store.parts("captions"):
+            yield unit_of_part(store, part)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """A transcript or a reject for each video of the part, in the part's order."""
+        table = context.store.read_part(Part(**unit.payload))
+        by_video: dict[str, list[dict[str, Any]]] = {}
+        for row in table.to_pylist():
+            by_video.setdefault(row["video_id"], []).append(row)
+        rows, rejects = [], []
+        for video_id, tracks in by_video.items():
+            try:
+                rows.append(transcript_row(video_id, choose_track(tracks, self.config)))
+            except BrokenTrack as error:
+                rejects.append(Reject(error.reason, video_id, detail=error.detail))
+        return Output(rows={"transcripts": rows}, rejects=rejects)
+
+
+def unit_of_part(store: Store, part: Part) -> Unit:
+    """A unit over one part of another stage, named from that part's stage and unit."""
+    name = f"{part.stage}-{part.unit}"
+    if len(name) > 96:
+        name = f"{part.stage}-{hashlib.sha256(part.unit.encode()).hexdigest()[:32]}"
+    ids = sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
+    return Unit(name, {"stage": part.stage, "unit": part.unit, "path": part.path}, tuple(ids))
+
+
+def choose_track(tracks: Sequence[dict[str, Any]], config: TextConfig) -> Transcript:
+    """The transcript of one video from its rows of `captions`. Raises BrokenTrack with the reason where none serves."""
+    wanted = [row for row in tracks if row["language"].split("-")[0].lower() == config.transcript.language]
+    if not wanted:
+        raise BrokenTrack(f"no {config.transcript.language} track", Reason.NO_CAPTIONS)
+    read, failures = _read_all(wanted)
+    usable: dict[str, tuple[str, Track]] = {}
+    for key, track in read:
+        problem = unfit(track, config)
+        if problem is not None:
+            failures.append(problem)
+            continue
+        usable.setdefault("manual" if track.kind == "manual" else "auto", (key, track))
+    if not usable:
+        raise failures[0]
+    return _combine(usable, config)
+
+
+def _read_all(rows: Sequence[dict[str, Any]]) -> tuple[list[tuple[str, Track]], list[BrokenTrack]]:
+    """The tracks that can be read, plain language keys (`en`) before regional ones, and what was wrong with others."""
+    read, failures = [], []
+    for row in sorted(rows, key=lambda row: (len(row["language"]), len(row["track"]), row["track"])):
+        try:
+            track = read_track(row["payload"], format=row["format"], kind=row["kind"], language=row["language"])
+            read.append((row["track"], track))
+        except BrokenTrack as error:
+            failures.append(error)
+    return read, failures
+
+
+def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
+    """Why a track that can be read does not serve; None where it does."""
+    limits = config.transcript
+    if track.false_times and limits.false_times == "reject":
+        return BrokenTrack("its word times are evenly spread or on another clock", Reason.FALSE_WORD_TIMES)
+    if len(track.words) < limits.min_words:
+        return BrokenTrack(f"{len(track.words)} words", Reason.TOO_FEW_WORDS)
+    if len(track.words) > limits.max_words:
+        return BrokenTrack(f"{len(track.words)} words", Reason.TOO_LONG)
+    if limits.check_language and len(track.words) >= config.filters.language_words:
+        found = track_language(track.words)
+        if found != limits.language:
+            return BrokenTrack(f"the words are {found}", Reason.WRONG_LANGUAGE)
+    return None
+
+
+def track_language(words: Sequence[Word]) -> str:
+    """The language of a track's words, judged on a sample from its middle."""
+    begin = max(0, (len(words) - LANGUAGE_SAMPLE) // 2)
+    return language_of(" ".join(word.text for word in words[begin : begin + LANGUAGE_SAMPLE]))
+
+
+def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transcript:
+    """Manual text with the automatic track's times where both are there and of one speech; else the preferred one."""
+    manual, auto = usable.get("manual"), usable.get("auto")
+    order = (auto, manual) if config.transcript.prefer == "auto" else (manual, auto)
+    if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:
+        key, track = next(one for one in order if one is not None)
+        return Transcript(track, key, 1.0)
+    aligned, found = align_track(manual[1], auto[1], min_confidence=config.align.min_track_confidence)
+    if aligned is manual[1]:
+        return Transcript(auto[1], auto[0], 1.0)
+    return Transcript(aligned, manual[0], round(found.confidence, 4))
+
+
+def transcript_row(video_id: str, transcript: Transcript) -> dict[str, Any]:
+    """A row of `transcripts`."""
+    track = transcript.track
+    events = [{"kind": e.kind, "text": e.text, "start_ms": e.start_ms, "end_ms": e.end_ms} for e in track.events]
+    return {
+        "video_id": video_id,
+        "kind": track.kind,
+        "language": track.language,
+        "format": track.format,
+        "track": transcript.key,
+        "punctuated": track.punctuated,
+        "word_timed": track.word_timed,
+        "n_words": len(track.words),
+        "words": word_dicts(track.words),
+        "events": json.dumps(events, ensure_ascii=False),
+        "alignment_confidence": transcript.confidence,
+        "minhash": signature([word.text for word in track.words]),
+    }
+
+
+def word_dicts(words: Sequence[Word]) -> list[dict[str, Any]]:
+    """Words as the tables and JSON files hold them."""
+    return [{"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms, "timed": w.timed} for w in words]
+
+
+@cache
+def _hasher() -> Any:
+    from datasketch import MinHash
+
+    return MinHash(num_perm=N_PERMUTATIONS, seed=MINHASH_SEED)
+
+
+def signature(texts: Sequence[str]) -> bytes:
+    """The MinHash of a text's 3-word shingles: N_PERMUTATIONS little-endian uint32, for near-duplicate search."""
+    words = [word for text in texts if (word := normalise(text))]
+    shingles = {" ".join(words[i : i + SHINGLE]).encode() for i in range(max(len(words) - SHINGLE + 1, 1))}
+    sketch = _hasher().copy()
+    sketch.update_batch(sorted(shingles))
+    return np.asarray(sketch.hashvalues, "<u4").tobytes()
+
+
+def similarity(a: bytes, b: bytes) -> float:
+    """Estimated share of shingles that two signatures have in common (Jaccard)."""
+    return float(np.mean(np.frombuffer(a, "<u4") == np.frombuffer(b, "<u4")))

@@ -1,0 +1,188 @@
+"""A transcript as something to look at: plain data, terminal lines, an HTML page. All text in it is escaped."""
+
+import html
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from manifests.reasons import Reason
+from pipeline.config.text import TextConfig
+from pipeline.text.align import align_track
+from pipeline.text.captions.track import Track
+from pipeline.text.clip_plan import PlannedClip
+from pipeline.text.clips import plan_track
+from pipeline.text.filters import flags_of
+from pipeline.text.sentences import Sentence, model_used, split_sentences
+from pipeline.text.transcripts import track_language, word_dicts
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A track with what the pipeline makes of it."""
+
+    track: Track
+    sentences: list[Sentence]
+    clips: list[PlannedClip]
+    away: list[tuple[Reason, str] | None]
+    """For each clip the reason that turns it away, or None."""
+    model: str
+
+    @property
+    def kept(self) -> list[PlannedClip]:
+        """The clips that no filter turned away."""
+        return [clip for clip, away in zip(self.clips, self.away, strict=True) if away is None]
+
+
+def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> View:
+    """What the pipeline makes of a track; with `stamped`, its text is first given that track's word times."""
+    anchored = None
+    if stamped is not None:
+        track, alignment = align_track(track, stamped)
+        anchored = alignment.anchored
+    sentences = split_sentences(track, config.sentences)
+    language = track.language.split("-")[0] or track_language(track.words)
+    clips, away = plan_track(track, config, language=language, anchored=anchored)
+    return View(track, sentences, clips, away, model_used(track, config.sentences))
+
+
+def as_json(view: View) -> dict[str, Any]:
+    """The view as plain data: the contract of `show transcript --json`."""
+    track = view.track
+    return {
+        "words": word_dicts(track.words),
+        "events": [{"kind": e.kind, "text": e.text, "start_ms": e.start_ms, "end_ms": e.end_ms} for e in track.events],
+        "sentences": [{"text": s.text, "start_ms": s.start_ms, "end_ms": s.end_ms} for s in view.sentences],
+        "clips": [
+            {"text": c.text, "start_ms": c.start_ms, "end_ms": c.end_ms, "confidence": c.confidence} for c in view.kept
+        ],
+        "track": {
+            "format": track.format,
+            "kind": track.kind,
+            "punctuated": track.punctuated,
+            "model": view.model,
+            "language": track.language,
+            "word_timed": track.word_timed,
+            "false_times": track.false_times,
+        },
+        "rejects": [
+            {"text": c.text, "start_ms": c.start_ms, "end_ms": c.end_ms, "reason": a[0].value, "detail": a[1]}
+            for c, a in zip(view.clips, view.away, strict=True)
+            if a is not None
+        ],
+    }
+
+
+def clock(ms: int) -> str:
+    """`h:mm:ss.mmm`, hours only where there are any."""
+    seconds, rest = divmod(ms, 1000)
+    hours, minutes = divmod(seconds // 60, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes:d}"
+    return f"{head}:{seconds % 60:02d}.{rest:03d}"
+
+
+def summary(view: View) -> str:
+    """One line about the track."""
+    track = view.track
+    cue_times = "cue times (word times were false)" if track.false_times else "cue times"
+    times = "word times" if track.word_timed else cue_times
+    counts = f"{len(view.sentences)} sentences, {len(view.kept)} clips, {len(view.clips) - len(view.kept)} turned away"
+    return (
+        f"{track.format}, {track.kind}, {track.language or 'language not known'}, {times}, sentences by {view.model}: "
+        f"{len(track.words)} words, {counts}"
+    )
+
+
+def terminal_lines(view: View) -> Iterator[tuple[str, str]]:
+    """(style, line) pairs: each clip with its span and verdict, below it its sentences with their starts and events."""
+    yield "bold", summary(view)
+    by_first = {sentence.first: sentence for sentence in view.sentences}
+    events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
+    at = 0
+    for clip, away in zip(view.clips, view.away, strict=True):
+        while at < len(events) and events[at].start_ms < clip.end_ms:
+            event = events[at]
+            yield "magenta", f"          {clock(event.start_ms):>11}  ({event.kind}) {event.text}"
+            at += 1
+        yield ("red" if away else "green"), _clip_line(clip, away)
+        for first, last in _sentence_parts(clip, by_first):
+            words = view.track.words[first:last]
+            mark = "~" if not words[0].timed else " "
+            text = " ".join(word.text for word in words)
+            yield "", f"         {mark}{clock(words[0].start_ms):>11}  {text}"
+    for event in events[at:]:
+        yield "magenta", f"          {clock(event.start_ms):>11}  ({event.kind}) {event.text}"
+
+
+def _clip_line(clip: PlannedClip, away: tuple[Reason, str] | None) -> str:
+    seconds = (clip.end_ms - clip.start_ms) / 1000
+    facts = f"{seconds:.1f} s, {clip.last - clip.first} words, confidence {clip.confidence:.2f}"
+    flags = flags_of(clip.text)
+    verdict = f"  turned away: {away[0].value} ({away[1]})" if away else ""
+    marks = f"  [{', '.join(flags)}]" if flags else ""
+    return f"── clip {clock(clip.start_ms)} – {clock(clip.end_ms)}  {facts}{marks}{verdict}"
+
+
+def _sentence_parts(clip: PlannedClip, by_first: dict[int, Sentence]) -> list[tuple[int, int]]:
+    """The clip's words cut where sentences begin."""
+    bounds = [clip.first, *(i for i in range(clip.first + 1, clip.last) if i in by_first), clip.last]
+    return list(pairwise(bounds))
+
+
+_STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
+h1{font-size:1.3rem}.clip{border-left:5px solid #2f855a;margin:.8rem 0;padding:.3rem .8rem;background:#f6f8fa}
+.clip.away{border-color:#c53030}.head{font-size:.8rem;color:#57606a}.away .head{color:#c53030}
+.line{position:relative;height:1.1rem;background:#e4e8ec;margin:.3rem 0;border-radius:3px;overflow:hidden}
+.line i{position:absolute;top:0;bottom:0;background:#4c8dbf;border-right:1px solid #fff}
+.line i.guess{background:#b8c4ce}
+.line i.first{border-left:3px solid #b7410e}p{margin:.2rem 0}time{color:#57606a;font-size:.75rem;margin-right:.5rem}
+.event{color:#86398f;font-size:.85rem;margin:.3rem 0}@media(prefers-color-scheme:dark){body{background:#15181c;
+color:#e6e8ea}.clip{background:#1d2228}.line{background:#30363d}.head,time{color:#9aa4ae}.event{color:#d08ada}}
+"""
+
+
+def as_html(view: View, title: str) -> str:
+    """The view as one self-contained page: a time line of words for each clip, sentence starts marked, verdicts."""
+    by_first = {sentence.first: sentence for sentence in view.sentences}
+    events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
+    parts, at = [], 0
+    for clip, away in zip(view.clips, view.away, strict=True):
+        while at < len(events) and events[at].start_ms < clip.end_ms:
+            parts.append(_event_html(events[at]))
+            at += 1
+        parts.append(_clip_html(view.track, clip, away, by_first))
+    parts.extend(_event_html(event) for event in events[at:])
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{html.escape(title)}</title><style>{_STYLE}</style><h1>{html.escape(title)}</h1>"
+        f"<p>{html.escape(summary(view))}</p><p class=head>Blue: stamped words; grey: interpolated; a red edge starts "
+        f"a sentence.</p>{''.join(parts)}</html>\n"
+    )
+
+
+def _event_html(event: Any) -> str:
+    text = html.escape(f"{event.kind}: {event.text}")
+    return f"<div class=event><time>{clock(event.start_ms)}</time>{text}</div>"
+
+
+def _clip_html(track: Track, clip: PlannedClip, away: tuple[Reason, str] | None, by_first: dict[int, Sentence]) -> str:
+    sentences = "".join(
+        f"<p><time>{clock(track.words[a].start_ms)}</time>{html.escape(' '.join(w.text for w in track.words[a:b]))}</p>"
+        for a, b in _sentence_parts(clip, by_first)
+    )
+    bars = "".join(_bars(track, clip, by_first))
+    return (
+        f'<div class="clip{" away" if away else ""}"><div class=head>{html.escape(_clip_line(clip, away))}</div>'
+        f"<div class=line>{bars}</div>{sentences}</div>"
+    )
+
+
+def _bars(track: Track, clip: PlannedClip, sentences: dict[int, Sentence] | Sequence[int]) -> Iterator[str]:
+    """One bar a word, placed in per cent of the clip."""
+    length = max(clip.end_ms - clip.start_ms, 1)
+    for i in range(clip.first, clip.last):
+        word = track.words[i]
+        left, width = (word.start_ms - clip.start_ms) / length, (word.end_ms - word.start_ms) / length
+        names = " ".join(name for name, on in (("guess", not word.timed), ("first", i in sentences)) if on)
+        yield f'<i class="{names}" style="left:{left:.3%};width:{width:.3%}" title="{html.escape(word.text)}"></i>'

@@ -1,0 +1,152 @@
+"""What the crawl's tests share: settings that point at a mini-YouTube and are in a hurry, and a short road."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import Secret, SecretStr
+
+from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
+from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.plan import RoundPlan, Wanted
+from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
+from pipeline.demo.server import MiniYouTube
+from pipeline.engine.executor import Executor, LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import run_stage
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Resources, Unit
+from pipeline.outdir.tombstones import Tombstones
+
+FAST = dict.fromkeys(("list", "page", "player", "caption", "media", "other"), 600000.0)
+
+
+def no_sleep(n: int) -> float:
+    """yt-dlp's wait before try `n` of a request."""
+    return 0.0 * n
+
+
+def hurried(**politeness: Any) -> PolitenessConfig:
+    """Politeness without waits worth the name."""
+    settings: dict[str, Any] = {
+        "requests_per_minute": FAST,
+        "pauses_s": (0.2, 0.4, 0.8),
+        "session_pause_s": 0.2,
+        "probe_s": 1.0,
+        "patience_s": 20.0,
+        "later_s": 3600.0,
+    }
+    return PolitenessConfig(**{**settings, **politeness})
+
+
+def config_for(site: MiniYouTube, *, identities: tuple[str, ...] = ("one",), **settings: Any) -> CrawlConfig:
+    """The crawl's settings for a mini-YouTube; each identity is a network address of its own to the site."""
+    pool = tuple(
+        IdentityConfig(name=name, proxy=SecretStr(site.proxy_url_of(name)), videos_per_hour=3_600_000)
+        for name in identities
+    )
+    options = {
+        "nocheckcertificate": True,
+        "cachedir": False,
+        "retry_sleep_functions": {"http": no_sleep, "extractor": no_sleep},
+    }
+    given: dict[str, Any] = {
+        "ydl_opts": Secret(options),
+        "identities": pool,
+        "politeness": hurried(),
+        "limits": LimitsConfig(min_duration_s=5),
+        "socket_timeout_s": 2.0,
+        "request_retries": 1,
+        "retry_wait_s": 0.05,
+        "batch_videos": 10,
+    }
+    return CrawlConfig(**{**given, **settings})
+
+
+@dataclass
+class Road:
+    """A short road: the crawl, and a text stage that gives each video one clip."""
+
+    store: Store
+    config: CrawlConfig
+    executor: Executor
+    polite: Any
+    opt_outs: Tombstones = field(default_factory=Tombstones)
+    plans: list[RoundPlan] = field(default_factory=list)
+
+    @classmethod
+    def at(cls, folder: Path, config: CrawlConfig, executor: Executor | None = None, **more: Any) -> "Road":
+        """A road that ends in a folder."""
+        store = Store(str(folder))
+        executor = executor or LocalExecutor(folder / "scratch")
+        return cls(store, config, executor, executor.share("politeness", BuildPoliteness(config, store)), **more)
+
+    def crawl(self, quotas: Mapping[int, float], most_rounds: int = 50) -> "Road":
+        """Runs rounds until nothing more can be done (or so many)."""
+        wanted = Wanted(quotas)
+        books = CrawlBooks(self.store)
+        with RunLock(self.store) as lock:
+            for plan in rounds(self.config, self.store, wanted, books):
+                self.plans.append(plan)
+                for stage in stages_of(plan, self.config, self.polite, books, self.opt_outs):
+                    run_stage(stage, self.store, self.executor, lock)
+                run_stage(OneClipEach(), self.store, self.executor, lock)
+                if len(self.plans) >= most_rounds:
+                    break
+        return self
+
+    @property
+    def kept(self) -> dict[str, dict[str, Any]]:
+        """Rows of `videos` by id."""
+        return {row["video_id"]: row for row in self.store.read_table("videos").to_pylist()}
+
+    @property
+    def rejects(self) -> dict[str, dict[str, Any]]:
+        """The last reject of each video."""
+        return {row["video_id"]: row for row in sorted(self.store.read_rejects().to_pylist(), key=lambda r: r["at"])}
+
+    def context(self) -> Context:
+        """A unit's surroundings, for calls of single functions."""
+        scratch = Path(self.store.root) / "scratch" / str(time.monotonic_ns())
+        scratch.mkdir(parents=True)
+        return Context(self.store, scratch, time.monotonic() + 60)
+
+
+@dataclass(frozen=True)
+class OneClipEach:
+    """In place of the text stages: a clip a video, so that quotas in clips count videos."""
+
+    name: str = "clips"
+    resources: Resources = Resources(n_cpus=0.1)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """A unit each part of `videos`."""
+        for part in store.parts("videos"):
+            yield Unit(part.unit, part.path)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """One clip from 0 to 10 s."""
+        part = next(part for part in context.store.parts("videos") if part.unit == unit.name)
+        rows = context.store.read_part(part, ["video_id", "category_id"]).to_pylist()
+        return Output(rows={"clips": [clip_row(row["video_id"], row["category_id"]) for row in rows]})
+
+
+def clip_row(video_id: str, category_id: int) -> dict[str, Any]:
+    """A row of `clips`."""
+    return {
+        "clip_id": f"{video_id}.0",
+        "video_id": video_id,
+        "n": 0,
+        "start_ms": 0,
+        "end_ms": 10_000,
+        "text": "a clip",
+        "words": [],
+        "category_id": category_id,
+        "confidence": 1.0,
+        "language": "en",
+        "caption_kind": "manual",
+        "boundary_model": "punctuation",
+        "flags": "[]",
+    }

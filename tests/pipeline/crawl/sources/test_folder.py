@@ -1,0 +1,181 @@
+"""What already lies on a disk becomes candidates as it is, and what cannot be used says why."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import UserError
+from pipeline.config.folder import FolderConfig
+from pipeline.config.media import MediaConfig
+from pipeline.crawl.sources.folder import FolderStage, content_id, identify
+from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import run_stage
+from pipeline.engine.store import Store
+from pipeline.testing.video import a_video
+
+CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:02.000\nA dog runs over the field.\n"
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("films")
+    a_video(folder / "tall.mp4", seconds=1)
+    a_video(folder / "small.mp4", seconds=1, width=640, height=360)
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, films: Path) -> Path:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    add(folder, films / "tall.mp4", "abc_123-XYZ.mp4")
+    return folder
+
+
+def add(folder: Path, film: Path, name: str, *, captions: str | None = "en.vtt", **info: object) -> Path:
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.hardlink_to(film)
+    if captions:
+        (file.parent / f"{file.stem}.{captions}").write_text(CAPTIONS)
+    if info:
+        (file.parent / f"{file.stem}.info.json").write_text(json.dumps(info))
+    return file
+
+
+def run(tmp_path: Path, folder: Path, **config: object) -> Store:
+    store = Store(str(tmp_path / "out"))
+    stage = FolderStage(FolderConfig(path=folder, **config), MediaConfig())
+    with RunLock(store) as lock:
+        run_stage(stage, store, LocalExecutor(tmp_path / "scratch"), lock)
+    return store
+
+
+def videos(store: Store) -> dict[str, dict[str, object]]:
+    return {row["video_id"]: row for row in store.read_table("videos").to_pylist()}
+
+
+def reasons(store: Store) -> dict[str, str]:
+    return {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
+
+
+def test_a_good_name_is_the_id_and_the_captions_beside_it_are_its_own(tmp_path: Path, folder: Path) -> None:
+    store = run(tmp_path, folder)
+
+    (video,) = videos(store).values()
+    assert (video["video_id"], video["category"], video["heights"]) == ("abc_123-XYZ", "uncategorised", [720])
+    (track,) = store.read_table("captions").to_pylist()
+    assert (track["kind"], track["language"], track["format"]) == ("manual", "en", "vtt")
+    assert track["payload"].decode() == CAPTIONS
+
+
+def test_what_the_info_json_says_is_taken_over(tmp_path: Path, folder: Path, films: Path) -> None:
+    facts = {"title": "A film", "channel_id": "UCx", "categories": ["Howto & Style"], "license": "CC BY"}
+    add(folder, films / "tall.mp4", "told.mp4", captions="en-orig.vtt", automatic_captions={"en-orig": []}, **facts)
+
+    store = run(tmp_path, folder)
+
+    video = videos(store)["told"]
+    assert (video["title"], video["channel_id"], video["category_id"], video["license"]) == (
+        "A film",
+        "UCx",
+        26,
+        "CC BY",
+    )
+    assert video["caption_tracks"] == ["auto:en-orig"]
+
+
+def test_a_name_that_cannot_be_an_id_gives_way_to_the_contents_hash(tmp_path: Path, folder: Path, films: Path) -> None:
+    file = add(folder, films / "tall.mp4", "A film [abc].v2.mp4")
+
+    assert content_id(file) in videos(run(tmp_path, folder))
+    assert len(content_id(file)) == 16
+
+
+def test_any_file_that_opens_as_video_counts_and_one_that_does_not_is_a_reject(
+    tmp_path: Path, folder: Path, films: Path
+) -> None:
+    add(folder, films / "tall.mp4", "odd.bin")
+    (folder / "fake.mp4").write_text("#EXTM3U\n#EXTINF:9,\nhttp://127.0.0.1:1/x.ts\n")
+
+    store = run(tmp_path, folder)
+
+    assert "odd" in videos(store)
+    assert reasons(store) == {"fake": "not_a_video"}
+
+
+def test_below_720p_and_without_captions_are_rejects_with_their_reasons(
+    tmp_path: Path, folder: Path, films: Path
+) -> None:
+    add(folder, films / "small.mp4", "small.mp4")
+    add(folder, films / "tall.mp4", "mute.mp4", captions=None)
+
+    assert reasons(run(tmp_path, folder)) == {"small": "below_720p", "mute": "no_captions"}
+
+
+def test_the_category_comes_from_the_folders_name_or_from_a_mapping(tmp_path: Path, folder: Path, films: Path) -> None:
+    add(folder, films / "tall.mp4", "Music/song.mp4")
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("song: Gaming\nabc_123-XYZ.mp4: 27\n")
+
+    by_folder = videos(run(tmp_path / "a", folder, category_from="folder"))
+    by_mapping = videos(run(tmp_path / "b", folder, category_from="mapping", mapping=mapping))
+
+    assert (by_folder["song"]["category"], by_folder["abc_123-XYZ"]["category_id"]) == ("Music", -1)
+    assert (by_mapping["song"]["category"], by_mapping["abc_123-XYZ"]["category"]) == ("Gaming", "Education")
+
+
+def test_a_mapping_to_no_category_is_refused_with_its_word(tmp_path: Path, folder: Path) -> None:
+    mapping = tmp_path / "mapping.yaml"
+    mapping.write_text("song: Musik\n")
+
+    with pytest.raises(UserError, match="'Musik', which is none of the 15"):
+        run(tmp_path, folder, category_from="mapping", mapping=mapping)
+
+
+def test_a_second_run_takes_up_only_what_is_new(tmp_path: Path, folder: Path, films: Path) -> None:
+    store = run(tmp_path, folder)
+    add(folder, films / "tall.mp4", "later.mp4")
+    run(tmp_path, folder)
+
+    counts = [store.commit_facts("folder", unit)["rows"]["videos"] for unit in store.committed("folder")]
+    assert counts == [1, 1]
+    assert set(videos(store)) == {"abc_123-XYZ", "later"}
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "nothing"
+    if kind == "empty":
+        folder.mkdir()
+
+    with pytest.raises(UserError, match="nothing"):
+        run(tmp_path, folder)
+
+
+def test_two_files_of_one_name_both_have_an_id(folder: Path, films: Path) -> None:
+    add(folder, films / "tall.mp4", "other/abc_123-XYZ.mkv")
+
+    ids = [video_id for video_id, _ in identify(folder)]
+    assert len(ids) == len(set(ids)) == 2
+
+
+def test_every_real_sample_is_a_candidate_or_a_reject_with_a_reason(tmp_path: Path, samples: Path) -> None:
+    folder = tmp_path / "real"
+    folder.mkdir()
+    for file in sorted((samples / "videos").glob("*")):
+        if file.suffix == ".tsv":
+            continue
+        (folder / file.name).symlink_to(file)
+        (folder / f"{file.stem}.en.vtt").write_text(CAPTIONS)
+
+    store = run(tmp_path, folder)
+
+    turned_away, kept = reasons(store), set(videos(store))
+    assert len(turned_away) + len(kept) == len(list(identify(folder)))
+    assert turned_away["mediabunny__multiple-aac-tracks"] == "not_a_video"
+    assert turned_away["torchcodec__nasa_13013"] == "below_720p"
+    assert {"video2dataset__test_video", "LatentSync__demo1_video"} <= kept
+    assert "internal_error" not in turned_away.values()

@@ -1,0 +1,140 @@
+"""The plan of a round is a pure function; the books agree with plain sets."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config.crawl import CrawlConfig
+from pipeline.crawl.ledger import KnownVideos, hash_ids
+from pipeline.crawl.plan import CrawlFacts, SourceFacts, Wanted, plan_round, states_of
+
+CATEGORIES = (1, 10, 27)
+CONFIG = CrawlConfig(
+    categories=CATEGORIES, queries={c: (f"a{c}", f"b{c}") for c in CATEGORIES}, reserve=0.0, prior_clips_per_video=1.0
+)
+WANTED = Wanted(dict.fromkeys(CATEGORIES, 100.0))
+
+counts = st.dictionaries(st.sampled_from(CATEGORIES), st.integers(0, 300))
+source_facts = st.builds(
+    SourceFacts,
+    up_to=st.integers(0, 600),
+    n_listed=st.integers(0, 600),
+    exhausted=st.booleans(),
+    failures=st.integers(0, 4),
+    n_kept=st.integers(0, 100),
+)
+keys = st.sampled_from([("search", f"{letter}{c}", c) for c in CATEGORIES for letter in "ab"])
+facts_of = st.builds(
+    CrawlFacts,
+    round=st.integers(0, 50),
+    supply=counts,
+    asked=counts,
+    backlog=counts,
+    sources=st.dictionaries(keys, source_facts),
+    channels=st.dictionaries(st.sampled_from(CATEGORIES), st.just(("UC" + "x" * 22,))),
+)
+
+
+@given(facts_of)
+def test_a_plan_asks_only_for_what_is_short_and_only_open_sources(facts: CrawlFacts) -> None:
+    plan = plan_round(CONFIG, facts, WANTED)
+    assert plan == plan_round(CONFIG, facts, WANTED)
+    full = {c for c in CATEGORIES if facts.supply.get(c, 0) >= 100}
+    assert not full & {ask.wanted_category_id for ask in plan.asks}
+    assert not full & plan.n_candidates.keys()
+    for ask in plan.asks:
+        known = facts.sources.get((ask.source, ask.query, ask.wanted_category_id), SourceFacts())
+        assert not known.exhausted
+        assert ask.up_to >= known.up_to or known.up_to > 600
+    assert sum(plan.n_candidates.values()) <= CONFIG.max_candidates_per_round + len(CATEGORIES)
+
+
+@given(facts_of)
+def test_a_crawl_ends_only_when_every_category_is_full_dry_or_waiting(facts: CrawlFacts) -> None:
+    states = {state.category_id: state.state for state in states_of(CONFIG, facts, WANTED)}
+    assert plan_round(CONFIG, facts, WANTED).is_empty == ("going" not in states.values())
+
+
+@given(facts_of, st.integers(1, 60))
+def test_a_round_never_looks_at_more_than_its_limit(facts: CrawlFacts, limit: int) -> None:
+    small = CONFIG.model_copy(update={"max_candidates_per_round": limit})
+    assert sum(plan_round(small, facts, WANTED).n_candidates.values()) <= limit + len(CATEGORIES)
+
+
+def test_the_category_that_is_furthest_from_its_quota_comes_first() -> None:
+    facts = CrawlFacts(supply={1: 90.0, 10: 10.0, 27: 50.0})
+    plan = plan_round(CONFIG, facts, WANTED)
+    assert list(dict.fromkeys(ask.wanted_category_id for ask in plan.asks)) == [10, 27, 1]
+    assert plan.n_candidates[10] > plan.n_candidates[27] > plan.n_candidates[1]
+
+
+def test_the_yield_so_far_decides_how_many_are_looked_at() -> None:
+    rich, poor = (CrawlFacts(supply={27: n}, asked={27: 50}, backlog={27: 10_000}) for n in (80.0, 4.0))
+    per_clip = [plan_round(CONFIG, f, WANTED).n_candidates[27] / (100 - f.supply[27]) for f in (rich, poor)]
+    assert per_clip[1] > 4 * per_clip[0]
+
+
+def test_what_is_listed_already_is_used_before_more_is_listed() -> None:
+    facts = CrawlFacts(backlog=dict.fromkeys(CATEGORIES, 500))
+    plan = plan_round(CONFIG, facts, WANTED)
+    assert plan.asks == ()
+    assert set(plan.n_candidates) == set(CATEGORIES)
+
+
+def test_the_better_source_is_listed_first_and_deeper() -> None:
+    good, bad = (SourceFacts(up_to=60, n_listed=60, n_kept=n) for n in (50, 2))
+    facts = CrawlFacts(sources={("search", "a27", 27): bad, ("search", "b27", 27): good}, asked={27: 120})
+    only = CONFIG.model_copy(update={"categories": (27,)})
+    first = plan_round(only, facts, Wanted({27: 10.0})).asks[0]
+    assert (first.query, first.up_to) == ("b27", 240)
+
+
+def test_what_was_put_off_is_tried_again_only_while_something_is_short() -> None:
+    full = CrawlFacts(supply=dict.fromkeys(CATEGORIES, 200.0), due=(("a", 2),), requested=(("b", 3),))
+    assert plan_round(CONFIG, full, WANTED).due == (("b", 3),)
+    short = replace(full, supply={})
+    assert plan_round(CONFIG, short, WANTED).due == (("a", 2), ("b", 3))
+
+
+def test_a_dry_category_says_why() -> None:
+    ended = {
+        key: SourceFacts(up_to=60, n_listed=40, exhausted=True)
+        for key in [("search", "a27", 27), ("search", "b27", 27)]
+    }
+    only = CONFIG.model_copy(update={"categories": (27,)})
+    state = states_of(only, CrawlFacts(sources=ended), Wanted({27: 100.0}))[0]
+    assert (state.state, "2 sources are listed to their end (80 results)" in state.why) == ("dry", True)
+    none = CONFIG.model_copy(update={"categories": (27,), "queries": {27: ()}})
+    assert "no source is configured" in states_of(none, CrawlFacts(), Wanted({27: 100.0}))[0].why
+
+
+ids = st.lists(st.text("abcdefghijkXYZ019_-", min_size=11, max_size=11), max_size=40)
+
+
+@given(st.lists(st.tuples(ids, st.sampled_from(CATEGORIES), st.booleans()), max_size=8))
+def test_the_books_agree_with_plain_sets(batches: list[tuple[list[str], int, bool]]) -> None:
+    known = KnownVideos()
+    first_category: dict[str, int] = {}
+    seen: set[str] = set()
+    for batch, category, mark in batches:
+        hashes, categories = hash_ids(batch), np.full(len(batch), category)
+        (known.mark if mark else known.add)(hashes, categories)
+        for video_id in batch:
+            first_category.setdefault(video_id, category)
+        seen |= set(batch) if mark else set()
+    assert len(known) == len(first_category)
+    everything = sorted(first_category)
+    for category in CATEGORIES:
+        expected = [first_category[i] == category and i not in seen for i in everything]
+        assert known.unseen(hash_ids(everything), category).tolist() == expected
+    left = [first_category[i] for i in everything if i not in seen]
+    assert known.backlog() == {c: left.count(c) for c in set(left)}
+
+
+@pytest.mark.parametrize("width", [16, 128])
+def test_hashes_of_different_ids_differ(width: int) -> None:
+    names = [f"{n:011d}" for n in range(20_000)]
+    assert len(np.unique(hash_ids(names, width))) == len(names)

@@ -1,0 +1,122 @@
+"""`merge`: data sets become one, byte for byte, and what would overlap is named."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from manifests.errors import UserError
+from manifests.shards import read_manifest
+from pipeline.commands.merge import merge as command
+from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.dataset.merge import merge
+from pipeline.dataset.remove import remove
+from pipeline.dataset.verify import verify
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones, read_tombstones
+from pipeline.shards.files import read_rows
+from pipeline.shards.stage import read_entries
+from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
+
+CONFIG = ShardsConfig(max_samples=4, split=SplitConfig(val=0), card=NO_CARD)
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("pair")
+    a_data_set(folder / "a", n_videos=4, n_clips=2, config=CONFIG)
+    a_data_set(folder / "b", n_videos=3, n_clips=2, config=CONFIG, prefix="other")
+    return folder
+
+
+@pytest.fixture
+def copy(pair: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(pair, tmp_path / "copy"))
+
+
+def video_ids(store: Store) -> set[str]:
+    return {i for e in read_entries(store) for i in read_rows(store, e.url, ["video_id"])["video_id"].to_pylist()}
+
+
+def test_shards_are_copied_byte_for_byte_and_numbered_on(pair: Path, tmp_path: Path):
+    out = Store(str(tmp_path / "out"))
+    merged = merge([Store(str(pair / "a")), Store(str(pair / "b"))], out)
+    sources = [(pair / n / e.url).read_bytes() for n in ("a", "b") for e in read_manifest(str(pair / n)).shards]
+    assert [(tmp_path / "out" / e.url).read_bytes() for e in merged.manifest.shards] == sources
+    assert [e.url[-9:] for e in merged.manifest.shards] == [f"{n:05d}.tar" for n in range(len(sources))]
+    assert list(verify(out, decode=-1)) == []
+    named = [m["sha256"] for m in merged.manifest.head["merged"]]
+    assert named == [read_manifest(str(pair / name)).sha256 for name in ("a", "b")]
+
+
+def test_a_video_in_both_is_refused_by_name_or_left_out_of_the_later_one(copy: Path):
+    b = Store(str(copy / "b"))
+    commit_video(b, "video-00001", n_clips=2)
+    select(b)
+    make_shards(b, CONFIG)
+    sources, out = [Store(str(copy / "a")), b], Store(str(copy / "out"))
+    with pytest.raises(UserError, match=r"video-00001: also in .*a"):
+        merge(sources, out)
+    assert not (copy / "out" / "manifest.json").exists()
+    merged = merge(sources, out, drop_duplicates=True)
+    assert merged.dropped == ("video-00001",)
+    assert merged.manifest.head["totals"]["samples"] == sum(e.nsamples for s in sources for e in read_entries(s)) - 2
+    assert list(verify(out)) == []
+
+
+def test_a_channel_held_out_in_one_and_trained_on_in_the_other_is_refused_by_name(copy: Path):
+    held_out = a_data_set(copy / "c", n_videos=2, n_clips=1, prefix="third", config=CONFIG)
+    commit_video(held_out, "third-00009", n_clips=1, channel_id="UC-video-0")
+    select(held_out)
+    make_shards(held_out, ShardsConfig(split=SplitConfig(val=0.999), card=NO_CARD))
+    sources = [Store(str(copy / "a")), held_out]
+    with pytest.raises(UserError, match="third-00009: its channel UC-video-0 is in split train"):
+        merge(sources, Store(str(copy / "out")))
+    merged = merge(sources, Store(str(copy / "out")), drop_duplicates=True)
+    assert merged.dropped == ("third-00009",)
+
+
+def test_what_one_of_them_removed_is_in_none_of_the_result(copy: Path):
+    a, b = Store(str(copy / "a")), Store(str(copy / "b"))
+    remove(a, Tombstones(frozenset({"other-00001"})))
+    out = Store(str(copy / "out"))
+    merge([a, b], out)
+    assert "other-00001" not in video_ids(out) and "other-00002" in video_ids(out)
+    assert read_tombstones(out).videos == {"other-00001"} and list(verify(out)) == []
+
+
+def test_data_sets_whose_samples_have_different_members_are_refused(copy: Path):
+    a_data_set(copy / "plain", n_videos=2, members=("mp4", "txt", "json"), prefix="plain", config=CONFIG)
+    with pytest.raises(UserError, match="different members"):
+        merge([Store(str(copy / "a")), Store(str(copy / "plain"))], Store(str(copy / "out")))
+
+
+def test_a_damaged_shard_is_not_copied(copy: Path):
+    tar = copy / "b/shards/train/00000.tar"
+    data = bytearray(tar.read_bytes())
+    data[700] ^= 1
+    tar.write_bytes(data)
+    with pytest.raises(UserError, match="checksum"):
+        merge([Store(str(copy / "a")), Store(str(copy / "b"))], Store(str(copy / "out")))
+
+
+def test_an_interrupted_merge_is_done_again_and_a_finished_one_is_not_overwritten(copy: Path):
+    sources, out = [Store(str(copy / "a")), Store(str(copy / "b"))], Store(str(copy / "out"))
+    first = merge(sources, out).manifest
+    (copy / "out" / "manifest.json").unlink()
+    (copy / "out" / "shards/train/00001.tar").write_bytes(b"half")
+    again = merge(sources, out).manifest
+    assert again.shards == first.shards and list(verify(out)) == []
+    with pytest.raises(UserError, match="holds a data set already"):
+        merge(sources, out)
+
+
+def test_the_command_names_the_result(copy: Path):
+    app = typer.Typer()
+    app.command()(command)
+    done = CliRunner().invoke(app, [str(copy / "a"), str(copy / "b"), "--out", str(copy / "out")])
+    assert done.exit_code == 0 and "12 samples in 4 shards" in done.output
+    same = CliRunner().invoke(app, [str(copy / "a"), str(copy / "a"), "--out", str(copy / "out2")])
+    assert isinstance(same.exception, UserError)

@@ -1,0 +1,216 @@
+"""`remove`: what a rights holder asks for is gone from every shard and pack, and does not come back."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from manifests.errors import UserError
+from manifests.shards import read_manifest
+from pipeline.commands.remove import remove as command
+from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.dataset.remove import parse_ids, remove
+from pipeline.dataset.verify import verify
+from pipeline.engine.store import Store
+from pipeline.media.packs import index_pack
+from pipeline.outdir.tombstones import Tombstones, read_tombstones, write_tombstones
+from pipeline.report.page import write_report
+from pipeline.shards.stage import ShardsStage
+from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
+
+CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0), card=NO_CARD)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    a_data_set(folder, n_videos=6, n_clips=2, videos_a_channel=2, config=CONFIG)
+    return folder
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+def keys(folder: Path) -> set[str]:
+    found = set()
+    for tar in folder.glob("shards/*/*.tar"):
+        with tar.open("rb") as file:
+            found |= {place.key for place in index_pack(file)}
+    return found
+
+
+def videos(*names: str) -> Tombstones:
+    return Tombstones(frozenset(names))
+
+
+def test_a_video_is_gone_from_shards_and_packs_and_the_data_set_is_whole(copy: Path):
+    before = keys(copy)
+    done = remove(Store(str(copy)), videos("video-00001"))
+    assert keys(copy) == {key for key in before if not key.startswith("video-00001")}
+    assert done.n_samples == 2 and done.n_packs == 1 and not (copy / "packs/video-00001.tar").exists()
+    assert list(verify(Store(str(copy)), decode=-1)) == []
+    assert not any(b"video-00001" in path.read_bytes() for path in copy.glob("shards/**/*") if path.is_file())
+
+
+def test_a_channel_takes_all_its_videos_with_it(copy: Path):
+    remove(Store(str(copy)), Tombstones(channels=frozenset({"UC-video-0"})))
+    assert {key[:11] for key in keys(copy)} == {f"video-0000{i}" for i in range(2, 6)}
+
+
+def test_the_report_shows_nothing_of_it_any_more(copy: Path):
+    store = Store(str(copy))
+    page = copy / write_report(store)
+    assert "video-00001_" in page.read_text()
+    remove(store, videos("video-00001"))
+    assert "video-00001_" not in page.read_text() and "video-00003_" in page.read_text()
+
+
+def test_shards_that_held_nothing_of_it_stay_as_they_were_and_the_manifest_names_its_parent(copy: Path):
+    parent = read_manifest(str(copy))
+    before = {e.url: (copy / e.url).read_bytes() for e in parent.shards}
+    done = remove(Store(str(copy)), videos("video-00003"))
+    child = read_manifest(str(copy))
+    changed = [url for url, data in before.items() if (copy / url).read_bytes() != data]
+    assert len(changed) == done.n_shards == 1
+    assert child.head["parent"] == parent.sha256 and child.head["removed"] == {"videos": 1, "channels": 0}
+
+
+def test_numbers_keep_no_gap_where_a_shard_held_nothing_else(copy: Path):
+    before = [e.url for e in read_manifest(str(copy)).shards]
+    remove(Store(str(copy)), videos(*(f"video-0000{i}" for i in range(5))))
+    after = read_manifest(str(copy)).shards
+    assert [e.url for e in after] == before and 0 in {e.nsamples for e in after}
+    assert list(verify(Store(str(copy)))) == []
+
+
+def test_a_later_run_honours_the_tombstones(copy: Path):
+    store = Store(str(copy))
+    remove(store, videos("video-00001"))
+    commit_video(store, "video-00001", channel_id="UC-video-0")  # as if it had been fetched once more
+    commit_video(store, "late-000001", channel_id="UC-late")
+    select(store)
+    make_shards(store, CONFIG)
+    assert {key[:11] for key in keys(copy)} == {f"video-0000{i}" for i in (0, 2, 3, 4, 5)} | {"late-000001"}
+    assert read_manifest(str(copy)).head["removed"] == {"videos": 1, "channels": 0}
+
+
+def test_ids_that_are_not_there_are_named_and_kept_out_all_the_same(copy: Path):
+    manifest = read_manifest(str(copy)).head
+    done = remove(Store(str(copy)), videos("stranger"))
+    assert done.unknown == ("stranger",) and done.n_shards == 0
+    assert read_tombstones(Store(str(copy))).cover("stranger", "")
+    assert read_manifest(str(copy)).head["totals"] == manifest["totals"]
+
+
+def test_the_same_removal_twice_changes_nothing(copy: Path):
+    store = Store(str(copy))
+    remove(store, videos("video-00001"))
+    before = {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()}
+    remove(store, videos("video-00001"))
+    assert {p: p.read_bytes() for p in copy.rglob("*") if p.is_file()} == before
+
+
+_RUN = """
+import os, signal, sys
+from pipeline.engine.store import Store
+from pipeline.dataset.remove import remove
+from pipeline.outdir.tombstones import Tombstones
+fatal, count = int(sys.argv[2]), 0
+def counted(method):
+    def call(*args, **kwargs):
+        global count
+        count += 1
+        if count == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return method(*args, **kwargs)
+    return call
+for name in ("put", "write", "delete"):
+    setattr(Store, name, counted(getattr(Store, name)))
+remove(Store(sys.argv[1]), Tombstones(frozenset({"video-00001", "video-00004"})))
+print(count)
+"""
+
+
+def _run(folder: Path, fatal: int) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", _RUN, str(folder), str(fatal)], capture_output=True, text=True)
+
+
+@pytest.mark.slow
+def test_killed_between_any_two_writes_the_same_command_finishes_it(made: Path, tmp_path: Path):
+    whole = shutil.copytree(made, tmp_path / "whole")
+    n_writes = int(_run(whole, 0).stdout)
+    expected = {p.relative_to(whole): p.read_bytes() for p in whole.glob("shards/*/*")}
+    expected[Path("manifest.parquet")] = (whole / "manifest.parquet").read_bytes()
+    assert n_writes > 10
+    for fatal in range(2, n_writes, 3):
+        folder = shutil.copytree(made, tmp_path / f"killed-{fatal}")
+        assert _run(folder, fatal).returncode == -signal.SIGKILL
+        assert _run(folder, 0).returncode == 0
+        assert {name: (folder / name).read_bytes() for name in expected} == expected
+        assert list(verify(Store(str(folder)), decode=0)) == [] and not read_tombstones(Store(str(folder))).under_way
+
+
+def test_after_an_interrupted_removal_a_run_says_what_to_do(copy: Path):
+    store = Store(str(copy))
+    write_tombstones(store, Tombstones(frozenset({"video-00001"}), under_way=True))
+    with pytest.raises(UserError, match="remove` again"):
+        list(ShardsStage(CONFIG).units(store))
+    with pytest.raises(UserError, match="remove` again"):
+        make_shards(store, CONFIG)
+
+
+def test_shards_of_an_open_generation_are_cleaned_too(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=4, n_clips=2, config=CONFIG)
+    for name in ("manifest.json", "manifest.parquet"):
+        (tmp_path / name).unlink()  # as if the run had been killed before it wrote the manifest
+    remove(store, videos("video-00001"))
+    make_shards(store, CONFIG)
+    assert {key[:11] for key in keys(tmp_path)} == {"video-00000", "video-00002", "video-00003"}
+    assert list(verify(store)) == []
+
+
+def test_ids_are_read_with_comments_and_kinds():
+    text = [
+        "# asked on 1 May",
+        "dQw4w9WgXcQ",
+        "channel folder-a",
+        "UCabcdefghijklmnopqrstuv  # theirs",
+        "",
+        "mine",
+        "video mine2",
+    ]
+    found = parse_ids(text, {"mine"})
+    assert found.videos == {"dQw4w9WgXcQ", "mine2"}
+    assert found.channels == {"folder-a", "UCabcdefghijklmnopqrstuv", "mine"}
+    with pytest.raises(UserError, match="one id a line"):
+        parse_ids(["a b c"], set())
+
+
+IDS = st.frozensets(st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True), max_size=5)
+
+
+@given(videos=IDS, channels=IDS, under_way=st.booleans())
+def test_tombstones_are_read_as_they_were_written(videos, channels, under_way, tmp_path_factory):
+    store = Store(str(tmp_path_factory.mktemp("stones")))
+    write_tombstones(store, Tombstones(videos, channels, under_way))
+    assert read_tombstones(store) == Tombstones(videos, channels, under_way)
+
+
+def test_the_command_says_what_it_did(copy: Path, tmp_path: Path):
+    app = typer.Typer()
+    app.command()(command)
+    (tmp_path / "ids.txt").write_text("video-00001\nstranger\n")
+    done = CliRunner().invoke(app, [str(copy), "--ids", str(tmp_path / "ids.txt")])
+    assert "2 samples removed, 1 shards rewritten, 1 packs deleted" in done.output and "stranger" in done.output
+    missing = CliRunner().invoke(app, [str(copy), "--ids", str(tmp_path / "none.txt")])
+    assert isinstance(missing.exception, UserError) and os.fspath(tmp_path / "none.txt") in str(missing.exception)

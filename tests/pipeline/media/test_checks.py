@@ -1,0 +1,105 @@
+"""What is told of a clip's pictures and sound: bars, up-scaling, stills, silence, damage."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from manifests.reasons import Reason
+from pipeline.config.media import ChecksConfig, CutConfig
+from pipeline.media.checks import Look, findings, loudest_dbfs, picture_size
+from pipeline.media.probe import VideoTrack, probe
+from pipeline.testing.video import a_video
+
+
+@pytest.fixture(scope="module")
+def track(tmp_path_factory: pytest.TempPathFactory) -> VideoTrack:
+    return probe(a_video(tmp_path_factory.mktemp("t") / "a.mp4", seconds=0.4)).video
+
+
+def looked_at(pictures: list[Any]) -> Look:
+    look = Look()
+    for i, luma in enumerate(pictures):
+        if look.time(i * 500):
+            look.look(luma)
+    look.close(len(pictures) * 500)
+    return look
+
+
+def framed(height: int, width: int, seed: int = 0, count: int = 6) -> list[Any]:
+    """Small pictures (180 x 320) with moving noise of this size in the middle of black."""
+    rng = np.random.default_rng(seed)
+    pictures = []
+    for _ in range(count):
+        luma = rng.integers(14, 20, (180, 320), dtype=np.uint8)
+        top, left = (180 - height) // 2, (320 - width) // 2
+        luma[top : top + height, left : left + width] = rng.integers(60, 220, (height, width), dtype=np.uint8)
+        pictures.append(luma)
+    return pictures
+
+
+def reasons(look: Look | None, track: VideoTrack, **more: Any) -> set[Reason]:
+    facts = {"faults": [], "loudness": None} | more
+    found = findings(look, track, facts["faults"], facts["loudness"], ChecksConfig(), CutConfig())
+    return {finding.reason for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "size"),
+    [
+        (180, 320, (1280, 720)),
+        (180, 240, (964, 720)),  # 4:3 with bars at the sides
+        (134, 320, (1280, 540)),  # a letterboxed film
+        (120, 160, (644, 484)),  # a 640x480 picture in the middle of a 720p frame
+        (180, 101, (408, 720)),  # a portrait film in a landscape frame
+    ],
+)
+def test_the_picture_inside_black_bars_is_measured(
+    track: VideoTrack, height: int, width: int, size: tuple[int, int]
+) -> None:
+    """Precise to a small picture's pixel, which is 4 of the full one, and never too small."""
+    assert picture_size(looked_at(framed(height, width)), track) == size
+
+
+def test_a_night_scene_is_not_called_bars(track: VideoTrack) -> None:
+    rng = np.random.default_rng(1)
+    dark = [rng.integers(14, 30, (180, 320), dtype=np.uint8) for _ in range(6)]
+    assert Reason.UPSCALED not in reasons(looked_at(dark), track)
+
+
+def test_bars_around_a_picture_that_is_720p_only_flag_it(track: VideoTrack) -> None:
+    checks, cut = ChecksConfig(), CutConfig()
+    for height, width, action in [(180, 320, None), (180, 240, "flag"), (134, 320, "flag"), (120, 160, "reject")]:
+        found = findings(looked_at(framed(height, width)), track, [], None, checks, cut)
+        assert [f.action for f in found if f.reason is Reason.UPSCALED] == ([action] if action else [])
+
+
+def test_still_pictures_and_slide_shows_are_told_from_films(track: VideoTrack) -> None:
+    one, other = framed(180, 320, 1, 1)[0], framed(180, 320, 2, 1)[0]
+    assert Reason.STILL_PICTURE in reasons(looked_at([one] * 10), track)
+    assert Reason.STILL_PICTURE in reasons(looked_at([one] * 5 + [other] * 5), track)
+    assert Reason.STILL_PICTURE not in reasons(looked_at(framed(180, 320, 3, 10)), track)
+
+
+def test_silence_is_told_from_a_quiet_voice(track: VideoTrack) -> None:
+    rate = 48000
+    voice = 0.01 * np.sin(np.arange(rate) / 20).astype(np.float32)[None]
+    assert loudest_dbfs(voice, rate) > -50
+    assert loudest_dbfs(np.zeros((2, rate), np.float32), rate) == -120
+    assert loudest_dbfs(None, rate) == -120
+    assert Reason.SILENT in reasons(None, track, loudness=loudest_dbfs(voice * 1e-3, rate))
+    assert Reason.SILENT not in reasons(None, track, loudness=loudest_dbfs(voice, rate))
+
+
+def test_faults_of_the_decoder_and_missing_pictures_are_told(track: VideoTrack) -> None:
+    assert reasons(None, track, faults=["Invalid data at 3 ms"]) == {Reason.DECODE_ERRORS}
+    look = looked_at(framed(180, 320))
+    look.close(60_000)
+    assert Reason.TRUNCATED in reasons(look, track)
+
+
+def test_a_check_that_is_ignored_finds_nothing(track: VideoTrack) -> None:
+    names = ("decode_errors", "picture_area", "bars", "still_picture", "silence", "coverage")
+    checks = ChecksConfig.model_validate(dict.fromkeys(names, "ignore"))
+    look = looked_at([framed(90, 160)[0]] * 10)
+    assert not findings(look, track, ["bad"], -120.0, checks, CutConfig())

@@ -1,0 +1,315 @@
+"""One video from its file to a committed pack: what a run's unit of work gives, and what it says when it can't."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+
+from manifests.reasons import Reason
+from manifests.sample import SampleJson
+from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
+from pipeline.config.media import MediaConfig
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Rejected, Unit
+from pipeline.media.packs import index_pack, read_members
+from pipeline.media.stage import MediaStage
+from pipeline.media.verify_media import media_faults
+from pipeline.testing.frame_code import read_frame_code
+from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.testing.video import a_video
+
+SMALL = {"width": 640, "height": 360}
+ANY_SIZE: dict[str, Any] = {"cut": {"min_short_side": 0}}
+SPANS = [(0, 2500), (2500, 5200), (4000, 7950)]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_video(tmp_path_factory.mktemp("film") / "film.mp4", seconds=8, gop=50, cuts=(80,), **SMALL)
+
+
+def no_fetch(video: Any, context: Context) -> Path:
+    raise AssertionError("a file of the folder source is not fetched")
+
+
+def process(
+    film: Path,
+    scratch: Path,
+    spans: list[tuple[int, int]] = SPANS,
+    config: dict[str, Any] = ANY_SIZE,
+    fetch: Callable[[Any, Context], Path] = no_fetch,
+    media_path: str | None = None,
+) -> Output:
+    scratch.mkdir(parents=True, exist_ok=True)
+    stage = MediaStage(MediaConfig.model_validate(config), ["v1"], fetch)
+    video = a_video_row("v1", media_path=str(film) if media_path is None else media_path)
+    clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(spans)]
+    context = Context(Store(str(scratch / "store")), scratch, time.monotonic() + 600)
+    return stage.process(Unit("v1", {"video": video, "clips": clips}, ("v1",)), context)
+
+
+def samples_of(output: Output) -> list[tuple[SampleJson, dict[str, bytes]]]:
+    found = []
+    with output.files["packs/v1.tar"].open("rb") as file:
+        for packed in list(index_pack(file)):
+            members = read_members(file, packed)
+            found.append((SampleJson.model_validate_json(members["json"]), members))
+    return found
+
+
+def test_a_video_becomes_a_pack_with_a_sample_a_clip(film: Path, tmp_path: Path) -> None:
+    output = process(film, tmp_path)
+    table_of(output.rows["packs"], PACKS)
+    assert not output.rejects
+    samples = samples_of(output)
+    assert [sample.clip_id for sample, _ in samples] == ["v1.0", "v1.1", "v1.2"]
+    for sample, members in samples:
+        assert set(members) == {"mp4", "txt", "json", "m4v", "mjpg"}
+        assert not list(media_faults(sample, members))
+        assert members["txt"].decode() == sample.text
+        assert len(json.loads(sample.stills)) >= 4
+        assert sample.duration_ms == sample.end_ms - sample.start_ms
+        assert json.loads(sample.words)[0]["start_ms"] == 0
+
+
+def test_rows_say_where_each_sample_lies(film: Path, tmp_path: Path) -> None:
+    output = process(film, tmp_path)
+    data = output.files["packs/v1.tar"].read_bytes()
+    for row in output.rows["packs"]:
+        assert row["status"] == "success"
+        assert row["pack"] == "packs/v1.tar"
+        offset, size = json.loads(row["members"])["txt"]
+        assert data[row["pack_offset"] + offset :][:size].decode() == row["text"]
+
+
+def test_the_proxy_holds_exactly_the_clip_s_frames(film: Path, tmp_path: Path) -> None:
+    for sample, members in samples_of(process(film, tmp_path)):
+        file = tmp_path / "proxy.mp4"
+        file.write_bytes(members["m4v"])
+        with av.open(str(file)) as container:
+            codes = [read_frame_code(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
+        first = -(-sample.start_ms * 25 // 1000)
+        assert codes == list(range(first, first + sample.n_frames))
+        assert (sample.proxy_width, sample.proxy_height) == (320, 180)
+
+
+def test_stills_show_the_frames_at_their_times(film: Path, tmp_path: Path) -> None:
+    for sample, members in samples_of(process(film, tmp_path)):
+        for still in json.loads(sample.stills):
+            file = tmp_path / "still.jpg"
+            file.write_bytes(members["mjpg"][still["offset"] : still["offset"] + still["size"]])
+            with av.open(str(file)) as container:
+                picture = next(container.decode(video=0))
+            assert (picture.width, picture.height) == (1280, 720)
+            code = read_frame_code(picture.to_ndarray(format="rgb24"))
+            assert code is not None
+            assert code * 40 - sample.start_ms == still["time_ms"]
+
+
+def test_scene_cuts_are_kept_for_the_video_and_for_the_clip(film: Path, tmp_path: Path) -> None:
+    output = process(film, tmp_path)
+    assert output.facts["scene_cuts_ms"] == [3200]
+    cuts = [json.loads(sample.scene_cuts) for sample, _ in samples_of(output)]
+    assert cuts == [[], [700], []]
+    assert "crosses_scene_cut" in output.rows["packs"][1]["flags"]
+
+
+@pytest.mark.parametrize(
+    ("action", "spans"),
+    [
+        ("drop", {0: (0, 2500), 2: (4000, 7950)}),
+        ("split", {0: (0, 2500), 2: (4000, 7950), 3: (3200, 5200)}),
+        ("snap", {0: (0, 3200), 1: (3200, 5200), 2: (3200, 7950)}),
+    ],
+)
+def test_what_a_scene_cut_does_to_a_clip_is_configured(
+    film: Path, tmp_path: Path, action: str, spans: dict[int, tuple[int, int]]
+) -> None:
+    config = ANY_SIZE | {"scenes": {"action": action, "snap_ms": 800, "min_part_ms": 500}}
+    output = process(film, tmp_path, config=config)
+    made = {row["n"]: (row["start_ms"], row["end_ms"]) for row in output.rows["packs"] if row["status"] == "success"}
+    assert {n: made[n] for n in spans} == spans
+    if action == "drop":
+        assert output.rejects[0].reason is Reason.ACROSS_SCENE_CUT
+        assert output.rejects[0].clip_id == "v1.1"
+    if action == "split":
+        parts = {sample.clip_id: sample for sample, _ in samples_of(output)}
+        words = parts["v1.1"].text.split() + parts["v1.3"].text.split()
+        assert words == ["these", "are", "the", "words", "of", "clip", "1"]
+
+
+def test_a_clip_that_fails_costs_only_itself(film: Path, tmp_path: Path) -> None:
+    output = process(film, tmp_path, spans=[(0, 2000), (60_000, 62_000)])
+    good, bad = output.rows["packs"]
+    assert (good["status"], bad["status"], bad["reason"]) == ("success", "failed", "span_outside")
+    assert [(r.clip_id, r.reason) for r in output.rejects] == [("v1.1", Reason.SPAN_OUTSIDE)]
+    assert len(samples_of(output)) == 1
+    table_of(output.rows["packs"], PACKS)
+
+
+def test_a_video_without_a_good_clip_makes_no_pack_and_says_so(film: Path, tmp_path: Path) -> None:
+    output = process(film, tmp_path, spans=[(60_000, 62_000)])
+    assert not output.files
+    assert [(r.clip_id, r.reason) for r in output.rejects] == [
+        ("v1.0", Reason.SPAN_OUTSIDE),
+        ("", Reason.SPAN_OUTSIDE),
+    ], "the one reason that all its clips have is the video's own"
+
+
+def test_a_video_below_720p_is_turned_away_whole(film: Path, tmp_path: Path) -> None:
+    with pytest.raises(Rejected) as caught:
+        process(film, tmp_path, config={})
+    assert caught.value.reason is Reason.BELOW_720P
+
+
+def test_a_missing_file_is_a_reject(tmp_path: Path) -> None:
+    with pytest.raises(Rejected) as caught:
+        process(tmp_path / "absent.mp4", tmp_path)
+    assert caught.value.reason is Reason.NOT_A_VIDEO
+
+
+def test_a_video_without_a_file_is_fetched_into_the_scratch_folder(film: Path, tmp_path: Path) -> None:
+    def fetch(video: Any, context: Context) -> Path:
+        target = context.scratch / "fetched.mp4"
+        target.write_bytes(film.read_bytes())
+        return target
+
+    assert len(samples_of(process(film, tmp_path, fetch=fetch, media_path=""))) == 3
+
+
+def test_a_source_in_an_object_store_is_read_from_there(film: Path, tmp_path: Path) -> None:
+    import fsspec
+
+    with fsspec.open("memory://films/film.mp4", "wb") as file:
+        file.write(film.read_bytes())
+    assert len(samples_of(process(film, tmp_path, media_path="memory://films/film.mp4"))) == 3
+
+
+def test_units_come_in_the_wave_s_order_and_carry_their_rows(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    videos = [a_video_row(v) for v in ("a", "b", "c")]
+    store.write_table("videos/part-crawl-x.parquet", table_of(videos, VIDEOS))
+    store.commit("crawl", "x", {})
+    clips = [a_clip_row(v, n, n * 1000, n * 1000 + 900) for v in ("a", "b") for n in range(2)]
+    store.write_table("clips/part-clips-x.parquet", table_of(clips, CLIPS))
+    store.commit("clips", "x", {})
+    units = list(MediaStage(MediaConfig(), ["b", "c", "a"], no_fetch).units(store))
+    assert [unit.name for unit in units] == ["b", "a"]  # c has no clip
+    assert units[0].payload["video"]["video_id"] == "b"
+    assert [clip["n"] for clip in units[0].payload["clips"]] == [0, 1]
+
+
+_PACK_ON = """
+import os, sys, hashlib
+os.sched_setaffinity(0, {int(c) for c in sys.argv[1].split(",")})
+from pathlib import Path
+from tests.pipeline.media.test_stage import process
+output = process(Path(sys.argv[2]), Path(sys.argv[3]), config={"cut": {"min_short_side": 0, "mode": sys.argv[4]}})
+print(hashlib.sha256(output.files["packs/v1.tar"].read_bytes()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("mode", ["remux", "exact"])
+def test_one_and_two_cores_give_the_same_bytes(film: Path, tmp_path: Path, mode: str) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("one core only")
+    repo = Path(__file__).resolve().parents[3]
+    digests = []
+    for i, visible in enumerate((cores[:1], cores[:2])):
+        command = [sys.executable, "-c", _PACK_ON, ",".join(map(str, visible)), str(film), str(tmp_path / str(i)), mode]
+        environment = os.environ | {"PYTHONPATH": str(repo)}  # the folder of the tests, also with a safe path
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+        assert done.returncode == 0, done.stderr[-2000:]
+        digests.append(done.stdout.strip())
+    assert digests[0] == digests[1]
+
+
+def test_running_a_unit_twice_gives_the_same_pack(film: Path, tmp_path: Path) -> None:
+    digests = {
+        hashlib.sha256(process(film, tmp_path / name).files["packs/v1.tar"].read_bytes()).hexdigest()
+        for name in ("first", "second")
+    }
+    assert len(digests) == 1
+
+
+def test_without_members_scenes_and_checks_nothing_is_decoded(film: Path, tmp_path: Path) -> None:
+    from pipeline.media.cut_files import ONLY_CLIPS, media_config
+
+    config = media_config(None, [*ONLY_CLIPS, "media.cut.min_short_side=0"]).model_dump()
+    output = process(film, tmp_path, config=config)
+    assert "decode" not in output.facts["cpu_s"]
+    for sample, members in samples_of(output):
+        assert set(members) == {"mp4", "txt", "json"}
+        assert (sample.proxy_width, sample.stills) == (0, "[]")
+
+
+EXPECTED = {  # what becomes of each sample with the default settings: "ok", or its reason
+    "LatentSync__demo1_video.mp4": "ok",
+    "Panda-70M__0idSKtn42WY.2.mp4": "below_720p",
+    "convolution-integral___97.ts": "ok",
+    "decord__corrupted.mp4": "decode_errors",
+    "imageio-binaries__cockatoo.mp4": "unsupported_media",
+    "interactive-examples__friday.mp4": "below_720p",
+    "media__bear-vp9-odd-dimensions.webm": "below_720p",
+    "media__edit_list_positive_shift.mp4": "ok",
+    "media__hdr10-av1.mp4": "hdr",
+    "media__hlg10-color-test.mp4": "hdr",
+    "media__sample.avi": "below_720p",
+    "media__sample.flv": "ok",
+    "media__sample_mdat_too_long.mp4": "ok",
+    "media__sample_partially_fragmented.mp4": "ok",
+    "mediabunny__cursed-vfr.mp4": "ok",
+    "mediabunny__multiple-aac-tracks.mp4": "not_a_video",
+    "mediabunny__no-initial-keyframe.ts": "below_720p",
+    "mediabunny__rotate-buck-bunny.mp4": "ok",
+    "metadata-extractor-images__FLIR_Thermal.mp4": "ok",
+    "metadata-extractor-images__Sony_ILCE-7M3_A7M3_.mts": "interlaced",
+    "moviepy__no_duration.webm": "ok",
+    "moviepy__video_with_failing_audio.mp4": "below_720p",
+    "mp4parse-rust__invalid_userdata.mp4": "truncated",
+    "mp4parse-rust__minimal.mp4": "below_720p",
+    "nodejs-docs-samples__ForBiggerEscapes.mp4": "ok",
+    "nodejs-docs-samples__googlework_short.mp4": "below_720p",
+    "normal-distribution-probability-problems___65.ts": "ok",
+    "simpl__av1-2018-06_550.webm": "ok",
+    "torchcodec__nasa_13013.mp4": "below_720p",
+    "video2dataset__test_video.mp4": "ok",
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_every_sample_is_right_or_turned_away_with_its_own_reason(samples: Path, tmp_path: Path, name: str) -> None:
+    path = samples / "videos" / name
+    spans = [(100, 4500)] if name != "media__edit_list_positive_shift.mp4" else [(2000, 4500)]
+    short = {"media__sample.flv", "media__sample_mdat_too_long.mp4", "media__sample_partially_fragmented.mp4"}
+    if name in short:
+        spans = [(100, 900)]
+    if name == "mediabunny__rotate-buck-bunny.mp4":
+        spans = [(200, 1900)]
+    try:  # without scenes only the clip is decoded: the longest sample has two minutes
+        output = process(path, tmp_path, spans=spans, config={"scenes": {"enabled": False}})
+    except Rejected as fault:
+        assert fault.reason.value == EXPECTED[name]
+        return
+    (row,) = output.rows["packs"]
+    assert (row["reason"] or "ok") == EXPECTED[name], row["error_message"]
+    for sample, members in samples_of(output) if row["status"] == "success" else []:
+        assert not list(media_faults(sample, members))
+
+
+def test_a_video_that_takes_too_long_is_turned_away(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.media.decode_pass.time_limit_s", lambda found, limits: -1.0)
+    with pytest.raises(Rejected) as caught:
+        process(film, tmp_path)
+    assert caught.value.reason is Reason.TIMEOUT

@@ -1,0 +1,84 @@
+"""Requests to try rejected videos again, and what status says; their way through the crawl is in test_crawl."""
+
+from pathlib import Path
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from pipeline.commands.retry import retry
+from pipeline.commands.status import status
+from pipeline.engine.attempt import reject_row
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Reject
+from pipeline.outdir.retries import read_retries, request_retries
+from pipeline.report.status import read_status
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two rejects of the extraction, one of the media."""
+    made = Store(str(tmp_path))
+    for stage, rejects in {
+        "extract": [Reject(Reason.PRIVATE, "a"), Reject(Reason.RATE_LIMITED, "b")],
+        "media": [Reject(Reason.TRUNCATED, "c"), Reject(Reason.PRIVATE, "d")],
+    }.items():
+        made.write_rejects(stage, "u", [reject_row(stage, reject, 1) for reject in rejects])
+        made.commit(stage, "u", {})
+    return made
+
+
+def requests(store: Store, *stages: str) -> dict[str, tuple[str, ...]]:
+    return dict(read_retries(store, stages or ("extract", "media")))
+
+
+def test_a_request_names_the_videos_of_its_reason_by_stage(store: Store) -> None:
+    assert sum(request_retries(store, ["private"]).values()) == 2
+    assert sorted(requests(store).values()) == [("a",), ("d",)]
+    assert list(requests(store, "media").values()) == [("d",)]
+
+
+def test_a_stage_can_be_named(store: Store) -> None:
+    request_retries(store, ["private", "truncated"], "media")
+    assert sorted(requests(store).values()) == [("c",), ("d",)]
+
+
+def test_asking_twice_is_asking_once(store: Store) -> None:
+    assert request_retries(store, ["private"]) == request_retries(store, ["private"])
+    assert len(requests(store)) == 2
+
+
+def test_only_the_last_word_on_a_video_counts(store: Store) -> None:
+    later = {**reject_row("extract", Reject(Reason.DRM, "a"), 1), "at": "2999-01-01T00:00:00+00:00"}
+    store.write_rejects("extract", "v", [later])
+    store.commit("extract", "v", {})
+    assert request_retries(store, ["private"], "extract") == {}
+    assert list(request_retries(store, ["drm"]).values()) == [1]
+
+
+def test_the_command_says_what_it_asked_for(store: Store) -> None:
+    app = Typer()
+    app.command()(retry)
+    done = CliRunner().invoke(app, [store.url, "--reason", "private"])
+    assert done.exit_code == 0
+    assert "1 videos" in done.stdout
+    none = CliRunner().invoke(app, [store.url, "--reason", "drm"])
+    assert "no video was turned away for drm" in " ".join(none.stdout.split())
+    wrong = CliRunner().invoke(app, [store.url, "--reason", "nonsense"])
+    assert isinstance(wrong.exception, UserError)
+
+
+def test_status_counts_rejects_and_says_when_the_first_is_tried_again(store: Store) -> None:
+    found = read_status(store)
+    assert found.rejects == {"extract": {"private": 1, "rate_limited": 1}, "media": {"truncated": 1, "private": 1}}
+    assert found.waiting == 1
+    assert found.next_try_at
+    app = Typer()
+    app.command()(status)
+    shown = CliRunner().invoke(app, [store.url])
+    assert shown.exit_code == 0
+    assert "rate_limited" in shown.stdout
+    with_none = CliRunner().invoke(app, [f"{store.url}/nothing"])
+    assert isinstance(with_none.exception, UserError)

@@ -1,0 +1,166 @@
+"""The audit page: complete, self-contained, and safe whatever a stranger wrote into a title."""
+
+import json
+import re
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pipeline.testing.shards as toys
+from manifests.errors import UserError
+from manifests.funnel import rejects_in_force
+from pipeline.balance.ranking import candidates_of, rank_candidates
+from pipeline.balance.selection import Selection, select
+from pipeline.balance.standing import outcomes_of
+from pipeline.config.balance import BalanceConfig
+from pipeline.engine.store import Store
+from pipeline.report.charts import PLOT_H, PLOT_W, histogram, nice_top
+from pipeline.report.data import gather
+from pipeline.report.page import render, short_categories, write_report
+from pipeline.report.samples import address_at, shrink
+
+HOSTILE = "<script>alert('t')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"
+
+
+def a_run(folder: Path, *, total: int = 6) -> tuple[Store, Selection]:
+    """A finished run of a few toy videos in three categories, balanced by the real code."""
+    store = Store(str(folder))
+    for k, category_id in enumerate([10, 10, 10, 17, 17, 25]):
+        toys.commit_video(
+            store, f"video{k:06d}", n_clips=3, category_id=category_id, failed={0: "silent"} if k == 3 else {}
+        )
+    packs = store.read_table("packs")
+    ranked = rank_candidates(candidates_of(store.read_table("videos"), packs), 0)
+    config = BalanceConfig(unit="clips", total=total, policy="weights", weights={"10": 1, "17": 1, "25": 4})
+    selection = select(ranked, outcomes_of([packs], rejects_in_force(store)), config)
+    store.write_table("selection.parquet", selection.table)
+    store.write_json("balance.json", selection.result.document())
+    toys.make_shards(store)
+    return store, selection
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return a_run(tmp_path_factory.mktemp("run"))[0]
+
+
+class Page(HTMLParser):
+    """The tags, addresses and visible text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.links: list[str] = []
+        self.handlers: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("src", "poster", "srcset", "data") or (tag == "link" and name == "href"):
+                self.loads.append(value or "")
+            if tag == "a" and name == "href":
+                self.links.append(value or "")
+            if name.startswith("on"):
+                self.handlers.append(name)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+def test_the_page_shows_balance_funnel_distributions_and_samples(finished: Store) -> None:
+    page = Page(finished.read(write_report(finished)).decode())
+    for part in ("Balance", "What could not be filled", "Funnel", "The clips", "Samples to look at", "over_quota"):
+        assert part in page.text
+    assert page.tags.count("svg") == 3
+    assert page.tags.count("video") == 5  # two of a category, one of the category that has one clip
+    assert "silent" in page.text and "News & Politics" in page.text
+    assert re.search(r"videos: 6 = 3 kept \+ 3 turned away \+ 0 missing", page.text)
+
+
+def test_the_page_loads_nothing_and_runs_nothing(finished: Store) -> None:
+    page = Page(render(finished, gather(finished)))
+    assert all(address.startswith("data:") for address in page.loads)
+    assert "script" not in page.tags and "iframe" not in page.tags and not page.handlers
+    assert all(link.startswith("https://") for link in page.links)
+
+
+def test_the_same_directory_gives_the_same_page(finished: Store) -> None:
+    assert render(finished, gather(finished)) == render(finished, gather(finished))
+
+
+def test_hostile_titles_captions_and_queries_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = toys._json_fields
+
+    def hostile_fields(*given: object) -> dict:
+        return {**original(*given), "title": HOSTILE, "text": HOSTILE, "url": "javascript:alert(1)"}
+
+    monkeypatch.setattr(toys, "_json_fields", hostile_fields)
+    store, _ = a_run(tmp_path)
+    source = {"source": "search", "query": HOSTILE, "reason": HOSTILE, "detail": "", "wanted_category_id": 10}
+    row = {**source, "up_to": 9, "n_listed": 9, "cursor": 0, "exhausted": False, "round": 0}
+    store.write_part("sources", "list", "u", [row])
+    store.commit("list", "u", {})
+    text = render(store, gather(store))
+    page = Page(text)
+    assert "script" not in page.tags and "img" not in page.tags and not page.handlers and not page.links
+    assert HOSTILE in page.text
+    assert "<script>" not in text and "javascript:" not in text
+
+
+def test_a_run_without_manifest_still_has_a_page_and_an_empty_folder_has_none(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with pytest.raises(UserError, match="no run has written here"):
+        write_report(store)
+    toys.commit_video(store, "video000000", n_clips=2)
+    page = Page(store.read(write_report(store)).decode())
+    assert "There is no manifest yet" in page.text and "1 missing" in page.text
+
+
+def test_only_categories_below_what_was_asked_are_listed_as_short(tmp_path: Path) -> None:
+    _, selection = a_run(tmp_path, total=12)
+    assert [row.category for row in short_categories(selection.result)] == ["News & Politics"]
+
+
+def test_histograms_count_every_value_once() -> None:
+    values = np.array([0.0, 0.4, 3.0, 9.99, 10.0, 500.0])
+    chart = histogram("x", values, top=10, unit="s", n_bins=10, reference=5)
+    counts = [int(bar.label.rpartition(": ")[2]) for bar in chart.bars]
+    assert counts == [2, 0, 0, 1, 0, 0, 0, 0, 0, 3]
+    assert max(bar.h for bar in chart.bars) == PLOT_H
+    assert all(0 <= mark.x <= PLOT_W for mark in chart.marks)
+    assert histogram("x", np.array([]), top=10, unit="s").note == "nothing to count yet"
+
+
+@pytest.mark.parametrize(("largest", "top"), [(7.0, 20.0), (21.0, 40.0), (300.0, 400.0), (1000.0, 1000.0)])
+def test_axes_end_at_round_numbers(largest: float, top: float) -> None:
+    assert nice_top(np.full(100, largest), 20) == top
+
+
+def test_only_web_addresses_become_links() -> None:
+    assert address_at("https://www.youtube.com/watch?v=a", 61_500) == "https://www.youtube.com/watch?v=a&t=61"
+    assert address_at("javascript:alert(1)", 0) == address_at("file:///etc/passwd", 0) == ""
+
+
+def test_a_broken_picture_is_left_out() -> None:
+    assert shrink(b"not a jpeg") == b""
+
+
+def test_chromium_draws_the_page_without_asking_the_net(finished: Store, chromium: str, tmp_path: Path) -> None:
+    address = (Path(finished.root) / write_report(finished)).as_uri()
+    picture, log = tmp_path / "page.png", tmp_path / "net.json"
+    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--window-size=1200,2400"]
+    command += [f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", f"--screenshot={picture}", address]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    assert picture.stat().st_size > 20_000
+    asked = {e["params"]["url"] for e in json.loads(log.read_text())["events"] if "url" in e.get("params", {})}
+    assert not [url for url in asked if "youtube" in url]

@@ -1,0 +1,81 @@
+"""The summary at the end of a run."""
+
+from collections import Counter
+from pathlib import Path
+
+from rich.console import Console
+
+import pipeline.testing.shards as toys
+from manifests.funnel import funnel
+from pipeline.balance.ranking import candidates_of, rank_candidates
+from pipeline.balance.selection import select
+from pipeline.balance.standing import outcomes_of
+from pipeline.config.balance import BalanceConfig
+from pipeline.engine.run import StageResult
+from pipeline.engine.store import Store
+from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, turned_away
+
+
+def a_run(folder: Path) -> Delivered:
+    """A finished toy run with one clip turned away and one video over its quota."""
+    store = Store(str(folder))
+    for k in range(3):
+        toys.commit_video(store, f"video{k:06d}", n_clips=4, category_id=10, failed={0: "silent"} if k == 0 else {})
+    packs = store.read_table("packs")
+    ranked = rank_candidates(candidates_of(store.read_table("videos"), packs), 0)
+    rejects = store.read_rejects()
+    selection = select(ranked, outcomes_of([packs], rejects), BalanceConfig(unit="clips", total=5))
+    store.write_table("selection.parquet", selection.table)
+    manifest = toys.make_shards(store)
+    manifest.head["funnel"] = funnel(store).document()
+    results = (
+        StageResult("media", 0, 2, 2, Counter(), Counter(silent=1), 3.0),
+        StageResult("media", 2, 1, 1, Counter(), Counter(), 1.5),
+        StageResult("shards", 0, 1, 1, Counter(), Counter(), 0.25),
+    )
+    return Delivered(manifest, selection.result, results)
+
+
+def printed(delivered: Delivered) -> str:
+    console = Console(width=160, record=True, force_terminal=False)
+    print_summary(delivered, console)
+    return console.export_text()
+
+
+def test_the_summary_says_what_came_of_the_run(tmp_path: Path) -> None:
+    text = " ".join(printed(a_run(tmp_path)).split())
+    for part in (
+        "videos: candidates 3",
+        "videos: kept 2",
+        "videos: turned away 1",
+        "videos: missing 0",
+        "clips: in shards 5",
+        "over_quota its category is full 1",
+        "effective categories 1.0 before, 1.0 after",
+        "Music 0 12 11 5",
+        "media 3 3 0 1 4.5",
+        "report: ",
+        "report/index.html",
+    ):
+        assert part in text, f"{part!r} is not in {text}"
+
+
+def test_missing_units_are_said_loudly(tmp_path: Path) -> None:
+    delivered = a_run(tmp_path)
+    short = Delivered(delivered.manifest, delivered.balance, (StageResult("media", 0, 3, 2),))
+    assert "1 units are missing" in printed(short)
+    assert "missing:" not in printed(delivered)
+
+
+def test_many_reasons_are_cut_short_and_still_add_up() -> None:
+    rejected = [{"stage": "media", "reason": f"reason{k:02d}", "count": k + 1} for k in range(MOST_REASONS + 5)]
+    table = turned_away({"videos": {"rejected": rejected}})
+    assert table.row_count == MOST_REASONS + 1
+    counts = [int(str(cell)) for cell in table.columns[3].cells]
+    assert sum(counts) == sum(r["count"] for r in rejected)
+
+
+def test_hours_keep_the_digits_that_tell_them_apart() -> None:
+    assert amount(0.0123, "hours") == "0.012"
+    assert amount(30_000.0, "hours") == "30,000"
+    assert amount(1234.0, "clips") == "1,234"

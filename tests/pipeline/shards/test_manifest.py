@@ -1,0 +1,122 @@
+"""The manifest: true to the shards, the same for the same data, a chain of parents, without secrets."""
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.errors import UserError
+from manifests.shards import read_manifest, read_shard_rows
+from pipeline.engine.store import Store
+from pipeline.shards.manifest import given_head, write_manifest
+from pipeline.shards.stage import read_entries
+from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    a_data_set(folder, n_videos=5)
+    return folder
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "moved"))
+
+
+def test_totals_are_those_of_the_shards(made: Path):
+    manifest = read_manifest(str(made))
+    rows = [row for entry in manifest.shards for row in read_shard_rows(manifest, entry).to_pylist()]
+    samples = [row for row in rows if row["status"] == "success"]
+    totals = manifest.head["totals"]
+    assert totals["samples"] == len(samples) and totals["shards"] == len(manifest.shards)
+    assert totals["hours"] == pytest.approx(sum(r["duration_ms"] for r in samples) / 3_600_000, abs=1e-6)
+    assert sum(totals["categories"].values()) == len(samples)
+    assert set(manifest.head["splits"]) == {"train", "val"}
+
+
+def test_each_entry_has_its_shards_checksums(made: Path):
+    for entry in read_manifest(str(made)).shards:
+        data = (made / entry.url).read_bytes()
+        assert entry.sha256 == hashlib.sha256(data).hexdigest() and entry.bytes_ == len(data)
+        assert entry.md5 == hashlib.md5(data).hexdigest()
+
+
+def test_a_data_set_can_be_moved(copy: Path):
+    manifest = read_manifest(str(copy))
+    assert all(Path(manifest.resolve(entry.url)).is_file() for entry in manifest.shards)
+
+
+def test_indexes_say_the_same_as_the_manifest(made: Path):
+    manifest = read_manifest(str(made))
+    wids, sizes = (json.loads((made / name).read_text()) for name in ("wids.json", "sizes.json"))
+    assert wids["__kind__"] == "wids-shard-index-v1" and wids["wids_version"] == 1
+    assert [(s["url"], s["nsamples"], s["md5sum"], s["filesize"]) for s in wids["shardlist"]] == [
+        (e.url, e.nsamples, e.md5, e.bytes_) for e in manifest.shards
+    ]
+    assert sizes == {e.url: e.nsamples for e in manifest.shards}
+
+
+def test_written_again_later_it_stays_byte_for_byte_and_keeps_its_time(copy: Path):
+    before = (copy / "manifest.json").read_bytes()
+    store = Store(str(copy))
+    again = write_manifest(store, name="tiny", config={}, card=NO_CARD, created_at="2030-01-01T00:00:00+00:00")
+    assert (copy / "manifest.json").read_bytes() == before
+    assert again.sha256 == hashlib.sha256(before).hexdigest()
+
+
+def test_a_changed_fact_makes_a_child_that_names_its_parent(copy: Path):
+    before = hashlib.sha256((copy / "manifest.json").read_bytes()).hexdigest()
+    child = write_manifest(Store(str(copy)), name="tiny", config={}, card=NO_CARD, facts={"balance": {"asked": 1}})
+    assert child.head["parent"] == before and child.head["balance"] == {"asked": 1}
+
+
+def test_two_writes_at_different_times_differ_in_the_time_alone(copy: Path):
+    documents = []
+    for year in ("2026", "2027"):
+        (copy / "manifest.json").unlink()
+        at = f"{year}-01-01T00:00:00+00:00"
+        write_manifest(Store(str(copy)), name="tiny", config={"seed": 1}, card=NO_CARD, created_at=at)
+        documents.append(json.loads((copy / "manifest.json").read_text()))
+    assert {key for key in documents[0] if documents[0][key] != documents[1][key]} == {"created_at"}
+
+
+def test_killed_between_the_two_manifest_files_a_rerun_heals_it(copy: Path):
+    store = Store(str(copy))
+    old = (copy / "manifest.json").read_bytes()
+    commit_video(store, "late-000001")
+    select(store)
+    whole = make_shards(store)
+    (copy / "manifest.json").write_bytes(old)  # the table is the new one, manifest.json the old one
+    with pytest.raises(UserError, match="checksum"):
+        read_manifest(str(copy))
+    assert [e.url for e in read_entries(store)] == [e.url for e in whole.shards]
+    assert make_shards(store).sha256 == whole.sha256
+
+
+def test_shards_that_no_unit_committed_are_not_in_the_manifest(copy: Path):
+    for suffix in (".tar", ".parquet", "_stats.json"):
+        shutil.copy(copy / f"shards/train/00000{suffix}", copy / f"shards/train/00009{suffix}")
+    make_shards(Store(str(copy)))
+    assert "shards/train/00009.tar" not in {e.url for e in read_manifest(str(copy)).shards}
+
+
+def test_versions_and_members_are_named(made: Path):
+    head = read_manifest(str(made)).head
+    assert head["members"] == ["mp4", "txt", "json", "m4v", "mjpg"]
+    assert {"python", "machine", "av", "libavcodec", "pyarrow"} <= head["versions"].keys()
+
+
+def test_what_was_given_is_found_again_in_the_manifest(made: Path):
+    head, card = given_head(read_manifest(str(made)).head)
+    assert card == NO_CARD and head["name"] == "tiny" and head["config"] == {}
+    assert "totals" not in head and "parent" not in head
+
+
+def test_the_table_has_the_promised_columns(made: Path):
+    names = pq.read_table(made / "manifest.parquet").column_names
+    assert names == ["url", "split", "generation", "sha256", "md5", "bytes", "nsamples", "hours", "categories"]

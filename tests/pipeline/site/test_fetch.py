@@ -1,0 +1,162 @@
+"""Fetching media through the real yt-dlp: 720p or nothing, and the right reason for whatever goes wrong."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import pytest
+
+from manifests.reasons import Reason
+from pipeline.config.crawl import CrawlConfig, MediaFormatConfig
+from pipeline.demo.big_catalogue import one_of_each
+from pipeline.demo.misbehave import BEHAVIOURS, Fault
+from pipeline.demo.server import MiniYouTube
+from pipeline.engine.unit import Rejected, StopRun, Transient
+from pipeline.site.fetch import Fetcher, check_media
+from tests.pipeline.crawl.site import Road, config_for, hurried
+
+FOR_OTHERS = frozenset({Reason.DECODE_ERRORS})  # what only a decode of every picture can say
+AT_MEDIA = tuple(name for name, row in BEHAVIOURS.items() if name.startswith("media_") or row.expected.stage == "media")
+SHAPES = ("portrait", "odd_height", "also_1080p", "dubbed")
+REFUSED = ("only_480p", "only_progressive", "no_audio_format", "private", "removed", "live_unmarked", "sabr")
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[MiniYouTube]:
+    with MiniYouTube(one_of_each((*AT_MEDIA, *SHAPES, *REFUSED))) as started:
+        yield started
+
+
+def fetch(site: MiniYouTube, folder: Path, behaviour: str, config: CrawlConfig | None = None) -> Path:
+    road = Road.at(folder, config or config_for(site))
+    video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
+    row = {"video_id": video.video_id, "media_path": "", "egress": "one", "duration_s": float(video.duration_s)}
+    return Fetcher(road.config, road.polite)(row, road.context())
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        return context.width, context.height
+
+
+@pytest.mark.parametrize(
+    "behaviour", [pytest.param(n, marks=pytest.mark.slow) if BEHAVIOURS[n].slow else n for n in AT_MEDIA]
+)
+def test_each_way_to_go_wrong_at_the_media_ends_as_the_table_says(
+    site: MiniYouTube, tmp_path: Path, behaviour: str
+) -> None:
+    expected = BEHAVIOURS[behaviour].expected
+    config = config_for(site)
+    if BEHAVIOURS[behaviour].slow:
+        config = config_for(site, fetch_time_limit_s=4.0, socket_timeout_s=1.0)
+    if expected.kept_in_the_end or expected.reason in FOR_OTHERS:
+        assert size_of(fetch(site, tmp_path, behaviour, config)) == (1280, 720)
+        return
+    with pytest.raises(Rejected) as error:
+        fetch(site, tmp_path, behaviour, config)
+    assert error.value.reason is expected.reason
+    video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
+    counts = site.log.per_video()[video.video_id]
+    assert counts["watch"] == 2  # one more extraction, since that may heal it
+    assert counts["media"] <= 8
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "size"),
+    [("portrait", (720, 1280)), ("odd_height", (1280, 718)), ("also_1080p", (1280, 720)), ("dubbed", (1280, 720))],
+)
+def test_720p_is_taken_in_every_shape(site: MiniYouTube, tmp_path: Path, behaviour: str, size: tuple[int, int]) -> None:
+    assert size_of(fetch(site, tmp_path, behaviour)) == size
+
+
+def test_the_original_sound_is_fetched_not_a_dub(site: MiniYouTube, tmp_path: Path) -> None:
+    video = next(video for video in site.catalogue.videos if video.behaviour == "dubbed")
+    fetch(site, tmp_path, "dubbed")
+    voices = {request.query.get("xtags", "") for request in site.log.of("media", video_id=video.video_id)}
+    assert not any("lang=de" in voice for voice in voices)
+
+
+@pytest.mark.parametrize("behaviour", REFUSED)
+def test_what_the_site_refuses_by_now_costs_no_media(site: MiniYouTube, tmp_path: Path, behaviour: str) -> None:
+    with pytest.raises(Rejected) as error:
+        fetch(site, tmp_path, behaviour)
+    assert error.value.reason is BEHAVIOURS[behaviour].expected.reason
+    video = next(video for video in site.catalogue.videos if video.behaviour == behaviour)
+    assert not site.log.of("media", video_id=video.video_id)
+
+
+def test_never_smaller_than_720p_however_the_fetch_is_configured(site: MiniYouTube, tmp_path: Path) -> None:
+    config = config_for(site, media=MediaFormatConfig(codecs=("vp9",)))
+    with pytest.raises(Rejected) as error:
+        fetch(site, tmp_path, "media_503_retried", config)
+    assert error.value.reason is Reason.UNSUPPORTED_CODEC
+
+
+def test_addresses_are_never_reused_after_a_403(site: MiniYouTube, tmp_path: Path) -> None:
+    video = next(video for video in site.catalogue.videos if video.behaviour == "media_403_once")
+    site.site.faults.relent(video.video_id)
+    site.misbehave(Fault("media", "status", status=403, requests=1))
+    fetch(site, tmp_path, "media_403_once")
+    media = site.log.of("media", video_id=video.video_id)
+    refused = {request.generation for request in media if request.status == 403}
+    served = {request.generation for request in media if request.status in (200, 206)}
+    assert refused
+    assert not refused & served
+    site.relent()
+
+
+def test_one_identity_goes_from_the_extraction_to_the_last_byte(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("media_503_retried",))) as site:
+        config = config_for(site, identities=("one", "two"))
+        fetch(site, tmp_path, "media_503_retried", config)
+        video = next(video for video in site.catalogue.videos if video.behaviour == "media_503_retried")
+        assert {request.identity for request in site.log.of(video_id=video.video_id)} == {"one"}
+
+
+def test_while_everybody_rests_the_unit_goes_back_to_the_engine(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("media_503_retried",)), draw="lazily") as site:
+        site.misbehave(Fault("player", "bot_check"))
+        config = config_for(site, politeness=hurried(pauses_s=(30.0,), patience_s=0.1))
+        with pytest.raises(Transient) as error:
+            fetch(site, tmp_path, "media_503_retried", config)
+        assert error.value.wait_s > 20
+
+
+def test_a_full_disk_stops_the_run(site: MiniYouTube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    with pytest.raises(StopRun) as error:
+        fetch(site, tmp_path, "also_1080p")
+    assert error.value.reason is Reason.NO_DISK
+
+
+def test_an_interrupted_download_goes_on_where_it_stopped(site: MiniYouTube, tmp_path: Path) -> None:
+    video = next(video for video in site.catalogue.videos if video.behaviour == "media_drop_once")
+    site.site.faults.relent(video.video_id)
+    before = site.log.bytes_of(video.video_id)
+    path = fetch(site, tmp_path, "media_drop_once")
+    whole = site.log.bytes_of(video.video_id) - before
+    assert whole <= path.stat().st_size * 1.2 + 20_000
+
+
+def test_a_file_with_short_sound_is_told_by_its_packets(site: MiniYouTube, tmp_path: Path) -> None:
+    path = fetch(site, tmp_path, "also_1080p")
+    config = config_for(site)
+    with av.open(str(path)) as container:
+        duration_s = float(container.duration or 0) / av.time_base
+    assert check_media(path, duration_s, config) is None
+    longer = check_media(path, duration_s + 10, config)
+    assert longer
+    assert longer.reason is Reason.TRUNCATED
+    path.write_bytes(path.read_bytes()[:100])
+    broken = check_media(path, duration_s, config)
+    assert broken
+    assert broken.reason is Reason.NOT_A_VIDEO
+
+
+def test_a_file_that_is_on_disk_already_is_taken_as_it_is(site: MiniYouTube, tmp_path: Path) -> None:
+    road = Road.at(tmp_path, config_for(site))
+    row = {"video_id": "x", "media_path": "/somewhere/film.mp4", "egress": "", "duration_s": 1.0}
+    assert Fetcher(road.config, road.polite)(row, road.context()) == Path("/somewhere/film.mp4")

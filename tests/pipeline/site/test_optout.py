@@ -1,0 +1,68 @@
+"""Who asked to be left out stays out, and a list that cannot be read is never passed over."""
+
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from manifests.errors import UserError
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones, write_tombstones
+from pipeline.site.optout import load_opt_outs, parse_opt_out
+
+VIDEO, CHANNEL = "dQw4w9WgXcQ", "UCabcdefghijklmnopqrstuv"
+
+
+@pytest.mark.parametrize(
+    ("line", "videos", "channels"),
+    [
+        (VIDEO, {VIDEO}, set()),
+        (f"https://youtu.be/{VIDEO}?t=3", {VIDEO}, set()),
+        (f"https://www.youtube.com/watch?v={VIDEO}&list=PL1", {VIDEO}, set()),
+        (CHANNEL, set(), {CHANNEL}),
+        (f"https://www.youtube.com/channel/{CHANNEL}/videos", set(), {CHANNEL}),
+        (f"{VIDEO}  # asked on 3 May", {VIDEO}, set()),
+        ("# a comment", set(), set()),
+        ("", set(), set()),
+    ],
+)
+def test_ids_and_addresses_of_videos_and_channels(line: str, videos: set[str], channels: set[str]) -> None:
+    found = parse_opt_out(line, "list.txt")
+    assert set(found.videos) == videos
+    assert set(found.channels) == channels
+
+
+def test_a_line_that_is_no_id_is_an_error_that_names_it() -> None:
+    with pytest.raises(UserError, match=r"list.txt, line 2: 'nonsense'"):
+        parse_opt_out(f"{VIDEO}\nnonsense", "list.txt")
+
+
+def test_a_missing_list_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        load_opt_outs([str(tmp_path / "none.txt")], Store(str(tmp_path)))
+
+
+def test_files_and_tombstones_add_up(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    write_tombstones(store, Tombstones(videos=frozenset({"aaaaaaaaaaa"})))
+    (tmp_path / "list.txt").write_text(f"{CHANNEL}\n")
+    found = load_opt_outs([str(tmp_path / "list.txt")], store)
+    assert found.cover("aaaaaaaaaaa", "")
+    assert found.cover("bbbbbbbbbbb", CHANNEL)
+    assert not found.cover("bbbbbbbbbbb", "UCother")
+
+
+def test_a_list_at_an_address_is_read(tmp_path: Path) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(VIDEO.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        found = load_opt_outs([f"http://127.0.0.1:{server.server_port}/list"], Store(str(tmp_path)))
+    assert found.videos == {VIDEO}

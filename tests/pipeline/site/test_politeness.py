@@ -1,0 +1,239 @@
+"""Buckets, identities and the breaker: in process here, in an actor in test_crawl."""
+
+import asyncio
+import random
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.reasons import Reason
+from pipeline.config.crawl import PolitenessConfig
+from pipeline.engine.store import Store
+from pipeline.site.failures import Failure, Pause
+from pipeline.site.politeness import NO_NETWORK_STOPS, Bucket, Politeness, announcing, describe, read_state
+
+BOT = Failure(Reason.BOT_CHECK, "bot", Pause.HARD)
+SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
+PRIVATE = Failure(Reason.PRIVATE, "private")
+
+
+class Clock:
+    """Time that moves when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def politeness(clock: Any = time.monotonic, *names: str, **settings: Any) -> Politeness:
+    config = PolitenessConfig(
+        **{"pauses_s": (10.0, 40.0), "session_pause_s": 100.0, "jitter": 0.0, "soft_refusals": 3, **settings}
+    )
+    return Politeness(config, dict.fromkeys(names or ("one",), 3600000.0), clock=clock, wall_clock=clock)
+
+
+def run(awaitable: Any) -> Any:
+    return asyncio.run(awaitable)
+
+
+@given(
+    arrivals=st.lists(st.floats(0, 3), max_size=60),
+    interval_s=st.floats(0.05, 2),
+    burst=st.floats(1, 5),
+    jitter=st.floats(0, 0.5),
+)
+def test_a_bucket_never_lets_more_through_than_its_rate(
+    arrivals: list[float], interval_s: float, burst: float, jitter: float
+) -> None:
+    bucket = Bucket(interval_s, burst, jitter, random.Random(0), full_at=burst * interval_s)
+    now, grants = 0.0, []
+    for gap in arrivals:
+        now += gap
+        grants.append(now + bucket.reserve(now))
+    for first, start in enumerate(grants):
+        for last in range(first, len(grants)):
+            assert last - first + 1 <= burst + (grants[last] - start) / interval_s + 1e-6
+
+
+def test_a_bucket_starts_empty() -> None:
+    bucket = Bucket(2.0, 5.0, 0.0, random.Random(0), full_at=10.0)
+    assert bucket.reserve(0.0) == pytest.approx(2.0)  # the first token has still to be made
+
+
+def test_requests_of_a_kind_are_spaced_over_all_callers() -> None:
+    polite = politeness(requests_per_minute={"page": 1200.0})
+    taken: list[float] = []
+
+    def worker() -> None:
+        for _ in range(5):
+            assert run(polite.take("one", "youtube.com", "page")) == 0.0
+            taken.append(time.monotonic())
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken.sort()
+    span_s = taken[-1] - taken[0]
+    assert len(taken) == 20
+    assert span_s >= 19 * 0.05 - 0.05  # 1200 a minute is one each 50 ms, whoever asks
+
+
+def test_kinds_and_hosts_have_buckets_of_their_own() -> None:
+    polite = politeness(requests_per_minute={"page": 6.0, "caption": 60_000.0})
+    started = time.monotonic()
+    run(polite.take("one", "youtube.com", "caption"))
+    assert time.monotonic() - started < 5
+
+
+def test_a_bot_check_rests_the_identity_at_once_and_longer_each_time() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    rests = []
+    for _ in range(3):
+        rests.append(run(polite.report("one", "v", BOT)).rests_s)
+        assert run(polite.take("one", "youtube.com", "page")) > 0
+        clock.now += rests[-1] + 1
+    assert rests == [10.0, 40.0, 40.0]
+
+
+def test_refusals_of_what_was_in_flight_are_one_block_not_many() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    rests = [run(polite.report("one", f"v{n}", BOT)).rests_s for n in range(5)]
+    assert rests == [10.0] * 5
+    assert polite.snapshot()["identities"][0]["level"] == 1
+
+
+def test_a_session_limit_rests_at_least_its_own_pause() -> None:
+    assert run(politeness(Clock()).report("one", "v", Failure(Reason.SESSION_LIMIT, "", Pause.HARD))).rests_s == 100.0
+
+
+def test_soft_refusals_count_only_for_different_videos_in_a_row() -> None:
+    polite = politeness(Clock())
+    for _ in range(5):
+        assert run(polite.report("one", "same", SOFT)).rests_s == 0
+    run(polite.report("one", "other", SOFT))
+    run(polite.report("one", "well", None))  # an answer in between
+    run(polite.report("one", "a", SOFT))
+    assert run(polite.report("one", "b", SOFT)).rests_s == 0
+    assert run(polite.report("one", "c", SOFT)).rests_s == 10.0
+
+
+def test_a_verdict_on_a_video_is_an_answer_and_closes_the_breaker() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    run(polite.report("one", "v", BOT))
+    clock.now += 11
+    run(polite.report("one", "v", PRIVATE))
+    assert polite.snapshot()["identities"][0]["level"] == 0
+
+
+def test_the_others_go_on_while_one_rests() -> None:
+    polite = politeness(Clock(), "one", "two")
+    run(polite.report("one", "v", BOT))
+    assert run(polite.lease(0.0, prefer="one")).identity == "two"
+
+
+def test_an_identity_that_is_to_be_avoided_is_taken_only_where_there_is_no_other() -> None:
+    assert run(politeness(Clock(), "one", "two").lease(0.0, avoid="one")).identity == "two"
+    assert run(politeness(Clock(), "one").lease(0.0, avoid="one")).identity == "one"
+
+
+def test_after_a_rest_one_video_is_let_through_and_the_others_wait_for_its_answer() -> None:
+    clock = Clock()
+    polite = politeness(clock, probe_s=60.0)
+    run(polite.report("one", "v", BOT))
+    assert run(polite.lease(0.0)).rests_s == 10.0
+    clock.now += 11
+    assert run(polite.lease(0.0)).identity == "one"  # the probe
+    assert run(polite.lease(0.0)).identity == ""
+    run(polite.report("one", "v", None))
+    assert run(polite.lease(0.0)).identity == "one"
+
+
+def test_a_lease_waits_no_longer_than_patience_while_all_rest() -> None:
+    polite = politeness()
+    run(polite.report("one", "v", BOT))
+    started = time.monotonic()
+    lease = run(polite.lease(0.3))
+    assert lease.identity == ""
+    assert lease.rests_s > 5
+    assert time.monotonic() - started >= 0.3
+
+
+def test_rests_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) -> None:
+    clock, store = Clock(), Store(str(tmp_path))
+    config = PolitenessConfig(pauses_s=(10.0, 40.0), jitter=0.0)
+    first = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)
+    run(first.report("one", "v", BOT))
+    clock.now += 4
+    second = Politeness(config, {"one": 100.0}, store=store, clock=clock, wall_clock=clock)
+    assert run(second.take("one", "youtube.com", "page")) == pytest.approx(6.0)
+    assert "one rests 6 s more (bot_check)" in describe(second.snapshot())
+    clock.now += 100
+    assert read_state(store, clock.now)["identities"][0]["rests_s"] == 0
+
+
+def test_a_restart_starts_with_empty_buckets() -> None:
+    clock = Clock()
+    polite = politeness(clock, requests_per_minute={"page": 60.0}, burst=5)
+    assert polite._bucket("youtube.com", "page", clock.now).wait_s(clock.now) == pytest.approx(1.0)
+
+
+def test_refused_captions_pause_captions_alone() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    run(polite.back_off("youtube.com", "caption"))
+    assert polite._bucket("youtube.com", "caption", clock.now).wait_s(clock.now) >= 10
+    clock.now += 1
+    assert polite._bucket("youtube.com", "page", clock.now).wait_s(clock.now) < 5
+    assert describe(polite.snapshot()) == ""
+
+
+def test_several_videos_failing_in_the_same_way_stop_the_run() -> None:
+    polite = politeness(Clock())
+    failure = Failure(Reason.EXTRACTOR_ERROR, "KeyError: 'x'")
+    for n in range(4):
+        assert run(polite.report("one", f"v{n}", failure, "keyerror")).stop is None
+    ruling = run(polite.report("one", "v9", failure, "keyerror"))
+    assert ruling.stop is Reason.YT_DLP_TOO_OLD
+    assert "upgrade" in ruling.detail
+
+
+def test_the_same_failure_with_answers_in_between_does_not_stop_the_run() -> None:
+    polite = politeness(Clock())
+    for n in range(20):
+        assert run(polite.report("one", f"v{n}", Failure(Reason.EXTRACTOR_ERROR, "odd"), "odd")).stop is None
+        run(polite.report("one", f"w{n}", None))
+
+
+def test_a_net_that_never_answers_stops_the_run() -> None:
+    polite = politeness(Clock(), soft_refusals=100)
+    lost = Failure(Reason.CONNECTION_RESET, "no route to host", Pause.SOFT)
+    rulings = [run(polite.report("one", f"v{n}", lost)) for n in range(NO_NETWORK_STOPS)]
+    assert [ruling.stop for ruling in rulings[:-1]] == [None] * (NO_NETWORK_STOPS - 1)
+    assert rulings[-1].stop is Reason.NO_NETWORK
+
+
+def test_rests_are_announced_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
+    clock = Clock()
+    polite: Any = politeness(clock)
+    with announcing(polite, every_s=0.02):
+        run(polite.report("one", "v", BOT))
+        time.sleep(0.3)
+        clock.now += 11
+        time.sleep(0.3)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "1 of 1 identities refused for now: one rests 10 s more (bot_check); nothing is lost",
+        "all identities are awake again",
+    ]

@@ -1,0 +1,211 @@
+"""What the real yt-dlp hides, made visible: statuses, warnings, deadlines, secrets."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Secret, SecretStr
+
+from manifests.errors import ConfigError
+from manifests.reasons import Reason
+from manifests.settings import parse_config
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.demo.big_catalogue import one_of_each
+from pipeline.demo.server import MiniYouTube
+from pipeline.engine.unit import StopRun
+from pipeline.site.failures import DeadlinePassed, classify
+from pipeline.site.redact import redact
+from pipeline.site.ytdlp import (
+    IdentityRests,
+    SeeingYoutubeDL,
+    Session,
+    extract_video,
+    kind_of,
+    list_entries,
+    no_token,
+    open_site,
+    options_for,
+    upload_date_of,
+)
+from tests.pipeline.crawl.site import config_for
+
+NAMES = ("player_429_once", "watch_429_once", "kids", "captions_locked", "player_stall", "private")
+
+
+@pytest.fixture
+def site() -> Iterator[MiniYouTube]:
+    with MiniYouTube(one_of_each(NAMES), draw="lazily") as started:
+        yield started
+
+
+def session(limit_s: float = 30.0, take: Any = no_token) -> Session:
+    return Session(take, time.monotonic() + limit_s)
+
+
+def opened(site: MiniYouTube, work: Session, **settings: Any) -> SeeingYoutubeDL:
+    config = config_for(site, **settings)
+    return open_site(options_for(config, config.pool()[0]), work)
+
+
+def video_id(site: MiniYouTube, behaviour: str) -> str:
+    return next(video.video_id for video in site.catalogue.videos if video.behaviour == behaviour)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://www.youtube.com/watch?v=x", ("youtube.com", "page", "/watch")),
+        ("https://www.youtube.com/youtubei/v1/player?key=x", ("youtube.com", "player", "/youtubei/v1/player")),
+        ("https://www.youtube.com/youtubei/v1/search", ("youtube.com", "list", "/youtubei/v1/search")),
+        ("https://www.youtube.com/api/timedtext?v=x", ("youtube.com", "caption", "/api/timedtext")),
+        ("https://rr3---sn-x.googlevideo.com/videoplayback?sig=x", ("googlevideo.com", "media", "/videoplayback")),
+        ("https://www.youtube.com/", ("youtube.com", "list", "/")),
+        ("https://www.youtube.com/s/player/abc/base.js", ("youtube.com", "other", "/s/player/abc/base.js")),
+        ("https://i.ytimg.com/vi/x/0.jpg", ("ytimg.com", "other", "/vi/x/0.jpg")),
+    ],
+)
+def test_every_request_has_a_host_and_a_kind_and_loses_its_query(url: str, expected: tuple[str, str, str]) -> None:
+    assert kind_of(url) == expected
+
+
+def test_a_429_that_yt_dlp_only_warns_of_is_recorded(site: MiniYouTube) -> None:
+    work = session()
+    with opened(site, work, player_clients=("visionos",)) as ydl:
+        info = extract_video(ydl, video_id(site, "watch_429_once"))
+    assert info["formats"]
+    assert not info["categories"]  # a playable video, and no word of the refusal
+    assert [seen.status for seen in work.requests if seen.kind == "page"] == [429]
+    assert classify(work.evidence(text="no category")).reason is Reason.RATE_LIMITED
+
+
+def test_a_player_429_hides_behind_no_formats_and_is_found(site: MiniYouTube) -> None:
+    work = session()
+    with opened(site, work) as ydl:
+        info = extract_video(ydl, video_id(site, "player_429_once"))
+    assert not info.get("formats")
+    assert classify(work.evidence(text="No video formats found!")).reason is Reason.RATE_LIMITED
+
+
+def test_every_request_takes_a_token(site: MiniYouTube) -> None:
+    taken: list[tuple[str, str]] = []
+    work = session(take=lambda host, kind: taken.append((host, kind)) or 0.0)  # type: ignore[func-returns-value]
+    with opened(site, work) as ydl:
+        extract_video(ydl, video_id(site, "kids"))
+    assert len(taken) == len(work.requests) == len(site.log)
+    assert ("youtube.com", "page") in taken
+    assert ("youtube.com", "player") in taken
+
+
+def test_an_identity_that_must_rest_ends_the_work_before_the_next_request(site: MiniYouTube) -> None:
+    answers = iter([0.0, 77.0])
+    work = session(take=lambda *_: next(answers))
+    with opened(site, work) as ydl, pytest.raises(IdentityRests) as error:
+        extract_video(ydl, video_id(site, "kids"))
+    assert error.value.seconds == 77.0
+    assert len(site.log) == 1
+
+
+def test_a_stall_ends_at_the_deadline_though_yt_dlp_would_go_on(site: MiniYouTube) -> None:
+    work = session(limit_s=1.5)
+    started = time.monotonic()
+    with opened(site, work, socket_timeout_s=1.0, request_retries=50) as ydl, pytest.raises(DeadlinePassed):
+        extract_video(ydl, video_id(site, "player_stall"))
+    assert time.monotonic() - started < 20
+
+
+def test_waiting_for_a_token_does_not_count_towards_the_deadline() -> None:
+    work = session(limit_s=0.2, take=lambda *_: time.sleep(0.3) or 0.0)  # type: ignore[func-returns-value]
+    work.wait_for_token("youtube.com", "page")
+    work.check_deadline()
+
+
+def test_made_for_kids_and_locked_captions_are_seen(site: MiniYouTube) -> None:
+    kids, locked = session(), session()
+    with opened(site, kids) as ydl:
+        extract_video(ydl, video_id(site, "kids"))
+        ydl.begin(locked)
+        info = extract_video(ydl, video_id(site, "captions_locked"))
+    assert (kids.made_for_kids, kids.captions_locked) == (True, False)
+    assert (locked.made_for_kids, locked.captions_locked) == (False, True)
+    assert not info["subtitles"]
+
+
+def test_a_list_gives_its_entries_a_page_at_a_time(site: MiniYouTube) -> None:
+    work = session()
+    with opened(site, work) as ydl:
+        entries = list_entries(ydl, "https://www.youtube.com/results?search_query=lecture")
+        first = next(entries)
+    assert len(first["id"]) == 11
+    assert len(site.log.of("search")) == 1
+
+
+def test_the_wanted_client_and_any_option_pass_through(site: MiniYouTube) -> None:
+    config = config_for(site, player_clients=("tv",), extractor_args={"youtube": {"lang": ["en"]}, "x": {"y": ["z"]}})
+    options = options_for(config, config.pool()[0])
+    assert options["extractor_args"]["youtube"]["player_client"] == ["tv"]
+    assert options["extractor_args"]["youtube"]["lang"] == ["en"]
+    assert options["extractor_args"]["x"] == {"y": ["z"]}
+    assert options["nocheckcertificate"] is True
+
+
+def test_an_option_that_the_crawl_sets_itself_is_refused() -> None:
+    with pytest.raises(ConfigError, match="format is set by the crawl itself"):
+        parse_config(CrawlConfig, {"ydl_opts": {"format": "best"}}, source="test")
+
+
+def test_the_users_cookie_file_is_read_and_never_written(site: MiniYouTube, tmp_path: Path) -> None:
+    path = tmp_path / "cookies.txt"
+    cookie = ".youtube.com\tTRUE\t/\tTRUE\t4102444800\tPREF\tplanted-secret"
+    path.write_text(f"# Netscape HTTP Cookie File\n{cookie}\n")
+    before = path.read_bytes(), path.stat().st_mtime_ns
+    who = IdentityConfig(name="one", proxy=SecretStr(site.proxy_url), cookies=path)
+    config = config_for(site)
+    with open_site(options_for(config, who), session()) as ydl:
+        assert any(found.value == "planted-secret" or found.name == "PREF" for found in ydl.cookiejar)
+        extract_video(ydl, video_id(site, "kids"))
+    assert (path.read_bytes(), path.stat().st_mtime_ns) == before
+
+
+@pytest.mark.parametrize("content", [None, "", "no cookies here", "\x00\x01"])
+def test_a_file_that_is_no_cookie_file_stops_the_run(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "cookies.txt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(StopRun) as error:
+        options_for(CrawlConfig(cookies=path), IdentityConfig(name="one", cookies=path))
+    assert error.value.reason is Reason.BAD_COOKIES
+    assert str(path) in error.value.detail
+
+
+def test_upload_dates_are_days_in_utc() -> None:
+    assert upload_date_of({"timestamp": 1_714_521_600}) == "20240501"
+    assert upload_date_of({"upload_date": "20200102", "timestamp": 1}) == "20200102"
+    assert upload_date_of({}) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("GET https://r1.googlevideo.com/videoplayback?expire=1&sig=abc failed", "sig=abc"),
+        ("proxy http://user:pass@10.0.0.1:8080 refused", "pass"),
+        ("proxy socks5://user:p%40ss@host:1 refused", "p%40ss"),
+        ("Cookie: SID=abcdef; HSID=xyz", "abcdef"),
+        ("Authorization: Bearer abc.def", "abc.def"),
+        ("the token is tok-12345 here", "tok-12345"),
+    ],
+)
+def test_no_text_keeps_a_secret(text: str, secret: str) -> None:
+    assert secret not in redact(text, ["tok-12345"])
+
+
+def test_settings_never_show_their_secrets(site: MiniYouTube) -> None:
+    config = config_for(site).model_copy(
+        update={
+            "ydl_opts": Secret({"http_headers": {"X-Token": "planted-1"}}),
+            "proxy": SecretStr("http://u:planted-2@h"),
+        }
+    )
+    shown = repr(config) + str(config.model_dump()) + config.model_dump_json()
+    assert "planted" not in shown

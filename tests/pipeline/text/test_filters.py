@@ -1,0 +1,95 @@
+"""Each filter turns away what it names, with its reason, and leaves ordinary speech alone."""
+
+import pytest
+
+from manifests.reasons import Reason
+from pipeline.config.text import ClipConfig, FilterConfig
+from pipeline.text.captions.track import Event, Word
+from pipeline.text.clip_plan import PlannedClip
+from pipeline.text.filters import boilerplate_key, flags_of, language_of, reject_of, repeated_share
+
+ORDINARY = "so today we are going to look at how a steam engine turns heat into motion and why that changed travel"
+
+
+def verdict(
+    text: str,
+    *,
+    word_ms: int = 300,
+    events: tuple[Event, ...] = (),
+    confidence: float = 1.0,
+    filters: FilterConfig | None = None,
+    language: str = "",
+) -> Reason | None:
+    words = [Word(w, i * word_ms, i * word_ms + word_ms, True) for i, w in enumerate(text.split())]
+    clip = PlannedClip(0, len(words), 0, len(words) * word_ms, text, confidence)
+    found = reject_of(clip, words, events, ClipConfig(), filters or FilterConfig(), language=language)
+    return found[0] if found else None
+
+
+def test_ordinary_speech_passes() -> None:
+    assert verdict(ORDINARY, language="en") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "word_ms", "reason"),
+    [
+        ("one two three four", 600, Reason.TOO_FEW_WORDS),
+        (ORDINARY, 100, Reason.TOO_MANY_WORDS_PER_SECOND),
+        ("well this is rather slow speech", 2000, Reason.TOO_FEW_WORDS_PER_SECOND),
+        ("yes yes yes " * 6, 300, Reason.REPEATED_TEXT),
+        ("one 2 3 4 5 6 7 8 9 10", 300, Reason.NOT_WORDS),
+        ("we go now", 300, Reason.CLIP_TOO_SHORT),
+        (ORDINARY + " " + ORDINARY, 900, Reason.CLIP_TOO_LONG),
+    ],
+)
+def test_each_bound_has_its_reason(text: str, word_ms: int, reason: Reason) -> None:
+    assert verdict(text, word_ms=word_ms) is reason
+
+
+def test_a_clip_mostly_under_music_is_turned_away() -> None:
+    music = Event("sound", "[Music]", 0, 3000)
+    assert verdict(ORDINARY, events=(music,)) is None
+    assert verdict(ORDINARY, events=(Event("sound", "[Music]", 0, 4000),)) is Reason.MOSTLY_EVENTS
+
+
+def test_low_alignment_is_turned_away() -> None:
+    assert verdict(ORDINARY, confidence=0.5) is Reason.LOW_ALIGNMENT
+
+
+def test_another_language_is_turned_away_only_where_words_suffice() -> None:
+    french = "bonjour et bienvenue dans cette vidéo où nous allons parler de la revue de la semaine et de politique"
+    assert verdict(french, language="en") is Reason.WRONG_LANGUAGE
+    assert verdict("bonjour et bienvenue dans cette vidéo", language="en", word_ms=400) is None
+    assert language_of(french) == "fr"
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        ("write to me at jane.doe@example.com today", ["email"]),
+        ("mail jane at sign example dot com", ["email"]),
+        ("call 555-123-4567 now", ["phone"]),
+        ("call (555) 123-4567 now", ["phone"]),
+        ("the number is 1234 5678 9012", ["long_number"]),
+        ("what the [__] is this", ["profanity"]),
+        ("in 1997 we made 200,000 jobs and 3.14159 pies", []),
+        ("Dickens wrote about Scunthorpe", []),
+    ],
+)
+def test_profanity_and_personal_data_are_flagged(text: str, flags: list[str]) -> None:
+    assert flags_of(text) == flags
+
+
+def test_a_flag_turns_a_clip_away_when_configured() -> None:
+    text = ORDINARY + " mail me at a.b@example.com"
+    assert verdict(text) is None
+    assert verdict(text, filters=FilterConfig(reject_flags=["email"])) is Reason.FLAGGED_TEXT
+
+
+def test_two_mentions_are_speech_and_many_are_a_song() -> None:
+    assert repeated_share(["the", "more", "we", "know", "the", "more", "we", "see"]) == 0
+    assert repeated_share(("let it be " * 5).split()) > 0.9
+
+
+def test_boilerplate_is_compared_without_case_and_marks() -> None:
+    assert boilerplate_key("Hit Subscribe, please!") == boilerplate_key("hit subscribe please")

@@ -1,0 +1,81 @@
+"""The map is the territory: the rooms of the pipeline import one way only, and every test has a module to its name."""
+
+import ast
+import re
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+
+ROOMS = (
+    "config",
+    "engine",
+    "outdir",
+    "media",
+    "text",
+    "site",
+    "crawl",
+    "balance",
+    "shards",
+    "report",
+    "dataset",
+    "run",
+    "testing",
+    "demo",
+    "commands",
+    "cli",
+)
+"""The rooms in the order of imports: each imports itself and what stands before it. ARCHITECTURE.md shows the same."""
+
+
+def room_of(module: Path) -> str:
+    return module.relative_to(REPO / "pipeline").with_suffix("").parts[0]
+
+
+def imported(tree: ast.AST) -> list[tuple[int, str]]:
+    """(line, dotted name) of every import in a file, those inside functions and type checks too."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            found += [(node.lineno, name) for name in names]
+        elif isinstance(node, ast.Import):
+            found += [(node.lineno, alias.name) for alias in node.names]
+    return found
+
+
+def pipeline_modules() -> list[Path]:
+    return [path for path in sorted((REPO / "pipeline").rglob("*.py")) if path.parent != REPO / "pipeline"]
+
+
+def test_the_rooms_are_the_folders() -> None:
+    folders = {path.parent.name for path in (REPO / "pipeline").glob("*/__init__.py")}
+
+    assert folders == set(ROOMS) - {"cli"}
+
+
+def test_a_room_imports_only_rooms_before_it() -> None:
+    backward = []
+    for path in pipeline_modules():
+        for line, name in imported(ast.parse(path.read_text())):
+            top, _, rest = name.partition(".")
+            other = rest.partition(".")[0]
+            if top == "pipeline" and other in ROOMS and ROOMS.index(other) > ROOMS.index(room_of(path)):
+                backward.append(f"{path.relative_to(REPO)}:{line} imports {name}")
+
+    assert not backward, "\n".join(backward)
+
+
+def test_the_map_shows_every_room() -> None:
+    text = (REPO / "ARCHITECTURE.md").read_text()
+
+    assert not [room for room in ROOMS if room != "cli" and f"`{room}/`" not in text]
+
+
+def test_every_module_that_the_documents_name_is_there() -> None:
+    gone = []
+    for document in [*REPO.glob("*.md"), *(REPO / "docs").rglob("*.md")]:
+        for name in re.findall(r"`((?:pipeline|train|manifests|bench|tests)/[\w/]+\.py)`", document.read_text()):
+            if not (REPO / name).exists():
+                gone.append(f"{document.name}: {name}")
+
+    assert not gone, "\n".join(gone)

@@ -70,7 +70,7 @@ def jpegs(frames: list[np.ndarray]) -> tuple[bytes, list[dict[str, int]]]:
     for number in range(FPS, len(frames), 2 * FPS):
         buffer = io.BytesIO()
         Image.fromarray(frames[number]).save(buffer, "JPEG", quality=90)
-        stills.append({"time_ms": 1000 * number // FPS, "offset": len(data), "size": buffer.tell()})
+        stills.append({"frame": number, "time_ms": 1000 * number // FPS, "offset": len(data), "size": buffer.tell()})
         data += buffer.getvalue()
     return data, stills
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,15 +23,21 @@ from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
 from train.config import DataConfig, TrainConfig
-from train.data.decode import MEMBERS, Source, Views
+from train.data.decode import MEMBERS, NO_FRAME, Source, Views, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader, Workers
 from train.data.plan import Mixing, Stream, mix
+from train.data.read import Reader, ShardUnreadable
 from train.data.stream import StreamingLoader
 from train.distributed import Place
 from train.losses import mask_tokens
 from train.models import Batch
 from train.tokenizer import Tokenizer, load_tokenizer, tokenizer_from_captions
+
+UNNAMED_STILLS = (
+    "warning: {root}: the stills of these shards don't say which frame they show; they are matched by their times, "
+    "to the nearest frame of the proxy (shards of this version's pipeline name it)"
+)
 
 MIN_FOR_SHARE = 200
 """Samples read before the share of lost ones is judged."""
@@ -62,7 +70,19 @@ def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
     _refuse_world(config, place, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch)
-    return TrainData(manifest, train, val, _tokenizer(config, manifest, run, place), choose_source(data, train), stream)
+    source = choose_source(data, train)
+    if source == "prepared" and place.is_first and not stills_name_their_frame(train, data.storage_options):
+        print(UNNAMED_STILLS.format(root=manifest.root), file=sys.stderr, flush=True)
+    return TrainData(manifest, train, val, _tokenizer(config, manifest, run, place), source, stream)
+
+
+def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | None = None) -> bool:
+    """Whether the stills of the first sample (True where it can't be read) say which frame they show."""
+    try:
+        facts = read_facts(Reader(index, storage_options).read(0, ("json",))["json"])
+        return all(still.frame != NO_FRAME for still in read_stills(facts))
+    except (ShardUnreadable, ValueError, KeyError):
+        return True  # reading it as a sample says what is wrong with it
 
 
 def views_of(config: TrainConfig) -> Views:

@@ -15,6 +15,7 @@ import json
 import tarfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,10 @@ class Shape:
     n_stills: int = 4
     prepared: bool = True
     gop: int = 12
+    lead_ms: int = 50
+    """From the clip's start to its first frame: a sentence doesn't begin with a frame."""
+    still_frames: bool = True
+    """Whether stills name their frame; those of older shards have a time alone."""
 
 
 @dataclass(slots=True)
@@ -132,7 +137,7 @@ def a_sample(
     stills: list[dict[str, int]] = []
     if shape.prepared:
         small = [np.asarray(Image.fromarray(p).resize((320, 180), Image.Resampling.BICUBIC)) for p in pictures]
-        members["m4v"] = encode_mp4(small, shape.fps, shape.gop)
+        members["m4v"] = encode_mp4(small, shape.fps, shape.gop, start_ms=shape.lead_ms)
         members["mjpg"], stills = _stills(pictures, shape)
     facts = replace_facts(a_sample_json(), video_id=video_id, n=n, scene=scene, shape=shape, stills=stills)
     facts = facts.model_copy(update={"category_id": category_id})
@@ -175,18 +180,21 @@ def replace_facts(
 
 
 def encode_mp4(
-    pictures: Iterable[Pixels], fps: int, gop: int = 12, *, crf: int = 16, preset: str = "ultrafast"
+    pictures: Iterable[Pixels], fps: int, gop: int = 12, *, crf: int = 16, preset: str = "ultrafast", start_ms: int = 0
 ) -> bytes:
-    """RGB pictures as an H.264 mp4 with B-frames; near lossless unless told otherwise."""
+    """RGB pictures as an H.264 mp4 with B-frames; near lossless unless told otherwise. The first is at `start_ms`."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt = "yuv420p"
         stream.options = {"g": str(gop), "bf": "2", "crf": str(crf), "preset": preset, "threads": "1"}
+        stream.codec_context.time_base = Fraction(1, 1000 * fps)
         for number, picture in enumerate(pictures):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = start_ms * fps + 1000 * number, Fraction(1, 1000 * fps)
+            container.mux(stream.encode(frame))
         container.mux(stream.encode())
     return buffer.getvalue()
 
@@ -198,7 +206,9 @@ def _stills(pictures: Sequence[Pixels], shape: Shape) -> tuple[bytes, list[dict[
         buffer = io.BytesIO()
         Image.fromarray(pictures[number]).save(buffer, "JPEG", quality=92)
         jpeg = buffer.getvalue()
-        stills.append({"time_ms": round(1000 * int(number) / shape.fps), "offset": len(data), "size": len(jpeg)})
+        time_ms = shape.lead_ms + 1000 * int(number) // shape.fps
+        still = {"frame": int(number), "time_ms": time_ms, "offset": len(data), "size": len(jpeg)}
+        stills.append({k: v for k, v in still.items() if k != "frame" or shape.still_frames})
         data += jpeg
     return data, stills
 

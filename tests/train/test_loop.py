@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -65,6 +66,14 @@ def test_a_run_that_is_finished_does_nothing_more(whole, drawn):
     outcome = run(drawn, whole[1])
 
     assert outcome == whole[0]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_shards_whose_stills_name_no_frame_are_told_of(tmp_path, capsys, named):
+    shape = replace(TINY, still_frames=named)
+    run(write_dataset(tmp_path / "set", videos=4, shape=shape), tmp_path / "run", loop={"steps": 1})
+
+    assert ("matched by their times" in capsys.readouterr().err) is not named
 
 
 class StopAfter(StopRequest):

@@ -3,8 +3,8 @@
 Two ways lead to the same views (train.data.crop):
 
 - prepared: `KEY.mjpg` holds high-resolution stills, `KEY.m4v` every frame of the clip at 320x180. The still nearest the
-  wanted centre is the high-resolution frame, proxy frames around that still's time are the others. About ten times
-  cheaper than
+  wanted centre is the high-resolution frame, the proxy's frames around that still's frame are the others. About ten
+  times cheaper than
 - whole: `KEY.mp4`, the 720p video, of which the clip is frames `first_frame … first_frame + n_frames - 1`.
 
 Which frames: HD-VILA's rule, `n_frames` (7) that stand `stride` (12) source frames apart around a centre, `n_segments`
@@ -15,7 +15,6 @@ centre crop, so that scores don't wobble.
 from __future__ import annotations
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
+from pydantic import TypeAdapter
 
 from manifests.sample import SampleJson
 from train.data import video
@@ -30,6 +30,12 @@ from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_s
 
 Source = Literal["prepared", "whole"]
 MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
+
+
+NO_FRAME = -1
+"""`Still.frame` of shards that were made before stills named their frame."""
+
+_BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
 
 
 class SampleBroken(Exception):
@@ -62,6 +68,21 @@ class Hybrid:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Still:
+    """One entry of KEY.json's `stills`: a JPEG inside KEY.mjpg."""
+
+    offset: int
+    size: int
+    time_ms: int = 0
+    """From the clip's start, which may lie a part of a frame before the clip's first frame."""
+    frame: int = NO_FRAME
+    """Its frame, counted from the clip's first one; the truth where it is given."""
+
+
+_STILLS = TypeAdapter(tuple[Still, ...])
+
+
 def decode_sample(
     members: Mapping[str, bytes], source: Source, views: Views, draw: np.random.Generator | None
 ) -> Hybrid:
@@ -71,14 +92,46 @@ def decode_sample(
         raise SampleBroken(f"has no member {', '.join(missing)}")
     try:
         text = members["txt"].decode("utf-8").strip()
-        facts = SampleJson.model_validate_json(members["json"])
+        facts = read_facts(members["json"])
         take = _prepared if source == "prepared" else _whole
         middle, other = take(members, facts, views, draw) if text else ([], [])
-    except (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+    except _BROKEN as error:
         raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
     if not text:
         raise SampleBroken("its caption is empty")
     return Hybrid(_stacked(middle, views.high), _stacked(other, views.low, views.n_frames - 1), text)
+
+
+def read_facts(data: bytes) -> SampleJson:
+    """A KEY.json whose numbers can be those of a clip. ValueError for anything else."""
+    facts = SampleJson.model_validate_json(data)
+    sides = facts.width, facts.height
+    if min(sides) < 1 or facts.width * facts.height > video.MAX_PIXELS:
+        raise ValueError(f"a picture of {facts.width}x{facts.height}")
+    if facts.first_frame < 0 or not 1 <= facts.n_frames <= video.MAX_PACKETS:
+        raise ValueError(f"a clip of {facts.n_frames} frames from frame {facts.first_frame}")
+    return facts
+
+
+def read_stills(facts: SampleJson) -> tuple[Still, ...]:
+    """The stills of a sample, in order. ValueError where the list is damaged or empty."""
+    stills = _STILLS.validate_json(facts.stills)
+    if not stills:
+        raise ValueError("the list of stills is empty")
+    return stills
+
+
+def frames_of(stills: Sequence[Still], proxy: video.Clip) -> list[int]:
+    """The proxy's frame that each still shows: the one it names, else the one nearest its time.
+
+    The proxy's own times count from the clip's start, as the stills' do: its first frame need not be at 0.
+    """
+    if any(still.frame == NO_FRAME for still in stills):
+        return proxy.nearest_frames([still.time_ms for still in stills])
+    outside = [still.frame for still in stills if not 0 <= still.frame < proxy.n_frames]
+    if outside:
+        raise ValueError(f"a still of frame {outside[0]}, the proxy has {proxy.n_frames}")
+    return [still.frame for still in stills]
 
 
 def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 0) -> Pixels:
@@ -152,10 +205,8 @@ def _prepared(
 ) -> tuple[list[Pixels], list[Pixels]]:
     """The same from stills and proxy."""
     proxy = video.open_clip(members["m4v"])
-    stills = json.loads(facts.stills)
-    if not stills:
-        raise ValueError("the list of stills is empty")
-    still_frames = proxy.nearest_frames([still["time_ms"] for still in stills])
+    stills = read_stills(facts)
+    still_frames = frames_of(stills, proxy)
     wanted, stride = choose_centres(proxy.n_frames, views, draw)
     chosen = nearest_stills(wanted, still_frames, views.reach * stride, proxy.n_frames)
     around = [f for s in chosen for f in frames_around(still_frames[s], stride, proxy.n_frames, views)]
@@ -186,13 +237,15 @@ def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: int, n_
     return sorted(chosen)
 
 
-def read_still(mjpg: bytes, still: Mapping[str, int], shrink: float = 1.0) -> Pixels:
-    """One still of a `KEY.mjpg` as RGB `[H, W, 3]`. `still` says its offset and size there.
+def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
+    """One still of a `KEY.mjpg` as RGB `[H, W, 3]`.
 
     Where no more than `shrink` of its size will be used, JPEG's own 1/2, 1/4 or 1/8 scale is decoded: several times
     cheaper, and never below what is used.
     """
-    data = mjpg[still["offset"] : still["offset"] + still["size"]]
+    if still.offset < 0 or still.size < 1 or still.offset + still.size > len(mjpg):
+        raise ValueError(f"a still at {still.offset}+{still.size} of {len(mjpg)} bytes")
+    data = mjpg[still.offset : still.offset + still.size]
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if image.width * image.height > video.MAX_PIXELS:
             raise ValueError(f"a still of {image.width}x{image.height} pixels")

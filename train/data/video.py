@@ -72,8 +72,8 @@ class Clip:
         return len(self._pts)
 
     def nearest_frames(self, times_ms: Sequence[float]) -> list[int]:
-        """The frame nearest each time, in ms after the first frame."""
-        starts = [(pts - self._pts[0]) * self._ms_per_tick for pts in self._pts]
+        """The frame nearest each time, in ms on the file's own clock."""
+        starts = [pts * self._ms_per_tick for pts in self._pts]
         return [_nearest(starts, time_ms) for time_ms in times_ms]
 
     def read(self, numbers: Sequence[int]) -> dict[int, Pixels]:

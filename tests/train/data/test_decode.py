@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,11 +43,14 @@ def test_the_whole_mp4_gives_frames_counted_from_first_frame(sample, backend):
     assert [[shown(p) for p in s] for s in clip.img_other] == [frames_around(c, stride, 40, views) for c in centres]
 
 
-def test_prepared_members_give_the_still_nearest_the_centre_and_the_frames_around_it(sample):
+@pytest.mark.parametrize("still_frames", [True, False], ids=["frames named", "times alone"])
+def test_prepared_members_give_the_still_nearest_the_centre_and_the_frames_around_it(still_frames):
+    shape = replace(SHAPE, still_frames=still_frames)
+    sample = a_sample(shape=shape)
     clip = decode_sample(sample.members, "prepared", VIEWS, None)
 
     facts = json.loads(sample.members["json"])
-    stills = [round(s["time_ms"] * 12 / 1000) for s in json.loads(facts["stills"])]
+    stills = [round((s["time_ms"] - shape.lead_ms) * 12 / 1000) for s in json.loads(facts["stills"])]
     middles = [shown(p) for p in clip.img_middle]
     assert set(middles) <= set(stills)
     assert [[shown(p) for p in s] for s in clip.img_other] == [frames_around(m, 3, 40, VIEWS) for m in middles]
@@ -156,6 +161,47 @@ def _without(sample, **changes):
 def test_a_damaged_member_is_a_broken_sample_with_its_reason(sample, change, reason):
     with pytest.raises(SampleBroken, match=reason):
         decode_sample(_without(sample, **change), "prepared", VIEWS, None)
+
+
+@pytest.mark.parametrize("source", ["prepared", "whole"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"height": 0},
+        {"width": -3},
+        {"width": 10**400},
+        {"n_frames": 0},
+        {"n_frames": 10**12},
+        {"first_frame": -9},
+        {"rotation": 10**30},
+        {"fps": "NaN"},
+    ],
+    ids=str,
+)
+def test_numbers_that_no_clip_has_break_the_sample_and_not_the_run(sample, source, change):
+    facts = json.dumps({**json.loads(sample.members["json"]), **change}).encode()
+    with suppress(SampleBroken):
+        decode_sample(_without(sample, json=facts), source, VIEWS, None)
+
+
+@pytest.mark.parametrize(
+    "stills",
+    [
+        "[" * 100_000,
+        "[[[]]]",
+        "7",
+        '[{"offset": 0}]',
+        '[{"offset": -5, "size": 99, "frame": 1}]',
+        '[{"offset": 0, "size": 99999999999, "frame": 1}]',
+        '[{"offset": 0, "size": 900, "frame": 4000}]',
+        "[]",
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_damaged_list_of_stills_is_a_broken_sample(sample, stills):
+    facts = json.dumps({**json.loads(sample.members["json"]), "stills": stills}).encode()
+    with pytest.raises(SampleBroken, match="cannot be decoded"):
+        decode_sample(_without(sample, json=facts), "prepared", VIEWS, None)
 
 
 @pytest.mark.parametrize("backend", ["pyav", "decord"])

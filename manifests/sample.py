@@ -84,7 +84,12 @@ class SampleJson(BaseModel):
     """Of KEY.m4v; 0 where there is none. The proxy holds exactly the clip's frames: its first frame is the clip's."""
     proxy_height: int
     stills: str
-    """JSON list of {time_ms, offset, size} into KEY.mjpg, times relative to the clip's start; "[]" where none."""
+    """JSON list of {frame, time_ms, offset, size} into KEY.mjpg; "[]" where none.
+
+    `frame` counts from the clip's first frame (in the mp4 it is first_frame + frame) and is the truth; `time_ms` counts
+    from the clip's start, which may lie a part of a frame before its first frame, and is rounded down. Sets made before
+    it was added have no `frame`.
+    """
     stills_width: int
     stills_height: int
     versions: str

@@ -67,8 +67,12 @@ class ProxyWriter:
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """A JPEG inside KEY.mjpg; `time_ms` is its frame's time from the clip's start, rounded down."""
+    """A JPEG inside KEY.mjpg. `frame` is its frame, counted from the clip's first one: the truth.
 
+    `time_ms` is that frame's time from the clip's start, rounded down; the first frame need not be at 0.
+    """
+
+    frame: int
     time_ms: int
     offset: int
     size: int
@@ -83,9 +87,11 @@ class StillsWriter:
     quality: int
     data: bytearray = field(default_factory=bytearray)
     stills: list[Still] = field(default_factory=list)
+    _n_offered: int = 0
 
     def offer(self, picture: Picture, clip_ms: int) -> None:
-        """A frame of the clip, in order; `clip_ms` is its time from the clip's start."""
+        """A frame of the clip, in order and without gaps; `clip_ms` is its time from the clip's start."""
+        number, self._n_offered = self._n_offered, self._n_offered + 1
         if not self.wanted_ms or clip_ms < self.wanted_ms[0]:
             return
         while self.wanted_ms and self.wanted_ms[0] <= clip_ms:
@@ -94,7 +100,7 @@ class StillsWriter:
         good, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         if not good:
             raise RuntimeError(f"OpenCV could not encode a JPEG of {bgr.shape}")
-        self.stills.append(Still(clip_ms, len(self.data), len(jpeg)))
+        self.stills.append(Still(number, clip_ms, len(self.data), len(jpeg)))
         self.data += jpeg.tobytes()
 
 

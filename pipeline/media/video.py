@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -245,9 +245,7 @@ class _Work:
             alignment_confidence=round(float(row["confidence"]), 6),
             proxy_width=proxy[0],
             proxy_height=proxy[1],
-            stills=_json([{"time_ms": s.time_ms, "offset": s.offset, "size": s.size} for s in look.stills])
-            if look is not None
-            else "[]",
+            stills=_json([asdict(still) for still in look.stills]) if look is not None else "[]",
             stills_width=stills[0],
             stills_height=stills[1],
             versions=_json(tool_versions() | {"yt-dlp": video["yt_dlp_version"]}),

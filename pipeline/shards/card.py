@@ -24,7 +24,7 @@ MEMBERS = {
     "txt": "the sentence, UTF-8",
     "json": "everything known of the clip, one type a key, never null",
     "m4v": "low-resolution copy of exactly the clip's frames (an mp4)",
-    "mjpg": "high-resolution stills, JPEGs end to end; times and byte offsets in the json",
+    "mjpg": "high-resolution stills, JPEGs end to end; frame numbers, times and byte offsets in the json",
 }
 
 _KEYFRAME_NOTE = (

@@ -71,7 +71,7 @@ def tiny_stills(times_ms: tuple[int, ...]) -> tuple[bytes, str]:
         encoder.time_base = Fraction(1, FPS)
         frame = av.VideoFrame.from_ndarray(_picture(index, WIDTH, HEIGHT), format="rgb24")
         jpeg = b"".join(bytes(p) for p in [*encoder.encode(frame.reformat(format="yuvj420p")), *encoder.encode(None)])
-        entries.append({"time_ms": time_ms, "offset": len(data), "size": len(jpeg)})
+        entries.append({"frame": time_ms * FPS // 1000, "time_ms": time_ms, "offset": len(data), "size": len(jpeg)})
         data += jpeg
     return data, json.dumps(entries)
 

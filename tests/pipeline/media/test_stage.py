@@ -112,6 +112,7 @@ def test_stills_show_the_frames_at_their_times(film: Path, tmp_path: Path) -> No
             code = read_frame_code(picture.to_ndarray(format="rgb24"))
             assert code is not None
             assert code * 40 - sample.start_ms == still["time_ms"]
+            assert code - -(-sample.start_ms // 40) == still["frame"]
 
 
 def test_scene_cuts_are_kept_for_the_video_and_for_the_clip(film: Path, tmp_path: Path) -> None:

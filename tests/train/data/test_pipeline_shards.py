@@ -17,7 +17,7 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
-from pipeline.media import MediaStage
+from pipeline.media.stage import MediaStage
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.shards import make_shards, select
 from train.data.decode import Views, choose_centres, decode_sample, frames_around, nearest_stills
@@ -97,6 +97,7 @@ def test_prepared_puts_a_still_among_the_frames_around_its_own(index, named, seg
         start = SPANS_MS[clip_number(index, sample)][0]
         frames = [-(-(start + still["time_ms"]) * FPS // 1000) - first for still in stills]
         shown = [frames[i] for i in nearest_stills(wanted, frames, 3 * stride, n_frames)]
+        assert [still["frame"] for still in stills] == frames
         assert [number_of(p) - first for p in clip.img_middle] == shown
         others = [[number_of(p) - first for p in s] for s in clip.img_other]
         assert others == [frames_around(c, stride, n_frames, views) for c in shown]

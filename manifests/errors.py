@@ -1,14 +1,18 @@
-"""The one exception that a user is meant to read.
+"""The exceptions that a user is meant to read.
 
-    UserError            the user can cure it: a config, a path, a file, a network. No traceback, exit code 2.
+    UserError            the user can correct it: a config, a path, a file, a network. No traceback, exit code 2.
     └── ConfigError      a key or value in a configuration.
 
-Everything else that escapes a command is a bug and keeps its traceback.
+Everything else that escapes a command is a bug, keeps its traceback and ends with exit code 4 (manifests/exits.py).
 """
+
+from typing import ClassVar
 
 
 class UserError(Exception):
-    """A message that names the thing, the reason and the cure. Commands print it and exit with 2."""
+    """A message that names the thing, the reason and the cure. Commands print it and end with `exit_code`."""
+
+    exit_code: ClassVar[int] = 2
 
 
 class ConfigError(UserError):

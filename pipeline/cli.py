@@ -1,16 +1,12 @@
 """`hdvila-pipeline`: the commands, each in a module of its own under pipeline/commands.
 
-A UserError becomes one message and exit code 2; a bug keeps its traceback. Commands import what is heavy inside
-themselves, so that `cut` needs neither Ray nor yt-dlp.
+How a command ends is said by manifests/exits.py. Commands import what is heavy inside themselves, so that `cut` needs
+neither Ray nor yt-dlp.
 """
 
-import logging
-import sys
-
 import typer
-from rich.console import Console
 
-from manifests.errors import UserError
+from manifests.exits import ExitsByTheTable, epilog
 from manifests.storage import StorageErrorsExplained
 from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
@@ -29,8 +25,7 @@ from pipeline.commands.verify import verify
 from pipeline.commands.why import why
 from pipeline.engine.progress import set_up_logging
 
-EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
+PROGRAM = "hdvila-pipeline"
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,21 +34,21 @@ app = typer.Typer(
     help="Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards.",
 )
 
-app.command("run")(run)
-app.command("demo")(demo)
-app.command("config")(show_config)
-app.command("doctor")(doctor)
-app.command("status")(status)
-app.command("why")(why)
-app.command("retry")(retry)
-app.command("report")(report)
-app.command("cut")(cut)
-app.command("verify")(verify)
-app.command("remove")(remove)
-app.command("merge")(merge)
-app.command("reshard")(reshard)
-app.command("mini-youtube")(mini_youtube)
-app.add_typer(show_app, name="show")
+app.command("run", epilog=epilog(PROGRAM, "run"))(run)
+app.command("demo", epilog=epilog(PROGRAM, "demo"))(demo)
+app.command("config", epilog=epilog(PROGRAM, "config"))(show_config)
+app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
+app.command("status", epilog=epilog(PROGRAM, "status"))(status)
+app.command("why", epilog=epilog(PROGRAM, "why"))(why)
+app.command("retry", epilog=epilog(PROGRAM, "retry"))(retry)
+app.command("report", epilog=epilog(PROGRAM, "report"))(report)
+app.command("cut", epilog=epilog(PROGRAM, "cut"))(cut)
+app.command("verify", epilog=epilog(PROGRAM, "verify"))(verify)
+app.command("remove", epilog=epilog(PROGRAM, "remove"))(remove)
+app.command("merge", epilog=epilog(PROGRAM, "merge"))(merge)
+app.command("reshard", epilog=epilog(PROGRAM, "reshard"))(reshard)
+app.command("mini-youtube", epilog=epilog(PROGRAM, "mini-youtube"))(mini_youtube)
+app.add_typer(show_app, name="show", epilog=epilog(PROGRAM, "show"))
 
 
 @app.callback()
@@ -64,16 +59,8 @@ def options(verbose: bool = typer.Option(False, "--verbose", "-v", help="Also sh
 
 def main() -> None:
     """Runs the command that the arguments name."""
-    try:
-        with StorageErrorsExplained():
-            app()
-    except UserError as error:
-        logging.getLogger("hdvila").debug("stopped", exc_info=True)
-        Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("stopped; everything committed stays, the same command goes on from there")
-        sys.exit(EXIT_INTERRUPTED)
+    with ExitsByTheTable(PROGRAM), StorageErrorsExplained():
+        app()
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from manifests.exits import ExitCode
+
 
 def cut(
     video: Annotated[Path, typer.Argument(help="A local video file.")],
@@ -33,4 +35,4 @@ def cut(
     for row in done.failed:
         console.print(f"  {row['key']}: {row['reason']}: {row['error_message']}", markup=False)
     if done.failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.INCOMPLETE)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from manifests.exits import ExitCode
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="Output directory; a second run goes on from what is there.")] = Path(
@@ -20,4 +22,4 @@ def demo(
 
     delivered = run_demo(demo_config(out, file, set_), n_videos=n_videos)
     print_summary(delivered)
-    raise typer.Exit(1 if delivered.n_missing else 0)
+    raise typer.Exit(ExitCode.INCOMPLETE if delivered.n_missing else ExitCode.OK)

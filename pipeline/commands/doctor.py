@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from manifests.exits import ExitCode
+
 
 def doctor(
     file: Annotated[
@@ -15,7 +17,7 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the net.")] = False,
     canary: Annotated[str, typer.Option(help="A video id to extract, to see whether all parts work together.")] = "",
 ) -> None:
-    """Looks at ffmpeg, yt-dlp and its JavaScript runtime, cookies, proxies, disk, Ray, bucket. Exit 1 if one fails."""
+    """Looks at ffmpeg, yt-dlp and its JavaScript runtime, cookies, proxies, disk, Ray, bucket."""
     import json
     from dataclasses import asdict
 
@@ -38,4 +40,4 @@ def doctor(
         for one in findings:
             table.add_row(Text(one.state, style=colours[one.state]), one.name, Text(one.found), Text(one.cure))
         Console().print(table)
-    raise typer.Exit(1 if any(finding.state == FAIL for finding in findings) else 0)
+    raise typer.Exit(ExitCode.INCOMPLETE if any(finding.state == FAIL for finding in findings) else ExitCode.OK)

@@ -12,6 +12,7 @@ def remove(
 ) -> None:
     """Rewrites the shards that hold them, updates the manifest and leaves tombstones that later runs honour."""
     from manifests.errors import UserError
+    from manifests.exits import NothingMatched
     from pipeline.dataset.remove import known_ids, parse_ids
     from pipeline.dataset.remove import remove as remove_ids
     from pipeline.engine.store import Store
@@ -21,7 +22,10 @@ def remove(
         lines = ids.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{ids}: cannot be read ({error}); give a text file of ids") from None
-    done = remove_ids(store, parse_ids(lines, known_ids(store)[1]))
+    wanted = parse_ids(lines, known_ids(store)[1])
+    done = remove_ids(store, wanted)
     print(f"{url}: {done.n_samples} samples removed, {done.n_shards} shards rewritten, {done.n_packs} packs deleted")
     if done.unknown:
         print(f"not in this data set, kept out from now on: {', '.join(done.unknown)}")
+    if len(done.unknown) == len(wanted.videos) + len(wanted.channels):
+        raise NothingMatched(f"{url}: holds none of the ids in {ids}")

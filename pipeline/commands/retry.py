@@ -12,6 +12,7 @@ def retry(
 ) -> None:
     """Writes a request; the next `run` asks again for these videos and no others."""
     from manifests.errors import UserError
+    from manifests.exits import NothingMatched
     from manifests.reasons import Reason
     from pipeline.engine.store import Store
     from pipeline.outdir.retries import request_retries
@@ -22,8 +23,9 @@ def retry(
     made = request_retries(Store(url), reason, stage)
     if not made:
         where = f" of stage {stage}" if stage else ""
-        print(f"{url}: no video{where} was turned away for {', '.join(reason)}, or all have been tried again")
-        return
+        raise NothingMatched(
+            f"{url}: no video{where} was turned away for {', '.join(reason)}, or all have been tried again"
+        )
     for name, n_videos in made.items():
         print(f"{name}: {n_videos} videos")
     print("The next `hdvila-pipeline run` takes them up.")

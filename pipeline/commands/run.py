@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from manifests.exits import ExitCode
+
 
 def run(
     file: Annotated[Path, typer.Argument(help="The run's YAML; `hdvila-pipeline config` prints every key.")],
@@ -13,7 +15,7 @@ def run(
         str, typer.Option(help="Do a stage and all that follow again, also where its settings changed.")
     ] = "",
 ) -> None:
-    """Crawls, reads, balances, fetches, cuts, shards; goes on from what is committed. Exit 1 if units are missing."""
+    """Crawls, reads, balances, fetches, cuts, shards; goes on from what is committed."""
     from manifests.settings import load_config
     from pipeline.config import RunConfig
     from pipeline.report.summary import print_summary
@@ -22,4 +24,4 @@ def run(
     config = load_config(RunConfig, file, set_)
     delivered = run_pipeline(config, redo=redo)
     print_summary(delivered)
-    raise typer.Exit(1 if delivered.n_missing else 0)
+    raise typer.Exit(ExitCode.INCOMPLETE if delivered.n_missing else ExitCode.OK)

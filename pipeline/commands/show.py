@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from manifests.errors import UserError
+from manifests.exits import NothingMatched
 
 if TYPE_CHECKING:
     from pipeline.config.text import TextConfig
@@ -124,5 +125,5 @@ def _from_run(video_id: str, out: str) -> "Track":
     table = Store(out).read_table("transcripts")
     rows = table.filter(pc.equal(table.column("video_id"), video_id)).to_pylist()
     if not rows:
-        raise UserError(f"{video_id}: no transcript in {out}; `hdvila-pipeline why {video_id}` may say the reason")
+        raise NothingMatched(f"{video_id}: no transcript in {out}; `hdvila-pipeline why {video_id}` may say the reason")
     return track_of_row(rows[0])

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from manifests.exits import ExitCode
+
 
 def verify(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
@@ -11,7 +13,7 @@ def verify(
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Decode every sample.")] = False,
     workers: Annotated[int, typer.Option(help="Processes, each reading one shard at a time.", min=1)] = 1,
 ) -> None:
-    """Checks checksums, structure, json, counts and media of every shard. Exit code 1 where there is a fault."""
+    """Checks checksums, structure, json, counts and media of every shard."""
     from pipeline.dataset.verify import verify as verify_data_set
     from pipeline.engine.store import Store
 
@@ -21,4 +23,4 @@ def verify(
         n_faults += 1
     print(f"{url}: {n_faults} faults" if n_faults else f"{url}: no fault found")
     if n_faults:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.INCOMPLETE)

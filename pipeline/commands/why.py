@@ -15,14 +15,14 @@ def why(
     from rich.console import Console
     from rich.table import Table
 
-    from manifests.errors import UserError
+    from manifests.exits import NothingMatched
     from manifests.story import where_did_it_go
     from pipeline.engine.store import Store
 
     store = Store(out)
     steps = next((found for name in ids_in(video) if (found := where_did_it_go(store, name))), [])
     if not steps:
-        raise UserError(f"{out}: no table knows {video}; it was never listed, or this is not its output directory")
+        raise NothingMatched(f"{out}: no table knows {video}; it was never listed, or this is not its output directory")
     table = Table.grid(padding=(0, 2))
     for step in steps:
         table.add_row(step.stage, _plain(step.what))

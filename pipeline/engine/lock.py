@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from manifests.errors import UserError
+from manifests.exits import ExitCode
 from pipeline.engine.store import Store
 
 LOCK = "run.lock"
@@ -26,6 +27,8 @@ POLL_S = 2.0
 
 class LockLost(UserError):
     """Another run took this output directory over."""
+
+    exit_code = ExitCode.STOPPED
 
 
 class RunLock:

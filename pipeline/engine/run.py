@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from manifests.errors import UserError
+from manifests.exits import ExitCode
 from manifests.reasons import Reason
 from pipeline.engine.attempt import End, Outcome, turn_away_all
 from pipeline.engine.executor import Executor, Finished
@@ -32,6 +33,8 @@ POLL_S = 1.0
 
 class RunStopped(UserError):
     """A reason of class `stop` ended the run."""
+
+    exit_code = ExitCode.STOPPED
 
 
 @dataclass(slots=True)

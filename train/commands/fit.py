@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-REQUEUE_EXIT_CODE = 75
-"""EX_TEMPFAIL: stopped by SIGTERM or Ctrl-C after a checkpoint. Run the same command again and it goes on."""
+from manifests.exits import ExitCode
 
 
 def fit(
@@ -15,7 +14,7 @@ def fit(
 ) -> None:
     """Train as CONFIG says. A run folder that holds checkpoints is taken up at the newest.
 
-    Exit codes: 0 finished, 2 something to cure (said in one message), 75 stopped by SIGTERM with a checkpoint: requeue.
+    SIGTERM or Ctrl-C: a checkpoint is written first. Run the same command again and it goes on.
     """
     from manifests.settings import load_config
     from train.config import TrainConfig
@@ -33,4 +32,4 @@ def fit(
             typer.echo(
                 f"stopped after step {outcome.step} of {outcome.n_steps} with a checkpoint; run it again to go on"
             )
-        raise typer.Exit(REQUEUE_EXIT_CODE)
+        raise typer.Exit(ExitCode.DRAINED)

@@ -1,0 +1,122 @@
+"""How a command ends: one table of exit codes for every command of both programs.
+
+Help texts and docs/reference.md are made from it. A code means the same in all commands.
+"""
+
+import sys
+import traceback
+from contextlib import AbstractContextManager
+from enum import IntEnum
+from types import TracebackType
+
+from manifests.errors import UserError
+
+
+class ExitCode(IntEnum):
+    """An exit code. `.meaning` is one line for people."""
+
+    OK = 0
+    INCOMPLETE = 1
+    USER_ERROR = 2
+    STOPPED = 3
+    INTERNAL = 4
+    NOTHING_MATCHED = 5
+    DRAINED = 75
+    INTERRUPTED = 130
+
+    @property
+    def meaning(self) -> str:
+        """What happened and what to do next, in one line."""
+        return MEANINGS[self]
+
+
+MEANINGS = {
+    ExitCode.OK: "finished",
+    ExitCode.INCOMPLETE: "something is missing, or a check found faults; they are named",
+    ExitCode.USER_ERROR: "something to correct first: a setting, a path, an argument; one message says what",
+    ExitCode.STOPPED: "stopped by the site or the machine (cookies, disk, network, a lock); committed work is kept",
+    ExitCode.INTERNAL: "an error of this program; please report it with the output",
+    ExitCode.NOTHING_MATCHED: "nothing matched what was asked for",
+    ExitCode.DRAINED: "stopped on request with everything saved: run the same command again (EX_TEMPFAIL)",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C); committed work is kept, the same command goes on from there",
+}
+
+ALWAYS = (ExitCode.OK, ExitCode.USER_ERROR, ExitCode.INTERNAL, ExitCode.INTERRUPTED)
+"""Codes with which any command can end."""
+
+_RUN = (ExitCode.INCOMPLETE, ExitCode.STOPPED, ExitCode.DRAINED)
+
+COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
+    "hdvila-pipeline": {
+        "run": _RUN,
+        "demo": _RUN,
+        "config": (),
+        "doctor": (ExitCode.INCOMPLETE,),
+        "status": (),
+        "why": (ExitCode.NOTHING_MATCHED,),
+        "retry": (ExitCode.NOTHING_MATCHED,),
+        "report": (),
+        "cut": (ExitCode.INCOMPLETE,),
+        "verify": (ExitCode.INCOMPLETE,),
+        "remove": (ExitCode.NOTHING_MATCHED,),
+        "merge": (),
+        "reshard": (),
+        "mini-youtube": (),
+        "show": (ExitCode.NOTHING_MATCHED,),
+    },
+    "hdvila-train": {
+        "fit": (ExitCode.DRAINED,),
+        "eval": (),
+        "config": (),
+        "convert": (),
+        "export": (),
+    },
+}
+"""By program and command: the codes beside those of ALWAYS."""
+
+
+class NothingMatched(UserError):
+    """The command ran, and nothing was what it was asked for. The message says what was looked for, and where."""
+
+    exit_code = ExitCode.NOTHING_MATCHED
+
+
+def codes_of(program: str, command: str) -> list[ExitCode]:
+    """Every code with which a command can end, ascending."""
+    return sorted({*ALWAYS, *COMMANDS[program][command]})
+
+
+def epilog(program: str, command: str) -> str:
+    """The last lines of a command's help: a line a code."""
+    return "\n\n".join(["Exit codes:", *(f"{code:>3}  {code.meaning}" for code in codes_of(program, command))])
+
+
+class ExitsByTheTable(AbstractContextManager[None]):
+    """Around a program's commands: whatever escapes ends the process with the code of the table.
+
+    A UserError is one message, anything else unexpected keeps its traceback.
+    """
+
+    def __init__(self, program: str) -> None:
+        self._program = program
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, UserError):
+            self._say(str(error))
+            raise SystemExit(int(error.exit_code)) from None
+        if isinstance(error, KeyboardInterrupt) or _is_exit(error, ExitCode.INTERRUPTED):
+            self._say(f"interrupted; {ExitCode.INTERRUPTED.meaning.partition('; ')[2]}")
+            raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+        if isinstance(error, Exception):
+            traceback.print_exception(error)
+            self._say(ExitCode.INTERNAL.meaning)
+            raise SystemExit(int(ExitCode.INTERNAL)) from None
+
+    def _say(self, message: str) -> None:
+        print(f"{self._program}: {message}", file=sys.stderr)
+
+
+def _is_exit(error: BaseException | None, code: ExitCode) -> bool:
+    return isinstance(error, SystemExit) and error.code == code

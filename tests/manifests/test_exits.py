@@ -1,0 +1,90 @@
+"""How commands end: the table is complete, help and the reference page say it, and processes keep to it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import pipeline.cli
+import train.cli
+from manifests.errors import UserError
+from manifests.exits import COMMANDS, ExitCode, ExitsByTheTable, NothingMatched, codes_of
+from manifests.reference import reference
+
+REPO = Path(__file__).resolve().parents[2]
+PROGRAMS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
+
+
+def names(app) -> set[str]:
+    commands = {command.name for command in app.registered_commands}
+    return commands | {group.name for group in app.registered_groups}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_every_command_is_in_the_table_and_its_help_names_its_codes(program: str) -> None:
+    assert names(PROGRAMS[program]) == set(COMMANDS[program])
+    for command in COMMANDS[program]:
+        shown = CliRunner().invoke(PROGRAMS[program], [command, "--help"], terminal_width=200).output
+        words = " ".join(shown.split())
+        missing = [code for code in codes_of(program, command) if f"{code} {code.meaning}" not in words]
+        assert not missing, f"{command}: {missing}\n{shown}"
+
+
+def test_the_reference_page_is_made_from_the_tables() -> None:
+    page = REPO / "docs" / "reference.md"
+
+    assert page.read_text() == reference(), "run: python -m manifests.reference > docs/reference.md"
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "says"),
+    [
+        (UserError("there is no such folder"), ExitCode.USER_ERROR, "there is no such folder"),
+        (NothingMatched("no such video"), ExitCode.NOTHING_MATCHED, "no such video"),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "goes on from there"),
+        (ZeroDivisionError("by zero"), ExitCode.INTERNAL, "ZeroDivisionError: by zero"),
+    ],
+)
+def test_what_escapes_a_command_ends_with_its_code(capsys, raised: BaseException, code: int, says: str) -> None:
+    with pytest.raises(SystemExit) as ended, ExitsByTheTable("hdvila-pipeline"):
+        raise raised
+
+    assert ended.value.code == code
+    said = capsys.readouterr().err
+    assert says in said and ("Traceback" in said) == (code == ExitCode.INTERNAL)
+
+
+def pipeline_command(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "pipeline.cli", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPO,
+        env={**os.environ, "PYTHONPATH": str(REPO)},
+    )
+
+
+def test_a_wrong_option_and_a_missing_video_end_a_process_with_2_and_5(tmp_path: Path) -> None:
+    wrong = pipeline_command("why", "--no-such-option")
+    wrong.communicate(timeout=60)
+    missing = pipeline_command("why", "dQw4w9WgXcQ", "--out", str(tmp_path))
+    _, said = missing.communicate(timeout=60)
+
+    assert wrong.returncode == ExitCode.USER_ERROR
+    assert missing.returncode == ExitCode.NOTHING_MATCHED and "no table knows dQw4w9WgXcQ" in said
+
+
+def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
+    fifo = tmp_path / "spans.jsonl"
+    os.mkfifo(fifo)
+    running = pipeline_command("remove", str(tmp_path), "--ids", str(fifo))  # reads until somebody writes
+    with fifo.open("w"):  # opens once the command has begun to read
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+
+    assert running.returncode == ExitCode.INTERRUPTED and "goes on from there" in said

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from manifests.errors import UserError
 from pipeline.crawl.sources import channel, hdvila, ids, playlist, search
+from pipeline.site.ids import is_site_id, video_id_of
 
 VIDEO = "dQw4w9WgXcQ"
 
@@ -26,18 +27,18 @@ VIDEO = "dQw4w9WgXcQ"
     ],
 )
 def test_every_way_to_write_a_video_gives_its_id(text: str) -> None:
-    assert ids.video_id_of(text) == VIDEO
+    assert video_id_of(text) == VIDEO
 
 
 @pytest.mark.parametrize("text", ["", "short", "https://example.org/watch?v=" + VIDEO, "../../etc/passwd", VIDEO + "x"])
 def test_what_is_no_video_gives_none(text: str) -> None:
-    assert ids.video_id_of(text) == ""
+    assert video_id_of(text) == ""
 
 
 @given(st.text(max_size=200))
 def test_no_line_breaks_the_reader(text: str) -> None:
-    found = ids.video_id_of(text)
-    assert found == "" or ids.is_site_id(found)
+    found = video_id_of(text)
+    assert found == "" or is_site_id(found)
 
 
 def test_a_list_of_ids_goes_on_from_any_line(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_spans_that_are_none_are_left_out() -> None:
 @given(st.text(max_size=100))
 def test_a_line_that_is_no_object_never_breaks_the_listing(line: str) -> None:
     found = hdvila.parse_line(line, 3)
-    assert not ids.is_site_id(found.video_id) or found.given_spans
+    assert not is_site_id(found.video_id) or found.given_spans
 
 
 def test_texts_come_from_the_second_file_in_any_order(tmp_path: Path) -> None:

@@ -18,22 +18,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
+from manifests.stages import TABLE, rank_of
 
 SELECTION_NAME = "selection.parquet"
-
-PASSED_BY = {
-    "list": "videos",
-    "choose": "videos",
-    "extract": "videos",
-    "folder": "videos",
-    "transcripts": "transcripts",
-    "clips": "clips",
-    "media": "packs",
-}
-"""By stage: the table in which a row of the video shows that it came past the stage."""
-
-STAGES = ("list", "choose", "extract", "folder", "transcripts", "clips", "media", "balance", "shards")
-"""In the order of the road; other stages come last."""
 
 OF_BALANCE = {
     Reason.OVER_QUOTA,
@@ -129,8 +116,8 @@ def rejects_in_force(tables: Tables) -> pa.Table:
     rejects = tables.read_rejects()
     stages = rejects.column("stage").to_numpy(zero_copy_only=False)
     void = np.zeros(rejects.num_rows, dtype=np.bool_)
-    for table in sorted(set(PASSED_BY.values())):
-        rows = np.isin(stages, [stage for stage, by in PASSED_BY.items() if by == table])
+    for table in sorted({stage.void_by for stage in TABLE} - {""}):
+        rows = np.isin(stages, [stage.name for stage in TABLE if stage.void_by == table])
         if rows.any():
             void |= rows & _passed(tables, table, rejects)
     return _latest(rejects.filter(pa.array(~void)))
@@ -150,21 +137,16 @@ def _passed(tables: Tables, table: str, rejects: pa.Table) -> NDArray[np.bool_]:
 
 
 def _latest(rejects: pa.Table) -> pa.Table:
-    """The last reject of each video and clip: by time, then by place of the stage on the road."""
-    place = pa.array([place_of(stage) for stage in rejects.column("stage").to_pylist()], pa.int32())
-    keys = [("video_id", "ascending"), ("clip_id", "ascending"), ("at", "ascending"), ("place", "ascending")]
-    ordered = rejects.append_column("place", place).sort_by(keys).combine_chunks()
+    """The last reject of each video and clip: by time, then by the rank of the stage."""
+    rank = pa.array([rank_of(stage) for stage in rejects.column("stage").to_pylist()], pa.int32())
+    keys = [("video_id", "ascending"), ("clip_id", "ascending"), ("at", "ascending"), ("rank", "ascending")]
+    ordered = rejects.append_column("rank", rank).sort_by(keys).combine_chunks()
     same = np.ones(max(0, ordered.num_rows - 1), dtype=np.bool_)
     for name in ("video_id", "clip_id"):
         column = ordered.column(name)
         same &= pc.equal(column.slice(1), column.slice(0, len(same))).to_numpy(zero_copy_only=False)
     last = np.append(~same, True)[: ordered.num_rows]
-    return ordered.filter(pa.array(last)).drop_columns(["place"])
-
-
-def place_of(stage: str) -> int:
-    """Where a stage stands on the road."""
-    return STAGES.index(stage) if stage in STAGES else len(STAGES)
+    return ordered.filter(pa.array(last)).drop_columns(["rank"])
 
 
 def _is_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> NDArray[np.bool_]:
@@ -299,5 +281,5 @@ def _level(candidates: int, kept: int, missing: int, away: Any) -> Level:
     for kind, count in away:
         counts[kind] = counts.get(kind, 0) + int(count)
     turned = [Turned(stage, reason, count) for (stage, reason), count in counts.items() if count]
-    turned.sort(key=lambda t: (place_of(t.stage), t.stage, -t.count, t.reason))
+    turned.sort(key=lambda t: (rank_of(t.stage), t.stage, -t.count, t.reason))
     return Level(candidates, kept, missing, tuple(turned))

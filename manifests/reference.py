@@ -1,6 +1,7 @@
 """docs/reference.md, made from the contract's own tables: `python -m manifests.reference > docs/reference.md`."""
 
 from manifests.exits import COMMANDS, ExitCode, codes_of
+from manifests.stages import TABLE
 
 HEAD = """# Reference
 
@@ -10,7 +11,17 @@ Made by `python -m manifests.reference` from the tables in `manifests/`; a test 
 
 def reference() -> str:
     """The whole page, Markdown."""
-    return "\n".join([HEAD, *_exit_codes()]) + "\n"
+    return "\n".join([HEAD, *_stages(), "", *_exit_codes()]) + "\n"
+
+
+def _stages() -> list[str]:
+    lines = ["## Stages", "", "In the order of `--redo`: a stage is done again with all that follow it.", ""]
+    lines += ["| stage | what it does | reads | makes | also named | version |", "|---|---|---|---|---|---|"]
+    for stage in TABLE:
+        makes = [*(f"`{table}`" for table in stage.makes), *(f"`{file}`" for file in stage.files)]
+        cells = (", ".join(f"`{table}`" for table in stage.reads), ", ".join(makes), ", ".join(stage.aliases))
+        lines.append(f"| `{stage.name}` | {stage.does} | {' | '.join(cells)} | {stage.made_by} |")
+    return lines
 
 
 def _exit_codes() -> list[str]:

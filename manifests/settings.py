@@ -5,7 +5,9 @@ Operational keys may change between two runs over one output directory; a change
 pipeline, which names the first stage that it touches.
 """
 
+import copy
 import difflib
+import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
@@ -20,6 +22,8 @@ from manifests.errors import ConfigError
 
 M = TypeVar("M", bound=BaseModel)
 
+log = logging.getLogger("hdvila")
+
 IDENTITY = "identity"
 OPERATIONAL = "operational"
 
@@ -28,15 +32,22 @@ class Section(BaseModel):
     """A part of a configuration: frozen, and an unknown key is an error.
 
     `stage` is the first pipeline stage that a changed identity key of this section touches ("" where none is).
+    `removed`, of the root section: keys of earlier versions, each with its heir: a dotted key, or "" where the key had
+    no effect. They are read with a warning, and the heir takes the value where it is not set itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
     stage: ClassVar[str] = ""
+    removed: ClassVar[Mapping[str, str]] = {}
 
 
-def identity(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
-    """A key that changes what comes out. `doc` says what it is and its unit; constraints are pydantic's (ge, le …)."""
-    return _field(default, IDENTITY, doc, constraints)
+def identity(default: Any = ..., *, doc: str, before: Any = None, **constraints: Any) -> Any:
+    """A key that changes what comes out. `doc` says what it is and its unit; constraints are pydantic's (ge, le …).
+
+    `before` is the value that acts as versions without the key did, where that is not the default: a data set made
+    without the key is gone on with as if it had been set so.
+    """
+    return _field(default, IDENTITY, doc, constraints, before)
 
 
 def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
@@ -44,10 +55,11 @@ def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
     return _field(default, OPERATIONAL, doc, constraints)
 
 
-def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any]) -> Any:
+def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any], before: Any = None) -> Any:
+    extra = {"kind": kind} | ({} if before is None else {"before": before})
     if callable(default) and not isinstance(default, type(...)):
-        return Field(default_factory=default, description=doc, json_schema_extra={"kind": kind}, **constraints)
-    return Field(default, description=doc, json_schema_extra={"kind": kind}, **constraints)
+        return Field(default_factory=default, description=doc, json_schema_extra=extra, **constraints)
+    return Field(default, description=doc, json_schema_extra=extra, **constraints)
 
 
 def load_config(model: type[M], path: Path | None, overrides: list[str] | None = None) -> M:
@@ -64,10 +76,48 @@ def load_config(model: type[M], path: Path | None, overrides: list[str] | None =
 def parse_config(model: type[M], tree: Mapping[str, Any], *, source: str) -> M:
     """The validated model of a tree of settings; ConfigError names each bad key and the nearest right one."""
     try:
-        return model.model_validate(tree)
+        return model.model_validate(_without_removed(model, tree, source))
     except ValidationError as error:
         lines = [_explain(model, dict(problem)) for problem in error.errors()]
         raise ConfigError(f"{source}: " + "\n  ".join(["cannot be used:", *lines])) from None
+
+
+def removed_keys(model: type[BaseModel]) -> Mapping[str, str]:
+    """{removed dotted key: its heir, or ""} of a configuration."""
+    return model.removed if issubclass(model, Section) else {}
+
+
+def say_removed(source: str, key: str, heir: str) -> None:
+    """Warns that a removed key was read."""
+    log.warning("%s: %s was removed; %s", source, key, f"its value is read as {heir}" if heir else "it has no effect")
+
+
+def _without_removed(model: type[BaseModel], tree: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """The tree with removed keys given to their heirs."""
+    kept = copy.deepcopy(dict(tree))
+    for key, heir in removed_keys(model).items():
+        parents, _, leaf = key.rpartition(".")
+        section = _section_at(kept, parents)
+        if section is None or leaf not in section:
+            continue
+        say_removed(source, key, heir)
+        value = section.pop(leaf)
+        if heir:
+            parents, _, leaf = heir.rpartition(".")
+            target = _section_at(kept, parents, make=True)
+            if target is not None:
+                target.setdefault(leaf, value)
+    return kept
+
+
+def _section_at(tree: dict[str, Any], dotted: str, *, make: bool = False) -> dict[str, Any] | None:
+    """The section of a tree at a dotted path ("": the whole tree); None where there is none."""
+    for name in dotted.split(".") if dotted else ():
+        inner = tree.setdefault(name, {}) if make else tree.get(name)
+        if not isinstance(inner, dict):
+            return None
+        tree = inner
+    return tree
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -180,6 +230,17 @@ def identity_values(config: BaseModel) -> dict[str, tuple[Any, str]]:
     """{dotted key: (value, first stage touched)} of every identity key: what makes two runs the same data set."""
     found: dict[str, tuple[Any, str]] = {}
     _collect_identity(config, "", found)
+    return found
+
+
+def values_before(model: type[BaseModel]) -> dict[str, Any]:
+    """{dotted key: value} of every identity key that acts as versions without that key did."""
+    found: dict[str, Any] = {}
+    for path, field in walk_keys(model):
+        extra = field.json_schema_extra
+        if isinstance(extra, dict) and extra.get("kind") == IDENTITY:
+            default = field.get_default(call_default_factory=True, validated_data={})
+            found[path] = _plain(extra.get("before", default))
     return found
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from manifests.funnel import Tables, place_of, read_selection, rejects_in_force
+from manifests.funnel import Tables, read_selection, rejects_in_force
 from manifests.reasons import Reason
+from manifests.stages import rank_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ def where_did_it_go(tables: Tables, video_id: str) -> list[Step]:
     mine = rejects.filter(pc.equal(rejects.column("video_id"), video_id)).sort_by("at").to_pylist()
     steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in mine if not r["clip_id"]]
     steps += _clip_rejects(r for r in mine if r["clip_id"])
-    return sorted(steps, key=lambda step: place_of(step.stage))
+    return sorted(steps, key=lambda step: rank_of(step.stage))
 
 
 def _story(tables: Tables, video_id: str) -> Iterator[Step]:

@@ -6,14 +6,18 @@ from typing import Annotated
 import typer
 
 from manifests.exits import ExitCode
+from manifests.stages import ORDER
 
 
 def run(
     file: Annotated[Path, typer.Argument(help="The run's YAML; `hdvila-pipeline config` prints every key.")],
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     redo: Annotated[
-        str, typer.Option(help="Do a stage and all that follow again, also where its settings changed.")
+        str, typer.Option(help=f"Do a stage and all that follow again: {', '.join(ORDER)}.", metavar="STAGE")
     ] = "",
+    mix: Annotated[
+        bool, typer.Option("--mix", help="Go on with what another version of a stage made; the manifest says so.")
+    ] = False,
 ) -> None:
     """Crawls, reads, balances, fetches, cuts, shards; goes on from what is committed."""
     from manifests.settings import load_config
@@ -22,6 +26,6 @@ def run(
     from pipeline.run.road import run_pipeline
 
     config = load_config(RunConfig, file, set_)
-    delivered = run_pipeline(config, redo=redo)
+    delivered = run_pipeline(config, redo=redo, mix=mix)
     print_summary(delivered)
     raise typer.Exit(ExitCode.INCOMPLETE if delivered.n_missing else ExitCode.OK)

@@ -1,5 +1,7 @@
 """The configuration of a run: one YAML, every key documented, assembled from one file an area."""
 
+from typing import ClassVar
+
 from manifests.settings import Section, identity, operational
 from pipeline.config.balance import BalanceConfig
 from pipeline.config.crawl import CrawlConfig
@@ -12,6 +14,8 @@ from pipeline.config.text import TextConfig
 
 class RunConfig(Section):
     """Everything that a run needs to know."""
+
+    stage: ClassVar[str] = "folder"
 
     out: str = operational(doc="output directory: a path, or a url such as s3://bucket/prefix")
     name: str = identity("hdvila", doc="name of the data set, in the card and the indexes", pattern=r"^[\w .-]{1,64}$")

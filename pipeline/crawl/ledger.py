@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.reasons import Reason, ReasonClass
+from manifests.stages import names_of
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
 from pipeline.engine.store import Part, Store
 from pipeline.outdir.retries import read_retries
 
 Hashes = npt.NDArray[np.uint64]
-CRAWL_STAGES = ("choose", "extract")
 NAME_BYTES = 128
 MAX_CHANNELS = 20_000
 """Channels remembered as possible new sources, by category: those with the most kept videos."""
@@ -114,7 +114,7 @@ class CrawlBooks:
 
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds took up."""
-        requests = {name: ids for name, ids in read_retries(self.store, CRAWL_STAGES) if name not in set(served)}
+        requests = {name: ids for name, ids in read_retries(self.store, names_of("round")) if name not in set(served)}
         waiting = {i: times for i, times in self.put_off.items() if len(times) >= self.attempts.get(i, 1)}
         moment = (now or datetime.now(UTC)).isoformat()
         due = {i for i, times in waiting.items() if max(times) <= moment}
@@ -239,7 +239,7 @@ class CrawlBooks:
                 self.supply[int(category)] = self.supply.get(int(category), 0.0) + amount
 
     def _read_rejects(self) -> None:
-        for stage in CRAWL_STAGES:
+        for stage in names_of("round"):
             for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
                 for row in self.store.read_part(part, ["video_id", "reason", "next_try_at"]).to_pylist():
                     if Reason(row["reason"]).class_ is ReasonClass.LATER:

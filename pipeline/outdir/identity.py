@@ -1,9 +1,13 @@
-"""What a data set is made of: the identity keys of its configuration, kept in run.json.
+"""What a data set is made of: the identity keys of its configuration and the versions of its stages, in run.json.
 
 A run over an output directory whose identity keys differ is refused, naming each key and the first stage it touches;
-`--redo STAGE` takes back the commits from that stage on.
+`--redo STAGE` takes back the commits from that stage on. The same holds where a stage's `made_by` number has changed
+since; there `--mix` goes on with what is there, and run.json and the manifest keep both numbers.
+
+A key that run.json lacks counts as the value that acts as before there was such a key.
 """
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,81 +15,128 @@ from pydantic import BaseModel
 
 from manifests.errors import UserError
 from manifests.schema import SCHEMA_VERSION
-from manifests.settings import identity_values
+from manifests.settings import identity_values, removed_keys, say_removed, values_before
+from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
 from pipeline.engine.store import Store
 
 RUN_FILE = "run.json"
-
-STAGE_ORDER = ("folder", "list", "choose", "extract", "transcripts", "clips", "balance", "media", "shards", "manifest")
-"""Stages in the order of data flow. What a changed key touches is its first stage and all that follow."""
-
-ALIASES = {
-    "fetch": "media",
-    "scenes": "media",
-    "cut": "media",
-    "members": "media",
-    "checks": "media",
-}
-"""Parts of a unit by the stage that runs them."""
-
-OUTPUTS = {
-    "balance": ("selection.parquet", "balance.json"),
-    "manifest": ("manifest.json", "manifest.parquet", "wids.json", "sizes.json"),
-}
+FIRST_MADE_BY = 1
+"""The number of every stage in output directories that were made before stages had numbers."""
 
 
-def check_identity(store: Store, config: BaseModel, *, redo: str = "") -> None:
+def check_identity(
+    store: Store, config: BaseModel, *, redo: str = "", mix: bool = False, versions: Mapping[str, int] = MADE_BY
+) -> None:
     """Compares a configuration with the one that made the output directory; writes run.json where it is new.
 
-    Raises UserError for a difference that `redo` does not cover.
+    Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
+    `versions` are the numbers of this program's stages.
     """
-    wanted = {key: value for key, (value, _) in identity_values(config).items()}
-    stages = {key: stage for key, (_, stage) in identity_values(config).items()}
+    redone = ORDER.index(stage_of_redo(redo)) if redo else len(ORDER)
+    kept = store.read_json(RUN_FILE) if store.exists(RUN_FILE) else None
+    if kept is not None:
+        _refuse_unknown(store, kept)
+        _refuse_changed_settings(store, kept, config, redone)
+    made_by = _made_by_now(store, kept or {}, versions, redone, mix)
     if redo:
         redo_from(store, redo)
-    if store.exists(RUN_FILE):
-        kept = store.read_json(RUN_FILE)
-        _refuse_unknown(store, kept)
-        changed = {
-            key for key in wanted.keys() | kept["identity"].keys() if wanted.get(key) != kept["identity"].get(key)
-        }
-        if not changed:
-            return
-        touched = kept.get("stages", {}) | stages
-        first = min((stage_of(touched.get(key, "")) for key in changed), key=STAGE_ORDER.index)
-        if not redo or STAGE_ORDER.index(stage_of(redo)) > STAGE_ORDER.index(first):
-            raise UserError(_difference(store, kept["identity"], wanted, changed, first))
     facts = {
         "schema_version": SCHEMA_VERSION,
         "created_at": datetime.now(UTC).replace(microsecond=0).isoformat(),
-        "identity": wanted,
-        "stages": stages,
+        "identity": {key: value for key, (value, _) in identity_values(config).items()},
+        "stages": {key: stage for key, (_, stage) in identity_values(config).items()},
+        "made_by": made_by,
     }
-    store.write_json(RUN_FILE, facts)
+    if kept is None or any(kept.get(name) != facts[name] for name in ("identity", "made_by")):
+        store.write_json(RUN_FILE, facts)
 
 
-def stage_of(name: str) -> str:
-    """The stage that a name stands for. Raises UserError for a name that is none."""
-    stage = ALIASES.get(name, name or STAGE_ORDER[0])
-    if stage not in STAGE_ORDER:
-        raise UserError(f"--redo {name}: no such stage; stages are {', '.join(STAGE_ORDER)}")
-    return stage
+def stages_made_by(store: Store) -> dict[str, list[int]]:
+    """{stage: the numbers of all versions that worked on this output directory, ascending in time}."""
+    kept = store.read_json(RUN_FILE) if store.exists(RUN_FILE) else {}
+    recorded = kept.get("made_by", {})
+    return {name: list(recorded.get(name, [FIRST_MADE_BY])) for name in ORDER}
+
+
+def _made_by_now(
+    store: Store, kept: Mapping[str, Any], versions: Mapping[str, int], redone: int, mix: bool
+) -> dict[str, list[int]]:
+    """The numbers as this run will leave them. UserError where a stage has another number and nobody asked to mix."""
+    recorded = kept.get("made_by", {})
+    made_by: dict[str, list[int]] = {}
+    differ: list[str] = []
+    for rank, name in enumerate(ORDER):
+        numbers = list(recorded.get(name, [FIRST_MADE_BY]))
+        if rank >= redone or not _has_worked(store, name):
+            numbers = [versions[name]]
+        elif numbers[-1] != versions[name]:
+            differ.append(f"{name} (was {numbers[-1]}, is now {versions[name]})")
+            numbers.append(versions[name])
+        made_by[name] = numbers
+    if differ and not mix:
+        first = differ[0].partition(" ")[0]
+        raise UserError(
+            f"{store.url}: was made by another version of {', '.join(differ)}. Run with --redo {first} to make it "
+            "again from there, or with --mix to go on: the manifest then says which versions are mixed"
+        )
+    return made_by
+
+
+def _has_worked(store: Store, stage: str) -> bool:
+    return bool(store.committed(stage)) or any(store.exists(file) for file in STAGES[stage].files)
+
+
+def _refuse_changed_settings(store: Store, kept: Mapping[str, Any], config: BaseModel, redone: int) -> None:
+    changed = changed_keys(store.url, kept["identity"], config)
+    if not changed:
+        return
+    touched = kept.get("stages", {}) | {key: stage for key, (_, stage) in identity_values(config).items()}
+    first = min((_stage_touched(touched.get(key, "")) for key in changed), key=ORDER.index)
+    if redone > ORDER.index(first):
+        raise UserError(_difference(store, changed, first))
+
+
+def changed_keys(source: str, kept: Mapping[str, Any], config: BaseModel) -> dict[str, tuple[Any, Any]]:
+    """{key: (value that made the data set, value now)} of the identity keys that differ."""
+    wanted = {key: value for key, (value, _) in identity_values(config).items()}
+    removed = removed_keys(type(config))
+    was = values_before(type(config))
+    for key in kept.keys() & removed.keys():
+        say_removed(source, key, removed[key])
+        if removed[key]:
+            was[removed[key]] = kept[key]
+    was |= {key: value for key, value in kept.items() if key not in removed}
+    return {key: (was.get(key), wanted.get(key)) for key in sorted(was) if was.get(key) != wanted.get(key)}
+
+
+def _stage_touched(name: str) -> str:
+    """The stage that a changed key of this name touches first; the very first where no such stage is known."""
+    stage = find_stage(name)
+    return stage.name if stage else ORDER[0]
+
+
+def stage_of_redo(name: str) -> str:
+    """The stage that `--redo NAME` means. Raises UserError for a name that no stage has."""
+    stage = find_stage(name)
+    if stage is None:
+        raise UserError(f"--redo {name}: no such stage; stages are {', '.join(ORDER)}")
+    return stage.name
 
 
 def redo_from(store: Store, name: str) -> None:
     """Takes back every commit of a stage and of those after it, so that they run again."""
-    first = STAGE_ORDER.index(stage_of(name))
-    if first > STAGE_ORDER.index("media"):
+    first = ORDER.index(stage_of_redo(name))
+    if first > ORDER.index("media"):
         _refuse_without_packs(store, name)
-    if first <= STAGE_ORDER.index("extract"):  # the crawl is planned anew
+    if first <= ORDER.index("extract"):  # the crawl is planned anew
         for folder in ("rounds", "rounds/wanted", "retries"):
             for plan in store.names(folder):
                 store.delete(f"{folder}/{plan}")
-    for stage in STAGE_ORDER[first:]:
-        for relative in OUTPUTS.get(stage, ()):
+    for stage in TABLE[first:]:
+        for relative in stage.files:
             store.delete(relative)
-        for unit in store.committed(stage):
-            store.uncommit(stage, unit)
+        for unit in store.committed(stage.name):
+            store.uncommit(stage.name, unit)
 
 
 def _refuse_without_packs(store: Store, name: str) -> None:
@@ -107,9 +158,9 @@ def _refuse_unknown(store: Store, kept: Any) -> None:
         )
 
 
-def _difference(store: Store, kept: dict[str, Any], wanted: dict[str, Any], changed: set[str], first: str) -> str:
-    lines = [f"  {key}: was {kept.get(key)!r}, is now {wanted.get(key)!r}" for key in sorted(changed)]
-    again = ", ".join(STAGE_ORDER[STAGE_ORDER.index(first) :])
+def _difference(store: Store, changed: Mapping[str, tuple[Any, Any]], first: str) -> str:
+    lines = [f"  {key}: was {was!r}, is now {now!r}" for key, (was, now) in changed.items()]
+    again = ", ".join(ORDER[ORDER.index(first) :])
     return (
         f"{store.url}: was made with other settings:\n"
         + "\n".join(lines)

@@ -7,11 +7,10 @@ from typing import Any
 import pyarrow.compute as pc
 
 from manifests.categories import category_name
+from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.rounds import read_states
 from pipeline.engine.store import Store
 from pipeline.site.politeness import read_state
-
-COUNTED = ("listings", "candidates", "videos", "transcripts", "clips", "packs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +35,9 @@ def read_status(store: Store) -> Status:
     for row in rejects:
         by_stage.setdefault(row["stage"], Counter())[row["reason"]] += 1
     return Status(
-        rows={table: sum(store.read_part(p, []).num_rows for p in store.parts(table)) for table in COUNTED},
-        units={stage: len(store.committed(stage)) for stage in store.folders("commits")},
-        rejects={stage: dict(counts.most_common()) for stage, counts in sorted(by_stage.items())},
+        rows={table: sum(store.read_part(p, []).num_rows for p in store.parts(table)) for table in TABLES_MADE},
+        units={stage: len(store.committed(stage)) for stage in sorted(store.folders("commits"), key=rank_of)},
+        rejects={stage: dict(by_stage[stage].most_common()) for stage in sorted(by_stage, key=rank_of)},
         waiting=len(later),
         next_try_at=later[0] if later else "",
         categories=_categories(store),

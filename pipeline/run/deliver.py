@@ -10,6 +10,7 @@ from manifests.funnel import funnel
 from manifests.settings import identity_values
 from manifests.shards import Manifest
 from pipeline.balance.selection import Selection
+from pipeline.outdir.identity import stages_made_by
 from pipeline.report.page import write_report
 from pipeline.run.session import Run
 from pipeline.shards.manifest import remove_packs, sweep_shards, write_manifest
@@ -26,7 +27,11 @@ def deliver(run: Run, selection: Selection) -> Manifest:
         name=config.name,
         config=public_config(run),
         card=config.shards.card,
-        facts={"balance": selection.result.document(), "funnel": funnel(store).document()},
+        facts={
+            "balance": selection.result.document(),
+            "funnel": funnel(store).document(),
+            "made_by": stages_made_by(store),
+        },
     )
     sweep_shards(store, manifest)
     if not config.shards.keep_packs:

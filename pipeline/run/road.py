@@ -9,8 +9,8 @@ Every step goes on from what is committed. A run that was killed anywhere and st
 
 from datetime import UTC, datetime
 
+from manifests.stages import names_of
 from pipeline.config import RunConfig
-from pipeline.crawl.ledger import CRAWL_STAGES
 from pipeline.outdir.retries import take_up, take_up_due
 from pipeline.report.summary import Delivered
 from pipeline.run.deliver import deliver
@@ -19,11 +19,11 @@ from pipeline.run.gather import gather, gather_more
 from pipeline.run.session import open_run
 
 
-def run_pipeline(config: RunConfig, *, redo: str = "") -> Delivered:
+def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False) -> Delivered:
     """Runs everything. Raises UserError for what a person can cure; what is committed stays."""
-    with open_run(config, redo=redo) as run:
-        take_up(run.store, CRAWL_STAGES)
-        take_up_due(run.store, ("media",), datetime.now(UTC))
+    with open_run(config, redo=redo, mix=mix) as run:
+        take_up(run.store, names_of("round"))
+        take_up_due(run.store, names_of("unit"), datetime.now(UTC))
         gather(run)
         selection = fill(run)
         while gather_more(run, selection):

@@ -52,13 +52,13 @@ class Run:
 
 
 @contextmanager
-def open_run(config: RunConfig, *, redo: str = "") -> Iterator[Run]:
+def open_run(config: RunConfig, *, redo: str = "", mix: bool = False) -> Iterator[Run]:
     """The output directory, locked and checked, with an executor for its units."""
     store = open_store(config)
     with RunLock(store) as lock:
         if store.sweep():
             log.info("%s: removed half-written files of a run that was killed", store.url)
-        check_identity(store, config, redo=redo)
+        check_identity(store, config, redo=redo, mix=mix)
         executor = build_executor(config.engine)
         try:
             yield Run(config, store, executor, lock)

@@ -1,14 +1,17 @@
 """A data set is made with one set of identity keys; a run with others is refused and told what it would touch."""
 
+import logging
+from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from manifests.errors import UserError
-from manifests.settings import Section, identity, operational
+from manifests.settings import Section, identity, operational, parse_config
+from manifests.stages import MADE_BY
 from pipeline.engine.store import Store
-from pipeline.outdir.identity import check_identity
+from pipeline.outdir.identity import RUN_FILE, check_identity, stages_made_by
 
 
 class Text(Section):
@@ -19,10 +22,12 @@ class Text(Section):
 class Cut(Section):
     stage: ClassVar[str] = "cut"
     mode: str = identity("remux", doc="mode")
+    detector: str = identity("net", before="content", doc="a key that came later, with another default")
     threads: int = operational(1, doc="threads")
 
 
 class Config(Section):
+    removed: ClassVar[Mapping[str, str]] = {"cut.how": "cut.mode", "cut.nothing": ""}
     text: Text = Text()
     cut: Cut = Cut()
 
@@ -65,3 +70,65 @@ def test_redo_of_a_later_stage_does_not_cover_an_earlier_difference(store: Store
 def test_a_stage_that_is_none_is_named_with_the_right_ones(store: Store) -> None:
     with pytest.raises(UserError, match="no such stage; stages are folder, list"):
         check_identity(store, Config(), redo="shard")
+
+
+def made_before(store: Store, **changes: Any) -> None:
+    """run.json as an earlier version left it: without `made_by`, with these identity keys."""
+    kept = store.read_json(RUN_FILE)
+    store.write_json(RUN_FILE, {k: v for k, v in kept.items() if k != "made_by"} | {"identity": changes})
+
+
+def test_a_key_that_run_json_lacks_counts_as_what_acts_as_before(store: Store) -> None:
+    made_before(store, **{"text.target_ms": 13_400, "cut.mode": "remux"})
+
+    with pytest.raises(UserError, match=r"cut\.detector: was 'content', is now 'net'"):
+        check_identity(store, Config())
+    check_identity(store, Config(cut=Cut(detector="content")))
+    assert store.committed("media") == {"u"}
+
+
+def test_a_removed_key_of_run_json_counts_for_its_heir_and_is_named(store: Store, caplog: Any) -> None:
+    old = {"text.target_ms": 13_400, "cut.how": "exact", "cut.detector": "net", "cut.nothing": 3}
+    made_before(store, **old)
+
+    with caplog.at_level(logging.WARNING, "hdvila"), pytest.raises(UserError, match=r"cut\.mode: was 'exact'"):
+        check_identity(store, Config())
+    assert "cut.how was removed; its value is read as cut.mode" in caplog.text
+    assert "cut.nothing was removed; it has no effect" in caplog.text
+    check_identity(store, Config(cut=Cut(mode="exact")))
+
+
+def test_a_removed_key_of_a_configuration_is_read_as_its_heir_with_a_warning(caplog: Any) -> None:
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        config = parse_config(Config, {"cut": {"how": "exact", "nothing": 1}}, source="run.yaml")
+
+    assert config.cut.mode == "exact"
+    assert "run.yaml: cut.how was removed; its value is read as cut.mode" in caplog.text
+
+
+NEWER_MEDIA = MADE_BY | {"media": 2}
+
+
+def test_another_version_of_a_stage_is_refused_and_redo_makes_it_again(store: Store) -> None:
+    with pytest.raises(UserError, match=r"media \(was 1, is now 2\).*--redo media.*--mix"):
+        check_identity(store, Config(), versions=NEWER_MEDIA)
+    assert store.committed("media") == {"u"}
+
+    check_identity(store, Config(), redo="media", versions=NEWER_MEDIA)
+    assert store.committed("media") == set() and stages_made_by(store)["media"] == [2]
+    check_identity(store, Config(), versions=NEWER_MEDIA)
+
+
+def test_versions_can_be_mixed_and_both_are_kept_on_record(store: Store) -> None:
+    check_identity(store, Config(), mix=True, versions=NEWER_MEDIA)
+
+    assert store.committed("media") == {"u"} and stages_made_by(store)["media"] == [1, 2]
+    check_identity(store, Config(), versions=NEWER_MEDIA)
+
+
+def test_a_directory_without_numbers_was_made_by_the_first_version(store: Store) -> None:
+    kept = store.read_json(RUN_FILE)
+    made_before(store, **kept["identity"])
+
+    check_identity(store, Config())
+    assert set(map(tuple, stages_made_by(store).values())) == {(1,)}

@@ -1,0 +1,139 @@
+"""The stages of a run: one table, from which the order of `--redo`, the funnel, `status` and `retry` follow.
+
+A stage stands where its work begins: what a changed setting touches is its first stage and all that follow.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Again = Literal["round", "unit", "asked"]
+"""How a rejected video is tried again: in a crawl round; as its unit, also by itself when due; on request only."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageFacts:
+    """What is known of a stage wherever stages are listed.
+
+    `made_by` rises when what the stage makes of the same input changes, other than by a setting. A run over an output
+    directory that another number made is refused, names `--redo` and can go on with `--mix`.
+    """
+
+    name: str
+    does: str
+    reads: tuple[str, ...] = ()
+    makes: tuple[str, ...] = ()
+    """Tables in which it writes rows."""
+    void_by: str = ""
+    """The table in which a row of a video shows that it came past the stage: a reject of the stage is void then."""
+    files: tuple[str, ...] = ()
+    """Single files at the top of the output directory."""
+    aliases: tuple[str, ...] = ()
+    """Parts of its work that settings and users name."""
+    again: Again = "asked"
+    ends_after: str = ""
+    """The stage after which it decides, where that is a later one than itself."""
+    made_by: int = 1
+
+
+TABLE = (
+    StageFacts(
+        "folder",
+        "reads a folder of videos with their captions",
+        makes=("videos", "captions"),
+        void_by="videos",
+        again="unit",
+    ),
+    StageFacts(
+        "list",
+        "asks searches, channels, playlists and lists which videos there are",
+        makes=("listings", "sources"),
+        void_by="videos",
+    ),
+    StageFacts(
+        "choose",
+        "chooses which listed videos to ask for",
+        reads=("listings", "sources"),
+        makes=("candidates",),
+        void_by="videos",
+        again="round",
+    ),
+    StageFacts(
+        "extract",
+        "asks the site for a video's metadata and captions",
+        reads=("candidates",),
+        makes=("videos", "captions"),
+        void_by="videos",
+        again="round",
+    ),
+    StageFacts(
+        "transcripts",
+        "reads caption tracks to words with times",
+        reads=("videos", "captions"),
+        makes=("transcripts",),
+        void_by="transcripts",
+        again="unit",
+    ),
+    StageFacts(
+        "clips",
+        "splits transcripts into sentences and plans clips",
+        reads=("videos", "transcripts"),
+        makes=("clips",),
+        void_by="clips",
+        aliases=("sentences", "align"),
+        again="unit",
+    ),
+    StageFacts(
+        "balance",
+        "decides which videos to fetch, and which clips to keep",
+        reads=("videos", "clips", "packs"),
+        files=("selection.parquet", "balance.json"),
+        ends_after="media",
+    ),
+    StageFacts(
+        "media",
+        "fetches, checks and cuts a video and makes the members of its clips",
+        reads=("videos", "clips"),
+        makes=("packs",),
+        void_by="packs",
+        aliases=("fetch", "scenes", "cut", "members", "checks"),
+        again="unit",
+    ),
+    StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
+    StageFacts(
+        "manifest",
+        "lists the shards, with indexes and cards",
+        files=("manifest.json", "manifest.parquet", "wids.json", "sizes.json"),
+    ),
+)
+
+STAGES = {stage.name: stage for stage in TABLE}
+ORDER = tuple(STAGES)
+"""Names in the order in which stages begin: what `--redo` does again."""
+
+MADE_BY = {stage.name: stage.made_by for stage in TABLE}
+
+TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
+
+
+def _by_their_end() -> tuple[str, ...]:
+    ends = {stage.name: (ORDER.index(stage.ends_after or stage.name), bool(stage.ends_after)) for stage in TABLE}
+    return tuple(sorted(ORDER, key=lambda name: ends[name]))
+
+
+ENDS = _by_their_end()
+"""Names in the order in which stages decide: the order of the funnel and of a video's story."""
+
+
+def find_stage(name: str) -> StageFacts | None:
+    """The stage of a name or alias, None where no stage has it."""
+    return STAGES.get(name) or next((stage for stage in TABLE if name in stage.aliases), None)
+
+
+def names_of(again: Again) -> tuple[str, ...]:
+    """The stages whose rejected videos are tried again in this way."""
+    return tuple(stage.name for stage in TABLE if stage.again == again)
+
+
+def rank_of(name: str) -> int:
+    """Rank of a stage among those that decide, from 0; a name that is no stage comes last."""
+    return ENDS.index(name) if name in ENDS else len(ENDS)

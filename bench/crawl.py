@@ -21,7 +21,7 @@ from pydantic import Secret, SecretStr
 
 import pipeline.crawl.extract
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
-from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.demo.big_catalogue import a_catalogue
@@ -82,7 +82,7 @@ def measure(n_videos: int, folder: Path) -> None:
     ids_file = folder / "ids.txt"
     ids_file.write_text("".join(site_id(11, "bench", n) + "\n" for n in range(n_videos)))
     config, store = crawl_config(ids_file), Store(str(folder / "out"))
-    executor, books, wanted = LocalExecutor(folder / "scratch"), CrawlBooks(store), Wanted({27: 1e9})
+    executor, books, wanted = LocalExecutor(folder / "scratch"), CrawlLedger(store), Wanted({27: 1e9})
     polite = Direct(BuildPoliteness(config, store)())
     cpu: dict[str, float] = {}
     started = time.process_time()
@@ -103,7 +103,7 @@ def bytes_a_video(store: Store, n_videos: int) -> float:
     """What books that have read everything hold on to, divided by the videos that they know."""
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    books = CrawlBooks(store)
+    books = CrawlLedger(store)
     books.update()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()

@@ -52,7 +52,7 @@ class Tables(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Turned:
+class RejectCount:
     """So many were turned away at a stage for a reason."""
 
     stage: str
@@ -67,7 +67,7 @@ class Level:
     candidates: int
     kept: int
     missing: int
-    rejected: tuple[Turned, ...]
+    rejected: tuple[RejectCount, ...]
 
     @property
     def n_rejected(self) -> int:
@@ -280,6 +280,6 @@ def _level(candidates: int, kept: int, missing: int, away: Any) -> Level:
     counts: dict[tuple[str, str], int] = {}
     for kind, count in away:
         counts[kind] = counts.get(kind, 0) + int(count)
-    turned = [Turned(stage, reason, count) for (stage, reason), count in counts.items() if count]
+    turned = [RejectCount(stage, reason, count) for (stage, reason), count in counts.items() if count]
     turned.sort(key=lambda t: (rank_of(t.stage), t.stage, -t.count, t.reason))
     return Level(candidates, kept, missing, tuple(turned))

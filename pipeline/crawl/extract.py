@@ -3,19 +3,17 @@
 In:  this round's candidates.   Out: rows of `videos` and `captions`; every other candidate is a reject with its reason.
 
 No byte of media is paid for here: the clips that a video would give are known before. A refusal that says something
-about who asks, not about the video, is never charged to the video: the identity rests and another one asks.
+about who asks, not about the video, is never charged to the video: the identity is paused and another one asks.
 """
 
 import hashlib
 import json
-import logging
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from yt_dlp.networking.exceptions import HTTPError, RequestError
-from yt_dlp.utils import YoutubeDLError
 
 from manifests.categories import category_by_name
 from manifests.reasons import Reason, ReasonClass
@@ -23,28 +21,23 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
 from pipeline.crawl.plan import RoundPlan
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, StopRun, Unit
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.site.failures import DeadlinePassed, Failure, Pause, classify, refusals, signature
+from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site.failures import Failure, classify
 from pipeline.site.formats import choose_format, short_sides
-from pipeline.site.politeness import REFUSALS_OF_ONE_VIDEO, Polite
-from pipeline.site.redact import redact, secrets_of
+from pipeline.site.politeness import Polite
 from pipeline.site.tracks import CaptionTrack, choose_tracks, list_tracks
 from pipeline.site.ytdlp import (
     WATCH_URL,
     YT_DLP_VERSION,
-    IdentityRests,
-    SeeingYoutubeDL,
+    RecordingYoutubeDL,
     Session,
     extract_video,
-    forget_sites,
     read_caption,
     site_for,
     upload_date_of,
 )
-
-log = logging.getLogger("hdvila")
-
 
 CAPTION_TRIES = 2
 
@@ -116,71 +109,33 @@ class Extractor:
     """Looks at videos one after the other, as whichever identity may ask."""
 
     def __init__(self, config: CrawlConfig, polite: Polite) -> None:
-        self._config, self._polite = config, polite
-        self._last = ""
+        self._config = config
+        self._asking = Asking(config, polite)
+        self._polite = polite
 
     def safe(self, text: str) -> str:
         """A text without secrets."""
-        return redact(text, secrets_of(self._config))
+        return self._asking.safe(text)
 
     def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
         """The video, or why it is turned away. Raises StopRun."""
-        tries, refused, clients, avoid = 0, 0, self._config.player_clients, ""
-        while True:
-            lease = self._polite.lease(self._config.politeness.patience_s, self._last, avoid)
-            if not lease.identity:
-                return Failure(Reason.RATE_LIMITED, f"all identities rest, the first for {lease.rests_s:.0f} s more")
-            self._last = lease.identity
-            result = self._attempt(video_id, wanted_category_id, lease.identity, clients)
-            if isinstance(result, IdentityRests):
-                continue
-            if isinstance(result, FoundVideo):
-                return result
-            self._report(lease.identity, video_id, result)
-            if result.pause is Pause.HARD:
-                refused, avoid = refused + 1, lease.identity
-                if refused < REFUSALS_OF_ONE_VIDEO:
-                    continue
-                return result
-            if result.look_again and clients != self._config.second_clients and self._config.second_clients:
-                clients = self._config.second_clients
-                continue
-            tries += 1
-            if result.reason.class_ is ReasonClass.NEVER or tries >= self._config.video_tries:
-                return result
-            time.sleep(self._config.retry_wait_s * 2 ** (tries - 1))
-
-    def _report(self, identity: str, video_id: str, failure: Failure) -> None:
-        ruling = self._polite.report(identity, video_id, failure, signature(failure))
-        if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
-            raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))
-        if ruling.rests_s:
-            forget_sites(identity)
-            log.warning("%s rests for %.0f s (%s)", identity, ruling.rests_s, failure.reason.value)
-
-    def _attempt(
-        self, video_id: str, wanted_category_id: int, identity: str, clients: tuple[str, ...]
-    ) -> FoundVideo | Failure | IdentityRests:
-        session = Session(
-            lambda host, kind: self._polite.take(identity, host, kind),
-            time.monotonic() + self._config.video_time_limit_s,
-        )
-        who = next(one for one in self._config.pool() if one.name == identity)
-        site = site_for(self._config, who, clients, session)
+        config = self._config
+        rules = Rules(config.video_time_limit_s, config.video_tries, config.politeness.patience_s)
         try:
-            info = extract_video(site, video_id)
-            if verdict := self._verdict(info, session, wanted_category_id):
-                return verdict
-            captions = self._captions(site, info, session)
-        except IdentityRests as rests:
-            return rests
-        except (YoutubeDLError, RequestError, DeadlinePassed) as error:
-            return classify(session.evidence(error))
+            return self._asking.ask(video_id, lambda turn: self._attempt(video_id, wanted_category_id, turn), rules)
+        except NobodyMayAsk as nobody:
+            return Failure(Reason.RATE_LIMITED, str(nobody))
+
+    def _attempt(self, video_id: str, wanted_category_id: int, turn: Turn) -> FoundVideo | Failure:
+        session = turn.session
+        site = site_for(self._config, turn.identity, turn.clients, session)
+        info = extract_video(site, video_id)
+        if verdict := self._verdict(info, session, wanted_category_id):
+            return verdict
+        captions = self._captions(site, info, session)
         if isinstance(captions, Failure):
             return captions
-        warned = refusals(session.requests)
-        self._polite.report(identity, video_id, classify(session.evidence()) if warned else None)
-        return FoundVideo(info, captions, identity, session.made_for_kids)
+        return FoundVideo(info, captions, turn.identity.name, session.made_for_kids)
 
     def _verdict(self, info: dict[str, Any], session: Session, wanted_category_id: int) -> Failure | None:
         """What speaks against an extracted video, in the order from certain to doubtful."""
@@ -231,7 +186,7 @@ class Extractor:
         )
 
     def _captions(
-        self, site: SeeingYoutubeDL, info: dict[str, Any], session: Session
+        self, site: RecordingYoutubeDL, info: dict[str, Any], session: Session
     ) -> list[dict[str, Any]] | Failure:
         """A row for each track that came with text; where none did, the failure that speaks most for trying again."""
         rows: list[dict[str, Any]] = []
@@ -255,7 +210,7 @@ class Extractor:
             return rows
         return min(failures, key=lambda failure: failure.reason.class_ is not ReasonClass.LATER)
 
-    def _caption(self, site: SeeingYoutubeDL, track: CaptionTrack, session: Session) -> bytes | Failure:
+    def _caption(self, site: RecordingYoutubeDL, track: CaptionTrack, session: Session) -> bytes | Failure:
         failure = Failure(Reason.CAPTIONS_REFUSED)
         for attempt in range(CAPTION_TRIES):
             session.check_deadline()

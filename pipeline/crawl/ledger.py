@@ -86,7 +86,7 @@ class KnownVideos:
 
 
 @dataclass(slots=True)
-class CrawlBooks:
+class CrawlLedger:
     """See the module. `update` reads what was committed since; everything else is a function of what was read."""
 
     store: Store
@@ -98,7 +98,7 @@ class CrawlBooks:
     kept_by_source: Counter[tuple[str, str]] = field(default_factory=Counter)
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
-    put_off: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
+    deferred: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
     _read: dict[str, Hashes] = field(default_factory=dict)  # names of the parts that were read, by table
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
@@ -115,7 +115,7 @@ class CrawlBooks:
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
         """What the next plan needs to know. `served`: retry requests that earlier rounds took up."""
         requests = {name: ids for name, ids in read_retries(self.store, names_of("round")) if name not in set(served)}
-        waiting = {i: times for i, times in self.put_off.items() if len(times) >= self.attempts.get(i, 1)}
+        waiting = {i: times for i, times in self.deferred.items() if len(times) >= self.attempts.get(i, 1)}
         moment = (now or datetime.now(UTC)).isoformat()
         due = {i for i, times in waiting.items() if max(times) <= moment}
         requested = {i for ids in requests.values() for i in ids}
@@ -243,7 +243,7 @@ class CrawlBooks:
             for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
                 for row in self.store.read_part(part, ["video_id", "reason", "next_try_at"]).to_pylist():
                     if Reason(row["reason"]).class_ is ReasonClass.LATER:
-                        self.put_off.setdefault(row["video_id"], []).append(row["next_try_at"])
+                        self.deferred.setdefault(row["video_id"], []).append(row["next_try_at"])
 
 
 def _most_first(counts: Counter[str]) -> tuple[str, ...]:

@@ -5,28 +5,25 @@ choose   in:  all listings so far.         out: rows of `candidates`; rejects of
 """
 
 import hashlib
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from yt_dlp.utils import YoutubeDLError
-
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig
-from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
 from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.sources import FILE_SOURCES, Ask, Listed, channel, hdvila, ids, playlist, search
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, StopRun, Unit
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.site.failures import DeadlinePassed, Failure, classify, refusals, signature
+from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site.failures import Failure
 from pipeline.site.ids import is_site_id
 from pipeline.site.politeness import Polite
-from pipeline.site.redact import redact
-from pipeline.site.ytdlp import IdentityRests, SeeingYoutubeDL, Session, list_entries, site_for
+from pipeline.site.ytdlp import list_entries, site_for
 
 LIST_TRIES = 3
 
@@ -96,7 +93,7 @@ def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
 
 @dataclass(slots=True)
 class _SiteListing:
-    """One list of the site, tried again from its first page while its identity is refused."""
+    """One list of the site; each attempt begins at its first page, and the longest one counts."""
 
     ask: Ask
     config: CrawlConfig
@@ -104,54 +101,27 @@ class _SiteListing:
     best: ListedSource = field(default_factory=ListedSource)
 
     def run(self) -> ListedSource:
-        tries, last = 0, ""
-        while True:
-            lease = self.polite.lease(self.config.politeness.patience_s, "", last)
-            if not lease.identity:
-                return self._ended(Reason.RATE_LIMITED, "all identities rest")
-            failure, last = self._attempt(lease.identity), lease.identity
-            if failure is None:
-                return self.best
-            ruling = self.polite.report(lease.identity, self.ask.query, failure, signature(failure))
-            if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
-                raise StopRun(ruling.stop or failure.reason, ruling.detail or failure.detail)
-            tries += 1
-            if failure.reason.class_ is ReasonClass.NEVER:
-                self.best.exhausted = True
-            if self.best.exhausted or tries >= LIST_TRIES:
-                return self._ended(failure.reason, failure.detail)
-            time.sleep(self.config.retry_wait_s * 2 ** (tries - 1) if not ruling.rests_s else 0)
-
-    def _ended(self, reason: Reason, detail: str) -> ListedSource:
-        self.best.reason, self.best.detail = reason.value, redact(detail)
+        rules = Rules(self.config.list_time_limit_s, LIST_TRIES, self.config.politeness.patience_s)
+        asking = Asking(self.config, self.polite)
+        try:
+            result = asking.ask(self.ask.query, self._attempt, rules)
+        except NobodyMayAsk as nobody:
+            result = Failure(Reason.RATE_LIMITED, str(nobody))
+        if isinstance(result, Failure):
+            self.best.exhausted = self.best.exhausted or result.reason.class_ is ReasonClass.NEVER
+            self.best.reason, self.best.detail = result.reason.value, asking.safe(result.detail)
         return self.best
 
-    def _attempt(self, identity: str) -> Failure | None:
-        """Lists from the first page; None when the list came to its end or to the wanted length."""
-        who = next(one for one in self.config.pool() if one.name == identity)
-        session = Session(
-            lambda host, kind: self.polite.take(identity, host, kind),
-            time.monotonic() + self.config.list_time_limit_s,
-        )
-        failure = self._collect(site_for(self.config, who, self.config.player_clients, session), session)
-        if failure is None and refusals(session.requests):
-            self.polite.report(identity, self.ask.query, classify(session.evidence()))
-        elif failure is None:
-            self.polite.report(identity, self.ask.query, None)
-        return failure
-
-    def _collect(self, ydl: SeeingYoutubeDL, session: Session) -> Failure | None:
+    def _attempt(self, turn: Turn) -> ListedSource:
+        """Lists from the first page, to the list's end or to the wanted length. What came before an error is kept."""
+        site = site_for(self.config, turn.identity, turn.clients, turn.session)
         results: list[Listed] = []
         try:
-            for entry in list_entries(ydl, address_of(self.ask, self.config)):
+            for entry in list_entries(site, address_of(self.ask, self.config)):
                 if video_id := str(entry.get("id") or ""):
                     results.append(_from_entry(video_id, entry, len(results)))
                 if len(results) >= self.ask.up_to:
                     break
-        except IdentityRests as rests:
-            return Failure(Reason.RATE_LIMITED, str(rests))
-        except (YoutubeDLError, DeadlinePassed) as error:
-            return classify(session.evidence(error))
         finally:
             if len(results) > len(self.best.results):
                 self.best.results = results
@@ -159,7 +129,7 @@ class _SiteListing:
         if not results and self.ask.source == "search":  # an unknown page layout looks just like a query without hits
             self.best.reason = Reason.BAD_ANSWER.value
             self.best.detail = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
-        return None
+        return self.best
 
 
 def address_of(ask: Ask, config: CrawlConfig) -> str:
@@ -222,7 +192,7 @@ class ChooseStage:
 
     config: CrawlConfig
     plan: RoundPlan
-    books: CrawlBooks
+    books: CrawlLedger
     opt_outs: Tombstones
     name: str = "choose"
     resources: Resources = Resources(n_cpus=0.5, time_limit_s=600)

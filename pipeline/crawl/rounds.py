@@ -18,7 +18,7 @@ from typing import Any
 from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.extract import ExtractStage
-from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.listing import ChooseStage, ListStage
 from pipeline.crawl.plan import CategoryState, CrawlFacts, RoundPlan, Wanted, plan_round, states_of
 from pipeline.crawl.sources import Ask
@@ -46,7 +46,7 @@ class BuildPoliteness:
         return Politeness(self.config.politeness, identities, store=self.store, seed=self.seed)
 
 
-def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlBooks) -> Iterator[RoundPlan]:
+def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger) -> Iterator[RoundPlan]:
     """Each round to run, the unfinished or last one first; ends when nothing more can or need be done.
 
     Running a finished round again does nothing, so the caller need not know where the last run stopped.
@@ -80,14 +80,14 @@ def read_states(store: Store) -> list[CategoryState]:
     return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
 
 
-def crawl_facts(books: CrawlBooks, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
+def crawl_facts(books: CrawlLedger, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
     """What is committed by now, as the plan of round `number` needs it."""
     books.update()
     return books.facts(number, now or datetime.now(UTC), served)
 
 
 def stages_of(
-    plan: RoundPlan, config: CrawlConfig, polite: Polite, books: CrawlBooks, opt_outs: Tombstones
+    plan: RoundPlan, config: CrawlConfig, polite: Polite, books: CrawlLedger, opt_outs: Tombstones
 ) -> tuple[Stage, Stage, Stage]:
     """The stages of a round, in their order."""
     return (
@@ -102,9 +102,9 @@ def crawl_is_done(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> boo
     return plan_round(config, facts, wanted).is_empty
 
 
-def explain(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlBooks | None = None) -> list[CategoryState]:
+def explain(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger | None = None) -> list[CategoryState]:
     """Where each category stands: full, going, waits or dry, and why."""
-    books = books or CrawlBooks(store, wanted.unit)
+    books = books or CrawlLedger(store, wanted.unit)
     plans = read_plans(store)
     return states_of(config, crawl_facts(books, len(plans), [n for p in plans for n in p.requests]), wanted)
 

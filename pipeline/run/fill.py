@@ -29,7 +29,7 @@ from pipeline.shards.files import SUCCESS, read_rows
 from pipeline.shards.stage import read_entries
 from pipeline.site.fetch import Fetcher
 from pipeline.site.optout import load_opt_outs
-from pipeline.site.politeness import announcing
+from pipeline.site.politeness import log_pauses_of
 
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
 WAVES = "waves"
@@ -39,7 +39,7 @@ def fill(run: Run) -> Selection:
     """Fetches and cuts until the quotas are full; writes selection.parquet and balance.json."""
     config, store = run.config, run.store
     candidates = Candidates.read(run)
-    with announcing(run.polite):
+    with log_pauses_of(run.polite):
         work_off_waves(run, candidates)
     selection = select(candidates.ranked, candidates.outcomes(run), config.balance)
     run.lock.check()

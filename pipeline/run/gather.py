@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from pipeline.balance.quotas import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
 from pipeline.balance.selection import Selection
 from pipeline.config.balance import BalanceConfig
-from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.rounds import explain, rounds, stages_of
 from pipeline.crawl.sources.folder import FolderStage
 from pipeline.run.session import Run
 from pipeline.site.optout import load_opt_outs
-from pipeline.site.politeness import announcing
+from pipeline.site.politeness import log_pauses_of
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 
@@ -53,9 +53,9 @@ def crawl(run: Run, wanted: Wanted) -> int:
     """Rounds until the wanted amounts are covered or the sources end; returns how many rounds listed or looked."""
     config, store = run.config.crawl, run.store
     opt_outs = load_opt_outs(config.opt_out, store)
-    books = CrawlBooks(store, wanted.unit)
+    books = CrawlLedger(store, wanted.unit)
     n_rounds = 0
-    with announcing(run.polite):
+    with log_pauses_of(run.polite):
         for plan in rounds(config, store, wanted, books):
             n_units = sum(run.do(stage).n_units for stage in stages_of(plan, config, run.polite, books, opt_outs))
             read_captions(run)

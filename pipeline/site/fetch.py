@@ -18,18 +18,28 @@ import av
 from yt_dlp.networking.exceptions import RequestError
 from yt_dlp.utils import YoutubeDLError
 
-from manifests.reasons import Reason, ReasonClass
+from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
 from pipeline.engine.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
-from pipeline.site.failures import DeadlinePassed, Failure, Pause, classify, signature
+from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
+from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, choose_format, is_720p
-from pipeline.site.politeness import REFUSALS_OF_ONE_VIDEO, Polite
-from pipeline.site.redact import redact, secrets_of
-from pipeline.site.ytdlp import IdentityRests, SeeingYoutubeDL, Session, extract_video, open_site, options_for
+from pipeline.site.politeness import Polite
+from pipeline.site.ytdlp import (
+    RecordingYoutubeDL,
+    Session,
+    extract_video,
+    open_site,
+    options_for,
+    with_clients,
+)
 
 LONGEST_WAIT_HERE_S = 600.0
-"""A unit that would wait longer for resting identities is given back to the engine, with its worker."""
+"""A unit that would wait longer for paused identities is given back to the engine, with its worker."""
+
+SPARE_S = 10.0
+"""A download ends so long before its unit's time limit."""
 
 SPARE_BYTES = 256 * 1024**2
 SPEED_WINDOW_S = 60.0
@@ -45,7 +55,7 @@ class Fetcher:
     polite: Polite
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """The media file. Raises Rejected (a verdict, or put off), Transient (everybody rests) and StopRun."""
+        """The media file. Raises Rejected (a verdict, or deferred), Transient (all identities paused) and StopRun."""
         if video["media_path"]:
             return Path(video["media_path"])
         return _Fetch(self.config, self.polite, video, context).run()
@@ -65,61 +75,37 @@ class _Fetch:
 
     def run(self) -> Path:
         """Tries again where that can help: with a new extraction, another identity, an empty staging folder."""
-        tries, refused, prefer = 0, 0, self.video["egress"]
-        while True:
-            patience_s = min(LONGEST_WAIT_HERE_S, self.config.politeness.patience_s)
-            lease = self.polite.lease(patience_s, prefer)
-            if not lease.identity:
-                raise Transient(Reason.RATE_LIMITED, "all identities rest", wait_s=lease.rests_s)
-            prefer = lease.identity
-            result = self._attempt(lease.identity)
-            if isinstance(result, Path):
-                self.polite.report(lease.identity, self.video["video_id"], None)
-                return result
-            if isinstance(result, IdentityRests):
-                continue
-            self._report(lease.identity, result)
-            if result.pause is Pause.HARD:
-                refused += 1
-                if refused >= REFUSALS_OF_ONE_VIDEO:
-                    raise self._rejected(result)
-                continue
-            tries += 1
-            may_heal = result.reason.class_ is ReasonClass.LATER or result.reason in HEALING
-            if not may_heal or tries >= self.config.video_tries:
-                raise self._rejected(result)
-            time.sleep(self.config.retry_wait_s * 2 ** (tries - 1))
-
-    def _report(self, identity: str, failure: Failure) -> None:
-        ruling = self.polite.report(identity, self.video["video_id"], failure, signature(failure))
-        if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
-            raise StopRun(ruling.stop or failure.reason, self._safe(ruling.detail or failure.detail))
-
-    def _rejected(self, failure: Failure) -> Rejected:
-        wait_s = self.config.politeness.later_s
-        return Rejected(failure.reason, self._safe(failure.detail), retry_after_s=wait_s)
-
-    def _safe(self, text: str) -> str:
-        return redact(text, secrets_of(self.config))
-
-    def _attempt(self, identity: str) -> Path | Failure | IdentityRests:
-        """One extraction and one download as one identity."""
-        who = next(one for one in self.config.pool() if one.name == identity)
-        limit_s = min(self.config.fetch_time_limit_s, max(1.0, self.context.remaining_s() - 10))
-        session = Session(lambda host, kind: self.polite.take(identity, host, kind), time.monotonic() + limit_s)
-        options = {**options_for(self.config, who), **self._download_options()}
+        asking = Asking(self.config, self.polite, prefer=self.video["egress"])
+        rules = Rules(
+            limit_s=self.config.fetch_time_limit_s,
+            tries=self.config.video_tries,
+            patience_s=min(LONGEST_WAIT_HERE_S, self.config.politeness.patience_s),
+            heals=HEALING,
+        )
         try:
-            with open_site(options, session) as site:
+            result = asking.ask(self.video["video_id"], self._attempt, rules)
+        except NobodyMayAsk as nobody:
+            raise Transient(Reason.RATE_LIMITED, str(nobody), wait_s=nobody.paused_s) from None
+        if isinstance(result, Failure):
+            wait_s = self.config.politeness.later_s
+            raise Rejected(result.reason, asking.safe(result.detail), retry_after_s=wait_s)
+        return result
+
+    def _attempt(self, turn: Turn) -> Path | Failure:
+        """One extraction and one download as one identity. What a later attempt must not find is wiped."""
+        until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
+        turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
+        options = {**options_for(self.config, turn.identity), **self._download_options()}
+        try:
+            with open_site(with_clients(self.config, options, turn.clients), turn.session) as site:
                 info = extract_video(site, self.video["video_id"])
-                choice = self._choose(info, session)
+                choice = self._choose(info, turn.session)
                 if isinstance(choice, Failure):
                     return choice
                 return self._download(site, info, choice)
-        except IdentityRests as rests:
-            return rests
-        except (YoutubeDLError, RequestError, DeadlinePassed, OSError) as error:
-            failure = classify(session.evidence(error))
-            if failure.reason is Reason.BROKEN_MEDIA or any(seen.status == 416 for seen in session.requests):
+        except (YoutubeDLError, RequestError) as error:
+            failure = classify(turn.session.evidence(error))
+            if failure.reason is Reason.BROKEN_MEDIA or any(seen.status == 416 for seen in turn.session.requests):
                 self._wipe()
             return failure
 
@@ -158,7 +144,7 @@ class _Fetch:
                 Reason.NO_DISK, f"{free >> 20} MiB free under {where}, {(2 * bytes_ + SPARE_BYTES) >> 20} needed"
             )
 
-    def _download(self, site: SeeingYoutubeDL, info: dict[str, Any], choice: Choice) -> Path | Failure:
+    def _download(self, site: RecordingYoutubeDL, info: dict[str, Any], choice: Choice) -> Path | Failure:
         if self.staged != (choice.format, choice.bytes_):  # a .part of another encode would be continued blindly
             self._wipe()
             self.staged = (choice.format, choice.bytes_)

@@ -33,26 +33,23 @@ POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
 """So many different videos in a row that fail in the extractor in the same way: yt-dlp is too old for the site."""
 
-REFUSALS_OF_ONE_VIDEO = 6
-"""A video at which the site refuses so many times, whoever asks, is deferred: it would keep every identity paused."""
-
 NO_NETWORK_STOPS = 5
 """So many lost connections before the first answer of a run: there is no network."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to ask for one video as one identity. `rests_s` > 0: nobody may ask for so long, try again then."""
+    """The right to ask for one video as one identity. `paused_s` > 0: nobody may ask for so long, try again then."""
 
     identity: str
-    rests_s: float = 0.0
+    paused_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
     """What a report led to. `stop`: the run must end, with the reason and what to do."""
 
-    rests_s: float = 0.0
+    paused_s: float = 0.0
     stop: Reason | None = None
     detail: str = ""
 
@@ -102,7 +99,7 @@ def _empty_bucket(per_second: float, burst: float, jitter: float, now: float, se
 class _Identity:
     name: str
     bucket: Bucket
-    rests_until: float = 0.0
+    paused_until: float = 0.0
     probe_until: float = 0.0
     level: int = 0  # rests in a row without an answer between
     why: str = ""
@@ -151,16 +148,16 @@ class Politeness:
                 await asyncio.sleep(wait_s)
                 return Lease(name)
             if resting and waited_s >= patience_s:
-                return Lease("", rests_s=wait_s)
+                return Lease("", paused_s=wait_s)
             pause_s = max(0.001, min(POLL_S, wait_s, max(patience_s - waited_s, 0.001) if resting else POLL_S))
             await asyncio.sleep(pause_s)
             waited_s += pause_s if resting else 0.0
 
     def _choose(self, now: float, prefer: str, avoid: str) -> tuple[str, float, bool]:
         """(identity, seconds until its token) or ("", seconds until one may be free, whether all rest)."""
-        awake = [one for one in self._identities.values() if max(one.rests_until, one.probe_until) <= now]
+        awake = [one for one in self._identities.values() if max(one.paused_until, one.probe_until) <= now]
         if not awake:
-            soonest = min(max(one.rests_until, one.probe_until) for one in self._identities.values())
+            soonest = min(max(one.paused_until, one.probe_until) for one in self._identities.values())
             return "", soonest - now, True
         awake.sort(
             key=lambda one: (one.name == avoid, one.name != prefer, one.bucket.wait_s(now), one.n_leases, one.name)
@@ -177,13 +174,13 @@ class Politeness:
         """Waits for one token; 0.0 when the request may go, else the seconds for which this identity rests."""
         with self._lock:
             now = self._clock()
-            if (rests_s := self._identities[identity].rests_until - now) > 0:
-                return rests_s
+            if (paused_s := self._identities[identity].paused_until - now) > 0:
+                return paused_s
             wait_s = self._bucket(host, kind, now).reserve(now)
             self._taken[kind] = self._taken.get(kind, 0) + 1
         await asyncio.sleep(wait_s)
         with self._lock:
-            return max(0.0, self._identities[identity].rests_until - self._clock())
+            return max(0.0, self._identities[identity].paused_until - self._clock())
 
     def _bucket(self, host: str, kind: str, now: float) -> Bucket:
         key = (host, kind)
@@ -218,9 +215,9 @@ class Politeness:
             one.n_refusals += 1
             if failure.pause is Pause.SOFT and len(one.soft) < self._config.soft_refusals and not one.level:
                 return Ruling()
-            rests_s = self._open(one, failure)
+            paused_s = self._open(one, failure)
         await asyncio.to_thread(self._save)
-        return Ruling(rests_s=rests_s)
+        return Ruling(paused_s=paused_s)
 
     def _answered(self, one: _Identity) -> None:
         self._n_answers += 1
@@ -230,13 +227,13 @@ class Politeness:
 
     def _open(self, one: _Identity, failure: Failure) -> float:
         now = self._clock()
-        if one.rests_until > now:  # others in flight were refused too: the same block, not a further one
-            return one.rests_until - now
+        if one.paused_until > now:  # others in flight were refused too: the same block, not a further one
+            return one.paused_until - now
         pauses = self._config.pauses_s
         least_s = self._config.session_pause_s if failure.reason is Reason.SESSION_LIMIT else 0.0
         base = max(pauses[min(one.level, len(pauses) - 1)], least_s)
         pause_s = base * (1 + self._config.jitter * self._random.random())
-        one.rests_until, one.probe_until = now + pause_s, 0.0
+        one.paused_until, one.probe_until = now + pause_s, 0.0
         one.level += 1
         one.why = failure.reason.value
         one.soft.clear()
@@ -272,7 +269,7 @@ class Politeness:
             "identities": [
                 {
                     "name": one.name,
-                    "rests_s": round(max(0.0, one.rests_until - now), 3),
+                    "paused_s": round(max(0.0, one.paused_until - now), 3),
                     "why": one.why if one.level else "",
                     "level": one.level,
                     "videos": one.n_leases,
@@ -294,9 +291,9 @@ class Politeness:
         state = read_state(self._store, self._wall_clock()) if self._store else {}
         for saved in state.get("identities", []):
             one = self._identities.get(saved["name"])
-            if one is None or saved["rests_s"] <= 0:
+            if one is None or saved["paused_s"] <= 0:
                 continue
-            one.rests_until = self._clock() + saved["rests_s"]
+            one.paused_until = self._clock() + saved["paused_s"]
             one.level, one.why = int(saved.get("level", 1)), str(saved.get("why", ""))
 
 
@@ -306,14 +303,14 @@ def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
         state = store.read_json(STATE_FILE)
         elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
         for one in state["identities"]:
-            one["rests_s"] = round(max(0.0, one["rests_s"] - elapsed_s), 3)
+            one["paused_s"] = round(max(0.0, one["paused_s"] - elapsed_s), 3)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
     return dict(state)
 
 
 @contextmanager
-def announcing(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
+def log_pauses_of(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
     """While the block lasts, says in the log when identities begin or end to rest, and that nothing is lost."""
     ended = threading.Event()
 
@@ -321,7 +318,7 @@ def announcing(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
         said = ""
         while not ended.wait(every_s):
             snapshot = polite.snapshot()
-            resting = " ".join(one["name"] for one in snapshot["identities"] if one["rests_s"] > 0)
+            resting = " ".join(one["name"] for one in snapshot["identities"] if one["paused_s"] > 0)
             if resting != said:
                 log.warning("%s", describe(snapshot) or "all identities are awake again")
             said = resting
@@ -337,9 +334,9 @@ def announcing(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
 
 def describe(snapshot: dict[str, Any]) -> str:
     """One line for a screen: which identities rest, why and for how long; "" while all are awake."""
-    resting = [one for one in snapshot.get("identities", []) if one["rests_s"] > 0]
+    resting = [one for one in snapshot.get("identities", []) if one["paused_s"] > 0]
     if not resting:
         return ""
     whole = len(snapshot["identities"])
-    parts = ", ".join(f"{one['name']} rests {one['rests_s']:.0f} s more ({one['why']})" for one in resting)
+    parts = ", ".join(f"{one['name']} rests {one['paused_s']:.0f} s more ({one['why']})" for one in resting)
     return f"{len(resting)} of {whole} identities refused for now: {parts}; nothing is lost"

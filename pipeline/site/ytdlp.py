@@ -1,6 +1,6 @@
 """The real yt-dlp as a library, with what it hides made visible.
 
-`SeeingYoutubeDL` is yt-dlp's own class with two methods overridden. Every request of an extractor and of the native
+`RecordingYoutubeDL` is yt-dlp's own class with two methods overridden. Every request of an extractor and of the native
 downloader passes through `urlopen`: there a politeness token is taken, the wall-clock limit is checked, and the status
 of the answer is recorded. Warnings, and what yt-dlp only tells its debug log, are kept.
 
@@ -31,8 +31,8 @@ from pipeline.site.failures import DeadlinePassed, Evidence, SeenRequest
 
 __all__ = [
     "YT_DLP_VERSION",
-    "IdentityRests",
-    "SeeingYoutubeDL",
+    "IdentityPaused",
+    "RecordingYoutubeDL",
     "Session",
     "extract_video",
     "list_entries",
@@ -48,7 +48,7 @@ EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, 
 """What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
 
 
-class IdentityRests(Exception):
+class IdentityPaused(Exception):
     """The identity of this work was told to rest meanwhile: go on with another. Not an error of the video."""
 
     def __init__(self, seconds: float) -> None:
@@ -73,12 +73,12 @@ class Session:
             raise DeadlinePassed("took longer than its time limit")
 
     def wait_for_token(self, host: str, kind: str) -> None:
-        """Blocks until the request may go. Raises IdentityRests."""
+        """Blocks until the request may go. Raises IdentityPaused."""
         started = time.monotonic()
-        rests_s = self.take(host, kind)
+        paused_s = self.take(host, kind)
         self.deadline += time.monotonic() - started
-        if rests_s > 0:
-            raise IdentityRests(rests_s)
+        if paused_s > 0:
+            raise IdentityPaused(paused_s)
 
     def note(self, text: str) -> None:
         """Keeps a warning, or a debug line that says what was left out."""
@@ -98,12 +98,12 @@ def no_token(_host: str, _kind: str) -> float:
     return 0.0
 
 
-class SeeingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
+class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
     """yt-dlp that keeps what it sees in `session`. One object serves one thread; `begin` starts the next work."""
 
     def __init__(self, params: dict[str, Any], session: Session) -> None:
         self.session = session
-        super().__init__({**params, "logger": _Ears(self), "progress_hooks": [self._progress]})
+        super().__init__({**params, "logger": WarningLogger(self), "progress_hooks": [self._progress]})
 
     def begin(self, session: Session) -> None:
         """The same guest session goes on with the next video; warnings that are shown once may be shown again."""
@@ -121,7 +121,7 @@ class SeeingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         super().write_debug(message, only_once=only_once)
 
     def urlopen(self, req: Any) -> Response:
-        """See the module. Raises DeadlinePassed and IdentityRests, which pass through yt-dlp unchanged."""
+        """See the module. Raises DeadlinePassed and IdentityPaused, which pass through yt-dlp unchanged."""
         url = req if isinstance(req, str) else req.url
         host, kind, path = kind_of(url)
         session = self.session
@@ -149,10 +149,10 @@ class SeeingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         return Response(io.BytesIO(body), response.url, response.headers, response.status, response.reason)
 
 
-class _Ears:
+class WarningLogger:
     """yt-dlp's logger: keeps warnings, says nothing."""
 
-    def __init__(self, ydl: SeeingYoutubeDL) -> None:
+    def __init__(self, ydl: RecordingYoutubeDL) -> None:
         self._ydl = ydl
 
     def debug(self, message: str) -> None: ...
@@ -240,17 +240,17 @@ def _cookies_in_memory(path: Path) -> io.StringIO:
     return io.StringIO(text)
 
 
-def open_site(options: Mapping[str, Any], session: Session) -> SeeingYoutubeDL:
+def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeDL:
     """A yt-dlp object: one guest session. Raises StopRun (bad_cookies) for a file that is no cookie file."""
     try:
-        return SeeingYoutubeDL(dict(options), session)
+        return RecordingYoutubeDL(dict(options), session)
     except yt_dlp.cookies.CookieLoadError:
         raise StopRun(
             Reason.BAD_COOKIES, "the cookie file is not in Netscape format; export it again with a browser extension"
         ) from None
 
 
-_SITES: dict[tuple[Any, ...], SeeingYoutubeDL] = {}
+_SITES: dict[tuple[Any, ...], RecordingYoutubeDL] = {}
 """One guest session for each identity, client list and thread of this process: sessions are kept, not churned."""
 
 MAX_SITES = 32
@@ -258,7 +258,7 @@ MAX_SITES = 32
 
 def site_for(
     config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...], session: Session
-) -> SeeingYoutubeDL:
+) -> RecordingYoutubeDL:
     """The process's own yt-dlp object for an identity, ready for the next work. Raises StopRun as `open_site`."""
     key = (
         threading.get_ident(),
@@ -280,10 +280,10 @@ def forget_sites(identity: str = "") -> None:
         _SITES.pop(key).close()
 
 
-def extract_video(ydl: SeeingYoutubeDL, video_id: str) -> dict[str, Any]:
+def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> dict[str, Any]:
     """yt-dlp's info of one video, unprocessed: formats, subtitles, automatic_captions … No media is asked for.
 
-    Raises yt-dlp's errors, DeadlinePassed, IdentityRests. A video without formats is returned with `formats` empty.
+    Raises yt-dlp's errors, DeadlinePassed, IdentityPaused. A video without formats is returned with `formats` empty.
     """
     try:
         info = ydl.extract_info(WATCH_URL.format(video_id), download=False, process=False)
@@ -292,7 +292,7 @@ def extract_video(ydl: SeeingYoutubeDL, video_id: str) -> dict[str, Any]:
     return dict(info or {})
 
 
-def list_entries(ydl: SeeingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
+def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
     """The entries of a search, playlist or channel, a page at a time as they are taken. Raises as extract_video."""
     try:
         info = ydl.extract_info(url, download=False, process=False) or {}
@@ -304,7 +304,7 @@ def list_entries(ydl: SeeingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
         raise ExtractorError(f"the extractor failed with {type(error).__name__}: {error}", cause=error) from error
 
 
-def read_caption(ydl: SeeingYoutubeDL, url: str, max_bytes: int) -> bytes:
+def read_caption(ydl: RecordingYoutubeDL, url: str, max_bytes: int) -> bytes:
     """A caption file as it comes, at most `max_bytes` of it. Raises yt-dlp's network errors."""
     with ydl.urlopen(Request(url)) as response:
         return bytes(response.read(max_bytes))

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests.funnel import Turned, funnel, rejects_in_force
+from manifests.funnel import RejectCount, funnel, rejects_in_force
 from manifests.schema import REJECTS, SELECTION, TABLES
 from manifests.story import where_did_it_go
 from pipeline.engine.store import Store
@@ -97,10 +97,10 @@ def test_every_candidate_is_kept_or_rejected_or_missing(world: World) -> None:
     assert (videos.candidates, videos.kept, videos.missing) == (7, 2, 1)
     assert videos.adds_up
     assert videos.rejected == (
-        Turned("extract", "private", 1),
-        Turned("clips", "no_clips", 1),
-        Turned("media", "silent", 1),
-        Turned("balance", "not_needed", 1),
+        RejectCount("extract", "private", 1),
+        RejectCount("clips", "no_clips", 1),
+        RejectCount("media", "silent", 1),
+        RejectCount("balance", "not_needed", 1),
     )
     level = counts.clips
     assert (level.candidates, level.kept, level.missing) == (21, 4, 4)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Secret, SecretStr
 
 from pipeline.config.crawl import CrawlConfig, IdentityConfig, LimitsConfig, PolitenessConfig
-from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import RoundPlan, Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.demo.server import MiniYouTube
@@ -86,7 +86,7 @@ class Road:
     def crawl(self, quotas: Mapping[int, float], most_rounds: int = 50) -> "Road":
         """Runs rounds until nothing more can be done (or so many)."""
         wanted = Wanted(quotas)
-        books = CrawlBooks(self.store)
+        books = CrawlLedger(self.store)
         with RunLock(self.store) as lock:
             for plan in rounds(self.config, self.store, wanted, books):
                 self.plans.append(plan)

@@ -13,7 +13,7 @@ from pydantic import Secret, SecretStr
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import HdVilaConfig, LimitsConfig
-from pipeline.crawl.ledger import CrawlBooks
+from pipeline.crawl.ledger import CrawlLedger
 from pipeline.demo.big_catalogue import a_catalogue, one_of_each
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.misbehave import BEHAVIOURS, Fault
@@ -276,9 +276,9 @@ def test_a_video_that_is_refused_whoever_asks_is_put_off_not_lost(site: MiniYouT
     assert {row["reason"] for row in road.rejects.values()} == {Reason.BOT_CHECK}
     site.relent()
     assert set(request_retries(road.store, ["bot_check"]).values()) == {len(road.rejects)}
-    put_off = set(road.rejects)
+    deferred = set(road.rejects)
     Road.at(tmp_path, config).crawl({category_id: 2.0})
-    assert put_off <= set(road.kept)
+    assert deferred <= set(road.kept)
 
 
 def test_retry_takes_up_only_what_it_names(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def test_what_was_put_off_is_tried_again_when_its_time_has_come(tmp_path: Path) 
     with MiniYouTube(one_of_each(("player_403",)), draw="lazily") as site:
         road = Road.at(tmp_path, config_for(site)).crawl({EDUCATION: 100.0})
         video_id = next(v.video_id for v in site.catalogue.videos if v.behaviour == "player_403")
-    now, books = datetime.now(UTC), CrawlBooks(road.store)
+    now, books = datetime.now(UTC), CrawlLedger(road.store)
     books.update()
     soon, in_two_hours = (books.facts(9, now + timedelta(hours=hours)) for hours in (0, 2))
     assert (soon.due, soon.n_waiting) == ((), 1)

@@ -15,7 +15,7 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store import Store
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.politeness import NO_NETWORK_STOPS, Bucket, Politeness, announcing, describe, read_state
+from pipeline.site.politeness import NO_NETWORK_STOPS, Bucket, Politeness, describe, log_pauses_of, read_state
 
 BOT = Failure(Reason.BOT_CHECK, "bot", Pause.HARD)
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -99,7 +99,7 @@ def test_a_bot_check_rests_the_identity_at_once_and_longer_each_time() -> None:
     polite = politeness(clock)
     rests = []
     for _ in range(3):
-        rests.append(run(polite.report("one", "v", BOT)).rests_s)
+        rests.append(run(polite.report("one", "v", BOT)).paused_s)
         assert run(polite.take("one", "youtube.com", "page")) > 0
         clock.now += rests[-1] + 1
     assert rests == [10.0, 40.0, 40.0]
@@ -108,24 +108,24 @@ def test_a_bot_check_rests_the_identity_at_once_and_longer_each_time() -> None:
 def test_refusals_of_what_was_in_flight_are_one_block_not_many() -> None:
     clock = Clock()
     polite = politeness(clock)
-    rests = [run(polite.report("one", f"v{n}", BOT)).rests_s for n in range(5)]
+    rests = [run(polite.report("one", f"v{n}", BOT)).paused_s for n in range(5)]
     assert rests == [10.0] * 5
     assert polite.snapshot()["identities"][0]["level"] == 1
 
 
 def test_a_session_limit_rests_at_least_its_own_pause() -> None:
-    assert run(politeness(Clock()).report("one", "v", Failure(Reason.SESSION_LIMIT, "", Pause.HARD))).rests_s == 100.0
+    assert run(politeness(Clock()).report("one", "v", Failure(Reason.SESSION_LIMIT, "", Pause.HARD))).paused_s == 100.0
 
 
 def test_soft_refusals_count_only_for_different_videos_in_a_row() -> None:
     polite = politeness(Clock())
     for _ in range(5):
-        assert run(polite.report("one", "same", SOFT)).rests_s == 0
+        assert run(polite.report("one", "same", SOFT)).paused_s == 0
     run(polite.report("one", "other", SOFT))
     run(polite.report("one", "well", None))  # an answer in between
     run(polite.report("one", "a", SOFT))
-    assert run(polite.report("one", "b", SOFT)).rests_s == 0
-    assert run(polite.report("one", "c", SOFT)).rests_s == 10.0
+    assert run(polite.report("one", "b", SOFT)).paused_s == 0
+    assert run(polite.report("one", "c", SOFT)).paused_s == 10.0
 
 
 def test_a_verdict_on_a_video_is_an_answer_and_closes_the_breaker() -> None:
@@ -152,7 +152,7 @@ def test_after_a_rest_one_video_is_let_through_and_the_others_wait_for_its_answe
     clock = Clock()
     polite = politeness(clock, probe_s=60.0)
     run(polite.report("one", "v", BOT))
-    assert run(polite.lease(0.0)).rests_s == 10.0
+    assert run(polite.lease(0.0)).paused_s == 10.0
     clock.now += 11
     assert run(polite.lease(0.0)).identity == "one"  # the probe
     assert run(polite.lease(0.0)).identity == ""
@@ -166,7 +166,7 @@ def test_a_lease_waits_no_longer_than_patience_while_all_rest() -> None:
     started = time.monotonic()
     lease = run(polite.lease(0.3))
     assert lease.identity == ""
-    assert lease.rests_s > 5
+    assert lease.paused_s > 5
     assert time.monotonic() - started >= 0.3
 
 
@@ -180,7 +180,7 @@ def test_rests_survive_a_restart_and_are_what_is_left_of_them(tmp_path: Path) ->
     assert run(second.take("one", "youtube.com", "page")) == pytest.approx(6.0)
     assert "one rests 6 s more (bot_check)" in describe(second.snapshot())
     clock.now += 100
-    assert read_state(store, clock.now)["identities"][0]["rests_s"] == 0
+    assert read_state(store, clock.now)["identities"][0]["paused_s"] == 0
 
 
 def test_a_restart_starts_with_empty_buckets() -> None:
@@ -227,7 +227,7 @@ def test_a_net_that_never_answers_stops_the_run() -> None:
 def test_rests_are_announced_once_and_so_is_their_end(caplog: pytest.LogCaptureFixture) -> None:
     clock = Clock()
     polite: Any = politeness(clock)
-    with announcing(polite, every_s=0.02):
+    with log_pauses_of(polite, every_s=0.02):
         run(polite.report("one", "v", BOT))
         time.sleep(0.3)
         clock.now += 11

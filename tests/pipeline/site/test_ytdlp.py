@@ -18,8 +18,8 @@ from pipeline.engine.unit import StopRun
 from pipeline.site.failures import DeadlinePassed, classify
 from pipeline.site.redact import redact
 from pipeline.site.ytdlp import (
-    IdentityRests,
-    SeeingYoutubeDL,
+    IdentityPaused,
+    RecordingYoutubeDL,
     Session,
     extract_video,
     kind_of,
@@ -44,7 +44,7 @@ def session(limit_s: float = 30.0, take: Any = no_token) -> Session:
     return Session(take, time.monotonic() + limit_s)
 
 
-def opened(site: MiniYouTube, work: Session, **settings: Any) -> SeeingYoutubeDL:
+def opened(site: MiniYouTube, work: Session, **settings: Any) -> RecordingYoutubeDL:
     config = config_for(site, **settings)
     return open_site(options_for(config, config.pool()[0]), work)
 
@@ -101,7 +101,7 @@ def test_every_request_takes_a_token(site: MiniYouTube) -> None:
 def test_an_identity_that_must_rest_ends_the_work_before_the_next_request(site: MiniYouTube) -> None:
     answers = iter([0.0, 77.0])
     work = session(take=lambda *_: next(answers))
-    with opened(site, work) as ydl, pytest.raises(IdentityRests) as error:
+    with opened(site, work) as ydl, pytest.raises(IdentityPaused) as error:
         extract_video(ydl, video_id(site, "kids"))
     assert error.value.seconds == 77.0
     assert len(site.log) == 1

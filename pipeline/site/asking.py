@@ -1,0 +1,150 @@
+"""The one loop of everything that asks the site: whose turn it is, what a failure costs whom, when to try again.
+
+    listing, extract, fetch  ─►  Asking.ask(subject, attempt)  ─►  what an attempt gave, or the last Failure
+
+An attempt is one identity's work on one subject (a video, a list), from the first request to the last.
+
+| an attempt ends with | it is charged to | then |
+|---|---|---|
+| a result | nobody: the identity answered | it is returned |
+| IdentityPaused, raised by a request | nobody | the next identity tries |
+| a failure with a hard pause | the identity, which is paused | another tries, `REFUSALS_OF_ONE_SUBJECT` times at most |
+| a failure that other clients may cure | nobody, once | the same again as the second clients |
+| another failure | the subject | tried again up to `Rules.tries` times where that can heal it |
+| a reason of class `stop` | the run | StopRun |
+"""
+
+import errno
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.utils import YoutubeDLError
+
+from manifests.reasons import Reason, ReasonClass
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.engine.unit import StopRun
+from pipeline.site.failures import DeadlinePassed, Failure, Pause, classify, refusals, signature
+from pipeline.site.politeness import Polite, Ruling
+from pipeline.site.redact import redact, secrets_of
+from pipeline.site.ytdlp import IdentityPaused, Session, forget_sites
+
+log = logging.getLogger("hdvila")
+
+T = TypeVar("T")
+
+REFUSALS_OF_ONE_SUBJECT = 6
+"""A subject at which the site refuses so many times, whoever asks, is deferred: it would keep every identity paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How long and how often one kind of work asks.
+
+    `limit_s`: wall-clock limit of an attempt, waits for tokens apart. `patience_s`: how long it may wait while every
+    identity is paused. `heals`: reasons of class `never` that one more attempt may change.
+    """
+
+    limit_s: float
+    tries: int
+    patience_s: float
+    heals: frozenset[Reason] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One attempt: who asks, as which player clients, and the record of its requests."""
+
+    identity: IdentityConfig
+    clients: tuple[str, ...]
+    session: Session
+
+
+class NobodyMayAsk(Exception):
+    """Every identity is paused for longer than the work may wait; the first is free again after `paused_s`."""
+
+    def __init__(self, paused_s: float) -> None:
+        super().__init__(f"all identities are paused, the first for another {paused_s:.0f} s")
+        self.paused_s = paused_s
+
+
+@dataclass(slots=True)
+class Asking:
+    """See the module. `prefer` is the identity that asked last: a session is kept over subjects while it may ask."""
+
+    config: CrawlConfig
+    polite: Polite
+    prefer: str = ""
+
+    def ask(self, subject: str, attempt: Callable[[Turn], T | Failure], rules: Rules) -> T | Failure:
+        """What an attempt gave, or the failure that the subject is turned away with.
+
+        `attempt` may raise yt-dlp's errors: they are classified here. Raises NobodyMayAsk and StopRun.
+        """
+        n_tries = n_refusals = 0
+        clients, avoid = self.config.player_clients, ""
+        while True:
+            lease = self.polite.lease(rules.patience_s, self.prefer, avoid)
+            if not lease.identity:
+                raise NobodyMayAsk(lease.paused_s)
+            self.prefer = lease.identity
+            result = self._attempt(subject, attempt, clients, rules)
+            if result is None:
+                continue
+            if not isinstance(result, Failure):
+                return result
+            self._charge(subject, result)
+            avoid = lease.identity if result.pause is not Pause.NONE else ""
+            if result.pause is Pause.HARD:
+                n_refusals += 1
+                if n_refusals >= REFUSALS_OF_ONE_SUBJECT:
+                    return result
+                continue
+            if result.look_again and self.config.second_clients not in ((), clients):
+                clients = self.config.second_clients
+                continue
+            n_tries += 1
+            may_heal = result.reason.class_ is ReasonClass.LATER or result.reason in rules.heals
+            if not may_heal or n_tries >= rules.tries:
+                return result
+            time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))
+
+    def safe(self, text: str) -> str:
+        """A text without secrets."""
+        return redact(text, secrets_of(self.config))
+
+    def _attempt(
+        self, subject: str, attempt: Callable[[Turn], T | Failure], clients: tuple[str, ...], rules: Rules
+    ) -> T | Failure | None:
+        """What an attempt as `self.prefer` gave; None where that identity was paused meanwhile."""
+        name = self.prefer
+        session = Session(lambda host, kind: self.polite.take(name, host, kind), time.monotonic() + rules.limit_s)
+        identity = next(identity for identity in self.config.pool() if identity.name == name)
+        try:
+            result = attempt(Turn(identity, clients, session))
+        except IdentityPaused:
+            return None
+        except (YoutubeDLError, RequestError, DeadlinePassed) as error:
+            return classify(session.evidence(error))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise  # the place's own error, no verdict on the subject
+            return Failure(Reason.NO_DISK, str(error))
+        if not isinstance(result, Failure):
+            warned = classify(session.evidence()) if refusals(session.requests) else None
+            self._obey(self.polite.report(name, subject, warned), warned)
+        return result
+
+    def _charge(self, subject: str, failure: Failure) -> None:
+        ruling = self.polite.report(self.prefer, subject, failure, signature(failure))
+        if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
+            raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))
+        self._obey(ruling, failure)
+
+    def _obey(self, ruling: Ruling, failure: Failure | None) -> None:
+        if ruling.paused_s and failure is not None:
+            forget_sites(self.prefer)
+            log.warning("identity %s paused for %.0f s (%s)", self.prefer, ruling.paused_s, failure.reason.value)

@@ -1,0 +1,219 @@
+"""A data set of drawn clips whose views can be told apart by what they can learn (`pipeline.demo.attributes`).
+
+    python -m pipeline.demo.attribute_set OUT [--per-caption 8] [--colours 8] [--seed 0]
+
+Train holds each caption `per_caption` times, in other pictures each time; val holds each once. So what a view reaches
+at best is known: where it doesn't show an attribute of n values, the right clip is one of n that look the same to it.
+Films go through the pipeline's own stages (media, shards, manifest), and their samples are `prepared` as any others
+are. A second call goes on from what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import av
+
+from manifests.funnel import SELECTION_NAME
+from manifests.sample import clip_id
+from manifests.schema import SELECTION, table_of
+from manifests.shards import Manifest
+from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
+from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
+from pipeline.demo.attributes import COLOURS, HEIGHT, WIDTH, Scene, all_scenes, frames_of
+from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import run_stage
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context
+from pipeline.manifest import remove_packs, write_manifest
+from pipeline.media import MediaStage
+from pipeline.shards import ShardsStage
+
+FPS = 5
+CLIP_FRAMES = 12
+CLIP_MS = 1000 * CLIP_FRAMES // FPS
+CLIPS_A_FILM = 8
+CATEGORY_ID = 1
+
+MEDIA = MediaConfig(
+    members=MembersConfig(still_quality=80),
+    scenes=ScenesConfig(enabled=False),
+    checks=ChecksConfig(silence="ignore"),
+    duplicates=DuplicatesConfig(enabled=False),
+)
+SHARDS = ShardsConfig(
+    max_samples=128,
+    # So small that no channel is drawn for val: the shards' plan then gives it one, the smaller of the two.
+    split=SplitConfig(val=1e-9),
+    card=CardConfig(title="Drawn clips with three attributes", license="cc0-1.0"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """Scenes that are shown one after another in one video."""
+
+    video_id: str
+    channel_id: str
+    scenes: tuple[Scene, ...]
+
+
+def make_attribute_set(
+    out: Path, *, per_caption: int = 8, n_colours: int = len(COLOURS), seed: int = 0, members: MembersConfig | None = None
+) -> Manifest:
+    """Draw, cut and shard the whole set under `out`; the manifest. The same arguments give the same shards."""
+    films = films_of(per_caption, n_colours, seed)
+    by_id = {film.video_id: film for film in films}
+    media = MEDIA if members is None else MEDIA.model_copy(update={"members": members})
+    store = Store(str(out))
+    for film in films:
+        _commit_plan(store, film)
+
+    def fetch(video: Mapping[str, Any], context: Context) -> Path:
+        return draw_film(by_id[video["video_id"]], context.scratch / "film.mp4")
+
+    with tempfile.TemporaryDirectory() as scratch, RunLock(store) as lock:
+        executor = LocalExecutor(Path(scratch))
+        run_stage(MediaStage(media, list(by_id), fetch), store, executor, lock)
+        _select_all(store, films)
+        run_stage(ShardsStage(SHARDS, seed), store, executor, lock)
+        facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
+        manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card)
+        remove_packs(store, manifest)
+    return manifest
+
+
+def films_of(per_caption: int, n_colours: int, seed: int) -> list[Film]:
+    """Train's films and val's, each on a channel of its own."""
+    captions = all_scenes(n_colours)
+    train = [replace(scene, seed=_number(seed, "train", n)) for n in range(per_caption) for scene in captions]
+    val = [replace(scene, seed=_number(seed, "val", 0)) for scene in captions]
+    return [*_films("train", train, seed), *_films("val", val, seed)]
+
+
+def _number(seed: int, split: str, n: int) -> int:
+    return random.Random(f"{seed}/{split}/{n}").randrange(2**31)
+
+
+def _films(split: str, scenes: Sequence[Scene], seed: int) -> list[Film]:
+    shuffled = random.Random(f"{seed}/{split}").sample(scenes, len(scenes))
+    parts = [tuple(shuffled[at : at + CLIPS_A_FILM]) for at in range(0, len(shuffled), CLIPS_A_FILM)]
+    return [Film(f"{split}-{n:05d}", f"channel-{split}", part) for n, part in enumerate(parts)]
+
+
+def draw_film(film: Film, path: Path) -> Path:
+    """The film as an H.264 mp4, 1280x720, a keyframe at each scene."""
+    with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.codec_context.thread_count = 1
+        params = f"keyint={CLIP_FRAMES}:min-keyint={CLIP_FRAMES}:scenecut=0"
+        stream.options = {"preset": "ultrafast", "crf": "23", "x264-params": params}
+        for scene in film.scenes:
+            for picture in frames_of(scene, CLIP_FRAMES):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def _commit_plan(store: Store, film: Film) -> None:
+    """What crawl and text would have left of the film: its row, and a clip a scene."""
+    store.write_part("videos", "extract", film.video_id, [_video_row(film)])
+    store.commit("extract", film.video_id, {})
+    rows = [_clip_row(film, n, scene) for n, scene in enumerate(film.scenes)]
+    store.write_part("clips", "clips", film.video_id, rows)
+    store.commit("clips", film.video_id, {})
+
+
+def _video_row(film: Film) -> dict[str, Any]:
+    return {
+        "video_id": film.video_id,
+        "url": f"https://example.org/{film.video_id}",
+        "source": "folder",
+        "query": "",
+        "category_id": CATEGORY_ID,
+        "category": "Film & Animation",
+        "title": f"Attributes {film.video_id}",
+        "channel_id": film.channel_id,
+        "channel": film.channel_id,
+        "duration_s": len(film.scenes) * CLIP_MS / 1000,
+        "language": "en",
+        "upload_date": "20240101",
+        "license": "",
+        "view_count": 1,
+        "age_limit": 0,
+        "made_for_kids": False,
+        "heights": [HEIGHT],
+        "caption_tracks": ["manual:en"],
+        "media_path": "",
+        "given_spans": "",
+        "egress": "",
+        "yt_dlp_version": "",
+        "round": 0,
+    }
+
+
+def _clip_row(film: Film, n: int, scene: Scene) -> dict[str, Any]:
+    words = scene.caption.split()
+    start_ms, step = n * CLIP_MS, CLIP_MS // len(words)
+    times = [(word, start_ms + i * step) for i, word in enumerate(words)]
+    return {
+        "clip_id": clip_id(film.video_id, n),
+        "video_id": film.video_id,
+        "n": n,
+        "start_ms": start_ms,
+        "end_ms": start_ms + CLIP_MS,
+        "text": scene.caption,
+        "words": [{"text": w, "start_ms": at, "end_ms": at + step, "timed": True} for w, at in times],
+        "category_id": CATEGORY_ID,
+        "confidence": 1.0,
+        "language": "en",
+        "caption_kind": "manual",
+        "boundary_model": "punctuation",
+        "flags": "[]",
+    }
+
+
+def _select_all(store: Store, films: Sequence[Film]) -> None:
+    """selection.parquet with every clip kept."""
+    rows = [
+        {
+            "video_id": film.video_id,
+            "category_id": CATEGORY_ID,
+            "channel_id": film.channel_id,
+            "group": film.video_id,
+            "rank": rank,
+            "kept": True,
+            "reason": "",
+            "n_clips": len(film.scenes),
+            "clips_kept": list(range(len(film.scenes))),
+            "hours_kept": len(film.scenes) * CLIP_MS / 3_600_000,
+        }
+        for rank, film in enumerate(films)
+    ]
+    store.write_table(SELECTION_NAME, table_of(rows, SELECTION))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--per-caption", type=int, default=8, help="clips of each caption in train")
+    parser.add_argument("--colours", type=int, default=len(COLOURS), help="colours of dots, 1 to 8")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    manifest = make_attribute_set(
+        given.out, per_caption=given.per_caption, n_colours=given.colours, seed=given.seed
+    )
+    print(f"{given.out}: {sum(shard.nsamples for shard in manifest.shards)} clips in {len(manifest.shards)} shards")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Drawn clips with three independent attributes, each of which other views of the clip show.
+
+    colour of the dots        any view shows it
+    hatching of the ground    a high-resolution frame alone: it repeats with each pixel of the low-resolution view
+    way the dots drift        several frames alone: where dots stand in one frame is drawn, whatever their way
+
+Sizes are those of a 1280x720 picture whose low-resolution view is a twentieth of it, 64x36 pixels (the whole picture;
+a crop has as many pixels a length). The hatching's period along both axes is one such pixel, at which the cubic kernel
+that makes the view has a zero: of the hatching nothing but its mean is left.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Picture = NDArray[np.uint8]
+
+WIDTH, HEIGHT = 1280, 720
+LOW_PX = 20
+"""Pixels of the picture in one of the low-resolution view, and the hatching's period."""
+
+COLOURS: dict[str, tuple[int, int, int]] = {
+    "red": (215, 30, 30),
+    "green": (20, 150, 50),
+    "blue": (40, 70, 230),
+    "yellow": (245, 225, 40),
+    "white": (250, 250, 250),
+    "black": (10, 10, 10),
+    "purple": (150, 40, 190),
+    "orange": (250, 140, 20),
+}
+HATCHINGS: dict[str, tuple[int, int]] = {"level": (0, 1), "upright": (1, 0), "rising": (1, 1), "falling": (1, -1)}
+"""Waves a low-resolution pixel along x and y."""
+WAYS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+
+_SPACING_X, _SPACING_Y = WIDTH // 2, HEIGHT
+"""Dots stand on a lattice that goes on over the picture's edges."""
+_RADIUS = 120
+_AMPLITUDE = 26.0
+_GRAIN, _GRAIN_PX = 16.0, 10
+"""Deviation and size of the ground's grain: what an encoder leaves of the hatching in a small picture drowns in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What a clip shows; `seed` draws all that its caption doesn't name (places, phase, shades, sizes)."""
+
+    colour: str
+    hatching: str
+    way: str
+    seed: int = 0
+
+    @property
+    def caption(self) -> str:
+        """The sentence that names the three attributes."""
+        return f"{self.colour} dots drift {self.way} over a ground with {self.hatching} hatching"
+
+
+def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
+    """One scene for each combination of the attributes, with the first so many colours."""
+    return [Scene(*names) for names in product(list(COLOURS)[:n_colours], HATCHINGS, WAYS)]
+
+
+def frames_of(scene: Scene, n_frames: int) -> Iterator[Picture]:
+    """The pictures of a scene, RGB uint8 [720, 1280, 3]: a quarter of the dots' spacing from one to the next."""
+    dice = random.Random(f"{scene.caption}/{scene.seed}")
+    ground = _ground(scene, dice)
+    x, y = dice.uniform(0, _SPACING_X), dice.uniform(0, _SPACING_Y)
+    radius = round(_RADIUS * dice.uniform(0.85, 1.15))
+    across, down = WAYS[scene.way]
+    for number in range(n_frames):
+        picture = ground.copy()
+        at_x, at_y = x + across * number * _SPACING_X / 4, y + down * number * _SPACING_Y / 4
+        for column, row in product(range(-1, 3), range(-1, 2)):
+            centre = (
+                round(at_x % _SPACING_X + column * _SPACING_X),
+                round(at_y % _SPACING_Y + row * _SPACING_Y),
+            )
+            cv2.circle(picture, centre, radius, COLOURS[scene.colour], cv2.FILLED, cv2.LINE_AA)
+        yield picture
+
+
+def _ground(scene: Scene, dice: random.Random) -> Picture:
+    """A grey ground with its hatching. Mean and contrast are drawn, and tell nothing of the hatching's kind."""
+    across, down = HATCHINGS[scene.hatching]
+    level, phase = dice.uniform(100, 150), dice.uniform(0, 2 * np.pi)
+    step = 2 * np.pi / LOW_PX
+    wave = step * across * np.arange(WIDTH)[None] + step * down * np.arange(HEIGHT)[:, None] + phase
+    grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * np.sin(wave.astype(np.float32))
+    cells = (HEIGHT // _GRAIN_PX, WIDTH // _GRAIN_PX)
+    grain = np.random.default_rng(dice.randrange(2**32)).normal(0, _GRAIN, cells).astype(np.float32)
+    grey += cv2.resize(grain, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -7,9 +7,10 @@ up to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`, and p
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -23,12 +24,13 @@ from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
 from train.config import DataConfig, TrainConfig
-from train.data.decode import MEMBERS, NO_FRAME, Source, Views, read_facts, read_stills
+from train.data.decode import MEMBERS, NO_FRAME, Source, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader, Workers
 from train.data.plan import Mixing, Stream, mix
 from train.data.read import Reader, ShardUnreadable
 from train.data.stream import StreamingLoader
+from train.data.views import views_of
 from train.distributed import Place
 from train.losses import mask_tokens
 from train.models import Batch
@@ -83,12 +85,6 @@ def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | N
         return all(still.frame != NO_FRAME for still in read_stills(facts))
     except (ShardUnreadable, ValueError, KeyError):
         return True  # reading it as a sample says what is wrong with it
-
-
-def views_of(config: TrainConfig) -> Views:
-    """What a sample is decoded to."""
-    m = config.model
-    return Views(m.high, m.low, m.n_frames, m.n_segments, config.data.stride, config.data.backend)
 
 
 def choose_source(data: DataConfig, index: Index) -> Source:
@@ -152,6 +148,12 @@ def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, place: Place)
     return load_tokenizer(folder)
 
 
+def caption_ids(texts: Sequence[str]) -> Tensor:
+    """A number for each caption, [n] int64: equal for equal words, case and spaces apart, on every rank."""
+    digests = (hashlib.blake2b(" ".join(text.lower().split()).encode(), digest_size=8).digest() for text in texts)
+    return torch.tensor([int.from_bytes(digest, "big", signed=True) for digest in digests], dtype=torch.int64)
+
+
 class Batches:
     """The model's batches, step by step, with what was lost on the way."""
 
@@ -190,7 +192,9 @@ class Batches:
             ids, mask, itm_labels = self._swap_texts(ids, mask, loaded, step)
         if config.objective.mlm:
             ids, mlm_labels = self._mask(ids, loaded, step)
-        return Batch(loaded.img_middle, loaded.img_other, ids, mask, mlm_labels, itm_labels)
+        same = config.objective.same_caption == "ignored"
+        captions = caption_ids(loaded.texts) if same else None
+        return Batch(loaded.img_middle, loaded.img_other, ids, mask, mlm_labels, itm_labels, captions)
 
     def _generator(self, step: int, place: int, purpose: int) -> torch.Generator:
         """Draws of one clip: a function of seed, step and place, so that no worker or world size changes them."""

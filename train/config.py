@@ -4,11 +4,13 @@ A run is this file, a seed and a manifest; the same three give the same loss cur
 when a run is resumed (workers, device, logging); a changed *identity* key is refused.
 """
 
+import re
 from typing import Any, Literal
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from manifests.settings import Section, identity, operational
+from train.data.views import View
 from train.models.configs import ModelConfig
 
 GroupName = Literal["cnn", "timesformer", "transformer"]
@@ -24,6 +26,13 @@ class DataConfig(Section):
         "auto",
         doc="prepared: stills and low-resolution proxy (mjpg, m4v); whole: the 720p mp4; "
         "auto: prepared where all samples have it",
+    )
+    view: View = identity(
+        "hybrid",
+        doc="what of a clip the model is given. hybrid: the centre frame in high resolution, its neighbours in low; "
+        "high: the centre frame alone; low: all frames of a segment in low resolution; mean: their average; "
+        "low_upscaled: hybrid's network with the centre's low-resolution frame blown up in its place; image: one "
+        "high-resolution frame a clip",
     )
     stride: int = identity(
         12, ge=1, doc="distance of a segment's frames, in frames of the source; shorter clips shorten it"
@@ -68,6 +77,11 @@ class ObjectiveConfig(Section):
 
     kind: Literal["infonce", "siglip"] = identity(
         "infonce", doc="contrastive loss: infonce (softmax over the global batch) or siglip (sigmoid of each pair)"
+    )
+    same_caption: Literal["negative", "ignored"] = identity(
+        "negative",
+        doc="pairs of clips of the batch with the same caption (case and spaces apart): negative, as published, or "
+        "ignored, so that neither is pushed away from words that are true of it",
     )
     contrastive: float = identity(1.0, ge=0, doc="weight of the contrastive loss")
     mlm: float = identity(0.0, ge=0, doc="weight of masked language modelling (model.stage 2)")
@@ -140,6 +154,23 @@ class EvalConfig(Section):
     every: int = operational(1000, ge=0, doc="steps between evaluations; 0: only at the end")
     max_clips: int = operational(0, ge=0, doc="clips of the val split that are used, the first in its order; 0: all")
     batch: int = operational(16, ge=1, doc="clips embedded at once, a rank")
+    attributes: dict[str, str] = operational(
+        dict,
+        doc="what captions name, as a regular expression with one group each; scores then say how often each is right "
+        "in the first clip found, and the R@1 of one who knew it alone, or all others",
+    )
+
+    @field_validator("attributes")
+    @classmethod
+    def _expressions(cls, given: dict[str, str]) -> dict[str, str]:
+        for name, pattern in given.items():
+            try:
+                groups = re.compile(pattern).groups
+            except re.error as error:
+                raise ValueError(f"{name}: {pattern!r} is no regular expression ({error})") from None
+            if not groups:
+                raise ValueError(f"{name}: {pattern!r} has no group ( ) for the attribute's value")
+        return given
 
 
 class ObserveConfig(Section):

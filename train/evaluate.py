@@ -1,4 +1,4 @@
-"""Retrieval on held-out clips: R@1, R@5, R@10, median and mean rank, both directions, beside chance.
+"""Retrieval on held-out clips: R@1 with its 95 % interval, R@5, R@10, median and mean rank, both ways, beside chance.
 
 **Rank and ties.** A query's candidates are all clips (text to video) or all captions (video to text). Its right answers
 are those that share its caption, so that two clips with the same words are right for each other. The rank is one plus
@@ -10,8 +10,8 @@ so that constant embeddings get the worst score and not the best. A NaN similari
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from math import comb
 from typing import Any
 
@@ -20,10 +20,12 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from train.attributes import AttributeScore, first_answers, score_attributes, wilson_interval
 from train.config import TrainConfig
-from train.data.decode import Source, Views
+from train.data.decode import Source
 from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, read_once
+from train.data.views import views_of
 from train.distributed import Place, unwrap
 from train.tokenizer import Tokenizer
 
@@ -58,6 +60,8 @@ class Retrieval:
     """Distinct captions among them."""
     n_lost: int = 0
     """Clips of the split that could not be read; left out."""
+    attributes: dict[str, AttributeScore] = field(default_factory=dict)
+    """Text to video, by attribute of the captions (`eval.attributes`)."""
 
     def flat(self) -> dict[str, float]:
         """{"t2v_r1": …, "v2t_r1": …, …} for logs."""
@@ -65,15 +69,27 @@ class Retrieval:
         scores = {
             f"{way}_{name}": round(value, 6) for way, recall in both.items() for name, value in asdict(recall).items()
         }
+        for way, recall in both.items():
+            low, high = wilson_interval(recall.r1, self.n_clips)
+            scores |= {f"{way}_r1_from": round(low, 6), f"{way}_r1_to": round(high, 6)}
+        for attribute, score in self.attributes.items():
+            scores |= {f"{attribute}_{name}": round(value, 6) for name, value in asdict(score).items()}
         return {**scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
     def describe(self) -> str:
-        """Three lines for people."""
+        """Some lines for people."""
         lines = [f"retrieval among {self.n_clips} clips with {self.n_captions} captions"]
         for name, r in (("text to video", self.text_to_video), ("video to text", self.video_to_text)):
+            low, high = wilson_interval(r.r1, self.n_clips)
             lines.append(
-                f"  {name}: R@1 {r.r1:.1%} (chance {r.chance_r1:.1%})  R@5 {r.r5:.1%} ({r.chance_r5:.1%})  "
+                f"  {name}: R@1 {r.r1:.1%} (95 %: {low:.1%} to {high:.1%}; chance {r.chance_r1:.1%})  "
+                f"R@5 {r.r5:.1%} ({r.chance_r5:.1%})  "
                 f"R@10 {r.r10:.1%} ({r.chance_r10:.1%})  median rank {r.median_rank:g}"
+            )
+        for name, a in self.attributes.items():
+            lines.append(
+                f"  {name}: right in {a.right:.1%} of the first clips (chance {a.chance:.1%}); knowing it alone gives "
+                f"R@1 {a.oracle_r1:.1%}, knowing all others {a.without_r1:.1%}"
             )
         if self.n_lost:
             lines.append(f"  {self.n_lost} clips could not be read and are left out")
@@ -91,8 +107,14 @@ def ranks(similarity: Tensor, right: Tensor) -> Tensor:
     return beaten.sum(1) + 1
 
 
-def score_retrieval(video: Tensor, text: Tensor, captions: Sequence[str], n_lost: int = 0) -> Retrieval:
-    """Scores of paired embeddings `[n, d]`; `captions[i]` is the caption of pair i."""
+def score_retrieval(
+    video: Tensor,
+    text: Tensor,
+    captions: Sequence[str],
+    n_lost: int = 0,
+    attributes: Mapping[str, str] | None = None,
+) -> Retrieval:
+    """Scores of paired embeddings `[n, d]`; `captions[i]` is the caption of pair i. `attributes`: see `EvalConfig`."""
     ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     group = torch.tensor([ids[caption] for caption in captions])
     video, text = video.float().cpu(), text.float().cpu()
@@ -102,6 +124,7 @@ def score_retrieval(video: Tensor, text: Tensor, captions: Sequence[str], n_lost
         n_clips=len(captions),
         n_captions=len(ids),
         n_lost=n_lost,
+        attributes=score_attributes(first_answers(text, video), captions, attributes or {}),
     )
 
 
@@ -140,9 +163,10 @@ def evaluate(
     Views are the deterministic ones: middles of equal parts and the centre crop.
     """
     n_clips = min(config.eval.max_clips or len(index), len(index))
-    m, d = config.model, config.data
-    views = Views(m.high, m.low, m.n_frames, m.n_segments, d.stride, d.backend)
-    dataset = ClipDataset(index, views, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
+    d = config.data
+    dataset = ClipDataset(
+        index, views_of(config), source, seed=None, n_workers=d.workers, storage_options=d.storage_options
+    )
     mine = range(place.rank, n_clips, place.world)
     # Under FSDP every rank has to run the model as often as the others: the short ones repeat their last clip.
     n_rounds = -(-n_clips // place.world)
@@ -158,7 +182,8 @@ def evaluate(
     if not joined:
         raise UserError(f"{index.manifest.root}: none of the {n_clips} clips of the val split can be read")
     n_lost = sum(part[3] for part in parts)
-    return score_retrieval(torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts]), joined, n_lost)
+    video, text = (torch.cat([p[k] for p in parts]) for k in (0, 1))  # type: ignore[misc]
+    return score_retrieval(video, text, joined, n_lost, config.eval.attributes)
 
 
 @torch.no_grad()
@@ -173,16 +198,21 @@ def _embed(
     places: list[int] = []
     for loaded in chunks:
         ids, mask = tokenizer.encode(loaded.texts or [""], config.model.text_length)
-        middle, other = loaded.img_middle, loaded.img_other
-        if not loaded.keys:  # nothing of this chunk could be read: run on a blank all the same, and drop it
-            middle, other = (torch.zeros(1, *x.shape[1:], dtype=x.dtype) for x in (middle, other))
+        # Where nothing of this chunk could be read it runs on a blank all the same, which is dropped.
+        middle, other = (_on(device, x, blank=not loaded.keys) for x in (loaded.img_middle, loaded.img_other))
         with autocast(config, device):
-            pair = inner.embed(middle.to(device), other.to(device), ids.to(device), mask.to(device))
+            pair = inner.embed(middle, other, ids.to(device), mask.to(device))
         video.append(pair[0][: len(loaded.keys)].float().cpu())
         text.append(pair[1][: len(loaded.keys)].float().cpu())
         captions += loaded.texts
         places += loaded.places
     return torch.cat(video), torch.cat(text), captions, places
+
+
+def _on(device: torch.device, x: Tensor | None, *, blank: bool) -> Tensor | None:
+    if x is None:
+        return None
+    return (torch.zeros(1, *x.shape[1:], dtype=x.dtype) if blank else x).to(device)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:

@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from manifests.errors import UserError
+from train.data.views import View
 from train.model_card import model_card
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
@@ -39,6 +40,8 @@ class Origin:
     source: str
     stride: int = 12
     """Source frames between a segment's frames."""
+    view: View = "hybrid"
+    """What of a clip it was trained on (`data.view`)."""
     step: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -70,6 +73,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     origin = Origin(
         source=f"training, seed {facts.config.get('seed', 0)}, manifest {facts.manifest_sha256[:12]}",
         stride=facts.config.get("data", {}).get("stride", 12),
+        view=facts.config.get("data", {}).get("view", "hybrid"),
         step=facts.step,
         scores=facts.scores,
         facts={"manifest_sha256": facts.manifest_sha256, "config": facts.config, "versions": facts.versions},
@@ -158,6 +162,7 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
         "hdvila_format": FORMAT,
         "torch_dtype": "float32",
         "frame_stride": origin.stride,
+        "view": origin.view,
         "model": config.model_dump(mode="json"),
         "source": origin.source,
         "step": origin.step,

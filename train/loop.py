@@ -92,7 +92,7 @@ def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
 
     data = open_data(config, folder, place)
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
-    model = build_model(config.model, seed=config.seed).to(place.device)
+    model = build_model(config.model, seed=config.seed, view=config.data.view).to(place.device)
     say(place, describe(config, data, model, n_steps, place))
     if config.loop.compile:
         model.compile()

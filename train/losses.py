@@ -28,37 +28,50 @@ def contrastive_loss(
     group: Group = None,
     kind: Kind = "infonce",
     logit_bias: Tensor | None = None,
+    caption_ids: Tensor | None = None,
 ) -> Tensor:
     """The loss of the global batch from this rank's L2-normalised rows, video and text [n, D] -> [] in fp32.
 
     infonce: 0.5 (CE(s) + CE(s^T)) with s = logit_scale * text video^T and the diagonal as targets.
     siglip: -sum_ij log sigmoid(y_ij (s_ij + logit_bias)) / N with y = 1 on the diagonal and -1 elsewhere.
+    With `caption_ids` ([n] int64, equal where captions are) pairs of the same caption off the diagonal are left out.
     """
+    same = None if caption_ids is None else _same_captions(caption_ids, group)
     with torch.autocast(video.device.type, enabled=False):
         video, text, scale = (_wide(x) for x in (video, text, logit_scale))
         if kind == "siglip":
             bias = torch.zeros_like(scale) if logit_bias is None else _wide(logit_bias)
-            own = _sigmoid(video, text, scale, bias, group)
+            own = _sigmoid(video, text, scale, bias, same, group)
         else:
-            own = _softmax(video, text, scale, group)
+            own = _softmax(video, text, scale, same, group)
             if logit_bias is not None:
                 own = own + 0.0 * logit_bias.sum()  # a learned bias must get a gradient, or DDP waits for it for ever
         return mean_over_ranks(own, group)
 
 
-def _softmax(video: Tensor, text: Tensor, scale: Tensor, group: Group) -> Tensor:
+def _same_captions(caption_ids: Tensor, group: Group) -> Tensor:
+    """Where another pair of the global batch has this row's caption: [n, N] bool."""
+    with torch.no_grad():
+        same = caption_ids[:, None] == gather(caption_ids, group)[None]
+        return same.scatter(1, _own_rows(caption_ids, group)[:, None], False)
+
+
+def _softmax(video: Tensor, text: Tensor, scale: Tensor, same: Tensor | None, group: Group) -> Tensor:
     targets = _own_rows(video, group)
     text_to_video = scale * text @ gather(video, group).T  # [n, N]
     video_to_text = scale * video @ gather(text, group).T
+    if same is not None:
+        text_to_video, video_to_text = (x.masked_fill(same, float("-inf")) for x in (text_to_video, video_to_text))
     return 0.5 * (F.cross_entropy(text_to_video, targets) + F.cross_entropy(video_to_text, targets))
 
 
-def _sigmoid(video: Tensor, text: Tensor, scale: Tensor, bias: Tensor, group: Group) -> Tensor:
+def _sigmoid(video: Tensor, text: Tensor, scale: Tensor, bias: Tensor, same: Tensor | None, group: Group) -> Tensor:
     """Each pair once: this rank's texts against all videos, so only the videos travel."""
     logits = scale * text @ gather(video, group).T + bias  # [n, N]
     signs = torch.full_like(logits, -1.0)
     signs.scatter_(1, _own_rows(video, group)[:, None], 1.0)
-    return -F.logsigmoid(signs * logits).sum() / len(text)
+    losses = -F.logsigmoid(signs * logits)
+    return (losses if same is None else losses.masked_fill(same, 0.0)).sum() / len(text)
 
 
 def _wide(x: Tensor) -> Tensor:

@@ -30,14 +30,14 @@ def backward(model: nn.Module, batch: Batch, config: TrainConfig) -> float:
     if not config.objective.contrastive:
         assert local is not None  # the configuration refuses a run without any objective
         return _accumulate(model, micro_batches, local, cast)
-    whole = partial(_contrastive, config=config.objective)
+    whole = partial(_contrastive, config=config.objective, caption_ids=batch.caption_ids)
     return float(cached_backward(model, micro_batches, whole, local_loss=local, autocast=cast))
 
 
-def _contrastive(features: Features, config: ObjectiveConfig) -> Tensor:
+def _contrastive(features: Features, config: ObjectiveConfig, caption_ids: Tensor | None) -> Tensor:
     scale, bias = features.logit_scale, features.logit_bias
     return config.contrastive * contrastive_loss(
-        features.video, features.text, scale, kind=config.kind, logit_bias=bias
+        features.video, features.text, scale, kind=config.kind, logit_bias=bias, caption_ids=caption_ids
     )
 
 

@@ -74,7 +74,7 @@ def count_flops(model: HDVila, batch: Batch, config: TrainConfig) -> float:
     one = batch[:1]
     training = model.training
     model.eval()
-    bf16 = torch.autocast(one.img_middle.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
+    bf16 = torch.autocast(one.input_ids.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
     with torch.no_grad(), bf16, FlopCounterMode(display=False) as counter:
         if config.model.stage == 1:
             model.embed(one.img_middle, one.img_other, one.input_ids, one.attention_mask)

@@ -32,9 +32,9 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context
-from pipeline.manifest import remove_packs, write_manifest
-from pipeline.media import MediaStage
-from pipeline.shards import ShardsStage
+from pipeline.media.stage import MediaStage
+from pipeline.shards.manifest import remove_packs, write_manifest
+from pipeline.shards.stage import ShardsStage
 
 FPS = 5
 CLIP_FRAMES = 12
@@ -66,12 +66,20 @@ class Film:
 
 
 def make_attribute_set(
-    out: Path, *, per_caption: int = 8, n_colours: int = len(COLOURS), seed: int = 0, members: MembersConfig | None = None
+    out: Path,
+    *,
+    per_caption: int = 8,
+    n_colours: int = len(COLOURS),
+    seed: int = 0,
 ) -> Manifest:
-    """Draw, cut and shard the whole set under `out`; the manifest. The same arguments give the same shards."""
+    """Draw, cut and shard the whole set under `out`; the manifest. The same arguments give the same shards.
+
+    ValueError for `per_caption` below 2: val, the smaller channel, is told from train by that.
+    """
+    if per_caption < 2:
+        raise ValueError(f"per_caption {per_caption} must be at least 2: train has to be larger than val")
     films = films_of(per_caption, n_colours, seed)
     by_id = {film.video_id: film for film in films}
-    media = MEDIA if members is None else MEDIA.model_copy(update={"members": members})
     store = Store(str(out))
     for film in films:
         _commit_plan(store, film)
@@ -81,7 +89,7 @@ def make_attribute_set(
 
     with tempfile.TemporaryDirectory() as scratch, RunLock(store) as lock:
         executor = LocalExecutor(Path(scratch))
-        run_stage(MediaStage(media, list(by_id), fetch), store, executor, lock)
+        run_stage(MediaStage(MEDIA, list(by_id), fetch), store, executor, lock)
         _select_all(store, films)
         run_stage(ShardsStage(SHARDS, seed), store, executor, lock)
         facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
@@ -209,9 +217,7 @@ def main() -> None:
     parser.add_argument("--colours", type=int, default=len(COLOURS), help="colours of dots, 1 to 8")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    manifest = make_attribute_set(
-        given.out, per_caption=given.per_caption, n_colours=given.colours, seed=given.seed
-    )
+    manifest = make_attribute_set(given.out, per_caption=given.per_caption, n_colours=given.colours, seed=given.seed)
     print(f"{given.out}: {sum(shard.nsamples for shard in manifest.shards)} clips in {len(manifest.shards)} shards")
 
 

@@ -65,13 +65,13 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
         "out", "data.max_bad_shards", "data.max_lost_share", "data.workers", "data.chunk", "data.prefetch",
         "data.timeout_s", "data.storage_options", "model.gradient_checkpointing", "loop.micro_batch", "loop.strategy",
         "loop.device", "loop.compile", "loop.threads", "checkpoint.every", "checkpoint.keep",
-        "checkpoint.asynchronous", "eval.every", "eval.max_clips", "eval.batch", "observe.every",
+        "checkpoint.asynchronous", "eval.every", "eval.max_clips", "eval.batch", "eval.attributes", "observe.every",
         "observe.tensorboard", "observe.wandb_project", "observe.peak_tflops",
     }  # fmt: skip
     assert "loop.batch" in identity_values(parsed())
 
 
-@pytest.mark.parametrize("name", ["train_demo", "train_hd_vila"])
+@pytest.mark.parametrize("name", ["train_demo", "train_hd_vila", "hybrid_vs_low"])
 def test_the_configurations_that_come_with_the_repository_are_valid(name):
     from pathlib import Path
 

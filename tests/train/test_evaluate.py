@@ -85,5 +85,8 @@ def test_the_summary_for_people_names_scores_and_chance():
 
     text = scores.describe()
 
-    assert "text to video: R@1 100.0% (chance 25.0%)" in text and "2 clips could not be read" in text
+    assert (
+        "text to video: R@1 100.0% (95 %: 51.0% to 100.0%; chance 25.0%)" in text
+        and "2 clips could not be read" in text
+    )
     assert scores.flat()["v2t_median_rank"] == 1 and scores.flat()["n_lost"] == 2

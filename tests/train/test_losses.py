@@ -133,3 +133,28 @@ def test_the_same_generator_gives_the_same_masks() -> None:
     first, second = (mask_tokens(ids, TOKENS, torch.Generator().manual_seed(7)) for _ in range(2))
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
+
+
+@pytest.mark.parametrize("kind", ["infonce", "siglip"])
+def test_pairs_of_the_same_caption_are_no_negatives_of_each_other(kind) -> None:
+    video, text = pairs(4)
+    captions = torch.tensor([7, -3, 7, 5])  # rows 0 and 2 have the same words
+
+    loss = contrastive_loss(video, text, torch.tensor([10.0]), kind=kind, caption_ids=captions)
+
+    similarity = 10.0 * (text @ video.T).double()
+    left = [[j for j in range(4) if j == i or captions[i] != captions[j]] for i in range(4)]
+    if kind == "infonce":
+        rows = sum(similarity[i, left[i]].logsumexp(0) - similarity[i, i] for i in range(4)) / 4
+        columns = sum(similarity[left[i], i].logsumexp(0) - similarity[i, i] for i in range(4)) / 4
+        wanted = float(rows + columns) / 2
+    else:
+        signs = torch.eye(4) * 2 - 1
+        wanted = float(-sum(F.logsigmoid(signs[i, j] * similarity[i, j]) for i in range(4) for j in left[i]) / 4)
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_distinct_captions_change_nothing() -> None:
+    video, text = pairs(5)
+    plain = contrastive_loss(video, text, torch.tensor([10.0]))
+    assert contrastive_loss(video, text, torch.tensor([10.0]), caption_ids=torch.arange(5)) == plain

@@ -27,6 +27,7 @@ from pydantic import TypeAdapter
 from manifests.sample import SampleJson
 from train.data import video
 from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
+from train.data.views import Views, arrange
 
 Source = Literal["prepared", "whole"]
 MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
@@ -43,28 +44,11 @@ class SampleBroken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Views:
-    """What is taken from a clip. Sizes are (height, width) in pixels; `stride` is in frames of the source."""
-
-    high: tuple[int, int]
-    low: tuple[int, int]
-    n_frames: int = 7
-    n_segments: int = 2
-    stride: int = 12
-    backend: video.Backend = "pyav"
-
-    @property
-    def reach(self) -> int:
-        """Frames on either side of the centre."""
-        return self.n_frames // 2
-
-
-@dataclass(frozen=True, slots=True)
 class Hybrid:
-    """One sample: uint8 RGB pixels and the caption."""
+    """One sample: uint8 RGB pixels and the caption. Which of the two pictures it has, its view says."""
 
-    img_middle: Pixels  # [S, 3, H, W]
-    img_other: Pixels  # [S, N-1, 3, h, w], time order, the centre left out
+    img_middle: Pixels | None  # [S, 3, H, W]
+    img_other: Pixels | None  # [S, N-1, 3, h, w], time order, the centre left out (hybrid)
     text: str
 
 
@@ -99,7 +83,11 @@ def decode_sample(
         raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
     if not text:
         raise SampleBroken("its caption is empty")
-    return Hybrid(_stacked(middle, views.high), _stacked(other, views.low, views.n_frames - 1), text)
+    return Hybrid(
+        _stacked(middle, views.high) if views.has_middle else None,
+        _stacked(other, views.low, views.n_other) if views.n_other else None,
+        text,
+    )
 
 
 def read_facts(data: bytes) -> SampleJson:
@@ -169,13 +157,22 @@ def _whole(
 ) -> tuple[list[Pixels], list[Pixels]]:
     """Views from the 720p video: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures."""
     centres, stride = choose_centres(facts.n_frames, views, draw)
-    around = [f for c in centres for f in frames_around(c, stride, facts.n_frames, views)]
-    pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in [*centres, *around]], views.backend)
+    around = [frames_around(c, stride, facts.n_frames, views) for c in centres]
+    small = low_frames(views, centres, around)
+    wanted = [*centres, *small] if views.has_still else small
+    pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in wanted], views.backend)
     upright = {n - facts.first_frame: _upright(picture, facts) for n, picture in pictures.items()}
     crop = choose_crop(facts.width, facts.height, views.low, draw)
     grid = _grid(facts)
-    middle = [cut_view(upright[c], crop.times(QUARTER), grid, views.high) for c in centres]
-    return middle, [low_view(upright[f], crop, grid, views.low) for f in around]
+    high = [cut_view(upright[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_still else []
+    low = {f: low_view(upright[f], crop, grid, views.low) for f in small}
+    return arrange(views, centres, around, high, low)
+
+
+def low_frames(views: Views, centres: Sequence[int], around: Sequence[Sequence[int]]) -> list[int]:
+    """The frames that are read at low resolution, each once."""
+    found = (f for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others))
+    return list(dict.fromkeys(found))
 
 
 def _grid(facts: SampleJson) -> tuple[int, int]:
@@ -209,17 +206,19 @@ def _prepared(
     still_frames = frames_of(stills, proxy)
     wanted, stride = choose_centres(proxy.n_frames, views, draw)
     chosen = nearest_stills(wanted, still_frames, views.reach * stride, proxy.n_frames)
-    around = [f for s in chosen for f in frames_around(still_frames[s], stride, proxy.n_frames, views)]
-    pictures = proxy.read(around)
+    centres = [still_frames[s] for s in chosen]
+    around = [frames_around(c, stride, proxy.n_frames, views) for c in centres]
+    pictures = proxy.read(low_frames(views, centres, around))
     crop = choose_crop(facts.width, facts.height, views.low, draw)
     height, width = _grid(facts)
     shrink = max(views.high[0] / (QUARTER * crop.height), views.high[1] / (QUARTER * crop.width))
-    middle = [
+    high = [
         cut_view(read_still(members["mjpg"], stills[s], shrink), crop.times(QUARTER), (height, width), views.high)
-        for s in chosen
+        for s in (chosen if views.has_still else ())
     ]
     small = height // QUARTER, width // QUARTER
-    return middle, [cut_view(pictures[f], crop, small, views.low) for f in around]
+    low = {f: cut_view(picture, crop, small, views.low) for f, picture in pictures.items()}
+    return arrange(views, centres, around, high, low)
 
 
 def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: int, n_frames: int) -> list[int]:

@@ -27,10 +27,11 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from manifests.errors import UserError
-from train.data.decode import MEMBERS, Hybrid, SampleBroken, Source, Views, decode_sample
+from train.data.decode import MEMBERS, Hybrid, SampleBroken, Source, decode_sample
 from train.data.index import Index
 from train.data.plan import Stream, rank_slice
 from train.data.read import Reader, ShardUnreadable
+from train.data.views import Views
 
 N_SPARES = 4
 POISONED = "poisoned.txt"
@@ -59,8 +60,8 @@ class Lost:
 class Loaded:
     """A rank's share of one step. Pixels are uint8 RGB."""
 
-    img_middle: torch.Tensor  # [B, S, 3, H, W]
-    img_other: torch.Tensor  # [B, S, N-1, 3, h, w]
+    img_middle: torch.Tensor | None  # [B, S, 3, H, W]; None where the view has none
+    img_other: torch.Tensor | None  # [B, S, N-1, 3, h, w]
     texts: list[str]
     keys: list[str]
     samples: list[int]  # numbers into the index
@@ -74,7 +75,8 @@ class Loaded:
 
     def _part(self, clips: slice, lost: list[Lost]) -> Loaded:
         lists = (self.texts[clips], self.keys[clips], self.samples[clips], self.places[clips])
-        return Loaded(self.img_middle[clips], self.img_other[clips], *lists, lost)
+        middle, other = (x if x is None else x[clips] for x in (self.img_middle, self.img_other))
+        return Loaded(middle, other, *lists, lost)
 
 
 class ClipDataset(Dataset):  # type: ignore[type-arg]
@@ -131,7 +133,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
 
 def loaded_of(clip: Hybrid, key: str, sample: int, place: int) -> Loaded:
     """A decoded clip as a share of one."""
-    middle, other = torch.from_numpy(clip.img_middle)[None], torch.from_numpy(clip.img_other)[None]
+    middle, other = (None if x is None else torch.from_numpy(x)[None] for x in (clip.img_middle, clip.img_other))
     return Loaded(middle, other, [clip.text], [key], [sample], [place])
 
 
@@ -143,9 +145,10 @@ def ignore_stop_signals(worker: int) -> None:
 
 def nothing(views: Views) -> Loaded:
     """A share of no samples."""
-    s, others = views.n_segments, views.n_frames - 1
-    empty = torch.empty(0, s, 3, *views.high, dtype=torch.uint8)
-    return Loaded(empty, torch.empty(0, s, others, 3, *views.low, dtype=torch.uint8), [], [], [], [])
+    s, n_other = views.n_segments, views.n_other
+    middle = torch.empty(0, s, 3, *views.high, dtype=torch.uint8) if views.has_middle else None
+    other = torch.empty(0, s, n_other, 3, *views.low, dtype=torch.uint8) if n_other else None
+    return Loaded(middle, other, [], [], [], [])
 
 
 def join(parts: Sequence[Loaded]) -> Loaded:
@@ -153,14 +156,20 @@ def join(parts: Sequence[Loaded]) -> Loaded:
     if len(parts) == 1:
         return parts[0]
     return Loaded(
-        torch.cat([p.img_middle for p in parts]),
-        torch.cat([p.img_other for p in parts]),
+        _joined([p.img_middle for p in parts]),
+        _joined([p.img_other for p in parts]),
         [x for p in parts for x in p.texts],
         [x for p in parts for x in p.keys],
         [x for p in parts for x in p.samples],
         [x for p in parts for x in p.places],
         [x for p in parts for x in p.lost],
     )
+
+
+def _joined(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
+    """One tensor of all parts; None where they have none."""
+    tensors = [part for part in parts if part is not None]
+    return torch.cat(tensors) if tensors else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,14 +13,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """B clips with their captions. Pixels are raw RGB 0..255, uint8 or float; the model normalises them."""
+    """B clips with their captions. Pixels are raw RGB 0..255, uint8 or float; the model normalises them.
 
-    img_middle: Tensor  # [B, S, 3, H, W]        the centre frame at high resolution
-    img_other: Tensor  # [B, S, N-1, 3, H/4, W/4] the others in time order, the centre left out
+    A view without the one or the other leaves it None.
+    """
+
+    img_middle: Tensor | None  # [B, S, 3, H, W]        the centre frame at high resolution
+    img_other: Tensor | None  # [B, S, N-1, 3, H/4, W/4] the others in time order, the centre left out
     input_ids: Tensor  # [B, L] int64
     attention_mask: Tensor  # [B, L], 1 for a real token
     mlm_labels: Tensor | None = None  # [B, L] int64, -100 where nothing is asked
     itm_labels: Tensor | None = None  # [B] int64, 1 where text and video belong together
+    caption_ids: Tensor | None = None  # [B] int64, equal where captions are, whatever rank or step
 
     def __len__(self) -> int:
         """The number of clips, B."""

@@ -82,6 +82,11 @@ class ModelConfig(Section):
     width: int = identity(1024, ge=8, doc="size of every token and of both embeddings")
     n_heads: int = identity(16, ge=1, doc="attention heads, in both Transformers")
     n_space_time_blocks: int = identity(4, ge=1, doc="blocks of the divided space-time Transformer")
+    time_init: Literal["zero", "random"] = identity(
+        "zero",
+        doc="first weights of attention in time and of the time embedding: zero, as published (a segment starts "
+        "as single frames); random where nothing pre-trained is loaded and the order of frames has to be learned",
+    )
     drop_path: float = identity(
         0.1, ge=0, lt=1, doc="stochastic depth of the last space-time block; the first has none"
     )

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
+from train.data.views import View
 from train.models.batch import Batch, Features
 from train.models.configs import ModelConfig
 from train.models.hybrid import HybridEncoder
@@ -23,6 +24,15 @@ UNUSED_KEYS = (
     "cnn_low.layer4.",
     "transformer.bert.visual_embeddings.position_embeddings.",
 )
+LOW_ALONE = ("cnn.", "grid_encoder.", "grid_encoder_combine.")
+HIGH_ALONE = ("cnn_low.", "grid_encoder_low.", "timesformer.", "grid_encoder_combine.")
+UNSEEN_KEYS: dict[View, tuple[str, ...]] = {
+    "high": HIGH_ALONE,
+    "image": HIGH_ALONE,
+    "low": LOW_ALONE,
+    "mean": LOW_ALONE,
+}
+"""What a view's pictures don't pass through."""
 MATCHING_KEYS = ("transformer.bert.pooler2.", "transformer.cls.seq_relationship.")
 
 
@@ -119,9 +129,11 @@ class HDVila(HybridEncoder):
         return [*(self.get_submodule(name) for name in STAGE1_TOP), *text, *projections]
 
 
-def mark_trainable(model: HDVila) -> None:
-    """Take the gradient from parameters that nothing reads (kept for their keys) and from a frozen stage 1."""
-    unused = UNUSED_KEYS if model.config.itm else UNUSED_KEYS + MATCHING_KEYS
+def mark_trainable(model: HDVila, view: View = "hybrid") -> None:
+    """Take the gradient from parameters that nothing reads (kept for their keys, or no part of what `view` passes
+    through) and from a frozen stage 1."""
+    unused: tuple[str, ...] = UNUSED_KEYS if model.config.itm else UNUSED_KEYS + MATCHING_KEYS
+    unused += UNSEEN_KEYS.get(view, ())
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(not name.startswith(unused))
     if model.config.freeze_stage1:

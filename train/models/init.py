@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
+from train.data.views import View
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila, mark_trainable
 from train.models.resnet import FrozenBatchNorm
@@ -19,9 +20,14 @@ log = logging.getLogger(__name__)
 INIT_STD = 0.02
 """Deviation of new Linear and Embedding weights (BERT's)."""
 
+TIME_STD = 0.3
+"""Deviation of a time embedding that starts random: about a token's own, so that attention sees the order of frames."""
 
-def build_model(config: ModelConfig, *, seed: int) -> HDVila:
+
+def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDVila:
     """A model with its first weights, in training mode. `model.weight_sources` and the log say where they came from.
+
+    Parts that no picture of `view` passes through are not trained.
 
     The same config and seed give the same weights, whatever the caller drew before (its random state is left alone).
     UserError for a weights file that is missing or doesn't fit; weights of the net that are out of reach stay random.
@@ -41,13 +47,13 @@ def build_model(config: ModelConfig, *, seed: int) -> HDVila:
         _fill_model(model, Path(config.model_weights))
     for part, source in model.weight_sources.items():
         log.info("weights of %s: %s", part, source)
-    mark_trainable(model)
+    mark_trainable(model, view)
     return model.train()
 
 
 def init_random(model: HDVila) -> None:
     """Fill every parameter: He for convolutions, normal 0.02 for Linear and Embedding, and a space-time Transformer
-    whose time branch starts at zero."""
+    whose time branch starts at zero (`time_init`)."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             _init_conv(name, module)
@@ -55,7 +61,7 @@ def init_random(model: HDVila) -> None:
             _init_linear(module, truncated=name.startswith("timesformer."))
         elif isinstance(module, nn.Embedding):
             nn.init.normal_(module.weight, std=INIT_STD)
-    _init_timesformer(model.timesformer)
+    _init_timesformer(model.timesformer, zero_time=model.config.time_init == "zero")
     if model.config.stage == 2:
         words = model.transformer.bert.embeddings.word_embeddings.weight
         model.transformer.cls.predictions.decoder.weight.data.copy_(words.data)
@@ -74,8 +80,11 @@ def _init_linear(linear: nn.Linear, *, truncated: bool) -> None:
     nn.init.zeros_(linear.bias)
 
 
-def _init_timesformer(timesformer: TimeSformer) -> None:
+def _init_timesformer(timesformer: TimeSformer, *, zero_time: bool) -> None:
     nn.init.trunc_normal_(timesformer.pos_embed, std=INIT_STD)
+    if not zero_time:
+        nn.init.normal_(timesformer.time_embed, std=TIME_STD)
+        return
     nn.init.zeros_(timesformer.time_embed)
     for block in timesformer.blocks:
         assert isinstance(block, Block)

@@ -1,0 +1,41 @@
+"""Scores by attribute of the captions, and the oracles that they are read against."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from train.attributes import oracle_r1, score_attributes, values_of, wilson_interval
+
+CAPTIONS = [f"{colour} dots drift {way}" for colour in ("red", "green") for way in ("left", "right", "up", "down")]
+PATTERNS = {"colour": r"^(\w+) dots", "way": r"drift (\w+)"}
+
+
+def test_an_attribute_is_what_the_group_finds():
+    assert values_of(["One RED dot", "no dot here"], r"(red|blue) dot") == ["red", ""]
+    assert values_of(["number four", "marked six"], r"number (\w+)|marked (\w+)") == ["four", "six"]
+
+
+def test_an_oracle_picks_one_of_those_that_look_alike():
+    assert oracle_r1(CAPTIONS, [values_of(CAPTIONS, PATTERNS["colour"])]) == pytest.approx(1 / 4)
+    assert oracle_r1(CAPTIONS, [values_of(CAPTIONS, PATTERNS["way"])]) == pytest.approx(1 / 2)
+    assert oracle_r1(CAPTIONS, [values_of(CAPTIONS, p) for p in PATTERNS.values()]) == 1.0
+    assert oracle_r1(CAPTIONS, []) == pytest.approx(1 / 8)
+    assert oracle_r1(["a", "a", "b"], []) == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
+
+
+def test_scores_say_which_attribute_the_first_answers_have():
+    first = torch.tensor([1, 0, 3, 2, 5, 4, 7, 6])  # the right colour, the other way of each pair
+
+    scores = score_attributes(first, CAPTIONS, PATTERNS)
+
+    assert (scores["colour"].right, scores["way"].right) == (1.0, 0.0)
+    assert (scores["colour"].chance, scores["way"].chance) == (0.5, 0.25)
+    assert scores["colour"].oracle_r1 == scores["way"].without_r1 == pytest.approx(1 / 4)
+
+
+def test_the_interval_of_a_share():
+    low, high = wilson_interval(0.25, 128)
+    assert (low, high) == (pytest.approx(0.1831, abs=5e-4), pytest.approx(0.3315, abs=5e-4))
+    assert wilson_interval(0.0, 20)[0] == 0.0 and wilson_interval(1.0, 20)[1] == 1.0
+    assert wilson_interval(0.5, 0) == (0.0, 1.0)

@@ -1,0 +1,87 @@
+"""Scores of single attributes of the captions: which of them a model has learned, and what each is worth.
+
+An attribute is named by a regular expression with one group (`eval.attributes`): its value in a caption is what the
+group finds. Its *oracle* knows that value of every clip and nothing else; it picks at random among the clips that share
+it. R@1 beside the oracles of single attributes, and of all but one, tells what a score is made of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+Z95 = 1.959964
+"""Two-sided 95 % of a normal distribution."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeScore:
+    """One attribute over the text queries whose caption names it. Shares of 0..1."""
+
+    right: float
+    """Of the first answers, those whose caption has the query's value."""
+    chance: float
+    """The same for a clip drawn at random."""
+    oracle_r1: float
+    """R@1 of one who knows this attribute alone."""
+    without_r1: float
+    """R@1 of one who knows all attributes but this one."""
+    n: int
+
+
+def wilson_interval(share: float, n: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share that was seen in n independent trials (Wilson 1927)."""
+    if n == 0:
+        return 0.0, 1.0
+    middle = share + Z95**2 / (2 * n)
+    reach = Z95 * sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
+    whole = 1 + Z95**2 / n
+    return max(0.0, (middle - reach) / whole), min(1.0, (middle + reach) / whole)
+
+
+def values_of(captions: Sequence[str], pattern: str) -> list[str]:
+    """The attribute's value in each caption, "" where it names none: the first group that took part in the match."""
+    found = (re.search(pattern, caption, re.IGNORECASE) for caption in captions)
+    return [next((g.lower() for g in match.groups() if g), "") if match else "" for match in found]
+
+
+def oracle_r1(captions: Sequence[str], known: Sequence[Sequence[str]]) -> float:
+    """Expected R@1 of one who tells clips apart by these values alone (a list of values each, one a clip).
+
+    Of the clips with the same values one is drawn; it is right where it has the query's caption.
+    """
+    looks = list(zip(*known, strict=True)) if known else [()] * len(captions)
+    alike = Counter(looks)
+    right = Counter(zip(captions, looks, strict=True))
+    shares = [right[caption, look] / alike[look] for caption, look in zip(captions, looks, strict=True)]
+    return sum(shares) / max(len(shares), 1)
+
+
+def score_attributes(first: Tensor, captions: Sequence[str], patterns: Mapping[str, str]) -> dict[str, AttributeScore]:
+    """Scores by attribute; `first[i]` is the clip that query i ranks first, int64 `[n]`."""
+    values = {name: values_of(captions, pattern) for name, pattern in patterns.items()}
+    scores = {}
+    for name, own in values.items():
+        asked = [i for i, value in enumerate(own) if value]
+        share = Counter(own)
+        others = [v for other, v in values.items() if other != name]
+        scores[name] = AttributeScore(
+            right=sum(own[int(first[i])] == own[i] for i in asked) / max(len(asked), 1),
+            chance=sum(share[own[i]] for i in asked) / max(len(asked) * len(own), 1),
+            oracle_r1=oracle_r1(captions, [own]),
+            without_r1=oracle_r1(captions, others),
+            n=len(asked),
+        )
+    return scores
+
+
+def first_answers(queries: Tensor, candidates: Tensor, chunk: int = 1024) -> Tensor:
+    """The candidate most similar to each query, int64 `[q]`."""
+    parts = [(queries[at : at + chunk] @ candidates.T).argmax(1) for at in range(0, len(queries), chunk)]
+    return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

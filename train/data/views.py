@@ -1,0 +1,105 @@
+"""What of a clip the model is given: `data.view`, the paper's question as a setting.
+
+hybrid         HD-VILA's: the centre frame at high resolution, its neighbours at low
+high           the centre frame at high resolution alone
+low            all frames of the segment, the centre too, at low resolution
+mean           their average, one picture a segment
+low_upscaled   hybrid's network without its resolution: the centre's low-resolution frame, blown up, in its place
+image          one high-resolution frame a clip, as models of still pictures take it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from PIL import Image
+
+from train.data.crop import Pixels
+
+if TYPE_CHECKING:
+    from train.config import TrainConfig
+    from train.data.video import Backend
+
+View = Literal["hybrid", "high", "low", "mean", "low_upscaled", "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What is taken from a clip. Sizes are (height, width) in pixels; `stride` is in frames of the source."""
+
+    high: tuple[int, int]
+    low: tuple[int, int]
+    n_frames: int = 7
+    n_segments: int = 2
+    stride: int = 12
+    backend: Backend = "pyav"
+    view: View = "hybrid"
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side of the centre."""
+        return self.n_frames // 2
+
+    @property
+    def has_still(self) -> bool:
+        """Whether the centre frame is read at high resolution."""
+        return self.view in ("hybrid", "high", "image")
+
+    @property
+    def has_middle(self) -> bool:
+        """Whether a sample has an `img_middle`."""
+        return self.has_still or self.view == "low_upscaled"
+
+    @property
+    def n_other(self) -> int:
+        """Pictures a segment in `img_other`; 0: a sample has none."""
+        return {"high": 0, "image": 0, "low": self.n_frames, "mean": 1}.get(self.view, self.n_frames - 1)
+
+    def low_frames(self, centre: int, around: Sequence[int]) -> list[int]:
+        """Which frames of a segment are read at low resolution, in time order."""
+        if not self.n_other:
+            return []
+        return list(around) if self.view == "hybrid" else [*around[: self.reach], centre, *around[self.reach :]]
+
+
+def views_of(config: TrainConfig) -> Views:
+    """What a run's samples are decoded to."""
+    m, d = config.model, config.data
+    n_segments = 1 if d.view == "image" else m.n_segments
+    return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, d.view)
+
+
+def arrange(
+    views: Views,
+    centres: Sequence[int],
+    around: Sequence[Sequence[int]],
+    stills: Sequence[Pixels],
+    low: Mapping[int, Pixels],
+) -> tuple[list[Pixels], list[Pixels]]:
+    """`(img_middle, img_other)` as lists of pictures, segment after segment, of frames `[h, w, 3]` by their number."""
+    match views.view:
+        case "low":
+            return [], [low[f] for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others)]
+        case "mean":
+            segments = [views.low_frames(c, others) for c, others in zip(centres, around, strict=True)]
+            return [], [_mean([low[f] for f in frames]) for frames in segments]
+        case "low_upscaled":
+            return [_enlarged(low[c], views.high) for c in centres], [low[f] for others in around for f in others]
+        case "hybrid":
+            return list(stills), [low[f] for others in around for f in others]
+        case _:
+            return list(stills), []
+
+
+def _mean(pictures: Sequence[Pixels]) -> Pixels:
+    total = np.sum(np.stack(pictures), axis=0, dtype=np.uint32)
+    return np.asarray((2 * total + len(pictures)) // (2 * len(pictures)), np.uint8)
+
+
+def _enlarged(picture: Pixels, size: tuple[int, int]) -> Pixels:
+    """The low-resolution picture at the high one's size, by the cubic kernel: nothing is added to it."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.uint8)

@@ -3,8 +3,9 @@
     candidates = kept + rejected + missing
 
 A candidate is a video that the crawl decided to look at, or that a source brought. It is kept where the selection
-kept clips of it, rejected where a reject is in force or the selection left it out, and missing otherwise: some unit
-has still to run. The latest outcome wins: a reject is void once the video has come past the stage that made it.
+kept clips of it, rejected where a reject is in force or the selection left it out, and missing where it came past one
+stage and the next has neither a row nor a reject of it. The three are found apart, so that the sum can be checked.
+The latest outcome wins: a reject is void once the video has come past the stage that made it.
 """
 
 from collections.abc import Sequence
@@ -33,6 +34,16 @@ OF_BALANCE = {
     Reason.OPTED_OUT,
 }
 """Reasons that the selection itself gives; others it passes on."""
+
+
+DECIDED_BY = (
+    ("candidates", "extract"),
+    ("videos", "transcripts"),
+    ("transcripts", "clips"),
+    ("clips", "balance"),
+    ("packs", "balance"),
+)
+"""(table, stage that decides next on a video with a row there), in the order of the stages."""
 
 
 class Tables(Protocol):
@@ -162,7 +173,8 @@ def funnel(tables: Tables) -> FunnelCounts:
     rejects = rejects_in_force(tables)
     fates = _fates(tables, rejects)
     listed = pc.count_distinct(tables.read_table("listings", ["video_id"]).column("video_id")).as_py()
-    return FunnelCounts(listed, _video_level(fates), _clip_level(tables, rejects, fates))
+    n_missing = sum(map(len, missing_videos(tables, rejects).values()))
+    return FunnelCounts(listed, _video_level(fates, n_missing), _clip_level(tables, rejects, fates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,9 +245,35 @@ def _row_in(values: pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def _video_level(fates: _Fates) -> Level:
+def missing_videos(tables: Tables, rejects: pa.Table | None = None) -> dict[str, list[str]]:
+    """{stage: ids} of the videos that a stage should have decided on and has not, in the order of the stages.
+
+    `rejects` are those in force, read where they are not given.
+    """
+    rejects = rejects_in_force(tables) if rejects is None else rejects
+    whole = rejects.filter(pc.equal(rejects.column("clip_id"), "")).column("video_id")
+    selection = read_selection(tables, ["video_id", "clips_kept"])
+    selected = pa.chunked_array([], pa.string()) if selection is None else selection.column("video_id")
+    ids = {table: pc.unique(tables.read_table(table, ["video_id"]).column("video_id")) for table, _ in DECIDED_BY}
+    found: dict[str, list[str]] = {}
+    for step, (table, stage) in enumerate(DECIDED_BY):
+        further = [ids[later] for later, _ in DECIDED_BY[step + 1 :]]
+        settled = pa.chunked_array([*whole.chunks, *selected.chunks, *further], pa.string())
+        found.setdefault(stage, []).extend(_without(ids[table], settled))
+    if selection is not None:
+        has_clips = selection.filter(pc.greater(pc.list_value_length(selection.column("clips_kept")), 0))
+        made = pa.chunked_array([*whole.chunks, ids["packs"]], pa.string())
+        found["media"] = _without(has_clips.column("video_id"), made)
+    return {stage: found[stage] for stage in sorted(found, key=rank_of) if found[stage]}
+
+
+def _without(ids: pa.Array | pa.ChunkedArray, settled: pa.ChunkedArray) -> list[str]:
+    open_ = ids.filter(pc.invert(pc.is_in(ids, value_set=settled.combine_chunks())))
+    return sorted(open_.to_pylist())
+
+
+def _video_level(fates: _Fates, n_missing: int) -> Level:
     counts = np.bincount(fates.turned[fates.turned >= 0], minlength=len(fates.kinds))
-    n_missing = int((~fates.is_kept & (fates.turned < 0)).sum())
     return _level(len(fates.video_id), int(fates.is_kept.sum()), n_missing, zip(fates.kinds, counts, strict=True))
 
 

@@ -11,6 +11,7 @@ from manifests.reasons import Reason
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult
 from pipeline.engine.run import StageResult
+from pipeline.outdir.accounts import WHOLE, Accounts
 
 MOST_REASONS = 12
 REPORT_NAME = "report/index.html"
@@ -23,11 +24,13 @@ class Delivered:
     manifest: Manifest
     balance: BalanceResult
     results: tuple[StageResult, ...]
+    accounts: Accounts = WHOLE
 
     @property
     def n_missing(self) -> int:
-        """Units without a commit: more than 0 is a non-zero exit."""
-        return sum(result.n_missing for result in self.results)
+        """Units without a commit, and what the accounts miss or count wrongly: more than 0 is a non-zero exit."""
+        of_accounts = len(self.accounts.gaps) + len(self.accounts.wrong_sums)
+        return sum(result.n_missing for result in self.results) + of_accounts
 
 
 def print_summary(delivered: Delivered, console: Console | None = None) -> None:
@@ -45,8 +48,10 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
         if table.row_count:
             console.print(table)
             console.print()
-    if delivered.n_missing:
-        console.print(f"{delivered.n_missing} units are missing: run the same command again", style="bold red")
+    if n_units := sum(result.n_missing for result in delivered.results):
+        console.print(f"{n_units} units are missing: run the same command again", style="bold red")
+    for line in delivered.accounts.lines():
+        console.print(line, style="bold red", markup=False, soft_wrap=True)
     console.print(f"report: {delivered.manifest.root.rstrip('/')}/{REPORT_NAME}", markup=False, soft_wrap=True)
 
 

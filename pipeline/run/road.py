@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from manifests.stages import names_of
 from pipeline.config import RunConfig
+from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import take_up, take_up_due
 from pipeline.report.summary import Delivered
 from pipeline.run.deliver import deliver
@@ -29,4 +30,4 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False) -> Del
         while gather_more(run, selection):
             selection = fill(run)
         manifest = deliver(run, selection)
-        return Delivered(manifest, selection.result, tuple(run.results))
+        return Delivered(manifest, selection.result, tuple(run.results), check_accounts(run.store))

@@ -1,0 +1,89 @@
+"""The accounts of an output directory: what should be there and is not, found on its own and named.
+
+Two ways of looking. Each commit says how many rows and rejects its unit made, and in which tables: a part that is gone
+is found by that. And each video that came past one stage needs a row or a reject of the next. What is found is then
+held against the funnel's sum, candidates = kept + rejected + missing.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.funnel import FunnelCounts, funnel, missing_videos
+from manifests.stages import ENDS, STAGES, rank_of
+from pipeline.engine.store import Store
+
+READERS = 16
+"""Commits read at a time: each is one small file, in a bucket one request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that should be there. `what` names a file, or a video."""
+
+    stage: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """What is missing, and whether the sums of the funnel come out."""
+
+    gaps: tuple[Gap, ...]
+    wrong_sums: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Nothing is missing and every candidate is accounted for once."""
+        return not self.gaps and not self.wrong_sums
+
+    def lines(self, most: int = 20) -> list[str]:
+        """What a person is told: each gap by name, `most` of them, and what to do."""
+        if self.is_whole:
+            return []
+        named = [f"missing: {gap.stage}: {gap.what}" for gap in self.gaps[:most]]
+        more = [f"and {len(self.gaps) - most} more"] if len(self.gaps) > most else []
+        first = min((gap.stage for gap in self.gaps), key=rank_of, default=ENDS[0])
+        return [*named, *more, *self.wrong_sums, f"run with --redo {first} to make what is missing again"]
+
+
+WHOLE = Accounts((), ())
+
+
+def check_accounts(store: Store) -> Accounts:
+    """Looks at every commit and every table. Only meaningful once a run has reached its selection."""
+    videos = [Gap(stage, f"video {i}") for stage, ids in missing_videos(store).items() for i in ids]
+    return Accounts((*unit_gaps(store), *videos), tuple(_wrong_sums(funnel(store))))
+
+
+def unit_gaps(store: Store) -> Iterator[Gap]:
+    """The parts that commits promise and that are gone."""
+    present = {table: set(store.names(table)) for stage in STAGES.values() for table in stage.makes}
+    for stage in store.folders("commits"):
+        units = sorted(store.committed(stage))
+        rejects = set(store.names(f"rejects/{stage}"))
+        with ThreadPoolExecutor(READERS) as readers:
+            for unit, facts in zip(units, readers.map(lambda u, s=stage: store.commit_facts(s, u), units), strict=True):
+                part = f"part-{stage}-{unit}.parquet"
+                yield from _gaps_of_unit(stage, part, facts, present, rejects)
+
+
+def _gaps_of_unit(
+    stage: str, part: str, facts: dict[str, Any], present: dict[str, set[str]], rejects: set[str]
+) -> Iterator[Gap]:
+    for table, n_rows in facts.get("rows", {}).items():
+        if part not in present.get(table, set()):
+            yield Gap(stage, f"{table}/{part} ({n_rows} rows)")
+    n_rejects = sum(facts.get("rejects", {}).values())
+    if n_rejects and part not in rejects:
+        yield Gap(stage, f"rejects/{stage}/{part} ({n_rejects} rejects)")
+
+
+def _wrong_sums(counts: FunnelCounts) -> Iterator[str]:
+    for name, level in (("videos", counts.videos), ("clips", counts.clips)):
+        if not level.adds_up:
+            yield (
+                f"{name}: {level.candidates} candidates, but {level.kept} kept + {level.n_rejected} rejected + "
+                f"{level.missing} missing"
+            )

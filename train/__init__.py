@@ -1,6 +1,7 @@
 """The trainer's side that Python code uses: official checkpoints, and exported models for inference.
 
-    train.load_official(state_dict) -> model        train.official_keys(stage) -> {key: shape}
+    train.load_official(state_dict) -> model        train.official_keys(stage), train.official_keys(model="soho")
+    train.ImageBatch, train.MvmDraw                 what SOHO reads and what its masking drew
     train.load(folder).embed_video(path)            train.load(folder).embed_text(["a caption"])
 
 The names are imported when they are first used, so that `import train` (and the command line) stays quick.
@@ -10,12 +11,15 @@ from importlib import import_module
 from typing import Any
 
 _HOMES = {
+    "ImageBatch": "train.models.soho.batch",
+    "MvmDraw": "train.models.soho.batch",
     "load": "train.inference",
-    "load_official": "train.models.official",
-    "official_keys": "train.models.official",
+    "load_official": "train.models.published",
+    "official_keys": "train.models.published",
+    "soho_losses": "train.models.soho.model",
 }
 
-__all__ = ["load", "load_official", "official_keys"]
+__all__ = ["ImageBatch", "MvmDraw", "load", "load_official", "official_keys", "soho_losses"]
 
 
 def __getattr__(name: str) -> Any:

@@ -42,7 +42,7 @@ def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDV
         "rest": f"random, seed {seed}",
     }
     _load_part(model, "trunks", config.trunk_weights, _read_trunk, _fill_trunks)
-    _load_part(model, "bert", config.bert_weights, _read_bert, _fill_bert)
+    _load_part(model, "bert", config.bert_weights, read_bert, _fill_bert)
     if config.model_weights:
         _fill_model(model, Path(config.model_weights))
     for part, source in model.weight_sources.items():
@@ -122,9 +122,10 @@ def _read_trunk(source: str) -> Mapping[str, Tensor] | None:
         return None
 
 
-def _read_bert(source: str) -> Mapping[str, Tensor] | None:
+def read_bert(source: str) -> Mapping[str, Tensor] | None:
+    """A BERT's weights from a file, a folder or the Hugging Face hub; None where the hub is out of reach."""
     if Path(source).exists():
-        return load_file(_weights_in(Path(source)))
+        return load_file(weights_in(Path(source)))
     try:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -138,7 +139,7 @@ def _read_bert(source: str) -> Mapping[str, Tensor] | None:
         return None
 
 
-def _weights_in(path: Path) -> Path:
+def weights_in(path: Path) -> Path:
     """The weights file of a Hugging Face folder, or the file itself."""
     if path.is_file():
         return path
@@ -156,26 +157,27 @@ def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> i
         wanted = {key for key in trunk.state_dict() if not key.endswith("num_batches_tracked")}
         if not any(isinstance(module, FrozenBatchNorm) for module in trunk.modules()):
             raise UserError("trunk_weights needs trunk_norm frozen_batch: a ResNet file holds batch statistics")
-        n_filled += _copy_keys(trunk, plain, wanted, source)
+        n_filled += copy_keys(trunk, plain, wanted, source)
     return n_filled
 
 
 def _fill_bert(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
     """Embeddings, as many layers as the model has and (stage 2) the word head. BERT's own pooler has no place here."""
-    named = {_bert_key(key): value for key, value in weights.items()}
+    named = {bert_key(key): value for key, value in weights.items()}
     own = model.transformer.state_dict()
     wanted = {key for key in own if key.startswith(("bert.embeddings.", "bert.encoder."))}
     head = {key for key in own if key.startswith("cls.") and key in named}
-    return _copy_keys(model.transformer, named, wanted | head, source)
+    return copy_keys(model.transformer, named, wanted | head, source)
 
 
-def _bert_key(key: str) -> str:
+def bert_key(key: str) -> str:
     """Old files name the norm's tensors gamma and beta, and a bare encoder's keys lack `bert.`."""
     key = key.replace(".gamma", ".weight").replace(".beta", ".bias")
     return f"bert.{key}" if key.startswith(("embeddings.", "encoder.")) else key
 
 
-def _copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str], source: str) -> int:
+def copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str], source: str) -> int:
+    """Put the wanted keys of `weights` into the module: how many. UserError names what is missing or misshapen."""
     own = module.state_dict()
     missing = sorted(wanted - weights.keys())
     if missing:
@@ -192,12 +194,12 @@ def _copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str
 
 def _fill_model(model: HDVila, path: Path) -> None:
     """Start from an exported folder or an official file: every shared key (stage 1 leaves stage 2's upper half)."""
-    weights = load_file(_weights_in(path))
+    weights = load_file(weights_in(path))
     own = model.state_dict()
     shared = {key for key in own if key in weights and not key.endswith("num_batches_tracked")}
     if not shared:
         raise UserError(f"{path}: shares no key with this model; is it an HD-VILA checkpoint?")
-    _copy_keys(model, weights, shared, str(path))
+    copy_keys(model, weights, shared, str(path))
     left = sorted(key for key in own.keys() - shared if not key.endswith("num_batches_tracked"))
     note = f", {len(left)} others from the sources below it (the first: {left[0]})" if left else ""
     model.weight_sources["model"] = f"{path}, {len(shared)} tensors{note}"

@@ -55,16 +55,21 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
 def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
     """OfficialMismatch unless `weights` are the stage's keys and shapes, and the shared bias agrees with itself."""
     wanted = official_keys(stage)
+    found = key_problems(weights, wanted)
+    if found:
+        raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {found}")
+    if stage == 2 and not torch.equal(weights[BIAS].float(), weights[BIAS_ALIAS].float()):
+        raise OfficialMismatch(f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint")
+
+
+def key_problems(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> str:
+    """Missing, unknown and misshapen keys by name; "" where there are none."""
     problems = [
         _named("missing", sorted(wanted.keys() - weights.keys())),
         _named("unknown", sorted(weights.keys() - wanted.keys())),
         _named("of another shape", _other_shapes(weights, wanted)),
     ]
-    if any(problems):
-        found = "; ".join(problem for problem in problems if problem)
-        raise OfficialMismatch(f"not an official stage {stage} checkpoint of {len(wanted)} entries: {found}")
-    if stage == 2 and not torch.equal(weights[BIAS].float(), weights[BIAS_ALIAS].float()):
-        raise OfficialMismatch(f"{BIAS} and {BIAS_ALIAS} are one tensor in the model but differ in the checkpoint")
+    return "; ".join(problem for problem in problems if problem)
 
 
 def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:

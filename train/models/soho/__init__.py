@@ -1,0 +1,18 @@
+"""SOHO: `build_soho(SohoConfig(preset="tiny"), seed=0)(batch)`; see model.py for how its parts go together."""
+
+from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput
+from train.models.soho.configs import SohoConfig
+from train.models.soho.init import build_soho
+from train.models.soho.model import Soho, SohoVqa, soho_losses, vqa_loss
+
+__all__ = [
+    "ImageBatch",
+    "MvmDraw",
+    "Soho",
+    "SohoConfig",
+    "SohoOutput",
+    "SohoVqa",
+    "build_soho",
+    "soho_losses",
+    "vqa_loss",
+]

@@ -1,0 +1,137 @@
+"""SOHO's configuration: the released geometry, the paper's, and one that learns on two CPU cores.
+
+    soho           ResNet-18, 3 Transformer layers: the geometry of the published weights
+    soho_paper     ResNet-101, 12 Transformer layers: the paper's best model, of which no weights were published
+    tiny           the same parts at a hundredth of the cost
+
+`compat: true` follows the published code where its numbers depend on it, defects included; the default mends them.
+"""
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from manifests.settings import Section, identity, operational
+
+Size = tuple[int, int]
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "soho": {},
+    "soho_paper": {"trunk": "bottleneck", "trunk_depths": (3, 4, 23, 3), "n_layers": 12},
+    "tiny": {
+        "image_size": (128, 192),
+        "trunk_width": 16,
+        "trunk_depths": (1, 1, 1, 1),
+        "norm": "group",
+        "frozen_stages": -1,
+        "pool": 1,
+        "width": 128,
+        "n_heads": 4,
+        "n_layers": 2,
+        "n_entries": 128,
+        "dictionary_decay": 0.9,
+        "vocab_size": 2048,
+        "text_length": 40,
+        "max_text_positions": 64,
+    },
+}
+
+COMPAT: dict[str, Any] = {"mvm_share": 0.015, "mvm_scale": 1.0, "dictionary_decay": 0.4, "losses_on_negatives": True}
+"""What `compat` changes where the configuration says nothing else: the published code's numbers."""
+
+
+class SohoConfig(Section):
+    """Everything that shapes a SOHO. Sizes are (height, width) in pixels."""
+
+    kind: Literal["soho"] = identity("soho", doc="which of the models")
+    preset: Literal["soho", "soho_paper", "tiny"] = identity(
+        "soho", doc="the architecture that the other keys start from"
+    )
+    compat: bool = identity(
+        False,
+        doc="follow the published code: square valid mask, one masked place a batch, a dictionary updated in the "
+        "forward pass from statistics of zero with padding and copies counted, cosines without a scale",
+    )
+
+    image_size: Size = identity(
+        (640, 1024), doc="canvas that a picture is fitted into, (height, width), multiples of 32"
+    )
+    trunk: Literal["basic", "bottleneck"] = identity(
+        "basic", doc="the trunk's blocks: basic (ResNet-18, 34) or bottleneck (ResNet-50 and deeper)"
+    )
+    trunk_width: int = identity(64, ge=4, doc="channels of the trunk's stem")
+    trunk_depths: tuple[int, int, int, int] = identity((2, 2, 2, 2), doc="blocks in the four trunk stages")
+    norm: Literal["batch", "frozen_batch", "group"] = identity(
+        "batch",
+        doc="norms of trunk and neck: batch (statistics of the step, over all ranks), frozen_batch (fixed statistics), "
+        "group (per picture: trains from random, and micro-batches change nothing)",
+    )
+    frozen_stages: int = identity(
+        1, ge=-1, le=4, doc="trunk stages without training: -1 none, 0 the stem, k the stem and the first k stages"
+    )
+    pool: int = identity(2, ge=1, le=2, doc="max-pooling after the trunk: 2 halves the grid, 1 leaves it")
+    width: int = identity(768, ge=8, doc="size of every token")
+    n_heads: int = identity(12, ge=1, doc="attention heads")
+    n_layers: int = identity(3, ge=1, doc="Transformer layers over text and picture")
+    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer")
+    vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
+    text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
+    max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
+
+    n_entries: int = identity(2048, ge=2, doc="entries of the visual dictionary")
+    dictionary_decay: float = identity(0.99, ge=0, lt=1, doc="share of the dictionary's statistics that a step keeps")
+    dictionary_floor: float = identity(
+        0.05, ge=0, doc="an entry whose moving count of cells a step falls below it is seeded anew (not with compat)"
+    )
+    mvm_share: float = identity(0.15, ge=0, le=1, doc="share of the sentences whose picture has a word masked")
+    mvm_scale: float = identity(
+        10.0, gt=0, doc="cosines with the dictionary are multiplied by it (its first value where it is learned)"
+    )
+    learn_mvm_scale: bool = identity(False, doc="train mvm_scale")
+    losses_on_negatives: bool = identity(
+        False, doc="ask for masked words and cells of sentences that don't belong to their picture too"
+    )
+
+    trunk_weights: str = identity(
+        "random", doc="first weights of the trunk: random | imagenet (torchvision; random if out of reach) | a file"
+    )
+    bert_weights: str = identity(
+        "random", doc="first weights of the Transformer: random | a Hugging Face name (random if out of reach) | a file"
+    )
+    model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
+    gradient_checkpointing: bool = operational(
+        False, doc="recompute Transformer layers (and trunk blocks without live statistics) in the backward pass"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        compat = COMPAT if given.get("compat") else {}
+        return {**PRESETS.get(given.get("preset", "soho"), {}), **compat, **given}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "SohoConfig":
+        if any(side % 32 or side <= 0 for side in self.image_size):
+            raise ValueError(f"image_size {self.image_size} must be multiples of 32")
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
+        if self.width % 4:
+            raise ValueError(f"width {self.width} is not a multiple of 4: half of the position code is sines of rows")
+        if self.text_length > self.max_text_positions:
+            raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
+        if self.compat and self.learn_mvm_scale:
+            raise ValueError("compat has cosines without a scale: learn_mvm_scale needs compat false")
+        return self
+
+    @property
+    def trunk_channels(self) -> int:
+        """Channels of the trunk's map."""
+        return self.trunk_width * 8 * (4 if self.trunk == "bottleneck" else 1)
+
+    @property
+    def grid(self) -> Size:
+        """(rows, columns) of visual tokens at the configured canvas."""
+        stride = 32 * self.pool
+        return self.image_size[0] // stride, self.image_size[1] // stride

@@ -1,0 +1,237 @@
+"""SOHO ("Seeing Out of tHe bOx", CVPR 2021): picture and sentence in one Transformer, over a learned visual dictionary.
+
+State-dict keys are those of the published weights: 196 in pre-training, 185 in question answering (see official.py).
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from manifests.errors import UserError
+from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
+from train.models.bert import Embeddings, Encoder
+from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput, on_canvas
+from train.models.soho.configs import SohoConfig
+from train.models.soho.neck import Neck, PlainNeck, draw_from, valid_cells
+from train.models.soho.trunk import Trunk
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+"""ImageNet's, in the order of R, G, B, for pixels of 0..255."""
+
+N_ANSWERS = 3129
+"""Answers of VQA 2.0 that occur often enough to be classes."""
+
+ANSWER_DROPOUT = 0.5
+
+
+class Pixels(nn.Module):
+    """The mean and deviation that pixels are normalised with; no state."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN), persistent=False)
+        self.register_buffer("std", torch.tensor(PIXEL_STD), persistent=False)
+
+
+class Bert(nn.Module):
+    """Word embeddings and the layers over text and visual tokens."""
+
+    def __init__(self, config: SohoConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config.vocab_size, config.max_text_positions, config.width, config.dropout)
+        self.encoder = Encoder(
+            config.n_layers, config.width, config.n_heads, config.dropout, checkpointed=config.gradient_checkpointing
+        )
+
+
+class Language(nn.Module):
+    """The Transformer under the key `bert`."""
+
+    def __init__(self, config: SohoConfig) -> None:
+        super().__init__()
+        self.bert = Bert(config)
+
+    def forward(self, text: tuple[Tensor, Tensor], visual: Tensor, visual_mask: Tensor) -> Tensor:
+        """Ids and mask [R, L], visual tokens [R, P, D] and mask [R, P] -> [R, L+P, D], text first."""
+        ids, mask = text
+        tokens = torch.cat([self.bert.embeddings(ids), visual.to(self.bert.embeddings.LayerNorm.weight.dtype)], 1)
+        return self.bert.encoder(tokens, torch.cat([mask.bool(), visual_mask], 1), slice(None))
+
+
+class MatchHead(nn.Module):
+    """Whether sentence and picture belong together, from [CLS]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.match_class = nn.Linear(width, 2, bias=False)
+
+    def forward(self, cls: Tensor) -> Tensor:
+        """[R, D] -> [R, 2]."""
+        return self.match_class(cls)
+
+
+class MvmScale(nn.Module):
+    """A learned factor of the cosines, as the logarithm of it."""
+
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.tensor([scale]).log())
+
+
+class Soho(nn.Module):
+    """The pre-training model."""
+
+    def __init__(self, config: SohoConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pixels = Pixels()
+        self.backbone = Trunk(config)
+        self.neck = Neck(config)
+        self.language = Language(config)
+        self.head = MatchHead(config.width)
+        self.mask_l_fc = nn.Linear(config.width, config.vocab_size, bias=False)
+        self.mask_l_fc.weight = self.language.bert.embeddings.word_embeddings.weight
+        self.mvm_scale = MvmScale(config.mvm_scale) if config.learn_mvm_scale else None
+        self.weight_sources: dict[str, str] = {}
+        """Where each part's first weights came from, filled by `build_soho`."""
+        self._n_passes = 0
+
+    def forward(self, batch: ImageBatch, mvm_draw: MvmDraw | None = None) -> SohoOutput:
+        """Tokens, hidden states and the logits of what is asked.
+
+        Without `mvm_draw`, training draws from `batch.draws` (or, where it has none, from torch's generator), and
+        evaluation masks nothing unless the batch brings draws.
+        """
+        self._refuse_second_pass()
+        canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
+        maps = self.backbone(canvas.pixels)
+        n_rows, s = len(batch.text[0]), batch.n_sentences
+        if mvm_draw is None and (self.training or batch.draws is not None):
+            side = 32 * self.config.pool
+            grid = (canvas.pixels.shape[-2] // side, canvas.pixels.shape[-1] // side)
+            cells = valid_cells(canvas, grid, square=self.config.compat).flatten(1).repeat_interleave(s, 0)
+            mvm_draw = self._draw(batch, cells, n_rows)
+        visual = self.neck(maps, canvas, s, mvm_draw)
+        labels = self._asked(visual.labels, batch)
+        hidden = self.language(batch.text, visual.tokens, visual.mask)
+        n_text = batch.text[0].shape[1]
+        return SohoOutput(
+            visual.tokens,
+            visual.mask,
+            visual.indices,
+            labels,
+            hidden,
+            None if batch.mlm_labels is None else self.mask_l_fc(hidden[:, :n_text][batch.mlm_labels != IGNORED]),
+            self.mvm_logits(hidden[:, n_text:][labels != IGNORED]),
+            self.head(hidden[:, 0]),
+        )
+
+    def mvm_logits(self, hidden: Tensor) -> Tensor:
+        """Scaled cosines with every entry of the dictionary: [M, D] -> [M, K]."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            entries = self.neck.vq.embed
+            cosines = F.normalize(hidden.to(entries.dtype), dim=-1) @ F.normalize(entries, dim=-1).T
+            scale = self.config.mvm_scale if self.mvm_scale is None else self.mvm_scale.log.exp()
+            return scale * cosines
+
+    def after_step(self) -> None:
+        """To be called after the optimiser's step, by all ranks: the dictionary takes in what the step saw."""
+        if not self.config.compat:
+            self.neck.vq.commit()
+        self._n_passes = 0
+
+    def facts(self) -> dict[str, float]:
+        """What a run logs of the dictionary: entries in use, perplexity, entries seeded anew."""
+        return self.neck.vq.usage()
+
+    def _draw(self, batch: ImageBatch, cells: Tensor, n_rows: int) -> MvmDraw:
+        uniforms = torch.rand(n_rows, 2, device=cells.device) if batch.draws is None else batch.draws.to(cells.device)
+        if self.config.compat:  # one place of the whole grid for the batch, padding or not
+            place = int(uniforms[0, 0] * cells.shape[1])
+            return MvmDraw(min(place, cells.shape[1] - 1), uniforms[:, 1] < self.config.mvm_share)
+        return draw_from(uniforms, cells, self.config.mvm_share)
+
+    def _asked(self, labels: Tensor, batch: ImageBatch) -> Tensor:
+        """MVM labels without the rows whose sentence isn't the picture's, unless the configuration keeps them."""
+        if self.config.losses_on_negatives or batch.itm_labels is None:
+            return labels
+        return labels_of_matches(labels, batch.itm_labels)
+
+    def _refuse_second_pass(self) -> None:
+        if not (self.config.compat and self.training):
+            return
+        self._n_passes += 1
+        if self._n_passes > 1:
+            raise UserError(
+                "compat updates the dictionary in the forward pass, so a step has one: micro-batches and cached "
+                "gradients would update it again; set loop.micro_batch to the whole batch of a rank, or compat: false"
+            )
+
+
+class AnswerHead(nn.Module):
+    """Scores of answers from [CLS]: keys `vqa.0.*` and `vqa.3.*`."""
+
+    def __init__(self, width: int, n_answers: int) -> None:
+        super().__init__()
+        inner = 4 * width
+        self.vqa = nn.Sequential(
+            nn.Linear(width, inner), nn.ReLU(), nn.Dropout(ANSWER_DROPOUT), nn.Linear(inner, n_answers)
+        )
+
+    def forward(self, cls: Tensor) -> Tensor:
+        """[R, D] -> [R, n_answers]."""
+        return self.vqa(cls)
+
+
+class SohoVqa(nn.Module):
+    """The question-answering model."""
+
+    def __init__(self, config: SohoConfig, n_answers: int = N_ANSWERS) -> None:
+        super().__init__()
+        self.config = config
+        self.pixels = Pixels()
+        self.backbone = Trunk(config)
+        self.neck = PlainNeck(config)
+        self.language = Language(config)
+        self.head = AnswerHead(config.width, n_answers)
+        self.weight_sources: dict[str, str] = {}
+
+    def forward(self, batch: ImageBatch) -> Tensor:
+        """Logits of the answers [R, n_answers]."""
+        return self.head(self.encode(batch)[2][:, 0])
+
+    def encode(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """(visual tokens [R, P, D], their mask [R, P], hidden states [R, L+P, D])."""
+        canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
+        tokens, mask = self.neck(self.backbone(canvas.pixels), canvas, batch.n_sentences)
+        return tokens, mask, self.language(batch.text, tokens, mask)
+
+
+def soho_losses(output: SohoOutput, batch: ImageBatch, *, on_negatives: bool = True) -> dict[str, Tensor]:
+    """mlm, mvm, itm and their sum `total`, each []; a loss of which nothing is asked is 0.
+
+    `on_negatives` asks for words of sentences that don't belong to their picture too, as the published code does (cells
+    are dropped by the model, as its configuration says).
+    """
+    zero = output.itm_logits.new_zeros(())
+    mlm = itm = zero
+    if batch.mlm_labels is not None and output.mlm_logits is not None:
+        labels, logits = batch.mlm_labels, output.mlm_logits
+        if not on_negatives and batch.itm_labels is not None:
+            kept = labels_of_matches(labels, batch.itm_labels)
+            labels, logits = kept, logits[(kept != IGNORED)[labels != IGNORED]]
+        mlm = mlm_loss(logits, labels)
+    mvm = mlm_loss(output.mvm_logits, output.mvm_labels)
+    if batch.itm_labels is not None:
+        itm = itm_loss(output.itm_logits, batch.itm_labels)
+    return {"mlm": mlm, "mvm": mvm, "itm": itm, "total": mlm + mvm + itm}
+
+
+def vqa_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross entropy with soft targets, summed over answers, mean over questions: [n, answers] both -> []."""
+    with torch.autocast(logits.device.type, enabled=False):
+        return F.binary_cross_entropy_with_logits(logits.float(), targets.float()) * logits.shape[1]

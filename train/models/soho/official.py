@@ -1,0 +1,96 @@
+"""Published SOHO weights: which keys they hold, and models from them.
+
+Two kinds, told by their keys: pre-training (`neck.vq.embed`) and question answering (`head.vqa.0.weight`). The trunk
+and the number of layers follow from the keys too, so that files of other depths load.
+"""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from manifests.errors import UserError
+from train.models.official import OfficialMismatch, key_problems
+from train.models.soho.configs import SohoConfig
+from train.models.soho.init import init_soho
+from train.models.soho.model import Soho, SohoVqa
+from train.models.weight_files import bare
+
+Shape = tuple[int, ...]
+
+PRETRAINING_MARK, VQA_MARK = "neck.vq.embed", "head.vqa.0.weight"
+WORDS, WORDS_ALIAS = "language.bert.embeddings.word_embeddings.weight", "mask_l_fc.weight"
+OWN_PREFIX = "mvm_scale."
+"""Of a learned scale: ours, in no published file."""
+
+TRUNK_DEPTHS = {"layer3.22.": (3, 4, 23, 3), "layer3.5.": (3, 4, 6, 3)}
+
+
+def is_soho(keys: Mapping[str, object]) -> bool:
+    """Whether a state dict's keys are SOHO's, of either kind."""
+    return PRETRAINING_MARK in keys or VQA_MARK in keys
+
+
+def official_soho_keys(*, vqa: bool = False, config: SohoConfig | None = None) -> dict[str, Shape]:
+    """{key: shape} of a published file: 196 entries (one an alias) of pre-training, 185 of question answering."""
+    model = _empty(config or SohoConfig(compat=True), vqa=vqa)
+    return {key: tuple(value.shape) for key, value in model.state_dict().items() if not key.startswith(OWN_PREFIX)}
+
+
+def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> Soho | SohoVqa:
+    """The fp32 model of a published state dict, in evaluation mode and `compat`; kind and depth are told by its keys.
+
+    Batch counters and the word table's second key may be absent. With `partial`, missing keys keep their random first
+    weights (seed 0) and unknown ones are left out; else OfficialMismatch names them.
+    """
+    weights = bare(state_dict)
+    vqa = VQA_MARK in weights and PRETRAINING_MARK not in weights
+    config = config_of(weights)
+    wanted = official_soho_keys(vqa=vqa, config=config)
+    complete = _completed(weights, wanted)
+    if not partial:
+        check_soho_keys(complete, wanted)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = SohoVqa(config) if vqa else Soho(config)
+        init_soho(model)
+    own = model.state_dict()
+    with torch.no_grad():
+        for key, shape in wanted.items():
+            if key in complete and tuple(complete[key].shape) == shape:
+                own[key].copy_(complete[key])
+    return model.eval()
+
+
+def check_soho_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> None:
+    """OfficialMismatch unless `weights` are the wanted keys and shapes, and the word table agrees with itself."""
+    found = key_problems(weights, wanted)
+    if found:
+        raise OfficialMismatch(f"not an official SOHO checkpoint of {len(wanted)} entries: {found}")
+    if WORDS_ALIAS in wanted and not torch.equal(weights[WORDS].float(), weights[WORDS_ALIAS].float()):
+        raise OfficialMismatch(f"{WORDS} and {WORDS_ALIAS} are one tensor in the model but differ in the checkpoint")
+
+
+def config_of(keys: Mapping[str, object]) -> SohoConfig:
+    """The published geometry that a file's keys tell: trunk and number of layers."""
+    layers = {int(found[1]) for key in keys if (found := re.match(r"language\.bert\.encoder\.layer\.(\d+)\.", key))}
+    n_layers = max(layers, default=2) + 1
+    if "backbone.layer1.0.conv3.weight" not in keys:
+        return SohoConfig(compat=True, n_layers=n_layers)
+    for mark, depths in TRUNK_DEPTHS.items():
+        if any(mark in key for key in keys):
+            return SohoConfig(compat=True, trunk="bottleneck", trunk_depths=depths, n_layers=n_layers)
+    raise UserError("the trunk has bottleneck blocks, but neither ResNet-50's nor ResNet-101's depths")
+
+
+def _empty(config: SohoConfig, *, vqa: bool) -> Soho | SohoVqa:
+    with torch.device("meta"):
+        return SohoVqa(config) if vqa else Soho(config)
+
+
+def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
+    """Fill in what carries no information: batch counters, and the word table under its other key."""
+    counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
+    alias = {WORDS_ALIAS: weights[WORDS]} if WORDS_ALIAS in wanted and WORDS in weights else {}
+    return {**alias, **weights, **counters}

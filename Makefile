@@ -1,6 +1,7 @@
-# Two commands for a newcomer: `make demo` runs the main job, `make test` the tests. Python 3.11 or 3.12 and make suffice.
+# Two commands for a newcomer: `make demo` runs the main job, `make test` the tests. Python 3.11 to 3.13 and make suffice.
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3)
+# The first that runs: a name on the PATH may be a version manager's that has no such Python chosen.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do $$p -c "" 2>/dev/null && echo $$p && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 # The ffmpeg program comes from the PATH, or, where there is none, from a pip package that ships it.
@@ -9,7 +10,7 @@ OUT ?= out/demo
 WORKERS ?= 2
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-fast test-full test-foreign lint install clean help
+.PHONY: demo test test-fast test-full test-foreign test-matrix lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -38,6 +39,9 @@ test: lint ## all tests that need no GPU and no venv of their own
 
 test-fast: install ## under two minutes, for use while working
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not full and not foreign and not gpu"
+
+test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
+	.ci/matrix
 
 test-full: install ## the reference model at full size (12 GiB of memory, some minutes)
 	$(BIN)/python -m pytest -m full

@@ -72,12 +72,14 @@ def ours(video: Path, spans: Path, out: Path, *options: str) -> tuple[float, flo
 
 def by_ffmpeg(video: Path, spans: list[tuple[int, int]], out: Path, codec: list[str]) -> tuple[float, float]:
     """One ffmpeg a clip, as most scripts do."""
+    from pipeline.media.ffmpeg import find_ffmpeg
+
     out.mkdir()
     cpu = wall = 0.0
     for n, (start, end) in enumerate(spans):
         seek = ["-ss", f"{start / 1000:.3f}", "-t", f"{(end - start) / 1000:.3f}"]
         command = [
-            "ffmpeg",
+            find_ffmpeg(),
             "-v",
             "error",
             "-nostdin",

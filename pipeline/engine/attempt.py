@@ -14,7 +14,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -98,7 +98,8 @@ def attempt_unit(stage: Stage, unit: Unit, store: Store, scratch_root: Path, att
 
 def _internal_error(stage: Stage, unit: Unit, store: Store, attempt: int) -> Outcome:
     detail = traceback.format_exc()[-DETAIL_CHARACTERS:]
-    return turn_away_all(stage.name, unit, Reason.INTERNAL_ERROR, detail, store, attempt)
+    outcome = turn_away_all(stage.name, unit, Reason.INTERNAL_ERROR, detail, store, attempt)
+    return replace(outcome, reason=Reason.INTERNAL_ERROR, detail=detail.strip().rpartition("\n")[2])
 
 
 def turn_away_all(stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int) -> Outcome:

@@ -28,6 +28,8 @@ log = logging.getLogger("hdvila")
 
 MAX_LOST = 3
 MAX_OVER = 2
+MAX_ALIKE = 5
+"""So many units that end one after the other with one and the same error of this program are no fault of the units."""
 POLL_S = 1.0
 
 
@@ -112,6 +114,7 @@ class _Loop:
         self._waiting: list[tuple[float, int, Unit]] = []
         self._order = itertools.count()
         self._n_in_flight = 0
+        self._alike: list[tuple[str, str]] = []
         self._max_in_flight = stage.resources.max_in_flight or 2 * executor.n_slots
 
     def drain(self, pending: Iterator[Unit]) -> None:
@@ -173,11 +176,28 @@ class _Loop:
         self._lock.check()
         self._store.commit(self._stage.name, unit.name, outcome.facts)
         self._charges.pop(unit.name, None)
+        self._stop_if_alike(unit, outcome)
         rejects = outcome.facts.get("rejects", {})
         self._result.n_made += 1
         self._result.rows.update(outcome.facts.get("rows", {}))
         self._result.rejects.update(rejects)
         self._progress.advance(rejects)
+
+    def _stop_if_alike(self, unit: Unit, outcome: Outcome) -> None:
+        """Ends a run whose units all meet the same error of this program, and takes their verdicts back."""
+        if outcome.reason is not Reason.INTERNAL_ERROR or (self._alike and self._alike[-1][1] != outcome.detail):
+            self._alike.clear()
+        if outcome.reason is Reason.INTERNAL_ERROR:
+            self._alike.append((unit.name, outcome.detail))
+        if len(self._alike) < MAX_ALIKE:
+            return
+        for name, _ in self._alike:
+            self._store.uncommit(self._stage.name, name)
+        raise RunStopped(
+            f"{self._stage.name}: {len(self._alike)} units one after the other failed alike: {outcome.detail}\n"
+            "That is an error of this program or of what is installed beside it (`pip check`), not of the videos; none "
+            "of them is turned away. rejects/ holds the traceback."
+        )
 
 
 def _verdict(outcome: Outcome, n: int, patience: int) -> Reason | None:

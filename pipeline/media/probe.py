@@ -22,6 +22,9 @@ from pipeline.config.media import CutConfig, MediaLimits
 CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
 """Demuxers that may open a file: no playlist or script (HLS, DASH, concat) that names other files or addresses."""
 
+ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""Tags that are not UTF-8 are no reason to refuse a file: PyAV 18 has to be told so, 19 no longer takes the word."""
+
 _PROGRESSIVE = (0, 1)
 """Values of FFmpeg's AVFieldOrder that aren't interlaced: unknown and progressive."""
 
@@ -115,7 +118,7 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
         "max_pixels": str(limits.max_pixels),
     }
     try:
-        container = av.open(str(path), options=options, timeout=limits.open_timeout_s)
+        container = av.open(str(path), options=options, timeout=limits.open_timeout_s, **ANY_TAGS)
     except (av.FFmpegError, OSError, ValueError) as error:
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:

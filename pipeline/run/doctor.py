@@ -74,8 +74,8 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
 def check_python() -> Finding:
     """The interpreter."""
     version = platform.python_version()
-    tried = sys.version_info[:2] in ((3, 11), (3, 12))
-    return Finding("python", OK if tried else WARN, version, "" if tried else "3.11 and 3.12 are tried")
+    tried = sys.version_info[:2] in ((3, 11), (3, 12), (3, 13))
+    return Finding("python", OK if tried else WARN, version, "" if tried else "3.11, 3.12 and 3.13 are tried")
 
 
 def check_ffmpeg() -> Iterator[Finding]:

@@ -13,6 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.testing.frame_code import read_frame_code
 
 Codes = list[int | None]
@@ -32,7 +33,7 @@ def codes_by_ffmpeg(path: Path) -> Codes:
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         shape = (-1, stream.codec_context.height, stream.codec_context.width)
-    read = ["ffmpeg", "-v", "error", "-noautorotate", "-i", str(path), "-map", "0:v:0"]
+    read = [find_ffmpeg(), "-v", "error", "-noautorotate", "-i", str(path), "-map", "0:v:0"]
     write = ["-fps_mode", "passthrough", "-enc_time_base", "demux", "-f", "rawvideo", "-pix_fmt", "gray", "-"]
     raw = subprocess.run([*read, *write], capture_output=True, check=True, timeout=120)
     if raw.stderr:

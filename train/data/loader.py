@@ -17,6 +17,7 @@ import faulthandler
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from train.data.read import Reader, ShardUnreadable
 from train.data.views import Views
 
 N_SPARES = 4
+MOST_NAMED = 10
+"""Unusable samples that one message names."""
 POISONED = "poisoned.txt"
 
 
@@ -239,8 +242,7 @@ class PlannedLoader:
             tickets = self.tickets(step)
             loaded = join([next(chunks) for _ in range(-(-len(tickets) // self._workers.chunk))])
             if len(loaded.keys) < len(tickets):
-                names = "\n  ".join(f"{lost.key}: {lost.reason}" for lost in loaded.lost)
-                raise UserError(f"step {step}: a place has neither a usable sample nor a usable spare:\n  {names}")
+                raise UserError(f"step {step}: {unusable(loaded.lost)}")
             yield loaded
 
     def tickets(self, step: int) -> list[Ticket]:
@@ -274,6 +276,20 @@ class PlannedLoader:
         if self._poison_file is not None:
             with self._poison_file.open("a") as file:
                 file.writelines(f"{sample}\n" for sample in sorted(new))
+
+
+def unusable(lost: Sequence[Lost]) -> str:
+    """Why a place stays empty, in a few lines however many samples failed."""
+    reasons = Counter(one.reason for one in lost)
+    if len(reasons) == 1 and len(lost) > N_SPARES and not lost[0].shard:
+        return (
+            f"all {len(lost)} samples that were tried fail alike, the first is {lost[0].key}: {lost[0].reason}\n"
+            "Data that is damaged here and there does not fail so; look at the installation (`pip check`) and the "
+            "manifest's versions."
+        )
+    shown = [f"{one.key}: {one.reason}" for one in lost[:MOST_NAMED]]
+    more = [f"… and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
+    return "a place has neither a usable sample nor a usable spare:\n  " + "\n  ".join([*shown, *more])
 
 
 def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chunk: int) -> Iterator[Loaded]:

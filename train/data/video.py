@@ -20,6 +20,9 @@ from train.data.crop import Pixels
 
 Backend = Literal["pyav", "decord"]
 
+ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
+"""Tags that are not UTF-8 are no reason to refuse a file: PyAV 18 has to be told so, 19 no longer takes the word."""
+
 MAX_PIXELS = 8_847_360  # 4096 x 2160
 MAX_PACKETS = 200_000  # an hour at 50 frames/s; a clip has a few hundred
 
@@ -30,7 +33,6 @@ DECODE_ERRORS = (
     ValueError,
     KeyError,
     IndexError,
-    TypeError,
     struct.error,
 )
 
@@ -51,7 +53,7 @@ class Clip:
     """An mp4 whose packets are in memory: knows its frames' times, decodes only the groups that hold a wanted frame."""
 
     def __init__(self, data: bytes) -> None:
-        self._container = av.open(io.BytesIO(data), "r", format="mov", metadata_errors="ignore")
+        self._container = av.open(io.BytesIO(data), "r", format="mov", **ANY_TAGS)
         if not self._container.streams.video:
             raise ValueError("no video stream")
         stream = self._container.streams.video[0]

@@ -21,6 +21,7 @@ from pipeline.demo.catalogue import Video
 from pipeline.demo.media_cache import MediaCache
 from pipeline.demo.misbehave import BEHAVIOURS, Asked, Fault, FaultBook
 from pipeline.demo.server import MiniYouTube
+from pipeline.media.ffmpeg import find_ffmpeg
 from tests.pipeline.demo.client import Notes, a_ydl, extract, fetch, read_url, watch_url
 
 NO_FORMATS = "No video formats found"
@@ -286,7 +287,7 @@ def test_a_fault_lasts_for_as_many_requests_as_it_says(after: int, lasts: int, n
 
 def decode(path: Path) -> tuple[int, int]:
     """Frames of the picture, and errors that ffmpeg reports on the way."""
-    command = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:v", "-f", "null", "-"]
+    command = [find_ffmpeg(), "-v", "error", "-i", str(path), "-map", "0:v", "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     with av.open(str(path)) as container:
         n_frames = container.streams.video[0].frames

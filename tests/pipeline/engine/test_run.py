@@ -80,6 +80,23 @@ def test_a_bug_costs_its_unit_and_says_where_it_was(tmp_path: Path, executor: Ex
     assert store.committed("toy") == {"a", "b"}
 
 
+def test_units_that_all_fail_alike_stop_the_run_and_keep_no_verdict(tmp_path: Path) -> None:
+    actions = [(f"u{i:02d}", "bug") for i in range(20)]
+    with pytest.raises(RunStopped, match="failed alike: RuntimeError: a bug of the stage"):
+        run(tmp_path, LocalExecutor(tmp_path / "scratch"), *actions)
+
+    assert Store(str(tmp_path / "out")).committed("toy") == set()
+    assert attempts(tmp_path, "u19") == 0
+
+
+def test_a_bug_that_only_some_units_meet_does_not_stop_the_run(tmp_path: Path) -> None:
+    actions = [(f"u{i:02d}", "bug" if i % 4 else "") for i in range(20)]
+    store, result = run(tmp_path, LocalExecutor(tmp_path / "scratch"), *actions)
+
+    assert result.rejects == {"internal_error": 15}
+    assert store.read_table("listings").num_rows == 5
+
+
 def test_a_refusal_for_now_is_tried_again_and_not_charged(tmp_path: Path, executor: Executor) -> None:
     store, result = run(tmp_path, executor, ("a", "busy-once"))
 

@@ -6,10 +6,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import ffmpeg
 import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.media.ffmpeg import run_ffmpeg
 from pipeline.media.probe import Unusable, is_720p, probe, refuse_unfit
 from pipeline.testing.video import a_video
 
@@ -88,6 +90,18 @@ def test_an_image_bomb_is_turned_away_without_the_memory_it_asks_for(tmp_path: P
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     assert reason_of(path) is Reason.OVERSIZED
+
+
+def test_tags_in_any_encoding_are_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
+    path = a_video(tmp_path / "a.mp4", **SMALL, seconds=1)
+    graph = ffmpeg.output(ffmpeg.input(str(path)), str(tmp_path / "tagged.mp4"), c="copy", metadata="title=TITLE")
+    run_ffmpeg(graph, time_limit_s=30)
+    tagged = tmp_path / "latin1.mp4"
+    data = (tmp_path / "tagged.mp4").read_bytes()
+    assert b"TITLE" in data
+    tagged.write_bytes(data.replace(b"TITLE", b"\xff\xfeTIT"))
+
+    assert probe(tagged).duration_ms == probe(path).duration_ms
 
 
 def test_limits_of_bytes_and_length_are_kept(tmp_path: Path) -> None:

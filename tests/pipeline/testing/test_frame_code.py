@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.testing.frame_code import MAX_FRAME_NUMBER, draw_frame_code, read_frame_code
 
 NUMBERS = [0, 1, 2, 3, 255, 256, 901, 4095, 21845, 43690, 65534, 65535]
@@ -66,7 +67,7 @@ def test_numbers_survive_x264_and_are_read_by_pyav_and_decord(encoded: Path) -> 
 def test_numbers_survive_a_second_encode_at_a_smaller_size(encoded: Path, tmp_path: Path, size: str) -> None:
     small = tmp_path / "small.mp4"
     command = [
-        "ffmpeg",
+        find_ffmpeg(),
         "-v",
         "error",
         "-i",

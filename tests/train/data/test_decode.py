@@ -204,6 +204,11 @@ def test_a_damaged_list_of_stills_is_a_broken_sample(sample, stills):
         decode_sample(_without(sample, json=facts), "prepared", VIEWS, None)
 
 
+def test_an_error_of_this_program_is_no_verdict_on_a_sample(sample):
+    with pytest.raises(TypeError):
+        decode_sample(sample.members, "prepared", replace(VIEWS, stride="two"), None)
+
+
 @pytest.mark.parametrize("backend", ["pyav", "decord"])
 @pytest.mark.parametrize("keep", [0, 100, 0.6])
 def test_an_mp4_that_was_cut_short_is_a_broken_sample(sample, backend, keep):

@@ -14,7 +14,7 @@ from manifests.errors import UserError
 from manifests.shards import read_manifest
 from train.data.decode import Views
 from train.data.index import load_index
-from train.data.loader import ClipDataset, PlannedLoader, Workers, read_once
+from train.data.loader import ClipDataset, Lost, PlannedLoader, Workers, read_once, unusable
 from train.data.plan import Mixing, Stream
 from train.data.stream import StreamingLoader
 from train.testing import Shape, a_sample, write_dataset, write_manifest, write_shard
@@ -39,6 +39,21 @@ def a_loader(index, rank=0, world=1, workers=0, batch=4, run_dir=None, dataset=C
 @pytest.fixture(scope="module")
 def steps(index):
     return list(a_loader(index).steps(0, 6))
+
+
+def test_samples_that_all_fail_alike_are_one_message_of_few_lines():
+    lost = [Lost(f"v{i}_00000", "cannot be decoded (ValueError: x)") for i in range(160)]
+
+    message = unusable(lost)
+
+    assert "all 160 samples that were tried fail alike, the first is v0_00000: cannot be decoded" in message
+    assert len(message.splitlines()) < 4
+
+
+def test_samples_that_fail_differently_are_named_up_to_ten():
+    message = unusable([Lost(f"v{i}_00000", f"reason {i}") for i in range(160)])
+
+    assert "v9_00000: reason 9" in message and "v10_00000" not in message and "150 more" in message
 
 
 @pytest.mark.parametrize("workers", [1, 3])

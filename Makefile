@@ -10,7 +10,7 @@ OUT ?= out/demo
 WORKERS ?= 2
 export PYTHONSAFEPATH := 1
 
-.PHONY: demo test test-fast test-full test-foreign test-matrix lint install clean help
+.PHONY: demo test test-only test-fast test-full test-foreign test-matrix lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,7 +34,9 @@ lint: install ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy manifests pipeline train
 
-test: lint ## all tests that need no GPU and no venv of their own
+test: lint test-only ## ruff, mypy, and all tests that need no GPU and no venv of their own
+
+test-only: install
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not full and not foreign and not gpu"
 
 test-fast: install ## under two minutes, for use while working

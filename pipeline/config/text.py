@@ -63,6 +63,9 @@ class ClipConfig(Section):
     steer_by: Literal["seconds", "words"] = identity("seconds", doc="which of the two targets the plan aims at")
     target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
+    border_weight: float = identity(
+        0.25, ge=0, doc="what a doubtful border costs against a missed length: times -log(probability of an end there)"
+    )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="a clip is never longer, padding included, seconds")
     max_gap_s: float = identity(2.0, gt=0, doc="a silence longer than this ends a clip, seconds")

@@ -1,25 +1,30 @@
 """Sentences to clips: the plan of one video.
 
-A clip is a run of whole sentences near a target length. The plan is the cheapest way to cut the list of sentences,
-where a clip costs the square of its distance to the target; it is a pure function of its arguments. Sentences longer
-than the bound are split between words, at the longest silence. No word is cut, and clips do not overlap by default.
+A clip is a run of whole sentences near a target length. The plan is the cheapest partition of the words: a clip costs
+the square of its distance to the target, and a border inside speech costs `border_weight` times -log of the probability
+that a sentence ends there, so a border that the track's own marks or a change of speaker give is free, and a doubtful
+one is taken only where the length gains by it. It is a pure function of its arguments. Where no likely end lies within
+the bound, speech is split at its longest silence. No word is cut, and clips do not overlap by default.
 """
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.config.text import ClipConfig
 from pipeline.text.captions.track import Word
-from pipeline.text.sentences import Sentence
 
 SCENE_REACH_MS = 250
 """A scene cut this near to a gap between words is taken as lying in it."""
-MAX_SENTENCES = 64
-"""A clip never joins more sentences than this: it bounds the work on a track whose times stand still."""
+MIN_END = 0.02
+"""Where a sentence ends less probably than this no clip does, unless nothing else keeps it within the bound."""
+MAX_SPANS = 64
+"""A clip never joins more spans between possible borders than this: it bounds the work where times stand still."""
 BORDER_SHARE = 0.15
-"""Share of a sentence's length at its ends where a long one is not split."""
+"""Share of a span's length at its ends where a long one is not split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class PlannedClip:
 
 def plan_clips(
     words: Sequence[Word],
-    sentences: Sequence[Sentence],
+    ends: NDArray[np.float32],
     config: ClipConfig,
     *,
     anchored: Sequence[bool] | None = None,
@@ -46,52 +51,65 @@ def plan_clips(
 ) -> list[PlannedClip]:
     """The clips of a video in time order.
 
-    `anchored` (from an alignment): which words have a stamp of their own; None: all. Clips end at
-    `scene_cuts_ms` that fall between words; a run knows cuts only once it has the media, and splits there
-    (`media.scenes.action: split`). `duration_ms` (0: not known) bounds the last clip.
+    `ends` [n]: the probability that a sentence ends after each word. `anchored` (from an alignment): which words have
+    a stamp of their own; None: all. Clips end at `scene_cuts_ms` that fall between words; a run knows cuts only once
+    it has the media, and splits there (`media.scenes.action: split`). `duration_ms` (0: not known) bounds the last.
     """
-    cuts = sorted(scene_cuts_ms)
-    spans = [part for s in sentences for part in _split_sentence(words, s.first, s.last, config, cuts)]
-    groups = [clip for group in _groups(words, spans, config, cuts) for clip in _join(words, group, config)]
-    return _padded(words, groups, config, anchored, duration_ms)
+    if not words:
+        return []
+    times = _Times(words)
+    bounds = [0, *(np.flatnonzero(_must_part(times, config, sorted(scene_cuts_ms))) + 1).tolist(), len(words)]
+    spans = [span for first, last in pairwise(bounds) for span in _plan_group(words, times, ends, first, last, config)]
+    return _padded(words, spans, config, anchored, duration_ms)
 
 
 Span = tuple[int, int]
 
 
-def _length_ms(words: Sequence[Word], first: int, last: int) -> int:
-    return words[last - 1].end_ms - words[first].start_ms
+class _Times:
+    """Starts and ends of the words in ms, [n] each."""
+
+    def __init__(self, words: Sequence[Word]) -> None:
+        self.starts = np.fromiter((word.start_ms for word in words), np.int64, len(words))
+        self.ends = np.fromiter((word.end_ms for word in words), np.int64, len(words))
 
 
-def _split_sentence(
-    words: Sequence[Word], first: int, last: int, config: ClipConfig, cuts: Sequence[int]
+def _must_part(times: _Times, config: ClipConfig, cuts: Sequence[int]) -> NDArray[np.bool_]:
+    """[n - 1] whether clips must part after each word: a long silence, or a scene cut between it and the next."""
+    ends, starts = times.ends[:-1], times.starts[1:]
+    parted: NDArray[np.bool_] = starts - ends > config.max_gap_s * 1000
+    if cuts:
+        first = np.searchsorted(cuts, ends - SCENE_REACH_MS, side="left")
+        parted |= first < np.searchsorted(cuts, starts + SCENE_REACH_MS, side="right")
+    return parted
+
+
+def _plan_group(
+    words: Sequence[Word], times: _Times, ends: NDArray[np.float32], first: int, last: int, config: ClipConfig
 ) -> list[Span]:
-    """A sentence as spans within the bounds: cut at silences over the limit, at scene cuts, and where too long."""
+    """The clips of words first to last (exclusive), between which no silence or cut forces a border."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
+    likely = (np.flatnonzero(ends[first : last - 1] >= MIN_END) + first + 1).tolist()
     bounds = [first]
-    bounds += [i for i in range(first + 1, last) if _must_break(words, i, config, cuts)]
-    bounds.append(last)
-    done: list[Span] = []
-    waiting = list(pairwise(bounds))[::-1]
+    for a, b in pairwise([first, *likely, last]):
+        bounds += _within(words, times, a, b, limit_ms)
+    probability = np.append(ends[np.array(bounds[1:-1], np.int64) - 1], 1.0)
+    costs = -config.border_weight * np.log(np.maximum(probability, MIN_END))
+    return _join(times, np.array(bounds, np.int64), costs, limit_ms, config)
+
+
+def _within(words: Sequence[Word], times: _Times, first: int, last: int, limit_ms: int) -> list[int]:
+    """Where the parts of a span end, each within the limit: cut at its longest silences where it is too long."""
+    done: list[int] = []
+    waiting = [(first, last)]
     while waiting:
         a, b = waiting.pop()
-        if b - a < 2 or _length_ms(words, a, b) <= limit_ms:
-            done.append((a, b))
+        if b - a < 2 or times.ends[b - 1] - times.starts[a] <= limit_ms:
+            done.append(b)
             continue
         cut = _best_cut(words, a, b)
         waiting += [(cut, b), (a, cut)]
     return done
-
-
-def _must_break(words: Sequence[Word], at: int, config: ClipConfig, cuts: Sequence[int]) -> bool:
-    """Whether clips must part before word `at`: a long silence, or a scene cut between the two words."""
-    gap = words[at].start_ms - words[at - 1].end_ms
-    return gap > config.max_gap_s * 1000 or _cut_between(words[at - 1].end_ms, words[at].start_ms, cuts)
-
-
-def _cut_between(end_ms: int, start_ms: int, cuts: Sequence[int]) -> bool:
-    at = bisect_left(cuts, end_ms - SCENE_REACH_MS)
-    return at < len(cuts) and cuts[at] <= start_ms + SCENE_REACH_MS
 
 
 def _best_cut(words: Sequence[Word], first: int, last: int) -> int:
@@ -107,46 +125,39 @@ def _best_cut(words: Sequence[Word], first: int, last: int) -> int:
     return max(range(first + margin, last - margin + 1), key=worth)
 
 
-def _groups(words: Sequence[Word], spans: Sequence[Span], config: ClipConfig, cuts: Sequence[int]) -> list[list[Span]]:
-    """Runs of spans that may be joined: parted by long silences and scene cuts."""
-    groups: list[list[Span]] = []
-    for span in spans:
-        if groups and not _must_break(words, span[0], config, cuts):
-            groups[-1].append(span)
-        else:
-            groups.append([span])
-    return groups
+def _join(
+    times: _Times, bounds: NDArray[np.int64], costs: NDArray[np.float64], limit_ms: int, config: ClipConfig
+) -> list[Span]:
+    """The cheapest partition of consecutive spans into clips (dynamic programming over the last clip's first span).
 
-
-def _join(words: Sequence[Word], spans: Sequence[Span], config: ClipConfig) -> list[Span]:
-    """The cheapest partition of consecutive spans into clips (dynamic programming over the last clip's first span)."""
-    limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
-    best: list[tuple[float, int]] = [(0.0, 0)]
-    for j in range(1, len(spans) + 1):
-        options = []
-        for i in range(j - 1, max(j - 1 - MAX_SENTENCES, -1), -1):
-            length = _length_ms(words, spans[i][0], spans[j - 1][1])
-            if length > limit_ms and i < j - 1:
-                break
-            options.append((best[i][0] + _cost(length, spans[j - 1][1] - spans[i][0], config), i))
-        best.append(min(options))
+    bounds [m + 1]: the words where the m spans begin, and the end; costs [m]: what a border after each span costs.
+    """
+    starts = times.starts[bounds[:-1]]
+    best = np.zeros(len(bounds))
+    back = np.zeros(len(bounds), np.int64)
+    for j in range(1, len(bounds)):
+        end = times.ends[bounds[j] - 1]
+        low = max(j - MAX_SPANS, min(int(np.searchsorted(starts, end - limit_ms)), j - 1), 0)
+        options = best[low:j] + _cost(end - starts[low:j], bounds[j] - bounds[low:j], config)
+        k = int(np.argmin(options))
+        best[j], back[j] = options[k] + costs[j - 1], low + k
     clips: list[Span] = []
-    j = len(spans)
+    j = len(bounds) - 1
     while j > 0:
-        i = best[j][1]
-        clips.append((spans[i][0], spans[j - 1][1]))
+        i = int(back[j])
+        clips.append((int(bounds[i]), int(bounds[j])))
         j = i
     return clips[::-1]
 
 
-def _cost(length_ms: int, n_words: int, config: ClipConfig) -> float:
-    """Squared distance to the target that the configuration steers by, in shares of it; too short costs more."""
+def _cost(lengths_ms: NDArray[np.int64], n_words: NDArray[np.int64], config: ClipConfig) -> NDArray[np.float64]:
+    """Squared distances to the target that the configuration steers by, in shares of it; too short costs more."""
     if config.steer_by == "words":
         miss = n_words / config.target_words - 1
     else:
-        miss = (length_ms + 2 * config.pad_ms) / (config.target_s * 1000) - 1
-    too_short = 4.0 if length_ms < config.min_s * 1000 else 0.0
-    return miss * miss + too_short
+        miss = (lengths_ms + 2 * config.pad_ms) / (config.target_s * 1000) - 1
+    costs: NDArray[np.float64] = miss * miss + np.where(lengths_ms < config.min_s * 1000, 4.0, 0.0)
+    return costs
 
 
 def _padded(

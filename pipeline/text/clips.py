@@ -10,6 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from manifests.reasons import Reason
 from manifests.sample import clip_id
 from pipeline.config.text import TextConfig
@@ -18,7 +21,7 @@ from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import boilerplate_key, flags_of, reject_of
-from pipeline.text.sentences import model_used, split_sentences
+from pipeline.text.sentences import end_probabilities, model_used
 from pipeline.text.transcripts import unit_of_part, word_dicts
 
 GIVEN = "given"
@@ -112,13 +115,16 @@ def plan_track(
     language: str,
     anchored: Sequence[bool] | None = None,
     duration_ms: int = 0,
+    ends: NDArray[np.float32] | None = None,
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
     """A track's planned clips, and for each the reason that turns it away, or None.
 
     `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed.
+    `ends`: what `end_probabilities` gave, where it is at hand.
     """
-    sentences = split_sentences(track, config.sentences)
-    clips = plan_clips(track.words, sentences, config.clips, anchored=anchored, duration_ms=duration_ms)
+    if ends is None:
+        ends = end_probabilities(track, config.sentences)
+    clips = plan_clips(track.words, ends, config.clips, anchored=anchored, duration_ms=duration_ms)
     language = language if config.transcript.check_language else ""
     sounds = [event for event in track.events if event.kind == "sound"]
     starts = [event.start_ms for event in sounds]

@@ -33,9 +33,14 @@ class Sentence:
     text: str
 
 
-def split_sentences(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> list[Sentence]:
-    """The sentences of a track in order; together they hold every word once."""
-    ends = sentence_breaks(track, config, model)
+def split_sentences(
+    track: Track,
+    config: SentenceConfig,
+    model: BoundaryModel | None = None,
+    probability: NDArray[np.float32] | None = None,
+) -> list[Sentence]:
+    """The sentences of a track in order; together they hold every word once (`probability`: see sentence_breaks)."""
+    ends = sentence_breaks(track, config, model, probability)
     bounds = [0, *(np.flatnonzero(ends) + 1).tolist()]
     return [sentence_of(track.words, a, b) for a, b in pairwise(bounds)]
 
@@ -51,33 +56,52 @@ def sentence_of(words: Sequence[Word], first: int, last: int) -> Sentence:
     return Sentence(first, last, words[first].start_ms, words[last - 1].end_ms, text)
 
 
-def sentence_breaks(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> NDArray[np.bool_]:
-    """[n] whether a sentence ends after each word; the last word always does."""
+def end_probabilities(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> NDArray[np.float32]:
+    """[n] probability that a sentence ends after each word.
+
+    1 after the last word, before a change of speaker and, in a marked track, at its marks; elsewhere the model's where
+    the track has no marks or a run of more than `max_words` without any, and 0 where marks decide.
+    """
     words = track.words
-    turns = speaker_turns(track)
+    certain = speaker_turns(track)
     if not words:
-        return turns
+        return certain.astype(np.float32)
     if track.punctuated:
-        ends = turns | np.array(sentence_ends([word.text for word in words]), np.bool_)
-        ends[-1] = True
-        if longest_run(ends) <= config.max_words:
-            return ends
-    else:
-        ends = turns.copy()
-        ends[-1] = True
-    return _by_model(track, config, model or load_model(config.model), ends, turns)
+        certain |= np.array(sentence_ends([word.text for word in words]), np.bool_)
+    certain[-1] = True
+    unmarked = _unmarked(certain, config.max_words) if track.punctuated else ~certain
+    probability = certain.astype(np.float32)
+    if unmarked.any():
+        by_model = (model or load_model(config.model)).probabilities(words, speaker_turns(track))
+        probability[unmarked] = by_model[unmarked]
+    return probability
 
 
-def _by_model(
-    track: Track, config: SentenceConfig, model: BoundaryModel, ends: NDArray[np.bool_], turns: NDArray[np.bool_]
+def _unmarked(certain: NDArray[np.bool_], max_words: int) -> NDArray[np.bool_]:
+    """[n] whether a word lies in a run of more than max_words without a certain end, that end apart."""
+    inside = np.zeros(len(certain), np.bool_)
+    for first, last in _runs(certain):
+        inside[first : last - 1] = last - first > max_words
+    return inside
+
+
+def sentence_breaks(
+    track: Track,
+    config: SentenceConfig,
+    model: BoundaryModel | None = None,
+    probability: NDArray[np.float32] | None = None,
 ) -> NDArray[np.bool_]:
-    """The given ends, and the model's inside every unmarked run."""
-    probability = model.probabilities(track.words, turns)
-    threshold = config.threshold or model.threshold or best_threshold(probability)
-    for first, last in _runs(ends):
-        if track.punctuated and last - first <= config.max_words:
-            continue
-        ends[first:last] |= probability[first:last] >= threshold
+    """[n] whether a sentence ends after each word; the last word always does.
+
+    `probability`: what `end_probabilities` gave, where it is at hand.
+    """
+    if probability is None:
+        probability = end_probabilities(track, config, model)
+    certain: NDArray[np.bool_] = probability == 1
+    if np.all(certain | (probability == 0)):
+        return certain
+    threshold = config.threshold or (model or load_model(config.model)).threshold or best_threshold(probability)
+    ends: NDArray[np.bool_] = probability >= threshold
     for first, last in _runs(ends):
         _split_long(probability, ends, first, last, config.max_words)
     return ends

@@ -95,6 +95,7 @@ class Reason(StrEnum):
     HDR = "hdr"
     NO_AUDIO = "no_audio"
     OVERSIZED = "oversized"
+    UNREADABLE_INPUT = "unreadable_input"
     SPAN_OUTSIDE = "span_outside"
     UPSCALED = "upscaled"
     STILL_PICTURE = "still_picture"
@@ -114,6 +115,7 @@ class Reason(StrEnum):
     OVER_MEMORY = "over_memory"
     TIMEOUT = "timeout"
     INTERNAL_ERROR = "internal_error"
+    PLACE_FAILED = "place_failed"
     # the run cannot go on
     BAD_COOKIES = "bad_cookies"
     NO_DISK = "no_disk"
@@ -194,6 +196,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.HDR: _Fact(NEVER, "a high dynamic range picture, whose tones nothing here maps"),
     Reason.NO_AUDIO: _Fact(NEVER, "no sound"),
     Reason.OVERSIZED: _Fact(NEVER, "picture or file larger than the configured limit"),
+    Reason.UNREADABLE_INPUT: _Fact(LATER, "the disk does not give the file, or it is no ordinary file"),
     Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),
     Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
@@ -210,7 +213,10 @@ FACTS: dict[Reason, _Fact] = {
     Reason.KILLED_WORKER: _Fact(NEVER, "three workers died on it"),
     Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),
     Reason.TIMEOUT: _Fact(NEVER, "exceeded the time limit twice"),
-    Reason.INTERNAL_ERROR: _Fact(NEVER, "an error of this program; please report it with the detail"),
+    Reason.INTERNAL_ERROR: _Fact(
+        LATER, "an error of this program, tried again by another version of it or by `retry`; please report the detail"
+    ),
+    Reason.PLACE_FAILED: _Fact(STOP, "a disk, scratch folder or installation of this machine failed"),
     Reason.BAD_COOKIES: _Fact(STOP, "the cookies are rejected or unreadable"),
     Reason.NO_DISK: _Fact(STOP, "no space left on the disk"),
     Reason.YT_DLP_TOO_OLD: _Fact(STOP, "yt-dlp no longer understands the site: upgrade it"),

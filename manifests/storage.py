@@ -27,19 +27,20 @@ def is_passing(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
-    return _is_of_a_library(error) and type(error).__name__ not in _CURES.keys() - {"EndpointConnectionError"}
+    return is_of_a_store(error) and type(error).__name__ not in _CURES.keys() - {"EndpointConnectionError"}
 
 
 def explain(error: BaseException) -> str:
     """One message for people: what a store's error says and what cures it; "" for an error that is no store's."""
-    cause = error if _is_of_a_library(error) else error.__cause__
-    if cause is None or not _is_of_a_library(cause):
+    cause = error if is_of_a_store(error) else error.__cause__
+    if cause is None or not is_of_a_store(cause):
         return ""
     cure = _CURES.get(type(cause).__name__, "check the url, the bucket and the rights of the credentials")
     return f"the object store did not do what was asked: {error}; {cure}"
 
 
-def _is_of_a_library(error: BaseException) -> bool:
+def is_of_a_store(error: BaseException) -> bool:
+    """Whether an object store's library raised this error."""
     return any(kind.__module__.partition(".")[0] in _LIBRARIES for kind in type(error).__mro__)
 
 

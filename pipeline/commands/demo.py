@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from manifests.exits import ExitCode
-
 
 def demo(
     out: Annotated[Path, typer.Option(help="Output directory; a second run goes on from what is there.")] = Path(
@@ -22,4 +20,4 @@ def demo(
 
     delivered = run_demo(demo_config(out, file, set_), n_videos=n_videos)
     print_summary(delivered)
-    raise typer.Exit(ExitCode.INCOMPLETE if delivered.n_missing else ExitCode.OK)
+    raise typer.Exit(delivered.exit_code)

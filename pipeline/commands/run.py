@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from manifests.exits import ExitCode
 from manifests.stages import ORDER
 
 
@@ -28,4 +27,4 @@ def run(
     config = load_config(RunConfig, file, set_)
     delivered = run_pipeline(config, redo=redo, mix=mix)
     print_summary(delivered)
-    raise typer.Exit(ExitCode.INCOMPLETE if delivered.n_missing else ExitCode.OK)
+    raise typer.Exit(delivered.exit_code)

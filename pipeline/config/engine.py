@@ -20,7 +20,7 @@ class EngineConfig(Section):
         256 * 1024**2, ge=78 * 1024**2, doc="object store of a local Ray, bytes; only paths and small rows travel"
     )
     scratch: Path | None = operational(
-        None, doc="folder for each worker's current unit; empty: hdvila-scratch in the system's temporary folder"
+        None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"
     )
     patience: int = operational(20, ge=1, doc="times that a unit may be refused for now before it is put off")
     storage_options: Secret[dict[str, Any]] = operational(

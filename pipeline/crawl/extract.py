@@ -10,7 +10,8 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from yt_dlp.networking.exceptions import HTTPError, RequestError
@@ -20,8 +21,9 @@ from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
 from pipeline.crawl.plan import RoundPlan
+from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, classify
@@ -76,13 +78,22 @@ class ExtractStage:
         output = Output(rows={"videos": [], "captions": []})
         extractor = Extractor(self.config, self.polite)
         for candidate in unit.payload:
-            found = self._look_at(candidate, extractor)
+            found = per_item(context, candidate["video_id"], partial(self._rows_of, candidate, extractor))
             if isinstance(found, Reject):
-                output.rejects.append(found)
+                output.rejects.append(replace(found, detail=extractor.safe(found.detail)))
                 continue
-            output.rows["videos"].append(video_row(found, candidate, self.plan.round))
-            output.rows["captions"].extend(found.captions)
+            output.rows["videos"].append(found[0])
+            output.rows["captions"].extend(found[1])
         return output
+
+    def _rows_of(
+        self, candidate: dict[str, Any], extractor: "Extractor"
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The row of `videos` and those of `captions` of one candidate. Raises Rejected."""
+        found = self._look_at(candidate, extractor)
+        if isinstance(found, Reject):
+            raise Rejected(found.reason, found.detail, retry_after_s=found.retry_after_s)
+        return video_row(found, candidate, self.plan.round), found.captions
 
     def _look_at(self, candidate: dict[str, Any], extractor: "Extractor") -> "FoundVideo | Reject":
         video_id = candidate["video_id"]

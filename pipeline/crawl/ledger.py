@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from manifests.reasons import Reason, ReasonClass
 from manifests.stages import names_of
+from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
 from pipeline.engine.store import Part, Store
 from pipeline.outdir.retries import read_retries
@@ -241,8 +242,9 @@ class CrawlLedger:
     def _read_rejects(self) -> None:
         for stage in names_of("round"):
             for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
-                for row in self.store.read_part(part, ["video_id", "reason", "next_try_at"]).to_pylist():
-                    if Reason(row["reason"]).class_ is ReasonClass.LATER:
+                for row in self.store.read_part(part, ["video_id", "reason", "next_try_at", "detail"]).to_pylist():
+                    by_now = row["reason"] == Reason.INTERNAL_ERROR and row["detail"].startswith(made_by())
+                    if Reason(row["reason"]).class_ is ReasonClass.LATER and not by_now:
                         self.deferred.setdefault(row["video_id"], []).append(row["next_try_at"])
 
 

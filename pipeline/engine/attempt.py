@@ -1,15 +1,14 @@
-"""One attempt at one unit, on whatever machine: scratch folder, limits, the failure boundary, and what it leaves.
+"""One attempt at one unit, on whatever machine: scratch folder, limits, and what it leaves.
 
 The worker puts files, rows and rejects in place; the driver writes the commit, after it has looked at the run lock.
 """
 
-import errno
 import os
 import shutil
 import signal
+import stat
 import threading
 import time
-import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,15 +19,24 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import UserError
+import pyarrow as pa
+
 from manifests.reasons import Reason, ReasonClass
+from manifests.schema import TABLES, table_of
 from manifests.storage import is_passing
+from manifests.version import made_by
+from pipeline.engine.boundary import (
+    STORE_WAIT_S,
+    is_of_the_system,
+    per_item,
+    plain,
+    refuse_sick_disk,
+    refuse_unusable_scratch,
+)
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Stage, StopRun, Transient, Unit
+from pipeline.engine.unit import Context, Output, PlaceFailed, Reject, Stage, StopRun, Transient, Unit
 
 DETAIL_CHARACTERS = 2000
-STORE_WAIT_S = 5.0
-"""Pause before a unit is tried again that an object store failed."""
 
 
 class End(StrEnum):
@@ -37,6 +45,7 @@ class End(StrEnum):
     DONE = "done"
     AGAIN = "again"
     STOP = "stop"
+    PLACE = "place"
     LOST = "lost"
     TIMEOUT = "timeout"
     MEMORY = "memory"
@@ -50,7 +59,14 @@ class Outcome:
     reason: Reason | None = None
     detail: str = ""
     wait_s: float = 0.0
+    node: str = ""
+    """The machine of a cluster that it ran on; "" where there is one only."""
     facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_internal(self) -> int:
+        """Items that an error of this program cost."""
+        return int(self.facts.get("rejects", {}).get(Reason.INTERNAL_ERROR.value, 0))
 
 
 class TimeLimitExceeded(BaseException):
@@ -62,44 +78,69 @@ class MemoryLimitExceeded(BaseException):
 
 
 def attempt_unit(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int) -> Outcome:
-    """Runs a unit and puts what it made in place. Application errors become rejects here and nowhere else."""
+    """Runs a unit and puts what it made in place."""
     scratch = scratch_root / f"{stage.name}-{unit.name}-{uuid.uuid4().hex[:8]}"
     started = time.monotonic()
     context = Context(store, scratch, started + stage.resources.time_limit_s, attempt)
     try:
-        scratch.mkdir(parents=True)
+        make_scratch(scratch_root)
+        _make(scratch)
         with _limits(stage.resources.time_limit_s, stage.resources.memory_bytes):
-            output = stage.process(unit, context)
+            made = per_item(context, unit.ids[0] if unit.ids else unit.name, lambda: stage.process(unit, context))
+            output = made if isinstance(made, Output) else _of_the_whole(unit, made)
+            if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
+                refuse_unusable_scratch(scratch)
             facts = _put_in_place(stage.name, unit, output, store, attempt)
-        return Outcome(End.DONE, facts={**facts, "seconds": round(time.monotonic() - started, 3)})
-    except Rejected as error:
-        video_id = unit.ids[0] if unit.ids else unit.name
-        reject = Reject(error.reason, video_id, error.clip_id, error.detail, error.retry_after_s)
-        return turn_away(stage.name, unit, [reject], store, attempt)
+        seconds = round(time.monotonic() - started, 3)
+        whole = made.reason if isinstance(made, Reject) else None
+        return Outcome(End.DONE, whole, _first_internal(output), facts={**facts, "seconds": seconds})
     except Transient as error:
         return Outcome(End.AGAIN, error.reason, error.detail, error.wait_s)
     except StopRun as error:
         return Outcome(End.STOP, error.reason, error.detail)
-    except UserError:
-        raise
+    except PlaceFailed as error:
+        return Outcome(End.PLACE, Reason.PLACE_FAILED, str(error))
     except TimeLimitExceeded:
         return Outcome(End.TIMEOUT, detail=f"over {stage.resources.time_limit_s:.0f} s")
     except (MemoryLimitExceeded, MemoryError):
         return Outcome(End.MEMORY, detail=f"over {stage.resources.memory_bytes} bytes")
-    except Exception as error:  # noqa: BLE001 - the one boundary that turns a unit's failure into a reject
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return Outcome(End.STOP, Reason.NO_DISK, f"{error}; free some space under {scratch_root} or {store.url}")
-        if not store.is_local and is_passing(error):
-            return Outcome(End.AGAIN, Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=STORE_WAIT_S)
-        return _internal_error(stage, unit, store, attempt)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _internal_error(stage: Stage, unit: Unit, store: Store, attempt: int) -> Outcome:
-    detail = traceback.format_exc()[-DETAIL_CHARACTERS:]
-    outcome = turn_away_all(stage.name, unit, Reason.INTERNAL_ERROR, detail, store, attempt)
-    return replace(outcome, reason=Reason.INTERNAL_ERROR, detail=detail.strip().rpartition("\n")[2])
+def _first_internal(output: Output) -> str:
+    """The last line of the first error of this program among a unit's rejects; "" where there is none."""
+    details = (r.detail for r in output.rejects if r.reason is Reason.INTERNAL_ERROR)
+    return next(details, "").strip().rpartition("\n")[2]
+
+
+def make_scratch(root: Path) -> None:
+    """Makes the folder that holds all units' scratch folders, for this user alone. PlaceFailed where that cannot be."""
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        facts = root.lstat()
+    except OSError as error:
+        refuse_sick_disk(error, str(root))
+        raise PlaceFailed(f"{root}: the scratch folder cannot be made ({error.strerror}); set engine.scratch") from None
+    if not stat.S_ISDIR(facts.st_mode):
+        raise PlaceFailed(f"{root}: the scratch folder is a link; set engine.scratch to a folder of your own")
+    if facts.st_uid != os.getuid():
+        raise PlaceFailed(f"{root}: the scratch folder is another user's; set engine.scratch to one of your own")
+
+
+def _make(scratch: Path) -> None:
+    try:
+        scratch.mkdir(mode=0o700)
+    except OSError as error:
+        refuse_sick_disk(error, str(scratch.parent))
+        raise PlaceFailed(f"{scratch.parent}: takes no folder ({error.strerror}); set engine.scratch") from None
+
+
+def _of_the_whole(unit: Unit, reject: Reject) -> Output:
+    """What a unit leaves that failed as a whole: an error of this program is no verdict on its first item alone."""
+    ids = unit.ids or (unit.name,)
+    covered = ids if reject.reason is Reason.INTERNAL_ERROR else ids[:1]
+    return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
 
 
 def turn_away_all(stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int) -> Outcome:
@@ -113,32 +154,82 @@ def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attem
 
 
 def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int) -> dict[str, Any]:
-    for relative, local in output.files.items():
-        store.put(local, relative)
-    for table, rows in output.rows.items():
-        if rows:
-            store.write_part(table, stage, unit.name, rows)
-    if output.rejects:
-        store.write_rejects(stage, unit.name, [reject_row(stage, reject, attempt) for reject in output.rejects])
+    try:
+        tables, more = _tables_of(output)
+        rejects = [*output.rejects, *more]
+        for relative, local in output.files.items():
+            store.put(local, relative)
+        for table, rows in tables.items():
+            store.write_table(f"{table}/part-{stage}-{unit.name}.parquet", rows)
+        if rejects:
+            store.write_rejects(stage, unit.name, [reject_row(stage, reject, attempt) for reject in rejects])
+    except OSError as error:
+        if not store.is_local and is_passing(error):
+            raise Transient(Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=STORE_WAIT_S) from error
+        if store.is_local and is_of_the_system(error):
+            refuse_sick_disk(error, store.url)
+            raise PlaceFailed(f"{store.url}: cannot be written to ({error})") from error
+        raise
     return {
-        "rows": {table: len(rows) for table, rows in output.rows.items() if rows},
-        "rejects": dict(sorted(Counter(r.reason.value for r in output.rejects).items())),
+        "rows": {table: rows.num_rows for table, rows in tables.items()},
+        "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),
         "attempt": attempt,
         **output.facts,
     }
 
 
+def _tables_of(output: Output) -> tuple[dict[str, pa.Table], list[Reject]]:
+    """The rows as tables. A video with a row that its table cannot hold is turned away, and costs no other."""
+    tables: dict[str, pa.Table] = {}
+    odd: dict[str, str] = {}
+    for name, rows in output.rows.items():
+        if not rows:
+            continue
+        try:
+            tables[name] = table_of(rows, TABLES[name])
+        except _UNFIT:
+            odd |= _unfit_videos(name, rows)
+    if not odd:
+        return tables, []
+    kept = {name: [row for row in rows if row.get("video_id") not in odd] for name, rows in output.rows.items()}
+    rejects = [Reject(Reason.INTERNAL_ERROR, video_id, detail=detail) for video_id, detail in odd.items()]
+    return {name: table_of(rows, TABLES[name]) for name, rows in kept.items() if rows}, rejects
+
+
+_UNFIT = (ValueError, TypeError, OverflowError, pa.ArrowException)
+"""What pyarrow raises for a lone surrogate, a number past 64 bits, a null or a wrong type."""
+
+
+def _unfit_videos(table: str, rows: list[dict[str, Any]]) -> dict[str, str]:
+    """{video id: what is wrong} of the rows that a table cannot hold."""
+    found: dict[str, str] = {}
+    for row in rows:
+        try:
+            table_of([row], TABLES[table])
+        except _UNFIT as error:
+            found[str(row.get("video_id", ""))] = f"a row of {table} cannot be written: {error}"
+    return found
+
+
+def detail_of(reject: Reject) -> str:
+    """A reject's detail as its table holds it. Of an error of this program: its version and the end of the trace."""
+    text = plain(reject.detail)
+    if reject.reason is not Reason.INTERNAL_ERROR:
+        return text[:DETAIL_CHARACTERS]
+    return made_by() + text[len(made_by()) - DETAIL_CHARACTERS :]
+
+
 def reject_row(stage: str, reject: Reject, attempt: int) -> dict[str, Any]:
     """A row of the rejects table."""
     now = datetime.now(UTC).replace(microsecond=0)
-    later = reject.reason.class_ is ReasonClass.LATER
+    later = reject.reason.class_ is ReasonClass.LATER and reject.reason is not Reason.INTERNAL_ERROR
     return {
         "stage": stage,
         "video_id": reject.video_id,
         "clip_id": reject.clip_id,
         "reason": reject.reason.value,
         "class": reject.reason.class_.value,
-        "detail": reject.detail[:DETAIL_CHARACTERS],
+        "detail": detail_of(reject),
         "attempts": attempt,
         "at": now.isoformat(),
         "next_try_at": (now + timedelta(seconds=reject.retry_after_s)).isoformat() if later else "",

@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,24 +48,45 @@ class RayExecutor:
             _start(address, n_cpus, object_store_bytes, namespace)
         self._in_flight: dict[Any, tuple[Unit, int, float]] = {}
         self._stage: Stage | None = None
+        self._fenced: set[str] = set()
 
     @property
     def n_slots(self) -> int:
-        """CPU slots of the whole cluster now."""
-        return max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call]
+        """CPU slots of the whole cluster now, fenced machines left out."""
+        return max(1, int(sum(node["Resources"].get("CPU", 0) for node in self._nodes())))
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        """Machines of the cluster that are given units."""
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        return [node for node in nodes if node["Alive"] and node["NodeID"] not in self._fenced]
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor. The stage travels to the object store once, not with each unit."""
         self._stage = stage
         self._stage_ref = ray.put(stage)
         self._store = store
+        self._set_task()
+
+    def _set_task(self) -> None:
+        """The task of the stage in force, kept away from fenced machines."""
+        if self._stage is None:
+            return
+        stage = self._stage
+        away = {"label_selector": {"ray.io/node-id": f"!in({','.join(sorted(self._fenced))})"}} if self._fenced else {}
         # No `memory=` request: Ray would reserve it node-wide and a small machine could then run nothing.
         self._task = _attempt_remotely.options(
             num_cpus=stage.resources.n_cpus,
             max_retries=0,
             scheduling_strategy="SPREAD",
             name=f"hdvila:{stage.name}",
+            **away,
         )
+
+    def fence(self, node: str) -> bool:
+        """See Executor."""
+        self._fenced.add(node)
+        self._set_task()
+        return any(node["Resources"].get("CPU", 0) for node in self._nodes())
 
     def submit(self, unit: Unit, attempt: int) -> None:
         """See Executor."""
@@ -152,7 +174,8 @@ def _start(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -
 
 @ray.remote
 def _attempt_remotely(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int) -> Outcome:
-    return attempt_unit(stage, unit, store, scratch_root, attempt)
+    outcome = attempt_unit(stage, unit, store, scratch_root, attempt)
+    return replace(outcome, node=ray.get_runtime_context().get_node_id())
 
 
 @ray.remote

@@ -45,6 +45,10 @@ class Executor(Protocol):
         """The next attempt that ended, or None if none did in this time."""
         ...
 
+    def fence(self, node: str) -> bool:
+        """Gives a machine no further unit, since its disk or installation failed. False where none other is left."""
+        ...
+
     def cancel_all(self) -> None:
         """Ends what is running; nothing of it is committed."""
         ...
@@ -83,6 +87,10 @@ class LocalExecutor:
             return None
         unit, attempt = self._queue.popleft()
         return Finished(unit, attempt, attempt_unit(self._stage, unit, self._store, self._scratch_root, attempt))
+
+    def fence(self, node: str) -> bool:
+        """See Executor. This process has one place only."""
+        return False
 
     def cancel_all(self) -> None:
         """See Executor."""

@@ -4,6 +4,8 @@ lost worker      tried again, elsewhere where there is an elsewhere; the third t
 memory, time     tried again once; the second time a reject `over_memory` or `timeout`
 Transient        waits its turn and is tried again without a charge, up to `patience` times
 StopRun          the run ends; everything committed stays
+PlaceFailed      the machine gets no further unit and this one goes elsewhere; the run ends where there is no elsewhere
+internal error   the unit is tried once more; what fails again stays away until another version of this program runs
 """
 
 import heapq
@@ -152,12 +154,28 @@ class _Loop:
     def _handle(self, finished: Finished) -> None:
         self._n_in_flight -= 1
         unit, outcome = finished.unit, finished.outcome
-        if outcome.end is End.DONE:
+        first = not self._charges[unit.name].ended[End.DONE]
+        if outcome.end is End.DONE and first:
+            self._stop_if_alike(unit, outcome)
+        if outcome.end is End.DONE and outcome.n_internal and first:
+            self._progress.say(f"{unit.name}: an error of this program; tried once more\n{outcome.detail}")
+            self._again(unit, outcome)
+        elif outcome.end is End.DONE:
             self._commit(unit, outcome)
+        elif outcome.end is End.PLACE and self._executor.fence(outcome.node):
+            self._progress.say(f"machine {outcome.node} gets no further unit: {outcome.detail}")
+            self._again(unit, outcome)
+        elif outcome.end is End.PLACE:
+            raise RunStopped(f"{self._stage.name}: {Reason.PLACE_FAILED}: {outcome.detail}")
         elif outcome.end is End.STOP:
             raise RunStopped(f"{self._stage.name}: {outcome.reason or Reason.INTERNAL_ERROR}: {outcome.detail}")
         else:
             self._charge(unit, outcome, finished.attempt)
+
+    def _again(self, unit: Unit, outcome: Outcome) -> None:
+        """Another attempt, as soon as there is room."""
+        self._charges[unit.name].ended[outcome.end] += 1
+        heapq.heappush(self._waiting, (time.monotonic(), next(self._order), unit))
 
     def _charge(self, unit: Unit, outcome: Outcome, attempt: int) -> None:
         charges = self._charges[unit.name]
@@ -176,12 +194,14 @@ class _Loop:
         self._lock.check()
         self._store.commit(self._stage.name, unit.name, outcome.facts)
         self._charges.pop(unit.name, None)
-        self._stop_if_alike(unit, outcome)
         rejects = outcome.facts.get("rejects", {})
         self._result.n_made += 1
         self._result.rows.update(outcome.facts.get("rows", {}))
         self._result.rejects.update(rejects)
         self._progress.advance(rejects)
+        if outcome.n_internal:
+            what = f"{outcome.n_internal} turned away by an error of this program"
+            self._progress.say(f"{unit.name}: {what}\n{outcome.detail}")
 
     def _stop_if_alike(self, unit: Unit, outcome: Outcome) -> None:
         """Ends a run whose units all meet the same error of this program, and takes their verdicts back."""

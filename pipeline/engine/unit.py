@@ -6,8 +6,10 @@ How a unit can end:
     Rejected      raised: the unit as a whole is turned away with a reason; committed as rejects
     Transient     raised: refused for now (429, lost connection, object store 5xx); tried again, not charged to the unit
     StopRun       raised: nothing can go well until a person acts; the run ends
+    PlaceFailed   raised: this machine's disk, scratch folder or installation failed; no unit is given to it any more
 """
 
+import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +37,12 @@ class Unit:
     def __post_init__(self) -> None:
         if not UNIT_NAME.fullmatch(self.name):
             raise ValueError(f"unit name {self.name!r} is not {UNIT_NAME.pattern}")
+
+
+def name_over(stage: str, unit: str) -> str:
+    """The name of a unit that goes over the part which another stage's unit wrote."""
+    name = f"{stage}-{unit}"
+    return name if UNIT_NAME.fullmatch(name) else f"{stage}-{hashlib.sha256(unit.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +143,10 @@ class Transient(Exception):
 
 def _transient(reason: Reason, detail: str, wait_s: float) -> Transient:
     return Transient(reason, detail, wait_s=wait_s)
+
+
+class PlaceFailed(Exception):
+    """Not the unit's fault but that of the place where it ran: its scratch folder, its disk, its installation."""
 
 
 class StopRun(Exception):

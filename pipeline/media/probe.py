@@ -18,6 +18,7 @@ import av
 
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.engine.unit import Rejected
 
 CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
 """Demuxers that may open a file: no playlist or script (HLS, DASH, concat) that names other files or addresses."""
@@ -35,13 +36,14 @@ _FIRST_PACKETS = 120
 """Packets that are tried until a first picture decodes."""
 
 
-class Unusable(Exception):
-    """This file, or this clip of it, cannot be used: a reason and a detail for people. Becomes a reject."""
+class Unusable(Rejected):
+    """This file, or this clip of it, cannot be used: a reason and a detail for people."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(f"{reason.value}: {detail}")
-        self.reason = reason
-        self.detail = detail
+        super().__init__(reason, detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Unusable, (self.reason, self.detail)
 
 
 @dataclass(frozen=True, slots=True)

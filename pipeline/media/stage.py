@@ -10,11 +10,13 @@ whatever happens. A native crash in a decoder costs that worker and a try of thi
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 import fsspec
 import pyarrow as pa
@@ -23,6 +25,7 @@ import pyarrow.compute as pc
 from manifests.reasons import Reason
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
+from pipeline.engine.boundary import plain, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
 from pipeline.media.packs import PackedSample, write_pack
@@ -68,14 +71,32 @@ class MediaStage:
         try:
             made = make_video(path, video, clips, self.config, members)
         except Unusable as fault:
-            raise Rejected(fault.reason, fault.detail) from None
+            refuse_unreadable(path, fault, context)
+            raise
         return packed(video, made, context.scratch / "pack.tar")
+
+
+def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:
+    """Raises Rejected where the verdict on a file is its disk's: FFmpeg does not tell the two apart."""
+    if fault.reason not in (Reason.NOT_A_VIDEO, Reason.BROKEN_MEDIA, Reason.TRUNCATED):
+        return
+    with reading_input(path.name, context), path.open("rb") as file:
+        while file.read(1 << 22):
+            pass
+
+
+def path_text(path: Path) -> str:
+    """A path as a table holds it: as it is, or, where its name isn't UTF-8, as a file:// address."""
+    text = str(path)
+    return text if plain(text) == text else path.as_uri()
 
 
 def source_file(media_path: str, context: Context) -> Path:
     """The local file of a folder source: as it is, or copied into the scratch folder from an object store."""
     path = Path(media_path)
-    if "://" in media_path:
+    if media_path.startswith("file://"):
+        path = Path(os.fsdecode(unquote_to_bytes(media_path.removeprefix("file://"))))
+    elif "://" in media_path:
         path = context.scratch / f"source{Path(media_path).suffix[:8]}"
         with fsspec.open(media_path, "rb") as remote, path.open("wb") as local:
             shutil.copyfileobj(remote, local, 1 << 22)

@@ -11,10 +11,14 @@ from datetime import datetime
 from typing import Any
 
 from manifests.funnel import rejects_in_force
-from manifests.reasons import ReasonClass
+from manifests.reasons import Reason, ReasonClass
+from manifests.version import made_by
 from pipeline.engine.store import Store
+from pipeline.engine.unit import name_over
 
 FOLDER = "retries"
+READ_BY = {"folder": "transcripts", "transcripts": "clips"}
+"""By stage: the one whose units each go over a part that it wrote."""
 
 
 def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> dict[str, int]:
@@ -88,7 +92,12 @@ def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:
 
 
 def is_due(row: Mapping[str, Any], now: datetime) -> bool:
-    """Whether a reject is of class `later` and its next try is not in the future."""
+    """Whether a reject is of class `later` and its next try is not in the future.
+
+    An error of this program is tried again by another version of it, whenever that comes.
+    """
+    if row["reason"] == Reason.INTERNAL_ERROR:
+        return not str(row["detail"]).startswith(made_by())
     return row["class"] == ReasonClass.LATER and datetime.fromisoformat(row["next_try_at"]) <= now
 
 
@@ -100,4 +109,12 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
     ]
     for unit in units:
         store.uncommit(stage, unit)
+        _uncommit_after(store, stage, unit)
     return len(units)
+
+
+def _uncommit_after(store: Store, stage: str, unit: str) -> None:
+    """What was made of a unit's rows is made again with it: the new rows may hold more."""
+    while stage in READ_BY:
+        unit, stage = name_over(stage, unit), READ_BY[stage]
+        store.uncommit(stage, unit)

@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from manifests.exits import ExitCode
 from manifests.reasons import Reason
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult
@@ -32,6 +33,20 @@ class Delivered:
         of_accounts = len(self.accounts.gaps) + len(self.accounts.wrong_sums)
         return sum(result.n_missing for result in self.results) + of_accounts
 
+    @property
+    def exit_code(self) -> ExitCode:
+        """How the command ends: errors of this program say more than what is missing."""
+        if self.n_internal:
+            return ExitCode.INTERNAL
+        return ExitCode.INCOMPLETE if self.n_missing else ExitCode.OK
+
+    @property
+    def n_internal(self) -> int:
+        """Videos and clips that an error of this program keeps out."""
+        funnel = self.manifest.head.get("funnel", {})
+        turned = [turned for level in ("videos", "clips") for turned in funnel.get(level, {}).get("rejected", ())]
+        return sum(t["count"] for t in turned if t["reason"] == Reason.INTERNAL_ERROR)
+
 
 def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     """Prints the summary of a run that reached its manifest."""
@@ -48,6 +63,12 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
         if table.row_count:
             console.print(table)
             console.print()
+    if delivered.n_internal:
+        console.print(
+            f"{delivered.n_internal} videos or clips were lost to errors of this program (internal_error): "
+            "`hdvila-pipeline why ID DIR` shows where; please report it",
+            style="bold red",
+        )
     if n_units := sum(result.n_missing for result in delivered.results):
         console.print(f"{n_units} units are missing: run the same command again", style="bold red")
     for line in delivered.accounts.lines():

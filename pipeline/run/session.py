@@ -4,6 +4,7 @@ What runs after what is in `road.py`.
 """
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -78,9 +79,14 @@ def open_store(config: RunConfig) -> Store:
     return store
 
 
+def default_scratch() -> Path:
+    """The scratch folder where none is set: this user's own, in the system's temporary folder."""
+    return Path(tempfile.gettempdir()) / f"hdvila-scratch-{os.getuid()}"
+
+
 def build_executor(config: EngineConfig) -> Executor:
     """The executor that a configuration names."""
-    scratch = config.scratch or Path(tempfile.gettempdir()) / "hdvila-scratch"
+    scratch = config.scratch or default_scratch()
     if config.executor == "local":
         return LocalExecutor(scratch)
     from pipeline.engine.cluster import RayExecutor

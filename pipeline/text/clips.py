@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from manifests.reasons import Reason
 from manifests.sample import clip_id
 from pipeline.config.text import TextConfig
+from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.captions.track import Event, Track, Word
@@ -46,10 +48,14 @@ class ClipsStage:
         """The clips of the part's videos, and a reject for each clip that a filter turned away."""
         videos = videos_of_unit(context.store, unit)
         transcripts = context.store.read_part(Part(**unit.payload)).to_pylist()
-        planned = [(row, *plan_video(row, videos.get(row["video_id"], {}), self.config)) for row in transcripts]
+        planned: list[tuple[dict[str, Any], list[dict[str, Any]], list[Reject]]] = []
+        rejects: list[Reject] = []
+        for row in transcripts:
+            video = videos.get(row["video_id"], {})
+            made = per_item(context, row["video_id"], partial(plan_video, row, video, self.config))
+            rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
         repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
         rows: list[dict[str, Any]] = []
-        rejects: list[Reject] = []
         for transcript, clips, away in planned:
             kept = [clip for clip in clips if (clip["video_id"], clip["n"]) not in repeated]
             rows.extend(kept)

@@ -4,19 +4,19 @@ Manual English captions give the text; where an automatic track exists too, its 
 one committed part of `captions`, named after the unit that wrote it: a longer crawl adds units and changes none.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from manifests.reasons import Reason
 from pipeline.config.text import TextConfig
+from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.align import align_track
 from pipeline.text.boundary.features import normalise
 from pipeline.text.captions import BrokenTrack, Track, Word, read_track
@@ -59,20 +59,20 @@ class TranscriptsStage:
         by_video: dict[str, list[dict[str, Any]]] = {}
         for row in table.to_pylist():
             by_video.setdefault(row["video_id"], []).append(row)
-        rows, rejects = [], []
+        rows: list[dict[str, Any]] = []
+        rejects: list[Reject] = []
         for video_id, tracks in by_video.items():
-            try:
-                rows.append(transcript_row(video_id, choose_track(tracks, self.config)))
-            except BrokenTrack as error:
-                rejects.append(Reject(error.reason, video_id, detail=error.detail))
+            made = per_item(context, video_id, partial(self._transcript, video_id, tracks))
+            rejects.append(made) if isinstance(made, Reject) else rows.append(made)
         return Output(rows={"transcripts": rows}, rejects=rejects)
+
+    def _transcript(self, video_id: str, tracks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return transcript_row(video_id, choose_track(tracks, self.config))
 
 
 def unit_of_part(store: Store, part: Part) -> Unit:
     """A unit over one part of another stage, named from that part's stage and unit."""
-    name = f"{part.stage}-{part.unit}"
-    if len(name) > 96:
-        name = f"{part.stage}-{hashlib.sha256(part.unit.encode()).hexdigest()[:32]}"
+    name = name_over(part.stage, part.unit)
     ids = sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
     return Unit(name, {"stage": part.stage, "unit": part.unit, "path": part.path}, tuple(ids))
 

@@ -7,10 +7,14 @@ Out: rows of `videos` and `captions`; what is no video, or below 720p, is a reje
 
 import hashlib
 import json
+import os
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
@@ -20,15 +24,20 @@ from manifests.reasons import Reason
 from manifests.sample import is_video_id
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
+from pipeline.engine.boundary import per_item, plain, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
 from pipeline.media.probe import Probe, Unusable, is_720p, probe
+from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.text.captions import BrokenTrack, read_track
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
 SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
 MAX_INFO_BYTES = 64 * 1024**2
 MAX_CAPTION_BYTES = 32 * 1024**2
+MAX_HASHED_BYTES = 64 * 1024**3
+MAX_NAME_BYTES = 255
+"""A file's name is never longer (NAME_MAX of every usual file system)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,8 @@ class FolderStage:
         """Batches of files, named by the ids they will have. UserError for a folder that is missing or empty."""
         folder = self._folder()
         known = _known_ids(store)
-        files = [(video_id, file) for video_id, file in identify(folder) if video_id not in known]
+        found = identify(folder, self.media.limits.max_bytes)
+        files = [(video_id, file) for video_id, file in found if video_id not in known]
         for first in range(0, len(files), self.config.batch_files):
             batch = files[first : first + self.config.batch_files]
             ids = tuple(video_id for video_id, _ in batch)
@@ -58,30 +68,43 @@ class FolderStage:
         rejects: list[Reject] = []
         mapping = read_mapping(self.config.mapping) if self.config.category_from == "mapping" else {}
         for video_id, file in unit.payload:
-            try:
-                video, tracks = self._read_file(video_id, file, mapping)
-            except (Rejected, Unusable, BrokenTrack) as error:
-                rejects.append(Reject(error.reason, video_id, detail=f"{file.name}: {error.detail}"))
+            made = per_item(context, video_id, partial(self._read_file, video_id, file, mapping, context))
+            if isinstance(made, Reject):
+                rejects.append(replace(made, detail=f"{file.name}: {made.detail}"))
                 continue
-            videos.append(video)
-            captions.extend(tracks)
+            videos.append(made[0])
+            captions.extend(made[1])
         return Output(rows={"videos": videos, "captions": captions}, rejects=rejects)
 
     def _read_file(
-        self, video_id: str, file: Path, mapping: dict[str, int]
+        self, video_id: str, file: Path, mapping: dict[str, int], context: Context
     ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        facts = probe(file, self.media.limits)
+        with reading_input(file.name, context):
+            facts = self._probe(file, context)
+            info = read_info(file)
+            beside = caption_files(file)
+            payloads = [(path, read_caption(path)) for path in beside]
         picture, cut = facts.video, self.media.cut
         if not is_720p(picture.width, picture.height, cut):
             raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
-        info = read_info(file)
         language = self.config.caption_language
-        found = (caption_row(video_id, path, info, language) for path in caption_files(file))
-        tracks = [track for track in found if track is not None]
+        tracks = [
+            caption_row(video_id, path, payload, info, language)
+            for path, payload in payloads
+            if isinstance(payload, bytes)
+        ]
         if not tracks:
-            raise Rejected(Reason.NO_CAPTIONS, "no caption file beside it")
+            why = "; ".join(f"{path.name}: {payload}" for path, payload in payloads if isinstance(payload, str))
+            raise Rejected(Reason.NO_CAPTIONS, why or "no caption file beside it")
         category_id = self._category(video_id, file, info, mapping)
         return video_row(video_id, file, facts, info, category_id, tracks), tracks
+
+    def _probe(self, file: Path, context: Context) -> Probe:
+        try:
+            return probe(file, self.media.limits)
+        except Unusable as fault:
+            refuse_unreadable(file, fault, context)
+            raise
 
     def _category(self, video_id: str, file: Path, info: dict[str, Any], mapping: dict[str, int]) -> int:
         if self.config.category_from == "mapping":
@@ -122,11 +145,14 @@ def media_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def identify(folder: Path) -> Iterator[tuple[str, Path]]:
-    """(video id, file): the id is the name where that can be one, else, or where it is taken, the content's hash."""
+def identify(folder: Path, max_bytes: int = MAX_HASHED_BYTES) -> Iterator[tuple[str, Path]]:
+    """(video id, file): the id is the name where that can be one, else, or where it is taken, the content's hash.
+
+    A file that is larger than `max_bytes` or cannot be read has the hash of its name: it will be turned away by it.
+    """
     taken: set[str] = set()
     for file in media_files(folder):
-        video_id = file.stem if is_video_id(file.stem) and file.stem not in taken else content_id(file)
+        video_id = file.stem if is_video_id(file.stem) and file.stem not in taken else _hash_id(file, folder, max_bytes)
         if video_id not in taken:
             taken.add(video_id)
             yield video_id, file
@@ -138,14 +164,37 @@ def content_id(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()[:16]
 
 
+def _hash_id(file: Path, folder: Path, max_bytes: int) -> str:
+    try:
+        if file.stat().st_size <= max_bytes:
+            return content_id(file)
+    except OSError:
+        pass
+    return hashlib.sha256(os.fsencode(file.relative_to(folder))).hexdigest()[:16]
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """A whole ordinary file. ValueError says why it is none, or too large; nothing is read of pipes and devices."""
+    if not path.is_file():
+        raise ValueError("a link to nothing" if path.is_symlink() and not path.exists() else "no ordinary file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as opened:  # noqa: PTH123 - opened by descriptor, so that what was looked at is read
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("no ordinary file")
+        data = opened.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise ValueError(f"more than {max_bytes} bytes")
+    return data
+
+
 def read_info(file: Path) -> dict[str, Any]:
-    """The info.json beside a video; {} where there is none or it cannot be read."""
-    path = file.with_name(f"{file.stem}.info.json")
-    if not path.is_file() or path.stat().st_size > MAX_INFO_BYTES:
+    """The info.json beside a video; {} where there is none or it cannot be understood."""
+    name = f"{file.stem}.info.json"
+    if len(os.fsencode(name)) > MAX_NAME_BYTES or not file.with_name(name).is_file():
         return {}
     try:
-        info = json.loads(path.read_bytes())
-    except ValueError:
+        info = json.loads(read_regular(file.with_name(name), MAX_INFO_BYTES))
+    except (ValueError, RecursionError):
         return {}
     return info if isinstance(info, dict) else {}
 
@@ -156,14 +205,21 @@ def caption_files(file: Path) -> list[Path]:
     return sorted(f for f in beside if f.suffix.removeprefix(".").lower() in CAPTION_SUFFIXES)
 
 
-def caption_row(video_id: str, path: Path, info: dict[str, Any], default_language: str) -> dict[str, Any] | None:
-    """A row of `captions`; None for a file too large to be one.
+def read_caption(path: Path) -> bytes | str:
+    """A caption file's bytes, or why it is none that can be read."""
+    try:
+        return read_regular(path, MAX_CAPTION_BYTES)
+    except ValueError as error:
+        return str(error)
+
+
+def caption_row(
+    video_id: str, path: Path, payload: bytes, info: dict[str, Any], default_language: str
+) -> dict[str, Any]:
+    """A row of `captions`.
 
     Whether a track is manual is told by the info.json where it lists the language, else by what the file itself shows.
     """
-    if path.stat().st_size > MAX_CAPTION_BYTES:
-        return None
-    payload = path.read_bytes()
     language = path.name.removesuffix(path.suffix).rpartition(".")[2]
     if language == path.stem or len(language) > 35 or not language.replace("-", "").isalnum():
         language = default_language
@@ -199,7 +255,7 @@ def kind_shown_by(payload: bytes, suffix: str) -> str:
 
 def category_id_of(text: str) -> int:
     """The id of a category given by name or id; uncategorised where it is none."""
-    found = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() else None)
+    found = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() and len(text) < 4 else None)
     return found.id if found else UNCATEGORISED_ID
 
 
@@ -231,24 +287,24 @@ def video_row(
     """A row of `videos`: what the info.json says, and what the file itself shows."""
     return {
         "video_id": video_id,
-        "url": _text(info, "webpage_url") or f"file:{file.name}",
+        "url": web_address(_text(info, "webpage_url")) or f"file:{plain(file.name)}",
         "source": "folder",
-        "query": file.parent.name,
+        "query": plain(file.parent.name),
         "category_id": category_id,
         "category": category_name(category_id),
-        "title": _text(info, "title") or file.stem,
+        "title": _text(info, "title") or plain(file.stem),
         "channel_id": _text(info, "channel_id") or _text(info, "uploader_id"),
         "channel": _text(info, "channel") or _text(info, "uploader"),
         "duration_s": facts.duration_ms / 1000,
         "language": _text(info, "language") or tracks[0]["language"],
         "upload_date": _text(info, "upload_date"),
         "license": _text(info, "license"),
-        "view_count": int(info.get("view_count") or -1) if str(info.get("view_count") or "").isdecimal() else -1,
-        "age_limit": int(info.get("age_limit") or 0) if str(info.get("age_limit") or "").isdecimal() else 0,
+        "view_count": _count(info, "view_count", -1, 2**63 - 1),
+        "age_limit": _count(info, "age_limit", 0, 99),
         "made_for_kids": False,
         "heights": [facts.video.short_side],
         "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
-        "media_path": str(file.absolute()),
+        "media_path": path_text(file.absolute()),
         "given_spans": "",
         "egress": "",
         "yt_dlp_version": _text(info.get("_version"), "version"),
@@ -258,4 +314,19 @@ def video_row(
 
 def _text(info: Any, key: str) -> str:
     value = info.get(key) if isinstance(info, dict) else None
-    return value if isinstance(value, str) else ""
+    return plain(value) if isinstance(value, str) else ""
+
+
+def _count(info: dict[str, Any], key: str, default: int, largest: int) -> int:
+    """A whole number of the info.json; `default` for anything else, and for one that no such count reaches."""
+    value = info.get(key)
+    return value if type(value) is int and 0 < value <= largest else default
+
+
+def web_address(text: str) -> str:
+    """An http(s) address as it is; "" for anything else."""
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return ""
+    return text if parts.scheme in ("http", "https") and parts.hostname else ""

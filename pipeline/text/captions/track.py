@@ -5,19 +5,20 @@ from text in one place only (`words.py`). All times are integer milliseconds in 
 """
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from manifests.errors import UserError
 from manifests.reasons import Reason
+from pipeline.engine.unit import Rejected
 
 
-class BrokenTrack(UserError):
+class BrokenTrack(Rejected):
     """A caption payload that gives no usable words. `reason` is its reject code, `detail` one clear line."""
 
     def __init__(self, detail: str, reason: Reason = Reason.BROKEN_CAPTIONS) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.reason = reason
+        super().__init__(reason, detail)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return BrokenTrack, (self.detail, self.reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,9 @@
 """What the driver promises, on both executors: each unit ends as a commit, and nothing is lost or charged wrongly."""
 
+import os
+import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,8 @@ from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import RunStopped, StageResult, run_stage
 from pipeline.engine.store import Store
-from tests.pipeline.engine.toys import Counter, Counting, PartlyRejecting, ToyStage
+from pipeline.outdir.retries import is_due
+from tests.pipeline.engine.toys import Counter, Counting, Itemwise, PartlyRejecting, ToyStage
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,95 @@ def test_a_bug_that_only_some_units_meet_does_not_stop_the_run(tmp_path: Path) -
 
     assert result.rejects == {"internal_error": 15}
     assert store.read_table("listings").num_rows == 5
+
+
+def test_a_bug_is_tried_once_more_in_the_same_run(tmp_path: Path, executor: Executor) -> None:
+    store, result = run(tmp_path, executor, ("a", "bug-once"), ("b", "bug"))
+
+    assert (attempts(tmp_path, "a"), attempts(tmp_path, "b")) == (2, 2)
+    assert result.rejects == {"internal_error": 1}
+    assert store.read_table("listings").column("video_id").to_pylist() == ["a"]
+
+
+def test_a_bug_is_put_off_until_another_version_of_the_program(tmp_path: Path) -> None:
+    store, _ = run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", "bug"))
+    (row,) = store.read_rejects().to_pylist()
+
+    assert row["class"] == "later"
+    assert not is_due(row, datetime.now(UTC) + timedelta(days=365))
+    assert is_due({**row, "detail": row["detail"].replace("hdvila ", "hdvila 0.0.", 1)}, datetime.now(UTC))
+
+
+def itemwise(tmp_path: Path, *actions: tuple[str, str]) -> Store:
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        run_stage(Itemwise(actions), store, LocalExecutor(tmp_path / "scratch"), lock)
+    return store
+
+
+def test_an_item_costs_itself_alone_whatever_it_does(tmp_path: Path) -> None:
+    store = itemwise(tmp_path, ("a", ""), ("b", "bug"), ("c", "reject"), ("d", "surrogate"), ("e", ""))
+
+    assert store.read_table("listings").column("video_id").to_pylist() == ["a", "e"]
+    rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
+    assert rejects == {"b": "internal_error", "c": "private", "d": "internal_error"}
+
+
+def test_an_input_that_its_disk_does_not_give_is_tried_later(tmp_path: Path) -> None:
+    store = itemwise(tmp_path, ("a", "read /proc/self/mem"), ("b", ""), ("c", "read /nowhere"))
+
+    rejects = {row["video_id"]: (row["reason"], row["class"]) for row in store.read_rejects().to_pylist()}
+    assert rejects == dict.fromkeys("ac", ("unreadable_input", "later"))
+
+
+def test_three_inputs_in_a_row_are_the_disks_fault(tmp_path: Path) -> None:
+    sick, fine = "read /proc/self/mem", f"read {__file__}"
+    itemwise(tmp_path / "mixed", ("a", sick), ("b", sick), ("c", fine), ("d", sick), ("e", sick))
+
+    with pytest.raises(RunStopped, match="3 input files in a row"):
+        itemwise(tmp_path / "all", ("a", sick), ("b", sick), ("c", sick), ("d", fine))
+
+    assert Store(str(tmp_path / "all" / "out")).committed("itemwise") == set()
+
+
+@pytest.mark.parametrize(
+    ("action", "said"),
+    [
+        ("sick disk", "look at this machine's disk"),
+        ("scratch gone", "scratch folder cannot be written to"),
+        ("incomplete", "install the package again"),
+    ],
+)
+def test_an_error_of_the_place_stops_the_run_and_is_no_verdict(tmp_path: Path, action: str, said: str) -> None:
+    with pytest.raises(RunStopped, match=said) as stopped:
+        run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""), ("b", action))
+
+    store = Store(str(tmp_path / "out"))
+    assert stopped.value.exit_code == 3
+    assert store.read_rejects().num_rows == 0
+    assert "b" not in store.committed("toy")
+
+
+def test_a_scratch_folder_that_cannot_be_used_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to(tmp_path)
+    others = tmp_path / "others"
+    others.mkdir()
+
+    for scratch, said in ((tmp_path / "file", "cannot be made|is a link"), (tmp_path / "link", "is a link")):
+        with pytest.raises(RunStopped, match=said):
+            run(tmp_path, LocalExecutor(scratch), ("a", ""))
+    if os.getuid() == 0:
+        os.chown(others, 12345, -1)
+        with pytest.raises(RunStopped, match="another user's"):
+            run(tmp_path, LocalExecutor(others), ("a", ""))
+    assert not Store(str(tmp_path / "out")).committed("toy")
+
+
+def test_the_scratch_folder_is_this_users_alone(tmp_path: Path) -> None:
+    run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""))
+
+    assert stat.S_IMODE((tmp_path / "scratch").stat().st_mode) == 0o700
 
 
 def test_a_refusal_for_now_is_tried_again_and_not_charged(tmp_path: Path, executor: Executor) -> None:

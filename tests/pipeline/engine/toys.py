@@ -1,13 +1,16 @@
 """Small stages that do one thing each, for tests of the engine. A real module, so that Ray workers can import it."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from manifests.reasons import Reason
+from pipeline.engine.boundary import per_item, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, StopRun, Transient, Unit
 
@@ -52,6 +55,13 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             time.sleep(60)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "sick disk":
+            Path("/proc/self/mem").read_bytes()  # the kernel answers EIO
+        case "scratch gone":
+            shutil.rmtree(context.scratch)
+            (context.scratch / "made.txt").write_text("nowhere to go")
+        case "incomplete":
+            import a_module_that_is_not_installed  # noqa: F401
         case "full":
             raise OSError(28, "No space left on device")
 
@@ -87,6 +97,53 @@ class PartlyRejecting:
 
     def process(self, unit: Unit, context: Context) -> Output:
         return Output(rows={"listings": [listing("a")]}, rejects=[Reject(Reason.LIVE, "b")], facts={"exhausted": True})
+
+
+@dataclass(frozen=True)
+class Itemwise:
+    """One unit of many items, each by the engine's boundary. What an item does is its payload, as in `act`."""
+
+    actions: tuple[tuple[str, str], ...]
+    name: str = "itemwise"
+    resources: Resources = Resources(time_limit_s=30)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield Unit("all", None, tuple(name for name, _ in self.actions))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        output = Output(rows={"listings": []})
+        for name, action in self.actions:
+            made = per_item(context, name, partial(self._make, name, action, context))
+            output.rejects.append(made) if isinstance(made, Reject) else output.rows["listings"].append(made)
+        return output
+
+    def _make(self, name: str, action: str, context: Context) -> dict[str, object]:
+        if action.startswith("read "):
+            with reading_input(name, context):
+                Path(action.removeprefix("read ")).read_bytes()
+        act(Unit(name, action), context, 0)
+        return listing(name) | ({"title": "\ud800"} if action == "surrogate" else {})
+
+
+@dataclass(frozen=True)
+class SickOnOneNode:
+    """Units that a disk fails on the machine with the mark `sick` among its resources, and only there."""
+
+    n_units: int
+    name: str = "sick"
+    resources: Resources = Resources(time_limit_s=60)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield from (Unit(f"u{i}") for i in range(self.n_units))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        import ray
+
+        here = ray.get_runtime_context().get_node_id()
+        if any(node["NodeID"] == here and "sick" in node["Resources"] for node in ray.nodes()):
+            Path("/proc/self/mem").read_bytes()
+        time.sleep(0.2)
+        return Output(facts={"node": here})
 
 
 class Counter:

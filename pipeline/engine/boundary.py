@@ -1,0 +1,124 @@
+"""The failure boundary: what one item's failure costs (itself), and which failures are not the item's.
+
+    made              returned
+    a reject          Rejected was raised, or something that nobody foresaw (`internal_error`): the others go on
+    passed on         Transient, StopRun, UserError, PlaceFailed, the limits of time and memory, Ctrl-C
+
+Here stands the only `except Exception` of the pipeline.
+"""
+
+import errno
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.storage import is_of_a_store, is_passing
+from pipeline.engine.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
+
+Made = TypeVar("Made")
+
+STORE_WAIT_S = 5.0
+"""Pause before a unit is tried again that an object store failed."""
+UNREADABLE_IN_A_ROW = 3
+"""So many input files in a row that their disk does not give are the disk's fault."""
+ROW_ENDS_AFTER_S = 600.0
+
+_UNREADABLE_LOG = ".unreadable-inputs"
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_SICK = {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO} | {
+    errno.EMFILE,
+    errno.ENFILE,
+}
+"""What a disk, a mount or a process out of file handles answers: it says nothing about the file that was asked for."""
+
+
+def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
+    """What `work` makes of one item, or the reject that it ends in. See the module for what passes through."""
+    try:
+        return work()
+    except Rejected as error:
+        return Reject(error.reason, video_id, error.clip_id, error.detail, error.retry_after_s)
+    except (Transient, StopRun, PlaceFailed, UserError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the one boundary that turns an item's failure into a reject
+        _raise_if_of_the_place(error, context)
+        return Reject(Reason.INTERNAL_ERROR, video_id, detail=traceback.format_exc())
+
+
+def _raise_if_of_the_place(error: Exception, context: Context) -> None:
+    """Raises StopRun, Transient or PlaceFailed where an error says nothing about the item."""
+    if isinstance(error, ImportError):
+        raise PlaceFailed(f"the installation is not complete ({error}); install the package again") from error
+    if is_of_a_store(error) or (not context.store.is_local and is_passing(error)):
+        raise Transient(Reason.SERVER_ERROR, f"{context.store.url}: {error}", wait_s=STORE_WAIT_S) from error
+    if is_of_the_system(error):
+        refuse_sick_disk(error, f"{context.scratch.parent} or {context.store.url}")
+    refuse_unusable_scratch(context.scratch)
+
+
+def is_of_the_system(error: BaseException) -> bool:
+    """Whether the system gave this error. Libraries (PyAV) lend its numbers to errors of their own."""
+    return isinstance(error, OSError) and type(error).__module__ == "builtins"
+
+
+def refuse_sick_disk(error: BaseException, where: str) -> None:
+    """Raises StopRun for a full disk, PlaceFailed for one that fails; nothing for other errors."""
+    number = getattr(error, "errno", None)
+    if number in _FULL:
+        raise StopRun(Reason.NO_DISK, f"{error}; free some space under {where}") from error
+    if number in _SICK:
+        raise PlaceFailed(f"{where}: {error}; look at this machine's disk") from error
+
+
+def refuse_unusable_scratch(scratch: Path) -> None:
+    """Raises PlaceFailed where a unit's scratch folder takes no file any more, StopRun where its disk is full."""
+    probe = scratch / f".probe-{uuid.uuid4().hex}"
+    try:
+        probe.write_bytes(b"1")
+        probe.unlink()
+    except OSError as error:
+        refuse_sick_disk(error, str(scratch))
+        raise PlaceFailed(f"{scratch}: the scratch folder cannot be written to ({error})") from error
+
+
+@contextmanager
+def reading_input(name: str, context: Context) -> Iterator[None]:
+    """Around the reading of one input file: what the system refuses is that file's verdict, tried again later.
+
+    Three files in a row on one machine that the disk does not give are the machine's: PlaceFailed.
+    """
+    log = context.scratch.parent / _UNREADABLE_LOG
+    try:
+        yield
+    except OSError as error:
+        if not is_of_the_system(error):
+            raise
+        if error.errno in _SICK and _in_a_row(log) >= UNREADABLE_IN_A_ROW:
+            raise PlaceFailed(
+                f"{UNREADABLE_IN_A_ROW} input files in a row cannot be read, now {name}: {error}"
+            ) from None
+        raise Rejected(Reason.UNREADABLE_INPUT, f"{name}: {error.strerror or error}") from None
+    log.unlink(missing_ok=True)
+
+
+def _in_a_row(log: Path) -> int:
+    """Counts one more unreadable input of this machine, over all its workers, and gives how many there are in a row."""
+    try:
+        if log.stat().st_mtime < time.time() - ROW_ENDS_AFTER_S:
+            log.unlink(missing_ok=True)
+    except FileNotFoundError:
+        pass
+    with log.open("ab") as file:
+        file.write(b".")
+    return log.stat().st_size
+
+
+def plain(text: str) -> str:
+    """A text that a table can hold: lone surrogates, which no UTF-8 has, are shown as question marks."""
+    return text.encode("utf-8", "replace").decode("utf-8")

@@ -3,6 +3,7 @@
 A stage stands where its work begins: what a changed setting touches is its first stage and all that follow.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,6 +98,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
+        made_by=2,
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
     StageFacts(
@@ -112,6 +114,15 @@ ORDER = tuple(STAGES)
 
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
+OLDER = {
+    (
+        "media",
+        1,
+    ): "proxies (m4v) name no colours: those of BT.709 films read up to 8 grey levels off their stills, those "
+    "of full-range films up to 14; run again with --redo media to mend it",
+}
+"""What is known of the work of an earlier number of a stage: said by `verify` and in the trainer's log."""
+
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
 
 
@@ -122,6 +133,11 @@ def _by_their_end() -> tuple[str, ...]:
 
 ENDS = _by_their_end()
 """Names in the order in which stages decide: the order of the funnel and of a video's story."""
+
+
+def notes_on(made_by: Mapping[str, Sequence[int]]) -> list[str]:
+    """What to know of a data set by the numbers that made it; a stage that is not named was made by number 1."""
+    return [note for (stage, number), note in OLDER.items() if number in made_by.get(stage, (1,))]
 
 
 def find_stage(name: str) -> StageFacts | None:

@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from PIL import Image
 
+from manifests.colour import SMPTE170M
 from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, sample_key
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, manifest_bytes
@@ -189,6 +190,7 @@ def encode_mp4(
         stream.pix_fmt = "yuv420p"
         stream.options = {"g": str(gop), "bf": "2", "crf": str(crf), "preset": preset, "threads": "1"}
         stream.codec_context.time_base = Fraction(1, 1000 * fps)
+        stream.codec_context.colorspace = SMPTE170M  # what the frames below hold, whatever their size
         for number, picture in enumerate(pictures):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]

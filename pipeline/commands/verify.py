@@ -14,13 +14,18 @@ def verify(
     workers: Annotated[int, typer.Option(help="Processes, each reading one shard at a time.", min=1)] = 1,
 ) -> None:
     """Checks checksums, structure, json, counts and media of every shard."""
+    from manifests.stages import notes_on
+    from pipeline.dataset.verify import made_by
     from pipeline.dataset.verify import verify as verify_data_set
     from pipeline.engine.store import Store
 
+    store = Store(url)
     n_faults = 0
-    for fault in verify_data_set(Store(url), decode=-1 if decode_all else decode, workers=workers):
+    for fault in verify_data_set(store, decode=-1 if decode_all else decode, workers=workers):
         print(fault, flush=True)
         n_faults += 1
     print(f"{url}: {n_faults} faults" if n_faults else f"{url}: no fault found")
+    for note in notes_on(made_by(store)):
+        print(f"note: {note}")
     if n_faults:
         raise typer.Exit(ExitCode.INCOMPLETE)

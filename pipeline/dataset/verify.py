@@ -53,6 +53,14 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
         yield from whole.add(entry, report)
 
 
+def made_by(store: Store) -> dict[str, list[int]]:
+    """The numbers of the stages that made a data set, as its manifest says them; all 1 where it cannot be read."""
+    try:
+        return dict(read_manifest(store.url, **dict(store.options)).head.get("made_by", {}))
+    except UserError:
+        return {}
+
+
 def _map(read: partial[ShardReport], entries: tuple[ShardEntry, ...], workers: int) -> Iterator[ShardReport]:
     if workers <= 1:
         yield from map(read, entries)

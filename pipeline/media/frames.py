@@ -14,6 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.colour import FULL
 from pipeline.config.media import MediaLimits, MembersConfig
 from pipeline.media.cutting.span import source_ms, tick_at
 from pipeline.media.cutting.window import packets_from
@@ -124,25 +125,52 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 class Scaler:
-    """Makes upright pictures of one size out of decoded frames: pixels square, turned as a player would."""
+    """Makes upright pictures of one size out of decoded frames: pixels square, turned as a player would.
+
+    RGB comes by the matrix and range that are in force for the source (manifests.colour); YUV keeps them.
+    """
 
     def __init__(self, source: Probe, short_side: int, pixel_format: str, interpolation: str = "AREA") -> None:
         self.width, self.height = scaled_size(source.video.width, source.video.height, short_side)
         self._rotation = source.video.rotation
         self._format, self._interpolation = pixel_format, interpolation
         self._reformatter = av.video.reformatter.VideoReformatter()
+        self._colour = source.video.colour
         lying = self._rotation % 180 != 0
         self._stored = (self.height, self.width) if lying else (self.width, self.height)
 
     def __call__(self, frame: Any) -> Any:
         """The frame as an av.VideoFrame of this size and format, on the source's clock."""
-        pixel_format = "rgb24" if self._rotation else self._format
         width, height = self._stored
-        small = self._reformatter.reformat(frame, width, height, pixel_format, interpolation=self._interpolation)
-        if not self._rotation:
-            return small
-        upright: Any = np.ascontiguousarray(np.rot90(small.to_ndarray(), k=-self._rotation // 90))
-        return av.VideoFrame.from_ndarray(upright, format="rgb24").reformat(format=self._format)
+        matrix, range_ = self._colour.swscale_matrix, self._colour.range_
+        is_yuv = self._format.startswith("yuv")
+        small = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            self._format,
+            src_colorspace=matrix,
+            src_color_range=range_,
+            dst_colorspace=matrix if is_yuv else None,
+            dst_color_range=range_ if is_yuv else FULL,
+            interpolation=self._interpolation,
+            threads=1,
+        )
+        return turned(small, self._rotation) if self._rotation else small
+
+
+def turned(frame: Any, degrees: int) -> Any:
+    """A yuv420p or packed RGB frame turned clockwise by a multiple of 90 degrees, plane by plane: no colour changes."""
+    steps = -degrees // 90
+    values = frame.to_ndarray()
+    if frame.format.name != "yuv420p":
+        return av.VideoFrame.from_ndarray(np.ascontiguousarray(np.rot90(values, k=steps)), format=frame.format.name)
+    flat, n_luma = values.reshape(-1), frame.width * frame.height
+    halves = [half.reshape(frame.height // 2, frame.width // 2) for half in np.split(flat[n_luma:], 2)]
+    planes = [np.rot90(plane, k=steps) for plane in (flat[:n_luma].reshape(frame.height, frame.width), *halves)]
+    height, width = planes[0].shape
+    joined = np.concatenate([plane.reshape(-1) for plane in planes]).reshape(height * 3 // 2, width)
+    return av.VideoFrame.from_ndarray(joined, format="yuv420p")
 
 
 def luma_of(small: Any) -> NDArray[np.uint8]:

@@ -2,7 +2,7 @@
 
 A trainer that reads these decodes about ten times faster than from the 720p clip: HD-VILA's low-resolution frames
 come from the proxy (320x180 is a quarter of 720p, so that its 160x256 crop is theirs), the high-resolution one from
-a still.
+a still. Proxies are BT.601, limited range, and say so: readers that heed the tags and readers that don't show the same.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import Any
 import av
 import cv2
 
+from manifests.colour import LIMITED, SMPTE170M
 from pipeline.config.media import MembersConfig
+from pipeline.media.colour import To601
 from pipeline.media.cutting.mp4 import timescale
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import Picture, Scaler
@@ -40,11 +42,16 @@ class ProxyWriter:
         context.thread_count = threads
         context.flags |= av.codec.context.Flags.bitexact
         context.options = {"preset": config.proxy_preset, "crf": str(config.proxy_crf)}
+        colour = source.video.colour
+        context.colorspace, context.color_range = SMPTE170M, LIMITED
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        self._to_601 = To601(colour)
         self._began = False
         self.n_frames = 0
 
     def write(self, small: Any, tick: int) -> None:
         """The next frame (yuv420p, the proxy's size), at a time on the source's clock."""
+        small = self._to_601(small)
         small.pict_type = av.video.frame.PictureType.NONE
         small.time_base = Fraction(1, self._scale)
         small.pts = round((tick - self._start) * self._base * self._scale)

@@ -16,6 +16,7 @@ from typing import Any
 
 import av
 
+from manifests.colour import FULL, Colour, colour_in_force
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.unit import Rejected
@@ -66,6 +67,7 @@ class VideoTrack:
     interlaced: bool
     hdr: str
     """Name of the HDR transfer function, "" for SDR."""
+    colour: Colour
     time_base: Fraction
     start_ms: int
     duration_ms: int
@@ -264,9 +266,22 @@ def _video_track(stream: Any, zero_s: Fraction, picture: Any | None) -> VideoTra
         bit_depth=max((c.bits for c in context.format.components), default=8) if context.pix_fmt else 8,
         interlaced=context.field_order not in _PROGRESSIVE or bool(picture and picture.interlaced_frame),
         hdr=_HDR_TRANSFERS.get(context.color_trc, ""),
+        colour=_colour(context),
         time_base=stream.time_base,
         start_ms=_ms(stream.start_time, stream, zero_s),
         duration_ms=_ms(stream.duration, stream, Fraction(0)) if stream.duration is not None else -1,
+    )
+
+
+def _colour(context: Any) -> Colour:
+    full = context.color_range == FULL or (context.pix_fmt or "").startswith("yuvj")
+    return colour_in_force(
+        context.colorspace,
+        FULL if full else context.color_range,
+        context.width,
+        context.height,
+        primaries=context.color_primaries,
+        transfer=context.color_trc,
     )
 
 

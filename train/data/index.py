@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,9 +23,12 @@ import pyarrow.compute as pc
 from manifests.errors import UserError
 from manifests.sample import MEMBER_ORDER
 from manifests.shards import Manifest, ShardEntry, read_shard_rows
+from manifests.stages import notes_on
 
 ABSENT = -1
 READ_THREADS = 8
+
+log = logging.getLogger("hdvila")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,8 @@ def load_index(
 
     Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
+    for note in notes_on(manifest.head.get("made_by", {})):
+        log.warning("%s: %s", manifest.root, note)
     shards = manifest.split(split)
     if not shards:
         found = ", ".join(sorted({s.split for s in manifest.shards})) or "none"

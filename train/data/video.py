@@ -16,6 +16,7 @@ import av
 import numpy as np
 from av.packet import Packet
 
+from manifests.colour import FULL, colour_in_force
 from train.data.crop import Pixels
 
 Backend = Literal["pyav", "decord"]
@@ -85,7 +86,7 @@ class Clip:
             raise ValueError(f"frame {outside[0]} of {self.n_frames}")
         wanted = {self._pts[n]: n for n in numbers}
         found = {
-            wanted[frame.pts]: np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+            wanted[frame.pts]: _rgb(frame)
             for frame in self._decode(set(wanted))
             if frame.pts is not None and frame.pts in wanted
         }
@@ -105,6 +106,14 @@ class Clip:
                 self._decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
                 yield from self._decoder.decode(packet)
             yield from self._decoder.decode(None)
+
+
+def _rgb(frame: av.VideoFrame) -> Pixels:
+    """RGB `[H, W, 3]` by the matrix and range in force: untagged HD is BT.709, as players take it."""
+    colour = colour_in_force(frame.colorspace, frame.color_range, frame.width, frame.height)
+    matrix = colour.swscale_matrix
+    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, dst_color_range=FULL)
+    return np.asarray(rgb.to_ndarray(), np.uint8)
 
 
 def _groups(packets: Iterator[Packet[Any]]) -> list[list[Packet[Any]]]:

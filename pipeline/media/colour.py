@@ -1,0 +1,76 @@
+"""YUV pictures from one matrix and range to BT.601, limited: an affine map of three numbers a pixel.
+
+libswscale does this by way of RGB, at three times the cost where it rounds well and two levels off where it does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.colour import BT470BG, BT709, BT2020, FCC, FULL, LIMITED, SMPTE170M, SMPTE240M, Colour
+
+_KR_KB = {
+    BT709: (0.2126, 0.0722),
+    FCC: (0.30, 0.11),
+    BT470BG: (0.299, 0.114),
+    SMPTE170M: (0.299, 0.114),
+    SMPTE240M: (0.212, 0.087),
+    BT2020: (0.2627, 0.0593),
+}
+"""Weights of red and blue in luma, by matrix code (ITU-T H.273, table 4)."""
+
+
+def _rgb_of_ycc(matrix: int) -> NDArray[np.float64]:
+    """R, G, B from Y in [0, 1] and Cb, Cr in [-0.5, 0.5]."""
+    kr, kb = _KR_KB[matrix]
+    kg = 1 - kr - kb
+    return np.array(
+        [
+            [1, 0, 2 * (1 - kr)],
+            [1, -2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg],
+            [1, 2 * (1 - kb), 0],
+        ]
+    )
+
+
+class To601:
+    """Converts yuv420p frames of a source's colours to BT.601, limited range; leaves alone those that are."""
+
+    def __init__(self, colour: Colour) -> None:
+        matrix = colour.matrix if colour.matrix in _KR_KB else BT2020  # 10: constant luminance
+        luma, chroma = (255, 255) if colour.range_ == FULL else (219, 224)
+        self._floor = 0 if colour.range_ == FULL else 16
+        self.is_needed = _KR_KB[matrix] != _KR_KB[SMPTE170M] or colour.range_ == FULL
+        both = np.linalg.inv(_rgb_of_ycc(SMPTE170M)) @ _rgb_of_ycc(matrix)
+        self._map = np.diag([219, 224, 224]) @ both @ np.diag([1 / luma, 1 / chroma, 1 / chroma])
+
+    def __call__(self, frame: Any) -> Any:
+        """The frame converted, of the same size, without times."""
+        if not self.is_needed:
+            return frame
+        height, width = frame.height, frame.width
+        planes = frame.to_ndarray().reshape(-1)
+        luma = planes[: height * width].reshape(height, width)
+        cb, cr = (half.reshape(height // 2, width // 2) for half in np.split(planes[height * width :], 2))
+        made = np.empty_like(planes)
+        made[: luma.size] = self._luma(luma, cb, cr).reshape(-1)
+        made[luma.size :] = np.concatenate([self._mixed(i, cb, cr, 128, cv2.CV_8U).reshape(-1) for i in (1, 2)])
+        out = av.VideoFrame.from_ndarray(made.reshape(height * 3 // 2, width), format="yuv420p")
+        out.colorspace, out.color_range = SMPTE170M, LIMITED
+        return out
+
+    def _luma(self, luma: NDArray[np.uint8], cb: NDArray[np.uint8], cr: NDArray[np.uint8]) -> Any:
+        scale = float(self._map[0, 0])
+        shift = self._mixed(0, cb, cr, 16 - self._floor * scale, cv2.CV_32F)
+        shift = cv2.resize(shift, (luma.shape[1], luma.shape[0]), interpolation=cv2.INTER_LINEAR)
+        return cv2.add(luma if scale == 1.0 else luma * np.float32(scale), shift, dtype=cv2.CV_8U)
+
+    def _mixed(self, row: int, cb: NDArray[np.uint8], cr: NDArray[np.uint8], base: float, depth: int) -> Any:
+        """base + the row's weights on Cb and Cr, whose zero is 128; rounded and clipped where `depth` is 8 bits."""
+        a, b = float(self._map[row, 1]), float(self._map[row, 2])
+        return cv2.addWeighted(cb, a, cr, b, base - 128 * (a + b), dtype=depth)

@@ -1,0 +1,13 @@
+"""Visual Parsing: `build_visual_parsing(VisualParsingConfig(preset="tiny"), seed=0)(batch)`; parts in model.py."""
+
+from train.models.visual_parsing.configs import VisualParsingConfig
+from train.models.visual_parsing.init import build_visual_parsing
+from train.models.visual_parsing.model import VisualParsing, VisualParsingOutput, visual_parsing_losses
+
+__all__ = [
+    "VisualParsing",
+    "VisualParsingConfig",
+    "VisualParsingOutput",
+    "build_visual_parsing",
+    "visual_parsing_losses",
+]

@@ -1,0 +1,108 @@
+"""Visual Parsing's configuration. The paper released neither code nor weights: sizes that it doesn't state are ours.
+
+visual_parsing   Swin-T over 224x224 pixels, 12 Transformer layers of BERT's size
+tiny             the same parts at a hundredth of the cost
+"""
+
+from typing import Any, Literal
+
+from pydantic import model_validator
+
+from manifests.settings import Section, identity, operational
+
+Size = tuple[int, int]
+Four = tuple[int, int, int, int]
+
+PARSERS: dict[str, dict[str, Any]] = {
+    "swin_t": {"parser_width": 96, "parser_depths": (2, 2, 6, 2), "parser_heads": (3, 6, 12, 24), "drop_path": 0.2},
+    "swin_s": {"parser_width": 96, "parser_depths": (2, 2, 18, 2), "parser_heads": (3, 6, 12, 24), "drop_path": 0.3},
+    "swin_b": {"parser_width": 128, "parser_depths": (2, 2, 18, 2), "parser_heads": (4, 8, 16, 32), "drop_path": 0.5},
+    "own": {},
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "visual_parsing": {},
+    "tiny": {
+        "image_size": (128, 192),
+        "parser": "own",
+        "parser_width": 24,
+        "parser_depths": (1, 1, 2, 1),
+        "parser_heads": (1, 2, 4, 8),
+        "parser_window": (4, 6),
+        "drop_path": 0.0,
+        "width": 128,
+        "n_heads": 4,
+        "n_layers": 2,
+        "vocab_size": 2048,
+        "text_length": 40,
+        "max_text_positions": 64,
+    },
+}
+
+
+class VisualParsingConfig(Section):
+    """Everything that shapes a Visual Parsing model. Sizes are (height, width) in pixels."""
+
+    kind: Literal["visual_parsing"] = identity("visual_parsing", doc="which of the models")
+    preset: Literal["visual_parsing", "tiny"] = identity(
+        "visual_parsing", doc="the architecture that the other keys start from"
+    )
+
+    image_size: Size = identity((224, 224), doc="what is seen of a picture, (height, width): multiples of 32")
+    parser: Literal["swin_t", "swin_s", "swin_b", "own"] = identity(
+        "swin_t", doc="the Swin Transformer that parses pictures; own: of the parser_* sizes"
+    )
+    parser_width: int = identity(96, ge=8, doc="channels of the parser's first stage; stage k has 2^k times as many")
+    parser_depths: Four = identity((2, 2, 6, 2), doc="blocks in the parser's four stages")
+    parser_heads: Four = identity((3, 6, 12, 24), doc="attention heads in the parser's four stages")
+    parser_window: Size = identity((7, 7), doc="cells that attend to each other, (rows, columns)")
+    drop_path: float = identity(0.2, ge=0, lt=1, doc="stochastic depth of the parser's last block; the first has none")
+    visual_position: Literal["none", "sine"] = identity(
+        "sine", doc="what tells the Transformer where a visual token stands: nothing, or a code of row and column"
+    )
+    width: int = identity(768, ge=8, doc="size of every token")
+    n_heads: int = identity(12, ge=1, doc="attention heads of the Transformer")
+    n_layers: int = identity(12, ge=1, doc="Transformer layers over text and picture")
+    dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer and of visual tokens")
+    vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
+    text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
+    max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
+    mfr_share: float = identity(0.15, gt=0, le=1, doc="share of a picture's tokens that are masked together")
+
+    parser_weights: str = identity(
+        "random", doc="first weights of the parser: random | imagenet (torchvision; random if out of reach) | a file"
+    )
+    bert_weights: str = identity(
+        "random", doc="first weights of the Transformer: random | a Hugging Face name (random if out of reach) | a file"
+    )
+    model_weights: str = identity("", doc="a whole model to start from: an exported folder or a weights file")
+    gradient_checkpointing: bool = operational(False, doc="recompute Transformer layers in the backward pass")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        start = PRESETS.get(given.get("preset", "visual_parsing"), {})
+        parser = given.get("parser", start.get("parser", "swin_t"))
+        return {**start, **PARSERS.get(parser, {}), **given}
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "VisualParsingConfig":
+        if any(side % 32 or side <= 0 for side in self.image_size):
+            raise ValueError(f"image_size {self.image_size} must be multiples of 32")
+        if self.width % self.n_heads:
+            raise ValueError(f"width {self.width} is not a multiple of n_heads {self.n_heads}")
+        if self.width % 4:
+            raise ValueError(f"width {self.width} is not a multiple of 4: half of the position code is sines of rows")
+        if self.text_length > self.max_text_positions:
+            raise ValueError(f"text_length {self.text_length} exceeds max_text_positions {self.max_text_positions}")
+        for stage, heads in enumerate(self.parser_heads):
+            if self.parser_width * 2**stage % heads:
+                raise ValueError(f"parser_heads {heads} do not divide {self.parser_width * 2**stage} channels")
+        return self
+
+    @property
+    def grid(self) -> Size:
+        """(rows, columns) of visual tokens."""
+        return self.image_size[0] // 32, self.image_size[1] // 32

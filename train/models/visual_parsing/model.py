@@ -1,0 +1,189 @@
+"""Visual Parsing ("Probing Inter-modality", NeurIPS 2021): a fully Transformer picture encoder under a Transformer over
+both modalities, with masked words, matching, and masked regression of visual features.
+
+The paper gives: a Swin Transformer whose tokens go through Linear and LayerNorm and stand behind the words; visual
+masking by the parser's own attention (a random token and those that it attends to most). Ours, since nothing was
+released: all sizes, the position code, the mask's embedding, the regression head, the target's norm. State-dict keys
+are our own, with torchvision's under `parser.` and BERT's under `language.bert.`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
+from train.models.bert import NORM_EPS, Embeddings, Encoder
+from train.models.multimodal import Predictions
+from train.models.soho.batch import ImageBatch, on_canvas
+from train.models.soho.model import Pixels
+from train.models.soho.neck import position_code, valid_cells
+from train.models.visual_parsing.configs import VisualParsingConfig
+from train.models.visual_parsing.parser import Parser
+
+
+class VisualParsingOutput(NamedTuple):
+    """What a forward pass gives. R rows, P visual tokens, D width, C channels of the parser."""
+
+    visual_tokens: Tensor  # [R, P, D]
+    visual_mask: Tensor  # [R, P] bool
+    attention: Tensor  # [R, P, P] of the parser's last block
+    mfr_mask: Tensor  # [R, P] bool: tokens that were masked and are asked for
+    mfr_error: Tensor  # [R] mean squared error of a row's masked tokens; 0 where none is asked for
+    hidden: Tensor  # [R, L+P, D] after the last layer, text first
+    mlm_logits: Tensor | None  # [M, V] at the places where mlm_labels != -100, row by row
+    itm_logits: Tensor  # [R, 2], (no match, match)
+
+
+class VisualEmbedding(nn.Module):
+    """The parser's tokens as the Transformer's: Linear, mask, type and place, LayerNorm."""
+
+    def __init__(self, n_channels: int, config: VisualParsingConfig) -> None:
+        super().__init__()
+        width = config.width
+        self.has_position = config.visual_position == "sine"
+        self.linear = nn.Linear(n_channels, width)
+        self.mask_token = nn.Parameter(torch.zeros(width))
+        self.token_type = nn.Parameter(torch.zeros(width))
+        self.norm = nn.LayerNorm(width, eps=NORM_EPS)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, projected: Tensor, cells: Tensor, hidden_cells: Tensor) -> Tensor:
+        """Projected tokens [R, P, D], valid cells [R, gh, gw] and which tokens are masked [R, P] -> [R, P, D]."""
+        tokens = torch.where(hidden_cells[..., None], self.mask_token.to(projected.dtype), projected) + self.token_type
+        if self.has_position:
+            tokens = tokens + position_code(cells, tokens.shape[-1]).to(tokens.dtype)
+        return self.dropout(self.norm(tokens))
+
+
+class Bert(nn.Module):
+    """Word embeddings and the layers over text and visual tokens."""
+
+    def __init__(self, config: VisualParsingConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config.vocab_size, config.max_text_positions, config.width, config.dropout)
+        self.encoder = Encoder(
+            config.n_layers, config.width, config.n_heads, config.dropout, checkpointed=config.gradient_checkpointing
+        )
+
+
+class Language(nn.Module):
+    """The Transformer under the key `bert`."""
+
+    def __init__(self, config: VisualParsingConfig) -> None:
+        super().__init__()
+        self.bert = Bert(config)
+
+
+class Heads(nn.Module):
+    """Masked words (tied to the word table), matching from [CLS], regression of visual features."""
+
+    def __init__(self, config: VisualParsingConfig, words: Tensor) -> None:
+        super().__init__()
+        assert isinstance(words, nn.Parameter)
+        width = config.width
+        self.mlm = Predictions(config.vocab_size, width)
+        self.mlm.decoder.weight = words
+        self.itm = nn.Linear(width, 2)
+        self.mfr = nn.Sequential(
+            nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=NORM_EPS), nn.Linear(width, width)
+        )
+
+
+class VisualParsing(nn.Module):
+    """The pre-training model."""
+
+    def __init__(self, config: VisualParsingConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.pixels = Pixels()
+        self.parser = Parser(config)
+        self.visual_embedding = VisualEmbedding(self.parser.n_channels, config)
+        self.language = Language(config)
+        self.heads = Heads(config, self.language.bert.embeddings.word_embeddings.weight)
+        self.weight_sources: dict[str, str] = {}
+        """Where each part's first weights came from, filled by `build_visual_parsing`."""
+        self.target_variance = torch.zeros(())
+        """Of the last pass that masked tokens: how much targets differ between tokens, a mean over channels."""
+
+    def forward(self, batch: ImageBatch) -> VisualParsingOutput:
+        """Tokens, hidden states, logits and errors of what is asked; tokens are masked where the batch brings draws
+        (or, in training without them, by draws from torch's generator)."""
+        canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
+        s = batch.n_sentences
+        tokens, attention = (x.repeat_interleave(s, 0) for x in self.parser(canvas.pixels))
+        stride = 32
+        grid = (canvas.pixels.shape[-2] // stride, canvas.pixels.shape[-1] // stride)
+        cells = valid_cells(canvas, grid, square=False).repeat_interleave(s, 0)
+        valid = cells.flatten(1)
+        projected = self.visual_embedding.linear(tokens)
+        masked = self._masked(batch, attention, valid)
+        visual = self.visual_embedding(projected, cells, masked)
+        ids, text_mask = batch.text
+        both = torch.cat([self.language.bert.embeddings(ids), visual], 1)
+        hidden = self.language.bert.encoder(both, torch.cat([text_mask.bool(), valid], 1), slice(None))
+        n_text = ids.shape[1]
+        asked = masked if batch.itm_labels is None else masked & (batch.itm_labels == 1)[:, None]
+        return VisualParsingOutput(
+            visual,
+            valid,
+            attention,
+            asked,
+            self._errors(hidden[:, n_text:], projected, asked, valid),
+            hidden,
+            None if batch.mlm_labels is None else self.heads.mlm(hidden[:, :n_text][batch.mlm_labels != IGNORED]),
+            self.heads.itm(hidden[:, 0]),
+        )
+
+    def _masked(self, batch: ImageBatch, attention: Tensor, valid: Tensor) -> Tensor:
+        if batch.draws is None and not self.training:
+            return torch.zeros_like(valid)
+        draws = torch.rand(len(valid), device=valid.device) if batch.draws is None else batch.draws[:, 0]
+        return related_tokens(attention, valid, draws.to(valid.device), self.config.mfr_share)
+
+    def _errors(self, hidden: Tensor, projected: Tensor, asked: Tensor, valid: Tensor) -> Tensor:
+        """[R] mean squared errors. Targets are normalised without learned gains: they can't shrink to be easy."""
+        with torch.autocast(hidden.device.type, enabled=False):
+            wide = projected.detach().to(self.visual_embedding.mask_token.dtype)
+            targets = F.layer_norm(wide, wide.shape[-1:])
+            if asked.any():
+                self.target_variance = targets[valid].var(0, correction=0).mean()
+            predicted = self.heads.mfr(hidden[asked].to(wide.dtype))
+            errors = (predicted - targets[asked]).square().mean(-1)
+            rows = asked.nonzero()[:, 0]
+            sums = errors.new_zeros(len(asked)).index_add(0, rows, errors)
+            return sums / asked.sum(1).clamp(min=1)
+
+
+def related_tokens(attention: Tensor, valid: Tensor, draws: Tensor, share: float) -> Tensor:
+    """[R, P] bool: in each row a drawn valid token and the k that it attends to most, round(share * n) in all.
+
+    attention [R, P, P], valid [R, P], draws [R] in 0..1. At least one token beside the drawn one where there is one;
+    of equal weights the lower index goes first.
+    """
+    n_valid = valid.sum(1)
+    nth = (draws * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)
+    pivot = (((valid.cumsum(1) - 1) == nth[:, None]) & valid).float().argmax(1)
+    rows = torch.arange(len(valid), device=valid.device)
+    weights = attention[rows, pivot].masked_fill(~valid, -1.0)
+    weights[rows, pivot] = 2.0  # above every share of attention: the drawn token comes first
+    order = weights.argsort(dim=1, descending=True, stable=True)
+    places = torch.arange(valid.shape[1], device=valid.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(1, order, places)
+    n_masked = (share * n_valid.float()).round().long().clamp(min=2)
+    return (rank < n_masked[:, None]) & valid
+
+
+def visual_parsing_losses(output: VisualParsingOutput, batch: ImageBatch) -> dict[str, Tensor]:
+    """mlm, itm, mfr and their sum `total`, each []; words and tokens of pairs that don't match are not asked for."""
+    zero = output.itm_logits.new_zeros(())
+    mlm = itm = zero
+    if batch.mlm_labels is not None and output.mlm_logits is not None:
+        labels = batch.mlm_labels
+        kept = labels if batch.itm_labels is None else labels_of_matches(labels, batch.itm_labels)
+        mlm = mlm_loss(output.mlm_logits[(kept != IGNORED)[labels != IGNORED]], kept)
+    if batch.itm_labels is not None:
+        itm = itm_loss(output.itm_logits, batch.itm_labels)
+    mfr = output.mfr_error.sum() / output.mfr_mask.any(1).sum().clamp(min=1)
+    return {"mlm": mlm, "itm": itm, "mfr": mfr, "total": mlm + itm + mfr}

@@ -71,7 +71,7 @@ def crawl_config(ids_file: Path, proxy: str = "") -> CrawlConfig:
         sources=("ids",),
         ids_files=(ids_file,),
         identities=(IdentityConfig(name="one", proxy=SecretStr(proxy), videos_per_hour=1e9),),
-        politeness=PolitenessConfig(requests_per_minute=FAST, jitter=0.0),
+        politeness=PolitenessConfig(identity_requests_per_minute=FAST, jitter=0.0),
         limits=LimitsConfig(min_duration_s=1),
         ydl_opts=Secret({"nocheckcertificate": True}),
     )

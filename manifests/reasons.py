@@ -42,6 +42,8 @@ class Reason(StrEnum):
     CAPTIONS_REFUSED = "captions_refused"
     UPCOMING = "upcoming"
     EXTRACTOR_ERROR = "extractor_error"
+    UNKNOWN_ANSWER = "unknown_answer"
+    PROXY_REFUSED = "proxy_refused"
     # asking the net: a verdict on the video
     PRIVATE = "private"
     UNAVAILABLE = "unavailable"
@@ -147,6 +149,8 @@ FACTS: dict[Reason, _Fact] = {
     Reason.CAPTIONS_REFUSED: _Fact(LATER, "the caption address refused for now"),
     Reason.UPCOMING: _Fact(LATER, "not published yet"),
     Reason.EXTRACTOR_ERROR: _Fact(LATER, "yt-dlp failed in a way that is not in the table yet"),
+    Reason.UNKNOWN_ANSWER: _Fact(LATER, "the site refused the video in words that are not in the table yet"),
+    Reason.PROXY_REFUSED: _Fact(LATER, "the proxy refused its user name or password"),
     Reason.PRIVATE: _Fact(NEVER, "private video"),
     Reason.UNAVAILABLE: _Fact(NEVER, "removed, terminated or blocked on copyright grounds"),
     Reason.AGE_RESTRICTED: _Fact(NEVER, "age-restricted"),

@@ -10,7 +10,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
     n_sources: Annotated[int, typer.Option("--sources", help="How many sources to show, best yield first.")] = 10,
 ) -> None:
-    """Shows rows, rejects by reason, categories, the yield of sources, and which identities rest and why."""
+    """Shows rows, rejects by reason, categories, the yield of sources, and which identities are paused and why."""
     import json
     from dataclasses import asdict
 
@@ -48,4 +48,4 @@ def status(
         end = row["reason"] or ("at its end" if row["exhausted"] else "")
         sources.add_row(row["source"], row["query"], str(row["listed"]), str(row["kept"]), end)
     console.print(sources)
-    console.print(describe({"identities": found.identities}) or "no identity rests")
+    console.print(describe({"identities": found.identities}) or "no identity is paused")

@@ -1,11 +1,14 @@
 """Settings of the crawl: what is asked for, what is turned away, how politely, and as whom."""
 
+import logging
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Secret, SecretStr, field_validator, model_validator
 
 from manifests.settings import Section, identity, operational
+
+log = logging.getLogger("hdvila")
 
 SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder"]
 
@@ -79,33 +82,62 @@ class IdentityConfig(Section):
     videos_per_hour: float = operational(
         150.0, gt=0, doc="videos an hour; a guest session is cut off at about 300, an account at about 2000"
     )
+    source_address: str = operational("", doc="this machine's address to ask from; empty: the system's choice")
+    headers: Secret[dict[str, str]] = operational(Secret({}), doc="further HTTP headers of every request")
+    impersonate: str = operational(
+        "", doc="browser to look like, such as chrome or safari; needs pip install 'hdvila[impersonate]'"
+    )
+    po_tokens: tuple[SecretStr, ...] = operational((), doc="PO tokens as CLIENT.CONTEXT+TOKEN, such as web.gvs+…")
+    visitor_data: SecretStr = operational(SecretStr(""), doc="visitor data of the session that the PO tokens are of")
+    country: str = operational(
+        "", pattern=r"^([A-Z]{2})?$", doc="country of its address, two letters; geo-blocked videos are tried elsewhere"
+    )
 
 
 class PolitenessConfig(Section):
-    """One set of rates for the whole cluster."""
+    """Rates of each identity, over all workers, and what is done where the site refuses."""
 
-    requests_per_minute: dict[str, float] = operational(
+    identity_requests_per_minute: dict[str, float] = operational(
         lambda: {"list": 20.0, "page": 30.0, "player": 60.0, "caption": 20.0, "media": 120.0, "other": 60.0},
-        doc="requests a minute over all workers, by kind: list page player caption media other",
+        doc="requests a minute of each identity, by kind: list page player caption media other",
+    )
+    most_requests_per_minute: dict[str, float] = operational(
+        dict, doc="ceiling over all identities together, by kind; a kind that is not named has none"
     )
     burst: float = operational(1.0, ge=1, doc="tokens that a bucket can hold; it starts empty")
     jitter: float = operational(0.3, ge=0, doc="each gap is lengthened by up to this share of itself, at random")
     pauses_s: tuple[float, ...] = operational(
-        (900.0, 3600.0, 21600.0), min_length=1, doc="rests after a bot check or repeated refusals, seconds, growing"
+        (900.0, 3600.0, 21600.0), min_length=1, doc="back-off pauses in seconds, used in turn"
     )
     session_pause_s: float = operational(
-        3600.0, ge=0, doc="shortest rest after the site's limit for one session, seconds"
+        3600.0, ge=0, doc="shortest pause after the site's limit for one session, seconds"
     )
     soft_refusals: int = operational(
-        5, ge=1, doc="server errors, resets, 403s in a row (different videos) before an identity rests"
+        5, ge=1, doc="server errors, resets, 403s in a row (different videos) before an identity is paused"
     )
-    probe_s: float = operational(60.0, gt=0, doc="after a rest one video is tried; how long its answer is awaited")
+    probe_s: float = operational(
+        60.0, gt=0, doc="after a pause one probe video is sent; seconds to wait for its answer"
+    )
     patience_s: float = operational(
-        6 * 3600.0, ge=0, doc="how long a video may wait for identities that rest before it is put off to a later run"
+        6 * 3600.0, ge=0, doc="how long a video may wait while all identities are paused before it is deferred, seconds"
     )
-    later_s: float = operational(3600.0, gt=0, doc="first delay before a video that was put off is tried again")
+    later_s: float = operational(3600.0, gt=0, doc="first delay before a deferred video is tried again, seconds")
 
-    @field_validator("requests_per_minute")
+    @model_validator(mode="before")
+    @classmethod
+    def _read_the_old_rates(cls, given: Any) -> Any:
+        """`requests_per_minute` bounded all identities together: as a ceiling that one may fill, it still does."""
+        if not isinstance(given, dict) or "requests_per_minute" not in given:
+            return given
+        rates = given["requests_per_minute"]
+        log.warning(
+            "crawl.politeness.requests_per_minute is now identity_requests_per_minute (each identity) and "
+            "most_requests_per_minute (all together); it is read as both"
+        )
+        kept = {key: value for key, value in given.items() if key != "requests_per_minute"}
+        return {"identity_requests_per_minute": rates, "most_requests_per_minute": rates, **kept}
+
+    @field_validator("identity_requests_per_minute", "most_requests_per_minute")
     @classmethod
     def _known_kinds(cls, rates: dict[str, float]) -> dict[str, float]:
         known = {"list", "page", "player", "caption", "media", "other"}
@@ -165,7 +197,7 @@ class CrawlConfig(Section):
     list_time_limit_s: float = operational(1800.0, gt=0, doc="wall-clock limit for one listing, seconds")
     socket_timeout_s: float = operational(20.0, gt=0, doc="no byte for so long is a stall, seconds")
     request_retries: int = operational(3, ge=0, doc="tries again of one request inside yt-dlp")
-    video_tries: int = operational(2, ge=1, doc="extractions of one video before a passing error puts it off")
+    video_tries: int = operational(2, ge=1, doc="extractions of one video before a passing error defers it")
     retry_wait_s: float = operational(5.0, ge=0, doc="wait between two tries of one video, seconds, doubled each time")
     player_clients: tuple[str, ...] = operational(("default",), doc="yt-dlp's player_client list")
     second_clients: tuple[str, ...] = operational(

@@ -22,7 +22,7 @@ class EngineConfig(Section):
     scratch: Path | None = operational(
         None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"
     )
-    patience: int = operational(20, ge=1, doc="times that a unit may be refused for now before it is put off")
+    patience: int = operational(20, ge=1, doc="how often a unit may fail temporarily before it is deferred")
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
     )

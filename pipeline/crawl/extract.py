@@ -26,8 +26,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
-from pipeline.site.failures import Failure, classify
-from pipeline.site.formats import choose_format, short_sides
+from pipeline.site.failures import Failure, Pause, classify
+from pipeline.site.formats import judge_formats, short_sides
 from pipeline.site.politeness import Polite
 from pipeline.site.tracks import CaptionTrack, choose_tracks, list_tracks
 from pipeline.site.ytdlp import (
@@ -131,7 +131,7 @@ class Extractor:
     def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
         """The video, or why it is turned away. Raises StopRun."""
         config = self._config
-        rules = Rules(config.video_time_limit_s, config.video_tries, config.politeness.patience_s)
+        rules = Rules(config.video_time_limit_s, config.video_tries, config.politeness.patience_s, captions=True)
         try:
             return self._asking.ask(video_id, lambda turn: self._attempt(video_id, wanted_category_id, turn), rules)
         except NobodyMayAsk as nobody:
@@ -162,7 +162,10 @@ class Extractor:
             return Failure(*verdict)
         if verdict := check_video(info, self._config, made_for_kids=session.made_for_kids):
             return Failure(*verdict)
-        return self._no_captions(info, session) or self._no_720p(info, session)
+        if failure := self._no_captions(info, session):
+            return failure
+        judged = judge_formats(info, session, self._config.media)
+        return judged if isinstance(judged, Failure) else None
 
     def _no_category(self, session: Session) -> Failure:
         """The watch page alone names the category: without it the video is tried again, never called a wrong one."""
@@ -176,15 +179,6 @@ class Extractor:
             return Failure(Reason.CAPTIONS_LOCKED, "tracks exist, but need a token")
         others = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
         return Failure(Reason.NO_CAPTIONS, f"tracks: {', '.join(others)[:200] or 'none'}")
-
-    def _no_720p(self, info: dict[str, Any], session: Session) -> Failure | None:
-        choice = choose_format(info["formats"], self._config.media)
-        if choice.reason is None:
-            return None
-        withheld = classify(session.evidence(text="Requested format is not available"))
-        if choice.reason is Reason.FORMATS_HIDDEN or withheld.detail != "Requested format is not available":
-            return withheld
-        return Failure(choice.reason, choice.detail)
 
     def _tracks(self, info: dict[str, Any]) -> list[CaptionTrack]:
         wanted = self._config.captions
@@ -206,6 +200,8 @@ class Extractor:
             payload = self._caption(site, track, session)
             if isinstance(payload, Failure):
                 failures.append(payload)
+                if session.refused:
+                    break
                 continue
             rows.append(
                 {
@@ -229,9 +225,8 @@ class Extractor:
                 payload = read_caption(site, track.url, self._config.captions.max_bytes)
             except HTTPError as error:
                 failure = Failure(Reason.CAPTIONS_REFUSED, f"{error.status} for track {track.key}")
-                if error.status == 429:  # captions alone are refused: they pause, the rest goes on
-                    self._polite.back_off("youtube.com", "caption")
-                    continue
+                if error.status == 429:
+                    return replace(failure, pause=Pause.CAPTIONS)
             except RequestError as error:
                 failure = Failure(Reason.CAPTIONS_REFUSED, f"{type(error).__name__} for track {track.key}")
             else:
@@ -246,6 +241,8 @@ class Extractor:
 
 def check_payload(payload: bytes, format_: str) -> Reason | None:
     """Whether a caption body can be one: the site answers 200 with nothing, or with a page, as if it were good."""
+    if not payload:  # nothing at all: withheld from this client, where a track without a word is still a document
+        return Reason.CAPTIONS_LOCKED
     text = payload[:4096].decode("utf-8", errors="replace").strip()
     if not text:
         return Reason.EMPTY_CAPTIONS

@@ -101,7 +101,7 @@ class _SiteListing:
     best: ListedSource = field(default_factory=ListedSource)
 
     def run(self) -> ListedSource:
-        rules = Rules(self.config.list_time_limit_s, LIST_TRIES, self.config.politeness.patience_s)
+        rules = Rules(self.config.list_time_limit_s, LIST_TRIES, self.config.politeness.patience_s, about="list")
         asking = Asking(self.config, self.polite)
         try:
             result = asking.ask(self.ask.query, self._attempt, rules)
@@ -125,8 +125,9 @@ class _SiteListing:
         finally:
             if len(results) > len(self.best.results):
                 self.best.results = results
-        self.best.exhausted = len(results) < self.ask.up_to
-        if not results and self.ask.source == "search":  # an unknown page layout looks just like a query without hits
+        looks_empty = not results and self.ask.source == "search"
+        self.best.exhausted = len(results) < self.ask.up_to and not looks_empty
+        if looks_empty:  # an unknown page layout looks just like a query without hits: no list at its end
             self.best.reason = Reason.BAD_ANSWER.value
             self.best.detail = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
         return self.best

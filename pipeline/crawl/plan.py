@@ -60,10 +60,10 @@ class CrawlFacts:
     backlog: Mapping[int, int] = field(default_factory=dict)  # listed, not looked at
     sources: Mapping[SourceKey, SourceFacts] = field(default_factory=dict)
     channels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of kept videos, most first
-    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were put off until now
+    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were deferred until now
     requested: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that a person wants tried again
     requests: tuple[str, ...] = ()  # the retry requests that `requested` serves
-    n_waiting: int = 0  # put off, not due yet
+    n_waiting: int = 0  # deferred, not due yet
     next_due: str = ""  # when the first of them is, ISO 8601
 
 

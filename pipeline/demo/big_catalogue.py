@@ -29,7 +29,7 @@ FAST_BEHAVIOURS: tuple[str, ...] = tuple(name for name, row in BEHAVIOURS.items(
 """Every behaviour that doesn't make a client wait for its own time limit."""
 
 _N_PAUSING = 2
-"""Videos of each behaviour that makes an identity rest: a run would do nothing else with more."""
+"""Videos of each behaviour that pauses an identity: a run would do nothing else with more."""
 _SHRINK = 0.75
 """Each category holds this share of the one before."""
 
@@ -46,7 +46,7 @@ def a_catalogue(
     """`n_videos` videos of 12 to 18 s (one or two sentences each, all different), `n_media` drawn files between them.
 
     A share of `misbehaving` has one of `behaviours`, all of them about equally often, but at most two videos
-    each of those that make an identity rest. Same arguments, same catalogue.
+    each of those that pause an identity. Same arguments, same catalogue.
     """
     names = _behaviours_for(round(n_videos * misbehaving), behaviours)
     sizes = category_sizes(n_videos, seed)

@@ -80,6 +80,20 @@ REFUSALS: dict[str, dict[str, Any]] = {
         "subreason": "This content isn't available, try again later.",
     },
     "captcha": {"status": "UNPLAYABLE", "reason": "Video unavailable", "captcha": True},
+    "music_premium": {
+        "status": "UNPLAYABLE",
+        "reason": "Video unavailable",
+        "subreason": "This video is only available to Music Premium members",
+    },
+    "sign_in": {"status": "LOGIN_REQUIRED", "reason": "Please sign in"},
+    "not_on_this_app": {
+        "status": "UNPLAYABLE",
+        "reason": "The following content is not available on this app. Watch on the latest version of YouTube.",
+    },
+    "reload": {"status": "UNPLAYABLE", "reason": "The page needs to be reloaded."},
+    "processing": {"status": "UNPLAYABLE", "reason": "We're processing this video. Check back later."},
+    "offline": {"status": "LIVE_STREAM_OFFLINE", "reason": "Offline."},
+    "unheard_of": {"status": "UNPLAYABLE", "reason": "The curtain has fallen on this programme."},
     "upcoming": {"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 10 hours"},
 }
 """What the player says when it refuses, by the name of a fault's effect."""
@@ -151,12 +165,16 @@ def microformat(video: Video) -> dict[str, Any]:
 
 
 def watch_player_response(video: Video) -> dict[str, Any]:
-    """The player answer inside the watch page: metadata and the list of translations; its formats nobody reads."""
+    """The player answer inside the watch page: metadata, the list of translations, and formats without addresses."""
     answer: dict[str, Any] = {
         "playabilityStatus": {"status": "OK"},
         "videoDetails": video_details(video),
         "microformat": {"playerMicroformatRenderer": microformat(video)},
     }
+    formats = streaming_data(video, 1, "", "WEB", {})
+    for stream in formats["formats"] + formats["adaptiveFormats"]:
+        del stream["url"]  # yt-dlp leaves these out; which sizes they name is still told
+    answer["streamingData"] = formats
     if video.tracks:
         languages = [{"languageCode": code, "languageName": {"simpleText": name}} for code, name in _TRANSLATIONS]
         answer["captions"] = {"playerCaptionsTracklistRenderer": {"translationLanguages": languages}}

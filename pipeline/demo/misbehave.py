@@ -25,8 +25,8 @@ class Fault:
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
         "html" (a consent page), "unknown_layout" (of lists), or for the player the name of a refusal in
-        `innertube.REFUSALS`, "other_id", "sabr", "drm", "kids_client" (only the embedded and TV players get
-        it).
+        `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (of the formats only the 360p file with sound),
+        "kids_client" (only the embedded and TV players get it). Of captions also "cut" (half of the file).
     `requests`: it lasts for so many matching requests; `extractions`: for so many extractions of the video (a
         new one begins with the first watch page after a player's answer); None in both: until told to relent.
     `after`: so many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video"
@@ -49,7 +49,7 @@ class Expected:
     """What a crawl of 720p English video ought to make of a behaviour.
 
     `reason`: of the reject, None where the video is kept; `stage`: where that reject is written ("crawl" or "media").
-    `heals`: a later try finds the video well. `pauses`: the identity has to rest, the video isn't to blame.
+    `heals`: a later try finds the video well. `pauses`: the identity is paused, the video isn't to blame.
     """
 
     reason: Reason | None
@@ -210,7 +210,34 @@ BEHAVIOURS: dict[str, Behaviour] = {
         (Fault("player", "kids_client"),),
         {"made_for_kids": True},
     ),
-    # refused for now: the identity has to rest
+    "music_premium": Behaviour(
+        "for subscribers of the music service", _never(Reason.MEMBERS_ONLY), (Fault("player", "music_premium"),)
+    ),
+    "sign_in": Behaviour(
+        "asks to sign in, no cause given", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "sign_in"),)
+    ),
+    "not_on_this_app": Behaviour(
+        "not for this kind of player", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "not_on_this_app"),)
+    ),
+    "reload": Behaviour(
+        "the page needs to be reloaded", _later(Reason.FORMATS_HIDDEN, heals=False), (Fault("player", "reload"),)
+    ),
+    "processing": Behaviour("just uploaded", _later(Reason.UPCOMING, heals=False), (Fault("player", "processing"),)),
+    "offline": Behaviour(
+        "a stream that has not begun", _later(Reason.UPCOMING, heals=False), (Fault("player", "offline"),)
+    ),
+    "unheard_of": Behaviour(
+        "a sentence that nobody has seen yet",
+        _later(Reason.UNKNOWN_ANSWER, heals=False),
+        (Fault("player", "unheard_of"),),
+    ),
+    "player_400": Behaviour("player 400", _later(Reason.BAD_ANSWER, heals=False), (_status("player", 400),)),
+    "joint_only": Behaviour(
+        "players get the 360p file alone, while the page lists 720p",
+        _later(Reason.FORMATS_HIDDEN, heals=False),
+        (Fault("player", "joint_only"),),
+    ),
+    # refused for now: the identity is paused
     "bot_check_once": Behaviour(
         "bot check at the first extraction", _pause(Reason.BOT_CHECK), (Fault("player", "bot_check", **_ONCE),)
     ),
@@ -275,12 +302,15 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "captions_locked": Behaviour(
         "tracks withheld without a token", _later(Reason.CAPTIONS_LOCKED, heals=False), changes={"tracks": "locked"}
     ),
-    "captions_empty": Behaviour("an empty body", _never(Reason.EMPTY_CAPTIONS), changes={"tracks": "empty"}),
+    "captions_empty": Behaviour(
+        "a body of 0 bytes", _later(Reason.CAPTIONS_LOCKED, heals=False), changes={"tracks": "empty"}
+    ),
     "captions_no_text": Behaviour("json3 without a word", _never(Reason.EMPTY_CAPTIONS), changes={"tracks": "no_text"}),
     "captions_html": Behaviour(
         "a page in place of captions", _later(Reason.CAPTIONS_REFUSED, heals=False), changes={"tracks": "html"}
     ),
     "captions_cut": Behaviour("half a json3 file", _never(Reason.BROKEN_CAPTIONS), changes={"tracks": "cut"}),
+    "captions_cut_once": Behaviour("half a json3 file, at first", KEPT, (Fault("captions", "cut", requests=1),)),
     "captions_404": Behaviour(
         "caption address 404", _later(Reason.CAPTIONS_REFUSED, heals=False), (_status("captions", 404),)
     ),

@@ -237,6 +237,8 @@ class Site:
             return replace(honest, conduct=Conduct.DRIP)
         if fault.effect == "drop":
             return _dropped(honest)
+        if fault.effect == "cut":
+            return replace(honest, body=honest.body[: honest.n_bytes // 2])
         data = json.loads(honest.body)
         client = client_name(request.body)
         if fault.effect == "kids_client":
@@ -245,6 +247,8 @@ class Site:
                 if client in _ANY_PLAYER or video is None
                 else json_answer(innertube.refusal(video.video_id, "kids_client"))
             )
+        if fault.effect == "joint_only":
+            data["streamingData"]["adaptiveFormats"] = []
         if fault.effect == "other_id":
             data["videoDetails"]["videoId"] = "aaaaaaaaaaa"
         for stream in data["streamingData"]["formats"] + data["streamingData"]["adaptiveFormats"]:

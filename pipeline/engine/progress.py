@@ -68,7 +68,7 @@ class StageProgress:
             log.info("%s: %d units%s", self._stage, self._n_done, self._note())
 
     def say(self, message: str) -> None:
-        """A line that must be seen: a rest of an identity, a lost worker."""
+        """A line that must be seen: a paused identity, a lost worker."""
         if self._bar:
             self._bar.console.print(f"{self._stage}: {message}", markup=False, highlight=False)
         else:

@@ -1,4 +1,4 @@
-"""The ffmpeg program: where it is, and how it is run on a file that nobody vouches for.
+"""The ffmpeg program: where it is, and how it is run on an untrusted file.
 
 Commands are built with ffmpeg-python and run as a child process: a crash or a hang costs the file and nothing else.
 """

@@ -9,6 +9,8 @@ An attempt is one identity's work on one subject (a video, a list), from the fir
 | a result | nobody: the identity answered | it is returned |
 | IdentityPaused, raised by a request | nobody | the next identity tries |
 | a failure with a hard pause | the identity, which is paused | another tries, `REFUSALS_OF_ONE_SUBJECT` times at most |
+| a bot check, when another identity had it too and both serve others | the subject | it is returned |
+| blocked in this country | nobody | an identity in another country tries, where there is one |
 | a failure that other clients may cure | nobody, once | the same again as the second clients |
 | another failure | the subject | tried again up to `Rules.tries` times where that can heal it |
 | a reason of class `stop` | the run | StopRun |
@@ -27,7 +29,7 @@ from yt_dlp.utils import YoutubeDLError
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.unit import StopRun
-from pipeline.site.failures import DeadlinePassed, Failure, Pause, classify, refusals, signature
+from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.politeness import Polite, Ruling
 from pipeline.site.redact import redact, secrets_of
 from pipeline.site.ytdlp import IdentityPaused, Session, forget_sites
@@ -52,6 +54,8 @@ class Rules:
     tries: int
     patience_s: float
     heals: frozenset[Reason] = frozenset()
+    about: str = "video"  # or "list": what a status of a request can be a verdict on
+    captions: bool = False  # whether captions are asked for too
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +90,10 @@ class Asking:
         """
         n_tries = n_refusals = 0
         clients, avoid = self.config.player_clients, ""
+        among: tuple[str, ...] = ()
+        tried: set[str] = set()  # countries
         while True:
-            lease = self.polite.lease(rules.patience_s, self.prefer, avoid)
+            lease = self.polite.lease(rules.patience_s, self.prefer, avoid, among, rules.captions)
             if not lease.identity:
                 raise NobodyMayAsk(lease.paused_s)
             self.prefer = lease.identity
@@ -96,12 +102,14 @@ class Asking:
                 continue
             if not isinstance(result, Failure):
                 return result
-            self._charge(subject, result)
+            is_charged = self._charge(subject, result)
             avoid = lease.identity if result.pause is not Pause.NONE else ""
             if result.pause is Pause.HARD:
                 n_refusals += 1
-                if n_refusals >= REFUSALS_OF_ONE_SUBJECT:
+                if is_charged or n_refusals >= REFUSALS_OF_ONE_SUBJECT:
                     return result
+                continue
+            if result.reason is Reason.GEO_BLOCKED and (among := self._where_else(result, lease.identity, tried)):
                 continue
             if result.look_again and self.config.second_clients not in ((), clients):
                 clients = self.config.second_clients
@@ -112,6 +120,16 @@ class Asking:
                 return result
             time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))
 
+    def _where_else(self, blocked: Failure, identity: str, tried: set[str]) -> tuple[str, ...]:
+        """Identities in countries that were not tried and where the site says, or does not deny, that it is seen."""
+        countries = {one.name: one.country for one in self.config.pool()}
+        tried.add(countries[identity])
+        return tuple(
+            name
+            for name, country in countries.items()
+            if country and country not in tried and country in (blocked.countries or (country,))
+        )
+
     def safe(self, text: str) -> str:
         """A text without secrets."""
         return redact(text, secrets_of(self.config))
@@ -121,30 +139,42 @@ class Asking:
     ) -> T | Failure | None:
         """What an attempt as `self.prefer` gave; None where that identity was paused meanwhile."""
         name = self.prefer
-        session = Session(lambda host, kind: self.polite.take(name, host, kind), time.monotonic() + rules.limit_s)
+        deadline = time.monotonic() + rules.limit_s
+        session = Session(lambda host, kind: self.polite.take(name, host, kind), deadline, rules.about)
         identity = next(identity for identity in self.config.pool() if identity.name == name)
         try:
             result = attempt(Turn(identity, clients, session))
         except IdentityPaused:
             return None
-        except (YoutubeDLError, RequestError, DeadlinePassed) as error:
+        except (YoutubeDLError, RequestError, DeadlinePassed, AfterRefusal) as error:
             return classify(session.evidence(error))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise  # the place's own error, no verdict on the subject
             return Failure(Reason.NO_DISK, str(error))
         if not isinstance(result, Failure):
-            warned = classify(session.evidence()) if refusals(session.requests) else None
+            warned = self._warning(session)
             self._obey(self.polite.report(name, subject, warned), warned)
         return result
 
-    def _charge(self, subject: str, failure: Failure) -> None:
+    def _warning(self, session: Session) -> Failure | None:
+        """A refusal that did not keep the attempt from its result: it is the identity's all the same."""
+        if refusals(session.requests):
+            return classify(session.evidence())
+        if session.refused:  # captions, of which another track had come
+            return Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
+        return None
+
+    def _charge(self, subject: str, failure: Failure) -> bool:
+        """Reports a failure; whether it is charged to the subject though somebody's pause was asked for."""
         ruling = self.polite.report(self.prefer, subject, failure, signature(failure))
         if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
             raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))
         self._obey(ruling, failure)
+        return ruling.charged
 
     def _obey(self, ruling: Ruling, failure: Failure | None) -> None:
         if ruling.paused_s and failure is not None:
             forget_sites(self.prefer)
-            log.warning("identity %s paused for %.0f s (%s)", self.prefer, ruling.paused_s, failure.reason.value)
+            what = "captions of identity" if failure.pause is Pause.CAPTIONS else "identity"
+            log.warning("%s %s paused for %.0f s (%s)", what, self.prefer, ruling.paused_s, failure.reason.value)

@@ -4,14 +4,19 @@ yt-dlp hides causes: a 429 on the player becomes "No video formats found!", a 42
 video without a category. So the evidence is looked at in this order, and the first rule that fits decides:
 
     recorded statuses  →  class of the exception  →  warnings that mean a block  →  message text
-                       →  warnings that mean withheld formats  →  unknown (tried again later)
+                       →  warnings that mean withheld formats  →  unknown
+
+Statuses come from the record of requests alone, never from words: yt-dlp's own sentences speak of statuses that nobody
+sent ("… may yield HTTP Error 403"). A status counts only for what was asked for: a video's watch page, player and
+media, or the pages of a list. What remains is the site's word on this video where yt-dlp expected it
+(`unknown_answer`), else a failure of the extractor itself (`extractor_error`); both are tried again later.
 
 Every text match lives here: when the site changes its words, this is the file to change.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from yt_dlp.cookies import CookieLoadError
@@ -32,8 +37,9 @@ class Pause(StrEnum):
     """What a failure says about the identity that asked."""
 
     NONE = "none"  # nothing
-    SOFT = "soft"  # it rests if the next different videos fail too
-    HARD = "hard"  # it rests now
+    SOFT = "soft"  # it is paused if the next different videos fail too
+    HARD = "hard"  # it is paused now
+    CAPTIONS = "captions"  # its captions are paused if those of the next different video fail too
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Evidence:
     error: BaseException | None = None
     warnings: Sequence[str] = ()
     text: str = ""
+    about: str = "video"  # or "list": what was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,11 @@ class Failure:
     detail: str = ""
     pause: Pause = Pause.NONE
     look_again: bool = False
+    countries: tuple[str, ...] = ()  # where the video can be seen, as the site says
+
+
+class AfterRefusal(Exception):
+    """A request that was not sent: an earlier one of the same attempt was answered 429."""
 
 
 class DeadlinePassed(Exception):
@@ -85,7 +97,6 @@ def _rule(pattern: str, reason: Reason, pause: Pause = Pause.NONE, look_again: b
 
 BLOCK_WARNINGS = (
     _rule(r"got player responses for video|player responses are invalid", Reason.BAD_ANSWER, Pause.HARD),
-    _rule(r"http error 429", Reason.RATE_LIMITED, Pause.HARD),
     _rule(r"cookies are no longer valid", Reason.BAD_COOKIES),
 )
 TEXTS = (
@@ -93,11 +104,18 @@ TEXTS = (
     _rule(r"content isn't available, try again later|rate-limited", Reason.SESSION_LIMIT, Pause.HARD),
     _rule(r"ip is likely being blocked", Reason.BAD_ANSWER, Pause.HARD),
     _rule(r"confirm your age|age-restricted|inappropriate for some users", Reason.AGE_RESTRICTED),
-    _rule(r"join this channel|members[- ]only|available to this channel's members", Reason.MEMBERS_ONLY),
+    _rule(
+        r"join this channel|members[- ]only|available to (this channel's|music premium|youtube premium) members"
+        r"|only available to .{0,30}premium",
+        Reason.MEMBERS_ONLY,
+    ),
     _rule(r"requires payment|must be purchased|rental|payment to watch", Reason.PAYMENT_REQUIRED),
     _rule(r"drm protected|drm-protected", Reason.DRM),
     _rule(r"private video|video is private", Reason.PRIVATE),
-    _rule(r"premieres in|premiere will begin|will begin in|begins in|begin shortly", Reason.UPCOMING),
+    _rule(
+        r"premieres in|premiere will begin|will begin in|begins in|begin shortly|processing this video|^offline\.?$",
+        Reason.UPCOMING,
+    ),
     _rule(r"available in your country|geo[- ]restrict|geo block", Reason.GEO_BLOCKED),
     _rule(r"recording is not available|live stream offline|live event has ended", Reason.LIVE),
     _rule(
@@ -105,24 +123,27 @@ TEXTS = (
         r"|removed by the uploader|playlist does not exist|channel does not exist",
         Reason.UNAVAILABLE,
     ),
+    _rule(  # said to one kind of player; another one may see the video
+        r"please sign in|sign in to (view|watch)|not available on this (app|device)|page needs to be reloaded"
+        r"|playback on other|playback .{0,40}disabled|latest version of (youtube|the app)|update the youtube app",
+        Reason.FORMATS_HIDDEN,
+        look_again=True,
+    ),
     _rule(r"video (is )?(not available|unavailable)|video isn't available", Reason.UNAVAILABLE, look_again=True),
-    _rule(r"invalid url|unsupported url|is not a valid url|truncated id", Reason.BAD_ID),
-    _rule(r"incomplete data|did not get any data|failed to parse json", Reason.BAD_ANSWER, Pause.SOFT),
+    _rule(r"invalid url|unsupported url|is not a valid url|truncated id|looks truncated", Reason.BAD_ID),
+    _rule(r"incomplete (yt initial )?data|did not get any data|failed to parse json", Reason.BAD_ANSWER, Pause.SOFT),
     _rule(r"does not look like a netscape format|failed to load cookies", Reason.BAD_COOKIES),
     _rule(r"no space left|disk quota", Reason.NO_DISK),
-    _rule(r"http error 429", Reason.RATE_LIMITED, Pause.HARD),
-    _rule(r"http error 5\d\d", Reason.SERVER_ERROR, Pause.SOFT),
-    _rule(r"http error 403", Reason.FORBIDDEN, Pause.SOFT),
     _rule(r"timed out|timeout", Reason.STALLED, Pause.SOFT),
     _rule(
-        r"connection (reset|aborted|broken)|bytes missing|incomplete ?read|more expected",
+        r"connection (reset|aborted|broken)|content too short|bytes missing|incomplete ?read|more expected"
+        r"|giving up after|\bssl\b|\btls\b|handshake|eof occurred|network error has occurred",
         Reason.CONNECTION_RESET,
         Pause.SOFT,
     ),
 )
 LATE_WARNINGS = (
     _rule(r"failed to parse json", Reason.BAD_ANSWER, Pause.SOFT),
-    _rule(r"http error 403", Reason.FORBIDDEN, Pause.SOFT),
     _rule(r"sabr|missing a url", Reason.FORMATS_HIDDEN, look_again=True),
     _rule(
         r"challenge solving failed|signature solving failed|require a gvs po token",
@@ -137,6 +158,13 @@ LATE_TEXTS = (
 )
 
 
+EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
+
+PROXY_PASSWORD = "the proxy refused its user name or password (407)"
+_PROXY_STATUS_407 = re.compile(r"\b407\b")
+
+
 def normalise(text: str) -> str:
     """Lower case, straight apostrophes, single spaces: the bot message uses U+2019 where others use U+0027."""
     return re.sub(r"\s+", " ", text.replace("’", "'")).casefold()
@@ -147,20 +175,27 @@ def classify(evidence: Evidence) -> Failure:
     text = evidence.text or message_of(evidence.error)
     found = (
         _by_own_limit(evidence.error)
-        or _by_status(evidence.requests)
+        or _by_status(evidence.requests, evidence.about)
         or _by_class(evidence.error)
         or _by_text(evidence.warnings, BLOCK_WARNINGS)
         or _by_text([text], TEXTS)
         or _by_text(evidence.warnings, LATE_WARNINGS)
         or _by_text([text], LATE_TEXTS)
-        or Failure(Reason.EXTRACTOR_ERROR)
+        or Failure(Reason.UNKNOWN_ANSWER if _is_the_sites_word(evidence.error) else Reason.EXTRACTOR_ERROR)
     )
-    return Failure(found.reason, found.detail or _one_line(text), found.pause, found.look_again)
+    return replace(found, detail=found.detail or _one_line(text))
 
 
 def refusals(requests: Sequence[SeenRequest]) -> list[SeenRequest]:
     """The 429s among requests, also those that yt-dlp only warned of and went on without (captions apart)."""
     return [seen for seen in requests if seen.status == 429 and seen.kind != "caption"]
+
+
+def _is_the_sites_word(error: BaseException | None) -> bool:
+    """Whether yt-dlp takes the failure for an answer of the site (`expected`) and nothing under it is a bug."""
+    links = list(chain(error))
+    own = any(isinstance(link, EXTRACTOR_BUGS) for link in links)
+    return not own and any(isinstance(link, ExtractorError) and link.expected for link in links)
 
 
 def _by_own_limit(error: BaseException | None) -> Failure | None:
@@ -170,15 +205,23 @@ def _by_own_limit(error: BaseException | None) -> Failure | None:
     return None
 
 
-def _by_status(requests: Sequence[SeenRequest]) -> Failure | None:
+def _by_status(requests: Sequence[SeenRequest], about: str) -> Failure | None:
     """From how the last request of each kind ended: what was cured by a retry is no cause."""
     last: dict[str, SeenRequest] = {}
     for seen in requests:
-        last[seen.kind] = seen
+        if seen.status == 429 or _is_asked_for(seen, about):
+            last[seen.kind] = seen
     for seen in sorted(last.values(), key=lambda seen: _severity(seen), reverse=True):
         if failure := _of_request(seen):
             return failure
     return None
+
+
+def _is_asked_for(seen: SeenRequest, about: str) -> bool:
+    """Whether the subject itself was asked for: scripts, tokens and the home page say nothing about a video or list."""
+    if about == "list":
+        return seen.kind == "list" and seen.path not in ("", "/")
+    return seen.kind == "media" or seen.path == "/watch" or (seen.kind == "player" and seen.path.endswith("/player"))
 
 
 def _severity(seen: SeenRequest) -> int:
@@ -198,11 +241,15 @@ def _of_request(seen: SeenRequest) -> Failure | None:
     if seen.status in (401, 403):
         return Failure(Reason.FORBIDDEN, f"{seen.status} for a {where}", Pause.SOFT)
     if seen.status == 407:
-        return Failure(Reason.CONNECTION_RESET, "the proxy refused its user name or password", Pause.HARD)
+        return Failure(Reason.PROXY_REFUSED, PROXY_PASSWORD, Pause.HARD)
     if seen.status == 416:
         return Failure(Reason.BAD_ANSWER, f"416 for a {where}")
+    if seen.status == 400:
+        return Failure(Reason.BAD_ANSWER, f"400 for a {where}", Pause.SOFT)
     if seen.status == 404 and seen.kind == "list":
         return Failure(Reason.UNAVAILABLE, f"404 for a {where}")
+    if seen.error == PROXY_PASSWORD:
+        return Failure(Reason.PROXY_REFUSED, PROXY_PASSWORD, Pause.HARD)
     if seen.status == 0 and seen.error:
         reason = Reason.STALLED if "timeout" in seen.error.casefold() else Reason.CONNECTION_RESET
         return Failure(reason, f"{seen.error} for a {where}", Pause.SOFT)
@@ -212,7 +259,9 @@ def _of_request(seen: SeenRequest) -> Failure | None:
 def _by_class(error: BaseException | None) -> Failure | None:
     for link in chain(error):
         if isinstance(link, GeoRestrictedError):
-            return Failure(Reason.GEO_BLOCKED, f"available in: {', '.join(link.countries or []) or 'not said'}")
+            countries = tuple(link.countries or ())
+            said = ", ".join(countries) or "not said"
+            return Failure(Reason.GEO_BLOCKED, f"available in: {said}", countries=countries)
         if isinstance(link, CookieLoadError):
             return Failure(Reason.BAD_COOKIES)
         if isinstance(link, UnsupportedError):
@@ -222,6 +271,8 @@ def _by_class(error: BaseException | None) -> Failure | None:
         if isinstance(link, ContentTooShortError):
             return Failure(Reason.CONNECTION_RESET, pause=Pause.SOFT)
         if isinstance(link, ProxyError):
+            if _PROXY_STATUS_407.search(str(link)):
+                return Failure(Reason.PROXY_REFUSED, PROXY_PASSWORD, Pause.HARD)
             return Failure(Reason.CONNECTION_RESET, "the proxy cannot be reached", Pause.SOFT)
         if isinstance(link, TransportError | RequestError) and not isinstance(link, HTTPError):
             return Failure(_network_reason(link), pause=Pause.SOFT)
@@ -253,8 +304,9 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
             continue
         seen.add(id(link))
         yield link
-        if isinstance(link, DownloadError) and link.exc_info:
-            waiting.append(link.exc_info[1])
+        if isinstance(link, DownloadError):
+            waiting.append(link.exc_info[1] if link.exc_info else None)
+            waiting.append(link.__context__)  # `exc_info` skips an ExtractorError that was raised for another error
         if isinstance(link, ExtractorError):
             waiting.append(link.cause if isinstance(link.cause, BaseException) else None)
             waiting.append(link.exc_info[1] if link.exc_info else None)

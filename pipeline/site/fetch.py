@@ -24,7 +24,7 @@ from pipeline.engine.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
-from pipeline.site.formats import Choice, choose_format, is_720p
+from pipeline.site.formats import Choice, is_720p, judge_formats
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
     RecordingYoutubeDL,
@@ -126,9 +126,9 @@ class _Fetch:
             return Failure(Reason.LIVE, str(info["live_status"]))
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
-        choice = choose_format(info["formats"], self.config.media)
-        if choice.reason is not None:
-            return Failure(choice.reason, choice.detail)
+        choice = judge_formats(info, session, self.config.media)
+        if isinstance(choice, Failure):
+            return choice
         if choice.bytes_ > self.config.media.max_bytes:
             return Failure(Reason.OVERSIZED, f"{choice.bytes_} bytes, the limit is {self.config.media.max_bytes}")
         self._need_space(choice.bytes_)

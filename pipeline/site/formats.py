@@ -4,18 +4,22 @@ yt-dlp's format strings fall to 360p in silence, and `height=720` misses portrai
 is made here, from the list of formats, and yt-dlp is then asked for exactly these ids without a fallback.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import MediaFormatConfig
+from pipeline.site.failures import Failure, classify
+from pipeline.site.ytdlp import Session
 
 LEAST_SHORT_SIDE = 704
 """720p material is often coded with a few rows less."""
 
 LEAST_WIDTH_OF_WIDE = 1280
-TARGET_SHORT_SIDE = 720
+NOT_AVAILABLE = "Requested format is not available"
+"""What yt-dlp says where no format fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,34 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
     if not sounds:
         return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no sound to go with it")
     return _choice(video, max(sounds, key=_sound_rank))
+
+
+def judge_formats(info: Mapping[str, Any], session: Session, config: MediaFormatConfig) -> Choice | Failure:
+    """The rendition to fetch of an extracted video, or why there is none.
+
+    "No 720p" is a verdict only where the watch page's own list names no larger size either: an address that is
+    suspected gets the joint 360p file of a 720p video. Where the page lists nothing, warnings of withheld formats
+    decide.
+    """
+    choice = choose_format(info["formats"], config)
+    if choice.reason is None:
+        return choice
+    if choice.reason is Reason.NO_720P and session.listed_sizes:
+        largest, offered = max(session.listed_sizes), max(_label(f) for f in info["formats"] if _has_picture(f))
+        if largest <= max(offered, LEAST_SHORT_SIDE):
+            return Failure(choice.reason, choice.detail)
+        detail = f"the page lists {largest}p, {choice.detail}"
+        return Failure(Reason.FORMATS_HIDDEN, detail, look_again=True)
+    withheld = classify(session.evidence(text=NOT_AVAILABLE))
+    if choice.reason is Reason.FORMATS_HIDDEN or withheld.detail != NOT_AVAILABLE:
+        return withheld
+    return Failure(choice.reason, choice.detail)
+
+
+def _label(f: Mapping[str, Any]) -> int:
+    """The size that the site calls a rendition by (a 1280x544 picture is its 720p), at least its short side."""
+    named = re.match(r"(\d{2,5})p", str(f.get("format_note") or ""))
+    return max(_short(f), int(named[1]) if named else 0)
 
 
 def is_720p(width: int, height: int, accept_wide: bool) -> bool:

@@ -2,21 +2,25 @@
 
 In process it is a plain object; on Ray it lives in an async named actor, so that a unit that waits holds no CPU slot.
 
-    lease       which identity asks for the next video: one that is not resting and has not used up its hour
-    take        one token for one request, from the bucket of its host and kind; or: this identity rests now
-    report      how a video went: an answer closes the breaker, a refusal may open it
+    lease       which identity asks next: one that is not paused and has not used up its hour
+    take        one token for one request, from the bucket of its identity and kind; or: this identity is paused now
+    report      how an attempt went: an answer closes the breaker, a refusal may open it
 
-Buckets start and restart empty, not full: an actor that dies and comes back must not let a burst through.
+Each identity has buckets of its own; an optional ceiling bounds all of them together. Buckets start and restart empty,
+not full: an actor that dies and comes back must not let a burst through.
 A breaker opens at once for a bot check, a session limit or a 429, and after several soft refusals of different videos
-in a row. Its rests grow; after a rest one video is let through as a probe, and the others wait for its answer.
+in a row. Its pauses grow; after a pause one video is let through as a probe, and the others wait for its answer.
+Captions have a breaker of their own; so has a person, who may pause an identity by name (`identity pause`).
 """
 
 import asyncio
 import logging
+import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -29,12 +33,24 @@ from pipeline.site.failures import Failure, Pause
 log = logging.getLogger("hdvila")
 
 STATE_FILE = "politeness.json"
+CONTROL_FILE = "control.json"
+"""What a person asks of a run under way."""
+
 POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
-"""So many different videos in a row that fail in the extractor in the same way: yt-dlp is too old for the site."""
+"""So many different videos in a row at which the extractor itself fails in the same way: yt-dlp is too old."""
 
 NO_NETWORK_STOPS = 5
-"""So many lost connections before the first answer of a run: there is no network."""
+"""So many lost connections before its first answer, and an identity cannot reach the site: its proxy or net is dead."""
+
+CAPTION_REFUSALS = 2
+"""So many different videos in a row whose captions are refused, and the identity's captions pause: one bad track alone
+pauses nobody."""
+
+CHARGING_IDENTITIES = 2
+"""A subject that so many identities get a bot check for, each while it serves others, is itself to blame."""
+
+SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +63,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a report led to. `stop`: the run must end, with the reason and what to do."""
+    """What a report led to. `charged`: the subject is to blame, not who asked. `stop`: the run must end, and why."""
 
     paused_s: float = 0.0
+    charged: bool = False
     stop: Reason | None = None
     detail: str = ""
 
@@ -57,13 +74,13 @@ class Ruling:
 class Polite(Protocol):
     """What a stage sees: the same calls whether the object is here or in an actor; they block until they return."""
 
-    def lease(self, patience_s: float, prefer: str = "", avoid: str = "") -> Lease: ...
+    def lease(
+        self, patience_s: float, prefer: str = "", avoid: str = "", among: tuple[str, ...] = (), captions: bool = False
+    ) -> Lease: ...
 
     def take(self, identity: str, host: str, kind: str) -> float: ...
 
-    def back_off(self, host: str, kind: str) -> float: ...
-
-    def report(self, identity: str, video_id: str, failure: Failure | None, signature: str = "") -> Ruling: ...
+    def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling: ...
 
     def snapshot(self) -> dict[str, Any]: ...
 
@@ -96,16 +113,50 @@ def _empty_bucket(per_second: float, burst: float, jitter: float, now: float, se
 
 
 @dataclass(slots=True)
+class _Breaker:
+    """Pauses that grow. `level`: pauses in a row without an answer between."""
+
+    paused_until: float = 0.0
+    level: int = 0
+    why: str = ""
+
+    def open(self, now: float, pauses_s: Sequence[float], least_s: float, stretch: float, why: str) -> float:
+        """Pauses, or goes on with a pause that runs already; returns the seconds left of it."""
+        if self.paused_until > now:  # others in flight were refused too: the same block, not a further one
+            return self.paused_until - now
+        pause_s = max(pauses_s[min(self.level, len(pauses_s) - 1)], least_s) * stretch
+        self.paused_until, self.level, self.why = now + pause_s, self.level + 1, why
+        return pause_s
+
+    def close(self) -> None:
+        self.level, self.why = 0, ""
+
+
+@dataclass(slots=True)
 class _Identity:
     name: str
     bucket: Bucket
-    paused_until: float = 0.0
+    breaker: _Breaker = field(default_factory=_Breaker)
+    captions: _Breaker = field(default_factory=_Breaker)
     probe_until: float = 0.0
-    level: int = 0  # rests in a row without an answer between
-    why: str = ""
-    soft: dict[str, str] = field(default_factory=dict)  # video → reason, in a row
+    paused_for: str = ""  # the subject of the refusal that opened the breaker
+    by_hand: bool = False
+    soft: dict[str, str] = field(default_factory=dict)  # subject → reason, in a row
+    refused_captions: set[str] = field(default_factory=set)  # subjects, in a row
+    dead: str = ""  # why it cannot reach the site at all
+    n_lost: int = 0  # lost connections before its first answer
+    n_answers_in_row: int = 0
     n_leases: int = 0
+    n_answers: int = 0
     n_refusals: int = 0
+    requests: Counter[str] = field(default_factory=Counter)  # by kind
+    verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for a result
+
+    def free_at(self, captions: bool) -> float:
+        """When it may ask again, as far as pauses go."""
+        if self.by_hand:
+            return math.inf
+        return max(self.breaker.paused_until, self.probe_until, self.captions.paused_until if captions else 0.0)
 
 
 class Politeness:
@@ -121,161 +172,228 @@ class Politeness:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`identities` maps names to videos an hour; `store` keeps the rests over restarts."""
+        """`identities` maps names to videos an hour; `store` keeps the pauses over restarts."""
         self._config, self._clock, self._wall_clock, self._store = config, clock, wall_clock, store
         self._random = random.Random(seed)
         self._lock = threading.Lock()
-        self._buckets: dict[tuple[str, str], Bucket] = {}
-        self._taken: dict[str, int] = {}
-        self._n_answers = 0
-        self._lost_before_any_answer = 0
+        self._buckets: dict[tuple[str, str, str], Bucket] = {}
         self._same: dict[str, set[str]] = {}
-        self._born = clock()
-        now = self._born
+        self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether that one served others
+        self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
-            name: _Identity(name, _empty_bucket(per_hour / 3600, config.burst, config.jitter, now, self._random))
+            name: _Identity(name, _empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
-        self._remember_rests()
+        self._remember_pauses()
+        self._read_control()
 
-    async def lease(self, patience_s: float, prefer: str = "", avoid: str = "") -> Lease:
-        """The identity for the next video, after waiting until one may ask; at most `patience_s` while all rest."""
+    async def lease(
+        self, patience_s: float, prefer: str = "", avoid: str = "", among: tuple[str, ...] = (), captions: bool = False
+    ) -> Lease:
+        """The identity for the next attempt, after waiting until one may ask; at most `patience_s` while all pause.
+
+        `among`: only these may serve (empty: all). `captions`: one whose captions are paused does not serve.
+        """
         waited_s = 0.0
+        if self._clock() - self._control_read_at > READ_CONTROL_EVERY_S:
+            await asyncio.to_thread(self._read_control)
         while True:
             with self._lock:
-                name, wait_s, resting = self._choose(self._clock(), prefer, avoid)
+                name, wait_s, all_paused = self._choose(self._clock(), prefer, avoid, among, captions)
             if name:
                 await asyncio.sleep(wait_s)
                 return Lease(name)
-            if resting and waited_s >= patience_s:
-                return Lease("", paused_s=wait_s)
-            pause_s = max(0.001, min(POLL_S, wait_s, max(patience_s - waited_s, 0.001) if resting else POLL_S))
+            if all_paused and waited_s >= patience_s:
+                return Lease("", paused_s=min(wait_s, self._config.pauses_s[-1]))
+            pause_s = max(0.001, min(POLL_S, wait_s, max(patience_s - waited_s, 0.001) if all_paused else POLL_S))
             await asyncio.sleep(pause_s)
-            waited_s += pause_s if resting else 0.0
+            waited_s += pause_s if all_paused else 0.0
 
-    def _choose(self, now: float, prefer: str, avoid: str) -> tuple[str, float, bool]:
-        """(identity, seconds until its token) or ("", seconds until one may be free, whether all rest)."""
-        awake = [one for one in self._identities.values() if max(one.paused_until, one.probe_until) <= now]
-        if not awake:
-            soonest = min(max(one.paused_until, one.probe_until) for one in self._identities.values())
-            return "", soonest - now, True
-        awake.sort(
-            key=lambda one: (one.name == avoid, one.name != prefer, one.bucket.wait_s(now), one.n_leases, one.name)
-        )
-        chosen = awake[0]
-        if chosen.bucket.wait_s(now) > POLL_S:  # wait without a reservation: it may be resting by then
-            return "", min(one.bucket.wait_s(now) for one in awake), False
-        if chosen.level:
+    def _choose(
+        self, now: float, prefer: str, avoid: str, among: tuple[str, ...], captions: bool
+    ) -> tuple[str, float, bool]:
+        """(identity, seconds until its token) or ("", seconds until one may be free, whether all are paused)."""
+        able = [i for i in self._identities.values() if not among or i.name in among] or [*self._identities.values()]
+        free = [identity for identity in able if identity.free_at(captions) <= now]
+        if not free:
+            return "", min(identity.free_at(captions) for identity in able) - now, True
+        free.sort(key=lambda i: (i.name == avoid, i.name != prefer, i.bucket.wait_s(now), i.n_leases, i.name))
+        chosen = free[0]
+        if chosen.bucket.wait_s(now) > POLL_S:  # wait without a reservation: it may be paused by then
+            return "", min(identity.bucket.wait_s(now) for identity in free), False
+        if chosen.breaker.level:
             chosen.probe_until = now + self._config.probe_s
         chosen.n_leases += 1
         return chosen.name, chosen.bucket.reserve(now), False
 
     async def take(self, identity: str, host: str, kind: str) -> float:
-        """Waits for one token; 0.0 when the request may go, else the seconds for which this identity rests."""
+        """Waits for one token; 0.0 when the request may go, else the seconds for which this identity is paused."""
+        asks = self._identities[identity]
         with self._lock:
             now = self._clock()
-            if (paused_s := self._identities[identity].paused_until - now) > 0:
+            if (paused_s := self._paused_s(asks, now)) > 0:
                 return paused_s
-            wait_s = self._bucket(host, kind, now).reserve(now)
-            self._taken[kind] = self._taken.get(kind, 0) + 1
+            wait_s = max(bucket.reserve(now) for bucket in self._buckets_of(identity, host, kind))
+            asks.requests[kind] += 1
         await asyncio.sleep(wait_s)
         with self._lock:
-            return max(0.0, self._identities[identity].paused_until - self._clock())
+            return self._paused_s(asks, self._clock())
 
-    def _bucket(self, host: str, kind: str, now: float) -> Bucket:
-        key = (host, kind)
+    def _paused_s(self, identity: _Identity, now: float) -> float:
+        return self._config.pauses_s[0] if identity.by_hand else max(0.0, identity.breaker.paused_until - now)
+
+    def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
+        """The bucket of the identity, and that of all identities together where there is a ceiling."""
+        own, ceilings = self._config.identity_requests_per_minute, self._config.most_requests_per_minute
+        found = [self._bucket((identity, host, kind), own.get(kind, own.get("other", 60.0)))]
+        if kind in ceilings:
+            found.append(self._bucket(("", host, kind), ceilings[kind]))
+        return found
+
+    def _bucket(self, key: tuple[str, str, str], per_minute: float) -> Bucket:
         if key not in self._buckets:
-            rates = self._config.requests_per_minute
-            per_minute = rates.get(kind, rates.get("other", 60.0))
             self._buckets[key] = _empty_bucket(
                 per_minute / 60, self._config.burst, self._config.jitter, self._born, self._random
             )
         return self._buckets[key]
 
-    async def back_off(self, host: str, kind: str) -> float:
-        """One kind of request was refused (captions are refused apart): its bucket stays shut for the first pause."""
+    async def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling:
+        """How an attempt went. None or a failure without pause is an answer of the site: it closes the breaker."""
         with self._lock:
-            now = self._clock()
-            bucket = self._bucket(host, kind, now)
-            bucket.full_at = max(bucket.full_at, now + self._config.pauses_s[0] + bucket.interval_s)
-            return self._config.pauses_s[0]
+            asked = self._identities[identity]
+            ruling = self._judge(asked, subject, failure, signature)
+            is_due = self._clock() - self._saved_at > SAVE_EVERY_S
+            if is_due or ruling.paused_s:
+                self._saved_at = self._clock()
+        if is_due or ruling.paused_s:
+            await asyncio.to_thread(self._save)
+        return ruling
 
-    async def report(self, identity: str, video_id: str, failure: Failure | None, signature: str = "") -> Ruling:
-        """How a video went. None or a failure without pause is an answer of the site: it closes the breaker."""
-        with self._lock:
-            one = self._identities[identity]
-            if failure is not None and (stop := self._must_stop(failure, video_id, signature)):
-                return stop
-            if failure is None or (failure.pause is Pause.NONE and failure.reason is not Reason.EXTRACTOR_ERROR):
-                self._answered(one)
-                return Ruling()
-            if failure.pause is Pause.NONE:
-                return Ruling()
-            one.soft[video_id] = failure.reason.value
-            one.n_refusals += 1
-            if failure.pause is Pause.SOFT and len(one.soft) < self._config.soft_refusals and not one.level:
-                return Ruling()
-            paused_s = self._open(one, failure)
-        await asyncio.to_thread(self._save)
+    def _judge(self, asked: _Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
+        if failure is None or failure.pause is Pause.NONE:
+            return self._judge_answer(asked, subject, failure, signature)
+        if failure.pause is Pause.CAPTIONS:
+            return self._judge_captions(asked, subject)
+        asked.n_refusals += 1
+        if stop := self._judge_net(asked, failure):
+            return stop
+        if self._is_charged(asked, subject, failure):
+            return Ruling(charged=True)
+        asked.soft[subject] = failure.reason.value
+        asked.n_answers_in_row = 0
+        few = len(asked.soft) < self._config.soft_refusals
+        if failure.pause is Pause.SOFT and few and not asked.breaker.level and not asked.dead:
+            return Ruling()
+        return Ruling(paused_s=self._pause(asked, subject, failure))
+
+    def _judge_answer(self, asked: _Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
+        if failure is not None and failure.reason is Reason.EXTRACTOR_ERROR:
+            return self._judge_extractor(subject, failure, signature)
+        if failure is not None and failure.reason in NO_ANSWER:
+            return Ruling()
+        asked.verdicts[failure.reason.value if failure else ""] += 1
+        asked.n_answers += 1
+        asked.n_answers_in_row += 1
+        asked.dead, asked.probe_until, asked.n_lost = "", 0.0, 0
+        asked.breaker.close()
+        asked.soft.clear()
+        self._same.clear()
+        if failure is None:
+            asked.captions.close()
+            asked.refused_captions.clear()
+            self._bot_checks.pop(subject, None)
+        return Ruling()
+
+    def _judge_extractor(self, subject: str, failure: Failure, signature: str) -> Ruling:
+        """Failures of the extractor's own at different videos, one after the other: it no longer knows the site."""
+        subjects = self._same.setdefault(signature, set())
+        subjects.add(subject)
+        if len(subjects) < SAME_FAILURE_STOPS:
+            return Ruling()
+        cure = "upgrade it (pip install -U 'yt-dlp[default,deno]') and run again"
+        detail = f"{len(subjects)} videos in a row fail with: {failure.detail}; {cure}"
+        return Ruling(stop=Reason.YT_DLP_TOO_OLD, detail=detail)
+
+    def _judge_captions(self, asked: _Identity, subject: str) -> Ruling:
+        """Captions alone are refused: they pause for this identity once it is not one bad track."""
+        asked.n_refusals += 1
+        asked.breaker.close()  # page and player answered
+        asked.probe_until = 0.0
+        asked.soft.clear()
+        asked.refused_captions.add(subject)
+        if len(asked.refused_captions) < CAPTION_REFUSALS:
+            return Ruling()
+        asked.refused_captions.clear()
+        paused_s = asked.captions.open(self._clock(), self._config.pauses_s, 0.0, self._stretch(), "captions_refused")
         return Ruling(paused_s=paused_s)
 
-    def _answered(self, one: _Identity) -> None:
-        self._n_answers += 1
-        self._same.clear()
-        one.soft.clear()
-        one.level, one.probe_until, one.why = 0, 0.0, ""
+    def _judge_net(self, asked: _Identity, failure: Failure) -> Ruling | None:
+        """Marks an identity that cannot reach the site; where none can, the run ends and each is named."""
+        if failure.reason is Reason.PROXY_REFUSED:
+            asked.dead = failure.detail
+        elif failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers:
+            asked.n_lost += 1
+            asked.dead = failure.detail if asked.n_lost >= NO_NETWORK_STOPS else asked.dead
+        able = [identity for identity in self._identities.values() if not identity.by_hand]
+        if not asked.dead or not all(identity.dead for identity in able):
+            return None
+        each = "; ".join(f"identity {identity.name}: {identity.dead}" for identity in able)
+        cure = "check the network and the proxies of crawl.identities (hdvila-pipeline doctor)"
+        return Ruling(stop=Reason.NO_NETWORK, detail=f"no answer at all: {each}; {cure}")
 
-    def _open(self, one: _Identity, failure: Failure) -> float:
-        now = self._clock()
-        if one.paused_until > now:  # others in flight were refused too: the same block, not a further one
-            return one.paused_until - now
-        pauses = self._config.pauses_s
+    def _is_charged(self, asked: _Identity, subject: str, failure: Failure) -> bool:
+        """Whether the bot check is the subject's doing: who was paused for it before is let off with a probe."""
+        if failure.reason is not Reason.BOT_CHECK:
+            return False
+        served = self._bot_checks.setdefault(subject, {})
+        served[asked.name] = served.get(asked.name, False) or asked.n_answers_in_row > 0
+        if sum(served.values()) < CHARGING_IDENTITIES:
+            return False
+        del self._bot_checks[subject]
+        for identity in self._identities.values():
+            if identity.paused_for == subject:
+                identity.breaker.paused_until = min(identity.breaker.paused_until, self._clock())
+        return True
+
+    def _pause(self, asked: _Identity, subject: str, failure: Failure) -> float:
         least_s = self._config.session_pause_s if failure.reason is Reason.SESSION_LIMIT else 0.0
-        base = max(pauses[min(one.level, len(pauses) - 1)], least_s)
-        pause_s = base * (1 + self._config.jitter * self._random.random())
-        one.paused_until, one.probe_until = now + pause_s, 0.0
-        one.level += 1
-        one.why = failure.reason.value
-        one.soft.clear()
-        return pause_s
+        why = "unreachable" if asked.dead and failure.reason is not Reason.PROXY_REFUSED else failure.reason.value
+        asked.paused_for, asked.probe_until = subject, 0.0
+        asked.soft.clear()
+        return asked.breaker.open(self._clock(), self._config.pauses_s, least_s, self._stretch(), why)
 
-    def _must_stop(self, failure: Failure, video_id: str, signature: str) -> Ruling | None:
-        if failure.reason is Reason.EXTRACTOR_ERROR:
-            videos = self._same.setdefault(signature, set())
-            videos.add(video_id)
-            if len(videos) >= SAME_FAILURE_STOPS:
-                cure = "upgrade it (pip install -U 'yt-dlp[default,deno]') and run again"
-                return Ruling(
-                    stop=Reason.YT_DLP_TOO_OLD,
-                    detail=f"{len(videos)} videos in a row fail with: {failure.detail}; {cure}",
-                )
-        if failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not self._n_answers:
-            self._lost_before_any_answer += 1
-            if self._lost_before_any_answer >= NO_NETWORK_STOPS:
-                cure = "check the network and the proxy (hdvila-pipeline doctor)"
-                return Ruling(stop=Reason.NO_NETWORK, detail=f"no answer at all: {failure.detail}; {cure}")
-        return None
+    def _stretch(self) -> float:
+        return 1 + self._config.jitter * self._random.random()
 
     def snapshot(self) -> dict[str, Any]:
-        """State for people: each identity with its rest, and how many requests of each kind were let through."""
+        """State for people: each identity with its pauses, its requests by kind, what they gave, and its next token."""
         with self._lock:
             return self._snapshot()
 
     def _snapshot(self) -> dict[str, Any]:
         now, wall = self._clock(), self._wall_clock()
+        requests = sum((identity.requests for identity in self._identities.values()), Counter())
+        verdicts = {identity.name: identity.verdicts for identity in self._identities.values()}
         return {
             "at": wall,
-            "requests": dict(sorted(self._taken.items())),
+            "requests": dict(sorted(requests.items())),
             "identities": [
                 {
-                    "name": one.name,
-                    "paused_s": round(max(0.0, one.paused_until - now), 3),
-                    "why": one.why if one.level else "",
-                    "level": one.level,
-                    "videos": one.n_leases,
-                    "refusals": one.n_refusals,
+                    "name": identity.name,
+                    "paused_s": round(max(0.0, identity.breaker.paused_until - now), 3),
+                    "captions_paused_s": round(max(0.0, identity.captions.paused_until - now), 3),
+                    "by_hand": identity.by_hand,
+                    "why": identity.breaker.why,
+                    "level": identity.breaker.level,
+                    "videos": identity.n_leases,
+                    "requests": dict(sorted(identity.requests.items())),
+                    "answers": identity.n_answers,
+                    "refusals": identity.n_refusals,
+                    "reject_share": _share_of_rejects(identity.verdicts),
+                    "next_token_s": round(identity.bucket.wait_s(now), 3),
+                    "alarm": alarm_of(identity.name, verdicts),
                 }
-                for one in self._identities.values()
+                for identity in self._identities.values()
             ],
         }
 
@@ -286,24 +404,89 @@ class Politeness:
             state = self._snapshot()
         self._store.write_json(STATE_FILE, state)
 
-    def _remember_rests(self) -> None:
-        """Takes up rests that were running when the last run ended: a restart is no way around a block."""
+    def _read_control(self) -> None:
+        """Takes up what a person asked for: identities that are paused by name."""
+        self._control_read_at = self._clock()
+        if self._store is None:
+            return
+        paused = paused_by_hand(self._store)
+        with self._lock:
+            for identity in self._identities.values():
+                identity.by_hand = identity.name in paused
+
+    def _remember_pauses(self) -> None:
+        """Takes up pauses that were running when the last run ended: a restart is no way around a block."""
         state = read_state(self._store, self._wall_clock()) if self._store else {}
         for saved in state.get("identities", []):
-            one = self._identities.get(saved["name"])
-            if one is None or saved["paused_s"] <= 0:
+            identity = self._identities.get(saved["name"])
+            if identity is None:
                 continue
-            one.paused_until = self._clock() + saved["paused_s"]
-            one.level, one.why = int(saved.get("level", 1)), str(saved.get("why", ""))
+            if saved["paused_s"] > 0:
+                until = self._clock() + saved["paused_s"]
+                identity.breaker = _Breaker(until, int(saved.get("level", 1)), str(saved.get("why", "")))
+            if saved.get("captions_paused_s", 0.0) > 0:
+                until = self._clock() + saved["captions_paused_s"]
+                identity.captions = _Breaker(until, 1, "captions_refused")
+
+
+NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})
+"""Failures that say nothing about the site's mood: our own time limit, our disk, our cookie file."""
+
+
+def _share_of_rejects(verdicts: Counter[str]) -> float:
+    """Which part of the answers turned their video away; 0 before the first."""
+    whole = verdicts.total()
+    return round(1 - verdicts[""] / whole, 4) if whole else 0.0
+
+
+WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FORMATS_HIDDEN, Reason.CAPTIONS_LOCKED)
+"""What an address that the site has come to distrust is told more often than others."""
+
+ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
+"""An alarm needs so many answers on both sides, and a share so many standard errors above the others'."""
+
+
+def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
+    """ "" or which withheld thing this identity hears of far more often than the others do."""
+    own, others = verdicts[name], sum((v for n, v in verdicts.items() if n != name), Counter())
+    n_own, n_others = own.total(), others.total()
+    if min(n_own, n_others) < ALARM_ANSWERS:
+        return ""
+    for reason in WITHHELD:
+        share, usual = own[reason.value] / n_own, others[reason.value] / n_others
+        pooled = (own[reason.value] + others[reason.value]) / (n_own + n_others)
+        error = math.sqrt(pooled * (1 - pooled) * (1 / n_own + 1 / n_others))
+        if error and (share - usual) / error > ALARM_DEVIATIONS:
+            return f"{reason.value} for {share:.0%} of its videos, {usual:.0%} elsewhere: the site may distrust it"
+    return ""
+
+
+def paused_by_hand(store: Store) -> set[str]:
+    """Names of the identities that a person paused in an output directory."""
+    try:
+        control = store.read_json(CONTROL_FILE)
+        return {str(name) for name in control.get("paused_identities", [])}
+    except (FileNotFoundError, ValueError, AttributeError, TypeError):
+        return set()
+
+
+def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
+    """Pauses an identity by name, or lets it go on; a run takes it up within seconds. Other keys of the file stay."""
+    names = paused_by_hand(store)
+    control = store.read_json(CONTROL_FILE) if store.exists(CONTROL_FILE) else {}
+    changed = names | {name} if paused else names - {name}
+    store.write_json(CONTROL_FILE, {**control, "paused_identities": sorted(changed)})
 
 
 def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
-    """The last saved state of the identities, with what is left of their rests; {} where none can be read."""
+    """The last saved state of the identities, with what is left of their pauses; {} where none can be read."""
     try:
         state = store.read_json(STATE_FILE)
         elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
-        for one in state["identities"]:
-            one["paused_s"] = round(max(0.0, one["paused_s"] - elapsed_s), 3)
+        for saved in state["identities"]:
+            saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the name of earlier versions
+            for key in ("paused_s", "captions_paused_s"):
+                saved[key] = round(max(0.0, saved.get(key, 0.0) - elapsed_s), 3)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
     return dict(state)
@@ -311,17 +494,21 @@ def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
 
 @contextmanager
 def log_pauses_of(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
-    """While the block lasts, says in the log when identities begin or end to rest, and that nothing is lost."""
+    """While the block lasts, says in the log when identities are paused or active again, and raises alarms once."""
     ended = threading.Event()
 
     def watch() -> None:
-        said = ""
+        said, alarms = "", set()
         while not ended.wait(every_s):
             snapshot = polite.snapshot()
-            resting = " ".join(one["name"] for one in snapshot["identities"] if one["paused_s"] > 0)
-            if resting != said:
-                log.warning("%s", describe(snapshot) or "all identities are awake again")
-            said = resting
+            paused = " ".join(identity["name"] for identity in snapshot["identities"] if _is_paused(identity))
+            if paused != said:
+                log.warning("%s", describe(snapshot) or "all identities active again")
+            said = paused
+            for identity in snapshot["identities"]:
+                if identity["alarm"] and identity["name"] not in alarms:
+                    log.warning("identity %s: %s", identity["name"], identity["alarm"])
+                    alarms.add(identity["name"])
 
     watcher = threading.Thread(target=watch, name="politeness", daemon=True)
     watcher.start()
@@ -332,11 +519,19 @@ def log_pauses_of(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
         watcher.join()
 
 
+def _is_paused(identity: Mapping[str, Any]) -> bool:
+    return identity["paused_s"] > 0 or bool(identity.get("by_hand"))
+
+
 def describe(snapshot: dict[str, Any]) -> str:
-    """One line for a screen: which identities rest, why and for how long; "" while all are awake."""
-    resting = [one for one in snapshot.get("identities", []) if one["paused_s"] > 0]
-    if not resting:
+    """One line for a screen: which identities are paused, why and for how long; "" while all are active."""
+    paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
+    if not paused:
         return ""
-    whole = len(snapshot["identities"])
-    parts = ", ".join(f"{one['name']} rests {one['paused_s']:.0f} s more ({one['why']})" for one in resting)
-    return f"{len(resting)} of {whole} identities refused for now: {parts}; nothing is lost"
+    parts = ", ".join(
+        f"{i['name']} paused by hand (hdvila-pipeline identity resume {i['name']})"
+        if i.get("by_hand")
+        else f"{i['name']} paused for another {i['paused_s']:.0f} s ({i['why']})"
+        for i in paused
+    )
+    return f"{len(paused)} of {len(snapshot['identities'])} identities: {parts}; no work is lost"

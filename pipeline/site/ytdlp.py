@@ -9,6 +9,7 @@ pipeline.site.fetch what is done next.
 """
 
 import io
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,14 +21,21 @@ from urllib.parse import urlsplit
 
 import yt_dlp
 from yt_dlp.networking.common import Request, Response
-from yt_dlp.networking.exceptions import HTTPError, RequestError
+from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError
 from yt_dlp.utils import ExtractorError
 from yt_dlp.version import __version__ as YT_DLP_VERSION
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.unit import StopRun
-from pipeline.site.failures import DeadlinePassed, Evidence, SeenRequest
+from pipeline.site.failures import (
+    EXTRACTOR_BUGS,
+    PROXY_PASSWORD,
+    AfterRefusal,
+    DeadlinePassed,
+    Evidence,
+    SeenRequest,
+)
 
 __all__ = [
     "YT_DLP_VERSION",
@@ -44,15 +52,17 @@ MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
 MAX_HOPS = 3
 NETSCAPE_FIELDS = 7
-EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
+LIST_PATHS = ("/results", "/playlist", "/channel/", "/@", "/c/", "/user/", "/feed/", "/hashtag/")
+"""Pages that are lists, besides the home page; `/tv`, `/sw.js` and scripts are not."""
+_LABELS = re.compile(rb'"qualityLabel"\s*:\s*"(\d{2,5})p')
+"""Sizes in a page's own list of formats: `720p`, `720p60`. Thumbnails have heights too, but no label."""
 
 
 class IdentityPaused(Exception):
-    """The identity of this work was told to rest meanwhile: go on with another. Not an error of the video."""
+    """The identity of this work was paused meanwhile: go on with another. Not an error of the video."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"rests for {seconds:.0f} s")
+        super().__init__(f"paused for {seconds:.0f} s")
         self.seconds = seconds
 
 
@@ -60,12 +70,15 @@ class IdentityPaused(Exception):
 class Session:
     """One piece of work: a listing, an extraction, a download. `take` waits for a token (politeness)."""
 
-    take: Callable[[str, str], float]  # (host, kind) → 0.0, or the seconds for which the identity rests
+    take: Callable[[str, str], float]  # (host, kind) → 0.0, or the seconds for which the identity is paused
     deadline: float  # on time.monotonic(); waiting for tokens does not count
+    about: str = "video"  # or "list"
     requests: list[SeenRequest] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     made_for_kids: bool = False
     captions_locked: bool = False
+    listed_sizes: frozenset[int] = frozenset()  # short sides that the watch page's own list of formats names
+    refused: bool = False  # a request was answered 429: no further one leaves
 
     def check_deadline(self, *_progress: Any) -> None:
         """Raises DeadlinePassed. Also serves as yt-dlp's progress hook."""
@@ -73,7 +86,9 @@ class Session:
             raise DeadlinePassed("took longer than its time limit")
 
     def wait_for_token(self, host: str, kind: str) -> None:
-        """Blocks until the request may go. Raises IdentityPaused."""
+        """Blocks until the request may go. Raises IdentityPaused, and AfterRefusal once a request was answered 429."""
+        if self.refused:
+            raise AfterRefusal(f"no {kind} request after a 429")
         started = time.monotonic()
         paused_s = self.take(host, kind)
         self.deadline += time.monotonic() - started
@@ -90,7 +105,7 @@ class Session:
 
     def evidence(self, error: BaseException | None = None, text: str = "") -> Evidence:
         """All that is known, for pipeline.site.failures."""
-        return Evidence(tuple(self.requests), error, tuple(self.warnings), text)
+        return Evidence(tuple(self.requests), error, tuple(self.warnings), text, self.about)
 
 
 def no_token(_host: str, _kind: str) -> float:
@@ -121,7 +136,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         super().write_debug(message, only_once=only_once)
 
     def urlopen(self, req: Any) -> Response:
-        """See the module. Raises DeadlinePassed and IdentityPaused, which pass through yt-dlp unchanged."""
+        """See the module. Raises DeadlinePassed, IdentityPaused and AfterRefusal: yt-dlp passes them on unchanged."""
         url = req if isinstance(req, str) else req.url
         host, kind, path = kind_of(url)
         session = self.session
@@ -131,21 +146,23 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
             response = super().urlopen(req)
         except HTTPError as error:
             session.requests.append(SeenRequest(kind, host, path, status=error.status))
+            session.refused = session.refused or error.status == 429
             raise
         except RequestError as error:
             session.requests.append(SeenRequest(kind, host, path, error=_network_error(error)))
             raise
         session.requests.append(SeenRequest(kind, host, path, status=response.status))
-        return self._look_for_kids_mark(response) if path == "/watch" else response
+        return self._read_watch_page(response) if path == "/watch" else response
 
-    def _look_for_kids_mark(self, response: Response) -> Response:
-        """yt-dlp does not report whether a video is made for kids; the watch page says it."""
+    def _read_watch_page(self, response: Response) -> Response:
+        """Keeps what yt-dlp does not report and the page says: made for kids, and the sizes of its own formats."""
         try:
             body = response.read()
         except RequestError as error:
             self.session.requests.append(SeenRequest("page", "youtube.com", "/watch", error=_network_error(error)))
             raise
         self.session.made_for_kids = any(mark in body for mark in MADE_FOR_KIDS)
+        self.session.listed_sizes = frozenset(int(label) for label in _LABELS.findall(body))
         return Response(io.BytesIO(body), response.url, response.headers, response.status, response.reason)
 
 
@@ -184,10 +201,12 @@ def _kind(site: str, path: str) -> str:
         return "page"
     if path == "/api/timedtext":
         return "caption"
-    return "other" if path.startswith(("/s/", "/iframe_api")) else "list"
+    return "list" if path in ("", "/") or path.startswith(LIST_PATHS) else "other"
 
 
 def _network_error(error: RequestError) -> str:
+    if isinstance(error, ProxyError) and "407" in str(error):
+        return PROXY_PASSWORD
     text = str(error).casefold()
     return "Timeout" if "timed out" in text or "timeout" in text else type(error).__name__
 

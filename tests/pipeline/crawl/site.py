@@ -31,7 +31,7 @@ def no_sleep(n: int) -> float:
 def hurried(**politeness: Any) -> PolitenessConfig:
     """Politeness without waits worth the name."""
     settings: dict[str, Any] = {
-        "requests_per_minute": FAST,
+        "identity_requests_per_minute": FAST,
         "pauses_s": (0.2, 0.4, 0.8),
         "session_pause_s": 0.2,
         "probe_s": 1.0,

@@ -58,7 +58,7 @@ def crawl_and_check(n_videos: int, quota: float, folder: Path, executor: Executo
             site,
             identities=("one", "two", "three"),
             limits=LimitsConfig(min_duration_s=5, other_categories="reject"),
-            politeness=hurried(requests_per_minute=RATES, pauses_s=(0.3, 0.6), patience_s=120.0),
+            politeness=hurried(identity_requests_per_minute=RATES, pauses_s=(0.3, 0.6), patience_s=120.0),
             reserve=0.0,
             prior_clips_per_video=1.0,
             batch_videos=25,
@@ -172,7 +172,7 @@ def test_an_actor_that_dies_comes_back_with_its_bucket_empty(tmp_path: Path) -> 
 
     rates = {**RATES, "page": 60.0}  # one a second
     with MiniYouTube(a_catalogue(1), draw="lazily") as site:
-        config = config_for(site, politeness=hurried(requests_per_minute=rates, burst=3, jitter=0.0))
+        config = config_for(site, politeness=hurried(identity_requests_per_minute=rates, burst=3, jitter=0.0))
     executor = RayExecutor(tmp_path / "scratch", n_cpus=1, object_store_bytes=100 * 2**20)
     try:
         polite = executor.share("politeness", BuildPoliteness(config, Store(str(tmp_path / "out"))))

@@ -69,6 +69,15 @@ AT_EXTRACTION: dict[str, Met] = {
     "only_480p": Met(NOT_AVAILABLE),
     "only_progressive": Met(NOT_AVAILABLE),
     "no_audio_format": Met(NOT_AVAILABLE),
+    "music_premium": Met("only available to Music Premium members"),
+    "sign_in": Met("Please sign in"),
+    "not_on_this_app": Met("not available on this app"),
+    "reload": Met("The page needs to be reloaded"),
+    "processing": Met("processing this video"),
+    "offline": Met("Offline."),
+    "unheard_of": Met("The curtain has fallen"),
+    "player_400": Met(NO_FORMATS, frozenset({200, 400}), "HTTP Error 400"),
+    "joint_only": Met(NOT_AVAILABLE),
 }
 """Behaviours that show at extraction; every other one extracts without an error."""
 

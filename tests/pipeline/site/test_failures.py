@@ -1,7 +1,7 @@
 """The table of failures, text by text; the same behaviours through the real yt-dlp are in test_crawl and test_fetch."""
 
 import pytest
-from yt_dlp.networking.exceptions import TransportError
+from yt_dlp.networking.exceptions import ProxyError, TransportError
 from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError
 
 from manifests.reasons import Reason, ReasonClass
@@ -16,6 +16,7 @@ from pipeline.site.failures import (
     refusals,
     signature,
 )
+from tests.pipeline.site.sentences import Sentence, sentences
 
 TEXTS = [
     ("Sign in to confirm you’re not a bot. Use --cookies", Reason.BOT_CHECK, Pause.HARD),
@@ -37,6 +38,14 @@ TEXTS = [
     ("Did not get any data blocks", Reason.BAD_ANSWER, Pause.SOFT),
     ("unable to download video data: The read operation timed out", Reason.STALLED, Pause.SOFT),
     ("'Something' object has no attribute 'get'", Reason.EXTRACTOR_ERROR, Pause.NONE),
+    ("This video is only available to Music Premium members", Reason.MEMBERS_ONLY, Pause.NONE),
+    ("Please sign in", Reason.FORMATS_HIDDEN, Pause.NONE),
+    ("The following content is not available on this app..", Reason.FORMATS_HIDDEN, Pause.NONE),
+    ("The page needs to be reloaded.", Reason.FORMATS_HIDDEN, Pause.NONE),
+    ("Playback on other websites has been disabled by the video owner", Reason.FORMATS_HIDDEN, Pause.NONE),
+    ("We're processing this video. Check back later.", Reason.UPCOMING, Pause.NONE),
+    ("Offline.", Reason.UPCOMING, Pause.NONE),
+    ("[SSL: UNEXPECTED_EOF] EOF occurred. Giving up after 2 retries", Reason.CONNECTION_RESET, Pause.SOFT),
 ]  # fmt: skip
 
 
@@ -52,7 +61,8 @@ def test_the_apostrophe_of_the_bot_message_does_not_matter() -> None:
 
 
 def seen(status: int, kind: str = "player", error: str = "") -> SeenRequest:
-    return SeenRequest(kind, "youtube.com", "/youtubei/v1/player", status, error)
+    path = {"page": "/watch", "list": "/results", "other": "/tv"}.get(kind, "/youtubei/v1/player")
+    return SeenRequest(kind, "youtube.com", path, status, error)
 
 
 def test_a_recorded_429_speaks_louder_than_the_message() -> None:
@@ -85,6 +95,122 @@ def test_statuses_by_kind() -> None:
     assert classify(Evidence(requests=[seen(502, "page")])).reason is Reason.SERVER_ERROR
     assert classify(Evidence(requests=[seen(0, error="Timeout")])).reason is Reason.STALLED
     assert classify(Evidence(requests=[seen(0, error="TransportError")])).reason is Reason.CONNECTION_RESET
+
+
+def test_words_of_a_status_are_no_status() -> None:
+    """yt-dlp's own sentence on PO tokens, of a video that the site answered 200 for throughout."""
+    warning = (
+        "dQw4w9WgXcQ: web client https formats require a GVS PO Token which was not provided. They will be skipped as "
+        "they may yield HTTP Error 403. You can manually pass a GVS PO Token for this client"
+    )
+    requests = [seen(200, "page"), seen(200)]
+    found = classify(Evidence(requests, warnings=[warning], text="Requested format is not available"))
+    assert (found.reason, found.pause) == (Reason.FORMATS_HIDDEN, Pause.NONE)
+    assert classify(Evidence(requests, text="Error: HTTP Error 429: Too Many Requests")).pause is Pause.NONE
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 500])
+def test_a_status_of_a_side_request_is_no_verdict_on_the_video(status: int) -> None:
+    for side in (seen(status, "other"), seen(status, "list")):
+        assert classify(Evidence([seen(200, "page"), seen(200), side], text="Private video")).reason is Reason.PRIVATE
+
+
+def test_a_404_of_the_list_itself_is_one() -> None:
+    assert classify(Evidence([seen(404, "list")], about="list")).reason is Reason.UNAVAILABLE
+    home = SeenRequest("list", "youtube.com", "/", 404)
+    assert classify(Evidence([home], text="odd", about="list")).reason is Reason.EXTRACTOR_ERROR
+
+
+def test_what_the_site_says_in_unknown_words_is_of_the_video_and_a_bug_is_yt_dlps() -> None:
+    word = ExtractorError("The curtain has fallen on this programme", expected=True)
+    assert (
+        classify(Evidence(error=DownloadError("ERROR", (ExtractorError, word, None)))).reason is Reason.UNKNOWN_ANSWER
+    )
+    bug = ExtractorError("Unable to extract the player", expected=False)
+    assert (
+        classify(Evidence(error=DownloadError("ERROR", (ExtractorError, bug, None)))).reason is Reason.EXTRACTOR_ERROR
+    )
+    hidden = ExtractorError("An extractor error has occurred.", cause=KeyError("x"), expected=True)
+    assert classify(Evidence(error=hidden)).reason is Reason.EXTRACTOR_ERROR
+
+
+def test_a_refused_proxy_password_is_its_own_reason() -> None:
+    refused = ProxyError("Unable to connect to proxy: Tunnel connection failed: 407 Proxy Authentication Required")
+    found = classify(Evidence(error=refused))
+    assert (found.reason, found.pause) == (Reason.PROXY_REFUSED, Pause.HARD)
+    assert classify(Evidence(error=ProxyError("cannot connect"))).reason is Reason.CONNECTION_RESET
+
+
+# --- every sentence of the installed yt-dlp ---
+
+BLOCKS = {
+    "All player responses are invalid": (Reason.BAD_ANSWER, Pause.HARD),
+    "Skipping player responses from x clients (got player responses": (Reason.BAD_ANSWER, Pause.HARD),
+}
+"""Sentences of yt-dlp's own that say something about who asks."""
+
+VERDICTS = {
+    "This video is DRM protected": Reason.DRM,
+    "Requested format is not available": Reason.FORMATS_HIDDEN,
+    "Failed to extract any player response": Reason.BAD_ANSWER,
+    "Incomplete data received": Reason.BAD_ANSWER,
+    "Incomplete yt initial data received": Reason.BAD_ANSWER,
+    "Did not get any data blocks": Reason.BAD_ANSWER,
+    "Invalid URL": Reason.BAD_ID,
+    "Incomplete YouTube ID": Reason.BAD_ID,
+    "A network error has occurred": Reason.CONNECTION_RESET,
+    "content too short": Reason.CONNECTION_RESET,
+    "They will be skipped as they may yield HTTP Error 403": Reason.FORMATS_HIDDEN,
+    "Signature solving failed": Reason.FORMATS_HIDDEN,
+    "n challenge solving failed": Reason.FORMATS_HIDDEN,
+    "The provided YouTube account cookies are no longer valid": Reason.BAD_COOKIES,
+}
+SOFT = frozenset({Reason.BAD_ANSWER, Reason.CONNECTION_RESET})
+FOUND = sentences()
+
+
+def verdict_of(sentence: Sentence) -> tuple[Reason, Pause]:
+    """What the table makes of a sentence, all answers being 200."""
+    requests = [seen(200, "page"), seen(200)]
+    if sentence.is_error:
+        found = classify(Evidence(requests, text=sentence.text))
+    else:
+        found = classify(Evidence(requests, warnings=[sentence.text], text="The curtain has fallen"))
+    return found.reason, found.pause
+
+
+@pytest.mark.parametrize("start", [*BLOCKS, *VERDICTS])
+def test_the_installed_yt_dlp_still_says_what_the_table_knows_and_gets_that_verdict(start: str) -> None:
+    said = [sentence for sentence in FOUND if start in sentence.text]
+    said = [sentence for sentence in said if sentence.is_error] or said
+    assert said, f"yt-dlp no longer says {start!r}: is the rule still needed?"
+    for sentence in said:
+        reason, pause = verdict_of(sentence)
+        expected = BLOCKS.get(start) or (VERDICTS[start], pause)
+        assert (reason, pause) == expected, sentence
+        if start in VERDICTS:
+            assert pause in ((Pause.NONE, Pause.SOFT) if reason in SOFT else (Pause.NONE,)), sentence
+
+
+def test_no_other_sentence_of_yt_dlp_pauses_anybody() -> None:
+    known = [*BLOCKS, *VERDICTS]
+    for sentence in FOUND:
+        reason, pause = verdict_of(sentence)
+        if not any(start in sentence.text for start in known):
+            assert pause is not Pause.HARD, (sentence, reason)
+            assert pause is Pause.NONE or reason in SOFT, (sentence, reason)
+
+
+def test_sentences_that_the_table_lacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """`pytest -s` shows them: what a new release of yt-dlp says that no rule knows."""
+    lacking = [s for s in FOUND if s.is_error and verdict_of(s)[0] in (Reason.EXTRACTOR_ERROR, Reason.UNKNOWN_ANSWER)]
+    with capsys.disabled():
+        print(f"\n{len(FOUND)} sentences of yt-dlp, {len(lacking)} errors among them without a rule:")
+        for sentence in lacking:
+            if sentence.where.startswith("extractor/youtube"):
+                print(f"  {sentence.where}: {sentence.text[:100]}")
+    assert len(FOUND) > 100
+    assert all(verdict_of(sentence)[1] is Pause.NONE for sentence in lacking)
 
 
 def test_a_refused_caption_says_nothing_about_the_video() -> None:

@@ -1,5 +1,6 @@
 """What the real yt-dlp hides, made visible: statuses, warnings, deadlines, secrets."""
 
+import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.server import MiniYouTube
 from pipeline.engine.unit import StopRun
-from pipeline.site.failures import DeadlinePassed, classify
+from pipeline.site.failures import AfterRefusal, DeadlinePassed, classify
 from pipeline.site.redact import redact
 from pipeline.site.ytdlp import (
     IdentityPaused,
@@ -62,6 +63,8 @@ def video_id(site: MiniYouTube, behaviour: str) -> str:
         ("https://www.youtube.com/api/timedtext?v=x", ("youtube.com", "caption", "/api/timedtext")),
         ("https://rr3---sn-x.googlevideo.com/videoplayback?sig=x", ("googlevideo.com", "media", "/videoplayback")),
         ("https://www.youtube.com/", ("youtube.com", "list", "/")),
+        ("https://www.youtube.com/@someone/videos", ("youtube.com", "list", "/@someone/videos")),
+        ("https://www.youtube.com/tv", ("youtube.com", "other", "/tv")),
         ("https://www.youtube.com/s/player/abc/base.js", ("youtube.com", "other", "/s/player/abc/base.js")),
         ("https://i.ytimg.com/vi/x/0.jpg", ("ytimg.com", "other", "/vi/x/0.jpg")),
     ],
@@ -70,21 +73,19 @@ def test_every_request_has_a_host_and_a_kind_and_loses_its_query(url: str, expec
     assert kind_of(url) == expected
 
 
-def test_a_429_that_yt_dlp_only_warns_of_is_recorded(site: MiniYouTube) -> None:
+def test_after_a_429_no_further_request_leaves_though_yt_dlp_would_go_on(site: MiniYouTube) -> None:
     work = session()
-    with opened(site, work, player_clients=("visionos",)) as ydl:
-        info = extract_video(ydl, video_id(site, "watch_429_once"))
-    assert info["formats"]
-    assert not info["categories"]  # a playable video, and no word of the refusal
-    assert [seen.status for seen in work.requests if seen.kind == "page"] == [429]
-    assert classify(work.evidence(text="no category")).reason is Reason.RATE_LIMITED
+    with opened(site, work, player_clients=("visionos",)) as ydl, pytest.raises(AfterRefusal):
+        extract_video(ydl, video_id(site, "watch_429_once"))
+    assert [seen.status for seen in work.requests] == [429]
+    assert len(site.log) == 1
+    assert classify(work.evidence()).reason is Reason.RATE_LIMITED
 
 
 def test_a_player_429_hides_behind_no_formats_and_is_found(site: MiniYouTube) -> None:
     work = session()
-    with opened(site, work) as ydl:
-        info = extract_video(ydl, video_id(site, "player_429_once"))
-    assert not info.get("formats")
+    with opened(site, work) as ydl, contextlib.suppress(AfterRefusal):
+        assert not extract_video(ydl, video_id(site, "player_429_once")).get("formats")
     assert classify(work.evidence(text="No video formats found!")).reason is Reason.RATE_LIMITED
 
 
@@ -98,7 +99,7 @@ def test_every_request_takes_a_token(site: MiniYouTube) -> None:
     assert ("youtube.com", "player") in taken
 
 
-def test_an_identity_that_must_rest_ends_the_work_before_the_next_request(site: MiniYouTube) -> None:
+def test_an_identity_that_is_paused_ends_the_work_before_the_next_request(site: MiniYouTube) -> None:
     answers = iter([0.0, 77.0])
     work = session(take=lambda *_: next(answers))
     with opened(site, work) as ydl, pytest.raises(IdentityPaused) as error:

@@ -1,0 +1,182 @@
+"""What is charged to a video, to who asked, and to nobody: through the real yt-dlp, on the mini-YouTube."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from manifests.reasons import Reason
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
+from pipeline.demo.big_catalogue import one_of_each
+from pipeline.demo.catalogue import Catalogue
+from pipeline.demo.misbehave import Fault
+from pipeline.demo.server import MiniYouTube
+from pipeline.engine.executor import SharedHere
+from pipeline.engine.run import RunStopped
+from pipeline.site.failures import Failure
+from pipeline.site.politeness import Politeness
+from tests.pipeline.crawl.site import Road, config_for, hurried
+
+EDUCATION = 27
+
+
+class Desk:
+    """An extractor over a site, and the politeness that it obeys."""
+
+    def __init__(self, site: MiniYouTube, config: CrawlConfig) -> None:
+        rates = {identity.name: identity.videos_per_hour for identity in config.pool()}
+        self.site, self.polite = site, SharedHere(Politeness(config.politeness, rates))
+        self.extractor = Extractor(config, self.polite)
+
+    def look_at(self, behaviour: str) -> FoundVideo | Failure:
+        video = next(video for video in self.site.catalogue.videos if video.behaviour == behaviour)
+        return self.extractor.look_at(video.video_id, EDUCATION)
+
+    def reason(self, behaviour: str) -> Reason | None:
+        found = self.look_at(behaviour)
+        return found.reason if isinstance(found, Failure) else None
+
+    def paused(self) -> list[str]:
+        return [one["name"] for one in self.polite.snapshot()["identities"] if one["paused_s"] > 0]
+
+
+@contextmanager
+def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: Any) -> Iterator[Desk]:
+    with MiniYouTube(one_of_each(behaviours), draw="lazily") as site:
+        yield Desk(site, config_for(site, identities=identities, **settings))
+
+
+def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:
+    """A client whose formats need a token, beside others: a warning that speaks of a 403, and all answers 200."""
+    with desk("only_480p", "kids", player_clients=("default", "mweb")) as here:
+        assert here.reason("only_480p") is Reason.NO_720P
+        assert here.reason("good") is None
+        assert here.paused() == []
+        assert {request.status for request in here.site.log} == {200}
+
+
+def test_a_missing_side_page_is_no_verdict(caplog: pytest.LogCaptureFixture) -> None:
+    with desk("kids") as here:
+        here.site.misbehave(Fault("home", "status", status=404), Fault("embed", "status", status=404))
+        assert here.reason("good") is None
+
+
+def test_a_joint_file_alone_is_no_missing_720p_where_the_page_lists_it() -> None:
+    with desk("joint_only", "only_progressive") as here:
+        assert here.reason("joint_only") is Reason.FORMATS_HIDDEN
+        assert here.reason("only_progressive") is Reason.NO_720P
+
+
+def test_after_a_429_nothing_more_is_asked_in_that_extraction() -> None:
+    with desk("watch_429_once", "player_429_once", politeness=hurried(pauses_s=(60.0,), patience_s=0.0)) as here:
+        assert here.reason("watch_429_once") is Reason.RATE_LIMITED
+        assert [request.status for request in here.site.log if request.kind != "home"] == [429]
+
+
+def test_a_video_with_refused_captions_is_offered_to_another_identity() -> None:
+    with desk("captions_429_once", identities=("one", "two")) as here:
+        video_id = here.site.catalogue.videos[1].video_id
+        found = here.look_at("captions_429_once")
+        assert isinstance(found, FoundVideo)
+        asked = here.site.log.of("captions", video_id=video_id)
+        assert [request.status for request in asked][:2] == [429, 200]
+        assert asked[0].identity != asked[1].identity
+        assert here.paused() == []
+
+
+def test_a_video_that_always_gets_a_bot_check_costs_itself() -> None:
+    """Both identities serve others before and after; without this rule one odd video pauses all of them."""
+    plain = one_of_each(("kids",))
+    odd_one = replace(plain.videos[1], faults=(Fault("player", "bot_check"),))
+    with MiniYouTube(Catalogue((plain.videos[0], odd_one)), draw="lazily") as site:
+        config = config_for(site, identities=("one", "two"), politeness=hurried(pauses_s=(60.0,), patience_s=0.0))
+        here = Desk(site, config)
+        good, odd = (video.video_id for video in site.catalogue.videos)
+        for name in ("one", "two"):
+            here.extractor._asking.prefer = name
+            assert isinstance(here.extractor.look_at(good, EDUCATION), FoundVideo)
+        found = here.extractor.look_at(odd, EDUCATION)
+        assert isinstance(found, Failure)
+        assert found.reason is Reason.BOT_CHECK
+        assert here.paused() == []
+
+
+def test_a_geo_blocked_video_is_tried_where_another_country_may_see_it() -> None:
+    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
+        plain = config_for(site, identities=("home", "there"))
+        pool = tuple(
+            identity.model_copy(update={"country": country})
+            for identity, country in zip(plain.pool(), ("AT", "DE"), strict=True)
+        )
+        here = Desk(site, plain.model_copy(update={"identities": pool}))
+        site.misbehave(Fault("player", "geo", identity="home"))
+        found = here.look_at("good")
+        assert isinstance(found, FoundVideo)
+        assert found.identity == "there"
+
+
+def test_a_dead_proxy_beside_a_good_one_ends_no_run(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("kids", "portrait", "dubbed")), draw="lazily") as site:
+        config = config_for(site, identities=("dead", "well"), politeness=hurried(soft_refusals=100))
+        dead = config.pool()[0].model_copy(update={"proxy": SecretStr("http://127.0.0.1:9")})
+        config = config.model_copy(update={"identities": (dead, config.pool()[1])})
+        road = Road.at(tmp_path, config).crawl({EDUCATION: 100.0})
+    assert len(road.kept) == 4
+    assert {row["egress"] for row in road.kept.values()} == {"well"}
+
+
+@contextmanager
+def proxy_that_answers(status_line: str) -> Iterator[str]:
+    """A proxy that refuses every CONNECT."""
+    server = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = server.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65536)
+                connection.sendall(f"HTTP/1.1 {status_line}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"http://user:planted@127.0.0.1:{server.getsockname()[1]}"
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+
+
+def test_a_wrong_proxy_password_is_said_as_such(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site, proxy_that_answers("407 No") as proxy:
+        config = config_for(site)
+        who = IdentityConfig(name="office", proxy=SecretStr(proxy), videos_per_hour=3_600_000)
+        config = config.model_copy(update={"identities": (who,)})
+        with pytest.raises(RunStopped, match=r"identity office: the proxy refused its user name or password") as error:
+            Road.at(tmp_path, config).crawl({EDUCATION: 10.0})
+    assert "planted" not in str(error.value)
+
+
+def test_a_search_without_a_result_is_not_at_its_end(tmp_path: Path) -> None:
+    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
+        site.misbehave(Fault("search", "unknown_layout"))
+        config = config_for(site, categories=(EDUCATION,), queries={EDUCATION: ("lecture",)})
+        road = Road.at(tmp_path, config).crawl({EDUCATION: 10.0})
+    sources = road.store.read_table("sources").to_pylist()
+    assert sources
+    assert not any(row["exhausted"] for row in sources)
+    assert {row["reason"] for row in sources} == {Reason.BAD_ANSWER}
+
+
+def test_a_body_of_nothing_is_withheld_and_a_document_without_words_is_empty() -> None:
+    assert check_payload(b"", "json3") is Reason.CAPTIONS_LOCKED
+    assert check_payload(b'{"events":[]}', "json3") is Reason.EMPTY_CAPTIONS
+    assert check_payload(b'{"events":[{"segs":[{"utf', "json3") is Reason.BROKEN_CAPTIONS

@@ -3,6 +3,7 @@
     train.load_official(state_dict) -> model        train.official_keys(stage), train.official_keys(model="soho")
     train.ImageBatch, train.MvmDraw                 what SOHO reads and what its masking drew
     train.load(folder).embed_video(path)            train.load(folder).embed_text(["a caption"])
+    train.videos_in(folder) -> [path]
 
 The names are imported when they are first used, so that `import train` (and the command line) stays quick.
 """
@@ -17,9 +18,10 @@ _HOMES = {
     "load_official": "train.models.published",
     "official_keys": "train.models.published",
     "soho_losses": "train.models.soho.model",
+    "videos_in": "train.data.film",
 }
 
-__all__ = ["ImageBatch", "MvmDraw", "load", "load_official", "official_keys", "soho_losses"]
+__all__ = ["ImageBatch", "MvmDraw", "load", "load_official", "official_keys", "soho_losses", "videos_in"]
 
 
 def __getattr__(name: str) -> Any:

@@ -119,8 +119,8 @@ def score_retrieval(
     group = torch.tensor([ids[caption] for caption in captions])
     video, text = video.float().cpu(), text.float().cpu()
     return Retrieval(
-        _recall(_all_ranks(text, video, group), group),
-        _recall(_all_ranks(video, text, group), group),
+        recall_of(_all_ranks(text, video, group), torch.bincount(group)[group], len(group)),
+        recall_of(_all_ranks(video, text, group), torch.bincount(group)[group], len(group)),
         n_clips=len(captions),
         n_captions=len(ids),
         n_lost=n_lost,
@@ -137,10 +137,10 @@ def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
     return torch.cat(parts)
 
 
-def _recall(found: Tensor, group: Tensor) -> Recall:
-    n_right = torch.bincount(group)[group]
+def recall_of(found: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
+    """Scores of queries whose best right candidate stands at rank `found [q]`; each has `n_right [q]` of them."""
     at = [float((found <= k).double().mean()) for k in KS]
-    chance = [chance_recall(len(group), n_right.tolist(), k) for k in KS]
+    chance = [chance_recall(n_candidates, n_right.tolist(), k) for k in KS]
     return Recall(at[0], at[1], at[2], float(found.double().quantile(0.5)), float(found.double().mean()), *chance)
 
 

@@ -65,7 +65,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     checkpoint = find_checkpoint(run, best=best)
     facts = read_facts(checkpoint)
     config = model_config(facts.config.get("model", {}), source=checkpoint)
-    model = build_model(_without_sources(config), seed=0)
+    model = build_model(without_sources(config), seed=0)
     restore_weights(checkpoint, model)
     model.weight_sources = _asked_sources(config, facts.config.get("seed", 0))
     folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)
@@ -145,7 +145,7 @@ def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:
     return {part: f"random, seed {seed}" if source == "random" else source for part, source in asked.items() if source}
 
 
-def _without_sources(config: ModelConfig) -> ModelConfig:
+def without_sources(config: ModelConfig) -> ModelConfig:
     """The same architecture, from random weights: those of the checkpoint come next."""
     return config.model_copy(update={"trunk_weights": "random", "bert_weights": "random", "model_weights": ""})
 

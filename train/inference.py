@@ -4,6 +4,9 @@ model = train.load("out/export")
 text = model.embed_text(["a red car drives off", "a cat sleeps"])     # [2, D]
 video = model.embed_video("clip.mp4")                                 # [D]
 print(text @ video)                                                   # similarities, -1 … 1
+
+paths = train.videos_in("clips")
+videos = model.embed_video(paths, batch=8)                            # [len(paths), D]
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,20 +19,21 @@ import torch
 from torch import Tensor
 
 from manifests.errors import UserError
-from train.data import video
+from manifests.settings import load_config
+from train.checkpoint import find_checkpoint, restore_weights
+from train.config import TrainConfig
 from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import choose_centres, frames_around, low_frames, low_view
+from train.data.film import Film, videos_in
 from train.data.views import View, Views, arrange
-from train.export import model_config, read_config, read_weights
+from train.export import CONFIG, model_config, read_config, read_weights, without_sources
+from train.models import build_model
 from train.models.hd_vila import HDVila
 from train.tokenizer import FILE, Tokenizer, load_tokenizer
 
 Frames = npt.NDArray[np.uint8] | Tensor
 Inputs = tuple[Tensor | None, Tensor | None]
 ReadFrames = Callable[[Sequence[int]], Mapping[int, Pixels]]
-
-MAX_FILE_BYTES = 2 * 2**30
-"""A clip is seconds long; a larger file is a mistake that would fill the memory."""
 
 
 class Encoder:
@@ -40,22 +44,44 @@ class Encoder:
         self.tokenizer = tokenizer
         config = model.config
         self.views = Views(config.high, config.low, config.n_frames, config.n_segments, stride, view=view)
+        self.fps = 0.0
+        """Frames a second at which files are read; 0: each at its own rate."""
 
     @property
     def device(self) -> torch.device:
         """Where the model computes; embeddings come back on the CPU."""
         return next(self.model.parameters()).device
 
-    @torch.inference_mode()
-    def embed_video(self, clip: str | Path | Frames) -> Tensor:
-        """[D] fp32, L2 norm 1, of an mp4's path or of its frames, uint8 RGB [T, H, W, 3] at the source's frame rate.
+    def embed_video(self, clips: str | Path | Frames | Sequence[str | Path | Frames], *, batch: int = 8) -> Tensor:
+        """fp32 of L2 norm 1: [D] of one clip, [n, D] of a list of them or of a folder (`videos_in` gives its order).
 
-        UserError names a file that cannot be decoded or frames that aren't such an array.
+        A clip is a video's path, or its frames, uint8 RGB [T, H, W, 3] at the source's frame rate. `batch` of them
+        pass through the model at a time. UserError names a file that cannot be decoded or frames that aren't such an
+        array.
         """
-        middle, other = self._views_of_file(Path(clip)) if isinstance(clip, str | Path) else self._views_of_frames(clip)
-        device = self.device
-        batch = (None if x is None else x[None].to(device) for x in (middle, other))
-        return self.model.embed_video(*batch)[0].float().cpu()
+        if isinstance(clips, np.ndarray | Tensor):
+            return self._embed([clips], 1)[0]
+        if isinstance(clips, str | Path):
+            path = Path(clips)
+            return self._embed(videos_in(path), batch) if path.is_dir() else self._embed([path], 1)[0]
+        return self._embed(list(clips), batch)
+
+    def _embed(self, clips: Sequence[str | Path | Frames], batch: int) -> Tensor:
+        parts = [clips[at : at + batch] for at in range(0, len(clips), batch)]
+        rows = [self.embed_views([self.views_of_clip(clip) for clip in part]) for part in parts]
+        return torch.cat(rows) if rows else torch.zeros(0, self.model.config.width)
+
+    @torch.inference_mode()
+    def embed_views(self, views: Sequence[Inputs]) -> Tensor:
+        """[n, D] of what `views_of_clip` gave for each of n clips."""
+        middle, other = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
+        return self.model.embed_video(middle, other).float().cpu()
+
+    @property
+    def temperature(self) -> float:
+        """What similarities are divided by in the model's loss."""
+        with torch.no_grad():
+            return 1 / float(self.model.temperature()[0])
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Tensor:
@@ -67,22 +93,20 @@ class Encoder:
         ids, mask = self.tokenizer.encode(texts, self.model.config.text_length)
         return self.model.embed_text(ids.to(self.device), mask.to(self.device)).float().cpu()
 
-    def _views_of_file(self, path: Path) -> Inputs:
-        if not path.is_file():
-            raise UserError(f"{path}: no such video file")
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path}: is larger than {MAX_FILE_BYTES // 2**30} GiB; cut a clip out of it first")
-        try:
-            opened = video.open_clip(path.read_bytes())
-            return hybrid_views(opened.read, opened.n_frames, self.views)
-        except video.DECODE_ERRORS as error:
-            raise UserError(f"{path}: cannot be decoded as an mp4 ({type(error).__name__}: {error})") from None
-
-    def _views_of_frames(self, frames: Frames) -> Inputs:
-        array = np.asarray(frames)
+    def views_of_clip(self, clip: str | Path | Frames) -> Inputs:
+        """What the model is shown of a clip, as `hybrid_views` gives it."""
+        if isinstance(clip, str | Path):
+            film = Film(Path(clip), self.fps)
+            return hybrid_views(film.read, film.n_frames, self.views)
+        array = np.asarray(clip)
         if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8 or not len(array):
             raise UserError(f"frames must be a uint8 array [T, H, W, 3], got {array.dtype} {array.shape}")
         return hybrid_views(lambda numbers: {n: array[n] for n in numbers}, len(array), self.views)
+
+
+def _stacked(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | None:
+    tensors = [part for part in parts if part is not None]
+    return torch.stack(tensors).to(device) if tensors else None
 
 
 def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
@@ -110,6 +134,19 @@ def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
 def _planes(pictures: Sequence[Pixels]) -> Tensor:
     """n times [h, w, 3] -> [n, 3, h, w]."""
     return torch.from_numpy(np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2)))
+
+
+def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | str = "cpu") -> Encoder:
+    """The model of a run's folder, of one of its checkpoints (the moving average where it has one), or of an export."""
+    if (target / CONFIG).is_file():
+        return load(target, device=device)
+    checkpoint = find_checkpoint(target, best=best)
+    folder = next(p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "config.yaml").is_file())
+    config = load_config(TrainConfig, folder / "config.yaml")
+    model = build_model(without_sources(config.model), seed=config.seed)
+    restore_weights(checkpoint, model)
+    tokenizer = load_tokenizer(folder / "tokenizer")
+    return Encoder(model.to(device), tokenizer, stride=config.data.stride, view=config.data.view)
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:

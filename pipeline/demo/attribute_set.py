@@ -26,7 +26,7 @@ from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
-from pipeline.demo.attributes import COLOURS, HEIGHT, WIDTH, Scene, all_scenes, frames_of
+from pipeline.demo.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
@@ -37,8 +37,7 @@ from pipeline.shards.manifest import remove_packs, write_manifest
 from pipeline.shards.stage import ShardsStage
 
 FPS = 5
-CLIP_FRAMES = 12
-CLIP_MS = 1000 * CLIP_FRAMES // FPS
+CLIP_MS = 1000 * N_FRAMES // FPS
 CLIPS_A_FILM = 8
 CATEGORY_ID = 1
 
@@ -122,10 +121,10 @@ def draw_film(film: Film, path: Path) -> Path:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.thread_count = 1
-        params = f"keyint={CLIP_FRAMES}:min-keyint={CLIP_FRAMES}:scenecut=0"
+        params = f"keyint={N_FRAMES}:min-keyint={N_FRAMES}:scenecut=0"
         stream.options = {"preset": "ultrafast", "crf": "23", "x264-params": params}
         for scene in film.scenes:
-            for picture in frames_of(scene, CLIP_FRAMES):
+            for picture in frames_of(scene):
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode(None))
     return path
@@ -214,7 +213,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--per-caption", type=int, default=8, help="clips of each caption in train")
-    parser.add_argument("--colours", type=int, default=len(COLOURS), help="colours of dots, 1 to 8")
+    parser.add_argument("--colours", type=int, default=len(COLOURS), help="colours of balls, 1 to 8")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     manifest = make_attribute_set(given.out, per_caption=given.per_caption, n_colours=given.colours, seed=given.seed)

@@ -1,12 +1,13 @@
 """Drawn clips with three independent attributes, each of which other views of the clip show.
 
-    colour of the dots        any view shows it
+    colour of the ball        any view shows it
     hatching of the ground    a high-resolution frame alone: it repeats with each pixel of the low-resolution view
-    way the dots drift        several frames alone: where dots stand in one frame is drawn, whatever their way
+    way the ball rolls        several frames in their order: in the middle one it stands near the picture's middle,
+                              whatever its way, and what comes before and after is the same for a way and its opposite
 
-Sizes are those of a 1280x720 picture whose low-resolution view is a twentieth of it, 64x36 pixels (the whole picture;
-a crop has as many pixels a length). The hatching's period along both axes is one such pixel, at which the cubic kernel
-that makes the view has a zero: of the hatching nothing but its mean is left.
+Sizes are those of a 1280x720 picture of which a pixel of the low-resolution view covers 32x32 (a view of 16x32 pixels
+shows a crop of 512x1024). The hatching's period along both axes is one such pixel, at which the cubic kernel that makes
+the view has a zero: of the hatching nothing but its mean is left.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 Picture = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 1280, 720
-LOW_PX = 20
+LOW_PX = 32
 """Pixels of the picture in one of the low-resolution view, and the hatching's period."""
 
 COLOURS: dict[str, tuple[int, int, int]] = {
@@ -40,11 +41,14 @@ HATCHINGS: dict[str, tuple[int, int]] = {"level": (0, 1), "upright": (1, 0), "ri
 """Waves a low-resolution pixel along x and y."""
 WAYS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
-_SPACING_X, _SPACING_Y = WIDTH // 2, HEIGHT
-"""Dots stand on a lattice that goes on over the picture's edges."""
-_RADIUS = 120
+N_FRAMES = 7
+_STEP_X, _STEP_Y = 110, 65
+"""Way of the ball from frame to frame."""
+_JITTER_X, _JITTER_Y = 120, 40
+"""How far from the picture's middle the ball stands in the middle frame, at most."""
+_RADIUS = 110
 _AMPLITUDE = 26.0
-_GRAIN, _GRAIN_PX = 16.0, 10
+_GRAIN, _GRAIN_PX = 12.0, 16
 """Deviation and size of the ground's grain: what an encoder leaves of the hatching in a small picture drowns in it."""
 
 
@@ -60,7 +64,7 @@ class Scene:
     @property
     def caption(self) -> str:
         """The sentence that names the three attributes."""
-        return f"{self.colour} dots drift {self.way} over a ground with {self.hatching} hatching"
+        return f"a {self.colour} ball rolls {self.way} over {self.hatching} hatching"
 
 
 def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
@@ -68,32 +72,33 @@ def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
     return [Scene(*names) for names in product(list(COLOURS)[:n_colours], HATCHINGS, WAYS)]
 
 
-def frames_of(scene: Scene, n_frames: int) -> Iterator[Picture]:
-    """The pictures of a scene, RGB uint8 [720, 1280, 3]: a quarter of the dots' spacing from one to the next."""
+def frames_of(scene: Scene) -> Iterator[Picture]:
+    """The seven pictures of a scene, RGB uint8 [720, 1280, 3]."""
     dice = random.Random(f"{scene.caption}/{scene.seed}")
     ground = _ground(scene, dice)
-    x, y = dice.uniform(0, _SPACING_X), dice.uniform(0, _SPACING_Y)
+    x = WIDTH / 2 + dice.uniform(-_JITTER_X, _JITTER_X)
+    y = HEIGHT / 2 + dice.uniform(-_JITTER_Y, _JITTER_Y)
     radius = round(_RADIUS * dice.uniform(0.85, 1.15))
     across, down = WAYS[scene.way]
-    for number in range(n_frames):
+    for number in range(-(N_FRAMES // 2), N_FRAMES // 2 + 1):
         picture = ground.copy()
-        at_x, at_y = x + across * number * _SPACING_X / 4, y + down * number * _SPACING_Y / 4
-        for column, row in product(range(-1, 3), range(-1, 2)):
-            centre = (
-                round(at_x % _SPACING_X + column * _SPACING_X),
-                round(at_y % _SPACING_Y + row * _SPACING_Y),
-            )
-            cv2.circle(picture, centre, radius, COLOURS[scene.colour], cv2.FILLED, cv2.LINE_AA)
+        centre = round(x + across * number * _STEP_X), round(y + down * number * _STEP_Y)
+        cv2.circle(picture, centre, radius, COLOURS[scene.colour], cv2.FILLED, cv2.LINE_AA)
         yield picture
+
+
+def hatching_wave(hatching: str, phase: float) -> NDArray[np.float32]:
+    """A hatching alone, float32 [720, 1280] between -1 and 1; `phase` in radians."""
+    across, down = HATCHINGS[hatching]
+    step = 2 * np.pi / LOW_PX
+    wave = step * across * np.arange(WIDTH)[None] + step * down * np.arange(HEIGHT)[:, None] + phase
+    return np.sin(wave).astype(np.float32)
 
 
 def _ground(scene: Scene, dice: random.Random) -> Picture:
     """A grey ground with its hatching. Mean and contrast are drawn, and tell nothing of the hatching's kind."""
-    across, down = HATCHINGS[scene.hatching]
     level, phase = dice.uniform(100, 150), dice.uniform(0, 2 * np.pi)
-    step = 2 * np.pi / LOW_PX
-    wave = step * across * np.arange(WIDTH)[None] + step * down * np.arange(HEIGHT)[:, None] + phase
-    grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * np.sin(wave.astype(np.float32))
+    grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * hatching_wave(scene.hatching, phase)
     cells = (HEIGHT // _GRAIN_PX, WIDTH // _GRAIN_PX)
     grain = np.random.default_rng(dice.randrange(2**32)).normal(0, _GRAIN, cells).astype(np.float32)
     grey += cv2.resize(grain, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)

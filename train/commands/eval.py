@@ -1,19 +1,72 @@
-"""`hdvila-train eval CONFIG_OR_RUN`: retrieval scores of a checkpoint."""
+"""`hdvila-train eval CONFIG_OR_RUN`: retrieval scores of a checkpoint, on its val split or on a benchmark's files."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from manifests.errors import UserError
+
+
+class Form(StrEnum):
+    """How a caption file is read."""
+
+    auto = "auto"
+    msrvtt = "msrvtt"
+    didemo = "didemo"
+    lsmdc = "lsmdc"
+    activitynet = "activitynet"
+    jsonl = "jsonl"
+
+
+class Truth(StrEnum):
+    """What is a right answer."""
+
+    id = "id"
+    caption = "caption"
+
 
 def evaluate(
-    target: Annotated[Path, typer.Argument(help="a run's folder, one of its checkpoints/step-*, or the run's YAML")],
+    target: Annotated[
+        Path,
+        typer.Argument(help="a run's folder, one of its checkpoints/step-*, the run's YAML; an export with --videos"),
+    ],
     best: Annotated[bool, typer.Option("--best", help="the best checkpoint by validation, not the newest")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
+    videos: Annotated[Path | None, typer.Option(help="benchmark: folder of its videos, with subfolders")] = None,
+    captions: Annotated[
+        Path | None, typer.Option(help="benchmark: caption file of MSR-VTT, DiDeMo, LSMDC, ActivityNet, or JSON lines")
+    ] = None,
+    form: Annotated[Form, typer.Option("--format", help="format of --captions; auto looks inside")] = Form.auto,
+    ground_truth: Annotated[
+        Truth, typer.Option(help="id: a query's own video is right; caption: any with the same words")
+    ] = Truth.id,
+    dsl: Annotated[bool, typer.Option("--dsl", help="dual softmax: uses all test queries for each")] = False,
+    segments: Annotated[int, typer.Option(help="benchmark: segments a video; 0: as in training", min=0)] = 0,
+    frames: Annotated[int, typer.Option(help="benchmark: frames a segment, odd; 0: as in training", min=0)] = 0,
+    stride: Annotated[int, typer.Option(help="benchmark: frames from one to the next; 0: as in training", min=0)] = 0,
+    fps: Annotated[float, typer.Option(help="benchmark: read videos at so many frames/s; 0: their own", min=0)] = 0.0,
+    batch: Annotated[int, typer.Option(help="benchmark: videos embedded at once", min=1)] = 8,
 ) -> None:
-    """Text-to-video and video-to-text retrieval on the val split, beside chance."""
+    """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
+    benchmark's files: videos that are missing are listed, and scores say over how many they are."""
+    if (videos is None) != (captions is None):
+        raise UserError("--videos and --captions go together: a folder of videos and the file of their captions")
+    if videos is not None and captions is not None:
+        from train.benchmark import Asked, run_benchmark
+        from train.caption_files import read_queries
+        from train.distributed import place_from_environment
+        from train.inference import load_checkpoint
+
+        queries = read_queries(captions, form.value)
+        encoder = load_checkpoint(target, best=best, device=place_from_environment().device)
+        asked = Asked(ground_truth.value, dsl, segments, frames, stride, fps, batch)
+        found = run_benchmark(encoder, queries, videos, asked)
+        typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
+        return
     from train.distributed import place_from_environment, process_group
     from train.loop import evaluate_run
 

@@ -68,6 +68,8 @@ class Clip:
         if not self._pts:
             raise ValueError("no frames")
         self._ms_per_tick = 1000 * float(stream.time_base or 0)
+        self.fps = float(stream.average_rate or 0)
+        """Frames a second on the average; 0 where the file doesn't say."""
 
     @property
     def n_frames(self) -> int:

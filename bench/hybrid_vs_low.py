@@ -1,0 +1,270 @@
+"""Is high resolution learned? Views against each other on a drawn set whose ceilings are known by construction.
+
+    python -m bench.hybrid_vs_low [--views hybrid high low low_upscaled mean] [--seeds 0 1 2] [--out out/attributes]
+
+Draws the set (pipeline.demo.attribute_set), shows that the hatching can't be read off the low view, then trains
+`configs/hybrid_vs_low.yaml` with each view and seed, a process of one thread a run. A result is a line of
+OUT/results.jsonl as soon as it is there; a second call does what is missing. OUT/table.md and OUT/curves.md are made of
+all lines.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from manifests.settings import load_config
+from manifests.shards import read_manifest
+from pipeline.demo.attribute_set import make_attribute_set
+from pipeline.demo.attributes import HATCHINGS, HEIGHT, WAYS, WIDTH, hatching_wave
+from train.attributes import values_of, wilson_interval
+from train.config import TrainConfig
+from train.data.crop import QUARTER, choose_crop
+from train.data.decode import MEMBERS, decode_sample
+from train.data.index import load_index
+from train.data.read import Reader
+from train.data.views import views_of
+
+ROOT = Path(__file__).resolve().parent.parent
+CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"
+CEILINGS = {
+    "hybrid": 1.0,
+    "high": 1 / len(WAYS),
+    "low": 1 / len(HATCHINGS),
+    "low_upscaled": 1 / len(HATCHINGS),
+    # The average of all frames shows along which line the ball rolled, and not to which side.
+    "mean": 1 / len(HATCHINGS) / 2,
+}
+"""R@1 of one who sees all that a view shows and draws among the clips that then look alike."""
+PROBE_CROPS = 6
+"""Random crops of each train clip that the probe learns from."""
+RIDGE = 0.1
+N_PHASES = 16
+
+Pictures = NDArray[np.float32]
+
+
+# ---- what the low view shows of the hatching -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Brightness of clips as both views show them, and which hatching each has."""
+
+    high: Pictures  # [n, H, W]
+    low: Pictures  # [n, frames, h, w]
+    hatching: NDArray[np.int64]  # [n]
+
+
+def read_looks(manifest: Path, split: str, n_crops: int, config: TrainConfig) -> Looks:
+    """Every clip of a split `n_crops` times, each with a crop of its own (the centre one where it is once)."""
+    index = load_index(read_manifest(str(manifest)), split)
+    reader, views = Reader(index, None), views_of(config)
+    high, low, captions = [], [], []
+    for sample in range(len(index)):
+        members = reader.read(sample, MEMBERS["prepared"])
+        for crop in range(n_crops):
+            draw = np.random.default_rng((sample, crop)) if n_crops > 1 else None
+            clip = decode_sample(members, "prepared", views, draw)
+            assert clip.img_middle is not None and clip.img_other is not None
+            high.append(clip.img_middle[0].mean(0))
+            low.append(clip.img_other[0].mean(1))
+            captions.append(clip.text)
+    kinds = values_of(captions, config.eval.attributes["hatching"])
+    numbers = np.array([list(HATCHINGS).index(kind) for kind in kinds])
+    return Looks(np.array(high, np.float32), np.array(low, np.float32), numbers)
+
+
+def template_matching(pictures: Pictures) -> NDArray[np.int64]:
+    """The hatching that correlates most with each picture `[n, h, w]`, at the phase that fits it best.
+
+    Templates are drawn hatchings as the view's own resampling shows them.
+    """
+    height, width = pictures.shape[1:]
+    crop = choose_crop(WIDTH, HEIGHT, (height, width), None).times(QUARTER)
+    box = (crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)
+    flat = (pictures - pictures.mean((1, 2), keepdims=True)).reshape(len(pictures), -1)
+    scores = []
+    for hatching in HATCHINGS:
+        waves = [Image.fromarray(hatching_wave(hatching, 2 * np.pi * k / N_PHASES)) for k in range(N_PHASES)]
+        shown = [np.asarray(w.resize((width, height), Image.Resampling.BICUBIC, box=box)).reshape(-1) for w in waves]
+        templates = np.stack([s - s.mean() for s in shown])
+        scores.append((flat @ templates.T / np.linalg.norm(templates, axis=1)).max(1))
+    return np.asarray(np.stack(scores).argmax(0))
+
+
+def spectrum(pictures: Pictures) -> Pictures:
+    """Log power of each wave in pictures `[n, h, w]`: what a linear probe needs to be blind to the phase."""
+    centred = pictures - pictures.mean((1, 2), keepdims=True)
+    return np.log(np.abs(np.fft.rfft2(centred)) ** 2 + 1).reshape(len(pictures), -1).astype(np.float32)
+
+
+def linear_probe(train: Pictures, labels: NDArray[np.int64], val: Pictures) -> NDArray[np.int64]:
+    """Classes that a ridge regression on `train [n, features]` gives to `val`."""
+    mean, deviation = train.mean(0), train.std(0) + 1e-3
+    a, b = (train - mean) / deviation, (val - mean) / deviation
+    kernel = a @ a.T / a.shape[1]
+    targets = np.eye(len(HATCHINGS), dtype=np.float32)[labels] - 1 / len(HATCHINGS)
+    weights = np.linalg.solve(kernel + RIDGE * np.eye(len(a), dtype=np.float32), targets)
+    return np.asarray((b @ a.T / a.shape[1] @ weights).argmax(1))
+
+
+def probe(manifest: Path, config: TrainConfig) -> dict[str, float]:
+    """How often the hatching of a val clip is read off each view: shares by view and way of reading."""
+    train, val = read_looks(manifest, "train", PROBE_CROPS, config), read_looks(manifest, "val", 1, config)
+    found: dict[str, float] = {}
+    for view in ("high", "low"):
+        a, b = _frames(train, view), _frames(val, view)
+        guesses = {
+            "template matching": template_matching(b.mean(1)),
+            "linear probe of pixels": linear_probe(_flat(a), train.hatching, _flat(b)),
+            "linear probe of the spectrum": linear_probe(_spectra(a), train.hatching, _spectra(b)),
+        }
+        found |= {f"{view}: {name}": float((guess == val.hatching).mean()) for name, guess in guesses.items()}
+    return found
+
+
+def _frames(looks: Looks, view: str) -> Pictures:
+    """[n, frames, h, w]."""
+    return looks.high[:, None] if view == "high" else looks.low
+
+
+def _flat(frames: Pictures) -> Pictures:
+    return frames.reshape(len(frames), -1)
+
+
+def _spectra(frames: Pictures) -> Pictures:
+    """The mean over frames of each wave's log power."""
+    return np.mean([spectrum(frames[:, k]) for k in range(frames.shape[1])], axis=0)
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------
+
+
+def fingerprint(overrides: Sequence[str]) -> str:
+    """Tells results of one configuration from another's."""
+    return hashlib.sha256(CONFIG.read_bytes() + json.dumps(list(overrides)).encode()).hexdigest()[:12]
+
+
+def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[str]) -> dict[str, Any]:
+    """One run in a process of its own; its line of results."""
+    run = out / f"{view}-{seed}"
+    keys = [f"data.manifest={manifest}", f"data.view={view}", f"seed={seed}", f"out={run}", *overrides]
+    command = [sys.executable, "-m", "train.cli", "fit", str(CONFIG), *(f"--set={key}" for key in keys)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1"}
+    before, began = _children_cpu_s(), time.monotonic()
+    with (out / f"{view}-{seed}.log").open("w") as log:
+        subprocess.run(command, check=True, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    evals = [record for record in records if record["kind"] == "eval"]
+    return {
+        "view": view,
+        "seed": seed,
+        "config": fingerprint(overrides),
+        "r1": evals[-1]["t2v_r1"],
+        "n": evals[-1]["n_clips"],
+        "right": {name: evals[-1][f"{name}_right"] for name in ("colour", "hatching", "way")},
+        "curve": [[record["step"], record["t2v_r1"]] for record in evals],
+        "cpu_s": round(_children_cpu_s() - before, 1),
+        "wall_s": round(time.monotonic() - began, 1),
+    }
+
+
+def _children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def read_results(path: Path, config: str) -> list[dict[str, Any]]:
+    """The lines that this configuration has left."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line for line in lines if line["config"] == config]
+
+
+# ---- what is told ----------------------------------------------------------------------------------------------------
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: a row a view, its ceiling, R@1 with its 95 % interval of each seed, attributes of all seeds."""
+    seeds = sorted({line["seed"] for line in results})
+    head = ["view", "ceiling", *(f"seed {seed}" for seed in seeds), "colour", "hatching", "way", "CPU s a run"]
+    rows = [head, ["---"] * len(head)]
+    for view, ceiling in CEILINGS.items():
+        own = {line["seed"]: line for line in results if line["view"] == view}
+        if not own:
+            continue
+        right = [np.mean([line["right"][name] for line in own.values()]) for name in ("colour", "hatching", "way")]
+        cpu_s = np.mean([line["cpu_s"] for line in own.values()])
+        cells = [view, f"{ceiling:.1%}", *(_cell(own.get(seed)) for seed in seeds)]
+        rows.append([*cells, *(f"{share:.0%}" for share in right), f"{cpu_s:.0f}"])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def _cell(line: dict[str, Any] | None) -> str:
+    if line is None:
+        return "not run"
+    low, high = wilson_interval(line["r1"], line["n"])
+    return f"{line['r1']:.1%} ({100 * low:.0f} to {100 * high:.0f})"
+
+
+def curves(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown: R@1 by step, a row a view, the mean over its seeds."""
+    steps = sorted({step for line in results for step, _ in line["curve"]})
+    rows = [["R@1 after step", *map(str, steps)], ["---"] * (len(steps) + 1)]
+    for view in CEILINGS:
+        own = [dict(map(tuple, line["curve"])) for line in results if line["view"] == view]
+        if own:
+            means = [np.mean([curve[step] for curve in own if step in curve]) for step in steps]
+            rows.append([view, *(f"{mean:.0%}" for mean in means)])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("out/attributes"))
+    parser.add_argument("--views", nargs="+", choices=list(CEILINGS), default=list(CEILINGS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--set", dest="overrides", action="append", default=[], help="a key of the YAML: a.b=c")
+    parser.add_argument("--no-probe", action="store_true", help="leave out what the low view shows of the hatching")
+    given = parser.parse_args()
+    manifest = given.out / "set" / "manifest.json"
+    if not manifest.exists():
+        make_attribute_set(manifest.parent)
+    if not given.no_probe:
+        config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *given.overrides])
+        for name, share in probe(manifest, config).items():
+            print(f"hatching read off {name}: {share:.1%} (chance {1 / len(HATCHINGS):.0%})", flush=True)
+    path = given.out / "results.jsonl"
+    for seed in given.seeds:
+        for view in given.views:
+            done = {(line["view"], line["seed"]) for line in read_results(path, fingerprint(given.overrides))}
+            if (view, seed) not in done:
+                line = train(view, seed, manifest, given.out, given.overrides)
+                with path.open("a") as file:
+                    file.write(json.dumps(line) + "\n")
+                print(f"{view} seed {seed}: R@1 {line['r1']:.1%}, {line['cpu_s']:.0f} CPU s", flush=True)
+    results = read_results(path, fingerprint(given.overrides))
+    (given.out / "table.md").write_text(table(results))
+    (given.out / "curves.md").write_text(curves(results))
+    print(table(results) + "\n" + curves(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -206,7 +206,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
     Reason.SILENT: _Fact(NEVER, "the sound is silence"),
     Reason.ACROSS_SCENE_CUT: _Fact(NEVER, "the clip crosses a scene cut"),
-    Reason.DUPLICATE_VIDEO: _Fact(NEVER, "the same pictures as another video"),
+    Reason.DUPLICATE_VIDEO: _Fact(NEVER, "the same address or the same pictures as another video"),
     Reason.DUPLICATE_CLIP: _Fact(NEVER, "the same pictures as another clip"),
     Reason.DUPLICATE_TEXT: _Fact(NEVER, "the same words as another video"),
     Reason.STOCK_INTRO: _Fact(NEVER, "the opening that the channel puts before every video"),

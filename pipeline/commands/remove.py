@@ -8,12 +8,17 @@ import typer
 
 def remove(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
-    ids: Annotated[Path, typer.Option(help="A text file: one id a line, or `video ID`, `channel ID`; # for comments.")],
+    ids: Annotated[
+        Path, typer.Option(help="A text file: an id or address a line, or `video ID`, `channel ID`; # for comments.")
+    ],
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also erase titles, captions, words and texts from the crawl's tables.")
+    ] = False,
 ) -> None:
     """Rewrites the shards that hold them, updates the manifest and leaves tombstones that later runs honour."""
     from manifests.errors import UserError
     from manifests.exits import NothingMatched
-    from pipeline.dataset.remove import known_ids, parse_ids
+    from pipeline.dataset.remove import known, parse_ids
     from pipeline.dataset.remove import remove as remove_ids
     from pipeline.engine.store import Store
 
@@ -22,10 +27,18 @@ def remove(
         lines = ids.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{ids}: cannot be read ({error}); give a text file of ids") from None
-    wanted = parse_ids(lines, known_ids(store)[1])
-    done = remove_ids(store, wanted)
+    wanted = parse_ids(lines, known(store).channels)
+    done = remove_ids(store, wanted, purge=purge)
     print(f"{url}: {done.n_samples} samples removed, {done.n_shards} shards rewritten, {done.n_packs} packs deleted")
     if done.unknown:
         print(f"not in this data set, kept out from now on: {', '.join(done.unknown)}")
-    if len(done.unknown) == len(wanted.videos) + len(wanted.channels):
-        raise NothingMatched(f"{url}: holds none of the ids in {ids}")
+    if purge:
+        print(f"{done.n_purged} rows of tables emptied")
+    if done.record:
+        print(f"ids and keys, for copies, exports and merges elsewhere: {url.rstrip('/')}/{done.record}")
+    if not done.videos:
+        looked_for = ", ".join(sorted(wanted.videos | wanted.channels | wanted.urls)) or "no id at all"
+        raise NothingMatched(
+            f"{url}: no video, channel or address here is one of those in {ids} ({looked_for}); nothing was removed, "
+            "and they are kept out from now on"
+        )

@@ -1,10 +1,13 @@
 """`hdvila-pipeline why`: where one video went."""
 
 import re
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.engine.store import Store
 
 
 def why(
@@ -21,12 +24,23 @@ def why(
 
     store = Store(out)
     steps = next((found for name in ids_in(video) if (found := where_did_it_go(store, name))), [])
+    steps = steps or next((found for name in ids_from(store, video) if (found := where_did_it_go(store, name))), [])
     if not steps:
         raise NothingMatched(f"{out}: no table knows {video}; it was never listed, or this is not its output directory")
     table = Table.grid(padding=(0, 2))
     for step in steps:
         table.add_row(step.stage, _plain(step.what))
     Console(highlight=False, markup=False).print(table)
+
+
+def ids_from(store: "Store", text: str) -> list[str]:
+    """Ids here of the videos that come from an address, or from the id that it holds at its site."""
+    from manifests.origin import origin_of, video_id_of
+
+    wanted = {origin_of(text), video_id_of(text), *ids_in(text)} - {""}
+    videos = store.read_table("videos", ["video_id", "url"])
+    pairs = zip(*(videos.column(name).to_pylist() for name in ("video_id", "url")), strict=True)
+    return [video_id for video_id, url in pairs if origin_of(url) in wanted]
 
 
 def ids_in(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from manifests.origin import is_site_id
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.ledger import CrawlLedger
@@ -21,7 +22,6 @@ from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure
-from pipeline.site.ids import is_site_id
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import list_entries, site_for
 

@@ -17,7 +17,7 @@ from manifests.errors import UserError
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way, write_tombstones
+from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.shards.files import (
     SUCCESS,
     Piece,
@@ -94,10 +94,10 @@ def _conflicts(
     found: dict[tuple[int, str], str] = {}
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
         for entry in manifest.shards:
-            table = read_rows(source, entry.url, ["video_id", "channel_id", "status"])
+            table = read_rows(source, entry.url, ["video_id", "channel_id", "status", "url"])
             for row in table.to_pylist():
                 video_id, channel_id = row["video_id"], row["channel_id"]
-                if row["status"] != SUCCESS or tombstones.cover(video_id, channel_id):
+                if row["status"] != SUCCESS or tombstones.cover(video_id, channel_id, row["url"]):
                     continue
                 split = seen.channels.get(channel_id, entry.split) if channel_id else entry.split
                 if seen.videos.get(video_id, number) != number:
@@ -142,7 +142,7 @@ def _copy_shard(
 ) -> ShardEntry:
     table = read_rows(source, entry.url)
     rows = table.to_pylist()
-    kept = [r for r in rows if r["video_id"] not in gone and not tombstones.cover(r["video_id"], r["channel_id"])]
+    kept = [r for r in rows if r["video_id"] not in gone and not covers(tombstones, r)]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         if len(kept) == len(rows):

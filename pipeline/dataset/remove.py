@@ -3,32 +3,41 @@
 1. tombstones.txt names them, so that no later run brings them back.
 2. Each shard that holds them is written anew without them, under its own name and file by file.
 3. Their packs are deleted.
-4. The manifest is written anew and names the one before as its parent; the report too, which shows samples.
+4. With `purge`, what the crawl's tables know of them is erased but for their ids (pipeline/dataset/purge.py); without,
+   it stays: the record that a video was seen, not for others.
+5. The manifest is written anew and names the one before as its parent; the report too, which shows samples.
+6. removals/<date>-<hash>.json names what went, ids and keys, for copies, exports and merges that lie elsewhere.
 
 Killed anywhere, the same command finishes the work: what a shard holds is read from the tar itself, never from rows
 that may be those of the tar before. A shard that held nothing else stays as an empty tar, so that numbers have no gap.
-The crawl's tables keep their rows, titles and captions among them: the record that a video was seen, not for others.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
+from manifests.origin import is_site_id, origin_of
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, manifest_bytes
+from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.media.packs import index_pack
-from pipeline.outdir.tombstones import Tombstones, read_tombstones, write_tombstones
+from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, write_tombstones
 from pipeline.report.page import write_report
 from pipeline.report.summary import REPORT_NAME
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
 from pipeline.shards.manifest import given_head, publish
 from pipeline.shards.stage import committed_shards, read_entries
+
+RECORDS = "removals"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,49 +48,105 @@ class Removal:
     n_shards: int
     n_packs: int
     unknown: tuple[str, ...]
+    videos: tuple[str, ...] = ()
+    """Ids here of the videos that were meant."""
+    n_purged: int = 0
+    """Rows of tables that were emptied."""
+    record: str = ""
+    """Path of the list of ids and keys; "" where nothing went."""
 
 
 def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones:
     """The ids in a text: one a line, `#` starts a comment. `video ID` and `channel ID` say which; a bare id is a
-    channel's where the data set has such a channel or it looks like one (`UC` and 22 characters), else a video's.
+    channel's where the data set has such a channel or it looks like one (`UC` and 22 characters), else a video's. An
+    address stands for its video, by its id at the site where that is known.
     """
     channels = set(known_channels)
-    found: dict[str, set[str]] = {"video": set(), "channel": set()}
+    found: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
     for line in lines:
-        words = line.partition("#")[0].split()
+        words = line.partition(" #")[0].split() if "://" in line else line.partition("#")[0].split()
         if not words:
             continue
-        if len(words) == 2 and words[0] in found:
+        if "://" in words[-1]:
+            origin = origin_of(words[-1])
+            found["video" if is_site_id(origin) else "url"].add(origin)
+        elif len(words) == 2 and words[0] in found:
             found[words[0]].add(words[1])
         elif len(words) == 1:
             is_channel = words[0] in channels or (words[0].startswith("UC") and len(words[0]) == 24)
             found["channel" if is_channel else "video"].add(words[0])
         else:
-            raise UserError(f"{line.strip()!r}: write one id a line, or `video ID`, or `channel ID`")
-    return Tombstones(frozenset(found["video"]), frozenset(found["channel"]))
+            raise UserError(f"{line.strip()!r}: write one id a line, or one address, or `video ID`, or `channel ID`")
+    return Tombstones(frozenset(found["video"]), frozenset(found["channel"]), urls=frozenset(found["url"]))
 
 
-def known_ids(store: Store) -> tuple[set[str], set[str]]:
-    """(video ids, channel ids) that the data set's shards and tables name."""
-    tables = [read_rows(store, e.url, ["video_id", "channel_id"]) for e in read_entries(store)]
-    tables.append(store.read_table("videos", ["video_id", "channel_id"]))
-    videos = {i for table in tables for i in table["video_id"].to_pylist()}
-    return videos, {i for table in tables for i in table["channel_id"].to_pylist()}
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an output directory names: (video id, channel id, url) of every video in its shards and tables."""
+
+    rows: frozenset[tuple[str, str, str]]
+
+    @property
+    def channels(self) -> set[str]:
+        """Channel ids."""
+        return {channel_id for _, channel_id, _ in self.rows}
+
+    def unknown(self, ids: Tombstones) -> tuple[str, ...]:
+        """Of the wanted ids, channels and addresses those that mean nothing here, sorted."""
+        named = {video_id for video_id, _, _ in self.rows} | {origin_of(url) for _, _, url in self.rows}
+        return tuple(sorted((ids.videos - named) | (ids.channels - self.channels) | (ids.urls - named)))
+
+    def covered(self, ids: Tombstones) -> tuple[str, ...]:
+        """The video ids that are meant, sorted."""
+        return tuple(sorted({row[0] for row in self.rows if ids.cover(*row)}))
 
 
-def remove(store: Store, ids: Tombstones) -> Removal:
+def known(store: Store) -> Known:
+    """What the shards and tables name; a listing alone has no url and counts too."""
+    columns = ["video_id", "channel_id", "url"]
+    tables = [read_rows(store, e.url, columns) for e in read_entries(store)]
+    tables.append(store.read_table("videos", columns))
+    rows = {tuple(row) for table in tables for row in zip(*(table[c].to_pylist() for c in columns), strict=True)}
+    listed = store.read_table("listings", columns[:2])
+    rows |= {(i, channel, "") for i, channel in zip(*(listed[c].to_pylist() for c in columns[:2]), strict=True)}
+    return Known(frozenset(rows))
+
+
+def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
     """Removes videos and channels. Raises UserError where another run holds the directory or a shard is damaged."""
     with RunLock(store):
-        videos, channels = known_ids(store)
-        unknown = tuple(sorted((ids.videos - videos) | (ids.channels - channels)))
+        found = known(store)
+        meant = found.covered(ids)
         tombstones = read_tombstones(store).joined(ids)
         write_tombstones(store, tombstones.joined(Tombstones(under_way=True)))
+        keys = _keys_of(store, meant)
+        record = _write_record(store, ids, meant, keys, purged=purge) if keys or purge else ""
         n_samples, n_shards = _remove_from_shards(store, tombstones)
-        n_packs = _remove_packs_of(store, tombstones)
+        n_packs = _remove_packs_of(store, set(meant) | set(found.covered(tombstones)))
+        n_purged = purge_tables(store, meant) if purge else 0
         if store.exists(REPORT_NAME):
             write_report(store)
-        write_tombstones(store, Tombstones(tombstones.videos, tombstones.channels))
-        return Removal(n_samples, n_shards, n_packs, unknown)
+        write_tombstones(store, replace(tombstones, under_way=False))
+        return Removal(n_samples, n_shards, n_packs, found.unknown(ids), meant, n_purged, record)
+
+
+def _keys_of(store: Store, video_ids: Iterable[str]) -> list[str]:
+    """Keys of the samples of these videos that the shards hold."""
+    wanted = set(video_ids)
+    tables = [read_rows(store, entry.url, ["video_id", "key", "status"]).to_pylist() for entry in read_entries(store)]
+    rows = [row for table in tables for row in table if row["video_id"] in wanted and row["status"] == SUCCESS]
+    return sorted(row["key"] for row in rows)
+
+
+def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: list[str], *, purged: bool) -> str:
+    """Writes what goes, for those who hold a copy; ids and dates only."""
+    asked = {"videos": sorted(ids.videos), "channels": sorted(ids.channels), "urls": sorted(ids.urls)}
+    today = datetime.now(UTC).date().isoformat()
+    digest = hashlib.sha256(json.dumps([asked, purged, keys]).encode()).hexdigest()[:12]
+    path = f"{RECORDS}/{today}-{digest}.json"
+    facts = {"date": today, "asked": asked, "videos": sorted(videos), "keys": keys, "purged": purged}
+    store.write_json(path, facts)
+    return path
 
 
 def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]:
@@ -108,11 +173,10 @@ def _write_manifest_anew(store: Store, entries: list[ShardEntry]) -> None:
 
 
 def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEntry:
-    table = read_rows(store, entry.url, ["video_id", "channel_id"])
-    names = zip(table["video_id"].to_pylist(), table["channel_id"].to_pylist(), strict=True)
-    if store.size(entry.url) == entry.bytes_ and not any(tombstones.cover(v, c) for v, c in names):
+    rows = read_rows(store, entry.url, ["video_id", "channel_id", "url"]).to_pylist()
+    if store.size(entry.url) == entry.bytes_ and not any(covers(tombstones, row) for row in rows):
         return entry
-    return rewrite_shard(store, entry, lambda row: not tombstones.cover(row["video_id"], row["channel_id"]))
+    return rewrite_shard(store, entry, lambda row: not covers(tombstones, row))
 
 
 def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[dict[str, Any]], bool]) -> ShardEntry:
@@ -135,11 +199,10 @@ def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[dict[str, Any
     return done
 
 
-def _remove_packs_of(store: Store, tombstones: Tombstones) -> int:
+def _remove_packs_of(store: Store, video_ids: set[str]) -> int:
     present = set(store.names("packs"))
-    table = store.read_table("packs", ["video_id", "channel_id", "pack"])
-    rows = {(row["video_id"], row["channel_id"], row["pack"]) for row in table.to_pylist()}
-    gone = {p for v, c, p in rows if tombstones.cover(v, c) and p.rpartition("/")[2] in present}
+    rows = {(row["video_id"], row["pack"]) for row in store.read_table("packs", ["video_id", "pack"]).to_pylist()}
+    gone = {pack for video_id, pack in rows if video_id in video_ids and pack.rpartition("/")[2] in present}
     for pack in sorted(gone):
         store.delete(pack)
     return len(gone)

@@ -17,7 +17,7 @@ from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
 from pipeline.media.verify_media import media_faults
-from pipeline.outdir.tombstones import Tombstones
+from pipeline.outdir.tombstones import Tombstones, covers
 from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
 from pipeline.shards.plan import seeded_hash
 
@@ -111,7 +111,7 @@ def _stats_faults(store: Store, entry: ShardEntry, n_rows: int) -> Iterator[Faul
 
 def _removal_faults(entry: ShardEntry, rows: list[dict[str, Any]], tombstones: Tombstones) -> Iterator[Fault]:
     for row in rows:
-        if tombstones.cover(row["video_id"], row["channel_id"]):
+        if covers(tombstones, row):
             where = f"{entry.url}: {row['key']}"
             yield Fault(where, "was removed (tombstones.txt) and is here; run the same `remove` again")
 

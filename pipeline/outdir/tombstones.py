@@ -2,15 +2,21 @@
 
     video dQw4w9WgXcQ
     channel UCabcdefghijklmnopqrstuv
+    url https://vimeo.com/76979871
+
+A video is meant by its id here, by its id at the site it comes from, or by its address.
 
 Written before anything is removed. While a removal is under way its first line says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from manifests.errors import UserError
+from manifests.origin import origin_of
 from pipeline.engine.store import Store
 
 TOMBSTONES = "tombstones.txt"
@@ -24,14 +30,28 @@ class Tombstones:
     videos: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
     under_way: bool = False
+    urls: frozenset[str] = frozenset()
 
-    def cover(self, video_id: str, channel_id: str) -> bool:
-        """Whether a video must stay out, by its own id or its channel's."""
-        return video_id in self.videos or channel_id in self.channels
+    def cover(self, video_id: str, channel_id: str, url: str = "") -> bool:
+        """Whether a video must stay out, by its own id, its channel's, or the address that it came from."""
+        if video_id in self.videos or channel_id in self.channels:
+            return True
+        origin = origin_of(url)
+        return bool(origin) and (origin in self.videos or origin in self.urls)
 
     def joined(self, other: Tombstones) -> Tombstones:
         """Both together."""
-        return Tombstones(self.videos | other.videos, self.channels | other.channels, self.under_way or other.under_way)
+        return Tombstones(
+            self.videos | other.videos,
+            self.channels | other.channels,
+            self.under_way or other.under_way,
+            self.urls | other.urls,
+        )
+
+
+def covers(tombstones: Tombstones, row: Mapping[str, Any]) -> bool:
+    """Whether the video of a shard's row must stay out."""
+    return tombstones.cover(row["video_id"], row["channel_id"], row["url"])
 
 
 def read_tombstones(store: Store) -> Tombstones:
@@ -40,22 +60,24 @@ def read_tombstones(store: Store) -> Tombstones:
         lines = store.read(TOMBSTONES).decode("utf-8").splitlines()
     except FileNotFoundError:
         return Tombstones()
-    ids: dict[str, set[str]] = {"video": set(), "channel": set()}
+    ids: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
     for line in lines:
         kind, _, name = line.partition(" ")
         if line and not line.startswith("#"):
             if kind not in ids or not name:
                 raise UserError(
-                    f"{store.url}/{TOMBSTONES}: {line!r} is neither `video ID` nor `channel ID`; correct it"
+                    f"{store.url}/{TOMBSTONES}: {line!r} is none of `video ID`, `channel ID`, `url ADDRESS`; correct it"
                 )
             ids[kind].add(name.strip())
-    return Tombstones(frozenset(ids["video"]), frozenset(ids["channel"]), UNDER_WAY in lines)
+    videos, channels, urls = (frozenset(ids[kind]) for kind in ("video", "channel", "url"))
+    return Tombstones(videos, channels, UNDER_WAY in lines, urls)
 
 
 def write_tombstones(store: Store, tombstones: Tombstones) -> None:
     """Writes them sorted, so that the same ones give the same bytes."""
     lines = [UNDER_WAY] * tombstones.under_way
     lines += [f"channel {name}" for name in sorted(tombstones.channels)]
+    lines += [f"url {name}" for name in sorted(tombstones.urls)]
     lines += [f"video {name}" for name in sorted(tombstones.videos)]
     store.write(TOMBSTONES, "".join(f"{line}\n" for line in lines).encode())
 

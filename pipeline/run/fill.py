@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from manifests.funnel import SELECTION_NAME, rejects_in_force
+from manifests.origin import same_origin
 from manifests.reasons import Reason, ReasonClass
 from manifests.schema import REJECTS
 from pipeline.balance.clip_lists import ClipLists, clip_lists
@@ -76,6 +77,7 @@ class Candidates:
     """What a fill starts from and media does not change: the ranks, and what is known to repeat or to stay out."""
 
     ranked: Ranked
+    same_origins: dict[str, str]
     repeated_texts: dict[str, str]
     opted_out: tuple[str, ...]
 
@@ -83,14 +85,15 @@ class Candidates:
     def read(cls, run: Run) -> "Candidates":
         """Reads the tables of the metadata stages."""
         store, config = run.store, run.config
-        videos = store.read_table("videos", ["video_id", "category_id", "channel_id"])
+        videos = store.read_table("videos", ["video_id", "category_id", "channel_id", "url"])
         clips = store.read_table("clips", ["video_id", "start_ms", "end_ms"])
         opt_outs = load_opt_outs(config.crawl.opt_out, store)
-        pairs = zip(*(videos.column(name).to_pylist() for name in ("video_id", "channel_id")), strict=True)
+        facts = zip(*(videos.column(name).to_pylist() for name in ("video_id", "channel_id", "url")), strict=True)
         return cls(
             rank_candidates(candidates_of(videos, clips), config.seed),
+            same_origin(videos),
             find_text_duplicates(store, config.balance.text_duplicates),
-            tuple(video_id for video_id, channel_id in pairs if opt_outs.cover(video_id, channel_id)),
+            tuple(video_id for video_id, channel_id, url in facts if opt_outs.cover(video_id, channel_id, url)),
         )
 
     def outcomes(self, run: Run) -> Outcomes:
@@ -105,6 +108,7 @@ class Candidates:
         config = run.config.media.duplicates
         if config.enabled and config.action == "drop":
             found |= find_duplicates(run.store.read_table("packs", list(COLUMNS)), config)
+        found[Reason.DUPLICATE_VIDEO] = found.get(Reason.DUPLICATE_VIDEO, {}) | self.same_origins
         return found
 
 

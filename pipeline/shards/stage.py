@@ -164,12 +164,14 @@ def read_wanted(store: Store, tombstones: Tombstones) -> Wanted:
     kept = {row["video_id"]: frozenset(row["clips_kept"]) for row in selection if row["kept"]}
     videos: list[PlanVideo] = []
     parts: dict[str, Part] = {}
+    facts = store.read_table("videos", ["video_id", "url"])
+    urls = dict(zip(*(facts.column(name).to_pylist() for name in ("video_id", "url")), strict=True))
     for part in store.parts("packs"):
         columns = ["video_id", "channel_id", "n", "status", "pack_bytes"]
         rows = store.read_part(part, columns).to_pylist()
         for video_id in dict.fromkeys(row["video_id"] for row in rows):
             same = [row for row in rows if row["video_id"] == video_id]
-            if tombstones.cover(video_id, same[0]["channel_id"]):
+            if tombstones.cover(video_id, same[0]["channel_id"], urls.get(video_id, "")):
                 continue
             clips = _clips(same, kept.get(video_id, frozenset()))
             videos.append(PlanVideo(video_id, same[0]["channel_id"], groups.get(video_id, video_id), clips))

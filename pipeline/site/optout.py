@@ -1,6 +1,6 @@
 """Who asked to be left out: files and urls of video and channel ids, and the data set's own tombstones.
 
-A line holds a video id, a channel id (UC…), or an address of either; `#` begins a comment.
+A line holds a video id, a channel id (UC…), or an address of either, of any site; `#` begins a comment.
 """
 
 import re
@@ -12,9 +12,9 @@ from urllib.error import URLError
 import fsspec
 
 from manifests.errors import UserError
+from manifests.origin import origin_of, video_id_of
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
-from pipeline.site.ids import video_id_of
 from pipeline.site.redact import redact
 
 CHANNEL_ID = re.compile(r"UC[A-Za-z0-9_-]{22}")
@@ -33,7 +33,7 @@ def load_opt_outs(places: Sequence[str], store: Store) -> Tombstones:
 
 def parse_opt_out(text: str, place: str) -> Tombstones:
     """The ids of one list."""
-    videos, channels = set(), set()
+    videos, channels, urls = set(), set(), set()
     for number, line in enumerate(text.splitlines(), 1):
         word = line.strip().removeprefix("\ufeff").split(" ")[0]
         if not word or word.startswith("#"):
@@ -42,11 +42,13 @@ def parse_opt_out(text: str, place: str) -> Tombstones:
             channels.add(channel)
         elif video := video_id_of(word):
             videos.add(video)
+        elif "://" in word and (origin := origin_of(word)):
+            urls.add(origin)
         else:
             raise UserError(
                 f"{redact(place)}, line {number}: {word[:80]!r} is no video or channel id; correct the list"
             )
-    return Tombstones(frozenset(videos), frozenset(channels))
+    return Tombstones(frozenset(videos), frozenset(channels), urls=frozenset(urls))
 
 
 def _channel_of(word: str) -> str:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from manifests.reasons import Reason
 from manifests.sample import is_video_id
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
+from pipeline.crawl.sources.file_names import id_in_name, without_format
 from pipeline.engine.boundary import per_item, plain, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
@@ -52,9 +53,9 @@ class FolderStage:
     def units(self, store: Store) -> Iterator[Unit]:
         """Batches of files, named by the ids they will have. UserError for a folder that is missing or empty."""
         folder = self._folder()
-        known = _known_ids(store)
-        found = identify(folder, self.media.limits.max_bytes)
-        files = [(video_id, file) for video_id, file in found if video_id not in known]
+        verdicts, places = _known(store)
+        found = identify(folder, self.media.limits.max_bytes, places)
+        files = [(video_id, file) for video_id, file in found if video_id not in verdicts]
         for first in range(0, len(files), self.config.batch_files):
             batch = files[first : first + self.config.batch_files]
             ids = tuple(video_id for video_id, _ in batch)
@@ -125,15 +126,17 @@ class FolderStage:
         return folder
 
 
-def _known_ids(store: Store) -> set[str]:
-    """Ids with a verdict of this source already."""
+def _known(store: Store) -> tuple[set[str], dict[str, str]]:
+    """(ids with a verdict of this source already, {path: id} of the files that became videos)."""
     rejects = store.read_rejects()
     mine = {
         i
         for i, stage in zip(*(rejects.column(c).to_pylist() for c in ("video_id", "stage")), strict=True)
         if stage == "folder"
     }
-    return mine | set(store.read_table("videos", ["video_id"]).column("video_id").to_pylist())
+    videos = store.read_table("videos", ["video_id", "media_path"]).to_pylist()
+    places = {row["media_path"]: row["video_id"] for row in videos if row["media_path"]}
+    return mine | {row["video_id"] for row in videos}, places
 
 
 def media_files(folder: Path) -> Iterator[Path]:
@@ -145,17 +148,34 @@ def media_files(folder: Path) -> Iterator[Path]:
             yield file
 
 
-def identify(folder: Path, max_bytes: int = MAX_HASHED_BYTES) -> Iterator[tuple[str, Path]]:
-    """(video id, file): the id is the name where that can be one, else, or where it is taken, the content's hash.
+def identify(
+    folder: Path, max_bytes: int = MAX_HASHED_BYTES, places: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, Path]]:
+    """(video id, file). A file that became a video before keeps its id (`places`: {path: id}); else the id is what the
+    info.json says, what the name says as yt-dlp writes names, the name itself where it can be an id, or the content's
+    hash: the first of these that no other file has.
 
     A file that is larger than `max_bytes` or cannot be read has the hash of its name: it will be turned away by it.
     """
-    taken: set[str] = set()
+    places = places or {}
+    taken = set(places.values())
     for file in media_files(folder):
-        video_id = file.stem if is_video_id(file.stem) and file.stem not in taken else _hash_id(file, folder, max_bytes)
+        if video_id := places.get(str(file.absolute())):
+            yield video_id, file
+            continue
+        said = _id_in_info(file), id_in_name(file.stem), file.stem
+        free = (name for name in said if is_video_id(name) and name not in taken)
+        video_id = next(free, None) or _hash_id(file, folder, max_bytes)
         if video_id not in taken:
             taken.add(video_id)
             yield video_id, file
+
+
+def _id_in_info(file: Path) -> str:
+    try:
+        return str(read_info(file).get("id") or "")
+    except OSError:
+        return ""  # what cannot be read now is told when the file's turn comes
 
 
 def content_id(file: Path) -> str:
@@ -189,7 +209,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
 
 def read_info(file: Path) -> dict[str, Any]:
     """The info.json beside a video; {} where there is none or it cannot be understood."""
-    name = f"{file.stem}.info.json"
+    name = f"{without_format(file.stem)}.info.json"
     if len(os.fsencode(name)) > MAX_NAME_BYTES or not file.with_name(name).is_file():
         return {}
     try:
@@ -201,7 +221,8 @@ def read_info(file: Path) -> dict[str, Any]:
 
 def caption_files(file: Path) -> list[Path]:
     """The caption files that belong to a video: NAME.vtt, NAME.en.vtt …"""
-    beside = (f for f in file.parent.iterdir() if f.name.startswith(f"{file.stem}.") and f != file)
+    stem = without_format(file.stem)
+    beside = (f for f in file.parent.iterdir() if f.name.startswith(f"{stem}.") and f != file)
     return sorted(f for f in beside if f.suffix.removeprefix(".").lower() in CAPTION_SUFFIXES)
 
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from manifests.origin import is_site_id, video_id_of
 from pipeline.crawl.sources import Listed
 from pipeline.crawl.sources.lines import read_lines
-from pipeline.site.ids import is_site_id, video_id_of
 
 _CLIP_ID = re.compile(r'"clip_id"\s*:\s*"([A-Za-z0-9_-]{11})\.(\d{1,9})(?:\.mp4)?"')
 _TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")

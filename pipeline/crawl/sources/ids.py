@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from manifests.origin import video_id_of
 from pipeline.crawl.sources import Listed
 from pipeline.crawl.sources.lines import read_lines
-from pipeline.site.ids import video_id_of
 
 
 def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:

@@ -12,6 +12,7 @@ from typing import Any
 import yt_dlp
 
 from pipeline.demo.server import MiniYouTube
+from pipeline.media.ffmpeg import find_ffmpeg
 
 FORMAT = "bv*[vcodec^=avc1][ext=mp4]+ba[ext=m4a]"
 
@@ -46,6 +47,7 @@ def a_ydl(site: MiniYouTube, **params: Any) -> yt_dlp.YoutubeDL:
             "extractor_retries": 1,
             "retry_sleep_functions": {"http": lambda n: 0, "extractor": lambda n: 0},
             "extractor_args": {"youtube": {"raise_incomplete_data": ["1"]}},
+            "ffmpeg_location": find_ffmpeg(),
             "format": FORMAT,
             "format_sort": ["res:720"],
             "merge_output_format": "mp4",

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.errors import UserError
+from manifests.origin import is_site_id, video_id_of
 from pipeline.crawl.sources import channel, hdvila, ids, playlist, search
-from pipeline.site.ids import is_site_id, video_id_of
 
 VIDEO = "dQw4w9WgXcQ"
 

@@ -4,10 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
+from yt_dlp import YoutubeDL
 
 from manifests.errors import UserError
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
+from pipeline.crawl.sources.file_names import id_in_name
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
@@ -15,6 +17,7 @@ from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.testing.video import a_video
 
+WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
 CAPTIONS = "WEBVTT\n\n00:00.000 --> 00:02.000\nA dog runs over the field.\n"
 
 
@@ -92,6 +95,67 @@ def test_a_name_that_cannot_be_an_id_gives_way_to_the_contents_hash(tmp_path: Pa
 
     assert content_id(file) in videos(run(tmp_path, folder))
     assert len(content_id(file)) == 16
+
+
+DEFAULT_NAMES = {
+    "now": "%(title)s [%(id)s].%(ext)s",
+    "before 2021": "%(title)s-%(id)s.%(ext)s",
+    "youtube-dl --id": "%(id)s.%(ext)s",
+    "dated": "%(upload_date)s - %(title)s (%(id)s).%(ext)s",
+    "by channel": "%(channel)s/%(playlist_index|0)s - %(title)s [%(id)s].%(ext)s",
+    "id first": "%(id)s - %(title)s.%(ext)s",
+    "dots": "%(title)s.%(id)s.%(ext)s",
+    "a stream not merged": "%(title)s [%(id)s].f137.%(ext)s",
+}
+INFO = {"id": "dQw4w9WgXcQ", "title": "A film - part two", "ext": "mp4", "channel": "Them", "upload_date": "20240131"}
+
+
+@pytest.mark.parametrize("with_info", [False, True])
+@pytest.mark.parametrize("template", DEFAULT_NAMES.values(), ids=DEFAULT_NAMES.keys())
+def test_a_name_as_yt_dlp_writes_it_gives_the_sites_id(
+    tmp_path: Path, films: Path, template: str, with_info: bool
+) -> None:
+    with YoutubeDL({"outtmpl": template, "quiet": True}) as ydl:
+        name = ydl.prepare_filename(INFO)
+    folder = tmp_path / "videos"
+    file = add(folder, films / "tall.mp4", name)
+    stem = file.stem.removesuffix(".f137")
+    file.with_suffix(".en.vtt").rename(file.with_name(f"{stem}.en.vtt"))
+    if with_info:
+        file.with_name(f"{stem}.info.json").write_text(json.dumps(INFO | {"webpage_url": WATCH}))
+
+    (video,) = videos(run(tmp_path, folder)).values()
+    assert video["video_id"] == "dQw4w9WgXcQ"
+    assert not with_info or (video["url"], video["title"]) == (WATCH, INFO["title"])
+
+
+@pytest.mark.parametrize("template", ["%(title)s.%(ext)s", "%(title)s-%(height)s.%(ext)s"])
+def test_a_name_without_id_gets_it_from_the_info_json(tmp_path: Path, films: Path, template: str) -> None:
+    with YoutubeDL({"outtmpl": template, "quiet": True}) as ydl:
+        name = ydl.prepare_filename(INFO | {"height": 720})
+    add(tmp_path / "videos", films / "tall.mp4", name, **INFO)
+
+    assert set(videos(run(tmp_path, tmp_path / "videos"))) == {"dQw4w9WgXcQ"}
+
+
+@pytest.mark.parametrize("name", ["My holiday-interesting.mp4", "a day out (Switzerland).mp4", "one.Information.mp4"])
+def test_a_word_of_eleven_letters_is_no_id_unless_in_brackets(name: str) -> None:
+    assert id_in_name(Path(name).stem) in ("", "Switzerland")
+
+
+def test_an_id_in_an_info_json_that_is_none_is_not_taken(tmp_path: Path, films: Path) -> None:
+    add(tmp_path / "videos", films / "tall.mp4", "told.mp4", id="../../etc/passwd")
+
+    assert set(videos(run(tmp_path, tmp_path / "videos"))) == {"told"}
+
+
+def test_a_file_that_became_a_video_keeps_its_id_when_an_info_json_comes_later(tmp_path: Path, films: Path) -> None:
+    folder = tmp_path / "videos"
+    file = add(folder, films / "tall.mp4", "A film.mp4")
+    before = set(videos(run(tmp_path, folder)))
+    file.with_suffix(".info.json").write_text(json.dumps(INFO))
+
+    assert set(videos(run(tmp_path, folder))) == before == {content_id(file)}
 
 
 def test_any_file_that_opens_as_video_counts_and_one_that_does_not_is_a_reject(

@@ -1,0 +1,152 @@
+"""`remove --purge`, and removals by what a video is called where it comes from."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from typer.testing import CliRunner
+
+from manifests.exits import ExitCode, NothingMatched
+from manifests.schema import TABLES, table_of
+from pipeline.cli import app
+from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.dataset.purge import EMPTIED
+from pipeline.dataset.remove import known, parse_ids, remove
+from pipeline.dataset.verify import verify
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones, read_tombstones
+from pipeline.report.page import write_report
+from pipeline.testing.shards import NO_CARD, a_data_set
+
+CONFIG = ShardsConfig(max_samples=5, split=SplitConfig(val=0), card=NO_CARD)
+PLANTED = "planted-b5e1"
+WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    a_data_set(folder, n_videos=4, n_clips=2, videos_a_channel=2, config=CONFIG)
+    plant(Store(str(folder)), "video-00001")
+    return folder
+
+
+@pytest.fixture
+def copy(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "copy"))
+
+
+def plant(store: Store, video_id: str) -> None:
+    """A row of every table for a video, each text of it planted; the reject's detail too."""
+    rows = {}
+    for table in set(TABLES) - {"sources", "packs", "videos"}:
+        row = {field.name: _planted(field.type) for field in TABLES[table]}
+        rows[table] = row | {"video_id": video_id}
+        store.write_part(table, "extract", "planted", [rows[table]])
+    blank = {"stage": "extract", "video_id": video_id, "clip_id": "", "reason": "private", "class": "never"}
+    reject = blank | {"detail": PLANTED, "attempts": 1, "at": "2026-01-01T00:00:00+00:00", "next_try_at": ""}
+    store.write_rejects("extract", "planted", [reject])
+    store.commit("extract", "planted", {})
+    for part in store.parts("videos"):
+        old = store.read_part(part).to_pylist()
+        new = [r | {"title": PLANTED, "channel": PLANTED} if r["video_id"] == video_id else r for r in old]
+        store.write_table(part.path, table_of(new, TABLES["videos"]))
+    write_report(store)
+
+
+def _planted(kind: pa.DataType) -> object:
+    if pa.types.is_list(kind) and pa.types.is_struct(kind.value_type):
+        return [{"text": PLANTED, "start_ms": 0, "end_ms": 1, "timed": True}]
+    if pa.types.is_list(kind):
+        return []
+    if pa.types.is_binary(kind):
+        return PLANTED.encode()
+    if pa.types.is_string(kind):
+        return PLANTED
+    return False if pa.types.is_boolean(kind) else 0
+
+
+def texts_of(store: Store, video_id: str) -> dict[str, str]:
+    """By table, all that its rows of a video say."""
+    found = {}
+    for table in set(TABLES) - {"sources"}:
+        rows = [row for row in store.read_table(table).to_pylist() if row["video_id"] == video_id]
+        found[table] = repr(rows)
+    found["rejects"] = repr([row for row in store.read_rejects().to_pylist() if row["video_id"] == video_id])
+    return found
+
+
+NAMES_OF_KIND = ("source", "query", "kind", "language", "track", "format", "live_status", "availability")
+"""Columns that say how and by what search a video was found, not what is in it; they are planted too and stay."""
+
+
+def test_a_purge_leaves_no_word_of_a_video_and_keeps_its_rows(copy: Path) -> None:
+    store = Store(str(copy))
+    n_rows = {table: store.read_table(table).num_rows for table in TABLES}
+
+    done = remove(store, Tombstones(frozenset({"video-00001"})), purge=True)
+
+    for table in set(TABLES) - {"sources"}:
+        for row in store.read_table(table).to_pylist():
+            for name in EMPTIED.get(table, ()):
+                assert row["video_id"] != "video-00001" or not row[name] or row[name].startswith("http"), (table, name)
+    assert {table: store.read_table(table).num_rows for table in TABLES} == n_rows
+    assert all(PLANTED not in str(row["detail"]) for row in store.read_rejects().to_pylist())
+    assert done.n_purged > 5 and list(verify(store, decode=0)) == []
+    for file in [*copy.rglob("*.html"), *copy.rglob("*.json"), *copy.glob("shards/**/*")]:
+        assert file.is_dir() or PLANTED.encode() not in file.read_bytes(), file
+
+
+def test_other_videos_keep_every_word(copy: Path) -> None:
+    store = Store(str(copy))
+    before = texts_of(store, "video-00002")
+
+    remove(store, Tombstones(frozenset({"video-00001"})), purge=True)
+
+    assert texts_of(store, "video-00002") == before
+
+
+def test_every_column_that_can_hold_words_is_emptied_or_named_as_harmless() -> None:
+    harmless = {"video_id", "channel_id", "clip_id", "key", "pack", "members", "flags", "reason", "status", "codec"}
+    harmless |= {*NAMES_OF_KIND, "category", "upload_date", "license", "heights", "caption_tracks", "egress"}
+    harmless |= {"yt_dlp_version", "caption_kind", "boundary_model"}
+    for table in set(TABLES) - {"sources"}:
+        for field in TABLES[table]:
+            kind = field.type
+            if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_list(kind):
+                assert field.name in harmless or field.name in EMPTIED.get(table, ()), f"{table}.{field.name}"
+
+
+def test_what_went_is_listed_by_id_and_key_for_copies_elsewhere(copy: Path) -> None:
+    done = remove(Store(str(copy)), Tombstones(frozenset({"video-00001"})), purge=True)
+
+    record = json.loads((copy / done.record).read_text())
+    assert record["videos"] == ["video-00001"]
+    assert record["keys"] == ["video-00001_00000", "video-00001_00001"]
+    assert (record["purged"], len(record["date"])) == (True, 10)
+
+
+def test_a_video_is_found_by_the_address_it_came_from(copy: Path) -> None:
+    store = Store(str(copy))
+    (url,) = [row["url"] for row in store.read_table("videos").to_pylist() if row["video_id"] == "video-00002"]
+
+    ids = parse_ids([f"{url}  # asked by mail"], known(store).channels)
+    done = remove(store, ids)
+
+    assert done.videos == ("video-00002",) and done.n_samples > 0 and done.unknown == ()
+    assert not any(b"video-00002" in path.read_bytes() for path in copy.glob("shards/**/*") if path.is_file())
+    assert read_tombstones(store).cover("other-id", "", url)
+
+
+def test_nothing_matched_is_exit_5_and_the_tombstone_is_written(copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text(f"{WATCH}\nhttps://vimeo.com/76979871\n")
+
+    done = CliRunner().invoke(app, ["remove", str(copy), "--ids", str(tmp_path / "ids.txt")])
+
+    assert isinstance(done.exception, NothingMatched) and done.exception.exit_code == ExitCode.NOTHING_MATCHED
+    assert "dQw4w9WgXcQ" in str(done.exception) and "https://vimeo.com/76979871" in str(done.exception)
+    stones = read_tombstones(Store(str(copy)))
+    assert stones.cover("0123456789abcdef", "", WATCH)
+    assert stones.cover("x", "", "https://vimeo.com/76979871")

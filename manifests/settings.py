@@ -62,21 +62,27 @@ def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any], befor
     return Field(default, description=doc, json_schema_extra=extra, **constraints)
 
 
-def load_config(model: type[M], path: Path | None, overrides: list[str] | None = None) -> M:
+def load_config(
+    model: type[M], path: Path | None, overrides: list[str] | None = None, *, context: Mapping[str, Any] | None = None
+) -> M:
     """The configuration in a YAML file (None: all defaults) with `a.b=c` overrides on top.
 
-    Raises ConfigError naming the file and the key for anything that cannot be used.
+    `context` goes to the models' own checks: what the command line says and no configuration can. Raises ConfigError
+    naming the file and the key for anything that cannot be used.
     """
     tree = _read_yaml(path) if path is not None else {}
     for override in overrides or []:
         _set_override(tree, override)
-    return parse_config(model, tree, source=str(path) if path is not None else "the given settings")
+    source = str(path) if path is not None else "the given settings"
+    return parse_config(model, tree, source=source, context=context)
 
 
-def parse_config(model: type[M], tree: Mapping[str, Any], *, source: str) -> M:
+def parse_config(
+    model: type[M], tree: Mapping[str, Any], *, source: str, context: Mapping[str, Any] | None = None
+) -> M:
     """The validated model of a tree of settings; ConfigError names each bad key and the nearest right one."""
     try:
-        return model.model_validate(_without_removed(model, tree, source))
+        return model.model_validate(_without_removed(model, tree, source), context=dict(context or {}))
     except ValidationError as error:
         lines = [_explain(model, dict(problem)) for problem in error.errors()]
         raise ConfigError(f"{source}: " + "\n  ".join(["cannot be used:", *lines])) from None

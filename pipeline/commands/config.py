@@ -15,10 +15,14 @@ def show_config(
     file: Annotated[Path | None, typer.Argument(help="A configuration to check; none: just the keys.")] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
+    trust_ydl_opts: Annotated[
+        bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
+    ] = False,
 ) -> None:
     """Prints every key with its default, kind and meaning; with FILE, checks it and prints what it comes to."""
     from manifests.settings import describe_keys, load_config
     from pipeline.config import RunConfig
+    from pipeline.config.ydl_opts import TRUST
 
     if schema:
         with warnings.catch_warnings():
@@ -26,7 +30,7 @@ def show_config(
             print(json.dumps(RunConfig.model_json_schema(), indent=2))
         return
     if file is not None:
-        print(load_config(RunConfig, file, set_).model_dump_json(indent=2))
+        print(load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts}).model_dump_json(indent=2))
         return
     table = Table("key", "default", "kind", "what it is", show_lines=False)
     for row in describe_keys(RunConfig):

@@ -16,6 +16,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the net.")] = False,
     canary: Annotated[str, typer.Option(help="A video id to extract, to see whether all parts work together.")] = "",
+    trust_ydl_opts: Annotated[
+        bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
+    ] = False,
 ) -> None:
     """Looks at ffmpeg, yt-dlp and its JavaScript runtime, cookies, proxies, disk, Ray, bucket."""
     import json
@@ -27,10 +30,11 @@ def doctor(
 
     from manifests.settings import load_config
     from pipeline.config import RunConfig
+    from pipeline.config.ydl_opts import TRUST
     from pipeline.run.doctor import FAIL, examine
 
     has_out = file is not None or any(override.startswith("out=") for override in set_)
-    config = load_config(RunConfig, file, set_ if has_out else ["out=unused", *set_])
+    config = load_config(RunConfig, file, set_ if has_out else ["out=unused", *set_], context={TRUST: trust_ydl_opts})
     findings = list(examine(config, output=has_out, online=not offline, canary=canary))
     if as_json:
         print(json.dumps([asdict(finding) for finding in findings], indent=1))

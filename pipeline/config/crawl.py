@@ -3,20 +3,16 @@
 import logging
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Secret, SecretStr, field_validator, model_validator
+from pydantic import Secret, SecretStr, ValidationInfo, field_validator, model_validator
 
 from manifests.settings import Section, identity, operational
+from pipeline.config.ydl_opts import check_args, check_options, is_trusted
 
 log = logging.getLogger("hdvila")
 
 SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder"]
-
-OWN_OPTIONS = frozenset(
-    {"ignoreerrors", "logger", "quiet", "noprogress", "skip_download", "format", "outtmpl", "download_archive"}
-    | {"cookiefile", "proxy", "progress_hooks", "merge_output_format", "extractor_args", "playlist_items"}
-)
-"""yt-dlp options that the crawl must set itself; `ydl_opts` may not name them."""
 
 
 class HdVilaConfig(Section):
@@ -148,6 +144,14 @@ class PolitenessConfig(Section):
         return rates
 
 
+def _is_here(proxy: SecretStr) -> bool:
+    """Whether a proxy runs on this machine."""
+    try:
+        return urlsplit(proxy.get_secret_value()).hostname in ("127.0.0.1", "localhost", "::1")
+    except ValueError:
+        return False
+
+
 class CrawlConfig(Section):
     """The crawl as a whole."""
 
@@ -204,23 +208,43 @@ class CrawlConfig(Section):
         ("web_embedded", "tv"),
         doc="player_client list for the second look at a video that is `not available` to the first",
     )
-    extractor_args: dict[str, dict[str, list[str]]] = operational(
-        dict, doc="yt-dlp's extractor_args, merged over the crawl's own"
+    extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
+        Secret({}), doc="yt-dlp's extractor_args, merged over the crawl's own; they may hold tokens and are never shown"
     )
     proxy: SecretStr = operational(SecretStr(""), doc="proxy of the one default identity")
     cookies: Path | None = operational(None, doc="cookie file of the one default identity")
     identities: tuple[IdentityConfig, ...] = operational((), doc="a pool of identities, in place of the default one")
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(
-        Secret({}), doc="any further yt-dlp options, by their library names; their values are never logged"
+        Secret({}),
+        doc="further yt-dlp options, by their library names, from a list of harmless ones; any other only with "
+        "--trust-ydl-opts; their values are never logged",
     )
 
     @field_validator("ydl_opts")
     @classmethod
-    def _not_the_crawls_own(cls, options: Secret[dict[str, Any]]) -> Secret[dict[str, Any]]:
-        if taken := sorted(options.get_secret_value().keys() & OWN_OPTIONS):
-            raise ValueError(f"{taken[0]} is set by the crawl itself and cannot be given in ydl_opts")
+    def _options_are_harmless(cls, options: Secret[dict[str, Any]], info: ValidationInfo) -> Secret[dict[str, Any]]:
+        check_options(options.get_secret_value(), trusted=is_trusted(info))
         return options
+
+    @field_validator("extractor_args")
+    @classmethod
+    def _args_are_harmless(
+        cls, args: Secret[dict[str, dict[str, list[str]]]], info: ValidationInfo
+    ) -> Secret[dict[str, dict[str, list[str]]]]:
+        check_args(args.get_secret_value(), trusted=is_trusted(info))
+        return args
+
+    @model_validator(mode="after")
+    def _certificates_are_checked(self, info: ValidationInfo) -> "CrawlConfig":
+        """Without the check whoever holds the proxy reads the cookies: only a proxy on this machine is believed."""
+        unchecked = self.ydl_opts.get_secret_value().get("nocheckcertificate")
+        if unchecked and not is_trusted(info) and not all(_is_here(one.proxy) for one in self.pool()):
+            raise ValueError(
+                "ydl_opts: nocheckcertificate is for proxies on this machine (127.0.0.1); "
+                "for any other give --trust-ydl-opts on the command line, if you wrote this configuration"
+            )
+        return self
 
     @model_validator(mode="after")
     def _identities_differ(self) -> "CrawlConfig":

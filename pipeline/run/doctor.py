@@ -57,6 +57,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     yield check_requests()
     yield check_js_runtime()
     yield check_js_solver()
+    yield check_options(config)
     for identity in config.crawl.pool():
         yield check_cookies(identity)
         yield check_proxy(identity)
@@ -181,6 +182,18 @@ def check_proxy(identity: IdentityConfig) -> Finding:
         return Finding(name, FAIL, f"{shown}: {_why(error)}", "check its address and whether it runs")
 
 
+def check_options(config: RunConfig) -> Finding:
+    """Whether yt-dlp can be set up with the options of every identity."""
+    from pipeline.site.ytdlp import check_identities
+
+    try:
+        check_identities(config.crawl)
+    except UserError as error:
+        found, _, cure = str(error).rpartition("; ")
+        return Finding("yt-dlp options", FAIL, found or cure, cure)
+    return Finding("yt-dlp options", OK, f"taken for {len(config.crawl.pool())} identities")
+
+
 def check_scratch(folder: Path) -> Iterator[Finding]:
     """Space and speed of the scratch folder."""
     cure = "set engine.scratch to a folder on a larger or faster disk"
@@ -278,7 +291,8 @@ def check_site(config: RunConfig) -> Finding:
     """Whether the site answers at all, as the first identity."""
     from yt_dlp.networking.exceptions import HTTPError, RequestError
 
-    from pipeline.site.ytdlp import Session, no_token, open_site, options_for
+    from pipeline.site.options import options_for
+    from pipeline.site.ytdlp import Session, no_token, open_site
 
     session = Session(no_token, time.monotonic() + 4 * CONNECT_TIMEOUT_S)
     try:
@@ -297,8 +311,9 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
     from yt_dlp.utils import YoutubeDLError
 
     from pipeline.site.formats import choose_format
+    from pipeline.site.options import options_for
     from pipeline.site.tracks import list_tracks
-    from pipeline.site.ytdlp import Session, extract_video, no_token, open_site, options_for
+    from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
 
     session = Session(no_token, time.monotonic() + config.crawl.video_time_limit_s)
     try:

@@ -18,10 +18,13 @@ from pipeline.run.deliver import deliver
 from pipeline.run.fill import fill
 from pipeline.run.gather import gather, gather_more
 from pipeline.run.session import open_run
+from pipeline.site.ytdlp import check_identities
 
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False) -> Delivered:
     """Runs everything. Raises UserError for what a person can cure; what is committed stays."""
+    if set(config.crawl.sources) - {"folder"}:
+        check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix) as run:
         take_up(run.store, names_of("round"))
         take_up_due(run.store, names_of("unit"), datetime.now(UTC))

@@ -25,14 +25,13 @@ from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, is_720p, judge_formats
+from pipeline.site.options import options_for
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
     RecordingYoutubeDL,
     Session,
     extract_video,
     open_site,
-    options_for,
-    with_clients,
 )
 
 LONGEST_WAIT_HERE_S = 600.0
@@ -95,9 +94,9 @@ class _Fetch:
         """One extraction and one download as one identity. What a later attempt must not find is wiped."""
         until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
         turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
-        options = {**options_for(self.config, turn.identity), **self._download_options()}
+        options = {**options_for(self.config, turn.identity, turn.clients), **self._download_options()}
         try:
-            with open_site(with_clients(self.config, options, turn.clients), turn.session) as site:
+            with open_site(options, turn.session) as site:
                 info = extract_video(site, self.video["video_id"])
                 choice = self._choose(info, turn.session)
                 if isinstance(choice, Failure):

@@ -3,32 +3,82 @@
 import re
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from pipeline.config.crawl import CrawlConfig
 
 _QUERY = re.compile(r"(?P<base>\bhttps?://[^\s?#'\"<>]+)\?[^\s'\"<>]*", re.IGNORECASE)
+_BARE_QUERY = re.compile(r"(?P<base>[\w./~%-]*[./][\w./~%-]*)\?(?=[\w.%-]+=)[^\s'\"<>]*")
+"""A query behind a path or host name without a scheme: `/videoplayback?expire=…`. "What? he said" is none."""
+
 _USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE)
-_HEADER = re.compile(r"(?P<name>\b(?:cookie|set-cookie|authorization|x-goog-[a-z-]+)\s*[:=]\s*)[^\r\n]+", re.IGNORECASE)
-_TOO_SHORT_TO_HIDE = 4
+_BARE_USERINFO = re.compile(r"(?<![\w/@.])[^\s/@:'\"]+:[^\s/@'\"]+@(?=[\w.-]+:\d{2,5}\b)")
+_COOKIE_HEADER = re.compile(r"(?P<name>\b(?:set-)?cookie\s*[:=]\s*)(?=[\w!#$%&*+.^`|~-]+=)[^\r\n]+", re.IGNORECASE)
+_TOKEN_HEADER = re.compile(
+    r"(?P<name>\b(?:authorization|proxy-authorization|x-goog-[a-z-]+)\s*[:=]\s*)[^\r\n]+", re.IGNORECASE
+)
+_COOKIE = re.compile(
+    r"\b(?P<name>__Secure-[\w-]+|__Host-[\w-]+|S?H?SID|SSID|S?APISID|SIDCC|LSID|OSID|NID|LOGIN_INFO|VISITOR_INFO1_LIVE"
+    r"|VISITOR_PRIVACY_METADATA|YSC|PREF|CONSENT|SOCS)=[^\s;,'\"]+"
+)
+"""The site's own cookies by name: a pair of them may stand in a message without a header before it."""
+
+_COOKIE_LINE = re.compile(r"(?P<head>(?:[^\t\n]+\t){6})[^\t\r\n]+")
+"""A line of a Netscape cookie file: seven fields between tabs, the value last."""
+
+TOO_SHORT_TO_HIDE = 6
+"""A shorter secret would blank parts of ordinary words."""
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without URL queries (media addresses are signed there), URL user names and passwords, cookie and
-    authorization headers, and without each given secret of at least 4 characters.
+    """The text without URL queries (media addresses are signed there), user names and passwords of addresses, cookies,
+    authorization headers, and without each given secret that stands by itself.
     """
     for secret in sorted(set(secrets), key=len, reverse=True):
-        if len(secret) >= _TOO_SHORT_TO_HIDE:
-            text = text.replace(secret, "***")
+        if len(secret) >= TOO_SHORT_TO_HIDE:
+            text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     text = _QUERY.sub(r"\g<base>?***", text)
+    text = _BARE_QUERY.sub(r"\g<base>?***", text)
     text = _USERINFO.sub(r"\g<scheme>***@", text)
-    return _HEADER.sub(r"\g<name>***", text)
+    text = _BARE_USERINFO.sub("***@", text)
+    text = _COOKIE_HEADER.sub(r"\g<name>***", text)
+    text = _TOKEN_HEADER.sub(r"\g<name>***", text)
+    text = _COOKIE.sub(r"\g<name>=***", text)
+    return _COOKIE_LINE.sub(r"\g<head>***", text)
+
+
+PLAIN_OPTIONS = frozenset({"source_address", "geo_bypass_country", "impersonate", "js_runtimes"})
+PLAIN_ARGS = frozenset({"player_client", "player_skip", "skip", "lang", "formats", "webpage_client", "webpage_skip"})
+"""Settings of yt-dlp whose values are ordinary words and no secrets: a message may name them."""
 
 
 def secrets_of(config: CrawlConfig) -> list[str]:
     """Every secret string of a configuration: to be taken out of texts."""
-    found = [identity.proxy.get_secret_value() for identity in config.pool()]
-    found += [str(value) for value in _strings(config.ydl_opts.get_secret_value())]
+    found: list[str] = []
+    for identity in config.pool():
+        proxy = identity.proxy.get_secret_value()
+        found += [proxy, *_password_of(proxy), identity.visitor_data.get_secret_value()]
+        found += [secret for token in identity.po_tokens for secret in _parts_of(token.get_secret_value())]
+        found += identity.headers.get_secret_value().values()
+    options = config.ydl_opts.get_secret_value()
+    found += _strings({name: value for name, value in options.items() if name not in PLAIN_OPTIONS})
+    for args in config.extractor_args.get_secret_value().values():
+        for name, value in args.items():
+            found += [part for text in _strings(value) for part in _parts_of(text)] if name not in PLAIN_ARGS else []
     return [secret for secret in found if secret]
+
+
+def _parts_of(token: str) -> list[str]:
+    """A PO token as it is written, and without the client before it."""
+    return [token, token.partition("+")[2]]
+
+
+def _password_of(proxy: str) -> list[str]:
+    try:
+        password = urlsplit(proxy).password or ""
+    except ValueError:
+        return []
+    return [password, unquote(password)]
 
 
 def _strings(value: Any) -> Iterator[str]:

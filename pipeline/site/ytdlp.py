@@ -8,6 +8,7 @@ Nothing here decides: pipeline.site.failures says what a failure means, pipeline
 pipeline.site.fetch what is done next.
 """
 
+import difflib
 import io
 import re
 import threading
@@ -15,18 +16,19 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import yt_dlp
 from yt_dlp.networking.common import Request, Response
 from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError
-from yt_dlp.utils import ExtractorError
+from yt_dlp.utils import ExtractorError, YoutubeDLError
 from yt_dlp.version import __version__ as YT_DLP_VERSION
 
+from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.ydl_opts import HARMLESS
 from pipeline.engine.unit import StopRun
 from pipeline.site.failures import (
     EXTRACTOR_BUGS,
@@ -36,6 +38,8 @@ from pipeline.site.failures import (
     Evidence,
     SeenRequest,
 )
+from pipeline.site.options import options_for
+from pipeline.site.redact import redact, secrets_of
 
 __all__ = [
     "YT_DLP_VERSION",
@@ -51,7 +55,6 @@ WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
 MAX_HOPS = 3
-NETSCAPE_FIELDS = 7
 LIST_PATHS = ("/results", "/playlist", "/channel/", "/@", "/c/", "/user/", "/feed/", "/hashtag/")
 """Pages that are lists, besides the home page; `/tv`, `/sw.js` and scripts are not."""
 _LABELS = re.compile(rb'"qualityLabel"\s*:\s*"(\d{2,5})p')
@@ -211,54 +214,6 @@ def _network_error(error: RequestError) -> str:
     return "Timeout" if "timed out" in text or "timeout" in text else type(error).__name__
 
 
-def options_for(config: CrawlConfig, identity: IdentityConfig) -> dict[str, Any]:
-    """yt-dlp's options of one identity. Raises StopRun (bad_cookies) where its cookie file cannot be read."""
-    options: dict[str, Any] = {
-        "cachedir": False,
-        "noplaylist": True,
-        "socket_timeout": config.socket_timeout_s,
-        "retries": config.request_retries,
-        "extractor_retries": config.request_retries,
-        "fragment_retries": config.request_retries,
-        "writesubtitles": True,  # nothing is written (downloads ask for none); makes yt-dlp say which tracks it drops
-        "updatetime": False,
-        "ignoreerrors": False,
-        "quiet": True,
-        "noprogress": True,
-        **config.ydl_opts.get_secret_value(),
-        "extractor_args": _extractor_args(config, config.player_clients),
-    }
-    if proxy := identity.proxy.get_secret_value():
-        options["proxy"] = proxy
-    if identity.cookies is not None:
-        options["cookiefile"] = _cookies_in_memory(identity.cookies)
-    return options
-
-
-def _extractor_args(config: CrawlConfig, clients: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
-    own = {"youtube": {"player_client": list(clients), "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}}
-    given = config.extractor_args
-    return {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
-
-
-def with_clients(config: CrawlConfig, options: Mapping[str, Any], clients: tuple[str, ...]) -> dict[str, Any]:
-    """The same options, asking as other player clients."""
-    return {**options, "extractor_args": _extractor_args(config, clients)}
-
-
-def _cookies_in_memory(path: Path) -> io.StringIO:
-    """A copy: yt-dlp writes its cookie file back, and the user's own must stay as it is."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StopRun(
-            Reason.BAD_COOKIES, f"{path}: cannot be read ({type(error).__name__}); export the cookies again"
-        ) from None
-    if not any(line.count("\t") == NETSCAPE_FIELDS - 1 for line in text.splitlines()):
-        raise StopRun(Reason.BAD_COOKIES, f"{path}: holds no cookie in Netscape format; export the cookies again")
-    return io.StringIO(text)
-
-
 def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeDL:
     """A yt-dlp object: one guest session. Raises StopRun (bad_cookies) for a file that is no cookie file."""
     try:
@@ -282,15 +237,40 @@ def site_for(
     key = (
         threading.get_ident(),
         *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
-        *(config.socket_timeout_s, config.request_retries, repr(config.extractor_args)),
+        *(config.socket_timeout_s, config.request_retries, repr(config.extractor_args.get_secret_value())),
         repr(config.ydl_opts.get_secret_value()),
     )
     if key not in _SITES:
         if len(_SITES) >= MAX_SITES:
             forget_sites()
-        _SITES[key] = open_site(with_clients(config, options_for(config, identity), clients), session)
+        _SITES[key] = open_site(options_for(config, identity, clients), session)
     _SITES[key].begin(session)
     return _SITES[key]
+
+
+def check_identities(config: CrawlConfig) -> None:
+    """Builds the yt-dlp of each identity, so that options that cannot be built are found before a run.
+
+    Cookie files are left to the workers, which read them. Raises UserError naming the identity and the cure.
+    """
+    known = yt_dlp.parse_options([]).ydl_opts.keys() | HARMLESS.keys() | LIBRARY_OPTIONS
+    for name in config.ydl_opts.get_secret_value():
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+            guess = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise UserError(f"crawl.ydl_opts: yt-dlp {YT_DLP_VERSION} has no option {name}{guess}")
+    for identity in config.pool():
+        try:
+            options = options_for(config, identity.model_copy(update={"cookies": None}))
+            open_site(options, Session(no_token, time.monotonic())).close()
+        except (YoutubeDLError, *EXTRACTOR_BUGS) as error:
+            said = redact(str(error).splitlines()[0] if str(error) else type(error).__name__, secrets_of(config))
+            cure = "pip install 'hdvila[impersonate]'" if "impersonate" in said.casefold() else "see crawl.ydl_opts"
+            raise UserError(f"identity {identity.name}: yt-dlp cannot be set up: {said}; {cure}") from None
+
+
+LIBRARY_OPTIONS = frozenset({"retry_sleep_functions", "match_filter", "postprocessor_hooks", "post_hooks"})
+"""Options that only a program can give, not yt-dlp's command line."""
 
 
 def forget_sites(identity: str = "") -> None:

@@ -9,15 +9,12 @@ from typing import Any
 import pytest
 from pydantic import Secret, SecretStr
 
-from manifests.errors import ConfigError
 from manifests.reasons import Reason
-from manifests.settings import parse_config
-from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.crawl import IdentityConfig
 from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.server import MiniYouTube
-from pipeline.engine.unit import StopRun
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, classify
-from pipeline.site.redact import redact
+from pipeline.site.options import options_for
 from pipeline.site.ytdlp import (
     IdentityPaused,
     RecordingYoutubeDL,
@@ -27,7 +24,6 @@ from pipeline.site.ytdlp import (
     list_entries,
     no_token,
     open_site,
-    options_for,
     upload_date_of,
 )
 from tests.pipeline.crawl.site import config_for
@@ -142,20 +138,6 @@ def test_a_list_gives_its_entries_a_page_at_a_time(site: MiniYouTube) -> None:
     assert len(site.log.of("search")) == 1
 
 
-def test_the_wanted_client_and_any_option_pass_through(site: MiniYouTube) -> None:
-    config = config_for(site, player_clients=("tv",), extractor_args={"youtube": {"lang": ["en"]}, "x": {"y": ["z"]}})
-    options = options_for(config, config.pool()[0])
-    assert options["extractor_args"]["youtube"]["player_client"] == ["tv"]
-    assert options["extractor_args"]["youtube"]["lang"] == ["en"]
-    assert options["extractor_args"]["x"] == {"y": ["z"]}
-    assert options["nocheckcertificate"] is True
-
-
-def test_an_option_that_the_crawl_sets_itself_is_refused() -> None:
-    with pytest.raises(ConfigError, match="format is set by the crawl itself"):
-        parse_config(CrawlConfig, {"ydl_opts": {"format": "best"}}, source="test")
-
-
 def test_the_users_cookie_file_is_read_and_never_written(site: MiniYouTube, tmp_path: Path) -> None:
     path = tmp_path / "cookies.txt"
     cookie = ".youtube.com\tTRUE\t/\tTRUE\t4102444800\tPREF\tplanted-secret"
@@ -169,36 +151,10 @@ def test_the_users_cookie_file_is_read_and_never_written(site: MiniYouTube, tmp_
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
 
 
-@pytest.mark.parametrize("content", [None, "", "no cookies here", "\x00\x01"])
-def test_a_file_that_is_no_cookie_file_stops_the_run(tmp_path: Path, content: str | None) -> None:
-    path = tmp_path / "cookies.txt"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(StopRun) as error:
-        options_for(CrawlConfig(cookies=path), IdentityConfig(name="one", cookies=path))
-    assert error.value.reason is Reason.BAD_COOKIES
-    assert str(path) in error.value.detail
-
-
 def test_upload_dates_are_days_in_utc() -> None:
     assert upload_date_of({"timestamp": 1_714_521_600}) == "20240501"
     assert upload_date_of({"upload_date": "20200102", "timestamp": 1}) == "20200102"
     assert upload_date_of({}) == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "secret"),
-    [
-        ("GET https://r1.googlevideo.com/videoplayback?expire=1&sig=abc failed", "sig=abc"),
-        ("proxy http://user:pass@10.0.0.1:8080 refused", "pass"),
-        ("proxy socks5://user:p%40ss@host:1 refused", "p%40ss"),
-        ("Cookie: SID=abcdef; HSID=xyz", "abcdef"),
-        ("Authorization: Bearer abc.def", "abc.def"),
-        ("the token is tok-12345 here", "tok-12345"),
-    ],
-)
-def test_no_text_keeps_a_secret(text: str, secret: str) -> None:
-    assert secret not in redact(text, ["tok-12345"])
 
 
 def test_settings_never_show_their_secrets(site: MiniYouTube) -> None:
@@ -206,6 +162,7 @@ def test_settings_never_show_their_secrets(site: MiniYouTube) -> None:
         update={
             "ydl_opts": Secret({"http_headers": {"X-Token": "planted-1"}}),
             "proxy": SecretStr("http://u:planted-2@h"),
+            "extractor_args": Secret({"youtube": {"po_token": ["web.gvs+planted-3"]}}),
         }
     )
     shown = repr(config) + str(config.model_dump()) + config.model_dump_json()

@@ -1,0 +1,90 @@
+"""From an identity's settings to yt-dlp's options."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from yt_dlp.networking.impersonate import ImpersonateTarget
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.engine.unit import StopRun
+
+NETSCAPE_FIELDS = 7
+
+
+def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...] = ()) -> dict[str, Any]:
+    """yt-dlp's options of one identity, asking as `clients` (none: the configured ones).
+
+    Raises StopRun (bad_cookies) where its cookie file cannot be read, UserError for an unknown browser to look like.
+    """
+    given = config.ydl_opts.get_secret_value()
+    options: dict[str, Any] = {
+        "cachedir": False,
+        "noplaylist": True,
+        "socket_timeout": config.socket_timeout_s,
+        "retries": config.request_retries,
+        "extractor_retries": config.request_retries,
+        "fragment_retries": config.request_retries,
+        "writesubtitles": True,  # nothing is written (downloads ask for none); makes yt-dlp say which tracks it drops
+        "updatetime": False,
+        "ignoreerrors": False,
+        "quiet": True,
+        "noprogress": True,
+        **given,
+        "extractor_args": extractor_args(config, identity, clients or config.player_clients),
+    }
+    if proxy := identity.proxy.get_secret_value():
+        options["proxy"] = proxy
+    if identity.cookies is not None:
+        options["cookiefile"] = _cookies_in_memory(identity.cookies)
+    if identity.source_address:
+        options["source_address"] = identity.source_address
+    if headers := {**given.get("http_headers", {}), **identity.headers.get_secret_value()}:
+        options["http_headers"] = headers
+    if target := identity.impersonate or given.get("impersonate"):
+        options["impersonate"] = impersonation(target)
+    return options
+
+
+def impersonation(target: Any) -> Any:
+    """yt-dlp's own object for a browser to look like, such as `chrome` or `chrome-131:windows-10`."""
+    if not isinstance(target, str):
+        return target
+    try:
+        return ImpersonateTarget.from_str(target.lower())
+    except ValueError:
+        raise UserError(
+            f"impersonate: {target!r} is no browser that yt-dlp knows; write chrome, safari, edge …"
+        ) from None
+
+
+def extractor_args(
+    config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...]
+) -> dict[str, dict[str, list[str]]]:
+    """The crawl's own arguments of extractors, with the configured and the identity's own on top."""
+    own: dict[str, dict[str, list[str]]] = {
+        "youtube": {"player_client": list(clients), "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
+    }
+    given: Mapping[str, Mapping[str, list[str]]] = config.extractor_args.get_secret_value()
+    merged = {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
+    if identity.po_tokens:
+        merged["youtube"]["po_token"] = [token.get_secret_value() for token in identity.po_tokens]
+    if visitor := identity.visitor_data.get_secret_value():
+        merged["youtube"]["visitor_data"] = [visitor]
+    return merged
+
+
+def _cookies_in_memory(path: Path) -> io.StringIO:
+    """A copy: yt-dlp writes its cookie file back, and the user's own must stay as it is."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StopRun(
+            Reason.BAD_COOKIES, f"{path}: cannot be read ({type(error).__name__}); export the cookies again"
+        ) from None
+    if not any(line.count("\t") == NETSCAPE_FIELDS - 1 for line in text.splitlines()):
+        raise StopRun(Reason.BAD_COOKIES, f"{path}: holds no cookie in Netscape format; export the cookies again")
+    return io.StringIO(text)

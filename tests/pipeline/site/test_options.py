@@ -1,0 +1,79 @@
+"""From an identity's settings to yt-dlp's options, and what cannot be built is found before a run."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import Secret, SecretStr
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.settings import parse_config
+from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.ydl_opts import TRUST
+from pipeline.engine.unit import StopRun
+from pipeline.site.options import options_for
+from pipeline.site.ytdlp import check_identities
+
+
+def test_the_wanted_client_and_harmless_options_pass_through() -> None:
+    args = {"youtube": {"lang": ["en"]}, "youtubetab": {"skip": ["webpage"]}}
+    config = CrawlConfig(player_clients=("tv",), extractor_args=Secret(args), ydl_opts=Secret({"ratelimit": 5}))
+    options = options_for(config, config.pool()[0])
+    assert options["extractor_args"]["youtube"]["player_client"] == ["tv"]
+    assert options["extractor_args"]["youtube"]["lang"] == ["en"]
+    assert options["extractor_args"]["youtubetab"] == {"skip": ["webpage"]}
+    assert options["ratelimit"] == 5
+    assert options_for(config, config.pool()[0], ("web",))["extractor_args"]["youtube"]["player_client"] == ["web"]
+
+
+def test_an_identity_carries_its_own_address_headers_and_tokens() -> None:
+    who = IdentityConfig(
+        name="one",
+        source_address="192.0.2.7",
+        headers=Secret({"X-B": "2"}),
+        po_tokens=(SecretStr("web.gvs+TOKEN"),),
+        visitor_data=SecretStr("VISITOR"),
+    )
+    config = CrawlConfig(identities=(who,), ydl_opts=Secret({"http_headers": {"X-A": "1"}}))
+    options = options_for(config, who)
+    assert options["source_address"] == "192.0.2.7"
+    assert options["http_headers"] == {"X-A": "1", "X-B": "2"}
+    assert options["extractor_args"]["youtube"]["po_token"] == ["web.gvs+TOKEN"]
+    assert options["extractor_args"]["youtube"]["visitor_data"] == ["VISITOR"]
+    assert "TOKEN" not in repr(config) + config.model_dump_json()
+
+
+@pytest.mark.parametrize("content", [None, "", "no cookies here", "\x00\x01"])
+def test_a_file_that_is_no_cookie_file_stops_the_run(tmp_path: Path, content: str | None) -> None:
+    path = tmp_path / "cookies.txt"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(StopRun) as error:
+        options_for(CrawlConfig(cookies=path), IdentityConfig(name="one", cookies=path))
+    assert error.value.reason is Reason.BAD_COOKIES
+    assert str(path) in error.value.detail
+
+
+@pytest.mark.skipif(importlib.util.find_spec("curl_cffi") is not None, reason="curl_cffi is installed")
+def test_a_browser_that_cannot_be_imitated_here_is_said_before_the_run_with_the_cure() -> None:
+    who = IdentityConfig(name="office", impersonate="chrome")
+    with pytest.raises(UserError, match=r"identity office: .*hdvila\[impersonate\]"):
+        check_identities(CrawlConfig(identities=(who,)))
+
+
+def test_an_unknown_browser_is_named() -> None:
+    with pytest.raises(UserError, match="no browser"):
+        options_for(CrawlConfig(), IdentityConfig(name="one", impersonate="a:b:c:d"))
+
+
+def test_an_option_that_yt_dlp_does_not_have_is_refused_also_where_it_is_trusted() -> None:
+    tree: dict[str, Any] = {"ydl_opts": {"usenetrk": True}}
+    config = parse_config(CrawlConfig, tree, source="test", context={TRUST: True})
+    with pytest.raises(UserError, match=r"no option usenetrk; did you mean usenetrc\?"):
+        check_identities(config)
+
+
+def test_ordinary_identities_can_be_built() -> None:
+    check_identities(CrawlConfig(cookies=Path("/only/on/the/workers.txt")))

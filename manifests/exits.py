@@ -53,6 +53,8 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "config": (),
         "doctor": (ExitCode.INCOMPLETE,),
         "status": (),
+        "pause": (),
+        "resume": (),
         "why": (ExitCode.NOTHING_MATCHED,),
         "retry": (ExitCode.NOTHING_MATCHED,),
         "report": (),

@@ -14,6 +14,7 @@ from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.merge import merge
 from pipeline.commands.mini_youtube import mini_youtube
+from pipeline.commands.pause import pause, resume
 from pipeline.commands.remove import remove
 from pipeline.commands.report import report
 from pipeline.commands.reshard import reshard
@@ -39,6 +40,8 @@ app.command("demo", epilog=epilog(PROGRAM, "demo"))(demo)
 app.command("config", epilog=epilog(PROGRAM, "config"))(show_config)
 app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
 app.command("status", epilog=epilog(PROGRAM, "status"))(status)
+app.command("pause", epilog=epilog(PROGRAM, "pause"))(pause)
+app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)
 app.command("why", epilog=epilog(PROGRAM, "why"))(why)
 app.command("retry", epilog=epilog(PROGRAM, "retry"))(retry)
 app.command("report", epilog=epilog(PROGRAM, "report"))(report)

@@ -5,7 +5,9 @@ from typing import Annotated
 
 import typer
 
+from manifests.errors import UserError
 from manifests.stages import ORDER
+from pipeline.engine.drain import GRACE_S, StopRequest
 
 
 def run(
@@ -20,6 +22,12 @@ def run(
     trust_ydl_opts: Annotated[
         bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
     ] = False,
+    stop_after: Annotated[
+        str, typer.Option(help="Stop after this time with everything saved (exit 75).", metavar="2h|90m|45s")
+    ] = "",
+    grace: Annotated[
+        float, typer.Option(help="Seconds that units in flight have to end after SIGTERM or --stop-after.", min=0)
+    ] = GRACE_S,
 ) -> None:
     """Crawls, reads, balances, fetches, cuts, shards; goes on from what is committed."""
     from manifests.settings import load_config
@@ -29,6 +37,20 @@ def run(
     from pipeline.run.road import run_pipeline
 
     config = load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts})
-    delivered = run_pipeline(config, redo=redo, mix=mix)
+    stop = StopRequest(grace_s=grace, stop_after_s=seconds_of(stop_after))
+    delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop)
     print_summary(delivered)
     raise typer.Exit(delivered.exit_code)
+
+
+_SECONDS = {"h": 3600, "m": 60, "s": 1}
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration such as 2h, 90m or 45s; 0 for an empty one. Raises UserError for anything else."""
+    if not duration:
+        return 0.0
+    number, unit = duration[:-1], duration[-1]
+    if unit not in _SECONDS or not number.replace(".", "", 1).isdigit():
+        raise UserError(f"--stop-after {duration}: write a number and a unit, such as 2h, 90m or 45s")
+    return float(number) * _SECONDS[unit]

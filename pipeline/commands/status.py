@@ -8,28 +8,40 @@ import typer
 def status(
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    tables: Annotated[bool, typer.Option("--tables", help="Also read every table: slow at a million videos.")] = False,
     n_sources: Annotated[int, typer.Option("--sources", help="How many sources to show, best yield first.")] = 10,
 ) -> None:
-    """Shows rows, rejects by reason, categories, the yield of sources, and which identities are paused and why."""
+    """Shows how the run is doing; with --tables also rows, rejects, categories, the yield of sources, identities."""
     import json
+    import time
     from dataclasses import asdict
 
     from rich.console import Console
     from rich.table import Table
 
     from manifests.errors import UserError
+    from manifests.live import STATUS_NAME
+    from pipeline.engine.desk import read_run_status
     from pipeline.engine.store import Store
+    from pipeline.report.live import print_run
     from pipeline.report.status import read_status
-    from pipeline.site.politeness import describe
+    from pipeline.site.politeness import describe, read_state
 
     store = Store(url)
-    if not store.folders("commits"):
+    if not store.exists(STATUS_NAME) and not store.folders("commits"):
         raise UserError(f"{url}: holds no run; give the `out` of a run")
-    found = read_status(store)
+    run_status = read_run_status(store)
+    found = read_status(store) if tables or run_status is None else None
     if as_json:
-        print(json.dumps(asdict(found), indent=1))
+        facts = {"run": run_status.model_dump() if run_status else None} | (asdict(found) if found else {})
+        print(json.dumps(facts, indent=1))
         return
     console = Console()
+    if run_status is not None:
+        print_run(run_status, console, time.time())
+    if found is None:
+        console.print(describe(read_state(store)) or "no identity is paused")
+        return
     console.print(", ".join(f"{n} {table}" for table, n in found.rows.items()), highlight=False)
     rejects = Table("stage", "reason", "videos or clips", box=None)
     for stage, counts in found.rejects.items():

@@ -49,6 +49,10 @@ class Executor(Protocol):
         """Gives a machine no further unit, since its disk or installation failed. False where none other is left."""
         ...
 
+    def drop_queued(self) -> int:
+        """Gives up units that surely have not begun; returns how many."""
+        ...
+
     def cancel_all(self) -> None:
         """Ends what is running; nothing of it is committed."""
         ...
@@ -91,6 +95,12 @@ class LocalExecutor:
     def fence(self, node: str) -> bool:
         """See Executor. This process has one place only."""
         return False
+
+    def drop_queued(self) -> int:
+        """See Executor. Here a unit runs only while it is collected."""
+        n_dropped = len(self._queue)
+        self._queue.clear()
+        return n_dropped
 
     def cancel_all(self) -> None:
         """See Executor."""

@@ -4,6 +4,7 @@ lost worker      tried again, elsewhere where there is an elsewhere; the third t
 memory, time     tried again once; the second time a reject `over_memory` or `timeout`
 Transient        waits its turn and is tried again without a charge, up to `patience` times
 StopRun          the run ends; everything committed stays
+stop request     no further unit starts, those in flight have the grace to end, the others are given back
 PlaceFailed      the machine gets no further unit and this one goes elsewhere; the run ends where there is no elsewhere
 internal error   the unit is tried once more; what fails again stays away until another version of this program runs
 """
@@ -18,8 +19,11 @@ from dataclasses import dataclass, field
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
+from manifests.live import StageStatus
 from manifests.reasons import Reason
 from pipeline.engine.attempt import End, Outcome, turn_away_all
+from pipeline.engine.desk import Desk
+from pipeline.engine.drain import Drained
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import StageProgress
@@ -70,8 +74,10 @@ class _Charges:
         return sum(self.ended.values()) + 1
 
 
-def run_stage(stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = 20) -> StageResult:
-    """Runs the units of a stage that have no commit yet. Raises RunStopped, LockLost or UserError."""
+def run_stage(
+    stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = 20, desk: Desk | None = None
+) -> StageResult:
+    """Runs the units of a stage that have no commit yet. Raises RunStopped, Drained, LockLost or UserError."""
     done = store.committed(stage.name)
     result = StageResult(stage.name, n_done_before=len(done))
     started = time.monotonic()
@@ -79,7 +85,7 @@ def run_stage(stage: Stage, store: Store, executor: Executor, lock: RunLock, *, 
     with StageProgress(stage.name, len(done)) as progress:
         executor.begin(stage, store)
         try:
-            _Loop(stage, store, executor, lock, progress, result, patience).drain(pending)
+            _Loop(stage, store, executor, lock, progress, result, patience, desk or Desk(store)).run(pending)
         except BaseException:
             executor.cancel_all()
             raise
@@ -109,27 +115,70 @@ class _Loop:
         progress: StageProgress,
         result: StageResult,
         patience: int,
+        desk: Desk,
     ) -> None:
         self._stage, self._store, self._executor, self._lock = stage, store, executor, lock
         self._progress, self._result, self._patience = progress, result, patience
+        self._desk, self._started = desk, time.monotonic()
         self._charges: dict[str, _Charges] = {}
+        self._losses: Counter[str] = Counter()
         self._waiting: list[tuple[float, int, Unit]] = []
         self._order = itertools.count()
         self._n_in_flight = 0
         self._alike: list[tuple[str, str]] = []
         self._max_in_flight = stage.resources.max_in_flight or 2 * executor.n_slots
 
-    def drain(self, pending: Iterator[Unit]) -> None:
-        """Until every unit is committed."""
+    def run(self, pending: Iterator[Unit]) -> None:
+        """Until every unit is committed. Raises Drained where the run is asked to stop before."""
         more = True
         while more or self._waiting or self._n_in_flight:
-            more = more and self._fill(pending)
-            self._submit_due()
-            finished = self._executor.collect(POLL_S) if self._n_in_flight else None
-            if finished:
-                self._handle(finished)
-            elif not self._n_in_flight and self._waiting:
-                time.sleep(min(POLL_S, max(0.0, self._waiting[0][0] - time.monotonic())))
+            self._desk.publish(self._status())
+            if self._desk.stop.is_due:
+                more = more and next(pending, None) is not None
+                self._drain(more)
+                return
+            if not self._desk.is_paused:
+                more = more and self._fill(pending)
+                self._submit_due()
+            self._handle_next()
+
+    def _handle_next(self) -> None:
+        """Takes up the next attempt that ended, or waits a moment where none did."""
+        finished = self._executor.collect(POLL_S) if self._n_in_flight else None
+        if finished:
+            self._handle(finished)
+        elif not self._n_in_flight and self._desk.is_paused:
+            time.sleep(POLL_S)
+        elif not self._n_in_flight and self._waiting:
+            time.sleep(min(POLL_S, max(0.0, self._waiting[0][0] - time.monotonic())))
+
+    def _drain(self, more: bool) -> None:
+        """Lets units in flight end within the grace. Raises Drained unless nothing remains of the stage."""
+        stop = self._desk.stop
+        self._n_in_flight -= self._executor.drop_queued()
+        self._progress.say(f"stopping ({stop.why}): {self._n_in_flight} units in flight may end within the grace")
+        while self._n_in_flight and stop.grace_left_s > 0:
+            self._handle_next()
+            self._desk.publish(self._status())
+        n_left = self._result.n_missing
+        if n_left or more:
+            others = ", and others not yet taken up" if more else ""
+            raise Drained(
+                f"{self._stage.name}: stopped on request ({stop.why}); {self._result.n_made} units were committed by "
+                f"this run, {n_left} were given back{others}. Run the same command again to go on"
+            )
+
+    def _status(self) -> StageStatus:
+        return StageStatus(
+            stage=self._stage.name,
+            done_before=self._result.n_done_before,
+            done=self._result.n_made,
+            known=self._result.n_units,
+            in_flight=self._n_in_flight,
+            seconds=round(time.monotonic() - self._started, 1),
+            rejects=dict(self._result.rejects),
+            losses=dict(self._losses),
+        )
 
     def _fill(self, pending: Iterator[Unit]) -> bool:
         while self._n_in_flight < self._max_in_flight:
@@ -181,6 +230,8 @@ class _Loop:
         charges = self._charges[unit.name]
         charges.ended[outcome.end] += 1
         n = charges.ended[outcome.end]
+        if outcome.end is not End.AGAIN:
+            self._losses[f"{outcome.node or 'an unknown machine'}: {outcome.end}"] += 1
         verdict = _verdict(outcome, n, self._patience)
         if verdict is not None:
             self._commit(unit, turn_away_all(self._stage.name, unit, verdict, outcome.detail, self._store, attempt))

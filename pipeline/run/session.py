@@ -15,6 +15,8 @@ from manifests.errors import UserError
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
+from pipeline.engine.desk import Desk
+from pipeline.engine.drain import StopRequest, drain_on_sigterm
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import StageResult, run_stage
@@ -34,6 +36,7 @@ class Run:
     store: Store
     executor: Executor
     lock: RunLock
+    desk: Desk
     results: list[StageResult] = field(default_factory=list)
     _polite: Polite | None = None
 
@@ -47,14 +50,16 @@ class Run:
 
     def do(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""
-        result = run_stage(stage, self.store, self.executor, self.lock, patience=self.config.engine.patience)
+        result = run_stage(
+            stage, self.store, self.executor, self.lock, patience=self.config.engine.patience, desk=self.desk
+        )
         self.results.append(result)
         return result
 
 
 @contextmanager
-def open_run(config: RunConfig, *, redo: str = "", mix: bool = False) -> Iterator[Run]:
-    """The output directory, locked and checked, with an executor for its units."""
+def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Iterator[Run]:
+    """The output directory, locked and checked, with an executor for its units. SIGTERM drains what runs in it."""
     store = open_store(config)
     with RunLock(store) as lock:
         if store.sweep():
@@ -62,7 +67,9 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False) -> Iterato
         check_identity(store, config, redo=redo, mix=mix)
         executor = build_executor(config.engine)
         try:
-            yield Run(config, store, executor, lock)
+            # after the executor: Ray sets a handler of its own when it starts
+            with Desk(store, stop) as desk, drain_on_sigterm(desk.stop):
+                yield Run(config, store, executor, lock, desk)
         finally:
             executor.close()
 

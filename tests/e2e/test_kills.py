@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -60,10 +61,37 @@ def bytes_of(out: Path) -> dict[str, str]:
     return hashes | {"manifest.json": json.dumps(manifest, sort_keys=True)}
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "undisturbed"
+    finish(out)
+    return out
+
+
+@pytest.mark.timeout(600)
+def test_sigterm_drains_and_the_next_run_ends_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
+    out = tmp_path / "drained"
+    process = start(out)
+    until = time.monotonic() + 240
+    while n_commits(out) < n_commits(undisturbed) // 2 and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=120) == 75
+    log = (tmp_path / "drained.log").read_text()
+    assert "stopped on request (SIGTERM)" in log and "Run the same command again" in log
+    assert "Traceback" not in log and "SIGABRT" not in log
+    status = json.loads((out / "status.json").read_bytes())
+    assert (status["state"], status["exit_code"]) == ("ended", 75)
+
+    finish(out)
+    assert bytes_of(out) == bytes_of(undisturbed)
+    assert json.loads((out / "status.json").read_bytes())["exit_code"] == 0
+
+
 @pytest.mark.timeout(1200)
-def test_three_kills_at_random_moments_change_no_byte(tmp_path: Path) -> None:
-    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    finish(undisturbed)
+def test_three_kills_at_random_moments_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
+    killed = tmp_path / "killed"
     total = n_commits(undisturbed)
     moments = random.Random(7)
     # most units are quick listings; the last ones are media and shards, where a run spends its time

@@ -1,0 +1,76 @@
+"""Two small files at the top of an output directory: what a run says of itself, and what a person says to it.
+
+    status.json     written by the driver every few seconds and at its end; `hdvila-pipeline status` reads it
+    control.json    written by `hdvila-pipeline pause` and `resume`; the driver reads it while it works
+
+Both are read leniently: a field that is unknown is passed over, a file that is damaged counts as absent.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+STATUS_NAME = "status.json"
+CONTROL_NAME = "control.json"
+
+State = Literal["running", "paused", "draining", "ended"]
+
+STALE_S = 60.0
+"""A run that has not written for so long, and has not said that it ended, is taken for dead."""
+
+
+class Control(BaseModel):
+    """What a person asks of a run."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    paused: bool = False
+    """No new unit is started while this is set; those in flight end."""
+
+
+class StageStatus(BaseModel):
+    """How far one stage is, in this run. Rejects are those of this run, by reason."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    stage: str
+    done_before: int = 0
+    """Units committed by earlier runs."""
+    done: int = 0
+    known: int = 0
+    """Units taken up by this run so far; more may follow."""
+    in_flight: int = 0
+    seconds: float = 0.0
+    rejects: dict[str, int] = Field(default_factory=dict)
+    losses: dict[str, int] = Field(default_factory=dict)
+    """Attempts that ended without a verdict, by machine and kind."""
+
+    @property
+    def per_hour(self) -> float:
+        """Units an hour of this run."""
+        return self.done * 3600 / self.seconds if self.seconds > 0 else 0.0
+
+
+class RunStatus(BaseModel):
+    """A run as it was at `updated_at` (seconds since 1970, by the driver's clock)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    state: State = "running"
+    host: str = ""
+    pid: int = 0
+    started_at: float = 0.0
+    updated_at: float = 0.0
+    detail: str = ""
+    """Why it drains, or how it ended."""
+    exit_code: int = 0
+    stages: tuple[StageStatus, ...] = ()
+    """In the order in which they ran last; the last one is under way unless the run has ended."""
+    storage: str = ""
+    """Trouble with the store that is being waited out; "" where there is none."""
+
+    def is_alive(self, now: float) -> bool:
+        """Whether the run is taken for alive, `now` in seconds since 1970."""
+        return self.state != "ended" and now - self.updated_at < STALE_S

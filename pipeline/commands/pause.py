@@ -1,0 +1,31 @@
+"""`hdvila-pipeline pause` and `resume`: hold a live run without ending it."""
+
+from typing import Annotated
+
+import typer
+
+OutDir = Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")]
+
+
+def pause(url: OutDir) -> None:
+    """Starts no further unit until `resume`; units in flight end. A run that is started later is held as well."""
+    _ask(url, paused=True)
+    print(f"{url}: paused; `hdvila-pipeline resume {url}` goes on")
+
+
+def resume(url: OutDir) -> None:
+    """Lets a paused run go on, within a few seconds."""
+    _ask(url, paused=False)
+    print(f"{url}: resumed")
+
+
+def _ask(url: str, *, paused: bool) -> None:
+    from manifests.errors import UserError
+    from pipeline.engine.desk import read_control, write_control
+    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import RUN_FILE
+
+    store = Store(url)
+    if not store.exists(RUN_FILE):
+        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    write_control(store, read_control(store).model_copy(update={"paused": paused}))

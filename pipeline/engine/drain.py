@@ -1,0 +1,70 @@
+"""Stopping without loss: on SIGTERM, after a given time, or when asked. No new unit starts, and those in flight have
+`grace_s` seconds to end; what does not end is given back, uncommitted, to the next run.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from manifests.errors import UserError
+from manifests.exits import ExitCode
+
+GRACE_S = 60.0
+
+
+class Drained(UserError):
+    """The run stopped on request with everything saved. The message says what remains."""
+
+    exit_code = ExitCode.DRAINED
+
+
+class StopRequest:
+    """Whether the run should end. Safe to set from a signal handler; read by the driver's loop."""
+
+    def __init__(self, *, grace_s: float = GRACE_S, stop_after_s: float = 0.0) -> None:
+        self.grace_s = grace_s
+        self.why = ""
+        self._requested_at = 0.0
+        self._ends_at = time.monotonic() + stop_after_s if stop_after_s else float("inf")
+        self._stop_after_s = stop_after_s
+
+    def request(self, why: str) -> None:
+        """Asks for the end. A second request takes the rest of the grace away."""
+        if self._requested_at:
+            self.grace_s = 0.0
+            return
+        self.why, self._requested_at = why, time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether no further unit may start."""
+        if not self._requested_at and time.monotonic() >= self._ends_at:
+            self.request(f"--stop-after {self._stop_after_s:.0f} s is over")
+        return bool(self._requested_at)
+
+    @property
+    def grace_left_s(self) -> float:
+        """Seconds that units in flight still have."""
+        return max(0.0, self._requested_at + self.grace_s - time.monotonic())
+
+
+@contextmanager
+def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
+    """SIGTERM asks `stop` instead of ending the process, while the block runs. Only the main thread can set that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        stop.request(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

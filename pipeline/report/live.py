@@ -1,0 +1,47 @@
+"""How a run is doing, on a terminal, from the one small file that its driver keeps."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from manifests.live import RunStatus, StageStatus
+
+
+def print_run(status: RunStatus, console: Console, now: float) -> None:
+    """Prints the run's state and each stage's progress; `now` in seconds since 1970, by this machine's clock."""
+    console.print(headline(status, now), highlight=False, markup=False, soft_wrap=True)
+    if not status.stages:
+        return
+    table = Table("stage", "units done", "known", "in flight", "an hour", "turned away", box=None)
+    for stage in status.stages:
+        away = ", ".join(f"{n} {reason}" for reason, n in sorted(stage.rejects.items(), key=lambda item: -item[1]))
+        numbers = (_done(stage), f"{stage.known:,}", str(stage.in_flight), f"{stage.per_hour:,.0f}")
+        table.add_row(stage.stage, *numbers, away)
+    console.print(table)
+    for stage in status.stages:
+        for what, n in stage.losses.items():
+            console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
+
+
+def headline(status: RunStatus, now: float) -> str:
+    """One line: the state, whose machine, since when, and why."""
+    where = f"{status.host} pid {status.pid}"
+    age_s = now - status.updated_at
+    if status.state == "ended":
+        how = f"exit {status.exit_code}" + (f": {status.detail}" if status.detail else "")
+        return f"ended {_ago(age_s)} ago on {where}, {how}"
+    since = f"for {_ago(now - status.started_at)} on {where}"
+    if not status.is_alive(now):
+        return f"no sign of life for {_ago(age_s)}; was {status.state} on {where}. Run the same command again to go on"
+    return f"{status.state} {since}" + (f" ({status.detail})" if status.detail else "")
+
+
+def _done(stage: StageStatus) -> str:
+    return f"{stage.done:,}" + (f" (+{stage.done_before:,} before)" if stage.done_before else "")
+
+
+def _ago(seconds: float) -> str:
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,40 @@
+"""What `status` says of a run from its own file."""
+
+import io
+
+from rich.console import Console
+
+from manifests.live import RunStatus, StageStatus
+from pipeline.report.live import headline, print_run
+
+BUSY = StageStatus(
+    stage="media",
+    done_before=10,
+    done=30,
+    known=50,
+    in_flight=4,
+    seconds=3600,
+    rejects={"hdr": 2},
+    losses={"n1: lost": 1},
+)
+
+
+def test_a_live_run_is_told_from_one_that_fell_silent() -> None:
+    status = RunStatus(host="head", pid=7, started_at=1000.0, updated_at=8000.0, stages=(BUSY,))
+
+    assert headline(status, 8005.0) == "running for 117 min on head pid 7"
+    assert headline(status, 8600.0).startswith("no sign of life for 10 min; was running on head pid 7")
+
+
+def test_an_ended_run_says_how() -> None:
+    status = RunStatus(state="ended", host="head", pid=7, updated_at=50.0, exit_code=75, detail="media: [bold]x")
+
+    assert headline(status, 60.0) == "ended 10 s ago on head pid 7, exit 75: media: [bold]x"
+
+
+def test_stages_show_units_rate_rejects_and_losses() -> None:
+    buffer = io.StringIO()
+    print_run(RunStatus(host="h", stages=(BUSY,), updated_at=1.0), Console(file=buffer, width=120), 2.0)
+
+    text = buffer.getvalue()
+    assert "30 (+10 before)" in text and "2 hdr" in text and "1 attempts lost on n1: lost" in text

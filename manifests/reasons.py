@@ -135,6 +135,11 @@ class Reason(StrEnum):
         return FACTS[self].meaning
 
 
+def meaning_of(reason: str) -> str:
+    """A reason's one line for people, from its code; "" for one that this version does not know."""
+    return Reason(reason).meaning if reason in set(Reason) else ""
+
+
 FACTS: dict[Reason, _Fact] = {
     Reason.RATE_LIMITED: _Fact(LATER, "the site answered 429, also where yt-dlp only warned of it"),
     Reason.BOT_CHECK: _Fact(LATER, "the site asked to confirm that this is not a bot"),

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from manifests.funnel import Tables, read_selection, rejects_in_force
-from manifests.reasons import Reason
+from manifests.reasons import meaning_of
 from manifests.stages import rank_of
 
 
@@ -86,4 +86,5 @@ def _clip_rejects(rows: Iterable[dict[str, Any]]) -> list[Step]:
 
 def _meaning(reason: str) -> str:
     """A reason with its one line for people."""
-    return f"{reason} ({Reason(reason).meaning})" if reason in set(Reason) else reason
+    meaning = meaning_of(reason)
+    return f"{reason} ({meaning})" if meaning else reason

@@ -16,9 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.hashing import hash_texts
 from pipeline.config.balance import Unit
-
-HASH_ROWS = 1 << 18
 
 CANDIDATES = pa.schema(
     [
@@ -90,47 +89,10 @@ def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
 
 def _order(candidates: pa.Table, seed: int) -> NDArray[np.int32]:
     """Rows by category, then by hash."""
-    hashes = seeded_hash(_flat(candidates.column("video_id")), seed)
+    hashes = hash_texts(_flat(candidates.column("video_id")), seed)
     order = _settle_ties(candidates, np.argsort(hashes).astype(np.int32), hashes)
     category = _numbers(candidates, "category_id", np.int16)[order]
     return np.asarray(order[np.argsort(category, kind="stable")])
-
-
-def seeded_hash(ids: pa.Array, seed: int) -> NDArray[np.uint64]:
-    """[N] 64-bit hashes of strings: of the seed and the bytes alone, the same on every machine.
-
-    The bytes are taken as little-endian words, each mixed in with the finaliser of splitmix64
-    (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
-    """
-    out = np.empty(len(ids), dtype=np.uint64)
-    start = _mix(np.array([seed], dtype=np.uint64))[0]
-    for first in range(0, len(ids), HASH_ROWS):
-        words, lengths = _words(ids.slice(first, HASH_ROWS))
-        state = _mix(start ^ lengths.astype(np.uint64))
-        for place in range(words.shape[1]):
-            state = np.where(8 * place < lengths, _mix(state ^ words[:, place]), state)
-        out[first : first + HASH_ROWS] = state
-    return out
-
-
-def _words(ids: pa.Array) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-    """[n, w] little-endian words of strings padded with zeros, and their lengths in bytes [n]."""
-    _, ends, data = ids.buffers()
-    offsets = np.frombuffer(ends, dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1].astype(np.int64)
-    lengths = np.diff(offsets)
-    width = max(8, -(-int(lengths.max(initial=0)) // 8) * 8)
-    raw = np.frombuffer(data, dtype=np.uint8) if data is not None and data.size else np.zeros(1, dtype=np.uint8)
-    column = np.arange(width)
-    padded = raw[np.minimum(offsets[:-1, None] + column, len(raw) - 1)]
-    padded[column >= lengths[:, None]] = 0
-    return padded.view("<u8").astype(np.uint64), lengths
-
-
-def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
 
 
 def _settle_ties(candidates: pa.Table, order: NDArray[np.int32], hashes: NDArray[np.uint64]) -> NDArray[np.int32]:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
+from manifests.hashing import hash_texts
 from pipeline.balance.groups import groups_of
-from pipeline.balance.ranking import seeded_hash
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
 
@@ -166,7 +166,7 @@ def _sentences(clips: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) 
     clips, said = clips.filter(enough), said.filter(enough)
     prefix = pc.utf8_slice_codeunits(said, 0, PREFIX_CHARS)
     length = pc.utf8_length(said).to_numpy().astype(np.uint64)
-    key = seeded_hash(_flat(prefix), 1) ^ (length << np.uint64(32)) ^ seeded_hash(_flat(clips.column("channel")), 2)
+    key = hash_texts(_flat(prefix), 1) ^ (length << np.uint64(32)) ^ hash_texts(_flat(clips.column("channel")), 2)
     return pa.table({"video_id": clips.column("video_id"), "n": clips.column("n"), "key": pa.array(key)})
 
 

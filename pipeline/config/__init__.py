@@ -1,5 +1,6 @@
 """The configuration of a run: one YAML, every key documented, assembled from one file an area."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from manifests.settings import Section, identity, operational
@@ -16,6 +17,7 @@ class RunConfig(Section):
     """Everything that a run needs to know."""
 
     stage: ClassVar[str] = "folder"
+    removed: ClassVar[Mapping[str, str]] = {"crawl.media.accept_wide": "media.cut.accept_wide"}
 
     out: str = operational(doc="output directory: a path, or a url such as s3://bucket/prefix")
     name: str = identity("hdvila", doc="name of the data set, in the card and the indexes", pattern=r"^[\w .-]{1,64}$")

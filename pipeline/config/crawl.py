@@ -64,7 +64,6 @@ class MediaFormatConfig(Section):
 
     stage: ClassVar[str] = "fetch"
     codecs: tuple[str, ...] = identity(("avc1", "av01", "vp9", "vp09"), doc="video codecs to take, best first")
-    accept_wide: bool = identity(True, doc="take pictures wider than 16:9 that are at least 1280 wide")
     max_fps: float = identity(60.0, gt=0, doc="highest frame rate on offer that is taken")
     max_bytes: int = identity(4 * 1024**3, gt=0, doc="largest media file, bytes")
 

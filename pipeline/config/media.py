@@ -6,6 +6,9 @@ from typing import ClassVar, Literal
 
 from manifests.settings import Section, identity, operational
 
+LEAST_SHORT_SIDE_720P = 704
+"""720p material is often coded with a few rows less."""
+
 
 class MediaLimits(Section):
     """What a media file may be at most: input from the net is hostile."""
@@ -53,14 +56,30 @@ class CutConfig(Section):
     )
     require_audio: bool = identity(False, doc="a video without sound is a reject")
     accept_wide: bool = identity(
-        True, doc="720p is also a picture wider than 16:9 whose long side is at least 1280 pixels"
+        True,
+        doc="720p is also a picture wider than 16:9 whose long side is at least 1280 pixels, offered or fetched",
     )
-    min_short_side: int = identity(704, doc="720p: least short side after rotation, pixels; 0 takes any", ge=0)
+    min_short_side: int = identity(
+        LEAST_SHORT_SIDE_720P, doc="720p: least short side after rotation, pixels; 0 takes any", ge=0
+    )
     exact_preset: str = identity("superfast", doc="exact: preset of x264")
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
     exact_gop: int = identity(30, doc="exact: frames between keyframes at most", ge=1)
     audio_bitrate: int = identity(128_000, doc="where sound is encoded: AAC bits a second", ge=16_000)
     encoder_threads: int = identity(1, doc="threads of each encoder; another count gives other bytes", ge=1)
+
+    @property
+    def least_side(self) -> int:
+        """Short side that a rendition is chosen for, pixels: where any size is taken, that of 720p is preferred."""
+        return self.min_short_side or LEAST_SHORT_SIDE_720P
+
+    def is_720p(self, width: int, height: int) -> bool:
+        """Whether a displayed picture counts as 720p, by its short side or (accept_wide) its long one."""
+        short, long = min(width, height), max(width, height)
+        if short >= self.min_short_side:
+            return True
+        least_long = 1280 * self.min_short_side // LEAST_SHORT_SIDE_720P
+        return self.accept_wide and long >= least_long and long * 9 > short * 16
 
 
 class ScenesConfig(Section):

@@ -19,6 +19,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 from manifests.categories import category_by_name
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig
+from pipeline.config.media import CutConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
 from pipeline.crawl.plan import RoundPlan
 from pipeline.engine.boundary import per_item
@@ -52,6 +53,7 @@ class ExtractStage:
     polite: Polite
     plan: RoundPlan
     opt_outs: Tombstones = field(default_factory=Tombstones)
+    cut: CutConfig = field(default_factory=CutConfig)
     name: str = "extract"
 
     @property
@@ -76,7 +78,7 @@ class ExtractStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """Looks at each candidate in turn."""
         output = Output(rows={"videos": [], "captions": []})
-        extractor = Extractor(self.config, self.polite)
+        extractor = Extractor(self.config, self.polite, self.cut)
         for candidate in unit.payload:
             found = per_item(context, candidate["video_id"], partial(self._rows_of, candidate, extractor))
             if isinstance(found, Reject):
@@ -119,8 +121,9 @@ class FoundVideo:
 class Extractor:
     """Looks at videos one after the other, as whichever identity may ask."""
 
-    def __init__(self, config: CrawlConfig, polite: Polite) -> None:
+    def __init__(self, config: CrawlConfig, polite: Polite, cut: CutConfig) -> None:
         self._config = config
+        self._cut = cut
         self._asking = Asking(config, polite)
         self._polite = polite
 
@@ -164,7 +167,7 @@ class Extractor:
             return Failure(*verdict)
         if failure := self._no_captions(info, session):
             return failure
-        judged = judge_formats(info, session, self._config.media)
+        judged = judge_formats(info, session, self._config.media, self._cut)
         return judged if isinstance(judged, Failure) else None
 
     def _no_category(self, session: Session) -> Failure:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.hashing import hash_texts
 from manifests.reasons import Reason, ReasonClass
 from manifests.stages import names_of
 from manifests.version import made_by
@@ -23,23 +24,14 @@ from pipeline.engine.store import Part, Store
 from pipeline.outdir.retries import read_retries
 
 Hashes = npt.NDArray[np.uint64]
-NAME_BYTES = 128
 MAX_CHANNELS = 20_000
 """Channels remembered as possible new sources, by category: those with the most kept videos."""
 
 
-def hash_ids(ids: pa.ChunkedArray | list[str], width: int = 16) -> Hashes:
-    """A 64-bit hash of the first `width` bytes of each text, the same on every machine (SplitMix64, 8 bytes a step)."""
-    texts = ids if isinstance(ids, list) else ids.to_pylist()
-    words = np.array([text.encode() for text in texts], dtype=f"S{width}").view("<u8").reshape(-1, width // 8)
-    mixed = np.zeros(len(texts), dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        for column in words.T:
-            mixed = (mixed + column) * np.uint64(0x9E3779B97F4A7C15)
-            mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed ^= mixed >> np.uint64(31)
-    return mixed
+def hash_ids(ids: pa.ChunkedArray | list[str]) -> Hashes:
+    """A 64-bit hash of each text, the same on every machine."""
+    texts = pa.array(ids, pa.string()) if isinstance(ids, list) else ids.combine_chunks()
+    return hash_texts(texts, 0)
 
 
 class KnownVideos:
@@ -177,7 +169,7 @@ class CrawlLedger:
 
     def _not_read(self, table: str, parts: list[Part]) -> list[Part]:
         """Those of a table's parts that were not read before; they count as read from now on."""
-        names = hash_ids([f"{part.stage}-{part.unit}" for part in parts], NAME_BYTES)
+        names = hash_ids([f"{part.stage}-{part.unit}" for part in parts])
         new = ~np.isin(names, self._read.get(table, names[:0]))
         self._read[table] = names
         return [part for part, is_new in zip(parts, new, strict=True) if is_new]

@@ -17,6 +17,7 @@ from typing import Any
 
 from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
+from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import ExtractStage
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.listing import ChooseStage, ListStage
@@ -87,19 +88,19 @@ def crawl_facts(books: CrawlLedger, number: int, served: list[str], now: datetim
 
 
 def stages_of(
-    plan: RoundPlan, config: CrawlConfig, polite: Polite, books: CrawlLedger, opt_outs: Tombstones
+    plan: RoundPlan,
+    config: CrawlConfig,
+    polite: Polite,
+    books: CrawlLedger,
+    opt_outs: Tombstones,
+    cut: CutConfig | None = None,
 ) -> tuple[Stage, Stage, Stage]:
-    """The stages of a round, in their order."""
+    """The stages of a round, in their order. `cut` says what counts as 720p."""
     return (
         ListStage(config, polite, plan),
         ChooseStage(config, plan, books, opt_outs),
-        ExtractStage(config, polite, plan, opt_outs),
+        ExtractStage(config, polite, plan, opt_outs, cut or CutConfig()),
     )
-
-
-def crawl_is_done(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> bool:
-    """Whether no further round would do anything."""
-    return plan_round(config, facts, wanted).is_empty
 
 
 def explain(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger | None = None) -> list[CategoryState]:

@@ -17,6 +17,7 @@ from manifests.errors import UserError
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.shards.files import (
     SUCCESS,
@@ -28,7 +29,7 @@ from pipeline.shards.files import (
     shard_files,
     stats_bytes,
 )
-from pipeline.shards.manifest import given_head, publish, tool_versions
+from pipeline.shards.manifest import given_head, publish
 
 _SHOWN = 10
 

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from manifests.errors import UserError
+from manifests.hashing import hash_name
 from manifests.sample import SampleJson, clip_id
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
@@ -19,7 +20,6 @@ from pipeline.media.packs import PackedSample, index_pack, read_members
 from pipeline.media.verify_media import media_faults
 from pipeline.outdir.tombstones import Tombstones, covers
 from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
-from pipeline.shards.plan import seeded_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def _tar_faults(
         return
     for key in sorted(places.keys() - {row["key"] for row in samples}):
         yield Fault(f"{entry.url}: {key}", "stands in the tar and has no row")
-    by_chance = sorted(samples, key=lambda row: seeded_hash(0, "verify", row["key"]))
+    by_chance = sorted(samples, key=lambda row: hash_name(0, "verify", row["key"]))
     decoded = {row["key"] for row in (by_chance if decode < 0 else by_chance[:decode])}
     for row in samples:
         where = f"{entry.url}: {row['key']}"

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from pipeline.config.media import ChecksConfig, CutConfig
-from pipeline.media.probe import VideoTrack, is_720p
+from pipeline.media.probe import VideoTrack
 
 LOOK_EVERY_MS = 500
 """Pictures this far apart are looked at and compared."""
@@ -145,7 +145,7 @@ def findings(
     if look is not None:
         width, height = picture_size(look, video)
         barred = width * height < _FULL_SHARE * video.width * video.height
-        small = barred and not is_720p(width, height, cut)
+        small = barred and not cut.is_720p(width, height)
         note(Reason.UPSCALED, checks.picture_area, small, f"{width}x{height} inside black bars")
         note(Reason.UPSCALED, checks.bars, barred and not small, f"{width}x{height} inside black bars")
         still = 0 <= look.motion < checks.still_motion

@@ -47,7 +47,6 @@ class ProxyWriter:
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
         self._to_601 = To601(colour)
         self._began = False
-        self.n_frames = 0
 
     def write(self, small: Any, tick: int) -> None:
         """The next frame (yuv420p, the proxy's size), at a time on the source's clock."""
@@ -56,7 +55,6 @@ class ProxyWriter:
         small.time_base = Fraction(1, self._scale)
         small.pts = round((tick - self._start) * self._base * self._scale)
         self._mux(self._stream.encode(small))
-        self.n_frames += 1
 
     def _mux(self, packets: list[Any]) -> None:
         """A track without an edit list begins at its first decode time: that is 0 whenever the first frame is shown."""

@@ -163,22 +163,13 @@ def time_limit_s(found: Probe, limits: MediaLimits) -> float:
     return 60 + found.duration_ms / 3_600_000 * limits.max_seconds_per_hour
 
 
-def is_720p(width: int, height: int, config: CutConfig) -> bool:
-    """Whether a displayed picture counts as 720p: short side, or (accept_wide) a long side of 1280 wider than 16:9."""
-    short, long = min(width, height), max(width, height)
-    if short >= config.min_short_side:
-        return True
-    least_long = 1280 * config.min_short_side // 704
-    return config.accept_wide and long >= least_long and long * 9 > short * 16
-
-
 def refuse_unfit(found: Probe, config: CutConfig) -> None:
     """Raises Unusable where a property of the whole file is one that the configuration doesn't take."""
     video = found.video
     lost_ms = found.declared_ms - found.duration_ms
     if found.declared_ms >= 0 and lost_ms > max(2000, found.declared_ms // 50):
         raise Unusable(Reason.TRUNCATED, f"says {found.declared_ms} ms, pictures end at {found.duration_ms} ms")
-    if not is_720p(video.width, video.height, config):
+    if not config.is_720p(video.width, video.height):
         raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
     if video.interlaced and config.interlaced == "reject":
         raise Unusable(Reason.INTERLACED, "interlaced pictures; cut.interlaced: keep takes them as they are")

@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +29,7 @@ from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
 from pipeline.media.scenes import Part, apply_cuts, cuts_inside, find_cuts
 from pipeline.media.stopwatch import Stopwatch
+from pipeline.media.versions import sample_versions
 
 if TYPE_CHECKING:
     from pipeline.media.decode_pass import ClipLook
@@ -248,7 +247,7 @@ class _Work:
             stills=_json([asdict(still) for still in look.stills]) if look is not None else "[]",
             stills_width=stills[0],
             stills_height=stills[1],
-            versions=_json(tool_versions() | {"yt-dlp": video["yt_dlp_version"]}),
+            versions=_json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         )
 
     def _sample(self, clip: CutClip, look: ClipLook | None, text: str, document: SampleJson) -> Sample:
@@ -289,18 +288,6 @@ def _needs_pictures(config: MediaConfig) -> bool:
         or config.duplicates.enabled
         or any(action != "ignore" for action in looks)
     )
-
-
-@cache
-def tool_versions() -> dict[str, str]:
-    """Versions of what makes a sample's bytes."""
-    found = {"av": av.__version__, "libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
-    for name in ("hdvila", "scenedetect-headless", "opencv-python-headless"):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = ""
-    return found
 
 
 def _json(value: Any) -> str:

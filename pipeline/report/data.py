@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
-from manifests.reasons import Reason
+from manifests.reasons import meaning_of
 from manifests.schema import SHARD_ROWS
 from manifests.shards import MANIFEST_NAME, TABLE_NAME
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
@@ -136,7 +136,7 @@ def category_losses(store: Store) -> tuple[CategoryLoss, ...]:
 def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, str, int], ...]:
     """(reason, what it means, count), largest first."""
     in_order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple((reason, meaning(reason), count) for reason, count in in_order)
+    return tuple((reason, meaning_of(reason), count) for reason, count in in_order)
 
 
 def _lost_before(store: Store, known: pa.ChunkedArray) -> list[tuple[int, str]]:
@@ -181,11 +181,6 @@ def _state(row: dict[str, Any]) -> str:
     if row["reason"]:
         return str(row["reason"])
     return "no more to list" if row["exhausted"] else "has more"
-
-
-def meaning(reason: str) -> str:
-    """A reason's one line for people; "" for one that this version does not know."""
-    return Reason(reason).meaning if reason in set(Reason) else ""
 
 
 def members_of(row: dict[str, Any]) -> dict[str, tuple[int, int]]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from manifests.funnel import Level
+from manifests.reasons import meaning_of
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store import Store
 from pipeline.report.charts import (
@@ -19,7 +20,7 @@ from pipeline.report.charts import (
     lengths_of,
     nice_top,
 )
-from pipeline.report.data import ReportData, gather, meaning, seconds_of, words_of
+from pipeline.report.data import ReportData, gather, seconds_of, words_of
 from pipeline.report.samples import choose_samples
 from pipeline.report.summary import REPORT_NAME, amount
 
@@ -81,7 +82,7 @@ def funnel_rows(level: Level) -> list[FunnelRow]:
     """The losses of a level in the order of the road, with bars."""
     lengths = lengths_of([turned.count for turned in level.rejected])
     return [
-        FunnelRow(turned.stage, turned.reason, meaning(turned.reason), turned.count, length)
+        FunnelRow(turned.stage, turned.reason, meaning_of(turned.reason), turned.count, length)
         for turned, length in zip(level.rejected, lengths, strict=True)
     ]
 

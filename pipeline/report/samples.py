@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
-from pipeline.balance.ranking import seeded_hash
+from manifests.hashing import hash_texts
 from pipeline.engine.store import Store
 from pipeline.report.data import SHARD_COLUMN, members_of
 
@@ -52,7 +52,7 @@ def choose_samples(store: Store, rows: pa.Table) -> list[SampleView]:
 
 
 def _drawn(rows: pa.Table) -> Iterator[dict[str, Any]]:
-    order = np.argsort(seeded_hash(rows.column("key").combine_chunks(), 0))
+    order = np.argsort(hash_texts(rows.column("key").combine_chunks(), 0))
     categories = rows.column("category_id").to_numpy()[order]
     chosen: list[int] = []
     for category_id in sorted(set(categories.tolist()), key=lambda i: (i < 0, category_name(i))):

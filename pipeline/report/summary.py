@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests.exits import ExitCode
-from manifests.reasons import Reason
+from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult
 from pipeline.engine.run import StageResult
@@ -108,15 +108,10 @@ def turned_away(funnel: dict[str, Any]) -> Table:
     table.add_column("videos", justify="right")
     rejected = sorted(funnel.get("videos", {}).get("rejected", ()), key=lambda t: -t["count"])
     for turned in rejected[:MOST_REASONS]:
-        table.add_row(turned["stage"], turned["reason"], meaning(turned["reason"]), f"{turned['count']:,}")
+        table.add_row(turned["stage"], turned["reason"], meaning_of(turned["reason"]), f"{turned['count']:,}")
     if more := sum(t["count"] for t in rejected[MOST_REASONS:]):
         table.add_row("", "others", f"{len(rejected) - MOST_REASONS} further reasons", f"{more:,}")
     return table
-
-
-def meaning(reason: str) -> str:
-    """A reason's one line for people; "" for one that this version does not know."""
-    return Reason(reason).meaning if reason in set(Reason) else ""
 
 
 def balance_table(result: BalanceResult) -> Table:

@@ -321,7 +321,7 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
             info = extract_video(site, video_id)
     except (YoutubeDLError, StopRun) as error:
         return Finding("canary", FAIL, f"{video_id}: {_safe(config, error)}", "see the reason; upgrade yt-dlp first")
-    choice = choose_format(info.get("formats") or (), config.crawl.media)
+    choice = choose_format(info.get("formats") or (), config.crawl.media, config.media.cut)
     tracks = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
     lacking = [
         name

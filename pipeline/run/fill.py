@@ -56,7 +56,7 @@ def work_off_waves(run: Run, candidates: "Candidates") -> None:
         wave = recorded_wave(run, candidates, number)
         if not wave:
             return
-        run.do(MediaStage(config.media, wave, Fetcher(config.crawl, run.polite)))
+        run.do(MediaStage(config.media, wave, Fetcher(config.crawl, run.polite, config.media.cut)))
 
 
 def recorded_wave(run: Run, candidates: "Candidates", number: int) -> list[str]:

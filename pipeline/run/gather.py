@@ -57,7 +57,8 @@ def crawl(run: Run, wanted: Wanted) -> int:
     n_rounds = 0
     with log_pauses_of(run.polite):
         for plan in rounds(config, store, wanted, books):
-            n_units = sum(run.do(stage).n_units for stage in stages_of(plan, config, run.polite, books, opt_outs))
+            stages = stages_of(plan, config, run.polite, books, opt_outs, run.config.media.cut)
+            n_units = sum(run.do(stage).n_units for stage in stages)
             read_captions(run)
             n_rounds += n_units > 0
     return n_rounds

@@ -11,14 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Any
 
-import av
 import pyarrow.parquet as pq
 
 from manifests.funnel import SELECTION_NAME
@@ -35,6 +32,7 @@ from manifests.shards import (
 )
 from pipeline.config.shards import CardConfig
 from pipeline.engine.store import Store
+from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.card import croissant_bytes, dataset_card
 from pipeline.shards.files import SUCCESS, read_rows, shard_files
@@ -42,7 +40,6 @@ from pipeline.shards.stage import committed_shards, read_entries
 
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
 CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
-_TOOLS = ("hdvila", "av", "pyarrow", "ray", "yt-dlp", "scenedetect-headless", "opencv-python-headless", "numpy")
 _MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
 _NO_NEWS = ("created_at", "parent", "versions")
 """Keys of manifest.json that alone are no reason to write it anew: the shards are the same."""
@@ -161,18 +158,6 @@ def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
             table = read_rows(store, entry.url, ["status", "members"])
             return next(list(json.loads(r["members"])) for r in table.to_pylist() if r["status"] == SUCCESS)
     return []
-
-
-def tool_versions() -> dict[str, str]:
-    """{tool: version} of what makes the bytes: this program, its libraries, FFmpeg's inside PyAV, the CPU's kind."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for tool in _TOOLS:
-        try:
-            found[tool] = metadata.version(tool)
-        except metadata.PackageNotFoundError:
-            continue
-    found.update({name: ".".join(map(str, version)) for name, version in av.library_versions.items()})
-    return dict(sorted(found.items()))
 
 
 def remove_packs(store: Store, manifest: Manifest) -> int:

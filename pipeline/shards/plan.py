@@ -1,6 +1,6 @@
 """Which sample goes into which shard: pure functions, no file is touched.
 
-1. Splits. What belongs together (one channel, or the duplicates of one video) is a component, found by union-find. A
+1. Splits. What belongs together (one channel, or the duplicates of one video) is a component. A
    component with a committed member follows it; another is drawn by a hash of the seed and its name, so that its split
    does not depend on what else the crawl found. Where a held-out split would stay empty, it gets one component.
 2. Spread. Videos are put in the order of a hash, so that any few shards mix the categories.
@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
+from manifests.hashing import hash_name
+from pipeline.balance.groups import groups_of
 from pipeline.config.shards import ShardsConfig, SplitConfig
 
 TRAIN = "train"
@@ -77,11 +79,6 @@ class PlannedShard:
         return f"{self.split}-{self.number:05d}-{digest}"
 
 
-def seeded_hash(seed: int, purpose: str, name: str) -> int:
-    """A 64-bit number that depends on its three arguments alone (blake2b; not Python's own salted hash)."""
-    return int.from_bytes(hashlib.blake2b(f"{seed}|{purpose}|{name}".encode(), digest_size=8).digest(), "big")
-
-
 def plan_shards(
     videos: Sequence[PlanVideo], placed: Placed, config: ShardsConfig, *, seed: int, generation: int
 ) -> list[PlannedShard]:
@@ -93,7 +90,7 @@ def plan_shards(
     planned: list[PlannedShard] = []
     for split in (TRAIN, *HELD_OUT):
         of_split = [video for video in videos if splits[video.video_id] == split]
-        of_split.sort(key=lambda video: (seeded_hash(seed, "spread", video.video_id), video.video_id))
+        of_split.sort(key=lambda video: (hash_name(seed, "spread", video.video_id), video.video_id))
         numbers = _free_numbers(placed.numbers.get(split, set()))
         for content in _cut(of_split, config):
             planned.append(PlannedShard(split, next(numbers), generation, content))
@@ -172,25 +169,16 @@ def _nearest(video: PlanVideo, placed: Placed, known: set[str]) -> str:
 
 
 def _components(videos: Iterable[PlanVideo], config: SplitConfig) -> dict[str, str]:
-    """Component name of each video: the smallest name among its channels and groups (union-find)."""
-    parent: dict[str, str] = {}
-
-    def find(node: str) -> str:
-        parent.setdefault(node, node)
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
+    """Component name of each video: the smallest name among its channels and groups."""
     nodes: dict[str, str] = {}
+    pairs: list[tuple[str, str]] = []
     for video in videos:
         group = f"video {video.group}"
         by_channel = config.by == "channel" and video.channel_id
-        channel = f"channel {video.channel_id}" if by_channel else group
-        low, high = sorted((find(channel), find(group)))
-        parent[high] = low
+        pairs.append((f"channel {video.channel_id}" if by_channel else group, group))
         nodes[video.video_id] = group
-    return {video_id: find(node) for video_id, node in nodes.items()}
+    component = {node: names[0] for names in groups_of(pairs) for node in names}
+    return {video_id: component[node] for video_id, node in nodes.items()}
 
 
 def _draw(
@@ -201,7 +189,7 @@ def _draw(
     config: SplitConfig,
     seed: int,
 ) -> dict[str, str]:
-    place = {name: seeded_hash(seed, "split", name) / 2**64 for name in open_}
+    place = {name: hash_name(seed, "split", name) / 2**64 for name in open_}
     bounds = {"val": config.val, "test": config.val + config.test}
     drawn = {name: next((s for s in HELD_OUT if u < bounds[s]), TRAIN) for name, u in place.items()}
     n_samples = dict.fromkeys(open_, 0)

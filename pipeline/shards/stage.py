@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME
+from manifests.hashing import hash_name
 from manifests.reasons import Reason
 from manifests.sample import sample_key
 from manifests.schema import MANIFEST
@@ -30,7 +31,7 @@ from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
 from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, read_rows, shard_files
 from pipeline.shards.pieces import failed_piece, pieces_of_video
-from pipeline.shards.plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards, seeded_hash
+from pipeline.shards.plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class ShardsStage:
 
 def in_shard_order(pieces: Iterable[Piece], seed: int) -> list[Piece]:
     """The order inside a shard: by hash, so that a video's clips do not stand together."""
-    return sorted(pieces, key=lambda piece: (seeded_hash(seed, "within", piece.row["key"]), piece.row["key"]))
+    return sorted(pieces, key=lambda piece: (hash_name(seed, "within", piece.row["key"]), piece.row["key"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,11 +20,12 @@ from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
+from pipeline.config.media import CutConfig
 from pipeline.engine.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
-from pipeline.site.formats import Choice, is_720p, judge_formats
+from pipeline.site.formats import Choice, judge_formats
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
@@ -52,18 +53,20 @@ class Fetcher:
 
     config: CrawlConfig
     polite: Polite
+    cut: CutConfig = field(default_factory=CutConfig)
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
         """The media file. Raises Rejected (a verdict, or deferred), Transient (all identities paused) and StopRun."""
         if video["media_path"]:
             return Path(video["media_path"])
-        return _Fetch(self.config, self.polite, video, context).run()
+        return _Fetch(self.config, self.polite, self.cut, video, context).run()
 
 
 @dataclass(slots=True)
 class _Fetch:
     config: CrawlConfig
     polite: Polite
+    cut: CutConfig
     video: Mapping[str, Any]
     context: Context
     staged: tuple[str, int] = ("", 0)  # format and bytes of what lies in the staging folder
@@ -125,7 +128,7 @@ class _Fetch:
             return Failure(Reason.LIVE, str(info["live_status"]))
         if not info.get("formats"):
             return classify(session.evidence(text="No video formats found!"))
-        choice = judge_formats(info, session, self.config.media)
+        choice = judge_formats(info, session, self.config.media, self.cut)
         if isinstance(choice, Failure):
             return choice
         if choice.bytes_ > self.config.media.max_bytes:
@@ -155,7 +158,7 @@ class _Fetch:
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
         if len(files) != 1:
             return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
-        failure = check_media(files[0], float(info.get("duration") or self.video["duration_s"]), self.config)
+        failure = check_media(files[0], float(info.get("duration") or self.video["duration_s"]), self.cut)
         if failure:
             self._wipe()
             return failure
@@ -190,7 +193,7 @@ class _SpeedWatch:
                 raise DeadlinePassed(f"slower than {self.slowest_bytes_per_s:.0f} bytes a second")
 
 
-def check_media(path: Path, duration_s: float, config: CrawlConfig) -> Failure | None:
+def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None:
     """Whether the file is what was asked for: 720p, with sound, and both streams as long as the site said.
 
     A short file comes without an error, and where only the sound is short its container still claims the whole length.
@@ -203,7 +206,7 @@ def check_media(path: Path, duration_s: float, config: CrawlConfig) -> Failure |
             if not container.streams.audio:
                 return Failure(Reason.NO_AUDIO_FORMAT, "came without sound")
             size = container.streams.video[0].codec_context
-            if not is_720p(size.width, size.height, config.media.accept_wide):
+            if not cut.is_720p(size.width, size.height):
                 return Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
             ends = _ends_s(container)
     except (av.FFmpegError, OSError, ValueError) as error:

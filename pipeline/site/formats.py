@@ -11,13 +11,10 @@ from typing import Any
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import MediaFormatConfig
+from pipeline.config.media import CutConfig
 from pipeline.site.failures import Failure, classify
 from pipeline.site.ytdlp import Session
 
-LEAST_SHORT_SIDE = 704
-"""720p material is often coded with a few rows less."""
-
-LEAST_WIDTH_OF_WIDE = 1280
 NOT_AVAILABLE = "Requested format is not available"
 """What yt-dlp says where no format fits."""
 
@@ -39,12 +36,12 @@ class Choice:
     detail: str = ""
 
 
-def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig) -> Choice:
+def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig, cut: CutConfig) -> Choice:
     """The 720p rendition with its sound: the smallest that is at least 720p, best codec first, original language."""
     pictures = [f for f in formats if _has_picture(f)]
     if not pictures:
         return Choice(reason=Reason.FORMATS_HIDDEN, detail="no rendition with a picture was on offer")
-    big = [f for f in pictures if is_720p(_side(f, "width"), _side(f, "height"), config.accept_wide)]
+    big = [f for f in pictures if cut.is_720p(_side(f, "width"), _side(f, "height"))]
     if not big:
         return Choice(reason=Reason.NO_720P, detail=f"the largest rendition is {_size(max(pictures, key=_short))}")
     if all(f.get("has_drm") for f in big):
@@ -52,6 +49,8 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
     usable = [f for f in big if _usable(f, config)]
     if not usable:
         return Choice(reason=Reason.UNSUPPORTED_CODEC, detail=f"720p only as {_codecs(big)}")
+    if cut.min_short_side == 0:
+        usable = _tall_enough(usable, cut.least_side)
     video = min(
         usable, key=lambda f: (_short(f), _rank(f, config), _has_sound(f), -(f.get("tbr") or 0), str(f["format_id"]))
     )
@@ -63,19 +62,21 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
     return _choice(video, max(sounds, key=_sound_rank))
 
 
-def judge_formats(info: Mapping[str, Any], session: Session, config: MediaFormatConfig) -> Choice | Failure:
+def judge_formats(
+    info: Mapping[str, Any], session: Session, config: MediaFormatConfig, cut: CutConfig
+) -> Choice | Failure:
     """The rendition to fetch of an extracted video, or why there is none.
 
     "No 720p" is a verdict only where the watch page's own list names no larger size either: an address that is
     suspected gets the joint 360p file of a 720p video. Where the page lists nothing, warnings of withheld formats
     decide.
     """
-    choice = choose_format(info["formats"], config)
+    choice = choose_format(info["formats"], config, cut)
     if choice.reason is None:
         return choice
     if choice.reason is Reason.NO_720P and session.listed_sizes:
         largest, offered = max(session.listed_sizes), max(_label(f) for f in info["formats"] if _has_picture(f))
-        if largest <= max(offered, LEAST_SHORT_SIDE):
+        if largest <= max(offered, cut.least_side):
             return Failure(choice.reason, choice.detail)
         detail = f"the page lists {largest}p, {choice.detail}"
         return Failure(Reason.FORMATS_HIDDEN, detail, look_again=True)
@@ -91,11 +92,10 @@ def _label(f: Mapping[str, Any]) -> int:
     return max(_short(f), int(named[1]) if named else 0)
 
 
-def is_720p(width: int, height: int, accept_wide: bool) -> bool:
-    """Short side of at least 704, or at least 1280 wide and wider than 16:9."""
-    if min(width, height) >= LEAST_SHORT_SIDE:
-        return True
-    return accept_wide and width >= LEAST_WIDTH_OF_WIDE and width * 9 > height * 16
+def _tall_enough(formats: Sequence[Mapping[str, Any]], least_px: int) -> list[Mapping[str, Any]]:
+    """Those whose short side is at least so many pixels; where there are none, the tallest."""
+    least_px = min(least_px, max(_short(f) for f in formats))
+    return [f for f in formats if _short(f) >= least_px]
 
 
 def short_sides(formats: Sequence[Mapping[str, Any]]) -> list[int]:

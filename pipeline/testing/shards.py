@@ -305,9 +305,3 @@ def a_data_set(
     select(store)
     make_shards(store, config, seed=seed)
     return store
-
-
-def a_shard(folder: Path, **changes: Any) -> Path:
-    """The first tar of a small data set; `changes` go to `a_data_set`."""
-    a_data_set(folder, **changes)
-    return folder / "shards" / "train" / "00000.tar"

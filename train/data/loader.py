@@ -17,6 +17,7 @@ import faulthandler
 import os
 import re
 import signal
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -247,14 +248,8 @@ class PlannedLoader:
 
     def tickets(self, step: int) -> list[Ticket]:
         """What this rank reads at a step."""
-        samples = rank_slice(self._stream, step, self._rank, self._world)
-        return [self._ticket(place) for place in self._places(step, len(samples))]
-
-    def _places(self, step: int, count: int) -> range:
-        """The global places of this rank's share (the first ranks take one more where it can't be equal)."""
-        each, over = divmod(self._stream.batch, self._world)
-        first = step * self._stream.batch + self._rank * each + min(self._rank, over)
-        return range(first, first + count)
+        places = rank_slice(range(sys.maxsize), step, self._rank, self._world, self._stream.batch)
+        return [self._ticket(int(place)) for place in places]
 
     def _ticket(self, place: int) -> Ticket:
         epoch, inside = self._stream.locate(place)

@@ -26,8 +26,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from manifests.hashing import UInt64, splitmix64
+
 Int64 = npt.NDArray[np.int64]
-UInt64 = npt.NDArray[np.uint64]
 
 #: Samples a step takes in all when neither the caller nor the order says so.
 DEFAULT_BATCH = 64
@@ -56,20 +57,12 @@ class Mixing:
 
 
 def mix(*parts: int | UInt64) -> UInt64:
-    """Hash the parts into uint64s (splitmix64's finaliser after each part); arrays broadcast."""
+    """Hash the parts into uint64s (SplitMix64 after each part); arrays broadcast."""
     state = np.zeros((), np.uint64)
     with np.errstate(over="ignore"):
         for part in parts:
-            state = _splitmix(state ^ np.asarray(part).astype(np.uint64))
+            state = splitmix64(state ^ np.asarray(part).astype(np.uint64))
     return state
-
-
-def _splitmix(state: UInt64) -> UInt64:
-    """One splitmix64 step (Steele, Lea, Flood 2014; the constants are theirs)."""
-    z = state + np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(z ^ (z >> np.uint64(31)), dtype=np.uint64)
 
 
 def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) -> Int64:

@@ -7,7 +7,6 @@ folder                     videos that lie on a disk already (a stage of its own
 
 from dataclasses import dataclass
 
-SITE_SOURCES = ("search", "channel", "playlist")
 FILE_SOURCES = ("ids", "hdvila")
 
 

@@ -28,7 +28,7 @@ from pipeline.crawl.sources.file_names import id_in_name, without_format
 from pipeline.engine.boundary import per_item, plain, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
-from pipeline.media.probe import Probe, Unusable, is_720p, probe
+from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.text.captions import BrokenTrack, read_track
 
@@ -86,7 +86,7 @@ class FolderStage:
             beside = caption_files(file)
             payloads = [(path, read_caption(path)) for path in beside]
         picture, cut = facts.video, self.media.cut
-        if not is_720p(picture.width, picture.height, cut):
+        if not cut.is_720p(picture.width, picture.height):
             raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
         language = self.config.caption_language
         tracks = [

@@ -4,7 +4,7 @@ Also the intermediate form that every format's reader produces (rows of timed pi
 from text in one place only (`words.py`). All times are integer milliseconds in the source video.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from manifests.reasons import Reason
@@ -101,4 +101,3 @@ class Rows:
     language: str = ""
     drop_times: bool = False
     """Inner times are known to be false (live tracks)."""
-    notes: list[str] = field(default_factory=list)

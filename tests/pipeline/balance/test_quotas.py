@@ -17,7 +17,7 @@ from manifests.schema import SELECTION
 from manifests.settings import parse_config
 from pipeline.balance.clip_lists import ClipLists, clip_lists, gather
 from pipeline.balance.quotas import category_weights, plan_quotas, planned_supply, water_fill
-from pipeline.balance.ranking import CANDIDATES, rank_candidates, seeded_hash
+from pipeline.balance.ranking import CANDIDATES, rank_candidates
 from pipeline.balance.selection import Selection, select
 from pipeline.balance.standing import TURNED_AWAY, Outcomes, outcomes_of
 from pipeline.balance.waves import next_wave
@@ -119,26 +119,6 @@ def test_more_supply_never_makes_a_category_or_the_total_smaller(rows: list, tot
 
 
 # the order
-
-
-@given(st.lists(st.text(min_size=0, max_size=70), max_size=20), st.integers(0, 2**63 - 1))
-def test_a_hash_depends_on_seed_and_text_alone(texts: list[str], seed: int) -> None:
-    together = seeded_hash(pa.array(texts, pa.string()), seed)
-    alone = [seeded_hash(pa.array([t], pa.string()), seed)[0] for t in texts]
-    assert together.tolist() == alone
-    sliced = seeded_hash(pa.array(["x", *texts], pa.string()).slice(1), seed)
-    assert sliced.tolist() == alone
-
-
-def test_hashes_are_pinned_since_a_committed_data_set_depends_on_them() -> None:
-    ids = pa.array(["dQw4w9WgXcQ", "", "a", "abcdefgh", "abcdefghi"])
-    assert [f"{h:016x}" for h in seeded_hash(ids, 7).tolist()] == [
-        "4bcad6ad30c1c71b",
-        "b8b4c2977eabce45",
-        "5b5c48fc383ca605",
-        "a01b510ad5dad03a",
-        "5cae4b56a7e1cce1",
-    ]
 
 
 @given(worlds(), configs, st.randoms(use_true_random=False))

@@ -12,7 +12,7 @@ import pytest
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.ffmpeg import run_ffmpeg
-from pipeline.media.probe import Unusable, is_720p, probe, refuse_unfit
+from pipeline.media.probe import Unusable, probe, refuse_unfit
 from pipeline.testing.video import a_video
 
 SMALL = {"width": 320, "height": 180}
@@ -56,10 +56,10 @@ def test_source_time_begins_with_the_earliest_track(tmp_path: Path) -> None:
 def test_720p_is_a_short_side_of_704_or_a_wide_picture_of_1280() -> None:
     config = CutConfig()
     for width, height in [(1280, 720), (720, 1280), (1280, 718), (960, 720), (1280, 544), (1920, 800), (544, 1280)]:
-        assert is_720p(width, height, config), (width, height)
+        assert config.is_720p(width, height), (width, height)
     for width, height in [(854, 480), (640, 480), (1138, 640), (1024, 576), (1024, 436)]:
-        assert not is_720p(width, height, config), (width, height)
-    assert not is_720p(1280, 544, CutConfig(accept_wide=False))
+        assert not config.is_720p(width, height), (width, height)
+    assert not CutConfig(accept_wide=False).is_720p(1280, 544)
 
 
 @pytest.mark.parametrize(

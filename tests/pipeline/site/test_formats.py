@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import MediaFormatConfig
-from pipeline.site.formats import choose_format, is_720p, original_language, short_sides
+from pipeline.config.media import CutConfig
+from pipeline.site.formats import choose_format, original_language, short_sides
 
 
 def video(height: int, codec: str = "avc1.4d401f", width: int = 0, **more: Any) -> dict[str, Any]:
@@ -22,7 +23,8 @@ JOINT_360 = {"format_id": "18", "vcodec": "avc1", "acodec": "mp4a", "width": 640
 
 
 def choose(*formats: dict[str, Any], **settings: Any) -> Any:
-    return choose_format(formats, MediaFormatConfig(**settings))
+    own = {k: settings.pop(k) for k in ("accept_wide", "min_short_side") if k in settings}
+    return choose_format(formats, MediaFormatConfig(**settings), CutConfig(**own))
 
 
 @pytest.mark.parametrize(
@@ -98,4 +100,16 @@ def test_the_short_sides_on_offer_are_listed_once() -> None:
 @given(st.lists(st.tuples(st.integers(100, 2000), st.integers(100, 2000)), min_size=1, max_size=8))
 def test_what_is_chosen_is_always_720p(sizes: list[tuple[int, int]]) -> None:
     found = choose(*[video(height, width=width) for width, height in sizes], SOUND)
-    assert is_720p(found.width, found.height, True) == (found.reason is None)
+    assert CutConfig().is_720p(found.width, found.height) == (found.reason is None)
+
+
+def test_the_size_that_the_cut_takes_is_the_size_that_is_fetched() -> None:
+    offered = (video(360), video(480), video(1080), SOUND)
+
+    assert choose(*offered, min_short_side=480).height == 480
+    assert choose(*offered).height == 1080
+
+
+def test_where_any_size_is_taken_720p_is_still_preferred_and_the_tallest_is_next() -> None:
+    assert choose(video(144), video(720), video(1080), SOUND, min_short_side=0).height == 720
+    assert choose(video(144), video(360), SOUND, min_short_side=0).height == 360

@@ -1,0 +1,35 @@
+"""Versions of what makes the bytes: for the head of the manifest, and the shorter list of each KEY.json."""
+
+import platform
+from functools import cache
+from importlib import metadata
+
+import av
+
+_TOOLS = ("hdvila", "av", "pyarrow", "ray", "yt-dlp", "scenedetect-headless", "opencv-python-headless", "numpy")
+_TOOLS_OF_A_SAMPLE = ("av", "hdvila", "scenedetect-headless", "opencv-python-headless")
+
+
+def version_of(tool: str) -> str:
+    """The installed version of a distribution, "" where it is not installed."""
+    try:
+        return metadata.version(tool)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+@cache
+def sample_versions() -> dict[str, str]:
+    """{tool: version} for KEY.json: what a clip's bytes depend on; "" for a tool that is not installed."""
+    return {"libavcodec": _of_ffmpeg()["libavcodec"]} | {tool: version_of(tool) for tool in _TOOLS_OF_A_SAMPLE}
+
+
+def tool_versions() -> dict[str, str]:
+    """{tool: version} for the manifest: this program, its libraries, FFmpeg's inside PyAV, Python, the CPU's kind."""
+    found = {tool: version for tool in _TOOLS if (version := version_of(tool))}
+    found |= {"python": platform.python_version(), "machine": platform.machine()} | _of_ffmpeg()
+    return dict(sorted(found.items()))
+
+
+def _of_ffmpeg() -> dict[str, str]:
+    return {name: ".".join(map(str, version)) for name, version in av.library_versions.items()}

@@ -62,6 +62,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "verify": (ExitCode.INCOMPLETE,),
         "remove": (ExitCode.NOTHING_MATCHED,),
         "merge": (),
+        "import-images": (),
         "reshard": (),
         "mini-youtube": (),
         "show": (ExitCode.NOTHING_MATCHED,),

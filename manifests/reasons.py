@@ -108,6 +108,13 @@ class Reason(StrEnum):
     DUPLICATE_TEXT = "duplicate_text"
     STOCK_INTRO = "stock_intro"
     PACK_LOST = "pack_lost"
+    # image-text sets
+    IMAGE_MISSING = "image_missing"
+    IMAGE_BROKEN = "image_broken"
+    IMAGE_TOO_SMALL = "image_too_small"
+    IMAGE_TOO_LARGE = "image_too_large"
+    NO_CAPTION_OF_IMAGE = "no_caption_of_image"
+    DUPLICATE_IMAGE = "duplicate_image"
     # balance: left out, nothing wrong
     OVER_QUOTA = "over_quota"
     OVER_CHANNEL_CAP = "over_channel_cap"
@@ -216,6 +223,12 @@ FACTS: dict[Reason, _Fact] = {
     Reason.DUPLICATE_TEXT: _Fact(NEVER, "the same words as another video"),
     Reason.STOCK_INTRO: _Fact(NEVER, "the opening that the channel puts before every video"),
     Reason.PACK_LOST: _Fact(NEVER, "the finished clips of the video are gone or damaged before they reached a shard"),
+    Reason.IMAGE_MISSING: _Fact(NEVER, "no picture file of the name that the captions give"),
+    Reason.IMAGE_BROKEN: _Fact(NEVER, "the picture file cannot be decoded"),
+    Reason.IMAGE_TOO_SMALL: _Fact(NEVER, "a side of the picture is below 32 pixels"),
+    Reason.IMAGE_TOO_LARGE: _Fact(NEVER, "the picture file is too large to be opened safely"),
+    Reason.NO_CAPTION_OF_IMAGE: _Fact(NEVER, "the picture has no caption"),
+    Reason.DUPLICATE_IMAGE: _Fact(NEVER, "a copy of a picture that is in the data set already"),
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
     Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel has its share of the category"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was never asked for"),

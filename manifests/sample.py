@@ -16,6 +16,9 @@ VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MEMBER_ORDER = ("mp4", "txt", "json", "m4v", "mjpg")
 """Extensions in the order in which a sample's members stand in the tar. m4v: low-resolution proxy; mjpg: stills."""
 
+ALL_MEMBERS = ("mp4", "jpg", "txt", "json", "m4v", "mjpg")
+"""The same with those of a picture (image_sample.py): what can stand in a tar of either kind, in its order."""
+
 
 def is_video_id(text: str) -> bool:
     """Whether a text can serve as a video id: it becomes part of keys, unit names and file names."""

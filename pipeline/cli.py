@@ -12,6 +12,7 @@ from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
+from pipeline.commands.import_images import import_images
 from pipeline.commands.merge import merge
 from pipeline.commands.mini_youtube import mini_youtube
 from pipeline.commands.pause import pause, resume
@@ -49,6 +50,7 @@ app.command("cut", epilog=epilog(PROGRAM, "cut"))(cut)
 app.command("verify", epilog=epilog(PROGRAM, "verify"))(verify)
 app.command("remove", epilog=epilog(PROGRAM, "remove"))(remove)
 app.command("merge", epilog=epilog(PROGRAM, "merge"))(merge)
+app.command("import-images", epilog=epilog(PROGRAM, "import-images"))(import_images)
 app.command("reshard", epilog=epilog(PROGRAM, "reshard"))(reshard)
 app.command("mini-youtube", epilog=epilog(PROGRAM, "mini-youtube"))(mini_youtube)
 app.add_typer(show_app, name="show", epilog=epilog(PROGRAM, "show"))

@@ -18,6 +18,7 @@ ROOMS = (
     "shards",
     "report",
     "dataset",
+    "images",
     "run",
     "testing",
     "demo",

@@ -20,6 +20,7 @@ from functools import partial
 from multiprocessing import get_context
 
 from manifests.errors import UserError
+from manifests.image_sample import IMAGE_KIND
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.store import Store
@@ -47,7 +48,8 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
         Fault(name, "is in no manifest; a reader that takes every tar reads it") for name in _strays(store, manifest)
     )
     whole = _Whole(by_channel=manifest.head.get("config", {}).get("shards.split.by") == "channel")
-    read = partial(read_shard, store, tombstones=tombstones, decode=decode)
+    of_images = manifest.head.get("kind") == IMAGE_KIND
+    read = partial(read_shard, store, tombstones=tombstones, decode=decode, of_images=of_images)
     for entry, report in zip(manifest.shards, _map(read, manifest.shards, workers), strict=True):
         yield from report.faults
         yield from whole.add(entry, report)

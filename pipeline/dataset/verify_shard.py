@@ -18,6 +18,7 @@ from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
 from pipeline.media.verify_media import media_faults
+from pipeline.media.verify_picture import image_faults
 from pipeline.outdir.tombstones import Tombstones, covers
 from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
 
@@ -42,11 +43,15 @@ class ShardReport:
     """(key, video id, channel id) of each row that says there is a sample."""
     members: tuple[str, ...] = ()
     """Members of its first sample."""
+    of_images: bool = False
 
 
-def read_shard(store: Store, entry: ShardEntry, *, tombstones: Tombstones, decode: int) -> ShardReport:
-    """The report of one shard. `decode`: how many of its samples to decode, -1 for all."""
-    report = ShardReport()
+def read_shard(
+    store: Store, entry: ShardEntry, *, tombstones: Tombstones, decode: int, of_images: bool = False
+) -> ShardReport:
+    """The report of one shard. `decode`: how many of its samples to decode, -1 for all. `of_images`: its samples are
+    pictures with captions, not clips."""
+    report = ShardReport(of_images=of_images)
     report.faults.extend(_shard_faults(store, entry, tombstones, decode, report))
     return report
 
@@ -139,7 +144,8 @@ def _tar_faults(
             yield Fault(where, f"members are {' '.join(place.members)}, of others {' '.join(report.members)}")
         if _offsets_differ(row, place):
             yield Fault(where, "the row's offsets are not those in the tar")
-        yield from (Fault(where, what) for what in _sample_faults(row, place, tar, decode=row["key"] in decoded))
+        faults = _picture_faults if report.of_images else _sample_faults
+        yield from (Fault(where, what) for what in faults(row, place, tar, decode=row["key"] in decoded))
 
 
 def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
@@ -147,6 +153,15 @@ def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
         return sample_of_row(row) != place
     except (ValueError, TypeError, AttributeError):
         return True
+
+
+def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    try:
+        members = read_members(tar, place)
+    except UserError as error:
+        yield str(error)
+        return
+    yield from image_faults(row, members, decode=decode)
 
 
 def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:

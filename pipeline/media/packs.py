@@ -5,7 +5,7 @@ a shard is made by copying a sample's bytes out of its pack (`copy_range`) and n
 
     offset ─► [header KEY.mp4][data, padded to 512] [header KEY.txt][data] [header KEY.json][data] … ◄─ bytes_
 
-A sample's members stand next to each other, in the order of `manifests.sample.MEMBER_ORDER`. Mode, owner and
+A sample's members stand next to each other, in the order of `manifests.sample.ALL_MEMBERS`. Mode, owner and
 time are fixed; the archive ends with two empty blocks. Reading needs no tar reader: `read_members` seeks.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from manifests.errors import UserError
-from manifests.sample import MEMBER_ORDER
+from manifests.sample import ALL_MEMBERS
 
 BLOCK = tarfile.BLOCKSIZE
 """Bytes of a tar block: headers take one, data is padded to whole ones."""
@@ -79,12 +79,12 @@ def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
 
 def _write_sample(out: BinaryIO, sample: Sample) -> PackedSample:
     check_key(sample.key)
-    unknown = sorted(set(sample.members) - set(MEMBER_ORDER))
+    unknown = sorted(set(sample.members) - set(ALL_MEMBERS))
     if unknown or not sample.members:
-        raise ValueError(f"sample {sample.key}: members must be among {MEMBER_ORDER}, got {unknown or 'none'}")
+        raise ValueError(f"sample {sample.key}: members must be among {ALL_MEMBERS}, got {unknown or 'none'}")
     start = out.tell()
     members: dict[str, tuple[int, int]] = {}
-    for extension in MEMBER_ORDER:
+    for extension in ALL_MEMBERS:
         if extension in sample.members:
             members[extension] = _write_member(out, start, f"{sample.key}.{extension}", sample.members[extension])
     return PackedSample(sample.key, start, out.tell() - start, members)

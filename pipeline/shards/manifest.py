@@ -19,6 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from manifests.funnel import SELECTION_NAME
+from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import Reason
 from manifests.shards import (
     MANIFEST_NAME,
@@ -36,6 +37,7 @@ from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.card import croissant_bytes, dataset_card
 from pipeline.shards.files import SUCCESS, read_rows, shard_files
+from pipeline.shards.image_card import image_card
 from pipeline.shards.stage import committed_shards, read_entries
 
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
@@ -94,7 +96,7 @@ def publish(
         WIDS_NAME: wids_bytes(entries, name=str(whole["name"])),
         SIZES_NAME: sizes_bytes(entries),
         **split_indexes(entries, name=str(whole["name"])),
-        CARD_NAME: dataset_card(whole, card).encode(),
+        CARD_NAME: (image_card if whole["kind"] == IMAGE_KIND else dataset_card)(whole, card).encode(),
         CROISSANT_NAME: croissant_bytes(whole, entries, table, card),
         MANIFEST_NAME: text,
     }
@@ -119,7 +121,9 @@ def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, byte
 
 def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:
     """(head, card) that were given when a manifest.json was written: what `publish` needs to write it anew."""
-    counted = {"totals", "splits", "shards", "shards_sha256", "schema_version", "kind", "generation", "members"}
+    counted = {"totals", "splits", "shards", "shards_sha256", "schema_version", "generation", "members"}
+    if document.get("kind") != IMAGE_KIND:
+        counted.add("kind")
     head = {k: v for k, v in document.items() if k not in counted | {"card", "parent", "created_at", "removed"}}
     return head, CardConfig.model_validate(document.get("card", {}))
 

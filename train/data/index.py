@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import UserError
-from manifests.sample import MEMBER_ORDER
+from manifests.sample import ALL_MEMBERS
 from manifests.shards import Manifest, ShardEntry, read_shard_rows
 from manifests.stages import notes_on
 
@@ -33,7 +33,7 @@ log = logging.getLogger("hdvila")
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The samples of one split. Arrays have one row a sample; member columns follow `MEMBER_ORDER`."""
+    """The samples of one split. Arrays have one row a sample; member columns follow `ALL_MEMBERS`."""
 
     manifest: Manifest
     shards: tuple[ShardEntry, ...]
@@ -43,9 +43,9 @@ class Index:
     category: npt.NDArray[np.int32]
     """Category id, `[n]`."""
     offsets: npt.NDArray[np.int64]
-    """First byte of a member's data in its tar, `[n, len(MEMBER_ORDER)]`; -1 where the sample has none."""
+    """First byte of a member's data in its tar, `[n, len(ALL_MEMBERS)]`; -1 where the sample has none."""
     sizes: npt.NDArray[np.int64]
-    """Bytes of a member, `[n, len(MEMBER_ORDER)]`; -1 where the sample has none."""
+    """Bytes of a member, `[n, len(ALL_MEMBERS)]`; -1 where the sample has none."""
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
 
@@ -59,11 +59,11 @@ class Index:
     def members(self, sample: int) -> dict[str, tuple[int, int]]:
         """{extension: (offset, size)} of the members a sample has."""
         offsets, sizes = self.offsets[sample], self.sizes[sample]
-        return {m: (int(offsets[i]), int(sizes[i])) for i, m in enumerate(MEMBER_ORDER) if sizes[i] != ABSENT}
+        return {m: (int(offsets[i]), int(sizes[i])) for i, m in enumerate(ALL_MEMBERS) if sizes[i] != ABSENT}
 
     def has(self, *extensions: str) -> bool:
         """Whether every sample has these members."""
-        columns = [MEMBER_ORDER.index(extension) for extension in extensions]
+        columns = [ALL_MEMBERS.index(extension) for extension in extensions]
         return bool((self.sizes[:, columns] != ABSENT).all())
 
     def fingerprint(self) -> str:
@@ -134,8 +134,8 @@ def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[s
         rows = rows.select(["key", "status", "category_id", "members"])
         rows = rows.filter(pc.equal(rows["status"], "success"))
         members = json.loads("[" + ",".join(rows["members"].to_pylist()) + "]")
-        places = [[m.get(extension, (ABSENT, ABSENT)) for extension in MEMBER_ORDER] for m in members]
-        pairs = np.array(places, np.int64).reshape(-1, len(MEMBER_ORDER), 2)
+        places = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
+        pairs = np.array(places, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
         keys = rows["key"].cast(pa.large_string()).combine_chunks()
         category = rows["category_id"].to_numpy().astype(np.int32)
         return _Part(keys, category, pairs[:, :, 0].copy(), pairs[:, :, 1].copy())

@@ -1,0 +1,47 @@
+"""What one sample of an image-text set is: `KEY.jpg KEY.txt KEY.json`, and the fields of its KEY.json.
+
+A manifest of such a set has `kind: image`. Keys of img2dataset stand first, so that its readers find theirs; every
+KEY.json has every key, each with one type and never null.
+"""
+
+from pydantic import BaseModel, ConfigDict
+
+from manifests.schema import SCHEMA_VERSION
+
+IMAGE_KIND = "image"
+"""`kind` in the manifest of an image-text set."""
+
+IMAGE_MEMBERS = ("jpg", "txt", "json")
+
+
+class ImageJson(BaseModel):
+    """KEY.json of a picture with its captions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    url: str
+    """Where the picture came from, "" where that isn't known."""
+    caption: str
+    """The first of `captions`: what KEY.txt holds."""
+    status: str = "success"
+    error_message: str = ""
+    width: int
+    """Of the JPEG here, pixels."""
+    height: int
+    original_width: int
+    original_height: int
+    sha256: str
+    """Of the picture's file as it was found."""
+    schema_version: int = SCHEMA_VERSION
+    image_id: str
+    """As the source has it."""
+    file_name: str
+    captions: list[str]
+    """At least one; all of the picture as a whole."""
+    source: str
+    """Name of the annotation file."""
+    licence: str
+    """Of the picture, as the source names it; "" where it doesn't."""
+    group: str
+    """Samples of one group never stand in different splits, nor serve as each other's negatives."""

@@ -1,0 +1,237 @@
+"""Captions and pictures to a data set: shards of `KEY.jpg KEY.txt KEY.json`, and a manifest of `kind: image`.
+
+The same files, seed and settings give the same bytes. A picture is turned away with a reason (missing, broken, too
+small, too large, without captions, a second copy) and stands in the rows as a failed one; nothing is lost silently:
+`pictures = kept + turned away`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import UserError
+from manifests.hashing import hash_name
+from manifests.image_sample import IMAGE_KIND, ImageJson
+from manifests.reasons import Reason
+from manifests.sample import is_video_id, sample_key
+from manifests.shards import Manifest, ShardEntry
+from pipeline.config.shards import CardConfig
+from pipeline.dataset.merge import refuse_existing
+from pipeline.engine.lock import RunLock
+from pipeline.engine.store import Store
+from pipeline.images.annotations import Captioned, Format, read_annotations
+from pipeline.images.pictures import Archive, Picture, TurnedAway, make_picture, open_archive
+from pipeline.media.packs import Sample, write_pack
+from pipeline.media.versions import tool_versions
+from pipeline.shards.files import FAILED, SUCCESS, Piece, join_shard, put_shard
+from pipeline.shards.manifest import publish
+
+THREADS = 4
+PACK_NAME = "pack.tar"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """How captions become shards. The same settings and files give the same bytes."""
+
+    kind: Format | None = None
+    """The captions' format; None: told by their content."""
+    split: str = ""
+    """The split that all go to; "": dealt out by `val_share`."""
+    val_share: float = 0.05
+    """Of pictures, 0 to 1, held out as `val` by a seeded hash of their ids."""
+    seed: int = 0
+    max_side: int = 0
+    """Pixels that the longer side is brought down to; 0: as it is."""
+    shard_samples: int = 1000
+    name: str = "images"
+    licence: str = ""
+    """Of pictures whose source names none."""
+
+
+@dataclass(slots=True)
+class Imported:
+    """What an import did. `manifest` is the new data set's."""
+
+    manifest: Manifest
+    n_pictures: int
+    n_captions: int
+    turned_away: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """One picture tried: its row, and its sample where there is one."""
+
+    row: dict[str, Any]
+    sample: Sample | None
+    n_captions: int = 0
+
+
+def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings: ImportSettings) -> Imported:
+    """Makes the data set. UserError for files that cannot be read, an `out` in use, or where no picture is usable."""
+    refuse_existing(out)
+    archive = open_archive(pictures)
+    found = [(path, *read_annotations(path, settings.kind)) for path in captions]
+    planned = _planned(found, settings)
+    with RunLock(out):
+        imported = _write(planned, archive, out, settings)
+        if not imported.n_pictures:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(imported.turned_away.items()))
+            raise UserError(f"{pictures}: not one of {len(planned)} pictures can be used ({reasons}); check the folder")
+    return imported
+
+
+def _planned(
+    found: Sequence[tuple[Path, Format, list[Captioned]]], settings: ImportSettings
+) -> list[tuple[str, str, Captioned]]:
+    """(split, annotation file's name, picture) of all, train first; within a split in the order of a seeded hash."""
+    all_of_them = [(_split_of(p, settings), path.name, p) for path, _, pictures in found for p in pictures]
+
+    def order(one: tuple[str, str, Captioned]) -> tuple[str, int]:
+        split, source, picture = one
+        return split, hash_name(settings.seed, "image-order", f"{source}/{picture.image_id}")
+
+    return sorted(all_of_them, key=order)
+
+
+def _split_of(picture: Captioned, settings: ImportSettings) -> str:
+    if settings.split:
+        return settings.split
+    drawn = hash_name(settings.seed, "image-split", picture.image_id) / 2**64
+    return "val" if drawn < settings.val_share else "train"
+
+
+def _write(
+    planned: Sequence[tuple[str, str, Captioned]], archive: Archive, out: Store, settings: ImportSettings
+) -> Imported:
+    entries: list[ShardEntry] = []
+    turned_away: Counter[str] = Counter()
+    n_captions = 0
+    seen: dict[str, str] = {}
+    for split in dict.fromkeys(split for split, _, _ in planned):
+        mine = iter([(source, picture) for at, source, picture in planned if at == split])
+        number = 0
+        while chunk := list(islice(mine, settings.shard_samples)):
+            made = [_without_copies(one, seen) for one in _make_all(chunk, archive, settings)]
+            turned_away.update(one.row["reason"] for one in made if one.sample is None)
+            n_captions += sum(one.n_captions for one in made if one.sample is not None)
+            entries.append(_put(made, out, url=f"shards/{split}/{number:05d}.tar", split=split))
+            number += 1
+    head = {
+        "name": settings.name,
+        "kind": IMAGE_KIND,
+        "config": {"images.seed": settings.seed, "images.val_share": settings.val_share},
+        "versions": tool_versions(),
+        "turned_away": dict(sorted(turned_away.items())),
+    }
+    n_pictures = sum(entry.nsamples for entry in entries)
+    card = CardConfig(title="Pictures with captions", description=_description(n_pictures, n_captions))
+    if not n_pictures:
+        return Imported(Manifest(out.url, ()), 0, 0, turned_away)
+    return Imported(publish(out, entries, head, card), n_pictures, n_captions, turned_away)
+
+
+def _description(n_pictures: int, n_captions: int) -> str:
+    return f"{n_pictures} pictures with {n_captions} captions."
+
+
+def _make_all(chunk: Sequence[tuple[str, Captioned]], archive: Archive, settings: ImportSettings) -> Iterator[_Made]:
+    with ThreadPoolExecutor(THREADS) as pool:
+        yield from pool.map(lambda one: _make(one[0], one[1], archive, settings), chunk)
+
+
+def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportSettings) -> _Made:
+    group = captioned.image_id
+    if not is_video_id(group):
+        group = hashlib.blake2b(group.encode(), digest_size=12).hexdigest()
+    key = sample_key(group, 0)
+    try:
+        if not captioned.captions:
+            raise TurnedAway(Reason.NO_CAPTION_OF_IMAGE, "no caption")
+        picture = make_picture(archive.read(captioned.file_name), max_side=settings.max_side)
+    except TurnedAway as turned:
+        return _Made(_row(key, group, captioned, None, turned), None)
+    document = ImageJson(
+        key=key,
+        url=captioned.url,
+        caption=captioned.captions[0],
+        width=picture.width,
+        height=picture.height,
+        original_width=picture.original_width,
+        original_height=picture.original_height,
+        sha256=picture.sha256,
+        image_id=captioned.image_id,
+        file_name=captioned.file_name,
+        captions=list(captioned.captions),
+        source=source,
+        licence=captioned.licence or settings.licence,
+        group=group,
+    )
+    text = json.dumps(document.model_dump(), ensure_ascii=False).encode()
+    members = {"jpg": picture.jpeg, "txt": captioned.captions[0].encode(), "json": text}
+    return _Made(_row(key, group, captioned, picture, None), Sample(key, members), len(captioned.captions))
+
+
+def _row(
+    key: str, group: str, captioned: Captioned, picture: Picture | None, turned: TurnedAway | None
+) -> dict[str, Any]:
+    """A row of manifests.schema.SHARD_ROWS; what only clips have is empty. `caption` holds all, a line each."""
+    return {
+        "key": key,
+        "url": captioned.url,
+        "caption": "\n".join(captioned.captions),
+        "clips": "[]",
+        "status": FAILED if turned else SUCCESS,
+        "error_message": f"{captioned.file_name}: {turned}" if turned else "",
+        "reason": turned.reason.value if turned else "",
+        "clip_id": captioned.image_id,
+        "video_id": group,
+        "channel_id": "",
+        "category_id": 0,
+        "start_ms": 0,
+        "end_ms": 0,
+        "duration_ms": 0,
+        "width": picture.width if picture else 0,
+        "height": picture.height if picture else 0,
+        "fps": 0.0,
+        "codec": "jpeg" if picture else "",
+    }
+
+
+def _without_copies(made: _Made, seen: dict[str, str]) -> _Made:
+    """A second copy of the same picture file, or of its key, is turned away."""
+    if made.sample is None:
+        return made
+    document = json.loads(bytes(made.sample.members["json"]))
+    first = seen.get(document["sha256"]) or (made.row["key"] if made.row["key"] in seen else "")
+    if first:
+        row = {**made.row, "status": FAILED, "reason": Reason.DUPLICATE_IMAGE.value}
+        return _Made({**row, "error_message": f"{document['file_name']}: a copy of {first}"}, None)
+    seen[document["sha256"]] = seen[made.row["key"]] = made.row["key"]
+    return made
+
+
+def _put(made: Sequence[_Made], out: Store, *, url: str, split: str) -> ShardEntry:
+    """One shard, with the rows of the pictures that were turned away."""
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        packed = {p.key: p for p in write_pack(folder / PACK_NAME, [one.sample for one in made if one.sample])}
+        here = Store(str(folder))
+        pieces = [
+            Piece(one.row, here, PACK_NAME, packed[one.row["key"]]) if one.sample else Piece(one.row) for one in made
+        ]
+        done = folder / "done"
+        done.mkdir()
+        entry = join_shard(pieces, done, url=url, split=split, generation=0)
+        put_shard(out, done, url)
+    return entry

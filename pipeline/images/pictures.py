@@ -1,0 +1,166 @@
+"""Picture files from a folder or a ZIP archive, checked and made into JPEGs. They come from others: nothing is trusted.
+
+Names never leave the folder, sizes are bounded before a picture is decoded, and only the formats below are opened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
+MIN_SIDE = 32
+"""Pixels; SOHO's own limit."""
+MAX_PIXELS = 100_000_000
+MAX_FILE_BYTES = 100 * 2**20
+JPEG_QUALITY = 95
+WHITE = (255, 255, 255)
+
+
+class TurnedAway(Exception):
+    """A picture that cannot be used, with its reason and the detail."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it goes into a shard."""
+
+    jpeg: bytes
+    width: int
+    height: int
+    original_width: int
+    original_height: int
+    sha256: str
+    """Of the file as it was found."""
+
+
+class Archive(Protocol):
+    """Where picture files are."""
+
+    def read(self, name: str) -> bytes:
+        """A file by the name that captions give it. Raises TurnedAway."""
+
+
+def open_archive(path: Path) -> Archive:
+    """The folder or ZIP archive at a path. UserError where it is neither."""
+    if path.is_dir():
+        return Folder(path)
+    if path.is_file() and zipfile.is_zipfile(path):
+        return Zip(path)
+    raise UserError(f"{path}: pictures come from a folder or a .zip archive, and this is neither")
+
+
+class Folder:
+    """Files under a folder, at any depth where their bare name is unique."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._by_name: dict[str, Path | None] | None = None
+
+    def read(self, name: str) -> bytes:
+        """As Archive."""
+        path = (self._root / name).resolve()
+        if not path.is_relative_to(self._root):
+            raise TurnedAway(Reason.IMAGE_MISSING, "its name leads out of the folder")
+        if not path.is_file():
+            path = self._elsewhere(PurePosixPath(name).name) or path
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                raise TurnedAway(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
+            return path.read_bytes()
+        except OSError as error:
+            raise TurnedAway(Reason.IMAGE_MISSING, error.strerror or "cannot be read") from None
+
+    def _elsewhere(self, name: str) -> Path | None:
+        if self._by_name is None:
+            self._by_name = {}
+            for path in sorted(self._root.rglob("*")):
+                if path.is_file() and path.resolve().is_relative_to(self._root):
+                    self._by_name[path.name] = None if path.name in self._by_name else path
+        return self._by_name.get(name)
+
+
+class Zip:
+    """Members of a ZIP archive, under any folder where their bare name is unique. Nothing is unpacked to disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path)
+        self._by_name: dict[str, zipfile.ZipInfo | None] = {}
+        for info in self._archive.infolist():
+            name = PurePosixPath(info.filename).name
+            self._by_name[name] = None if name in self._by_name else info
+
+    def read(self, name: str) -> bytes:
+        """As Archive."""
+        try:
+            info = self._archive.getinfo(name)
+        except KeyError:
+            found = self._by_name.get(PurePosixPath(name).name)
+            if found is None:
+                raise TurnedAway(Reason.IMAGE_MISSING, "no such member, or several of this name") from None
+            info = found
+        if info.file_size > MAX_FILE_BYTES:
+            raise TurnedAway(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
+        try:
+            return self._archive.read(info)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
+            raise TurnedAway(Reason.IMAGE_BROKEN, f"cannot be unpacked ({error})") from None
+
+
+def make_picture(data: bytes, *, max_side: int = 0) -> Picture:
+    """A file's bytes as an RGB JPEG. Raises TurnedAway.
+
+    A JPEG that is RGB, upright and not too large stays byte for byte; anything else is turned upright, put on white
+    where it is transparent, made smaller where a side exceeds `max_side` (0: never) and encoded at quality 95.
+    """
+    picture, kept = _decode(data)
+    size = picture.size
+    if min(size) < MIN_SIDE:
+        raise TurnedAway(Reason.IMAGE_TOO_SMALL, f"{size[0]}x{size[1]}, a side below {MIN_SIDE} pixels")
+    sha256 = hashlib.sha256(data).hexdigest()
+    if kept and not (max_side and max(size) > max_side):
+        return Picture(data, *size, *size, sha256)
+    picture = _on_white(picture)
+    if max_side and max(size) > max_side:
+        scale = max_side / max(size)
+        picture = picture.resize((max(1, round(size[0] * scale)), max(1, round(size[1] * scale))), Image.Resampling.BOX)
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    return Picture(out.getvalue(), *picture.size, *size, sha256)
+
+
+def _decode(data: bytes) -> tuple[Image.Image, bool]:
+    """(the upright picture, whether the file can stay as it is)."""
+    try:
+        opened = Image.open(io.BytesIO(data), formats=FORMATS)
+        if opened.width * opened.height > MAX_PIXELS:
+            raise TurnedAway(Reason.IMAGE_TOO_LARGE, f"{opened.width}x{opened.height} pixels")
+        opened.load()
+        upright = ImageOps.exif_transpose(opened)
+    except (UnidentifiedImageError, Image.DecompressionBombError):
+        raise TurnedAway(Reason.IMAGE_BROKEN, f"none of {', '.join(FORMATS)}") from None
+    except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, ZeroDivisionError) as error:
+        raise TurnedAway(Reason.IMAGE_BROKEN, f"cannot be decoded ({type(error).__name__})") from None
+    turned = upright.size != opened.size or opened.getexif().get(0x0112, 1) != 1
+    return upright, opened.format == "JPEG" and opened.mode == "RGB" and not turned
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if picture.mode == "RGB":
+        return picture
+    layered = picture.convert("RGBA")
+    ground = Image.new("RGBA", layered.size, (*WHITE, 255))
+    return Image.alpha_composite(ground, layered).convert("RGB")

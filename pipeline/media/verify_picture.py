@@ -1,0 +1,51 @@
+"""What is wrong with one sample of an image-text set."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image, UnidentifiedImageError
+from pydantic import ValidationError
+
+from manifests.image_sample import IMAGE_MEMBERS, ImageJson
+
+
+def image_faults(row: dict[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:
+    """Each fault in a few words: members, json, their agreement with the row, and (where asked) the picture itself."""
+    missing = [name for name in IMAGE_MEMBERS if name not in members]
+    if missing:
+        yield f"has no {', '.join(missing)}"
+        return
+    try:
+        sample = ImageJson.model_validate_json(members["json"], strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return
+    missing_keys = ImageJson.model_fields.keys() - json.loads(members["json"]).keys()
+    if missing_keys:
+        yield f"json: has no {', '.join(sorted(missing_keys))}"
+    pairs = {"key": sample.key, "video_id": sample.group, "width": sample.width, "height": sample.height}
+    for name, value in pairs.items():
+        if row[name] != value:
+            yield f"{name} is {value!r} in the json, {row[name]!r} in the row"
+    if not sample.captions or sample.captions[0] != sample.caption:
+        yield "the json's caption is not the first of its captions"
+    if members["txt"].decode("utf-8", "replace") != sample.caption or row["caption"] != "\n".join(sample.captions):
+        yield "txt, the json's captions and the row's caption are not the same"
+    if decode:
+        yield from _picture_faults(sample, members["jpg"])
+
+
+def _picture_faults(sample: ImageJson, data: bytes) -> Iterator[str]:
+    try:
+        picture = Image.open(io.BytesIO(data), formats=("JPEG",))
+        picture.load()
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        yield f"jpg: cannot be decoded ({type(error).__name__})"
+        return
+    if picture.size != (sample.width, sample.height):
+        yield f"jpg: is {picture.size[0]}x{picture.size[1]}, the json says {sample.width}x{sample.height}"

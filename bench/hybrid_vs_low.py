@@ -50,7 +50,7 @@ CEILINGS = {
     "mean": 1 / len(HATCHINGS) / 2,
 }
 """R@1 of one who sees all that a view shows and draws among the clips that then look alike."""
-PROBE_CROPS = 6
+PROBE_CROPS = 2
 """Random crops of each train clip that the probe learns from."""
 RIDGE = 0.1
 N_PHASES = 16

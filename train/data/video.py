@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import struct
+import threading
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from typing import Any, Literal
 import av
 import numpy as np
 from av.packet import Packet
+from av.video.reformatter import VideoReformatter
 
 from manifests.colour import FULL, colour_in_force
 from train.data.crop import Pixels
@@ -110,11 +112,17 @@ class Clip:
             yield from self._decoder.decode(None)
 
 
+_LOCAL = threading.local()
+"""One converter a thread: a frame's own would set swscale up anew each time, which costs more than converting."""
+
+
 def _rgb(frame: av.VideoFrame) -> Pixels:
     """RGB `[H, W, 3]` by the matrix and range in force: untagged HD is BT.709, as players take it."""
     colour = colour_in_force(frame.colorspace, frame.color_range, frame.width, frame.height)
     matrix = colour.swscale_matrix
-    rgb = frame.reformat(format="rgb24", src_colorspace=matrix, dst_color_range=FULL)
+    if not hasattr(_LOCAL, "reformatter"):
+        _LOCAL.reformatter = VideoReformatter()
+    rgb = _LOCAL.reformatter.reformat(frame, format="rgb24", src_colorspace=matrix, dst_color_range=FULL, threads=1)
     return np.asarray(rgb.to_ndarray(), np.uint8)
 
 

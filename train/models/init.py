@@ -84,6 +84,10 @@ def _init_timesformer(timesformer: TimeSformer, *, zero_time: bool) -> None:
     nn.init.trunc_normal_(timesformer.pos_embed, std=INIT_STD)
     if not zero_time:
         nn.init.normal_(timesformer.time_embed, std=TIME_STD)
+        for linear in timesformer.modules():
+            if isinstance(linear, nn.Linear):
+                # What other frames say passes three such weights: at 0.02 a narrow model's would be lost on the way.
+                nn.init.trunc_normal_(linear.weight, std=linear.in_features**-0.5)
         return
     nn.init.zeros_(timesformer.time_embed)
     for block in timesformer.blocks:

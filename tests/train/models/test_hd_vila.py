@@ -241,3 +241,18 @@ def test_a_learned_temperature_is_bounded_and_a_fixed_one_is_no_key() -> None:
         learned.logit_scale.fill_(50.0)
     assert float(learned()[0].detach()) == pytest.approx(100.0)
     assert not Temperature(0.05, 0.0, learned=False).state_dict()
+
+
+def test_attention_in_time_starts_at_zero_as_published_or_drawn_where_nothing_pre_trained_comes():
+    published, drawn = (build_model(small_config(time_init=init), seed=0) for init in ("zero", "random"))
+    for block in published.timesformer.blocks:
+        assert not block.temporal_fc.weight.any()
+    assert not published.timesformer.time_embed.any()
+    assert drawn.timesformer.time_embed.std() > 0.2
+    assert all(block.temporal_fc.weight.std() > 0.1 for block in drawn.timesformer.blocks)  # 1 / sqrt(16) = 0.25
+
+    batch = small_batch(small_config(), 2)
+    for model, sees_order in ((published, False), (drawn, True)):
+        model = model.double().eval()
+        pair = [model.embed_video(batch.img_middle, x) for x in (batch.img_other, batch.img_other.flip(2))]
+        assert torch.allclose(*pair, atol=1e-7) is not sees_order

@@ -1,0 +1,59 @@
+"""The drawn set with known ceilings: what each split holds, and that a view shows what it should and nothing more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench.hybrid_vs_low import CONFIG, probe
+from manifests.settings import load_config
+from manifests.shards import read_manifest
+from pipeline.demo.attribute_set import make_attribute_set
+from pipeline.demo.attributes import HATCHINGS, WAYS, all_scenes
+from train.attributes import oracle_r1, values_of
+from train.config import TrainConfig
+from train.data.decode import MEMBERS
+from train.data.index import load_index, read_captions
+
+pytestmark = pytest.mark.slow
+
+N_COLOURS, PER_CAPTION = 2, 4
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("attributes")
+    make_attribute_set(out, per_caption=PER_CAPTION, n_colours=N_COLOURS)
+    return out / "manifest.json"
+
+
+def test_val_holds_each_caption_once_and_train_as_often_as_asked(manifest):
+    opened = read_manifest(str(manifest))
+    train, val = (Counter(read_captions(opened, split, {})) for split in ("train", "val"))
+
+    captions = [scene.caption for scene in all_scenes(N_COLOURS)]
+    assert val == Counter(captions) and len(val) == N_COLOURS * len(HATCHINGS) * len(WAYS)
+    assert train == Counter(captions * PER_CAPTION)
+    assert load_index(opened, "train").has(*MEMBERS["prepared"])
+
+
+def test_the_ceilings_of_views_follow_from_what_captions_name():
+    captions = [scene.caption for scene in all_scenes()]
+    patterns = load_config(TrainConfig, CONFIG).eval.attributes
+    colour, hatching, way = (values_of(captions, patterns[name]) for name in ("colour", "hatching", "way"))
+
+    assert oracle_r1(captions, [colour, way]) == pytest.approx(1 / len(HATCHINGS))
+    assert oracle_r1(captions, [colour, hatching]) == pytest.approx(1 / len(WAYS))
+    assert oracle_r1(captions, [colour, hatching, way]) == 1.0
+
+
+def test_the_hatching_is_read_off_the_high_view_and_off_the_low_one_by_chance_alone(manifest):
+    found = probe(manifest, load_config(TrainConfig, CONFIG))
+
+    chance, n_val = 1 / len(HATCHINGS), N_COLOURS * len(HATCHINGS) * len(WAYS)
+    noise = (chance * (1 - chance) / n_val) ** 0.5
+    assert found["high: template matching"] > 0.95 and found["high: linear probe of the spectrum"] > 0.95
+    for name in ("template matching", "linear probe of pixels", "linear probe of the spectrum"):
+        assert found[f"low: {name}"] < chance + 3 * noise

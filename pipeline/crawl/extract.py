@@ -29,6 +29,7 @@ from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
 from pipeline.site.formats import judge_formats, short_sides
+from pipeline.site.own_hosts import ForeignAddress
 from pipeline.site.politeness import Polite
 from pipeline.site.tracks import CaptionTrack, choose_tracks, list_tracks
 from pipeline.site.ytdlp import (
@@ -230,6 +231,8 @@ class Extractor:
                 failure = Failure(Reason.CAPTIONS_REFUSED, f"{error.status} for track {track.key}")
                 if error.status == 429:
                     return replace(failure, pause=Pause.CAPTIONS)
+            except ForeignAddress as error:
+                return Failure(Reason.BAD_ANSWER, f"track {track.key}: {error}")
             except RequestError as error:
                 failure = Failure(Reason.CAPTIONS_REFUSED, f"{type(error).__name__} for track {track.key}")
             else:

@@ -24,7 +24,7 @@ _TRACKS: dict[str, tuple[Track, ...]] = {
     "automatic": (AUTO_EN,),
     "regional": (MANUAL_EN_US, AUTO_EN),
     "named": (NAMED_EN,),
-    **{answer: (replace(MANUAL_EN, answer=answer),) for answer in ("empty", "no_text", "html", "cut")},
+    **{answer: (replace(MANUAL_EN, answer=answer),) for answer in ("empty", "no_text", "html", "cut", "elsewhere")},
 }
 """Sets of caption tracks by the names that behaviours use."""
 

@@ -53,7 +53,7 @@ class Track:
     """A caption track. `kind` is manual or auto; `vss_id` is the site's own key, which yt-dlp's key follows from.
 
     `answer` is what its address gives: "text", or "empty", "html", "no_text" (json3 without a word), "cut"
-    (half a file); a `locked` track is withheld without a token.
+    (half a file); or "elsewhere": it is an address of another machine; a `locked` track is withheld without a token.
     """
 
     kind: str

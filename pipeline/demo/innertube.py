@@ -291,8 +291,9 @@ def _caption_track(video: Video, track: Track) -> dict[str, Any]:
     if track.locked:
         query["exp"] = "xpe"
     query["signature"] = SIGNATURE_MARK
+    host = "169.254.169.254" if track.answer == "elsewhere" else "www.youtube.com"
     found = {
-        "baseUrl": f"https://www.youtube.com/api/timedtext?{urlencode(query)}",
+        "baseUrl": f"https://{host}/api/timedtext?{urlencode(query)}",
         "vssId": track.vss_id,
         "languageCode": track.language,
         "name": {"simpleText": track.name},

@@ -26,7 +26,8 @@ class Fault:
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
         "html" (a consent page), "unknown_layout" (of lists), or for the player the name of a refusal in
         `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (of the formats only the 360p file with sound),
-        "kids_client" (only the embedded and TV players get it). Of captions also "cut" (half of the file).
+        "kids_client" (only the embedded and TV players get it). Of captions also "cut" (half of the file). "redirect":
+        to `location`.
     `requests`: it lasts for so many matching requests; `extractions`: for so many extractions of the video (a
         new one begins with the first watch page after a player's answer); None in both: until told to relent.
     `after`: so many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video"
@@ -36,6 +37,7 @@ class Fault:
     where: str
     effect: str
     status: int = 0
+    location: str = ""
     requests: int | None = None
     extractions: int | None = None
     after: int = 0
@@ -311,6 +313,16 @@ BEHAVIOURS: dict[str, Behaviour] = {
     ),
     "captions_cut": Behaviour("half a json3 file", _never(Reason.BROKEN_CAPTIONS), changes={"tracks": "cut"}),
     "captions_cut_once": Behaviour("half a json3 file, at first", KEPT, (Fault("captions", "cut", requests=1),)),
+    "captions_elsewhere": Behaviour(
+        "caption addresses that lead to another machine",
+        _later(Reason.BAD_ANSWER, heals=False),
+        changes={"tracks": "elsewhere"},
+    ),
+    "captions_redirect": Behaviour(
+        "caption addresses that redirect to this machine",
+        _later(Reason.BAD_ANSWER, heals=False),
+        (Fault("captions", "redirect", location="http://127.0.0.1:9/latest/meta-data"),),
+    ),
     "captions_404": Behaviour(
         "caption address 404", _later(Reason.CAPTIONS_REFUSED, heals=False), (_status("captions", 404),)
     ),
@@ -351,6 +363,11 @@ BEHAVIOURS: dict[str, Behaviour] = {
     ),
     "media_drip": Behaviour(
         "a few bytes a second", _later(Reason.STALLED, "media", heals=False), (Fault("media", "drip"),), slow=True
+    ),
+    "media_redirect": Behaviour(
+        "media addresses that redirect to another machine",
+        _later(Reason.BAD_ANSWER, "media", heals=False),
+        (Fault("media", "redirect", location="https://169.254.169.254/latest/meta-data"),),
     ),
     "short_media": Behaviour(
         "both streams end half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("video", "audio")}

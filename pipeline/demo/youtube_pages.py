@@ -285,6 +285,8 @@ def _plain_fault(fault: Fault, asked: Asked) -> Answer | None:
     match fault.effect:
         case "status":
             return error_answer(fault.status)
+        case "redirect":
+            return Answer(302, headers={"Location": fault.location})
         case "reset":
             return Answer(conduct=Conduct.RESET)
         case "stall":

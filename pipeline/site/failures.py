@@ -31,6 +31,7 @@ from yt_dlp.utils import (
 )
 
 from manifests.reasons import Reason
+from pipeline.site.own_hosts import ForeignAddress
 
 
 class Pause(StrEnum):
@@ -262,6 +263,8 @@ def _by_class(error: BaseException | None) -> Failure | None:
             countries = tuple(link.countries or ())
             said = ", ".join(countries) or "not said"
             return Failure(Reason.GEO_BLOCKED, f"available in: {said}", countries=countries)
+        if isinstance(link, ForeignAddress):
+            return Failure(Reason.BAD_ANSWER, str(link))
         if isinstance(link, CookieLoadError):
             return Failure(Reason.BAD_COOKIES)
         if isinstance(link, UnsupportedError):

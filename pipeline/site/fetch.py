@@ -1,4 +1,4 @@
-"""Fetch: the 720p picture and sound of one video, as one file in the unit's scratch folder, or the reason why not.
+"""Fetch: the 720p video and audio of one video, as one file in the unit's scratch folder, or the reason why not.
 
 In:  a row of `videos`     Out: a path
 
@@ -20,9 +20,10 @@ from yt_dlp.utils import YoutubeDLError
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig
-from pipeline.config.media import CutConfig
+from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.unit import Context, Rejected, StopRun, Transient
 from pipeline.media.ffmpeg import find_ffmpeg
+from pipeline.media.probe import CONTAINERS, Unusable, open_media
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import DeadlinePassed, Failure, classify
 from pipeline.site.formats import Choice, judge_formats
@@ -37,6 +38,10 @@ from pipeline.site.ytdlp import (
 
 LONGEST_WAIT_HERE_S = 600.0
 """A unit that would wait longer for paused identities is given back to the engine, with its worker."""
+
+MERGE_INPUT = ("-protocol_whitelist", "file", "-format_whitelist", CONTAINERS)
+"""How ffmpeg opens each of the two files that it merges: as what they claim to be. A list of other files (ffconcat, a
+playlist) is none, so that the merge opens nothing but the files it was given."""
 
 SPARE_S = 10.0
 """A download ends so long before its unit's time limit."""
@@ -119,6 +124,7 @@ class _Fetch:
             "fixup": "never",
             "writesubtitles": False,
             "ffmpeg_location": find_ffmpeg(),
+            "postprocessor_args": {"merger+ffmpeg_i": list(MERGE_INPUT)},
         }
 
     def _choose(self, info: Mapping[str, Any], session: Session) -> Choice | Failure:
@@ -154,7 +160,8 @@ class _Fetch:
         site.format_selector = site.build_format_selector(choice.format)
         watch = _SpeedWatch(self.config.slowest_bytes_per_s)
         site.add_progress_hook(watch)
-        site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)
+        with site.session.only_own_hosts():
+            site.process_ie_result({**info, "formats": [dict(f) for f in choice.formats]}, download=True)
         files = [file for file in self.staging.iterdir() if file.suffix not in (".part", ".ytdl")]
         if len(files) != 1:
             return Failure(Reason.BAD_ANSWER, f"the download left {len(files)} files")
@@ -194,23 +201,26 @@ class _SpeedWatch:
 
 
 def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None:
-    """Whether the file is what was asked for: 720p, with sound, and both streams as long as the site said.
+    """Whether the file is what was asked for: 720p, with audio, and both streams as long as the site said.
 
-    A short file comes without an error, and where only the sound is short its container still claims the whole length.
+    A short file comes without an error, and where only the audio is short its container still claims the whole length.
     """
-    options = {"protocol_whitelist": "file,pipe"}
     try:
-        with av.open(str(path), options=options) as container:
+        with open_media(path, MediaLimits()) as container:
             if not container.streams.video:
-                return Failure(Reason.NOT_A_VIDEO, "holds no track of pictures")
+                return Failure(Reason.NOT_A_VIDEO, "no video track")
             if not container.streams.audio:
-                return Failure(Reason.NO_AUDIO_FORMAT, "came without sound")
+                return Failure(Reason.NO_AUDIO_FORMAT, "no audio track")
             size = container.streams.video[0].codec_context
+            if size is None:
+                return Failure(Reason.UNSUPPORTED_CODEC, "a video track that no decoder here knows")
             if not cut.is_720p(size.width, size.height):
                 return Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
             ends = _ends_s(container)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        return Failure(Reason.NOT_A_VIDEO, f"does not open: {type(error).__name__}")
+    except Unusable as error:
+        return Failure(error.reason, error.detail)
+    except (av.FFmpegError, ValueError) as error:
+        return Failure(Reason.NOT_A_VIDEO, f"cannot be read through: {type(error).__name__}")
     allowed_s = max(ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE * duration_s)
     for kind, end_s in sorted(ends.items()):
         if end_s < duration_s - allowed_s:

@@ -14,6 +14,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +40,7 @@ from pipeline.site.failures import (
     SeenRequest,
 )
 from pipeline.site.options import options_for
+from pipeline.site.own_hosts import MAX_HOPS, check_own, hold_redirects, next_hop
 from pipeline.site.redact import redact, secrets_of
 
 __all__ = [
@@ -54,7 +56,7 @@ __all__ = [
 WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
-MAX_HOPS = 3
+MAX_LISTS = 3
 LIST_PATHS = ("/results", "/playlist", "/channel/", "/@", "/c/", "/user/", "/feed/", "/hashtag/")
 """Pages that are lists, besides the home page; `/tv`, `/sw.js` and scripts are not."""
 _LABELS = re.compile(rb'"qualityLabel"\s*:\s*"(\d{2,5})p')
@@ -82,6 +84,7 @@ class Session:
     captions_locked: bool = False
     listed_sizes: frozenset[int] = frozenset()  # short sides that the watch page's own list of formats names
     refused: bool = False  # a request was answered 429: no further one leaves
+    own_hosts_only: bool = False  # while captions or media are asked for
 
     def check_deadline(self, *_progress: Any) -> None:
         """Raises DeadlinePassed. Also serves as yt-dlp's progress hook."""
@@ -97,6 +100,15 @@ class Session:
         self.deadline += time.monotonic() - started
         if paused_s > 0:
             raise IdentityPaused(paused_s)
+
+    @contextmanager
+    def only_own_hosts(self) -> Iterator[None]:
+        """While the block lasts, requests and their redirects go to the site's own hosts alone."""
+        self.own_hosts_only = True
+        try:
+            yield
+        finally:
+            self.own_hosts_only = False
 
     def note(self, text: str) -> None:
         """Keeps a warning, or a debug line that says what was left out."""
@@ -140,13 +152,39 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
 
     def urlopen(self, req: Any) -> Response:
         """See the module. Raises DeadlinePassed, IdentityPaused and AfterRefusal: yt-dlp passes them on unchanged."""
-        url = req if isinstance(req, str) else req.url
-        host, kind, path = kind_of(url)
+        request = Request(req) if isinstance(req, str) else req
+        if not self.session.own_hosts_only:
+            return self._send(request)
+        check_own(request.url)
+        for _ in range(MAX_HOPS):
+            try:
+                response = self._send(request)
+            except HTTPError as error:
+                moved = next_hop(request, error)
+                if moved is None:
+                    raise
+                error.close()
+                request = moved
+                continue
+            check_own(response.url)
+            return response
+        raise RequestError("redirected too often")
+
+    def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
+        """yt-dlp's handlers, which hold redirects while only the site's own hosts may be asked."""
+        director = super().build_request_director(handlers, preferences)
+        for handler in director.handlers.values():
+            hold_redirects(handler, lambda: self.session.own_hosts_only)
+        return director
+
+    def _send(self, request: Request) -> Response:
+        """One request: a token, the time limit, and its end in the record."""
+        host, kind, path = kind_of(request.url)
         session = self.session
         session.check_deadline()
         session.wait_for_token(host, kind)
         try:
-            response = super().urlopen(req)
+            response = super().urlopen(request)
         except HTTPError as error:
             session.requests.append(SeenRequest(kind, host, path, status=error.status))
             session.refused = session.refused or error.status == 429
@@ -295,7 +333,7 @@ def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
     """The entries of a search, playlist or channel, a page at a time as they are taken. Raises as extract_video."""
     try:
         info = ydl.extract_info(url, download=False, process=False) or {}
-        for _ in range(MAX_HOPS):
+        for _ in range(MAX_LISTS):
             if info.get("_type") in ("url", "url_transparent"):
                 info = ydl.extract_info(info["url"], ie_key=info.get("ie_key"), download=False, process=False) or {}
         yield from (dict(entry) for entry in info.get("entries") or () if entry)
@@ -304,8 +342,8 @@ def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
 
 
 def read_caption(ydl: RecordingYoutubeDL, url: str, max_bytes: int) -> bytes:
-    """A caption file as it comes, at most `max_bytes` of it. Raises yt-dlp's network errors."""
-    with ydl.urlopen(Request(url)) as response:
+    """At most `max_bytes` of a caption file, from the site's own hosts. Raises yt-dlp's network errors."""
+    with ydl.session.only_own_hosts(), ydl.urlopen(Request(url)) as response:
         return bytes(response.read(max_bytes))
 
 

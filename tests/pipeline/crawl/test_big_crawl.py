@@ -58,7 +58,12 @@ def crawl_and_check(n_videos: int, quota: float, folder: Path, executor: Executo
             site,
             identities=("one", "two", "three"),
             limits=LimitsConfig(min_duration_s=5, other_categories="reject"),
-            politeness=hurried(identity_requests_per_minute=RATES, pauses_s=(0.3, 0.6), patience_s=120.0),
+            politeness=hurried(
+                identity_requests_per_minute=RATES,
+                most_requests_per_minute=RATES,
+                pauses_s=(0.3, 0.6),
+                patience_s=120.0,
+            ),
             reserve=0.0,
             prior_clips_per_video=1.0,
             batch_videos=25,

@@ -90,6 +90,7 @@ AT_THE_FETCH: dict[str, str] = {
     "media_drop": "Giving up after",
     "media_empty": "Did not get any data blocks",
     "media_stall": "Giving up after",
+    "media_redirect": "403",
 }
 """Behaviours that fail a fetch, and what yt-dlp says of it."""
 

@@ -8,13 +8,13 @@ pipeline, which names the first stage that it touches.
 import copy
 import difflib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -60,6 +60,19 @@ def _field(default: Any, kind: str, doc: str, constraints: dict[str, Any], befor
     if callable(default) and not isinstance(default, type(...)):
         return Field(default_factory=default, description=doc, json_schema_extra=extra, **constraints)
     return Field(default, description=doc, json_schema_extra=extra, **constraints)
+
+
+Variants = Mapping[str, type[BaseModel]]
+
+
+def one_of(sections: Callable[[], Variants], parse: Callable[[Any], Any], default: Callable[[], Any]) -> Any:
+    """The annotations of a section whose keys depend on what it holds: `key: Annotated[Base, *one_of(...)]`.
+
+    `sections()` are the classes it can be by the name that a reader knows them by ("" where there is but one),
+    `parse(tree)` makes a tree one of them, `default()` is it where the configuration says nothing.
+    """
+    field = Field(default_factory=default, json_schema_extra={"sections": sections})  # type: ignore[dict-item]
+    return BeforeValidator(parse), field
 
 
 def load_config(
@@ -182,12 +195,28 @@ def nearest_key(model: type[BaseModel], where: list[str]) -> str:
 
 def walk_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     """Every key of a configuration as a dotted path with its field, sections before their keys."""
+    for path, field, _ in _walk(model, prefix, ""):
+        yield path, field
+
+
+def _walk(model: type[BaseModel], prefix: str, variant: str) -> Iterator[tuple[str, FieldInfo, str]]:
+    """The same with the name of the section's variant that a key belongs to, "" where it has none."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
-        yield path, field
-        section = _section_of(field.annotation)
-        if section is not None:
-            yield from walk_keys(section, f"{path}.")
+        yield path, field, variant
+        for inner, section in _sections_of(field).items():
+            yield from _walk(section, f"{path}.", inner or variant)
+
+
+def _sections_of(field: FieldInfo) -> Variants:
+    """The sections that a key can hold, by variant; {} where it holds a plain value."""
+    extra = field.json_schema_extra
+    if isinstance(extra, dict) and "sections" in extra:
+        ask: Any = extra["sections"]
+        found: Variants = ask()
+        return found
+    section = _section_of(field.annotation)
+    return {"": section} if section is not None else {}
 
 
 def _section_of(annotation: Any) -> type[BaseModel] | None:
@@ -202,12 +231,13 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
 def describe_keys(model: type[BaseModel]) -> list[dict[str, str]]:
     """Each key with its default, kind and documentation: what `config --schema` prints."""
     rows = []
-    for path, field in walk_keys(model):
-        if _section_of(field.annotation) is not None and field.json_schema_extra is None:
-            continue
+    for path, field, variant in _walk(model, "", ""):
         extra = field.json_schema_extra
+        if _sections_of(field) and not (isinstance(extra, dict) and "kind" in extra):
+            continue
         kind = str(extra.get("kind", "")) if isinstance(extra, dict) else ""
-        rows.append({"key": path, "default": _default_text(field), "kind": kind, "doc": field.description or ""})
+        doc = f"({variant}) {field.description or ''}" if variant else field.description or ""
+        rows.append({"key": path, "default": _default_text(field), "kind": kind, "doc": doc})
     return rows
 
 

@@ -1,4 +1,7 @@
-"""From a manifest to the model's batches: opens the data of a run, turns what the loader gives into tokens and labels.
+"""From a manifest to the model's batches: opens the data of a run, turns what the loader gives into named rows.
+
+A row has what the view gives (pixels), its text as `input_ids` and `attention_mask` [L], `video_ids` and `caption_ids`
+(int64: equal where two rows are of one video, or have one caption but for case and spacing), and what objectives add.
 
 Losses of data are accounted for here: each unusable sample is written to RUN/lost.jsonl, unreadable shards are counted
 up to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`, and past either the run stops with the names.
@@ -23,17 +26,17 @@ from torch import Tensor
 from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
-from train.config import DataConfig, TrainConfig
-from train.data.decode import MEMBERS, NO_FRAME, Source, read_facts, read_stills
+from train.config import TrainConfig
+from train.data.decode import NO_FRAME, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader, Workers
-from train.data.plan import Mixing, Stream, mix
+from train.data.plan import Mixing, Stream
 from train.data.read import Reader, ShardUnreadable
+from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
-from train.data.views import views_of
 from train.distributed import Place
-from train.losses import mask_tokens
-from train.models import Batch
+from train.objectives import Draw, prepare
+from train.rows import Rows
 from train.tokenizer import Tokenizer, load_tokenizer, tokenizer_from_captions
 
 UNNAMED_STILLS = (
@@ -72,7 +75,7 @@ def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
     _refuse_world(config, place, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch)
-    source = choose_source(data, train)
+    source = choose_source(config, train)
     if source == "prepared" and place.is_first and not stills_name_their_frame(train, data.storage_options):
         print(UNNAMED_STILLS.format(root=manifest.root), file=sys.stderr, flush=True)
     return TrainData(manifest, train, val, _tokenizer(config, manifest, run, place), source, stream)
@@ -87,13 +90,19 @@ def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | N
         return True  # reading it as a sample says what is wrong with it
 
 
-def choose_source(data: DataConfig, index: Index) -> Source:
+def view_of(config: TrainConfig) -> SampleView:
+    """What a sample is decoded to."""
+    return make_view(config.data.view, config)
+
+
+def choose_source(config: TrainConfig, index: Index) -> Source:
     """Prepared members where the config asks for them, or doesn't care and all samples have them."""
-    prepared = index.has(*MEMBERS["prepared"])
+    data, wanted = config.data, view_of(config).members("prepared")
+    prepared = index.has(*wanted)
     if data.source == "prepared" and not prepared:
         raise UserError(
-            f"{index.manifest.root}: samples lack the members m4v and mjpg that data.source: prepared reads; "
-            "set data.source: whole, or make the shards with members"
+            f"{index.manifest.root}: not all samples have the members {', '.join(wanted)}, which data.source: prepared "
+            "reads; set data.source: whole, or make the shards with members"
         )
     if data.source == "auto":
         return "prepared" if prepared else "whole"
@@ -148,9 +157,21 @@ def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, place: Place)
     return load_tokenizer(folder)
 
 
+def rows_of(loaded: Loaded, tokenizer: Tokenizer, config: TrainConfig) -> Rows:
+    """What was loaded, with its texts as tokens and what tells videos and captions apart."""
+    ids, mask = tokenizer.encode(loaded.texts, config.model.text_length)
+    videos = _numbers([key.rpartition("_")[0] for key in loaded.keys])
+    more = {"input_ids": ids, "attention_mask": mask, "video_ids": videos, "caption_ids": caption_ids(loaded.texts)}
+    return loaded.tensors.having(more)
+
+
 def caption_ids(texts: Sequence[str]) -> Tensor:
     """A number for each caption, [n] int64: equal for equal words, case and spaces apart, on every rank."""
-    digests = (hashlib.blake2b(" ".join(text.lower().split()).encode(), digest_size=8).digest() for text in texts)
+    return _numbers([" ".join(text.casefold().split()) for text in texts])
+
+
+def _numbers(names: Sequence[str]) -> Tensor:
+    digests = (hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
     return torch.tensor([int.from_bytes(digest, "big", signed=True) for digest in digests], dtype=torch.int64)
 
 
@@ -163,12 +184,14 @@ class Batches:
         self._bad_shards: dict[str, str] = {}
         self._names: list[str] = []
         self.n_lost = 0
+        self.counts: dict[str, int] = {}
+        """What the objectives counted in this rank's rows of the last step."""
         self._n_read = 0
         d = config.data
         workers = Workers(d.workers, d.chunk, d.prefetch, pin_memory=place.device.type == "cuda")
         dataset = ClipDataset(
             data.train,
-            views_of(config),
+            view_of(config),
             data.source,
             seed=config.seed,
             n_workers=d.workers,
@@ -178,44 +201,17 @@ class Batches:
         loader = StreamingLoader if d.order == "streaming" else PlannedLoader
         self._loader = loader(dataset, data.stream, rank=place.rank, world=place.world, workers=workers, run_dir=run)
 
-    def steps(self, first: int, stop: int) -> Iterator[tuple[int, Batch, Loaded]]:
+    def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
         """`(step, batch, what it was made from)` for steps first … stop-1."""
         for step, loaded in zip(range(first, stop), self._loader.steps(first, stop), strict=True):
             self._account(step, loaded)
             yield step, self._batch(step, loaded).to(self._place.device), loaded
 
-    def _batch(self, step: int, loaded: Loaded) -> Batch:
-        config = self._config
-        ids, mask = self._data.tokenizer.encode(loaded.texts, config.model.text_length)
-        mlm_labels = itm_labels = None
-        if config.objective.itm:
-            ids, mask, itm_labels = self._swap_texts(ids, mask, loaded, step)
-        if config.objective.mlm:
-            ids, mlm_labels = self._mask(ids, loaded, step)
-        same = config.objective.same_caption == "ignored"
-        captions = caption_ids(loaded.texts) if same else None
-        return Batch(loaded.img_middle, loaded.img_other, ids, mask, mlm_labels, itm_labels, captions)
-
-    def _generator(self, step: int, place: int, purpose: int) -> torch.Generator:
-        """Draws of one clip: a function of seed, step and place, so that no worker or world size changes them."""
-        return torch.Generator().manual_seed(int(mix(self._config.seed, step, place, purpose)) >> 1)
-
-    def _mask(self, ids: Tensor, loaded: Loaded, step: int) -> tuple[Tensor, Tensor]:
-        """BERT's masking, clip by clip: (masked ids, labels), `[B, L]`."""
-        tokens, share = self._data.tokenizer.mask_tokens, self._config.objective.mlm_share
-        rows = [
-            mask_tokens(ids[i : i + 1], tokens, self._generator(step, place, 1), share=share)
-            for i, place in enumerate(loaded.places)
-        ]
-        return torch.cat([row for row, _ in rows]), torch.cat([labels for _, labels in rows])
-
-    def _swap_texts(self, ids: Tensor, mask: Tensor, loaded: Loaded, step: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Half of the clips get the next one's text: (ids, mask, itm_labels `[B]`, 1 where text and video match)."""
-        draws = [float(torch.rand((), generator=self._generator(step, place, 2))) for place in loaded.places]
-        other = [i + 1 if draw < 0.5 else i for i, draw in enumerate(draws)]
-        chosen = torch.tensor([i % len(other) for i in other])
-        labels = [int(loaded.texts[c] == loaded.texts[i]) for i, c in enumerate(chosen.tolist())]
-        return ids[chosen], mask[chosen], torch.tensor(labels)
+    def _batch(self, step: int, loaded: Loaded) -> Rows:
+        draw = Draw(self._config.seed, step, self._data.tokenizer.mask_tokens)
+        rows = prepare(rows_of(loaded, self._data.tokenizer, self._config), draw, self._config.objective)
+        self.counts = dict(draw.counts)
+        return rows
 
     def _account(self, step: int, loaded: Loaded) -> None:
         """Count and write down what was lost; stop where it is too much."""

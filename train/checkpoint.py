@@ -35,7 +35,8 @@ warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavai
 
 FACTS = "facts.json"
 FORMAT = 1
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+MOMENTS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
+"""What each optimiser keeps of a parameter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Facts:
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
-    """The live tensors of a run by name, as one tree; Adam's moments are made (zeros) where no step was taken yet."""
+    """The live tensors of a run by name, as one tree; moments are made (zeros) where no step was taken yet."""
     state: dict[str, Any] = {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
     if ema is not None:
         state["ema"] = dict(ema.shadow)
@@ -63,15 +64,14 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None)
 
 
 def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    kept = {parameter: MOMENTS[group["kind"]] for group in optimizer.param_groups for parameter in group["params"]}
     moments: dict[str, Tensor] = {}
     for raw, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        state = optimizer.state[parameter]
-        if not state:
-            state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(parameter), torch.zeros_like(parameter)
-        moments.update({f"{clean_name(raw)}.{moment}": state[moment] for moment in MOMENTS})
+        state = optimizer.state[parameter] if parameter in kept else {}
+        for name in kept.get(parameter, ()):
+            if state.get(name) is None:
+                state[name] = torch.tensor(0.0) if name == "step" else torch.zeros_like(parameter)
+            moments[f"{clean_name(raw)}.{name}"] = state[name]
     return moments
 
 
@@ -139,12 +139,21 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Path:
 
 
 def best_of(found: list[Path]) -> Path | None:
-    """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later one)."""
+    """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later one).
+
+    Of models without towers the one with the lowest loss on held-out rows.
+    """
     scored = [(read_facts(path).scores, path) for path in found]
-    scored = [(s, path) for s, path in scored if "t2v_r1" in s]
+    scored = [(s, path) for s, path in scored if "t2v_r1" in s or "val_loss" in s]
     if not scored:
         return None
-    return max(scored, key=lambda x: (x[0]["t2v_r1"], x[0].get("t2v_r5", 0), -x[0].get("t2v_mean_rank", 0), x[1]))[1]
+    return max(scored, key=lambda x: (*_merit(x[0]), x[1]))[1]
+
+
+def _merit(scores: dict[str, float]) -> tuple[float, float, float]:
+    if "t2v_r1" not in scores:
+        return -scores["val_loss"], 0.0, 0.0
+    return scores["t2v_r1"], scores.get("t2v_r5", 0), -scores.get("t2v_mean_rank", 0)
 
 
 class Checkpointer:

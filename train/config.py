@@ -4,16 +4,18 @@ A run is this file, a seed and a manifest; the same three give the same loss cur
 when a run is resumed (workers, device, logging); a changed *identity* key is refused.
 """
 
+import difflib
 import re
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator, model_validator
+from pydantic import SerializeAsAny, field_validator, model_validator
 
-from manifests.settings import Section, identity, operational
-from train.data.views import View
-from train.models.configs import ModelConfig
-
-GroupName = Literal["cnn", "timesformer", "transformer"]
+from manifests.settings import Section, identity, one_of, operational
+from train.data.registry import VIEWS
+from train.models.base import ModelSection
+from train.models.registry import MODELS, kind_named, kind_of, parse_section, sections
+from train.objectives import active, objective_section
 
 
 class DataConfig(Section):
@@ -27,12 +29,12 @@ class DataConfig(Section):
         doc="prepared: stills and low-resolution proxy (mjpg, m4v); whole: the 720p mp4; "
         "auto: prepared where all samples have it",
     )
-    view: View = identity(
+    view: str = identity(
         "hybrid",
-        doc="what of a clip the model is given. hybrid: the centre frame in high resolution, its neighbours in low; "
+        doc="what of a sample the model is given. hybrid: the centre frame in high resolution, its neighbours in low; "
         "high: the centre frame alone; low: all frames of a segment in low resolution; mean: their average; "
         "low_upscaled: hybrid's network with the centre's low-resolution frame blown up in its place; image: one "
-        "high-resolution frame a clip",
+        "high-resolution frame a clip; not given: what the model of this kind takes",
     )
     stride: int = identity(
         12, ge=1, doc="distance of a segment's frames, in frames of the source; shorter clips shorten it"
@@ -72,34 +74,19 @@ class DataConfig(Section):
     )
 
 
-class ObjectiveConfig(Section):
-    """What is minimised: a weighted sum."""
-
-    kind: Literal["infonce", "siglip"] = identity(
-        "infonce", doc="contrastive loss: infonce (softmax over the global batch) or siglip (sigmoid of each pair)"
-    )
-    same_caption: Literal["negative", "ignored"] = identity(
-        "negative",
-        doc="pairs of clips of the batch with the same caption (case and spaces apart): negative, as published, or "
-        "ignored, so that neither is pushed away from words that are true of it",
-    )
-    contrastive: float = identity(1.0, ge=0, doc="weight of the contrastive loss")
-    mlm: float = identity(0.0, ge=0, doc="weight of masked language modelling (model.stage 2)")
-    mlm_share: float = identity(0.15, gt=0, lt=1, doc="share of tokens that are masked")
-    itm: float = identity(0.0, ge=0, doc="weight of text-video matching (model.stage 2 with model.itm)")
-
-
 class OptimConfig(Section):
     """The optimiser and how its learning rate moves. Defaults are HD-VILA's stage 1."""
 
     lr: float = identity(5e-5, gt=0, doc="peak learning rate")
-    lr_scale: dict[GroupName, float] = identity(
-        dict, doc="factor on lr by group (cnn, timesformer, transformer); 1 where not named"
+    lr_scale: dict[str, float] = identity(
+        dict, doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer); 1 where not named"
     )
     weight_decay: float = identity(1e-3, ge=0, doc="decoupled weight decay")
-    weight_decay_scale: dict[GroupName, float] = identity(
-        dict, doc="factor on weight_decay by group; 1 where not named"
+    weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay by group; 1 where not named")
+    optimizer: dict[str, Literal["adamw", "sgd"]] = identity(
+        dict, doc="what moves a group: adamw or sgd; the model's own choice where not named (HD-VILA: adamw)"
     )
+    momentum: float = identity(0.9, ge=0, lt=1, doc="of the groups that sgd moves")
     decay_norms: bool = identity(
         False, doc="decay the gains of batch norms and space-time norms too, as the official code does"
     )
@@ -184,33 +171,67 @@ class ObserveConfig(Section):
     )
 
 
+def _objective_sections() -> Mapping[str, type[Section]]:
+    return {"": objective_section()}
+
+
+def _parse_objective(given: Any) -> Any:
+    return objective_section().model_validate(dict(given)) if isinstance(given, Mapping) else given
+
+
 class TrainConfig(Section):
     """The root: everything `hdvila-train fit` needs."""
 
     seed: int = identity(0, ge=0, doc="of weights, order, augmentation and dropout")
     out: str = operational("out/train", doc="folder of the run: checkpoints, metrics, logs")
     data: DataConfig
-    model: ModelConfig = ModelConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    model: Annotated[SerializeAsAny[ModelSection], *one_of(sections, parse_section, dict)]
+    objective: Annotated[SerializeAsAny[Section], *one_of(_objective_sections, _parse_objective, dict)]
     optim: OptimConfig = OptimConfig()
     loop: LoopConfig = LoopConfig()
     checkpoint: CheckpointConfig = CheckpointConfig()
     eval: EvalConfig = EvalConfig()
     observe: ObserveConfig = ObserveConfig()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _models_own_view(cls, given: Any) -> Any:
+        data, model = (given.get(name) for name in ("data", "model")) if isinstance(given, Mapping) else (None, None)
+        kind = model.get("kind") if isinstance(model, Mapping) else getattr(model, "kind", None)
+        if kind in MODELS and isinstance(data, Mapping) and "view" not in data:
+            return {**given, "data": {**data, "view": kind_named(kind).view}}
+        return given
+
     @model_validator(mode="after")
     def _possible(self) -> "TrainConfig":
-        loop, objective, model = self.loop, self.objective, self.model
+        loop, model = self.loop, self.model
         if bool(loop.steps) == bool(loop.epochs):
             raise ValueError("give either loop.steps or loop.epochs")
-        if not (objective.contrastive or objective.mlm or objective.itm):
+        weights = {one.name: weight for one, weight in active(self.objective)}
+        if not weights:
             raise ValueError("every weight of objective is 0: nothing would be learned")
-        if (objective.mlm or objective.itm) and model.stage == 1:
-            raise ValueError("objective.mlm and objective.itm need model.stage: 2")
-        if bool(objective.itm) != model.itm:
-            raise ValueError("objective.itm and model.itm go together: set both or neither")
-        if model.freeze_stage1 and not (objective.mlm or objective.itm):
-            raise ValueError("model.freeze_stage1 leaves the contrastive loss nothing to train: set objective.mlm")
-        if model.stage == 1 and loop.batch < 2:
+        kind = kind_of(model)
+        foreign = sorted(weights.keys() - set(kind.objectives))
+        if foreign:
+            names = ", ".join(f"objective.{name}" for name in foreign)
+            raise ValueError(f"{names}: model.kind {model.kind} has {', '.join(kind.objectives)}; set it to 0")
+        kind.refuse(model, weights)
+        if self.data.view not in VIEWS:
+            raise ValueError(f"data.view: {self.data.view} is none of {', '.join(VIEWS)}")
+        self._groups_exist(kind.groups)
+        if "contrastive" in weights and loop.batch < 2:
             raise ValueError("loop.batch must be at least 2: a contrastive loss needs another clip to compare with")
         return self
+
+    def _groups_exist(self, groups: tuple[str, ...]) -> None:
+        optim = self.optim
+        named: dict[str, Mapping[str, Any]] = {
+            "lr_scale": optim.lr_scale,
+            "weight_decay_scale": optim.weight_decay_scale,
+            "optimizer": optim.optimizer,
+        }
+        for key, by_group in named.items():
+            for name in by_group.keys() - set(groups):
+                near = difflib.get_close_matches(name, groups, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"the model has {', '.join(groups)}"
+                raise ValueError(f"optim.{key}.{name}: no such group; {hint}")

@@ -20,18 +20,13 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from manifests.errors import UserError
-from train.models.bert import Layer
-from train.models.hd_vila import HDVila
-from train.models.resnet import Bottleneck
-from train.models.timesformer import Block
+from train.models.base import Model, shardable
 
 Strategy = Literal["none", "ddp", "fsdp2"]
 Group = dist.ProcessGroup | None
 
 START_TIMEOUT = timedelta(minutes=10)
 """Ranks that don't meet within it (a node that never came up) end the run with an error instead of a hang."""
-
-EMBED_METHODS = ("embed", "embed_video", "embed_text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +58,16 @@ def place_from_environment(device: str = "auto") -> Place:
 
 @contextmanager
 def process_group(place: Place) -> Iterator[None]:
-    """The default group (NCCL on CUDA, gloo on CPU) for the block's duration; nothing for a single process."""
+    """The default group for the block's duration; nothing for a single process.
+
+    NCCL moves CUDA tensors, gloo those on the CPU (what ranks tell each other of their rows).
+    """
     if place.world == 1:
         yield
         return
     if place.device.type == "cuda":
         torch.cuda.set_device(place.device)
-    dist.init_process_group("nccl" if place.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if place.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
     try:
         yield
         dist.barrier()  # no rank takes its connections down while another still writes: gloo would abort
@@ -125,10 +123,24 @@ def sum_over_ranks(value: Tensor, group: Group = None) -> Tensor:
     return total
 
 
+def all_rows(x: Tensor, group: Group = None) -> Tensor:
+    """[n, ...] on each rank -> [world * n, ...] in rank order, without gradient; on the CPU too."""
+    if world_size(group) == 1:
+        return x
+    gathered = x.new_empty(world_size(group) * x.shape[0], *x.shape[1:])
+    dist.all_gather_into_tensor(gathered, x.contiguous(), group=group)
+    return gathered
+
+
+def whole(x: Tensor) -> Tensor:
+    """A tensor that FSDP2 may have spread over ranks, as one; all ranks ask together."""
+    return x.full_tensor() if isinstance(x, DTensor) else x
+
+
 def wrap(
-    model: HDVila, strategy: Strategy = "none", *, group: Group = None, bf16: bool = False, reshard: bool = True
+    model: Model, strategy: Strategy = "none", *, group: Group = None, bf16: bool = False, reshard: bool = True
 ) -> nn.Module:
-    """The model ready for `strategy`. It stays callable with a Batch; `unwrap` gives the HDVila inside.
+    """The model ready for `strategy`. It stays callable with its rows; `unwrap` gives the Model inside.
 
     fsdp2 shards block by block; with `bf16` the blocks' weights travel and compute in bfloat16 and so does the
     residual stream between them (inside autocast, as with the other strategies), while shards, gradients and everything
@@ -148,32 +160,24 @@ def wrap(
     return _shard(model, bf16=bf16, reshard=reshard)
 
 
-def _shard(model: HDVila, *, bf16: bool, reshard: bool) -> nn.Module:
+def _shard(model: Model, *, bf16: bool, reshard: bool) -> nn.Module:
     mesh = init_device_mesh(next(model.parameters()).device.type, (world_size(),))
     half = MixedPrecisionPolicy(torch.bfloat16, torch.float32)
     full = MixedPrecisionPolicy(cast_forward_inputs=False)
-    for module in model.modules():
-        if isinstance(module, Block | Layer | Bottleneck):
-            fully_shard(module, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=reshard)
+    for module in list(shardable(model)):
+        fully_shard(module, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=reshard)
     fully_shard(model, mesh=mesh, mp_policy=full)
-    for method in EMBED_METHODS:
+    for method in model.methods:
         register_fsdp_forward_method(model, method)
     return model
 
 
-def unwrap(model: nn.Module) -> HDVila:
-    """The HDVila inside a wrapper (under FSDP2 its `embed*` methods gather the shards themselves)."""
+def unwrap(model: nn.Module) -> Model:
+    """The Model inside a wrapper (under FSDP2 the `methods` that it names gather the shards themselves)."""
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     inner = getattr(inner, "_orig_mod", inner)
-    assert isinstance(inner, HDVila)
+    assert isinstance(inner, Model)
     return inner
-
-
-def temperature_of(model: nn.Module) -> float:
-    """The temperature now. Under FSDP2 it lives on one rank, so that every rank has to ask together."""
-    scale: Tensor = unwrap(model).temperature()[0].detach()
-    value = float(scale.full_tensor() if isinstance(scale, DTensor) else scale)
-    return 1 / value if value else float("inf")
 
 
 @contextmanager

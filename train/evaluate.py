@@ -1,4 +1,6 @@
-"""Retrieval on held-out clips: R@1 with its 95 % interval, R@5, R@10, median and mean rank, both ways, beside chance.
+"""Held-out clips: retrieval where the model has two towers, else the losses of the run's objectives.
+
+Retrieval: R@1 with its 95 % interval, R@5, R@10, median and mean rank, both ways, beside chance.
 
 **Rank and ties.** A query's candidates are all clips (text to video) or all captions (video to text). Its right answers
 are those that share its caption, so that two clips with the same words are right for each other. The rank is one plus
@@ -21,12 +23,13 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from train.attributes import AttributeScore, first_answers, score_attributes, wilson_interval
+from train.batches import rows_of, view_of
 from train.config import TrainConfig
-from train.data.decode import Source
 from train.data.index import Index
-from train.data.loader import ClipDataset, Loaded, read_once
-from train.data.views import views_of
-from train.distributed import Place, unwrap
+from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
+from train.data.registry import SampleView, Source
+from train.distributed import Place, sum_over_ranks, unwrap, world_size
+from train.objectives import Draw, active, prepare
 from train.tokenizer import Tokenizer
 
 Part = tuple[Tensor, Tensor, list[str], int]
@@ -96,6 +99,31 @@ class Retrieval:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Losses on held-out rows of a model without towers: the mean over rows of each objective's own."""
+
+    losses: dict[str, float]
+    total: float
+    """The weighted sum that the run minimises."""
+    n_clips: int
+    n_lost: int = 0
+
+    def flat(self) -> dict[str, float]:
+        """{"val_loss": …, "val_loss_mlm": …} for logs."""
+        terms = {f"val_loss_{name}": round(value, 6) for name, value in self.losses.items()}
+        return {"val_loss": round(self.total, 6), **terms, "n_clips": self.n_clips, "n_lost": self.n_lost}
+
+    def describe(self) -> str:
+        """One line for people."""
+        terms = ", ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
+        lost = f", {self.n_lost} could not be read" if self.n_lost else ""
+        return f"loss on {self.n_clips} held-out clips: {self.total:.4f} ({terms}){lost}"
+
+
+Scores = Retrieval | HeldOut
+
+
 def ranks(similarity: Tensor, right: Tensor) -> Tensor:
     """The rank (from 1) of each query's best right candidate: int64 `[q]`.
 
@@ -157,16 +185,14 @@ def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
 
 def evaluate(
     model: nn.Module, index: Index, tokenizer: Tokenizer, config: TrainConfig, place: Place, source: Source
-) -> Retrieval:
+) -> Scores:
     """Scores of a model on an index's clips (the first `eval.max_clips` of them). All ranks call it and get the same.
 
     Views are the deterministic ones: middles of equal parts and the centre crop.
     """
     n_clips = min(config.eval.max_clips or len(index), len(index))
-    d = config.data
-    dataset = ClipDataset(
-        index, views_of(config), source, seed=None, n_workers=d.workers, storage_options=d.storage_options
-    )
+    d, view = config.data, view_of(config)
+    dataset = ClipDataset(index, view, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
     mine = range(place.rank, n_clips, place.world)
     # Under FSDP every rank has to run the model as often as the others: the short ones repeat their last clip.
     n_rounds = -(-n_clips // place.world)
@@ -174,7 +200,11 @@ def evaluate(
     was_training = model.training
     model.eval()
     chunks = read_once(dataset, padded, d.workers, config.eval.batch)
-    video, text, captions, places = _embed(model, chunks, config, tokenizer)
+    if unwrap(model).towers is None:
+        held_out = _losses(model, chunks, view, config, tokenizer, n_rounds)
+        model.train(was_training)
+        return held_out
+    video, text, captions, places = _embed(model, chunks, view, config, tokenizer)
     model.train(was_training)
     own = sum(at < len(mine) for at in places)
     parts = _from_all_ranks((video[:own], text[:own], captions[:own], len(mine) - own), place)
@@ -188,31 +218,59 @@ def evaluate(
 
 @torch.no_grad()
 def _embed(
-    model: nn.Module, chunks: Iterable[Loaded], config: TrainConfig, tokenizer: Tokenizer
+    model: nn.Module, chunks: Iterable[Loaded], view: SampleView, config: TrainConfig, tokenizer: Tokenizer
 ) -> tuple[Tensor, Tensor, list[str], list[int]]:
-    """`(video [n, d], text [n, d], captions, places)` of all that `chunks` gives, on the CPU."""
+    """`(seen [n, d], text [n, d], captions, places)` of all that `chunks` gives, on the CPU."""
     inner = unwrap(model)
+    assert inner.towers is not None
     device = next(model.parameters()).device
-    video, text = [torch.zeros(0, config.model.width)], [torch.zeros(0, config.model.width)]
+    found: tuple[list[Tensor], list[Tensor]] = ([], [])
     captions: list[str] = []
     places: list[int] = []
     for loaded in chunks:
-        ids, mask = tokenizer.encode(loaded.texts or [""], config.model.text_length)
-        # Where nothing of this chunk could be read it runs on a blank all the same, which is dropped.
-        middle, other = (_on(device, x, blank=not loaded.keys) for x in (loaded.img_middle, loaded.img_other))
+        # Where nothing of a chunk could be read, a blank runs all the same (FSDP2's ranks go together), and is dropped.
+        whole = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
+        rows = rows_of(whole, tokenizer, config).to(device)
         with autocast(config, device):
-            pair = inner.embed(middle, other, ids.to(device), mask.to(device))
-        video.append(pair[0][: len(loaded.keys)].float().cpu())
-        text.append(pair[1][: len(loaded.keys)].float().cpu())
+            outputs = inner(rows, only=inner.towers)
+        for kept, name in zip(found, inner.towers, strict=True):
+            kept.append(getattr(outputs, name)[: len(loaded.keys)].float().cpu())
         captions += loaded.texts
         places += loaded.places
-    return torch.cat(video), torch.cat(text), captions, places
+    video, text = (torch.cat(kept) for kept in found)
+    return video, text, captions, places
 
 
-def _on(device: torch.device, x: Tensor | None, *, blank: bool) -> Tensor | None:
-    if x is None:
-        return None
-    return (torch.zeros(1, *x.shape[1:], dtype=x.dtype) if blank else x).to(device)
+@torch.no_grad()
+def _losses(
+    model: nn.Module,
+    chunks: Iterable[Loaded],
+    view: SampleView,
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+    n_rounds: int,
+) -> HeldOut:
+    """The objectives' losses over all chunks; draws are those of step -1, so that every evaluation asks the same."""
+    inner, device, both = unwrap(model), next(model.parameters()).device, active(config.objective)
+    sums = dict.fromkeys((one.name for one, _ in both), 0.0)
+    n_rows = n_lost = 0
+    for number, loaded in enumerate(chunks):
+        size = min(config.eval.batch, n_rounds - number * config.eval.batch)
+        # Ranks draw partners together: each brings as many rows, the first again where some could not be read.
+        filled = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
+        rows = rows_of(filled, tokenizer, config)[torch.arange(size) % len(filled.keys)]
+        draw = Draw(config.seed + number, -1, tokenizer.mask_tokens)
+        rows = prepare(rows, draw, config.objective).to(device)
+        with autocast(config, device):
+            outputs = inner(rows)
+        for one, _ in both:
+            sums[one.name] += size * float(one.loss(outputs, rows, one.totals(rows), config.objective))
+        n_rows += size
+        n_lost += size - len(loaded.keys)
+    losses = {name: total / max(n_rows, 1) for name, total in sums.items()}
+    world = world_size()
+    lost = int(sum_over_ranks(torch.tensor(n_lost, device=device)))
+    return HeldOut(losses, sum(weight * losses[one.name] for one, weight in both), n_rows * world, lost)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors.torch import save_file
@@ -60,20 +60,27 @@ def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin
 
 def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     """Export a run's newest (or best) checkpoint, its moving average where it has one; the checkpoint's path."""
+    from manifests.settings import parse_config
     from train.checkpoint import find_checkpoint, read_facts, restore_weights
+    from train.config import TrainConfig
+    from train.objective import mark_trainable
 
     checkpoint = find_checkpoint(run, best=best)
     facts = read_facts(checkpoint)
-    config = model_config(facts.config.get("model", {}), source=checkpoint)
+    trained = parse_config(TrainConfig, facts.config, source=str(checkpoint))
+    config = trained.model
+    if not isinstance(config, ModelConfig):
+        raise UserError(f"{checkpoint}: holds a model of kind {config.kind}; only hd_vila is exported so far")
     model = build_model(without_sources(config), seed=0)
+    mark_trainable(model, trained)
     restore_weights(checkpoint, model)
     model.weight_sources = _asked_sources(config, facts.config.get("seed", 0))
     folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)
     tokenizer = load_tokenizer(folder / "tokenizer")
     origin = Origin(
         source=f"training, seed {facts.config.get('seed', 0)}, manifest {facts.manifest_sha256[:12]}",
-        stride=facts.config.get("data", {}).get("stride", 12),
-        view=facts.config.get("data", {}).get("view", "hybrid"),
+        stride=trained.data.stride,
+        view=cast(View, trained.data.view),
         step=facts.step,
         scores=facts.scores,
         facts={"manifest_sha256": facts.manifest_sha256, "config": facts.config, "versions": facts.versions},

@@ -12,15 +12,17 @@ last micro-batch's backward pass.
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from train.distributed import gradient_sync
-from train.models.batch import Batch, Features
+from train.losses import EMBEDDINGS, Spans
+from train.rows import Rows
 
-GlobalLoss = Callable[[Features], Tensor]
-LocalLoss = Callable[[Features, Batch], Tensor]
+GlobalLoss = Callable[[Any], Tensor]
+LocalLoss = Callable[[Any, Any], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,35 +48,37 @@ class RandomState:
 
 def cached_backward(
     model: nn.Module,
-    micro_batches: Sequence[Batch],
+    micro_batches: Sequence[Rows],
     loss_fn: GlobalLoss,
     *,
     local_loss: LocalLoss | None = None,
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
+    spans: Spans = EMBEDDINGS,
 ) -> Tensor:
     """Accumulate the gradients of the loss over all micro-batches of this rank (and of all ranks); the loss: [].
 
-    `loss_fn` gets the embeddings of all micro-batches together (video and text [n, D], temperature and bias).
-    `local_loss` is a term that is a sum over clips (masked language modelling), called for each micro-batch. `model`
-    may be wrapped in DDP or FSDP2; every rank must hold the same number of micro-batches. Random generators end as
-    after one pass.
+    `spans` names the model's outputs that `loss_fn` reads: it gets them of all micro-batches together, as the named
+    tuple that the model gives. `local_loss` is a term that is a sum over rows (masked language modelling), called for
+    each micro-batch. `model` may be wrapped in DDP or FSDP2; every rank must hold the same number of micro-batches.
+    Random generators end as after one pass.
     """
     if len(micro_batches) == 1:
         return _whole_backward(model, micro_batches[0], loss_fn, local_loss, autocast)
-    embedded, states = _embed_all(model, micro_batches, autocast)
+    embedded, states = _embed_all(model, micro_batches, autocast, spans)
     after = RandomState.of(states[0].device)
-    loss, gradients = _gradients_of_embeddings(embedded, loss_fn)
+    loss, gradients = _gradients_of_embeddings(embedded, loss_fn, spans)
     start = 0
     for i, (batch, state) in enumerate(zip(micro_batches, states, strict=True)):
         last = i == len(micro_batches) - 1
         rows = slice(start, start + len(batch))
-        # The temperature is one for the whole batch: its gradient goes in once.
-        scalars = gradients[2:] if last else (None, None)
+        wanted = {name: gradients[name][rows] for name in spans.rows}
+        if last:  # a temperature is one for the whole batch: its gradient goes in once
+            wanted |= {name: gradients[name] for name in spans.shared}
         state.restore()
         with gradient_sync(model, enabled=last):
             with autocast():
                 features = model(batch)
-            loss = loss + _backward(features, (gradients[0][rows], gradients[1][rows], *scalars), batch, local_loss)
+            loss = loss + _backward(features, wanted, batch, local_loss)
         start = rows.stop
     after.restore()
     return loss
@@ -82,7 +86,7 @@ def cached_backward(
 
 def _whole_backward(
     model: nn.Module,
-    batch: Batch,
+    batch: Rows,
     loss_fn: GlobalLoss,
     local_loss: LocalLoss | None,
     autocast: Callable[[], AbstractContextManager[object]],
@@ -99,35 +103,39 @@ def _whole_backward(
 
 @torch.no_grad()
 def _embed_all(
-    model: nn.Module, micro_batches: Sequence[Batch], autocast: Callable[[], AbstractContextManager[object]]
-) -> tuple[Features, list[RandomState]]:
-    """Pass 1: (embeddings of all clips, the random state that each micro-batch began with)."""
+    model: nn.Module,
+    micro_batches: Sequence[Rows],
+    autocast: Callable[[], AbstractContextManager[object]],
+    spans: Spans,
+) -> tuple[Any, list[RandomState]]:
+    """Pass 1: (what the loss reads of all rows, the random state that each micro-batch began with)."""
+    names = (*spans.rows, *spans.shared)
     parts, states = [], []
     for batch in micro_batches:
-        states.append(RandomState.of(batch.input_ids.device))
+        states.append(RandomState.of(batch.device))
         with autocast():
-            parts.append(model(batch, embeddings_only=True))
-    video, text = (torch.cat([getattr(part, name) for part in parts]) for name in ("video", "text"))
-    return Features(video, text, parts[-1].logit_scale, parts[-1].logit_bias), states
+            parts.append(model(batch, only=names))
+    rows = {name: torch.cat([getattr(part, name) for part in parts]) for name in spans.rows}
+    return parts[-1]._replace(**rows), states
 
 
-def _gradients_of_embeddings(embedded: Features, loss_fn: GlobalLoss) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """(loss, its gradients with respect to video, text, logit_scale and logit_bias)."""
-    leaves = [value.detach().clone().requires_grad_() for value in embedded[:4]]
+def _gradients_of_embeddings(embedded: Any, loss_fn: GlobalLoss, spans: Spans) -> tuple[Tensor, dict[str, Tensor]]:
+    """(loss, its gradients with respect to what it reads)."""
+    names = (*spans.rows, *spans.shared)
+    leaves = {name: getattr(embedded, name).detach().clone().requires_grad_() for name in names}
     with torch.enable_grad():
-        loss = loss_fn(Features(*leaves))
-    gradients = torch.autograd.grad(loss, leaves, allow_unused=True, materialize_grads=True)
-    return loss.detach(), gradients
+        loss = loss_fn(embedded._replace(**leaves))
+    gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True, materialize_grads=True)
+    return loss.detach(), dict(zip(names, gradients, strict=True))
 
 
-def _backward(
-    features: Features, gradients: Sequence[Tensor | None], batch: Batch, local_loss: LocalLoss | None
-) -> Tensor:
+def _backward(features: Any, gradients: dict[str, Tensor], batch: Rows, local_loss: LocalLoss | None) -> Tensor:
     """Send the embeddings' gradients, and the local term's own, through one micro-batch's graph; the local term."""
-    pairs = [(x, g) for x, g in zip(features[:4], gradients, strict=True) if g is not None and x.requires_grad]
-    roots: list[Tensor] = [x for x, _ in pairs]
-    wanted: list[Tensor | None] = [g for _, g in pairs]
-    local = torch.zeros((), device=features.video.device)
+    pairs = [(getattr(features, name), gradient) for name, gradient in gradients.items()]
+    pairs = [(output, gradient) for output, gradient in pairs if output.requires_grad]
+    roots: list[Tensor] = [output for output, _ in pairs]
+    wanted: list[Tensor | None] = [gradient for _, gradient in pairs]
+    local = torch.zeros((), device=batch.device)
     if local_loss is not None:
         local = local_loss(features, batch)
         roots.append(local)

@@ -27,8 +27,9 @@ from train.data.decode import choose_centres, frames_around, low_frames, low_vie
 from train.data.film import Film, videos_in
 from train.data.views import View, Views, arrange
 from train.export import CONFIG, model_config, read_config, read_weights, without_sources
-from train.models import build_model
+from train.models import ModelConfig, build_model
 from train.models.hd_vila import HDVila
+from train.objective import mark_trainable
 from train.tokenizer import FILE, Tokenizer, load_tokenizer
 
 Frames = npt.NDArray[np.uint8] | Tensor
@@ -143,10 +144,13 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     checkpoint = find_checkpoint(target, best=best)
     folder = next(p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "config.yaml").is_file())
     config = load_config(TrainConfig, folder / "config.yaml")
+    if not isinstance(config.model, ModelConfig):
+        raise UserError(f"{target}: holds a model of kind {config.model.kind}, which has no embeddings to compare by")
     model = build_model(without_sources(config.model), seed=config.seed)
+    mark_trainable(model, config)
     restore_weights(checkpoint, model)
     tokenizer = load_tokenizer(folder / "tokenizer")
-    return Encoder(model.to(device), tokenizer, stride=config.data.stride, view=config.data.view)
+    return Encoder(model.to(device), tokenizer, stride=config.data.stride, view=cast(View, config.data.view))
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:

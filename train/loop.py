@@ -44,10 +44,11 @@ from train.checkpoint import (
 )
 from train.config import TrainConfig
 from train.data.plan import mix
-from train.distributed import Place, Strategy, temperature_of, unwrap, wrap
-from train.evaluate import Retrieval, evaluate
-from train.models import HDVila, build_model
-from train.objective import backward
+from train.distributed import Place, Strategy, unwrap, whole, wrap
+from train.evaluate import Scores, evaluate
+from train.models.base import Model
+from train.models.registry import build_model
+from train.objective import Loss, backward, mark_trainable
 from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
 
 
@@ -92,7 +93,7 @@ def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
 
     data = open_data(config, folder, place)
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
-    model = build_model(config.model, seed=config.seed, view=config.data.view).to(place.device)
+    model = first_model(config).to(place.device)
     say(place, describe(config, data, model, n_steps, place))
     if config.loop.compile:
         model.compile()
@@ -127,7 +128,8 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
         torch.manual_seed(int(mix(config.seed, step, place.rank)) >> 1)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
-        loss = backward(model, batch, config)
+        losses = backward(model, batch, config)
+        loss = float(losses.total)
         grad_norm = clip_gradients(model, config.optim.clip_norm)
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
             stop_nonfinite(run, step + 1, loss, grad_norm, loaded.keys)
@@ -137,8 +139,9 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if run.ema is not None:
             run.ema.update(done)
 
-        temperature = temperature_of(model)
-        recorder.step(meter.step_ended(done, loss, lr, grad_norm, temperature, batches.n_lost), run.n_steps)
+        unwrap(model).after_step()
+        more = {**numbers_of(model, losses), **batches.counts}
+        recorder.step(meter.step_ended(done, loss, lr, grad_norm, batches.n_lost, more), run.n_steps)
         last, stopping = done == run.n_steps, any_rank(stop.requested, place)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
         if evaluating:
@@ -205,13 +208,20 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     return facts.step, facts.scores
 
 
-def describe(config: TrainConfig, data: TrainData, model: HDVila, n_steps: int, place: Place) -> str:
+def first_model(config: TrainConfig) -> Model:
+    """The model with its first weights; what the run's objectives reach is trained."""
+    model = build_model(config.model, seed=config.seed)
+    mark_trainable(model, config)
+    return model
+
+
+def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, place: Place) -> str:
     """What is about to be trained, in a few lines."""
     n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     weights = ", ".join(f"{part}: {source}" for part, source in model.weight_sources.items())
     bad = f", {len(data.train.bad_shards)} unreadable shards left out" if data.train.bad_shards else ""
     return (
-        f"{config.model.preset} stage {config.model.stage}: {n_parameters / 1e6:.1f} M trained parameters ({weights})\n"
+        f"{model.title()}: {n_parameters / 1e6:.1f} M trained parameters ({weights})\n"
         f"{len(data.train)} clips in {len(data.train.shards)} shards ({data.source}{bad}), "
         f"{len(data.val) if data.val is not None else 0} for validation\n"
         f"{n_steps} steps of {config.loop.batch} clips ({n_steps * config.loop.batch / data.epoch_length:.1f} epochs), "
@@ -226,6 +236,12 @@ def say(place: Place, text: str) -> None:
 
 
 # ---- at a step -------------------------------------------------------------------------------------------------------
+
+
+def numbers_of(model: nn.Module, losses: Loss) -> dict[str, float]:
+    """Each objective's loss and what the model reads off itself. Every rank asks, since some of it may be sharded."""
+    readings = {name: whole(x) if isinstance(x, torch.Tensor) else x for name, x in unwrap(model).readings().items()}
+    return {name: float(x) for name, x in {**{f"loss_{n}": x for n, x in losses.terms.items()}, **readings}.items()}
 
 
 def due(step: int, every: int) -> bool:
@@ -255,10 +271,10 @@ def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: lis
     )
 
 
-def validate(run: Run, recorder: observe.Recorder, step: int) -> Retrieval:
-    """Retrieval on the val split, with the averaged weights where there are some."""
+def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores:
+    """Scores on the val split, with the averaged weights where there are some."""
     assert run.data.val is not None
-    source = choose_source(run.config.data, run.data.val)
+    source = choose_source(run.config, run.data.val)
     arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.place, source)
     if run.ema is None:
         scores = evaluate(*arguments)
@@ -304,7 +320,7 @@ def stop_on_signals(stop: StopRequest) -> Iterator[None]:
 
 def evaluate_run(
     target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None
-) -> tuple[Retrieval, Path]:
+) -> tuple[Scores, Path]:
     """`(scores, checkpoint)` of a run's folder, one of its checkpoints, or the run that a YAML names."""
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
@@ -314,7 +330,7 @@ def evaluate_run(
     data = open_data(config, folder, place)
     if data.val is None:
         raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
-    model = wrap(build_model(config.model, seed=config.seed).to(place.device), strategy_of(config, place))
+    model = wrap(first_model(config).to(place.device), strategy_of(config, place))
     restore_weights(checkpoint, model)
-    scores = evaluate(model, data.val, data.tokenizer, config, place, choose_source(config.data, data.val))
+    scores = evaluate(model, data.val, data.tokenizer, config, place, choose_source(config, data.val))
     return scores, checkpoint

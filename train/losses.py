@@ -21,6 +21,24 @@ IGNORED = -100
 """Label of a token of which nothing is asked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Spans:
+    """Outputs of the model that a loss over the global batch reads."""
+
+    rows: tuple[str, ...]
+    """[B, ...]: a row each, cached over micro-batches."""
+    shared: tuple[str, ...] = ()
+    """One for the whole batch (a temperature)."""
+
+    def __or__(self, other: "Spans") -> "Spans":
+        both = [tuple(dict.fromkeys((*a, *b))) for a, b in ((self.rows, other.rows), (self.shared, other.shared))]
+        return Spans(*both)
+
+
+EMBEDDINGS = Spans(("video", "text"), ("logit_scale", "logit_bias"))
+"""What the contrastive loss reads."""
+
+
 def contrastive_loss(
     video: Tensor,
     text: Tensor,

@@ -3,88 +3,108 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from train.config import ObjectiveConfig, TrainConfig
+from train.config import TrainConfig
 from train.distributed import gradient_sync
 from train.evaluate import autocast
-from train.grad_cache import cached_backward
-from train.losses import contrastive_loss, count_asked, itm_loss, labels_of_matches, mlm_loss
-from train.models import Batch, Features
+from train.grad_cache import LocalLoss, cached_backward
+from train.losses import Spans
+from train.models.base import Model
+from train.objectives import Objective, active
+from train.rows import Rows
 
-LocalLoss = Callable[[Features, Batch], Tensor]
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a step minimised; equal on all ranks."""
+
+    total: Tensor
+    """The weighted sum, []."""
+    terms: dict[str, Tensor]
+    """Each objective's own loss before its weight, []."""
 
 
-def backward(model: nn.Module, batch: Batch, config: TrainConfig) -> float:
-    """Gradients of the global batch's loss into the parameters; the loss, equal on all ranks.
+def mark_trainable(model: Model, config: TrainConfig) -> None:
+    """Give a gradient to what the run's objectives reach through its view of samples, and to nothing else."""
+    model.mark_trainable([one.name for one, _ in active(config.objective)], config.data.view)
 
-    With `loop.micro_batch` below this rank's share the contrastive gradients are cached (train.grad_cache), so that
-    each clip is still compared with the whole global batch.
+
+def backward(model: nn.Module, batch: Rows, config: TrainConfig) -> Loss:
+    """Gradients of the global batch's loss into the parameters, and the loss.
+
+    With `loop.micro_batch` below this rank's share, gradients of losses over the global batch are cached
+    (train.grad_cache), so that each row is still compared with all others.
     """
+    sums = _Sums(batch, config)
     micro_batches = batch.split(config.loop.micro_batch or len(batch))
-    cast = partial(autocast, config, batch.input_ids.device)
-    local = local_loss(batch, config.objective)
-    if not config.objective.contrastive:
+    cast = partial(autocast, config, batch.device)
+    local = sums.of_micro_batch if sums.local else None
+    spans = sums.spans
+    if spans is None:
         assert local is not None  # the configuration refuses a run without any objective
-        return _accumulate(model, micro_batches, local, cast)
-    whole = partial(_contrastive, config=config.objective, caption_ids=batch.caption_ids)
-    return float(cached_backward(model, micro_batches, whole, local_loss=local, autocast=cast))
+        total = _accumulate(model, micro_batches, local, cast)
+    else:
+        total = cached_backward(model, micro_batches, sums.of_all, local_loss=local, autocast=cast, spans=spans)
+    return Loss(total, sums.terms)
 
 
-def _contrastive(features: Features, config: ObjectiveConfig, caption_ids: Tensor | None) -> Tensor:
-    scale, bias = features.logit_scale, features.logit_bias
-    return config.contrastive * contrastive_loss(
-        features.video, features.text, scale, kind=config.kind, logit_bias=bias, caption_ids=caption_ids
-    )
+class _Sums:
+    """The objectives of one step as the two functions that a backward pass needs, and what each came to."""
 
+    def __init__(self, batch: Rows, config: TrainConfig) -> None:
+        self._batch, self._config = batch, config.objective
+        both = active(config.objective)
+        self._totals = {one.name: one.totals(batch) for one, _ in both}
+        self.local = [(one, weight) for one, weight in both if one.spans is None]
+        self._spanning = [(one, weight) for one, weight in both if one.spans is not None]
+        self.terms = {one.name: torch.zeros((), device=batch.device) for one, _ in both}
 
-def local_loss(batch: Batch, config: ObjectiveConfig) -> LocalLoss | None:
-    """Stage 2's terms as a sum over micro-batches of the whole `batch`; None where there are none."""
-    if not (config.mlm or config.itm):
-        return None
-    n_asked = count_asked(_mlm_labels(batch)) if config.mlm else None
+    @property
+    def spans(self) -> Spans | None:
+        """All that losses over the global batch read; None where there are none."""
+        found: Spans | None = None
+        for one, _ in self._spanning:
+            assert one.spans is not None
+            found = one.spans if found is None else found | one.spans
+        return found
 
-    def of_micro_batch(features: Features, micro: Batch) -> Tensor:
-        loss = torch.zeros((), device=features.video.device)
-        if config.mlm and features.mlm_logits is not None and micro.mlm_labels is not None:
-            loss = loss + config.mlm * _mlm(features.mlm_logits, micro, n_asked)
-        if config.itm and features.itm_logits is not None and micro.itm_labels is not None:
-            share = len(micro) / len(batch)
-            loss = loss + config.itm * share * itm_loss(features.itm_logits, micro.itm_labels)
-        return loss
+    def of_all(self, outputs: Any) -> Tensor:
+        """The losses over the global batch."""
+        return self._sum(self._spanning, outputs, self._batch)
 
-    return of_micro_batch
+    def of_micro_batch(self, outputs: Any, micro: Rows) -> Tensor:
+        """The share of some rows of this rank in the others."""
+        return self._sum(self.local, outputs, micro)
 
-
-def _mlm(logits: Tensor, micro: Batch, n_asked: Tensor | None) -> Tensor:
-    """Rows whose text isn't their video's ask nothing; their logits, made for every masked place, are left out."""
-    assert micro.mlm_labels is not None
-    labels = _mlm_labels(micro)
-    asked = (labels != -100)[micro.mlm_labels != -100]
-    return mlm_loss(logits[asked], labels, n_asked=n_asked)
-
-
-def _mlm_labels(batch: Batch) -> Tensor:
-    assert batch.mlm_labels is not None
-    return batch.mlm_labels if batch.itm_labels is None else labels_of_matches(batch.mlm_labels, batch.itm_labels)
+    def _sum(self, objectives: Sequence[tuple[Objective, float]], outputs: Any, rows: Rows) -> Tensor:
+        total = torch.zeros((), device=rows.device)
+        for one, weight in objectives:
+            loss = one.loss(outputs, rows, self._totals[one.name], self._config)
+            self.terms[one.name] = self.terms[one.name] + loss.detach()
+            total = total + weight * loss
+        return total
 
 
 def _accumulate(
     model: nn.Module,
-    micro_batches: Sequence[Batch],
+    micro_batches: Sequence[Rows],
     local: LocalLoss,
-    cast: Callable[[], torch.autocast],
-) -> float:
-    """Gradients of terms that are sums over clips: one pass; ranks exchange once."""
-    total = 0.0
+    cast: Callable[[], AbstractContextManager[object]],
+) -> Tensor:
+    """Gradients of terms that are sums over rows: one pass; ranks exchange once."""
+    total = torch.zeros((), device=micro_batches[0].device)
     for i, micro in enumerate(micro_batches):
         with gradient_sync(model, enabled=i == len(micro_batches) - 1):
             with cast():
-                features = model(micro)
-            loss = local(features, micro)
+                outputs = model(micro)
+            loss = local(outputs, micro)
             torch.autograd.backward(loss)
-            total += float(loss.detach())
+            total = total + loss.detach()
     return total

@@ -2,7 +2,10 @@
 
 One record a step:
 
-    step epoch loss lr grad_norm temperature              the optimisation
+    step epoch loss lr grad_norm                          the optimisation
+    loss_NAME                                             each objective's own loss, before its weight
+    temperature …                                         what the model reads off itself
+    itm_without_partner …                                 what objectives counted in the step's rows of rank 0
     step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait: the share of a step spent on batches
     flops_per_step tflops_per_s mfu flops_source          the model's arithmetic, *counted* on the operators that run
                                                           forward, times three for the backward pass. Cached gradients'
@@ -28,8 +31,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch.utils.flop_counter import FlopCounterMode
 
 from manifests.errors import UserError
+from train.batches import view_of
 from train.config import ObserveConfig, TrainConfig
-from train.models import Batch, HDVila
+from train.models.base import Model
+from train.rows import Rows
 
 FLOPS_SOURCE = "counted: forward operators x 3"
 
@@ -56,7 +61,6 @@ class Step:
     loss: float
     lr: float
     grad_norm: float
-    temperature: float
     step_ms: float
     data_wait_share: float
     samples_per_s: float
@@ -67,19 +71,22 @@ class Step:
     flops_source: str
     peak_memory_bytes: int
     lost: int
+    more: dict[str, float]
+    """Losses by objective, the model's readings, what was counted: each under its own name in the record."""
+
+    def record(self) -> dict[str, Any]:
+        """The step as one flat record."""
+        flat = asdict(self)
+        return {**flat, **flat.pop("more")}
 
 
-def count_flops(model: HDVila, batch: Batch, config: TrainConfig) -> float:
-    """FLOPs of one clip's forward pass: the operators are counted as they run on the first clip of `batch`."""
-    one = batch[:1]
+def count_flops(model: Model, batch: Rows, config: TrainConfig) -> float:
+    """FLOPs of one row's forward pass: the operators are counted as they run on the first row of `batch`."""
     training = model.training
     model.eval()
-    bf16 = torch.autocast(one.input_ids.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
+    bf16 = torch.autocast(batch.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
     with torch.no_grad(), bf16, FlopCounterMode(display=False) as counter:
-        if config.model.stage == 1:
-            model.embed(one.img_middle, one.img_other, one.input_ids, one.attention_mask)
-        else:
-            model(one)
+        model(batch[:1])
     model.train(training)
     return float(counter.get_total_flops())
 
@@ -108,6 +115,7 @@ class Meter:
     def __init__(self, config: TrainConfig, device: torch.device, world: int, epoch_length: int) -> None:
         self._config, self._device, self._world, self._epoch_length = config, device, world, epoch_length
         self._peak = peak_tflops(config.observe, device)
+        self._n_pictures = view_of(config).n_pictures
         self._flops_per_clip = 0.0
         self.restart()
 
@@ -115,17 +123,19 @@ class Meter:
         """The next step starts now."""
         self._start, self._waited_s = time.perf_counter(), 0.0
 
-    def batch_arrived(self, model: HDVila, batch: Batch) -> None:
+    def batch_arrived(self, model: Model, batch: Rows) -> None:
         """What went since the step's start was waiting. The first batch is used to count FLOPs."""
         self._waited_s = time.perf_counter() - self._start
         if not self._flops_per_clip:
             self._flops_per_clip = count_flops(model, batch, self._config)
 
-    def step_ended(self, step: int, loss: float, lr: float, grad_norm: float, temperature: float, n_lost: int) -> Step:
+    def step_ended(
+        self, step: int, loss: float, lr: float, grad_norm: float, n_lost: int, more: dict[str, float]
+    ) -> Step:
         """The record of the step that ends here; the next one starts."""
         seconds, waited_s = time.perf_counter() - self._start, self._waited_s
         self.restart()
-        n_clips, model = self._config.loop.batch, self._config.model
+        n_clips = self._config.loop.batch
         flops = 3 * self._flops_per_clip * n_clips
         tflops_per_s = flops / self._world / seconds / 1e12
         return Step(
@@ -134,17 +144,17 @@ class Meter:
             loss=loss,
             lr=lr,
             grad_norm=grad_norm,
-            temperature=temperature,
             step_ms=1000 * seconds,
             data_wait_share=waited_s / seconds,
             samples_per_s=n_clips / seconds,
-            frames_per_s=n_clips * model.n_segments * model.n_frames / seconds,
+            frames_per_s=n_clips * self._n_pictures / seconds,
             flops_per_step=flops,
             tflops_per_s=tflops_per_s,
             mfu=tflops_per_s / self._peak if self._peak else None,
             flops_source=FLOPS_SOURCE,
             peak_memory_bytes=peak_memory_bytes(self._device),
             lost=n_lost,
+            more=more,
         )
 
 
@@ -173,13 +183,14 @@ class Recorder:
         """Write a step's record; every `observe.every` steps also say it."""
         if self._file is None:
             return
-        self._line({"kind": "step", **asdict(record)})
+        flat = record.record()
+        self._line({"kind": "step", **flat})
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=record.step, total=n_steps)
         if record.step % self._config.every and record.step not in (1, n_steps):
             return
         self.say(describe(record, n_steps))
-        self._point({k: v for k, v in asdict(record).items() if isinstance(v, int | float)}, record.step)
+        self._point({k: v for k, v in flat.items() if isinstance(v, int | float)}, record.step)
 
     def say(self, text: str) -> None:
         """Print, above the progress bar where there is one."""
@@ -226,10 +237,13 @@ class Recorder:
 def describe(r: Step, n_steps: int) -> str:
     """A step's record as one line."""
     mfu = f"  mfu {r.mfu:.1%}" if r.mfu is not None else ""
+    terms = [f"{name.removeprefix('loss_')} {value:.4f}" for name, value in r.more.items() if name.startswith("loss_")]
+    losses = f" ({', '.join(terms)})" if len(terms) > 1 else ""
+    temperature = f"temp {r.more['temperature']:.3f}  " if "temperature" in r.more else ""
     return (
-        f"step {r.step}/{n_steps}  epoch {r.epoch:.2f}  loss {r.loss:.4f}  lr {r.lr:.2e}  grad {r.grad_norm:.2f}  "
-        f"temp {r.temperature:.3f}  {r.step_ms:.0f} ms  {r.samples_per_s:.1f} clips/s  wait {r.data_wait_share:.0%}  "
-        f"{r.tflops_per_s:.3g} TFLOP/s{mfu}  {r.peak_memory_bytes / 2**30:.2f} GiB"
+        f"step {r.step}/{n_steps}  epoch {r.epoch:.2f}  loss {r.loss:.4f}{losses}  lr {r.lr:.2e}  "
+        f"grad {r.grad_norm:.2f}  {temperature}{r.step_ms:.0f} ms  {r.samples_per_s:.1f} clips/s  "
+        f"wait {r.data_wait_share:.0%}  {r.tflops_per_s:.3g} TFLOP/s{mfu}  {r.peak_memory_bytes / 2**30:.2f} GiB"
     )
 
 

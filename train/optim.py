@@ -1,16 +1,16 @@
-"""AdamW with HD-VILA's groups, learning-rate schedules, and the moving average of the weights.
+"""AdamW and SGD by the model's groups, learning-rate schedules, and the moving average of the weights.
 
-Groups are told by name: `cnn` (both trunks and the 1x1 necks), `timesformer`, `transformer` (text, multimodal layers,
-projections, temperature), each with its own learning rate and weight decay. Not decayed: biases, embeddings (tables and
-learned positions) and, unless `decay_norms`, every norm's gain. The official code does decay batch norms and the
-space-time Transformer's norms; `decay_norms: true` does as it did. Parameters without a gradient are in no group: they
-are neither moved nor decayed.
+A model tells the group of each parameter by its name (HD-VILA: `cnn`, both trunks and the 1x1 necks; `timesformer`;
+`transformer`, text, multimodal layers, projections, temperature); each has its own learning rate and weight decay. Not
+decayed: biases, embeddings (tables and learned positions) and, unless `decay_norms`, every norm's gain. HD-VILA's
+official code does decay batch norms and the space-time Transformer's norms; `decay_norms: true` does as it did.
+Parameters without a gradient are in no group: they are neither moved nor decayed.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,9 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from train.config import GroupName, OptimConfig
-
-GROUPS: tuple[GroupName, ...] = ("cnn", "timesformer", "transformer")
+from train.config import OptimConfig
+from train.distributed import unwrap
 
 
 def clean_name(name: str) -> str:
@@ -28,44 +27,58 @@ def clean_name(name: str) -> str:
     return name.replace("module.", "").replace("_orig_mod.", "")
 
 
-def group_of(name: str) -> GroupName:
-    """The group of a parameter by its name."""
-    if name.startswith("timesformer"):
-        return "timesformer"
-    return "cnn" if name.startswith(("cnn", "grid_encoder")) else "transformer"
-
-
-def is_decayed(name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
-    """Whether weight decay applies to a parameter."""
-    if name.endswith("bias") or "embed" in name or "LayerNorm" in name or name.startswith("temperature"):
-        return False
-    return parameter.ndim > 1 or decay_norms
-
-
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
-    """AdamW's groups: up to one with and one without decay for each of `GROUPS`, each with its `peak_lr` and `name`."""
-    groups: dict[tuple[GroupName, bool], list[nn.Parameter]] = {}
+    """Up to one group with and one without decay for each of the model's, each with `peak_lr`, `name` and `kind`.
+
+    `kind` is the optimiser that moves it, adamw or sgd.
+    """
+    inner = unwrap(model)
+    groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
     for raw, parameter in model.named_parameters():
         if parameter.requires_grad:
             name = clean_name(raw)
-            decayed = is_decayed(name, parameter, decay_norms=config.decay_norms)
-            groups.setdefault((group_of(name), decayed), []).append(parameter)
+            decayed = inner.is_decayed(name, parameter, decay_norms=config.decay_norms)
+            groups.setdefault((inner.group_of(name), decayed), []).append(parameter)
     return [
         {
             "params": groups[group, decayed],
             "name": f"{group}{'' if decayed else ' (no decay)'}",
+            "kind": config.optimizer.get(group, "sgd" if group in inner.sgd_groups else "adamw"),
             "peak_lr": config.lr * config.lr_scale.get(group, 1.0),
             "weight_decay": config.weight_decay * config.weight_decay_scale.get(group, 1.0) if decayed else 0.0,
         }
-        for group in GROUPS
+        for group in inner.groups
         for decayed in (True, False)
         if (group, decayed) in groups
     ]
 
 
-def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the model's trainable parameters."""
-    return torch.optim.AdamW(parameter_groups(model, config), lr=config.lr, betas=config.betas, eps=config.eps)
+class ByGroup(torch.optim.Optimizer):
+    """Several optimisers as one: each moves its own groups, their settings and states are seen in one place."""
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        self.parts = list(parts)
+        # The parts' own groups, so that a rate which is set here is theirs; and one state, in which each has its own.
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        for part in self.parts:
+            part.state = self.state
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step of each."""
+        for part in self.parts:
+            part.step()
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """What moves the model's trainable parameters: AdamW, SGD with momentum, or both by group."""
+    groups = parameter_groups(model, config)
+    adamw, sgd = ([g for g in groups if g["kind"] == kind] for kind in ("adamw", "sgd"))
+    parts: list[torch.optim.Optimizer] = []
+    if adamw:
+        parts.append(torch.optim.AdamW(adamw, lr=config.lr, betas=config.betas, eps=config.eps))
+    if sgd:
+        parts.append(torch.optim.SGD(sgd, lr=config.lr, momentum=config.momentum))
+    return parts[0] if len(parts) == 1 else ByGroup(parts)
 
 
 def lr_factor(step: int, n_steps: int, config: OptimConfig) -> float:

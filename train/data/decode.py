@@ -18,7 +18,6 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -27,11 +26,8 @@ from pydantic import TypeAdapter
 from manifests.sample import SampleJson
 from train.data import video
 from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
-from train.data.views import Views, arrange
-
-Source = Literal["prepared", "whole"]
-MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
-
+from train.data.registry import Source
+from train.data.views import MEMBERS, Views, arrange
 
 NO_FRAME = -1
 """`Still.frame` of shards that were made before stills named their frame."""

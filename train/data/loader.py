@@ -29,11 +29,12 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from manifests.errors import UserError
-from train.data.decode import MEMBERS, Hybrid, SampleBroken, Source, decode_sample
+from train.data.decode import SampleBroken
 from train.data.index import Index
 from train.data.plan import Stream, rank_slice
 from train.data.read import Reader, ShardUnreadable
-from train.data.views import Views
+from train.data.registry import SampleView, Seen, Source
+from train.rows import Rows, joined
 
 N_SPARES = 4
 MOST_NAMED = 10
@@ -62,10 +63,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A rank's share of one step. Pixels are uint8 RGB."""
+    """A rank's share of one step."""
 
-    img_middle: torch.Tensor | None  # [B, S, 3, H, W]; None where the view has none
-    img_other: torch.Tensor | None  # [B, S, N-1, 3, h, w]
+    tensors: Rows
+    """What the view made of the samples; also as attributes: `loaded.img_middle`."""
     texts: list[str]
     keys: list[str]
     samples: list[int]  # numbers into the index
@@ -79,8 +80,13 @@ class Loaded:
 
     def _part(self, clips: slice, lost: list[Lost]) -> Loaded:
         lists = (self.texts[clips], self.keys[clips], self.samples[clips], self.places[clips])
-        middle, other = (x if x is None else x[clips] for x in (self.img_middle, self.img_other))
-        return Loaded(middle, other, *lists, lost)
+        return Loaded(self.tensors[clips], *lists, lost)
+
+    def __getattr__(self, name: str) -> Any:
+        # Pictures that the view doesn't take are None; anything else is a mistake.
+        if name.startswith("img_"):
+            return self.tensors.get(name)
+        raise AttributeError(name)
 
 
 class ClipDataset(Dataset):  # type: ignore[type-arg]
@@ -89,7 +95,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
     def __init__(
         self,
         index: Index,
-        views: Views,
+        view: SampleView,
         source: Source,
         *,
         seed: int | None,
@@ -97,7 +103,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         timeout_s: float = 300.0,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self.index, self.views, self.source, self._seed = index, views, source, seed
+        self.index, self.view, self.source, self._seed = index, view, source, seed
         self._timeout_s = timeout_s
         self._reader = Reader(index, storage_options)
         #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
@@ -122,23 +128,23 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
                 lost.append(Lost(self.index.key(sample), str(error)))
             except ShardUnreadable as error:
                 lost.append(Lost(self.index.key(sample), str(error), shard=error.url))
-        return replace(nothing(self.views), lost=lost)
+        return replace(nothing(self.view), lost=lost)
 
     def _load(self, ticket: Ticket, sample: int) -> Loaded:
         worker = torch.utils.data.get_worker_info()
         slot = self.on_hand[worker.id if worker else 0]
         slot[0], slot[1] = os.getpid(), sample
         draw = None if self._seed is None else np.random.default_rng((self._seed, ticket.epoch, ticket.place))
-        members = self._reader.read(sample, MEMBERS[self.source])
-        clip = decode_sample(members, self.source, self.views, draw)
+        members = self._reader.read(sample, self.view.members(self.source))
+        seen = self.view.decode(members, self.source, draw)
         slot[1] = -1
-        return loaded_of(clip, self.index.key(sample), sample, ticket.place)
+        return loaded_of(seen, self.index.key(sample), sample, ticket.place)
 
 
-def loaded_of(clip: Hybrid, key: str, sample: int, place: int) -> Loaded:
-    """A decoded clip as a share of one."""
-    middle, other = (None if x is None else torch.from_numpy(x)[None] for x in (clip.img_middle, clip.img_other))
-    return Loaded(middle, other, [clip.text], [key], [sample], [place])
+def loaded_of(seen: Seen, key: str, sample: int, place: int) -> Loaded:
+    """A decoded sample as a share of one."""
+    rows = Rows({name: torch.from_numpy(array)[None] for name, array in seen.arrays.items()})
+    return Loaded(rows, [seen.text], [key], [sample], [place])
 
 
 def ignore_stop_signals(worker: int) -> None:
@@ -147,12 +153,14 @@ def ignore_stop_signals(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def nothing(views: Views) -> Loaded:
+def nothing(view: SampleView) -> Loaded:
     """A share of no samples."""
-    s, n_other = views.n_segments, views.n_other
-    middle = torch.empty(0, s, 3, *views.high, dtype=torch.uint8) if views.has_middle else None
-    other = torch.empty(0, s, n_other, 3, *views.low, dtype=torch.uint8) if n_other else None
-    return Loaded(middle, other, [], [], [], [])
+    return Loaded(blank_rows(view)[:0], [], [], [], [])
+
+
+def blank_rows(view: SampleView) -> Rows:
+    """One row of zeros."""
+    return Rows({name: torch.from_numpy(array)[None] for name, array in view.blank().items()})
 
 
 def join(parts: Sequence[Loaded]) -> Loaded:
@@ -160,8 +168,7 @@ def join(parts: Sequence[Loaded]) -> Loaded:
     if len(parts) == 1:
         return parts[0]
     return Loaded(
-        _joined([p.img_middle for p in parts]),
-        _joined([p.img_other for p in parts]),
+        joined([p.tensors for p in parts]),
         [x for p in parts for x in p.texts],
         [x for p in parts for x in p.keys],
         [x for p in parts for x in p.samples],

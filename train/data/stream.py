@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from train.data.decode import SampleBroken, decode_sample
+from train.data.decode import SampleBroken
 from train.data.loader import ClipDataset, Loaded, Lost, Workers, ignore_stop_signals, join, loaded_of, nothing
 from train.data.plan import Stream, mix
 
@@ -55,7 +55,7 @@ class StreamingLoader:
                 worker_init_fn=ignore_stop_signals,
             )
         )
-        held = nothing(self._dataset.views)
+        held = nothing(self._dataset.view)
         for _ in range(first, stop):
             while len(held.keys) < size:
                 held = join([held, next(clips)])
@@ -97,9 +97,9 @@ class _Clips(IterableDataset):  # type: ignore[type-arg]
     def _decode(self, sample: dict[str, Any], draw: np.random.Generator) -> Loaded:
         key = str(sample["__key__"]).rpartition("/")[2]
         try:
-            clip = decode_sample(sample, self._dataset.source, self._dataset.views, draw)
+            seen = self._dataset.view.decode(sample, self._dataset.source, draw)
         except SampleBroken as error:
-            empty = nothing(self._dataset.views)
+            empty = nothing(self._dataset.view)
             empty.lost.append(Lost(key, str(error)))
             return empty
-        return loaded_of(clip, key, sample=-1, place=0)
+        return loaded_of(seen, key, sample=-1, place=0)

@@ -12,18 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from train.data.crop import Pixels
+from train.data.registry import Seen, Source
 
 if TYPE_CHECKING:
-    from train.config import TrainConfig
     from train.data.video import Backend
 
 View = Literal["hybrid", "high", "low", "mean", "low_upscaled", "image"]
+MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mjpg"), "whole": ("mp4", "txt", "json")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +66,38 @@ class Views:
             return []
         return list(around) if self.view == "hybrid" else [*around[: self.reach], centre, *around[self.reach :]]
 
+    @property
+    def n_pictures(self) -> int:
+        """Pictures of a sample, over its segments."""
+        return self.n_segments * (self.n_other + self.has_middle)
 
-def views_of(config: TrainConfig) -> Views:
-    """What a run's samples are decoded to."""
+    def members(self, source: Source) -> tuple[str, ...]:
+        """Extensions that are read."""
+        return MEMBERS[source]
+
+    def blank(self) -> dict[str, npt.NDArray[Any]]:
+        """Black pictures."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        if self.has_middle:
+            found["img_middle"] = np.zeros((self.n_segments, 3, *self.high), np.uint8)
+        if self.n_other:
+            found["img_other"] = np.zeros((self.n_segments, self.n_other, 3, *self.low), np.uint8)
+        return found
+
+    def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
+        """`img_middle` [S, 3, H, W] and `img_other` [S, n, 3, h, w], as far as the view has them."""
+        from train.data.decode import decode_sample  # which needs this class
+
+        clip = decode_sample(members, source, self, draw)
+        pictures = {"img_middle": clip.img_middle, "img_other": clip.img_other}
+        return Seen({name: array for name, array in pictures.items() if array is not None}, clip.text)
+
+
+def make_view(name: View, config: Any) -> Views:
+    """One of these views for a training configuration."""
     m, d = config.model, config.data
-    n_segments = 1 if d.view == "image" else m.n_segments
-    return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, d.view)
+    n_segments = 1 if name == "image" else m.n_segments
+    return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name)
 
 
 def arrange(

@@ -1,55 +1,45 @@
-"""What goes into the model and what comes out.
+"""What goes into HD-VILA and what comes out.
 
 Shapes: B clips, S segments, N frames a segment, L tokens, D width, V vocabulary, M masked tokens of the batch.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
+from train.rows import Rows
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+OPTIONAL = ("img_middle", "img_other", "mlm_labels", "itm_labels", "caption_ids")
+
+
+class Batch(Rows):
     """B clips with their captions. Pixels are raw RGB 0..255, uint8 or float; the model normalises them.
 
-    A view without the one or the other leaves it None.
+    A view without the one or the other picture leaves it None, as a run does with what its objectives don't ask for.
     """
 
-    img_middle: Tensor | None  # [B, S, 3, H, W]        the centre frame at high resolution
-    img_other: Tensor | None  # [B, S, N-1, 3, H/4, W/4] the others in time order, the centre left out
-    input_ids: Tensor  # [B, L] int64
-    attention_mask: Tensor  # [B, L], 1 for a real token
-    mlm_labels: Tensor | None = None  # [B, L] int64, -100 where nothing is asked
-    itm_labels: Tensor | None = None  # [B] int64, 1 where text and video belong together
-    caption_ids: Tensor | None = None  # [B] int64, equal where captions are, whatever rank or step
+    def __init__(
+        self,
+        img_middle: Tensor | None,  # [B, S, 3, H, W]        the centre frame at high resolution
+        img_other: Tensor | None,  # [B, S, N-1, 3, H/4, W/4] the others in time order, the centre left out
+        input_ids: Tensor,  # [B, L] int64
+        attention_mask: Tensor,  # [B, L], 1 for a real token
+        mlm_labels: Tensor | None = None,  # [B, L] int64, -100 where nothing is asked
+        itm_labels: Tensor | None = None,  # [B] int64, 1 where text and video belong together
+        caption_ids: Tensor | None = None,  # [B] int64, equal where captions are, whatever rank or step
+    ) -> None:
+        super().__init__(
+            img_middle=img_middle,
+            img_other=img_other,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            mlm_labels=mlm_labels,
+            itm_labels=itm_labels,
+            caption_ids=caption_ids,
+        )
 
-    def __len__(self) -> int:
-        """The number of clips, B."""
-        return self.input_ids.shape[0]
-
-    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> "Batch":
-        """The same batch on another device."""
-        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors()}
-        return replace(self, **moved)
-
-    def split(self, n_clips: int) -> list["Batch"]:
-        """Micro-batches of at most `n_clips` clips, in order."""
-        n_parts = -(-len(self) // n_clips)
-        starts = [part * n_clips for part in range(n_parts)]
-        return [self[start : start + n_clips] for start in starts]
-
-    def __getitem__(self, clips: slice) -> "Batch":
-        """Some of the clips, without copying."""
-        return replace(self, **{name: value[clips] for name, value in self._tensors()})
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value is not None:
-                yield field.name, value
+    def __getattr__(self, name: str) -> Any:
+        return None if name in OPTIONAL and name not in self else super().__getattr__(name)
 
 
 class Features(NamedTuple):

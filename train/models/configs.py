@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from manifests.settings import Section, identity, operational
+from manifests.settings import identity, operational
+from train.models.base import ModelSection
 
 # `Section.stage` names a stage of the pipeline; the model's own `stage` is what the paper calls so.
 warnings.filterwarnings("ignore", message='Field name "stage" in "ModelConfig" shadows')
@@ -50,9 +51,10 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class ModelConfig(Section):
-    """Everything that shapes the model. Sizes are (height, width) in pixels."""
+class ModelConfig(ModelSection):
+    """Everything that shapes an HD-VILA. Sizes are (height, width) in pixels."""
 
+    kind: Literal["hd_vila"] = identity("hd_vila", doc="which of the models (train/models/registry.py)")
     preset: Literal["hd_vila", "hd_vila_base", "tiny"] = identity(
         "hd_vila", doc="the architecture that the other keys start from"
     )

@@ -4,16 +4,21 @@ State-dict keys are those of the published checkpoints; a learned temperature ad
 """
 
 import math
-from contextlib import nullcontext
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from train.data.views import View
-from train.models.batch import Batch, Features
+from train.models.base import Model
+from train.models.batch import Features
+from train.models.bert import Layer
 from train.models.configs import ModelConfig
 from train.models.hybrid import HybridEncoder
 from train.models.multimodal import Transformer, over_segments
+from train.models.resnet import Bottleneck
+from train.models.timesformer import Block
+from train.rows import Rows
 
 MAX_LOGIT_SCALE = 100.0
 """A learned temperature may not fall below 0.01 (CLIP's limit)."""
@@ -26,7 +31,7 @@ UNUSED_KEYS = (
 )
 LOW_ALONE = ("cnn.", "grid_encoder.", "grid_encoder_combine.")
 HIGH_ALONE = ("cnn_low.", "grid_encoder_low.", "timesformer.", "grid_encoder_combine.")
-UNSEEN_KEYS: dict[View, tuple[str, ...]] = {
+UNSEEN_KEYS: dict[str, tuple[str, ...]] = {
     "high": HIGH_ALONE,
     "image": HIGH_ALONE,
     "low": LOW_ALONE,
@@ -34,6 +39,10 @@ UNSEEN_KEYS: dict[View, tuple[str, ...]] = {
 }
 """What a view's pictures don't pass through."""
 MATCHING_KEYS = ("transformer.bert.pooler2.", "transformer.cls.seq_relationship.")
+WORD_KEYS = ("transformer.cls.predictions.",)
+EMBEDDING_KEYS = ("transformer.bert.pooler1.", "transformer.t_proj.", "transformer.v_proj.", "temperature.")
+"""What only the embeddings pass through: the contrastive loss alone trains it."""
+ALL_OBJECTIVES = ("contrastive", "mlm", "itm")
 
 
 class Temperature(nn.Module):
@@ -59,8 +68,13 @@ class Temperature(nn.Module):
         return self.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE), self.logit_bias * 1.0
 
 
-class HDVila(HybridEncoder):
+class HDVila(HybridEncoder, Model):
     """The whole model: the video encoder's modules at top level, the language side under `transformer`."""
+
+    groups = ("cnn", "timesformer", "transformer")
+    blocks = (Block, Layer, Bottleneck)
+    methods = ("embed", "embed_video", "embed_text")
+    towers = ("video", "text")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -70,15 +84,19 @@ class HDVila(HybridEncoder):
         self.weight_sources: dict[str, str] = {}
         """Where each part's first weights came from, filled by `build_model`."""
 
-    def forward(self, batch: Batch, *, embeddings_only: bool = False) -> Features:
-        """Everything a training step needs. `embeddings_only` leaves out stage 2's logits."""
-        with torch.no_grad() if self.config.freeze_stage1 else nullcontext():
-            maps = self.encode_frames(batch.img_middle, batch.img_other)
+    def forward(self, batch: Rows, only: Collection[str] = ()) -> Features:
+        """Everything a training step needs of a `Batch` (or of rows of its names). `only` embeddings: without logits.
+
+        With `pair_ids` and `pair_mask` the multimodal half reads that text where `itm_labels` is 0; the embeddings and
+        the masked words stay those of the row's own.
+        """
+        with self._stage1():
+            maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
             hidden = self.transformer.bert.read_text(batch.input_ids, batch.attention_mask)
             video = self.transformer.embed_maps(maps)
             text = self.transformer.embed_text(hidden, batch.attention_mask)
         scale, bias = self.temperature()
-        if self.config.stage == 1 or embeddings_only:
+        if self.config.stage == 1 or (only and not {"mlm_logits", "itm_logits"} & set(only)):
             return Features(video, text, scale, bias)
         mlm_logits, itm_logits = self._predict(batch, hidden, maps)
         return Features(video, text, scale, bias, mlm_logits, itm_logits)
@@ -98,20 +116,73 @@ class HDVila(HybridEncoder):
         hidden = self.transformer.bert.read_text(input_ids, attention_mask)
         return self.transformer.embed_text(hidden, attention_mask)
 
-    def _predict(self, batch: Batch, hidden: Tensor, maps: Tensor) -> tuple[Tensor | None, Tensor | None]:
+    def _stage1(self) -> AbstractContextManager[object]:
+        return torch.no_grad() if self.config.freeze_stage1 else nullcontext()
+
+    def _predict(self, batch: Rows, hidden: Tensor, maps: Tensor) -> tuple[Tensor | None, Tensor | None]:
         """(mlm_logits, itm_logits) as far as the batch asks for them."""
-        if batch.mlm_labels is None and batch.itm_labels is None:
+        words, matches = batch.get("mlm_labels"), batch.get("itm_labels")
+        if words is None and matches is None:
             return None, None
-        both = self.transformer.bert.read_both(hidden, batch.attention_mask, maps)
+        both = self.transformer.bert.read_both(*self._paired(batch, hidden), maps)
         mlm_logits = itm_logits = None
-        if batch.mlm_labels is not None:
+        if words is not None:
             text = over_segments(both[:, :, : hidden.shape[1]])
             # The vocabulary is wide: logits are made for the masked places alone.
-            mlm_logits = self.transformer.cls.predictions(text[batch.mlm_labels != -100])
-        if batch.itm_labels is not None:
+            mlm_logits = self.transformer.cls.predictions(text[words != -100])
+        if matches is not None:
             pooled = over_segments(self.transformer.bert.pooler2(both[:, :, 0]))
             itm_logits = self.transformer.cls.seq_relationship(pooled)
         return mlm_logits, itm_logits
+
+    def _paired(self, batch: Rows, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """(text hidden states [B, L, D], mask [B, L]) that go with each row's maps."""
+        ids, mask = batch.get("pair_ids"), batch.get("pair_mask")
+        if ids is None or mask is None:
+            return hidden, batch.attention_mask
+        with self._stage1():
+            other = self.transformer.bert.read_text(ids, mask)
+        return torch.where(batch.itm_labels.bool()[:, None, None], hidden, other), mask
+
+    def group_of(self, name: str) -> str:
+        """cnn: both trunks and the 1x1 necks; transformer: text, multimodal layers, projections, temperature."""
+        if name.startswith("timesformer"):
+            return "timesformer"
+        return "cnn" if name.startswith(("cnn", "grid_encoder")) else "transformer"
+
+    def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
+        """As usual, and never the temperature."""
+        return not name.startswith("temperature") and super().is_decayed(name, parameter, decay_norms=decay_norms)
+
+    def mark_trainable(self, objectives: Collection[str] = ALL_OBJECTIVES, view: str = "hybrid") -> None:
+        """Without a gradient: what nothing reads (kept for its keys), what this view's pictures or these objectives
+        don't pass through, and a frozen stage 1."""
+        still = {*UNUSED_KEYS, *UNSEEN_KEYS.get(view, ())}
+        if "contrastive" not in objectives:
+            still.update(EMBEDDING_KEYS)
+        if "mlm" not in objectives:
+            still.update(WORD_KEYS)
+        if "itm" not in objectives or not self.config.itm:
+            still.update(MATCHING_KEYS)
+        if not {"mlm", "itm"} & set(objectives):
+            first = self.transformer.bert.n_text_layers
+            layers = (
+                f"transformer.bert.encoder.layer.{n}." for n in range(first, len(self.transformer.bert.encoder.layer))
+            )
+            still.update(("transformer.bert.visual_embeddings.", *layers))
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(not name.startswith(tuple(still)))
+        if self.config.freeze_stage1:
+            for module in self.stage1_modules():
+                module.requires_grad_(False)
+
+    def readings(self) -> dict[str, Tensor | float]:
+        """The temperature now."""
+        return {"temperature": 1 / self.temperature()[0].detach()}
+
+    def title(self) -> str:
+        """Preset and stage."""
+        return f"{self.config.preset} stage {self.config.stage}"
 
     def train(self, mode: bool = True) -> "HDVila":
         """As usual, but a frozen stage 1 stays in evaluation mode: it has no dropout or stochastic depth."""
@@ -127,15 +198,3 @@ class HDVila(HybridEncoder):
         text = [bert.embeddings, *bert.encoder.layer[: bert.n_text_layers], bert.pooler1]
         projections = [self.transformer.t_proj, self.transformer.v_proj, self.temperature]
         return [*(self.get_submodule(name) for name in STAGE1_TOP), *text, *projections]
-
-
-def mark_trainable(model: HDVila, view: View = "hybrid") -> None:
-    """Take the gradient from parameters that nothing reads (kept for their keys, or no part of what `view` passes
-    through) and from a frozen stage 1."""
-    unused: tuple[str, ...] = UNUSED_KEYS if model.config.itm else UNUSED_KEYS + MATCHING_KEYS
-    unused += UNSEEN_KEYS.get(view, ())
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(not name.startswith(unused))
-    if model.config.freeze_stage1:
-        for module in model.stage1_modules():
-            module.requires_grad_(False)

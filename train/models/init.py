@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from manifests.errors import UserError
 from train.data.views import View
 from train.models.configs import ModelConfig
-from train.models.hd_vila import HDVila, mark_trainable
+from train.models.hd_vila import HDVila
 from train.models.resnet import FrozenBatchNorm
 from train.models.timesformer import Block, TimeSformer
 from train.models.weight_files import load_file
@@ -47,7 +47,7 @@ def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDV
         _fill_model(model, Path(config.model_weights))
     for part, source in model.weight_sources.items():
         log.info("weights of %s: %s", part, source)
-    mark_trainable(model, view)
+    model.mark_trainable(view=view)
     return model.train()
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from train.models.configs import ModelConfig
-from train.models.hd_vila import HDVila, mark_trainable
+from train.models.hd_vila import HDVila
 from train.models.init import init_random
 from train.models.weight_files import bare
 
@@ -110,5 +110,5 @@ def _filled(weights: Mapping[str, Tensor], stage: Stage) -> HDVila:
         own = model.state_dict()
         for key, value in fitting.items():
             own[key].copy_(value)
-    mark_trainable(model)
+    model.mark_trainable()
     return model.eval()

@@ -1,0 +1,47 @@
+"""Strategy x stage x freezing x objectives x micro-batches: each trains, and takes the steps that one process takes."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPO
+from tests.train.matrix import Case, cases, losses_of
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[float]]:
+    """The losses that two processes came to."""
+    out: Path = tmp_path_factory.mktemp("matrix") / "losses.json"
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, "-m", "tests.train.matrix", str(out)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)},
+        cwd=REPO,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, list[float]] = json.loads(out.read_text())
+    return found
+
+
+@cache
+def alone(case: Case) -> list[float]:
+    return losses_of(Case("none", case.stage, case.frozen, case.weights))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", cases(("ddp", "fsdp2")), ids=lambda case: case.name)
+def test_a_run_on_two_ranks_takes_the_steps_of_one_process(ranks: dict[str, list[float]], case: Case) -> None:
+    assert ranks[case.name] == pytest.approx(alone(case), abs=1e-9)
+
+
+@pytest.mark.parametrize("case", [c for c in cases(("none",)) if c.micro_batch], ids=lambda case: case.name)
+def test_micro_batches_take_the_steps_of_whole_ones(case: Case) -> None:
+    assert losses_of(case) == pytest.approx(alone(case), abs=1e-9)

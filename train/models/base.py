@@ -1,0 +1,88 @@
+"""What the trainer asks of a model, and of its section in the YAML. Models know nothing of the trainer.
+
+The loop, checkpoints, distribution, optimiser and evaluation speak to a `Model` alone; a new one is registered in
+train/models/registry.py, which says how.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from manifests.settings import Section
+from train.rows import Rows
+
+
+class ModelSection(Section):
+    """The keys that every model's section has; each declares them itself, with its own defaults and documentation."""
+
+    kind: str
+    preset: str
+    vocab_size: int
+    text_length: int
+    model_weights: str
+
+
+class Model(nn.Module):
+    """A network with what its training has to know. Attributes are per class unless said otherwise."""
+
+    groups: ClassVar[tuple[str, ...]] = ("model",)
+    """Names of its parameter groups: keys of `optim.lr_scale`, `weight_decay_scale` and `optimizer`."""
+    sgd_groups: ClassVar[tuple[str, ...]] = ()
+    """Groups that SGD with momentum moves unless `optim.optimizer` says otherwise; AdamW moves the rest."""
+    blocks: ClassVar[tuple[type[nn.Module], ...]] = ()
+    """Classes of the modules that FSDP2 shards one by one."""
+    methods: ClassVar[tuple[str, ...]] = ()
+    """Methods besides `forward` that compute: under FSDP2 they gather the shards themselves."""
+    towers: ClassVar[tuple[str, str] | None] = None
+    """Names of two outputs [B, D] of L2 norm 1, (what is seen, text), whose products are similarities; None: no towers,
+    and no retrieval by them."""
+    config: Any
+    """The section that it was built from."""
+    weight_sources: dict[str, str]
+    """Where each part's first weights came from."""
+
+    def forward(self, batch: Rows, only: Collection[str] = ()) -> Any:
+        """A named tuple of tensors (None: not asked for by the batch).
+
+        `only` names the outputs that are needed: others may be left out. Random draws of a pass with `only` are the
+        first ones of a pass without, so that its random state can be replayed.
+        """
+        raise NotImplementedError
+
+    def group_of(self, name: str) -> str:
+        """The group of a parameter by its name."""
+        return self.groups[0]
+
+    def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
+        """Whether weight decay applies: not to biases and embeddings, nor (unless `decay_norms`) to norms' gains."""
+        if name.endswith("bias") or "embed" in name or "LayerNorm" in name:
+            return False
+        return parameter.ndim > 1 or decay_norms
+
+    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+        """Take the gradient from every parameter that these objectives and this view of samples (a name of
+        train/data/registry.py) leave without one, and give it to the others.
+
+        What trains follows from them and the model's own configuration; DDP waits for ever for a gradient
+        that never comes.
+        """
+
+    def readings(self) -> dict[str, Tensor | float]:
+        """Numbers of the model itself for the record of a step (a temperature). Tensors may be sharded as parameters
+        are; they are made whole by who asks, on all ranks together."""
+        return {}
+
+    def after_step(self) -> None:
+        """Called on all ranks after each optimiser step."""
+
+    def title(self) -> str:
+        """Name and size for people, in a few words."""
+        return str(self.config.preset)
+
+
+def shardable(model: Model) -> Iterable[nn.Module]:
+    """The modules inside a model that are sharded one by one."""
+    return (module for module in model.modules() if isinstance(module, model.blocks))

@@ -1,0 +1,55 @@
+"""What can be minimised. A run's loss is the sum of the objectives whose weight in the section `objective` isn't 0.
+
+**To add an objective**: one file here that ends in an `Objective` (base.py), and one line in `OBJECTIVES`. Its
+`settings` bring its keys into the section `objective`; its `prepare` adds labels to a batch; its `loss` reads outputs
+and rows by their names; a model says in its registration under which settings it can serve it.
+
+Order matters: `prepare` runs from top to bottom (words are masked before texts are exchanged).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from manifests.settings import Section
+from train.losses import Spans
+from train.objectives.base import Draw, Objective
+from train.objectives.contrastive import CONTRASTIVE
+from train.objectives.itm import ITM
+from train.objectives.mlm import MLM
+from train.rows import Rows
+
+OBJECTIVES: list[Objective] = [
+    CONTRASTIVE,
+    MLM,
+    ITM,
+]
+
+__all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "prepare"]
+
+
+def objective_section() -> type[Section]:
+    """The class of the section `objective`: the keys of all objectives."""
+    return _section_of(tuple(one.settings for one in OBJECTIVES))
+
+
+@lru_cache
+def _section_of(settings: tuple[type[Section], ...]) -> type[Section]:
+    # The fields of the last base come first.
+    return type(
+        "ObjectiveConfig", settings[::-1], {"__doc__": "What is minimised: a weighted sum.", "__module__": __name__}
+    )
+
+
+def active(config: Any) -> list[tuple[Objective, float]]:
+    """The objectives of a run with their weights, in the order of the registry."""
+    return [(one, weight) for one in OBJECTIVES if (weight := float(getattr(config, one.name)))]
+
+
+def prepare(batch: Rows, draw: Draw, config: Any) -> Rows:
+    """The batch (on the CPU) with what the run's objectives add to it. All ranks call it together."""
+    for one, _ in active(config):
+        if one.prepare is not None:
+            batch = batch.having(one.prepare(batch, draw, config))
+    return batch

@@ -1,0 +1,41 @@
+"""Video and text of a pair near each other, all others apart: over the global batch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from torch import Tensor
+
+from manifests.settings import Section, identity
+from train.losses import EMBEDDINGS, contrastive_loss
+from train.objectives.base import Objective
+from train.rows import Rows
+
+
+class ContrastiveSettings(Section):
+    """Its keys."""
+
+    kind: Literal["infonce", "siglip"] = identity(
+        "infonce", doc="contrastive loss: infonce (softmax over the global batch) or siglip (sigmoid of each pair)"
+    )
+    same_caption: Literal["negative", "ignored"] = identity(
+        "negative",
+        doc="pairs of clips of the batch with the same caption (case and spaces apart): negative, as published, or "
+        "ignored, so that neither is pushed away from words that are true of it",
+    )
+    contrastive: float = identity(1.0, ge=0, doc="weight of the contrastive loss")
+
+
+def loss(outputs: Any, batch: Rows, totals: None, config: Any) -> Tensor:
+    """[] of the global batch; outputs video and text [n, D], logit_scale and logit_bias [1]."""
+    return contrastive_loss(
+        outputs.video,
+        outputs.text,
+        outputs.logit_scale,
+        kind=config.kind,
+        logit_bias=outputs.logit_bias,
+        caption_ids=batch.caption_ids if config.same_caption == "ignored" else None,
+    )
+
+
+CONTRASTIVE = Objective("contrastive", ContrastiveSettings, loss, spans=EMBEDDINGS)

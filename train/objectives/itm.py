@@ -1,0 +1,75 @@
+"""Matching: does this text belong to what is seen?
+
+Half of the rows (drawn by position) get another row's text *inside the multimodal half alone*: `pair_ids` and
+`pair_mask` beside the row's own text, whose embedding stays that of its own pair. The partner is drawn from the whole
+global batch among rows of another video *and* another text (captions are compared without case and spacing), since the
+same words under another video are no wrong answer, nor is another sentence of the same one surely wrong. A row without
+such a partner stays a match, and is counted (`itm_without_partner`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from manifests.settings import Section, identity
+from train.losses import itm_loss
+from train.objectives.base import PURPOSES, Draw, Objective
+from train.rows import Rows
+
+NEGATIVE_SHARE = 0.5
+
+
+class ItmSettings(Section):
+    """Its keys."""
+
+    itm: float = identity(0.0, ge=0, doc="weight of matching (HD-VILA: model.stage 2 with model.itm)")
+
+
+def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
+    """`pair_ids` and `pair_mask` [B, L], the text that is read together with each row's pictures; `itm_labels` [B].
+
+    Words are swapped as they are (masked ones included): else a hidden word would tell a match.
+    """
+    ids, mask = draw.everyone(batch.input_ids), draw.everyone(batch.attention_mask)
+    partner = partners(batch, draw)
+    return {
+        "pair_ids": ids[partner],
+        "pair_mask": mask[partner],
+        "itm_labels": (partner == own_places(batch, draw)).long(),
+    }
+
+
+def own_places(batch: Rows, draw: Draw) -> Tensor:
+    """[B]: where this rank's rows stand in the global batch."""
+    return torch.tensor([draw.position(batch, row) for row in range(len(batch))])
+
+
+def partners(batch: Rows, draw: Draw) -> Tensor:
+    """[B]: the place in the global batch that each of this rank's rows gets its text from; its own where it matches."""
+    video, text = draw.everyone(batch.video_ids), draw.everyone(batch.caption_ids)
+    chosen = []
+    for row in range(len(batch)):
+        own = draw.position(batch, row)
+        generator = draw.generator(batch, row, PURPOSES["itm"])
+        lot, which = torch.rand(2, generator=generator, dtype=torch.float64).tolist()
+        others = ((video != video[own]) & (text != text[own])).nonzero().flatten()
+        wanted = lot < NEGATIVE_SHARE
+        draw.counts["itm_without_partner"] += int(wanted and not len(others))
+        chosen.append(int(others[int(which * len(others))]) if wanted and len(others) else own)
+    return torch.tensor(chosen)
+
+
+def totals(batch: Rows) -> int:
+    """Rows of this rank."""
+    return len(batch)
+
+
+def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
+    """The share of these rows; `outputs.itm_logits` [B, 2], (no match, match)."""
+    return len(batch) / n_rows * itm_loss(outputs.itm_logits, batch.itm_labels)
+
+
+ITM = Objective("itm", ItmSettings, loss, prepare, totals)

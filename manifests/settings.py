@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from manifests.errors import ConfigError
+from manifests.wrong_value import wrong_value
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -176,7 +177,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
     where = [part for part in problem["loc"] if isinstance(part, str)]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] != "extra_forbidden":
-        return f"{key or 'the whole file'}: {problem['msg']}"
+        return f"{key or 'the whole file'}: {wrong_value(model, problem)}"
     nearest = nearest_key(model, where)
     return f"{key}: no such key" + (f"; did you mean {nearest}?" if nearest else "")
 

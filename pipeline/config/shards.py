@@ -1,10 +1,14 @@
 """Settings of the shards: their size, the splits, and what the data set's card says."""
 
+import re
 from typing import ClassVar, Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from manifests.settings import Section, identity, operational
+
+EXAMPLE_HOST = re.compile(r"(?i)[@/.]example\.(com|org|net)\b")
+"""Names that are set aside for examples (RFC 2606)."""
 
 
 class SplitConfig(Section):
@@ -33,9 +37,24 @@ class CardConfig(Section):
         "other", doc="licence id of the collection as Hugging Face spells it (cc-by-4.0, other …)"
     )
     creator: str = operational("unknown", doc="who made the data set: a person or an organisation")
-    url: str = operational("https://example.org/", doc="page of the data set")
+    url: str = operational("", doc="page of the data set")
     citation: str = operational("", doc="how to cite the data set; empty: name and creator")
-    contact: str = operational("", doc="where a rights holder asks for removal; empty: the page of the data set")
+    contact: str = operational(
+        "",
+        doc="where a rights holder asks for removal, an address that somebody reads; empty: the page above",
+    )
+
+    @field_validator("contact", "url")
+    @classmethod
+    def _somebody_is_there(cls, address: str) -> str:
+        if EXAMPLE_HOST.search(address):
+            raise ValueError("an address of an example is read by nobody; give one that somebody reads")
+        return address
+
+    @property
+    def removals(self) -> str:
+        """Where to ask for removal; "" where the configuration names no place."""
+        return self.contact or self.url
 
 
 class ShardsConfig(Section):

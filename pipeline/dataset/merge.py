@@ -1,7 +1,8 @@
 """Joins data sets into a new one: their shards are copied byte for byte and numbered on.
 
 A video that two of them hold, and a channel that one trains on while another holds it out, are refused with their
-names, or dropped from the later data set (`drop_duplicates`). Tombstones of all are honoured and joined.
+names, or dropped from the later data set (`drop_duplicates`). Data sets that are split by video promise nothing of
+channels, and none is held against them. Tombstones of all are honoured and joined.
 """
 
 from __future__ import annotations
@@ -94,20 +95,22 @@ def _conflicts(
     seen = _Seen()
     found: dict[tuple[int, str], str] = {}
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
+        by_channel = manifest.head.get("config", {}).get("shards.split.by", "channel") == "channel"
         for entry in manifest.shards:
             table = read_rows(source, entry.url, ["video_id", "channel_id", "status", "url"])
             for row in table.to_pylist():
                 video_id, channel_id = row["video_id"], row["channel_id"]
                 if row["status"] != SUCCESS or tombstones.cover(video_id, channel_id, row["url"]):
                     continue
-                split = seen.channels.get(channel_id, entry.split) if channel_id else entry.split
+                split = seen.channels.get(channel_id, entry.split) if channel_id and by_channel else entry.split
                 if seen.videos.get(video_id, number) != number:
                     found[number, video_id] = f"also in {sources[seen.videos[video_id]].url}"
                 elif split != entry.split and number:
                     found[number, video_id] = f"its channel {channel_id} is in split {split} of an earlier one"
                 else:
                     seen.videos[video_id] = number
-                    seen.channels.setdefault(channel_id, entry.split)
+                    if by_channel:
+                        seen.channels.setdefault(channel_id, entry.split)
     return found
 
 

@@ -7,6 +7,7 @@ Ray's own: a lost worker comes back as an outcome and is counted against its uni
 import inspect
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,6 +27,7 @@ os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 import ray
 from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
+CONNECT_S = 8.0
 HARD_LIMIT_GRACE_S = 30.0
 """A worker that does not answer its own time limit (a call stuck in C) is killed this much later."""
 
@@ -162,6 +164,7 @@ def _start(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -
         "runtime_env": {"env_vars": environment},
     }
     if address:
+        _refuse_deaf(address)
         options["address"] = address
     else:
         # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
@@ -173,6 +176,19 @@ def _start(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -
         where = f"Ray at {address}" if address else "a local Ray"
         raise UserError(
             f"{where}: cannot be reached or started ({_first_line(error)}); check engine.ray_address"
+        ) from None
+
+
+def _refuse_deaf(address: str) -> None:
+    """UserError at once where nobody listens at an address; Ray itself would try for half a minute or more."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return  # `auto`, or a name that Ray resolves itself
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"Ray at {address}: nobody answers ({error}); check engine.ray_address, and that the head node runs"
         ) from None
 
 

@@ -64,6 +64,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     yield from check_scratch(config.engine.scratch or Path(tempfile.gettempdir()))
     if output:
         yield check_store(config)
+        yield check_contact(config)
     yield check_ray(config.engine.ray_address, config.engine.executor)
     yield check_shared_memory(config.engine.object_store_bytes)
     if online:
@@ -245,6 +246,15 @@ def check_store(config: RunConfig) -> Finding:
             "output", WARN, f"{redact(config.out)}: writes, but without exclusive create", "run one at a time"
         )
     return Finding("output", OK, f"{redact(config.out)} is writable")
+
+
+def check_contact(config: RunConfig) -> Finding:
+    """Whether the data set's card will say where to ask for removal."""
+    card = config.shards.card
+    if card.removals:
+        return Finding("takedown contact", OK, card.removals)
+    cure = "set shards.card.contact to an address that somebody reads"
+    return Finding("takedown contact", WARN, "none: the card cannot say where a rights holder asks for removal", cure)
 
 
 def _storage_errors() -> tuple[type[BaseException], ...]:

@@ -62,7 +62,7 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
         _table(("member", "what it is"), [(f"`.{e}`", MEMBERS.get(e, "")) for e in head["members"]]),
         _READING.format(split=_first_split(head)),
         "## Origin and rights",
-        _RIGHTS.format(contact=card.contact or card.url),
+        _RIGHTS.format(contact=card.removals or NO_CONTACT),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -74,12 +74,16 @@ import webdataset as wds
 clips = wds.WebDataset("shards/{split}/00000.tar", shardshuffle=False).decode()
 
 from datasets import load_dataset       # from the hub, or from a folder in which this card is README.md
-clips = load_dataset("path/or/name", split="{split}", streaming=True)
+clips = load_dataset("path/or/name", split="{split}", streaming=True).decode(False)   # mp4s as bytes
 rows = load_dataset("parquet", data_files="shards/{split}/*.parquet")
 ```
 
+Without `.decode(False)` the mp4s come decoded, by torchcodec, which has to be installed.
+
 `manifest.json` names every shard with its checksum; `hdvila-train` reads it and verifies. `shards/*/*.parquet` have a
 row a clip that was tried, with the reason where it failed. `wids.json` and `sizes.json` serve older readers."""
+
+NO_CONTACT = "**no address is given yet** (`shards.card.contact`); do not publish this data set without one"
 
 _RIGHTS = """The clips were cut from public videos; each sample's json has the `url`, `channel_id` and `license` of its
 video. The videos remain the property of their owners. To have a video or channel removed: {contact}.
@@ -181,7 +185,7 @@ def croissant_bytes(
         "name": head["name"],
         "description": _description(card),
         "license": card.license,
-        "url": card.url,
+        "url": card.url or ".",
         "creator": {"@type": "Organization", "name": card.creator},
         "citeAs": card.citation or f"{card.creator}: {card.title}",
         "datePublished": head["created_at"][:10],
@@ -222,7 +226,7 @@ def _record_set(name: str, description: str, source: dict[str, Any], schema: Any
 
 
 def _responsible_ai(card: CardConfig) -> dict[str, str]:
-    removals = card.contact or card.url
+    removals = card.removals or "no address is given yet"
     return {
         "rai:dataCollection": "Public videos found by category searches, channel and id lists; one clip a sentence of "
         "the captions.",

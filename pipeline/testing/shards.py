@@ -275,7 +275,13 @@ def make_shards(store: Store, config: ShardsConfig | None = None, *, seed: int =
     config = config or ShardsConfig(card=NO_CARD)
     with tempfile.TemporaryDirectory() as scratch, RunLock(store) as lock:
         run_stage(ShardsStage(config, seed), store, LocalExecutor(Path(scratch)), lock)
-        return write_manifest(store, name="tiny", config={}, card=config.card, created_at="2026-01-01T00:00:00+00:00")
+        return write_manifest(
+            store,
+            name="tiny",
+            config={"shards.split.by": "video"} if config.split.by == "video" else {},
+            card=config.card,
+            created_at="2026-01-01T00:00:00+00:00",
+        )
 
 
 def a_data_set(

@@ -1,10 +1,11 @@
 """Settings: what is wrong is said with the file, the key and the nearest right key; secrets stay secret."""
 
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from pydantic_core import core_schema
 
 from manifests.errors import ConfigError
 from manifests.settings import (
@@ -16,6 +17,17 @@ from manifests.settings import (
     nearest_key,
     operational,
     parse_config,
+)
+from manifests.wrong_value import wrong_value
+
+OF_THE_LIBRARY = (
+    "Field required",
+    "Input should",
+    "Value error",
+    "Extra inputs",
+    "a valid",
+    "validation error",
+    "pydantic",
 )
 
 
@@ -61,12 +73,15 @@ def test_a_file_and_overrides_on_top_of_it_make_the_settings(tmp_path: Path):
         ("out: a\ncut: {mod: exact}\n", ["cut.mod: no such key", "did you mean cut.mode?"]),
         ("out: a\nworkers: 3\n", ["workers: no such key", "engine.workers"]),
         ("out: a\nxyzzy: 3\n", ["xyzzy: no such key"]),
-        ("out: a\nengine: {workers: 0}\n", ["engine.workers", "greater than or equal to 1"]),
-        ("out: a\nengine: {workers: many}\n", ["engine.workers", "integer"]),
-        ("{}", ["out", "required"]),
+        ("out: a\nengine: {workers: 0}\n", ["engine.workers: must be 1 or more, not 0 (workers, a count)"]),
+        ("out: a\nengine: {workers: many}\n", ["engine.workers: must be an integer", "not 'many' (workers, a count)"]),
+        ("out: a\nengine: {workers: [1]}\n", ["engine.workers: must be an integer", "not [1]"]),
+        ("out: a\nengine: {workers: .nan}\n", ["engine.workers: must be"]),
+        ("out: 5\n", ["out: must be a text", "not 5 (where)"]),
+        ("{}", ["out: is needed and not set (where)"]),
         ("- 1\n", ["a configuration is a mapping"]),
         ("a: [1\n", ["is not valid YAML"]),
-        ("out: a\nengine: 5\n", ["engine"]),
+        ("out: a\nengine: 5\n", ["engine: must be a section"]),
     ],
 )
 def test_what_is_wrong_is_named_with_the_file_and_the_key(tmp_path: Path, text: str, words: list[str]):
@@ -74,6 +89,22 @@ def test_what_is_wrong_is_named_with_the_file_and_the_key(tmp_path: Path, text: 
         load(tmp_path, text)
     message = str(caught.value)
     assert str(tmp_path / "run.yaml") in message and all(word in message for word in words), message
+    assert not [word for word in OF_THE_LIBRARY if word in message]
+
+
+@pytest.mark.parametrize("secret", ["[planted-77]", "{a: planted-77}", "77.77"])
+def test_a_secret_of_the_wrong_kind_is_not_repeated(tmp_path: Path, secret: str):
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, f"out: a\nengine: {{cookie: {secret}}}\n")
+    assert "engine.cookie: must be a text" in str(caught.value)
+    assert "planted" not in str(caught.value) and "77" not in str(caught.value).replace(str(tmp_path), "")
+
+
+def test_no_kind_of_fault_is_told_in_the_librarys_words():
+    """Every type of fault that pydantic knows has words of ours, with or without its facts."""
+    for kind in get_args(core_schema.ErrorType):
+        line = wrong_value(Root, {"type": kind, "loc": ("seed",), "input": 7, "ctx": {}})
+        assert "seed" in line and not [word for word in OF_THE_LIBRARY if word in line]
 
 
 def test_every_fault_of_a_file_is_named_at_once(tmp_path: Path):

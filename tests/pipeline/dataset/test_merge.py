@@ -1,5 +1,6 @@
 """`merge`: data sets become one, byte for byte, and what would overlap is named."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -76,6 +77,16 @@ def test_a_channel_held_out_in_one_and_trained_on_in_the_other_is_refused_by_nam
         merge(sources, Store(str(copy / "out")))
     merged = merge(sources, Store(str(copy / "out")), drop_duplicates=True)
     assert merged.dropped == ("third-00009",)
+
+
+def test_data_sets_split_by_video_merge_though_their_channels_are_in_several_splits(copy: Path):
+    config = ShardsConfig(split=SplitConfig(by="video", val=0.5), card=NO_CARD)
+    for name in ("c", "d"):
+        a_data_set(copy / name, n_videos=8, n_clips=1, videos_a_channel=8, prefix=f"by-{name}", config=config)
+        head = json.loads((copy / name / "manifest.json").read_text())
+        assert set(head["splits"]) == {"train", "val"} and head["config"]["shards.split.by"] == "video"
+    merged = merge([Store(str(copy / "c")), Store(str(copy / "d"))], Store(str(copy / "out")))
+    assert merged.dropped == () and len(video_ids(Store(str(copy / "out")))) == 16
 
 
 def test_what_one_of_them_removed_is_in_none_of_the_result(copy: Path):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from manifests.errors import UserError
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
@@ -35,3 +36,14 @@ def test_a_machine_that_fails_is_fenced_and_its_units_go_elsewhere(tmp_path: Pat
     assert store.read_rejects().num_rows == 0
     assert len({store.commit_facts("sick", unit)["node"] for unit in store.committed("sick")}) == 1
     assert slots == 1
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379", "ray://[::1]:1"])
+def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_path: Path, address: str) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    with pytest.raises(UserError, match=r"nobody answers .*engine.ray_address"):
+        RayExecutor(tmp_path, address=address)
+    assert not ray.is_initialized()

@@ -1,12 +1,15 @@
 """The card and croissant.json: read by the libraries they are written for."""
 
 import json
+import shutil
 from pathlib import Path
 
 import mlcroissant
 import pytest
 import yaml
 
+from manifests.errors import ConfigError
+from manifests.settings import parse_config
 from pipeline.config.shards import CardConfig
 from pipeline.shards.card import dataset_card
 from pipeline.testing.shards import a_data_set
@@ -21,7 +24,7 @@ def made(tmp_path_factory) -> Path:
 
 def _card(made: Path, **config) -> str:
     head = json.loads((made / "manifest.json").read_text())
-    return dataset_card({**head, "config": config}, CardConfig(title="Title", contact="removals@example.org"))
+    return dataset_card({**head, "config": config}, CardConfig(title="Title", contact="removals@hdvila.test"))
 
 
 def _front_matter(card: str) -> dict:
@@ -48,7 +51,33 @@ def test_the_first_lines_say_where_a_clip_starts_in_its_mp4(made: Path, mode: st
 
 
 def test_a_rights_holder_finds_whom_to_ask(made: Path):
-    assert "removals@example.org" in _card(made)
+    assert "removals@hdvila.test" in _card(made)
+
+
+@pytest.mark.parametrize("address", ["removals@example.org", "https://example.com/", "https://www.example.net/a"])
+def test_an_address_of_an_example_is_no_contact(address: str):
+    with pytest.raises(ConfigError, match="contact: an address of an example"):
+        parse_config(CardConfig, {"contact": address}, source="x")
+
+
+def test_a_card_without_contact_says_so_and_the_run_does(made: Path):
+    head = json.loads((made / "manifest.json").read_text())
+    assert "no address is given yet" in dataset_card(head, CardConfig())
+
+
+def test_the_cards_streaming_example_runs(made: Path, tmp_path: Path, monkeypatch):
+    folder = tmp_path / "path" / "or" / "name"
+    shutil.copytree(made, folder)
+    (folder / "dataset_card.md").rename(folder / "README.md")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
+    code = (folder / "README.md").read_text().split("```python")[1].split("```")[0]
+    names: dict = {}
+    streaming = [line for line in code.splitlines() if "load_dataset" in line and "parquet" not in line]
+    exec("\n".join(streaming), names)
+    first = next(iter(names["clips"]))
+    assert first["mp4"]["bytes"] or first["mp4"]["path"]
+    assert first["txt"] == first["json"]["text"]
 
 
 def test_croissant_is_valid_and_its_records_read_back(made: Path, monkeypatch):

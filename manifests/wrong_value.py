@@ -1,0 +1,107 @@
+"""What is wrong with a value in a configuration, in words for people: the key's meaning and what it takes.
+
+The library that validates has words of its own ("Field required", "Input should be …"); none of them is shown. A value
+is repeated only where its key cannot hold a secret.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic.fields import FieldInfo
+
+MOST_CHARACTERS = 60
+
+_KINDS = {
+    "int": "an integer (a whole number)",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text (put it in quotes where YAML takes it for something else)",
+    "list": "a list: [a, b]",
+    "tuple": "a list: [a, b]",
+    "set": "a list: [a, b]",
+    "dict": "a section: {key: value}",
+    "model": "a section: {key: value}",
+    "path": "a path",
+    "date": "a date: YYYY-MM-DD",
+    "url": "an address",
+    "none": "empty",
+    "mapping": "a section: {key: value}",
+    "finite": "a finite number",
+    "decimal": "a number",
+    "bytes": "a text",
+    "timedelta": "a length of time",
+}
+"""By the first word of the validator's type of fault: what the key takes."""
+
+_BOUNDS = {
+    "greater_than_equal": ("ge", "{} or more"),
+    "greater_than": ("gt", "more than {}"),
+    "less_than_equal": ("le", "{} or less"),
+    "less_than": ("lt", "less than {}"),
+    "multiple_of": ("multiple_of", "a multiple of {}"),
+    "too_short": ("min_length", "at least {} long"),
+    "too_long": ("max_length", "at most {} long"),
+    "string_too_short": ("min_length", "at least {} characters long"),
+    "string_too_long": ("max_length", "at most {} characters long"),
+    "string_pattern_mismatch": ("pattern", "a text of the form {}"),
+    "literal_error": ("expected", "one of {}"),
+    "enum": ("expected", "one of {}"),
+}
+"""By type of fault: the fact that says the bound, and the words for it."""
+
+
+def wrong_value(model: type[BaseModel], problem: dict[str, Any]) -> str:
+    """One line: what the key takes, what was given, what the key means."""
+    where: Sequence[str | int] = problem["loc"]
+    field = field_at(model, where)
+    meaning = f" ({field.description})" if field is not None and field.description else ""
+    if problem["type"] == "missing":
+        return f"is needed and not set{meaning}"
+    if problem["type"] in ("value_error", "assertion_error"):
+        return f"{problem['ctx']['error']}{meaning}" if problem.get("ctx") else f"cannot be used{meaning}"
+    given = "" if field is None or may_be_secret(field) else f", not {_shown(problem['input'])}"
+    return f"must be {_wanted(problem)}{given}{meaning}"
+
+
+def _wanted(problem: dict[str, Any]) -> str:
+    kind, facts = str(problem["type"]), problem.get("ctx") or {}
+    if kind in _BOUNDS and _BOUNDS[kind][0] in facts:
+        fact, words = _BOUNDS[kind]
+        return words.format(facts[fact])
+    return _KINDS.get(kind.partition("_")[0], "another value")
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
+
+
+def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | None:
+    """The field of a place in a configuration, also inside lists of sections; None for a place that is none."""
+    found: FieldInfo | None = None
+    inside: list[type[BaseModel]] = [model]
+    for part in where:
+        if isinstance(part, int):
+            continue
+        fields = [section.model_fields[part] for section in inside if part in section.model_fields]
+        if not fields:
+            return found  # a tag of the validator's own, or a place inside a free value
+        found = fields[0]
+        inside = [kind for kind in _types_in(found.annotation) if issubclass(kind, BaseModel)]
+    return found
+
+
+def may_be_secret(field: FieldInfo) -> bool:
+    """Whether a key's value must not be repeated: a secret, or a free mapping that can hold one."""
+    closed = (SecretStr, SecretBytes, Secret, dict, BaseModel)
+    return any(issubclass(kind, closed) for kind in _types_in(field.annotation))
+
+
+def _types_in(annotation: Any) -> Iterator[type]:
+    if isinstance(annotation, type):
+        yield annotation
+    if isinstance(origin := get_origin(annotation), type):
+        yield origin
+    for inner in get_args(annotation):
+        yield from _types_in(inner)

@@ -4,8 +4,9 @@ Every KEY.json has every key, each with one type and never null, since readers i
 samples. Lists that can be empty are strings holding JSON.
 """
 
+import json
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -36,7 +37,10 @@ def sample_key(video_id: str, n: int) -> str:
 
 
 class SampleJson(BaseModel):
-    """KEY.json. Times of the clip inside the mp4 (`offset_ms`, `first_frame` …) apart, times are in the source."""
+    """KEY.json as it is written: every key, and no other.
+
+    Times of the clip inside the mp4 (`offset_ms`, `first_frame` …) apart, times are in the source.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -97,3 +101,45 @@ class SampleJson(BaseModel):
     stills_height: int
     versions: str
     """JSON {tool: version} of what made the sample."""
+
+
+class ReadSample(SampleJson):
+    """KEY.json as it is read: keys that this version does not know are kept (`model_extra`)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+LATER_KEYS: frozenset[str] = frozenset()
+"""Keys that came after the first release: samples made before do without."""
+
+_OF_TYPE: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
+_MISSING = {
+    "category_id": -1,
+    "cut_mode": "remux",
+    "motion": -1.0,
+    "versions": "{}",
+    **dict.fromkeys(("words", "scene_cuts", "flags", "stills"), "[]"),
+}
+"""What a key that is not there stands for, where "", 0 or False does not say "not known"."""
+
+DEFAULTS: dict[str, Any] = {
+    name: _MISSING.get(name, _OF_TYPE.get(field.annotation))
+    for name, field in SampleJson.model_fields.items()
+    if name != "schema_version"
+}
+"""By key: the value that stands for a missing one in samples of earlier versions."""
+
+
+def read_sample(data: bytes) -> ReadSample:
+    """A KEY.json of this version, an earlier or a later one: unknown keys are kept, missing ones get their default.
+
+    `schema_version` rises only where a key's meaning changes; ValueError for a higher one than this version's, and for
+    what is no such object or has a value of another type.
+    """
+    found = json.loads(data)
+    if not isinstance(found, dict):
+        raise ValueError("not a JSON object")
+    version = found.get("schema_version", SCHEMA_VERSION)
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise ValueError(f"schema version {version}, this program reads up to {SCHEMA_VERSION}; use a newer hdvila")
+    return ReadSample.model_validate(DEFAULTS | found, strict=True)

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from manifests.errors import UserError
 from manifests.hashing import hash_name
-from manifests.sample import SampleJson, clip_id
+from manifests.sample import LATER_KEYS, SampleJson, clip_id, read_sample
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
@@ -175,7 +175,7 @@ def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, d
         yield f"has no {', '.join(missing)}"
         return
     try:
-        sample = SampleJson.model_validate_json(members["json"], strict=True)
+        sample = read_sample(members["json"])
         _read_lists(sample)
     except ValidationError as error:
         first = error.errors()[0]
@@ -184,7 +184,7 @@ def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, d
     except (ValueError, TypeError, KeyError) as error:
         yield f"json: a list in it cannot be read ({error!r})"
         return
-    missing_keys = SampleJson.model_fields.keys() - json.loads(members["json"]).keys()
+    missing_keys = SampleJson.model_fields.keys() - LATER_KEYS - json.loads(members["json"]).keys()
     if missing_keys:
         yield f"json: has no {', '.join(sorted(missing_keys))}"
     yield from _agreement_faults(row, sample, members)

@@ -1,16 +1,20 @@
 """Keys and KEY.json: unique, readable by every tar reader, one type a key."""
 
+import io
 import json
 import re
+import tarfile
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, is_video_id, sample_key
+from manifests.sample import DEFAULTS, MEMBER_ORDER, SampleJson, clip_id, is_video_id, read_sample, sample_key
 from pipeline.testing.shards import tiny_members
 
+FIRST_RELEASE = Path(__file__).resolve().parents[1] / "e2e" / "first_release.tar.xz"
 VIDEO_IDS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
 NUMBERS = st.integers(0, 10**6)
 
@@ -64,6 +68,48 @@ def test_an_unknown_key_is_refused():
 def test_what_is_written_is_read_back():
     sample = SampleJson.model_validate(_facts())
     assert SampleJson.model_validate_json(sample.model_dump_json()) == sample
+
+
+def first_release() -> bytes:
+    """A KEY.json that the first release wrote."""
+    with tarfile.open(FIRST_RELEASE) as archive:
+        pack = archive.extractfile("folder/packs/film-2.tar")
+        assert pack is not None
+        with tarfile.open(fileobj=io.BytesIO(pack.read())) as samples:
+            member = samples.extractfile("film-2_00000.json")
+            assert member is not None
+            return member.read()
+
+
+def test_a_sample_of_the_first_release_is_read() -> None:
+    sample = read_sample(first_release())
+
+    assert (sample.video_id, sample.n_frames, sample.fps) == ("film-2", 40, 10.0)
+    assert json.loads(sample.words)[0]["text"] == "The"
+
+
+def test_a_key_of_a_later_version_is_kept_and_a_missing_one_has_its_default() -> None:
+    facts = json.loads(first_release())
+    del facts["motion"], facts["stills"]
+    facts["proxy_step"] = 2
+
+    sample = read_sample(json.dumps(facts).encode())
+
+    assert (sample.motion, sample.stills) == (-1.0, "[]")
+    assert sample.model_extra == {"proxy_step": 2}
+
+
+def test_every_key_has_a_default_of_its_own_type() -> None:
+    lone = read_sample(b"{}")
+
+    assert DEFAULTS.keys() | {"schema_version"} == SampleJson.model_fields.keys()
+    assert SampleJson.model_validate(lone.model_dump())
+
+
+@pytest.mark.parametrize("data", [b"[]", b"{", b'{"schema_version": 2}', b'{"n_frames": "40"}', b'{"title": null}'])
+def test_what_is_no_sample_or_means_something_else_is_refused(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        read_sample(data)
 
 
 def test_members_come_in_the_order_of_the_format():

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 from pydantic import TypeAdapter
 
-from manifests.sample import SampleJson
+from manifests.sample import SampleJson, read_sample
 from train.data import video
 from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
 from train.data.registry import Source
@@ -88,7 +88,7 @@ def decode_sample(
 
 def read_facts(data: bytes) -> SampleJson:
     """A KEY.json whose numbers can be those of a clip. ValueError for anything else."""
-    facts = SampleJson.model_validate_json(data)
+    facts = read_sample(data)
     sides = facts.width, facts.height
     if min(sides) < 1 or facts.width * facts.height > video.MAX_PIXELS:
         raise ValueError(f"a picture of {facts.width}x{facts.height}")

@@ -125,8 +125,7 @@ def _with_member(**members: bytes) -> Callable[[list[Sample]], list[Sample]]:
     [
         (_with_json(n_frames=None), "json: n_frames: "),
         (_with_json(n_frames="8"), "json: n_frames: "),
-        (_with_json(title=...), "json: title: "),
-        (_with_json(more=1), "json: more: "),
+        (_with_json(title=...), "json: has no title"),
         (_with_json(words="[1,"), "json: a list in it cannot be read"),
         (_with_json(stills='[{"time_ms": 1}]'), "json: a list in it cannot be read"),
         (_with_json(scene_cuts="5"), "json: a list in it cannot be read"),

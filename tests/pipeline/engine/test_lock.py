@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -77,3 +78,21 @@ def test_a_holder_that_was_taken_over_stops_before_its_next_commit(store: Store)
         with pytest.raises(LockLost, match="elsewhere pid 7"):
             lock.check()
     assert store.exists(LOCK), "the other's lock stays"
+
+
+def test_the_holder_renews_its_lock_and_never_writes_over_anothers(store: Store) -> None:
+    others = json.dumps({"holder": "other", "host": "elsewhere", "pid": 7}).encode()
+    with RunLock(store, renew_s=0.05):
+        first = store.read(LOCK)
+        wait_until(lambda: store.read(LOCK) != first)  # it is renewed
+        store.write(LOCK, others)
+        time.sleep(0.5)  # ten renewals long
+        assert store.read(LOCK) == others
+    assert store.read(LOCK) == others
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    until = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)

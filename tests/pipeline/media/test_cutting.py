@@ -205,6 +205,18 @@ def test_a_keyframe_clip_says_that_it_begins_at_the_keyframe(films: Path, tmp_pa
     assert codes_by_pyav(file)[: clip.n_frames] == wanted_codes(path, Span(0, clip.start_ms, clip.end_ms))
 
 
+@pytest.mark.parametrize("mode", ["remux", "keyframe"])
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_a_clip_that_begins_on_a_keyframe_carries_no_group_before_it(films: Path, mode: str, suffix: str) -> None:
+    path = films / f"every-second.{suffix}"
+    a_video(path, Film(seconds=5, gop=25, audio="", **SMALL))
+
+    clip = cut(path, [Span(0, 2000, 4000)], mode=mode)[0]
+
+    assert isinstance(clip, CutClip)
+    assert (clip.start_ms, clip.first_frame, clip.n_frames) == (2000, 0, 50)
+
+
 def test_a_span_outside_the_video_costs_only_itself(films: Path) -> None:
     path, _ = film_at(films, "open GOP")
     spans = [Span(0, 20_000, 25_000), Span(1, 1000, 2000), Span(2, 2000, 2000), Span(3, 7000, 9000)]

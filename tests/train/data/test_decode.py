@@ -153,7 +153,8 @@ def _without(sample, **changes):
     [
         ({"txt": b"  \n"}, "caption is empty"),
         ({"txt": b"\xff\xfe"}, "UnicodeDecodeError"),
-        ({"json": b"{}"}, "ValidationError"),
+        ({"json": b"{}"}, "a picture of 0x0"),
+        ({"json": b"{"}, "JSONDecodeError"),
         ({"m4v": b"not a video"}, "cannot be decoded"),
         ({"mjpg": b"\xff\xd8\xff garbage" * 4000}, "cannot be decoded"),
     ],

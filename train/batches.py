@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from manifests.categories import category_by_name, load_categories
@@ -34,10 +33,12 @@ from train.data.plan import Mixing, Stream
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
-from train.distributed import Place
+from train.distributed import Place, agree
+from train.models.base import ModelSection
+from train.models.init import read_bert
 from train.objectives import Draw, prepare
 from train.rows import Rows
-from train.tokenizer import Tokenizer, load_tokenizer, tokenizer_from_captions
+from train.tokenizer import Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
 
 UNNAMED_STILLS = (
     "warning: {root}: the stills of these shards don't say which frame they show; they are matched by their times, "
@@ -134,27 +135,48 @@ def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
 
 
 def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, place: Place) -> Tokenizer:
-    """The run's own copy where it has one; else from the config, or made from the captions; rank 0 leaves the copy."""
+    """The run's own copy, which the first rank makes where there is none yet."""
     folder = run / "tokenizer"
-    if not folder.exists():
-        if config.data.tokenizer:
-            tokenizer = load_tokenizer(Path(config.data.tokenizer))
-        else:
-            captions = read_captions(manifest, config.data.split, config.data.storage_options)
-            tokenizer = tokenizer_from_captions(captions, vocab_size=config.model.vocab_size, seed=config.seed)
-        if tokenizer.vocab_size > config.model.vocab_size:
-            raise UserError(
-                f"the tokenizer has {tokenizer.vocab_size} pieces, the model room for {config.model.vocab_size}; "
-                "raise model.vocab_size"
-            )
-        if place.is_first:
+    problem = ""
+    if place.is_first and not folder.exists():
+        try:
+            tokenizer = _first_tokenizer(config, manifest)
             part = run / ".tokenizer"
             part.mkdir(parents=True, exist_ok=True)
             tokenizer.save(part)
             part.rename(folder)
-    if dist.is_initialized():
-        dist.barrier()
+        except UserError as error:
+            problem = str(error)
+    agree(problem)
     return load_tokenizer(folder)
+
+
+def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
+    """Of the first weights where there are some, else as the configuration says, else made from the captions."""
+    source, given = config.model.words_from(), config.data.tokenizer
+    of_weights = tokenizer_beside(source) if source else None
+    tokenizer = load_tokenizer(Path(given)) if given else of_weights
+    if tokenizer is None and source and not _words_stay_random(config.model):
+        raise UserError(
+            f"{source}: the first weights know words by their numbers, and no vocabulary lies beside them (or it is "
+            "out of reach); put vocab.txt or tokenizer.json there, or name it in data.tokenizer"
+        )
+    if given and of_weights is not None and of_weights.pieces() != load_tokenizer(Path(given)).pieces():
+        raise UserError(f"{given}: is another vocabulary than that of the first weights, {source}; leave it out")
+    if tokenizer is None:
+        captions = read_captions(manifest, config.data.split, config.data.storage_options)
+        tokenizer = tokenizer_from_captions(captions, vocab_size=config.model.vocab_size, seed=config.seed)
+    if tokenizer.vocab_size > config.model.vocab_size:
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocab_size} pieces, the model room for {config.model.vocab_size}; "
+            "raise model.vocab_size"
+        )
+    return tokenizer
+
+
+def _words_stay_random(model: ModelSection) -> bool:
+    """Whether BERT was asked for, may be missing, and is: its vocabulary is then of no use."""
+    return model.allow_random and not model.model_weights and read_bert(model.words_from()) is None
 
 
 def rows_of(loaded: Loaded, tokenizer: Tokenizer, config: TrainConfig) -> Rows:

@@ -55,7 +55,9 @@ class DataConfig(Section):
     )
     backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
     tokenizer: str = identity(
-        "", doc="vocab.txt, tokenizer.json or a folder with one; '' makes a vocabulary from the captions"
+        "",
+        doc="vocab.txt, tokenizer.json or a folder with one; '' takes the one beside the first weights "
+        "(model.model_weights, model.bert_weights), or makes one from the captions where they are random",
     )
     max_bad_shards: int = operational(
         0, ge=0, doc="unreadable shards that are skipped and counted before the run stops"

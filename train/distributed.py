@@ -132,6 +132,22 @@ def all_rows(x: Tensor, group: Group = None) -> Tensor:
     return gathered
 
 
+def agree(problem: str, group: Group = None) -> None:
+    """UserError on every rank where the first one has a problem: none is left waiting for it."""
+    problems: list[Any] = [problem]
+    if world_size(group) > 1:
+        dist.broadcast_object_list(problems, src=0, group=group)
+    if problems[0]:
+        raise UserError(problems[0])
+
+
+def from_first(model: nn.Module, group: Group = None) -> None:
+    """Every tensor of the model as the first rank has it."""
+    if world_size(group) > 1:
+        for tensor in model.state_dict().values():
+            dist.broadcast(tensor, src=0, group=group)
+
+
 def whole(x: Tensor) -> Tensor:
     """A tensor that FSDP2 may have spread over ranks, as one; all ranks ask together."""
     return x.full_tensor() if isinstance(x, DTensor) else x

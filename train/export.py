@@ -71,7 +71,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     config = trained.model
     if not isinstance(config, ModelConfig):
         raise UserError(f"{checkpoint}: holds a model of kind {config.kind}; only hd_vila is exported so far")
-    model = build_model(without_sources(config), seed=0)
+    model = build_model(config.without_sources(), seed=0)
     mark_trainable(model, trained)
     restore_weights(checkpoint, model)
     model.weight_sources = _asked_sources(config, facts.config.get("seed", 0))
@@ -150,11 +150,6 @@ def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:
     """What the run's configuration asked for; only its log knows what was within reach."""
     asked = {"trunks": config.trunk_weights, "bert": config.bert_weights, "model": config.model_weights}
     return {part: f"random, seed {seed}" if source == "random" else source for part, source in asked.items() if source}
-
-
-def without_sources(config: ModelConfig) -> ModelConfig:
-    """The same architecture, from random weights: those of the checkpoint come next."""
-    return config.model_copy(update={"trunk_weights": "random", "bert_weights": "random", "model_weights": ""})
 
 
 def _for_file(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

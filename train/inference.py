@@ -26,7 +26,7 @@ from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import choose_centres, frames_around, low_frames, low_view
 from train.data.film import Film, videos_in
 from train.data.views import View, Views, arrange
-from train.export import CONFIG, model_config, read_config, read_weights, without_sources
+from train.export import CONFIG, model_config, read_config, read_weights
 from train.models import ModelConfig, build_model
 from train.models.hd_vila import HDVila
 from train.objective import mark_trainable
@@ -146,7 +146,7 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     config = load_config(TrainConfig, folder / "config.yaml")
     if not isinstance(config.model, ModelConfig):
         raise UserError(f"{target}: holds a model of kind {config.model.kind}, which has no embeddings to compare by")
-    model = build_model(without_sources(config.model), seed=config.seed)
+    model = build_model(config.model.without_sources(), seed=config.seed)
     mark_trainable(model, config)
     restore_weights(checkpoint, model)
     tokenizer = load_tokenizer(folder / "tokenizer")

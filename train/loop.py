@@ -44,7 +44,7 @@ from train.checkpoint import (
 )
 from train.config import TrainConfig
 from train.data.plan import mix
-from train.distributed import Place, Strategy, unwrap, whole, wrap
+from train.distributed import Place, Strategy, agree, from_first, unwrap, whole, wrap
 from train.evaluate import Scores, evaluate
 from train.models.base import Model
 from train.models.registry import build_model
@@ -93,7 +93,7 @@ def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
 
     data = open_data(config, folder, place)
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
-    model = first_model(config).to(place.device)
+    model = first_model(config, place, resuming=bool(checkpoints(folder)))
     say(place, describe(config, data, model, n_steps, place))
     if config.loop.compile:
         model.compile()
@@ -208,9 +208,22 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
     return facts.step, facts.scores
 
 
-def first_model(config: TrainConfig) -> Model:
-    """The model with its first weights; what the run's objectives reach is trained."""
-    model = build_model(config.model, seed=config.seed)
+def first_model(config: TrainConfig, place: Place, *, resuming: bool) -> Model:
+    """The model with its first weights on this place's device; what the run's objectives reach is trained.
+
+    The first rank alone reads their sources, and the others get its tensors. Of a run that holds a checkpoint none are
+    asked for: its weights come from there.
+    """
+    plain = config.model.without_sources()
+    problem, model = "", None
+    try:
+        model = build_model(config.model if place.is_first and not resuming else plain, seed=config.seed)
+    except UserError as error:
+        problem = str(error)
+    agree(problem)
+    assert model is not None
+    model = model.to(place.device)
+    from_first(model)
     mark_trainable(model, config)
     return model
 
@@ -330,7 +343,7 @@ def evaluate_run(
     data = open_data(config, folder, place)
     if data.val is None:
         raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
-    model = wrap(first_model(config).to(place.device), strategy_of(config, place))
+    model = wrap(first_model(config, place, resuming=True), strategy_of(config, place))
     restore_weights(checkpoint, model)
     scores = evaluate(model, data.val, data.tokenizer, config, place, choose_source(config, data.val))
     return scores, checkpoint

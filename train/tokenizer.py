@@ -22,7 +22,7 @@ CONTINUED = "##"
 """Marks a piece that goes on inside a word."""
 MAX_CAPTIONS = 200_000
 """A vocabulary is counted on at most this many captions, drawn by the seed."""
-FILE = "tokenizer.json"
+FILE, VOCABULARY = "tokenizer.json", "vocab.txt"
 
 
 class Tokenizer:
@@ -55,6 +55,10 @@ class Tokenizer:
         pieces = [self._fast.id_to_token(i) or UNK for i in ids]
         return " ".join(piece for piece in pieces if piece not in SPECIAL).replace(f" {CONTINUED}", "")
 
+    def pieces(self) -> dict[str, int]:
+        """Every piece and its id."""
+        return dict(self._fast.get_vocab())
+
     def save(self, folder: Path) -> None:
         """Write Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""
         self._fast.no_truncation()
@@ -62,7 +66,7 @@ class Tokenizer:
         self._fast.save(str(folder / FILE))
         vocabulary = self._fast.get_vocab()
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)
-        (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+        (folder / VOCABULARY).write_text("\n".join(pieces) + "\n", encoding="utf-8")
         facts = {"tokenizer_class": "BertTokenizerFast", "do_lower_case": True}
         names = {f"{token.strip('[]').lower()}_token": token for token in SPECIAL}
         text = json.dumps({**facts, **names}, indent=2) + "\n"
@@ -76,10 +80,27 @@ class Tokenizer:
 
 def load_tokenizer(path: Path) -> Tokenizer:
     """From a `vocab.txt`, a `tokenizer.json`, or a folder that holds either."""
-    for file in (path / FILE, path / "vocab.txt", path):
+    for file in (path / FILE, path / VOCABULARY, path):
         if file.is_file():
             return _from_json(file) if file.suffix == ".json" else _from_vocabulary(_read_lines(file), file)
     raise UserError(f"{path}: no tokenizer here; it needs a {FILE} or a BERT vocab.txt")
+
+
+def tokenizer_beside(weights: str) -> Tokenizer | None:
+    """The tokenizer that lies with weights: in their folder, or under their Hugging Face name. None where none does."""
+    path = Path(weights)
+    if path.exists():
+        folder = path if path.is_dir() else path.parent
+        return load_tokenizer(folder) if any((folder / name).is_file() for name in (FILE, VOCABULARY)) else None
+    for name in (FILE, VOCABULARY):
+        try:
+            from huggingface_hub import hf_hub_download
+            from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+            return load_tokenizer(Path(hf_hub_download(weights, name)))
+        except (ImportError, HFValidationError, HfHubHTTPError, OSError):
+            continue
+    return None
 
 
 def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: int) -> Tokenizer:

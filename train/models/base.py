@@ -7,22 +7,39 @@ train/models/registry.py, which says how.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
-from manifests.settings import Section
+from manifests.settings import Section, identity
 from train.rows import Rows
 
 
 class ModelSection(Section):
     """The keys that every model's section has; each declares them itself, with its own defaults and documentation."""
 
+    sources: ClassVar[tuple[str, ...]] = ("model_weights",)
+    """Keys that name first weights; their defaults ask for none."""
+
     kind: str
     preset: str
     vocab_size: int
     text_length: int
     model_weights: str
+    allow_random: bool = identity(
+        False,
+        doc="go on with random numbers where first weights that were asked for cannot be had (no network); else that "
+        "ends the run",
+    )
+
+    def without_sources(self) -> Self:
+        """The same architecture from random weights: those of a checkpoint come next."""
+        return self.model_copy(update={key: type(self).model_fields[key].default for key in self.sources})
+
+    def words_from(self) -> str:
+        """The source (a path, a Hugging Face name) of the word table: its vocabulary is the run's. "" where random."""
+        bert = str(getattr(self, "bert_weights", "random"))
+        return self.model_weights or ("" if bert == "random" else bert)
 
 
 class Model(nn.Module):

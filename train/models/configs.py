@@ -54,6 +54,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 class ModelConfig(ModelSection):
     """Everything that shapes an HD-VILA. Sizes are (height, width) in pixels."""
 
+    sources = ("trunk_weights", "bert_weights", "model_weights")
+
     kind: Literal["hd_vila"] = identity("hd_vila", doc="which of the models (train/models/registry.py)")
     preset: Literal["hd_vila", "hd_vila_base", "tiny"] = identity(
         "hd_vila", doc="the architecture that the other keys start from"
@@ -108,11 +110,11 @@ class ModelConfig(ModelSection):
 
     trunk_weights: str = identity(
         "random",
-        doc="first weights of both trunks: random | imagenet (torchvision; random if out of reach) | a state-dict file",
+        doc="first weights of both trunks: random | imagenet (torchvision's) | a state-dict file or its folder",
     )
     bert_weights: str = identity(
         "random",
-        doc="first weights of BERT: random | a Hugging Face name (random if out of reach) | a folder or file",
+        doc="first weights of BERT: random | a Hugging Face name | a folder or file, its vocabulary too",
     )
     model_weights: str = identity(
         "", doc="a whole model to start from: an exported folder or an official file ('' for none)"

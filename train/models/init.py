@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,8 @@ def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDV
     Parts that no picture of `view` passes through are not trained.
 
     The same config and seed give the same weights, whatever the caller drew before (its random state is left alone).
-    UserError for a weights file that is missing or doesn't fit; weights of the net that are out of reach stay random.
+    UserError for a weights file that is missing or doesn't fit, and for weights of the net that are out of reach
+    (unless `allow_random`).
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -103,21 +105,31 @@ def _load_part(
     read: Callable[[str], Mapping[str, Tensor] | None],
     fill: Callable[[HDVila, Mapping[str, Tensor], str], int],
 ) -> None:
-    """Put the weights of `source` into a part of the model; a source that is out of reach leaves the random ones."""
+    """Put the weights of `source` into a part of the model."""
     if source == "random":
         return
     weights = read(source)
     if weights is None:
-        model.weight_sources[part] += f" ({source} was out of reach)"
-        log.warning("%s weights: %s is out of reach, keeping random ones", part, source)
+        model.weight_sources[part] += out_of_reach(model.config, part, source)
         return
     n_filled = fill(model, weights, source)
     model.weight_sources[part] = f"{source}, {n_filled} tensors"
 
 
+def out_of_reach(config: Any, part: str, source: str) -> str:
+    """What is said of a part that stays random because its source cannot be had; UserError unless that is allowed."""
+    if not getattr(config, "allow_random", False):
+        raise UserError(
+            f"first weights of {part}: {source} is out of reach (no network, or a package that isn't installed); give "
+            "a local file or folder, random, or go on without them by model.allow_random: true"
+        )
+    log.warning("%s weights: %s is out of reach, keeping random ones", part, source)
+    return f" ({source} was out of reach)"
+
+
 def _read_trunk(source: str) -> Mapping[str, Tensor] | None:
-    if source != "imagenet":
-        return load_file(Path(source))
+    if source != "imagenet" or Path(source).exists():
+        return load_file(weights_in(Path(source)))
     try:
         from torchvision.models import ResNet50_Weights
 
@@ -145,7 +157,7 @@ def read_bert(source: str) -> Mapping[str, Tensor] | None:
 
 def weights_in(path: Path) -> Path:
     """The weights file of a Hugging Face folder, or the file itself."""
-    if path.is_file():
+    if not path.is_dir():
         return path
     for name in ("model.safetensors", "pytorch_model.bin"):
         if (path / name).is_file():

@@ -180,17 +180,37 @@ def test_trunks_and_bert_start_from_files_and_the_sources_say_so(tmp_path: Path)
     assert "resnet.pth" in model.weight_sources["trunks"] and "bert.bin" in model.weight_sources["bert"]
 
 
-def test_weights_that_are_out_of_reach_stay_random_and_are_said_to(tmp_path: Path) -> None:
-    program = """if True:
+def offline(program: str, tmp_path: Path) -> subprocess.CompletedProcess[str]:
+    """A program without the hub's weights within reach."""
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(REPO)}
+    return subprocess.run([sys.executable, "-c", program], env=environment, cwd=REPO, capture_output=True, text=True)
+
+
+def test_weights_that_were_asked_for_and_are_out_of_reach_end_it(tmp_path: Path) -> None:
+    done = offline(
+        """if True:
         from tests.train.model_cases import small_config
         from train.models import build_model
-        asked = build_model(small_config(bert_weights="google-bert/bert-large-uncased"), seed=4)
+        build_model(small_config(bert_weights="google-bert/bert-large-uncased"), seed=4)
+        """,
+        tmp_path,
+    )
+    assert "UserError: first weights of bert: google-bert/bert-large-uncased is out of reach" in done.stderr
+    assert "model.allow_random: true" in done.stderr
+
+
+def test_where_that_is_allowed_they_stay_random_and_are_said_to(tmp_path: Path) -> None:
+    done = offline(
+        """if True:
+        from tests.train.model_cases import small_config
+        from train.models import build_model
+        asked = build_model(small_config(bert_weights="google-bert/bert-large-uncased", allow_random=True), seed=4)
         random = build_model(small_config(), seed=4).state_dict()
         assert all((random[key] == value).all() for key, value in asked.state_dict().items())
         print(asked.weight_sources["bert"])
-    """
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "PYTHONPATH": str(REPO)}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd=REPO, capture_output=True, text=True)
+        """,
+        tmp_path,
+    )
     assert done.stdout.strip() == "random, seed 4 (google-bert/bert-large-uncased was out of reach)", done.stderr
     assert "out of reach, keeping random ones" in done.stderr
 

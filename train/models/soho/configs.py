@@ -93,10 +93,10 @@ class SohoConfig(Section):
     )
 
     trunk_weights: str = identity(
-        "random", doc="first weights of the trunk: random | imagenet (torchvision; random if out of reach) | a file"
+        "random", doc="first weights of the trunk: random | imagenet (torchvision's) | a file"
     )
     bert_weights: str = identity(
-        "random", doc="first weights of the Transformer: random | a Hugging Face name (random if out of reach) | a file"
+        "random", doc="first weights of the Transformer: random | a Hugging Face name | a file"
     )
     model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
     gradient_checkpointing: bool = operational(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.models.init import INIT_STD, bert_key, copy_keys, read_bert, weights_in
+from train.models.init import INIT_STD, bert_key, copy_keys, out_of_reach, read_bert, weights_in
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import AnswerHead, Soho, SohoVqa
 from train.models.weight_files import load_file
@@ -22,7 +22,8 @@ def build_soho(config: SohoConfig, *, seed: int) -> Soho:
     """A SOHO with its first weights, in training mode. `model.weight_sources` and the log say where they came from.
 
     The same config and seed give the same weights, whatever the caller drew before. UserError for a weights file that
-    is missing or doesn't fit; weights of the net that are out of reach stay random.
+    is missing or doesn't fit; for weights of the net that are out of reach, unless
+    `allow_random`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -96,8 +97,7 @@ def _read_layers(model: Soho, source: str) -> Mapping[str, Tensor] | None:
 
 def _fill(model: Soho, part: str, source: str, weights: Mapping[str, Tensor] | None) -> None:
     if weights is None:
-        model.weight_sources[part] += f" ({source} was out of reach)"
-        log.warning("%s weights: %s is out of reach, keeping random ones", part, source)
+        model.weight_sources[part] += out_of_reach(model.config, part, source)
         return
     prefix = "backbone." if part == "trunk" else "language.bert."
     wanted = {key for key in model.state_dict() if key.startswith(prefix) and not key.endswith(COUNTER)}

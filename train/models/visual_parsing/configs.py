@@ -70,10 +70,10 @@ class VisualParsingConfig(Section):
     mfr_share: float = identity(0.15, gt=0, le=1, doc="share of a picture's tokens that are masked together")
 
     parser_weights: str = identity(
-        "random", doc="first weights of the parser: random | imagenet (torchvision; random if out of reach) | a file"
+        "random", doc="first weights of the parser: random | imagenet (torchvision's) | a file"
     )
     bert_weights: str = identity(
-        "random", doc="first weights of the Transformer: random | a Hugging Face name (random if out of reach) | a file"
+        "random", doc="first weights of the Transformer: random | a Hugging Face name | a file"
     )
     model_weights: str = identity("", doc="a whole model to start from: an exported folder or a weights file")
     gradient_checkpointing: bool = operational(False, doc="recompute Transformer layers in the backward pass")

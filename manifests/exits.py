@@ -55,6 +55,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "status": (),
         "pause": (),
         "resume": (),
+        "identity": (),
         "why": (ExitCode.NOTHING_MATCHED,),
         "retry": (ExitCode.NOTHING_MATCHED,),
         "report": (),

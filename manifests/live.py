@@ -28,6 +28,8 @@ class Control(BaseModel):
 
     paused: bool = False
     """No new unit is started while this is set; those in flight end."""
+    paused_identities: tuple[str, ...] = ()
+    """These identities of the crawl ask nothing; the others go on."""
 
 
 class StageStatus(BaseModel):

@@ -12,6 +12,7 @@ from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
+from pipeline.commands.identity import identity
 from pipeline.commands.import_images import import_images
 from pipeline.commands.merge import merge
 from pipeline.commands.mini_youtube import mini_youtube
@@ -43,6 +44,7 @@ app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
 app.command("status", epilog=epilog(PROGRAM, "status"))(status)
 app.command("pause", epilog=epilog(PROGRAM, "pause"))(pause)
 app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)
+app.command("identity", epilog=epilog(PROGRAM, "identity"))(identity)
 app.command("why", epilog=epilog(PROGRAM, "why"))(why)
 app.command("retry", epilog=epilog(PROGRAM, "retry"))(retry)
 app.command("report", epilog=epilog(PROGRAM, "report"))(report)

@@ -23,9 +23,9 @@ def status(
     from manifests.live import STATUS_NAME
     from pipeline.engine.desk import read_run_status
     from pipeline.engine.store import Store
-    from pipeline.report.live import print_run
+    from pipeline.report.live import print_identities, print_run
     from pipeline.report.status import read_status
-    from pipeline.site.politeness import describe, read_state
+    from pipeline.site.politeness import read_state
 
     store = Store(url)
     if not store.exists(STATUS_NAME) and not store.folders("commits"):
@@ -39,8 +39,8 @@ def status(
     console = Console()
     if run_status is not None:
         print_run(run_status, console, time.time())
+    print_identities(read_state(store), console)
     if found is None:
-        console.print(describe(read_state(store)) or "no identity is paused")
         return
     console.print(", ".join(f"{n} {table}" for table, n in found.rows.items()), highlight=False)
     rejects = Table("stage", "reason", "videos or clips", box=None)
@@ -60,4 +60,5 @@ def status(
         end = row["reason"] or ("at its end" if row["exhausted"] else "")
         sources.add_row(row["source"], row["query"], str(row["listed"]), str(row["kept"]), end)
     console.print(sources)
-    console.print(describe({"identities": found.identities}) or "no identity is paused")
+    if found.pace:
+        console.print(found.pace, highlight=False)

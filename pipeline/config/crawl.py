@@ -1,6 +1,7 @@
 """Settings of the crawl: what is asked for, what is turned away, how politely, and as whom."""
 
 import logging
+import re
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
@@ -116,6 +117,9 @@ class PolitenessConfig(Section):
     patience_s: float = operational(
         6 * 3600.0, ge=0, doc="how long a video may wait while all identities are paused before it is deferred, seconds"
     )
+    canary_every_s: float = operational(
+        3600.0, gt=0, doc="seconds between two looks of an identity at crawl.canary, the first at the start of a run"
+    )
     later_s: float = operational(3600.0, gt=0, doc="first delay before a deferred video is tried again, seconds")
 
     @model_validator(mode="before")
@@ -141,6 +145,25 @@ class PolitenessConfig(Section):
         if bad := [kind for kind, rate in rates.items() if rate <= 0]:
             raise ValueError(f"{bad[0]}: a rate is above 0")
         return rates
+
+
+def read_proxies(path: str | Path) -> list[str]:
+    """The proxy URLs of a file. Raises ValueError, which names the line and not what stands there."""
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"proxy_file: {path} cannot be read ({type(error).__name__})") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        url = line.strip()
+        if not url or url.startswith("#"):
+            continue
+        if not re.fullmatch(r"(?:https?|socks(?:4a?|5h?))://[^\s/]+/?", url):
+            raise ValueError(
+                f"proxy_file: {path}, line {number} is no proxy URL such as http://user:password@host:8080"
+            )
+        found.append(url)
+    return found
 
 
 def _is_here(proxy: SecretStr) -> bool:
@@ -213,6 +236,14 @@ class CrawlConfig(Section):
     proxy: SecretStr = operational(SecretStr(""), doc="proxy of the one default identity")
     cookies: Path | None = operational(None, doc="cookie file of the one default identity")
     identities: tuple[IdentityConfig, ...] = operational((), doc="a pool of identities, in place of the default one")
+    proxy_file: Path | None = operational(
+        None, doc="text file of proxy URLs, one a line, # comments: each becomes an identity, proxy-1, proxy-2 …"
+    )
+    canary: str = operational(
+        "",
+        pattern=r"^([A-Za-z0-9_-]{11})?$",
+        doc="id of a video that has 720p, captions and a category: an identity that misses one of them is paused",
+    )
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(
         Secret({}),
@@ -233,6 +264,17 @@ class CrawlConfig(Section):
     ) -> Secret[dict[str, dict[str, list[str]]]]:
         check_args(args.get_secret_value(), trusted=is_trusted(info))
         return args
+
+    @model_validator(mode="before")
+    @classmethod
+    def _proxies_from_a_file(cls, given: Any) -> Any:
+        """Identities of the proxies in `proxy_file`, after those that are configured."""
+        if not isinstance(given, dict) or not given.get("proxy_file"):
+            return given
+        have = [*given.get("identities", ())]
+        names = {one.get("name") if isinstance(one, dict) else one.name for one in have}
+        read = [{"name": f"proxy-{n}", "proxy": url} for n, url in enumerate(read_proxies(given["proxy_file"]), 1)]
+        return {**given, "identities": [*have, *(one for one in read if one["name"] not in names)]}
 
     @model_validator(mode="after")
     def _certificates_are_checked(self, info: ValidationInfo) -> "CrawlConfig":

@@ -232,6 +232,7 @@ def _state(
     quota, supply = wanted.quotas.get(category, 0.0), facts.supply.get(category, 0.0)
     if category not in needs:
         return CategoryState(category, quota, supply, "full")
+    covered = quota > 0 and supply >= quota  # what is still asked for is the reserve, for losses at the fetch
     asks = open_asks(category, config, facts) + open_asks(ANY, config, facts)
     listed = facts.backlog.get(category, 0) + facts.backlog.get(ANY, 0)
     if asks or listed:
@@ -240,7 +241,10 @@ def _state(
         )
     if facts.n_waiting:
         why = f"{facts.n_waiting} videos were refused for now, the first is tried again after {facts.next_due}"
-        return CategoryState(category, quota, supply, "waits", why)
+        return CategoryState(category, quota, supply, "full" if covered else "waits", why)
+    if covered:
+        why = f"covers its quota by {supply / quota:.0%}; no source is left for the whole reserve"
+        return CategoryState(category, quota, supply, "full", why)
     return CategoryState(category, quota, supply, "dry", _why_dry(category, config, facts))
 
 

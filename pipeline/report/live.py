@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from rich.console import Console
 from rich.table import Table
 
 from manifests.live import RunStatus, StageStatus
+from pipeline.site.politeness import describe
 
 
 def print_run(status: RunStatus, console: Console, now: float) -> None:
@@ -22,6 +26,31 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     for stage in status.stages:
         for what, n in stage.losses.items():
             console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
+
+
+def print_identities(state: Mapping[str, Any], console: Console) -> None:
+    """Prints who asks the site: pauses, requests, answers, refusals, the share of rejects, and the next token."""
+    identities = state.get("identities", [])
+    if not identities:
+        return
+    table = Table("identity", "requests", "answers", "refusals", "turned away", "next token", "", box=None)
+    for identity in identities:
+        share = f"{identity.get('reject_share', 0.0):.0%}"
+        counts = sum(identity.get("requests", {}).values()), identity.get("answers", 0), identity.get("refusals", 0)
+        notes = [identity.get("alarm", "")]
+        if identity.get("captions_paused_s", 0) > 0:
+            notes.append(f"captions paused for another {identity['captions_paused_s']:.0f} s")
+        table.add_row(
+            identity["name"],
+            *(f"{count:,}" for count in counts),
+            share,
+            f"{identity.get('next_token_s', 0.0):.0f} s",
+            "; ".join(note for note in notes if note),
+        )
+    console.print(table)
+    if state.get("binds"):
+        console.print(f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds", highlight=False)
+    console.print(describe(dict(state)) or "no identity is paused", highlight=False, markup=False)
 
 
 def headline(status: RunStatus, now: float) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from manifests.categories import category_name
+from manifests.funnel import rejects_in_force
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.rounds import read_states
 from pipeline.engine.store import Store
@@ -19,18 +20,20 @@ class Status:
 
     rows: dict[str, int]  # by table
     units: dict[str, int]  # committed, by stage
-    rejects: dict[str, dict[str, int]]  # by stage, then reason
-    waiting: int  # rejects of class later
+    rejects: dict[str, dict[str, int]]  # those in force: by stage, then reason
+    waiting: int  # of these, of class later
     next_try_at: str
     categories: list[dict[str, Any]]  # id, name, videos, clips, hours of planned clips; quota, state and why
     sources: list[dict[str, Any]]  # source, query, category, listed, kept, exhausted, reason
     identities: list[dict[str, Any]] = field(default_factory=list)
+    pace: str = ""  # videos an hour, what binds, days left
 
 
 def read_status(store: Store) -> Status:
     """The status by now; it only reads, and may be taken beside a running run."""
-    rejects = store.read_rejects().select(["stage", "reason", "class", "next_try_at"]).to_pylist()
+    rejects = rejects_in_force(store).select(["stage", "reason", "class", "next_try_at"]).to_pylist()
     later = sorted(row["next_try_at"] for row in rejects if row["class"] == "later")
+    state = read_state(store)
     by_stage: dict[str, Counter[str]] = {}
     for row in rejects:
         by_stage.setdefault(row["stage"], Counter())[row["reason"]] += 1
@@ -42,8 +45,24 @@ def read_status(store: Store) -> Status:
         next_try_at=later[0] if later else "",
         categories=_categories(store),
         sources=_sources(store),
-        identities=read_state(store).get("identities", []),
+        identities=state.get("identities", []),
+        pace=_pace(state, store),
     )
+
+
+def _pace(state: dict[str, Any], store: Store) -> str:
+    """Videos an hour, the setting that binds, and the days to the quotas by the yield so far; "" where not known."""
+    if not state.get("videos_per_hour"):
+        return ""
+    text = f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds"
+    states = read_states(store)
+    short = sum(max(0.0, one.quota - one.supply) for one in states)
+    asked = sum(store.read_part(part, []).num_rows for part in store.parts("candidates"))
+    supply = sum(one.supply for one in states)
+    if not short or not asked or not supply:
+        return text
+    days = short * asked / supply / state["videos_per_hour"] / 24
+    return f"{text}; about {days:.1f} days of crawl to the quotas, by the yield so far"
 
 
 def _categories(store: Store) -> list[dict[str, Any]]:

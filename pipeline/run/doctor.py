@@ -34,6 +34,7 @@ NEEDED_BYTES = 20 * 1024**3
 SPEED_TEST_BYTES = 64 * 1024**2
 SLOW_BYTES_PER_S = 50 * 1024**2
 CONNECT_TIMEOUT_S = 10.0
+LONG_DAYS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     for identity in config.crawl.pool():
         yield check_cookies(identity)
         yield check_proxy(identity)
+    yield check_pace(config)
     yield from check_scratch(config.engine.scratch or Path(tempfile.gettempdir()))
     if output:
         yield check_store(config)
@@ -69,8 +71,8 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     yield check_shared_memory(config.engine.object_store_bytes)
     if online:
         yield check_site(config)
-        if canary:
-            yield check_canary(config, canary)
+        if canary or config.crawl.canary:
+            yield check_canary(config, canary or config.crawl.canary)
 
 
 def check_python() -> Finding:
@@ -193,6 +195,22 @@ def check_options(config: RunConfig) -> Finding:
         found, _, cure = str(error).rpartition("; ")
         return Finding("yt-dlp options", FAIL, found or cure, cure)
     return Finding("yt-dlp options", OK, f"taken for {len(config.crawl.pool())} identities")
+
+
+def check_pace(config: RunConfig) -> Finding:
+    """How many videos an hour, which setting binds, and how many days the wanted total takes at that pace."""
+    from pipeline.site.pace import pace_of
+
+    crawl, balance = config.crawl, config.balance
+    pace = pace_of(crawl.politeness, {identity.name: identity.videos_per_hour for identity in crawl.pool()})
+    found = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
+    if not set(crawl.sources) - {"folder"} or balance.total is None:
+        return Finding("pace", OK, found)
+    per_video = crawl.prior_clips_per_video if balance.unit == "clips" else crawl.prior_hours_per_video
+    days = pace.days_for(balance.total * (1 + crawl.reserve) / per_video)
+    found += f"; about {days:.1f} days for {balance.total:,.0f} {balance.unit}"
+    cure = "add identities (crawl.identities, crawl.proxy_file), or raise what binds with care"
+    return Finding("pace", WARN if days > LONG_DAYS else OK, found, cure if days > LONG_DAYS else "")
 
 
 def check_scratch(folder: Path) -> Iterator[Finding]:
@@ -320,7 +338,8 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
     """One known video: is there 720p, a caption track, a category?"""
     from yt_dlp.utils import YoutubeDLError
 
-    from pipeline.site.formats import choose_format
+    from pipeline.site.canary import lacking_of
+    from pipeline.site.formats import short_sides
     from pipeline.site.options import options_for
     from pipeline.site.tracks import list_tracks
     from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
@@ -331,16 +350,10 @@ def check_canary(config: RunConfig, video_id: str) -> Finding:
             info = extract_video(site, video_id)
     except (YoutubeDLError, StopRun) as error:
         return Finding("canary", FAIL, f"{video_id}: {_safe(config, error)}", "see the reason; upgrade yt-dlp first")
-    choice = choose_format(info.get("formats") or (), config.crawl.media, config.media.cut)
-    tracks = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
-    lacking = [
-        name
-        for name, there in (("720p", not choice.reason), ("captions", tracks), ("category", info.get("categories")))
-        if not there
-    ]
-    if lacking:
+    if lacking := lacking_of(info, config.crawl):
         return Finding("canary", FAIL, f"{video_id}: no {', '.join(lacking)}", "upgrade yt-dlp; see JavaScript runtime")
-    return Finding("canary", OK, f"{video_id}: {choice.width}x{choice.height}, {', '.join(tracks)[:60]}")
+    tracks = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
+    return Finding("canary", OK, f"{video_id}: up to {max(short_sides(info['formats']))}p, {', '.join(tracks)[:60]}")
 
 
 def _safe(config: RunConfig, error: BaseException) -> str:

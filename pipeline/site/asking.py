@@ -20,7 +20,7 @@ import errno
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from yt_dlp.networking.exceptions import RequestError
@@ -29,10 +29,11 @@ from yt_dlp.utils import YoutubeDLError
 from manifests.reasons import Reason, ReasonClass
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.unit import StopRun
+from pipeline.site.canary import lacking_of
 from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, classify, refusals, signature
 from pipeline.site.politeness import Polite, Ruling
 from pipeline.site.redact import redact, secrets_of
-from pipeline.site.ytdlp import IdentityPaused, Session, forget_sites
+from pipeline.site.ytdlp import IdentityPaused, Session, extract_video, forget_sites, site_for
 
 log = logging.getLogger("hdvila")
 
@@ -97,6 +98,8 @@ class Asking:
             if not lease.identity:
                 raise NobodyMayAsk(lease.paused_s)
             self.prefer = lease.identity
+            if lease.canary and not self._passes_canary(rules):
+                continue
             result = self._attempt(subject, attempt, clients, rules)
             if result is None:
                 continue
@@ -119,6 +122,28 @@ class Asking:
             if not may_heal or n_tries >= rules.tries:
                 return result
             time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))
+
+    def _passes_canary(self, rules: Rules) -> bool:
+        """Whether `self.prefer` still gets all of the canary; one that does not is paused.
+
+        A verdict on the canary itself (it was made private) says nothing about who asks.
+        """
+        video_id = self.config.canary
+        if not video_id:
+            return True
+
+        def attempt(turn: Turn) -> list[str] | Failure:
+            info = extract_video(site_for(self.config, turn.identity, turn.clients, turn.session), video_id)
+            lacking = lacking_of(info, self.config)
+            detail = f"the canary {video_id} has no {', '.join(lacking)}"
+            return Failure(Reason.FORMATS_HIDDEN, detail, Pause.HARD) if lacking else lacking
+
+        result = self._attempt(video_id, attempt, self.config.player_clients, replace(rules, about="video"))
+        if not isinstance(result, Failure):
+            return result is not None
+        log.warning("identity %s: %s", self.prefer, self.safe(result.detail))
+        self._charge(video_id, result)
+        return result.reason.class_ is ReasonClass.NEVER
 
     def _where_else(self, blocked: Failure, identity: str, tried: set[str]) -> tuple[str, ...]:
         """Identities in countries that were not tried and where the site says, or does not deny, that it is seen."""

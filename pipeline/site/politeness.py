@@ -27,15 +27,14 @@ from typing import Any, Protocol
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
+from pipeline.engine.desk import read_control, write_control
 from pipeline.engine.store import Store
 from pipeline.site.failures import Failure, Pause
+from pipeline.site.pace import pace_of
 
 log = logging.getLogger("hdvila")
 
 STATE_FILE = "politeness.json"
-CONTROL_FILE = "control.json"
-"""What a person asks of a run under way."""
-
 POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
 """So many different videos in a row at which the extractor itself fails in the same way: yt-dlp is too old."""
@@ -55,10 +54,14 @@ SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to ask for one video as one identity. `paused_s` > 0: nobody may ask for so long, try again then."""
+    """The right to ask for one video as one identity. `paused_s` > 0: nobody may ask for so long, try again then.
+
+    `canary`: it is time to see whether this identity still gets everything.
+    """
 
     identity: str
     paused_s: float = 0.0
+    canary: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +144,7 @@ class _Identity:
     probe_until: float = 0.0
     paused_for: str = ""  # the subject of the refusal that opened the breaker
     by_hand: bool = False
+    canary_at: float = -math.inf
     soft: dict[str, str] = field(default_factory=dict)  # subject → reason, in a row
     refused_captions: set[str] = field(default_factory=set)  # subjects, in a row
     dead: str = ""  # why it cannot reach the site at all
@@ -184,6 +188,7 @@ class Politeness:
             name: _Identity(name, _empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
+        self._pace = pace_of(config, identities)
         self._remember_pauses()
         self._read_control()
 
@@ -200,14 +205,22 @@ class Politeness:
         while True:
             with self._lock:
                 name, wait_s, all_paused = self._choose(self._clock(), prefer, avoid, among, captions)
+                is_due = bool(name) and self._is_canary_due(self._identities[name])
             if name:
                 await asyncio.sleep(wait_s)
-                return Lease(name)
+                return Lease(name, canary=is_due)
             if all_paused and waited_s >= patience_s:
                 return Lease("", paused_s=min(wait_s, self._config.pauses_s[-1]))
             pause_s = max(0.001, min(POLL_S, wait_s, max(patience_s - waited_s, 0.001) if all_paused else POLL_S))
             await asyncio.sleep(pause_s)
             waited_s += pause_s if all_paused else 0.0
+
+    def _is_canary_due(self, identity: _Identity) -> bool:
+        now = self._clock()
+        if now - identity.canary_at < self._config.canary_every_s:
+            return False
+        identity.canary_at = now
+        return True
 
     def _choose(
         self, now: float, prefer: str, avoid: str, among: tuple[str, ...], captions: bool
@@ -377,6 +390,8 @@ class Politeness:
         return {
             "at": wall,
             "requests": dict(sorted(requests.items())),
+            "videos_per_hour": round(self._pace.videos_per_hour, 1),
+            "binds": self._pace.binds,
             "identities": [
                 {
                     "name": identity.name,
@@ -409,7 +424,7 @@ class Politeness:
         self._control_read_at = self._clock()
         if self._store is None:
             return
-        paused = paused_by_hand(self._store)
+        paused = read_control(self._store).paused_identities
         with self._lock:
             for identity in self._identities.values():
                 identity.by_hand = identity.name in paused
@@ -461,21 +476,12 @@ def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
     return ""
 
 
-def paused_by_hand(store: Store) -> set[str]:
-    """Names of the identities that a person paused in an output directory."""
-    try:
-        control = store.read_json(CONTROL_FILE)
-        return {str(name) for name in control.get("paused_identities", [])}
-    except (FileNotFoundError, ValueError, AttributeError, TypeError):
-        return set()
-
-
 def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
-    """Pauses an identity by name, or lets it go on; a run takes it up within seconds. Other keys of the file stay."""
-    names = paused_by_hand(store)
-    control = store.read_json(CONTROL_FILE) if store.exists(CONTROL_FILE) else {}
+    """Pauses an identity by name, or lets it go on; a run takes it up within seconds."""
+    control = read_control(store)
+    names = set(control.paused_identities)
     changed = names | {name} if paused else names - {name}
-    store.write_json(CONTROL_FILE, {**control, "paused_identities": sorted(changed)})
+    write_control(store, control.model_copy(update={"paused_identities": tuple(sorted(changed))}))
 
 
 def read_state(store: Store, now: float | None = None) -> dict[str, Any]:

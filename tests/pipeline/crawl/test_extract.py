@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
+from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
 from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.catalogue import Catalogue
@@ -33,7 +34,7 @@ class Desk:
     def __init__(self, site: MiniYouTube, config: CrawlConfig) -> None:
         rates = {identity.name: identity.videos_per_hour for identity in config.pool()}
         self.site, self.polite = site, SharedHere(Politeness(config.politeness, rates))
-        self.extractor = Extractor(config, self.polite)
+        self.extractor = Extractor(config, self.polite, CutConfig())
 
     def look_at(self, behaviour: str) -> FoundVideo | Failure:
         video = next(video for video in self.site.catalogue.videos if video.behaviour == behaviour)

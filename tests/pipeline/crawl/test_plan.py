@@ -136,3 +136,14 @@ def test_the_books_agree_with_plain_sets(batches: list[tuple[list[str], int, boo
 def test_hashes_of_different_ids_differ() -> None:
     names = [f"{n:011d}" for n in range(20_000)]
     assert len(np.unique(hash_ids(names))) == len(names)
+
+
+def test_a_category_at_117_percent_of_its_quota_is_not_dry() -> None:
+    """What it still asks for is the reserve; nothing is missing where that has no source left."""
+    config = CrawlConfig(categories=(27,), queries={27: ("a",)}, grow_from_channels=False, reserve=0.25)
+    done = SourceFacts(up_to=600, n_listed=40, exhausted=True)
+    facts = CrawlFacts(supply={27: 117.0}, asked={27: 40}, sources={("search", "a", 27): done})
+    state = states_of(config, facts, Wanted({27: 100.0}))[0]
+    assert (state.state, "117%" in state.why) == ("full", True)
+    short = states_of(config, replace(facts, supply={27: 99.0}), Wanted({27: 100.0}))[0]
+    assert short.state == "dry"

@@ -307,7 +307,7 @@ def test_the_old_rates_are_read_as_before_with_a_warning_that_names_the_new_ones
 
 def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Path) -> None:
     clock, store = Clock(), Store(str(tmp_path))
-    store.write_json("control.json", {"other": 1})
+    store.write_json("control.json", {"paused": True})
     polite = Politeness(
         PolitenessConfig(jitter=0.0), {"one": 3.6e6, "two": 3.6e6}, store=store, clock=clock, wall_clock=clock
     )
@@ -319,7 +319,7 @@ def test_a_person_pauses_an_identity_by_name_while_the_run_goes_on(tmp_path: Pat
     pause_by_hand(store, "one", paused=False)
     clock.now += 6
     assert run(polite.lease(0.0, prefer="one")).identity == "one"
-    assert store.read_json("control.json")["other"] == 1
+    assert store.read_json("control.json")["paused"] is True
 
 
 def test_an_identity_that_is_told_of_no_720p_far_more_often_than_the_others_raises_an_alarm() -> None:

@@ -1,0 +1,26 @@
+"""`hdvila-pipeline identity`: pauses one identity of a run by name, or lets it go on."""
+
+from typing import Annotated, Literal
+
+import typer
+
+
+def identity(
+    action: Annotated[Literal["pause", "resume"], typer.Argument(help="What to do with it.")],
+    name: Annotated[str, typer.Argument(help="A name of crawl.identities; `status` shows them.")],
+    url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
+) -> None:
+    """The other identities go on; a run under way takes it up within seconds, a later run as well."""
+    from manifests.errors import UserError
+    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import RUN_FILE
+    from pipeline.site.politeness import pause_by_hand, read_state
+
+    store = Store(url)
+    if not store.exists(RUN_FILE):
+        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    known = [one["name"] for one in read_state(store).get("identities", [])]
+    if known and name not in known:
+        raise UserError(f"{url}: no identity is called {name}; there are: {', '.join(known)}")
+    pause_by_hand(store, name, paused=action == "pause")
+    print(f"identity {name} {'paused' if action == 'pause' else 'resumed'}")

@@ -1,0 +1,46 @@
+"""`identity pause|resume NAME DIR`."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from manifests.errors import UserError
+from pipeline.cli import app
+from pipeline.engine.desk import read_control
+from pipeline.engine.store import Store
+
+
+def run(*words: str) -> str:
+    result = CliRunner().invoke(app, ["identity", *words])
+    if isinstance(result.exception, UserError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Store:
+    store = Store(str(tmp_path))
+    store.write_json("run.json", {})
+    store.write_json("politeness.json", {"at": 0.0, "identities": [{"name": "one"}, {"name": "two"}]})
+    return store
+
+
+def test_an_identity_is_paused_and_resumed_by_name(out: Store, tmp_path: Path) -> None:
+    assert "identity one paused" in run("pause", "one", str(tmp_path))
+    assert read_control(out).paused_identities == ("one",)
+    assert not read_control(out).paused  # the run itself goes on
+    run("pause", "two", str(tmp_path))
+    run("resume", "one", str(tmp_path))
+    assert read_control(out).paused_identities == ("two",)
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(out: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no identity is called three; there are: one, two"):
+        run("pause", "three", str(tmp_path))
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no run"):
+        run("pause", "one", str(tmp_path))

@@ -48,6 +48,8 @@ class Index:
     """Bytes of a member, `[n, len(ALL_MEMBERS)]`; -1 where the sample has none."""
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
+    by_shard: bool = True
+    """Samples of a shard stand together, shards in rising order."""
 
     def __len__(self) -> int:
         return len(self.shard)

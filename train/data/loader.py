@@ -262,8 +262,8 @@ class PlannedLoader:
         epoch, inside = self._stream.locate(place)
         order = self._stream.order(epoch)
         half = max(len(order) // 2, 1)
-        ahead = [int(order[(inside + half + k) % len(order)]) for k in range(N_SPARES)]
-        usable = [s for s in (int(order[inside]), *ahead) if s not in self._poisoned]
+        ahead = [order.at((inside + half + k) % len(order)) for k in range(N_SPARES)]
+        usable = [s for s in (order.at(inside), *ahead) if s not in self._poisoned]
         if not usable:
             raise UserError(f"place {place}: its sample and all spares crash the decoder; see {self._poison_file}")
         return Ticket(epoch, inside, usable[0], tuple(usable[1:]))

@@ -14,7 +14,8 @@ How an order is made:
    categories: shards are spread by hash of the video, and a window holds many.
 
 Randomness is splitmix64 over (seed, epoch, purpose, number) and not a library's generator, whose streams may change
-with its version: a run must come back the same years later.
+with its version: a run must come back the same years later. With weight 1 throughout nothing as long as an epoch is
+ever made: `WindowedOrder` sorts a window when a place in it is asked for.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ Int64 = npt.NDArray[np.int64]
 
 #: Samples a step takes in all when neither the caller nor the order says so.
 DEFAULT_BATCH = 64
+
+#: Windows whose order is kept: the one being read, its spares' (half an epoch on), and a neighbour of each.
+_WINDOWS_KEPT = 4
 
 _TAKE, _SHARD, _SAMPLE = 1, 2, 3  # what a random number is for, so that no two purposes share a stream
 
@@ -109,7 +113,7 @@ def _ranks(keys: UInt64) -> Int64:
 
 
 def rank_slice(
-    order: Sequence[int] | Int64 | Stream, step: int, rank: int, world: int, batch: int | None = None
+    order: Sequence[int] | Int64 | Order | Stream, step: int, rank: int, world: int, batch: int | None = None
 ) -> Int64:
     """The samples that `rank` of `world` reads at `step`: its share of places `step*B … (step+1)*B-1`.
 
@@ -126,6 +130,102 @@ def rank_slice(
     return places[start : start + each + (rank < over)]
 
 
+class WindowedOrder:
+    """`plan` of an index whose categories all weigh 1, made a window at a time: nothing in it is an epoch long.
+
+    Samples of a shard stand together in the index, so a window's samples are known from its shards' bounds; they are
+    sorted when they are asked for. A hundred million samples in 250,000 shards cost some megabytes and a fraction of a
+    second, and any place of the epoch is as near as the first.
+    """
+
+    def __init__(self, index: PlanIndex, seed: int, epoch: int, window_shards: int) -> None:
+        self._seed, self._epoch = seed, epoch
+        bounds = _shard_bounds(index.shard)
+        held = np.flatnonzero(np.diff(bounds))
+        if not len(held):
+            raise ValueError("the index holds no sample that the mixing weights keep")
+        first_turn = np.zeros(len(held), np.uint64)
+        ranks = _ranks(mix(seed, epoch, _SHARD, first_turn, held.astype(np.uint64)))
+        self._visited = held[np.argsort(ranks)]
+        self._bounds, self._window_shards = bounds, max(window_shards, 1)
+        sizes = np.diff(bounds)[self._visited]
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
+        self._starts = np.append(ends[: len(sizes) : self._window_shards], ends[-1])
+        self._kept: dict[int, Int64] = {}
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, places: slice) -> Int64:
+        """The samples at places `start … stop-1` of the epoch, as `plan(…)[start:stop]` has them."""
+        start, stop, _ = places.indices(len(self))
+        parts = []
+        while start < stop:
+            window = int(np.searchsorted(self._starts, start, side="right")) - 1
+            first = start - int(self._starts[window])
+            parts.append(self._window(window)[first : first + stop - start])
+            start += len(parts[-1])
+        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+
+    def at(self, place: int) -> int:
+        """The sample at one place."""
+        return int(self[place : place + 1][0])
+
+    def _window(self, window: int) -> Int64:
+        """The samples of a window in order; the last few windows are kept, since readers come back for spares."""
+        if window not in self._kept:
+            shards = self._visited[window * self._window_shards : (window + 1) * self._window_shards]
+            samples = np.concatenate([np.arange(self._bounds[s], self._bounds[s + 1], dtype=np.int64) for s in shards])
+            tie = mix(self._seed, self._epoch, _SAMPLE, np.zeros(len(samples), np.uint64), samples.astype(np.uint64))
+            while len(self._kept) >= _WINDOWS_KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[window] = samples[np.lexsort((samples, tie))]
+        return self._kept[window]
+
+
+def _shard_bounds(shard: npt.NDArray[np.integer]) -> Int64:
+    """Where each shard's samples begin in an index, and where the last one's end: `[shards + 1]`.
+
+    Found by bisection: a memory-mapped column of a hundred million rows is touched in few places.
+    """
+    if not len(shard):
+        return np.zeros(1, np.int64)
+    return np.searchsorted(shard, np.arange(int(shard[-1]) + 2, dtype=shard.dtype)).astype(np.int64)
+
+
+class PlannedOrder:
+    """`plan` as it is, an array as long as the epoch: what weighted categories need."""
+
+    def __init__(self, order: Int64) -> None:
+        self._order = order
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, places: slice) -> Int64:
+        return self._order[places]
+
+    def at(self, place: int) -> int:
+        """The sample at one place."""
+        return int(self._order[place])
+
+
+Order = WindowedOrder | PlannedOrder
+
+
+def order_of(index: PlanIndex, seed: int, epoch: int, mixing: Mixing) -> Order:
+    """The samples of one epoch in `plan`'s order, in the cheapest form that has it."""
+    if set((mixing.weights or {}).values()) <= {1.0} and _in_order(index):
+        return WindowedOrder(index, seed, epoch, mixing.window_shards)
+    return PlannedOrder(plan(index, seed, epoch, mixing))
+
+
+def _in_order(index: PlanIndex) -> bool:
+    """Whether samples of a shard stand together, shards in rising order: an `Index` is made so and says it."""
+    known = getattr(index, "by_shard", None)
+    return bool((np.diff(index.shard) >= 0).all()) if known is None else bool(known)
+
+
 @dataclass(slots=True)
 class Stream:
     """Epoch after epoch of `plan`, as one endless order: what a run reads, sliced by place.
@@ -138,7 +238,7 @@ class Stream:
     seed: int
     mixing: Mixing
     batch: int
-    _orders: dict[int, Int64] | None = None
+    _orders: dict[int, Order] | None = None
     _length: int = 0
 
     def epoch_length(self) -> int:
@@ -147,11 +247,11 @@ class Stream:
             self._length = len(self.order(0))
         return self._length
 
-    def order(self, epoch: int) -> Int64:
+    def order(self, epoch: int) -> Order:
         """The order of one epoch, kept while it is in use."""
         orders = self._orders if self._orders is not None else {}
         if epoch not in orders:
-            orders[epoch] = plan(self.index, self.seed, epoch, self.mixing)
+            orders[epoch] = order_of(self.index, self.seed, epoch, self.mixing)
         self._orders = {e: o for e, o in orders.items() if abs(e - epoch) <= 1}
         return orders[epoch]
 

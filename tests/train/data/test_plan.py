@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from train.data.plan import Mixing, Stream, mix, plan, rank_slice
+from train.data.plan import Mixing, PlannedOrder, Stream, WindowedOrder, mix, order_of, plan, rank_slice
 
 
 @dataclass
@@ -121,3 +121,31 @@ def test_a_rank_outside_the_world_and_a_negative_weight_are_refused():
         plan(index, 0, 0, Mixing(weights={1: -1}))
     with pytest.raises(ValueError, match="no sample"):
         plan(index, 0, 0, Mixing(weights={0: 0, 1: 0, 2: 0}))
+
+
+@given(st.lists(st.integers(0, 7), min_size=1, max_size=9), seeds, st.integers(0, 3), st.integers(1, 5), st.data())
+def test_an_order_made_window_by_window_is_the_plan(counts, seed, epoch, window, data):
+    """Shards of unequal size, empty ones among them."""
+    if not sum(counts):
+        counts[0] = 1
+    shard = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    index, mixing = Toy(shard, np.zeros(len(shard), np.int32)), Mixing(window_shards=window)
+    wanted = plan(index, seed, epoch, mixing)
+
+    order = order_of(index, seed, epoch, mixing)
+
+    assert isinstance(order, WindowedOrder) and len(order) == len(wanted)
+    start = data.draw(st.integers(0, len(wanted)))
+    stop = data.draw(st.integers(start, len(wanted) + 3))
+    assert order[start:stop].tolist() == wanted[start:stop].tolist()
+    assert [order.at(place) for place in range(len(wanted))] == wanted.tolist()
+
+
+def test_weights_and_an_index_out_of_order_take_the_whole_plan():
+    index = an_index()
+    backwards = Toy(index.shard[::-1].copy(), index.category)
+    for one, mixing in ((index, Mixing(weights={0: 2.0})), (backwards, Mixing())):
+        order = order_of(one, 3, 0, mixing)
+        assert isinstance(order, PlannedOrder)
+        assert order[0 : len(order)].tolist() == plan(one, 3, 0, mixing).tolist()
+    assert isinstance(order_of(index, 3, 0, Mixing(weights={0: 1.0})), WindowedOrder)

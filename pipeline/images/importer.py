@@ -24,6 +24,7 @@ from manifests.image_sample import IMAGE_KIND, ImageJson
 from manifests.reasons import Reason
 from manifests.sample import is_video_id, sample_key
 from manifests.shards import Manifest, ShardEntry
+from manifests.stages import TABLE
 from pipeline.config.shards import CardConfig
 from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
@@ -130,6 +131,7 @@ def _write(
     head = {
         "name": settings.name,
         "kind": IMAGE_KIND,
+        "made_by": {stage.name: [stage.made_by] for stage in TABLE},  # whose notes on older sets are none of this one's
         "config": {"images.seed": settings.seed, "images.val_share": settings.val_share},
         "versions": tool_versions(),
         "turned_away": dict(sorted(turned_away.items())),

@@ -32,7 +32,7 @@ from train.data.views import MEMBERS, Views, arrange
 NO_FRAME = -1
 """`Still.frame` of shards that were made before stills named their frame."""
 
-_BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
+BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
 
 
 class SampleBroken(Exception):
@@ -75,7 +75,7 @@ def decode_sample(
         facts = read_facts(members["json"])
         take = _prepared if source == "prepared" else _whole
         middle, other = take(members, facts, views, draw) if text else ([], [])
-    except _BROKEN as error:
+    except BROKEN as error:
         raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
     if not text:
         raise SampleBroken("its caption is empty")
@@ -157,7 +157,7 @@ def _whole(
     small = low_frames(views, centres, around)
     wanted = [*centres, *small] if views.has_still else small
     pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in wanted], views.backend)
-    upright = {n - facts.first_frame: _upright(picture, facts) for n, picture in pictures.items()}
+    upright = {n - facts.first_frame: upright(picture, facts) for n, picture in pictures.items()}
     crop = choose_crop(facts.width, facts.height, views.low, draw)
     grid = _grid(facts)
     high = [cut_view(upright[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_still else []
@@ -186,7 +186,7 @@ def low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int
     return cut_view(small, Crop(0, 0, crop.width, crop.height), small.shape[:2], size)
 
 
-def _upright(picture: Pixels, facts: SampleJson) -> Pixels:
+def upright(picture: Pixels, facts: SampleJson) -> Pixels:
     """The picture as it is displayed: `facts.width x facts.height` are those after rotation, clockwise."""
     if facts.rotation % 360 == 0:
         return picture

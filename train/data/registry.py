@@ -23,6 +23,7 @@ VIEWS: dict[str, str] = {  # name: module that makes it
     "mean": "train.data.views",
     "low_upscaled": "train.data.views",
     "image": "train.data.views",
+    "picture": "train.data.picture",
 }
 
 

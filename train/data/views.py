@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from manifests.errors import UserError
 from train.data.crop import Pixels
 from train.data.registry import Seen, Source
 
@@ -96,6 +97,8 @@ class Views:
 def make_view(name: View, config: Any) -> Views:
     """One of these views for a training configuration."""
     m, d = config.model, config.data
+    if not hasattr(m, "high"):
+        raise UserError(f"data.view: {name} is one of clips for HD-VILA; model.kind {m.kind} reads view picture")
     n_segments = 1 if name == "image" else m.n_segments
     return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name)
 

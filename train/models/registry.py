@@ -25,6 +25,7 @@ from train.models.base import Model, ModelSection
 
 MODELS: dict[str, str] = {  # kind: module that holds its KIND
     "hd_vila": "train.models.hd_vila_kind",
+    "soho": "train.models.soho.kind",
 }
 
 DEFAULT = "hd_vila"

@@ -18,12 +18,14 @@ from train.objectives.base import Draw, Objective
 from train.objectives.contrastive import CONTRASTIVE
 from train.objectives.itm import ITM
 from train.objectives.mlm import MLM
+from train.objectives.mvm import MVM
 from train.rows import Rows
 
 OBJECTIVES: list[Objective] = [
     CONTRASTIVE,
     MLM,
     ITM,
+    MVM,
 ]
 
 __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "prepare"]

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from train.rows import Rows
+
 Sizes = Tensor | Sequence[Sequence[int]]
 
 STRIDE = 32
@@ -32,7 +34,7 @@ class ImageBatch:
     attention_mask: Tensor | None = None  # [R, L], 1 for a real token
     mlm_labels: Tensor | None = None  # [R, L] int64, -100 where nothing is asked
     itm_labels: Tensor | None = None  # [R] int64, 1 where sentence and picture belong together
-    draws: Tensor | None = None  # [R, 2] in 0..1: which cell of the picture, and whether the row is masked at all
+    draws: Tensor | None = None  # SOHO [R, 2]: which cell, in 0..1, and 1 where the row is masked; Visual Parsing [R]
 
     def __len__(self) -> int:
         """The number of pictures, B."""
@@ -79,6 +81,23 @@ class ImageBatch:
     def _rows(self) -> dict[str, Tensor]:
         names = ("input_ids", "attention_mask", "mlm_labels", "itm_labels", "draws")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+def as_images(batch: "ImageBatch | Rows") -> ImageBatch:
+    """The trainer's rows as pictures with a sentence each: the one that a row is paired with, where it has a pair."""
+    if isinstance(batch, ImageBatch):
+        return batch
+    paired = "pair_ids" in batch
+    return ImageBatch(
+        batch.image,
+        batch.valid_hw,
+        None,
+        batch.pair_ids if paired else batch.input_ids,
+        batch.pair_mask if paired else batch.attention_mask,
+        batch.get("mlm_labels"),
+        batch.get("itm_labels"),
+        batch.get("mvm_draws") if "mvm_draws" in batch else batch.get("mfr_draws"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from manifests.settings import Section, identity, operational
+from manifests.settings import identity, operational
+from train.models.base import ModelSection
 
 Size = tuple[int, int]
 
@@ -36,11 +37,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 
-COMPAT: dict[str, Any] = {"mvm_share": 0.015, "mvm_scale": 1.0, "dictionary_decay": 0.4, "losses_on_negatives": True}
+COMPAT: dict[str, Any] = {"mvm_scale": 1.0, "dictionary_decay": 0.4, "losses_on_negatives": True}
 """What `compat` changes where the configuration says nothing else: the published code's numbers."""
 
 
-class SohoConfig(Section):
+class SohoConfig(ModelSection):
     """Everything that shapes a SOHO. Sizes are (height, width) in pixels."""
 
     kind: Literal["soho"] = identity("soho", doc="which of the models")
@@ -55,6 +56,9 @@ class SohoConfig(Section):
 
     image_size: Size = identity(
         (640, 1024), doc="canvas that a picture is fitted into, (height, width), multiples of 32"
+    )
+    image_fit: Literal["pad", "crop"] = identity(
+        "pad", doc="pad: the whole picture at the canvas' top left; crop: the canvas is filled"
     )
     trunk: Literal["basic", "bottleneck"] = identity(
         "basic", doc="the trunk's blocks: basic (ResNet-18, 34) or bottleneck (ResNet-50 and deeper)"
@@ -83,7 +87,6 @@ class SohoConfig(Section):
     dictionary_floor: float = identity(
         0.05, ge=0, doc="an entry whose moving count of cells a step falls below it is seeded anew (not with compat)"
     )
-    mvm_share: float = identity(0.15, ge=0, le=1, doc="share of the sentences whose picture has a word masked")
     mvm_scale: float = identity(
         10.0, gt=0, doc="cosines with the dictionary are multiplied by it (its first value where it is learned)"
     )

@@ -3,17 +3,21 @@
 State-dict keys are those of the published weights: 196 in pre-training, 185 in question answering (see official.py).
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from manifests.errors import UserError
 from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
-from train.models.bert import Embeddings, Encoder
-from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput, on_canvas
+from train.models.base import Model
+from train.models.bert import Embeddings, Encoder, Layer
+from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput, as_images, on_canvas
 from train.models.soho.configs import SohoConfig
 from train.models.soho.neck import Neck, PlainNeck, draw_from, valid_cells
-from train.models.soho.trunk import Trunk
+from train.models.soho.trunk import Block, Trunk
+from train.rows import Rows
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
@@ -23,6 +27,9 @@ N_ANSWERS = 3129
 """Answers of VQA 2.0 that occur often enough to be classes."""
 
 ANSWER_DROPOUT = 0.5
+
+MVM_SHARE, COMPAT_MVM_SHARE = 0.15, 0.015
+"""Of rows that are masked where a batch brings no draws: the paper's, and the published code's."""
 
 
 class Pixels(nn.Module):
@@ -82,8 +89,12 @@ class MvmScale(nn.Module):
         self.log = nn.Parameter(torch.tensor([scale]).log())
 
 
-class Soho(nn.Module):
+class Soho(Model):
     """The pre-training model."""
+
+    groups = ("trunk", "rest")
+    sgd_groups = ("trunk",)
+    blocks = (Block, Layer)
 
     def __init__(self, config: SohoConfig) -> None:
         super().__init__()
@@ -100,13 +111,16 @@ class Soho(nn.Module):
         """Where each part's first weights came from, filled by `build_soho`."""
         self._n_passes = 0
 
-    def forward(self, batch: ImageBatch, mvm_draw: MvmDraw | None = None) -> SohoOutput:
+    def forward(
+        self, batch: ImageBatch | Rows, only: Collection[str] = (), *, mvm_draw: MvmDraw | None = None
+    ) -> SohoOutput:
         """Tokens, hidden states and the logits of what is asked.
 
         Without `mvm_draw`, training draws from `batch.draws` (or, where it has none, from torch's generator), and
         evaluation masks nothing unless the batch brings draws.
         """
         self._refuse_second_pass()
+        batch = as_images(batch)
         canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
         maps = self.backbone(canvas.pixels)
         n_rows, s = len(batch.text[0]), batch.n_sentences
@@ -144,16 +158,35 @@ class Soho(nn.Module):
             self.neck.vq.commit()
         self._n_passes = 0
 
-    def facts(self) -> dict[str, float]:
-        """What a run logs of the dictionary: entries in use, perplexity, entries seeded anew."""
-        return self.neck.vq.usage()
+    def readings(self) -> dict[str, Tensor | float]:
+        """Of the dictionary: entries in use, perplexity, entries seeded anew."""
+        return dict(self.neck.vq.usage())
+
+    def group_of(self, name: str) -> str:
+        """The trunk apart: the published recipe moves it by SGD."""
+        return "trunk" if name.startswith("backbone.") else "rest"
+
+    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+        """All but the frozen stages, and the matching head without `itm`."""
+        self.requires_grad_(True)
+        for module in self.backbone.frozen_modules():
+            module.requires_grad_(False)
+        self.head.requires_grad_("itm" in objectives)
+
+    def title(self) -> str:
+        """The preset, and what is not its default."""
+        return f"SOHO ({self.config.preset}{', compat' if self.config.compat else ''})"
 
     def _draw(self, batch: ImageBatch, cells: Tensor, n_rows: int) -> MvmDraw:
-        uniforms = torch.rand(n_rows, 2, device=cells.device) if batch.draws is None else batch.draws.to(cells.device)
+        if batch.draws is None:
+            draws = torch.rand(n_rows, 2, device=cells.device)
+            draws[:, 1] = draws[:, 1] < (COMPAT_MVM_SHARE if self.config.compat else MVM_SHARE)
+        else:
+            draws = batch.draws.to(cells.device)
         if self.config.compat:  # one place of the whole grid for the batch, padding or not
-            place = int(uniforms[0, 0] * cells.shape[1])
-            return MvmDraw(min(place, cells.shape[1] - 1), uniforms[:, 1] < self.config.mvm_share)
-        return draw_from(uniforms, cells, self.config.mvm_share)
+            place = int(draws[0, 0] * cells.shape[1])
+            return MvmDraw(min(place, cells.shape[1] - 1), draws[:, 1] > 0)
+        return draw_from(draws, cells)
 
     def _asked(self, labels: Tensor, batch: ImageBatch) -> Tensor:
         """MVM labels without the rows whose sentence isn't the picture's, unless the configuration keeps them."""

@@ -146,10 +146,10 @@ def mvm_labels(indices: Tensor, mask: Tensor, draw: MvmDraw) -> Tensor:
     return torch.where(same, indices, IGNORED)
 
 
-def draw_from(uniforms: Tensor, mask: Tensor, share: float) -> MvmDraw:
-    """A draw of each row from two uniform numbers [R, 2]: one of its valid cells, and whether it is masked."""
+def draw_from(draws: Tensor, mask: Tensor) -> MvmDraw:
+    """A draw of each row from [R, 2]: a number in 0..1 that picks one of its valid cells, and 1 where it is masked."""
     n_valid = mask.sum(1)
-    nth = (uniforms[:, 0] * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)
+    nth = (draws[:, 0] * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)
     ranks = mask.cumsum(1) - 1
     location = ((ranks == nth[:, None]) & mask).float().argmax(1)
-    return MvmDraw(location, uniforms[:, 1] < share)
+    return MvmDraw(location, draws[:, 1] > 0)

@@ -1,0 +1,152 @@
+"""SOHO and Visual Parsing through the one trainer: fit, resume, micro-batches, ranks, evaluation, image-text sets."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from manifests.errors import ConfigError, UserError
+from manifests.settings import parse_config
+from pipeline.engine.store import Store
+from pipeline.images.importer import ImportSettings, import_images
+from tests.train.test_resume import finish, start
+from train.checkpoint import checkpoints
+from train.config import TrainConfig
+from train.distributed import place_from_environment
+from train.loop import Outcome, StopRequest, evaluate_run, fit
+from train.observe import read_metrics
+
+SOHO: dict[str, Any] = {
+    "kind": "soho", "preset": "tiny", "width": 32, "n_entries": 24, "vocab_size": 128, "text_length": 12,
+    "max_text_positions": 16, "image_size": [64, 96], "trunk_width": 8, "dropout": 0.0,
+}  # fmt: skip
+MODELS = {"soho": SOHO}
+WEIGHTS = {"soho": {"contrastive": 0.0, "mlm": 1.0, "itm": 1.0, "mvm": 1.0, "mvm_share": 0.6}}
+
+
+def tree(kind: str, manifest: Path, out: Path, **sections: Any) -> dict[str, Any]:
+    """A configuration whose steps cost milliseconds."""
+    found: dict[str, Any] = {
+        "out": str(out),
+        "data": {"manifest": str(manifest)},
+        "model": dict(MODELS[kind]),
+        "objective": dict(WEIGHTS[kind]),
+        "optim": {"lr": 1e-3, "optimizer": {}},
+        "loop": {"steps": 6, "batch": 8, "threads": 1, "device": "cpu"},
+        "checkpoint": {"every": 2, "keep": 5},
+        "eval": {"every": 0},
+        "observe": {"tensorboard": False, "every": 1},
+    }
+    for name, keys in sections.items():
+        found[name] = {**found.get(name, {}), **keys}
+    return found
+
+
+def run(kind: str, manifest: Path, out: Path, **sections: Any) -> Outcome:
+    config = parse_config(TrainConfig, tree(kind, manifest, out, **sections), source="test")
+    return fit(config, place_from_environment("cpu"), StopRequest())
+
+
+def losses(out: Path) -> list[dict[str, float]]:
+    """The losses of each step, by objective."""
+    names = ("loss", "loss_mlm", "loss_itm", "loss_mvm", "loss_mfr", "perplexity", "live_entries")
+    return [{n: r[n] for n in names if n in r} for r in read_metrics(out) if r["kind"] == "step"]
+
+
+def assert_close(found: list[dict[str, float]], wanted: list[dict[str, float]]) -> None:
+    assert len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):
+        assert one == pytest.approx(other, rel=2e-4, abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_run_trains_evaluates_and_goes_on_with_the_same_bits(kind: str, drawn: Path, tmp_path: Path) -> None:
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    outcome = run(kind, drawn, whole)
+    assert outcome.status == "finished"
+    assert {"loss_mlm", "loss_itm"} < losses(whole)[0].keys()
+    shutil.copytree(whole, again)
+    for folder in checkpoints(again)[1:]:
+        shutil.rmtree(folder)
+    run(kind, drawn, again)
+    one, other = (checkpoints(folder)[-1] / "__0_0.distcp" for folder in (whole, again))
+    assert one.read_bytes() == other.read_bytes()
+    scores, _ = evaluate_run(whole, place_from_environment("cpu"))
+    assert set(WEIGHTS[kind]) - {"contrastive", "mvm_share"} <= {n.removeprefix("val_loss_") for n in scores.flat()}
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_micro_batches_take_the_steps_of_the_whole_batch(kind: str, drawn: Path, tmp_path: Path) -> None:
+    run(kind, drawn, tmp_path / "whole")
+    run(kind, drawn, tmp_path / "micro", loop={"micro_batch": 2})
+    run(kind, drawn, tmp_path / "recomputed", loop={"micro_batch": 4}, model={"gradient_checkpointing": True})
+    wanted = losses(tmp_path / "whole")
+    assert_close(losses(tmp_path / "micro"), wanted)
+    assert_close(losses(tmp_path / "recomputed"), wanted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2"])
+@pytest.mark.parametrize("kind", MODELS)
+def test_ranks_take_the_steps_of_one_process(kind: str, strategy: str, drawn: Path, tmp_path: Path) -> None:
+    """Losses of later steps are those of the same weights and the same dictionary."""
+    run(kind, drawn, tmp_path / "alone")
+    config, log = tmp_path / "ranks.yaml", tmp_path / "log"
+    sections = {"loop": {"strategy": strategy, "micro_batch": 2}}
+    config.write_text(yaml.safe_dump(tree(kind, drawn, tmp_path / "ranks", **sections)))
+    finish(start(config, world=2, log=log), log)
+    assert_close(losses(tmp_path / "ranks"), losses(tmp_path / "alone"))
+
+
+@pytest.mark.slow
+def test_live_norms_over_ranks_are_those_of_one_process(drawn: Path, tmp_path: Path) -> None:
+    """Statistics of the step over all ranks, without accumulation."""
+    live = {"model": {"norm": "batch"}}
+    run("soho", drawn, tmp_path / "alone", **live)
+    config, log = tmp_path / "ranks.yaml", tmp_path / "log"
+    config.write_text(yaml.safe_dump(tree("soho", drawn, tmp_path / "ranks", **live)))
+    finish(start(config, world=2, log=log), log)
+    assert_close(losses(tmp_path / "ranks"), losses(tmp_path / "alone"))
+
+
+def test_compat_refuses_micro_batches_by_name(drawn: Path, tmp_path: Path) -> None:
+    run("soho", drawn, tmp_path / "whole", model={"compat": True})
+    with pytest.raises(UserError, match="micro_batch"):
+        run("soho", drawn, tmp_path / "micro", model={"compat": True}, loop={"micro_batch": 2})
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"objective": {"contrastive": 1.0}}, "contrastive"),
+        ({"model": {"compat": True, "gradient_checkpointing": True}}, "compat"),
+        ({"data": {"view": "hybrid"}}, "hybrid"),
+        ({"optim": {"lr_scale": {"trunc": 2.0}}}, "did you mean trunk"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together_is_refused(sections: Any, message: str, drawn: Path, tmp_path: Path) -> None:
+    with pytest.raises((ConfigError, UserError, ValueError), match=message):
+        run("soho", drawn, tmp_path / "run", **sections)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_an_image_text_set_trains_it_too(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    colours = {"red": (220, 20, 20), "green": (20, 200, 20), "blue": (20, 20, 220), "white": (250, 250, 250)}
+    listed = []
+    for i in range(16):
+        name = list(colours)[i % 4]
+        Image.new("RGB", (80 + i, 60), colours[name]).save(folder / f"{i}.jpg")
+        listed.append({"file_name": f"{i}.jpg", "image_id": i, "captions": [f"a {name} wall", f"all {name}"]})
+    (tmp_path / "captions.json").write_text(json.dumps(listed))
+    import_images([tmp_path / "captions.json"], folder, Store(str(tmp_path / "set")), ImportSettings(val_share=0.3))
+    outcome = run(kind, tmp_path / "set" / "manifest.json", tmp_path / "run")
+    assert outcome.status == "finished"
+    assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in losses(tmp_path / "run"))

@@ -1,0 +1,60 @@
+"""Masked visual modelling: cells of one word of the visual dictionary are hidden, and told from the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from manifests.settings import Section, identity
+from train.distributed import mean_over_ranks, sum_over_ranks, world_size
+from train.losses import IGNORED
+from train.objectives.base import PURPOSES, Draw, Objective
+from train.rows import Rows
+
+
+class MvmSettings(Section):
+    """Its keys."""
+
+    mvm: float = identity(0.0, ge=0, doc="weight of masked visual modelling (SOHO)")
+    mvm_share: float = identity(
+        0.15, gt=0, le=1, doc="share of the rows whose picture has a word masked (SOHO's published code: 0.015)"
+    )
+
+
+def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
+    """`mvm_draws` [B, 2]: where in the picture the word is taken from (0..1), and 1 where the row is masked, else 0."""
+    rows = [torch.rand(2, generator=draw.generator(batch, i, PURPOSES["mvm"])) for i in range(len(batch))]
+    drawn = torch.stack(rows)
+    return {"mvm_draws": torch.stack([drawn[:, 0], (drawn[:, 1] < config.mvm_share).float()], 1)}
+
+
+def asked(batch: Rows) -> Tensor:
+    """[B] bool: rows that are masked and whose sentence belongs to the picture."""
+    masked = batch.mvm_draws[:, 1] > 0
+    matches = batch.get("itm_labels")
+    return masked if matches is None else masked & (matches == 1)
+
+
+def totals(batch: Rows) -> Tensor:
+    """Rows asked for over all ranks: []."""
+    return sum_over_ranks(asked(batch).sum())
+
+
+def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
+    """The share of these rows in the mean over rows asked for; a row's loss is the mean over its masked cells.
+
+    `outputs.mvm_logits` [M, K] at the places of `outputs.mvm_labels` [B, P] that aren't -100, row by row.
+    """
+    places = outputs.mvm_labels != IGNORED
+    rows = places.nonzero()[:, 0]
+    with torch.autocast(outputs.mvm_logits.device.type, enabled=False):
+        logits = outputs.mvm_logits if outputs.mvm_logits.dtype == torch.float64 else outputs.mvm_logits.float()
+        each = F.cross_entropy(logits, outputs.mvm_labels[places], reduction="none") / places.sum(1)[rows]
+        own = (each * asked(batch)[rows]).sum() * world_size() / n_asked.clamp(min=1)
+    return mean_over_ranks(own)
+
+
+MVM = Objective("mvm", MvmSettings, loss, prepare, totals)

@@ -17,7 +17,11 @@ class TranscriptConfig(Section):
         "manual", doc="which track's text to take where a video has both; manual text gets the automatic track's times"
     )
     min_words: int = identity(20, ge=1, doc="a video with fewer words is turned away (too_few_words)")
-    max_words: int = identity(200_000, ge=1, doc="a video with more words (18 hours of talk) is turned away (too_long)")
+    max_words: int = identity(
+        200_000,
+        ge=1,
+        doc="a video with more words is turned away (too_long), in any case with more than 150,000",
+    )
     check_language: bool = identity(True, doc="turn a track away whose words are another language (wrong_language)")
     false_times: Literal["cue", "reject"] = identity(
         "cue", doc="tracks with made-up word times (translated, live): cue = use cue times, reject = turn away"

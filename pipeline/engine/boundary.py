@@ -8,6 +8,7 @@ Here stands the only `except Exception` of the pipeline.
 """
 
 import errno
+import re
 import time
 import traceback
 import uuid
@@ -29,6 +30,7 @@ UNREADABLE_IN_A_ROW = 3
 """So many input files in a row that their disk does not give are the disk's fault."""
 ROW_ENDS_AFTER_S = 600.0
 
+_SURROGATES = re.compile("[\ud800-\udfff]")
 _UNREADABLE_LOG = ".unreadable-inputs"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _SICK = {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO} | {
@@ -120,5 +122,5 @@ def _in_a_row(log: Path) -> int:
 
 
 def plain(text: str) -> str:
-    """A text that a table can hold: lone surrogates, which no UTF-8 has, are shown as question marks."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """A text that a table can hold: lone surrogates, which no UTF-8 has, become U+FFFD."""
+    return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

@@ -8,6 +8,7 @@ one frame before or after a limit is decided by integers.
 from __future__ import annotations
 
 import math
+import stat
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -114,8 +115,11 @@ class Probe:
 
 def open_media(path: Path, limits: MediaLimits) -> Any:
     """An open PyAV container. Unusable(NOT_A_VIDEO, OVERSIZED, BROKEN_MEDIA) where it cannot or must not be opened."""
-    if path.stat().st_size > limits.max_bytes:
-        raise Unusable(Reason.OVERSIZED, f"{path.stat().st_size} bytes, the limit is {limits.max_bytes}")
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise Unusable(Reason.NOT_A_VIDEO, "no ordinary file")
+    if facts.st_size > limits.max_bytes:
+        raise Unusable(Reason.OVERSIZED, f"{facts.st_size} bytes, the limit is {limits.max_bytes}")
     options = {
         "protocol_whitelist": "file,pipe",
         "format_whitelist": CONTAINERS,
@@ -123,22 +127,38 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
     }
     try:
         container = av.open(str(path), options=options, timeout=limits.open_timeout_s, **ANY_TAGS)
-    except (av.FFmpegError, OSError, ValueError) as error:
+    except (av.FFmpegError, OSError, ValueError, IndexError) as error:
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:
-        stream.codec_context.thread_count = 1  # what a unit costs is what it is given: one core
+        if has_decoder(stream):
+            stream.codec_context.thread_count = 1  # what a unit costs is what it is given: one core
     return container
+
+
+def has_decoder(stream: Any) -> bool:
+    """Whether this build of FFmpeg decodes a track; without a decoder it has no codec context at all."""
+    return stream.codec_context is not None
 
 
 def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
     """The facts of a file. Raises Unusable where it isn't a video, is oversized or ends before its own description."""
     limits = limits or MediaLimits()
+    try:
+        return _probe(path, limits)
+    except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
+        # PyAV lets the wrong numbers of damaged files through: indices past its lists, a time base of zero
+        raise Unusable(Reason.BROKEN_MEDIA, f"says what cannot be: {type(error).__name__}: {_short(error)}") from None
+
+
+def _probe(path: Path, limits: MediaLimits) -> Probe:
     with open_media(path, limits) as container:
         stream = _video_stream(container)
+        if stream is None and container.streams.video:
+            raise Unusable(Reason.UNSUPPORTED_CODEC, "there is no decoder for its pictures")
         if stream is None:
             raise Unusable(Reason.NOT_A_VIDEO, "holds no track of pictures")
         _refuse_oversized(container, stream, limits)
-        sounds = list(container.streams.audio)
+        sounds = [sound for sound in container.streams.audio if has_decoder(sound)]
         zero_s = _zero(stream, sounds)
         sound = _default(sounds)
         end_s = _end_of_pictures(container, stream)
@@ -181,7 +201,9 @@ def refuse_unfit(found: Probe, config: CutConfig) -> None:
 
 def _video_stream(container: Any) -> Any | None:
     """The default track of pictures (cover art aside), else the largest."""
-    streams = [s for s in container.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
+    streams = [
+        s for s in container.streams.video if has_decoder(s) and not s.disposition & av.stream.Disposition.attached_pic
+    ]
     return _default(sorted(streams, key=lambda s: -(s.codec_context.width * s.codec_context.height)))
 
 

@@ -219,7 +219,7 @@ def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None
             ends = _ends_s(container)
     except Unusable as error:
         return Failure(error.reason, error.detail)
-    except (av.FFmpegError, ValueError) as error:
+    except (av.FFmpegError, ValueError, IndexError) as error:
         return Failure(Reason.NOT_A_VIDEO, f"cannot be read through: {type(error).__name__}")
     allowed_s = max(ALLOWED_SHORT_S, ALLOWED_SHORT_SHARE * duration_s)
     for kind, end_s in sorted(ends.items()):

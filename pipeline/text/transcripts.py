@@ -24,6 +24,8 @@ from pipeline.text.filters import language_of
 
 N_PERMUTATIONS = 64
 MINHASH_SEED = 1
+SHINGLES_AT_ONCE = 16_384
+"""The sketch takes 512 bytes of memory for each."""
 SHINGLE = 3
 """Words a shingle of the near-duplicate signature."""
 LANGUAGE_SAMPLE = 400
@@ -179,7 +181,9 @@ def signature(texts: Sequence[str]) -> bytes:
     words = [word for text in texts if (word := normalise(text))]
     shingles = {" ".join(words[i : i + SHINGLE]).encode() for i in range(max(len(words) - SHINGLE + 1, 1))}
     sketch = _hasher().copy()
-    sketch.update_batch(sorted(shingles))
+    ordered = sorted(shingles)
+    for first in range(0, len(ordered), SHINGLES_AT_ONCE):
+        sketch.update_batch(ordered[first : first + SHINGLES_AT_ONCE])
     return np.asarray(sketch.hashvalues, "<u4").tobytes()
 
 

@@ -31,11 +31,12 @@ from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, U
 from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.text.captions import BrokenTrack, read_track
+from pipeline.text.captions.markup import MAX_BYTES
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
 SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
 MAX_INFO_BYTES = 64 * 1024**2
-MAX_CAPTION_BYTES = 32 * 1024**2
+MAX_CAPTION_BYTES = MAX_BYTES
 MAX_HASHED_BYTES = 64 * 1024**3
 MAX_NAME_BYTES = 255
 """A file's name is never longer (NAME_MAX of every usual file system)."""

@@ -113,6 +113,6 @@ def _aac(samples: NDArray[np.float32], rate: int, config: CutConfig) -> tuple[An
 def read_back(buffer: io.BytesIO) -> tuple[Any, list[Any]]:
     """(stream, packets) of the one track of an mp4 just written: encoded packets with the parameters to mux them."""
     buffer.seek(0)
-    container: Any = av.open(buffer)
+    container: Any = av.open(buffer, format="mp4")
     stream = container.streams[0]
     return stream, [packet for packet in container.demux(stream) if packet.size]

@@ -16,6 +16,8 @@ WINDOW = 128
 """Words that a window decides."""
 CONTEXT = 32
 """Words on each side that a window only reads."""
+WINDOWS_AT_ONCE = 128
+"""Windows in one batch: 16,384 words take about 120 MB."""
 
 FIRST_END = 2
 """Marks from this one on end a sentence."""
@@ -51,9 +53,12 @@ class BoundaryNet:
         numbers = np.zeros((len(padded), N_NUMBERS), np.float32)
         numbers[CONTEXT : CONTEXT + n] = feats
         places = np.arange(n_windows)[:, None] * WINDOW + np.arange(WINDOW + 2 * CONTEXT)
-        logits = self._logits(padded[places], numbers[places])[:, CONTEXT : CONTEXT + WINDOW]
-        odds = np.exp(logits - logits.max(axis=2, keepdims=True))
-        ends: Floats = odds[..., FIRST_END:].sum(axis=2) / odds.sum(axis=2)
+        ends = np.empty((n_windows, WINDOW), np.float32)
+        for first in range(0, n_windows, WINDOWS_AT_ONCE):  # a long track's features would fill a gigabyte
+            some = places[first : first + WINDOWS_AT_ONCE]
+            logits = self._logits(padded[some], numbers[some])[:, CONTEXT : CONTEXT + WINDOW]
+            odds = np.exp(logits - logits.max(axis=2, keepdims=True))
+            ends[first : first + WINDOWS_AT_ONCE] = odds[..., FIRST_END:].sum(axis=2) / odds.sum(axis=2)
         return ends.reshape(-1)[:n]
 
     def _logits(self, ids: NDArray[np.int64], feats: Floats) -> Floats:

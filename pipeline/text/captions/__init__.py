@@ -1,5 +1,9 @@
 """Caption files of any format to words and events: `read_track` is the one way in."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pipeline.text.captions.json3 import read_json3
 from pipeline.text.captions.markup import decode
 from pipeline.text.captions.track import BrokenTrack, Event, Rows, Track, Word
@@ -20,10 +24,23 @@ def read_track(data: bytes, *, format: str = "", kind: str = "", language: str =
     Raises BrokenTrack, with a reason, for a file that cannot be read or holds no text at all.
     """
     text = decode(data)
-    found = _read(text, format)
-    if not found.rows:
-        raise BrokenTrack("the caption file holds no text")
-    return build_track(found, kind=kind, language=language)
+    with _without_collector():
+        found = _read(text, format)
+        if not found.rows:
+            raise BrokenTrack("the caption file holds no text")
+        return build_track(found, kind=kind, language=language)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Python's collector looks through all that was made, again and again: half of the time on a long track."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _read(text: str, hint: str) -> Rows:

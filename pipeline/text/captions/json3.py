@@ -8,10 +8,7 @@ import json
 from typing import Any
 
 from pipeline.text.captions.markup import unescape
-from pipeline.text.captions.track import BrokenTrack, Piece, Row, Rows
-
-MAX_MS = 10**12
-"""No time of a track is this large (31 years): a larger number is not a time."""
+from pipeline.text.captions.track import MAX_MS, BrokenTrack, Piece, Row, Rows
 
 
 def read_json3(text: str) -> Rows:

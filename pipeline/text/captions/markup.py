@@ -3,11 +3,19 @@
 import html
 import re
 
+from pipeline.engine.boundary import plain
 from pipeline.text.captions.track import BrokenTrack
 
-MAX_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 """A caption file larger than this is refused: ten hours of json3 are about 10 MB."""
+MAX_MARKS = {"{": 600_000, "[": 600_000, ",": 1_500_000, "<": 1_000_000, "=": 1_500_000, "\n": 500_000}
+"""How often each mark may stand in a file of any format: 18 hours of talk have less than half of each.
 
+What is made of a file in memory grows with these and not with its bytes: 16 MB of `{},` were gigabytes.
+"""
+
+_ENDLESS = re.compile(r"&#(?:\d{8,}|[xX][0-9a-fA-F]{7,});?")
+"""Character references beyond Unicode. Python reads no number of more than 4,300 digits."""
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\x00"), None)
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2002\u2003\u2009\u3000\t\x0b\x0c"), " ")
 _CLEAN = {**_INVISIBLE, **_SPACES, ord("\u2028"): "\n", ord("\u2029"): "\n"}
@@ -29,6 +37,9 @@ def decode(data: bytes) -> str:
     if text.count("\ufffd") > 2 + len(text) // 200:
         raise BrokenTrack("the caption file is not UTF-8 text")
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
+    for mark, most in MAX_MARKS.items():
+        if text.count(mark) > most:
+            raise BrokenTrack(f"the caption file holds {text.count(mark)} of {mark!r}, more than any track should")
     if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
         raise BrokenTrack("the caption file is an HTML page")
     return text
@@ -37,10 +48,12 @@ def decode(data: bytes) -> str:
 def unescape(text: str) -> str:
     """Entities decoded at most twice (srv1 encodes them twice), odd spaces and invisible characters made plain."""
     if "&" in text:
-        text = html.unescape(text)
+        text = html.unescape(_ENDLESS.sub("\ufffd", text))
         if "&" in text:
-            text = html.unescape(text)
-    return text if text.isascii() and "\t" not in text and "\x00" not in text else text.translate(_CLEAN)
+            text = html.unescape(_ENDLESS.sub("\ufffd", text))
+    if text.isascii() and "\t" not in text and "\x00" not in text:
+        return text
+    return plain(text.translate(_CLEAN))
 
 
 def strip_tags(text: str) -> str:

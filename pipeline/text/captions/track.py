@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 from manifests.reasons import Reason
 from pipeline.engine.unit import Rejected
 
+MAX_MS = 10**12
+"""No time of a track is this large (31 years): a larger number is not a time."""
+
 
 class BrokenTrack(Rejected):
     """A caption payload that gives no usable words. `reason` is its reject code, `detail` one clear line."""
@@ -87,7 +90,9 @@ class Row:
     @property
     def text(self) -> str:
         """The row's text, newlines between its lines."""
-        return "".join(piece.text for piece in self.pieces)
+        if len(self.pieces) == 1:
+            return self.pieces[0].text
+        return "".join([piece.text for piece in self.pieces])
 
 
 @dataclass(slots=True)

@@ -13,7 +13,7 @@ from pipeline.text.captions.markup import strip_tags, unescape
 from pipeline.text.captions.track import BrokenTrack, Piece, Row, Rows
 
 _INNER = re.compile(r"<(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})>")
-_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s+([^<>\n]+)>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?\s([^<>\n]+)>")
 _HEADER = re.compile(r"^(Kind|Language):\s*(\S+)", re.MULTILINE)
 
 COPY_MS = 60
@@ -196,21 +196,26 @@ def _edited(text: str, shown: list[tuple[str, Row]]) -> tuple[str, Row] | None:
 
 
 def _common_prefix(a: str, b: str) -> int:
-    for at, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return at
-    return min(len(a), len(b))
+    """How many characters two texts begin with alike: halves are compared whole, so that long rows cost little."""
+    low, high = 0, min(len(a), len(b))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if a[low:middle] == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _grow(row: Row, old_text: str, text: str, cue: Cue) -> None:
     """Makes a row read `text`: what it already had keeps its time, the rest comes at this cue's start."""
     common = _common_prefix(old_text, text)
-    pieces: list[Piece] = []
-    left = common
-    for piece in row.pieces:
-        if left > 0:
-            pieces.append(Piece(piece.text[:left], piece.start_ms))
-            left -= len(piece.text)
-    pieces.append(Piece(text[common:], cue.start_ms))
-    row.pieces = [piece for piece in pieces if piece.text]
+    surplus = len(old_text) - common
+    while surplus > 0:
+        last = row.pieces.pop()
+        if len(last.text) > surplus:
+            row.pieces.append(Piece(last.text[:-surplus], last.start_ms))
+        surplus -= len(last.text)
+    if text[common:]:
+        row.pieces.append(Piece(text[common:], cue.start_ms))
     row.end_ms = cue.end_ms

@@ -4,12 +4,14 @@ Word starts come from the stamps where they are true, and are spread by letters 
 The end of a stamped word is not in any format: the next word's start, or sooner by the length of the word.
 """
 
+import re
 from bisect import bisect_right
 from collections import Counter
 from itertools import pairwise
 
+from manifests.reasons import Reason
 from pipeline.text.captions.tokens import Token, count_labels, is_punctuation, opens, tokenize
-from pipeline.text.captions.track import Event, Row, Rows, Track, Word
+from pipeline.text.captions.track import BrokenTrack, Event, Row, Rows, Track, Word
 
 BASE_MS = 300
 LETTER_MS = 80
@@ -17,6 +19,9 @@ LETTER_MS = 80
 MIN_FINAL_SHARE = 0.01
 """Share of words with a sentence mark from which a track counts as punctuated (real tracks: <0.0015 or >0.015)."""
 FINAL_MARKS = frozenset(".?!…。！？؟")
+MAX_TOKENS = 150_000
+"""Words, sounds and speaker marks of one track: 12 hours of talk. What a track costs is known by it."""
+_TOKEN_MARK = re.compile(r"[\[(【［（>♪♫♬♩🎵🎶]")
 CREDIT_ROWS = 3
 """Credits stand in this many rows at either end of a track."""
 
@@ -33,6 +38,7 @@ def ends_with_mark(text: str) -> bool:
 
 def build_track(found: Rows, *, kind: str, language: str) -> Track:
     """The track of a reader's rows, in time order."""
+    refuse_endless(found.rows)
     rows = sorted(found.rows, key=lambda row: row.start_ms)
     false_times = found.drop_times or _evenly_spaced(rows)
     word_timed = not false_times and _has_word_times(rows, found.kind)
@@ -48,6 +54,19 @@ def build_track(found: Rows, *, kind: str, language: str) -> Track:
         word_timed=word_timed,
         false_times=false_times,
     )
+
+
+def refuse_endless(rows: list[Row]) -> None:
+    """Raises BrokenTrack where rows hold more words, sounds and marks than MAX_TOKENS: counted before any is made."""
+    n_tokens = n_pieces = 0
+    for row in rows:
+        text = row.text
+        n_tokens += len(text.split())
+        if _TOKEN_MARK.search(text):
+            n_tokens += 2 * len(_TOKEN_MARK.findall(text))
+        n_pieces += len(row.pieces)
+        if n_tokens > MAX_TOKENS or n_pieces > MAX_TOKENS:
+            raise BrokenTrack(f"more than {MAX_TOKENS} words and marks", Reason.TOO_LONG)
 
 
 def share_final(words: list[Word]) -> float:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
 from pipeline.text.captions.markup import unescape
-from pipeline.text.captions.track import BrokenTrack, Piece, Row, Rows
+from pipeline.text.captions.track import MAX_MS, BrokenTrack, Piece, Row, Rows
 
 _SPACE_RUN = re.compile(r"[ \t]*\n[ \t\n]*")
 
@@ -41,6 +41,20 @@ def _local(element: ET.Element) -> str:
     return str(element.tag).rpartition("}")[2]
 
 
+def _outermost(root: ET.Element, name: str) -> Iterator[ET.Element]:
+    """Elements of this name in document order, none that stands inside another: cues do not nest.
+
+    The text of each counts once, so that a file of nested cues costs no more than its bytes.
+    """
+    waiting = [root]
+    while waiting:
+        element = waiting.pop()
+        if _local(element) == name:
+            yield element
+        else:
+            waiting.extend(reversed(element))
+
+
 def _number(element: ET.Element, key: str, default: float | None = None) -> float:
     raw = element.get(key)
     if raw is None and default is not None:
@@ -49,14 +63,14 @@ def _number(element: ET.Element, key: str, default: float | None = None) -> floa
         value = float(str(raw).replace(",", "."))
     except ValueError:
         value = float("nan")
-    if value != value or abs(value) > 1e12:
+    if value != value or abs(value) >= MAX_MS:
         raise BrokenTrack(f"<{_local(element)}> has no usable time {key}={raw!r}")
     return value
 
 
 def _text_rows(root: ET.Element, start: str, duration: str, scale: float) -> Iterator[Row]:
     """srv1 (seconds) and srv2 (ms): one cue an element, entities still encoded once after XML's own decoding."""
-    for element in root.iter("text"):
+    for element in _outermost(root, "text"):
         text = unescape("".join(element.itertext()))
         if not text.strip():
             continue
@@ -68,7 +82,7 @@ def _text_rows(root: ET.Element, start: str, duration: str, scale: float) -> Ite
 
 
 def _srv3(root: ET.Element) -> Rows:
-    rows = [row for p in root.iter("p") if (row := _srv3_row(p))]
+    rows = [row for p in _outermost(root, "p") if (row := _srv3_row(p))]
     automatic = any(p.get("a") for p in root.iter("p"))
     return Rows(rows, "srv3", kind="auto" if automatic else "")
 
@@ -96,9 +110,7 @@ def _srv3_row(p: ET.Element) -> Row | None:
 def _ttml_rows(root: ET.Element) -> Iterator[Row]:
     """ttml: one `<p>` a cue; nested spans are style, `<br/>` a new line. Entities are decoded once more."""
     rate = _ttml_frame_rate(root)
-    for p in root.iter():
-        if _local(p) != "p":
-            continue
+    for p in _outermost(root, "p"):
         text = unescape(_ttml_text(p))
         if not text.strip():
             continue
@@ -110,10 +122,20 @@ def _ttml_rows(root: ET.Element) -> Iterator[Row]:
 
 
 def _ttml_text(element: ET.Element) -> str:
+    """The text inside an element, however deep its spans are nested."""
     parts = [_SPACE_RUN.sub(" ", element.text or "")]
-    for child in element:
-        parts.append("\n" if _local(child) == "br" else _ttml_text(child))
-        parts.append(_SPACE_RUN.sub(" ", child.tail or ""))
+    inside = [(iter(element), "")]
+    while inside:
+        children, tail = inside[-1]
+        child = next(children, None)
+        if child is None:
+            inside.pop()
+            parts.append(tail)
+        elif _local(child) == "br":
+            parts += ["\n", _SPACE_RUN.sub(" ", child.tail or "")]
+        else:
+            parts.append(_SPACE_RUN.sub(" ", child.text or ""))
+            inside.append((iter(child), _SPACE_RUN.sub(" ", child.tail or "")))
     return "".join(parts)
 
 
@@ -124,13 +146,13 @@ def _ttml_frame_rate(root: ET.Element) -> tuple[float, float]:
         frames, ticks = float(rates.get("frameRate", 30)), float(rates.get("tickRate", 1))
     except ValueError:
         raise BrokenTrack("the ttml file's frame or tick rate is not a number") from None
-    if not (frames > 0 and ticks > 0):
-        raise BrokenTrack("the ttml file's frame or tick rate is not above zero")
+    if not (1e-3 < frames < 1e6 and 1e-3 < ticks < 1e12):
+        raise BrokenTrack("the ttml file's frame or tick rate is none that there is")
     return frames, ticks
 
 
-_CLOCK = re.compile(r"(\d+):(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)(?::(\d+(?:\.\d+)?))?")
-_OFFSET = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|f|t)?")
+_CLOCK = re.compile(r"(\d{1,9}):(\d{1,2}):(\d{1,2}(?:[.,]\d{1,18})?)(?::(\d{1,9}(?:\.\d{1,18})?))?")
+_OFFSET = re.compile(r"(\d{1,15}(?:\.\d{1,18})?)(h|ms|m|s|f|t)?")
 _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, None: 1.0}
 
 
@@ -139,10 +161,16 @@ def _ttml_ms(p: ET.Element, key: str, rate: tuple[float, float]) -> int:
     raw = (p.get(key) or "").strip()
     if clock := _CLOCK.fullmatch(raw):
         seconds = (int(clock[1]) * 60 + int(clock[2])) * 60 + float(clock[3].replace(",", "."))
-        return round((seconds + float(clock[4] or 0) / rate[0]) * 1000)
+        return _whole_ms(seconds + float(clock[4] or 0) / rate[0], raw)
     offset = _OFFSET.fullmatch(raw)
     if offset is None:
         raise BrokenTrack(f"the ttml file holds text without a usable time ({key}={raw[:40]!r})")
     value, unit = float(offset[1]), offset[2]
     seconds = value / rate[0] if unit == "f" else value / rate[1] if unit == "t" else value * _UNIT_S[unit]
+    return _whole_ms(seconds, raw)
+
+
+def _whole_ms(seconds: float, raw: str) -> int:
+    if seconds * 1000 >= MAX_MS:
+        raise BrokenTrack(f"the ttml file holds {raw[:40]!r}, which is no time of a video")
     return round(seconds * 1000)

@@ -1,6 +1,9 @@
 """What already lies on a disk becomes candidates as it is, and what cannot be used says why."""
 
 import json
+import os
+import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
+from pipeline.engine.unit import Context
+from pipeline.media.stage import source_file
 from pipeline.testing.video import a_video
 
 WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
@@ -243,3 +248,89 @@ def test_every_real_sample_is_a_candidate_or_a_reject_with_a_reason(tmp_path: Pa
     assert turned_away["torchcodec__nasa_13013"] == "below_720p"
     assert {"video2dataset__test_video", "LatentSync__demo1_video"} <= kept
     assert "internal_error" not in turned_away.values()
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        b'{"title": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"title": "a \\ud800 title", "channel": "\\udfff", "categories": ["\\ud800"]}',
+        b'{"view_count": 99999999999999999999999, "age_limit": 1e999, "categories": ["99999999999999999999"]}',
+        b'{"view_count": ' + b"9" * 5000 + b"}",
+        b'{"webpage_url": "http://[x", "categories": [[]], "subtitles": 5, "_version": []}',
+        b"null",
+        b"\xff\xfe\x00",
+    ],
+    ids=["deep", "surrogates", "past 64 bits", "5,000 digits", "wrong types", "null", "no UTF-8"],
+)
+def test_an_info_json_of_any_kind_costs_no_video(tmp_path: Path, folder: Path, films: Path, info: bytes) -> None:
+    file = add(folder, films / "tall.mp4", "odd_info-01.mp4")
+    file.with_name("odd_info-01.info.json").write_bytes(info)
+
+    store = run(tmp_path, folder)
+
+    assert videos(store).keys() == {"abc_123-XYZ", "odd_info-01"}
+    assert videos(store)["odd_info-01"]["url"] == "file:odd_info-01.mp4"
+    assert reasons(store) == {}
+
+
+def odd_caption(path: Path, kind: str) -> None:
+    match kind:
+        case "directory":
+            path.mkdir()
+        case "dangling":
+            path.symlink_to("/nowhere/at/all")
+        case "fifo":
+            os.mkfifo(path)
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "loop":
+            path.symlink_to(path)
+
+
+@pytest.mark.parametrize("kind", ["directory", "dangling", "fifo", "device", "loop"])
+def test_a_caption_that_is_no_file_costs_its_video_at_most(
+    tmp_path: Path, folder: Path, films: Path, kind: str
+) -> None:
+    add(folder, films / "tall.mp4", "only_odd-001.mp4", captions=None)
+    odd_caption(folder / "only_odd-001.en.vtt", kind)
+    add(folder, films / "tall.mp4", "with_good-01.mp4")
+    odd_caption(folder / "with_good-01.en-GB.vtt", kind)
+
+    store = run(tmp_path, folder)
+
+    assert videos(store).keys() == {"abc_123-XYZ", "with_good-01"}
+    assert set(reasons(store).items()) <= {("only_odd-001", "no_captions"), ("only_odd-001", "unreadable_input")}
+    assert len(reasons(store)) == 1
+
+
+def test_names_that_are_not_utf8_or_as_long_as_names_get_are_taken(tmp_path: Path, folder: Path, films: Path) -> None:
+    odd = folder / os.fsdecode(b"\xff\xfe name.mp4")
+    odd.hardlink_to(films / "tall.mp4")
+    odd.with_name(os.fsdecode(b"\xff\xfe name.en.vtt")).write_text(CAPTIONS)
+    long = folder / f"{'n' * 251}.mp4"
+    shutil.copy(films / "tall.mp4", long)
+    with long.open("ab") as file:
+        file.write(b"\0\0\0\x08free")  # other content, so that it is another video
+    (folder / f"{'n' * 251}.vtt").write_text(CAPTIONS)
+
+    store = run(tmp_path, folder)
+    found = videos(store)
+
+    assert len(found) == 3
+    assert reasons(store) == {}
+    paths = {source_file(str(row["media_path"]), a_context(store, tmp_path)) for row in found.values()}
+    assert {odd, long} <= paths
+
+
+def test_a_file_that_its_disk_does_not_give_costs_itself(tmp_path: Path, folder: Path) -> None:
+    (folder / "no_disk-0001.mp4").symlink_to("/proc/self/mem")
+
+    store = run(tmp_path, folder)
+
+    assert videos(store).keys() == {"abc_123-XYZ"}
+    assert list(reasons(store).values()) == ["unreadable_input"]
+
+
+def a_context(store: Store, tmp_path: Path) -> Context:
+    return Context(store, tmp_path / "scratch", time.monotonic() + 60)

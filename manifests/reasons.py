@@ -101,6 +101,7 @@ class Reason(StrEnum):
     SPAN_OUTSIDE = "span_outside"
     UPSCALED = "upscaled"
     STILL_PICTURE = "still_picture"
+    BAD_EXPOSURE = "bad_exposure"
     SILENT = "silent"
     ACROSS_SCENE_CUT = "across_scene_cut"
     DUPLICATE_VIDEO = "duplicate_video"
@@ -216,6 +217,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),
     Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
+    Reason.BAD_EXPOSURE: _Fact(NEVER, "nearly black or nearly white throughout"),
     Reason.SILENT: _Fact(NEVER, "the sound is silence"),
     Reason.ACROSS_SCENE_CUT: _Fact(NEVER, "the clip crosses a scene cut"),
     Reason.DUPLICATE_VIDEO: _Fact(NEVER, "the same address or the same pictures as another video"),

@@ -10,12 +10,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from manifests.members import MEMBERS
 from manifests.schema import SCHEMA_VERSION
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-MEMBER_ORDER = ("mp4", "txt", "json", "m4v", "mjpg")
-"""Extensions in the order in which a sample's members stand in the tar. m4v: low-resolution proxy; mjpg: stills."""
+MEMBER_ORDER = tuple(member.extension for member in MEMBERS)
+"""Extensions in the order in which a sample's members stand in the tar."""
+
+DEFAULT_MEMBERS = tuple(member.extension for member in MEMBERS if member.default)
+"""Those that a data set has unless its configuration says otherwise."""
 
 ALL_MEMBERS = ("mp4", "jpg", "txt", "json", "m4v", "mjpg")
 """The same with those of a picture (image_sample.py): what can stand in a tar of either kind, in its order."""
@@ -111,6 +115,19 @@ class ReadSample(SampleJson):
 
 LATER_KEYS: frozenset[str] = frozenset()
 """Keys that came after the first release: samples made before do without."""
+
+
+def written_sample(facts: dict[str, Any], of_members: dict[str, Any]) -> SampleJson:
+    """The KEY.json of a new sample: the facts of the clip and what its members add.
+
+    What only some data sets have (MemberFacts.fields) comes last, and is not there where the member is off.
+    """
+    off = {"proxy_width": 0, "proxy_height": 0, "stills": "[]", "stills_width": 0, "stills_height": 0}
+    own = {name: of_members.get(name, value) for name, value in off.items()}
+    sample = SampleJson.model_validate(facts | own)
+    more = {name: value for name, value in of_members.items() if name not in off}
+    return ReadSample.model_validate(sample.model_dump() | more) if more else sample
+
 
 _OF_TYPE: dict[Any, Any] = {str: "", int: 0, float: 0.0, bool: False}
 _MISSING = {

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from pydantic import create_model
+
+from manifests.checks import CHECKS, Action, CheckFacts, settings_of
+from manifests.members import MEMBERS, MemberFacts
 from manifests.settings import Section, identity, operational
 
 LEAST_SHORT_SIDE_720P = 704
@@ -100,49 +104,80 @@ class ScenesConfig(Section):
     min_part_ms: int = identity(1000, doc="split: parts shorter than this are dropped, ms", ge=1)
 
 
-class MembersConfig(Section):
+class _Pictures(Section):
     """What is prepared for training beside the clip itself."""
 
     stage: ClassVar[str] = "media"
 
-    proxy: bool = identity(True, doc="make KEY.m4v, the low-resolution copy of exactly the clip's frames")
     proxy_short_side: int = identity(
         180, doc="short side of the proxy, pixels; 180 is a quarter of 720", ge=32, multiple_of=2
     )
     proxy_gop: int = identity(8, doc="frames between the proxy's keyframes", ge=1)
     proxy_crf: int = identity(26, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
     proxy_preset: str = identity("veryfast", doc="preset of the proxy's encoder (x264)")
-    stills: bool = identity(True, doc="make KEY.mjpg, JPEG stills at short side 720")
     still_every_s: float = identity(2.0, doc="one still every so many seconds of a clip", gt=0)
     min_stills: int = identity(4, doc="least number of stills a clip (as far as it has frames)", ge=1)
     still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)
     still_quality: int = identity(90, doc="JPEG quality of the stills, 1 to 100", ge=1, le=100)
 
 
-class ChecksConfig(Section):
-    """What is verified of a clip's pictures and sound. Each check flags a clip, rejects it or is ignored."""
-
+class _Checks(Section):
     stage: ClassVar[str] = "media"
 
-    decode_errors: Literal["ignore", "flag", "reject"] = identity(
-        "reject", doc="the decoder reports errors inside the clip"
+
+def _switches() -> dict[str, Any]:
+    """Of each member that can be switched off: the key that does it, and those of its settings."""
+    keys: dict[str, Any] = {}
+    for member in MEMBERS:
+        if member.switch:
+            keys[member.switch] = bool, identity(member.default, doc=member.doc)
+            keys |= _settings(member)
+    return keys
+
+
+def _actions() -> dict[str, Any]:
+    """Of each check: the key that says what is done, and those of its settings."""
+    keys: dict[str, Any] = {}
+    for check in CHECKS:
+        keys[check.name] = Action, identity(check.action, doc=check.doc)
+        keys |= _settings(check)
+    return keys
+
+
+def _settings(facts: CheckFacts | MemberFacts) -> dict[str, Any]:
+    return {
+        name: (type(setting.default), identity(setting.default, doc=setting.doc, **setting.bounds))
+        for name, setting in settings_of(facts).items()
+    }
+
+
+if TYPE_CHECKING:  # the keys come from the tables in manifests/
+
+    class MembersConfig(_Pictures):
+        """What is prepared for training beside the clip itself."""
+
+        def __init__(self, **keys: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+    class ChecksConfig(Section):
+        """What is verified of a clip's pictures and sound."""
+
+        def __init__(self, **keys: Any) -> None: ...
+
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    MembersConfig = create_model(
+        "MembersConfig", __base__=_Pictures, __module__=__name__, __doc__=_Pictures.__doc__, **_switches()
     )
-    picture_area: Literal["ignore", "flag", "reject"] = identity(
-        "reject", doc="what is left after cropping black bars is no longer 720p"
+    ChecksConfig = create_model(
+        "ChecksConfig",
+        __base__=_Checks,
+        __module__=__name__,
+        __doc__="What is verified of a clip. Each check flags a clip, rejects it or is ignored.",
+        **_actions(),
     )
-    bars: Literal["ignore", "flag", "reject"] = identity(
-        "flag", doc="black bars take a tenth of the frame or more, around a picture that is still 720p (4:3, wide)"
-    )
-    still_picture: Literal["ignore", "flag", "reject"] = identity(
-        "flag", doc="nothing moves: a still picture or a slide show"
-    )
-    still_motion: float = identity(
-        0.6, doc="mean change of brightness in half a second below which the picture stands still, of 255", ge=0
-    )
-    silence: Literal["ignore", "flag", "reject"] = identity("flag", doc="there is no sound, or only silence")
-    silence_dbfs: float = identity(-60.0, doc="loudness of the loudest 100 ms below which a clip is silent, dBFS", le=0)
-    coverage: Literal["ignore", "flag", "reject"] = identity("flag", doc="pictures are missing in a part of the clip")
-    max_gap_ms: int = identity(1000, doc="longest time without a new picture, ms", ge=1)
 
 
 class DuplicatesConfig(Section):

@@ -20,7 +20,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.categories import UNCATEGORISED_ID
+from manifests.checks import CHECKS
 from manifests.errors import UserError
+from manifests.members import MEMBERS
 from manifests.sample import clip_id, is_video_id, sample_key
 from manifests.settings import load_config
 from pipeline.config import RunConfig
@@ -30,14 +32,11 @@ from pipeline.media.video import MadeClip, make_video
 
 CLIPS_NAME = "clips.jsonl"
 
-_CHECKS = ("decode_errors", "picture_area", "bars", "still_picture", "silence", "coverage")
-
 ONLY_CLIPS = (
     "media.scenes.enabled=false",
-    "media.members.proxy=false",
-    "media.members.stills=false",
     "media.duplicates.enabled=false",
-    *(f"media.checks.{check}=ignore" for check in _CHECKS),
+    *(f"media.members.{member.switch}=false" for member in MEMBERS if member.switch),
+    *(f"media.checks.{check.name}=ignore" for check in CHECKS),
 )
 """Settings of `--only-clips`: nothing is decoded."""
 

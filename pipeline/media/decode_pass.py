@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import Any
 
+from manifests.members import MEMBERS
 from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks import Look
-from pipeline.media.cutting.span import CutClip, Span, tick_at
+from pipeline.media.checks import Measure, measures_for
+from pipeline.media.checks.look import Look
+from pipeline.media.cutting.span import CutClip, tick_at
 from pipeline.media.frames import (
     SMALL_SHORT_SIDE,
     DecodeFault,
@@ -21,7 +24,7 @@ from pipeline.media.frames import (
     luma_of,
     merge_stretches,
 )
-from pipeline.media.members import ProxyWriter, Still, StillsWriter, still_times_ms
+from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import pack_hashes, picture_hashes
 from pipeline.media.probe import Probe, Unusable, time_limit_s
 from pipeline.media.scenes import SceneFinder, ScenePicture
@@ -44,14 +47,11 @@ class ClipLook:
     clip: CutClip
     start: int
     end: int
+    makers: Makers
+    measures: dict[str, Measure]
     look: Look = field(default_factory=Look)
     hashes: list[tuple[int, int]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
-    proxy: ProxyWriter | None = None
-    stills_writer: StillsWriter | None = None
-    proxy_bytes: bytes = b""
-    stills_bytes: bytes = b""
-    stills: list[Still] = field(default_factory=list)
     _next_hash_ms: int = 0
 
     def hash_is_due(self, clip_ms: int) -> bool:
@@ -69,11 +69,7 @@ class ClipLook:
     def finish(self) -> None:
         """The clip's last frame has passed."""
         self.look.close(self.clip.end_ms - self.clip.start_ms)
-        if self.proxy is not None:
-            self.proxy_bytes, self.proxy = self.proxy.finish(), None
-        if self.stills_writer is not None:
-            self.stills_bytes = bytes(self.stills_writer.data)
-            self.stills, self.stills_writer = self.stills_writer.stills, None
+        self.makers.finish()
 
 
 class VideoLook:
@@ -83,8 +79,7 @@ class VideoLook:
         self._source, self._config, self._watch = source, config, stopwatch
         self._deadline = time.monotonic() + time_limit_s(source, config.limits)
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
-        self._proxy = Scaler(source, config.members.proxy_short_side, "yuv420p")
-        self._full = Scaler(source, config.members.still_short_side, "bgr24")
+        self._scaler = cache(partial(Scaler, source))
         self._scene_picture = ScenePicture(config.scenes)
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
         self._faults: list[DecodeFault] = []
@@ -128,13 +123,10 @@ class VideoLook:
         return decode(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS))
 
     def _begin(self, clip: CutClip) -> ClipLook:
-        base, members = self._source.video.time_base, self._config.members
+        base = self._source.video.time_base
         start, end = (tick_at(ms, self._source, base) for ms in (clip.start_ms, clip.end_ms))
-        one = ClipLook(clip, start, end)
-        if members.stills:
-            times = still_times_ms(Span(clip.n, clip.start_ms, clip.end_ms), members)
-            one.stills_writer = StillsWriter(self._full, times, members.still_quality)
-        return one
+        tools = ClipTools(self._source, clip, start, self._config, self._scaler)
+        return ClipLook(clip, start, end, Makers.begin(tools), measures_for(self._config))
 
     def _end(self, one: ClipLook) -> ClipLook:
         with self._watch("proxy"):
@@ -162,22 +154,17 @@ class VideoLook:
             one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
         with self._watch("checks"):
             if one.look.time(clip_ms):
-                one.look.look(luma_of(small))
+                luma = luma_of(small)
+                one.look.look(luma)
+                for measure in one.measures.values():
+                    measure.picture(luma)
         if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
             with self._watch("hash"):
                 one.hashes.append(picture_hashes(luma_of(small)))
-        if one.stills_writer is not None:
-            with self._watch("stills"):
-                one.stills_writer.offer(picture, clip_ms)
-        if self._config.members.proxy:
-            with self._watch("proxy"):
-                self._write_proxy(one, picture, small)
+        for extension, maker in one.makers.running.items():
+            with self._watch(NAMES[extension]):
+                maker.feed(picture, small, clip_ms)
 
-    def _write_proxy(self, one: ClipLook, picture: Picture, small: Any) -> None:
-        if one.proxy is None:
-            size = (self._proxy.width, self._proxy.height)
-            one.proxy = ProxyWriter(
-                self._source, size, one.start, self._config.members, self._config.cut.encoder_threads
-            )
-        same = self._config.members.proxy_short_side == SMALL_SHORT_SIDE
-        one.proxy.write(small if same else self._proxy(picture.frame), picture.tick)
+
+NAMES = {member.extension: member.switch for member in MEMBERS}
+"""By extension: what the stopwatch calls the making of a member."""

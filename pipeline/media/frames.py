@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.colour import FULL
-from pipeline.config.media import MediaLimits, MembersConfig
+from pipeline.config.media import MediaLimits
 from pipeline.media.cutting.span import source_ms, tick_at
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
@@ -177,15 +177,3 @@ def luma_of(small: Any) -> NDArray[np.uint8]:
     """Brightness of a yuv420p frame: height x width, uint8."""
     planes: NDArray[np.uint8] = small.to_ndarray()
     return planes[: small.height]
-
-
-def proxy_size(source: Probe, config: MembersConfig) -> tuple[int, int]:
-    """(width, height) of the proxy; (0, 0) where none is made."""
-    video = source.video
-    return scaled_size(video.width, video.height, config.proxy_short_side) if config.proxy else (0, 0)
-
-
-def stills_size(source: Probe, config: MembersConfig) -> tuple[int, int]:
-    """(width, height) of the stills; (0, 0) where none are made."""
-    video = source.video
-    return scaled_size(video.width, video.height, config.still_short_side) if config.stills else (0, 0)

@@ -10,21 +10,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
 
 from manifests.categories import category_name
 from manifests.reasons import Reason
-from manifests.sample import SampleJson, clip_id, sample_key
+from manifests.sample import SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks import Finding, findings, loudest_dbfs
+from pipeline.media.checks import Finding, Seen, Sound, checks_on, findings
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_sound
-from pipeline.media.frames import proxy_size, stills_size
+from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
 from pipeline.media.scenes import Part, apply_cuts, cuts_inside, find_cuts
@@ -107,7 +107,7 @@ class _Work:
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
         looks: dict[int, ClipLook] = {}
-        if cut and _needs_pictures(self.config):
+        if cut and _needs(self.config, "pictures"):
             looks, seen_ms = self._look(cut, find_cuts=scenes.enabled and not moves)
             cuts_ms = cuts_ms or seen_ms
         made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
@@ -138,45 +138,53 @@ class _Work:
         inside = cuts_inside(cuts_ms, span)
         if inside and self.config.scenes.action == "drop":
             return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
-        found = self._findings(clip, look)
+        sound = self._sound(clip)
+        found = self._findings(look, sound)
         for finding in found:
             if finding.action == "reject":
                 return self._failed(clip.n, finding.reason, finding.detail)
         flags = self._flags(found, bool(inside))
         text, words = self._words(clip)
-        document = self._document(clip, look, inside, text, words, flags)
+        made = self._members(clip, look, sound)
+        document = self._document(clip, look, made, inside, text, words, flags)
         return MadeClip(
             n=clip.n,
             start_ms=clip.start_ms,
             end_ms=clip.end_ms,
             text=text,
-            sample=self._sample(clip, look, text, document),
+            sample=self._sample(clip, made, text, document),
             phashes=look.packed_hashes if look else b"",
             motion=document.motion,
             flags=tuple(flags),
         )
 
-    def _findings(self, clip: CutClip, look: ClipLook | None) -> list[Finding]:
-        checks = self.config.checks
-        loudness = None
-        if checks.silence != "ignore":
-            with self.watch("sound"):
-                loudness = self._loudness(clip)
+    def _findings(self, look: ClipLook | None, sound: Sound) -> list[Finding]:
+        seen = Seen(self.source.video, sound=sound)
+        if look is not None:
+            seen = Seen(self.source.video, look.look, look.faults, sound, look.measures)
         with self.watch("checks"):
-            gathered = look.look if look is not None else None
-            faults = look.faults if look is not None else []
-            return findings(gathered, self.source.video, faults, loudness, checks, self.config.cut)
+            return findings(seen, self.config)
 
-    def _loudness(self, clip: CutClip) -> float:
+    def _sound(self, clip: CutClip) -> Sound:
+        """The clip's audio, decoded once for everything that needs it."""
         audio = self.source.audio
-        if audio is None:
-            return loudest_dbfs(None, 1)
-        with open_media(self.source.path, self.config.limits) as container:
+        if audio is None or not _needs(self.config, "sound"):
+            return None, 1
+        with self.watch("sound"), open_media(self.source.path, self.config.limits) as container:
             for stream in container.streams:
                 if stream.index != audio.index:
                     stream.discard = av.stream.Discard.all
             stream = container.streams[audio.index]
-            return loudest_dbfs(*decode_sound(container, stream, self.source, clip.start_ms, clip.end_ms))
+            return decode_sound(container, stream, self.source, clip.start_ms, clip.end_ms)
+
+    def _members(self, clip: CutClip, look: ClipLook | None, sound: Sound) -> dict[str, Made]:
+        """The members that are on, by extension."""
+        made = dict(look.makers.made) if look is not None else {}
+        for member in members_on(self.config, "sound"):
+            with self.watch(member.extension):
+                if member.sound:
+                    made[member.extension] = member.sound(sound, clip.end_ms - clip.start_ms, self.config)
+        return made
 
     def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
         told = [finding.reason.value for finding in found]
@@ -200,6 +208,7 @@ class _Work:
         self,
         clip: CutClip,
         look: ClipLook | None,
+        made: Mapping[str, Made],
         cuts_inside_ms: list[int],
         text: str,
         words: list[dict[str, Any]],
@@ -207,60 +216,53 @@ class _Work:
     ) -> SampleJson:
         row, video, source = self.plan[self.parts[clip.n].of], self.video, self.source
         category_id = int(row["category_id"])
-        proxy, stills = proxy_size(source, self.config.members), stills_size(source, self.config.members)
-        return SampleJson(
-            clip_id=clip_id(video["video_id"], clip.n),
-            video_id=video["video_id"],
-            url=video["url"],
-            category_id=category_id,
-            category=category_name(category_id),
-            channel_id=video["channel_id"],
-            title=video["title"],
-            license=video["license"],
-            upload_date=video["upload_date"],
-            language=row["language"],
-            caption_kind=row["caption_kind"],
-            boundary_model=row["boundary_model"],
-            text=text,
-            start_ms=clip.start_ms,
-            end_ms=clip.end_ms,
-            planned_start_ms=int(row["start_ms"]),
-            planned_end_ms=int(row["end_ms"]),
-            offset_ms=clip.offset_ms,
-            duration_ms=clip.end_ms - clip.start_ms,
-            first_frame=clip.first_frame,
-            n_frames=clip.n_frames,
-            cut_mode=clip.mode,
-            width=source.video.width,
-            height=source.video.height,
-            fps=round(float(source.video.fps), 6),
-            codec=clip.codec,
-            rotation=source.video.rotation,
-            has_audio=clip.has_audio,
-            words=_json(words),
-            scene_cuts=_json([cut - clip.start_ms for cut in cuts_inside_ms]),
-            flags=_json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
-            motion=look.look.motion if look is not None else -1.0,
-            alignment_confidence=round(float(row["confidence"]), 6),
-            proxy_width=proxy[0],
-            proxy_height=proxy[1],
-            stills=_json([asdict(still) for still in look.stills]) if look is not None else "[]",
-            stills_width=stills[0],
-            stills_height=stills[1],
-            versions=_json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
-        )
+        added = {name: value for member in made.values() for name, value in member.fields.items()}
+        facts = {
+            "clip_id": clip_id(video["video_id"], clip.n),
+            "video_id": video["video_id"],
+            "url": video["url"],
+            "category_id": category_id,
+            "category": category_name(category_id),
+            "channel_id": video["channel_id"],
+            "title": video["title"],
+            "license": video["license"],
+            "upload_date": video["upload_date"],
+            "language": row["language"],
+            "caption_kind": row["caption_kind"],
+            "boundary_model": row["boundary_model"],
+            "text": text,
+            "start_ms": clip.start_ms,
+            "end_ms": clip.end_ms,
+            "planned_start_ms": int(row["start_ms"]),
+            "planned_end_ms": int(row["end_ms"]),
+            "offset_ms": clip.offset_ms,
+            "duration_ms": clip.end_ms - clip.start_ms,
+            "first_frame": clip.first_frame,
+            "n_frames": clip.n_frames,
+            "cut_mode": clip.mode,
+            "width": source.video.width,
+            "height": source.video.height,
+            "fps": round(float(source.video.fps), 6),
+            "codec": clip.codec,
+            "rotation": source.video.rotation,
+            "has_audio": clip.has_audio,
+            "words": _json(words),
+            "scene_cuts": _json([cut - clip.start_ms for cut in cuts_inside_ms]),
+            "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
+            "motion": look.look.motion if look is not None else -1.0,
+            "alignment_confidence": round(float(row["confidence"]), 6),
+            "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
+        }
+        return written_sample(facts, added)
 
-    def _sample(self, clip: CutClip, look: ClipLook | None, text: str, document: SampleJson) -> Sample:
+    def _sample(self, clip: CutClip, made: Mapping[str, Made], text: str, document: SampleJson) -> Sample:
         """The sample with its members, big ones as files of the scratch folder."""
         members: dict[str, bytes | Path] = {
             "mp4": self._file(clip.n, "mp4"),
             "txt": text.encode(),
             "json": document.model_dump_json().encode(),
         }
-        if look is not None and self.config.members.proxy:
-            members["m4v"] = self._written(clip.n, "m4v", look.proxy_bytes)
-        if look is not None and self.config.members.stills:
-            members["mjpg"] = self._written(clip.n, "mjpg", look.stills_bytes)
+        members |= {extension: self._written(clip.n, extension, one.data) for extension, one in made.items()}
         return Sample(sample_key(self.video["video_id"], clip.n), members)
 
     def _failed(self, n: int, reason: Reason, detail: str) -> MadeClip:
@@ -277,17 +279,11 @@ class _Work:
         return path
 
 
-def _needs_pictures(config: MediaConfig) -> bool:
-    """Whether anything that is switched on has to see decoded pictures."""
-    checks = config.checks
-    looks = (checks.decode_errors, checks.picture_area, checks.bars, checks.still_picture, checks.coverage)
-    return (
-        config.scenes.enabled
-        or config.members.proxy
-        or config.members.stills
-        or config.duplicates.enabled
-        or any(action != "ignore" for action in looks)
-    )
+def _needs(config: MediaConfig, need: Literal["pictures", "sound"]) -> bool:
+    """Whether anything that is switched on has to see decoded pictures, or to hear the audio."""
+    if need == "pictures" and (config.scenes.enabled or config.duplicates.enabled):
+        return True
+    return any(members_on(config, need)) or any(checks_on(config, need))
 
 
 def _json(value: Any) -> str:

@@ -15,17 +15,12 @@ from typing import Any
 import yaml
 
 from manifests.categories import category_name
+from manifests.members import MEMBERS
 from manifests.schema import MANIFEST, SHARD_ROWS
 from manifests.shards import TABLE_NAME, ShardEntry
 from pipeline.config.shards import CardConfig
 
-MEMBERS = {
-    "mp4": "the clip, 720p, picture and sound as in the source",
-    "txt": "the sentence, UTF-8",
-    "json": "everything known of the clip, one type a key, never null",
-    "m4v": "low-resolution copy of exactly the clip's frames (an mp4)",
-    "mjpg": "high-resolution stills, JPEGs end to end; frame numbers, times and byte offsets in the json",
-}
+_WHAT = {member.extension: member.what for member in MEMBERS}
 
 _KEYFRAME_NOTE = (
     "**Each mp4 begins at the keyframe before its sentence.** The clip itself starts at frame `first_frame` "
@@ -59,7 +54,7 @@ def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
         _table(("category", "clips", "share"), _category_rows(totals)),
         "## A sample",
         "A sample is a run of members `<video_id>_<number>.<extension>` in a tar.",
-        _table(("member", "what it is"), [(f"`.{e}`", MEMBERS.get(e, "")) for e in head["members"]]),
+        _table(("member", "what it is"), [(f"`.{e}`", _WHAT.get(e, "")) for e in head["members"]]),
         _READING.format(split=_first_split(head)),
         "## Origin and rights",
         _RIGHTS.format(contact=card.removals or NO_CONTACT),

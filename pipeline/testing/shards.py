@@ -24,7 +24,7 @@ import numpy as np
 
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
-from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, sample_key
+from manifests.sample import DEFAULT_MEMBERS, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.shards import CardConfig, ShardsConfig
@@ -82,7 +82,13 @@ def _picture(index: int, width: int, height: int) -> np.ndarray:
 
 
 def tiny_members(
-    video_id: str, n: int, *, category_id: int, channel_id: str, members: Collection[str] = MEMBER_ORDER, **changes: Any
+    video_id: str,
+    n: int,
+    *,
+    category_id: int,
+    channel_id: str,
+    members: Collection[str] = DEFAULT_MEMBERS,
+    **changes: Any,
 ) -> dict[str, bytes]:
     """The members of one sample; `changes` are fields of its json."""
     text = f"this is sentence {n} of video {video_id}"
@@ -103,7 +109,7 @@ def tiny_members(
         "m4v": tiny_film(N_FRAMES),
         "mjpg": stills,
     }
-    return {extension: made[extension] for extension in MEMBER_ORDER if extension in members}
+    return {extension: made[extension] for extension in DEFAULT_MEMBERS if extension in members}
 
 
 def _json_fields(video_id: str, n: int, text: str, category_id: int, channel_id: str) -> dict[str, Any]:
@@ -161,7 +167,7 @@ def commit_video(
     channel_id: str = "",
     category_id: int = 27,
     failed: Mapping[int, str] | None = None,
-    members: Collection[str] = MEMBER_ORDER,
+    members: Collection[str] = DEFAULT_MEMBERS,
 ) -> None:
     """Commits what the media stage and the crawl leave of a video. `failed`: reason code by clip number."""
     channel_id = channel_id or f"UC-{video_id}"
@@ -292,7 +298,7 @@ def a_data_set(
     videos_a_channel: int = 1,
     config: ShardsConfig | None = None,
     seed: int = 0,
-    members: Collection[str] = MEMBER_ORDER,
+    members: Collection[str] = DEFAULT_MEMBERS,
     prefix: str = "video",
 ) -> Store:
     """A whole data set over the 15 categories in turn; every third video has a clip that failed."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from manifests.sample import MEMBER_ORDER, SampleJson
+from manifests.sample import DEFAULT_MEMBERS, SampleJson
 from manifests.shards import read_manifest, read_shard_rows
 from pipeline.demo.demo_catalogue import demo_catalogue
 from pipeline.demo.job import demo_config, pointed_at, some_of
@@ -114,7 +114,7 @@ def test_members_are_where_the_shards_rows_say(road: Road) -> None:
         assert len(rows) == shard.nsamples
         for row in rows:
             members = json.loads(row["members"])
-            assert tuple(members) == MEMBER_ORDER
+            assert tuple(members) == DEFAULT_MEMBERS
             offset, size = members["txt"]
             assert tar[offset : offset + size].decode() == row["caption"]
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.config.media import ChecksConfig, CutConfig
-from pipeline.media.checks import Look, findings, loudest_dbfs, picture_size
+from pipeline.config.media import ChecksConfig, MediaConfig
+from pipeline.media.checks import Seen, all_checks, findings
+from pipeline.media.checks.brightness import MeanBrightness
+from pipeline.media.checks.look import Look, picture_size
+from pipeline.media.checks.silence import loudest_dbfs
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
 
@@ -38,10 +41,12 @@ def framed(height: int, width: int, seed: int = 0, count: int = 6) -> list[Any]:
     return pictures
 
 
+VOICE = (0.01 * np.sin(np.arange(48_000) / 20).astype(np.float32)[None], 48_000)
+
+
 def reasons(look: Look | None, track: VideoTrack, **more: Any) -> set[Reason]:
-    facts = {"faults": [], "loudness": None} | more
-    found = findings(look, track, facts["faults"], facts["loudness"], ChecksConfig(), CutConfig())
-    return {finding.reason for finding in found}
+    seen = Seen(track, look, **({"sound": VOICE} | more))
+    return {finding.reason for finding in findings(seen, MediaConfig())}
 
 
 @pytest.mark.parametrize(
@@ -68,9 +73,8 @@ def test_a_night_scene_is_not_called_bars(track: VideoTrack) -> None:
 
 
 def test_bars_around_a_picture_that_is_720p_only_flag_it(track: VideoTrack) -> None:
-    checks, cut = ChecksConfig(), CutConfig()
     for height, width, action in [(180, 320, None), (180, 240, "flag"), (134, 320, "flag"), (120, 160, "reject")]:
-        found = findings(looked_at(framed(height, width)), track, [], None, checks, cut)
+        found = findings(Seen(track, looked_at(framed(height, width)), sound=VOICE), MediaConfig())
         assert [f.action for f in found if f.reason is Reason.UPSCALED] == ([action] if action else [])
 
 
@@ -87,19 +91,36 @@ def test_silence_is_told_from_a_quiet_voice(track: VideoTrack) -> None:
     assert loudest_dbfs(voice, rate) > -50
     assert loudest_dbfs(np.zeros((2, rate), np.float32), rate) == -120
     assert loudest_dbfs(None, rate) == -120
-    assert Reason.SILENT in reasons(None, track, loudness=loudest_dbfs(voice * 1e-3, rate))
-    assert Reason.SILENT not in reasons(None, track, loudness=loudest_dbfs(voice, rate))
+    assert Reason.SILENT in reasons(None, track, sound=(voice * 1e-3, rate))
+    assert Reason.SILENT in reasons(None, track, sound=(None, 1))
+    assert Reason.SILENT not in reasons(None, track, sound=(voice, rate))
 
 
 def test_faults_of_the_decoder_and_missing_pictures_are_told(track: VideoTrack) -> None:
-    assert reasons(None, track, faults=["Invalid data at 3 ms"]) == {Reason.DECODE_ERRORS}
+    good = looked_at(framed(180, 320, 3, 10))
+    assert reasons(good, track, faults=["Invalid data at 3 ms"]) == {Reason.DECODE_ERRORS}
     look = looked_at(framed(180, 320))
     look.close(60_000)
     assert Reason.TRUNCATED in reasons(look, track)
 
 
 def test_a_check_that_is_ignored_finds_nothing(track: VideoTrack) -> None:
-    names = ("decode_errors", "picture_area", "bars", "still_picture", "silence", "coverage")
-    checks = ChecksConfig.model_validate(dict.fromkeys(names, "ignore"))
+    checks = ChecksConfig.model_validate({facts.name: "ignore" for facts, _ in all_checks()})
     look = looked_at([framed(90, 160)[0]] * 10)
-    assert not findings(look, track, ["bad"], -120.0, checks, CutConfig())
+    seen = Seen(track, look, ["bad"], (None, 1))
+
+    assert not findings(seen, MediaConfig().model_copy(update={"checks": checks}))
+
+
+@pytest.mark.parametrize(("level", "told"), [(8, True), (60, False), (200, False), (245, True)])
+def test_clips_that_are_nearly_black_or_white_throughout_are_told_where_asked(
+    track: VideoTrack, level: int, told: bool
+) -> None:
+    gathered = MeanBrightness()
+    for _ in range(4):
+        gathered.picture(np.full((180, 320), level, np.uint8))
+    seen = Seen(track, Look(), sound=VOICE, measures={"brightness": gathered})
+    asked = MediaConfig.model_validate({"checks": {"brightness": "reject"}})
+
+    assert (Reason.BAD_EXPOSURE in {f.reason for f in findings(seen, asked)}) == told
+    assert Reason.BAD_EXPOSURE not in {f.reason for f in findings(seen, MediaConfig())}

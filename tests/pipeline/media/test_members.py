@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pipeline.config.media import MediaLimits, MembersConfig
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import Picture, Scaler, Stretch, decode, merge_stretches, scaled_size
-from pipeline.media.members import ProxyWriter, still_times_ms
+from pipeline.media.members.proxy import ProxyWriter
+from pipeline.media.members.stills import still_times_ms
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.video import a_video

@@ -1,4 +1,4 @@
-"""What is verified of a clip's pictures and sound, rather than believed.
+"""What several checks need to know of a clip's pictures, gathered in one pass.
 
 Picture area. Rows and columns at the border that stay black through the clip are bars. What is left has to be 720p
 itself: a small picture in a black frame (a 480-line film in the middle of a 720-line one) is a reject. Bars around a
@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from manifests.reasons import Reason
-from pipeline.config.media import ChecksConfig, CutConfig
 from pipeline.media.probe import VideoTrack
 
 LOOK_EVERY_MS = 500
@@ -30,9 +28,6 @@ _BLACK = 30
 
 _DARK_MEAN = 34.0
 """Pictures darker than this on average don't tell bars from night."""
-
-_FULL_SHARE = 0.9
-"""Share of the frame that a picture without bars takes at least."""
 
 
 @dataclass(slots=True)
@@ -103,56 +98,3 @@ def _inside(brightest: NDArray[np.uint8]) -> int | None:
 def _scaled(inside: int, small: int, full: int) -> int:
     """Pixels of the full picture; a border of one small pixel is within the precision and counts as picture."""
     return full if inside >= small - 2 else round((inside + 1) * full / small)
-
-
-def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
-    """Loudness (RMS) of the loudest 100 ms of a clip's sound (channels x samples), dBFS; -120 for none or digital 0."""
-    if samples is None:
-        return -120.0
-    size = max(1, rate // 10)
-    mono = samples.mean(axis=0)
-    blocks = mono[: mono.size // size * size].reshape(-1, size) if mono.size >= size else mono[None]
-    loudest = float((blocks**2).mean(axis=1).max()) if blocks.size else 0.0
-    return max(-120.0, 10 * float(np.log10(loudest))) if loudest > 0 else -120.0
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing found of a clip: what the configuration does about it, and what people are told."""
-
-    reason: Reason
-    action: str
-    detail: str
-
-
-def findings(
-    look: Look | None,
-    video: VideoTrack,
-    faults: list[str],
-    loudness: float | None,
-    checks: ChecksConfig,
-    cut: CutConfig,
-) -> list[Finding]:
-    """What is wrong with a clip, in a fixed order; only checks that are on are made."""
-    found: list[Finding] = []
-
-    def note(reason: Reason, action: str, wrong: bool, detail: str) -> None:
-        if wrong and action != "ignore":
-            found.append(Finding(reason, action, detail))
-
-    if faults:
-        note(Reason.DECODE_ERRORS, checks.decode_errors, True, f"{len(faults)}, first: {faults[0]}")
-    if look is not None:
-        width, height = picture_size(look, video)
-        barred = width * height < _FULL_SHARE * video.width * video.height
-        small = barred and not cut.is_720p(width, height)
-        note(Reason.UPSCALED, checks.picture_area, small, f"{width}x{height} inside black bars")
-        note(Reason.UPSCALED, checks.bars, barred and not small, f"{width}x{height} inside black bars")
-        still = 0 <= look.motion < checks.still_motion
-        note(Reason.STILL_PICTURE, checks.still_picture, still, f"moves by {look.motion} of 255 in half a second")
-        gap = look.longest_gap_ms
-        note(Reason.TRUNCATED, checks.coverage, gap > checks.max_gap_ms, f"{gap} ms without a new picture")
-    if loudness is not None:
-        silent = loudness < checks.silence_dbfs
-        note(Reason.SILENT, checks.silence, silent, f"loudest 100 ms at {loudness:.0f} dBFS")
-    return found

@@ -1,0 +1,92 @@
+"""The checks of a clip: one table. What a check measures is in a file of pipeline/media/checks/ that names it.
+
+The keys `media.checks.*` of the configuration, the switches of `cut --only-clips` and the documents follow from it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from manifests.reasons import Reason
+
+Action = Literal["ignore", "flag", "reject"]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A number that goes with a check or a member: an identity key of the configuration. `bounds`: pydantic's."""
+
+    name: str
+    default: float | int | bool
+    doc: str
+    bounds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFacts:
+    """`name` is the key whose value says what is done; `action` its default."""
+
+    name: str
+    reason: Reason
+    action: Action
+    doc: str
+    settings: tuple[Setting, ...] = ()
+
+
+CHECKS = (
+    CheckFacts("decode_errors", Reason.DECODE_ERRORS, "reject", "the decoder reports errors inside the clip"),
+    CheckFacts("picture_area", Reason.UPSCALED, "reject", "what is left after cropping black bars is no longer 720p"),
+    CheckFacts(
+        "bars",
+        Reason.UPSCALED,
+        "flag",
+        "black bars take a tenth of the frame or more, around a picture that is still 720p (4:3, wide)",
+    ),
+    CheckFacts(
+        "still_picture",
+        Reason.STILL_PICTURE,
+        "flag",
+        "nothing moves: a still picture or a slide show",
+        (
+            Setting(
+                "still_motion",
+                0.6,
+                "mean change of brightness in half a second below which the picture stands still, of 255",
+                {"ge": 0},
+            ),
+        ),
+    ),
+    CheckFacts(
+        "coverage",
+        Reason.TRUNCATED,
+        "flag",
+        "frames are missing in a part of the clip",
+        (Setting("max_gap_ms", 1000, "longest time without a new frame, ms", {"ge": 1}),),
+    ),
+    CheckFacts(
+        "silence",
+        Reason.SILENT,
+        "flag",
+        "there is no audio, or only silence",
+        (
+            Setting(
+                "silence_dbfs", -60.0, "loudness of the loudest 100 ms below which a clip is silent, dBFS", {"le": 0}
+            ),
+        ),
+    ),
+    CheckFacts(
+        "brightness",
+        Reason.BAD_EXPOSURE,
+        "ignore",
+        "the clip is nearly black or nearly white throughout, by the mean brightness of its frames",
+        (
+            Setting("darkest", 24.0, "mean brightness below which a clip is too dark, 0 to 255", {"ge": 0, "le": 255}),
+            Setting("brightest", 232.0, "mean brightness above which it is too bright", {"ge": 0, "le": 255}),
+        ),
+    ),
+)
+"""In the order in which they are made: the first that rejects a clip gives its reason."""
+
+
+def settings_of(facts: Any) -> dict[str, Setting]:
+    """{key: setting} of an entry of this table or of manifests.members."""
+    return {setting.name: setting for setting in facts.settings}

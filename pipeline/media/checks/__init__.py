@@ -1,0 +1,98 @@
+"""What is verified of a clip's pictures and sound, rather than believed.
+
+A check is a function in a module of this folder, which lists it in `CHECKS`; its reason, its key in the configuration
+and its default are in manifests/checks.py. A module that is added here is found by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from manifests.checks import CHECKS as TABLE
+from manifests.checks import CheckFacts
+from manifests.reasons import Reason
+from pipeline.config.media import MediaConfig
+from pipeline.media.modules import modules_of
+from pipeline.media.probe import VideoTrack
+
+if TYPE_CHECKING:
+    from pipeline.media.checks.look import Look
+
+Sound = tuple[NDArray[np.float32] | None, int]
+"""(samples, rate): channels x samples, within -1 .. 1; None where there is none."""
+
+Need = Literal["pictures", "sound"]
+
+
+class Measure(Protocol):
+    """What a check gathers for itself while the clip's pictures pass."""
+
+    def picture(self, luma: NDArray[np.uint8]) -> None:
+        """A small picture, twice a second."""
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is known of one clip when its checks are made."""
+
+    video: VideoTrack
+    look: Look | None = None
+    faults: list[str] = field(default_factory=list)
+    sound: Sound = (None, 1)
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`find` says what is wrong with a clip, "" where nothing is. `measure` makes what it gathers by itself."""
+
+    name: str
+    needs: Need
+    find: Callable[[Seen, MediaConfig], str]
+    measure: Callable[[], Measure] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing found of a clip: what the configuration does about it, and what people are told."""
+
+    reason: Reason
+    action: str
+    detail: str
+
+
+@cache
+def all_checks() -> tuple[tuple[CheckFacts, Check], ...]:
+    """Every check with its line of the table, in the table's order."""
+    found: dict[str, Check] = {c.name: c for module in modules_of(__name__) for c in getattr(module, "CHECKS", ())}
+    return tuple((facts, found[facts.name]) for facts in TABLE)
+
+
+def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
+    """The checks that are switched on and need pictures, or sound."""
+    for facts, check in all_checks():
+        if check.needs == need and getattr(config.checks, facts.name) != "ignore":
+            yield check
+
+
+def measures_for(config: MediaConfig) -> dict[str, Measure]:
+    """What the checks that are on gather by themselves, empty at a clip's start."""
+    return {check.name: check.measure() for check in checks_on(config, "pictures") if check.measure}
+
+
+def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
+    """What is wrong with a clip, in the table's order; only checks that are on are made."""
+    found: list[Finding] = []
+    for facts, check in all_checks():
+        action: Any = getattr(config.checks, facts.name)
+        if action == "ignore" or (check.needs == "pictures" and seen.look is None):
+            continue
+        if detail := check.find(seen, config):
+            found.append(Finding(facts.reason, action, detail))
+    return found

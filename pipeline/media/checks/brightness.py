@@ -1,0 +1,37 @@
+"""Check `brightness`: a clip that is nearly black or white throughout shows nothing that a sentence could name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config.media import MediaConfig
+from pipeline.media.checks import Check, Seen
+
+
+@dataclass(slots=True)
+class MeanBrightness:
+    """The mean of the frames that are looked at."""
+
+    total: float = 0.0
+    n_pictures: int = 0
+
+    def picture(self, luma: NDArray[np.uint8]) -> None:
+        """A small picture of the clip, brightness, height x width."""
+        self.total += float(luma.mean())
+        self.n_pictures += 1
+
+
+def find(seen: Seen, config: MediaConfig) -> str:
+    """A mean outside the bounds."""
+    gathered = seen.measures.get("brightness")
+    if not isinstance(gathered, MeanBrightness) or not gathered.n_pictures:
+        return ""
+    mean = gathered.total / gathered.n_pictures
+    inside = config.checks.darkest <= mean <= config.checks.brightest
+    return "" if inside else f"mean brightness {mean:.0f} of 255"
+
+
+CHECKS = (Check("brightness", "pictures", find, MeanBrightness),)

@@ -1,0 +1,29 @@
+"""Check `silence`: whether anything is heard."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.config.media import MediaConfig
+from pipeline.media.checks import Check, Seen
+
+
+def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
+    """Loudness (RMS) of the loudest 100 ms of a clip's sound (channels x samples), dBFS; -120 for none or digital 0."""
+    if samples is None:
+        return -120.0
+    size = max(1, rate // 10)
+    mono = samples.mean(axis=0)
+    blocks = mono[: mono.size // size * size].reshape(-1, size) if mono.size >= size else mono[None]
+    loudest = float((blocks**2).mean(axis=1).max()) if blocks.size else 0.0
+    return max(-120.0, 10 * float(np.log10(loudest))) if loudest > 0 else -120.0
+
+
+def find(seen: Seen, config: MediaConfig) -> str:
+    """Silence, or no audio at all."""
+    loudness = loudest_dbfs(*seen.sound)
+    return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < config.checks.silence_dbfs else ""
+
+
+CHECKS = (Check("silence", "sound", find),)

@@ -1,0 +1,97 @@
+"""Prepared members: what stands beside a clip in its sample, so that a trainer need not decode 720p.
+
+A member is a module of this folder with a `MEMBER`; its extension, its keys in the configuration and what it adds to
+KEY.json are in manifests/members.py. A module that is added here is found by itself. Each is fed by the one decode
+pass, frame by frame, or with the clip's audio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal, Protocol
+
+from manifests.members import MEMBERS as TABLE
+from manifests.members import MemberFacts
+from manifests.sample import SampleJson
+from pipeline.config.media import MediaConfig
+from pipeline.media.checks import Sound
+from pipeline.media.cutting.span import CutClip
+from pipeline.media.frames import Picture, Scaler
+from pipeline.media.modules import modules_of
+from pipeline.media.probe import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A finished member: its bytes, and what it adds to KEY.json."""
+
+    data: bytes
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipTools:
+    """What a maker has of its clip. `start` is the clip's first moment on the source's clock, ticks."""
+
+    source: Probe
+    clip: CutClip
+    start: int
+    config: MediaConfig
+    scaler: Callable[[int, str], Scaler]
+    """A scaler for a short side (pixels) and pixel format, shared by the clips of a video."""
+
+
+class PictureMaker(Protocol):
+    """Makes a member of one clip from its frames."""
+
+    def feed(self, picture: Picture, small: Any, clip_ms: int) -> None:
+        """A frame of the clip, in order; `small` is it at short side SMALL_SHORT_SIDE, yuv420p."""
+
+    def finish(self) -> Made:
+        """The clip's last frame has passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """How a member is made and verified: from pictures by a maker, or from the clip's audio by a function."""
+
+    extension: str
+    needs: Literal["pictures", "sound"]
+    faults: Callable[[SampleJson, bytes], Iterator[str]]
+    picture: Callable[[ClipTools], PictureMaker] | None = None
+    sound: Callable[[Sound, int, MediaConfig], Made] | None = None
+    """(audio, duration of the clip in ms, settings) -> the member."""
+
+
+@cache
+def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
+    """Every member that can be switched off, with its line of the table, in the table's order."""
+    found: dict[str, Member] = {m.MEMBER.extension: m.MEMBER for m in modules_of(__name__) if hasattr(m, "MEMBER")}
+    return tuple((facts, found[facts.extension]) for facts in TABLE if facts.switch)
+
+
+def members_on(config: MediaConfig, need: Literal["pictures", "sound"]) -> Iterator[Member]:
+    """The members that are switched on and are made of pictures, or of the audio."""
+    for facts, member in all_members():
+        if member.needs == need and getattr(config.members, facts.switch):
+            yield member
+
+
+@dataclass(slots=True)
+class Makers:
+    """The makers of one clip on its way through the decode pass, and what they made."""
+
+    running: dict[str, PictureMaker]
+    made: dict[str, Made] = field(default_factory=dict)
+
+    @classmethod
+    def begin(cls, tools: ClipTools) -> Makers:
+        """One maker for each member that is on and made of pictures."""
+        return cls({m.extension: m.picture(tools) for m in members_on(tools.config, "pictures") if m.picture})
+
+    def finish(self) -> None:
+        """The clip's last frame has passed."""
+        self.made = {extension: maker.finish() for extension, maker in self.running.items()}
+        self.running = {}

@@ -1,0 +1,121 @@
+"""Member KEY.m4v: the low-resolution copy of exactly the clip's frames.
+
+HD-VILA's low-resolution frames come from it: 320x180 is a quarter of 720p, so that its 160x256 crop is theirs.
+Proxies are BT.601, limited range, and say so: readers that heed the tags and readers that don't show the same.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from manifests.colour import LIMITED, SMPTE170M
+from manifests.sample import SampleJson
+from pipeline.config.media import MembersConfig
+from pipeline.media.cutting.mp4 import timescale
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture
+from pipeline.media.members import ClipTools, Made, Member
+from pipeline.media.probe import Probe
+
+
+class ProxyWriter:
+    """An encoder of low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
+
+    def __init__(self, source: Probe, size: tuple[int, int], start: int, config: MembersConfig, threads: int) -> None:
+        self._base = source.video.time_base
+        self._start = start
+        self._scale = timescale(self._base)
+        self._buffer = io.BytesIO()
+        options = {"fflags": "+bitexact", "use_editlist": "0", "video_track_timescale": str(self._scale)}
+        self._container: Any = av.open(self._buffer, "w", format="mp4", options=options)
+        self._stream: Any = self._container.add_stream("libx264", rate=source.video.fps or 25)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = size[0], size[1], "yuv420p"
+        context = self._stream.codec_context
+        context.time_base = Fraction(1, self._scale)
+        context.gop_size, context.max_b_frames = config.proxy_gop, 0
+        context.thread_count = threads
+        context.flags |= av.codec.context.Flags.bitexact
+        context.options = {"preset": config.proxy_preset, "crf": str(config.proxy_crf)}
+        colour = source.video.colour
+        context.colorspace, context.color_range = SMPTE170M, LIMITED
+        context.color_primaries, context.color_trc = colour.primaries, colour.transfer
+        from pipeline.media.colour import To601  # brings OpenCV, and clips alone do without
+
+        self._to_601 = To601(colour)
+        self._began = False
+
+    def write(self, small: Any, tick: int) -> None:
+        """The next frame (yuv420p, the proxy's size), at a time on the source's clock."""
+        small = self._to_601(small)
+        small.pict_type = av.video.frame.PictureType.NONE
+        small.time_base = Fraction(1, self._scale)
+        small.pts = round((tick - self._start) * self._base * self._scale)
+        self._mux(self._stream.encode(small))
+
+    def _mux(self, packets: list[Any]) -> None:
+        """A track without an edit list begins at its first decode time: that is 0 whenever the first frame is shown."""
+        for packet in packets:
+            if not self._began:
+                packet.dts, self._began = 0, True
+            self._container.mux(packet)
+
+    def finish(self) -> bytes:
+        """The mp4."""
+        self._mux(self._stream.encode(None))
+        self._container.close()
+        return self._buffer.getvalue()
+
+
+class ProxyMaker:
+    """KEY.m4v of one clip."""
+
+    def __init__(self, tools: ClipTools) -> None:
+        self._tools = tools
+        self._members = tools.config.members
+        self._scale = tools.scaler(self._members.proxy_short_side, "yuv420p")
+        self._writer: ProxyWriter | None = None
+
+    def feed(self, picture: Picture, small: Any, _clip_ms: int) -> None:
+        """A frame of the clip; `small` is taken where it has the proxy's size."""
+        if self._writer is None:
+            size, threads = (self._scale.width, self._scale.height), self._tools.config.cut.encoder_threads
+            self._writer = ProxyWriter(self._tools.source, size, self._tools.start, self._members, threads)
+        same = self._members.proxy_short_side == SMALL_SHORT_SIDE
+        self._writer.write(small if same else self._scale(picture.frame), picture.tick)
+
+    def finish(self) -> Made:
+        """The mp4, and its size."""
+        data = self._writer.finish() if self._writer else b""
+        return Made(data, {"proxy_width": self._scale.width, "proxy_height": self._scale.height})
+
+
+def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
+    """What is wrong with a KEY.m4v."""
+    size = (sample.proxy_width, sample.proxy_height)
+    yield from video_faults("m4v", data, sample.n_frames, size, exactly=True)
+
+
+def video_faults(
+    name: str, data: bytes, n_frames: int, size: tuple[int, int] | None, *, exactly: bool = False
+) -> Iterator[str]:
+    """What is wrong with an mp4 that should hold `n_frames` frames, or at least so many."""
+    try:
+        with av.open(io.BytesIO(data), "r", format="mp4") as container:
+            if not container.streams.video:
+                yield f"{name}: has no picture"
+                return
+            sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
+    except av.error.FFmpegError as error:
+        yield f"{name}: cannot be decoded ({error})"
+        return
+    if len(sizes) < n_frames or (exactly and len(sizes) != n_frames):
+        yield f"{name}: {len(sizes)} frames decode, the json counts {n_frames}"
+    if size is not None and (other := set(sizes) - {size}):
+        yield f"{name}: pictures are {sorted(other)}, the json says {size}"
+
+
+MEMBER = Member("m4v", "pictures", faults, picture=ProxyMaker)

@@ -1,0 +1,113 @@
+"""Member KEY.mjpg: JPEG stills at short side 720, end to end. The high-resolution frame of a sample comes from one."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import av
+
+from manifests.sample import SampleJson
+from pipeline.config.media import MembersConfig
+from pipeline.media.cutting.span import Span
+from pipeline.media.frames import Picture, Scaler
+from pipeline.media.members import ClipTools, Made, Member
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A JPEG inside KEY.mjpg. `frame` is its frame, counted from the clip's first one: the truth.
+
+    `time_ms` is that frame's time from the clip's start, rounded down; the first frame need not be at 0.
+    """
+
+    frame: int
+    time_ms: int
+    offset: int
+    size: int
+
+
+@dataclass(slots=True)
+class StillsWriter:
+    """Takes the first frame at or after each of the wanted times of a clip."""
+
+    scaler: Scaler
+    wanted_ms: list[int]
+    quality: int
+    data: bytearray = field(default_factory=bytearray)
+    stills: list[Still] = field(default_factory=list)
+    _n_offered: int = 0
+
+    def offer(self, picture: Picture, clip_ms: int) -> None:
+        """A frame of the clip, in order and without gaps; `clip_ms` is its time from the clip's start."""
+        number, self._n_offered = self._n_offered, self._n_offered + 1
+        if not self.wanted_ms or clip_ms < self.wanted_ms[0]:
+            return
+        while self.wanted_ms and self.wanted_ms[0] <= clip_ms:
+            del self.wanted_ms[0]
+        bgr = self.scaler(picture.frame).to_ndarray()
+        import cv2  # heavy, and clips alone do without
+
+        good, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
+        if not good:
+            raise RuntimeError(f"OpenCV could not encode a JPEG of {bgr.shape}")
+        self.stills.append(Still(number, clip_ms, len(self.data), len(jpeg)))
+        self.data += jpeg.tobytes()
+
+
+def still_times_ms(span: Span, config: MembersConfig) -> list[int]:
+    """Times from the clip's start at which stills are wanted: in the middle of equal parts of the clip."""
+    duration_ms = span.end_ms - span.start_ms
+    count = max(config.min_stills, -(-duration_ms // round(config.still_every_s * 1000)))
+    return [(2 * i + 1) * duration_ms // (2 * count) for i in range(count)]
+
+
+class StillsMaker:
+    """KEY.mjpg of one clip."""
+
+    def __init__(self, tools: ClipTools) -> None:
+        config, clip = tools.config.members, tools.clip
+        self._scale = tools.scaler(config.still_short_side, "bgr24")
+        times = still_times_ms(Span(clip.n, clip.start_ms, clip.end_ms), config)
+        self._writer = StillsWriter(self._scale, times, config.still_quality)
+
+    def feed(self, picture: Picture, _small: Any, clip_ms: int) -> None:
+        """A frame of the clip."""
+        self._writer.offer(picture, clip_ms)
+
+    def finish(self) -> Made:
+        """The JPEGs, and where each begins."""
+        index = json.dumps([asdict(still) for still in self._writer.stills], ensure_ascii=False, separators=(",", ":"))
+        fields = {"stills": index, "stills_width": self._scale.width, "stills_height": self._scale.height}
+        return Made(bytes(self._writer.data), fields)
+
+
+def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
+    end = 0
+    for number, still in enumerate(json.loads(sample.stills)):
+        jpeg = data[still["offset"] : still["offset"] + still["size"]]
+        end = max(end, still["offset"] + still["size"])
+        if "frame" in still and not 0 <= still["frame"] < sample.n_frames:
+            yield f"mjpg: still {number} shows frame {still['frame']} of {sample.n_frames}"
+        if not 0 <= still["time_ms"] <= sample.duration_ms:
+            yield f"mjpg: still {number} is at {still['time_ms']} ms of {sample.duration_ms}"
+        size = _jpeg_size(jpeg)
+        if size != (sample.stills_width, sample.stills_height):
+            yield f"mjpg: still {number} {'is no JPEG' if size is None else f'is {size[0]}x{size[1]}'}"
+    if end != len(data):
+        yield f"mjpg: has {len(data)} bytes, the json's stills end at {end}"
+
+
+def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
+    try:
+        with av.open(io.BytesIO(jpeg), "r", format="jpeg_pipe") as container:
+            frame = next(container.decode(video=0))
+            return frame.width, frame.height
+    except (av.error.FFmpegError, StopIteration):
+        return None
+
+
+MEMBER = Member("mjpg", "pictures", faults, picture=StillsMaker)

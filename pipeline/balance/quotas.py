@@ -72,12 +72,16 @@ class Quotas:
         return found.quota if found else None
 
 
-def plan_quotas(supply: Supply, config: BalanceConfig) -> Quotas:
-    """Quotas whose total is as large as asked and as even (by weight) as supply, caps and channel limit allow."""
+def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] | None = None) -> Quotas:
+    """Quotas whose total is as large as asked and as even (by weight) as supply, caps and channel limit allow.
+
+    `most`: what the cap in hours really left of a category, where that is known.
+    """
+    most = most or {}
     weights = category_weights(config)
     ids = list(weights)
     available = [amount_of(supply, config, i) for i in ids]
-    caps = [supply.within_hours.get(i, 0) for i in ids]
+    caps = [min(supply.within_hours.get(i, 0), most.get(i, available[k])) for k, i in enumerate(ids)]
     floors = [min(supply.already_kept.get(i, 0), have) for i, have in zip(ids, available, strict=True)]
     limits = [
         max(floor, _reachable(supply, config, i, min(have, cap)))
@@ -85,7 +89,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig) -> Quotas:
     ]
     total = total_amount(config)
     shares = [Fraction(str(weights[i])) for i in ids]
-    amounts = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
+    amounts, limits = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
     natural = water_fill(shares, [0] * len(ids), limits, total)
     whole = sum(shares)
     by_category = {}
@@ -262,13 +266,16 @@ def _fill_under_channel_limit(
     floors: Sequence[int],
     limits: list[int],
     total: int | None,
-) -> list[int]:
-    """Water-filling, again where rounding a channel's share to whole clips made an amount unreachable."""
+) -> tuple[list[int], list[int]]:
+    """Water-filling, again where rounding a channel's share to whole clips made an amount unreachable.
+
+    Returns the amounts and the limits that they were filled under.
+    """
     while True:
         amounts = water_fill(weights, floors, limits, total)
         reach = [max(f, _reachable(supply, config, i, x)) for i, f, x in zip(ids, floors, amounts, strict=True)]
         if reach == amounts:
-            return amounts
+            return amounts, limits
         limits = [min(limit, r) if r < x else limit for limit, r, x in zip(limits, reach, amounts, strict=True)]
 
 

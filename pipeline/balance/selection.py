@@ -83,20 +83,40 @@ def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int6
 def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selection:
     """The selection from what exists: quotas over the real supply, filled in rank order."""
     now = standing(ranked, outcomes)
-    quotas = plan_quotas(_existing_supply(ranked, now, config), config)
-    taken = _take(ranked, now, quotas, config)
+    quotas, taken = _fill(ranked, now, config)
     result = explain(ranked, quotas, now, taken.clips, taken.ms)
     reason = _reasons(ranked, now, taken, quotas)
     table = _selection_table(ranked, now, taken, reason, outcomes.duplicates)
     return Selection(table, now.dropped, quotas, result)
 
 
+def _fill(ranked: Ranked, now: Standing, config: BalanceConfig) -> tuple[Quotas, _Taken]:
+    """Quotas and what is taken under them.
+
+    Where clips are counted, the cap in hours is known to the clip only once clips are taken: what it cut off is then no
+    longer promised, and channels get their share of what is left.
+    """
+    supply = _existing_supply(ranked, now, config)
+    most: dict[int, int] = {}
+    while True:
+        quotas = plan_quotas(supply, config, most)
+        taken, cut = _take(ranked, now, quotas, config)
+        lower = {i: amount for i, amount in cut.items() if amount < most.get(i, quotas.by_category[i].quota)}
+        if not lower:
+            return quotas, taken
+        most |= lower
+
+
 def _existing_supply(ranked: Ranked, now: Standing, config: BalanceConfig) -> Supply:
     return supply_of(ranked, config, now.clips, now.ms, now.kept_amount(config.unit))
 
 
-def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> _Taken:
-    """What is taken: what is in shards, and beyond it what channels, quotas and the cap in hours have room for."""
+def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, dict[int, int]]:
+    """What is taken: what is in shards, and beyond it what channels, quotas and the cap in hours have room for.
+
+    Also the clips left in each category that the cap in hours cut, where clips are counted.
+    """
+    cut: dict[int, int] = {}
     unit = quotas.unit
     free = now.kept_clips == 0
     taken = _Taken(now, np.where(free, now.clips, 0), np.where(free, now.ms, 0))
@@ -108,10 +128,13 @@ def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) 
     taken.limit(place, _beyond_kept(now, place, quota, unit), unit)
     if unit == "clips":
         cap = np.full(len(ids), to_amount(config.max_hours_per_category, "hours"), dtype=np.int64)
+        before_cap = _sums(place, taken.clips, len(ids))
         taken.limit(place, _beyond_kept(now, place, cap, "hours"), "hours")
+        left, kept = (_sums(place, clips, len(ids)) for clips in (taken.clips, now.kept_clips.astype(np.int64)))
+        cut = {ids[k]: int(left[k] + kept[k]) for k in np.flatnonzero(left < before_cap).tolist()}
     taken.clips += now.kept_clips
     taken.ms += now.kept_ms
-    return taken
+    return taken, cut
 
 
 def _beyond_kept(now: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:

@@ -489,3 +489,99 @@ def test_gathering_in_blocks_is_gathering_at_once(monkeypatch: pytest.MonkeyPatc
 def test_a_bad_setting_is_explained(settings_: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         parse_config(BalanceConfig, settings_, source="test")
+
+
+# random worlds under all limits, held against an independent water-filling
+
+
+def fill_one_by_one(weights: list[float], limits: list[int], total: int | None) -> list[int]:
+    """Water-filling as anybody would do it by hand: clip by clip to the category that has least for its weight."""
+    filled = [0] * len(limits)
+    while total is None or sum(filled) < total:
+        open_ = [k for k, w in enumerate(weights) if w and filled[k] < limits[k]]
+        if not open_:
+            break
+        filled[min(open_, key=lambda k: (Fraction(filled[k] + 1) / Fraction(str(weights[k])), k))] += 1
+    return filled
+
+
+@st.composite
+def limited_worlds(draw: st.DrawFn) -> tuple[pa.Table, dict[str, list[int]], BalanceConfig]:
+    """Candidates whose clips all exist, in channels of unequal size, and a configuration in which limits bind."""
+    rows, clips = [], {}
+    for k in range(draw(st.integers(0, 40))):
+        lengths = draw(st.lists(st.integers(1_000, 20_000), max_size=5))
+        category = draw(st.sampled_from([MUSIC, SPORTS, NEWS]))
+        channel = draw(st.sampled_from(["", "big", "big", "big", "b", "c", "d"]))
+        rows.append((f"video{k:03d}", category, channel, len(lengths), sum(lengths)))
+        clips[f"video{k:03d}"] = lengths
+    config = BalanceConfig(
+        policy=draw(st.sampled_from(["equal", "hd-vila"])),
+        unit="clips",
+        total=draw(st.one_of(st.none(), st.integers(1, 80))),
+        max_hours_per_category=draw(st.sampled_from([30_000.0, 0.005, 0.01, 0.03])),
+        max_channel_share=draw(st.sampled_from([1.0, 0.5, 0.34])),
+    )
+    return candidates(rows), clips, config
+
+
+@given(limited_worlds())
+@settings(max_examples=150, deadline=None)
+def test_every_limit_holds_of_what_is_kept_and_each_category_names_what_binds(world: tuple) -> None:
+    table, clips, config = world
+    selection = select(rank_candidates(table, 0), Outcomes(made(clips)), config)
+    in_category, in_channel, ms = Counter[int](), Counter[tuple[int, str]](), Counter[int]()
+    made_clips, made_ms = Counter[int](), Counter[int]()
+    for row in selection.table.to_pylist():
+        category, lengths = row["category_id"], clips[row["video_id"]]
+        made_clips[category] += len(lengths)
+        made_ms[category] += sum(lengths)
+        in_category[category] += len(row["clips_kept"])
+        in_channel[category, row["channel_id"]] += len(row["clips_kept"])
+        ms[category] += sum(lengths[n] for n in row["clips_kept"])
+    cap_ms = config.max_hours_per_category * 3.6e6
+    for (category, channel), n in in_channel.items():
+        if channel and config.max_channel_share < 1:
+            share = Fraction(str(config.max_channel_share)) * in_category[category]
+            assert n <= max(1, int(share)), (category, channel, in_category[category])
+    for facts in selection.result.categories:
+        assert ms[facts.category_id] <= cap_ms
+        assert facts.binding != "already_kept"  # there is no earlier generation
+        cut_by_hours = made_ms[facts.category_id] > cap_ms and config.max_channel_share == 1 and config.total is None
+        if cut_by_hours:
+            assert facts.binding == "hours_cap", facts
+            assert "ran dry" not in facts.why
+        if facts.binding == "supply":
+            assert in_category[facts.category_id] == made_clips[facts.category_id]
+
+
+@given(limited_worlds())
+@settings(max_examples=100, deadline=None)
+def test_quotas_are_those_of_a_water_filling_by_hand(world: tuple) -> None:
+    table, clips, config = world
+    config = config.model_copy(update={"max_channel_share": 1.0, "max_hours_per_category": 30_000.0})
+    ranked = rank_candidates(table, 0)
+    selection = select(ranked, Outcomes(made(clips)), config)
+    weights = category_weights(config)
+    ids = list(weights)
+    supply = Counter[int]()
+    for row in table.to_pylist():
+        supply[row["category_id"]] += len(clips[row["video_id"]])
+    by_hand = fill_one_by_one([weights[i] for i in ids], [supply[i] for i in ids], config.total)
+    ours = [selection.quotas.by_category[i].quota for i in ids]
+    assert sum(ours) == sum(by_hand)
+    assert all(abs(a - b) <= 1 for a, b in zip(ours, by_hand, strict=True)), (ours, by_hand)
+
+
+def test_the_channel_share_is_of_what_the_cap_in_hours_leaves() -> None:
+    """Twelve clips are promised and seven fit into the hours: a channel with half of twelve would hold six of seven."""
+    rows = [(f"a{i}", MUSIC, "big", 1, 10_000) for i in range(6)] + [
+        (f"b{i}", MUSIC, f"s{i}", 1, 10_000) for i in range(6)
+    ]
+    clips = {row[0]: [10_000] for row in rows}
+    config = BalanceConfig(unit="clips", max_channel_share=0.5, max_hours_per_category=75_000 / 3.6e6)
+    for seed in range(20):
+        selection = select(rank_candidates(candidates(rows), seed), Outcomes(made(clips)), config)
+        kept = kept_by(selection, "channel_id")
+        assert kept["big"] <= max(1, kept.total() // 2), (seed, kept)
+        assert next(c for c in selection.result.categories if c.category_id == MUSIC).binding == "hours_cap"

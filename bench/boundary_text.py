@@ -25,6 +25,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.text.boundary.evidence import COMMA, END
 from pipeline.text.boundary.features import normalise
 from pipeline.text.boundary.marks import sentence_ends
 
@@ -35,8 +36,8 @@ HELD_SHOWS = ("spotlight", "brainscience", "afk", "bigtent")
 DEV_SHOWS = ("backstage", "rfc")
 PAUSE_SHOWS = ("shipit",)
 
-COMMA, END, QUESTION, N_MARKS = 1, 2, 3, 4
-"""Marks: 0 none, 1 comma or dash, 2 full stop, 3 question; from END on a sentence ends."""
+QUESTION = 3
+"""The mark of a question, among those of `pipeline.text.boundary.evidence`."""
 UNKNOWN_MS = -1
 
 _COMMA = re.compile(r"[,;:–—-][\"”’')]*$")

@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from rapidfuzz.distance import Levenshtein
 
-from bench.boundary_text import COMMA, END, UNKNOWN_MS, Part, Turn, pool_turns
+from bench.boundary_text import UNKNOWN_MS, Part, Turn, pool_turns
 from pipeline.text.align import comparable
-from pipeline.text.boundary.features import LETTER_STEPS, TYPICAL_MS
+from pipeline.text.boundary.evidence import COMMA, END
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions import Track, Word, read_track
-from pipeline.text.captions.words import in_time_order, spoken_ms
+from pipeline.text.captions.pace import LETTER_STEPS, TYPICAL_MS, spoken_ms
+from pipeline.text.captions.words import in_time_order
 
 MARKS = ".,;:!?…\"“”()[]—–-'‘’"
 PACE = 1.3

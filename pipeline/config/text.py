@@ -100,11 +100,17 @@ class FilterConfig(Section):
     max_ngram_share: float = identity(0.3, ge=0, le=1, doc="share of the clip filled by one 3-gram: repeated_text")
     max_non_word_share: float = identity(0.3, ge=0, le=1, doc="share of tokens without letters: not_words")
     language_words: int = identity(15, ge=1, doc="clips of this many words are checked for their own language")
+    foreign_words: int = identity(
+        8, ge=0, doc="a clip with so many words on end in another language is turned away (wrong_language); 0 = off"
+    )
+    max_elsewhere_share: float = identity(
+        0.5, ge=0, le=1, doc="share of a clip's 5-grams that its video says elsewhere too (choruses): repeated_text"
+    )
     max_boilerplate: int = identity(
         3, ge=0, doc="a clip whose text more videos of its channel carry is turned away (boilerplate); 0 = off"
     )
     reject_flags: list[str] = identity(
-        list, doc="flags that turn a clip away instead: profanity, email, phone, long_number"
+        list, doc="flags that turn a clip away instead: profanity, email, phone, long_number, boilerplate"
     )
 
 

@@ -1,14 +1,16 @@
 """Text without word times of its own gets those of a stamped track: an edit-distance alignment of the two word lists.
 
-Times are taken from runs of equal words only; between them words are placed by the length they are expected to have,
-against the anchor on the side where their sentence continues. A lone equal word inside a long mismatch is no anchor
-("the" is found everywhere).
+Anchors are equal words, and words that are equal once joined or split ("ice cream", "icecream"). Of a few words between
+two anchors those that were heard as others ("models" as "model") take the stamps nearest to where they are expected;
+the rest is placed by the length it is expected to have, against the anchor on the side where its sentence continues. A
+lone equal word inside a long mismatch is no anchor ("the" is found everywhere).
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import combinations, pairwise
+from typing import Any, NamedTuple
 
 from rapidfuzz.distance import Levenshtein
 
@@ -18,6 +20,14 @@ from pipeline.text.captions.words import in_time_order
 
 LONE_MISMATCH = 3
 """A single equal word is trusted only if the mismatches beside it are at most this long."""
+MAX_JOINED = 4
+"""So many words may be written as one."""
+JOINED_LETTERS = 4
+"""Joined words of fewer letters are no evidence."""
+JOIN_REACH = 12
+"""Joined words are looked for in mismatches of at most so many words on each side."""
+MISHEARD = 4
+"""Among at most so many words between two anchors those that were heard as others are told."""
 MIN_WORD_MS, LETTER_MS = 90, 45
 """Expected length of a word: measured on stamped tracks with known word ends (median; speech at 3 words a second)."""
 
@@ -33,29 +43,30 @@ _AS_DIGITS |= {"&": "and", "%": "percent", "+": "plus", "=": "equals", "ok": "ok
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """The text's words with times, and for each whether it was anchored on an equal stamped word."""
+    """The text's words with times, and for each whether it was anchored on an equal stamped word.
+
+    A word that stands on a stamp of its own, equal or not, is `timed`.
+    """
 
     words: tuple[Word, ...]
     anchored: tuple[bool, ...]
-
-    @property
-    def confidence(self) -> float:
-        """Share of the words that were anchored."""
-        return confidence_of(self.anchored)
-
-
-def confidence_of(anchored: Sequence[bool]) -> float:
-    """Share of anchored words; 1.0 of none."""
-    return sum(anchored) / len(anchored) if anchored else 1.0
+    confidence: float
+    """Share of the words that stand on a stamp of the other track; 1.0 of none."""
 
 
 def align_words(text_words: Sequence[str], timed_words: Sequence[Word]) -> Alignment:
     """The text's words, in their order, with the times of the stamped words. Another speech gives no anchor."""
     texts = [comparable(text) for text in text_words]
     stamped = [comparable(word.text) for word in timed_words]
-    partner = _partners(texts, stamped)
-    words = _place(list(text_words), partner, timed_words)
-    return Alignment(tuple(in_time_order(words)), tuple(p is not None for p in partner))
+    anchors = _anchors(texts, stamped)
+    ends = sentence_ends(text_words)
+    standing = _with_misheard(text_words, anchors, ends, timed_words)
+    words = in_time_order(_place(list(text_words), standing, ends, timed_words))
+    anchored = [False] * len(texts)
+    for anchor in anchors:
+        anchored[anchor.first : anchor.last] = [True] * (anchor.last - anchor.first)
+    confidence = sum(word.timed for word in words) / len(words) if words else 1.0
+    return Alignment(tuple(words), tuple(anchored), confidence)
 
 
 def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> tuple[Track, Alignment]:
@@ -66,7 +77,7 @@ def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> 
     """
     found = align_words([word.text for word in text.words], stamped.words)
     if found.confidence < min_confidence or not stamped.words:
-        return text, Alignment(text.words, (False,) * len(text.words))
+        return text, Alignment(text.words, (False,) * len(text.words), 0.0)
     aligned = Track(
         words=found.words,
         events=_moved_events(text, found.words),
@@ -87,19 +98,64 @@ def comparable(text: str) -> str:
     return text if text.isalnum() else "".join(char for char in text if char.isalnum()) or text
 
 
-def _partners(texts: list[str], stamped: list[str]) -> list[int | None]:
-    """For each text word the stamped word that is its anchor, or None."""
-    partner: list[int | None] = [None] * len(texts)
+class _Anchor(NamedTuple):
+    """Words first to last (exclusive) of the text are the stamped words from `at` to `end` (exclusive)."""
+
+    first: int
+    last: int
+    at: int
+    end: int
+
+
+def _anchors(texts: list[str], stamped: list[str]) -> list[_Anchor]:
+    """What is equal in both, in order: single words, and words joined or split."""
+    anchors: list[_Anchor] = []
     blocks = list(Levenshtein.opcodes(texts, stamped))
-    for number, block in enumerate(blocks):
-        if block.tag != "equal":
+    at = 0
+    while at < len(blocks):
+        if blocks[at].tag == "equal":
+            anchors += _equal_words(texts, blocks, at)
+            at += 1
             continue
-        size = block.src_end - block.src_start
-        if size == 1 and len(texts[block.src_start]) < 6 and _mismatch_beside(blocks, number) > LONE_MISMATCH:
-            continue
-        for k in range(size):
-            partner[block.src_start + k] = block.dest_start + k
-    return partner
+        end = at + 1
+        while end < len(blocks) and blocks[end].tag != "equal":
+            end += 1
+        region = _Anchor(blocks[at].src_start, blocks[end - 1].src_end, blocks[at].dest_start, blocks[end - 1].dest_end)
+        anchors += _joined_words(texts, stamped, region)
+        at = end
+    return anchors
+
+
+def _equal_words(texts: list[str], blocks: Sequence[Any], number: int) -> list[_Anchor]:
+    block = blocks[number]
+    size = block.src_end - block.src_start
+    if size == 1 and len(texts[block.src_start]) < 6 and _mismatch_beside(blocks, number) > LONE_MISMATCH:
+        return []
+    pairs = zip(range(block.src_start, block.src_end), range(block.dest_start, block.dest_end), strict=True)
+    return [_Anchor(i, i + 1, j, j + 1) for i, j in pairs]
+
+
+def _joined_words(texts: list[str], stamped: list[str], region: _Anchor) -> list[_Anchor]:
+    """Words of a mismatch that are equal once those beside them are joined, in order."""
+    n, m = region.last - region.first, region.end - region.at
+    if not (0 < n <= JOIN_REACH and 0 < m <= JOIN_REACH) or n + m < 3:
+        return []
+    places: dict[str, list[tuple[int, int]]] = {}
+    for j in range(region.at, region.end):
+        for k in range(1, min(MAX_JOINED, region.end - j) + 1):
+            places.setdefault("".join(stamped[j : j + k]), []).append((j, j + k))
+    found: list[_Anchor] = []
+    i, floor = region.first, region.at
+    while i < region.last:
+        for k in range(min(MAX_JOINED, region.last - i), 0, -1):
+            text = "".join(texts[i : i + k])
+            spans = [span for span in places.get(text, ()) if span[0] >= floor and span[1] - span[0] + k > 2]
+            if len(text) >= JOINED_LETTERS and spans:
+                found.append(_Anchor(i, i + k, *spans[0]))
+                i, floor = i + k - 1, spans[0][1]
+                break
+        i += 1
+    return found
 
 
 def _mismatch_beside(blocks: Sequence[Any], number: int) -> int:
@@ -112,28 +168,55 @@ def _mismatch_beside(blocks: Sequence[Any], number: int) -> int:
     return max(sizes, default=0)
 
 
-def _place(texts: list[str], partner: list[int | None], timed: Sequence[Word]) -> list[Word]:
-    """Words with times: anchored ones take their partner's, the others lie between the anchors beside them."""
+def _with_misheard(
+    texts: Sequence[str], anchors: list[_Anchor], ends: Sequence[bool], timed: Sequence[Word]
+) -> list[_Anchor]:
+    """The anchors, and between any two of them the words that stand for one another: heard as something else."""
+    found = anchors[:1]
+    for before, after in pairwise(anchors):
+        n, m = after.first - before.last, after.at - before.end
+        if 0 < m <= n <= MISHEARD:
+            n_left = _words_before_a_break(ends, before.last, after.first)
+            guess = _fill(list(texts[before.last : after.first]), n_left, before.end - 1, after.at, timed, skip=True)
+            heard = [word.start_ms for word in timed[before.end : after.at]]
+            for j, i in enumerate(_nearest([word.start_ms for word in guess], heard)):
+                at, stamp = before.last + i, before.end + j
+                found.append(_Anchor(at, at + 1, stamp, stamp + 1))
+        found.append(after)
+    return found
+
+
+def _nearest(expected_ms: Sequence[int], heard_ms: Sequence[int]) -> tuple[int, ...]:
+    """For each heard start one of the expected ones, in order, with the smallest sum of distances."""
+    options = combinations(range(len(expected_ms)), len(heard_ms))
+    return min(
+        options, key=lambda chosen: sum(abs(expected_ms[i] - ms) for i, ms in zip(chosen, heard_ms, strict=True))
+    )
+
+
+def _place(texts: list[str], anchors: list[_Anchor], ends: Sequence[bool], timed: Sequence[Word]) -> list[Word]:
+    """Words with times: anchored ones take their partners', the others lie between the anchors beside them."""
     if not timed:
         return [Word(text, 0, 0, False) for text in texts]
-    ends = sentence_ends(texts)
     words: list[Word] = []
-    at = 0
-    while at < len(texts):
-        mate = partner[at]
-        if mate is not None:
-            words.append(replace(timed[mate], text=texts[at]))
-            at += 1
-            continue
-        end = at
-        while end < len(texts) and partner[end] is None:
-            end += 1
-        before = partner[at - 1] if at else None
-        after = partner[end] if end < len(texts) else None
-        n_left = _words_before_a_break(ends, at, end)
-        words.extend(_fill(texts[at:end], n_left, before, after, timed))
-        at = end
+    before: int | None = None
+    for anchor in [*anchors, None]:
+        at, end = len(words), anchor.first if anchor else len(texts)
+        if end > at:
+            after = anchor.at if anchor else None
+            words.extend(_fill(texts[at:end], _words_before_a_break(ends, at, end), before, after, timed))
+        if anchor:
+            words.extend(_anchored(texts[anchor.first : anchor.last], timed[anchor.at : anchor.end]))
+            before = anchor.end - 1
     return words
+
+
+def _anchored(texts: list[str], partners: Sequence[Word]) -> list[Word]:
+    """The words of an anchor: the first has its stamp; more words than stamps share the span by their letters."""
+    if len(texts) == len(partners) == 1:
+        return [replace(partners[0], text=texts[0])]
+    words = _over(texts, [len(text) for text in texts], partners[0].start_ms, partners[-1].end_ms)
+    return [replace(words[0], timed=partners[0].timed), *words[1:]]
 
 
 def _words_before_a_break(ends: Sequence[bool], first: int, last: int) -> int:
@@ -147,13 +230,18 @@ def _words_before_a_break(ends: Sequence[bool], first: int, last: int) -> int:
     return (last - first) // 2
 
 
-def _fill(texts: list[str], n_left: int, before: int | None, after: int | None, timed: Sequence[Word]) -> list[Word]:
+def _fill(
+    texts: list[str], n_left: int, before: int | None, after: int | None, timed: Sequence[Word], *, skip: bool = False
+) -> list[Word]:
     """Words without an anchor, between the stamped words `before` and `after` (None: the track's edge).
 
     As many stamped words there: one takes the times of one. More or fewer: the same span by length. None: the first
-    `n_left` words follow the anchor before, the others lead up to the anchor after.
+    `n_left` words follow the anchor before, the others lead up to the anchor after (also where stamped words are to be
+    skipped: `skip`).
     """
-    skipped = timed[before + 1 if before is not None else 0 : after if after is not None else len(timed)]
+    skipped = (
+        () if skip else timed[before + 1 if before is not None else 0 : after if after is not None else len(timed)]
+    )
     if len(skipped) == len(texts):
         return [replace(word, text=text, timed=False) for text, word in zip(texts, skipped, strict=True)]
     lengths = [expected_ms(text) for text in texts]

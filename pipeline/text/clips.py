@@ -22,7 +22,8 @@ from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
-from pipeline.text.filters import boilerplate_key, flags_of, reject_of
+from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
+from pipeline.text.flags import flags_of
 from pipeline.text.sentences import end_probabilities, model_used
 from pipeline.text.transcripts import unit_of_part, word_dicts
 
@@ -135,9 +136,10 @@ def plan_track(
     sounds = [event for event in track.events if event.kind == "sound"]
     starts = [event.start_ms for event in sounds]
     reasons = []
-    for clip in clips:
+    for clip, elsewhere in zip(clips, elsewhere_shares(track.words, clips), strict=True):
         near = sounds[max(bisect_left(starts, clip.start_ms) - 1, 0) : bisect_left(starts, clip.end_ms)]
-        reasons.append(reject_of(clip, track.words, near, config.clips, config.filters, language=language))
+        found = reject_of(clip, track.words, near, config.clips, config.filters, language=language, elsewhere=elsewhere)
+        reasons.append(found)
     return clips, reasons
 
 

@@ -8,18 +8,22 @@ from manifests.reasons import Reason
 from pipeline.config.text import ClipConfig, FilterConfig
 from pipeline.text.captions.track import Event, Word
 from pipeline.text.clip_plan import PlannedClip
+from pipeline.text.flags import flags_of
 
-_PROFANITY = """
-fuck fucks fucked fucker fuckers fucking fuckin motherfucker motherfuckers motherfucking shit shits shitty shitting
-bullshit asshole assholes bitch bitches bitching bastard bastards cunt cunts dick dicks dickhead cock cocks cocksucker
-pussy slut sluts whore whores nigger niggers nigga niggas faggot faggots wanker wankers twat twats goddamn
+_ENGLISH = """
+the of and to is that it you for with this are have has had be been not they we what can will just like know about my
+your there all our from by or but if when which would could should their his her he she how why where who these those
+than then because very really going don't it's that's i'm you're we're let's i
 """
-PROFANITY = frozenset(_PROFANITY.split()) | {"[__]"}
-"""Words that flag a clip; the platform's mask `[__]` stands for one of them."""
-
-_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\bat sign\b)\s?[\w-]+(?:\.|\sdot\s)[a-z]{2,}", re.IGNORECASE)
-_PHONE = re.compile(r"(?<![\d.])(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)|\d{3})[\s.-]\d{3}[\s.-]\d{4}(?!\d)")
-_LONG_NUMBER = re.compile(r"(?<![\d.,])\d(?:[\s-]?\d){8,}(?![\d.,])")
+SURE = 10.0
+"""By so much its log probability must be above that of English for a stretch of a clip to be another language."""
+MAX_NAMES = 0.6
+"""Where more of the words begin with capitals they are names (in German prose about 0.4 do)."""
+ELSEWHERE_WORDS = 5
+MIN_ELSEWHERE = 8
+"""Where a clip has fewer sequences its share is taken of so many: short phrases come back in any speech."""
+ENGLISH = frozenset(_ENGLISH.split())
+"""Common words without which no English sentence of some length is made, and which are no words of other languages."""
 
 
 def reject_of(
@@ -30,10 +34,12 @@ def reject_of(
     filters: FilterConfig,
     *,
     language: str = "",
+    elsewhere: float = 0.0,
 ) -> tuple[Reason, str] | None:
     """The first reason to turn a planned clip away, with what was measured; None where it may stay.
 
-    `language` is the wanted one ("" = any); a clip of too few words to tell is taken to be in its track's.
+    `language` is the wanted one ("" = any); a clip of too few words to tell is taken to be in its track's. `elsewhere`:
+    the clip's share of `elsewhere_shares`.
     """
     inside = words[clip.first : clip.last]
     seconds = (clip.end_ms - clip.start_ms) / 1000
@@ -44,9 +50,13 @@ def reject_of(
     if clip.confidence < clips.min_confidence:
         return Reason.LOW_ALIGNMENT, f"{clip.confidence:.2f} of its words anchored"
     found = _of_text(clip, inside, events, filters)
+    if found is None and elsewhere > filters.max_elsewhere_share:
+        found = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is said elsewhere too"
     if found is None and language and len(inside) >= filters.language_words:
         spoken = language_of(clip.text)
         found = (Reason.WRONG_LANGUAGE, f"the words are {spoken}") if spoken != language else None
+    if found is None and language == "en":
+        found = foreign_sentence([word.text for word in inside], filters.foreign_words)
     return found or _of_flags(clip.text, filters)
 
 
@@ -104,26 +114,56 @@ def non_word_share(texts: Sequence[str]) -> float:
     return sum(1 for text in texts if not any(char.isalpha() for char in text)) / max(len(texts), 1)
 
 
-def flags_of(text: str) -> list[str]:
-    """Which flags a text carries, sorted as in FLAGS."""
-    found = []
-    if any(word.lower().strip(".,;:!?\"'…-") in PROFANITY for word in text.split()):
-        found.append("profanity")
-    if ("@" in text or " dot " in text) and _EMAIL.search(text):
-        found.append("email")
-    if _PHONE.search(text):
-        found.append("phone")
-    elif _LONG_NUMBER.search(text):
-        found.append("long_number")
-    return found
-
-
 def language_of(text: str) -> str:
     """The language of a text (ISO 639-1), reliable from about 15 words up."""
     import py3langid  # its model takes half a second to load
 
+    if text.isupper():
+        text = text.lower()  # capitals alone are taken for other languages
     language: str = py3langid.classify(text)[0]
     return language
+
+
+def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str] | None:
+    """A stretch of so many words or more in English speech that is another language (0: not looked for).
+
+    Only stretches without any of the words that English cannot do without are classified, so that it costs nothing.
+    """
+    begin = 0
+    for at in range(len(texts) + 1):
+        if at < len(texts) and texts[at].lower().strip('.,;:!?"…-').replace("’", "'") not in ENGLISH:
+            continue
+        if min_words and at - begin >= min_words and (spoken := _surely_foreign(texts[begin:at])):
+            return Reason.WRONG_LANGUAGE, f"{at - begin} words are {spoken}"
+        begin = at + 1
+    return None
+
+
+def _surely_foreign(texts: Sequence[str]) -> str:
+    """The language of words that are surely not English, else "". Names on end are no language."""
+    import py3langid  # its model takes half a second to load
+
+    if sum(text[:1].isupper() for text in texts) > MAX_NAMES * len(texts):
+        return ""
+    ranked = py3langid.rank(" ".join(texts))
+    best, score = ranked[0]
+    return str(best) if best != "en" and score - dict(ranked)["en"] > SURE else ""
+
+
+def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> list[float]:
+    """For each clip the share of its word sequences (ELSEWHERE_WORDS long) that the track says again outside of it.
+
+    Refrains come back; speech hardly ever says five words in a row twice.
+    """
+    texts = [word.text.lower().strip(".,;:!?\"'…-♪") for word in words]
+    grams = list(zip(*(texts[k:] for k in range(ELSEWHERE_WORDS)), strict=False))
+    said = Counter(grams)
+    shares = []
+    for clip in clips:
+        own = Counter(grams[clip.first : max(clip.last - ELSEWHERE_WORDS + 1, clip.first)])
+        again = sum(n for gram, n in own.items() if said[gram] > n)
+        shares.append(again / max(own.total(), MIN_ELSEWHERE))
+    return shares
 
 
 def boilerplate_key(text: str) -> str:

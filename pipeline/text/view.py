@@ -12,7 +12,7 @@ from pipeline.text.align import align_track
 from pipeline.text.captions.track import Track
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.clips import plan_track
-from pipeline.text.filters import flags_of
+from pipeline.text.flags import flags_of
 from pipeline.text.sentences import Sentence, end_probabilities, model_used, split_sentences
 from pipeline.text.transcripts import track_language, word_dicts
 
@@ -38,8 +38,8 @@ def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> V
     """What the pipeline makes of a track; with `stamped`, its text is first given that track's word times."""
     anchored = None
     if stamped is not None:
-        track, alignment = align_track(track, stamped)
-        anchored = alignment.anchored
+        track, _ = align_track(track, stamped)
+        anchored = [word.timed for word in track.words]
     ends = end_probabilities(track, config.sentences)
     sentences = split_sentences(track, config.sentences, probability=ends)
     language = track.language.split("-")[0] or track_language(track.words)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
-from pipeline.text.boundary.features import normalise, numbers
+from pipeline.text.boundary.features import normalise
 from pipeline.text.boundary.net import BoundaryNet
 from pipeline.text.captions.track import Word
 
@@ -49,7 +49,7 @@ def load_model(name: ModelName = "net") -> BoundaryModel:
 class NetModel:
     """The shipped network over words and pauses."""
 
-    name = "net-1"
+    name = "net-2"
     threshold = 0.0
 
     def __init__(self, path: Path = MODEL_FILE) -> None:
@@ -61,7 +61,7 @@ class NetModel:
     def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See BoundaryModel."""
         normalised = [normalise(word.text) for word in words]
-        return self._net.probabilities(normalised, numbers(normalised, starts_of(words), known_gaps(words), turns))
+        return self._net.probabilities(normalised, starts_of(words), known_gaps(words), turns)
 
 
 class PauseModel:

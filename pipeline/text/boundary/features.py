@@ -1,4 +1,4 @@
-"""What the boundary model sees of a track: each word without case and marks, and the pause that follows it.
+"""What the boundary model sees of a track: each word without case and marks, and the gap that follows it.
 
 Pauses are start-to-start gaps, since automatic tracks stamp no word ends, normalised by the track's median gap.
 """
@@ -11,14 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.text.captions.pace import LETTER_STEPS, TYPICAL_MS
+
 N_NUMBERS = 9
 """Columns of the numeric features: see `numbers`."""
 N_BUCKETS = 2048
 """Hash buckets for words outside the vocabulary, by their last three letters."""
+TURN = 1
+"""The row that stands between two words where the track shows a change of speaker."""
+UNKNOWN = "\x00"
+"""Stands for a token without a word in it, and in training for words that are hidden."""
 MAX_GAP_MS = 8000
-LETTER_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 16)
-TYPICAL_MS = (220, 200, 190, 215, 245, 300, 390, 480, 780)
-"""Median start-to-start time of a word with so many letters, inside sentences, measured on nine stamped tracks."""
 TYPICAL_MEDIAN_MS = 220
 
 _JUNK = re.compile(r"[^\w'&%$+.-]|_")
@@ -36,26 +39,26 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Word to row of the embedding table: 0 padding, then the known words, then the hash buckets."""
+    """Word to row of the embedding table: 0 padding, TURN, then the known words, then the hash buckets."""
 
     words: dict[str, int]
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "Vocabulary":
         """The vocabulary of these known words, in this order."""
-        return cls({word: i + 1 for i, word in enumerate(words)})
+        return cls({word: i + 2 for i, word in enumerate(words)})
 
     @property
     def size(self) -> int:
         """Rows of the embedding table."""
-        return 1 + len(self.words) + N_BUCKETS
+        return 2 + len(self.words) + N_BUCKETS
 
     def id(self, normalised: str) -> int:
         """The row of a normalised word."""
         known = self.words.get(normalised)
         if known is not None:
             return known
-        return 1 + len(self.words) + zlib.crc32(normalised[-3:].encode()) % N_BUCKETS
+        return 2 + len(self.words) + zlib.crc32((normalised or UNKNOWN)[-3:].encode()) % N_BUCKETS
 
 
 def numbers(

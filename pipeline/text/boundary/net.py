@@ -1,7 +1,7 @@
-"""The shipped boundary model in numpy: embedding and numbers, a convolution, one bidirectional GRU, a logit a word.
+"""The shipped boundary model in numpy: a convolutional net over words, and a small one that weighs it with the gaps.
 
 Weights: `model.npz`, made by `bench/train_boundary.py`; its licence stands in `MODEL_LICENCE.md`. Inference needs no
-torch. Long tracks are cut into windows with context on both sides and run as one batch.
+torch. Long tracks are cut into parts with as much context on both sides as the net sees, so that cuts do not show.
 """
 
 from functools import cached_property
@@ -9,20 +9,22 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
-from pipeline.text.boundary.features import N_NUMBERS, Vocabulary
+from pipeline.text.boundary.evidence import ODDS_SCALE, evidence
+from pipeline.text.boundary.features import TURN, Vocabulary
 
-WINDOW = 128
-"""Words that a window decides."""
-CONTEXT = 32
-"""Words on each side that a window only reads."""
-WINDOWS_AT_ONCE = 128
-"""Windows in one batch: 16,384 words take about 120 MB."""
-
-FIRST_END = 2
-"""Marks from this one on end a sentence."""
+FIRST_WIDTH = 5
+"""Words that the first convolution joins."""
+DILATIONS = (1, 2, 4, 8)
+"""Steps between the three words that each later convolution joins."""
+REACH = FIRST_WIDTH // 2 + sum(DILATIONS)
+"""Words on each side that decide a word's marks."""
+PART = 8192
+"""Words that are worked on at once: it bounds the memory."""
 
 Floats = NDArray[np.float32]
+Weights = dict[str, Floats]
 
 
 class BoundaryNet:
@@ -31,68 +33,77 @@ class BoundaryNet:
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        table = arrays.pop("embedding.int8").astype(np.float32)
-        self.embedding: Floats = table * arrays.pop("embedding.scale").astype(np.float32)
-        self.words = bytes(arrays.pop("words")).decode().split("\n")
-        self.weights: dict[str, Floats] = {name: array.astype(np.float32) for name, array in arrays.items()}
+        table = arrays.pop("words.embedding.int8").astype(np.float32)
+        self._embedding: Floats = table * arrays.pop("words.embedding.scale").astype(np.float32)
+        self.words = bytes(arrays.pop("vocabulary")).decode().split("\n")
+        self._weights: Weights = {name: array.astype(np.float32) for name, array in arrays.items()}
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """The words that the embedding table knows."""
         return Vocabulary.of(self.words)
 
-    def probabilities(self, normalised: list[str], feats: Floats) -> Floats:
-        """[n] probability of a sentence end after each of n words; feats [n, N_NUMBERS] from `features.numbers`."""
-        n = len(normalised)
-        if n == 0:
-            return np.zeros(0, np.float32)
-        ids = np.fromiter((self.vocabulary.id(word) for word in normalised), np.int64, n)
-        n_windows = -(-n // WINDOW)
-        padded = np.zeros(n_windows * WINDOW + 2 * CONTEXT, np.int64)
-        padded[CONTEXT : CONTEXT + n] = ids
-        numbers = np.zeros((len(padded), N_NUMBERS), np.float32)
-        numbers[CONTEXT : CONTEXT + n] = feats
-        places = np.arange(n_windows)[:, None] * WINDOW + np.arange(WINDOW + 2 * CONTEXT)
-        ends = np.empty((n_windows, WINDOW), np.float32)
-        for first in range(0, n_windows, WINDOWS_AT_ONCE):  # a long track's features would fill a gigabyte
-            some = places[first : first + WINDOWS_AT_ONCE]
-            logits = self._logits(padded[some], numbers[some])[:, CONTEXT : CONTEXT + WINDOW]
-            odds = np.exp(logits - logits.max(axis=2, keepdims=True))
-            ends[first : first + WINDOWS_AT_ONCE] = odds[..., FIRST_END:].sum(axis=2) / odds.sum(axis=2)
-        return ends.reshape(-1)[:n]
+    @cached_property
+    def _threads(self) -> ThreadpoolController:
+        return ThreadpoolController()
 
-    def _logits(self, ids: NDArray[np.int64], feats: Floats) -> Floats:
-        """ids [w, l], feats [w, l, N_NUMBERS] -> logits [w, l, marks]: none, comma, full stop, question."""
-        w = self.weights
-        x = np.concatenate([self.embedding[ids], feats], axis=2)
-        kernel = w["conv.weight"]  # [out, in, 3]
-        padded = np.pad(x, ((0, 0), (1, 1), (0, 0)))
-        y = w["conv.bias"] + sum(padded[:, k : k + x.shape[1]] @ kernel[:, :, k].T for k in range(3))
-        y = np.maximum(y, 0)
-        ahead = _gru(y, w, "")
-        back = _gru(y[:, ::-1], w, "_reverse")[:, ::-1]
-        features = np.concatenate([ahead, back, feats], axis=2)
-        out: Floats = features @ w["out.weight"].T + w["out.bias"]
+    def probabilities(
+        self, normalised: list[str], starts_ms: NDArray[np.int64], known: NDArray[np.bool_], turns: NDArray[np.bool_]
+    ) -> Floats:
+        """[n] probability of a sentence end after each of n words; the other arguments [n] as in `features.numbers`."""
+        if not normalised:
+            return np.zeros(0, np.float32)
+        marks = self.marks(normalised, turns)
+        with self._one_thread():
+            odds = _pauses(evidence(marks, normalised, starts_ms, known, turns), self._weights)
+        out: Floats = (0.5 * (np.tanh(0.5 * odds) + 1)).astype(np.float32)
         return out
 
+    def marks(self, normalised: list[str], turns: NDArray[np.bool_]) -> Floats:
+        """[n, N_MARKS] log probabilities of the mark after each of n words, by the words and changes of speaker."""
+        ids = np.fromiter((self.vocabulary.id(word) for word in normalised), np.int64, len(normalised))
+        after = np.flatnonzero(turns[:-1]) + 1
+        rows = np.insert(ids, after, TURN)
+        places = np.arange(len(ids)) + np.searchsorted(after, np.arange(len(ids)), side="right")
+        parts = []
+        with self._one_thread():
+            for at in range(0, len(rows), PART):
+                low = max(at - REACH, 0)
+                logits = _words(self._embedding[rows[low : at + PART + REACH]], self._weights)
+                parts.append(logits[at - low : at - low + PART])
+        logits = np.concatenate(parts)[places]
+        logits -= logits.max(axis=1, keepdims=True)
+        out: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return out
 
-def _gru(x: Floats, w: dict[str, Floats], side: str) -> Floats:
-    """One direction of a GRU as torch defines it: x [w, l, in] -> states [w, l, hidden]."""
-    from_input = x @ w[f"gru.weight_ih_l0{side}"].T + w[f"gru.bias_ih_l0{side}"]
-    recurrent, bias = np.ascontiguousarray(w[f"gru.weight_hh_l0{side}"].T), w[f"gru.bias_hh_l0{side}"]
-    hidden = recurrent.shape[0]
-    state = np.zeros((x.shape[0], hidden), np.float32)
-    states = np.empty((x.shape[0], x.shape[1], hidden), np.float32)
-    for t in range(x.shape[1]):
-        from_state = state @ recurrent + bias
-        gates = _sigmoid(from_input[:, t, : 2 * hidden] + from_state[:, : 2 * hidden])
-        reset, update = gates[:, :hidden], gates[:, hidden:]
-        candidate = np.tanh(from_input[:, t, 2 * hidden :] + reset * from_state[:, 2 * hidden :])
-        state = candidate + update * (state - candidate)
-        states[:, t] = state
-    return states
+    def _one_thread(self) -> "ThreadpoolController._ThreadpoolLimiter":
+        """One BLAS thread inside the block: on a busy machine more cost ten times their gain."""
+        return self._threads.limit(limits=1, user_api="blas")
 
 
-def _sigmoid(x: Floats) -> Floats:
-    out: Floats = 0.5 * (np.tanh(0.5 * x) + 1)
+def _words(x: Floats, w: Weights) -> Floats:
+    """x [n, embedding] -> logits [n, N_MARKS]."""
+    y = np.maximum(_convolution(x, w["words.first.weight"], w["words.first.bias"], 1), 0)
+    for k, dilation in enumerate(DILATIONS):
+        y = y + np.maximum(_convolution(y, w[f"words.blocks.{k}.weight"], w[f"words.blocks.{k}.bias"], dilation), 0)
+    out: Floats = y @ w["words.out.weight"].T + w["words.out.bias"]
     return out
+
+
+def _pauses(x: Floats, w: Weights) -> Floats:
+    """x [n, N_EVIDENCE] -> log odds of a sentence end [n]."""
+    y = np.maximum(_convolution(x, w["pauses.first.weight"], w["pauses.first.bias"], 1), 0)
+    y = np.maximum(_convolution(y, w["pauses.second.weight"], w["pauses.second.bias"], 1), 0)
+    out: Floats = ODDS_SCALE * x[:, 0] + y @ w["pauses.out.weight"][0] + w["pauses.out.bias"]
+    return out
+
+
+def _convolution(x: Floats, kernel: Floats, bias: Floats, dilation: int) -> Floats:
+    """x [n, in], kernel [out, in, k] -> [n, out]; words beyond the edges are zeros."""
+    n, width = len(x), kernel.shape[2]
+    edge = dilation * (width // 2)
+    padded = np.pad(x, ((edge, edge), (0, 0)))
+    y: Floats = np.broadcast_to(bias, (n, len(bias))).astype(np.float32)
+    for k in range(width):
+        y += padded[k * dilation : k * dilation + n] @ np.ascontiguousarray(kernel[:, :, k].T)
+    return y

@@ -23,17 +23,18 @@ class Token(NamedTuple):
 _TOKEN = re.compile(
     r"(?P<masked>\[\s*_+\s*\])"
     r"|(?P<bracket>[\[【［][^\[\]【】［］]{1,80}[\]】］])"
+    r"|(?P<brace>\{[^{}]{1,80}\}|(?<!\S)\*[^\s*](?:[^*\n]{0,40}[^\s*])?\*(?!\S))"
     r"|(?P<paren>[(（][^()（）]{1,80}[)）])"
     r"|(?P<sound>[♪♫♬♩🎵🎶]+)"
     r"|(?P<speaker_change>>{2,3})"
     r"|(?P<word>[^\s♪♫♬♩🎵🎶]+)"
 )
-_SPECIAL = re.compile(r"[\[\]【［(（♪♫♬♩🎵🎶>:\n]|(?:^|\n)\s*[-–—]")
+_SPECIAL = re.compile(r"[\[\]【［(（{*♪♫♬♩🎵🎶>:\n]|(?:^|\n)\s*[-–—]")
 _SOUND = re.compile(
     r"music|laugh|applau|cheer|clap|sigh|cough|gasp|chuckl|giggl|sing|song|humm|whistl|scream|shout|yell|cry|sob|"
     r"groan|moan|snort|sniff|snor|breath|throat|bark|meow|beep|buzz|bell|ring|knock|door|phone|engine|noise|sound|"
     r"static|silence|inaudible|unintelligible|indistinct|crosstalk|background|foreign|explosion|gunshot|thunder|"
-    r"crowd|audience|drum|guitar|piano|"
+    r"crowd|audience|drum|guitar|piano|grunt|bleep|murmur|chatter|"
     r"musik|lachen|gelächter|beifall|musique|rire|applaud|música|musica|risas?|aplauso|risate|muzyka|śmiech|"
     r"музык|смех|смеет|аплодисм|овац|пение|音楽|拍手|笑|音乐|掌声|음악|박수|웃음",
     re.IGNORECASE,
@@ -48,6 +49,11 @@ _PUNCTUATION = frozenset(".,;:!?…。！？、،؛؟-–—―\"“”„'‘�
 _OPENING = frozenset("\"“„'‘«‹([{（【¿¡`")
 _DASH = re.compile(r"\s*([-–—])(?=\s*[\"“«'‘(\[♪]?[^\W_a-zà-öø-ÿа-яё])")
 _LABEL = re.compile(r"\s*([^\W\d_][^\s:]*(?:\s[^\s:]+){0,3}?)\s?:(?=\s|$)")
+_BRACKET_LABEL = re.compile(r"\s*\[((?!\s)[^\W\d_a-zà-öø-ÿа-яё][^\[\]a-zà-öø-ÿа-яё]{0,30})\]:?(?=\s+\S)")
+_ROLES = """
+interviewer interviewee host narrator speaker man woman boy girl moderator reporter announcer student teacher professor
+presenter instructor caller operator voiceover guest anchor male female doctor officer judge client
+"""
 _CREDIT = re.compile(
     r"\s*(transcri(?:ber|bed by|ption by)|review(?:er|ed by)|translat(?:or|ed by|ion by)|caption(?:s|ed|ing) by|"
     r"subtit(?:les|led) by|subtitles:|edit(?:or|ed) by|sous-titr\w*|tradu(?:ction|cteur|ttore|ctora?)|"
@@ -61,11 +67,19 @@ note question answer example remember warning tip step today first second third 
 chapter update problem solution result reason fact conclusion summary rule
 """
 _FUNCTION_SET, _PARTICLE_SET, _NOT_NAME_SET = (frozenset(t.split()) for t in (_FUNCTION_WORDS, _PARTICLES, _NOT_NAMES))
+_ROLE_SET = frozenset(_ROLES.split())
+SMALL_LABELS = 3
+"""A name in small letters before a colon is a label where so many lines begin with it."""
 
 
 def is_punctuation(text: str) -> bool:
     """Whether a token is marks alone: it belongs to a word beside it, nobody speaks it."""
     return text != MASKED and all(char in _PUNCTUATION for char in text)
+
+
+def is_note(token: Token) -> bool:
+    """Whether a token is the sign of a song (♪)."""
+    return token.kind == "sound" and token.text[0] in "♪♫♬♩🎵🎶"
 
 
 def opens(text: str) -> bool:
@@ -77,10 +91,10 @@ def count_labels(texts: list[str]) -> Counter[str]:
     """How often each possible speaker name starts a line: a single word is believed only when it comes back."""
     counts: Counter[str] = Counter()
     for text in texts:
-        if ":" not in text:
+        if ":" not in text and "[" not in text:
             continue
         for line in text.split("\n"):
-            match = _LABEL.match(line, _after_dash(line))
+            match = _BRACKET_LABEL.match(line) or _LABEL.match(line, _after_dash(line))
             if match:
                 counts[match[1]] += 1
     return counts
@@ -119,8 +133,13 @@ def _tokenize_line(line: str, at: int, tokens: list[Token], labels: Counter[str]
     marks = re.match(r"\s*>{2,3}", line)
     label_at = marks.end() if marks else start
     if labels is not None or marks:
-        label = _LABEL.match(line, label_at)
-        if label and _is_label(label[1], line[label.end() :], labels or Counter()):
+        label = _BRACKET_LABEL.match(line, label_at)
+        if label and not _is_bracket_label(label[1], labels or Counter()):
+            label = None
+        plain = None if label else _LABEL.match(line, label_at)
+        if plain and _is_label(plain[1], line[plain.end() :], labels or Counter()):
+            label = plain
+        if label:
             if marks:
                 tokens.append(Token("speaker_change", marks[0].strip(), at + marks.end() - 2))
             tokens.append(Token("speaker", label[1], at + label.start(1)))
@@ -137,6 +156,10 @@ def _after_dash(line: str) -> int:
 def _is_label(name: str, rest: str, labels: Counter[str]) -> bool:
     """Whether words before a colon name a speaker, rather than begin a sentence (`One thing: …`)."""
     words = name.split()
+    if words[0].lower() in _ROLE_SET and all(word.isdigit() or word.lower() in _ROLE_SET for word in words):
+        return True
+    if len(words) == 1 and name.islower():
+        return labels[name] >= SMALL_LABELS and name not in _NOT_NAME_SET and name not in _FUNCTION_SET
     if not all(word[0].isupper() or word.lower() in _PARTICLE_SET or word[0] in "(#" for word in words):
         return False
     if not rest.strip():
@@ -146,6 +169,13 @@ def _is_label(name: str, rest: str, labels: Counter[str]) -> bool:
     if words[-1].lower() in _NOT_NAME_SET or words[0].lower() in _NOT_NAME_SET:
         return False
     return len(words) > 1 or labels[name] > 1 or rest.lstrip()[0] in '"“«'
+
+
+def _is_bracket_label(name: str, labels: Counter[str]) -> bool:
+    """Whether capitals in brackets before speech name a speaker (`[MARY] Hi`), rather than a sound (`[BARKS]`)."""
+    if _is_sound(name) or name.strip(" _") == "":
+        return False
+    return labels[name] > 1 or not name.endswith(("S", "ING"))
 
 
 def _join_broken_groups(text: str, tokens: list[Token]) -> list[Token]:
@@ -181,6 +211,10 @@ def _of_match(match: re.Match[str], at: int, automatic: bool) -> list[Token]:
         if _is_sound(inner) or (automatic and len(inner.split()) <= 8) or not _is_speech(inner):
             return [Token("sound", " ".join(text.split()), offset)]
         return _words(inner, offset + 1)
+    if kind == "brace":
+        if _is_sound(text[1:-1]) or (text[0] == "{" and not _is_speech(text[1:-1])):
+            return [Token("sound", " ".join(text.split()), offset)]
+        return _words(text, offset)
     if kind == "paren":
         if _is_sound(text[1:-1]):
             return [Token("sound", " ".join(text.split()), offset)]

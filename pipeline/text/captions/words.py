@@ -1,7 +1,7 @@
 """Rows of timed pieces to words and events: the one place where caption text becomes words, for every format.
 
 Word starts come from the stamps where they are true, and are spread by letters inside the cue where there are none.
-The end of a stamped word is not in any format: the next word's start, or sooner by the length of the word.
+The end of a stamped word is not in any format: the next word's start, or where so long a word ends before a pause.
 """
 
 import re
@@ -10,25 +10,21 @@ from collections import Counter
 from itertools import pairwise
 
 from manifests.reasons import Reason
-from pipeline.text.captions.tokens import Token, count_labels, is_punctuation, opens, tokenize
+from pipeline.text.captions.pace import longest_ms, spoken_ms
+from pipeline.text.captions.tokens import Token, count_labels, is_note, is_punctuation, opens, tokenize
 from pipeline.text.captions.track import BrokenTrack, Event, Row, Rows, Track, Word
 
-BASE_MS = 300
-LETTER_MS = 80
-"""A word lasts at most BASE_MS + LETTER_MS a letter: measured on stamped tracks with known word ends."""
 MIN_FINAL_SHARE = 0.01
 """Share of words with a sentence mark from which a track counts as punctuated (real tracks: <0.0015 or >0.015)."""
 FINAL_MARKS = frozenset(".?!…。！？؟")
 MAX_TOKENS = 150_000
 """Words, sounds and speaker marks of one track: 12 hours of talk. What a track costs is known by it."""
-_TOKEN_MARK = re.compile(r"[\[(【［（>♪♫♬♩🎵🎶]")
+_TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
+SONG_GAP_MS = 20_000
+"""A note that opens a song and one that closes it belong together over at most so long."""
+NOTE = "♪"
 CREDIT_ROWS = 3
 """Credits stand in this many rows at either end of a track."""
-
-
-def spoken_ms(text: str) -> int:
-    """The longest time that a word is taken to last."""
-    return BASE_MS + LETTER_MS * len(text)
 
 
 def ends_with_mark(text: str) -> bool:
@@ -113,6 +109,8 @@ class _Builder:
         self.words: list[Word] = []
         self.events: list[Event] = []
         self.opening = ""
+        self.song: tuple[int, int] | None = None
+        """Start of a song that no note has closed yet, and when the row in which it began ends, ms."""
 
     def build(self) -> tuple[list[Word], list[Event]]:
         at = 0
@@ -123,6 +121,7 @@ class _Builder:
             next_ms = self.rows[end].start_ms if end < len(self.rows) else None
             self._add_rows(self.rows[at:end], at, next_ms)
             at = end
+        self._end_song()
         return in_time_order(self.words), sorted(self.events, key=lambda event: event.start_ms)
 
     def _add_rows(self, rows: list[Row], number: int, next_ms: int | None) -> None:
@@ -140,7 +139,38 @@ class _Builder:
         starts = _place([token for token, _ in tokens], [stamp for _, stamp in tokens], start_ms, limit_ms)
         for i, (token, stamp) in enumerate(tokens):
             after = starts[i + 1] if i + 1 < len(tokens) else None
-            self._add(token, starts[i], after, limit_ms, timed=stamp is not None)
+            if not is_note(token):
+                self._add(token, starts[i], after, limit_ms, timed=stamp is not None)
+        shown_ms = max([limit_ms, *(row.end_ms for row in rows if row.end_ms is not None)])
+        self._add_songs([token for token, _ in tokens], starts, min(shown_ms, next_ms or shown_ms))
+
+    def _add_songs(self, tokens: list[Token], starts: list[int], shown_ms: int) -> None:
+        """What is sung, as sounds that span it: from a note to the next, or to the edge of what is shown together.
+
+        A note before words opens a song, one after words closes it; an open one may be closed some rows later.
+        `shown_ms`: when the tokens leave the screen.
+        """
+        notes = [i for i, token in enumerate(tokens) if is_note(token)]
+        for i in notes:
+            alone, last = len(tokens) == len(notes), i == len(tokens) - 1
+            if i == 0 and not alone:
+                self._end_song()
+                self.song = (starts[i], shown_ms)
+            elif last and not alone:
+                begin = self.song[0] if self.song and starts[0] - self.song[1] <= SONG_GAP_MS else starts[0]
+                self.song = (begin, shown_ms)
+                self._end_song()
+            elif alone or self.song:
+                self.song = (self.song[0] if self.song else starts[i], shown_ms if alone else starts[i])
+                self._end_song()
+            else:
+                self.song = (starts[i], shown_ms)
+
+    def _end_song(self) -> None:
+        if self.song:
+            start_ms, end_ms = self.song
+            self.events.append(Event("sound", NOTE, start_ms, max(end_ms, start_ms)))
+        self.song = None
 
     def _stamps(self, row: Row, tokens: list[Token]) -> list[int | None]:
         """The stamp of each token: its piece's, if it is the first word that starts in that piece."""
@@ -187,7 +217,7 @@ def _limit(rows: list[Row], next_ms: int | None) -> int:
     """Where the words of these rows must end: the cue's end, the next cue's start, or as long as they can last."""
     start_ms = rows[0].start_ms
     ends = [row.end_ms for row in rows if row.end_ms is not None]
-    longest = start_ms + sum(spoken_ms(text) for row in rows for text in row.text.split())
+    longest = start_ms + sum(longest_ms(text) for row in rows for text in row.text.split())
     limits = [longest]
     if ends and max(ends) > start_ms:
         limits.append(max(ends))

@@ -36,6 +36,33 @@ def test_a_word_heard_wrongly_takes_its_place_but_is_no_anchor() -> None:
     assert found.anchored == (True, True, False, True, True)
 
 
+def test_a_word_heard_wrongly_stands_on_the_stamp_of_what_was_heard() -> None:
+    found = align_words(["we", "use", "quantised", "models", "here"], stamped("we use quantum models here"))
+    assert found.words[2].timed
+    assert found.confidence == 1.0
+
+
+def test_of_two_words_one_of_which_was_dropped_the_nearer_one_takes_the_stamp() -> None:
+    heard = [*stamped("we use"), Word("quantum", 600, 900, True), *stamped("today again", start=1500)]
+    found = align_words(["we", "use", "quantised", "models", "today", "again"], heard)
+    assert [(w.start_ms, w.timed) for w in found.words[2:4]] == [(600, True), (found.words[3].start_ms, False)]
+    assert 850 <= found.words[3].start_ms < 1500
+    late = [*stamped("we use"), Word("model", 1200, 1450, True), *stamped("today again", start=1500)]
+    found = align_words(["we", "use", "quantised", "models", "today", "again"], late)
+    assert found.words[3].start_ms == 1200
+    assert found.words[3].timed
+
+
+def test_words_that_were_joined_or_split_are_anchors() -> None:
+    found = align_words(["We", "sell", "ice", "cream", "every", "day"], stamped("we sell icecream every day"))
+    assert [w.start_ms for w in found.words[1:3]] == [300, 600]
+    assert 600 < found.words[3].start_ms < 900 == found.words[4].start_ms
+    assert all(found.anchored)
+    found = align_words(["the", "website", "of", "weekends"], stamped("the web site of week ends"))
+    assert [w.start_ms for w in found.words] == [0, 300, 900, 1200]
+    assert all(found.anchored)
+
+
 def test_a_formula_of_many_spoken_words_fills_their_span() -> None:
     found = align_words(["so", "x^2=4", "holds"], stamped("so x squared equals four holds"))
     assert found.words[1].start_ms == 300

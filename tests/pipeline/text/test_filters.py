@@ -6,7 +6,15 @@ from manifests.reasons import Reason
 from pipeline.config.text import ClipConfig, FilterConfig
 from pipeline.text.captions.track import Event, Word
 from pipeline.text.clip_plan import PlannedClip
-from pipeline.text.filters import boilerplate_key, flags_of, language_of, reject_of, repeated_share
+from pipeline.text.filters import (
+    boilerplate_key,
+    elsewhere_shares,
+    foreign_sentence,
+    language_of,
+    reject_of,
+    repeated_share,
+)
+from pipeline.text.flags import flags_of
 
 ORDINARY = "so today we are going to look at how a steam engine turns heat into motion and why that changed travel"
 
@@ -61,6 +69,7 @@ def test_another_language_is_turned_away_only_where_words_suffice() -> None:
     assert verdict(french, language="en") is Reason.WRONG_LANGUAGE
     assert verdict("bonjour et bienvenue dans cette vidéo", language="en", word_ms=400) is None
     assert language_of(french) == "fr"
+    assert verdict(ORDINARY.upper(), language="en") is None
 
 
 @pytest.mark.parametrize(
@@ -72,6 +81,21 @@ def test_another_language_is_turned_away_only_where_words_suffice() -> None:
         ("call (555) 123-4567 now", ["phone"]),
         ("the number is 1234 5678 9012", ["long_number"]),
         ("what the [__] is this", ["profanity"]),
+        ("what the f*** is this", ["profanity"]),
+        ("that is a**** lie", ["profanity"]),
+        ("oh sh*t, he said ****", ["profanity"]),
+        ("we compute 2 ** 3 and *really* mean 5 * 4", []),
+        ("write to jane dot doe at gmail dot com today", ["email"]),
+        ("just email the team at example dot co dot uk", ["email"]),
+        ("you can find us at example dot com", []),
+        ("call five five five, one nine three four now", ["phone"]),
+        ("eight hundred five five five zero one nine nine", ["phone"]),
+        ("one two three four five six seven eight", []),
+        ("don't forget to like and subscribe", ["boilerplate"]),
+        ("hit the little bell and I put a link to it in the description", ["boilerplate"]),
+        ("this video is sponsored by a mattress", ["boilerplate"]),
+        ("use code STEAM for 10% off", ["boilerplate"]),
+        ("we subscribe to the idea that the bell rings", []),
         ("in 1997 we made 200,000 jobs and 3.14159 pies", []),
         ("Dickens wrote about Scunthorpe", []),
     ],
@@ -84,6 +108,41 @@ def test_a_flag_turns_a_clip_away_when_configured() -> None:
     text = ORDINARY + " mail me at a.b@example.com"
     assert verdict(text) is None
     assert verdict(text, filters=FilterConfig(reject_flags=["email"])) is Reason.FLAGGED_TEXT
+
+
+def test_a_foreign_sentence_inside_an_english_clip_is_turned_away() -> None:
+    for foreign in (
+        "bonjour et bienvenue dans cette vidéo où nous allons parler",
+        "wir haben uns gestern über das neue Buch unterhalten und gelacht",
+        "hoy vamos a hablar de una historia muy importante para nosotros",
+        "idag ska vi prata lite mer kring några nya svenska böcker",
+    ):
+        text = f"{ORDINARY} {foreign} and that is what he said"
+        assert verdict(text, language="en", word_ms=280) is Reason.WRONG_LANGUAGE, foreign
+        assert verdict(text, language="en", word_ms=280, filters=FilterConfig(foreign_words=0)) is None
+
+
+def test_names_and_numbers_on_end_are_no_foreign_sentence() -> None:
+    names = "Goldman Sachs Peter Jones Morgan Stanley Maria Gonzalez Deutsche Bank Wells Fargo Jean Dupont"
+    assert foreign_sentence(names.split(), 8) is None
+    results = "twenty five percent growth last quarter versus twelve percent prior year"
+    assert foreign_sentence(results.split(), 8) is None
+
+
+def test_a_refrain_is_turned_away_and_a_phrase_that_comes_back_is_not() -> None:
+    refrain = "carry me over the silver water until morning finds us sleeping by an open door again tonight"
+    verse = " ".join(f"line{i} word{i} thing{i}" for i in range(10))
+    song = f"{refrain} {verse} {refrain}".split()
+    words = [Word(w, i * 300, i * 300 + 300, True) for i, w in enumerate(song)]
+    n = len(refrain.split())
+    clips = [PlannedClip(a, b, a * 300, b * 300, " ".join(song[a:b]), 1.0) for a, b in ((0, n), (n, len(song) - n))]
+    sung, told = elsewhere_shares(words, clips)
+    assert sung == 1.0
+    assert told == 0.0
+    found = reject_of(clips[0], words, (), ClipConfig(), FilterConfig(), elsewhere=sung)
+    assert found is not None
+    assert found[0] is Reason.REPEATED_TEXT
+    assert reject_of(clips[1], words, (), ClipConfig(), FilterConfig(min_words=1), elsewhere=told) is None
 
 
 def test_two_mentions_are_speech_and_many_are_a_song() -> None:

@@ -82,7 +82,7 @@ def test_manual_text_takes_the_automatic_tracks_times(tmp_path: Path) -> None:
     rows = [caption("v", "auto", auto()), caption("v", "manual", manual(), format="srt")]
     (row,) = run(store_with(tmp_path, rows), TranscriptsStage(TextConfig()), tmp_path).rows["transcripts"]
     assert row["kind"] == "manual_aligned"
-    assert row["words"][0] == {"text": "Hello", "start_ms": 1000, "end_ms": 1387, "timed": True}
+    assert row["words"][0] == {"text": "Hello", "start_ms": 1000, "end_ms": 1368, "timed": True}
     assert row["alignment_confidence"] == 1.0
     assert " ".join(word["text"] for word in row["words"]) == SPEECH
     table_of([row], TABLES["transcripts"])

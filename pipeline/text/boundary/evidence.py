@@ -1,0 +1,77 @@
+"""What the last part of the model weighs: what the words say, the gaps, and whether this track's gaps can be trusted.
+
+Gaps help where a speaker pauses at ends alone (lectures read from a script) and mislead where he pauses to think, often
+after a connective ("... and | what that means"). Which of the two a track is shows without knowing its sentences: how
+long the gaps are where the words make an end likely, where they do not, and after function words.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.text.boundary.features import N_NUMBERS, numbers
+
+COMMA, END, N_MARKS = 1, 2, 4
+"""Marks: 0 none, 1 comma or dash, 2 full stop, 3 question; from END on a sentence ends."""
+N_EVIDENCE = N_NUMBERS + 10
+"""Columns of `evidence`."""
+ODDS_SCALE = 4.0
+"""Log odds and log probabilities stand divided by this in the evidence."""
+
+Floats = NDArray[np.float32]
+
+_FUNCTION_WORDS = """
+and but so or because the a an of to that which in with is are was were i we he she they my your his her their for at on
+from if when as than it's
+"""
+FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
+"""Words that seldom end a sentence and often come before a pause."""
+
+_OVER = 1
+"""Column of `numbers`: the gap over what is expected of the word's length."""
+_KNOWN = 3
+"""Column of `numbers`: whether the gap is known."""
+
+
+def evidence(
+    marks: Floats,
+    normalised: Sequence[str],
+    starts_ms: NDArray[np.int64],
+    known: NDArray[np.bool_],
+    turns: NDArray[np.bool_],
+) -> Floats:
+    """[n, N_EVIDENCE] for the n words of a track; marks [n, N_MARKS]: the words' log probabilities of marks.
+
+    Columns: log odds of an end and log probability of a comma by the words (over ODDS_SCALE); those of `numbers`;
+    whether the word, and the next, is a function word; and six that are the same for all words: how often the words
+    make an end; how much longer than expected gaps are, in the mean, at likely ends, elsewhere, and elsewhere after
+    function words; their spread; and how well gaps tell likely ends from other places (0.5 not at all, 1 surely).
+    Where no gap is known the last five are 0.
+    """
+    n = len(normalised)
+    end = np.clip(np.exp(marks[:, END:]).sum(1), 1e-5, 1 - 1e-5)
+    gaps = numbers(normalised, starts_ms, known, turns)
+    function = np.fromiter((word in FUNCTION_WORDS for word in normalised), np.float32, n)
+    out = np.zeros((n, N_EVIDENCE), np.float32)
+    out[:, 0] = np.log(end / (1 - end)) / ODDS_SCALE
+    out[:, 1] = np.maximum(marks[:, COMMA], -10) / ODDS_SCALE
+    out[:, 2 : 2 + N_NUMBERS] = gaps
+    out[:, 2 + N_NUMBERS] = function
+    out[:-1, 3 + N_NUMBERS] = function[1:]
+    out[:, 4 + N_NUMBERS] = 10 * end.mean()
+    seen = gaps[:, _KNOWN] > 0
+    if seen.any():
+        out[:, 5 + N_NUMBERS :] = _habits(gaps[seen, _OVER], end[seen], function[seen])
+    return out
+
+
+def _habits(over: Floats, end: Floats, function: Floats) -> list[float]:
+    """The last five columns of `evidence`; [m] each: how long gaps are, the words' probability of an end, function."""
+    means = [
+        float((weight * over).sum() / max(float(weight.sum()), 1.0)) for weight in (end, 1 - end, (1 - end) * function)
+    ]
+    order = np.argsort(over, kind="stable")
+    shorter = np.cumsum((1 - end[order]).astype(np.float64))
+    told = float((end[order] * shorter).sum() / max(float(end.sum()) * float(shorter[-1]), 1e-6))
+    return [*means, float(over.std()), told]

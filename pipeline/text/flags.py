@@ -1,0 +1,64 @@
+"""What is only flagged in a clip's text, by pattern: swearing, personal data, what channels say of themselves."""
+
+import re
+
+_PROFANITY = """
+fuck fucks fucked fucker fuckers fucking fuckin motherfucker motherfuckers motherfucking shit shits shitty shitting
+bullshit asshole assholes bitch bitches bitching bastard bastards cunt cunts dick dicks dickhead cock cocks cocksucker
+pussy slut sluts whore whores nigger niggers nigga niggas faggot faggots wanker wankers twat twats goddamn
+"""
+PROFANITY = frozenset(_PROFANITY.split()) | {"[__]"}
+"""Words that flag a clip; the platform's mask `[__]` stands for one of them."""
+_MASKED = re.compile(
+    r"(?<!\S)(?:[a-z]{1,4}\*{2,}|[a-z]\*+[a-z]{1,3}|\*{3,})[a-z]{0,4}[.,;:!?\"']*(?!\S)", re.IGNORECASE
+)
+"""A word masked by whoever wrote the captions: `f***`, `sh*t`, `a****` (an article glued to a mask), `****`."""
+
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\bat sign\b)\s?[\w-]+(?:\.|\sdot\s)[a-z]{2,}", re.IGNORECASE)
+_PHONE = re.compile(r"(?<![\d.])(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)|\d{3})[\s.-]\d{3}[\s.-]\d{4}(?!\d)")
+_LONG_NUMBER = re.compile(r"(?<![\d.,])\d(?:[\s-]?\d){8,}(?![\d.,])")
+_SPOKEN_EMAIL = re.compile(
+    r"\b[\w.+-]+ at (?:g ?mail|yahoo|hotmail|outlook|i ?cloud|aol|proton ?mail) dot [a-z]{2,}\b"
+    r"|\b(?:e-?mail|mail|write|reach|contact)\b(?: \S+){0,8} at [\w-]+(?: dot [\w-]+)* dot [a-z]{2,}\b",
+    re.IGNORECASE,
+)
+_DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
+_SPOKEN_NUMBER = re.compile(
+    rf"\b{_DIGIT}(?:[ ,.-]+(?:(?:double|triple|hundred|area code) )?{_DIGIT}){{6,}}\b", re.IGNORECASE
+)
+_COUNTING = ("one two three four", "four three two one", "two four six eight")
+_BOILERPLATE = re.compile(
+    r"\b(?:don't forget to|remember to|please|make sure (?:to|you)|go ahead and|and) (?:\w+ ){0,4}subscribe\b"
+    r"|\b(?:hit|smash|click|press|tap)(?:ing)? (?:on )?(?:that|the|like and) (?:\w+ ){0,3}(?:like|subscribe|bell)\b"
+    r"|\bsubscribe to (?:my|our|the|this) (?:\w+ )?channel\b"
+    r"|\blinks? (?:\w+ ){0,5}in the (?:video )?description\b|\bin the description (?:box )?below\b"
+    r"|\bthis (?:video|episode|podcast) (?:is|was) (?:\w+ )?(?:sponsored|brought to you) by\b"
+    r"|\buse (?:the |my |our )?(?:promo |discount |coupon )?code \w+ (?:at|for|to) (?:\w+ )?(?:checkout|off|get|\d)",
+    re.IGNORECASE,
+)
+
+
+def flags_of(text: str) -> list[str]:
+    """Which flags a text carries: profanity, email, phone, long_number, boilerplate."""
+    found = []
+    masked = "*" in text and _MASKED.search(text) is not None
+    if masked or any(word.lower().strip(".,;:!?\"'…-") in PROFANITY for word in text.split()):
+        found.append("profanity")
+    if ("@" in text or " dot " in text) and (_EMAIL.search(text) or _SPOKEN_EMAIL.search(text)):
+        found.append("email")
+    if _PHONE.search(text) or _spoken_number(text):
+        found.append("phone")
+    elif _LONG_NUMBER.search(text):
+        found.append("long_number")
+    if _BOILERPLATE.search(text):
+        found.append("boilerplate")
+    return found
+
+
+def _spoken_number(text: str) -> bool:
+    """Whether seven digits or more are read out one after the other, and do not count."""
+    for match in _SPOKEN_NUMBER.finditer(text):
+        digits = " ".join(re.findall(r"[a-z]+", match[0].lower()))
+        if not any(run in digits for run in _COUNTING) and len(set(digits.split())) > 1:
+            return True
+    return False

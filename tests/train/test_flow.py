@@ -12,6 +12,7 @@ from tests.train.model_cases import small_batch as hd_vila_batch
 from tests.train.model_cases import small_config as hd_vila_config
 from tests.train.model_cases import small_model as hd_vila
 from tests.train.models.test_soho import small_batch, small_config
+from tests.train.models.test_visual_parsing import small_batch as parsing_batch
 from tests.train.models.test_visual_parsing import small_config as parsing_config
 from train.flow import FlowRecorder, attention_of, flow_of_attention
 from train.models.bert import SelfAttention
@@ -114,7 +115,7 @@ def passes() -> dict[str, Any]:
     stage2 = hd_vila(stage=2).eval()
     return {
         "soho": (soho, lambda: soho(batch), 8, 2, 4),
-        "visual_parsing": (parsing, lambda: parsing(batch), 8, 2, 4),
+        "visual_parsing": (parsing, lambda: parsing(parsing_batch()), 8, 2, 4),
         "hd_vila": (stage2, lambda: stage2(clips), clips.input_ids.shape[1], None, None),
     }
 

@@ -25,8 +25,15 @@ SOHO: dict[str, Any] = {
     "kind": "soho", "preset": "tiny", "width": 32, "n_entries": 24, "vocab_size": 128, "text_length": 12,
     "max_text_positions": 16, "image_size": [64, 96], "trunk_width": 8, "dropout": 0.0,
 }  # fmt: skip
-MODELS = {"soho": SOHO}
-WEIGHTS = {"soho": {"contrastive": 0.0, "mlm": 1.0, "itm": 1.0, "mvm": 1.0, "mvm_share": 0.6}}
+VISUAL_PARSING: dict[str, Any] = {
+    "kind": "visual_parsing", "preset": "tiny", "width": 32, "vocab_size": 128, "text_length": 12,
+    "max_text_positions": 16, "image_size": [64, 96], "parser_width": 8, "parser_window": [2, 3], "dropout": 0.0,
+}  # fmt: skip
+MODELS = {"soho": SOHO, "visual_parsing": VISUAL_PARSING}
+WEIGHTS = {
+    "soho": {"contrastive": 0.0, "mlm": 1.0, "itm": 1.0, "mvm": 1.0, "mvm_share": 0.6},
+    "visual_parsing": {"contrastive": 0.0, "mlm": 1.0, "itm": 1.0, "mfr": 1.0},
+}
 
 
 def tree(kind: str, manifest: Path, out: Path, **sections: Any) -> dict[str, Any]:

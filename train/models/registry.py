@@ -26,6 +26,7 @@ from train.models.base import Model, ModelSection
 MODELS: dict[str, str] = {  # kind: module that holds its KIND
     "hd_vila": "train.models.hd_vila_kind",
     "soho": "train.models.soho.kind",
+    "visual_parsing": "train.models.visual_parsing.kind",
 }
 
 DEFAULT = "hd_vila"

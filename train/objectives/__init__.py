@@ -17,6 +17,7 @@ from train.losses import Spans
 from train.objectives.base import Draw, Objective
 from train.objectives.contrastive import CONTRASTIVE
 from train.objectives.itm import ITM
+from train.objectives.mfr import MFR
 from train.objectives.mlm import MLM
 from train.objectives.mvm import MVM
 from train.rows import Rows
@@ -26,6 +27,7 @@ OBJECTIVES: list[Objective] = [
     MLM,
     ITM,
     MVM,
+    MFR,
 ]
 
 __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "prepare"]

@@ -1,5 +1,6 @@
 """Visual Parsing's parts hold what they say: the parser's attention, masking by it, targets that can't collapse."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from torchvision.models import swin_t
 
 from manifests.errors import ConfigError
 from manifests.settings import parse_config
-from tests.train.models.test_soho import small_batch
+from tests.train.models.test_soho import small_batch as soho_batch
 from train.models.soho.batch import ImageBatch
 from train.models.visual_parsing import (
     VisualParsing,
@@ -29,6 +30,13 @@ def small_config(**changes: Any) -> VisualParsingConfig:
         "parser_width": 8, "parser_window": (2, 3), "dropout": 0.0,
     }  # fmt: skip
     return VisualParsingConfig(**{**base, **changes})
+
+
+def small_batch(n: int = 4, s: int = 1) -> ImageBatch:
+    """SOHO's, with a draw a row of the token that is masked."""
+    batch = soho_batch(n, s)
+    assert batch.draws is not None
+    return replace(batch, draws=batch.draws[:, 0])
 
 
 # ---- the parser ------------------------------------------------------------------------------------------------------

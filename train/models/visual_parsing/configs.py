@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic import model_validator
 
-from manifests.settings import Section, identity, operational
+from manifests.settings import identity, operational
+from train.models.base import ModelSection
 
 Size = tuple[int, int]
 Four = tuple[int, int, int, int]
@@ -40,7 +41,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-class VisualParsingConfig(Section):
+class VisualParsingConfig(ModelSection):
     """Everything that shapes a Visual Parsing model. Sizes are (height, width) in pixels."""
 
     kind: Literal["visual_parsing"] = identity("visual_parsing", doc="which of the models")
@@ -49,6 +50,9 @@ class VisualParsingConfig(Section):
     )
 
     image_size: Size = identity((224, 224), doc="what is seen of a picture, (height, width): multiples of 32")
+    image_fit: Literal["pad", "crop"] = identity(
+        "crop", doc="crop: the canvas is filled; pad: the whole picture at the canvas' top left"
+    )
     parser: Literal["swin_t", "swin_s", "swin_b", "own"] = identity(
         "swin_t", doc="the Swin Transformer that parses pictures; own: of the parser_* sizes"
     )

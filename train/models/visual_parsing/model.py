@@ -7,20 +7,24 @@ released: all sizes, the position code, the mask's embedding, the regression hea
 are our own, with torchvision's under `parser.` and BERT's under `language.bert.`.
 """
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchvision.models.swin_transformer import SwinTransformerBlock
 
 from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
-from train.models.bert import NORM_EPS, Embeddings, Encoder
+from train.models.base import Model
+from train.models.bert import NORM_EPS, Embeddings, Encoder, Layer
 from train.models.multimodal import Predictions
-from train.models.soho.batch import ImageBatch, on_canvas
+from train.models.soho.batch import ImageBatch, as_images, on_canvas
 from train.models.soho.model import Pixels
 from train.models.soho.neck import position_code, valid_cells
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.parser import Parser
+from train.rows import Rows
 
 
 class VisualParsingOutput(NamedTuple):
@@ -91,8 +95,11 @@ class Heads(nn.Module):
         )
 
 
-class VisualParsing(nn.Module):
+class VisualParsing(Model):
     """The pre-training model."""
+
+    groups = ("parser", "rest")
+    blocks = (SwinTransformerBlock, Layer)
 
     def __init__(self, config: VisualParsingConfig) -> None:
         super().__init__()
@@ -107,9 +114,10 @@ class VisualParsing(nn.Module):
         self.target_variance = torch.zeros(())
         """Of the last pass that masked tokens: how much targets differ between tokens, a mean over channels."""
 
-    def forward(self, batch: ImageBatch) -> VisualParsingOutput:
+    def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> VisualParsingOutput:
         """Tokens, hidden states, logits and errors of what is asked; tokens are masked where the batch brings draws
         (or, in training without them, by draws from torch's generator)."""
+        batch = as_images(batch)
         canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
         s = batch.n_sentences
         tokens, attention = (x.repeat_interleave(s, 0) for x in self.parser(canvas.pixels))
@@ -136,10 +144,34 @@ class VisualParsing(nn.Module):
             self.heads.itm(hidden[:, 0]),
         )
 
+    def readings(self) -> dict[str, Tensor | float]:
+        """How much the targets of regression differ between tokens: 0 would be a collapse."""
+        return {"mfr_target_variance": self.target_variance}
+
+    def group_of(self, name: str) -> str:
+        """The parser apart: it may come from other weights."""
+        return "parser" if name.startswith("parser.") else "rest"
+
+    def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
+        """As for others, and not the parser's tables of relative positions."""
+        return super().is_decayed(name, parameter, decay_norms=decay_norms) and "position_bias" not in name
+
+    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+        """All but the heads of objectives that are off."""
+        self.requires_grad_(True)
+        for name in ("itm", "mfr", "mlm"):
+            if name not in objectives:
+                self.heads.get_submodule(name).requires_grad_(False)
+        self.language.bert.embeddings.word_embeddings.weight.requires_grad_(True)  # which the words' head shares
+
+    def title(self) -> str:
+        """The preset and the parser."""
+        return f"Visual Parsing ({self.config.preset}, {self.config.parser})"
+
     def _masked(self, batch: ImageBatch, attention: Tensor, valid: Tensor) -> Tensor:
         if batch.draws is None and not self.training:
             return torch.zeros_like(valid)
-        draws = torch.rand(len(valid), device=valid.device) if batch.draws is None else batch.draws[:, 0]
+        draws = torch.rand(len(valid), device=valid.device) if batch.draws is None else batch.draws
         return related_tokens(attention, valid, draws.to(valid.device), self.config.mfr_share)
 
     def _errors(self, hidden: Tensor, projected: Tensor, asked: Tensor, valid: Tensor) -> Tensor:

@@ -48,15 +48,20 @@ class Parser(SwinTransformer):  # type: ignore[misc]
 
     def forward(self, pixels: Tensor) -> Parsed:
         """[B, 3, H, W] of normalised pixels -> tokens of the H/32 x W/32 grid and how they attend to each other."""
-        *stages, last_stage = self.features
-        *blocks, last = last_stage
-        x = pixels
-        for module in (*stages, *blocks):
-            x = module(x)
-        with torch.no_grad():
-            attention = over_cells(window_attention(last.attn, last.norm1(x)), x.shape[1] * x.shape[2])
-        x = self.norm(last(x))
-        return Parsed(x.flatten(1, 2), attention)
+        found: list[Tensor] = []
+
+        @torch.no_grad()
+        def watch(attn: ShiftedWindowAttention, arguments: tuple[Tensor], output: Tensor) -> None:
+            x = arguments[0]
+            found.append(over_cells(window_attention(attn, x), x.shape[1] * x.shape[2]))
+
+        # Inside the block, where its weights are whole even while they are spread over ranks.
+        handle = self.features[-1][-1].attn.register_forward_hook(watch)
+        try:
+            x = self.norm(self.features(pixels))
+        finally:
+            handle.remove()
+        return Parsed(x.flatten(1, 2), found[0])
 
 
 def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention:

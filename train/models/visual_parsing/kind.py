@@ -1,0 +1,22 @@
+"""Visual Parsing as the trainer knows it."""
+
+from __future__ import annotations
+
+from train.models.registry import ModelKind
+from train.models.visual_parsing.configs import VisualParsingConfig
+from train.models.visual_parsing.init import build_visual_parsing
+from train.models.visual_parsing.model import VisualParsing
+
+
+def build(config: VisualParsingConfig, seed: int) -> VisualParsing:
+    """As `init.build_visual_parsing`."""
+    return build_visual_parsing(config, seed=seed)
+
+
+KIND = ModelKind(
+    section=VisualParsingConfig,
+    build=build,
+    view="picture",
+    objectives=("mlm", "itm", "mfr"),
+    groups=VisualParsing.groups,
+)

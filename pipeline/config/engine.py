@@ -23,6 +23,9 @@ class EngineConfig(Section):
         None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"
     )
     patience: int = operational(20, ge=1, doc="how often a unit may fail temporarily before it is deferred")
+    outage_s: float = operational(
+        1800.0, ge=0, doc="seconds for which a run bears with a bucket that does not answer before it ends"
+    )
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
     )

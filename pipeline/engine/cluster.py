@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -50,6 +51,7 @@ class RayExecutor:
             _start(address, n_cpus, object_store_bytes, namespace)
         self._in_flight: dict[Any, tuple[Unit, int, float]] = {}
         self._stage: Stage | None = None
+        self._run = uuid.uuid4().hex[:12]  # of this run: pids of drivers on two machines can be the same
         self._fenced: set[str] = set()
 
     @property
@@ -144,7 +146,7 @@ class RayExecutor:
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor. An async named actor that restarts by building its object anew."""
         actor = _SharedActor.options(  # type: ignore[attr-defined]
-            name=f"{name}-{os.getpid()}", get_if_exists=True, max_restarts=-1, max_task_retries=-1, num_cpus=0,
+            name=f"{name}-{self._run}", get_if_exists=True, max_restarts=-1, max_task_retries=-1, num_cpus=0,
             max_concurrency=10_000,
         )  # fmt: skip
         return SharedThere(actor.remote(build))

@@ -1,11 +1,13 @@
 """run.lock: one run at a time over an output directory.
 
 Made by exclusive create and renewed. A holder whose process is dead on this host is taken over at once; another
-host's when its lock has not changed for a minute by our own clock (clocks of two hosts are never compared). A holder
-that finds another's name in the lock stops before its next commit.
+host's when its lock has not changed for a minute by our own clock (clocks of two hosts are never compared), and it is
+respected as soon as one renewal is seen. Renewing and taking over replace only what was read before, so that neither
+writes over another's lock. A holder that finds another's name in the lock stops before its next commit.
 """
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -18,6 +20,8 @@ from typing import Any
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from pipeline.engine.store import Store
+
+log = logging.getLogger("hdvila")
 
 LOCK = "run.lock"
 RENEW_S = 10.0
@@ -39,6 +43,7 @@ class RunLock:
         self._stale_s = stale_s
         self._renew_s = renew_s
         self._holder = uuid.uuid4().hex
+        self._written = self._content()
         self._released = threading.Event()
         self._renewer = threading.Thread(target=self._renew_until_released, name="run-lock", daemon=True)
 
@@ -60,46 +65,55 @@ class RunLock:
         found = self._current()
         if found.get("holder") != self._holder:
             raise LockLost(
-                f"{self._store.url}: taken over by {found.get('host', 'another run')} pid {found.get('pid', '?')}; "
-                "this run stops and has committed nothing since"
+                f"{self._store.url}: taken over by {_name(found)}; stopping; nothing was committed after the takeover"
             )
 
     def _acquire(self) -> None:
-        seen: bytes = b""
+        first: bytes = b""
         since = time.monotonic()
-        while not self._store.create(LOCK, self._content()):
+        while not self._store.create(LOCK, self._written):
             found = self._raw()
             if found is None:
                 continue
-            if found != seen:
-                seen, since = found, time.monotonic()
-            if self._may_take_over(_parse(found), time.monotonic() - since):
+            if found == self._written:  # made by a call whose answer was lost
+                return
+            if not first:
+                first, since = found, time.monotonic()
+                self._refuse_live_process(_parse(found))
+            elif found != first:
+                raise UserError(f"{self._store.url}: in use by {_name(_parse(found))}, which has just renewed its lock")
+            if self._is_dead(_parse(found), time.monotonic() - since):
                 self._take_over(found)
                 return
             time.sleep(min(POLL_S, self._stale_s / 4))
 
-    def _may_take_over(self, found: dict[str, Any], unchanged_s: float) -> bool:
+    def _refuse_live_process(self, found: dict[str, Any]) -> None:
+        """UserError where the holder lives on this machine; another machine's is named, since it is waited for."""
         if found.get("host") != socket.gethostname():
-            return unchanged_s >= self._stale_s
-        if not _is_alive(int(found.get("pid", 0)), str(found.get("process_start", ""))):
-            return True
-        raise UserError(
-            f"{self._store.url}: in use by a run on this machine (pid {found.get('pid')}); "
-            "wait for it, or stop it and start again"
-        )
+            log.warning(
+                "%s: locked by %s; last renewed %s. Waiting up to %.0f s for a sign of life, then taking over",
+                self._store.url, _name(found), _age(found), self._stale_s,
+            )  # fmt: skip
+        elif _is_alive(int(found.get("pid", 0)), str(found.get("process_start", ""))):
+            raise UserError(
+                f"{self._store.url}: in use by a run on this machine (pid {found.get('pid')}); "
+                "wait for it, or stop it and start again"
+            )
+
+    def _is_dead(self, found: dict[str, Any], unchanged_s: float) -> bool:
+        return found.get("host") == socket.gethostname() or unchanged_s >= self._stale_s
 
     def _take_over(self, seen: bytes) -> None:
-        if self._raw() != seen:
+        if not self._store.replace(LOCK, self._written, seen=seen):
             raise UserError(f"{self._store.url}: another run was faster in taking over; start again when it has ended")
-        self._store.write(LOCK, self._content())
-        time.sleep(0.05)
         self.check()
 
     def _renew_until_released(self) -> None:
         while not self._released.wait(self._renew_s):
-            if self._current().get("holder") != self._holder:
+            new = self._content()
+            if not self._store.replace(LOCK, new, seen=self._written) and self._raw() != new:
                 return
-            self._store.write(LOCK, self._content())
+            self._written = new
 
     def _content(self) -> bytes:
         facts = {
@@ -127,6 +141,17 @@ def _parse(raw: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _name(found: dict[str, Any]) -> str:
+    return f"{found.get('host', 'another run')} pid {found.get('pid', '?')}"
+
+
+def _age(found: dict[str, Any]) -> str:
+    beat = found.get("beat")
+    if not isinstance(beat, int):
+        return "at an unknown time"
+    return f"{max(0.0, (time.time_ns() - beat) / 1e9):.0f} s ago by the clocks of both machines"
 
 
 def _is_alive(pid: int, process_start: str) -> bool:

@@ -7,13 +7,14 @@ when its upload completes, and a call that dies half-way leaves nothing under th
     commits/<stage>/<unit>.json              exists; it is written last
 """
 
+import fcntl
 import io
 import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,6 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import UserError
 from manifests.schema import REJECTS, TABLES, table_of
+from pipeline.engine.outage import outlast
 
 TEMPORARY = ".tmp-"
 
@@ -43,6 +45,9 @@ class Store:
 
     url: str
     options: tuple[tuple[str, Any], ...] = ()
+    patience_s: float = 0.0
+    """How long a call bears with a remote store that does not answer. A copy that travels to a worker has none: there
+    the unit is given back, and its slot with it."""
 
     @cached_property
     def fs(self) -> fsspec.AbstractFileSystem:
@@ -67,11 +72,16 @@ class Store:
         return isinstance(self.fs, LocalFileSystem)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "options": self.options}
+        return {"url": self.url, "options": self.options, "patience_s": 0.0}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         for name, value in state.items():
             object.__setattr__(self, name, value)
+
+    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """A call of the file system, made again while an outage lasts."""
+        call = partial(getattr(self.fs, method), *args, **kwargs)
+        return outlast(call, where=self.url, patience_s=self.patience_s) if self.patience_s else call()
 
     def path(self, relative: str) -> str:
         """Absolute path inside the file system."""
@@ -82,15 +92,15 @@ class Store:
     def exists(self, relative: str) -> bool:
         """Whether a file is there now."""
         self.fs.invalidate_cache()
-        return bool(self.fs.exists(self.path(relative)))
+        return bool(self._call("exists", self.path(relative)))
 
     def read(self, relative: str) -> bytes:
         """A whole file. Raises FileNotFoundError."""
-        return bytes(self.fs.cat_file(self.path(relative)))
+        return bytes(self._call("cat_file", self.path(relative)))
 
     def read_range(self, relative: str, start: int, end: int) -> bytes:
         """Bytes start … end-1 of a file."""
-        return bytes(self.fs.cat_file(self.path(relative), start=start, end=end))
+        return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
 
     def read_json(self, relative: str) -> Any:
         """A JSON file's value."""
@@ -98,17 +108,17 @@ class Store:
 
     def open(self, relative: str) -> IO[bytes]:
         """A file opened for reading at any place."""
-        return cast(IO[bytes], self.fs.open(self.path(relative), "rb"))
+        return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
 
     def size(self, relative: str) -> int:
         """Bytes of a file. Raises FileNotFoundError."""
-        return int(self.fs.info(self.path(relative))["size"])
+        return int(self._call("info", self.path(relative))["size"])
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder."""
         self.fs.invalidate_cache()
         try:
-            entries = self.fs.ls(self.path(folder), detail=True)
+            entries = self._call("ls", self.path(folder), detail=True)
         except FileNotFoundError:
             return []
         names = (e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "file")
@@ -119,7 +129,7 @@ class Store:
     def write(self, relative: str, data: bytes) -> None:
         """A whole file at once: readers see the old one or the new one, never a half."""
         if not self.is_local:
-            self.fs.pipe_file(self.path(relative), data)
+            self._call("pipe_file", self.path(relative), data)
             return
         target = Path(self.path(relative))
         temporary = _temporary_beside(target)
@@ -134,7 +144,7 @@ class Store:
     def put(self, local: Path, relative: str) -> None:
         """A finished scratch file under its final name, in one step for readers."""
         if not self.is_local:
-            self.fs.put_file(str(local), self.path(relative))
+            self._call("put_file", str(local), self.path(relative))
             return
         target = Path(self.path(relative))
         temporary = _temporary_beside(target)
@@ -172,15 +182,41 @@ class Store:
                 temporary.unlink(missing_ok=True)
             return True
         try:
-            self.fs.pipe_file(self.path(relative), data, mode="create")
+            self._call("pipe_file", self.path(relative), data, mode="create")
         except FileExistsError:
             return False
+        return True
+
+    def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
+        """Writes a file only if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
+        if self.is_local:
+            return self._replace_here(relative, data, seen)
+        try:
+            etag = str(self._call("info", self.path(relative)).get("ETag", ""))
+            if self.read(relative) != seen:
+                return False
+            self._call("pipe_file", self.path(relative), data, **({"IfMatch": etag} if etag else {}))
+        except (FileExistsError, FileNotFoundError):
+            return False
+        except OSError as error:
+            if "PreconditionFailed" in repr(error.__cause__ or error):
+                return False
+            raise
+        return True
+
+    def _replace_here(self, relative: str, data: bytes, seen: bytes) -> bool:
+        target = Path(self.path(relative))
+        with target.with_name(f"{TEMPORARY}{target.name}.guard").open("wb") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)  # goes with the process, however it ends
+            if not target.exists() or target.read_bytes() != seen:
+                return False
+            self.write(relative, data)
         return True
 
     def delete(self, relative: str) -> None:
         """Removes a file; no error where there is none."""
         try:
-            self.fs.rm_file(self.path(relative))
+            self._call("rm_file", self.path(relative))
         except FileNotFoundError:
             return
 
@@ -244,7 +280,7 @@ class Store:
         """Names of the folders inside a folder, sorted."""
         self.fs.invalidate_cache()
         try:
-            entries = self.fs.ls(self.path(folder), detail=True)
+            entries = self._call("ls", self.path(folder), detail=True)
         except FileNotFoundError:
             return []
         return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")

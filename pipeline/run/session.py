@@ -77,7 +77,8 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
 def open_store(config: RunConfig) -> Store:
     """The store of a configuration's output. UserError where it cannot be written to."""
     url = config.out if "://" in config.out else str(Path(config.out).absolute())
-    store = Store(url, tuple(sorted(config.engine.storage_options.get_secret_value().items())))
+    options = tuple(sorted(config.engine.storage_options.get_secret_value().items()))
+    store = Store(url, options, config.engine.outage_s)
     if store.is_local:
         try:
             Path(store.root).mkdir(parents=True, exist_ok=True)

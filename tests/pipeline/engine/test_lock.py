@@ -1,10 +1,12 @@
 """One run at a time over an output directory, and a dead run is no obstacle."""
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -96,3 +98,34 @@ def wait_until(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_another_hosts_live_run_is_named_at_once_and_respected_at_its_first_renewal(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    def beat(n: int) -> bytes:
+        return json.dumps({"holder": "x", "host": "elsewhere", "pid": 7, "beat": n}).encode()
+
+    store.write(LOCK, beat(1))
+    renewer = threading.Timer(1.0, store.write, (LOCK, beat(2)))
+    renewer.start()
+    started = time.monotonic()
+
+    with (
+        caplog.at_level(logging.WARNING, "hdvila"),
+        pytest.raises(UserError, match="in use by elsewhere pid 7"),
+        RunLock(store, stale_s=20),
+    ):
+        pass
+
+    assert time.monotonic() - started < 15
+    assert "locked by elsewhere pid 7" in caplog.text
+
+
+def test_of_two_that_take_over_at_once_one_holds(store: Store) -> None:
+    dead = json.dumps({"holder": "x", "host": "elsewhere", "pid": 1, "beat": 1}).encode()
+    store.write(LOCK, dead)
+
+    taken = [store.replace(LOCK, name, seen=dead) for name in (b"first", b"second")]
+
+    assert taken == [True, False] and store.read(LOCK) == b"first"

@@ -1,0 +1,46 @@
+"""Outages of a store: a call that may go well a little later is made again, for as long as the driver is patient.
+
+Waits grow and are drawn at random between half and the whole (so that many callers do not come back at once); what is
+waited for is said once a minute.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from manifests.storage import is_passing
+
+log = logging.getLogger("hdvila")
+
+PATIENCE_S = 1800.0
+"""How long the driver bears with a store that does not answer."""
+
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
+SAY_EVERY_S = 60.0
+
+Result = TypeVar("Result")
+
+
+def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Result:
+    """What the call returns. Raises its error where that will not pass, or has lasted for `patience_s`."""
+    started, said, wait_s = time.monotonic(), float("-inf"), FIRST_WAIT_S
+    while True:
+        try:
+            result = call()
+        except BaseException as error:  # judged below; what is not a store's passing trouble goes on as it is
+            waited_s = time.monotonic() - started
+            if not is_passing(error) or waited_s + wait_s > patience_s:
+                raise
+            if time.monotonic() - said > SAY_EVERY_S:
+                log.warning("%s does not answer (%s); tried for up to %.0f s more", where, error, patience_s - waited_s)
+                said = time.monotonic()
+        else:
+            if said > 0:
+                log.warning("%s answers again after %.0f s", where, time.monotonic() - started)
+            return result
+        time.sleep(wait_s * random.uniform(0.5, 1.0))  # no seed: nothing that comes out depends on it
+        wait_s = min(2 * wait_s, LONGEST_WAIT_S)

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from urllib.request import Request, urlopen
 
 from pipeline.engine.store import Store
 
@@ -52,7 +53,9 @@ def s3_server() -> Iterator[S3]:
     try:
         host, port = server.get_host_and_port()
         s3 = S3(f"http://{host}:{port}")
-        s3.store("").fs.mkdir(BUCKET)
+        reset = Request(f"{s3.endpoint}/moto-api/reset", method="POST")  # servers of one process share what they hold
+        with urlopen(reset, timeout=30):
+            s3.store("").fs.mkdir(BUCKET)
         yield s3
     finally:
         server.stop()

@@ -153,8 +153,25 @@ def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attem
     return Outcome(End.DONE, facts=_put_in_place(stage, unit, Output(rejects=rejects), store, attempt))
 
 
-def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int) -> dict[str, Any]:
+@contextmanager
+def _trouble_of(store: Store) -> Iterator[None]:
+    """Errors of the store are no verdict on the unit: a bucket's outage passes, a sick disk is the machine's.
+
+    Not every error of a store's library is an OSError, so all are looked at; what is none of these goes on as it is.
+    """
     try:
+        yield
+    except BaseException as error:
+        if not store.is_local and is_passing(error):
+            raise Transient(Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=STORE_WAIT_S) from error
+        if isinstance(error, OSError) and store.is_local and is_of_the_system(error):
+            refuse_sick_disk(error, store.url)
+            raise PlaceFailed(f"{store.url}: cannot be written to ({error})") from error
+        raise
+
+
+def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int) -> dict[str, Any]:
+    with _trouble_of(store):
         tables, more = _tables_of(output)
         rejects = [*output.rejects, *more]
         for relative, local in output.files.items():
@@ -163,13 +180,6 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
             store.write_table(f"{table}/part-{stage}-{unit.name}.parquet", rows)
         if rejects:
             store.write_rejects(stage, unit.name, [reject_row(stage, reject, attempt) for reject in rejects])
-    except OSError as error:
-        if not store.is_local and is_passing(error):
-            raise Transient(Reason.SERVER_ERROR, f"{store.url}: {error}", wait_s=STORE_WAIT_S) from error
-        if store.is_local and is_of_the_system(error):
-            refuse_sick_disk(error, store.url)
-            raise PlaceFailed(f"{store.url}: cannot be written to ({error})") from error
-        raise
     return {
         "rows": {table: rows.num_rows for table, rows in tables.items()},
         "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),

@@ -278,7 +278,7 @@ class CrawlConfig(Section):
 
     @model_validator(mode="after")
     def _certificates_are_checked(self, info: ValidationInfo) -> "CrawlConfig":
-        """Without the check whoever holds the proxy reads the cookies: only a proxy on this machine is believed."""
+        """Without the check the proxy's owner can read the cookies: only a proxy on this machine is trusted."""
         unchecked = self.ydl_opts.get_secret_value().get("nocheckcertificate")
         if unchecked and not is_trusted(info) and not all(_is_here(one.proxy) for one in self.pool()):
             raise ValueError(

@@ -62,7 +62,9 @@ class ExtractStage:
         """A unit mostly waits; a whole patience and its identity's hourly budget may pass in one."""
         pool = self.config.pool()
         in_flight = self.config.extract_in_flight or max(4, 2 * len(pool))
-        per_video_s = 3600 * in_flight / sum(one.videos_per_hour for one in pool) + self.config.video_time_limit_s
+        per_video_s = (
+            3600 * in_flight / sum(identity.videos_per_hour for identity in pool) + self.config.video_time_limit_s
+        )
         limit_s = self.config.batch_videos * per_video_s + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
@@ -138,8 +140,8 @@ class Extractor:
         rules = Rules(config.video_time_limit_s, config.video_tries, config.politeness.patience_s, captions=True)
         try:
             return self._asking.ask(video_id, lambda turn: self._attempt(video_id, wanted_category_id, turn), rules)
-        except NobodyMayAsk as nobody:
-            return Failure(Reason.RATE_LIMITED, str(nobody))
+        except NobodyMayAsk as all_paused:
+            return Failure(Reason.RATE_LIMITED, str(all_paused))
 
     def _attempt(self, video_id: str, wanted_category_id: int, turn: Turn) -> FoundVideo | Failure:
         session = turn.session

@@ -104,7 +104,7 @@ def _views(count: int, limits: LimitsConfig) -> Verdict | None:
 
 
 def _language(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
-    """The speech recognition's language, else that of the original sound; unknown passes (the captions decide then)."""
+    """The speech recognition's language, else that of the original audio; unknown passes (the captions decide then)."""
     spoken = spoken_language(info)
     if not limits.languages or not spoken or any(speaks(spoken, wanted) for wanted in limits.languages):
         return None

@@ -57,7 +57,7 @@ class ListStage:
             listed = _SiteListing(ask, self.config, self.polite).run()
         return Output(
             rows={
-                "listings": [_listing_row(one, ask, self.plan.round) for one in listed.results],
+                "listings": [_listing_row(result, ask, self.plan.round) for result in listed.results],
                 "sources": [_source_row(listed, ask, self.plan.round)],
             },
             facts={"exhausted": listed.exhausted, "reason": listed.reason},
@@ -105,8 +105,8 @@ class _SiteListing:
         asking = Asking(self.config, self.polite)
         try:
             result = asking.ask(self.ask.query, self._attempt, rules)
-        except NobodyMayAsk as nobody:
-            result = Failure(Reason.RATE_LIMITED, str(nobody))
+        except NobodyMayAsk as all_paused:
+            result = Failure(Reason.RATE_LIMITED, str(all_paused))
         if isinstance(result, Failure):
             self.best.exhausted = self.best.exhausted or result.reason.class_ is ReasonClass.NEVER
             self.best.reason, self.best.detail = result.reason.value, asking.safe(result.detail)
@@ -154,20 +154,20 @@ def _from_entry(video_id: str, entry: dict[str, Any], position: int) -> Listed:
     )
 
 
-def _listing_row(one: Listed, ask: Ask, round_: int) -> dict[str, Any]:
+def _listing_row(result: Listed, ask: Ask, round_: int) -> dict[str, Any]:
     return {
-        "video_id": one.video_id,
+        "video_id": result.video_id,
         "source": ask.source,
         "query": ask.query,
         "wanted_category_id": ask.wanted_category_id,
-        "position": one.position,
-        "title": one.title,
-        "channel_id": one.channel_id,
-        "duration_s": one.duration_s,
-        "view_count": one.view_count,
-        "live_status": one.live_status,
-        "availability": one.availability,
-        "given_spans": one.given_spans,
+        "position": result.position,
+        "title": result.title,
+        "channel_id": result.channel_id,
+        "duration_s": result.duration_s,
+        "view_count": result.view_count,
+        "live_status": result.live_status,
+        "availability": result.availability,
+        "given_spans": result.given_spans,
         "round": round_,
     }
 

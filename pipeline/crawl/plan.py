@@ -107,9 +107,9 @@ def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundP
         n_candidates[ANY] = min(total, from_any)
     left = 1 - n_candidates.get(ANY, 0) / max(1, total)
     for category, need in sorted(needs.items(), key=lambda item: (-_gap(item[0], facts, wanted), item[0])):
-        mine = math.ceil(need * left)
-        if mine and (got := _fill(category, mine, config, facts, asks)):
-            n_candidates[category] = min(mine, got)
+        share = math.ceil(need * left)
+        if share and (got := _fill(category, share, config, facts, asks)):
+            n_candidates[category] = min(share, got)
     again = dict(facts.requested) | (dict(facts.due) if needs else {})
     return RoundPlan(facts.round, tuple(asks), n_candidates, tuple(sorted(again.items())), facts.requests)
 
@@ -147,11 +147,11 @@ def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks
 
 
 def _expected_gain(ask: Ask, facts: CrawlFacts) -> int:
-    """How many videos nobody listed before a listing will bring, by what sources of its kind and category brought."""
+    """How many new videos a listing will bring, by what sources of its kind and category brought."""
     if ask.source in FILE_SOURCES:
         return ask.up_to
-    mine = [known for key, known in facts.sources.items() if key[2] == ask.wanted_category_id and known.n_listed]
-    n_results = sum(known.n_listed for known in mine)
+    sources = [known for key, known in facts.sources.items() if key[2] == ask.wanted_category_id and known.n_listed]
+    n_results = sum(known.n_listed for known in sources)
     n_videos = facts.asked.get(ask.wanted_category_id, 0) + facts.backlog.get(ask.wanted_category_id, 0)
     new_share = max(LEAST_NEW_SHARE, min(1.0, n_videos / n_results)) if n_results else 1.0
     alike = [known.n_listed for key, known in facts.sources.items() if key[0] == ask.source and known.exhausted]
@@ -243,17 +243,18 @@ def _state(
         why = f"{facts.n_waiting} videos were refused for now, the first is tried again after {facts.next_due}"
         return CategoryState(category, quota, supply, "full" if covered else "waits", why)
     if covered:
-        why = f"covers its quota by {supply / quota:.0%}; no source is left for the whole reserve"
+        why = f"has {supply / quota:.0%} of its quota; no source is left for the whole reserve"
         return CategoryState(category, quota, supply, "full", why)
     return CategoryState(category, quota, supply, "dry", _why_dry(category, config, facts))
 
 
 def _why_dry(category: int, config: CrawlConfig, facts: CrawlFacts) -> str:
-    mine = {key: known for key, known in facts.sources.items() if key[2] in (category, ANY)}
-    if not mine:
+    sources = {key: known for key, known in facts.sources.items() if key[2] in (category, ANY)}
+    if not sources:
         return "no source is configured for it: add queries, channels or playlists"
-    listed = sum(known.n_listed for known in mine.values())
-    failed = sorted({known.reason for known in mine.values() if known.failures >= SOURCE_TRIES})
-    text = f"all {len(mine)} sources are listed to their end ({listed} results)"
+    listed = sum(known.n_listed for known in sources.values())
+    failed = [known for known in sources.values() if not known.exhausted and known.failures >= SOURCE_TRIES]
+    which = f"{len(sources) - len(failed)} of {len(sources)}" if failed else f"all {len(sources)}"
+    text = f"{which} sources are listed to their end ({listed} results)"
     text += "; add queries or channels, or raise max_per_query"
-    return text + (f"; some ended early: {', '.join(failed)}" if failed else "")
+    return text + (f"; the others failed: {', '.join(sorted({known.reason for known in failed}))}" if failed else "")

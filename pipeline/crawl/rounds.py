@@ -43,7 +43,7 @@ class BuildPoliteness:
     seed: int = 0
 
     def __call__(self) -> Politeness:
-        identities = {one.name: one.videos_per_hour for one in self.config.pool()}
+        identities = {identity.name: identity.videos_per_hour for identity in self.config.pool()}
         return Politeness(self.config.politeness, identities, store=self.store, seed=self.seed)
 
 

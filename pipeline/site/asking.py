@@ -40,7 +40,7 @@ log = logging.getLogger("hdvila")
 T = TypeVar("T")
 
 REFUSALS_OF_ONE_SUBJECT = 6
-"""A subject at which the site refuses so many times, whoever asks, is deferred: it would keep every identity paused."""
+"""A subject that the site refuses so many times, to any identity, is deferred: it would keep every identity paused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,7 @@ class Asking:
 
     def _where_else(self, blocked: Failure, identity: str, tried: set[str]) -> tuple[str, ...]:
         """Identities in countries that were not tried and where the site says, or does not deny, that it is seen."""
-        countries = {one.name: one.country for one in self.config.pool()}
+        countries = {each.name: each.country for each in self.config.pool()}
         tried.add(countries[identity])
         return tuple(
             name

@@ -6,8 +6,8 @@ video without a category. So the evidence is looked at in this order, and the fi
     recorded statuses  →  class of the exception  →  warnings that mean a block  →  message text
                        →  warnings that mean withheld formats  →  unknown
 
-Statuses come from the record of requests alone, never from words: yt-dlp's own sentences speak of statuses that nobody
-sent ("… may yield HTTP Error 403"). A status counts only for what was asked for: a video's watch page, player and
+Statuses come from the record of requests alone, never from words: yt-dlp's own sentences speak of statuses that were
+never sent ("… may yield HTTP Error 403"). A status counts only for what was asked for: a video's watch page, player and
 media, or the pages of a list. What remains is the site's word on this video where yt-dlp expected it
 (`unknown_answer`), else a failure of the extractor itself (`extractor_error`); both are tried again later.
 

@@ -91,8 +91,8 @@ class _Fetch:
         )
         try:
             result = asking.ask(self.video["video_id"], self._attempt, rules)
-        except NobodyMayAsk as nobody:
-            raise Transient(Reason.RATE_LIMITED, str(nobody), wait_s=nobody.paused_s) from None
+        except NobodyMayAsk as all_paused:
+            raise Transient(Reason.RATE_LIMITED, str(all_paused), wait_s=all_paused.paused_s) from None
         if isinstance(result, Failure):
             wait_s = self.config.politeness.later_s
             raise Rejected(result.reason, asking.safe(result.detail), retry_after_s=wait_s)

@@ -1,6 +1,6 @@
 """Which renditions of a video to fetch, and which never: 720p or nothing.
 
-yt-dlp's format strings fall to 360p in silence, and `height=720` misses portrait and 1280x718 pictures. So the choice
+yt-dlp's format strings fall to 360p in silence, and `height=720` misses portrait and 1280x718 renditions. So the choice
 is made here, from the list of formats, and yt-dlp is then asked for exactly these ids without a fallback.
 """
 
@@ -37,13 +37,13 @@ class Choice:
 
 
 def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfig, cut: CutConfig) -> Choice:
-    """The 720p rendition with its sound: the smallest that is at least 720p, best codec first, original language."""
-    pictures = [f for f in formats if _has_picture(f)]
-    if not pictures:
-        return Choice(reason=Reason.FORMATS_HIDDEN, detail="no rendition with a picture was on offer")
-    big = [f for f in pictures if cut.is_720p(_side(f, "width"), _side(f, "height"))]
+    """The 720p rendition with its audio: the smallest that is at least 720p, best codec first, original language."""
+    videos = [f for f in formats if _has_video(f)]
+    if not videos:
+        return Choice(reason=Reason.FORMATS_HIDDEN, detail="no rendition with video was on offer")
+    big = [f for f in videos if cut.is_720p(_side(f, "width"), _side(f, "height"))]
     if not big:
-        return Choice(reason=Reason.NO_720P, detail=f"the largest rendition is {_size(max(pictures, key=_short))}")
+        return Choice(reason=Reason.NO_720P, detail=f"the largest rendition is {_size(max(videos, key=_short))}")
     if all(f.get("has_drm") for f in big):
         return Choice(reason=Reason.DRM, detail="every 720p rendition is protected")
     usable = [f for f in big if _usable(f, config)]
@@ -52,14 +52,14 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
     if cut.min_short_side == 0:
         usable = _tall_enough(usable, cut.least_side)
     video = min(
-        usable, key=lambda f: (_short(f), _rank(f, config), _has_sound(f), -(f.get("tbr") or 0), str(f["format_id"]))
+        usable, key=lambda f: (_short(f), _rank(f, config), _has_audio(f), -(f.get("tbr") or 0), str(f["format_id"]))
     )
-    if _has_sound(video):
+    if _has_audio(video):
         return _choice(video)
-    sounds = [f for f in formats if _has_sound(f) and not _has_picture(f) and _plain_file(f)]
-    if not sounds:
-        return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no sound to go with it")
-    return _choice(video, max(sounds, key=_sound_rank))
+    audios = [f for f in formats if _has_audio(f) and not _has_video(f) and _plain_file(f)]
+    if not audios:
+        return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no audio to go with it")
+    return _choice(video, max(audios, key=_audio_rank))
 
 
 def judge_formats(
@@ -75,7 +75,7 @@ def judge_formats(
     if choice.reason is None:
         return choice
     if choice.reason is Reason.NO_720P and session.listed_sizes:
-        largest, offered = max(session.listed_sizes), max(_label(f) for f in info["formats"] if _has_picture(f))
+        largest, offered = max(session.listed_sizes), max(_label(f) for f in info["formats"] if _has_video(f))
         if largest <= max(offered, cut.least_side):
             return Failure(choice.reason, choice.detail)
         detail = f"the page lists {largest}p, {choice.detail}"
@@ -87,7 +87,7 @@ def judge_formats(
 
 
 def _label(f: Mapping[str, Any]) -> int:
-    """The size that the site calls a rendition by (a 1280x544 picture is its 720p), at least its short side."""
+    """The size that the site calls a rendition by (it calls 1280x544 720p), at least its short side."""
     named = re.match(r"(\d{2,5})p", str(f.get("format_note") or ""))
     return max(_short(f), int(named[1]) if named else 0)
 
@@ -100,20 +100,20 @@ def _tall_enough(formats: Sequence[Mapping[str, Any]], least_px: int) -> list[Ma
 
 def short_sides(formats: Sequence[Mapping[str, Any]]) -> list[int]:
     """The short sides on offer, ascending, each once."""
-    return sorted({_short(f) for f in formats if _has_picture(f)} - {0})
+    return sorted({_short(f) for f in formats if _has_video(f)} - {0})
 
 
 def original_language(formats: Sequence[Mapping[str, Any]]) -> str:
-    """The language of the original sound, "" where the site does not say. Dubs have a lower preference."""
-    sounds = [f for f in formats if _has_sound(f) and f.get("language")]
-    return str(max(sounds, key=lambda f: f.get("language_preference") or -1)["language"]) if sounds else ""
+    """The language of the original audio, "" where the site does not say. Dubs have a lower preference."""
+    audios = [f for f in formats if _has_audio(f) and f.get("language")]
+    return str(max(audios, key=lambda f: f.get("language_preference") or -1)["language"]) if audios else ""
 
 
-def _has_picture(f: Mapping[str, Any]) -> bool:
+def _has_video(f: Mapping[str, Any]) -> bool:
     return f.get("vcodec") not in (None, "none") and bool(f.get("height"))
 
 
-def _has_sound(f: Mapping[str, Any]) -> bool:
+def _has_audio(f: Mapping[str, Any]) -> bool:
     return f.get("acodec") not in (None, "none")
 
 
@@ -150,13 +150,13 @@ def _codecs(formats: Sequence[Mapping[str, Any]]) -> str:
     return ", ".join(sorted({f"{f.get('vcodec')} {f.get('protocol') or ''}".strip() for f in formats}))
 
 
-def _sound_rank(f: Mapping[str, Any]) -> tuple[float, bool, float, str]:
+def _audio_rank(f: Mapping[str, Any]) -> tuple[float, bool, float, str]:
     aac = str(f.get("acodec")).startswith("mp4a")
     return float(f.get("language_preference") or -1), aac, float(f.get("abr") or f.get("tbr") or 0), str(f["format_id"])
 
 
 def _choice(*formats: Mapping[str, Any]) -> Choice:
-    """The choice of a picture, and of a sound where the picture has none."""
+    """The choice of a video format, and of an audio format where the video format has none."""
     video = formats[0]
     return Choice(
         format="+".join(str(f["format_id"]) for f in formats),

@@ -44,7 +44,7 @@ NO_NETWORK_STOPS = 5
 
 CAPTION_REFUSALS = 2
 """So many different videos in a row whose captions are refused, and the identity's captions pause: one bad track alone
-pauses nobody."""
+pauses no identity."""
 
 CHARGING_IDENTITIES = 2
 """A subject that so many identities get a bot check for, each while it serves others, is itself to blame."""
@@ -455,7 +455,7 @@ def _share_of_rejects(verdicts: Counter[str]) -> float:
 
 
 WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FORMATS_HIDDEN, Reason.CAPTIONS_LOCKED)
-"""What an address that the site has come to distrust is told more often than others."""
+"""Verdicts that an address distrusted by the site gets more often than others."""
 
 ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
 """An alarm needs so many answers on both sides, and a share so many standard errors above the others'."""

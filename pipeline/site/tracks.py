@@ -1,7 +1,7 @@
 """Which caption tracks of a video are the real ones, from yt-dlp's two dictionaries.
 
 `subtitles` are uploaded by people. `automatic_captions` hold the speech recognition *and* every machine translation:
-the recognition is the key that ends in `-orig`, or an address with `kind=asr` and no `tlang`. A named track of people
+the recognition is the key that ends in `-orig`, or an address with `kind=asr` and no `tlang`. A named manual track
 has a key such as `en-nP7-2PuUl7o`, so languages are matched by their first part.
 """
 
@@ -46,9 +46,9 @@ def choose_tracks(
 def best_manual_key(subtitles: Mapping[str, Any], languages: Sequence[str]) -> str:
     """The exact language, then a regional or named track of it (shortest key first, then by name); "" for none."""
     for language in _wanted(languages, subtitles):
-        mine = [key for key in subtitles if key != "live_chat" and speaks(key, language)]
-        if mine:
-            return min(mine, key=lambda key: (key.casefold() != language.casefold(), len(key), key))
+        matching = [key for key in subtitles if key != "live_chat" and speaks(key, language)]
+        if matching:
+            return min(matching, key=lambda key: (key.casefold() != language.casefold(), len(key), key))
     return ""
 
 
@@ -56,9 +56,9 @@ def best_automatic_key(automatic: Mapping[str, Any], languages: Sequence[str]) -
     """The key of the speech recognition in a wanted language, never of a translation; "" for none."""
     real = [key for key in automatic if _is_recognition(key, automatic[key])]
     for language in _wanted(languages, real):
-        mine = [key for key in real if speaks(key.removesuffix(ORIGINAL), language)]
-        if mine:
-            return min(mine, key=lambda key: (not key.endswith(ORIGINAL), len(key), key))
+        matching = [key for key in real if speaks(key.removesuffix(ORIGINAL), language)]
+        if matching:
+            return min(matching, key=lambda key: (not key.endswith(ORIGINAL), len(key), key))
     return ""
 
 

@@ -145,7 +145,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         self.session.check_deadline(status)
 
     def write_debug(self, message: str, only_once: bool = False) -> None:
-        """What was dropped for lack of a token is told to the debug log only."""
+        """Only the debug log says what was dropped for lack of a token."""
         if "PO Token" in message or "PO token" in message:
             self.session.note(message)
         super().write_debug(message, only_once=only_once)

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,7 +23,9 @@ from pipeline.demo.server import MiniYouTube
 from pipeline.engine.executor import SharedHere
 from pipeline.engine.run import RunStopped
 from pipeline.site.failures import Failure
+from pipeline.site.options import options_for
 from pipeline.site.politeness import Politeness
+from pipeline.site.ytdlp import Session, extract_video, no_token, open_site
 from tests.pipeline.crawl.site import Road, config_for, hurried
 
 EDUCATION = 27
@@ -55,18 +58,24 @@ def desk(*behaviours: str, identities: tuple[str, ...] = ("one",), **settings: A
 
 
 def test_yt_dlps_sentence_on_po_tokens_pauses_nobody_and_hides_no_verdict() -> None:
-    """A client whose formats need a token, beside others: a warning that speaks of a 403, and all answers 200."""
-    with desk("only_480p", "kids", player_clients=("default", "mweb")) as here:
+    """A client whose formats need a token, before others: a warning that speaks of a 403, and all answers 200."""
+    with desk("only_480p", player_clients=("mweb", "default")) as here:
+        config = here.extractor._config
+        session = Session(no_token, time.monotonic() + 30)
+        with open_site(options_for(config, config.pool()[0]), session) as ydl:
+            extract_video(ydl, here.site.catalogue.videos[1].video_id)
+        assert any("may yield HTTP Error 403" in warning for warning in session.warnings)
         assert here.reason("only_480p") is Reason.NO_720P
         assert here.reason("good") is None
-        assert here.paused() == []
+        assert here.polite.snapshot()["identities"][0]["refusals"] == 0
         assert {request.status for request in here.site.log} == {200}
 
 
-def test_a_missing_side_page_is_no_verdict(caplog: pytest.LogCaptureFixture) -> None:
-    with desk("kids") as here:
+def test_a_missing_side_page_is_no_verdict() -> None:
+    with desk("private", player_clients=("tv",)) as here:
         here.site.misbehave(Fault("home", "status", status=404), Fault("embed", "status", status=404))
-        assert here.reason("good") is None
+        assert here.reason("private") is Reason.PRIVATE
+        assert 404 in {request.status for request in here.site.log}
 
 
 def test_a_joint_file_alone_is_no_missing_720p_where_the_page_lists_it() -> None:

@@ -43,6 +43,7 @@ from train.checkpoint import (
     restore_weights,
 )
 from train.config import TrainConfig
+from train.data.index import Index
 from train.data.plan import mix
 from train.distributed import Place, Strategy, agree, from_first, unwrap, whole, wrap
 from train.evaluate import Scores, evaluate
@@ -331,10 +332,20 @@ def stop_on_signals(stop: StopRequest) -> Iterator[None]:
 # ---- after a run -----------------------------------------------------------------------------------------------------
 
 
-def evaluate_run(
-    target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None
-) -> tuple[Scores, Path]:
-    """`(scores, checkpoint)` of a run's folder, one of its checkpoints, or the run that a YAML names."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A run's checkpoint with what it is evaluated on."""
+
+    config: TrainConfig
+    folder: Path
+    checkpoint: Path
+    data: TrainData
+    val: Index
+    model: nn.Module
+
+
+def open_run(target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
+    """A run's folder, one of its checkpoints, or the run that a YAML names. UserError where nothing is held out."""
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
     checkpoint = find_checkpoint(target, best=best)
@@ -345,5 +356,13 @@ def evaluate_run(
         raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
     model = wrap(first_model(config, place, resuming=True), strategy_of(config, place))
     restore_weights(checkpoint, model)
-    scores = evaluate(model, data.val, data.tokenizer, config, place, choose_source(config, data.val))
-    return scores, checkpoint
+    return Opened(config, folder, checkpoint, data, data.val, model)
+
+
+def evaluate_run(
+    target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None
+) -> tuple[Scores, Path]:
+    """`(scores, checkpoint)` of what `open_run` opens."""
+    run = open_run(target, place, best=best, overrides=overrides)
+    source = choose_source(run.config, run.val)
+    return evaluate(run.model, run.val, run.data.tokenizer, run.config, place, source), run.checkpoint

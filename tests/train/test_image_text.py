@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
@@ -16,10 +17,13 @@ from pipeline.engine.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.train.test_resume import finish, start
 from train.checkpoint import checkpoints
+from train.cli import app
 from train.config import TrainConfig
 from train.distributed import place_from_environment
 from train.loop import Outcome, StopRequest, evaluate_run, fit
+from train.matching import score_of_all
 from train.observe import read_metrics
+from train.testing import a_tree
 
 SOHO: dict[str, Any] = {
     "kind": "soho", "preset": "tiny", "width": 32, "n_entries": 24, "vocab_size": 128, "text_length": 12,
@@ -157,3 +161,44 @@ def test_an_image_text_set_trains_it_too(kind: str, tmp_path: Path) -> None:
     outcome = run(kind, tmp_path / "set" / "manifest.json", tmp_path / "run")
     assert outcome.status == "finished"
     assert all(torch.isfinite(torch.tensor(list(row.values()))).all() for row in losses(tmp_path / "run"))
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_eval_tells_matching_and_flow_and_draws_it(kind: str, drawn: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    run(kind, drawn, out, loop={"steps": 2})
+    result = CliRunner().invoke(app, ["eval", str(out), "--matching", "--flow"])
+    assert result.exit_code == 0, result.output
+    assert "retrieval by matching, text to image: R@1" in result.output
+    assert "imf_lift" in result.output
+    assert Image.open(out / "flow.png").size[0] >= 520
+    found = json.loads((out / "flow.json").read_text())
+    assert len(found["imf"]) == 2 and 0 < found["imf_lift_mean"] < 2.7
+    told = CliRunner().invoke(app, ["eval", str(out), "--flow", "--json"])
+    assert json.loads(told.output)["flow"] == found
+
+
+def test_flow_of_hd_vilas_stage_2_is_told_too_and_stage_1_says_why_not(drawn: Path, tmp_path: Path) -> None:
+    for stage, objective in ((2, {"mlm": 1.0}), (1, {})):
+        config = a_tree(
+            drawn, tmp_path / f"stage{stage}", model={"stage": stage}, loop={"steps": 1}, objective=objective
+        )
+        fit(parse_config(TrainConfig, config, source="test"), place_from_environment("cpu"), StopRequest())
+    result = CliRunner().invoke(app, ["eval", str(tmp_path / "stage2"), "--flow"])
+    assert result.exit_code == 0, result.output
+    assert "vision to text" in result.output
+    refused = CliRunner().invoke(app, ["eval", str(tmp_path / "stage1"), "--flow"])
+    assert isinstance(refused.exception, UserError) and "stage 2" in str(refused.exception)
+    towers = CliRunner().invoke(app, ["eval", str(tmp_path / "stage2"), "--matching"])
+    assert isinstance(towers.exception, UserError) and "has towers" in str(towers.exception)
+
+
+def test_scores_of_matching_are_those_counted_by_hand() -> None:
+    scores = torch.tensor([[2.0, -1.0, 3.0], [-1.0, 1.0, -2.0], [0.5, -1.0, -0.5]])  # pictures x sentences
+    found = score_of_all(scores, ["a", "b", "c"])
+    assert found.image_to_text[1] == pytest.approx(1 / 3)  # pictures 0 and 2 prefer another sentence
+    assert found.text_to_image[1] == pytest.approx(2 / 3)  # sentence c finds picture 0 first
+    assert found.accuracy == pytest.approx(4 / 6)  # wrong are 2 with c and 2 with a
+    assert found.chance[1] == pytest.approx(1 / 3)
+    same = score_of_all(torch.zeros(2, 2), ["a", "b"])
+    assert same.text_to_image[1] == 0.0  # ties count against the model

@@ -50,6 +50,12 @@ def evaluate(
     stride: Annotated[int, typer.Option(help="benchmark: frames from one to the next; 0: as in training", min=0)] = 0,
     fps: Annotated[float, typer.Option(help="benchmark: read videos at so many frames/s; 0: their own", min=0)] = 0.0,
     batch: Annotated[int, typer.Option(help="benchmark: videos embedded at once", min=1)] = 8,
+    matching: Annotated[
+        bool, typer.Option("--matching", help="match every held-out picture with every sentence (SOHO, Visual Parsing)")
+    ] = False,
+    flow: Annotated[
+        bool, typer.Option("--flow", help="inter-modality flow by layer: a table, and RUN/flow.png and flow.json")
+    ] = False,
 ) -> None:
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
     benchmark's files: videos that are missing are listed, and scores say over how many they are."""
@@ -67,6 +73,9 @@ def evaluate(
         found = run_benchmark(encoder, queries, videos, asked)
         typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
         return
+    if matching or flow:
+        _pairs(target, best=best, as_json=as_json, overrides=overrides, matching=matching, flow=flow)
+        return
     from train.distributed import place_from_environment, process_group
     from train.loop import evaluate_run
 
@@ -76,3 +85,32 @@ def evaluate(
     if place.is_first:
         text = json.dumps(scores.flat(), indent=2) if as_json else f"{checkpoint}\n{scores.describe()}"
         typer.echo(text)
+
+
+def _pairs(target: Path, *, best: bool, as_json: bool, overrides: list[str] | None, matching: bool, flow: bool) -> None:
+    """Held-out pairs through the layers over both modalities, in one process."""
+    from train.batches import choose_source
+    from train.distributed import place_from_environment
+    from train.loop import open_run
+    from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
+
+    place = place_from_environment()
+    if place.world > 1:
+        raise UserError("--matching and --flow run in one process; start them without torchrun")
+    run = open_run(target, place, best=best, overrides=overrides)
+    pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
+    found: dict[str, object] = {}
+    if matching:
+        scores = score_matching(run.model, pairs)
+        found["matching"] = scores.flat()
+        if not as_json:
+            typer.echo(f"{run.checkpoint}\n{scores.describe()}")
+    if flow:
+        measured = measure_flow(run.model, pairs)
+        found["flow"] = measured.flat()
+        draw_flow(measured, run.folder / "flow.png", f"inter-modality flow, {run.config.model.kind}")
+        (run.folder / "flow.json").write_text(json.dumps(measured.flat(), indent=2) + "\n")
+        if not as_json:
+            typer.echo(f"{measured.table()}\n{run.folder / 'flow.png'}")
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))

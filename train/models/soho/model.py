@@ -95,6 +95,7 @@ class Soho(Model):
     groups = ("trunk", "rest")
     sgd_groups = ("trunk",)
     blocks = (Block, Layer)
+    methods = ("look", "match")
 
     def __init__(self, config: SohoConfig) -> None:
         super().__init__()
@@ -143,6 +144,17 @@ class Soho(Model):
             self.mvm_logits(hidden[:, n_text:][labels != IGNORED]),
             self.head(hidden[:, 0]),
         )
+
+    def look(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
+        """(visual tokens [R, P, D], their mask [R, P]), nothing masked."""
+        batch = as_images(batch)
+        canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
+        visual = self.neck(self.backbone(canvas.pixels), canvas, batch.n_sentences, None)
+        return visual.tokens, visual.mask
+
+    def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Matching logits [R, 2] of what `look` gave with sentences [R, L]."""
+        return self.head(self.language((input_ids, attention_mask), tokens, mask)[:, 0])
 
     def mvm_logits(self, hidden: Tensor) -> Tensor:
         """Scaled cosines with every entry of the dictionary: [M, D] -> [M, K]."""

@@ -19,7 +19,7 @@ from train.losses import IGNORED, itm_loss, labels_of_matches, mlm_loss
 from train.models.base import Model
 from train.models.bert import NORM_EPS, Embeddings, Encoder, Layer
 from train.models.multimodal import Predictions
-from train.models.soho.batch import ImageBatch, as_images, on_canvas
+from train.models.soho.batch import STRIDE, ImageBatch, as_images, on_canvas
 from train.models.soho.model import Pixels
 from train.models.soho.neck import position_code, valid_cells
 from train.models.visual_parsing.configs import VisualParsingConfig
@@ -100,6 +100,7 @@ class VisualParsing(Model):
 
     groups = ("parser", "rest")
     blocks = (SwinTransformerBlock, Layer)
+    methods = ("look", "match")
 
     def __init__(self, config: VisualParsingConfig) -> None:
         super().__init__()
@@ -118,19 +119,13 @@ class VisualParsing(Model):
         """Tokens, hidden states, logits and errors of what is asked; tokens are masked where the batch brings draws
         (or, in training without them, by draws from torch's generator)."""
         batch = as_images(batch)
-        canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
-        s = batch.n_sentences
-        tokens, attention = (x.repeat_interleave(s, 0) for x in self.parser(canvas.pixels))
-        stride = 32
-        grid = (canvas.pixels.shape[-2] // stride, canvas.pixels.shape[-1] // stride)
-        cells = valid_cells(canvas, grid, square=False).repeat_interleave(s, 0)
+        tokens, attention, cells = self._parse(batch)
         valid = cells.flatten(1)
         projected = self.visual_embedding.linear(tokens)
         masked = self._masked(batch, attention, valid)
         visual = self.visual_embedding(projected, cells, masked)
         ids, text_mask = batch.text
-        both = torch.cat([self.language.bert.embeddings(ids), visual], 1)
-        hidden = self.language.bert.encoder(both, torch.cat([text_mask.bool(), valid], 1), slice(None))
+        hidden = self._read(visual, valid, ids, text_mask)
         n_text = ids.shape[1]
         asked = masked if batch.itm_labels is None else masked & (batch.itm_labels == 1)[:, None]
         return VisualParsingOutput(
@@ -143,6 +138,30 @@ class VisualParsing(Model):
             None if batch.mlm_labels is None else self.heads.mlm(hidden[:, :n_text][batch.mlm_labels != IGNORED]),
             self.heads.itm(hidden[:, 0]),
         )
+
+    def look(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
+        """(visual tokens [R, P, D], their mask [R, P]), nothing masked."""
+        tokens, _, cells = self._parse(as_images(batch))
+        valid = cells.flatten(1)
+        return self.visual_embedding(self.visual_embedding.linear(tokens), cells, torch.zeros_like(valid)), valid
+
+    def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Matching logits [R, 2] of what `look` gave with sentences [R, L]."""
+        return self.heads.itm(self._read(tokens, mask, input_ids, attention_mask)[:, 0])
+
+    def _parse(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """(the parser's tokens [R, P, C], its attention [R, P, P], valid cells [R, gh, gw])."""
+        canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
+        s = batch.n_sentences
+        tokens, attention = self.parser(canvas.pixels)
+        grid = (canvas.pixels.shape[-2] // STRIDE, canvas.pixels.shape[-1] // STRIDE)
+        cells = valid_cells(canvas, grid, square=False)
+        return tokens.repeat_interleave(s, 0), attention.repeat_interleave(s, 0), cells.repeat_interleave(s, 0)
+
+    def _read(self, visual: Tensor, valid: Tensor, ids: Tensor, text_mask: Tensor) -> Tensor:
+        """[R, L+P, D] after the last layer, text first."""
+        both = torch.cat([self.language.bert.embeddings(ids), visual], 1)
+        return self.language.bert.encoder(both, torch.cat([text_mask.bool(), valid], 1), slice(None))
 
     def readings(self) -> dict[str, Tensor | float]:
         """How much the targets of regression differ between tokens: 0 would be a collapse."""

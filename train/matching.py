@@ -1,0 +1,193 @@
+"""Held-out pairs read by the Transformer over both modalities: matching, retrieval by it, and inter-modality flow.
+
+    matching      each picture with its own sentence and with one of another picture and other words: the share of both
+                  that is told right (chance 1/2)
+    retrieval     every picture with every sentence, ranked by the matching score; the rule of ranks and ties is
+                  train.evaluate's. n held-out pairs take n² passes of the Transformer and n of the picture's encoder
+    flow          train.flow, over matching pairs without any masking
+
+The first two are for models with `look` and `match` (SOHO, Visual Parsing); the flow is for all three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from train.batches import rows_of, view_of
+from train.config import TrainConfig
+from train.data.index import Index
+from train.data.loader import ClipDataset, read_once
+from train.data.registry import Source
+from train.distributed import unwrap
+from train.evaluate import KS, autocast, chance_recall, ranks
+from train.flow import Flow, FlowRecorder
+from train.rows import Rows
+from train.tokenizer import Tokenizer
+
+PAIRS_AT_ONCE = 256
+MAX_PAIRS = 1024
+"""Held-out pairs that are matched with each other, where the run's eval.max_clips doesn't say less: 1024² passes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """Scores of n held-out pairs. Recalls are shares of 0..1."""
+
+    n_pairs: int
+    accuracy: float
+    text_to_image: dict[int, float]
+    image_to_text: dict[int, float]
+    chance: dict[int, float]
+
+    def flat(self) -> dict[str, float]:
+        """For JSON."""
+        recalls = {f"text_to_image_r{k}": v for k, v in self.text_to_image.items()}
+        recalls |= {f"image_to_text_r{k}": v for k, v in self.image_to_text.items()}
+        return {"n_pairs": self.n_pairs, "itm_accuracy": self.accuracy, **recalls} | {
+            f"chance_r{k}": v for k, v in self.chance.items()
+        }
+
+    def describe(self) -> str:
+        """Three lines for people."""
+        lines = [f"matching of {self.n_pairs} held-out pairs: {self.accuracy:.1%} told right (chance 50.0%)"]
+        for name, recalls in (("text to image", self.text_to_image), ("image to text", self.image_to_text)):
+            told = "  ".join(f"R@{k} {recalls[k]:.1%} (chance {self.chance[k]:.1%})" for k in KS)
+            lines.append(f"  retrieval by matching, {name}: {told}")
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutPairs:
+    """The val split in chunks of rows, as evaluation sees it."""
+
+    index: Index
+    tokenizer: Tokenizer
+    config: TrainConfig
+    source: Source
+
+    def chunks(self, limit: int = 0) -> Iterator[tuple[Rows, list[str]]]:
+        """(rows, captions) of the first `limit` pairs (0: all that eval.max_clips allows)."""
+        config = self.config
+        n = min(config.eval.max_clips or len(self.index), limit or len(self.index), len(self.index))
+        dataset = ClipDataset(
+            self.index,
+            view_of(config),
+            self.source,
+            seed=None,
+            n_workers=config.data.workers,
+            storage_options=config.data.storage_options,
+        )
+        for loaded in read_once(dataset, range(n), config.data.workers, config.eval.batch):
+            if loaded.keys:
+                yield rows_of(loaded, self.tokenizer, config), loaded.texts
+
+
+@torch.no_grad()
+def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
+    """All pictures against all sentences. UserError for a model that cannot match, or with fewer than two pairs."""
+    inner: Any = unwrap(model)
+    if not hasattr(inner, "match"):
+        raise UserError(f"model.kind {inner.config.kind} has towers: `eval` without --matching scores its retrieval")
+    inner.eval()
+    device = next(model.parameters()).device
+    seen: list[tuple[Tensor, Tensor]] = []
+    texts: list[tuple[Tensor, Tensor]] = []
+    captions: list[str] = []
+    with autocast(pairs.config, device):
+        for rows, words in pairs.chunks(MAX_PAIRS):
+            seen.append(inner.look(rows.to(device)))
+            texts.append((rows.input_ids.to(device), rows.attention_mask.to(device)))
+            captions += words
+        if len(captions) < 2:
+            raise UserError("matching needs two held-out pairs; the val split has fewer that can be read")
+        scores = _all_scores(inner, _joined(seen), _joined(texts))
+    return score_of_all(scores, captions)
+
+
+def score_of_all(scores: Tensor, captions: list[str]) -> Matching:
+    """From scores [n pictures, n sentences] (above 0: belongs together), pair i on the diagonal."""
+    ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
+    group = torch.tensor([ids[caption] for caption in captions])
+    right = group[:, None] == group[None]
+    chance = {k: chance_recall(len(group), right.sum(1).tolist(), k) for k in KS}
+    recalls = [{k: float((ranks(s, right) <= k).double().mean()) for k in KS} for s in (scores.T.contiguous(), scores)]
+    # The same wrong partner in every evaluation: the next pair with other words.
+    n = len(captions)
+    other = [next((j % n for j in range(i + 1, i + n) if not right[i, j % n]), i) for i in range(n)]
+    places = torch.arange(n)
+    wrong = [float(scores[i, j] < 0) for i, j in enumerate(other) if i != j]
+    told = (scores[places, places] > 0).double().tolist() + wrong
+    return Matching(n, sum(told) / len(told), recalls[0], recalls[1], chance)
+
+
+def _all_scores(inner: Any, seen: tuple[Tensor, Tensor], texts: tuple[Tensor, Tensor]) -> Tensor:
+    """[n, n] differences of the two logits, on the CPU."""
+    n = len(seen[0])
+    scores = torch.zeros(n, n)
+    for picture in range(n):
+        for start in range(0, n, PAIRS_AT_ONCE):
+            part = slice(start, min(start + PAIRS_AT_ONCE, n))
+            rows = part.stop - start
+            look = tuple(x[picture : picture + 1].expand(rows, *x.shape[1:]) for x in seen)
+            logits = inner.match(*look, texts[0][part], texts[1][part]).float()
+            scores[picture, part] = (logits[:, 1] - logits[:, 0]).cpu()
+    return scores
+
+
+def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    return torch.cat([a for a, _ in parts]), torch.cat([b for _, b in parts])
+
+
+@torch.no_grad()
+def measure_flow(model: nn.Module, pairs: HeldOutPairs) -> Flow:
+    """The flow of the held-out pairs, nothing masked. UserError for a model whose layers see one modality alone."""
+    model.eval()
+    device = next(model.parameters()).device
+    with FlowRecorder(pairs.config.model.text_length).recording(unwrap(model)) as recorder:
+        for rows, _ in pairs.chunks():
+            matching = torch.ones(len(rows), dtype=torch.int64)
+            asked = rows.having({"itm_labels": matching, "pair_ids": rows.input_ids, "pair_mask": rows.attention_mask})
+            with autocast(pairs.config, device):
+                model(asked.to(device))
+    return recorder.result()
+
+
+def draw_flow(flow: Flow, path: Path, title: str) -> None:
+    """A PNG: for each layer and for the mean, bars of both directions and of imf_lift beside the line of 1."""
+    columns = {
+        "text to vision": (flow.text_to_vision, (52, 101, 164)),
+        "vision to text": (flow.vision_to_text, (204, 102, 0)),
+        "imf_lift": (flow.imf_lift, (78, 154, 6)),
+    }
+    values = {name: [*c.tolist(), float(c.mean())] for name, (c, _) in columns.items()}
+    highest = max(1.0, *(max(v) for v in values.values()))
+    n_groups, bar, gap, height, left, top = len(flow.imf) + 1, 16, 26, 220, 60, 50
+    width = left + n_groups * (3 * bar + gap) + 20
+    image = Image.new("RGB", (max(width, 520), top + height + 50), "white")
+    draw = ImageDraw.Draw(image)
+    draw.text((10, 8), title, fill="black")
+    for i, (name, (_, colour)) in enumerate(columns.items()):
+        draw.rectangle((10 + 150 * i, 28, 20 + 150 * i, 38), fill=colour)
+        draw.text((25 + 150 * i, 27), name, fill="black")
+    base = top + height
+
+    def y(value: float) -> float:
+        return base - value / highest * height
+
+    for mark in (0.0, 0.5, 1.0):
+        draw.line((left - 5, y(mark), image.width - 10, y(mark)), fill=(190, 190, 190))
+        draw.text((10, y(mark) - 6), f"{mark:.1f}", fill="black")
+    for group in range(n_groups):
+        x = left + group * (3 * bar + gap)
+        for i, (name, (_, colour)) in enumerate(columns.items()):
+            draw.rectangle((x + i * bar, y(values[name][group]), x + (i + 1) * bar - 2, base), fill=colour)
+        draw.text((x, base + 8), "mean" if group == n_groups - 1 else f"layer {group + 1}", fill="black")
+    image.save(path)

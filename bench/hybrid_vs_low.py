@@ -32,12 +32,12 @@ from manifests.shards import read_manifest
 from pipeline.demo.attribute_set import make_attribute_set
 from pipeline.demo.attributes import HATCHINGS, HEIGHT, WAYS, WIDTH, hatching_wave
 from train.attributes import values_of, wilson_interval
-from train.batches import view_of
 from train.config import TrainConfig
 from train.data.crop import QUARTER, choose_crop
-from train.data.decode import MEMBERS, decode_sample
+from train.data.decode import decode_sample
 from train.data.index import load_index
 from train.data.read import Reader
+from train.data.views import MEMBERS, make_view
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"
@@ -73,7 +73,7 @@ class Looks:
 def read_looks(manifest: Path, split: str, n_crops: int, config: TrainConfig) -> Looks:
     """Every clip of a split `n_crops` times, each with a crop of its own (the centre one where it is once)."""
     index = load_index(read_manifest(str(manifest)), split)
-    reader, views = Reader(index, None), view_of(config)
+    reader, views = Reader(index, None), make_view("hybrid", config)
     high, low, captions = [], [], []
     for sample in range(len(index)):
         members = reader.read(sample, MEMBERS["prepared"])

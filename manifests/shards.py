@@ -80,10 +80,7 @@ class Manifest:
 
 def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[bytes, bytes]:
     """(manifest.json, manifest.parquet) of these shards. `head` adds what only the caller knows; totals are counted."""
-    table = table_of([shard.row() for shard in shards], MANIFEST)
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
-    parquet = buffer.getvalue()
+    parquet = _table_bytes(shards)
     document = {
         "schema_version": SCHEMA_VERSION,
         "kind": "hdvila-manifest",
@@ -94,6 +91,17 @@ def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[
         **head,
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False).encode() + b"\n", parquet
+
+
+def shards_sha256(shards: Sequence[ShardEntry]) -> str:
+    """The checksum that manifest.json will give of its table of these shards."""
+    return hashlib.sha256(_table_bytes(shards)).hexdigest()
+
+
+def _table_bytes(shards: Sequence[ShardEntry]) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(table_of([shard.row() for shard in shards], MANIFEST), buffer)
+    return buffer.getvalue()
 
 
 def _totals(shards: Sequence[ShardEntry]) -> dict[str, Any]:

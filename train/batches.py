@@ -70,9 +70,7 @@ def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
     """Index both splits, plan the order, load or make the tokenizer. UserError for anything missing."""
     data = config.data
     manifest = read_manifest(data.manifest, **data.storage_options)
-    index = partial(load_index, manifest, max_bad_shards=data.max_bad_shards, storage_options=data.storage_options)
-    train = index(data.split)
-    val = index(data.val_split) if manifest.split(data.val_split) else None
+    train, val = _open_indexes(config, manifest, run / "index", place)
     _refuse_world(config, place, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch)
@@ -80,6 +78,30 @@ def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
     if source == "prepared" and place.is_first and not stills_name_their_frame(train, data.storage_options):
         print(UNNAMED_STILLS.format(root=manifest.root), file=sys.stderr, flush=True)
     return TrainData(manifest, train, val, _tokenizer(config, manifest, run, place), source, stream)
+
+
+def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, place: Place) -> tuple[Index, Index | None]:
+    """Both splits' indexes. What has to be fetched or made, the first rank makes; the others map it."""
+    data = config.data
+    index = partial(
+        load_index,
+        manifest,
+        max_bad_shards=data.max_bad_shards,
+        storage_options=data.storage_options,
+        cache=cache,
+    )
+
+    def both() -> tuple[Index, Index | None]:
+        return index(data.split), index(data.val_split) if manifest.split(data.val_split) else None
+
+    problem = ""
+    if place.is_first:
+        try:
+            opened = both()
+        except UserError as error:
+            problem = str(error)
+    agree(problem)
+    return opened if place.is_first else both()
 
 
 def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | None = None) -> bool:

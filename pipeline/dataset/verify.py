@@ -13,19 +13,24 @@ what the manifest and the indexes say, and what must hold across shards.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
+from manifests.sample_index import index_name
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import TOMBSTONES, read_tombstones
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
+from pipeline.shards.sample_index import make_indexes
 
 
 def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault]:
@@ -91,9 +96,29 @@ def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     )
     if CROISSANT_NAME not in missing:
         yield from _croissant_faults(store, manifest)
+    yield from _sample_index_faults(store, manifest)
     urls = [entry.url for entry in manifest.shards]
     yield from (
         Fault("manifest.parquet", f"{url} is listed twice") for url in sorted({u for u in urls if urls.count(u) > 1})
+    )
+
+
+def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
+    """The trainer's index files are the manifest's, and the manifest's are those that the rows give."""
+    named = manifest.head.get("index", {})
+    for split, entry in named.items():
+        name = index_name(split)
+        if not store.exists(name):
+            yield Fault(name, "is missing; trainers make it of the rows, which takes longer")
+        elif hashlib.sha256(store.read(name)).hexdigest() != entry.get("sha256"):
+            yield Fault(name, "differs from the manifest")
+    try:
+        with TemporaryDirectory() as folder:
+            made = make_indexes(store, manifest.shards, str(manifest.head["shards_sha256"]), Path(folder))
+    except (UserError, ValueError, KeyError, TypeError):
+        return  # rows that can't be read are told with their shard
+    yield from (
+        Fault(index_name(split), "is not what the rows say") for split in named if made.get(split) != named[split]
     )
 
 

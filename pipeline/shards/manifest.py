@@ -1,7 +1,8 @@
 """The manifest of an output directory, and the indexes and cards beside it.
 
 in     the closed shards (manifest.parquet) and the committed units of stage `shards`
-out    manifest.parquet, wids.json, sizes.json (also in each split), dataset_card.md, croissant.json, manifest.json last
+out    manifest.parquet, index/<split>.arrow, wids.json, sizes.json (also in each split), dataset_card.md,
+       croissant.json, manifest.json last
 
 manifest.parquet lists committed shards alone and closes their generation; manifest.json follows and names its
 checksum. A run killed between any two of these writes is healed by the next one, with the same bytes.
@@ -11,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -28,6 +31,7 @@ from manifests.shards import (
     ShardEntry,
     manifest_bytes,
     read_manifest,
+    shards_sha256,
     sizes_bytes,
     wids_bytes,
 )
@@ -38,12 +42,13 @@ from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way
 from pipeline.shards.card import croissant_bytes, dataset_card
 from pipeline.shards.files import SUCCESS, read_rows, shard_files
 from pipeline.shards.image_card import image_card
+from pipeline.shards.sample_index import make_indexes, put_indexes
 from pipeline.shards.stage import committed_shards, read_entries
 
 WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
 CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
 _MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
-_NO_NEWS = ("created_at", "parent", "versions")
+_NO_NEWS = ("created_at", "parent", "versions", "index")
 """Keys of manifest.json that alone are no reason to write it anew: the shards are the same."""
 
 
@@ -75,7 +80,18 @@ def publish(
     store: Store, entries: Sequence[ShardEntry], head: Mapping[str, Any], card: CardConfig, *, created_at: str = ""
 ) -> Manifest:
     """Writes the manifest of these shards and what stands beside it. See `write_manifest`."""
-    entries = sorted(entries, key=lambda entry: entry.url)
+    with tempfile.TemporaryDirectory() as folder:
+        return _publish(store, sorted(entries, key=lambda entry: entry.url), head, card, created_at, Path(folder))
+
+
+def _publish(
+    store: Store,
+    entries: Sequence[ShardEntry],
+    head: Mapping[str, Any],
+    card: CardConfig,
+    created_at: str,
+    scratch: Path,
+) -> Manifest:
     old = _old_manifest(store)
     tombstones = read_tombstones(store)
     document = {
@@ -84,6 +100,7 @@ def publish(
         "members": _members(store, entries),
         "removed": {"videos": len(tombstones.videos), "channels": len(tombstones.channels)},
         "card": card.model_dump(mode="json"),
+        "index": make_indexes(store, entries, shards_sha256(entries), scratch),
         "parent": old.get("sha256", ""),
         "created_at": created_at or datetime.now(UTC).replace(microsecond=0).isoformat(),
     }
@@ -100,6 +117,7 @@ def publish(
         CROISSANT_NAME: croissant_bytes(whole, entries, table, card),
         MANIFEST_NAME: text,
     }
+    put_indexes(store, scratch, whole.get("index", {}), old.get("index", {}))
     for file, data in files.items():
         _write_if_changed(store, file, data)
     return read_manifest(store.url, **dict(store.options))
@@ -121,7 +139,7 @@ def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, byte
 
 def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:
     """(head, card) that were given when a manifest.json was written: what `publish` needs to write it anew."""
-    counted = {"totals", "splits", "shards", "shards_sha256", "schema_version", "generation", "members"}
+    counted = {"index", "totals", "splits", "shards", "shards_sha256", "schema_version", "generation", "members"}
     if document.get("kind") != IMAGE_KIND:
         counted.add("kind")
     head = {k: v for k, v in document.items() if k not in counted | {"card", "parent", "created_at", "removed"}}
@@ -133,7 +151,7 @@ def _old_manifest(store: Store) -> dict[str, Any]:
         data = store.read(MANIFEST_NAME)
     except FileNotFoundError:
         return {}
-    return {"bytes": data, "sha256": hashlib.sha256(data).hexdigest()}
+    return {"bytes": data, "sha256": hashlib.sha256(data).hexdigest(), "index": json.loads(data).get("index", {})}
 
 
 def _says_the_same(new: bytes, old: bytes) -> bool:

@@ -1,58 +1,80 @@
-"""What a data set holds, as arrays: one entry a sample, with the place of each member in its shard.
+"""What a data set holds, as columns: one entry a sample, with the place of each member in its shard.
 
-The index is built from the manifest and the shards' own Parquet files alone; no tar is opened. It is the same on every
-rank and in every run, so its order (manifest order, then row order) can be planned on. A sample costs about 110
-bytes of memory.
+A data set brings its index as one file a split (`manifests.sample_index`), which is mapped into memory: all ranks and
+workers of a machine share it. Where there is none that fits, the index is made of the shards' own Parquet files, once
+for a run (`cache`); no tar is opened. It is the same on every rank and in every run, so its order (manifest order,
+then row order) can be planned on.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
+from manifests.sample_index import (
+    ABSENT,
+    SampleColumns,
+    columns_of_rows,
+    index_name,
+    join_columns,
+    open_index,
+    sha256_of,
+    write_index,
+)
 from manifests.shards import Manifest, ShardEntry, read_shard_rows
 from manifests.stages import notes_on
 
-ABSENT = -1
 READ_THREADS = 8
+HASHED_BYTES = 256 << 20
+"""Index files up to this size are hashed when they are opened; of larger ones size and origin are compared."""
 
 log = logging.getLogger("hdvila")
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The samples of one split. Arrays have one row a sample; member columns follow `ALL_MEMBERS`."""
+    """The samples of one split, in manifest order."""
 
     manifest: Manifest
     shards: tuple[ShardEntry, ...]
-    keys: pa.LargeStringArray
-    shard: npt.NDArray[np.int32]
-    """Number into `shards`, `[n]`."""
-    category: npt.NDArray[np.int32]
-    """Category id, `[n]`."""
-    offsets: npt.NDArray[np.int64]
-    """First byte of a member's data in its tar, `[n, len(ALL_MEMBERS)]`; -1 where the sample has none."""
-    sizes: npt.NDArray[np.int64]
-    """Bytes of a member, `[n, len(ALL_MEMBERS)]`; -1 where the sample has none."""
+    columns: SampleColumns
+    """Keys and the places of members; `columns.shard` counts in `shards`."""
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
     by_shard: bool = True
     """Samples of a shard stand together, shards in rising order."""
 
     def __len__(self) -> int:
-        return len(self.shard)
+        return len(self.columns.shard)
+
+    @property
+    def keys(self) -> pa.LargeStringArray:
+        """`<video_id>_<n:05d>` of every sample."""
+        return self.columns.keys
+
+    @property
+    def shard(self) -> npt.NDArray[np.int32]:
+        """Number into `shards`, `[n]`."""
+        return self.columns.shard
+
+    @property
+    def category(self) -> npt.NDArray[np.int32]:
+        """Category id, `[n]`."""
+        return self.columns.category
 
     def key(self, sample: int) -> str:
         """`<video_id>_<n:05d>` of a sample."""
@@ -60,13 +82,12 @@ class Index:
 
     def members(self, sample: int) -> dict[str, tuple[int, int]]:
         """{extension: (offset, size)} of the members a sample has."""
-        offsets, sizes = self.offsets[sample], self.sizes[sample]
-        return {m: (int(offsets[i]), int(sizes[i])) for i, m in enumerate(ALL_MEMBERS) if sizes[i] != ABSENT}
+        offsets, sizes = self.columns.offsets, self.columns.sizes
+        return {m: (int(offsets[m][sample]), int(sizes[m][sample])) for m in ALL_MEMBERS if sizes[m][sample] != ABSENT}
 
     def has(self, *extensions: str) -> bool:
         """Whether every sample has these members."""
-        columns = [ALL_MEMBERS.index(extension) for extension in extensions]
-        return bool((self.sizes[:, columns] != ABSENT).all())
+        return self.columns.members_of_all >= set(extensions)
 
     def fingerprint(self) -> str:
         """Hash of the manifest and of the shards that could be read: what a position in the order depends on."""
@@ -75,9 +96,14 @@ class Index:
 
 
 def load_index(
-    manifest: Manifest, split: str, *, max_bad_shards: int = 0, storage_options: Mapping[str, Any] | None = None
+    manifest: Manifest,
+    split: str,
+    *,
+    max_bad_shards: int = 0,
+    storage_options: Mapping[str, Any] | None = None,
+    cache: Path | None = None,
 ) -> Index:
-    """The index of one split.
+    """The index of one split: the data set's own, mapped into memory; else that of `cache`, made there if need be.
 
     Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
@@ -87,14 +113,123 @@ def load_index(
     if not shards:
         found = ", ".join(sorted({s.split for s in manifest.shards})) or "none"
         raise UserError(f"{manifest.root}: no shard of split {split!r} in the manifest (splits there: {found})")
+    columns = published_columns(manifest, split, storage_options or {}, cache) or _kept_columns(manifest, split, cache)
+    if columns is not None:
+        index = _checked(manifest, shards, columns)
+        if index is not None:
+            return index
+    return _build(manifest, split, shards, max_bad_shards, storage_options or {}, cache)
+
+
+def _checked(manifest: Manifest, shards: tuple[ShardEntry, ...], columns: SampleColumns) -> Index | None:
+    """The index of columns that can be those of these shards; None where they cannot."""
+    shard = columns.shard
+    if not len(shard) or len(shard) != sum(s.nsamples for s in shards):
+        return None
+    by_shard = bool((shard[1:] >= shard[:-1]).all())
+    if not by_shard or shard[0] < 0 or shard[-1] >= len(shards):
+        return None
+    return Index(manifest, shards, columns)
+
+
+def _build(
+    manifest: Manifest,
+    split: str,
+    shards: Sequence[ShardEntry],
+    max_bad_shards: int,
+    storage_options: Mapping[str, Any],
+    cache: Path | None,
+) -> Index:
+    """The index out of the shards' own rows: a file a shard has to be read."""
     with ThreadPoolExecutor(READ_THREADS) as pool:
-        parts = list(pool.map(lambda s: _read_part(manifest, s, storage_options or {}), shards))
+        parts = list(pool.map(lambda s: _read_part(manifest, s, storage_options), shards))
     bad = tuple(part for part in parts if isinstance(part, str))
     refuse_bad_shards(bad, max_bad_shards)
     good = [(s, p) for s, p in zip(shards, parts, strict=True) if not isinstance(p, str)]
     if not sum(len(part.keys) for _, part in good):
         raise UserError(f"{manifest.root}: split {split!r} holds no sample")
-    return _join(manifest, good, bad)
+    columns = join_columns([part for _, part in good])
+    if cache is not None and not bad:
+        _keep(columns, manifest, split, cache)
+    return Index(manifest, tuple(shard for shard, _ in good), columns, bad)
+
+
+# ---- index files -----------------------------------------------------------------------------------------------------
+
+
+def published_columns(
+    manifest: Manifest, split: str, storage_options: Mapping[str, Any], cache: Path | None
+) -> SampleColumns | None:
+    """The columns of the data set's own index file; None, and said, where there is none that fits.
+
+    In an object store it is fetched into `cache` once.
+    """
+    entry = (manifest.head.get("index") or {}).get(split)
+    if not isinstance(entry, dict):
+        return None
+    url, wanted = manifest.resolve(index_name(split)), str(entry.get("sha256", ""))
+    path = Path(url)
+    try:
+        if "://" in manifest.root:
+            if cache is None:
+                return None
+            path = cache / f"{split}-{_safe(wanted)}.arrow"
+            if not path.exists():
+                _fetch(url, path, storage_options)
+        fits = path.stat().st_size == entry.get("bytes")
+        if fits and path.stat().st_size <= HASHED_BYTES:
+            fits = sha256_of(path) == wanted
+        columns = open_index(path, str(manifest.head.get("shards_sha256", ""))) if fits else None
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        log.warning("%s: cannot be used (%s); the index is made of the shards' rows", url, error)
+        return None
+    if columns is None:
+        log.warning("%s: is not the manifest's; the index is made of the shards' rows", url)
+    return columns
+
+
+def _safe(name: str) -> str:
+    """A hash as a file's name; anything else is no hash."""
+    if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
+        raise ValueError("the manifest's sha256 is none")
+    return name[:16]
+
+
+def _fetch(url: str, path: Path, storage_options: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fsspec.open(url, "rb", **storage_options) as source, part.open("wb") as target:
+            shutil.copyfileobj(source, target, 1 << 22)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _kept_path(manifest: Manifest, split: str, cache: Path) -> Path:
+    return cache / f"{split}-of-{manifest.sha256[:16]}.arrow"
+
+
+def _kept_columns(manifest: Manifest, split: str, cache: Path | None) -> SampleColumns | None:
+    """What an earlier call has left in `cache`."""
+    if cache is None or not _kept_path(manifest, split, cache).exists():
+        return None
+    try:
+        return open_index(_kept_path(manifest, split, cache), manifest.sha256)
+    except (OSError, ValueError, KeyError, pa.ArrowException):
+        return None
+
+
+def _keep(columns: SampleColumns, manifest: Manifest, split: str, cache: Path) -> None:
+    """Leave the columns for other processes and later starts."""
+    path = _kept_path(manifest, split, cache)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write_index(columns, part, manifest.sha256)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_captions(manifest: Manifest, split: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
@@ -119,43 +254,11 @@ def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """One shard's share of the index; arrays, since a large data set has a hundred million rows."""
-
-    keys: pa.LargeStringArray
-    category: npt.NDArray[np.int32]
-    offsets: npt.NDArray[np.int64]
-    sizes: npt.NDArray[np.int64]
-
-
-def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[str, Any]) -> _Part | str:
-    """The rows of a shard's samples, or why they cannot be used."""
+def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[str, Any]) -> SampleColumns | str:
+    """A shard's share of the index, or why it cannot be used."""
     try:
-        rows = read_shard_rows(manifest, shard, **storage_options)
-        rows = rows.select(["key", "status", "category_id", "members"])
-        rows = rows.filter(pc.equal(rows["status"], "success"))
-        members = json.loads("[" + ",".join(rows["members"].to_pylist()) + "]")
-        places = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
-        pairs = np.array(places, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
-        keys = rows["key"].cast(pa.large_string()).combine_chunks()
-        category = rows["category_id"].to_numpy().astype(np.int32)
-        return _Part(keys, category, pairs[:, :, 0].copy(), pairs[:, :, 1].copy())
+        return columns_of_rows(read_shard_rows(manifest, shard, **storage_options))
     except UserError as error:
         return str(error)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         return f"{manifest.resolve(shard.rows_url)}: rows are not those of a shard ({error})"
-
-
-def _join(manifest: Manifest, good: Sequence[tuple[ShardEntry, _Part]], bad: tuple[str, ...]) -> Index:
-    parts = [part for _, part in good]
-    return Index(
-        manifest=manifest,
-        shards=tuple(shard for shard, _ in good),
-        keys=pa.chunked_array([part.keys for part in parts]).combine_chunks(),
-        shard=np.repeat(np.arange(len(good), dtype=np.int32), [len(part.keys) for part in parts]),
-        category=np.concatenate([part.category for part in parts]),
-        offsets=np.concatenate([part.offsets for part in parts]),
-        sizes=np.concatenate([part.sizes for part in parts]),
-        bad_shards=bad,
-    )

@@ -84,6 +84,15 @@ def test_indexes_and_stats_that_disagree_are_named(copy: Path):
     assert found[0] == "wids.json: differs from the manifest" and "(99, " in found[1] and len(found) == 2
 
 
+def test_a_trainers_index_that_is_gone_or_another_is_named(copy: Path):
+    index = copy / "index" / "train.arrow"
+    data = index.read_bytes()
+    index.write_bytes(data[:-8] + bytes(8))
+    assert faults(copy) == ["index/train.arrow: differs from the manifest"]
+    index.unlink()
+    assert [f.partition(";")[0] for f in faults(copy)] == ["index/train.arrow: is missing"]
+
+
 def _rewrite(folder: Path, change: Callable[[list[Sample]], list[Sample]], **columns: str) -> None:
     """Exchanges samples of the shard and makes rows, stats and manifest agree with the new tar."""
     tar = folder / TAR

@@ -1,0 +1,128 @@
+"""`index/<split>.arrow`: where every member of every sample of a split lies, as columns that are mapped into memory.
+
+    key          "<video_id>_<n:05d>"
+    shard        number of its shard among the split's shards, in manifest order
+    category_id
+    <extension>  first byte of the member's data in its tar, and <extension>_bytes its size; -1 where it has none
+
+One record batch, uncompressed (Arrow IPC file): a reader maps it, all processes of a machine share its pages, and
+opening it costs the same for a thousand samples and a hundred million. `manifest.json` names it with its sha256 under
+`index`. The file's metadata holds the sha256 of the `manifest.parquet` that it was made of: a stale one is told.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.sample import ALL_MEMBERS
+
+FORMAT = "1"
+ABSENT = -1
+_FORMAT, _OF, _WHOLE = b"hdvila_index", b"shards_sha256", b"members_of_all"
+
+
+def index_name(split: str) -> str:
+    """Where the index of a split lies, relative to the manifest."""
+    return f"index/{split}.arrow"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleColumns:
+    """The columns of an index; `offsets` and `sizes` by extension, `[n]`, -1 where a sample has no such member."""
+
+    keys: pa.LargeStringArray
+    shard: npt.NDArray[np.int32]
+    category: npt.NDArray[np.int32]
+    offsets: Mapping[str, npt.NDArray[np.int64]]
+    sizes: Mapping[str, npt.NDArray[np.int64]]
+    members_of_all: frozenset[str]
+    """Extensions that every sample has."""
+
+
+def columns_of_rows(rows: pa.Table) -> SampleColumns:
+    """The samples among a shard's rows (SHARD_ROWS), as shard 0. ValueError, KeyError, TypeError for damaged rows."""
+    made = rows.select(["key", "status", "category_id", "members"])
+    made = made.filter(pc.equal(made["status"], "success"))
+    members = json.loads("[" + ",".join(made["members"].to_pylist()) + "]")
+    places = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
+    pairs = np.array(places, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
+    offsets = {m: pairs[:, i, 0].copy() for i, m in enumerate(ALL_MEMBERS)}
+    sizes = {m: pairs[:, i, 1].copy() for i, m in enumerate(ALL_MEMBERS)}
+    keys = made["key"].cast(pa.large_string()).combine_chunks()
+    category = made["category_id"].to_numpy().astype(np.int32)
+    return SampleColumns(keys, np.zeros(len(keys), np.int32), category, offsets, sizes, _whole(sizes))
+
+
+def join_columns(parts: Sequence[SampleColumns]) -> SampleColumns:
+    """Shards one after another, numbered in this order."""
+    sizes = {m: np.concatenate([part.sizes[m] for part in parts]) for m in ALL_MEMBERS}
+    return SampleColumns(
+        keys=pa.chunked_array([part.keys for part in parts], pa.large_string()).combine_chunks(),
+        shard=np.repeat(np.arange(len(parts), dtype=np.int32), [len(part.keys) for part in parts]),
+        category=np.concatenate([part.category for part in parts]),
+        offsets={m: np.concatenate([part.offsets[m] for part in parts]) for m in ALL_MEMBERS},
+        sizes=sizes,
+        members_of_all=_whole(sizes),
+    )
+
+
+def _whole(sizes: Mapping[str, npt.NDArray[np.int64]]) -> frozenset[str]:
+    return frozenset(m for m, column in sizes.items() if bool((column != ABSENT).all()))
+
+
+def write_index(columns: SampleColumns, path: Path, shards_sha256: str) -> None:
+    """Write an index file; `shards_sha256` is that of its shards' manifest.parquet. Equal input, equal bytes."""
+    arrays: dict[str, Any] = {"key": columns.keys, "shard": columns.shard, "category_id": columns.category}
+    for extension in ALL_MEMBERS:
+        arrays |= {extension: columns.offsets[extension], f"{extension}_bytes": columns.sizes[extension]}
+    metadata = {_FORMAT: FORMAT, _OF: shards_sha256, _WHOLE: json.dumps(sorted(columns.members_of_all))}
+    batch = pa.record_batch(arrays).replace_schema_metadata(metadata)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+
+
+def index_entry(split: str, path: Path, n_samples: int) -> dict[str, Any]:
+    """What manifest.json says of an index file."""
+    return {"url": index_name(split), "sha256": sha256_of(path), "bytes": path.stat().st_size, "samples": n_samples}
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_index(path: Path, shards_sha256: str) -> SampleColumns | None:
+    """The columns of a file, mapped into memory; None where it is no index of these shards.
+
+    Raises OSError or pa.ArrowInvalid where there is no such file, or it is damaged.
+    """
+    file = pa.ipc.open_file(pa.memory_map(str(path), "r"))
+    metadata = dict(file.schema.metadata or {})
+    if metadata.get(_FORMAT, b"").decode() != FORMAT or metadata.get(_OF, b"").decode() != shards_sha256:
+        return None
+    if file.num_record_batches != 1:
+        return None
+    batch = file.get_batch(0)
+
+    def numbers(name: str) -> Any:
+        return batch.column(name).to_numpy(zero_copy_only=True)
+
+    return SampleColumns(
+        keys=batch.column("key"),
+        shard=numbers("shard"),
+        category=numbers("category_id"),
+        offsets={m: numbers(m) for m in ALL_MEMBERS},
+        sizes={m: numbers(f"{m}_bytes") for m in ALL_MEMBERS},
+        members_of_all=frozenset(json.loads(metadata[_WHOLE])),
+    )

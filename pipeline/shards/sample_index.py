@@ -1,0 +1,48 @@
+"""The index files of a data set: where each member of each sample lies, a file a split that trainers map into memory.
+
+in     the shards' rows        out    index/<split>.arrow (manifests.sample_index), and what manifest.json says of them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from manifests.sample_index import columns_of_rows, index_entry, index_name, join_columns, write_index
+from manifests.shards import ShardEntry
+from pipeline.engine.store import Store
+from pipeline.shards.files import read_rows
+
+READ_THREADS = 8
+_COLUMNS = ["key", "status", "category_id", "members"]
+
+
+def make_indexes(
+    store: Store, entries: Sequence[ShardEntry], shards_sha256: str, folder: Path
+) -> dict[str, dict[str, Any]]:
+    """Write the indexes of these shards into `folder`, as `index_name` names them; manifest.json's entry by split.
+
+    A split without samples gets none. UserError where the rows of a shard are missing or unreadable.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for split in sorted({entry.split for entry in entries}):
+        shards = [entry for entry in entries if entry.split == split]
+        with ThreadPoolExecutor(READ_THREADS) as pool:
+            parts = list(pool.map(lambda shard: columns_of_rows(read_rows(store, shard.url, _COLUMNS)), shards))
+        columns = join_columns(parts)
+        if len(columns.shard):
+            path = folder / index_name(split)
+            path.parent.mkdir(exist_ok=True)
+            write_index(columns, path, shards_sha256)
+            found[split] = index_entry(split, path, len(columns.shard))
+    return found
+
+
+def put_indexes(store: Store, folder: Path, wanted: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]) -> None:
+    """Put in place the files that the manifest names, where they aren't there already."""
+    for split, entry in wanted.items():
+        name = index_name(split)
+        if old.get(split) != entry or not store.exists(name):
+            store.put(folder / name, name)

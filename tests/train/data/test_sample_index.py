@@ -1,0 +1,155 @@
+"""The data set's own index: written with the manifest, mapped by the trainer, and passed over where it doesn't fit."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from manifests.errors import UserError
+from manifests.sample import ALL_MEMBERS
+from manifests.sample_index import index_name, open_index, sha256_of
+from manifests.shards import Manifest, read_manifest
+from pipeline.testing.shards import a_data_set, commit_video, make_shards, select
+from train.data.index import Index, load_index
+from train.testing import Shape, write_dataset
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Manifest:
+    a_data_set(tmp_path, n_videos=9)
+    return read_manifest(str(tmp_path))
+
+
+def of_rows(manifest: Manifest, split: str = "train") -> Index:
+    """The index as the shards' own Parquet files give it."""
+    return load_index(replace(manifest, head={**manifest.head, "index": {}}), split)
+
+
+def remove_rows(manifest: Manifest) -> None:
+    """After this an index can only come from an index file."""
+    for shard in manifest.shards:
+        Path(manifest.resolve(shard.rows_url)).unlink()
+
+
+def assert_same(one: Index, other: Index) -> None:
+    assert one.keys.to_pylist() == other.keys.to_pylist() and one.fingerprint() == other.fingerprint()
+    assert np.array_equal(one.shard, other.shard) and np.array_equal(one.category, other.category)
+    assert [one.members(i) for i in range(len(one))] == [other.members(i) for i in range(len(other))]
+    assert all(one.has(m) == other.has(m) for m in ALL_MEMBERS)
+
+
+def test_the_manifest_names_each_splits_index_and_it_says_what_the_rows_say(manifest):
+    for split in ("train", "val"):
+        entry = manifest.head["index"][split]
+        path = Path(manifest.resolve(entry["url"]))
+        assert (entry["sha256"], entry["bytes"]) == (sha256_of(path), path.stat().st_size)
+        assert entry["url"] == index_name(split)
+        assert entry["samples"] == sum(shard.nsamples for shard in manifest.split(split))
+        assert_same(load_index(manifest, split), of_rows(manifest, split))
+
+
+def test_the_trainer_maps_it_and_reads_no_rows(manifest):
+    wanted = of_rows(manifest)
+    remove_rows(manifest)
+
+    index = load_index(manifest, "train")
+
+    assert_same(index, wanted)
+    owned = [index.shard, *index.columns.offsets.values(), *index.columns.sizes.values()]
+    assert not any(column.flags.owndata for column in owned)  # views of the mapped file
+
+
+def test_a_run_that_finds_more_writes_it_anew_and_one_that_finds_nothing_leaves_it(tmp_path):
+    store = a_data_set(tmp_path, n_videos=3)
+    first = read_manifest(str(tmp_path))
+    make_shards(store)
+    assert read_manifest(str(tmp_path)).head["index"] == first.head["index"]
+
+    commit_video(store, "one-more")
+    select(store)
+    make_shards(store)
+
+    second = read_manifest(str(tmp_path))
+    n_samples = [sum(e["samples"] for e in m.head["index"].values()) for m in (first, second)]
+    assert n_samples[1] == n_samples[0] + 3
+    assert_same(load_index(second, "train"), of_rows(second))
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut short", "another set's", "changed"])
+def test_one_that_does_not_fit_is_told_and_the_rows_are_read(manifest, tmp_path, damage, caplog):
+    path = Path(manifest.resolve(index_name("train")))
+    data = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut short":
+        path.write_bytes(data[:-200])
+    elif damage == "changed":
+        path.write_bytes(data[:3000] + b"\xff" * 8 + data[3008:])
+    else:
+        other = tmp_path / "other"
+        a_data_set(other, n_videos=9, prefix="other")
+        path.write_bytes((other / index_name("train")).read_bytes())
+
+    with caplog.at_level(logging.WARNING, logger="hdvila"):
+        index = load_index(manifest, "train")
+
+    assert_same(index, of_rows(manifest))
+    assert "the index is made of the shards' rows" in caplog.text
+
+
+def test_a_set_without_one_gets_it_once_in_the_runs_folder(tmp_path):
+    shape = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
+    manifest = read_manifest(str(write_dataset(tmp_path, videos=5, val_videos=1, shard_size=2, shape=shape)))
+    made = load_index(manifest, "train", cache=tmp_path / "run")
+    remove_rows(manifest)
+
+    assert_same(load_index(manifest, "train", cache=tmp_path / "run"), made)
+    with pytest.raises(UserError, match="3 unreadable shards"):
+        load_index(manifest, "train")
+
+
+def test_unreadable_shards_are_looked_at_again_each_time(tmp_path):
+    manifest = read_manifest(str(write_dataset(tmp_path, videos=4, shard_size=2, shape=Shape(n_frames=6, n_stills=2))))
+    rows = Path(manifest.resolve(manifest.shards[0].rows_url))
+    data = rows.read_bytes()
+    rows.unlink()
+    assert len(load_index(manifest, "train", cache=tmp_path / "run", max_bad_shards=1)) == 2
+
+    rows.write_bytes(data)
+
+    assert len(load_index(manifest, "train", cache=tmp_path / "run", max_bad_shards=1)) == 4
+
+
+def test_from_an_object_store_it_is_fetched_once(manifest, tmp_path):
+    store = fsspec.filesystem("memory")
+    store.put(str(tmp_path), "/indexed", recursive=True)
+    remote = read_manifest("memory://indexed/manifest.json")
+    wanted = load_index(manifest, "train")
+
+    first = load_index(remote, "train", cache=tmp_path / "run")
+    store.rm("/indexed/index", recursive=True)
+    again = load_index(remote, "train", cache=tmp_path / "run")
+
+    for index in (first, again):
+        assert [index.members(i) for i in range(len(index))] == [wanted.members(i) for i in range(len(wanted))]
+
+
+def test_a_strangers_manifest_names_no_other_file(manifest, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"")
+    head = json.loads(json.dumps(manifest.head))
+    head["index"]["train"] |= {"url": "../secret", "sha256": "../../secret"}
+
+    assert_same(load_index(replace(manifest, head=head), "train"), of_rows(manifest))
+
+
+def test_a_file_that_is_no_index_of_these_shards_gives_nothing(manifest):
+    path = Path(manifest.resolve(index_name("train")))
+    assert open_index(path, manifest.head["shards_sha256"]) is not None
+    assert open_index(path, "0" * 64) is None

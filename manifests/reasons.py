@@ -236,7 +236,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was never asked for"),
     Reason.KILLED_WORKER: _Fact(NEVER, "three workers died on it"),
     Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),
-    Reason.TIMEOUT: _Fact(NEVER, "exceeded the time limit twice"),
+    Reason.TIMEOUT: _Fact(LATER, "exceeded its time limit, or got too little of a busy machine, several times"),
     Reason.INTERNAL_ERROR: _Fact(
         LATER, "an error of this program, tried again by another version of it or by `retry`; please report the detail"
     ),

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
 
 from manifests.members import MEMBERS
-from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Measure, measures_for
 from pipeline.media.checks.look import Look
+from pipeline.media.clock import WorkClock
 from pipeline.media.cutting.span import CutClip, tick_at
 from pipeline.media.frames import (
     SMALL_SHORT_SIDE,
@@ -26,7 +25,7 @@ from pipeline.media.frames import (
 )
 from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import pack_hashes, picture_hashes
-from pipeline.media.probe import Probe, Unusable, time_limit_s
+from pipeline.media.probe import Probe, time_limit_s
 from pipeline.media.scenes import SceneFinder, ScenePicture
 from pipeline.media.stopwatch import Stopwatch
 
@@ -77,7 +76,7 @@ class VideoLook:
 
     def __init__(self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, *, find_cuts: bool) -> None:
         self._source, self._config, self._watch = source, config, stopwatch
-        self._deadline = time.monotonic() + time_limit_s(source, config.limits)
+        self._clock = WorkClock(time_limit_s(source, config.limits))
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._scaler = cache(partial(Scaler, source))
         self._scene_picture = ScenePicture(config.scenes)
@@ -93,15 +92,14 @@ class VideoLook:
     def run(self, clips: Sequence[CutClip]) -> list[ClipLook]:
         """Decodes what the clips need (all of the video where cuts are looked for) and gives each clip's look.
 
-        Raises Unusable(TIMEOUT) where that takes longer than the limits allow for a video of this length.
+        Raises Unusable(TIMEOUT) where that takes more processor time than the limits allow for a video of this length,
+        Starved where the machine gives too little of it.
         """
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
         for item in self._watch.each("decode", self._items(clips)):
-            if time.monotonic() > self._deadline:
-                allowed_s = time_limit_s(self._source, self._config.limits)
-                raise Unusable(Reason.TIMEOUT, f"decoding took more than {allowed_s:.0f} s")
+            self._clock.check()
             if isinstance(item, DecodeFault):
                 self._faults.append(item)
                 continue

@@ -3,14 +3,18 @@
 Commands are built with ffmpeg-python and run as a child process: a crash or a hang costs the file and nothing else.
 """
 
+import resource
 import shutil
 import subprocess
+import time
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.media import MediaLimits
+from pipeline.media.clock import WALL_FACTOR, Starved, starved_detail
 from pipeline.media.probe import CONTAINERS, Unusable
 
 _LAST_LINES = 3
@@ -46,17 +50,40 @@ def input_options(limits: MediaLimits) -> dict[str, Any]:
 def run_ffmpeg(graph: Any, *, time_limit_s: float) -> None:
     """Runs an ffmpeg-python output node to its end.
 
-    Raises Unusable: TIMEOUT past the limit, BROKEN_MEDIA with ffmpeg's last lines where it fails or is killed.
+    Raises Unusable: TIMEOUT past `time_limit_s` of processor time, BROKEN_MEDIA with ffmpeg's last lines where it fails
+    or is killed; Starved where the machine gives it too little processor time.
     """
     import ffmpeg
 
     arguments = ("-nostdin", "-hide_banner", "-loglevel", "error", "-xerror")
     command = ffmpeg.compile(graph.global_args(*arguments), cmd=find_ffmpeg(), overwrite_output=True)
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=time_limit_s, check=False)
-    except subprocess.TimeoutExpired:
-        raise Unusable(Reason.TIMEOUT, f"ffmpeg took more than {time_limit_s:.0f} s") from None
-    if done.returncode:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+    code, stderr, used_s = _run_within(command, time_limit_s)
+    if code and used_s >= time_limit_s:  # the kernel's SIGXCPU, which ffmpeg takes for a wish to end
+        raise Unusable(Reason.TIMEOUT, f"ffmpeg took more than {time_limit_s:.0f} s of processor time")
+    if code:
+        lines = stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
         said = " / ".join(lines)[-_LAST_CHARACTERS:] or "without a word"
-        raise Unusable(Reason.BROKEN_MEDIA, f"ffmpeg ended with {done.returncode}: {said}")
+        raise Unusable(Reason.BROKEN_MEDIA, f"ffmpeg ended with {code}: {said}")
+
+
+def _run_within(command: list[str], cpu_limit_s: float) -> tuple[int, bytes, float]:
+    """(exit code, stderr, seconds of processor time) of a program that is told to end at its limit. Raises Starved."""
+    began, used_before_s = time.monotonic(), _children_cpu_s()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        seconds = max(1, round(cpu_limit_s))
+        with suppress(ProcessLookupError):  # it may have ended already
+            resource.prlimit(process.pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
+        try:
+            _, stderr = process.communicate(timeout=WALL_FACTOR * cpu_limit_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            used_s = _children_cpu_s() - used_before_s
+            raise Starved(starved_detail("ffmpeg", time.monotonic() - began, used_s)) from None
+    return process.returncode, stderr, _children_cpu_s() - used_before_s
+
+
+def _children_cpu_s() -> float:
+    """Processor time of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -179,7 +179,7 @@ def _probe(path: Path, limits: MediaLimits) -> Probe:
 
 
 def time_limit_s(found: Probe, limits: MediaLimits) -> float:
-    """Seconds that decoding or converting this file may take."""
+    """Seconds of processor time that decoding or converting this file may take."""
     return 60 + found.duration_ms / 3_600_000 * limits.max_seconds_per_hour
 
 

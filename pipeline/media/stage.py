@@ -27,7 +27,8 @@ from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.boundary import plain, reading_input
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
+from pipeline.media.clock import Starved
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Unusable
 from pipeline.media.video import MadeClip, MadeVideo, make_video
@@ -36,6 +37,9 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 """Gives the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
 
 _START_S = 60.0
+
+MAX_STARVED, STARVED_WAIT_S = 3, 60.0
+"""How often a video is tried that the machine gives too little processor time, and seconds between."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,16 @@ class MediaStage:
         except Unusable as fault:
             refuse_unreadable(path, fault, context)
             raise
+        except Starved as starved:
+            raise give_back(starved, context) from None
         return packed(video, made, context.scratch / "pack.tar")
+
+
+def give_back(starved: Starved, context: Context) -> Transient | Rejected:
+    """A busy machine is no verdict: the unit is tried again, up to three times in all; then `timeout`, tried later."""
+    if context.attempt < MAX_STARVED:
+        return Transient(Reason.TIMEOUT, str(starved), wait_s=STARVED_WAIT_S)
+    return Rejected(Reason.TIMEOUT, str(starved))
 
 
 def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:

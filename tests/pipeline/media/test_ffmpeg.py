@@ -6,6 +6,7 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.media.clock import Starved
 from pipeline.media.convert import convert, needs_conversion
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.ffmpeg import find_ffmpeg, input_options, run_ffmpeg
@@ -35,11 +36,19 @@ def test_a_playlist_under_a_video_s_name_is_refused_with_ffmpeg_s_last_words(tmp
     assert len(caught.value.detail) < 500
 
 
-def test_a_run_past_its_time_limit_is_ended(tmp_path: Path) -> None:
+def test_a_run_past_its_time_limit_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.media.ffmpeg.WALL_FACTOR", 100.0)  # also on a machine that does much else
     endless = ffmpeg.output(ffmpeg.input("testsrc2=s=1280x720", f="lavfi"), str(tmp_path / "out.mp4"))
     with pytest.raises(Unusable) as caught:
         run_ffmpeg(endless, time_limit_s=1)
     assert caught.value.reason is Reason.TIMEOUT
+
+
+def test_a_program_that_waits_is_starved_and_no_verdict(tmp_path: Path) -> None:
+    """`-re` reads a film at its own pace: hardly any processor time in many seconds."""
+    slow = ffmpeg.input("testsrc2=s=64x36:r=1:d=60", f="lavfi", re=None)
+    with pytest.raises(Starved, match="ffmpeg got"):
+        run_ffmpeg(ffmpeg.output(slow, str(tmp_path / "out.mp4")), time_limit_s=1)
 
 
 def test_a_converted_source_has_the_same_frames_at_the_same_times(tmp_path: Path) -> None:

@@ -13,12 +13,12 @@ from typing import Any
 import av
 import pytest
 
-from manifests.reasons import Reason
+from manifests.reasons import Reason, ReasonClass
 from manifests.sample import SampleJson
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Rejected, Unit
+from pipeline.engine.unit import Context, Output, Rejected, Transient, Unit
 from pipeline.media.packs import index_pack, read_members
 from pipeline.media.stage import MediaStage
 from pipeline.media.verify_media import media_faults
@@ -47,12 +47,13 @@ def process(
     config: dict[str, Any] = ANY_SIZE,
     fetch: Callable[[Any, Context], Path] = no_fetch,
     media_path: str | None = None,
+    attempt: int = 1,
 ) -> Output:
     scratch.mkdir(parents=True, exist_ok=True)
     stage = MediaStage(MediaConfig.model_validate(config), ["v1"], fetch)
     video = a_video_row("v1", media_path=str(film) if media_path is None else media_path)
     clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(spans)]
-    context = Context(Store(str(scratch / "store")), scratch, time.monotonic() + 600)
+    context = Context(Store(str(scratch / "store")), scratch, time.monotonic() + 600, attempt)
     return stage.process(Unit("v1", {"video": video, "clips": clips}, ("v1",)), context)
 
 
@@ -314,3 +315,15 @@ def test_a_video_that_takes_too_long_is_turned_away(
     with pytest.raises(Rejected) as caught:
         process(film, tmp_path)
     assert caught.value.reason is Reason.TIMEOUT
+
+
+def test_a_busy_machine_is_no_verdict_on_a_video(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.media.clock.WALL_FACTOR", 0.0)
+
+    for attempt in (1, 2):
+        with pytest.raises(Transient, match="% of a core") as given_back:
+            process(film, tmp_path / str(attempt), attempt=attempt)
+        assert given_back.value.reason is Reason.TIMEOUT and given_back.value.wait_s > 0
+    with pytest.raises(Rejected, match=r"at a load of [\d.]+ on \d+ cores") as third:
+        process(film, tmp_path / "3", attempt=3)
+    assert third.value.reason is Reason.TIMEOUT and third.value.reason.class_ is ReasonClass.LATER

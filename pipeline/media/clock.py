@@ -1,0 +1,45 @@
+"""Limits on the work at one video: processor time is a verdict on the video, wall-clock time is one on the machine.
+
+Three minutes of film decode in seconds, and take minutes where twenty other processes want the same core. So what
+rejects is processor time; a video that is merely starved is given back, and goes elsewhere where there is an elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+from manifests.reasons import Reason
+from pipeline.media.probe import Unusable
+
+WALL_FACTOR = 4.0
+"""Wall-clock seconds that may pass for each second of the processor-time limit."""
+
+
+class Starved(Exception):
+    """The machine gave a video too little processor time. The message says how little, and the load."""
+
+
+class WorkClock:
+    """Counts from its making. `limit_s`: seconds of processor time that the work may take."""
+
+    def __init__(self, limit_s: float, what: str = "decoding") -> None:
+        self._limit_s, self._what = limit_s, what
+        self._cpu, self._wall = time.process_time(), time.monotonic()
+
+    def check(self) -> None:
+        """Raises Unusable(TIMEOUT) past the limit, Starved where four times its seconds have passed by the clock."""
+        cpu_s, wall_s = time.process_time() - self._cpu, time.monotonic() - self._wall
+        if cpu_s > self._limit_s:
+            raise Unusable(
+                Reason.TIMEOUT, f"{self._what} took {cpu_s:.0f} s of processor time, the limit is {self._limit_s:.0f} s"
+            )
+        if wall_s > WALL_FACTOR * self._limit_s:
+            raise Starved(starved_detail(self._what, wall_s, cpu_s))
+
+
+def starved_detail(what: str, wall_s: float, cpu_s: float) -> str:
+    """What is said of a video that did not get its share."""
+    load = os.getloadavg()[0]
+    share = 100 * cpu_s / wall_s if wall_s else 0.0
+    return f"{what} got {share:.0f} % of a core for {wall_s:.0f} s, at a load of {load:.1f} on {os.cpu_count()} cores"

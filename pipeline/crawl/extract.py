@@ -22,6 +22,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
 from pipeline.crawl.plan import RoundPlan
+from pipeline.crawl.progress import forget_committed, recall, remember
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
@@ -69,7 +70,8 @@ class ExtractStage:
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """Batches of the round's candidates, in their order."""
+        """Batches of the round's candidates, in their order. What committed units wrote down on their way goes."""
+        forget_committed(store)
         rows = [row for part in store.parts("candidates") if part.unit.startswith(f"{self.plan.round:05d}-")
                 for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
         for first in range(0, len(rows), self.config.batch_videos):
@@ -79,13 +81,20 @@ class ExtractStage:
             yield Unit(name, tuple(batch), tuple(row["video_id"] for row in batch))
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Looks at each candidate in turn."""
+        """Looks at each candidate in turn; those that an interrupted try had looked at are asked for no more."""
         output = Output(rows={"videos": [], "captions": []})
         extractor = Extractor(self.config, self.polite, self.cut)
+        known = recall(context.store, unit.name)
         for candidate in unit.payload:
-            found = per_item(context, candidate["video_id"], partial(self._rows_of, candidate, extractor))
+            video_id = candidate["video_id"]
+            found = known.get(video_id)
+            if found is None:
+                found = per_item(context, video_id, partial(self._rows_of, candidate, extractor))
+                if isinstance(found, Reject):
+                    found = replace(found, detail=extractor.safe(found.detail))
+                remember(context.store, unit.name, video_id, found)
             if isinstance(found, Reject):
-                output.rejects.append(replace(found, detail=extractor.safe(found.detail)))
+                output.rejects.append(found)
                 continue
             output.rows["videos"].append(found[0])
             output.rows["captions"].extend(found[1])

@@ -14,6 +14,7 @@ from pipeline.balance.selection import Selection
 from pipeline.config.balance import BalanceConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, Wanted
+from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import explain, rounds, stages_of
 from pipeline.crawl.sources.folder import FolderStage
 from pipeline.run.session import Run
@@ -61,6 +62,7 @@ def crawl(run: Run, wanted: Wanted) -> int:
             n_units = sum(run.do(stage).n_units for stage in stages)
             read_captions(run)
             n_rounds += n_units > 0
+    forget_committed(store)
     return n_rounds
 
 

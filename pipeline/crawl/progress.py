@@ -1,0 +1,68 @@
+"""What an unfinished unit of the extraction has found so far: a kill costs the video in flight and not its batch.
+
+    progress/<unit>.<video_id>.json     one video's rows, or its reject; read when the unit is tried again
+
+Answers of the site are recorded, not recomputed, so taking them from here changes nothing in what is committed. The
+driver removes the files of a unit once it is committed.
+"""
+
+import base64
+import json
+from dataclasses import asdict
+from typing import Any
+
+from manifests.reasons import Reason
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Reject
+
+FOLDER = "progress"
+STAGE = "extract"
+
+Found = tuple[dict[str, Any], list[dict[str, Any]]]
+"""A row of `videos` and its rows of `captions`."""
+
+
+def remember(store: Store, unit: str, video_id: str, found: Found | Reject) -> None:
+    """Writes down what came of one video. An error of this program is not: it is tried again."""
+    if isinstance(found, Reject):
+        if found.reason is not Reason.INTERNAL_ERROR:
+            store.write_json(_path(unit, video_id), {"reject": asdict(found)})
+        return
+    video, captions = found
+    texts = [{**row, "payload": base64.b64encode(row["payload"]).decode()} for row in captions]
+    store.write_json(_path(unit, video_id), {"video": video, "captions": texts})
+
+
+def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
+    """What earlier tries of a unit found, by video id; a damaged file counts as absent."""
+    found: dict[str, Found | Reject] = {}
+    for name in store.names(FOLDER):
+        of_unit, _, rest = name.partition(".")
+        if of_unit != unit:
+            continue
+        video_id = rest.removesuffix(".json")
+        try:
+            found[video_id] = _read(json.loads(store.read(f"{FOLDER}/{name}")))
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def _read(facts: dict[str, Any]) -> Found | Reject:
+    if "reject" in facts:
+        return Reject(**{**facts["reject"], "reason": Reason(facts["reject"]["reason"])})
+    captions = [{**row, "payload": base64.b64decode(row["payload"])} for row in facts["captions"]]
+    return dict(facts["video"]), captions
+
+
+def forget_committed(store: Store) -> None:
+    """Removes what was written down of units that are committed by now."""
+    names = store.names(FOLDER)
+    done = store.committed(STAGE) if names else set()
+    for name in names:
+        if name.partition(".")[0] in done:
+            store.delete(f"{FOLDER}/{name}")
+
+
+def _path(unit: str, video_id: str) -> str:
+    return f"{FOLDER}/{unit}.{video_id}.json"  # units and ids hold no dot; one folder, so that none is left empty

@@ -70,6 +70,7 @@ class Reason(StrEnum):
     TOO_FEW_VIEWS = "too_few_views"
     OPTED_OUT = "opted_out"
     BAD_ID = "bad_id"
+    BAD_ADDRESS = "bad_address"
     # text
     BROKEN_CAPTIONS = "broken_captions"
     FALSE_WORD_TIMES = "false_word_times"
@@ -188,6 +189,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.TOO_FEW_VIEWS: _Fact(NEVER, "fewer views than the configured limit"),
     Reason.OPTED_OUT: _Fact(NEVER, "the owner asked to be left out"),
     Reason.BAD_ID: _Fact(NEVER, "not a video id"),
+    Reason.BAD_ADDRESS: _Fact(NEVER, "not an address that may be asked: http(s), a public machine, a named bucket"),
     Reason.BROKEN_CAPTIONS: _Fact(NEVER, "the caption file cannot be read"),
     Reason.FALSE_WORD_TIMES: _Fact(NEVER, "word times are made up and cue times do not serve"),
     Reason.TOO_FEW_WORDS: _Fact(NEVER, "too few words"),

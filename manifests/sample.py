@@ -25,6 +25,10 @@ ALL_MEMBERS = ("mp4", "jpg", "txt", "json", "m4v", "mjpg")
 """The same with those of a picture (image_sample.py): what can stand in a tar of either kind, in its order."""
 
 
+WHOLE_VIDEO = "whole_video"
+"""Flag of a clip that is the whole video: its end is known once its media is there."""
+
+
 def is_video_id(text: str) -> bool:
     """Whether a text can serve as a video id: it becomes part of keys, unit names and file names."""
     return VIDEO_ID.fullmatch(text) is not None

@@ -93,6 +93,7 @@ VIDEOS = pa.schema(
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),
         ("round", pa.int32()),
+        ("extra", pa.string()),  # urls source: JSON of the columns that are not ours; "" else
     ]
 )
 
@@ -252,6 +253,15 @@ TABLES: dict[str, pa.Schema] = {
     "packs": PACKS,
 }
 """Tables that stages write in parts."""
+
+
+def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """A table of an earlier version with the columns that came later: "" or 0 in each row."""
+    for field in schema:
+        if field.name not in table.schema.names:
+            empty = "" if pa.types.is_string(field.type) else 0
+            table = table.append_column(field, pa.array([empty] * table.num_rows, field.type))
+    return table.select(schema.names).cast(schema)
 
 
 def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:

@@ -45,6 +45,13 @@ TABLE = (
         again="unit",
     ),
     StageFacts(
+        "urls",
+        "reads tables of media addresses, with their captions",
+        makes=("videos", "captions", "transcripts"),
+        void_by="videos",
+        again="unit",
+    ),
+    StageFacts(
         "list",
         "asks searches, channels, playlists and lists which videos there are",
         makes=("listings", "sources"),

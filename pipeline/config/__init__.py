@@ -11,6 +11,7 @@ from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
 from pipeline.config.shards import ShardsConfig
 from pipeline.config.text import TextConfig
+from pipeline.config.urls import UrlsConfig
 
 
 class RunConfig(Section):
@@ -23,6 +24,7 @@ class RunConfig(Section):
     name: str = identity("hdvila", doc="name of the data set, in the card and the indexes", pattern=r"^[\w .-]{1,64}$")
     seed: int = identity(0, ge=0, lt=2**63, doc="seed of every random choice: splits, orders, samples")
     folder: FolderConfig = FolderConfig()
+    urls: UrlsConfig = UrlsConfig()
     crawl: CrawlConfig = CrawlConfig()
     text: TextConfig = TextConfig()
     balance: BalanceConfig = BalanceConfig()

@@ -13,7 +13,7 @@ from pipeline.config.ydl_opts import check_args, check_options, is_trusted
 
 log = logging.getLogger("hdvila")
 
-SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder"]
+SourceName = Literal["search", "channel", "playlist", "ids", "hdvila", "folder", "urls"]
 
 
 class HdVilaConfig(Section):
@@ -179,7 +179,7 @@ class CrawlConfig(Section):
 
     stage: ClassVar[str] = "list"
     sources: tuple[SourceName, ...] = identity(
-        ("search",), doc="where videos come from: search channel playlist ids hdvila folder"
+        ("search",), doc="where videos come from: search channel playlist ids hdvila folder urls"
     )
     categories: tuple[int, ...] = identity((), doc="category ids wanted; empty: all 15")
     queries: dict[int, tuple[str, ...]] = identity(

@@ -310,4 +310,5 @@ def video_row(found: FoundVideo, candidate: dict[str, Any], round_: int) -> dict
         "egress": found.identity,
         "yt_dlp_version": YT_DLP_VERSION,
         "round": round_,
+        "extra": "",
     }

@@ -164,6 +164,7 @@ def _video_row(film: Film) -> dict[str, Any]:
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
+        "extra": "",
     }
 
 

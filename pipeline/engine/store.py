@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
 from manifests.errors import UserError
-from manifests.schema import REJECTS, TABLES, table_of
+from manifests.schema import REJECTS, TABLES, completed, table_of
 from pipeline.engine.outage import outlast
 
 TEMPORARY = ".tmp-"
@@ -286,12 +286,14 @@ class Store:
         return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one part."""
-        return pq.read_table(pa.BufferReader(self.read(part.path)), columns=columns)
+        """The rows of one part. A column that came after the part was written is not among them."""
+        file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
+        names = set(file.schema_arrow.names)
+        return file.read(columns=None if columns is None else [name for name in columns if name in names])
 
     def _concat(self, parts: Iterable[Part], schema: pa.Schema, columns: list[str] | None) -> pa.Table:
         wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        tables = [self.read_part(part, columns).cast(wanted) for part in parts]
+        tables = [completed(self.read_part(part, columns), wanted) for part in parts]
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
     def write_part(self, table: str, stage: str, unit: str, rows: list[dict[str, Any]]) -> None:

@@ -18,7 +18,7 @@ import av
 
 from manifests.categories import category_name
 from manifests.reasons import Reason
-from manifests.sample import SampleJson, clip_id, sample_key, written_sample
+from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Finding, Seen, Sound, checks_on, findings
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
@@ -80,9 +80,15 @@ def make_video(
             source = probe(convert(source, scratch / "converted.mp4", config.cut, config.limits), config.limits)
     refuse_unfit(source, config.cut)
     plan = {int(row["n"]): row for row in clips}
-    spans = [Span(n, int(row["start_ms"]), int(row["end_ms"])) for n, row in sorted(plan.items())]
+    spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
     work = _Work(source, video, plan, config, scratch, watch, is_converted)
     return work.run(spans)
+
+
+def _end_ms(row: Mapping[str, Any], source: Probe) -> int:
+    """Where a planned clip ends; one of the whole video ends with it."""
+    is_whole = WHOLE_VIDEO in json.loads(row["flags"] or "[]")
+    return source.duration_ms if is_whole else int(row["end_ms"])
 
 
 @dataclass(slots=True)
@@ -253,6 +259,8 @@ class _Work:
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }
+        if video.get("source") == "urls":
+            added["extra"] = video.get("extra") or "{}"
         return written_sample(facts, added)
 
     def _sample(self, clip: CutClip, made: Mapping[str, Made], text: str, document: SampleJson) -> Sample:

@@ -204,7 +204,7 @@ def check_pace(config: RunConfig) -> Finding:
     crawl, balance = config.crawl, config.balance
     pace = pace_of(crawl.politeness, {identity.name: identity.videos_per_hour for identity in crawl.pool()})
     found = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
-    if not set(crawl.sources) - {"folder"} or balance.total is None:
+    if not set(crawl.sources) - {"folder", "urls"} or balance.total is None:
         return Finding("pace", OK, found)
     per_video = crawl.prior_clips_per_video if balance.unit == "clips" else crawl.prior_hours_per_video
     days = pace.days_for(balance.total * (1 + crawl.reserve) / per_video)

@@ -23,6 +23,7 @@ from pipeline.balance.selection import Selection, select
 from pipeline.balance.standing import Duplicates, Outcomes, outcomes_of
 from pipeline.balance.text_duplicates import find_text_duplicates
 from pipeline.balance.waves import next_wave
+from pipeline.crawl.sources.registry import fetch_by_source
 from pipeline.engine.store import Store
 from pipeline.media.stage import MediaStage
 from pipeline.run.session import Run
@@ -56,7 +57,8 @@ def work_off_waves(run: Run, candidates: "Candidates") -> None:
         wave = recorded_wave(run, candidates, number)
         if not wave:
             return
-        run.do(MediaStage(config.media, wave, Fetcher(config.crawl, run.polite, config.media.cut)))
+        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut))
+        run.do(MediaStage(config.media, wave, fetch))
 
 
 def recorded_wave(run: Run, candidates: "Candidates", number: int) -> list[str]:

@@ -16,7 +16,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import explain, rounds, stages_of
-from pipeline.crawl.sources.folder import FolderStage
+from pipeline.crawl.sources.registry import SOURCES
 from pipeline.run.session import Run
 from pipeline.site.optout import load_opt_outs
 from pipeline.site.politeness import log_pauses_of
@@ -32,16 +32,18 @@ MOST_EXTRA = 4.0
 
 def gather(run: Run) -> None:
     """Lists, looks at and reads until every category has what it needs, or nothing more to ask."""
-    if "folder" in run.config.crawl.sources:
-        run.do(FolderStage(run.config.folder, run.config.media))
+    own = [stage for name in run.config.crawl.sources if (stage := SOURCES[name].stage)]
+    for stage in own:
+        run.do(stage(run.config))
+    if own:
         read_captions(run)
     if net_sources(run):
         crawl(run, last_wanted(run))
 
 
 def net_sources(run: Run) -> bool:
-    """Whether any source asks the net."""
-    return any(source != "folder" for source in run.config.crawl.sources)
+    """Whether any source is asked in the rounds of a crawl."""
+    return any(SOURCES[name].stage is None for name in run.config.crawl.sources)
 
 
 def read_captions(run: Run) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from manifests.stages import names_of
 from pipeline.config import RunConfig
+from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.drain import StopRequest
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import take_up, take_up_due
@@ -24,7 +25,7 @@ from pipeline.site.ytdlp import check_identities
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
     """Runs everything. Raises UserError for what a person can cure, Drained where `stop` was asked; commits stay."""
-    if set(config.crawl.sources) - {"folder"}:
+    if any(SOURCES[name].stage is None for name in config.crawl.sources):
         check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
         take_up(run.store, names_of("round"))

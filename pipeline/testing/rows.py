@@ -31,6 +31,7 @@ def a_video_row(video_id: str, **changes: Any) -> dict[str, Any]:
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
+        "extra": "",
     }
     return row | changes
 

@@ -239,6 +239,7 @@ def _video_row(video_id: str, channel_id: str, category_id: int) -> dict[str, An
         "egress": "",
         "yt_dlp_version": "",
         "round": 0,
+        "extra": "",
     }
 
 

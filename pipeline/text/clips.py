@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
-from manifests.sample import clip_id
+from manifests.sample import WHOLE_VIDEO, clip_id
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
@@ -26,6 +26,11 @@ from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import end_probabilities, model_used
 from pipeline.text.transcripts import unit_of_part, word_dicts
+
+WHOLE_MS = -1
+"""End of a given span that is the whole video: how long that is shows only when its media comes."""
+EXPECTED_MS = 10_000
+"""Length that the balance counts for a whole video whose length is not known yet."""
 
 GIVEN = "given"
 """`boundary_model` of clips whose spans came from a file."""
@@ -177,13 +182,19 @@ def _given(row: dict[str, Any], video: dict[str, Any]) -> tuple[list[dict[str, A
     rows, rejects = [], []
     for span in json.loads(video["given_spans"]):
         n, start_ms, end_ms = int(span["n"]), int(span["start_ms"]), int(span["end_ms"])
+        is_whole = end_ms == WHOLE_MS
+        if is_whole:
+            end_ms = round(video.get("duration_s", 0.0) * 1000) or EXPECTED_MS
         words = [word for word in track.words if start_ms <= word.start_ms < end_ms]
         text = str(span.get("text") or " ".join(word.text for word in words))
         problem = Reason.SPAN_OUTSIDE if not 0 <= start_ms < end_ms else None if text else Reason.TOO_FEW_WORDS
         if problem is not None:
             rejects.append(Reject(problem, row["video_id"], clip_id(row["video_id"], n), f"{start_ms}-{end_ms} ms"))
             continue
-        rows.append(_clip_row(row, video, n, start_ms, end_ms, text, words, 1.0, GIVEN))
+        clip = _clip_row(row, video, n, start_ms, end_ms, text, words, 1.0, GIVEN)
+        if is_whole:
+            clip["flags"] = json.dumps([*json.loads(clip["flags"]), WHOLE_VIDEO])
+        rows.append(clip)
     return rows, rejects
 
 

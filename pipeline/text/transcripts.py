@@ -164,6 +164,25 @@ def transcript_row(video_id: str, transcript: Transcript) -> dict[str, Any]:
     }
 
 
+def given_transcript_row(video_id: str, language: str, spans: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A row of `transcripts` for a video whose clips came with their text: it has no words of its own."""
+    texts = [word for span in spans for word in str(span["text"]).split()]
+    return {
+        "video_id": video_id,
+        "kind": "manual",
+        "language": language,
+        "format": "given",
+        "track": "",
+        "punctuated": True,
+        "word_timed": False,
+        "n_words": len(texts),
+        "words": [],
+        "events": "[]",
+        "alignment_confidence": 1.0,
+        "minhash": signature(texts),
+    }
+
+
 def word_dicts(words: Sequence[Word]) -> list[dict[str, Any]]:
     """Words as the tables and JSON files hold them."""
     return [{"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms, "timed": w.timed} for w in words]

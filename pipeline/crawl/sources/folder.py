@@ -331,6 +331,7 @@ def video_row(
         "egress": "",
         "yt_dlp_version": _text(info.get("_version"), "version"),
         "round": 0,
+        "extra": "",
     }
 
 

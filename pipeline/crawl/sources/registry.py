@@ -1,0 +1,59 @@
+"""The sources by name: how each lists, looks at and fetches its videos.
+
+A source of the family `site` is asked in the rounds of the crawl, and its media fetched through yt-dlp. Any other has a
+stage of its own, which lists and looks, and a fetcher, or none where the media lies on a disk. A new source is one
+module with a stage, and a line here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.config import RunConfig
+from pipeline.crawl.sources.folder import FolderStage
+from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
+from pipeline.engine.unit import Context, Stage
+
+Fetch = Callable[[Mapping[str, Any], Context], Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """`stage` lists and looks at everything, None for the site's family; `fetch` gives the fetcher of its media."""
+
+    stage: Callable[[RunConfig], Stage] | None = None
+    fetch: Callable[[RunConfig], Fetch] | None = None
+
+
+SITE = Source()
+SOURCES = {
+    "search": SITE,
+    "channel": SITE,
+    "playlist": SITE,
+    "ids": SITE,
+    "hdvila": SITE,
+    "folder": Source(stage=lambda config: FolderStage(config.folder, config.media)),
+    "urls": Source(
+        stage=lambda config: UrlsStage(config.urls, config.crawl),
+        fetch=lambda config: UrlFetcher(config.urls, config.crawl),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FetchBySource:
+    """Fetches a video as its source does; `site` serves the site's family. Picklable; one object for all units."""
+
+    site: Fetch
+    others: Mapping[str, Fetch]
+
+    def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
+        """The media file. Raises what the source's own fetcher raises."""
+        return self.others.get(video["source"], self.site)(video, context)
+
+
+def fetch_by_source(config: RunConfig, site: Fetch) -> FetchBySource:
+    """The fetchers of every source that has one."""
+    others = {name: source.fetch(config) for name, source in SOURCES.items() if source.fetch}
+    return FetchBySource(site, others)

@@ -1,0 +1,315 @@
+"""The urls source: a table of media addresses, as people who come from video2dataset have it.
+
+In:  CSV, TSV, Parquet or JSON Lines, a row a video: `url`, and where there are any `id`, `caption`, `caption_url`,
+     `caption_file`, `clips`, `category`, `title`, `license`, `language`, `duration`, `channel`
+Out: rows of `videos`, and of `captions` (a track to split) or `transcripts` (given clips: no track is needed)
+
+`clips` are video2dataset's spans, [[start, end], …] in seconds or as "HH:MM:SS.mmm"; a `caption` is the text of all of
+them, a list of captions that of each, and without clips it is that of the whole video. An id that cannot name a sample
+is replaced by a hash of the address. Columns that are not ours are kept in KEY.json (`extra`). What a column says of
+the resolution is not believed: the file is looked at when it comes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import fsspec
+
+from manifests.categories import category_name
+from manifests.errors import UserError
+from manifests.reasons import Reason, ReasonClass
+from manifests.sample import is_video_id
+from pipeline.config.crawl import CrawlConfig
+from pipeline.config.urls import UrlsConfig
+from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
+from pipeline.crawl.sources.hdvila import parse_time_ms
+from pipeline.crawl.sources.tables import read_rows
+from pipeline.engine.boundary import per_item, plain
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
+from pipeline.text.clips import WHOLE_MS
+from pipeline.text.transcripts import given_transcript_row
+
+OURS = (
+    "url", "id", "caption", "caption_url", "caption_file", "clips", "category", "title", "license", "language",
+    "duration", "channel",
+)  # fmt: skip
+MAX_EXTRA_CHARACTERS = 16_384
+_last_asked: dict[str, float] = {}
+"""By host: when this worker asked it last."""
+
+
+@dataclass(frozen=True, slots=True)
+class UrlsStage:
+    """One unit a batch of rows that have no verdict yet."""
+
+    config: UrlsConfig
+    crawl: CrawlConfig
+    name: str = "urls"
+    resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        """Batches in the order of the tables, named by their ids; of rows with one id the first counts."""
+        if not self.config.files:
+            raise UserError("urls.files: names no table, and the urls source needs one")
+        known = _known(store)
+        batch: dict[str, dict[str, Any]] = {}
+        for file in self.config.files:
+            for row in read_rows(file):
+                found = self._renamed(row)
+                video_id = video_id_of_row(found)
+                if video_id not in known:
+                    known.add(video_id)
+                    batch[video_id] = found | {"_table": file}
+                if len(batch) == self.config.batch_rows:
+                    yield _unit(batch)
+                    batch = {}
+        if batch:
+            yield _unit(batch)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        """A video, or a reject, for each row."""
+        output = Output(rows={"videos": [], "captions": [], "transcripts": []})
+        for video_id, row in unit.payload.items():
+            made = per_item(context, video_id, partial(self._read, video_id, row, context))
+            if isinstance(made, Reject):
+                output.rejects.append(made)
+                continue
+            for table, rows in made.items():
+                output.rows[table].extend(rows)
+        return output
+
+    def _renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        theirs = {name: ours for ours, name in self.config.columns.items()}
+        return {theirs.get(name, name): value for name, value in row.items()}
+
+    def _read(self, video_id: str, row: dict[str, Any], context: Context) -> dict[str, list[dict[str, Any]]]:
+        url = _text(row.get("url"))
+        refuse_address(url, self.config)
+        spans = given_spans(row)
+        language = (_text(row.get("language")) or self.config.caption_language).lower()
+        if not spans or not any(span["text"] for span in spans):
+            captions = [self._track(video_id, row, language, context)]
+            video = _video_row(video_id, url, row, language, spans, self.config, captions)
+            return {"videos": [video], "captions": captions}
+        video = _video_row(video_id, url, row, language, spans, self.config, [])
+        return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
+
+    def _track(self, video_id: str, row: dict[str, Any], language: str, context: Context) -> dict[str, Any]:
+        address, file = _text(row.get("caption_url")), _text(row.get("caption_file"))
+        if address:
+            target = context.scratch / "captions"
+            fetch(address, target, self.config, self.crawl, max_bytes=self.config.max_caption_bytes)
+            payload, suffix = target.read_bytes(), _suffix(urlsplit(address).path)
+        elif file:
+            payload, suffix = _beside(row["_table"], file, self.config.max_caption_bytes), _suffix(file)
+        else:
+            raise Rejected(Reason.NO_CAPTIONS, "the row has no caption, caption_url or caption_file")
+        return {
+            "video_id": video_id,
+            "kind": kind_shown_by(payload, suffix),
+            "language": language,
+            "track": language,
+            "format": suffix,
+            "payload": payload,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class UrlFetcher:
+    """Fetches the media of one row: `fetcher(video_row, context) -> Path`."""
+
+    config: UrlsConfig
+    crawl: CrawlConfig
+
+    def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
+        """The file. Raises Rejected; what may pass has a reason of class `later`."""
+        target = context.scratch / "media"
+        fetch(video["url"], target, self.config, self.crawl, max_bytes=self.crawl.media.max_bytes)
+        return target
+
+
+def refuse_address(url: str, config: UrlsConfig) -> None:
+    """Raises Rejected for an address that is neither http(s) nor in a bucket that the configuration names."""
+    if url.partition("://")[0] in ("s3", "gs"):
+        if not any(url.startswith(f"{bucket.rstrip('/')}/") for bucket in config.buckets) or "/../" in url:
+            raise Rejected(Reason.BAD_ADDRESS, f"{url[:200]}: not in a bucket that urls.buckets names")
+        return
+    refuse_scheme(url)
+
+
+def fetch(url: str, target: Path, config: UrlsConfig, crawl: CrawlConfig, *, max_bytes: int) -> None:
+    """One address into a file, tried again where that can help. Raises Rejected."""
+    refuse_address(url, config)
+    if not url.startswith("http"):
+        _from_bucket(url, target, max_bytes)
+        return
+    limits = Limits(
+        max_bytes,
+        timeout_s=crawl.socket_timeout_s,
+        total_s=crawl.fetch_time_limit_s,
+        slowest_bytes_per_s=crawl.slowest_bytes_per_s,
+        may_ask=(lambda _: True) if config.allow_private else is_public,
+    )
+    for attempt in range(1, crawl.video_tries + 1):
+        _wait_for(urlsplit(url).hostname or "", config.gap_s)
+        try:
+            download(url, target, limits)
+            return
+        except Rejected as error:
+            if attempt == crawl.video_tries or error.reason.class_ is not ReasonClass.LATER:
+                raise Rejected(error.reason, error.detail, retry_after_s=crawl.politeness.later_s) from None
+            time.sleep(crawl.retry_wait_s * 2 ** (attempt - 1))
+
+
+def _wait_for(host: str, gap_s: float) -> None:
+    until = _last_asked.get(host, 0.0) + gap_s
+    time.sleep(max(0.0, until - time.monotonic()))
+    _last_asked[host] = time.monotonic()
+
+
+def _from_bucket(url: str, target: Path, max_bytes: int) -> None:
+    try:
+        with fsspec.open(url, "rb") as remote, target.open("wb") as file:
+            while block := remote.read(1 << 22):
+                if file.tell() + len(block) > max_bytes:
+                    raise Rejected(Reason.OVERSIZED, f"more than {max_bytes} bytes")
+                file.write(block)
+    except FileNotFoundError:
+        raise Rejected(Reason.UNAVAILABLE, "no such object") from None
+
+
+def _beside(table: str, file: str, max_bytes: int) -> bytes:
+    """A caption file in the folder of a local table, or below it."""
+    if "://" in table:
+        raise Rejected(Reason.NO_CAPTIONS, "caption_file is only for a table on this machine's disk; use caption_url")
+    folder = Path(table).resolve().parent
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder) or not path.is_file() or path.stat().st_size > max_bytes:
+        raise Rejected(Reason.NO_CAPTIONS, f"{plain(file)[:200]}: no such caption file in the table's folder")
+    return path.read_bytes()
+
+
+def _suffix(path: str) -> str:
+    suffix = path.rpartition(".")[2].lower()
+    return suffix if suffix in CAPTION_SUFFIXES else "vtt"
+
+
+def video_id_of_row(row: Mapping[str, Any]) -> str:
+    """The row's id where it can name a sample, else 16 hex digits of the address's SHA-256."""
+    own = _text(row.get("id"))
+    return own if is_video_id(own) else hashlib.sha256(_text(row.get("url")).encode()).hexdigest()[:16]
+
+
+def given_spans(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Spans that came with the row, as `videos.given_spans` holds them; one of the whole for a lone caption.
+
+    Raises Rejected (span_outside) for clips that are no list of spans.
+    """
+    clips, captions = _value(row.get("clips")), _value(row.get("caption"))
+    texts = [_text(text) for text in captions] if isinstance(captions, list) else _text(row.get("caption"))
+    if not clips:
+        whole = " ".join(texts) if isinstance(texts, list) else texts
+        return [{"n": 0, "start_ms": 0, "end_ms": WHOLE_MS, "text": whole}] if whole else []
+    spans = []
+    for n, clip in enumerate(clips if isinstance(clips, list) else [clips]):
+        times = [_time_ms(t) for t in clip] if isinstance(clip, list | tuple) and len(clip) == 2 else [None]
+        if None in times:
+            raise Rejected(Reason.SPAN_OUTSIDE, f"clips: {str(clip)[:80]!r} is no [start, end]")
+        text = texts if isinstance(texts, str) else (texts[n] if n < len(texts) else "")
+        spans.append({"n": n, "start_ms": times[0], "end_ms": times[1], "text": text})
+    return spans
+
+
+def _time_ms(value: Any) -> int | None:
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < 1e7:
+        return round(value * 1000)
+    return parse_time_ms(value) if isinstance(value, str) else None
+
+
+def _video_row(
+    video_id: str,
+    url: str,
+    row: Mapping[str, Any],
+    language: str,
+    spans: list[dict[str, Any]],
+    config: UrlsConfig,
+    tracks: list[dict[str, Any]],
+) -> dict[str, Any]:
+    category_id = category_id_of(_text(row.get("category")))
+    duration = _value(row.get("duration"))
+    known_s = isinstance(duration, int | float) and 0 < duration < 1e7
+    return {
+        "video_id": video_id,
+        "url": url,
+        "source": "urls",
+        "query": row["_table"].rpartition("/")[2],
+        "category_id": category_id,
+        "category": category_name(category_id),
+        "title": _text(row.get("title")),
+        "channel_id": _text(row.get("channel")),
+        "channel": _text(row.get("channel")),
+        "duration_s": float(duration) if known_s else 0.0,
+        "language": language,
+        "upload_date": "",
+        "license": _text(row.get("license")),
+        "view_count": -1,
+        "age_limit": 0,
+        "made_for_kids": False,
+        "heights": [],
+        "caption_tracks": [f"{track['kind']}:{track['track']}" for track in tracks],
+        "media_path": "",
+        "given_spans": json.dumps(spans, ensure_ascii=False) if spans else "",
+        "egress": "",
+        "yt_dlp_version": "",
+        "round": 0,
+        "extra": _extra(row, {*OURS, *config.columns.values(), "_table"}),
+    }
+
+
+def _extra(row: Mapping[str, Any], ours: set[str]) -> str:
+    """The columns that are not ours, as JSON; those that would make it too long are left out."""
+    kept: dict[str, Any] = {}
+    n_characters = 2
+    for name, value in sorted(row.items()):
+        if name in ours or value is None:
+            continue
+        size = len(json.dumps({name: value}, default=str))
+        if n_characters + size <= MAX_EXTRA_CHARACTERS:
+            kept[name], n_characters = value, n_characters + size
+    return json.dumps(kept, ensure_ascii=False, sort_keys=True, default=str) if kept else "{}"
+
+
+def _text(value: Any) -> str:
+    return plain(value).strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+
+
+def _value(value: Any) -> Any:
+    """A value of a table: text that is JSON is read, so that CSV can hold lists and numbers."""
+    if isinstance(value, str) and value.strip()[:1] in "[{-0123456789" and value.strip():
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _unit(batch: dict[str, dict[str, Any]]) -> Unit:
+    name = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:16]
+    return Unit(name, dict(batch), tuple(batch))
+
+
+def _known(store: Store) -> set[str]:
+    """Ids with a verdict of this source already."""
+    rejects = [store.read_part(part, ["video_id"]) for part in store.reject_parts("urls")]
+    return {i for table in (*rejects, store.read_table("videos", ["video_id"])) for i in table["video_id"].to_pylist()}

@@ -1,0 +1,182 @@
+"""Asking an address that a table names: http(s) only, and only public machines.
+
+The name is resolved here and the connection goes to the very address that was checked, at each redirect again: a name
+that resolves to another machine a moment later, or a redirect to 169.254.169.254, reaches nothing. Proxies of the
+environment are not used, since a proxy would resolve the name itself.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from manifests.reasons import Reason
+from pipeline.engine.unit import Rejected
+from pipeline.site.redact import redact
+
+Address = IPv4Address | IPv6Address
+BLOCK_BYTES = 1 << 18
+_NAT64 = ip_network("64:ff9b::/96")
+SPEED_AFTER_S = 30.0
+"""A transfer is judged by its mean speed once it has lasted so long."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the public internet, also where an IPv6 address wraps an IPv4 one."""
+    if isinstance(address, IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if address in _NAT64:
+            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one transfer may take. `may_ask` says which machines may be asked at all."""
+
+    max_bytes: int
+    timeout_s: float = 20.0
+    total_s: float = 3600.0
+    slowest_bytes_per_s: float = 0.0
+    may_ask: Callable[[Address], bool] = is_public
+
+
+def download(url: str, target: Path, limits: Limits) -> None:
+    """The body of an address in a file. Raises Rejected with the reason, class `later` for what may pass."""
+    try:
+        with _open(url, limits) as answer, target.open("wb") as file:
+            _copy(answer, file, limits)
+    except urllib.error.HTTPError as error:
+        raise _of_status(error) from None
+    except (urllib.error.URLError, http.client.HTTPException, ssl.SSLError, OSError) as error:
+        raise _of_error(error) from None
+
+
+def refuse_scheme(url: str) -> None:
+    """Raises Rejected for anything but a plain http(s) address."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(c.isspace() or not c.isprintable() for c in url):
+        raise Rejected(Reason.BAD_ADDRESS, f"{redact(url)[:200]}: not an http(s) address")
+
+
+def _open(url: str, limits: Limits) -> Any:
+    refuse_scheme(url)
+    handlers = (urllib.request.ProxyHandler({}), _Http(limits), _Https(limits), _Redirects())
+    opener = urllib.request.OpenerDirector()
+    for handler in (*handlers, urllib.request.HTTPErrorProcessor(), urllib.request.HTTPDefaultErrorHandler()):
+        opener.add_handler(handler)
+    request = urllib.request.Request(url, headers={"User-Agent": "hdvila", "Accept-Encoding": "identity"})
+    return opener.open(request, timeout=limits.timeout_s)
+
+
+def _copy(answer: Any, file: Any, limits: Limits) -> None:
+    started, n_bytes = time.monotonic(), 0
+    announced = answer.headers.get("Content-Length", "")
+    if announced.isdecimal() and int(announced) > limits.max_bytes:
+        raise Rejected(Reason.OVERSIZED, f"{announced} bytes, the limit is {limits.max_bytes}")
+    while block := answer.read(BLOCK_BYTES):
+        n_bytes += len(block)
+        seconds = time.monotonic() - started
+        if n_bytes > limits.max_bytes:
+            raise Rejected(Reason.OVERSIZED, f"more than {limits.max_bytes} bytes")
+        slow = seconds > SPEED_AFTER_S and n_bytes / seconds < limits.slowest_bytes_per_s
+        if slow or seconds > limits.total_s:
+            raise Rejected(Reason.STALLED, f"{n_bytes} bytes in {seconds:.0f} s")
+        file.write(block)
+    if announced.isdecimal() and n_bytes < int(announced):
+        raise Rejected(Reason.CONNECTION_RESET, f"{n_bytes} of {announced} bytes came")
+
+
+def _of_status(error: urllib.error.HTTPError) -> Rejected:
+    reasons = {404: Reason.UNAVAILABLE, 410: Reason.UNAVAILABLE, 451: Reason.UNAVAILABLE, 429: Reason.RATE_LIMITED}
+    if error.code < 400:
+        return Rejected(Reason.BAD_ADDRESS, f"HTTP {error.code}: a redirect that is not followed")
+    fallback = Reason.SERVER_ERROR if error.code >= 500 else Reason.FORBIDDEN
+    return Rejected(reasons.get(error.code, fallback), f"HTTP {error.code}")
+
+
+def _of_error(error: Exception) -> Rejected | Exception:
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, Rejected):
+        return cause
+    if isinstance(cause, socket.gaierror):
+        passing = cause.errno == socket.EAI_AGAIN
+        return Rejected(Reason.CONNECTION_RESET if passing else Reason.UNAVAILABLE, f"no such host ({cause})")
+    if isinstance(cause, TimeoutError):
+        return Rejected(Reason.STALLED, "timed out")
+    if isinstance(cause, ConnectionError | ssl.SSLError | http.client.HTTPException) or error is not cause:
+        return Rejected(Reason.CONNECTION_RESET, f"{type(cause).__name__}: {cause}"[:200])
+    return error  # the disk's, not the net's
+
+
+def _connect(host: str, port: int, limits: Limits, timeout: float) -> socket.socket:
+    """A connection to an address of the host that was checked. Raises Rejected where none may be asked."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    allowed = [entry for entry in found if limits.may_ask(ip_address(str(entry[4][0]).partition("%")[0]))]
+    if not allowed:
+        raise Rejected(Reason.BAD_ADDRESS, f"{host} is not a public machine; urls.allow_private takes such ones")
+    for family, kind, protocol, _, address in allowed:
+        connection = socket.socket(family, kind, protocol)
+        connection.settimeout(timeout)
+        try:
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+            continue
+        return connection
+    raise failure
+
+
+class _Http(urllib.request.HTTPHandler):
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self._limits = limits
+
+    def http_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(self._connection, request)  # type: ignore[arg-type]
+
+    def _connection(self, host: str, *, timeout: float, **_: Any) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection(host, timeout=timeout)
+        connection._create_connection = (  # type: ignore[attr-defined]
+            lambda address, timeout, _source: _connect(address[0], address[1], self._limits, timeout)
+        )
+        return connection
+
+
+class _Https(urllib.request.HTTPSHandler):
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self._limits = limits
+
+    def https_open(self, request: urllib.request.Request) -> Any:
+        return self.do_open(self._connection, request)  # type: ignore[arg-type]
+
+    def _connection(self, host: str, *, timeout: float, **_: Any) -> http.client.HTTPSConnection:
+        connection = http.client.HTTPSConnection(host, timeout=timeout, context=ssl.create_default_context())
+        connection._create_connection = (  # type: ignore[attr-defined]
+            lambda address, timeout, _source: _connect(address[0], address[1], self._limits, timeout)
+        )
+        return connection
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, request: Any, file: Any, code: int, message: str, headers: Any, url: str) -> Any:
+        refuse_scheme(url)
+        return super().redirect_request(request, file, code, message, headers, url)

@@ -1,0 +1,175 @@
+"""The urls source: tables as video2dataset reads them become samples, and what cannot be used says why."""
+
+import csv
+import functools
+import http.server
+import json
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.sample import ReadSample, read_sample
+from manifests.settings import parse_config
+from pipeline.config import RunConfig
+from pipeline.config.crawl import SourceName
+from pipeline.config.urls import UrlsConfig
+from pipeline.crawl.sources.registry import SOURCES
+from pipeline.crawl.sources.tables import read_rows
+from pipeline.crawl.sources.urls import given_spans, refuse_address, video_id_of_row
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Rejected
+from pipeline.run.road import run_pipeline
+from pipeline.testing.video import Film, a_video
+
+VTT = "WEBVTT\n\n00:00.200 --> 00:03.800\nA brown dog runs over the green field to the old gate.\n"
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("site")
+    a_video(folder / "film.mp4", Film(seconds=6, gop=25))
+    a_video(folder / "small.mp4", Film(seconds=2, width=640, height=360))
+    (folder / "film.vtt").write_text(VTT)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+def run(out: Path, table: Path, **urls: Any) -> Store:
+    tree = {
+        "out": str(out),
+        "crawl": {"sources": ["urls"], "video_tries": 1},
+        "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0, **urls},
+        "text": {"transcript": {"min_words": 3}},
+        "media": {"duplicates": {"enabled": False}},
+        "shards": {"split": {"val": 0}},
+        "engine": {"executor": "local"},
+    }
+    run_pipeline(parse_config(RunConfig, tree, source="test"))
+    return Store(str(out))
+
+
+def samples(store: Store) -> dict[str, ReadSample]:
+    found = {}
+    for tar in Path(store.url).glob("shards/*/*.tar"):
+        with tarfile.open(tar) as shard:
+            for member in shard:
+                if member.name.endswith(".json"):
+                    found[member.name[:-5]] = read_sample(shard.extractfile(member).read())  # type: ignore[union-attr]
+    return found
+
+
+def reasons(store: Store) -> dict[str, str]:
+    return {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist() if not row["clip_id"]}
+
+
+@pytest.mark.slow
+def test_a_table_of_addresses_becomes_a_data_set(site: str, tmp_path: Path) -> None:
+    rows: list[dict[str, str]] = [
+        {"id": "track", "url": f"{site}/film.mp4", "caption_url": f"{site}/film.vtt", "category": "Music"},
+        {"id": "spans", "url": f"{site}/film.mp4?spans", "caption": "a drifting texture"},
+        {"id": "not a valid id!", "url": f"{site}/film.mp4?again", "caption": "the whole film", "views": "12"},
+        {"id": "small", "url": f"{site}/small.mp4", "caption": "a small one", "height": "1080"},
+        {"id": "gone", "url": f"{site}/none.mp4", "caption": "not there"},
+        {"id": "foreign", "url": "ftp://host/film.mp4", "caption": "another scheme"},
+        {"id": "silent", "url": f"{site}/film.mp4?silent"},
+    ]
+    rows[1]["clips"] = '[[1, 3], ["00:00:03.5", "00:00:05"]]'
+    table = tmp_path / "table.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
+        writer.writeheader()
+        writer.writerows(rows)
+
+    store = run(tmp_path / "out", table)
+
+    made = samples(store)
+    hashed = video_id_of_row(rows[2])
+    assert set(made) == {"track_00000", "spans_00000", "spans_00001", f"{hashed}_00000"}
+    assert (made["track_00000"].category, made["track_00000"].text) == ("Music", VTT.splitlines()[3])
+    assert [(made[f"spans_0000{n}"].start_ms, made[f"spans_0000{n}"].end_ms) for n in (0, 1)] == [
+        (1000, 3000),
+        (3500, 5000),
+    ]
+    whole = made[f"{hashed}_00000"]
+    assert (whole.start_ms, whole.end_ms, whole.text) == (0, 6000, "the whole film")
+    assert json.loads((whole.model_extra or {})["extra"]) == {"views": "12"}
+    assert whole.boundary_model == "given" and "whole_video" in json.loads(whole.flags)
+    told = reasons(store)
+    assert told["small"] == Reason.BELOW_720P, "a resolution column is not believed"
+    assert (told["gone"], told["foreign"], told["silent"]) == ("unavailable", "bad_address", "no_captions")
+    kept = store.read_json("manifest.json")["funnel"]["videos"]
+    assert (kept["candidates"], kept["kept"], kept["missing"]) == (7, 3, 0)
+
+
+def test_without_permission_no_private_machine_is_asked(site: str, tmp_path: Path) -> None:
+    table = tmp_path / "t.jsonl"
+    table.write_text(json.dumps({"id": "a", "url": f"{site}/film.mp4", "caption_url": f"{site}/film.vtt"}) + "\n")
+
+    store = run(tmp_path / "out", table, allow_private=False)
+
+    assert reasons(store) == {"a": "bad_address"}
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
+def test_every_kind_of_table_gives_the_same_spans(tmp_path: Path, kind: str) -> None:
+    path, clips = tmp_path / f"t.{kind}", [[0.5, 2.0], [2.0, 4.25]]
+    if kind == "parquet":
+        pq.write_table(pa.table({"url": ["http://a.org/x"], "clips": [clips], "caption": [["one", "two"]]}), path)
+    elif kind == "jsonl":
+        path.write_text(json.dumps({"url": "http://a.org/x", "clips": clips, "caption": ["one", "two"]}) + "\n")
+    else:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, delimiter="\t" if kind == "tsv" else ",")
+            writer.writerows([["url", "clips", "caption"], ["http://a.org/x", json.dumps(clips), '["one", "two"]']])
+
+    (row,) = read_rows(str(path))
+
+    assert given_spans(row) == [
+        {"n": 0, "start_ms": 500, "end_ms": 2000, "text": "one"},
+        {"n": 1, "start_ms": 2000, "end_ms": 4250, "text": "two"},
+    ]
+
+
+@pytest.mark.parametrize("clips", ["[[1]]", "[[2, null]]", '[["x", "y"]]', "[[1, 2, 3]]", "word"])
+def test_clips_that_are_no_spans_turn_the_row_away(clips: str) -> None:
+    with pytest.raises(Rejected) as refused:
+        given_spans({"clips": clips, "caption": "words"})
+    assert refused.value.reason is Reason.SPAN_OUTSIDE
+
+
+def test_only_named_buckets_are_read() -> None:
+    config = UrlsConfig(buckets=("s3://mine",))
+    refuse_address("s3://mine/film.mp4", config)
+    others = ("s3://mine-too/film.mp4", "s3://other/film.mp4", "gs://mine/film.mp4", "memory://mine/x", "/etc/passwd")
+    for url in others:
+        with pytest.raises(Rejected, match="bad_address"):
+            refuse_address(url, config)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("t.txt", "x"), ("t.jsonl", "[1]\n"), ("t.parquet", "x"), ("none.csv", None)]
+)
+def test_a_table_that_cannot_be_read_is_one_message(tmp_path: Path, name: str, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=name):
+        list(read_rows(str(tmp_path / name)))
+
+
+def test_the_registry_holds_every_source_of_the_configuration() -> None:
+    assert set(SOURCES) == set(get_args(SourceName))

@@ -6,23 +6,28 @@ resume starts at it without reading what came before. Augmentation draws from (s
 
 A sample that cannot be used (damaged media, empty caption, unreadable shard) costs its place, not the batch: the
 place is taken by the first usable spare, the samples half an epoch further on. It is counted, kept in `Loaded.lost`,
-and too many stop the run with their names. Should a decoder take its whole worker process down, the sample it was
-on is written to the run's list of poisoned samples, the workers start again at the same step, and its spare is used. A
-decoder that hangs for `data.timeout_s` is treated alike.
+and too many stop the run with their names. Should a decoder take its whole worker process down, the workers start
+again at the same step; a second death on the same sample writes it to the run's list of poisoned samples, and its spare
+is used. A decoder that hangs for `data.timeout_s` is treated alike. A worker that is killed from outside, or by a full
+/dev/shm or memory (SIGKILL, SIGBUS), says nothing of its sample: the step is tried again, and after `MAX_KILLED` times
+in a row the run ends with a message, and nothing is held against a sample.
 """
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import os
 import re
+import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -40,6 +45,10 @@ N_SPARES = 4
 MOST_NAMED = 10
 """Unusable samples that one message names."""
 POISONED = "poisoned.txt"
+MAX_KILLED = 3
+"""Times in a row that workers may be killed from outside before the run ends."""
+NOT_THE_SAMPLES = frozenset({-signal.SIGKILL, -signal.SIGBUS, -signal.SIGTERM})
+"""Exit codes of workers that say nothing of what they decoded: the out-of-memory killer, a full /dev/shm, a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +162,19 @@ def ignore_stop_signals(worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+_living: WeakSet[Any] = WeakSet()
+"""Workers' processes. They are deaf to SIGTERM, by which Python would end them at its own end, and wait for ever."""
+
+
+def end_workers(workers: Iterable[Any]) -> None:
+    """End these at once: they hold nothing that would be lost."""
+    for worker in list(workers):
+        worker.kill()
+
+
+atexit.register(end_workers, _living)
+
+
 def nothing(view: SampleView) -> Loaded:
     """A share of no samples."""
     return Loaded(blank_rows(view)[:0], [], [], [], [])
@@ -194,6 +216,11 @@ class Workers:
     """Chunks asked for ahead, a worker."""
     pin_memory: bool = False
 
+    def shm_bytes(self, view: SampleView) -> int:
+        """Most that they may hold in shared memory: the chunks asked for ahead and the one in the making."""
+        row = sum(array.nbytes for array in view.blank().values())
+        return self.count * (self.prefetch + 1) * self.chunk * row
+
 
 class PlannedLoader:
     """Steps of one rank, from any step on: `for loaded in loader.steps(first, stop)`."""
@@ -212,18 +239,26 @@ class PlannedLoader:
         self._workers = workers or Workers()
         self._poison_file = run_dir / POISONED if run_dir else None
         self._poisoned = _read_poisoned(self._poison_file)
+        self._suspects: set[int] = set()
 
     def steps(self, first: int, stop: int) -> Iterator[Loaded]:
         """This rank's share of steps first … stop-1, in order. Raises UserError where a worker dies without a cause."""
-        step = first
+        step, killed = first, 0
         while step < stop:
             chunks = self._chunks(range(step, stop))
             try:
                 for loaded in self._steps_of(chunks, range(step, stop)):
                     yield loaded
-                    step += 1
-            except RuntimeError as error:
-                self._poison(_dead_workers(error))
+                    step, killed = step + 1, 0
+            except WORKER_ERRORS as error:
+                deaths = dead_workers(error, chunks)
+                end_workers(getattr(chunks, "_workers", ()))
+                if all(code in NOT_THE_SAMPLES for code in deaths.values()):
+                    killed += 1
+                    if killed >= MAX_KILLED:
+                        raise UserError(killed_from_outside(deaths, self._workers, self._dataset)) from None
+                else:
+                    self._suspect({pid for pid, code in deaths.items() if code not in NOT_THE_SAMPLES})
 
     def _chunks(self, steps: range) -> Iterator[Loaded]:
         """Chunk after chunk through the workers."""
@@ -239,6 +274,7 @@ class PlannedLoader:
         )
         handler = signal.getsignal(signal.SIGCHLD)
         chunks = iter(loader)
+        _living.update(getattr(chunks, "_workers", ()))
         if w.count and signal.getsignal(signal.SIGCHLD) is not handler:
             # torch would raise from its signal handler, in the middle of whatever runs; without it the same error
             # comes out of the next read, where it can be answered.
@@ -268,14 +304,15 @@ class PlannedLoader:
             raise UserError(f"place {place}: its sample and all spares crash the decoder; see {self._poison_file}")
         return Ticket(epoch, inside, usable[0], tuple(usable[1:]))
 
-    def _poison(self, pids: set[int]) -> None:
-        """Note the samples that dead workers were on."""
-        guilty = {int(sample) for pid, sample in self._dataset.on_hand.tolist() if pid in pids and sample >= 0}
-        new = guilty - self._poisoned
-        if not new:
-            raise UserError("a data worker died without a sample in hand (out of memory, or killed from outside)")
+    def _suspect(self, pids: set[int]) -> None:
+        """Note the samples that dead workers were on; the second death on one blames it."""
+        on_hand = {int(sample) for pid, sample in self._dataset.on_hand.tolist() if pid in pids and sample >= 0}
+        if not on_hand - self._poisoned:
+            raise UserError("a data worker died without a sample in hand: look at this machine's log (dmesg)")
+        new = on_hand & self._suspects
+        self._suspects |= on_hand
         self._poisoned |= new
-        if self._poison_file is not None:
+        if new and self._poison_file is not None:
             with self._poison_file.open("a") as file:
                 file.writelines(f"{sample}\n" for sample in sorted(new))
 
@@ -298,13 +335,20 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
     """These samples in order, in chunks, without spares: for evaluation. Lost ones are left out and told."""
     tickets = [Ticket(0, place, int(sample)) for place, sample in enumerate(samples)]
     chunks = [tickets[at : at + chunk] for at in range(0, len(tickets), chunk)]
-    yield from DataLoader(
+    loader = DataLoader(
         dataset,
         batch_sampler=chunks,
         collate_fn=join,
         num_workers=n_workers,
         worker_init_fn=ignore_stop_signals,
     )
+    loaded = iter(loader)
+    _living.update(getattr(loaded, "_workers", ()))
+    try:
+        yield from loaded
+    except WORKER_ERRORS as error:
+        deaths = dead_workers(error, loaded)
+        raise UserError(killed_from_outside(deaths, Workers(n_workers, chunk), dataset)) from None
 
 
 @dataclass(slots=True)
@@ -327,9 +371,51 @@ def _read_poisoned(path: Path | None) -> set[int]:
     return {int(line) for line in path.read_text().split()}
 
 
-def _dead_workers(error: RuntimeError) -> set[int]:
-    """Process ids in the DataLoader's message about workers that died; any other error goes on."""
+WORKER_ERRORS = (RuntimeError, ConnectionError, EOFError)
+"""What the death of a worker shows as: torch's own error, or a line that went dead while a sample came through it."""
+
+
+def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
+    """{process id: exit code, negative for a signal} of workers that died; any other error goes on.
+
+    A full /dev/shm shows as a worker's own error where it isn't a signal: it counts as killed from outside.
+    """
+    if isinstance(error, ConnectionError | EOFError):
+        for worker in getattr(chunks, "_workers", ()):
+            worker.join(timeout=0.5)  # its line goes before it does
+        codes = {w.pid: w.exitcode for w in getattr(chunks, "_workers", ()) if w.exitcode}
+        if not codes:
+            raise error
+        return codes
+    if "No space left on device" in str(error) or "out of shared memory" in str(error):
+        return {0: -signal.SIGBUS}
     found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
     if found is None:
         raise error
-    return {int(pid) for pid in found[1].split(",")}
+    codes = {worker.pid: worker.exitcode for worker in getattr(chunks, "_workers", [])}
+    return {int(pid): codes.get(int(pid)) or 1 for pid in found[1].split(",")}
+
+
+def killed_from_outside(deaths: Mapping[int, int], workers: Workers, dataset: ClipDataset) -> str:
+    """What to look at where workers die of something that isn't their samples'."""
+    names = ", ".join(sorted({signal.Signals(-code).name for code in deaths.values() if code < 0}))
+    held = [dataset.index.key(int(sample)) for pid, sample in dataset.on_hand.tolist() if pid in deaths and sample >= 0]
+    free, whole = shm_bytes()
+    return (
+        f"data workers were killed {MAX_KILLED} times in a row ({names}); nothing is held against a sample. Either\n"
+        f"  /dev/shm is full: {free / 2**30:.1f} of {whole / 2**30:.1f} GiB are free, the workers of one rank may hold "
+        f"{workers.shm_bytes(dataset.view) / 2**30:.1f} GiB (docker: --shm-size; or less data.workers, data.prefetch, "
+        "data.chunk), or\n"
+        "  memory ran out (dmesg names the out-of-memory killer; fewer data.workers), or someone killed them.\n"
+        f"They were on {', '.join(held) or 'no sample'}; should it always be the same one, write its number into "
+        f"{POISONED} of the run."
+    )
+
+
+def shm_bytes() -> tuple[int, int]:
+    """(free, whole) of what workers hand their samples over in; (0, 0) where there is no such place."""
+    try:
+        usage = shutil.disk_usage("/dev/shm")
+    except OSError:
+        return 0, 0
+    return usage.free, usage.total

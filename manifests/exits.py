@@ -58,6 +58,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "identity": (),
         "why": (ExitCode.NOTHING_MATCHED,),
         "retry": (ExitCode.NOTHING_MATCHED,),
+        "audit": (ExitCode.INCOMPLETE,),
         "report": (),
         "cut": (ExitCode.INCOMPLETE,),
         "verify": (ExitCode.INCOMPLETE,),

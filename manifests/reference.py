@@ -1,5 +1,6 @@
 """docs/reference.md, made from the contract's own tables: `python -m manifests.reference > docs/reference.md`."""
 
+from manifests.audit import Metrics
 from manifests.exits import COMMANDS, ExitCode, codes_of
 from manifests.stages import TABLE
 
@@ -11,7 +12,7 @@ Made by `python -m manifests.reference` from the tables in `manifests/`; a test 
 
 def reference() -> str:
     """The whole page, Markdown."""
-    return "\n".join([HEAD, *_stages(), "", *_exit_codes()]) + "\n"
+    return "\n".join([HEAD, *_stages(), "", *_exit_codes(), "", *_metrics()]) + "\n"
 
 
 def _stages() -> list[str]:
@@ -34,6 +35,12 @@ def _exit_codes() -> list[str]:
         for command in commands
     ]
     return lines
+
+
+def _metrics() -> list[str]:
+    lines = ["## Metrics", "", "Of `report/report.json`, for `hdvila-pipeline audit --require`. -1: not known.", ""]
+    lines += ["| metric | what it is |", "|---|---|"]
+    return [*lines, *(f"| `{name}` | {field.description} |" for name, field in Metrics.model_fields.items())]
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import typer
 
 from manifests.exits import ExitsByTheTable, epilog
 from manifests.storage import StorageErrorsExplained
+from pipeline.commands.audit import audit
 from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
 from pipeline.commands.demo import demo
@@ -47,6 +48,7 @@ app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)
 app.command("identity", epilog=epilog(PROGRAM, "identity"))(identity)
 app.command("why", epilog=epilog(PROGRAM, "why"))(why)
 app.command("retry", epilog=epilog(PROGRAM, "retry"))(retry)
+app.command("audit", epilog=epilog(PROGRAM, "audit"))(audit)
 app.command("report", epilog=epilog(PROGRAM, "report"))(report)
 app.command("cut", epilog=epilog(PROGRAM, "cut"))(cut)
 app.command("verify", epilog=epilog(PROGRAM, "verify"))(verify)

@@ -91,13 +91,14 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     shares = [Fraction(str(weights[i])) for i in ids]
     amounts, limits = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
     natural = water_fill(shares, [0] * len(ids), limits, total)
+    asked = water_fill(shares, [0] * len(ids), [total or 0] * len(ids), total)  # their sum is the total
     whole = sum(shares)
     by_category = {}
     for k, category_id in enumerate(ids):
         by_category[category_id] = Quota(
             category_id=category_id,
             weight=float(shares[k] / whole),
-            asked=None if total is None and shares[k] else round((total or 0) * shares[k] / whole),
+            asked=None if total is None and shares[k] else asked[k],
             available=available[k],
             cap=caps[k],
             channel_cap=_channel_cap(supply, config, category_id, amounts[k]),

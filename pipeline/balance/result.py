@@ -3,20 +3,21 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.categories import category_name
+from manifests.reasons import Reason
 from pipeline.balance.quotas import MS_PER_HOUR, Quota, Quotas, from_amount
 from pipeline.balance.ranking import Ranked, spans_of
+from pipeline.balance.standing import CODE_OF, Standing
 from pipeline.config.balance import Unit
 
-if TYPE_CHECKING:
-    from pipeline.balance.standing import Standing
-
 BALANCE_NAME = "balance.json"
+REPEATS = (Reason.DUPLICATE_VIDEO, Reason.DUPLICATE_CLIP, Reason.DUPLICATE_TEXT, Reason.STOCK_INTRO)
+"""Reasons that mean: the same as another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def normalised_entropy(amounts: Sequence[float]) -> float:
 def explain(
     ranked: Ranked,
     quotas: Quotas,
-    now: "Standing",
+    now: Standing,
     clips: NDArray[np.int64],
     ms: NDArray[np.int64],
 ) -> BalanceResult:
@@ -95,12 +96,20 @@ def explain(
     spans = dict(spans_of(ranked.category_id))
     nothing = slice(0, 0)
     is_open = now.is_open
+    repeats = np.isin(now.reason, [CODE_OF[reason] for reason in REPEATS])
     rows = []
     for category_id in sorted({*quotas.by_category, *spans}, key=lambda i: (i < 0, i)):
         span = spans.get(category_id, nothing)
         rows.append(
             _category(
-                category_id, quotas, planned[span], now.amount(quotas.unit)[span], is_open[span], clips[span], ms[span]
+                category_id,
+                quotas,
+                planned[span],
+                now.amount(quotas.unit)[span],
+                is_open[span],
+                clips[span],
+                ms[span],
+                int(repeats[span].sum()),
             )
         )
     asked = [r for r in rows if (q := quotas.by_category.get(r.category_id)) is not None and q.weight > 0]
@@ -127,12 +136,13 @@ def _category(
     is_open: NDArray[np.bool_],
     clips: NDArray[np.int64],
     ms: NDArray[np.int64],
+    n_repeats: int,
 ) -> CategoryBalance:
     unit = quotas.unit
     kept = int((clips if unit == "clips" else ms).sum())
     quota = quotas.by_category.get(category_id)
     asked = -1.0 if quota is None or quota.asked is None else from_amount(quota.asked, unit)
-    binding, why = _why(quota, unit, n_open=int(is_open.sum()), n_videos=len(clips))
+    binding, why = _why(quota, unit, n_open=int(is_open.sum()), n_videos=len(clips), n_repeats=n_repeats)
     return CategoryBalance(
         category_id=category_id,
         category=category_name(category_id),
@@ -150,12 +160,12 @@ def _category(
     )
 
 
-def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int) -> tuple[str, str]:
+def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repeats: int) -> tuple[str, str]:
     """(what kept a category from more, the same as a sentence)."""
     if quota is None:
         return "none", "no policy applies: all that exists is kept"
     if quota.binding == "supply":
-        return "supply", _supply_sentence(quota, n_open, n_videos)
+        return "supply", _supply_sentence(quota, n_open, n_videos, n_repeats)
     cap = f"{from_amount(quota.channel_cap or 0, unit):,.4g} {unit}"
     sentence = {
         "share": "full: it has its share of the total",
@@ -167,7 +177,7 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int) -> tupl
     return quota.binding, sentence[quota.binding]
 
 
-def _supply_sentence(quota: Quota, n_open: int, n_videos: int) -> str:
+def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -> str:
     if not n_videos:
         return "nothing found: give it queries, channels or ids"
     if n_open:
@@ -175,4 +185,6 @@ def _supply_sentence(quota: Quota, n_open: int, n_videos: int) -> str:
     if quota.asked is not None and quota.quota >= quota.asked:
         return "full; it has nothing left to make up for others"
     tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
+    if n_repeats:
+        return f"ran dry: {tried} looked at, and {n_repeats:,} repeat others; crawl more, or other channels"
     return f"ran dry: {tried} tried; crawl more"

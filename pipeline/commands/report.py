@@ -1,4 +1,4 @@
-"""`hdvila-pipeline report`: the audit page of an output directory."""
+"""`hdvila-pipeline report`: the audit page of an output directory, or two data sets side by side."""
 
 from typing import Annotated
 
@@ -6,16 +6,44 @@ import typer
 
 
 def report(
-    out: Annotated[str, typer.Argument(help="The output directory: a folder or an s3:// url.", metavar="DIR")],
+    urls: Annotated[
+        list[str] | None, typer.Argument(help="The output directory, a folder or an s3:// url.", metavar="DIR...")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the samples and examples: another seed shows others.")] = 0,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Print the numbers of two data sets side by side: --compare A B.")
+    ] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of report/report.json.")] = False,
 ) -> None:
-    """Writes report/index.html anew from the tables alone: balance, funnel, distributions, samples."""
+    """Writes report/index.html and report.json anew from the tables alone: balance, funnel, distributions, samples."""
+    import json
+
+    from manifests.audit import Audit
     from manifests.errors import UserError
-    from manifests.image_sample import IMAGE_KIND
-    from manifests.shards import MANIFEST_NAME
     from pipeline.engine.store import Store
     from pipeline.report.page import write_report
 
-    store = Store(out)
-    if store.exists(MANIFEST_NAME) and store.read_json(MANIFEST_NAME).get("kind") == IMAGE_KIND:
-        raise UserError(f"{out}: an image-text set has no crawl to audit; its dataset_card.md says what it holds")
-    print(f"{out.rstrip('/')}/{write_report(store)}")
+    if schema:
+        print(json.dumps(Audit.model_json_schema(), indent=2))
+        return
+    urls = urls or []
+    if len(urls) != 1 + compare:
+        raise UserError("report: name one output directory, or two with --compare")
+    if compare:
+        _compare(*urls)
+        return
+    print(f"{urls[0].rstrip('/')}/{write_report(Store(urls[0]), seed)}")
+
+
+def _compare(a: str, b: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.engine.store import Store
+    from pipeline.report.audit import compare, read_audit
+
+    lines = compare(read_audit(Store(a)), read_audit(Store(b)))
+    table = Table("", "A", "B", "B - A", box=None, title=f"A: {a}  B: {b}", title_justify="left")
+    for what, *numbers in lines:
+        table.add_row(what, *numbers)
+    Console(highlight=False, markup=False).print(table)

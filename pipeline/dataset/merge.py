@@ -20,6 +20,7 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, refuse_while_under_way, write_tombstones
+from pipeline.report.page import write_report
 from pipeline.shards.files import (
     SUCCESS,
     Piece,
@@ -72,6 +73,7 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
         head |= {"config": {}, "versions": tool_versions()}
         head["merged"] = [{"name": str(m.head.get("name", "")), "sha256": m.sha256} for m in manifests]
         manifest = publish(out, entries, head, card)
+        write_report(out)
     return Merged(manifest, tuple(sorted({video_id for _, video_id in dropped})))
 
 

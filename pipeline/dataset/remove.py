@@ -124,7 +124,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         n_samples, n_shards = _remove_from_shards(store, tombstones)
         n_packs = _remove_packs_of(store, set(meant) | set(found.covered(tombstones)))
         n_purged = purge_tables(store, meant) if purge else 0
-        if store.exists(REPORT_NAME):
+        if store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME):
             write_report(store)
         write_tombstones(store, replace(tombstones, under_way=False))
         return Removal(n_samples, n_shards, n_packs, found.unknown(ids), meant, n_purged, record)

@@ -1,12 +1,13 @@
 """Charts of the report as plain geometry: the template only draws what is computed here."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from manifests.categories import load_categories
 from pipeline.balance.result import BalanceResult
 
 PLOT_W, PLOT_H = 440.0, 130.0
@@ -42,6 +43,11 @@ class Histogram:
     ticks: tuple[Mark, ...]
     marks: tuple[Mark, ...]
 
+    @property
+    def summary(self) -> str:
+        """The chart in a sentence, for those who do not see it."""
+        return ", ".join([f"histogram of {self.title} in {self.note}", *(mark.label for mark in self.marks)])
+
 
 def histogram(
     title: str, values: NDArray[np.float64], *, top: float, unit: str, n_bins: int = 24, reference: float | None = None
@@ -76,29 +82,65 @@ class BalanceRow:
     before: float
     after: float
     asked: float | None
+    theirs: float
     before_share: float
     after_share: float
+    asked_share: float | None
+    theirs_share: float
 
 
-def balance_rows(result: BalanceResult) -> list[BalanceRow]:
-    """Each category's share before and after, drawn to one scale, in the order of the kept amounts."""
-    planned = sum(row.planned for row in result.categories)
+def balance_rows(result: BalanceResult, promised: Mapping[int, float] | None = None) -> list[BalanceRow]:
+    """Each category's share promised and kept, drawn to one scale, in the order of the kept amounts.
+
+    `promised`: what all planned clips of a category come to, where it is known; else what the balance ranked.
+    """
+    amounts = {row.category_id: (promised or {}).get(row.category_id, row.planned) for row in result.categories}
+    planned = sum(amounts.values())
+    published = {c.id: c.hd_vila_clips for c in load_categories()}
     kept = sum(row.kept for row in result.categories)
     asked = sum(row.asked for row in result.categories if row.asked > 0)
     rows = []
     for row in result.categories:
-        before, after = _share(row.planned, planned), _share(row.kept, kept)
-        rows.append((row.category, before, after, _share(row.asked, asked) if row.asked >= 0 else None))
-    widest = max((max(before, after, want or 0.0) for _, before, after, want in rows), default=0.0) or 1.0
+        before, after = _share(amounts[row.category_id], planned), _share(row.kept, kept)
+        want = _share(row.asked, asked) if row.asked >= 0 else None
+        rows.append((row.category, before, after, want, published.get(row.category_id, 0.0)))
+    widest = max((max(b, a, w or 0.0, theirs) for _, b, a, w, theirs in rows), default=0.0) or 1.0
+    scale = 100 / widest
     scaled = [
-        BalanceRow(name, 100 * b / widest, 100 * a / widest, None if w is None else 100 * w / widest, b, a)
-        for name, b, a, w in rows
+        BalanceRow(name, scale * b, scale * a, None if w is None else scale * w, scale * theirs, b, a, w, theirs)
+        for name, b, a, w, theirs in rows
     ]
     return sorted(scaled, key=lambda row: (-row.after, -row.before, row.category))
 
 
 def _share(part: float, whole: float) -> float:
     return 100 * part / whole if whole else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A value with its clips, their share in per cent, and a bar's length in per cent of the longest."""
+
+    value: str
+    count: int
+    share: float
+    length: float
+
+
+@dataclass(frozen=True, slots=True)
+class CountList:
+    """How often each value of one subject occurs."""
+
+    title: str
+    rows: tuple[Count, ...]
+
+
+def count_list(title: str, counts: Mapping[str, int]) -> CountList:
+    """The counts in their own order, with bars."""
+    whole = sum(counts.values())
+    lengths = lengths_of(list(counts.values()))
+    rows = (Count(v, n, _share(n, whole), length) for (v, n), length in zip(counts.items(), lengths, strict=True))
+    return CountList(title, tuple(rows))
 
 
 def nice_top(values: NDArray[np.float64], at_least: float) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
+from manifests.hashing import hash_texts
 from manifests.reasons import meaning_of
 from manifests.schema import SHARD_ROWS
 from manifests.shards import MANIFEST_NAME, TABLE_NAME
@@ -22,8 +23,11 @@ from pipeline.engine.store import Store
 
 MOST_SHARDS = 200
 """Shards whose rows are read; of a larger data set an even choice."""
-ROW_COLUMNS = ["key", "url", "caption", "status", "category_id", "duration_ms", "height", "fps", "codec", "members"]
+ROW_COLUMNS = ["key", "url", "caption", "status", "video_id", "channel_id", "category_id", "duration_ms"]
+ROW_COLUMNS += ["width", "height", "fps", "codec", "members"]
 SHARD_COLUMN = "shard"
+EXAMPLES = 3
+"""Ids shown of each reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,10 @@ class ReportData:
     balance: BalanceResult | None
     funnel: FunnelCounts
     losses: tuple[CategoryLoss, ...]
+    examples: dict[tuple[str, str], tuple[str, ...]]
+    """By (stage, reason): some video or clip ids that were turned away so."""
+    promised: dict[int, float]
+    """By category: what the clips that were planned come to, in the balance's unit; {} where no plan is there."""
     sources: tuple[SourceYield, ...]
     rows: pa.Table
     n_shards: int
@@ -64,8 +72,8 @@ class ReportData:
     n_failed: int
 
 
-def gather(store: Store) -> ReportData:
-    """Reads the directory. UserError where it holds no run at all."""
+def gather(store: Store, seed: int = 0) -> ReportData:
+    """Reads the directory. UserError where it holds no run at all. `seed` draws the examples."""
     if not store.names("commits") and not store.folders("commits") and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     manifest = store.read_json(MANIFEST_NAME) if store.exists(MANIFEST_NAME) else {}
@@ -78,6 +86,8 @@ def gather(store: Store) -> ReportData:
         balance=balance,
         funnel=funnel(store),
         losses=category_losses(store),
+        examples=examples_of_reasons(store, seed),
+        promised=promised_by_category(store, balance.unit if balance else "clips"),
         sources=source_yields(store),
         rows=rows.filter(good),
         n_shards=n_shards,
@@ -175,6 +185,42 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
         for key, row in latest.items()
     ]
     return tuple(sorted(found, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
+
+
+def examples_of_reasons(store: Store, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By (stage, reason): EXAMPLES ids, drawn by the seed. Clips' ids for what was turned away as a clip."""
+    tables = [rejects_in_force(store).select(["stage", "reason", "video_id", "clip_id"])]
+    packs = store.read_table("packs", ["status", "reason", "video_id", "clip_id"])
+    failed = packs.filter(pc.not_equal(packs.column("status"), "success")).drop_columns(["status"])
+    tables.append(failed.append_column("stage", pa.array(["media"] * failed.num_rows, pa.string())))
+    selection = read_selection(store, ["video_id", "reason"])
+    if selection is not None:
+        out = selection.filter(pc.not_equal(selection.column("reason"), ""))
+        blank = {
+            name: pa.array([text] * out.num_rows, pa.string()) for name, text in (("clip_id", ""), ("stage", "balance"))
+        }
+        tables.append(out.append_column("clip_id", blank["clip_id"]).append_column("stage", blank["stage"]))
+    rows = pa.concat_tables([table.select(["stage", "reason", "video_id", "clip_id"]) for table in tables])
+    name = pc.if_else(pc.equal(rows.column("clip_id"), ""), rows.column("video_id"), rows.column("clip_id"))
+    rows = rows.append_column("name", name).append_column("drawn", pa.array(hash_texts(name.combine_chunks(), seed)))
+    found: dict[tuple[str, str], tuple[str, ...]] = {}
+    for kind in rows.group_by(["stage", "reason"]).aggregate([]).to_pylist():
+        mine = rows.filter(pc.and_(pc.equal(rows["stage"], kind["stage"]), pc.equal(rows["reason"], kind["reason"])))
+        first = mine.take(pc.select_k_unstable(mine, EXAMPLES, [("drawn", "ascending")]))
+        found[kind["stage"], kind["reason"]] = tuple(dict.fromkeys(first.column("name").to_pylist()))
+    return found
+
+
+def promised_by_category(store: Store, unit: str) -> dict[int, float]:
+    """What all planned clips come to, those of videos that were turned away later too."""
+    amounts: Counter[int] = Counter()
+    for part in store.parts("clips"):
+        rows = store.read_part(part, ["category_id", "start_ms", "end_ms"])
+        length = pc.subtract(rows.column("end_ms"), rows.column("start_ms"))
+        sums = rows.append_column("ms", length).group_by("category_id").aggregate([("ms", "sum"), ("ms", "count")])
+        for row in sums.to_pylist():
+            amounts[row["category_id"]] += row["ms_count" if unit == "clips" else "ms_sum"]
+    return {i: float(n) if unit == "clips" else n / 3_600_000 for i, n in amounts.items()}
 
 
 def _state(row: dict[str, Any]) -> str:

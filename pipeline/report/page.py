@@ -1,30 +1,44 @@
 """The audit page, report/index.html: balance, funnel, distributions, what could not be filled, samples to look at.
 
-One file that needs nothing else: no script, no font or picture from the net. Everything shown is escaped, since titles
-and captions come from strangers; a content policy in the page forbids whatever would get through.
+One file that needs nothing else: no font or picture from the net, and one script (tables that sort and filter), which
+the page can do without. Everything shown is escaped, since titles and captions come from strangers; a content policy in
+the page names that script by its hash and forbids whatever would get through. report/report.json has the same in
+numbers.
 """
 
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 
+import numpy as np
+import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from manifests.funnel import Level
 from manifests.reasons import meaning_of
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store import Store
+from pipeline.report.audit import audit_of, write_audit
 from pipeline.report.charts import (
     BalanceRow,
     Histogram,
     balance_rows,
+    count_list,
     histogram,
     lengths_of,
     nice_top,
 )
 from pipeline.report.data import ReportData, gather, seconds_of, words_of
-from pipeline.report.samples import choose_samples
+from pipeline.report.facts import ClipFacts, read_facts
+from pipeline.report.samples import PER_CATEGORY, choose_samples
 from pipeline.report.summary import REPORT_NAME, amount
 
 MOST_SOURCES = 60
+MOST_CHANNELS = 20
 HD_VILA_SECONDS, HD_VILA_WORDS = 13.4, 32.5
 """Means of HD-VILA-100M's clips."""
 
@@ -38,16 +52,43 @@ class FunnelRow:
     meaning: str
     count: int
     length: float
+    examples: tuple[str, ...] = ()
 
 
-def write_report(store: Store) -> str:
-    """Writes report/index.html of an output directory and returns its path in it."""
-    store.write(REPORT_NAME, render(store, gather(store)).encode())
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """A channel with its clips; shares in per cent, `cumulative` with those before it."""
+
+    channel: str
+    clips: int
+    share: float
+    cumulative: float
+
+
+PARTS = (
+    ("balance", "Balance"),
+    ("short", "What could not be filled"),
+    ("funnel", "Funnel"),
+    ("distributions", "The clips"),
+    ("channels", "Channels"),
+    ("samples", "Samples"),
+)
+
+
+def write_report(store: Store, seed: int = 0) -> str:
+    """Writes report/index.html and report/report.json of an output directory; returns the page's path in it."""
+    data = gather(store, seed)
+    facts = read_facts(store, data.rows)
+    write_audit(store, audit_of(data, facts))
+    store.write(REPORT_NAME, render(store, data, facts, seed).encode())
     return REPORT_NAME
 
 
-def render(store: Store, data: ReportData) -> str:
-    """The page. `store` is asked for the samples' pictures."""
+def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed: int = 0) -> str:
+    """The page. `store` is asked for the samples' pictures; `seed` draws the samples."""
+    facts = facts or read_facts(store, data.rows)
+    audit = audit_of(data, facts)
+    style, script = (_template(name) for name in ("report.css", "report.js"))
     environment = Environment(
         loader=PackageLoader("pipeline.report", "templates"),
         autoescape=True,
@@ -61,12 +102,26 @@ def render(store: Store, data: ReportData) -> str:
         data=data,
         name=data.manifest.get("name", "a run under way"),
         balance=balance,
-        balance_rows=balance_rows(balance) if balance else list[BalanceRow](),
+        balance_rows=balance_rows(balance, data.promised) if balance else list[BalanceRow](),
+        promised=data.promised,
+        audit=audit,
+        m=audit.metrics,
+        parts=PARTS,
+        style=Markup(style),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        lists=[count_list(title, counts) for title, counts in audit.distributions.items() if counts],
+        channels=largest_channels(data),
+        seed=seed,
+        per_category=PER_CATEGORY,
         short=short_categories(balance) if balance else [],
         levels=[("videos", data.funnel.videos), ("clips", data.funnel.clips)],
-        lost={"videos": funnel_rows(data.funnel.videos), "clips": funnel_rows(data.funnel.clips)},
-        histograms=histograms(data),
-        samples=choose_samples(store, data.rows),
+        lost={
+            "videos": funnel_rows(data.funnel.videos, data.examples),
+            "clips": funnel_rows(data.funnel.clips, data.examples),
+        },
+        histograms=histograms(data, facts),
+        samples=choose_samples(store, data.rows, seed),
         sources=data.sources[:MOST_SOURCES],
     )
 
@@ -78,21 +133,51 @@ def short_categories(result: BalanceResult) -> list[CategoryBalance]:
     return sorted(missing, key=lambda row: (row.kept / row.asked if row.asked > 0 else row.kept, row.category))
 
 
-def funnel_rows(level: Level) -> list[FunnelRow]:
-    """The losses of a level in the order of the road, with bars."""
+def _template(name: str) -> str:
+    return resources.files("pipeline.report").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def largest_channels(data: ReportData) -> list[ChannelRow]:
+    """The channels with most clips among the shards that were read."""
+    counts = pc.value_counts(data.rows.column("channel_id")).to_pylist()
+    ordered = sorted(counts, key=lambda row: (-row["counts"], row["values"]))
+    whole, so_far, rows = max(1, data.rows.num_rows), 0, []
+    for row in ordered[:MOST_CHANNELS]:
+        so_far += row["counts"]
+        name = row["values"] or "not known"
+        rows.append(ChannelRow(name, row["counts"], 100 * row["counts"] / whole, 100 * so_far / whole))
+    return rows
+
+
+def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]]) -> list[FunnelRow]:
+    """The losses of a level in the order of the road, with bars and some that were lost."""
     lengths = lengths_of([turned.count for turned in level.rejected])
     return [
-        FunnelRow(turned.stage, turned.reason, meaning_of(turned.reason), turned.count, length)
+        FunnelRow(
+            turned.stage,
+            turned.reason,
+            meaning_of(turned.reason),
+            turned.count,
+            length,
+            examples.get((turned.stage, turned.reason), ()),
+        )
         for turned, length in zip(level.rejected, lengths, strict=True)
     ]
 
 
-def histograms(data: ReportData) -> list[Histogram]:
-    """Length, words, and words a second of the clips that were read."""
+def histograms(data: ReportData, facts: ClipFacts) -> list[Histogram]:
+    """Length, words and words a second of the clips that were read; alignment and motion of those looked at."""
     seconds, words = seconds_of(data.rows), words_of(data.rows)
-    rate = words / seconds.clip(min=0.001)
+    rate, motion = words / seconds.clip(min=0.001), _known(facts.motion)
     return [
         histogram("length", seconds, top=nice_top(seconds, 20), unit="seconds", reference=HD_VILA_SECONDS),
         histogram("words", words, top=nice_top(words, 40), unit="words", reference=HD_VILA_WORDS),
         histogram("speed of speech", rate, top=nice_top(rate, 5), unit="words a second"),
+        histogram("confidence of the alignment", _known(facts.alignment), top=1, unit="share of anchored words"),
+        histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
     ]
+
+
+def _known(values: Sequence[float]) -> NDArray[np.float64]:
+    array = np.array(values, dtype=np.float64)
+    return array[~np.isnan(array)]

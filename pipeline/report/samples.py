@@ -16,8 +16,8 @@ from pipeline.engine.store import Store
 from pipeline.report.data import SHARD_COLUMN, members_of
 
 PER_CATEGORY = 2
-MOST_VIDEO_BYTES = 8 * 1024**2
-"""Bytes of video in one page; further samples have their picture only."""
+MOST_VIDEO_BYTES = 2 * 1024**2
+"""Bytes of video in one page, which stays under 5 MB; further samples have their picture only."""
 PICTURE_W = 320
 JPEG_QUALITY = 78
 
@@ -33,15 +33,19 @@ class SampleView:
     text: str
     url: str
     facts: str
+    origin: str
+    """Channel, licence, and where the clip lies in its source."""
+    at: str
     picture: str
     video: str
 
 
-def choose_samples(store: Store, rows: pa.Table) -> list[SampleView]:
-    """Views of PER_CATEGORY clips a category, drawn by the hash of their keys: the same page for the same data."""
+def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleView]:
+    """Views of PER_CATEGORY clips a category, drawn by a seeded hash of their keys: the same page for the same
+    data and seed."""
     room = MOST_VIDEO_BYTES
     views = []
-    for row in _drawn(rows):
+    for row in _drawn(rows, seed):
         members = members_of(row)
         video = b""
         if "m4v" in members and members["m4v"][1] <= room:
@@ -51,8 +55,8 @@ def choose_samples(store: Store, rows: pa.Table) -> list[SampleView]:
     return views
 
 
-def _drawn(rows: pa.Table) -> Iterator[dict[str, Any]]:
-    order = np.argsort(hash_texts(rows.column("key").combine_chunks(), 0))
+def _drawn(rows: pa.Table, seed: int) -> Iterator[dict[str, Any]]:
+    order = np.argsort(hash_texts(rows.column("key").combine_chunks(), seed))
     categories = rows.column("category_id").to_numpy()[order]
     chosen: list[int] = []
     for category_id in sorted(set(categories.tolist()), key=lambda i: (i < 0, category_name(i))):
@@ -73,6 +77,14 @@ def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]]
         text=row["caption"],
         url=address_at(facts["url"], facts["start_ms"]),
         facts=f"{seconds:.1f} s, {n_words} words, {row['height']} lines, {row['codec']}, {row['fps']:g} fps",
+        origin=", ".join(
+            [
+                f"channel {facts['channel_id'] or 'not known'}",
+                f"licence {facts['license'] or 'not known'}",
+                f"{clock(facts['start_ms'])} to {clock(facts['end_ms'])} of its source",
+            ]
+        ),
+        at=clock(facts["start_ms"]),
         picture=_data_address("image/jpeg", picture),
         video=_data_address("video/mp4", video),
     )
@@ -105,6 +117,15 @@ def shrink(jpeg: bytes) -> bytes:
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
     _, small = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return bytes(small.tobytes())
+
+
+def clock(ms: int) -> str:
+    """A moment as people write it: 1:02:03.4, or 2:03.4."""
+    tenths = ms // 100
+    hours, rest = divmod(tenths, 36_000)
+    minutes, seconds = divmod(rest, 600)
+    text = f"{minutes}:{seconds / 10:04.1f}"
+    return f"{hours}:{minutes:02d}:{seconds / 10:04.1f}" if hours else text
 
 
 def address_at(url: str, start_ms: int) -> str:

@@ -137,9 +137,9 @@ def balance_table(result: BalanceResult) -> Table:
 
 
 def amount(value: float, unit: str) -> str:
-    """Clips as a whole number, hours with as many digits as tell them apart."""
+    """Clips as a whole number, or with a tenth where a share is none, hours with as many digits as tell them apart."""
     if unit == "clips":
-        return f"{value:,.0f}"
+        return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
 
 

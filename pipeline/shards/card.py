@@ -159,12 +159,41 @@ _CONTEXT = {
 _TYPES = {"string": "sc:Text", "int32": "sc:Integer", "int64": "sc:Integer", "double": "sc:Float"}
 
 
+_MIME = {
+    "mp4": "video/mp4",
+    "txt": "text/plain",
+    "json": "application/json",
+    "m4v": "video/mp4",
+    "mjpg": "application/octet-stream",
+}
+
+
 def croissant_bytes(
     head: Mapping[str, Any], entries: Sequence[ShardEntry], manifest_table: bytes, card: CardConfig
 ) -> bytes:
-    """croissant.json: files with checksums, and two record sets (`shards`, `clips`) that a reader can iterate."""
+    """croissant.json: the tables, the tars and the clips' media inside them as sets of files, so that its size does not
+    grow with their number, and two record sets (`shards`, `clips`) that a reader can iterate."""
     table = _file_object(TABLE_NAME, "application/x-parquet", hashlib.sha256(manifest_table).hexdigest())
-    tars = [_file_object(e.url, "application/x-tar", e.sha256) for e in entries]
+    tars = {
+        "@type": "cr:FileSet",
+        "@id": "shard-tars",
+        "name": "shard-tars",
+        "description": f"{len(entries)} tars of samples; {TABLE_NAME} has the checksum of each.",
+        "encodingFormat": "application/x-tar",
+        "includes": "shards/*/*.tar",
+    }
+    media = [
+        {
+            "@type": "cr:FileSet",
+            "@id": f"clips-{extension}",
+            "name": f"clips-{extension}",
+            "description": f"{_WHAT.get(extension, extension)}; one a sample, inside the tars",
+            "containedIn": {"@id": "shard-tars"},
+            "encodingFormat": _MIME.get(extension, "application/octet-stream"),
+            "includes": f"*.{extension}",
+        }
+        for extension in head["members"]
+    ]
     rows = {
         "@type": "cr:FileSet",
         "@id": "shard-rows",
@@ -186,7 +215,7 @@ def croissant_bytes(
         "datePublished": head["created_at"][:10],
         "version": f"1.{head['generation']}.0",
         **_responsible_ai(card),
-        "distribution": [table, rows, *tars],
+        "distribution": [table, rows, tars, *media],
         "recordSet": [
             _record_set("shards", "A row a shard.", {"fileObject": {"@id": TABLE_NAME}}, MANIFEST),
             _record_set("clips", "A row a clip that was tried.", {"fileSet": {"@id": "shard-rows"}}, SHARD_ROWS),

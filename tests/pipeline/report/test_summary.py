@@ -52,7 +52,7 @@ def test_the_summary_says_what_came_of_the_run(tmp_path: Path) -> None:
         "clips: in shards 5",
         "over_quota its category is full 1",
         "effective categories 1.0 before, 1.0 after",
-        "Music 0 12 11 5",
+        "Music 1 12 11 5",
         "media 3 3 0 1 4.5",
         "report: ",
         "report/index.html",

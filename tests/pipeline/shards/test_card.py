@@ -10,8 +10,9 @@ import yaml
 
 from manifests.errors import ConfigError
 from manifests.settings import parse_config
+from manifests.shards import read_manifest
 from pipeline.config.shards import CardConfig
-from pipeline.shards.card import dataset_card
+from pipeline.shards.card import croissant_bytes, dataset_card
 from pipeline.testing.shards import a_data_set
 
 
@@ -90,3 +91,13 @@ def test_croissant_is_valid_and_its_records_read_back(made: Path, monkeypatch):
     clips = list(data_set.records("clips"))
     assert {c["clips/status"] for c in clips} == {b"success", b"failed_to_subsample"}
     assert len(clips) == 15
+
+
+def test_croissant_covers_the_clips_media_and_does_not_grow_with_the_shards(made: Path):
+    head = json.loads((made / "manifest.json").read_text())
+    entries = read_manifest(str(made)).shards
+    few, many = (croissant_bytes(head, entries[:1] * n, b"", CardConfig(contact="a@hdvila.test")) for n in (1, 10_000))
+    assert len(many) - len(few) < 100 and len(many) < 50_000
+    sets = {s["@id"]: s for s in json.loads(many)["distribution"]}
+    assert {f"clips-{extension}" for extension in head["members"]} <= set(sets)
+    assert sets["clips-mp4"]["containedIn"] == {"@id": "shard-tars"} and sets["clips-mp4"]["includes"] == "*.mp4"

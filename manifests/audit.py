@@ -1,0 +1,131 @@
+"""report/report.json: what an audit of a data set found, in numbers that a machine can hold against requirements.
+
+    hdvila-pipeline audit DIR --require 'entropy>=0.95' --require 'licence_known>=0.9'
+
+`Audit` is the file; its JSON schema is what `hdvila-pipeline report --schema` prints.
+"""
+
+import difflib
+import math
+import operator
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from manifests.errors import UserError
+
+AUDIT_NAME = "report/report.json"
+AUDIT_VERSION = 1
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_REQUIREMENT = re.compile(r"\s*([a-z0-9_]+)\s*(>=|<=|==|>|<)\s*([-+]?[0-9.]+(?:[eE][-+]?\d+)?)\s*")
+
+
+class Metrics(BaseModel):
+    """Numbers of the whole data set. -1 where nothing is known of them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    clips: int = Field(description="clips in shards")
+    hours: float = Field(description="hours of clips in shards")
+    shards: int = Field(description="shards")
+    videos: int = Field(description="videos with a clip in the shards that were read")
+    channels: int = Field(description="channels with a clip in the shards that were read")
+    entropy: float = Field(description="evenness of the kept clips over the categories asked for, 0 to 1")
+    effective_categories: float = Field(description="exp(entropy): how many even categories the mix is worth")
+    top_channel_share: float = Field(description="share of clips that the largest channel holds, 0 to 1")
+    top10_channels_share: float = Field(description="share of clips that the ten largest channels hold, 0 to 1")
+    effective_channels: float = Field(description="exp(entropy over channels)")
+    height_min: int = Field(description="least short side of a clip's picture, pixels")
+    seconds_mean: float = Field(description="mean length of a clip, seconds (HD-VILA-100M: 13.4)")
+    words_mean: float = Field(description="mean words of a clip (HD-VILA-100M: 32.5)")
+    words_per_second_mean: float = Field(description="mean words a second")
+    licence_known: float = Field(description="share of the looked-at clips whose licence is known, 0 to 1")
+    creative_commons: float = Field(description="share of the looked-at clips under a Creative Commons licence, 0 to 1")
+    language_top_share: float = Field(description="share of the looked-at clips in the most frequent language, 0 to 1")
+    manual_captions: float = Field(description="share of the looked-at clips with captions that people wrote, 0 to 1")
+    alignment_mean: float = Field(description="mean confidence of the alignment of the looked-at clips, 0 to 1")
+    scene_cuts_mean: float = Field(description="mean scene cuts inside the looked-at clips")
+    duplicates: int = Field(description="videos and clips left out since they repeat others")
+    candidates: int = Field(description="videos that were looked at by the crawl")
+    videos_missing: int = Field(description="candidates that are neither kept nor turned away")
+    internal_errors: int = Field(description="videos and clips turned away by an error of this program")
+
+
+class CategoryFacts(BaseModel):
+    """One category; shares are of all clips, 0 to 1."""
+
+    model_config = ConfigDict(frozen=True)
+
+    category: str
+    clips: int
+    share: float
+    asked_share: float = Field(description="share asked for; -1 where all was asked for or none")
+    hd_vila_share: float = Field(description="share of HD-VILA-100M's clips, as published")
+
+
+class Audit(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = AUDIT_VERSION
+    name: str
+    manifest_created_at: str = ""
+    generation: int = 0
+    shards_read: int = Field(description="shards whose rows were read, evenly chosen where there are more")
+    clips_looked_at: int = Field(description="clips whose KEY.json was read for what only it says")
+    metrics: Metrics
+    categories: list[CategoryFacts]
+    distributions: dict[str, dict[str, int]] = Field(description="by subject: {value: clips}, most frequent first")
+    turned_away: dict[str, dict[str, int]] = Field(description="videos and clips: {`stage reason`: count}")
+
+
+@dataclass(frozen=True, slots=True)
+class Requirement:
+    """`metric operator bound`."""
+
+    metric: str
+    operator: str
+    bound: float
+
+    def holds(self, metrics: Metrics) -> bool:
+        """Whether the data set has it; what is not known (-1, or no number) never does."""
+        value = self.value(metrics)
+        return not math.isnan(value) and value != -1 and _OPERATORS[self.operator](value, self.bound)
+
+    def value(self, metrics: Metrics) -> float:
+        """The metric's value."""
+        return float(getattr(metrics, self.metric))
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.operator}{self.bound:g}"
+
+
+def parse_requirement(text: str) -> Requirement:
+    """A requirement as people write it. UserError names the nearest metric for one that is none."""
+    found = _REQUIREMENT.fullmatch(text)
+    try:
+        bound = float(found[3]) if found else math.nan
+    except ValueError:
+        bound = math.nan
+    if found is None or math.isnan(bound):
+        raise UserError(f"--require {text!r}: write it as metric, >= <= == > or <, number: 'entropy>=0.95'")
+    if found[1] not in Metrics.model_fields:
+        near = difflib.get_close_matches(found[1], Metrics.model_fields, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"--require {text!r}: there is no metric {found[1]}{hint} (docs/reference.md lists them)")
+    return Requirement(found[1], found[2], bound)
+
+
+def falls_short(metrics: Metrics, requirements: Sequence[Requirement]) -> list[Requirement]:
+    """The requirements that do not hold."""
+    return [one for one in requirements if not one.holds(metrics)]

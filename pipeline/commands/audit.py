@@ -1,0 +1,33 @@
+"""`hdvila-pipeline audit`: holds a data set against requirements."""
+
+from typing import Annotated
+
+import typer
+
+
+def audit(
+    url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
+    require: Annotated[
+        list[str], typer.Option("--require", help="metric, >= <= == > or <, number; may be given several times.")
+    ] = [],  # noqa: B006
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
+) -> None:
+    """Counts the data set anew, prints its metrics, and ends with 1 where a requirement does not hold."""
+    from manifests.audit import falls_short, parse_requirement
+    from pipeline.engine.store import Store
+    from pipeline.report.audit import count_anew
+
+    requirements = [parse_requirement(text) for text in require]
+    found = count_anew(Store(url))
+    short = falls_short(found.metrics, requirements)
+    if as_json:
+        print(found.model_dump_json(indent=2))
+    else:
+        for name, value in found.metrics.model_dump().items():
+            print(f"{name:24}{'not known' if value == -1 else value}")
+    for one in requirements:
+        value = one.value(found.metrics)
+        state = "falls short" if one in short else "holds"
+        typer.echo(f"{state}: {one} (it is {'not known' if value == -1 else f'{value:g}'})", err=as_json)
+    if short:
+        raise typer.Exit(1)

@@ -1,0 +1,183 @@
+"""The audit's numbers: manifests.audit.Audit of an output directory, and two of them side by side."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.audit import AUDIT_NAME, Audit, CategoryFacts, Metrics
+from manifests.categories import category_name, load_categories
+from manifests.funnel import Level
+from manifests.reasons import Reason
+from pipeline.balance.result import REPEATS
+from pipeline.engine.store import Store
+from pipeline.report.data import ReportData, gather, seconds_of, words_of
+from pipeline.report.facts import UNKNOWN, ClipFacts, read_facts, shares_of
+
+
+def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
+    """The audit of what was gathered."""
+    return Audit(
+        name=str(data.manifest.get("name", "")),
+        manifest_created_at=str(data.manifest.get("created_at", "")),
+        generation=int(data.manifest.get("generation", 0)),
+        shards_read=data.n_shards_read,
+        clips_looked_at=len(facts),
+        metrics=_metrics(data, facts),
+        categories=_categories(data),
+        distributions=distributions(data, facts),
+        turned_away={"videos": _away(data.funnel.videos), "clips": _away(data.funnel.clips)},
+    )
+
+
+def write_audit(store: Store, audit: Audit) -> None:
+    """Writes report/report.json."""
+    store.write_json(AUDIT_NAME, audit.model_dump(mode="json"))
+
+
+def count_anew(store: Store) -> Audit:
+    """The audit of a directory as it is now. UserError where it holds no run."""
+    data = gather(store)
+    return audit_of(data, read_facts(store, data.rows))
+
+
+def read_audit(store: Store) -> Audit:
+    """The audit as it was written with the report, or counted now where there is none of this version."""
+    try:
+        return Audit.model_validate(store.read_json(AUDIT_NAME))
+    except (FileNotFoundError, ValueError):
+        return count_anew(store)
+
+
+def category_counts(data: ReportData) -> dict[int, int]:
+    """Clips in shards by category: the manifest's totals, or what the read rows say."""
+    totals = data.manifest.get("totals", {}).get("categories")
+    if totals is not None:
+        return {int(i): int(n) for i, n in totals.items()}
+    return dict(Counter(data.rows.column("category_id").to_pylist()))
+
+
+def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
+    rows, totals = data.rows, data.manifest.get("totals", {})
+    seconds, words = seconds_of(rows), words_of(rows)
+    channels = _counts(rows.column("channel_id"))
+    categories = [n for i, n in category_counts(data).items() if i >= 0]
+    of_all = data.funnel.videos.by_reason(), data.funnel.clips.by_reason()
+    short_side = pc.min_element_wise(rows.column("width"), rows.column("height"))
+    return Metrics(
+        clips=int(totals.get("samples", rows.num_rows)),
+        hours=round(float(totals.get("hours", seconds.sum() / 3600)), 6),
+        shards=data.n_shards,
+        videos=pc.count_distinct(rows.column("video_id")).as_py(),
+        channels=len(channels),
+        entropy=_evenness(data, categories),
+        effective_categories=_effective(categories),
+        top_channel_share=_share(max(channels, default=0), sum(channels)),
+        top10_channels_share=_share(sum(sorted(channels)[-10:]), sum(channels)),
+        effective_channels=_effective(channels),
+        height_min=int(pc.min(short_side).as_py() or -1),
+        seconds_mean=_mean(seconds),
+        words_mean=_mean(words),
+        words_per_second_mean=_mean(words / seconds.clip(min=0.001)),
+        licence_known=_share(sum(x != UNKNOWN for x in facts.licence), len(facts)),
+        creative_commons=_share(sum("creative commons" in x.casefold() for x in facts.licence), len(facts)),
+        language_top_share=_share(max(Counter(facts.language).values(), default=0), len(facts)),
+        manual_captions=_share(sum(x.startswith("manual") for x in facts.caption_kind), len(facts)),
+        alignment_mean=_mean(np.array(facts.alignment)),
+        scene_cuts_mean=_mean(np.array(facts.scene_cuts, dtype=np.float64)),
+        duplicates=sum(counts.get(reason.value, 0) for counts in of_all for reason in REPEATS),
+        candidates=data.funnel.videos.candidates,
+        videos_missing=data.funnel.videos.missing,
+        internal_errors=sum(counts.get(Reason.INTERNAL_ERROR.value, 0) for counts in of_all),
+    )
+
+
+def _categories(data: ReportData) -> list[CategoryFacts]:
+    """Every category that was asked for, has clips, or is one of the 15."""
+    counts = category_counts(data)
+    whole = sum(counts.values())
+    asked = {c.category_id: c.asked for c in data.balance.categories} if data.balance else {}
+    total = sum(amount for amount in asked.values() if amount > 0)
+    published = {c.id: c.hd_vila_clips / 100 for c in load_categories()}
+    return [
+        CategoryFacts(
+            category=category_name(i),
+            clips=counts.get(i, 0),
+            share=_share(counts.get(i, 0), whole, nothing=0.0),
+            asked_share=round(asked[i] / total, 6) if total and asked.get(i, -1) >= 0 else -1.0,
+            hd_vila_share=round(published.get(i, 0.0), 6),
+        )
+        for i in sorted({*counts, *asked, *published}, key=lambda i: (i < 0, category_name(i)))
+    ]
+
+
+def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int]]:
+    """By subject: {value: clips}, most frequent first."""
+    rows = data.rows
+    sizes = zip(rows.column("width").to_pylist(), rows.column("height").to_pylist(), strict=True)
+    return {
+        "licence": shares_of(facts.licence),
+        "language": shares_of(facts.language),
+        "captions": shares_of(facts.caption_kind),
+        "sentence model": shares_of(facts.boundary_model),
+        "year of upload": dict(sorted(shares_of(facts.upload_year, most=25).items())),
+        "resolution": shares_of(f"{width}x{height}" for width, height in sizes),
+        "codec": shares_of(rows.column("codec").to_pylist()),
+        "frames a second": shares_of(f"{fps:.4g}" for fps in rows.column("fps").to_pylist()),
+        "scene cuts in a clip": dict(sorted(shares_of((f"{n:2d}" for n in facts.scene_cuts), most=12).items())),
+        "flags": shares_of(facts.flags),
+    }
+
+
+def compare(a: Audit, b: Audit) -> list[tuple[str, str, str, str]]:
+    """(what, a, b, difference) of every metric and of each category's share."""
+    lines = []
+    for name in Metrics.model_fields:
+        lines.append(_line(name, getattr(a.metrics, name), getattr(b.metrics, name)))
+    shares = [{c.category: c.share for c in audit.categories} for audit in (a, b)]
+    for category in sorted({*shares[0], *shares[1]}):
+        lines.append(_line(f"share of {category}", shares[0].get(category, 0.0), shares[1].get(category, 0.0)))
+    return lines
+
+
+def _line(what: str, a: float, b: float) -> tuple[str, str, str, str]:
+    known = a != -1 and b != -1
+    shown = ["not known" if x == -1 else f"{x:,}" if isinstance(x, int) else f"{x:,.4g}" for x in (a, b)]
+    return what, shown[0], shown[1], f"{b - a:+,.4g}" if known and a != b else ""
+
+
+def _away(level: Level) -> dict[str, int]:
+    return {f"{turned.stage} {turned.reason}": turned.count for turned in level.rejected}
+
+
+def _counts(column: pa.ChunkedArray) -> list[int]:
+    return [row["counts"] for row in pc.value_counts(column).to_pylist()]
+
+
+def _evenness(data: ReportData, counts: Sequence[int]) -> float:
+    """The balance's own figure where one ran; else over the 15 categories."""
+    if data.balance is not None:
+        return data.balance.entropy_after
+    return round(_nats(counts) / math.log(len(load_categories())), 6) if counts else -1.0
+
+
+def _effective(counts: Sequence[int]) -> float:
+    return round(math.exp(_nats(counts)), 4) if sum(counts) else -1.0
+
+
+def _nats(counts: Iterable[int]) -> float:
+    sizes = np.array([n for n in counts if n > 0], dtype=np.float64)
+    shares = sizes / sizes.sum() if len(sizes) else sizes
+    return float(-(shares * np.log(shares)).sum()) + 0.0
+
+
+def _share(part: float, whole: float, nothing: float = -1.0) -> float:
+    return round(part / whole, 6) if whole else nothing
+
+
+def _mean(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:
+    known = values[~np.isnan(values)]
+    return round(float(known.mean()), 4) if len(known) else -1.0

@@ -1,10 +1,16 @@
 """Trains the sentence boundary model that ships with the package: about twenty minutes of one idle CPU core.
 
     python -m bench.train_boundary TEXT_FOLDER --work WORK_FOLDER [--out pipeline/text/boundary/model.npz]
+    python -m bench.train_boundary TEXT_FOLDER --work LARGE --width 512 --rounds 3 --device cuda --out large.npz
+    python -m bench.train_boundary TEXT_FOLDER --work SMALL --teacher LARGE
 
 TEXT_FOLDER is what `bench/boundary_text.py` describes. First a convolutional net over words is trained, one pass over
 the text and a shorter second one; WORK_FOLDER keeps its weights, and a run that finds them goes on from there. Then
 `bench/train_pauses.py` trains the small net that weighs it with a track's gaps. Needs torch, which inference does not.
+
+A larger net (--width, --rounds) is for those who have a GPU or time: `text.sentences.weights` runs it, and a net of the
+shipped size learns from its probabilities as well as from the marks with --teacher, the WORK_FOLDER of a larger one
+that was trained on the same text.
 """
 
 import argparse
@@ -35,18 +41,26 @@ MIXED_WORDS = 1_000_000
 REPORT_STEPS = 100
 PASSES = ((1.0, 2.5e-3), (0.4, 1.2e-3))
 """(passes over the text, learning rate to start from) of each round of training."""
+LAST = f"words-{len(PASSES) - 1}.pt"
+"""The file of a work folder with the final weights of the net over words."""
 FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
+
+
+WIDTH = 128
+"""Channels of the shipped net over words; one round of DILATIONS."""
+TAUGHT = 0.5
+"""Share of the loss that a teacher's probabilities make; the rest is the marks'."""
 
 
 class Words(nn.Module):
     """Embedding, a wide first convolution, residual dilated ones, N_MARKS logits a word (see BoundaryNet)."""
 
-    def __init__(self, size: int, embed: int = 64, width: int = 128) -> None:
+    def __init__(self, size: int, embed: int = 64, width: int = WIDTH, rounds: int = 1) -> None:
         super().__init__()
         self.embedding = nn.Embedding(size, embed, padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=0.1)
         self.first = nn.Conv1d(embed, width, FIRST_WIDTH, padding=FIRST_WIDTH // 2)
-        self.blocks = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS)
+        self.blocks = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS * rounds)
         self.out = nn.Linear(width, N_MARKS)
 
     def forward(self, ids: torch.Tensor) -> Any:
@@ -113,17 +127,39 @@ def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon) -> Vocabulary:
     return Vocabulary.of(sorted(words[i] for i in order if counts[i] >= MIN_COUNT))
 
 
-def train_words(net: Words, stream: Stream, passes: float, rate: float, seed: int, keep: Path) -> None:
+def words_like(state: dict[str, torch.Tensor]) -> Words:
+    """The net that these weights belong to, whatever its size."""
+    rounds = sum(name.startswith("blocks.") and name.endswith(".bias") for name in state) // len(DILATIONS)
+    net = Words(*state["embedding.weight"].shape, len(state["first.bias"]), rounds)
+    net.load_state_dict(state)
+    return net
+
+
+def loss_of(net: Words, teacher: Words | None, ids: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+    """Cross entropy with the marks (-1: not counted) and, where there is a teacher, with its probabilities of them."""
+    logits = net(ids).transpose(1, 2)
+    loss = nn.functional.cross_entropy(logits, marks, ignore_index=-1)
+    if teacher is None:
+        return loss
+    with torch.no_grad():
+        taught = teacher(ids).transpose(1, 2).softmax(1)
+    return (1 - TAUGHT) * loss + TAUGHT * nn.functional.cross_entropy(logits, taught)
+
+
+def train_words(
+    net: Words, stream: Stream, passes: float, rate: float, seed: int, keep: Path, teacher: Words | None = None
+) -> None:
     """Trains the convolutional net on so many passes over the text, the learning rate falling from `rate` to nothing.
 
     Its weights go to `keep`.
     """
+    device = next(net.parameters()).device
     steps = int(passes * stream.n_words * 1.02) // (WINDOW * BATCH)
     optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     started, total = time.perf_counter(), 0.0
     for step, (ids, marks) in enumerate(itertools.islice(windows(stream, seed), steps), start=1):
-        loss = nn.functional.cross_entropy(net(ids).transpose(1, 2), marks, ignore_index=-1)
+        loss = loss_of(net, teacher, ids.to(device), marks.to(device))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -153,7 +189,7 @@ def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
     """A net's weights for the model file: 16-bit floats; an embedding table in 8 bits with a scale a row."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in net.state_dict().items():
-        value = tensor.numpy()
+        value = tensor.cpu().numpy()
         if name == "embedding.weight":
             scale = np.abs(value).max(1, keepdims=True) / 127 + 1e-8
             arrays[f"{prefix}.embedding.int8"] = np.round(value / scale).astype(np.int8)
@@ -171,39 +207,45 @@ def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, out: Path) -> Non
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB", flush=True)
 
 
-def train(text: Path, work: Path, out: Path, seed: int) -> None:
+def train(options: argparse.Namespace) -> None:
     """Both nets, one after the other, and the model file."""
     torch.set_num_threads(1)
-    torch.manual_seed(seed)
-    work.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(options.seed)
+    options.work.mkdir(parents=True, exist_ok=True)
     lexicon = Lexicon()
-    episodes = read_pool(text, lexicon, ("text", "pauses"))
+    episodes = read_pool(options.text, lexicon, ("text", "pauses"))
     stream_text = [episode for episode in episodes if episode.part == "text"]
     vocabulary = vocabulary_of(stream_text, lexicon)
     stream = Stream(stream_text, lexicon, vocabulary)
     print(f"{len(stream_text)} episodes, {stream.n_words} words, {vocabulary.size} rows", flush=True)
-    words = Words(vocabulary.size)
+    teacher = None
+    if options.teacher:
+        teacher = words_like(torch.load(options.teacher / LAST, map_location=options.device)).to(options.device).eval()
+    words = Words(vocabulary.size, width=options.width, rounds=options.rounds).to(options.device)
     for number, (passes, rate) in enumerate(PASSES):
-        kept = work / f"words-{number}.pt"
+        kept = options.work / f"words-{number}.pt"
         if kept.exists():
-            words.load_state_dict(torch.load(kept))
+            words.load_state_dict(torch.load(kept, map_location=options.device))
         else:
-            train_words(words, stream, passes, rate, seed + number, kept)
-    save(words, Pauses(), vocabulary, out)
-    text_model = BoundaryNet(out).marks
-    pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, seed)
-    save(words, pauses, vocabulary, out)
+            train_words(words, stream, passes, rate, options.seed + number, kept, teacher)
+    save(words, Pauses(), vocabulary, options.out)
+    text_model = BoundaryNet(options.out).marks
+    pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed)
+    save(words, pauses, vocabulary, options.out)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parses the command line and trains."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=Path("pipeline/text/boundary/model.npz"))
     parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args()
-    train(options.text, options.work, options.out, options.seed)
+    parser.add_argument("--width", type=int, default=WIDTH, help="channels of the net over words")
+    parser.add_argument("--rounds", type=int, default=1, help="times that its convolutions go through all dilations")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--teacher", type=Path, help="the work folder of a larger net to learn from")
+    train(parser.parse_args(arguments))
 
 
 if __name__ == "__main__":

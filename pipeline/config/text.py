@@ -36,6 +36,10 @@ class SentenceConfig(Section):
     model: Literal["net", "sat", "pause"] = identity(
         "net", doc="sentence model for tracks without marks: net (shipped), sat (wtpsplit-lite), pause (baseline)"
     )
+    weights: str = identity(
+        "",
+        doc="weights of your own: a model file (net), a folder with a model and its tokenizer (sat); empty = shipped",
+    )
     threshold: float = identity(
         0.0, ge=0.0, lt=1.0, doc="a sentence ends above this probability; 0 = the model's own threshold"
     )
@@ -68,7 +72,7 @@ class ClipConfig(Section):
     target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
     border_weight: float = identity(
-        0.25, ge=0, doc="what a doubtful border costs against a missed length: times -log(probability of an end there)"
+        0.3, ge=0, doc="what a doubtful border costs against a missed length: times -log(probability of an end there)"
     )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="a clip is never longer, padding included, seconds")

@@ -90,6 +90,8 @@ def _plan_group(
     """The clips of words first to last (exclusive), between which no silence or cut forces a border."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
     likely = (np.flatnonzero(ends[first : last - 1] >= MIN_END) + first + 1).tolist()
+    if not likely and (last - first < 2 or times.ends[last - 1] - times.starts[first] <= limit_ms):
+        return [(first, last)]
     bounds = [first]
     for a, b in pairwise([first, *likely, last]):
         bounds += _within(words, times, a, b, limit_ms)

@@ -18,13 +18,13 @@ _EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\bat sign\b)\s?[\w-]+(?:\
 _PHONE = re.compile(r"(?<![\d.])(?:\+?\d{1,3}[\s.-]?)?(?:\(\d{3}\)|\d{3})[\s.-]\d{3}[\s.-]\d{4}(?!\d)")
 _LONG_NUMBER = re.compile(r"(?<![\d.,])\d(?:[\s-]?\d){8,}(?![\d.,])")
 _SPOKEN_EMAIL = re.compile(
-    r"\b[\w.+-]+ at (?:g ?mail|yahoo|hotmail|outlook|i ?cloud|aol|proton ?mail) dot [a-z]{2,}\b"
-    r"|\b(?:e-?mail|mail|write|reach|contact)\b(?: \S+){0,8} at [\w-]+(?: dot [\w-]+)* dot [a-z]{2,}\b",
+    r"(?<![\w.+-])[\w.+-]{1,64} at (?:g ?mail|yahoo|hotmail|outlook|i ?cloud|aol|proton ?mail) dot [a-z]{2,}\b"
+    r"|\b(?:e-?mail|mail|write|reach|contact)\b(?: \S+){0,8} at [\w-]{1,64}(?: dot [\w-]{1,64}){0,4} dot [a-z]{2,}\b",
     re.IGNORECASE,
 )
 _DIGIT = r"(?:zero|oh|one|two|three|four|five|six|seven|eight|nine)"
 _SPOKEN_NUMBER = re.compile(
-    rf"\b{_DIGIT}(?:[ ,.-]+(?:(?:double|triple|hundred|area code) )?{_DIGIT}){{6,}}\b", re.IGNORECASE
+    rf"\b{_DIGIT}(?:[ ,.-]{{1,3}}(?:(?:double|triple|hundred|area code) )?{_DIGIT}){{6,}}\b", re.IGNORECASE
 )
 _COUNTING = ("one two three four", "four three two one", "two four six eight")
 _BOILERPLATE = re.compile(

@@ -47,7 +47,7 @@ def split_sentences(
 
 def model_used(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> str:
     """What decides where this track's sentences end: `punctuation`, or the name of a model."""
-    return BY_MARKS if track.punctuated else (model or load_model(config.model)).name
+    return BY_MARKS if track.punctuated else (model or load_model(config.model, config.weights)).name
 
 
 def sentence_of(words: Sequence[Word], first: int, last: int) -> Sentence:
@@ -72,7 +72,7 @@ def end_probabilities(track: Track, config: SentenceConfig, model: BoundaryModel
     unmarked = _unmarked(certain, config.max_words) if track.punctuated else ~certain
     probability = certain.astype(np.float32)
     if unmarked.any():
-        by_model = (model or load_model(config.model)).probabilities(words, speaker_turns(track))
+        by_model = (model or load_model(config.model, config.weights)).probabilities(words, speaker_turns(track))
         probability[unmarked] = by_model[unmarked]
     return probability
 
@@ -100,7 +100,9 @@ def sentence_breaks(
     certain: NDArray[np.bool_] = probability == 1
     if np.all(certain | (probability == 0)):
         return certain
-    threshold = config.threshold or (model or load_model(config.model)).threshold or best_threshold(probability)
+    threshold = (
+        config.threshold or (model or load_model(config.model, config.weights)).threshold or best_threshold(probability)
+    )
     ends: NDArray[np.bool_] = probability >= threshold
     for first, last in _runs(ends):
         _split_long(probability, ends, first, last, config.max_words)

@@ -5,6 +5,8 @@ sat      SaT through `wtpsplit-lite`, where it is installed and its weights are 
 pause    the baseline: a gap longer than the track's own limit
 """
 
+import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -35,28 +37,32 @@ class BoundaryModel(Protocol):
 
 
 @cache
-def load_model(name: ModelName = "net") -> BoundaryModel:
-    """The model of this name, loaded once a process. Raises UserError where it cannot be had."""
+def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
+    """The model of this name, loaded once a process. Raises UserError where it cannot be had.
+
+    `weights`: a model file of one's own (net), or a folder (sat); "": the shipped ones, those of the hub.
+    """
     if name == "pause":
         return PauseModel()
     if name == "sat":
         from pipeline.text.boundary.sat import SatModel
 
-        return SatModel()
-    return NetModel()
+        return SatModel(Path(weights) if weights else None)
+    return NetModel(Path(weights)) if weights else NetModel()
 
 
 class NetModel:
-    """The shipped network over words and pauses."""
+    """A network over words and pauses: the shipped one, or one of one's own, which is named after its content."""
 
-    name = "net-2"
     threshold = 0.0
 
     def __init__(self, path: Path = MODEL_FILE) -> None:
         try:
+            self.name = "net-2" if path == MODEL_FILE else f"net-{zlib.crc32(path.read_bytes()):08x}"
             self._net = BoundaryNet(path)
-        except (OSError, KeyError, ValueError) as error:
-            raise UserError(f"{path}: the sentence model cannot be read ({error}); reinstall the package") from None
+        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            cure = "reinstall the package" if path == MODEL_FILE else "name a file that bench/train_boundary.py made"
+            raise UserError(f"{path}: the sentence model cannot be read ({error}); {cure}") from None
 
     def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See BoundaryModel."""

@@ -4,6 +4,7 @@ Weights: `model.npz`, made by `bench/train_boundary.py`; its licence stands in `
 torch. Long tracks are cut into parts with as much context on both sides as the net sees, so that cuts do not show.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -17,9 +18,7 @@ from pipeline.text.boundary.features import TURN, Vocabulary
 FIRST_WIDTH = 5
 """Words that the first convolution joins."""
 DILATIONS = (1, 2, 4, 8)
-"""Steps between the three words that each later convolution joins."""
-REACH = FIRST_WIDTH // 2 + sum(DILATIONS)
-"""Words on each side that decide a word's marks."""
+"""Steps between the three words that each later convolution joins; a larger net goes through them again."""
 PART = 8192
 """Words that are worked on at once: it bounds the memory."""
 
@@ -37,6 +36,17 @@ class BoundaryNet:
         self._embedding: Floats = table * arrays.pop("words.embedding.scale").astype(np.float32)
         self.words = bytes(arrays.pop("vocabulary")).decode().split("\n")
         self._weights: Weights = {name: array.astype(np.float32) for name, array in arrays.items()}
+
+    @cached_property
+    def dilations(self) -> list[int]:
+        """The dilation of each block of the net over words."""
+        n_blocks = sum(name.startswith("words.blocks.") and name.endswith(".bias") for name in self._weights)
+        return [DILATIONS[k % len(DILATIONS)] for k in range(n_blocks)]
+
+    @cached_property
+    def reach(self) -> int:
+        """Words on each side that decide a word's marks."""
+        return FIRST_WIDTH // 2 + sum(self.dilations)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
@@ -68,8 +78,8 @@ class BoundaryNet:
         parts = []
         with self._one_thread():
             for at in range(0, len(rows), PART):
-                low = max(at - REACH, 0)
-                logits = _words(self._embedding[rows[low : at + PART + REACH]], self._weights)
+                low = max(at - self.reach, 0)
+                logits = _words(self._embedding[rows[low : at + PART + self.reach]], self._weights, self.dilations)
                 parts.append(logits[at - low : at - low + PART])
         logits = np.concatenate(parts)[places]
         logits -= logits.max(axis=1, keepdims=True)
@@ -81,10 +91,10 @@ class BoundaryNet:
         return self._threads.limit(limits=1, user_api="blas")
 
 
-def _words(x: Floats, w: Weights) -> Floats:
+def _words(x: Floats, w: Weights, dilations: Sequence[int]) -> Floats:
     """x [n, embedding] -> logits [n, N_MARKS]."""
     y = np.maximum(_convolution(x, w["words.first.weight"], w["words.first.bias"], 1), 0)
-    for k, dilation in enumerate(DILATIONS):
+    for k, dilation in enumerate(dilations):
         y = y + np.maximum(_convolution(y, w[f"words.blocks.{k}.weight"], w[f"words.blocks.{k}.bias"], dilation), 0)
     out: Floats = y @ w["words.out.weight"].T + w["words.out.bias"]
     return out

@@ -1,6 +1,7 @@
 """SaT sentence models through `wtpsplit-lite` (onnxruntime): an option where its weights are at hand."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,23 +11,37 @@ from manifests.errors import UserError
 from pipeline.text.captions.track import Word
 
 MODEL = "sat-3l-sm"
+FILES = ("model_optimized.onnx", "config.json", "tokenizer.json")
+"""What a folder of weights holds: the model and its configuration as published, XLM-RoBERTa's tokenizer beside them."""
 
 
 class SatModel:
-    """`sat-3l-sm` over the words alone; a character's probability counts for the word that ends there."""
+    """A SaT model over the words alone; a character's probability counts for the word that ends there.
+
+    `folder`: the weights on disk (FILES); None: `sat-3l-sm` from its hub, which wtpsplit-lite keeps in its cache.
+    """
 
     threshold = 0.25
 
-    def __init__(self, model: str = MODEL) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         try:
+            from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf
             from wtpsplit_lite import SaT
         except ImportError:
-            raise UserError("text.boundary_model is sat, but wtpsplit-lite is missing: install hdvila[sat]") from None
+            raise UserError("text.sentences.model is sat, but wtpsplit-lite is missing: install hdvila[sat]") from None
+        self.name = folder.name if folder is not None else MODEL
+        missing = [name for name in FILES if folder is not None and not (folder / name).is_file()]
+        if missing:
+            raise UserError(f"{folder}: no SaT model there ({', '.join(missing)} missing)")
         try:
-            self._sat: Any = SaT(model)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UserError(f"the weights of {model} cannot be had ({error}); use text.boundary_model: net") from None
-        self.name = model
+            self._sat: Any = SaT(MODEL) if folder is None else SaT(folder, tokenizer_name_or_path=folder)
+        except (OSError, ValueError, RuntimeError, Fail, InvalidGraph, InvalidProtobuf) as error:
+            where = (
+                "its hub; put its files in a folder and name that in text.sentences.weights"
+                if folder is None
+                else folder
+            )
+            raise UserError(f"the weights of {self.name} cannot be had from {where} ({error})") from None
 
     def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
         """See BoundaryModel."""

@@ -1,0 +1,58 @@
+"""The recipe of the sentence model runs from text to a file that the pipeline reads, a larger net and a teacher too."""
+
+import lzma
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.text.boundary import NetModel
+from pipeline.text.captions.track import Word
+
+pytest.importorskip("torch")
+
+SENTENCES = (
+    "We went home early.",
+    "She likes green apples.",
+    "Trains are quick, but cars are slow.",
+    "Did you see it?",
+)
+
+
+def write_text(folder: Path) -> Path:
+    """A text pool of one made-up show to train on, and one whose words have no times for the pauses."""
+    folder.mkdir()
+    rng = random.Random(0)
+    lines = [" ".join(rng.choice(SENTENCES) for _ in range(150)) + "\t" + SENTENCES[0] for _ in range(60)]
+    with lzma.open(folder / "shows.txt.xz", "wt", encoding="utf-8") as file:
+        file.write("\n".join(lines) + "\n")
+    rows = ["file\tnumber\tsource_repo\tpath"]
+    for number in range(1, 61):
+        repo, show = ("thechangelog/transcripts", "shipit") if number <= 5 else ("made/up", "show")
+        rows.append(f"shows.txt.xz\t{number}\t{repo}\t{show}/{number}.md")
+    (folder / "index.tsv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def ends_of(model: NetModel, text: str) -> list[int]:
+    track = [Word(word, i * 300, i * 300 + 250, False) for i, word in enumerate(text.split())]
+    return np.flatnonzero(model.probabilities(track, np.zeros(len(track), np.bool_)) > 0.5).tolist()
+
+
+@pytest.mark.slow
+def test_text_becomes_a_model_and_a_larger_one_teaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bench import train_boundary
+
+    monkeypatch.setattr(train_boundary, "BATCH", 8)
+    monkeypatch.setattr(train_boundary, "PASSES", ((4.0, 5e-3),))
+    monkeypatch.setattr(train_boundary, "LAST", "words-0.pt")
+    text = str(write_text(tmp_path / "text"))
+    large, small = tmp_path / "large.npz", tmp_path / "small.npz"
+    sizes = ["--width", "32", "--rounds", "2"]
+    train_boundary.main([text, "--work", str(tmp_path / "large"), "--out", str(large), *sizes])
+    taught = ["--width", "24", "--teacher", str(tmp_path / "large")]
+    train_boundary.main([text, "--work", str(tmp_path / "small"), "--out", str(small), *taught])
+    for path in (large, small):
+        assert ends_of(NetModel(path), "we went home early did you see it she likes green apples we went") == [3, 7, 11]
+    assert NetModel(large).name != NetModel(small).name

@@ -14,7 +14,7 @@ def identity(
     from manifests.errors import UserError
     from pipeline.engine.store import Store
     from pipeline.outdir.identity import RUN_FILE
-    from pipeline.site.politeness import pause_by_hand, read_state
+    from pipeline.site.pauses import pause_by_hand, read_state
 
     store = Store(url)
     if not store.exists(RUN_FILE):

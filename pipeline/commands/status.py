@@ -25,7 +25,7 @@ def status(
     from pipeline.engine.store import Store
     from pipeline.report.live import print_identities, print_run
     from pipeline.report.status import read_status
-    from pipeline.site.politeness import read_state
+    from pipeline.site.pauses import read_state
 
     store = Store(url)
     if not store.exists(STATUS_NAME) and not store.folders("commits"):

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests.live import RunStatus, StageStatus
-from pipeline.site.politeness import describe
+from pipeline.site.pauses import describe
 
 
 def print_run(status: RunStatus, console: Console, now: float) -> None:

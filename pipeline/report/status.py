@@ -11,7 +11,7 @@ from manifests.funnel import rejects_in_force
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.rounds import read_states
 from pipeline.engine.store import Store
-from pipeline.site.politeness import read_state
+from pipeline.site.pauses import read_state
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ from pipeline.shards.files import SUCCESS, read_rows
 from pipeline.shards.stage import read_entries
 from pipeline.site.fetch import Fetcher
 from pipeline.site.optout import load_opt_outs
-from pipeline.site.politeness import log_pauses_of
+from pipeline.site.pauses import log_pauses_of
 
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
 WAVES = "waves"

@@ -19,7 +19,7 @@ from pipeline.crawl.rounds import explain, rounds, stages_of
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.run.session import Run
 from pipeline.site.optout import load_opt_outs
-from pipeline.site.politeness import log_pauses_of
+from pipeline.site.pauses import log_pauses_of
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 

@@ -14,27 +14,25 @@ Captions have a breaker of their own; so has a person, who may pause an identity
 """
 
 import asyncio
-import logging
 import math
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
-from pipeline.engine.desk import read_control, write_control
+from pipeline.engine.desk import read_control
 from pipeline.engine.store import Store
+from pipeline.site.alarm import alarm_of, share_of_rejects
+from pipeline.site.buckets import Breaker, Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.pace import pace_of
+from pipeline.site.pauses import STATE_FILE, read_state
 
-log = logging.getLogger("hdvila")
-
-STATE_FILE = "politeness.json"
 POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
 """So many different videos in a row at which the extractor itself fails in the same way: yt-dlp is too old."""
@@ -89,58 +87,11 @@ class Polite(Protocol):
 
 
 @dataclass(slots=True)
-class Bucket:
-    """A token bucket that gives out the time at which a request may go (GCRA). It starts empty."""
-
-    interval_s: float
-    burst: float
-    jitter: float
-    random: random.Random
-    full_at: float = 0.0  # when the bucket would be full again
-
-    def reserve(self, now: float) -> float:
-        """Takes a token and returns how long to wait for it, in seconds."""
-        gap = self.interval_s * (1 + self.jitter * self.random.random())
-        start = max(self.full_at, now)
-        self.full_at = start + gap
-        return max(0.0, start - (self.burst - 1) * self.interval_s - now)
-
-    def wait_s(self, now: float) -> float:
-        """How long a token would have to be waited for now, without taking it."""
-        return max(0.0, self.full_at - (self.burst - 1) * self.interval_s - now)
-
-
-def _empty_bucket(per_second: float, burst: float, jitter: float, now: float, seed: random.Random) -> Bucket:
-    interval = 1.0 / per_second
-    return Bucket(interval, burst, jitter, seed, full_at=now + burst * interval)
-
-
-@dataclass(slots=True)
-class _Breaker:
-    """Pauses that grow. `level`: pauses in a row without an answer between."""
-
-    paused_until: float = 0.0
-    level: int = 0
-    why: str = ""
-
-    def open(self, now: float, pauses_s: Sequence[float], least_s: float, stretch: float, why: str) -> float:
-        """Pauses, or goes on with a pause that runs already; returns the seconds left of it."""
-        if self.paused_until > now:  # others in flight were refused too: the same block, not a further one
-            return self.paused_until - now
-        pause_s = max(pauses_s[min(self.level, len(pauses_s) - 1)], least_s) * stretch
-        self.paused_until, self.level, self.why = now + pause_s, self.level + 1, why
-        return pause_s
-
-    def close(self) -> None:
-        self.level, self.why = 0, ""
-
-
-@dataclass(slots=True)
 class _Identity:
     name: str
     bucket: Bucket
-    breaker: _Breaker = field(default_factory=_Breaker)
-    captions: _Breaker = field(default_factory=_Breaker)
+    breaker: Breaker = field(default_factory=Breaker)
+    captions: Breaker = field(default_factory=Breaker)
     probe_until: float = 0.0
     paused_for: str = ""  # the subject of the refusal that opened the breaker
     by_hand: bool = False
@@ -185,7 +136,7 @@ class Politeness:
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether that one served others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
-            name: _Identity(name, _empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
+            name: _Identity(name, empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
         self._pace = pace_of(config, identities)
@@ -265,7 +216,7 @@ class Politeness:
 
     def _bucket(self, key: tuple[str, str, str], per_minute: float) -> Bucket:
         if key not in self._buckets:
-            self._buckets[key] = _empty_bucket(
+            self._buckets[key] = empty_bucket(
                 per_minute / 60, self._config.burst, self._config.jitter, self._born, self._random
             )
         return self._buckets[key]
@@ -404,7 +355,7 @@ class Politeness:
                     "requests": dict(sorted(identity.requests.items())),
                     "answers": identity.n_answers,
                     "refusals": identity.n_refusals,
-                    "reject_share": _share_of_rejects(identity.verdicts),
+                    "reject_share": share_of_rejects(identity.verdicts),
                     "next_token_s": round(identity.bucket.wait_s(now), 3),
                     "alarm": alarm_of(identity.name, verdicts),
                 }
@@ -438,106 +389,11 @@ class Politeness:
                 continue
             if saved["paused_s"] > 0:
                 until = self._clock() + saved["paused_s"]
-                identity.breaker = _Breaker(until, int(saved.get("level", 1)), str(saved.get("why", "")))
+                identity.breaker = Breaker(until, int(saved.get("level", 1)), str(saved.get("why", "")))
             if saved.get("captions_paused_s", 0.0) > 0:
                 until = self._clock() + saved["captions_paused_s"]
-                identity.captions = _Breaker(until, 1, "captions_refused")
+                identity.captions = Breaker(until, 1, "captions_refused")
 
 
 NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})
 """Failures that say nothing about the site's mood: our own time limit, our disk, our cookie file."""
-
-
-def _share_of_rejects(verdicts: Counter[str]) -> float:
-    """Which part of the answers turned their video away; 0 before the first."""
-    whole = verdicts.total()
-    return round(1 - verdicts[""] / whole, 4) if whole else 0.0
-
-
-WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FORMATS_HIDDEN, Reason.CAPTIONS_LOCKED)
-"""Verdicts that an address distrusted by the site gets more often than others."""
-
-ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
-"""An alarm needs so many answers on both sides, and a share so many standard errors above the others'."""
-
-
-def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
-    """ "" or which withheld thing this identity hears of far more often than the others do."""
-    own, others = verdicts[name], sum((v for n, v in verdicts.items() if n != name), Counter())
-    n_own, n_others = own.total(), others.total()
-    if min(n_own, n_others) < ALARM_ANSWERS:
-        return ""
-    for reason in WITHHELD:
-        share, usual = own[reason.value] / n_own, others[reason.value] / n_others
-        pooled = (own[reason.value] + others[reason.value]) / (n_own + n_others)
-        error = math.sqrt(pooled * (1 - pooled) * (1 / n_own + 1 / n_others))
-        if error and (share - usual) / error > ALARM_DEVIATIONS:
-            return f"{reason.value} for {share:.0%} of its videos, {usual:.0%} elsewhere: the site may distrust it"
-    return ""
-
-
-def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
-    """Pauses an identity by name, or lets it go on; a run takes it up within seconds."""
-    control = read_control(store)
-    names = set(control.paused_identities)
-    changed = names | {name} if paused else names - {name}
-    write_control(store, control.model_copy(update={"paused_identities": tuple(sorted(changed))}))
-
-
-def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
-    """The last saved state of the identities, with what is left of their pauses; {} where none can be read."""
-    try:
-        state = store.read_json(STATE_FILE)
-        elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
-        for saved in state["identities"]:
-            saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the name of earlier versions
-            for key in ("paused_s", "captions_paused_s"):
-                saved[key] = round(max(0.0, saved.get(key, 0.0) - elapsed_s), 3)
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return {}
-    return dict(state)
-
-
-@contextmanager
-def log_pauses_of(polite: Polite, every_s: float = 5.0) -> Iterator[None]:
-    """While the block lasts, says in the log when identities are paused or active again, and raises alarms once."""
-    ended = threading.Event()
-
-    def watch() -> None:
-        said, alarms = "", set()
-        while not ended.wait(every_s):
-            snapshot = polite.snapshot()
-            paused = " ".join(identity["name"] for identity in snapshot["identities"] if _is_paused(identity))
-            if paused != said:
-                log.warning("%s", describe(snapshot) or "all identities active again")
-            said = paused
-            for identity in snapshot["identities"]:
-                if identity["alarm"] and identity["name"] not in alarms:
-                    log.warning("identity %s: %s", identity["name"], identity["alarm"])
-                    alarms.add(identity["name"])
-
-    watcher = threading.Thread(target=watch, name="politeness", daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        watcher.join()
-
-
-def _is_paused(identity: Mapping[str, Any]) -> bool:
-    return identity["paused_s"] > 0 or bool(identity.get("by_hand"))
-
-
-def describe(snapshot: dict[str, Any]) -> str:
-    """One line for a screen: which identities are paused, why and for how long; "" while all are active."""
-    paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
-    if not paused:
-        return ""
-    parts = ", ".join(
-        f"{i['name']} paused by hand (hdvila-pipeline identity resume {i['name']})"
-        if i.get("by_hand")
-        else f"{i['name']} paused for another {i['paused_s']:.0f} s ({i['why']})"
-        for i in paused
-    )
-    return f"{len(paused)} of {len(snapshot['identities'])} identities: {parts}; no work is lost"

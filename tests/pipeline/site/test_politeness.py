@@ -14,16 +14,10 @@ from hypothesis import strategies as st
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.store import Store
+from pipeline.site.buckets import Bucket
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.politeness import (
-    NO_NETWORK_STOPS,
-    Bucket,
-    Politeness,
-    describe,
-    log_pauses_of,
-    pause_by_hand,
-    read_state,
-)
+from pipeline.site.pauses import describe, log_pauses_of, pause_by_hand, read_state
+from pipeline.site.politeness import NO_NETWORK_STOPS, Politeness
 
 BOT = Failure(Reason.BOT_CHECK, "bot", Pause.HARD)
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)

@@ -1,0 +1,90 @@
+"""Pauses as people see them: the state that a run saves, one line of it, and an identity that is paused by hand."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from pipeline.engine.desk import read_control, write_control
+from pipeline.engine.store import Store
+
+log = logging.getLogger("hdvila")
+
+
+STATE_FILE = "politeness.json"
+"""What a run saves of its identities: their pauses hold over restarts."""
+
+
+class Watched(Protocol):
+    """What has a state to be shown: Politeness, here or in an actor."""
+
+    def snapshot(self) -> dict[str, Any]: ...
+
+
+def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
+    """Pauses an identity by name, or lets it go on; a run takes it up within seconds."""
+    control = read_control(store)
+    names = set(control.paused_identities)
+    changed = names | {name} if paused else names - {name}
+    write_control(store, control.model_copy(update={"paused_identities": tuple(sorted(changed))}))
+
+
+def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
+    """The last saved state of the identities, with what is left of their pauses; {} where none can be read."""
+    try:
+        state = store.read_json(STATE_FILE)
+        elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
+        for saved in state["identities"]:
+            saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the name of earlier versions
+            for key in ("paused_s", "captions_paused_s"):
+                saved[key] = round(max(0.0, saved.get(key, 0.0) - elapsed_s), 3)
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+    return dict(state)
+
+
+@contextmanager
+def log_pauses_of(polite: Watched, every_s: float = 5.0) -> Iterator[None]:
+    """While the block lasts, says in the log when identities are paused or active again, and raises alarms once."""
+    ended = threading.Event()
+
+    def watch() -> None:
+        said, alarms = "", set()
+        while not ended.wait(every_s):
+            snapshot = polite.snapshot()
+            paused = " ".join(identity["name"] for identity in snapshot["identities"] if _is_paused(identity))
+            if paused != said:
+                log.warning("%s", describe(snapshot) or "all identities active again")
+            said = paused
+            for identity in snapshot["identities"]:
+                if identity["alarm"] and identity["name"] not in alarms:
+                    log.warning("identity %s: %s", identity["name"], identity["alarm"])
+                    alarms.add(identity["name"])
+
+    watcher = threading.Thread(target=watch, name="politeness", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        watcher.join()
+
+
+def _is_paused(identity: Mapping[str, Any]) -> bool:
+    return identity["paused_s"] > 0 or bool(identity.get("by_hand"))
+
+
+def describe(snapshot: dict[str, Any]) -> str:
+    """One line for a screen: which identities are paused, why and for how long; "" while all are active."""
+    paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
+    if not paused:
+        return ""
+    parts = ", ".join(
+        f"{i['name']} paused by hand (hdvila-pipeline identity resume {i['name']})"
+        if i.get("by_hand")
+        else f"{i['name']} paused for another {i['paused_s']:.0f} s ({i['why']})"
+        for i in paused
+    )
+    return f"{len(paused)} of {len(snapshot['identities'])} identities: {parts}; no work is lost"

@@ -22,10 +22,12 @@ from torch import Tensor
 from manifests.errors import UserError
 from train.data.views import View
 from train.model_card import model_card
+from train.models.base import ModelSection
 from train.models.configs import ModelConfig
 from train.models.hd_vila import HDVila
-from train.models.init import build_model
 from train.models.official import BIAS, BIAS_ALIAS, check_keys, load_official, stage_of
+from train.models.registry import build_model as first_weights
+from train.models.soho.official import is_soho
 from train.models.weight_files import load_file
 from train.tokenizer import Tokenizer, load_tokenizer
 
@@ -50,7 +52,7 @@ class Origin:
 
 def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
     """Write the folder. UserError where `out` exists already."""
-    with _whole_folder(out) as folder:
+    with whole_folder(out) as folder:
         save_file(_for_file(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
         (folder / CONFIG).write_text(json.dumps(_config(model.config, origin), indent=2) + "\n", encoding="utf-8")
         (folder / CARD).write_text(model_card(model, origin, has_tokenizer=tokenizer is not None), encoding="utf-8")
@@ -69,12 +71,9 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     facts = read_facts(checkpoint)
     trained = parse_config(TrainConfig, facts.config, source=str(checkpoint))
     config = trained.model
-    if not isinstance(config, ModelConfig):
-        raise UserError(f"{checkpoint}: holds a model of kind {config.kind}; only hd_vila is exported so far")
-    model = build_model(config.without_sources(), seed=0)
+    model = first_weights(_without_sources(config), seed=0)
     mark_trainable(model, trained)
     restore_weights(checkpoint, model)
-    model.weight_sources = _asked_sources(config, facts.config.get("seed", 0))
     folder = next((p for p in (checkpoint.parent.parent, checkpoint.parent) if (p / "tokenizer").is_dir()), checkpoint)
     tokenizer = load_tokenizer(folder / "tokenizer")
     origin = Origin(
@@ -85,14 +84,25 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
         scores=facts.scores,
         facts={"manifest_sha256": facts.manifest_sha256, "config": facts.config, "versions": facts.versions},
     )
-    export(model, tokenizer, out, origin)
+    if isinstance(model, HDVila):
+        model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))
+        export(model, tokenizer, out, origin)
+    else:
+        from train.image_text_export import export_image_text
+
+        export_image_text(model, tokenizer, out, origin)  # type: ignore[arg-type]
     return checkpoint
 
 
 def export_official(source: Path, out: Path, *, vocab: Path | None = None, partial: bool = False) -> int:
     """Turn a published checkpoint's file into a folder; the number of entries that it holds."""
     tokenizer = load_tokenizer(vocab) if vocab is not None else None
-    model = load_official(load_file(source), partial=partial)
+    weights = load_file(source)
+    if is_soho(weights):
+        from train.image_text_export import export_official_soho
+
+        return export_official_soho(weights, source.name, out, tokenizer=tokenizer, partial=partial)
+    model = load_official(weights, partial=partial)
     if tokenizer is not None and tokenizer.vocab_size != model.config.vocab_size:
         raise UserError(f"{vocab}: {tokenizer.vocab_size} pieces, but the checkpoint has {model.config.vocab_size}")
     export(model, tokenizer, out, Origin(source=f"the published checkpoint {source.name}", official=True))
@@ -101,13 +111,14 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
 
 def write_official(folder: Path, out: Path) -> int:
     """Turn an exported folder into a published checkpoint's file (a flat fp32 state dict); the number of entries."""
+    if read_config(folder).get("model_type") == "soho":
+        from train.image_text_export import write_official_soho
+
+        return write_official_soho(folder, out)
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
     stage = stage_of(weights)
     check_keys(weights, stage)
-    if out.exists():
-        raise UserError(f"{out}: exists already; give another name")
-    if not out.parent.is_dir():
-        raise UserError(f"{out.parent}: no such folder to write {out.name} into")
+    refuse_existing_file(out)
     part = out.with_name(f".{out.name}.part")
     try:
         torch.save({key: value.float() if value.is_floating_point() else value for key, value in weights.items()}, part)
@@ -115,6 +126,14 @@ def write_official(folder: Path, out: Path) -> int:
     finally:
         part.unlink(missing_ok=True)
     return len(weights)
+
+
+def refuse_existing_file(out: Path) -> None:
+    """UserError where a file cannot be written at `out` without overwriting, or has no folder."""
+    if out.exists():
+        raise UserError(f"{out}: exists already; give another name")
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder to write {out.name} into")
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -146,6 +165,12 @@ def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig:
     return parse_config(ModelConfig, tree, source=str(source))
 
 
+def _without_sources(config: ModelSection) -> ModelSection:
+    """The same architecture, from random weights: those of the checkpoint come next."""
+    sources = {name: "random" for name in type(config).model_fields if name.endswith("_weights")}
+    return config.model_copy(update={**sources, "model_weights": ""})
+
+
 def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:
     """What the run's configuration asked for; only its log knows what was within reach."""
     asked = {"trunks": config.trunk_weights, "bert": config.bert_weights, "model": config.model_weights}
@@ -174,7 +199,7 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
 
 
 @contextmanager
-def _whole_folder(out: Path) -> Iterator[Path]:
+def whole_folder(out: Path) -> Iterator[Path]:
     """A temporary folder beside `out` that gets its name at the end."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists already and isn't an empty folder; give another name")

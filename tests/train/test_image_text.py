@@ -20,7 +20,8 @@ from train.checkpoint import checkpoints
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import place_from_environment
-from train.loop import Outcome, StopRequest, evaluate_run, fit
+from train.image_text_export import load_image_text
+from train.loop import Outcome, StopRequest, evaluate_run, fit, open_run
 from train.matching import score_of_all
 from train.observe import read_metrics
 from train.testing import a_tree
@@ -202,3 +203,18 @@ def test_scores_of_matching_are_those_counted_by_hand() -> None:
     assert found.chance[1] == pytest.approx(1 / 3)
     same = score_of_all(torch.zeros(2, 2), ["a", "b"])
     assert same.text_to_image[1] == 0.0  # ties count against the model
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_run_is_exported_and_another_starts_from_it(kind: str, drawn: Path, tmp_path: Path) -> None:
+    run(kind, drawn, tmp_path / "run", loop={"steps": 2})
+    exported = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "export")])
+    assert exported.exit_code == 0, exported.output
+    model = load_image_text(tmp_path / "export")
+    opened = open_run(tmp_path / "run", place_from_environment("cpu")).model
+    theirs = opened.state_dict()
+    assert all(torch.equal(value, theirs[key]) for key, value in model.state_dict().items())
+    run(kind, drawn, tmp_path / "next", loop={"steps": 1}, model={"model_weights": str(tmp_path / "export")})
+    (tmp_path / "export" / "model.safetensors").unlink()
+    with pytest.raises(UserError, match="no such weights file"):
+        load_image_text(tmp_path / "export")

@@ -18,9 +18,9 @@ def convert(
         typer.Option("--partial", help="leave out unknown keys and fill missing ones at random, in place of refusing"),
     ] = False,
 ) -> None:
-    """Turn an official HD-VILA checkpoint into a folder for train.load, or such a folder into an official checkpoint.
+    """Turn an official HD-VILA or SOHO checkpoint into a folder, or such a folder into an official checkpoint.
 
-    The direction follows from IN: a file is a checkpoint (its stage is told by its keys), a folder is an export.
+    The direction follows from IN: a file is a checkpoint (its keys tell model and stage), a folder is an export.
     Every key has to be accounted for; a mismatch names the keys.
     """
     from train.export import export_official, write_official
@@ -30,4 +30,6 @@ def convert(
         typer.echo(f"{out}: official checkpoint of {n_entries} entries")
         return
     n_entries = export_official(source, out, vocab=vocab, partial=partial)
-    typer.echo(f"{out}: {n_entries} entries; from Python: train.load({str(out)!r})")
+    typer.echo(
+        f"{out}: {n_entries} entries; from Python: train.load({str(out)!r}) (SOHO: model.model_weights of a run)"
+    )

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from typer.testing import CliRunner
 
 import train
 from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
+from train.cli import app
 from train.models.official import OfficialMismatch
 from train.models.published import load_official
 from train.models.soho import ImageBatch, MvmDraw, Soho, SohoConfig, build_soho, soho_losses
@@ -334,3 +336,25 @@ def test_compat_changes_the_defaults_that_it_should_and_a_given_key_wins() -> No
     assert (compat.mvm_scale, compat.dictionary_decay) == (1.0, 0.4)
     assert SohoConfig(compat=True, dictionary_decay=0.99).dictionary_decay == 0.99
     assert SohoConfig.model_validate(compat.model_dump(mode="json")) == compat
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "n_entries"), [("soho", 196), ("soho_vqa", 185)])
+def test_a_published_file_goes_there_and_back_unchanged(model: Any, n_entries: int, tmp_path: Path) -> None:
+    numbers = torch.randn(30522 * 768, generator=torch.Generator().manual_seed(0))
+    weights = {
+        f"module.{key}": numbers[: torch.Size(shape).numel()].view(shape)
+        for key, shape in train.official_keys(model=model).items()
+        if not key.endswith("num_batches_tracked") and key != WORDS_ALIAS
+    }
+    torch.save({"meta": {"epoch": 40}, "state_dict": weights}, tmp_path / "soho.pth")
+    runner = CliRunner()
+    there = runner.invoke(app, ["convert", str(tmp_path / "soho.pth"), str(tmp_path / "folder")])
+    assert there.exit_code == 0, there.output
+    back = runner.invoke(app, ["convert", str(tmp_path / "folder"), str(tmp_path / "back.pth")])
+    assert back.exit_code == 0, back.output
+    assert f"{n_entries} entries" in back.output
+    written = torch.load(tmp_path / "back.pth", weights_only=True, mmap=True)["state_dict"]
+    assert {key: tuple(value.shape) for key, value in written.items()} == train.official_keys(model=model)
+    for key, value in weights.items():
+        assert torch.equal(written[key.removeprefix("module.")], value), key

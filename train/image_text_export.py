@@ -1,0 +1,145 @@
+"""SOHO and Visual Parsing as exported folders, and SOHO's published files there and back.
+
+The folder is train.export's: model.safetensors, config.json, tokenizer, README.md. It is what `model.model_weights` of
+another run takes. Keys are those of the published weights where there are some.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from manifests.errors import UserError
+from manifests.settings import parse_config
+from train.export import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.models.registry import kind_named
+from train.models.soho.configs import SohoConfig
+from train.models.soho.model import Soho, SohoVqa
+from train.models.soho.official import (
+    OWN_PREFIX,
+    VQA_MARK,
+    WORDS,
+    WORDS_ALIAS,
+    check_soho_keys,
+    load_official_soho,
+    official_soho_keys,
+)
+from train.models.visual_parsing import VisualParsing
+from train.models.weight_files import load_file
+from train.tokenizer import Tokenizer
+
+ImageTextModel = Soho | SohoVqa | VisualParsing
+
+NAMES = {"soho": "SOHO", "visual_parsing": "Visual Parsing"}
+RIGHTS = {
+    True: "The weights come from a published SOHO checkpoint, which names no licence: ask its authors before handing "
+    "them on.",
+    False: "Trained on pictures that belong to their makers: see the data set's card for their licences.",
+}
+
+
+def export_image_text(model: ImageTextModel, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
+    """Write the folder. UserError where `out` exists already."""
+    with whole_folder(out) as folder:
+        save_file(one_name_each(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
+        document = {
+            "model_type": model.config.kind,
+            "architectures": [type(model).__name__],
+            "hdvila_format": FORMAT,
+            "torch_dtype": "float32",
+            "model": model.config.model_dump(mode="json"),
+            "source": origin.source,
+            "step": origin.step,
+            "scores": origin.scores,
+            "trained_with": origin.facts,
+        }
+        (folder / CONFIG).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        (folder / CARD).write_text(_card(model, origin), encoding="utf-8")
+        if tokenizer is not None:
+            tokenizer.save(folder)
+
+
+def export_official_soho(
+    weights: Mapping[str, Tensor], source: str, out: Path, *, tokenizer: Tokenizer | None, partial: bool = False
+) -> int:
+    """Turn a published file's state dict into a folder; the number of entries that the model holds."""
+    model = load_official_soho(weights, partial=partial)
+    if tokenizer is not None and tokenizer.vocab_size != model.config.vocab_size:
+        raise UserError(f"the vocabulary has {tokenizer.vocab_size} pieces, {source} has {model.config.vocab_size}")
+    export_image_text(model, tokenizer, out, Origin(source=f"the published checkpoint {source}", official=True))
+    return len(model.state_dict())
+
+
+def write_official_soho(folder: Path, out: Path) -> int:
+    """Turn an exported SOHO into a published file (fp32, the word table under both its keys); the number of entries.
+
+    UserError for a folder of another model, or one whose geometry has no published counterpart.
+    """
+    document = read_config(folder)
+    config = parse_config(SohoConfig, document.get("model", {}), source=str(folder / CONFIG))
+    weights = {key: value for key, value in load_file(folder / WEIGHTS).items() if not key.startswith(OWN_PREFIX)}
+    vqa = VQA_MARK in weights
+    if not vqa:
+        weights[WORDS_ALIAS] = weights[WORDS]
+    check_soho_keys(weights, official_soho_keys(vqa=vqa, config=config))
+    refuse_existing_file(out)
+    part = out.with_name(f".{out.name}.part")
+    try:
+        state = {key: value.float() if value.is_floating_point() else value for key, value in weights.items()}
+        torch.save({"meta": {}, "state_dict": state}, part)
+        part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
+    return len(weights)
+
+
+def load_image_text(folder: Path) -> ImageTextModel:
+    """The model in an exported folder, in evaluation mode. UserError names what is wrong with it."""
+    document = read_config(folder)
+    kind = document.get("model_type")
+    if kind not in NAMES:
+        raise UserError(f"{folder}: holds a model of type {kind!r}, not one of {', '.join(NAMES)}")
+    config = parse_config(kind_named(kind).section, document.get("model", {}), source=str(folder / CONFIG))
+    weights = load_file(folder / WEIGHTS)
+    model: nn.Module = (
+        SohoVqa(config, len(weights["head.vqa.3.bias"]))  # type: ignore[arg-type]
+        if VQA_MARK in weights
+        else (Soho if kind == "soho" else VisualParsing)(config)  # type: ignore[arg-type]
+    )
+    wanted = one_name_each(model.state_dict())
+    wrong = sorted(wanted.keys() ^ weights.keys())
+    wrong += sorted(k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape)
+    if wrong:
+        raise UserError(f"{folder}: weights and config.json differ in {len(wrong)} keys, the first {wrong[0]}")
+    model.load_state_dict(weights, strict=False)  # the second names of shared tensors follow
+    assert isinstance(model, ImageTextModel)
+    return model.eval()
+
+
+def one_name_each(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """safetensors refuses two names for one tensor: the later one stays out."""
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for key, value in state.items():
+        if value.numel() and value.data_ptr() in seen:
+            continue
+        seen.add(value.data_ptr())
+        found[key] = value.detach().cpu().contiguous()
+    return found
+
+
+def _card(model: ImageTextModel, origin: Origin) -> str:
+    name = NAMES[model.config.kind]
+    n_parameters = sum(p.numel() for p in model.parameters())
+    scores = "".join(f"| {score} | {value:.4f} |\n" for score, value in origin.scores.items())
+    table = f"\n| score | |\n|---|---|\n{scores}" if scores else ""
+    return (
+        f"# {name}\n\nPicture and sentence in one Transformer ({model.config.preset}), "
+        f"{n_parameters / 1e6:.1f} M parameters, from {origin.source}. An independent implementation.\n{table}\n"
+        f"Start another run from it with `model.model_weights`.\n\n## Rights\n\n{RIGHTS[origin.official]}\n"
+    )

@@ -1,7 +1,8 @@
 """The exceptions that a user is meant to read.
 
     UserError            the user can correct it: a config, a path, a file, a network. No traceback, exit code 2.
-    └── ConfigError      a key or value in a configuration.
+    ├── ConfigError      a key or value in a configuration.
+    └── DamagedFile      a file of a data set or run that cannot be what it says.
 
 Everything else that escapes a command is a bug, keeps its traceback and ends with exit code 4 (manifests/exits.py).
 """
@@ -17,3 +18,7 @@ class UserError(Exception):
 
 class ConfigError(UserError):
     """A configuration that cannot be used: the message names the key and, where there is one, the nearest right key."""
+
+
+class DamagedFile(UserError, ValueError):
+    """A file of a data set or run that is not what it should be: the message names the file and what is wrong."""

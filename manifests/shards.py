@@ -8,7 +8,9 @@ readers that know the WIDS index or open_clip's convention.
 import hashlib
 import io
 import json
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,7 +18,8 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
+from manifests.parquet import read_parquet
 from manifests.schema import MANIFEST, SCHEMA_VERSION, SHARD_ROWS, table_of
 
 MANIFEST_NAME = "manifest.json"
@@ -51,11 +54,52 @@ class ShardEntry:
 
     @classmethod
     def of_row(cls, row: dict[str, Any]) -> "ShardEntry":
-        """The entry of a row of manifest.parquet."""
-        known = dict(row)
-        known["bytes_"] = known.pop("bytes")
-        known["categories"] = {int(k): v for k, v in json.loads(known["categories"]).items()}
-        return cls(**known)
+        """The entry of a row of manifest.parquet. DamagedFile says what no shard of ours can have.
+
+        Whoever reads a stranger's manifest writes and deletes by it: a url may name nothing outside its folder.
+        """
+        try:
+            known = {**row, "bytes_": row["bytes"], "categories": _categories(row["categories"])}
+            known.pop("bytes")
+            entry = cls(**known)
+            problem = _problem(entry)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise DamagedFile(f"a shard's entry cannot be read ({type(error).__name__}: {error})") from None
+        if problem:
+            raise DamagedFile(f"shard {str(entry.url)[:100]!r}: {problem}")
+        return entry
+
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}"
+SHARD_URL = re.compile(rf"(?:{_PART}/){{0,8}}{_PART}\.tar")
+"""A path below the manifest: no `..`, no address, nothing hidden."""
+SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
+_FILE_NAME = re.compile(rf"{_PART}\.parquet")
+_SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
+MAX_SHARDS, MAX_SHARD_ROWS = 1_000_000, 200_000
+MAX_JSON_BYTES, MAX_TABLE_BYTES = 64 * 1024**2, 512 * 1024**2
+
+
+def _categories(text: str) -> dict[int, int]:
+    return {int(k): v for k, v in json.loads(text).items()}
+
+
+def _problem(entry: ShardEntry) -> str:
+    """What an entry says that cannot be; "" where it can."""
+    if not isinstance(entry.url, str) or not SHARD_URL.fullmatch(entry.url):
+        return "its url is no path of a tar below the manifest"
+    if not isinstance(entry.split, str) or not SPLIT_NAME.fullmatch(entry.split):
+        return f"split {str(entry.split)[:64]!r} is no name"
+    if not _SHA256.fullmatch(entry.sha256) or not _MD5.fullmatch(entry.md5):
+        return "its checksums are none"
+    counts = (entry.generation, entry.bytes_, entry.nsamples, *entry.categories.values())
+    if any(type(count) is not int or not 0 <= count < 2**62 for count in counts):
+        return f"a count of it is none: {counts}"
+    if not math.isfinite(entry.hours) or entry.hours < 0:
+        return f"it lasts {entry.hours} hours"
+    if sum(entry.categories.values()) != entry.nsamples:
+        return f"has {entry.nsamples} samples, and {sum(entry.categories.values())} by category"
+    return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,41 +182,112 @@ def read_manifest(url: str, **storage_options: Any) -> Manifest:
     Raises UserError where it is missing, unreadable, of an unknown version or disagrees with its own table.
     """
     path = url if url.endswith(".json") else f"{url.rstrip('/')}/{MANIFEST_NAME}"
-    raw = _read(path, storage_options)
+    raw = _read(path, storage_options, MAX_JSON_BYTES)
+    head = _head_of(raw, path)
+    name, wanted = head["shards"], head["shards_sha256"]
+    root = path.rpartition("/")[0] or "."
+    table = _read(f"{root}/{name}", storage_options)
+    if hashlib.sha256(table).hexdigest() != wanted:
+        raise DamagedFile(f"{root}/{name}: does not belong to {path} (checksum differs); copy both files again")
+    entries = read_entries(table, f"{root}/{name}")
+    _refuse_wrong_totals(head, entries, path)
+    return Manifest(root, entries, head, hashlib.sha256(raw).hexdigest())
+
+
+def _head_of(raw: bytes, path: str) -> dict[str, Any]:
+    """manifest.json's keys, checked as far as readers go by them."""
     try:
         head = json.loads(raw)
         version = head["schema_version"]
         name, wanted = head["shards"], head["shards_sha256"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not a shard manifest (no JSON object with schema_version and shards)") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise DamagedFile(f"{path}: not a shard manifest (no JSON object with schema_version and shards)") from None
     if version != SCHEMA_VERSION:
         raise UserError(
-            f"{path}: manifest of schema version {version}, this program reads version {SCHEMA_VERSION}; "
+            f"{path}: manifest of schema version {str(version)[:40]}, this program reads version {SCHEMA_VERSION}; "
             f"use the hdvila release that wrote it, or write the manifest anew"
         )
-    root = path.rpartition("/")[0] or "."
-    table = _read(f"{root}/{name}", storage_options)
-    if hashlib.sha256(table).hexdigest() != wanted:
-        raise UserError(f"{root}/{name}: does not belong to {path} (checksum differs); copy both files again")
-    rows = pq.read_table(pa.BufferReader(table)).to_pylist()
-    return Manifest(root, tuple(ShardEntry.of_row(row) for row in rows), head, hashlib.sha256(raw).hexdigest())
+    if not isinstance(name, str) or not _FILE_NAME.fullmatch(name) or not isinstance(wanted, str):
+        raise DamagedFile(f"{path}: shards: {str(name)[:100]!r} is no Parquet file beside it")
+    wrong = [key for key, kind in _HEAD_TYPES.items() if key in head and not isinstance(head[key], kind)]
+    members = head.get("members", [])
+    if wrong or not all(isinstance(member, str) and _MEMBER.fullmatch(member) for member in members):
+        raise DamagedFile(f"{path}: {', '.join(wrong) or 'members'}: not of the kind that a manifest has")
+    return dict(head)
+
+
+_HEAD_TYPES = {
+    "name": str,
+    "kind": str,
+    "config": dict,
+    "versions": dict,
+    "card": dict,
+    "members": list,
+    "totals": dict,
+    "splits": dict,
+    "balance": dict,
+    "funnel": dict,
+    "made_by": dict,
+    "removed": dict,
+    "parent": str,
+    "created_at": str,
+}
+_MEMBER = re.compile(r"[a-z0-9]{1,16}")
+
+
+def _refuse_wrong_totals(head: Mapping[str, Any], entries: Sequence[ShardEntry], path: str) -> None:
+    """DamagedFile where the head counts other shards or samples than the table names."""
+    counted = _totals(entries)
+    for key in ("shards", "samples", "bytes"):
+        if head.get("totals", {}).get(key, counted[key]) != counted[key]:
+            said = str(head["totals"][key])[:40]
+            raise DamagedFile(f"{path}: totals.{key} is {said}, its table counts {counted[key]}; restore both files")
+    if splits := sorted({entry.split for entry in entries} - set(head.get("splits", {}))):
+        raise DamagedFile(f"{path}: splits has no {', '.join(splits)}, which shards are of; restore both files")
+
+
+def read_entries(table: bytes, where: str) -> tuple[ShardEntry, ...]:
+    """The shards that manifest.parquet lists, each checked. DamagedFile names `where` it lies."""
+    rows = read_parquet(table, MANIFEST, where, max_rows=MAX_SHARDS).to_pylist()
+    try:
+        return tuple(ShardEntry.of_row(row) for row in rows)
+    except DamagedFile as error:
+        raise DamagedFile(f"{where}: {error}") from None
 
 
 def read_shard_rows(manifest: Manifest, shard: ShardEntry, **storage_options: Any) -> pa.Table:
     """The rows of one shard (manifests.schema.SHARD_ROWS), failed clips included. UserError where unreadable."""
     path = manifest.resolve(shard.rows_url)
-    raw = _read(path, storage_options)
+    return rows_of_shard(_read(path, storage_options), path)
+
+
+def rows_of_shard(data: bytes, where: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A shard's own Parquet, all of its columns or these. DamagedFile names `where` it lies."""
+    schema = SHARD_ROWS if columns is None else pa.schema([SHARD_ROWS.field(name) for name in columns])
+    return read_parquet(data, schema, where, max_rows=MAX_SHARD_ROWS)
+
+
+def member_places(text: str) -> dict[str, tuple[int, int]]:
+    """{extension: (offset of the data in the tar, size)} of a row's `members`. DamagedFile for anything else."""
     try:
-        return pq.read_table(pa.BufferReader(raw), columns=SHARD_ROWS.names)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: shard rows cannot be read ({error})") from None
+        places = {extension: (at, size) for extension, (at, size) in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        raise DamagedFile(f"members {text[:80]!r} are not {{extension: [offset, size]}}") from None
+    for extension, (at, size) in places.items():
+        whole = type(at) is int and type(size) is int and 512 <= at < 2**62 and 0 <= size < 2**62
+        if not whole or not _MEMBER.fullmatch(extension):
+            raise DamagedFile(f"members {text[:80]!r} name no place in a tar")
+    return places
 
 
-def _read(path: str, storage_options: dict[str, Any]) -> bytes:
+def _read(path: str, storage_options: dict[str, Any], max_bytes: int = MAX_TABLE_BYTES) -> bytes:
     try:
         with fsspec.open(path, "rb", **storage_options) as file:
-            return bytes(file.read())
+            data = bytes(file.read(max_bytes + 1))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; is this the output directory of a finished run?") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
+    if len(data) > max_bytes:
+        raise DamagedFile(f"{path}: larger than {max_bytes} bytes, which none of ours is")
+    return data

@@ -13,11 +13,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.media.packs import index_pack
 from pipeline.media.versions import tool_versions
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import write_report
@@ -154,6 +156,7 @@ def _copy_shard(
         if len(kept) == len(rows):
             tar, parquet, stats = (folder / Path(name).name for name in shard_files(target.url))
             _download(source, entry, tar)
+            refuse_other_rows(tar, rows, f"{source.url}/{entry.url}")
             parquet.write_bytes(source.read(shard_files(entry.url)[1]))
             stats.write_bytes(stats_bytes(target, table))
             made = target
@@ -165,6 +168,16 @@ def _copy_shard(
         if made.nsamples:
             put_shard(out, folder, target.url)
     return made
+
+
+def refuse_other_rows(tar: Path, rows: Sequence[dict[str, Any]], where: str) -> None:
+    """DamagedFile where a tar does not hold exactly the samples that its rows name, at the places that they name."""
+    with tar.open("rb") as file:
+        there = {sample.key: sample for sample in index_pack(file)}
+    named = {row["key"]: sample_of_row(row) for row in rows if row["status"] == SUCCESS}
+    for key in sorted(there.keys() | named.keys()):
+        if there.get(key) != named.get(key):
+            raise DamagedFile(f"{where}: {key!r}: the tar and its rows do not agree; `verify` it, restore it")
 
 
 def _download(source: Store, entry: ShardEntry, target: Path) -> None:

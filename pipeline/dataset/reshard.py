@@ -7,9 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
+import pyarrow as pa
 
+from manifests.errors import DamagedFile
 from manifests.funnel import SELECTION_NAME
+from manifests.parquet import read_parquet
+from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.merge import refuse_existing
@@ -21,6 +24,8 @@ from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_ro
 from pipeline.shards.manifest import given_head, publish
 from pipeline.shards.plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards
 from pipeline.shards.stage import in_shard_order
+
+MAX_VIDEOS = 200_000_000
 
 
 def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, draw_anew: bool = False) -> Manifest:
@@ -68,16 +73,20 @@ def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> P
 
 
 def clip_number(row: dict[str, Any]) -> int:
-    """n of a row's clip, from its clip_id."""
-    return int(row["clip_id"].rpartition(".")[2])
+    """n of a row's clip, from its clip_id. DamagedFile where it has none."""
+    number = row["clip_id"].rpartition(".")[2]
+    if not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise DamagedFile(f"{row['key']}: clip_id {row['clip_id'][:80]!r} ends with no number")
+    return int(number)
 
 
 def _groups(source: Store) -> dict[str, str]:
     """Groups of duplicates, where the data set still has its selection."""
     if not source.exists(SELECTION_NAME):
         return {}
-    with source.open(SELECTION_NAME) as file:
-        rows = pq.read_table(file, columns=["video_id", "group"]).to_pylist()
+    schema = pa.schema([SELECTION.field(name) for name in ("video_id", "group")])
+    data = source.read(SELECTION_NAME)
+    rows = read_parquet(data, schema, f"{source.url}/{SELECTION_NAME}", max_rows=MAX_VIDEOS).to_pylist()
     return {row["video_id"]: row["group"] or row["video_id"] for row in rows}
 
 

@@ -28,7 +28,7 @@ from manifests.sample_index import index_name
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
 from pipeline.engine.store import Store
-from pipeline.outdir.tombstones import TOMBSTONES, read_tombstones
+from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, read_tombstones
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
 from pipeline.shards.sample_index import make_indexes
 
@@ -45,7 +45,11 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
             raise
         yield Fault(MANIFEST_NAME, str(error))
         return
-    tombstones = read_tombstones(store)
+    try:
+        tombstones = read_tombstones(store)
+    except UserError as error:
+        yield Fault(TOMBSTONES, str(error))
+        tombstones = Tombstones()
     if tombstones.under_way:
         yield Fault(TOMBSTONES, "a removal was interrupted; run the same `remove` again")
     yield from _index_faults(store, manifest)

@@ -22,6 +22,10 @@ from pipeline.media.verify_picture import image_faults
 from pipeline.outdir.tombstones import Tombstones, covers
 from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, shard_files
 
+MOST_MEMBER_BYTES = 256 * 1024**2
+MOST_BYTES = {"json": 16 * 1024**2, "txt": 1024**2}
+"""A member that says that it is larger is not read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -156,6 +160,9 @@ def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
 
 
 def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    if large := [name for name, (_, size) in place.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
+        yield f"{', '.join(large)}: larger than any of ours"
+        return
     try:
         members = read_members(tar, place)
     except UserError as error:
@@ -165,6 +172,9 @@ def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, 
 
 
 def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    if large := [name for name, (_, size) in place.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
+        yield f"{', '.join(large)}: larger than any of ours"
+        return
     try:
         members = read_members(tar, place)
     except UserError as error:
@@ -181,7 +191,7 @@ def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, d
         first = error.errors()[0]
         yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         return
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         yield f"json: a list in it cannot be read ({error!r})"
         return
     missing_keys = SampleJson.model_fields.keys() - LATER_KEYS - json.loads(members["json"]).keys()
@@ -198,7 +208,10 @@ def _read_lists(sample: SampleJson) -> None:
     [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
     [str(flag) for flag in json.loads(sample.flags)]
     [(word["text"], int(word["start_ms"]), int(word["end_ms"])) for word in json.loads(sample.words)]
-    [(int(still["time_ms"]), int(still["offset"]), int(still["size"])) for still in json.loads(sample.stills)]
+    for still in json.loads(sample.stills):
+        for name in ("time_ms", "offset", "size", *(["frame"] if "frame" in still else [])):
+            if type(still[name]) is not int or still[name] < 0:
+                raise ValueError(f"stills: {name} is {still[name]!r}")
 
 
 def _agreement_faults(row: dict[str, Any], sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:
@@ -206,7 +219,9 @@ def _agreement_faults(row: dict[str, Any], sample: SampleJson, members: dict[str
         if row[name] != getattr(sample, name):
             yield f"{name} is {getattr(sample, name)!r} in the json, {row[name]!r} in the row"
     video_id, _, number = row["key"].rpartition("_")
-    if sample.clip_id != clip_id(video_id, int(number) if number.isdigit() else -1):
+    if sample.clip_id != clip_id(
+        video_id, int(number) if number.isascii() and number.isdigit() and len(number) < 10 else -1
+    ):
         yield f"key does not belong to clip {sample.clip_id}"
     if not members["txt"].decode("utf-8", "replace") == sample.text == row["caption"]:
         yield "txt, the json's text and the row's caption are not the same"

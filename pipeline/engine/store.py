@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.schema import REJECTS, TABLES, completed, table_of
 from pipeline.engine.outage import outlast
 
@@ -84,7 +84,9 @@ class Store:
         return outlast(call, where=self.url, patience_s=self.patience_s) if self.patience_s else call()
 
     def path(self, relative: str) -> str:
-        """Absolute path inside the file system."""
+        """Absolute path inside the file system. DamagedFile for a name that leads out of this store."""
+        if ".." in relative.split("/") or relative.startswith("/") or "\0" in relative:
+            raise DamagedFile(f"{self.url}: {relative[:200]!r} leads out of it")
         return f"{self.root}/{relative}" if relative else self.root
 
     # reading
@@ -95,16 +97,22 @@ class Store:
         return bool(self._call("exists", self.path(relative)))
 
     def read(self, relative: str) -> bytes:
-        """A whole file. Raises FileNotFoundError."""
-        return bytes(self._call("cat_file", self.path(relative)))
+        """A whole file. Raises FileNotFoundError, and DamagedFile where something else than a file has its name."""
+        try:
+            return bytes(self._call("cat_file", self.path(relative)))
+        except (IsADirectoryError, NotADirectoryError) as error:
+            raise DamagedFile(f"{self.url}/{relative}: is no file ({error.strerror}); restore it") from None
 
     def read_range(self, relative: str, start: int, end: int) -> bytes:
         """Bytes start … end-1 of a file."""
         return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
 
     def read_json(self, relative: str) -> Any:
-        """A JSON file's value."""
-        return json.loads(self.read(relative))
+        """A JSON file's value. DamagedFile (a ValueError too) where it is none."""
+        try:
+            return json.loads(self.read(relative))
+        except (ValueError, RecursionError) as error:
+            raise DamagedFile(f"{self.url}/{relative}: is no JSON ({error}); restore or delete the file") from None
 
     def open(self, relative: str) -> IO[bytes]:
         """A file opened for reading at any place."""
@@ -287,9 +295,14 @@ class Store:
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
         """The rows of one part. A column that came after the part was written is not among them."""
-        file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
-        names = set(file.schema_arrow.names)
-        return file.read(columns=None if columns is None else [name for name in columns if name in names])
+        data = self.read(part.path)
+        try:
+            file = pq.ParquetFile(pa.BufferReader(data))
+            names = set(file.schema_arrow.names)
+            return file.read(columns=None if columns is None else [name for name in columns if name in names])
+        except (pa.ArrowException, OSError, ValueError) as error:
+            reason = (str(error).splitlines() or [""])[0][:300]
+            raise DamagedFile(f"{self.url}/{part.path}: is no table ({reason}); restore the file") from None
 
     def _concat(self, parts: Iterable[Part], schema: pa.Schema, columns: list[str] | None) -> pa.Table:
         wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])

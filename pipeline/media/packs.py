@@ -179,7 +179,7 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             yield from archive
-    except tarfile.TarError as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise UserError(f"{_name(file)}: is no readable tar ({error}); make it again") from None
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.origin import origin_of
 from pipeline.engine.store import Store
 
@@ -60,6 +60,8 @@ def read_tombstones(store: Store) -> Tombstones:
         lines = store.read(TOMBSTONES).decode("utf-8").splitlines()
     except FileNotFoundError:
         return Tombstones()
+    except UnicodeDecodeError:
+        raise DamagedFile(f"{store.url}/{TOMBSTONES}: is no UTF-8 text; restore the file") from None
     ids: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
     for line in lines:
         kind, _, name = line.partition(" ")

@@ -1,6 +1,5 @@
 """What the report shows, gathered from an output directory alone: of any run, finished or under way."""
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -8,18 +7,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.categories import category_name
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
 from manifests.hashing import hash_texts
 from manifests.reasons import meaning_of
 from manifests.schema import SHARD_ROWS
-from manifests.shards import MANIFEST_NAME, TABLE_NAME
+from manifests.shards import MANIFEST_NAME, member_places
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
+from pipeline.shards.files import read_rows
+from pipeline.shards.stage import read_entries
 
 MOST_SHARDS = 200
 """Shards whose rows are read; of a larger data set an even choice."""
@@ -77,7 +77,9 @@ def gather(store: Store, seed: int = 0) -> ReportData:
     if not store.names("commits") and not store.folders("commits") and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     manifest = store.read_json(MANIFEST_NAME) if store.exists(MANIFEST_NAME) else {}
-    balance = BalanceResult.of_document(store.read_json(BALANCE_NAME)) if store.exists(BALANCE_NAME) else None
+    if not isinstance(manifest, dict):
+        raise DamagedFile(f"{store.url}/{MANIFEST_NAME}: is no JSON object; restore the file")
+    balance = read_balance(store)
     rows, n_shards, n_read = read_shard_rows(store)
     good = pc.equal(rows.column("status"), "success")
     return ReportData(
@@ -96,18 +98,24 @@ def gather(store: Store, seed: int = 0) -> ReportData:
     )
 
 
+def read_balance(store: Store) -> BalanceResult | None:
+    """balance.json, or None where no balance has run. DamagedFile where it cannot be one."""
+    if not store.exists(BALANCE_NAME):
+        return None
+    try:
+        return BalanceResult.of_document(store.read_json(BALANCE_NAME))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is no balance ({error!r}); restore it") from None
+
+
 def read_shard_rows(store: Store) -> tuple[pa.Table, int, int]:
     """(rows of shards with the shard's path, number of shards, number read)."""
-    urls: list[str] = []
-    if store.exists(TABLE_NAME):
-        with store.open(TABLE_NAME) as file:
-            urls = pq.read_table(file, columns=["url"]).column("url").to_pylist()
+    urls = [entry.url for entry in read_entries(store)]
     chosen = [urls[i] for i in np.unique(np.linspace(0, len(urls) - 1, min(len(urls), MOST_SHARDS)).astype(int))]
     schema = pa.schema([SHARD_ROWS.field(name) for name in ROW_COLUMNS])
     tables = [schema.empty_table().append_column(SHARD_COLUMN, pa.array([], pa.string()))]
     for url in chosen:
-        with store.open(url.removesuffix(".tar") + ".parquet") as file:
-            table = pq.read_table(file, columns=ROW_COLUMNS).cast(schema)
+        table = read_rows(store, url, ROW_COLUMNS)
         tables.append(table.append_column(SHARD_COLUMN, pa.array([url] * table.num_rows, pa.string())))
     return pa.concat_tables(tables), len(urls), len(chosen)
 
@@ -231,4 +239,4 @@ def _state(row: dict[str, Any]) -> str:
 
 def members_of(row: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """{extension: (offset in the tar, size)} of a shard's row."""
-    return {ext: (place[0], place[1]) for ext, place in json.loads(row["members"]).items()}
+    return member_places(row["members"])

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,15 @@ from manifests.hashing import hash_texts
 from pipeline.engine.store import Store
 from pipeline.report.data import SHARD_COLUMN, members_of
 
+log = logging.getLogger("hdvila")
+
 PER_CATEGORY = 2
 MOST_VIDEO_BYTES = 2 * 1024**2
 """Bytes of video in one page, which stays under 5 MB; further samples have their picture only."""
+MOST_JSON_BYTES = 16 * 1024**2
+MOST_PIXELS = 4096 * 2160
+"""A still is never larger: what a picture takes in memory is known before it is decoded."""
+TITLE_CHARACTERS, TEXT_CHARACTERS = 200, 2000
 PICTURE_W = 320
 JPEG_QUALITY = 78
 
@@ -46,13 +53,21 @@ def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleVi
     room = MOST_VIDEO_BYTES
     views = []
     for row in _drawn(rows, seed):
-        members = members_of(row)
-        video = b""
-        if "m4v" in members and members["m4v"][1] <= room:
-            video = _member(store, row, members["m4v"])
-            room -= len(video)
-        views.append(_view(store, row, members, video))
+        try:
+            members = members_of(row)
+            video = b""
+            if "m4v" in members and members["m4v"][1] <= room:
+                video = _member(store, row, members["m4v"])
+            views.append(_view(store, row, members, video))
+        except _NO_SAMPLE as error:
+            log.warning("%s: sample %s is left out of the report (%r)", row[SHARD_COLUMN], row["key"], error)
+            continue
+        room -= len(video)
     return views
+
+
+_NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
+"""What a damaged sample raises: the page does without it, and `verify` names what is wrong."""
 
 
 def _drawn(rows: pa.Table, seed: int) -> Iterator[dict[str, Any]]:
@@ -65,6 +80,8 @@ def _drawn(rows: pa.Table, seed: int) -> Iterator[dict[str, Any]]:
 
 
 def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], video: bytes) -> SampleView:
+    if members["json"][1] > MOST_JSON_BYTES:
+        raise ValueError(f"its json has {members['json'][1]} bytes")
     facts = json.loads(_member(store, row, members["json"]))
     picture = _picture(store, row, members, facts)
     seconds = row["duration_ms"] / 1000
@@ -73,8 +90,8 @@ def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]]
         key=row["key"],
         shard=row[SHARD_COLUMN],
         category=category_name(row["category_id"]),
-        title=facts["title"],
-        text=row["caption"],
+        title=cut_short(str(facts["title"]), TITLE_CHARACTERS),
+        text=cut_short(row["caption"], TEXT_CHARACTERS),
         url=address_at(facts["url"], facts["start_ms"]),
         facts=f"{seconds:.1f} s, {n_words} words, {row['height']} lines, {row['codec']}, {row['fps']:g} fps",
         origin=", ".join(
@@ -108,6 +125,9 @@ def shrink(jpeg: bytes) -> bytes:
     """A JPEG no wider than PICTURE_W; b"" where it cannot be decoded."""
     import cv2
 
+    width, height = jpeg_size(jpeg)
+    if not 0 < width * height <= MOST_PIXELS:
+        return b""
     picture = cv2.imdecode(np.frombuffer(jpeg, dtype=np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
         return b""
@@ -119,6 +139,33 @@ def shrink(jpeg: bytes) -> bytes:
     return bytes(small.tobytes())
 
 
+def jpeg_size(jpeg: bytes) -> tuple[int, int]:
+    """(width, height) that a JPEG's frame header says; (0, 0) where there is none."""
+    at = 2
+    while jpeg[:2] == b"\xff\xd8" and at + 9 < len(jpeg) and jpeg[at] == 0xFF:
+        marker, size = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            return int.from_bytes(jpeg[at + 7 : at + 9], "big"), int.from_bytes(jpeg[at + 5 : at + 7], "big")
+        at += 2 + size
+    return 0, 0
+
+
+def cut_short(text: str, limit: int) -> str:
+    """A text of at most `limit` characters; one that goes on ends in …"""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def address_at(url: str, start_ms: int) -> str:
+    """A watch address at a moment; "" for anything that is not http(s), which a page must not link to."""
+    try:
+        scheme = urlsplit(url).scheme
+    except ValueError:
+        return ""
+    if scheme not in ("http", "https"):
+        return ""
+    return f"{url}{'&' if '?' in url else '?'}t={start_ms // 1000}"
+
+
 def clock(ms: int) -> str:
     """A moment as people write it: 1:02:03.4, or 2:03.4."""
     tenths = ms // 100
@@ -126,13 +173,6 @@ def clock(ms: int) -> str:
     minutes, seconds = divmod(rest, 600)
     text = f"{minutes}:{seconds / 10:04.1f}"
     return f"{hours}:{minutes:02d}:{seconds / 10:04.1f}" if hours else text
-
-
-def address_at(url: str, start_ms: int) -> str:
-    """A watch address at a moment; "" for anything that is not http(s), which a page must not link to."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        return ""
-    return f"{url}{'&' if '?' in url else '?'}t={start_ms // 1000}"
 
 
 def _data_address(kind: str, data: bytes) -> str:

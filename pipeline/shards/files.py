@@ -20,9 +20,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile
 from manifests.schema import SHARD_ROWS, table_of
-from manifests.shards import ShardEntry
+from manifests.shards import ShardEntry, member_places, rows_of_shard
 from pipeline.engine.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample
 
@@ -56,8 +56,10 @@ class DamagedSample(Exception):
 
 
 def sample_of_row(row: dict[str, Any]) -> PackedSample:
-    """Where a row's sample lies in its shard, from the row's `members` alone."""
-    absolute = {extension: (at, size) for extension, (at, size) in json.loads(row["members"]).items()}
+    """Where a row's sample lies in its shard, from the row's `members` alone. DamagedFile where they name no place."""
+    absolute = member_places(row["members"])
+    if not absolute:
+        raise DamagedFile(f"{row['key']}: a sample without members")
     start = min(at for at, _ in absolute.values()) - BLOCK
     end = max(at + size + -size % BLOCK for at, size in absolute.values())
     members = {extension: (at - start, size) for extension, (at, size) in absolute.items()}
@@ -213,6 +215,7 @@ def read_rows(store: Store, url: str, columns: list[str] | None = None) -> pa.Ta
     """The rows of a shard. UserError where they are missing or unreadable."""
     name = shard_files(url)[1]
     try:
-        return pq.read_table(pa.BufferReader(store.read(name)), columns=columns or SHARD_ROWS.names)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(f"{store.url}/{name}: rows of a shard cannot be read ({error}); restore the file") from None
+        data = store.read(name)
+    except OSError as error:
+        raise DamagedFile(f"{store.url}/{name}: rows of a shard cannot be read ({error}); restore the file") from None
+    return rows_of_shard(data, f"{store.url}/{name}", columns)

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from pydantic import ValidationError
 
+from manifests.errors import DamagedFile
 from manifests.funnel import SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import Reason
@@ -143,7 +145,10 @@ def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]
     if document.get("kind") != IMAGE_KIND:
         counted.add("kind")
     head = {k: v for k, v in document.items() if k not in counted | {"card", "parent", "created_at", "removed"}}
-    return head, CardConfig.model_validate(document.get("card", {}))
+    try:
+        return head, CardConfig.model_validate(document.get("card", {}))
+    except ValidationError as error:
+        raise DamagedFile(f"{MANIFEST_NAME}: card: {error.errors()[0]['msg']}; restore the file") from None
 
 
 def _old_manifest(store: Store) -> dict[str, Any]:

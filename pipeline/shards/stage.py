@@ -23,8 +23,8 @@ from manifests.funnel import SELECTION_NAME
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
 from manifests.sample import sample_key
-from manifests.schema import MANIFEST
 from manifests.shards import TABLE_NAME, ShardEntry
+from manifests.shards import read_entries as entries_of_table
 from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
@@ -216,8 +216,7 @@ def read_entries(store: Store) -> list[ShardEntry]:
         data = store.read(TABLE_NAME)
     except FileNotFoundError:
         return []
-    rows = pq.read_table(io.BytesIO(data), columns=MANIFEST.names).to_pylist()
-    return [ShardEntry.of_row(row) for row in rows]
+    return list(entries_of_table(data, f"{store.url}/{TABLE_NAME}"))
 
 
 def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, ShardEntry]:

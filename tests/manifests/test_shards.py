@@ -1,14 +1,29 @@
 """manifest.json and manifest.parquet: read back as written, and refused with a reason when they cannot be trusted."""
 
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from manifests.errors import UserError
-from manifests.shards import ShardEntry, manifest_bytes, read_manifest, read_shard_rows, sizes_bytes, wids_bytes
+from manifests.errors import DamagedFile, UserError
+from manifests.schema import SHARD_ROWS
+from manifests.shards import (
+    ShardEntry,
+    manifest_bytes,
+    member_places,
+    read_manifest,
+    read_shard_rows,
+    rows_of_shard,
+    sizes_bytes,
+    wids_bytes,
+)
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
 ENTRIES = st.lists(
@@ -23,7 +38,7 @@ ENTRIES = st.lists(
         nsamples=st.integers(0, 10**6),
         hours=st.floats(0, 1000),
         categories=st.dictionaries(st.integers(-1, 44), st.integers(0, 10**6), max_size=5),
-    ),
+    ).map(lambda entry: replace(entry, nsamples=sum(entry.categories.values()))),
     max_size=6,
 )
 
@@ -34,7 +49,7 @@ def write(folder: Path, entries: list[ShardEntry], head: dict) -> None:
     (folder / "manifest.parquet").write_bytes(table)
 
 
-@given(entries=ENTRIES, head=st.dictionaries(st.sampled_from(["name", "note", "balance"]), TEXTS))
+@given(entries=ENTRIES, head=st.dictionaries(st.sampled_from(["name", "note", "parent"]), TEXTS))
 @settings(max_examples=60, deadline=None)
 def test_what_is_written_is_read_back(entries, head, tmp_path_factory):
     folder = tmp_path_factory.mktemp("manifest")
@@ -111,3 +126,83 @@ def test_indexes_name_each_shard_with_its_count():
     assert (wids["__kind__"], wids["wids_version"], wids["name"]) == ("wids-shard-index-v1", 1, "tiny")
     assert wids["shardlist"][0]["nsamples"] == 2 and wids["shardlist"][0]["url"] == ENTRY.url
     assert json.loads(sizes_bytes([ENTRY])) == {ENTRY.url: 2}
+
+
+GOOD = ShardEntry("shards/train/00000.tar", "train", 0, "0" * 64, "0" * 32, 10, 3, 0.1, {1: 3})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"url": "../victim/00000.tar"},
+        {"url": "/etc/passwd.tar"},
+        {"url": "http://127.0.0.1/00000.tar"},
+        {"url": "shards/train/../../../x.tar"},
+        {"url": "shards/.hidden/00000.tar"},
+        {"url": "shards/train/00000.txt"},
+        {"split": "../../.."},
+        {"split": ""},
+        {"bytes_": -1},
+        {"nsamples": 4},
+        {"nsamples": -3, "categories": {1: -3}},
+        {"hours": float("nan")},
+        {"hours": -1.0},
+        {"sha256": "x"},
+        {"md5": "0" * 31},
+    ],
+    ids=str,
+)
+def test_a_manifest_that_leads_out_of_its_folder_or_counts_what_cannot_be_is_refused(tmp_path: Path, change) -> None:
+    write(tmp_path, [replace(GOOD, **change)], {"name": "x"})
+
+    with pytest.raises(DamagedFile, match=r"manifest\.parquet"):
+        read_manifest(str(tmp_path))
+
+
+@pytest.mark.parametrize("categories", ["[1]", "{", '{"a": 1}', '{"1": "x"}', "[" * 100_000], ids=lambda t: t[:8])
+def test_categories_that_are_no_counts_are_one_message(tmp_path: Path, categories: str) -> None:
+    with pytest.raises(DamagedFile):
+        ShardEntry.of_row({**GOOD.row(), "categories": categories})
+
+
+@pytest.mark.parametrize(
+    "head", [{"totals": {"samples": 4}}, {"shards": "../other.parquet"}, {"members": ["../x"]}, {"card": 5}], ids=str
+)
+def test_a_head_that_says_other_than_its_table_is_refused(tmp_path: Path, head) -> None:
+    write(tmp_path, [GOOD], head)
+
+    with pytest.raises(DamagedFile):
+        read_manifest(str(tmp_path))
+
+
+def a_bomb(schema: pa.Schema, n_rows: int) -> bytes:
+    """A small file whose text column comes to a gigabyte and more."""
+    columns = {}
+    for field in schema:
+        if field.name == "url":
+            text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n_rows, np.int32)), pa.array(["x" * 1_000_000]))
+            columns[field.name] = text
+        else:
+            columns[field.name] = pa.array(["" if pa.types.is_string(field.type) else 0] * n_rows, field.type)
+    buffer = io.BytesIO()
+    pq.write_table(pa.table(columns), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def test_a_small_parquet_that_stands_for_gigabytes_is_refused_before_it_is_read() -> None:
+    data = a_bomb(SHARD_ROWS, 3000)
+    assert len(data) < 50_000
+    before = pa.total_allocated_bytes()
+
+    with pytest.raises(DamagedFile, match="come to more than"):
+        rows_of_shard(data, "a shard")
+    with pytest.raises(DamagedFile, match="rows, and"):
+        rows_of_shard(a_bomb(SHARD_ROWS, 300_000), "a shard")
+
+    assert pa.total_allocated_bytes() - before < 2**20
+
+
+@pytest.mark.parametrize("text", ["", "5", '{"mp4": [0, 5]}', '{"mp4": [512, -1]}', '{"mp4": 5}', '{"../x": [512, 1]}'])
+def test_members_that_name_no_place_in_a_tar_are_one_message(text: str) -> None:
+    with pytest.raises(DamagedFile):
+        member_places(text)

@@ -257,8 +257,13 @@ def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:
 def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[str, Any]) -> SampleColumns | str:
     """A shard's share of the index, or why it cannot be used."""
     try:
-        return columns_of_rows(read_shard_rows(manifest, shard, **storage_options))
+        columns = columns_of_rows(read_shard_rows(manifest, shard, **storage_options))
+        for extension, sizes in columns.sizes.items():
+            offsets, there = columns.offsets[extension], sizes != ABSENT
+            if not ((offsets >= 0) & (sizes >= 0) & (offsets + sizes <= shard.bytes_))[there].all():
+                raise ValueError(f"a member {extension} lies outside its tar")
+        return columns
     except UserError as error:
         return str(error)
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
         return f"{manifest.resolve(shard.rows_url)}: rows are not those of a shard ({error})"

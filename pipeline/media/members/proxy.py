@@ -99,6 +99,12 @@ def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
     yield from video_faults("m4v", data, sample.n_frames, size, exactly=True)
 
 
+MOST_PIXELS = 8_847_360
+"""Of one picture (4096 x 2160): larger ones are not decoded."""
+BROKEN = (av.error.FFmpegError, IndexError, ValueError, ArithmeticError)
+"""What PyAV raises for damaged media."""
+
+
 def video_faults(
     name: str, data: bytes, n_frames: int, size: tuple[int, int] | None, *, exactly: bool = False
 ) -> Iterator[str]:
@@ -108,9 +114,13 @@ def video_faults(
             if not container.streams.video:
                 yield f"{name}: has no picture"
                 return
+            context = container.streams.video[0].codec_context
+            if context is None or context.width * context.height > MOST_PIXELS:
+                yield f"{name}: there is no decoder for its pictures, or they are larger than {MOST_PIXELS} pixels"
+                return
             sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
-    except av.error.FFmpegError as error:
-        yield f"{name}: cannot be decoded ({error})"
+    except BROKEN as error:
+        yield f"{name}: cannot be decoded ({type(error).__name__}: {error})"
         return
     if len(sizes) < n_frames or (exactly and len(sizes) != n_frames):
         yield f"{name}: {len(sizes)} frames decode, the json counts {n_frames}"

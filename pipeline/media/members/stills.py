@@ -15,6 +15,7 @@ from pipeline.config.media import MembersConfig
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import Picture, Scaler
 from pipeline.media.members import ClipTools, Made, Member
+from pipeline.media.members.proxy import BROKEN, MOST_PIXELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +105,12 @@ def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
 def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
     try:
         with av.open(io.BytesIO(jpeg), "r", format="jpeg_pipe") as container:
+            context = container.streams.video[0].codec_context
+            if context is None or context.width * context.height > MOST_PIXELS:
+                return None
             frame = next(container.decode(video=0))
             return frame.width, frame.height
-    except (av.error.FFmpegError, StopIteration):
+    except (*BROKEN, StopIteration):
         return None
 
 

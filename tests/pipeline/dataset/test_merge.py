@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,13 @@ import typer
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
-from manifests.shards import read_manifest
+from manifests.schema import SHARD_ROWS, table_of
+from manifests.shards import MANIFEST_NAME, TABLE_NAME, manifest_bytes, read_manifest
 from pipeline.commands.merge import merge as command
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.merge import merge
 from pipeline.dataset.remove import remove
+from pipeline.dataset.reshard import reshard
 from pipeline.dataset.verify import verify
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
@@ -131,3 +134,45 @@ def test_the_command_names_the_result(copy: Path):
     assert done.exit_code == 0 and "12 samples in 4 shards" in done.output
     same = CliRunner().invoke(app, [str(copy / "a"), str(copy / "a"), "--out", str(copy / "out2")])
     assert isinstance(same.exception, UserError)
+
+
+def test_a_tar_that_holds_other_samples_than_its_rows_is_not_merged(tmp_path: Path) -> None:
+    first = a_data_set(tmp_path / "a", n_videos=2, prefix="one")
+    second = a_data_set(tmp_path / "b", n_videos=2, prefix="two")
+    entry = read_manifest(second.url).shards[0]
+    swapped = read_rows(second, entry.url).to_pylist()
+    for row in swapped:
+        row["members"] = swapped[0]["members"] if row["status"] == "success" else row["members"]
+    second.write_table(entry.rows_url, table_of(swapped, SHARD_ROWS))
+
+    with pytest.raises(UserError, match="do not agree"):
+        merge([first, second], Store(str(tmp_path / "out")))
+
+
+@pytest.mark.parametrize("change", [{"split": "../../.."}, {"url": "../victim/00000.tar"}], ids=str)
+def test_nothing_is_written_outside_where_a_manifest_asks_for_it(tmp_path: Path, change: dict[str, str]) -> None:
+    source = a_data_set(tmp_path / "in" / "set", n_videos=2)
+    victim = tmp_path / "in" / "victim"
+    victim.mkdir()
+    for file in (tmp_path / "in" / "set" / "shards" / "train").glob("0*"):
+        shutil.copy(file, victim)
+    manifest = read_manifest(source.url)
+    entries = [replace(entry, **change) for entry in manifest.shards]
+    document, table = manifest_bytes(entries, {k: v for k, v in manifest.head.items() if k in ("name", "card")})
+    source.write(MANIFEST_NAME, document)
+    source.write(TABLE_NAME, table)
+    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    ids = Tombstones(videos=frozenset({"video-00000", "video-00001"}))
+
+    for act in (
+        lambda: merge([source], Store(str(tmp_path / "in" / "out"))),
+        lambda: remove(source, ids),
+        lambda: reshard(source, Store(str(tmp_path / "in" / "out")), ShardsConfig()),
+    ):
+        with pytest.raises(UserError, match=r"manifest\.parquet"):
+            act()
+    assert [str(fault) for fault in verify(source)]
+
+    changed = {p for p, data in before.items() if not p.exists() or p.read_bytes() != data}
+    assert not changed
+    assert not [p for p in tmp_path.rglob("*.tar") if p not in before]

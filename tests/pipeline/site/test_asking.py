@@ -1,10 +1,12 @@
 """The one loop of everything that asks: what each end of an attempt is charged to, and who asks next."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pipeline
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.executor import SharedHere
@@ -108,3 +110,9 @@ def test_a_full_disk_is_no_verdict_on_the_video_and_other_errors_of_the_place_pa
         asking().ask("v", ends([], OSError(28, "No space left on device")), RULES)
     with pytest.raises(OSError, match="Input/output"):
         asking().ask("v", ends([], OSError(5, "Input/output error")), RULES)
+
+
+def test_nothing_else_in_the_pipeline_takes_a_lease() -> None:
+    """Pauses, stops, tries and back-off have one rule because they have one place."""
+    files = (Path(pipeline.__file__ or "").parent).rglob("*.py")
+    assert [file.name for file in files if ".lease(" in file.read_text(encoding="utf-8")] == ["asking.py"]

@@ -9,6 +9,8 @@ FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 OUT ?= out/demo
 WORKERS ?= 2
 export PYTHONSAFEPATH := 1
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
 
 .PHONY: demo test test-only test-fast test-full test-foreign test-matrix lint install clean help
 
@@ -26,8 +28,11 @@ $(VENV)/.installed: pyproject.toml
 demo: install ## the main job on the embedded mini-YouTube, into out/demo, then a short training
 	$(BIN)/hdvila-pipeline demo --out $(OUT)
 	$(BIN)/hdvila-train fit configs/train_demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train
-	$(BIN)/hdvila-train eval $(OUT)/train
-	@echo "The audit is in $(OUT)/report/index.html"
+	@echo
+	@echo "Look at:  $(OUT)/report/index.html            the audit: balance, what was turned away and why, samples"
+	@echo "          $(OUT)/shards/train/00000.tar       clips with their sentences (tar -tf lists them)"
+	@echo "          $(OUT)/train/summary.json           how well a text finds its clip after this short training"
+	@echo "Next:     $(BIN)/hdvila-pipeline init folder  a configuration for videos of your own"
 
 lint: install ## ruff and mypy
 	$(BIN)/ruff check .

@@ -10,6 +10,7 @@ from enum import IntEnum
 from types import TracebackType
 
 from manifests.errors import UserError
+from manifests.examples import EXAMPLES
 
 
 class ExitCode(IntEnum):
@@ -49,6 +50,7 @@ _RUN = (ExitCode.INCOMPLETE, ExitCode.STOPPED, ExitCode.DRAINED)
 COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
     "hdvila-pipeline": {
         "run": _RUN,
+        "init": (),
         "demo": _RUN,
         "config": (),
         "doctor": (ExitCode.INCOMPLETE,),
@@ -92,8 +94,9 @@ def codes_of(program: str, command: str) -> list[ExitCode]:
 
 
 def epilog(program: str, command: str) -> str:
-    """The last lines of a command's help: a line a code."""
-    return "\n\n".join(["Exit codes:", *(f"{code:>3}  {code.meaning}" for code in codes_of(program, command))])
+    """The last lines of a command's help: an example, and a line a code."""
+    example = f"Example: {program} {EXAMPLES[program][command]}"
+    return "\n\n".join([example, "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in codes_of(program, command))])
 
 
 class ExitsByTheTable(AbstractContextManager[None]):

@@ -13,6 +13,13 @@ def program_version() -> str:
         return ""
 
 
+def print_version(asked: bool) -> None:
+    """The callback of `--version`: prints it and ends the program."""
+    if asked:
+        print(f"hdvila {program_version() or 'not installed'}")
+        raise SystemExit(0)
+
+
 def made_by() -> str:
     """How the detail of an `internal_error` begins: whether another version may do better is told by it."""
     return f"hdvila {program_version()}: "

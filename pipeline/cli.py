@@ -8,6 +8,7 @@ import typer
 
 from manifests.exits import ExitsByTheTable, epilog
 from manifests.storage import StorageErrorsExplained
+from manifests.version import print_version
 from pipeline.commands.audit import audit
 from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
@@ -15,6 +16,7 @@ from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.identity import identity
 from pipeline.commands.import_images import import_images
+from pipeline.commands.init import init
 from pipeline.commands.merge import merge
 from pipeline.commands.mini_youtube import mini_youtube
 from pipeline.commands.pause import pause, resume
@@ -34,11 +36,12 @@ PROGRAM = "hdvila-pipeline"
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards.",
 )
 
 app.command("run", epilog=epilog(PROGRAM, "run"))(run)
+app.command("init", epilog=epilog(PROGRAM, "init"))(init)
 app.command("demo", epilog=epilog(PROGRAM, "demo"))(demo)
 app.command("config", epilog=epilog(PROGRAM, "config"))(show_config)
 app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
@@ -61,8 +64,11 @@ app.add_typer(show_app, name="show", epilog=epilog(PROGRAM, "show"))
 
 
 @app.callback()
-def options(verbose: bool = typer.Option(False, "--verbose", "-v", help="Also show debug lines.")) -> None:
-    """Options before the command."""
+def options(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Also show debug lines."),
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=print_version, is_eager=True),
+) -> None:
+    """Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards."""
     set_up_logging(verbose=verbose)
 
 

@@ -4,6 +4,7 @@ import typer
 
 from manifests.exits import ExitsByTheTable, epilog
 from manifests.storage import StorageErrorsExplained
+from manifests.version import print_version
 from train.commands.config import config
 from train.commands.convert import convert
 from train.commands.eval import evaluate
@@ -15,7 +16,7 @@ PROGRAM = "hdvila-train"
 app = typer.Typer(
     help="Train HD-VILA on shards that hdvila-pipeline made.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 app.command("fit", epilog=epilog(PROGRAM, "fit"))(fit)
@@ -23,6 +24,13 @@ app.command("eval", epilog=epilog(PROGRAM, "eval"))(evaluate)
 app.command("config", epilog=epilog(PROGRAM, "config"))(config)
 app.command("convert", epilog=epilog(PROGRAM, "convert"))(convert)
 app.command("export", epilog=epilog(PROGRAM, "export"))(export)
+
+
+@app.callback()
+def options(
+    version: bool = typer.Option(False, "--version", help="Print the version.", callback=print_version, is_eager=True),
+) -> None:
+    """Train HD-VILA on shards that hdvila-pipeline made."""
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
 
 
 def show_config(
@@ -32,8 +31,7 @@ def show_config(
     if file is not None:
         print(load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts}).model_dump_json(indent=2))
         return
-    table = Table("key", "default", "kind", "what it is", show_lines=False)
+    console = Console(highlight=False, markup=False)
     for row in describe_keys(RunConfig):
-        table.add_row(*(escape(row[column]) for column in ("key", "default", "kind", "doc")))
-    console = Console() if Console().is_terminal else Console(width=200)
-    console.print(table)
+        console.print(f"{row['key']}: {row['default']}  ({row['kind']})")
+        console.print(Padding(row["doc"], (0, 0, 0, 4)))

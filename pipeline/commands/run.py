@@ -22,6 +22,7 @@ def run(
     trust_ydl_opts: Annotated[
         bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
     ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and what it costs; do nothing.")] = False,
     stop_after: Annotated[
         str, typer.Option(help="Stop after this time with everything saved (exit 75).", metavar="2h|90m|45s")
     ] = "",
@@ -37,6 +38,11 @@ def run(
     from pipeline.run.road import run_pipeline
 
     config = load_config(RunConfig, file, set_, context={TRUST: trust_ydl_opts})
+    if dry_run:
+        from pipeline.run.estimate import estimate
+
+        print("\n".join(estimate(config)))
+        return
     stop = StopRequest(grace_s=grace, stop_after_s=seconds_of(stop_after))
     delivered = run_pipeline(config, redo=redo, mix=mix, stop=stop)
     print_summary(delivered)

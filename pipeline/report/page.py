@@ -35,7 +35,7 @@ from pipeline.report.charts import (
 from pipeline.report.data import ReportData, gather, seconds_of, words_of
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.samples import PER_CATEGORY, choose_samples
-from pipeline.report.summary import REPORT_NAME, amount
+from pipeline.report.summary import REPORT_NAME, amount, shown_categories
 
 MOST_SOURCES = 60
 MOST_CHANNELS = 20
@@ -104,6 +104,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
         balance=balance,
         balance_rows=balance_rows(balance, data.promised) if balance else list[BalanceRow](),
         promised=data.promised,
+        shown=shown_categories(balance) if balance else [],
         audit=audit,
         m=audit.metrics,
         parts=PARTS,
@@ -128,7 +129,9 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
 
 def short_categories(result: BalanceResult) -> list[CategoryBalance]:
     """Categories that were asked for and have less than they should, emptiest first."""
-    wanted = [row for row in result.categories if row.binding not in ("share", "none", "not_asked", "already_kept")]
+    wanted = [
+        row for row in shown_categories(result) if row.binding not in ("share", "none", "not_asked", "already_kept")
+    ]
     missing = [row for row in wanted if row.asked < 0 or row.kept < 0.98 * row.asked]
     return sorted(missing, key=lambda row: (row.kept / row.asked if row.asked > 0 else row.kept, row.category))
 

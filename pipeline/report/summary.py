@@ -10,7 +10,7 @@ from rich.table import Table
 from manifests.exits import ExitCode
 from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
-from pipeline.balance.result import BalanceResult
+from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.run import StageResult
 from pipeline.outdir.accounts import WHOLE, Accounts
 
@@ -126,7 +126,7 @@ def balance_table(result: BalanceResult) -> Table:
     for name in ("asked", "before", "made", "kept"):
         table.add_column(name, justify="right")
     table.add_column("why not more")
-    for row in result.categories:
+    for row in shown_categories(result):
         asked = "all" if row.asked < 0 else amount(row.asked, result.unit)
         numbers = (amount(x, result.unit) for x in (row.planned, row.made, row.kept))
         table.add_row(row.category, asked, *numbers, row.why)
@@ -134,6 +134,14 @@ def balance_table(result: BalanceResult) -> Table:
     sums = [sum(getattr(row, name) for row in result.categories) for name in ("planned", "made", "kept")]
     table.add_row("all", asked, *(amount(x, result.unit) for x in sums), "", style="bold")
     return table
+
+
+def shown_categories(result: BalanceResult) -> list[CategoryBalance]:
+    """All categories, or, where nothing was asked for in numbers, those that have candidates: an empty one of a folder
+    is no lack."""
+    if result.total_asked >= 0:
+        return list(result.categories)
+    return [row for row in result.categories if row.videos]
 
 
 def amount(value: float, unit: str) -> str:

@@ -54,22 +54,24 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     """
     yield check_python()
     yield from check_ffmpeg()
-    yield check_yt_dlp_age()
-    yield check_requests()
-    yield check_js_runtime()
-    yield check_js_solver()
-    yield check_options(config)
-    for identity in config.crawl.pool():
-        yield check_cookies(identity)
-        yield check_proxy(identity)
-    yield check_pace(config)
+    asks_a_site = any(source != "folder" for source in config.crawl.sources)
+    if asks_a_site:
+        yield check_yt_dlp_age()
+        yield check_requests()
+        yield check_js_runtime()
+        yield check_js_solver()
+        yield check_options(config)
+        for identity in config.crawl.pool():
+            yield check_cookies(identity)
+            yield check_proxy(identity)
+        yield check_pace(config)
     yield from check_scratch(config.engine.scratch or Path(tempfile.gettempdir()))
     if output:
         yield check_store(config)
         yield check_contact(config)
     yield check_ray(config.engine.ray_address, config.engine.executor)
     yield check_shared_memory(config.engine.object_store_bytes)
-    if online:
+    if online and asks_a_site:
         yield check_site(config)
         if canary or config.crawl.canary:
             yield check_canary(config, canary or config.crawl.canary)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import warnings
 from concurrent.futures import Future
@@ -23,6 +24,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
+from torch.distributed.checkpoint.metadata import Metadata, StorageMeta, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_async_save
 
@@ -55,6 +58,57 @@ class Facts:
     format: int = FORMAT
 
 
+LOAD_ERRORS = (CheckpointException, RuntimeError, KeyError, ValueError, OSError, EOFError, pickle.UnpicklingError)
+
+_METADATA = {
+    "torch.distributed.checkpoint.metadata": {
+        "Metadata",
+        "MetadataIndex",
+        "TensorStorageMetadata",
+        "ChunkStorageMetadata",
+        "TensorProperties",
+        "StorageMeta",
+        "_MEM_FORMAT_ENCODING",
+    },
+    "torch.distributed.checkpoint.filesystem": {"_StorageInfo"},
+    "torch.serialization": {"_get_layout"},
+    "torch": {"Size"},
+    "pathlib": {"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"},
+    "pathlib._local": {"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"},
+}
+"""All that the description of a checkpoint of tensors is made of."""
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes what a description is made of, and nothing that could run a stranger's code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        plain = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype | torch.layout)
+        if plain or name in _METADATA.get(module, ()):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"its description holds {module}.{name}, which no checkpoint of tensors needs")
+
+
+class PlainReader(FileSystemReader):
+    """Reads checkpoints of anybody: torch's own reader unpickles their description, which may run what it likes."""
+
+    def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
+        """The description. UnpicklingError where it holds anything but tensors in files beside it."""
+        with self.fs.create_stream(self._get_metadata_path(kwargs.get("rank")), "rb") as file:
+            found = _Unpickler(file).load()
+        if not isinstance(found, Metadata):
+            raise pickle.UnpicklingError("its description is none")
+        for name, entry in found.state_dict_metadata.items():
+            if not isinstance(entry, TensorStorageMetadata):
+                raise pickle.UnpicklingError(f"{name} is no tensor")
+        for place in (found.storage_data or {}).values():
+            if Path(place.relative_path).name != str(place.relative_path):
+                raise pickle.UnpicklingError(f"it points outside of its folder, to {place.relative_path}")
+        found.storage_meta = found.storage_meta or StorageMeta()
+        found.storage_meta.load_id = self.load_id
+        return found
+
+
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
     """The live tensors of a run by name, as one tree; moments are made (zeros) where no step was taken yet."""
     state: dict[str, Any] = {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
@@ -80,8 +134,8 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
     facts = read_facts(path)
     try:
         # It reads into the tensors it is given: they are the live ones.
-        dcp_load(capture(model, optimizer, ema), checkpoint_id=path, no_dist=not dist.is_initialized())
-    except (CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
+        dcp_load(capture(model, optimizer, ema), storage_reader=PlainReader(path), no_dist=not dist.is_initialized())
+    except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
 
@@ -97,8 +151,8 @@ def restore_weights(path: Path, model: nn.Module) -> Facts:
     try:
         for part in ("model", "ema"):  # the average last: both fill the same tensors
             if part in tree:
-                dcp_load({part: tree[part]}, checkpoint_id=path, no_dist=not dist.is_initialized())
-    except (CheckpointException, RuntimeError, KeyError, ValueError, OSError) as error:
+                dcp_load({part: tree[part]}, storage_reader=PlainReader(path), no_dist=not dist.is_initialized())
+    except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
 

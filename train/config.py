@@ -17,6 +17,34 @@ from train.models.base import ModelSection
 from train.models.registry import MODELS, kind_named, kind_of, parse_section, sections
 from train.objectives import active, objective_section
 
+HARMLESS_OPTIONS = frozenset(
+    [
+        "anon",
+        "endpoint_url",
+        "profile",
+        "region_name",
+        "requester_pays",
+        "use_ssl",
+        "project",
+        "default_block_size",
+        "client_kwargs",
+    ]
+)
+"""Options of file systems that hold no secret; whatever else is given may be one."""
+
+
+def _harmless(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The harmless options, those inside others too, and addresses without a user's name and password."""
+    kept = {key: value for key, value in options.items() if key in HARMLESS_OPTIONS}
+    return {
+        key: _harmless(value)
+        if isinstance(value, Mapping)
+        else re.sub(r"//[^/@]*@", "//", value)
+        if isinstance(value, str)
+        else value
+        for key, value in kept.items()
+    }
+
 
 class DataConfig(Section):
     """What is read, in which order, and what may be lost."""
@@ -194,6 +222,16 @@ class TrainConfig(Section):
     checkpoint: CheckpointConfig = CheckpointConfig()
     eval: EvalConfig = EvalConfig()
     observe: ObserveConfig = ObserveConfig()
+
+    def record(self) -> dict[str, Any]:
+        """The configuration as a run writes it down, for others to read: without secrets.
+
+        Of `data.storage_options` what is known to be harmless stays; keys and tokens belong in the environment, and
+        have to be given again where they aren't there.
+        """
+        tree = self.model_dump(mode="json")
+        tree["data"]["storage_options"] = _harmless(tree["data"]["storage_options"])
+        return tree
 
     @model_validator(mode="before")
     @classmethod

@@ -82,7 +82,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
         view=cast(View, trained.data.view),
         step=facts.step,
         scores=facts.scores,
-        facts={"manifest_sha256": facts.manifest_sha256, "config": facts.config, "versions": facts.versions},
+        facts={"manifest_sha256": facts.manifest_sha256, "config": trained.record(), "versions": facts.versions},
     )
     if isinstance(model, HDVila):
         model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))

@@ -105,9 +105,7 @@ def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
     run = Run(folder, config, place, data, n_steps, wrapped, optimizer, ema, writer)
 
     done, scores = resume(run)
-    recorder = observe.Recorder(
-        folder if place.is_first else None, config.observe, done, config.model_dump(mode="json")
-    )
+    recorder = observe.Recorder(folder if place.is_first else None, config.observe, done, config.record())
     try:
         outcome = train(run, recorder, done, scores, stop)
     finally:
@@ -175,7 +173,7 @@ def claim_folder(folder: Path, config: TrainConfig, place: Place) -> None:
     if place.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
-        part.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+        part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
         part.rename(path)
 
 
@@ -306,7 +304,7 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
         step=step,
         manifest_sha256=run.data.manifest.sha256,
         index_fingerprint=run.data.train.fingerprint(),
-        config=run.config.model_dump(mode="json"),
+        config=run.config.record(),
         world=run.place.world,
         scores=scores,
         versions={"python": platform.python_version(), "torch": torch.__version__},

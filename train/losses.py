@@ -112,8 +112,9 @@ def mlm_loss(mlm_logits: Tensor, mlm_labels: Tensor, group: Group = None, n_aske
     total = count_asked(mlm_labels, group) if n_asked is None else n_asked
     with torch.autocast(mlm_logits.device.type, enabled=False):
         # Times the world size, since gradients are averaged over ranks while this is a sum over tokens.
-        share = world_size(group) / total.clamp(min=1)
-        own = F.cross_entropy(_wide(mlm_logits), asked, reduction="sum") * share
+        summed = F.cross_entropy(_wide(mlm_logits), asked, reduction="sum")
+        # In the sum's own type: a quotient of whole numbers would be rounded to fp32.
+        own = summed * world_size(group) / total.clamp(min=1).to(summed.dtype)
         return mean_over_ranks(own, group)
 
 

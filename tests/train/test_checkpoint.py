@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 
 import pytest
 import torch
+from torch.distributed.checkpoint.metadata import BytesStorageMetadata
 
 from manifests.errors import UserError
 from train.checkpoint import (
@@ -144,3 +146,31 @@ def test_weights_for_use_are_the_average_where_the_run_kept_one(tmp_path):
     name = "transformer.v_proj.weight"
     assert torch.equal(used.state_dict()[name], ema.shadow[name])
     assert not torch.equal(used.state_dict()[name], model.state_dict()[name])
+
+
+class Attack:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (type(self.path).touch, (self.path,))
+
+
+@pytest.mark.parametrize("how", ["description", "entry", "elsewhere"])
+def test_a_strangers_checkpoint_runs_nothing(tmp_path, how):
+    writer = a_checkpointer(tmp_path)
+    writer.save(capture(*parts()), FACTS)
+    file = writer.path(1) / ".metadata"
+    metadata = pickle.loads(file.read_bytes())
+    if how == "description":
+        metadata = Attack(tmp_path / "touched")
+    elif how == "entry":
+        metadata.state_dict_metadata["model.temperature.logit_scale"] = BytesStorageMetadata()
+    else:
+        for place in metadata.storage_data.values():
+            place.relative_path = "../../secret"
+    file.write_bytes(pickle.dumps(metadata))
+
+    with pytest.raises(UserError, match="does not fit this model, or is damaged"):
+        restore(writer.path(1), *parts())
+    assert not (tmp_path / "touched").exists()

@@ -9,12 +9,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+import yaml
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.checkpoint import checkpoints
 from train.config import TrainConfig
 from train.distributed import place_from_environment
+from train.export import export_run
 from train.loop import StopRequest, evaluate_run, fit
 from train.observe import read_metrics
 from train.testing import Shape, a_tree, write_dataset
@@ -232,3 +234,21 @@ def test_tensorboard_gets_the_same_numbers(drawn, tmp_path):
     found = {e.step: e.value for e in events.Scalars("loss")}
     assert found == pytest.approx(losses(tmp_path / "run"), rel=1e-6)
     assert torch.isfinite(torch.tensor(events.Scalars("val/t2v_r1")[0].value))
+
+
+def test_no_key_of_a_store_is_written_down(drawn, tmp_path):
+    options = {
+        "key": "PLANTED-1",
+        "secret": "PLANTED-2",
+        "token": "PLANTED-3",
+        "endpoint_url": "https://user:PLANTED-4@store.example",
+        "client_kwargs": {"aws_secret_access_key": "PLANTED-5", "region_name": "eu-west-1"},
+    }
+    run(drawn, tmp_path / "run", data={"storage_options": options}, loop={"steps": 2}, observe={"tensorboard": True})
+    export_run(tmp_path / "run", tmp_path / "export")
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 8 and not [path for path in files if b"PLANTED" in path.read_bytes()]
+    kept = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["data"]["storage_options"]
+    assert kept == {"endpoint_url": "https://store.example", "client_kwargs": {"region_name": "eu-west-1"}}
+    assert run(drawn, tmp_path / "run", data={"storage_options": options}, loop={"steps": 2}).status == "finished"

@@ -158,3 +158,10 @@ def test_distinct_captions_change_nothing() -> None:
     video, text = pairs(5)
     plain = contrastive_loss(video, text, torch.tensor([10.0]))
     assert contrastive_loss(video, text, torch.tensor([10.0]), caption_ids=torch.arange(5)) == plain
+
+
+def test_the_mean_over_words_is_exact_in_fp64() -> None:
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(7, 30, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 30, (1, 7), generator=generator)
+    assert float(mlm_loss(logits, labels)) == pytest.approx(float(F.cross_entropy(logits, labels[0])), rel=1e-14)

@@ -16,7 +16,7 @@ import numpy as np
 
 from manifests.errors import UserError
 from train.data.crop import Pixels
-from train.data.video import DECODE_ERRORS, MAX_PACKETS, MAX_PIXELS, Clip
+from train.data.video import DECODE_ERRORS, MAX_PACKETS, MAX_PIXELS, Clip, turns_of
 
 CONTAINERS = {
     ".mp4": "mov",
@@ -35,7 +35,9 @@ MAX_FILE_BYTES = 2 * 2**30
 
 
 class Film:
-    """A video's frames by number. With `fps` above 0 numbers count frames at that rate (each the source's nearest)."""
+    """A video's frames by number, upright as players show them.
+
+    With `fps` above 0 numbers count frames at that rate (each the source's nearest)."""
 
     def __init__(self, path: Path, fps: float = 0.0) -> None:
         """UserError names a file that isn't there, is too large or can't be decoded."""
@@ -57,7 +59,11 @@ class Film:
         wanted = {number: min(round(number * self._step), self._n_source - 1) for number in numbers}
         with _told(self._path):
             frames = set(wanted.values())
-            found = self._clip.read(sorted(frames)) if self._clip is not None else self._scan(frames)
+            if self._clip is not None:
+                stored = self._clip.read(sorted(frames))
+                found = {number: np.rot90(picture, self._clip.turns) for number, picture in stored.items()}
+            else:
+                found = self._scan(frames)
         return {number: found[frame] for number, frame in wanted.items()}
 
     def _count(self) -> tuple[int, float]:
@@ -76,7 +82,7 @@ class Film:
         with self._opened() as (container, stream):
             for number, frame in enumerate(container.decode(stream)):
                 if number in wanted:
-                    found[number] = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
+                    found[number] = np.rot90(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), turns_of(frame))
                 if len(found) == len(wanted):
                     return found
         raise ValueError(f"frame {min(wanted - found.keys())} did not decode")

@@ -72,6 +72,8 @@ class Clip:
         self._ms_per_tick = 1000 * float(stream.time_base or 0)
         self.fps = float(stream.average_rate or 0)
         """Frames a second on the average; 0 where the file doesn't say."""
+        self.turns = 0
+        """Quarter turns, counterclockwise, by which its pictures are to be shown; known once one is read."""
 
     @property
     def n_frames(self) -> int:
@@ -89,11 +91,11 @@ class Clip:
         if outside:
             raise ValueError(f"frame {outside[0]} of {self.n_frames}")
         wanted = {self._pts[n]: n for n in numbers}
-        found = {
-            wanted[frame.pts]: _rgb(frame)
-            for frame in self._decode(set(wanted))
-            if frame.pts is not None and frame.pts in wanted
-        }
+        found: dict[int, Pixels] = {}
+        for frame in self._decode(set(wanted)):
+            if frame.pts is not None and frame.pts in wanted:
+                self.turns = turns_of(frame)
+                found[wanted[frame.pts]] = _rgb(frame)
         lost = set(numbers) - found.keys()
         if lost:
             raise ValueError(f"frame {min(lost)} did not decode")
@@ -114,6 +116,11 @@ class Clip:
 
 _LOCAL = threading.local()
 """One converter a thread: a frame's own would set swscale up anew each time, which costs more than converting."""
+
+
+def turns_of(frame: av.VideoFrame) -> int:
+    """Quarter turns, counterclockwise, by which a picture is to be shown."""
+    return round(frame.rotation / 90) % 4
 
 
 def _rgb(frame: av.VideoFrame) -> Pixels:

@@ -200,8 +200,9 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
         )
     if facts.index_fingerprint != run.data.train.fingerprint():
         raise UserError(
-            f"{found[-1]}: other shards could be read when it was written, so its place in the order is not this one; "
-            "restore them. Unreadable now:\n  " + ("\n  ".join(run.data.train.bad_shards) or "none")
+            f"{found[-1]}: the set of readable shards has changed since this checkpoint, so the sample order would "
+            "differ; restore the missing shards. Unreadable now:\n  "
+            + ("\n  ".join(run.data.train.bad_shards) or "none")
         )
     say(run.place, f"resuming after step {facts.step} of {run.n_steps}")
     return facts.step, facts.scores

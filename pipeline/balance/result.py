@@ -183,7 +183,7 @@ def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -
     if n_open:
         return f"not full yet: {n_open:,} candidates in reserve were not fetched"
     if quota.asked is not None and quota.quota >= quota.asked:
-        return "full; it has nothing left to make up for others"
+        return "full; no surplus for other categories"
     tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
     if n_repeats:
         return f"ran dry: {tried} looked at, and {n_repeats:,} repeat others; crawl more, or other channels"

@@ -82,71 +82,71 @@ def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int6
 
 def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selection:
     """The selection from what exists: quotas over the real supply, filled in rank order."""
-    now = standing(ranked, outcomes)
-    quotas, taken = _fill(ranked, now, config)
-    result = explain(ranked, quotas, now, taken.clips, taken.ms)
-    reason = _reasons(ranked, now, taken, quotas)
-    table = _selection_table(ranked, now, taken, reason, outcomes.duplicates)
-    return Selection(table, now.dropped, quotas, result)
+    current = standing(ranked, outcomes)
+    quotas, taken = _fill(ranked, current, config)
+    result = explain(ranked, quotas, current, taken.clips, taken.ms)
+    reason = _reasons(ranked, current, taken, quotas)
+    table = _selection_table(ranked, current, taken, reason, outcomes.duplicates)
+    return Selection(table, current.dropped, quotas, result)
 
 
-def _fill(ranked: Ranked, now: Standing, config: BalanceConfig) -> tuple[Quotas, _Taken]:
+def _fill(ranked: Ranked, current: Standing, config: BalanceConfig) -> tuple[Quotas, _Taken]:
     """Quotas and what is taken under them.
 
     Where clips are counted, the cap in hours is known to the clip only once clips are taken: what it cut off is then no
     longer promised, and channels get their share of what is left.
     """
-    supply = _existing_supply(ranked, now, config)
+    supply = _existing_supply(ranked, current, config)
     most: dict[int, int] = {}
     while True:
         quotas = plan_quotas(supply, config, most)
-        taken, cut = _take(ranked, now, quotas, config)
+        taken, cut = _take(ranked, current, quotas, config)
         lower = {i: amount for i, amount in cut.items() if amount < most.get(i, quotas.by_category[i].quota)}
         if not lower:
             return quotas, taken
         most |= lower
 
 
-def _existing_supply(ranked: Ranked, now: Standing, config: BalanceConfig) -> Supply:
-    return supply_of(ranked, config, now.clips, now.ms, now.kept_amount(config.unit))
+def _existing_supply(ranked: Ranked, current: Standing, config: BalanceConfig) -> Supply:
+    return supply_of(ranked, config, current.clips, current.ms, current.kept_amount(config.unit))
 
 
-def _take(ranked: Ranked, now: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, dict[int, int]]:
+def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, dict[int, int]]:
     """What is taken: what is in shards, and beyond it what channels, quotas and the cap in hours have room for.
 
     Also the clips left in each category that the cap in hours cut, where clips are counted.
     """
     cut: dict[int, int] = {}
     unit = quotas.unit
-    free = now.kept_clips == 0
-    taken = _Taken(now, np.where(free, now.clips, 0), np.where(free, now.ms, 0))
+    free = current.kept_clips == 0
+    taken = _Taken(current, np.where(free, current.clips, 0), np.where(free, current.ms, 0))
     place, ids = category_places(ranked, quotas)
     if config.max_channel_share < 1:
         key, room = channel_rooms(ranked, quotas)
-        taken.limit(key, _beyond_kept(now, key, room, unit), unit)
+        taken.limit(key, _beyond_kept(current, key, room, unit), unit)
     quota = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64)
-    taken.limit(place, _beyond_kept(now, place, quota, unit), unit)
+    taken.limit(place, _beyond_kept(current, place, quota, unit), unit)
     if unit == "clips":
         cap = np.full(len(ids), to_amount(config.max_hours_per_category, "hours"), dtype=np.int64)
         before_cap = _sums(place, taken.clips, len(ids))
-        taken.limit(place, _beyond_kept(now, place, cap, "hours"), "hours")
-        left, kept = (_sums(place, clips, len(ids)) for clips in (taken.clips, now.kept_clips.astype(np.int64)))
+        taken.limit(place, _beyond_kept(current, place, cap, "hours"), "hours")
+        left, kept = (_sums(place, clips, len(ids)) for clips in (taken.clips, current.kept_clips.astype(np.int64)))
         cut = {ids[k]: int(left[k] + kept[k]) for k in np.flatnonzero(left < before_cap).tolist()}
-    taken.clips += now.kept_clips
-    taken.ms += now.kept_ms
+    taken.clips += current.kept_clips
+    taken.ms += current.kept_ms
     return taken, cut
 
 
-def _beyond_kept(now: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
+def _beyond_kept(current: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
     """The room [K] of each key that clips in shards leave.
 
     Less than the next clip of a video that was taken in part is no room: it was left when that video was cut, and
     nothing may fill it now.
     """
-    left = room - _sums(key, now.kept_amount(unit), len(room))
-    for i in np.flatnonzero((now.kept_clips > 0) & (now.kept_clips < now.clips) & (key >= 0)).tolist():
-        next_clip = int(now.lists.starts[now.row[i]] + now.kept_clips[i])
-        if left[key[i]] < (1 if unit == "clips" else now.lists.ms[next_clip]):
+    left = room - _sums(key, current.kept_amount(unit), len(room))
+    for i in np.flatnonzero((current.kept_clips > 0) & (current.kept_clips < current.clips) & (key >= 0)).tolist():
+        next_clip = int(current.lists.starts[current.row[i]] + current.kept_clips[i])
+        if left[key[i]] < (1 if unit == "clips" else current.lists.ms[next_clip]):
             left[key[i]] = 0
     return np.asarray(np.maximum(0, left))
 
@@ -176,38 +176,38 @@ def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> NDA
 # the table
 
 
-def _reasons(ranked: Ranked, now: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int16]:
+def _reasons(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int16]:
     """[N] why a candidate gives nothing, 0 for those that give something."""
-    reason = np.where(now.is_open, CODE_OF[Reason.NOT_NEEDED], CODE_OF[Reason.OVER_QUOTA])
-    reason = np.where(now.reason != 0, now.reason, reason).astype(np.int16)
+    reason = np.where(current.is_open, CODE_OF[Reason.NOT_NEEDED], CODE_OF[Reason.OVER_QUOTA])
+    reason = np.where(current.reason != 0, current.reason, reason).astype(np.int16)
     reason[taken.clips > 0] = 0
     if any(q.channel_cap is not None for q in quotas.by_category.values()):
-        reason[_of_full_channels(ranked, now, taken, quotas)] = CODE_OF[Reason.OVER_CHANNEL_CAP]
+        reason[_of_full_channels(ranked, current, taken, quotas)] = CODE_OF[Reason.OVER_CHANNEL_CAP]
     return reason
 
 
-def _of_full_channels(ranked: Ranked, now: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int64]:
+def _of_full_channels(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int64]:
     """Rows of those left out whose channel, as it is in the end, has no room for one clip of them."""
     key, room = channel_rooms(ranked, quotas)
     left = room - _sums(key, taken.clips if quotas.unit == "clips" else taken.ms, len(room))
-    rows = np.flatnonzero((key >= 0) & (taken.clips == 0) & (now.reason == 0))
+    rows = np.flatnonzero((key >= 0) & (taken.clips == 0) & (current.reason == 0))
     if quotas.unit == "clips":
         return rows[left[key[rows]] < 1]
     one_clip = ranked.clips_ms[rows] // np.maximum(1, ranked.n_clips[rows])
-    made = now.row[rows] >= 0
-    one_clip[made] = now.lists.ms[now.lists.starts[now.row[rows][made]]]
+    made = current.row[rows] >= 0
+    one_clip[made] = current.lists.ms[current.lists.starts[current.row[rows][made]]]
     return rows[left[key[rows]] < one_clip]
 
 
 def _selection_table(
-    ranked: Ranked, now: Standing, taken: _Taken, reason: NDArray[np.int16], duplicates: Duplicates
+    ranked: Ranked, current: Standing, taken: _Taken, reason: NDArray[np.int16], duplicates: Duplicates
 ) -> pa.Table:
     starts = np.concatenate(([0], np.cumsum(taken.clips))).astype(np.int32)
     has_some = np.flatnonzero(taken.clips)
-    kept_n = gather(now.lists.n, now.lists.starts[now.row[has_some]], taken.clips[has_some])
+    kept_n = gather(current.lists.n, current.lists.starts[current.row[has_some]], taken.clips[has_some])
     reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(REASONS))
-    counts = np.append(now.lists.counts(), 0).astype(np.int32)
-    exists = np.where(now.row >= 0, counts[now.row], ranked.n_clips)
+    counts = np.append(current.lists.counts(), 0).astype(np.int32)
+    exists = np.where(current.row >= 0, counts[current.row], ranked.n_clips)
     return pa.table(
         {
             "video_id": ranked.video_id,

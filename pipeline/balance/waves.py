@@ -25,37 +25,37 @@ PRIOR_VIDEOS = 20
 
 def next_wave(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> list[str]:
     """Ids of the videos to fetch next, best ranks first; [] when the quotas are full or nothing is left to try."""
-    now = standing(ranked, outcomes)
-    if not now.is_open.any():
+    current = standing(ranked, outcomes)
+    if not current.is_open.any():
         return []
     unit = config.unit
     planned = ranked.planned(unit)
-    have = now.amount(unit)
-    open_clips = np.where(now.is_open, ranked.n_clips, 0).astype(np.int64)
-    open_ms = np.where(now.is_open, ranked.clips_ms, 0)
+    have = current.amount(unit)
+    open_clips = np.where(current.is_open, ranked.n_clips, 0).astype(np.int64)
+    open_ms = np.where(current.is_open, ranked.clips_ms, 0)
     quotas = plan_quotas(
-        supply_of(ranked, config, now.clips + open_clips, now.ms + open_ms, now.kept_amount(unit)), config
+        supply_of(ranked, config, current.clips + open_clips, current.ms + open_ms, current.kept_amount(unit)), config
     )
     place, ids = category_places(ranked, quotas)
-    survival = _survival(now, planned, have, place, len(ids))
-    expected = np.where(now.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
+    survival = _survival(current, planned, have, place, len(ids))
+    expected = np.where(current.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
     have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
     need = _need(quotas, ids, place, have, expected, ranked.n_clips, planned)
-    wanted = _down_the_order(now, place, expected, need, config.wave_margin)
+    wanted = _down_the_order(current, place, expected, need, config.wave_margin)
     rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
     ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()
     return ids_in_order
 
 
 def _survival(
-    now: Standing, planned: NDArray[np.int64], have: NDArray[np.int64], place: NDArray[np.int64], n_categories: int
+    current: Standing, planned: NDArray[np.int64], have: NDArray[np.int64], place: NDArray[np.int64], n_categories: int
 ) -> NDArray[np.float64]:
     """[N] share of what was planned that came to exist, in the candidate's category; 1 before anything was tried.
 
     Videos that were never fetched because they repeat another say nothing about it.
     """
-    repeats = np.isin(now.reason, [REASONS.index(r) for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
-    tried = np.flatnonzero(~now.is_open & ~(repeats & (now.row < 0)) & (planned > 0))
+    repeats = np.isin(current.reason, [REASONS.index(r) for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
+    tried = np.flatnonzero(~current.is_open & ~(repeats & (current.row < 0)) & (planned > 0))
     whole = int(planned[tried].sum())
     overall = min(1.0, int(have[tried].sum()) / whole) if whole else 1.0
     slots = place[tried] + 1  # slot 0: categories that policies leave alone
@@ -102,10 +102,10 @@ def _need(
 
 
 def _down_the_order(
-    now: Standing, place: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
+    current: Standing, place: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
 ) -> NDArray[np.int64]:
     """Rows of open candidates, each category's down to where its need is filled; all where no policy applies."""
-    rows = np.flatnonzero(now.is_open & (expected > 0))
+    rows = np.flatnonzero(current.is_open & (expected > 0))
     ahead = before(place[rows], expected[rows])
     wanted = np.ceil(need * margin)
     return np.asarray(rows[(place[rows] < 0) | (ahead < np.append(wanted, 0)[place[rows]])])

@@ -20,7 +20,7 @@ class MediaLimits(Section):
     stage: ClassVar[str] = "media"
 
     max_pixels: int = identity(
-        8_847_360, doc="largest picture, pixels (the default is 4096 x 2160); larger is a reject", ge=1
+        8_847_360, doc="largest frame, pixels (the default is 4096 x 2160); larger is a reject", ge=1
     )
     max_bytes: int = identity(8 * 1024**3, doc="largest media file, bytes; larger is a reject", ge=1)
     max_duration_s: float = identity(6 * 3600.0, doc="longest media file, seconds; longer is a reject", gt=0)
@@ -47,10 +47,10 @@ class CutConfig(Section):
         60_000, doc="remux and keyframe: longest way back to a keyframe, ms; more is a reject", ge=0
     )
     audio_preroll_ms: int = identity(
-        100, doc="sound kept before the clip so that decoders have settled when it starts, ms", ge=0
+        100, doc="audio kept before the clip so that decoders have settled when it starts, ms", ge=0
     )
     hdr: Literal["reject", "keep"] = identity(
-        "reject", doc="HDR sources: keep copies them; nothing here maps their tones, so pictures made of them look flat"
+        "reject", doc="HDR sources: keep copies them; there is no tone mapping, so members made of them look flat"
     )
     interlaced: Literal["reject", "keep"] = identity(
         "reject", doc="interlaced sources; keep copies their fields as they are"
@@ -58,10 +58,10 @@ class CutConfig(Section):
     convert: bool = identity(
         False, doc="interlaced and HDR sources, and codecs that no clip can carry, are made into H.264 first (ffmpeg)"
     )
-    require_audio: bool = identity(False, doc="a video without sound is a reject")
+    require_audio: bool = identity(False, doc="a video without audio is a reject")
     accept_wide: bool = identity(
         True,
-        doc="720p is also a picture wider than 16:9 whose long side is at least 1280 pixels, offered or fetched",
+        doc="720p is also a video wider than 16:9 whose long side is at least 1280 pixels, offered or fetched",
     )
     min_short_side: int = identity(
         LEAST_SHORT_SIDE_720P, doc="720p: least short side after rotation, pixels; 0 takes any", ge=0
@@ -69,7 +69,7 @@ class CutConfig(Section):
     exact_preset: str = identity("superfast", doc="exact: preset of x264")
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
     exact_gop: int = identity(30, doc="exact: frames between keyframes at most", ge=1)
-    audio_bitrate: int = identity(128_000, doc="where sound is encoded: AAC bits a second", ge=16_000)
+    audio_bitrate: int = identity(128_000, doc="where audio is encoded: AAC bits a second", ge=16_000)
     encoder_threads: int = identity(1, doc="threads of each encoder; another count gives other bytes", ge=1)
 
     @property
@@ -161,7 +161,7 @@ if TYPE_CHECKING:  # the keys come from the tables in manifests/
         def __getattr__(self, name: str) -> Any: ...
 
     class ChecksConfig(Section):
-        """What is verified of a clip's pictures and sound."""
+        """What is verified of a clip's video and audio."""
 
         def __init__(self, **keys: Any) -> None: ...
 

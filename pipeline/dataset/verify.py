@@ -54,7 +54,8 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
         yield Fault(TOMBSTONES, "a removal was interrupted; run the same `remove` again")
     yield from _index_faults(store, manifest)
     yield from (
-        Fault(name, "is in no manifest; a reader that takes every tar reads it") for name in _strays(store, manifest)
+        Fault(name, "not listed in the manifest, but readers that glob *.tar will load it")
+        for name in _strays(store, manifest)
     )
     whole = _Whole(by_channel=manifest.head.get("config", {}).get("shards.split.by") == "channel")
     of_images = manifest.head.get("kind") == IMAGE_KIND

@@ -48,7 +48,7 @@ class ClipLook:
     end: int
     makers: Makers
     measures: dict[str, Measure]
-    look: Look = field(default_factory=Look)
+    facts: Look = field(default_factory=Look)
     hashes: list[tuple[int, int]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     _next_hash_ms: int = 0
@@ -67,7 +67,7 @@ class ClipLook:
 
     def finish(self) -> None:
         """The clip's last frame has passed."""
-        self.look.close(self.clip.end_ms - self.clip.start_ms)
+        self.facts.close(self.clip.end_ms - self.clip.start_ms)
         self.makers.finish()
 
 
@@ -131,8 +131,8 @@ class VideoLook:
             one.finish()
         in_clip = (f for f in self._faults if one.clip.from_ms <= f.time_ms < one.clip.end_ms + _REORDER_MS)
         one.faults += [f"{fault.message} at {fault.time_ms} ms" for fault in in_clip]
-        if one.look.n_frames != one.clip.n_frames:
-            one.faults.append(f"{one.look.n_frames} of {one.clip.n_frames} pictures decode")
+        if one.facts.n_frames != one.clip.n_frames:
+            one.faults.append(f"{one.facts.n_frames} of {one.clip.n_frames} pictures decode")
         return one
 
     def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
@@ -151,9 +151,9 @@ class VideoLook:
         if (picture.frame.width, picture.frame.height) != self._sizes_seen:
             one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
         with self._watch("checks"):
-            if one.look.time(clip_ms):
+            if one.facts.time(clip_ms):
                 luma = luma_of(small)
-                one.look.look(luma)
+                one.facts.add(luma)
                 for measure in one.measures.values():
                     measure.picture(luma)
         if self._config.duplicates.enabled and one.hash_is_due(clip_ms):

@@ -62,7 +62,7 @@ def run_ffmpeg(graph: Any, *, time_limit_s: float) -> None:
         raise Unusable(Reason.TIMEOUT, f"ffmpeg took more than {time_limit_s:.0f} s of processor time")
     if code:
         lines = stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
-        said = " / ".join(lines)[-_LAST_CHARACTERS:] or "without a word"
+        said = " / ".join(lines)[-_LAST_CHARACTERS:] or "no output"
         raise Unusable(Reason.BROKEN_MEDIA, f"ffmpeg ended with {code}: {said}")
 
 

@@ -1,6 +1,6 @@
 """What a media file is, told by PyAV alone: tracks, times, picture after rotation; and the door that every file takes.
 
-Source time. A player shows the earliest picture or sound of a file at its time zero, so times here are counted from
+Source time. A player shows the earliest frame or audio of a file at its time zero, so times here are counted from
 `zero_s`, the earliest start of the tracks (0 where that is negative: encoders' delay). Exact fractions throughout:
 one frame before or after a limit is decided by integers.
 """
@@ -50,7 +50,7 @@ class Unusable(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """The track of pictures that is used. `width` and `height` are as displayed: rotated, pixels made square."""
+    """The video track that is used. `width` and `height` are as displayed: rotated, pixels made square."""
 
     index: int
     codec: str
@@ -82,7 +82,7 @@ class VideoTrack:
 
 @dataclass(frozen=True, slots=True)
 class AudioTrack:
-    """A track of sound."""
+    """An audio track."""
 
     index: int
     codec: str
@@ -96,7 +96,7 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One media file. `audio` is the track that is used (the default one), None where there is no sound."""
+    """One media file. `audio` is the track that is used (the default one), None where there is no audio."""
 
     path: Path
     container: str
@@ -156,14 +156,14 @@ def _probe(path: Path, limits: MediaLimits) -> Probe:
         if stream is None and container.streams.video:
             raise Unusable(Reason.UNSUPPORTED_CODEC, "there is no decoder for its pictures")
         if stream is None:
-            raise Unusable(Reason.NOT_A_VIDEO, "holds no track of pictures")
+            raise Unusable(Reason.NOT_A_VIDEO, "no video track")
         _refuse_oversized(container, stream, limits)
         sounds = [sound for sound in container.streams.audio if has_decoder(sound)]
         zero_s = _zero(stream, sounds)
         sound = _default(sounds)
         end_s = _end_of_pictures(container, stream)
         if end_s is None:
-            raise Unusable(Reason.TRUNCATED, "holds not one packet of pictures")
+            raise Unusable(Reason.TRUNCATED, "no video packets")
         return Probe(
             path=path,
             container=container.format.name,
@@ -192,15 +192,15 @@ def refuse_unfit(found: Probe, config: CutConfig) -> None:
     if not config.is_720p(video.width, video.height):
         raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
     if video.interlaced and config.interlaced == "reject":
-        raise Unusable(Reason.INTERLACED, "interlaced pictures; cut.interlaced: keep takes them as they are")
+        raise Unusable(Reason.INTERLACED, "interlaced; cut.interlaced: keep takes it as it is")
     if video.hdr and config.hdr == "reject":
         raise Unusable(Reason.HDR, f"{video.hdr}; cut.hdr: keep takes it as it is")
     if found.audio is None and config.require_audio:
-        raise Unusable(Reason.NO_AUDIO, "no track of sound")
+        raise Unusable(Reason.NO_AUDIO, "no audio track")
 
 
 def _video_stream(container: Any) -> Any | None:
-    """The default track of pictures (cover art aside), else the largest."""
+    """The default video track (cover art aside), else the largest."""
     streams = [
         s for s in container.streams.video if has_decoder(s) and not s.disposition & av.stream.Disposition.attached_pic
     ]

@@ -20,10 +20,10 @@ from manifests.categories import category_name
 from manifests.reasons import Reason
 from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks import Finding, Seen, Sound, checks_on, findings
+from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
-from pipeline.media.cutting.audio import decode_sound
+from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
@@ -113,7 +113,7 @@ class _Work:
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
         looks: dict[int, ClipLook] = {}
-        if cut and _needs(self.config, "pictures"):
+        if cut and _needs(self.config, "frames"):
             looks, seen_ms = self._look(cut, find_cuts=scenes.enabled and not moves)
             cuts_ms = cuts_ms or seen_ms
         made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
@@ -144,14 +144,14 @@ class _Work:
         inside = cuts_inside(cuts_ms, span)
         if inside and self.config.scenes.action == "drop":
             return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
-        sound = self._sound(clip)
-        found = self._findings(look, sound)
+        audio = self._audio(clip)
+        found = self._findings(look, audio)
         for finding in found:
             if finding.action == "reject":
                 return self._failed(clip.n, finding.reason, finding.detail)
         flags = self._flags(found, bool(inside))
         text, words = self._words(clip)
-        made = self._members(clip, look, sound)
+        made = self._members(clip, look, audio)
         document = self._document(clip, look, made, inside, text, words, flags)
         return MadeClip(
             n=clip.n,
@@ -164,32 +164,32 @@ class _Work:
             flags=tuple(flags),
         )
 
-    def _findings(self, look: ClipLook | None, sound: Sound) -> list[Finding]:
-        seen = Seen(self.source.video, sound=sound)
+    def _findings(self, look: ClipLook | None, audio: Audio) -> list[Finding]:
+        seen = Seen(self.source.video, audio=audio)
         if look is not None:
-            seen = Seen(self.source.video, look.look, look.faults, sound, look.measures)
+            seen = Seen(self.source.video, look.facts, look.faults, audio, look.measures)
         with self.watch("checks"):
             return findings(seen, self.config)
 
-    def _sound(self, clip: CutClip) -> Sound:
-        """The clip's audio, decoded once for everything that needs it."""
+    def _audio(self, clip: CutClip) -> Audio:
+        """The clip's audio, decoded once for all that need it."""
         audio = self.source.audio
-        if audio is None or not _needs(self.config, "sound"):
+        if audio is None or not _needs(self.config, "audio"):
             return None, 1
-        with self.watch("sound"), open_media(self.source.path, self.config.limits) as container:
+        with self.watch("audio"), open_media(self.source.path, self.config.limits) as container:
             for stream in container.streams:
                 if stream.index != audio.index:
                     stream.discard = av.stream.Discard.all
             stream = container.streams[audio.index]
-            return decode_sound(container, stream, self.source, clip.start_ms, clip.end_ms)
+            return decode_audio(container, stream, self.source, clip.start_ms, clip.end_ms)
 
-    def _members(self, clip: CutClip, look: ClipLook | None, sound: Sound) -> dict[str, Made]:
+    def _members(self, clip: CutClip, look: ClipLook | None, audio: Audio) -> dict[str, Made]:
         """The members that are on, by extension."""
         made = dict(look.makers.made) if look is not None else {}
-        for member in members_on(self.config, "sound"):
+        for member in members_on(self.config, "audio"):
             with self.watch(member.extension):
-                if member.sound:
-                    made[member.extension] = member.sound(sound, clip.end_ms - clip.start_ms, self.config)
+                if member.audio:
+                    made[member.extension] = member.audio(audio, clip.end_ms - clip.start_ms, self.config)
         return made
 
     def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
@@ -255,7 +255,7 @@ class _Work:
             "words": _json(words),
             "scene_cuts": _json([cut - clip.start_ms for cut in cuts_inside_ms]),
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
-            "motion": look.look.motion if look is not None else -1.0,
+            "motion": look.facts.motion if look is not None else -1.0,
             "alignment_confidence": round(float(row["confidence"]), 6),
             "versions": _json(sample_versions() | {"yt-dlp": video["yt_dlp_version"]}),
         }
@@ -287,9 +287,9 @@ class _Work:
         return path
 
 
-def _needs(config: MediaConfig, need: Literal["pictures", "sound"]) -> bool:
+def _needs(config: MediaConfig, need: Literal["frames", "audio"]) -> bool:
     """Whether anything that is switched on has to see decoded pictures, or to hear the audio."""
-    if need == "pictures" and (config.scenes.enabled or config.duplicates.enabled):
+    if need == "frames" and (config.scenes.enabled or config.duplicates.enabled):
         return True
     return any(members_on(config, need)) or any(checks_on(config, need))
 

@@ -207,7 +207,7 @@ def _by_own_limit(error: BaseException | None) -> Failure | None:
 
 
 def _by_status(requests: Sequence[SeenRequest], about: str) -> Failure | None:
-    """From how the last request of each kind ended: what was cured by a retry is no cause."""
+    """From how the last request of each kind ended: retried rejects don't count."""
     last: dict[str, SeenRequest] = {}
     for seen in requests:
         if seen.status == 429 or _is_asked_for(seen, about):

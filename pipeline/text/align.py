@@ -72,7 +72,7 @@ def align_words(text_words: Sequence[str], timed_words: Sequence[Word]) -> Align
 def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> tuple[Track, Alignment]:
     """A manual track with an automatic track's word times; events keep their own.
 
-    Where the two are not of one speech (confidence below the limit) the text keeps its own cue times, and the
+    Where the two do not carry the same speech (confidence below the limit) the text keeps its own cue times, and the
     alignment's `anchored` says so.
     """
     found = align_words([word.text for word in text.words], stamped.words)

@@ -132,7 +132,7 @@ def track_language(words: Sequence[Word]) -> str:
 
 
 def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transcript:
-    """Manual text with the automatic track's times where both are there and of one speech; else the preferred one."""
+    """Manual text with the automatic track's times where both carry the same speech, else the preferred track."""
     manual, auto = usable.get("manual"), usable.get("auto")
     order = (auto, manual) if config.transcript.prefer == "auto" else (manual, auto)
     if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:

@@ -90,7 +90,7 @@ def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) 
 def _taken(
     category: npt.NDArray[np.integer], seed: int, epoch: int, weights: Mapping[int, float]
 ) -> tuple[Int64, Int64]:
-    """The samples an epoch takes, and for each the how-manieth copy inside this epoch it is (0 for the first)."""
+    """The samples an epoch takes, and for each its copy number inside this epoch (0 for the first)."""
     samples, turns = [], []
     for one in np.unique(category):
         members = np.flatnonzero(category == one).astype(np.int64)

@@ -1,4 +1,4 @@
-"""What is verified of a clip's pictures and sound, rather than believed.
+"""What is verified of a clip's video and audio, rather than believed.
 
 A check is a function in a module of this folder, which lists it in `CHECKS`; its reason, its key in the configuration
 and its default are in manifests/checks.py. A module that is added here is found by itself.
@@ -24,10 +24,10 @@ from pipeline.media.probe import VideoTrack
 if TYPE_CHECKING:
     from pipeline.media.checks.look import Look
 
-Sound = tuple[NDArray[np.float32] | None, int]
+Audio = tuple[NDArray[np.float32] | None, int]
 """(samples, rate): channels x samples, within -1 .. 1; None where there is none."""
 
-Need = Literal["pictures", "sound"]
+Need = Literal["frames", "audio"]
 
 
 class Measure(Protocol):
@@ -44,7 +44,7 @@ class Seen:
     video: VideoTrack
     look: Look | None = None
     faults: list[str] = field(default_factory=list)
-    sound: Sound = (None, 1)
+    audio: Audio = (None, 1)
     measures: Mapping[str, Measure] = field(default_factory=dict)
 
 
@@ -83,7 +83,7 @@ def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
 
 def measures_for(config: MediaConfig) -> dict[str, Measure]:
     """What the checks that are on gather by themselves, empty at a clip's start."""
-    return {check.name: check.measure() for check in checks_on(config, "pictures") if check.measure}
+    return {check.name: check.measure() for check in checks_on(config, "frames") if check.measure}
 
 
 def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
@@ -91,7 +91,7 @@ def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
     found: list[Finding] = []
     for facts, check in all_checks():
         action: Any = getattr(config.checks, facts.name)
-        if action == "ignore" or (check.needs == "pictures" and seen.look is None):
+        if action == "ignore" or (check.needs == "frames" and seen.look is None):
             continue
         if detail := check.find(seen, config):
             found.append(Finding(facts.reason, action, detail))

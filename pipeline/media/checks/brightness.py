@@ -34,4 +34,4 @@ def find(seen: Seen, config: MediaConfig) -> str:
     return "" if inside else f"mean brightness {mean:.0f} of 255"
 
 
-CHECKS = (Check("brightness", "pictures", find, MeanBrightness),)
+CHECKS = (Check("brightness", "frames", find, MeanBrightness),)

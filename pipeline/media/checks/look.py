@@ -53,7 +53,7 @@ class Look:
         self._next_ms = (clip_ms // LOOK_EVERY_MS + 1) * LOOK_EVERY_MS
         return True
 
-    def look(self, luma: NDArray[np.uint8]) -> None:
+    def add(self, luma: NDArray[np.uint8]) -> None:
         """A small picture of the clip."""
         if float(luma.mean()) > _DARK_MEAN:
             rows, columns = np.percentile(luma, 98, axis=1), np.percentile(luma, 98, axis=0)

@@ -52,9 +52,9 @@ def _look(seen: Seen) -> Look:
 
 
 CHECKS = (
-    Check("decode_errors", "pictures", decode_errors),
-    Check("picture_area", "pictures", picture_area),
-    Check("bars", "pictures", bars),
-    Check("still_picture", "pictures", still_picture),
-    Check("coverage", "pictures", coverage),
+    Check("decode_errors", "frames", decode_errors),
+    Check("picture_area", "frames", picture_area),
+    Check("bars", "frames", bars),
+    Check("still_picture", "frames", still_picture),
+    Check("coverage", "frames", coverage),
 )

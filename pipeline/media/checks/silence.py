@@ -22,8 +22,8 @@ def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
 
 def find(seen: Seen, config: MediaConfig) -> str:
     """Silence, or no audio at all."""
-    loudness = loudest_dbfs(*seen.sound)
+    loudness = loudest_dbfs(*seen.audio)
     return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < config.checks.silence_dbfs else ""
 
 
-CHECKS = (Check("silence", "sound", find),)
+CHECKS = (Check("silence", "audio", find),)

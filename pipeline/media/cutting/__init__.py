@@ -39,17 +39,19 @@ def cut_clips(
     ordered = sorted(spans, key=lambda span: (span.start_ms, span.end_ms, span.n))
     with ExitStack() as stack:
         pictures = stack.enter_context(_opened(source, limits, source.video.index))
-        sounds = stack.enter_context(_opened(source, limits, source.audio.index)) if source.audio else None
+        audio_file = stack.enter_context(_opened(source, limits, source.audio.index)) if source.audio else None
         if config.mode == "exact":
-            yield from exact_clips(pictures, sounds, source, ordered, config)
+            yield from exact_clips(pictures, audio_file, source, ordered, config)
             return
         for span in ordered:
-            yield _remuxed(pictures, sounds, source, span, config)
+            yield _remuxed(pictures, audio_file, source, span, config)
 
 
-def _remuxed(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip | CutFailure:
+def _remuxed(
+    pictures: Any, audio_file: Any | None, source: Probe, span: Span, config: CutConfig
+) -> CutClip | CutFailure:
     try:
-        return remux(pictures, sounds, source, span, config)
+        return remux(pictures, audio_file, source, span, config)
     except Unusable as fault:
         return CutFailure(span.n, fault.reason, fault.detail)
     except av.FFmpegError as error:

@@ -18,7 +18,7 @@ from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe
 
 COPIED = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
-"""Codecs of sound whose packets are carried over into an mp4."""
+"""Audio codecs whose packets are carried over into an mp4."""
 
 AAC_DELAY = 1024
 """Samples that FFmpeg's AAC encoder puts before the first one (its initial padding); also a packet's samples."""
@@ -30,15 +30,15 @@ _SETTLE_MS = 200
 """Sound decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
 
-def encode_sound(
+def encode_audio(
     container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int, config: CutConfig
 ) -> Track | None:
-    """AAC packets of the sound from start_ms to end_ms of source time (silence where the source has none).
+    """AAC packets of the audio from start_ms to end_ms of source time (silence where the source has none).
 
     Times are on the source's clock in samples. The first packet holds the encoder's delay and so lies AAC_DELAY
-    samples before `start_ms`. None where the source holds no sound at all there.
+    samples before `start_ms`. None where the source holds no audio at all there.
     """
-    samples, rate = decode_sound(container, stream, source, start_ms, end_ms)
+    samples, rate = decode_audio(container, stream, source, start_ms, end_ms)
     if samples is None:
         return None
     template, packets = _aac(samples, rate, config)
@@ -49,10 +49,10 @@ def encode_sound(
     return Track(template, packets, times, Fraction(1, rate))
 
 
-def decode_sound(
+def decode_audio(
     container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int
 ) -> tuple[NDArray[np.float32] | None, int]:
-    """(samples, rate) of a stretch of sound: float32, 1 or 2 channels x samples, within -1 .. 1; None where none is.
+    """(samples, rate) of a stretch of audio: float32, 1 or 2 channels x samples, within -1 .. 1; None where none is.
 
     Packets that don't decode are silence.
     """
@@ -63,7 +63,7 @@ def decode_sound(
     resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=rate)
     start_s = Fraction(start_ms, 1000) + source.zero_s
     found = False
-    for frame in _sound_frames(container, stream, source, start_ms, end_ms):
+    for frame in _audio_frames(container, stream, source, start_ms, end_ms):
         for part in resampler.resample(frame):
             if part.pts is not None:
                 at = round((part.pts * part.time_base - start_s) * rate)
@@ -71,7 +71,7 @@ def decode_sound(
     return (samples if found else None), rate
 
 
-def _sound_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
+def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
     end = tick_at(end_ms, source, stream.time_base)
     stream.codec_context.flush_buffers()
     for packet in packets_from(container, stream, tick_at(start_ms - _SETTLE_MS, source, stream.time_base)):

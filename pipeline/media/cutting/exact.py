@@ -16,7 +16,7 @@ import av
 
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig
-from pipeline.media.cutting.audio import encode_sound, read_back
+from pipeline.media.cutting.audio import encode_audio, read_back
 from pipeline.media.cutting.mp4 import Track, timescale, write_mp4
 from pipeline.media.cutting.span import CutClip, CutFailure, Span, fit_span, source_ms, tick_at
 from pipeline.media.cutting.window import packets_from
@@ -24,7 +24,7 @@ from pipeline.media.probe import Probe, Unusable
 
 
 def exact_clips(
-    pictures: Any, sounds: Any | None, source: Probe, spans: Sequence[Span], config: CutConfig
+    pictures: Any, audio_file: Any | None, source: Probe, spans: Sequence[Span], config: CutConfig
 ) -> Iterator[CutClip | CutFailure]:
     """Each span (given in the order of their starts) as a clip that starts at its first frame, or as a failure."""
     fitting: list[Span] = []
@@ -35,7 +35,7 @@ def exact_clips(
         except Unusable as fault:
             yield CutFailure(span.n, fault.reason, fault.detail)
     for job in _encoded(pictures, source, fitting, config) if fitting else ():
-        yield _finished(job, sounds, source, config)
+        yield _finished(job, audio_file, source, config)
 
 
 def _refuse_formats(source: Probe) -> None:
@@ -155,8 +155,8 @@ def _closed(job: _Job) -> _Job:
     return job
 
 
-def _finished(job: _Job, sounds: Any | None, source: Probe, config: CutConfig) -> CutClip | CutFailure:
-    """The mp4 of an encoded span with its sound."""
+def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfig) -> CutClip | CutFailure:
+    """The mp4 of an encoded span with its audio."""
     span, base = job.span, source.video.time_base
     if not job.times:
         return CutFailure(span.n, Reason.SPAN_OUTSIDE, f"no picture from {span.start_ms} to {span.end_ms} ms decodes")
@@ -165,7 +165,7 @@ def _finished(job: _Job, sounds: Any | None, source: Probe, config: CutConfig) -
         return CutFailure(span.n, Reason.BROKEN_MEDIA, f"{len(job.times)} pictures made {len(packets)} packets")
     for packet, pts in zip(packets, job.times, strict=True):
         packet.pts = pts
-    sound = _sound(sounds, source, span, config)
+    sound = _sound(audio_file, source, span, config)
     base_ms = span.start_ms
     if sound is not None:
         base_ms = min(base_ms, round(source_ms(sound.packets[0].pts, source, sound.time_base)))
@@ -185,8 +185,8 @@ def _finished(job: _Job, sounds: Any | None, source: Probe, config: CutConfig) -
     )
 
 
-def _sound(sounds: Any | None, source: Probe, span: Span, config: CutConfig) -> Track | None:
-    if sounds is None or source.audio is None:
+def _sound(audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> Track | None:
+    if audio_file is None or source.audio is None:
         return None
-    stream = sounds.streams[source.audio.index]
-    return encode_sound(sounds, stream, source, span.start_ms, span.end_ms, config)
+    stream = audio_file.streams[source.audio.index]
+    return encode_audio(audio_file, stream, source, span.start_ms, span.end_ms, config)

@@ -1,6 +1,6 @@
 """mp4 bytes without an edit list, in which file time = source time - a whole number of milliseconds.
 
-An mp4 track without an edit list begins at its first packet's decode time, which is 0. So that pictures and sound
+An mp4 track without an edit list begins at its first packet's decode time, which is 0. So that video and audio
 keep their distance, every track's first packet is given decode time 0 and all presentation times stay true: the
 first sample just lasts longer. Readers that know no edit lists (decord, torchcodec) and those that do then agree.
 """
@@ -41,7 +41,7 @@ def timescale(time_base: Fraction) -> int:
 def write_mp4(pictures: Track, sound: Track | None, base_s: Fraction) -> bytes:
     """The mp4. `base_s` is the moment of the tracks' clock that becomes file time 0; no picture may be shown before.
 
-    Sound that begins before `base_s` by less than a millisecond is moved by that; where sound begins later than
+    Audio that begins before `base_s` by less than a millisecond is moved by that; where audio begins later than
     `base_s`, its first packet is stretched back to 0, since a track cannot begin later without an edit list.
     """
     buffer = io.BytesIO()

@@ -13,18 +13,18 @@ from typing import Any
 
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig
-from pipeline.media.cutting.audio import COPIED, encode_sound
+from pipeline.media.cutting.audio import COPIED, encode_audio
 from pipeline.media.cutting.mp4 import Track, write_mp4
 from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms
-from pipeline.media.cutting.window import decode_times, picture_window, sound_window
+from pipeline.media.cutting.window import audio_window, decode_times, picture_window
 from pipeline.media.probe import Probe, Unusable
 
 CARRIED = ("h264", "hevc", "vp9", "av1")
 """Codecs of pictures whose packets are carried over."""
 
 
-def remux(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip:
-    """The clip of a span. `pictures` and `sounds` are two open containers of the same file, read independently.
+def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip:
+    """The clip of a span. `pictures` and `audio_file` are two open containers of the same file, read independently.
 
     Raises Unusable with the reason where the span or the file doesn't serve.
     """
@@ -34,7 +34,7 @@ def remux(pictures: Any, sounds: Any | None, source: Probe, span: Span, config: 
     window = picture_window(pictures, stream, span, source, config.max_preroll_ms)
     from_ms = math.floor(source_ms(window.packets[0].pts, source, stream.time_base))
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
-    sound = _sound(sounds, source, span, config, _decode_ms(track, source)) if sounds is not None else None
+    sound = _sound(audio_file, source, span, config, _decode_ms(track, source)) if audio_file is not None else None
     base_ms = _base_ms(track, sound, source)
     data = write_mp4(track, sound, Fraction(base_ms, 1000) + source.zero_s)
     clip = CutClip(
@@ -75,21 +75,21 @@ def _told_from_keyframe(clip: CutClip) -> CutClip:
     )
 
 
-def _sound(sounds: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
-    """Packets of sound from the pictures' first decode time on; encoded anew where an mp4 can't carry them."""
+def _sound(audio_file: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
+    """Audio packets from the video's first decode time on; re-encoded where an mp4 can't carry them."""
     assert source.audio is not None
-    stream = sounds.streams[source.audio.index]
+    stream = audio_file.streams[source.audio.index]
     begin_ms = min(decode_ms, span.start_ms - config.audio_preroll_ms)
     if source.audio.codec not in COPIED:
-        return encode_sound(sounds, stream, source, max(0, begin_ms), span.end_ms, config)
-    packets = sound_window(sounds, stream, begin_ms, span, source)
+        return encode_audio(audio_file, stream, source, max(0, begin_ms), span.end_ms, config)
+    packets = audio_window(audio_file, stream, begin_ms, span, source)
     if not packets:
         return None
     return Track(stream, packets, [packet.pts for packet in packets], stream.time_base)
 
 
 def _base_ms(pictures: Track, sound: Track | None, source: Probe) -> int:
-    """Source time (whole ms) of file time 0: where sound begins, but never after the first picture's decode time."""
+    """Source time (whole ms) of file time 0: where audio begins, but never after the first frame's decode time."""
     if sound is None:
         return _decode_ms(pictures, source)
     return min(_decode_ms(pictures, source), round(source_ms(sound.packets[0].pts, source, sound.time_base)))

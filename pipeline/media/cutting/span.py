@@ -56,7 +56,7 @@ class CutFailure:
 def fit_span(span: Span, source: Probe, max_overrun_ms: int) -> Span:
     """The span inside the video: trimmed where it ends a little late. Raises Unusable(SPAN_OUTSIDE) otherwise."""
     if span.start_ms < 0 or span.start_ms >= span.end_ms:
-        raise Unusable(Reason.SPAN_OUTSIDE, f"{span.start_ms} to {span.end_ms} ms is no span")
+        raise Unusable(Reason.SPAN_OUTSIDE, f"invalid span {span.start_ms}–{span.end_ms} ms")
     late_ms = span.end_ms - source.duration_ms
     if late_ms > max_overrun_ms or span.start_ms >= source.duration_ms:
         raise Unusable(

@@ -1,4 +1,4 @@
-"""The packets that a span needs: of pictures from the keyframe before its start, of sound from a little before it.
+"""The packets that a span needs: video from the keyframe before its start, audio from a little before it.
 
 A frame can be decoded only after those it refers to, all the way back to a keyframe. Packets stand in decode order,
 so what a span needs is a contiguous run: from the last keyframe whose time is not after the start, to the last
@@ -42,7 +42,7 @@ class PictureWindow:
 
 
 def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_preroll_ms: int) -> PictureWindow:
-    """The packets for a span. Raises Unusable where no keyframe precedes it or the packets aren't sound."""
+    """The packets for a span. Raises Unusable where no keyframe precedes it or the packets are damaged."""
     base = stream.time_base
     bounds = _Bounds(
         tick_at(span.start_ms, source, base),
@@ -55,8 +55,8 @@ def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_p
     return _checked(run, bounds, span)
 
 
-def sound_window(container: Any, stream: Any, from_ms: int, span: Span, source: Probe) -> list[Any]:
-    """Packets of sound from the one that plays at `from_ms` (or the first after it) until the span's end."""
+def audio_window(container: Any, stream: Any, from_ms: int, span: Span, source: Probe) -> list[Any]:
+    """Audio packets from the one that plays at `from_ms` (or the first after it) until the span's end."""
     begin = tick_at(from_ms, source, stream.time_base)
     end = tick_at(span.end_ms, source, stream.time_base)
     kept: list[Any] = []
@@ -74,7 +74,7 @@ def sound_window(container: Any, stream: Any, from_ms: int, span: Span, source: 
 def packets_from(container: Any, stream: Any, tick: int) -> Iterator[Any]:
     """Packets of a track in file order, from a keyframe at or before a moment (ticks) on, to the readable end.
 
-    Where the track has none so early, from its first keyframe. Sound has only keyframes.
+    Where the track has none so early, from its first keyframe. Audio has only keyframes.
     """
     beginning = min(tick, stream.start_time or 0) - round(_STEPS_BACK_S[-1] / stream.time_base)
     for target in (*(tick - round(back_s / stream.time_base) for back_s in _STEPS_BACK_S), beginning):

@@ -16,7 +16,7 @@ from manifests.members import MEMBERS as TABLE
 from manifests.members import MemberFacts
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks import Sound
+from pipeline.media.checks import Audio
 from pipeline.media.cutting.span import CutClip
 from pipeline.media.frames import Picture, Scaler
 from pipeline.media.modules import modules_of
@@ -58,10 +58,10 @@ class Member:
     """How a member is made and verified: from pictures by a maker, or from the clip's audio by a function."""
 
     extension: str
-    needs: Literal["pictures", "sound"]
+    needs: Literal["frames", "audio"]
     faults: Callable[[SampleJson, bytes], Iterator[str]]
     picture: Callable[[ClipTools], PictureMaker] | None = None
-    sound: Callable[[Sound, int, MediaConfig], Made] | None = None
+    audio: Callable[[Audio, int, MediaConfig], Made] | None = None
     """(audio, duration of the clip in ms, settings) -> the member."""
 
 
@@ -72,7 +72,7 @@ def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
     return tuple((facts, found[facts.extension]) for facts in TABLE if facts.switch)
 
 
-def members_on(config: MediaConfig, need: Literal["pictures", "sound"]) -> Iterator[Member]:
+def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterator[Member]:
     """The members that are switched on and are made of pictures, or of the audio."""
     for facts, member in all_members():
         if member.needs == need and getattr(config.members, facts.switch):
@@ -89,7 +89,7 @@ class Makers:
     @classmethod
     def begin(cls, tools: ClipTools) -> Makers:
         """One maker for each member that is on and made of pictures."""
-        return cls({m.extension: m.picture(tools) for m in members_on(tools.config, "pictures") if m.picture})
+        return cls({m.extension: m.picture(tools) for m in members_on(tools.config, "frames") if m.picture})
 
     def finish(self) -> None:
         """The clip's last frame has passed."""

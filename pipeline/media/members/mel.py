@@ -18,17 +18,17 @@ from pydantic import ValidationError
 from manifests.members import MelFields
 from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks import Sound
+from pipeline.media.checks import Audio
 from pipeline.media.members import Made, Member
 
 FLOOR = 1e-10
 _WINDOW_MS = 25.0
 
 
-def make(sound: Sound, duration_ms: int, config: MediaConfig) -> Made:
+def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
     """The spectrogram of a clip; of silence where it has no audio."""
     members = config.members
-    samples, rate = sound
+    samples, rate = audio
     hop = members.mel_rate * members.mel_hop_ms // 1000
     n_samples = duration_ms * members.mel_rate // 1000
     mono = np.zeros(n_samples, np.float32) if samples is None else resampled(samples, rate, members.mel_rate)
@@ -95,4 +95,4 @@ def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
         yield f"mel.npy: is {mel.dtype} {mel.shape}, the json says float16 {(fields.mel_bins, fields.mel_frames)}"
 
 
-MEMBER = Member("mel.npy", "sound", faults, sound=make)
+MEMBER = Member("mel.npy", "audio", faults, audio=make)

@@ -128,4 +128,4 @@ def video_faults(
         yield f"{name}: pictures are {sorted(other)}, the json says {size}"
 
 
-MEMBER = Member("m4v", "pictures", faults, picture=ProxyMaker)
+MEMBER = Member("m4v", "frames", faults, picture=ProxyMaker)

@@ -114,4 +114,4 @@ def _jpeg_size(jpeg: bytes) -> tuple[int, int] | None:
         return None
 
 
-MEMBER = Member("mjpg", "pictures", faults, picture=StillsMaker)
+MEMBER = Member("mjpg", "frames", faults, picture=StillsMaker)

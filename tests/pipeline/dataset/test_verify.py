@@ -209,7 +209,10 @@ def test_a_tar_that_no_manifest_names_and_a_description_with_other_checksums_are
     sha256 = read_manifest(str(copy)).shards[0].sha256
     (copy / "croissant.json").write_text(described.replace(sha256, "0" * 64))
     found = faults(copy, decode=0)
-    assert found[0].startswith(f"croissant.json: {TAR}: sha256 is 000") and "00007.tar: is in no manifest" in found[1]
+    assert (
+        found[0].startswith(f"croissant.json: {TAR}: sha256 is 000")
+        and "00007.tar: not listed in the manifest" in found[1]
+    )
 
 
 def test_several_processes_find_the_same_faults_in_the_same_order(tmp_path: Path):

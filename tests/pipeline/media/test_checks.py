@@ -1,4 +1,4 @@
-"""What is told of a clip's pictures and sound: bars, up-scaling, stills, silence, damage."""
+"""What is told of a clip's pictures and audio: bars, up-scaling, stills, silence, damage."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def looked_at(pictures: list[Any]) -> Look:
     look = Look()
     for i, luma in enumerate(pictures):
         if look.time(i * 500):
-            look.look(luma)
+            look.add(luma)
     look.close(len(pictures) * 500)
     return look
 
@@ -45,7 +45,7 @@ VOICE = (0.01 * np.sin(np.arange(48_000) / 20).astype(np.float32)[None], 48_000)
 
 
 def reasons(look: Look | None, track: VideoTrack, **more: Any) -> set[Reason]:
-    seen = Seen(track, look, **({"sound": VOICE} | more))
+    seen = Seen(track, look, **({"audio": VOICE} | more))
     return {finding.reason for finding in findings(seen, MediaConfig())}
 
 
@@ -74,7 +74,7 @@ def test_a_night_scene_is_not_called_bars(track: VideoTrack) -> None:
 
 def test_bars_around_a_picture_that_is_720p_only_flag_it(track: VideoTrack) -> None:
     for height, width, action in [(180, 320, None), (180, 240, "flag"), (134, 320, "flag"), (120, 160, "reject")]:
-        found = findings(Seen(track, looked_at(framed(height, width)), sound=VOICE), MediaConfig())
+        found = findings(Seen(track, looked_at(framed(height, width)), audio=VOICE), MediaConfig())
         assert [f.action for f in found if f.reason is Reason.UPSCALED] == ([action] if action else [])
 
 
@@ -91,9 +91,9 @@ def test_silence_is_told_from_a_quiet_voice(track: VideoTrack) -> None:
     assert loudest_dbfs(voice, rate) > -50
     assert loudest_dbfs(np.zeros((2, rate), np.float32), rate) == -120
     assert loudest_dbfs(None, rate) == -120
-    assert Reason.SILENT in reasons(None, track, sound=(voice * 1e-3, rate))
-    assert Reason.SILENT in reasons(None, track, sound=(None, 1))
-    assert Reason.SILENT not in reasons(None, track, sound=(voice, rate))
+    assert Reason.SILENT in reasons(None, track, audio=(voice * 1e-3, rate))
+    assert Reason.SILENT in reasons(None, track, audio=(None, 1))
+    assert Reason.SILENT not in reasons(None, track, audio=(voice, rate))
 
 
 def test_faults_of_the_decoder_and_missing_pictures_are_told(track: VideoTrack) -> None:
@@ -119,7 +119,7 @@ def test_clips_that_are_nearly_black_or_white_throughout_are_told_where_asked(
     gathered = MeanBrightness()
     for _ in range(4):
         gathered.picture(np.full((180, 320), level, np.uint8))
-    seen = Seen(track, Look(), sound=VOICE, measures={"brightness": gathered})
+    seen = Seen(track, Look(), audio=VOICE, measures={"brightness": gathered})
     asked = MediaConfig.model_validate({"checks": {"brightness": "reject"}})
 
     assert (Reason.BAD_EXPOSURE in {f.reason for f in findings(seen, asked)}) == told

@@ -39,7 +39,7 @@ def test_each_line_of_the_tables_has_its_module_and_its_key() -> None:
 def test_only_clips_switches_everything_off() -> None:
     config = media_config(None, list(ONLY_CLIPS))
 
-    assert not _needs(config, "pictures") and not _needs(config, "sound")
+    assert not _needs(config, "frames") and not _needs(config, "audio")
 
 
 @pytest.mark.parametrize("facts", CHECKS, ids=lambda facts: facts.name)

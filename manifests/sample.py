@@ -21,7 +21,7 @@ MEMBER_ORDER = tuple(member.extension for member in MEMBERS)
 DEFAULT_MEMBERS = tuple(member.extension for member in MEMBERS if member.default)
 """Those that a data set has unless its configuration says otherwise."""
 
-ALL_MEMBERS = ("mp4", "jpg", "txt", "json", "m4v", "mjpg")
+ALL_MEMBERS = (MEMBER_ORDER[0], "jpg", *MEMBER_ORDER[1:])
 """The same with those of a picture (image_sample.py): what can stand in a tar of either kind, in its order."""
 
 

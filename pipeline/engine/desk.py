@@ -28,10 +28,12 @@ Model = TypeVar("Model", bound=BaseModel)
 class Desk:
     """The run's status as it is told, and what was asked of it. `publish` writes at most every few seconds.
 
-    As a context manager it writes the run's last word: how it ended, unless another run has taken over.
+    As a context manager it writes the run's last word: how it ended, unless another run has taken over. One that does
+    not publish writes nothing: that of a stage run on its own.
     """
 
-    def __init__(self, store: Store, stop: StopRequest | None = None) -> None:
+    def __init__(self, store: Store, stop: StopRequest | None = None, *, publishes: bool = True) -> None:
+        self.publishes = publishes
         self.stop = stop or StopRequest()
         self._store = store
         self._stages: dict[str, StageStatus] = {}
@@ -50,7 +52,7 @@ class Desk:
         """Takes up how far a stage is, and writes status.json where the last time was long enough ago."""
         self._stages.pop(stage.stage, None)
         self._stages[stage.stage] = stage
-        if time.monotonic() - self._written > WRITE_EVERY_S:
+        if self.publishes and time.monotonic() - self._written > WRITE_EVERY_S:
             self._write(self._state())
 
     def __enter__(self) -> Desk:

@@ -78,6 +78,7 @@ def run_stage(
     stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = 20, desk: Desk | None = None
 ) -> StageResult:
     """Runs the units of a stage that have no commit yet. Raises RunStopped, Drained, LockLost or UserError."""
+    desk = desk or Desk(store, publishes=False)
     done = store.committed(stage.name)
     result = StageResult(stage.name, n_done_before=len(done))
     started = time.monotonic()
@@ -85,7 +86,9 @@ def run_stage(
     with StageProgress(stage.name, len(done)) as progress:
         executor.begin(stage, store)
         try:
-            _Loop(stage, store, executor, lock, progress, result, patience, desk or Desk(store)).run(pending)
+            _Loop(stage, store, executor, lock, progress, result, patience, desk or Desk(store, publishes=False)).run(
+                pending
+            )
         except BaseException:
             executor.cancel_all()
             raise

@@ -157,11 +157,11 @@ def _whole(
     small = low_frames(views, centres, around)
     wanted = [*centres, *small] if views.has_still else small
     pictures = video.read_frames(members["mp4"], [facts.first_frame + f for f in wanted], views.backend)
-    upright = {n - facts.first_frame: upright(picture, facts) for n, picture in pictures.items()}
+    shown = {n - facts.first_frame: upright(picture, facts) for n, picture in pictures.items()}
     crop = choose_crop(facts.width, facts.height, views.low, draw)
     grid = _grid(facts)
-    high = [cut_view(upright[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_still else []
-    low = {f: low_view(upright[f], crop, grid, views.low) for f in small}
+    high = [cut_view(shown[c], crop.times(QUARTER), grid, views.high) for c in centres] if views.has_still else []
+    low = {f: low_view(shown[f], crop, grid, views.low) for f in small}
     return arrange(views, centres, around, high, low)
 
 

@@ -87,7 +87,7 @@ def test_the_holder_renews_its_lock_and_never_writes_over_anothers(store: Store)
     with RunLock(store, renew_s=0.05):
         first = store.read(LOCK)
         wait_until(lambda: store.read(LOCK) != first)  # it is renewed
-        store.write(LOCK, others)
+        wait_until(lambda: store.replace(LOCK, others, seen=store.read(LOCK)))  # as one that takes over does
         time.sleep(0.5)  # ten renewals long
         assert store.read(LOCK) == others
     assert store.read(LOCK) == others

@@ -19,7 +19,7 @@ from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
-from pipeline.report.page import write_report
+from pipeline.report.page import has_audit, write_report
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows, sample_of_row
 from pipeline.shards.manifest import given_head, publish
 from pipeline.shards.plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards
@@ -55,7 +55,8 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, d
         entries = [_make(shard, pieces, out, seed) for shard in plan]
         head, card = given_head(manifest.head)
         made = publish(out, entries, {**head, "resharded_from": manifest.sha256}, card)
-        write_report(out)
+        if has_audit(out):
+            write_report(out)
         return made
 
 

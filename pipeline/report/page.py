@@ -18,8 +18,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from manifests.errors import UserError
 from manifests.funnel import Level
+from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import meaning_of
+from manifests.shards import MANIFEST_NAME
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.store import Store
 from pipeline.report.audit import audit_of, write_audit
@@ -75,8 +78,18 @@ PARTS = (
 )
 
 
+def has_audit(store: Store) -> bool:
+    """Whether there is something to audit: an image-text set comes from no crawl."""
+    return not (store.exists(MANIFEST_NAME) and store.read_json(MANIFEST_NAME).get("kind") == IMAGE_KIND)
+
+
 def write_report(store: Store, seed: int = 0) -> str:
-    """Writes report/index.html and report/report.json of an output directory; returns the page's path in it."""
+    """Writes report/index.html and report/report.json of an output directory; returns the page's path in it.
+
+    UserError for an image-text set.
+    """
+    if not has_audit(store):
+        raise UserError(f"{store.url}: an image-text set has no crawl to audit; its dataset_card.md says what it holds")
     data = gather(store, seed)
     facts = read_facts(store, data.rows)
     write_audit(store, audit_of(data, facts))

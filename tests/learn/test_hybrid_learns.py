@@ -11,7 +11,7 @@ from pipeline.demo.attribute_set import make_attribute_set
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.timeout(1200)]
 
-N_COLOURS, PER_CAPTION = 2, 12
+N_COLOURS, PER_CAPTION = 2, 10
 SHORT = ["loop.steps=240", "eval.every=0"]
 
 

@@ -134,6 +134,15 @@ def test_a_geo_blocked_video_is_tried_where_another_country_may_see_it() -> None
         assert found.identity == "there"
 
 
+def test_sentences_that_no_rule_knows_stop_no_run(tmp_path: Path) -> None:
+    """Six videos in a row, each refused in the same unknown words: verdicts on them, and no sign of an old yt-dlp."""
+    with MiniYouTube(one_of_each(("unheard_of",) * 6), draw="lazily") as site:
+        road = Road.at(tmp_path, config_for(site)).crawl({EDUCATION: 100.0})
+    assert len(road.kept) == 1
+    assert [row["reason"] for row in road.rejects.values()] == [Reason.UNKNOWN_ANSWER] * 6
+    assert all("curtain" in row["detail"] for row in road.rejects.values())
+
+
 def test_a_dead_proxy_beside_a_good_one_ends_no_run(tmp_path: Path) -> None:
     with MiniYouTube(one_of_each(("kids", "portrait", "dubbed")), draw="lazily") as site:
         config = config_for(site, identities=("dead", "well"), politeness=hurried(soft_refusals=100))

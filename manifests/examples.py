@@ -19,6 +19,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "verify": "verify out/demo --workers 4",
         "remove": "remove out/demo --ids takedowns.txt --purge",
         "merge": "merge out/a out/b --out out/both --drop-duplicates",
+        "export": "export out/demo --out out/release",
         "import-images": "import-images annotations.json --out out/images",
         "reshard": "reshard out/demo --out out/small --max-samples 100",
         "mini-youtube": "mini-youtube --port 8080",

@@ -66,6 +66,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "verify": (ExitCode.INCOMPLETE,),
         "remove": (ExitCode.NOTHING_MATCHED,),
         "merge": (),
+        "export": (),
         "import-images": (),
         "reshard": (),
         "mini-youtube": (),

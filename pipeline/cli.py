@@ -14,6 +14,7 @@ from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
+from pipeline.commands.export import export
 from pipeline.commands.identity import identity
 from pipeline.commands.import_images import import_images
 from pipeline.commands.init import init
@@ -57,6 +58,7 @@ app.command("cut", epilog=epilog(PROGRAM, "cut"))(cut)
 app.command("verify", epilog=epilog(PROGRAM, "verify"))(verify)
 app.command("remove", epilog=epilog(PROGRAM, "remove"))(remove)
 app.command("merge", epilog=epilog(PROGRAM, "merge"))(merge)
+app.command("export", epilog=epilog(PROGRAM, "export"))(export)
 app.command("import-images", epilog=epilog(PROGRAM, "import-images"))(import_images)
 app.command("reshard", epilog=epilog(PROGRAM, "reshard"))(reshard)
 app.command("mini-youtube", epilog=epilog(PROGRAM, "mini-youtube"))(mini_youtube)

@@ -1,0 +1,36 @@
+"""`hdvila-pipeline export`: a finished data set as HD-VILA-100M was released, or with clips that start at frame 0."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Format(StrEnum):
+    """What is written."""
+
+    HDVILA = "hdvila"
+    EXACT = "exact"
+
+
+def export(
+    url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
+    out: Annotated[str, typer.Option(help="Where the export goes: a folder or an s3:// url.")],
+    format_: Annotated[
+        Format, typer.Option("--format", help="hdvila: ids, spans and texts, no media; exact: see --exact.")
+    ] = Format.HDVILA,
+    exact: Annotated[
+        bool, typer.Option("--exact", help="A data set whose clips start at frame 0, for readers that know no offset.")
+    ] = False,
+) -> None:
+    """Writes two JSONL as HD-VILA-100M has them, or the data set anew with clips that hold their sentence alone."""
+    from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
+    from pipeline.engine.store import Store
+
+    if exact or format_ is Format.EXACT:
+        totals = export_exact(Store(url), Store(out)).head["totals"]
+        print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, each clip starts at frame 0")
+        return
+    done = export_hdvila(Store(url), Store(out))
+    print(f"{out}: {done.n_clips} clips of {done.n_videos} videos in {CLIPS_NAME} and {TEXTS_NAME}")
+    print("a new run reads them: crawl.sources: [hdvila], crawl.hdvila: {clips: [...], texts: [...]}")

@@ -1,0 +1,160 @@
+"""A finished data set in other forms: as HD-VILA-100M was released, or with clips that start at frame 0.
+
+hdvila    hdvila.jsonl   {"video_id", "url", "clip": [{"clip_id": "<video_id>.<n>.mp4", "span": ["HH:MM:SS.mmm", …]}]}
+          text.jsonl     {"clip_id", "text"}
+          No media. The `hdvila` source of a new run reads both and plans the same clips.
+exact     A data set whose mp4s hold their sentence and nothing before it, for readers that know no offset: each clip is
+          encoded anew out of its own mp4; all other members are copied.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import UserError
+from manifests.sample import clip_id
+from manifests.shards import Manifest, ShardEntry, member_places, read_manifest
+from pipeline.config.media import CutConfig, MediaConfig
+from pipeline.dataset.merge import refuse_existing
+from pipeline.engine.lock import RunLock
+from pipeline.engine.store import Store
+from pipeline.media.cutting import CutClip, Span, cut_clips
+from pipeline.media.cutting.span import source_ms
+from pipeline.media.packs import Sample, write_pack
+from pipeline.media.probe import Probe, open_media, probe
+from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
+from pipeline.report.page import write_report
+from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
+from pipeline.shards.manifest import given_head, publish
+
+CLIPS_NAME, TEXTS_NAME = "hdvila.jsonl", "text.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What an export of ids, spans and texts wrote."""
+
+    n_videos: int
+    n_clips: int
+
+
+def export_hdvila(source: Store, out: Store) -> Released:
+    """Writes hdvila.jsonl and text.jsonl of a finished data set. UserError where `out` holds one of them."""
+    for name in (CLIPS_NAME, TEXTS_NAME):
+        if out.exists(name):
+            raise UserError(f"{out.url}/{name}: is there already; name another folder")
+    manifest = read_manifest(source.url, **dict(source.options))
+    refuse_while_under_way(source, read_tombstones(source))
+    videos: dict[str, dict[str, Any]] = {}
+    texts: list[str] = []
+    for row in _samples(source, manifest):
+        name = f"{clip_id(row['video_id'], _number(row))}.mp4"
+        video = videos.setdefault(row["video_id"], {"video_id": row["video_id"], "url": row["url"], "clip": []})
+        video["clip"].append({"clip_id": name, "span": [clock(row["start_ms"]), clock(row["end_ms"])]})
+        texts.append(_line({"clip_id": name, "text": row["caption"]}))
+    for video in videos.values():
+        video["clip"].sort(key=lambda clip: clip["span"])
+    out.write(TEXTS_NAME, "".join(sorted(texts)).encode())
+    out.write(CLIPS_NAME, "".join(_line(videos[i]) for i in sorted(videos)).encode())
+    return Released(len(videos), len(texts))
+
+
+def _samples(source: Store, manifest: Manifest) -> Iterator[dict[str, Any]]:
+    for entry in manifest.shards:
+        for row in read_rows(source, entry.url).to_pylist():
+            if row["status"] == SUCCESS:
+                yield row
+
+
+def _number(row: dict[str, Any]) -> int:
+    return int(row["clip_id"].rpartition(".")[2])
+
+
+def _line(value: dict[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"
+
+
+def clock(ms: int) -> str:
+    """A moment as HD-VILA-100M writes it: HH:MM:SS.mmm."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
+
+
+def export_exact(source: Store, out: Store, config: CutConfig | None = None) -> Manifest:
+    """Writes the data set anew with clips that start at frame 0. UserError names a clip that cannot be cut."""
+    manifest = read_manifest(source.url, **dict(source.options))
+    refuse_existing(out)
+    tombstones = read_tombstones(source)
+    refuse_while_under_way(source, tombstones)
+    exact = (config or CutConfig()).model_copy(update={"mode": "exact"})
+    with RunLock(out):
+        write_tombstones(out, tombstones)
+        entries = [_exact_shard(source, entry, out, exact) for entry in manifest.shards]
+        head, card = given_head(manifest.head)
+        head["config"] = {**head.get("config", {}), "media.cut.mode": "exact"}
+        made = publish(out, entries, {**head, "exact_from": manifest.sha256}, card)
+        write_report(out)
+        return made
+
+
+def _exact_shard(source: Store, entry: ShardEntry, out: Store, config: CutConfig) -> ShardEntry:
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, here = Path(scratch), Store(scratch)
+        pieces: list[Piece] = []
+        for row in read_rows(source, entry.url).to_pylist():
+            if row["status"] != SUCCESS:
+                pieces.append(Piece(row))
+                continue
+            sample, codec = _exact_sample(source, entry, row, folder, config)
+            tar = f"{row['key']}.pack"
+            (placed,) = write_pack(folder / tar, [sample])
+            pieces.append(Piece({**row, "codec": codec}, here, tar, placed))
+        done = join_shard(pieces, folder, url=entry.url, split=entry.split, generation=entry.generation)
+        put_shard(out, folder, entry.url)
+    return done
+
+
+def _exact_sample(
+    source: Store, entry: ShardEntry, row: dict[str, Any], folder: Path, config: CutConfig
+) -> tuple[Sample, str]:
+    places = member_places(row["members"])
+    members: dict[str, bytes] = {e: source.read_range(entry.url, at, at + size) for e, (at, size) in places.items()}
+    facts = json.loads(members["json"])
+    film = folder / "film.mp4"
+    film.write_bytes(members["mp4"])
+    cut = _cut_from_frame(film, facts, config, f"{source.url}/{entry.url}: {row['key']}")
+    film.unlink()
+    facts |= {"first_frame": 0, "offset_ms": 0, "cut_mode": "exact", "codec": cut.codec, "has_audio": cut.has_audio}
+    members["mp4"] = cut.mp4
+    members["json"] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
+    return Sample(row["key"], members), cut.codec
+
+
+def _cut_from_frame(film: Path, facts: dict[str, Any], config: CutConfig, name: str) -> CutClip:
+    """The clip's frames out of its mp4, which may begin at a keyframe before them."""
+    limits = MediaConfig().limits
+    found = probe(film, limits)
+    times = _frame_times(film, found)
+    first, last = facts["first_frame"], facts["first_frame"] + facts["n_frames"]
+    end_ms = math.ceil(times[last]) if last < len(times) else found.duration_ms
+    span = Span(0, math.floor(times[first]), end_ms)
+    (cut,) = cut_clips(found, [span], config, limits)
+    if not isinstance(cut, CutClip) or cut.n_frames != facts["n_frames"]:
+        why = f"{cut.n_frames} frames for {facts['n_frames']}" if isinstance(cut, CutClip) else cut.detail
+        raise UserError(f"{name}: cannot be cut exactly ({why}); `hdvila-pipeline verify` the data set")
+    return cut
+
+
+def _frame_times(film: Path, found: Probe) -> list[Fraction]:
+    """Source times of the pictures, ms, in presentation order."""
+    with open_media(film, MediaConfig().limits) as container:
+        stream = container.streams[found.video.index]
+        ticks = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)
+    return [source_ms(tick, found, found.video.time_base) for tick in ticks]

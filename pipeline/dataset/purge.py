@@ -16,7 +16,7 @@ from pipeline.engine.store import Store
 EMPTIED = {
     "listings": ("title", "given_spans"),
     "candidates": ("given_spans",),
-    "videos": ("title", "channel", "given_spans", "media_path", "url"),
+    "videos": ("title", "channel", "given_spans", "media_path", "url", "extra"),
     "captions": ("payload",),
     "transcripts": ("words", "events", "minhash"),
     "clips": ("text", "words"),

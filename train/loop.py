@@ -3,7 +3,7 @@
     hdvila-train fit configs/train_demo.yaml                      one process
     torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
 
-    RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json
+    RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)
         lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
 
 `fit` on a folder that holds checkpoints goes on from the newest one. What a step computes depends on (config, manifest,
@@ -25,12 +25,11 @@ from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
-import yaml
 from torch import nn
 
 from manifests.errors import UserError
-from manifests.settings import identity_values, load_config
-from train import observe
+from manifests.settings import load_config
+from train import observe, run_folder
 from train.batches import Batches, TrainData, choose_source, open_data
 from train.checkpoint import (
     Checkpointer,
@@ -88,7 +87,15 @@ class Run:
 def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
     """Train as the configuration says. Raises UserError for what the user can cure."""
     folder = Path(config.out)
-    claim_folder(folder, config, place)
+    with run_folder.held(folder, place):
+        run_folder.claim(folder, config, place)
+        outcome = _fit(config, folder, place, stop)
+        if place.is_first and outcome.status == "stopped":
+            run_folder.mark_requeue(folder, outcome.step, outcome.n_steps)
+    return outcome
+
+
+def _fit(config: TrainConfig, folder: Path, place: Place, stop: StopRequest) -> Outcome:
     if config.loop.threads:
         torch.set_num_threads(config.loop.threads)
 
@@ -134,11 +141,11 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
             stop_nonfinite(run, step + 1, loss, grad_norm, loaded.keys)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        unwrap(model).after_step()
         done = step + 1
         if run.ema is not None:
             run.ema.update(done)
 
-        unwrap(model).after_step()
         more = {**numbers_of(model, losses), **batches.counts}
         recorder.step(meter.step_ended(done, loss, lr, grad_norm, batches.n_lost, more), run.n_steps)
         last, stopping = done == run.n_steps, any_rank(stop.requested, place)
@@ -156,25 +163,6 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
 
 
 # ---- before the first step -------------------------------------------------------------------------------------------
-
-
-def claim_folder(folder: Path, config: TrainConfig, place: Place) -> None:
-    """Write RUN/config.yaml, or compare with the one there. ConfigError-like UserError where identity keys differ."""
-    path = folder / "config.yaml"
-    if path.exists() and checkpoints(folder):
-        before = identity_values(load_config(TrainConfig, path))
-        now = identity_values(config)
-        changed = [f"{key}: {before[key][0]} there, {now[key][0]} here" for key in now if before[key][0] != now[key][0]]
-        if changed:
-            raise UserError(
-                f"{folder}: holds a run with another configuration:\n  " + "\n  ".join(changed) + "\n"
-                "give another folder (--set out=...), or the old values to go on with it"
-            )
-    if place.is_first:
-        folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
-        part.rename(path)
 
 
 def strategy_of(config: TrainConfig, place: Place) -> Strategy:

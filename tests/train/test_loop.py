@@ -19,6 +19,7 @@ from train.distributed import place_from_environment
 from train.export import export_run
 from train.loop import StopRequest, evaluate_run, fit
 from train.observe import read_metrics
+from train.run_folder import held
 from train.testing import Shape, a_tree, write_dataset
 
 TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)
@@ -252,3 +253,33 @@ def test_no_key_of_a_store_is_written_down(drawn, tmp_path):
     kept = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())["data"]["storage_options"]
     assert kept == {"endpoint_url": "https://store.example", "client_kwargs": {"region_name": "eu-west-1"}}
     assert run(drawn, tmp_path / "run", data={"storage_options": options}, loop={"steps": 2}).status == "finished"
+
+
+def test_a_run_that_stopped_leaves_a_mark_until_it_is_taken_up(drawn, tmp_path):
+    run(drawn, tmp_path / "run", StopAfter(tmp_path / "run", 2))
+    assert json.loads((tmp_path / "run" / "requeue").read_text()) == {"step": 2, "n_steps": 6}
+
+    run(drawn, tmp_path / "run")
+
+    assert not (tmp_path / "run" / "requeue").exists()
+
+
+def test_a_folder_that_is_being_trained_is_refused(drawn, tmp_path):
+    told = rf"is being trained by process {os.getpid()} on "
+    with held(tmp_path / "run", place_from_environment("cpu")), pytest.raises(UserError, match=told):
+        run(drawn, tmp_path / "run")
+    assert run(drawn, tmp_path / "run", loop={"steps": 1}).status == "finished"
+
+
+def test_a_finished_run_can_be_lengthened_and_an_unfinished_one_cannot(drawn, tmp_path):
+    steady = {"optim": {"lr": 1e-3, "schedule": "constant", "warmup": 0.0}}
+    run(drawn, tmp_path / "long", loop={"steps": 8}, **steady)
+    run(drawn, tmp_path / "run", loop={"steps": 4}, **steady)
+
+    assert run(drawn, tmp_path / "run", loop={"steps": 8}, **steady).step == 8
+    assert losses(tmp_path / "run") == losses(tmp_path / "long")
+    with pytest.raises(UserError, match=r"loop\.steps: 8 there, 5 here"):
+        run(drawn, tmp_path / "run", loop={"steps": 5}, **steady)
+    run(drawn, tmp_path / "cut", StopAfter(tmp_path / "cut", 2), loop={"steps": 4}, **steady)
+    with pytest.raises(UserError, match=r"loop\.steps: 4 there, 8 here"):
+        run(drawn, tmp_path / "cut", loop={"steps": 8}, **steady)

@@ -8,6 +8,7 @@ an old index is noticed at once instead of feeding another clip's pixels.
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +21,10 @@ from train.data.index import Index
 GAP_BYTES = 64 * 1024
 HEADER_BYTES = 512
 OPEN_FILES = 64
+RETRY_AFTER_S = (0.5, 2.0, 8.0)
+"""Waits between the tries of one read."""
+FINAL_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+"""What another try would not change."""
 
 
 class ShardUnreadable(Exception):
@@ -66,18 +71,24 @@ class Reader:
         return out
 
     def _range(self, url: str, start: int, stop: int) -> bytes:
-        """Bytes start … stop-1 of a file."""
-        try:
-            fs, path = self._filesystem(url)
-            if isinstance(fs, LocalFileSystem):
-                block = os.pread(self._open(path), stop - start, start)
-            else:
-                block = bytes(fs.cat_file(path, start=start, end=stop))
-        except OSError as error:
-            raise ShardUnreadable(url, str(error)) from None
+        """Bytes start … stop-1 of a file; what a store refuses for the moment is asked for again."""
+        for wait_s in (*RETRY_AFTER_S, None):
+            try:
+                block = self._once(url, start, stop)
+                break
+            except OSError as error:
+                if wait_s is None or isinstance(error, FINAL_ERRORS):
+                    raise ShardUnreadable(url, str(error)) from None
+                time.sleep(wait_s)
         if len(block) != stop - start:
             raise ShardUnreadable(url, f"ends at byte {start + len(block)}, the index promises {stop}")
         return block
+
+    def _once(self, url: str, start: int, stop: int) -> bytes:
+        fs, path = self._filesystem(url)
+        if isinstance(fs, LocalFileSystem):
+            return os.pread(self._open(path), stop - start, start)
+        return bytes(fs.cat_file(path, start=start, end=stop))
 
     def _filesystem(self, url: str) -> tuple[fsspec.AbstractFileSystem, str]:
         if self._fs is None:

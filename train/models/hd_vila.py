@@ -21,6 +21,7 @@ from train.models.timesformer import Block
 from train.rows import Rows
 
 MAX_LOGIT_SCALE = 100.0
+MAX_LOG_SCALE = math.log(MAX_LOGIT_SCALE)
 """A learned temperature may not fall below 0.01 (CLIP's limit)."""
 
 STAGE1_TOP = ("cnn", "cnn_low", "grid_encoder", "grid_encoder_low", "timesformer", "grid_encoder_combine")
@@ -64,8 +65,15 @@ class Temperature(nn.Module):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """(1 / temperature, bias), each [1]."""
-        # Never the parameters themselves: DDP and FSDP2 hang their hooks on what a forward pass computes.
-        return self.logit_scale.exp().clamp(max=MAX_LOGIT_SCALE), self.logit_bias * 1.0
+        # Never the parameters themselves: DDP and FSDP2 hang their hooks on what a forward pass computes. At its bound
+        # the scale keeps its gradient, by which alone it can come back; `bound` keeps it from going on outwards.
+        inside = self.logit_scale + (self.logit_scale.clamp(max=MAX_LOG_SCALE) - self.logit_scale).detach()
+        return inside.exp(), self.logit_bias * 1.0
+
+    @torch.no_grad()
+    def bound(self) -> None:
+        """Put a learned scale that a step has carried over its bound back onto it."""
+        self.logit_scale.clamp_(max=MAX_LOG_SCALE)
 
 
 class HDVila(HybridEncoder, Model):
@@ -129,10 +137,10 @@ class HDVila(HybridEncoder, Model):
         if words is not None:
             text = over_segments(both[:, :, : hidden.shape[1]])
             # The vocabulary is wide: logits are made for the masked places alone.
-            mlm_logits = self.transformer.cls.predictions(text[words != -100])
+            mlm_logits = _in_full(self.transformer.cls.predictions, text[words != -100])
         if matches is not None:
             pooled = over_segments(self.transformer.bert.pooler2(both[:, :, 0]))
-            itm_logits = self.transformer.cls.seq_relationship(pooled)
+            itm_logits = _in_full(self.transformer.cls.seq_relationship, pooled)
         return mlm_logits, itm_logits
 
     def _paired(self, batch: Rows, hidden: Tensor) -> tuple[Tensor, Tensor]:
@@ -176,6 +184,11 @@ class HDVila(HybridEncoder, Model):
             for module in self.stage1_modules():
                 module.requires_grad_(False)
 
+    def after_step(self) -> None:
+        """A learned temperature stays within its bound."""
+        if self.config.learn_temperature:
+            self.temperature.bound()
+
     def readings(self) -> dict[str, Tensor | float]:
         """The temperature now."""
         return {"temperature": 1 / self.temperature()[0].detach()}
@@ -198,3 +211,9 @@ class HDVila(HybridEncoder, Model):
         text = [bert.embeddings, *bert.encoder.layer[: bert.n_text_layers], bert.pooler1]
         projections = [self.transformer.t_proj, self.transformer.v_proj, self.temperature]
         return [*(self.get_submodule(name) for name in STAGE1_TOP), *text, *projections]
+
+
+def _in_full(head: nn.Module, x: Tensor) -> Tensor:
+    """Logits in the head's own type, whatever autocast computes in: bf16 tells neighbours among 30,000 words badly."""
+    with torch.autocast(x.device.type, enabled=False):
+        return head(x.to(next(head.parameters()).dtype))

@@ -263,6 +263,28 @@ def test_a_learned_temperature_is_bounded_and_a_fixed_one_is_no_key() -> None:
     assert not Temperature(0.05, 0.0, learned=False).state_dict()
 
 
+def test_a_temperature_at_its_bound_can_come_back() -> None:
+    learned = Temperature(0.05, 0.0, learned=True)
+    with torch.no_grad():
+        learned.logit_scale.fill_(6.0)
+    scale, _ = learned()
+    torch.autograd.backward(scale)
+    assert isinstance(learned.logit_scale, torch.nn.Parameter)
+    assert learned.logit_scale.grad is not None
+    assert float(learned.logit_scale.grad) == pytest.approx(100.0)
+    learned.bound()
+    assert float(learned.logit_scale.detach().exp()) == pytest.approx(100.0)
+
+
+def test_logits_are_fp32_under_bf16() -> None:
+    model = small_model(stage=2, itm=True).float()
+    batch = small_batch(small_config(stage=2, itm=True), 2).having({"itm_labels": torch.tensor([1, 0])})
+    with torch.autocast("cpu", torch.bfloat16):
+        features = model(batch)
+    assert features.mlm_logits is not None and features.itm_logits is not None
+    assert features.mlm_logits.dtype == features.itm_logits.dtype == torch.float32
+
+
 def test_attention_in_time_starts_at_zero_as_published_or_drawn_where_nothing_pre_trained_comes():
     published, drawn = (build_model(small_config(time_init=init), seed=0) for init in ("zero", "random"))
     for block in published.timesformer.blocks:

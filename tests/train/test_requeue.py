@@ -1,0 +1,60 @@
+"""A scheduler's SIGTERM under torchrun: a checkpoint, the mark to start again, and then the run goes on to its end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import REPO
+from train.checkpoint import checkpoints
+from train.observe import read_metrics
+from train.testing import a_tree
+
+N_STEPS = 60
+
+
+def torchrun(config: Path) -> subprocess.Popen[str]:
+    words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    return subprocess.Popen(
+        [*words, "-m", "train.cli", "fit", str(config)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO)},
+        cwd=REPO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_sigterm_leaves_a_checkpoint_and_the_mark_within_half_a_minute(drawn: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    tree = a_tree(drawn, run, loop={"steps": N_STEPS, "batch": 4}, checkpoint={"every": 0}, data={"workers": 1})
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(tree))
+    first = torchrun(tmp_path / "run.yaml")
+    deadline = time.monotonic() + 180
+    while len(read_metrics(run)) < 3 and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+    asked = time.monotonic()
+    first.send_signal(signal.SIGTERM)
+    said, _ = first.communicate(timeout=120)
+
+    assert time.monotonic() - asked < 45, "torchrun kills its workers after 30 s"
+    assert "with a checkpoint; run it again to go on" in said
+    mark = json.loads((run / "requeue").read_text())
+    assert 3 <= mark["step"] < N_STEPS
+    assert checkpoints(run)[-1].name == f"step-{mark['step']:08d}"
+
+    again = torchrun(tmp_path / "run.yaml")
+    said, _ = again.communicate(timeout=240)
+
+    assert again.returncode == 0, said[-3000:]
+    assert f"resuming after step {mark['step']}" in said
+    assert not (run / "requeue").exists()
+    assert json.loads((run / "summary.json").read_text())["status"] == "finished"

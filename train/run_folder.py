@@ -1,0 +1,97 @@
+"""The folder of a run: who holds it, whether it may go on with a configuration, and the mark of a run to be taken up.
+
+RUN/run.lock    held (flock) by the first rank as long as it runs; it names the process, and goes with it
+RUN/requeue     there while the run stands stopped on request: a scheduler's script starts it again where it is
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+
+from manifests.errors import UserError
+from manifests.settings import identity_values, load_config
+from train.checkpoint import checkpoints, read_facts
+from train.config import TrainConfig
+from train.distributed import Place, agree
+
+LOCK, REQUEUE = "run.lock", "requeue"
+
+
+@contextmanager
+def held(folder: Path, place: Place) -> Iterator[None]:
+    """The folder is this run's alone for the block's duration. UserError on all ranks where another run has it."""
+    problem, descriptor = "", -1
+    if place.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        problem = _lock(descriptor, folder)
+    try:
+        agree(problem)
+        yield
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+def _lock(descriptor: int, folder: Path) -> str:
+    """Take the lock: "", or who has it. A file system that knows no locks gives none, and nobody is refused."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 200, 0).decode(errors="replace").strip() or "another process"
+        return f"{folder}: is being trained by {holder}; wait for it, stop it, or give another folder (--set out=...)"
+    except OSError:
+        return ""
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+    return ""
+
+
+def claim(folder: Path, config: TrainConfig, place: Place) -> None:
+    """Write RUN/config.yaml, or compare with the one there: UserError where identity keys differ.
+
+    A run that is finished may be given more steps or epochs: it goes on from its end.
+    """
+    path = folder / "config.yaml"
+    if path.exists() and checkpoints(folder):
+        before = identity_values(load_config(TrainConfig, path))
+        now = identity_values(config)
+        changed = {key: (before[key][0], now[key][0]) for key in now if before[key][0] != now[key][0]}
+        if changed and not _only_longer(folder, changed):
+            lines = [f"{key}: {old} there, {new} here" for key, (old, new) in changed.items()]
+            raise UserError(
+                f"{folder}: holds a run with another configuration:\n  " + "\n  ".join(lines) + "\n"
+                "give another folder (--set out=...), or the old values to go on with it"
+            )
+    if place.is_first:
+        folder.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        part.write_text(yaml.safe_dump(config.record(), sort_keys=False))
+        part.rename(path)
+        (folder / REQUEUE).unlink(missing_ok=True)
+
+
+def _only_longer(folder: Path, changed: dict[str, tuple[float, float]]) -> bool:
+    """Whether a finished run is asked for more of the same."""
+    longer = all(key in ("loop.steps", "loop.epochs") and new > old for key, (old, new) in changed.items())
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        done = read_facts(checkpoints(folder)[-1]).step
+        return longer and summary["status"] == "finished" and summary["step"] == done
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def mark_requeue(folder: Path, step: int, n_steps: int) -> None:
+    """Leave the mark that the run was stopped with a checkpoint and is to be started again."""
+    part = folder / f".{REQUEUE}"
+    part.write_text(json.dumps({"step": step, "n_steps": n_steps}) + "\n")
+    part.rename(folder / REQUEUE)

@@ -17,6 +17,8 @@ than then because very really going don't it's that's i'm you're we're let's i
 """
 SURE = 10.0
 """By so much its log probability must be above that of English for a stretch of a clip to be another language."""
+NOT_FOREIGN = frozenset({"en", "la", "pcm"})
+"""English, and what English terms one after the other (metals, formulas read out) are taken for."""
 MAX_NAMES = 0.6
 """Where more of the words begin with capitals they are names (in German prose about 0.4 do)."""
 ELSEWHERE_WORDS = 5
@@ -118,8 +120,8 @@ def language_of(text: str) -> str:
     """The language of a text (ISO 639-1), reliable from about 15 words up."""
     import py3langid  # its model takes half a second to load
 
-    if text.isupper():
-        text = text.lower()  # capitals alone are taken for other languages
+    if 2 * sum(char.isupper() for char in text) > len(text):
+        text = text.lower()  # captions in capitals are taken for other languages
     language: str = py3langid.classify(text)[0]
     return language
 
@@ -133,8 +135,9 @@ def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str]
     for at in range(len(texts) + 1):
         if at < len(texts) and texts[at].lower().strip('.,;:!?"…-').replace("’", "'") not in ENGLISH:
             continue
-        if min_words and at - begin >= min_words and (spoken := _surely_foreign(texts[begin:at])):
-            return Reason.WRONG_LANGUAGE, f"{at - begin} words are {spoken}"
+        stretch = [text for text in texts[begin:at] if len(text) > 1 and any(char.isalpha() for char in text)]
+        if min_words and len(stretch) >= min_words and (spoken := _surely_foreign(stretch)):
+            return Reason.WRONG_LANGUAGE, f"{len(stretch)} words are {spoken}"
         begin = at + 1
     return None
 
@@ -147,7 +150,7 @@ def _surely_foreign(texts: Sequence[str]) -> str:
         return ""
     ranked = py3langid.rank(" ".join(texts))
     best, score = ranked[0]
-    return str(best) if best != "en" and score - dict(ranked)["en"] > SURE else ""
+    return str(best) if best not in NOT_FOREIGN and score - dict(ranked)["en"] > SURE else ""
 
 
 def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> list[float]:

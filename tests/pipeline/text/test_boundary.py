@@ -7,9 +7,9 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.text.boundary import MODEL_FILE, NetModel, PauseModel, best_threshold, load_model
-from pipeline.text.boundary.evidence import evidence
+from pipeline.text.boundary.evidence import N_EVIDENCE, evidence
 from pipeline.text.boundary.features import TURN, Vocabulary, normalise
-from pipeline.text.boundary.net import BoundaryNet
+from pipeline.text.boundary.net import BoundaryNet, trust_in_gaps
 from pipeline.text.captions.track import Word
 
 
@@ -45,12 +45,23 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     kept = [i for i, row in enumerate(rows) if row != TURN]
     with torch.no_grad():
         marks = spoken(torch.tensor([rows])).log_softmax(2)[0, kept].numpy()
-        x = evidence(marks, tokens, starts, np.ones(len(tokens), np.bool_), turns)
-        expected = pauses(torch.from_numpy(x[None])).sigmoid()[0].numpy()
+        shown, hidden = (evidence(marks, tokens, starts, np.full(len(tokens), known), turns) for known in (True, False))
+        odds = [pauses(torch.from_numpy(x[None]))[0].numpy() for x in (shown, hidden)]
+        trust = trust_in_gaps(shown)
+        expected = 1 / (1 + np.exp(-(trust * odds[0] + (1 - trust) * odds[1])))
     net = BoundaryNet(tmp_path / "model.npz")
     assert np.abs(net.marks(tokens, turns) - marks).max() < 0.02
     found = net.probabilities(tokens, starts, np.ones(len(tokens), np.bool_), turns)
     assert np.abs(found - expected).max() < 0.02
+
+
+def test_gaps_that_tell_little_are_half_believed() -> None:
+    tells = np.zeros((3, N_EVIDENCE), np.float32)
+    tells[:, -1] = 0.85
+    misleads = np.zeros((3, N_EVIDENCE), np.float32)
+    misleads[:, -1] = 0.6
+    assert trust_in_gaps(tells) == 1.0
+    assert trust_in_gaps(misleads) == 0.5
 
 
 def test_parts_do_not_show_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def test_another_language_is_turned_away_only_where_words_suffice() -> None:
     assert verdict(french, language="en") is Reason.WRONG_LANGUAGE
     assert verdict("bonjour et bienvenue dans cette vidéo", language="en", word_ms=400) is None
     assert language_of(french) == "fr"
-    assert verdict(ORDINARY.upper(), language="en") is None
+    assert verdict(f"man: {ORDINARY.upper()}", language="en") is None
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,10 @@ def test_a_foreign_sentence_inside_an_english_clip_is_turned_away() -> None:
 def test_names_and_numbers_on_end_are_no_foreign_sentence() -> None:
     names = "Goldman Sachs Peter Jones Morgan Stanley Maria Gonzalez Deutsche Bank Wells Fargo Jean Dupont"
     assert foreign_sentence(names.split(), 8) is None
+    metals = "iron, zinc, magnesium, aluminium, calcium carbonate, copper, silver, gold"
+    assert foreign_sentence(metals.split(), 8) is None
+    formula = "u minus l plus 1 m n k minus minus 9 plus 1 x y plus 7"
+    assert foreign_sentence(formula.split(), 8) is None
     results = "twenty five percent growth last quarter versus twelve percent prior year"
     assert foreign_sentence(results.split(), 8) is None
 

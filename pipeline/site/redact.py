@@ -7,12 +7,12 @@ from urllib.parse import unquote, urlsplit
 
 from pipeline.config.crawl import CrawlConfig
 
-_QUERY = re.compile(r"(?P<base>\bhttps?://[^\s?#'\"<>]+)\?[^\s'\"<>]*", re.IGNORECASE)
-_BARE_QUERY = re.compile(r"(?P<base>[\w./~%-]*[./][\w./~%-]*)\?(?=[\w.%-]+=)[^\s'\"<>]*")
+_QUERY = re.compile(r"(?P<base>\bhttps?://[^\s?#'\"<>]{1,2000})\?[^\s'\"<>]*", re.IGNORECASE)
+_BARE_QUERY = re.compile(r"(?<![\w./~%-])(?P<base>(?=[\w~%-]*[./])[\w./~%-]+)\?(?=[\w.%-]{1,80}=)[^\s'\"<>]*")
 """A query behind a path or host name without a scheme: `/videoplayback?expire=…`. "What? he said" is none."""
 
-_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE)
-_BARE_USERINFO = re.compile(r"(?<![\w/@.])[^\s/@:'\"]+:[^\s/@'\"]+@(?=[\w.-]+:\d{2,5}\b)")
+_USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@'\"]{1,500}@", re.IGNORECASE)
+_BARE_USERINFO = re.compile(r"(?<![^\s'\"(])[^\s/@:'\"]{1,200}:[^\s/@'\"]{1,500}@(?=[\w.-]{1,255}:\d{2,5}\b)")
 _COOKIE_HEADER = re.compile(r"(?P<name>\b(?:set-)?cookie\s*[:=]\s*)(?=[\w!#$%&*+.^`|~-]+=)[^\r\n]+", re.IGNORECASE)
 _TOKEN_HEADER = re.compile(
     r"(?P<name>\b(?:authorization|proxy-authorization|x-goog-[a-z-]+)\s*[:=]\s*)[^\r\n]+", re.IGNORECASE
@@ -23,8 +23,10 @@ _COOKIE = re.compile(
 )
 """The site's own cookies by name: a pair of them may stand in a message without a header before it."""
 
-_COOKIE_LINE = re.compile(r"(?P<head>(?:[^\t\n]+\t){6})[^\t\r\n]+")
+_COOKIE_LINE = re.compile(r"^(?P<head>(?:[^\t\n]+\t){6})[^\t\r\n]+", re.MULTILINE)
 """A line of a Netscape cookie file: seven fields between tabs, the value last."""
+
+# Repetitions are bounded or anchored: texts come from the site too, and a long one must not take minutes.
 
 TOO_SHORT_TO_HIDE = 6
 """A shorter secret would blank parts of ordinary words."""

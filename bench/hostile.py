@@ -35,7 +35,7 @@ MAX_BYTES = 500 * 1000**2
 CPU_LIMIT_S, WALL_LIMIT_S = 60, 300
 """An input that takes longer is ended: it burns for ever, or waits for what never comes."""
 GROUPS = {
-    "captions": (captions.cases, 1200),
+    "captions": (captions.cases, 900),
     "media": (media.cases, 700),
     "folders": (folders.cases, 500),
     "data sets": (data_sets.cases, 500),
@@ -130,7 +130,7 @@ def _run_child(case: Case, folder: Path, writer: int) -> None:
 
 def _watch(folder: Path, result: Result) -> Any:
     """An audit hook: what Python itself writes elsewhere, connects to or starts."""
-    mine = (str(folder), "/dev/null", "/proc/self/", "/dev/shm")
+    mine = (f"{os.path.realpath(folder)}/", "/dev/null", "/proc/self/", "/dev/shm/")
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(args[0], str | bytes) and len(args) > 2 and isinstance(args[2], int):
@@ -138,7 +138,8 @@ def _watch(folder: Path, result: Result) -> Any:
             if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not path.startswith(mine):
                 result.escapes.append(f"writes {path}")
         elif event in ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "shutil.rmtree"):
-            paths = [os.path.realpath(os.fsdecode(a)) for a in args[:2] if isinstance(a, str | bytes)]
+            first = int(event in ("os.link", "os.symlink"))  # what a link names is not what is made
+            paths = [_real_path(a, args[2:] or args[1:]) for a in args[first:2] if isinstance(a, str | bytes)]
             result.escapes += [f"{event} {path}" for path in paths if not path.startswith(mine)]
         elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
             result.escapes.append(f"{event} {args[0]!r}")
@@ -146,6 +147,14 @@ def _watch(folder: Path, result: Result) -> Any:
             result.requests.append(f"connects to {args[1]}")
 
     return hook
+
+
+def _real_path(path: str | bytes, rest: tuple[Any, ...]) -> str:
+    """Where a name leads; one that is not absolute is meant inside the folder whose descriptor comes with it."""
+    folder = next((f"/proc/self/fd/{n}" for n in rest if isinstance(n, int) and n > 2), os.curdir)
+    with contextlib.suppress(OSError):
+        folder = os.readlink(folder) if folder != os.curdir else folder  # noqa: PTH115 - audit hooks stay small
+    return os.path.realpath(os.path.join(folder, os.fsdecode(path)))  # noqa: PTH118 - bytes and text alike
 
 
 def _peak_bytes() -> int:

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from manifests.errors import DamagedFile
 from manifests.reasons import Reason
 from manifests.stages import TABLE, rank_of
 
@@ -115,8 +116,12 @@ def read_selection(tables: Tables, columns: list[str] | None = None) -> pa.Table
     """selection.parquet, or None where no balance has run."""
     if not tables.exists(SELECTION_NAME):
         return None
-    with tables.open(SELECTION_NAME) as file:
-        return pq.read_table(file, columns=columns)
+    try:
+        with tables.open(SELECTION_NAME) as file:
+            return pq.read_table(file, columns=columns)
+    except (pa.ArrowException, KeyError) as error:
+        reason = (str(error).splitlines() or [""])[0][:300]
+        raise DamagedFile(f"{SELECTION_NAME}: is no table of a selection ({reason}); restore or delete it") from None
 
 
 # rejects in force

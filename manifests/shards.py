@@ -183,7 +183,7 @@ def read_manifest(url: str, **storage_options: Any) -> Manifest:
     """
     path = url if url.endswith(".json") else f"{url.rstrip('/')}/{MANIFEST_NAME}"
     raw = _read(path, storage_options, MAX_JSON_BYTES)
-    head = _head_of(raw, path)
+    head = head_of(raw, path)
     name, wanted = head["shards"], head["shards_sha256"]
     root = path.rpartition("/")[0] or "."
     table = _read(f"{root}/{name}", storage_options)
@@ -194,8 +194,8 @@ def read_manifest(url: str, **storage_options: Any) -> Manifest:
     return Manifest(root, entries, head, hashlib.sha256(raw).hexdigest())
 
 
-def _head_of(raw: bytes, path: str) -> dict[str, Any]:
-    """manifest.json's keys, checked as far as readers go by them."""
+def head_of(raw: bytes, path: str) -> dict[str, Any]:
+    """manifest.json's keys, checked as far as readers go by them. UserError names `path` and what is wrong."""
     try:
         head = json.loads(raw)
         version = head["schema_version"]
@@ -213,7 +213,20 @@ def _head_of(raw: bytes, path: str) -> dict[str, Any]:
     members = head.get("members", [])
     if wrong or not all(isinstance(member, str) and _MEMBER.fullmatch(member) for member in members):
         raise DamagedFile(f"{path}: {', '.join(wrong) or 'members'}: not of the kind that a manifest has")
+    blocks = [head.get("totals"), *head.get("splits", {}).values()]
+    if not all(isinstance(block, dict) and _are_totals(block) for block in blocks):
+        raise DamagedFile(f"{path}: totals or splits do not count shards, samples, hours, bytes and categories")
     return dict(head)
+
+
+def _are_totals(block: dict[str, Any]) -> bool:
+    whole = all(type(block.get(key)) is int and block[key] >= 0 for key in ("shards", "samples", "bytes"))
+    categories = block.get("categories")
+    counts = isinstance(categories, dict) and all(
+        re.fullmatch(r"-?\d{1,9}", key) and type(n) is int for key, n in categories.items()
+    )
+    hours = block.get("hours")
+    return whole and counts and isinstance(hours, int | float) and 0 <= hours < 1e12
 
 
 _HEAD_TYPES = {

@@ -183,7 +183,7 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
             "srv3",
             lambda: b'<timedtext format="3"><body>' + b"<p t='1'>a</p>" * (15 * MB // 15) + b"</body></timedtext>",
         ),
-        "srv3 real length, 149,000 words": (
+        "srv3 real length, 119,000 words": (
             "srv3",
             lambda: (
                 b'<timedtext format="3"><body>'
@@ -191,7 +191,7 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
                     b'<p t="%d" d="3000">' % (i * 3000)
                     + b'<s ac="0">one</s><s t="300" ac="0"> two</s><s t="700"> three</s>'
                     + b"</p>"
-                    for i in range(49_600)
+                    for i in range(39_600)
                 )
                 + b"</body></timedtext>"
             ),
@@ -206,7 +206,7 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
                 b"\\\\ud800", b"\\ud800"
             ),
         ),
-        "json3 149,000 words": ("json3", lambda: _words(149_000)),
+        "json3 119,000 words": ("json3", lambda: _words(119_000)),
         "json3 290,000 words": ("json3", lambda: _words(290_000)),
         "json3 400,000 words": ("json3", lambda: _words(400_000)),
         "json3 28 MB": ("json3", lambda: _words(700_000)),

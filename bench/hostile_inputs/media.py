@@ -1,7 +1,132 @@
-from collections.abc import Iterator
+"""Media files that are damaged, lie about themselves, or are no media at all but name other files and addresses."""
 
-from bench.hostile_inputs import Case, Home
+# ruff: noqa: E501 - a table of texts reads better in long lines
+
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.hostile_inputs import Case, Home, NeighbourLost, mutated
+from bench.hostile_inputs.captions import GOOD
+from manifests.reasons import Reason
+from pipeline.config.folder import FolderConfig
+from pipeline.config.media import CutConfig, MediaConfig
+from pipeline.crawl.sources.folder import FolderStage
+from pipeline.engine.boundary import per_item
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Reject
+from pipeline.media.cutting import CutClip, Span, cut_clips
+from pipeline.media.probe import probe
+
+CONFIG = MediaConfig(cut=CutConfig(min_short_side=0, require_audio=False))
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    yield from ()
+    """`n` files: scripts and playlists posing as films, then real films damaged at random."""
+    scripts = _scripts(home)
+    posing = [(f"{text[:20]!r} as {suffix}", text.encode(), suffix) for text in scripts for suffix in _SUFFIXES]
+    for name, data, suffix in posing[: n // 3]:
+        yield Case("media", name, lambda folder, d=data, s=suffix: _try(d, s, folder, home))  # type: ignore[misc]
+    real = [p for p in sorted((home.samples / "videos").iterdir()) if p.suffix != ".tsv" and p.stat().st_size < 700_000]
+    real += sorted(home.films.iterdir())
+    for number in range(n - min(len(posing), n // 3)):
+        chance = random.Random(f"{seed} media {number}")
+        path = chance.choice(real)
+        data = _damaged(path.read_bytes(), chance)
+        name = f"{path.name} damaged, {number}"
+        yield Case("media", name, lambda folder, d=data, s=path.suffix: _try(d, s, folder, home))  # type: ignore[misc]
+
+
+_SUFFIXES = (".mp4", ".mkv", ".webm", ".m3u8", ".ts", ".avi", ".flv", ".concat", "")
+
+
+def _scripts(home: Home) -> list[str]:
+    secret = home.trap / "secret.mp4"
+    hls = "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{}\n#EXT-X-ENDLIST\n"
+    return [
+        hls.format(home.trap_url),
+        hls.format(secret),
+        hls.format(f"file://{secret}"),
+        f"ffconcat version 1.0\nfile '{secret}'\n",
+        f"ffconcat version 1.0\nfile '{home.trap_url}'\n",
+        f"concat:{secret}|{secret}",
+        f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{home.trap_url}\n",
+        f'<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><Period><BaseURL>{home.trap_url}</BaseURL></Period></MPD>',
+        f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 5004 RTP/AVP 96\na=control:{home.trap_url}\n",
+        f"[playlist]\nFile1={home.trap_url}\nNumberOfEntries=1\n",
+        f"RIFF....AVI LIST{secret}",
+        f"<smil><body><video src='{home.trap_url}'/></body></smil>",
+        f"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom\x00\x00\x00\x40moov\x00\x00\x00\x38dref{secret}",
+        "%!PS-Adobe\n(" + str(secret) + ") run",
+        f"[Script Info]\nTitle: x\n[Events]\nDialogue: {secret}",
+    ]
+
+
+def _damaged(data: bytes, chance: random.Random) -> bytes:
+    """Damage at random, or in the numbers of a box that the file's structure hangs on."""
+    boxes = [b"moov", b"mvhd", b"tkhd", b"mdhd", b"stsd", b"stts", b"ctts", b"stsc", b"stsz", b"stco", b"elst", b"avc1"]
+    boxes += [
+        b"\x1a\x45\xdf\xa3",
+        b"\x15\x49\xa9\x66",
+        b"\x16\x54\xae\x6b",
+        b"hdrl",
+        b"strh",
+        b"avcC",
+        b"hvcC",
+        b"dref",
+    ]
+    there = [at for box in boxes if (at := data.find(box)) >= 0]
+    if not there or chance.random() < 0.4:
+        return mutated(data, chance)
+    changed = bytearray(data)
+    for _ in range(chance.randint(1, 3)):
+        at = chance.choice(there) + chance.randint(-4, 60)
+        for place in range(max(0, at), min(len(changed), at + chance.choice((1, 2, 4)))):
+            changed[place] = chance.choice((0, 1, 0x7F, 0x80, 0xFF, chance.randrange(256)))
+    return bytes(changed)
+
+
+def _try(data: bytes, suffix: str, folder: Path, home: Home) -> str:
+    """The file beside a good film through the folder source, and, where it opens, through the cut."""
+    films = folder / "films"
+    films.mkdir()
+    shutil.copy(home.films / "film.mp4", films / "good.mp4")
+    (films / "good.en.vtt").write_bytes(GOOD)
+    bad = films / f"bad{suffix}"
+    bad.write_bytes(data)
+    (films / "bad.en.vtt").write_bytes(GOOD)
+    reasons, videos, context = look(films, folder)
+    if "good" not in videos:
+        raise NeighbourLost(str(reasons))
+    if "bad" not in videos:
+        return next((why for name, why in reasons.items() if name != "good"), "passed over")
+    cut = per_item(context, "bad", lambda: _cut(bad))
+    return f"{cut.reason.value}: {cut.detail}" if isinstance(cut, Reject) else cut
+
+
+def look(films: Path, folder: Path) -> tuple[dict[str, str], set[str], Context]:
+    """({video id: why it was turned away}, ids that became candidates, the context) of a folder of films."""
+    store = Store(str(folder / "out"))
+    (folder / "scratch" / "unit").mkdir(parents=True)
+    context = Context(store, folder / "scratch" / "unit", time.monotonic() + 60)
+    reasons: dict[str, str] = {}
+    videos: set[str] = set()
+    stage = FolderStage(FolderConfig(path=films), CONFIG)
+    for unit in stage.units(store):
+        output = stage.process(unit, context)
+        for table, rows in output.rows.items():
+            store.write_part(table, "folder", unit.name, rows)
+        videos |= {row["video_id"] for row in output.rows["videos"]}
+        reasons |= {r.video_id: f"{r.reason.value}: {r.detail}" for r in output.rejects}
+        store.commit("folder", unit.name, {})
+    return reasons, videos, context
+
+
+def _cut(path: Path) -> str:
+    found = probe(path, CONFIG.limits)
+    spans = [Span(0, 100, 900), Span(1, 900, 1700), Span(2, found.duration_ms - 500, found.duration_ms)]
+    clips = list(cut_clips(found, spans, CONFIG.cut, CONFIG.limits))
+    made = sum(isinstance(clip, CutClip) for clip in clips)
+    return f"{made} clips" if made else Reason.NO_CLIPS.value

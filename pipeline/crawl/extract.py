@@ -269,13 +269,15 @@ def check_payload(payload: bytes, format_: str) -> Reason | None:
         return None
     try:
         events = json.loads(payload).get("events") or []
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
+        return Reason.BROKEN_CAPTIONS
+    if not isinstance(events, list):
         return Reason.BROKEN_CAPTIONS
     words = (
         seg.get("utf8", "")
         for e in events
         if isinstance(e, dict)
-        for seg in e.get("segs") or ()
+        for seg in (e["segs"] if isinstance(e.get("segs"), list) else ())
         if isinstance(seg, dict)
     )
     return None if any(str(word).strip() for word in words) else Reason.EMPTY_CAPTIONS

@@ -115,7 +115,9 @@ class Store:
             raise DamagedFile(f"{self.url}/{relative}: is no JSON ({error}); restore or delete the file") from None
 
     def open(self, relative: str) -> IO[bytes]:
-        """A file opened for reading at any place."""
+        """A file opened for reading at any place. DamagedFile where something else than a file has its name."""
+        if self.is_local and Path(self.path(relative)).is_dir():
+            raise DamagedFile(f"{self.url}/{relative}: is no file but a folder; restore it")
         return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
 
     def size(self, relative: str) -> int:

@@ -15,7 +15,7 @@ from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_fo
 from manifests.hashing import hash_texts
 from manifests.reasons import meaning_of
 from manifests.schema import SHARD_ROWS
-from manifests.shards import MANIFEST_NAME, member_places
+from manifests.shards import MANIFEST_NAME, head_of, member_places
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
@@ -26,6 +26,8 @@ MOST_SHARDS = 200
 ROW_COLUMNS = ["key", "url", "caption", "status", "video_id", "channel_id", "category_id", "duration_ms"]
 ROW_COLUMNS += ["width", "height", "fps", "codec", "members"]
 SHARD_COLUMN = "shard"
+NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
+"""What a damaged sample raises: the page does without it, and `verify` names what is wrong."""
 EXAMPLES = 3
 """Ids shown of each reason."""
 
@@ -76,9 +78,8 @@ def gather(store: Store, seed: int = 0) -> ReportData:
     """Reads the directory. UserError where it holds no run at all. `seed` draws the examples."""
     if not store.names("commits") and not store.folders("commits") and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
-    manifest = store.read_json(MANIFEST_NAME) if store.exists(MANIFEST_NAME) else {}
-    if not isinstance(manifest, dict):
-        raise DamagedFile(f"{store.url}/{MANIFEST_NAME}: is no JSON object; restore the file")
+    where = f"{store.url}/{MANIFEST_NAME}"
+    manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
     rows, n_shards, n_read = read_shard_rows(store)
     good = pc.equal(rows.column("status"), "success")

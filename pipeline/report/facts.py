@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.engine.store import Store
-from pipeline.report.data import SHARD_COLUMN, members_of
+from pipeline.report.data import NO_SAMPLE, SHARD_COLUMN, members_of
 
 MOST_CLIPS = 2000
 """Clips whose json is read: enough to tell shares to a per cent, few enough for a bucket."""
@@ -42,7 +42,15 @@ def read_facts(store: Store, rows: pa.Table) -> ClipFacts:
     n = rows.num_rows
     places = np.unique(np.linspace(0, n - 1, min(n, MOST_CLIPS)).astype(np.int64)) if n else np.empty(0, np.int64)
     chosen = rows.select([SHARD_COLUMN, "members"]).take(pa.array(places)).to_pylist()
-    return facts_of([_json_of(store, row) for row in chosen])
+    samples = []
+    for row in chosen:
+        try:
+            sample = _json_of(store, row)
+            facts_of([sample])  # one that cannot be counted is left out alone
+        except NO_SAMPLE:
+            continue
+        samples.append(sample)
+    return facts_of(samples)
 
 
 def _json_of(store: Store, row: dict[str, Any]) -> dict[str, Any]:

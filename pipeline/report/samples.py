@@ -14,7 +14,7 @@ import pyarrow as pa
 from manifests.categories import category_name
 from manifests.hashing import hash_texts
 from pipeline.engine.store import Store
-from pipeline.report.data import SHARD_COLUMN, members_of
+from pipeline.report.data import NO_SAMPLE, SHARD_COLUMN, members_of
 
 log = logging.getLogger("hdvila")
 
@@ -59,15 +59,11 @@ def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleVi
             if "m4v" in members and members["m4v"][1] <= room:
                 video = _member(store, row, members["m4v"])
             views.append(_view(store, row, members, video))
-        except _NO_SAMPLE as error:
+        except NO_SAMPLE as error:
             log.warning("%s: sample %s is left out of the report (%r)", row[SHARD_COLUMN], row["key"], error)
             continue
         room -= len(video)
     return views
-
-
-_NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError)
-"""What a damaged sample raises: the page does without it, and `verify` names what is wrong."""
 
 
 def _drawn(rows: pa.Table, seed: int) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ from typing import Any
 from manifests.origin import is_site_id, video_id_of
 from pipeline.crawl.sources import Listed
 from pipeline.crawl.sources.lines import read_lines
+from pipeline.engine.boundary import plain
 
 _CLIP_ID = re.compile(r'"clip_id"\s*:\s*"([A-Za-z0-9_-]{11})\.(\d{1,9})(?:\.mp4)?"')
 _TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")
@@ -33,16 +34,16 @@ def parse_line(line: str, position: int) -> Listed:
         row = json.loads(line)
         video_id = str(row.get("video_id") or video_id_of(str(row.get("url", ""))))
         clips = row.get("clip") or []
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return Listed(f"line at {position}", position)
     if not is_site_id(video_id) or not isinstance(clips, list):
-        return Listed(video_id[:64] or f"line at {position}", position)
+        return Listed(plain(video_id[:64]) or f"line at {position}", position)
     spans = [span for span in (_span(clip, video_id) for clip in clips) if span]
     return Listed(video_id, position, given_spans=_as_json(spans))
 
 
 def _as_json(spans: list[dict[str, Any]]) -> str:
-    return json.dumps(spans, ensure_ascii=False, separators=(",", ":"))
+    return plain(json.dumps(spans, ensure_ascii=False, separators=(",", ":")))
 
 
 def _span(clip: Any, video_id: str) -> dict[str, Any] | None:

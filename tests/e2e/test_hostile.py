@@ -1,0 +1,65 @@
+"""Hostile inputs at every door cost themselves: nothing escapes, nothing else is lost, nothing takes too long."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bench.hostile import FAULTS, GROUPS, Result, a_home, cases, kind_of, try_case
+from bench.hostile_inputs import Case, Home, NeighbourLost
+
+SHARE = 0.1
+
+
+@pytest.fixture(scope="module")
+def home(samples: Path) -> Iterator[Home]:
+    with a_home(samples) as home:
+        yield home
+
+
+@pytest.mark.slow
+def test_a_tenth_of_the_hostile_inputs_finds_no_way_in(home: Home) -> None:
+    faults: list[str] = []
+    kinds: dict[str, set[str]] = {group: set() for group in GROUPS}
+    n_tried = 0
+    for case in cases(1, SHARE, GROUPS, home):
+        result = try_case(case, home)
+        n_tried += 1
+        kinds[case.group].add(kind_of(result))
+        faults += [f"{case.group}: {case.name}: {name}: {what}" for name, what in result.faults().items()]
+
+    assert not faults, "\n".join(faults)
+    assert n_tried >= 300
+    assert all(len(found) > 1 for found in kinds.values())
+
+
+def misbehave(folder: Path, home: Home, how: str) -> str:
+    match how:
+        case "tracebacks":
+            raise RuntimeError("unforeseen")
+        case "neighbours lost":
+            raise NeighbourLost("good1")
+        case "escapes":
+            (folder.parent.parent / f"{folder.parent.name}.escaped").write_text("x")
+        case "files read outside":
+            (home.trap / "secret.txt").read_bytes()
+        case "requests":
+            import socket
+
+            port = int(home.trap_url.rsplit(":", 1)[1].partition("/")[0])
+            socket.create_connection(("127.0.0.1", port)).close()
+        case "over 500 MB":
+            bytearray(600 * 1000**2)[::4096] = b"x" * len(range(0, 600 * 1000**2, 4096))
+        case "over 5 CPU s":
+            while sum(range(200_000)) and __import__("time").process_time() < 5.2:
+                pass
+    return how
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+def test_each_fault_is_seen_where_there_is_one(home: Home, fault: str) -> None:
+    result = try_case(Case("none", fault, lambda folder: misbehave(folder, home, fault)), home)
+
+    assert fault in result.faults()
+    assert isinstance(result, Result)

@@ -58,7 +58,7 @@ def align_words(text_words: Sequence[str], timed_words: Sequence[Word]) -> Align
     """The text's words, in their order, with the times of the stamped words. Another speech gives no anchor."""
     texts = [comparable(text) for text in text_words]
     stamped = [comparable(word.text) for word in timed_words]
-    anchors = _anchors(texts, stamped)
+    anchors = _anchors(texts, stamped, text_words, timed_words)
     ends = sentence_ends(text_words)
     standing = _with_misheard(text_words, anchors, ends, timed_words)
     words = in_time_order(_place(list(text_words), standing, ends, timed_words))
@@ -107,7 +107,9 @@ class _Anchor(NamedTuple):
     end: int
 
 
-def _anchors(texts: list[str], stamped: list[str]) -> list[_Anchor]:
+def _anchors(
+    texts: list[str], stamped: list[str], text_words: Sequence[str], timed_words: Sequence[Word]
+) -> list[_Anchor]:
     """What is equal in both, in order: single words, and words joined or split."""
     anchors: list[_Anchor] = []
     blocks = list(Levenshtein.opcodes(texts, stamped))
@@ -121,7 +123,9 @@ def _anchors(texts: list[str], stamped: list[str]) -> list[_Anchor]:
         while end < len(blocks) and blocks[end].tag != "equal":
             end += 1
         region = _Anchor(blocks[at].src_start, blocks[end - 1].src_end, blocks[at].dest_start, blocks[end - 1].dest_end)
-        anchors += _joined_words(texts, stamped, region)
+        said = [_letters(text) for text in text_words[region.first : region.last]]
+        heard = [_letters(word.text) for word in timed_words[region.at : region.end]]
+        anchors += _joined_words(said, heard, region)
         at = end
     return anchors
 
@@ -135,24 +139,30 @@ def _equal_words(texts: list[str], blocks: Sequence[Any], number: int) -> list[_
     return [_Anchor(i, i + 1, j, j + 1) for i, j in pairs]
 
 
-def _joined_words(texts: list[str], stamped: list[str], region: _Anchor) -> list[_Anchor]:
-    """Words of a mismatch that are equal once those beside them are joined, in order."""
-    n, m = region.last - region.first, region.end - region.at
+def _letters(text: str) -> str:
+    """A word as it is compared once joined: "one" stays a word here, since it may be part of "everyone"."""
+    return "".join(char for char in text.lower() if char.isalnum())
+
+
+def _joined_words(said: list[str], heard: list[str], region: _Anchor) -> list[_Anchor]:
+    """Words of a mismatch (`region`, and the letters of its words) that are equal once joined to those beside them."""
+    n, m = len(said), len(heard)
     if not (0 < n <= JOIN_REACH and 0 < m <= JOIN_REACH) or n + m < 3:
         return []
     places: dict[str, list[tuple[int, int]]] = {}
-    for j in range(region.at, region.end):
-        for k in range(1, min(MAX_JOINED, region.end - j) + 1):
-            places.setdefault("".join(stamped[j : j + k]), []).append((j, j + k))
+    for j in range(m):
+        for k in range(1, min(MAX_JOINED, m - j) + 1):
+            places.setdefault("".join(heard[j : j + k]), []).append((j, j + k))
     found: list[_Anchor] = []
-    i, floor = region.first, region.at
-    while i < region.last:
-        for k in range(min(MAX_JOINED, region.last - i), 0, -1):
-            text = "".join(texts[i : i + k])
+    i = floor = 0
+    while i < n:
+        for k in range(min(MAX_JOINED, n - i), 0, -1):
+            text = "".join(said[i : i + k])
             spans = [span for span in places.get(text, ()) if span[0] >= floor and span[1] - span[0] + k > 2]
             if len(text) >= JOINED_LETTERS and spans:
-                found.append(_Anchor(i, i + k, *spans[0]))
-                i, floor = i + k - 1, spans[0][1]
+                at, end = spans[0]
+                found.append(_Anchor(region.first + i, region.first + i + k, region.at + at, region.at + end))
+                i, floor = i + k - 1, end
                 break
         i += 1
     return found

@@ -12,7 +12,7 @@ export PYTHONSAFEPATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-only test-fast test-full test-foreign test-matrix lint install clean help
+.PHONY: demo test test-only test-fast test-full test-foreign test-matrix docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ test-only: install
 
 test-fast: install ## under two minutes, for use while working
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not full and not foreign and not gpu"
+
+docs: install ## the pages of docs/ as a site in out/site; a dead link is an error
+	$(BIN)/mkdocs build --strict
 
 test-matrix: install ## the demo's road, small, on every supported Python here: oldest with the lowest dependencies
 	.ci/matrix

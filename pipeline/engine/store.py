@@ -13,6 +13,7 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -216,8 +217,7 @@ class Store:
 
     def _replace_here(self, relative: str, data: bytes, seen: bytes) -> bool:
         target = Path(self.path(relative))
-        with target.with_name(f"{TEMPORARY}{target.name}.guard").open("wb") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)  # goes with the process, however it ends
+        with _guard_of(target):
             if not target.exists() or target.read_bytes() != seen:
                 return False
             self.write(relative, data)
@@ -318,6 +318,30 @@ class Store:
     def write_rejects(self, stage: str, unit: str, rows: list[dict[str, Any]]) -> None:
         """The rejects of one unit."""
         self.write_table(f"rejects/{stage}/part-{stage}-{unit}.parquet", table_of(rows, REJECTS))
+
+
+@contextmanager
+def _guard_of(target: Path) -> Iterator[None]:
+    """Keeps other processes out of the block. The flock goes with its holder, however that ends."""
+    guard = target.with_name(f"{TEMPORARY}{target.name}.guard")
+    while True:
+        with guard.open("wb") as held:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            if not _is_still(guard, held):  # its last holder removed it while this process waited
+                continue
+            try:
+                yield
+            finally:
+                guard.unlink(missing_ok=True)
+            return
+
+
+def _is_still(path: Path, opened: IO[bytes]) -> bool:
+    """Whether a path still leads to the file that was opened."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _temporary_beside(target: Path) -> Path:

@@ -129,3 +129,16 @@ def test_of_two_that_take_over_at_once_one_holds(store: Store) -> None:
     taken = [store.replace(LOCK, name, seen=dead) for name in (b"first", b"second")]
 
     assert taken == [True, False] and store.read(LOCK) == b"first"
+
+
+def test_one_of_many_processes_replaces_and_nothing_is_left_beside(store: Store) -> None:
+    store.write(LOCK, b"first")
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        won = pool.starmap(replace_first, [(store.url, str(i)) for i in range(64)])
+
+    assert won.count(True) == 1
+    assert [path.name for path in Path(store.root).iterdir()] == [LOCK]
+
+
+def replace_first(url: str, name: str) -> bool:
+    return Store(url).replace(LOCK, name.encode(), seen=b"first")

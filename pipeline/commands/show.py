@@ -60,7 +60,7 @@ def transcript(
     else:
         console = Console(highlight=False)
         for style, line in transcript_view.terminal_lines(view):
-            console.print(Text(line, style=style), soft_wrap=True)
+            console.print(Text(transcript_view.printable(line), style=style), soft_wrap=True)
 
 
 def _write_page(text: str, page: Path | None) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 
 from manifests.errors import UserError
 from manifests.origin import is_site_id, origin_of
-from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, manifest_bytes
+from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
@@ -115,6 +115,8 @@ def known(store: Store) -> Known:
 def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
     """Removes videos and channels. Raises UserError where another run holds the directory or a shard is damaged."""
     with RunLock(store):
+        if store.exists(MANIFEST_NAME):
+            given_head(_head(store))  # one that cannot be written anew is refused before anything is removed
         found = known(store)
         meant = found.covered(ids)
         tombstones = read_tombstones(store).joined(ids)
@@ -164,9 +166,14 @@ def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]
     return n_samples, sum(a != b for a, b in zip(before, entries, strict=True))
 
 
+def _head(store: Store) -> dict[str, Any]:
+    """manifest.json's keys. UserError where they cannot be those of a manifest."""
+    return head_of(store.read(MANIFEST_NAME), f"{store.url}/{MANIFEST_NAME}")
+
+
 def _write_manifest_anew(store: Store, entries: list[ShardEntry]) -> None:
     if store.exists(MANIFEST_NAME):
-        head, card = given_head(store.read_json(MANIFEST_NAME))
+        head, card = given_head(_head(store))
         publish(store, entries, head, card)
     else:  # a run was killed between the two files; it will write the other one when it goes on
         store.write(TABLE_NAME, manifest_bytes(entries, {})[1])

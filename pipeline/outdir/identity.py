@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.schema import SCHEMA_VERSION
 from manifests.settings import identity_values, removed_keys, say_removed, values_before
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
@@ -156,6 +156,11 @@ def _refuse_unknown(store: Store, kept: Any) -> None:
         raise UserError(
             f"{store.url}: made by another version of this program (schema {found}); use a new output directory"
         )
+    parts = ("identity", dict), ("stages", dict), ("made_by", dict)
+    odd = [name for name, kind in parts if not isinstance(kept.get(name, {}), kind)]
+    numbers = kept["made_by"].values() if "made_by" in kept and not odd else ()
+    if odd or "identity" not in kept or not all(isinstance(n, list) and n for n in numbers):
+        raise DamagedFile(f"{store.url}/{RUN_FILE}: {', '.join(odd) or 'identity'} cannot be read; restore the file")
 
 
 def _difference(store: Store, changed: Mapping[str, tuple[Any, Any]], first: str) -> str:

@@ -80,7 +80,12 @@ PARTS = (
 
 def has_audit(store: Store) -> bool:
     """Whether there is something to audit: an image-text set comes from no crawl."""
-    return not (store.exists(MANIFEST_NAME) and store.read_json(MANIFEST_NAME).get("kind") == IMAGE_KIND)
+    return not (store.exists(MANIFEST_NAME) and _kind(store) == IMAGE_KIND)
+
+
+def _kind(store: Store) -> object:
+    document = store.read_json(MANIFEST_NAME)
+    return document.get("kind") if isinstance(document, dict) else None
 
 
 def write_report(store: Store, seed: int = 0) -> str:

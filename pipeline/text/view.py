@@ -94,6 +94,11 @@ def summary(view: View) -> str:
     )
 
 
+def printable(line: str) -> str:
+    """A line that only shows: what would move a terminal's cursor, change its colours or turn its text is a space."""
+    return line if line.isprintable() else "".join(char if char.isprintable() else " " for char in line)
+
+
 def terminal_lines(view: View) -> Iterator[tuple[str, str]]:
     """(style, line) pairs: each clip with its span and verdict, below it its sentences with their starts and events."""
     yield "bold", summary(view)

@@ -155,7 +155,7 @@ GOOD = ShardEntry("shards/train/00000.tar", "train", 0, "0" * 64, "0" * 32, 10, 
 def test_a_manifest_that_leads_out_of_its_folder_or_counts_what_cannot_be_is_refused(tmp_path: Path, change) -> None:
     write(tmp_path, [replace(GOOD, **change)], {"name": "x"})
 
-    with pytest.raises(DamagedFile, match=r"manifest\.parquet"):
+    with pytest.raises(DamagedFile, match=r"manifest\.(parquet|json)"):
         read_manifest(str(tmp_path))
 
 

@@ -115,3 +115,14 @@ def test_a_video_of_a_run_is_shown_from_its_output_directory(tmp_path: Path, srt
         "This is it.",
     ]
     assert "no transcript" in str(show("vid-2", "--out", store.url).exception)
+
+
+def test_what_a_caption_says_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    track = tmp_path / "odd.vtt"
+    text = "A dog \x1b[2J\x1b]0;mine\x07 runs \x9b31m over \u202ethe\u202c field."
+    track.write_text(f"WEBVTT\n\n00:00.000 --> 00:04.000\n{text}\n", encoding="utf-8")
+
+    shown = CliRunner().invoke(show_app, ["transcript", str(track)]).output
+
+    assert "runs" in shown
+    assert not [char for char in shown if char != "\n" and not char.isprintable()]

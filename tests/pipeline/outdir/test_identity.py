@@ -137,3 +137,17 @@ def test_a_directory_without_numbers_was_made_by_the_first_version(store: Store)
 
     check_identity(store, Config(), versions=FIRST)
     assert set(map(tuple, stages_made_by(store).values())) == {(1,)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "5", '{"schema_version": 1}', '{"schema_version": 1, "identity": 5}', "[" * 100_000,
+     '{"schema_version": 1, "identity": {}, "made_by": {"clips": 5}}'],
+    ids=lambda text: text[:60],
+)  # fmt: skip
+def test_a_damaged_run_json_is_one_message(tmp_path: Path, text: str) -> None:
+    store = Store(str(tmp_path))
+    store.write("run.json", text.encode())
+
+    with pytest.raises(UserError):
+        check_identity(store, parse_config(Config, {}, source="test"), versions=MADE_BY)

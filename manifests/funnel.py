@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.reasons import Reason
 from manifests.stages import TABLE, rank_of
@@ -144,7 +145,7 @@ def _passed(tables: Tables, table: str, rejects: pa.Table) -> NDArray[np.bool_]:
     columns = {"clips": ["video_id", "clip_id"], "packs": ["video_id", "clip_id", "status"]}.get(table, ["video_id"])
     rows = tables.read_table(table, columns)
     if table == "packs":
-        rows = rows.filter(pc.equal(rows.column("status"), "success"))
+        rows = rows.filter(is_success(rows.column("status")))
     videos = _is_in(rejects.column("video_id"), rows.column("video_id"))
     whole = pc.equal(rejects.column("clip_id"), "").to_numpy(zero_copy_only=False)
     if "clip_id" not in columns:
@@ -287,7 +288,7 @@ def _clip_level(tables: Tables, rejects: pa.Table, fates: _Fates) -> Level:
     n = len(fates.video_id)
     planned = np.bincount(fates.rows(tables.read_table("clips", ["video_id"]).column("video_id")), minlength=n)
     packs = tables.read_table("packs", ["video_id", "status", "reason"])
-    failed = packs.filter(pc.not_equal(packs.column("status"), "success"))
+    failed = packs.filter(pc.invert(is_success(packs.column("status"))))
     n_failed = np.bincount(fates.rows(failed.column("video_id")), minlength=n)
     n_tried = np.bincount(fates.rows(packs.column("video_id")), minlength=n)
     n_made, planned = n_tried - n_failed, np.maximum(planned, n_tried)

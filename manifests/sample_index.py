@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from manifests.clip_status import is_success
 from manifests.sample import ALL_MEMBERS
 
 FORMAT = "1"
@@ -52,7 +52,7 @@ class SampleColumns:
 def columns_of_rows(rows: pa.Table) -> SampleColumns:
     """The samples among a shard's rows (SHARD_ROWS), as shard 0. ValueError, KeyError, TypeError for damaged rows."""
     made = rows.select(["key", "status", "category_id", "members"])
-    made = made.filter(pc.equal(made["status"], "success"))
+    made = made.filter(is_success(made["status"]))
     members = json.loads("[" + ",".join(made["members"].to_pylist()) + "]")
     places = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
     pairs = np.array(places, np.int64).reshape(-1, len(ALL_MEMBERS), 2)

@@ -6,6 +6,7 @@ Times are integer milliseconds in the source video unless a column says otherwis
 No column is null: "" / -1 / 0.0 stand for "not known".
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -264,14 +265,14 @@ def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return table.select(schema.names).cast(schema)
 
 
-def table_of(rows: list[dict[str, Any]], schema: pa.Schema) -> pa.Table:
+def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Rows as a table of exactly this schema. Raises ValueError naming a missing, unknown or null column."""
     names = set(schema.names)
     for row in rows:
         if row.keys() != names:
             odd = sorted(row.keys() ^ names)
             raise ValueError(f"row columns differ from the schema: {', '.join(odd)}")
-    table = pa.Table.from_pylist(rows, schema=schema)
+    table = pa.Table.from_pylist(list(rows), schema=schema)
     for name in schema.names:
         if table.column(name).null_count:
             raise ValueError(f"column {name} holds a null")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from manifests.clip_status import ClipStatus
 from manifests.funnel import Tables, read_selection, rejects_in_force
 from manifests.reasons import meaning_of
 from manifests.stages import rank_of
@@ -43,7 +44,7 @@ def _story(tables: Tables, video_id: str) -> Iterator[Step]:
     if packs:
         failed: dict[str, int] = {}
         for row in packs:
-            if row["status"] != "success":
+            if row["status"] != ClipStatus.SUCCESS:
                 failed[row["reason"]] = failed.get(row["reason"], 0) + 1
         lost = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
         yield Step("media", f"{len(packs) - sum(failed.values())} of {len(packs)} clips made{lost}")

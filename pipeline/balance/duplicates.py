@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.phash import Hashes, distances, unpack_hashes
@@ -80,7 +81,7 @@ def _shown_by_clips(packs: pa.Table, config: DuplicatesConfig) -> list[Shown]:
             distinct(unpack_hashes(row["phashes"]), config.max_distance),
         )
         for row in rows
-        if row["status"] == "success"
+        if row["status"] == ClipStatus.SUCCESS
     ]
 
 

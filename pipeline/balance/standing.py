@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, gather, rows_of
 from pipeline.balance.groups import groups_of
@@ -86,7 +87,7 @@ def outcomes_of(
     the reason that most of them have."""
     lists, away = [], [_whole_videos(rejects)]
     for table in packs:
-        succeeded = pc.equal(table.column("status"), "success")
+        succeeded = is_success(table.column("status"))
         lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
         away.append(_all_failed(table, succeeded))
     return Outcomes(clip_lists(lists), pa.concat_tables(away), duplicates or {}, already_kept or empty_clip_lists())

@@ -18,6 +18,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from manifests.categories import category_by_name
 from manifests.reasons import Reason, ReasonClass
+from manifests.rows import VideoRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
@@ -82,7 +83,9 @@ class ExtractStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Looks at each candidate in turn; those that an interrupted try had looked at are asked for no more."""
-        output = Output(rows={"videos": [], "captions": []})
+        videos: list[VideoRow] = []
+        captions: list[dict[str, Any]] = []
+        output = Output(rows={"videos": videos, "captions": captions})
         extractor = Extractor(self.config, self.polite, self.cut)
         known = recall(context.store, unit.name)
         for candidate in unit.payload:
@@ -96,13 +99,11 @@ class ExtractStage:
             if isinstance(found, Reject):
                 output.rejects.append(found)
                 continue
-            output.rows["videos"].append(found[0])
-            output.rows["captions"].extend(found[1])
+            videos.append(found[0])
+            captions.extend(found[1])
         return output
 
-    def _rows_of(
-        self, candidate: dict[str, Any], extractor: "Extractor"
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    def _rows_of(self, candidate: dict[str, Any], extractor: "Extractor") -> tuple[VideoRow, list[dict[str, Any]]]:
         """The row of `videos` and those of `captions` of one candidate. Raises Rejected."""
         found = self._look_at(candidate, extractor)
         if isinstance(found, Reject):
@@ -283,7 +284,7 @@ def check_payload(payload: bytes, format_: str) -> Reason | None:
     return None if any(str(word).strip() for word in words) else Reason.EMPTY_CAPTIONS
 
 
-def video_row(found: FoundVideo, candidate: dict[str, Any], round_: int) -> dict[str, Any]:
+def video_row(found: FoundVideo, candidate: dict[str, Any], round_: int) -> VideoRow:
     """A row of `videos`."""
     info = found.info
     category = category_by_name(str(info["categories"][0]))

@@ -12,6 +12,7 @@ from typing import Any
 
 from manifests.origin import is_site_id
 from manifests.reasons import Reason, ReasonClass
+from manifests.rows import CandidateRow, ListingRow, SourceRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.limits import check_listed
@@ -154,7 +155,7 @@ def _from_entry(video_id: str, entry: dict[str, Any], position: int) -> Listed:
     )
 
 
-def _listing_row(result: Listed, ask: Ask, round_: int) -> dict[str, Any]:
+def _listing_row(result: Listed, ask: Ask, round_: int) -> ListingRow:
     return {
         "video_id": result.video_id,
         "source": ask.source,
@@ -172,7 +173,7 @@ def _listing_row(result: Listed, ask: Ask, round_: int) -> dict[str, Any]:
     }
 
 
-def _source_row(listed: ListedSource, ask: Ask, round_: int) -> dict[str, Any]:
+def _source_row(listed: ListedSource, ask: Ask, round_: int) -> SourceRow:
     return {
         "source": ask.source,
         "query": ask.query,
@@ -240,9 +241,17 @@ class ChooseStage:
         return None
 
 
-def _candidate_row(row: dict[str, Any], round_: int, attempt: int, *, asked: bool) -> dict[str, Any]:
-    kept = {name: row[name] for name in ("video_id", "source", "query", "wanted_category_id", "given_spans")}
-    return {**kept, "asked": asked, "attempt": attempt, "round": round_}
+def _candidate_row(row: dict[str, Any], round_: int, attempt: int, *, asked: bool) -> CandidateRow:
+    return {
+        "video_id": row["video_id"],
+        "source": row["source"],
+        "query": row["query"],
+        "wanted_category_id": row["wanted_category_id"],
+        "asked": asked,
+        "attempt": attempt,
+        "given_spans": row["given_spans"],
+        "round": round_,
+    }
 
 
 def _digest(text: str) -> str:

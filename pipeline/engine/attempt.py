@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests.reasons import Reason, ReasonClass
+from manifests.rows import RejectRow
 from manifests.schema import TABLES, table_of
 from manifests.storage import is_passing
 from manifests.version import made_by
@@ -210,7 +211,7 @@ _UNFIT = (ValueError, TypeError, OverflowError, pa.ArrowException)
 """What pyarrow raises for a lone surrogate, a number past 64 bits, a null or a wrong type."""
 
 
-def _unfit_videos(table: str, rows: list[dict[str, Any]]) -> dict[str, str]:
+def _unfit_videos(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """{video id: what is wrong} of the rows that a table cannot hold."""
     found: dict[str, str] = {}
     for row in rows:
@@ -229,7 +230,7 @@ def detail_of(reject: Reject) -> str:
     return made_by() + text[len(made_by()) - DETAIL_CHARACTERS :]
 
 
-def reject_row(stage: str, reject: Reject, attempt: int) -> dict[str, Any]:
+def reject_row(stage: str, reject: Reject, attempt: int) -> RejectRow:
     """A row of the rejects table."""
     now = datetime.now(UTC).replace(microsecond=0)
     later = reject.reason.class_ is ReasonClass.LATER and reject.reason is not Reason.INTERNAL_ERROR

@@ -12,7 +12,7 @@ import io
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -311,11 +311,11 @@ class Store:
         tables = [completed(self.read_part(part, columns), wanted) for part in parts]
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
-    def write_part(self, table: str, stage: str, unit: str, rows: list[dict[str, Any]]) -> None:
+    def write_part(self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """One part of a table; it counts once the unit is committed."""
         self.write_table(f"{table}/part-{stage}-{unit}.parquet", table_of(rows, TABLES[table]))
 
-    def write_rejects(self, stage: str, unit: str, rows: list[dict[str, Any]]) -> None:
+    def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """The rejects of one unit."""
         self.write_table(f"rejects/{stage}/part-{stage}-{unit}.parquet", table_of(rows, REJECTS))
 

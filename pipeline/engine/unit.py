@@ -12,7 +12,7 @@ How a unit can end:
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -63,7 +63,7 @@ class Output:
     `files` maps a path in the output directory to a finished scratch file; `facts` go into the commit (small JSON).
     """
 
-    rows: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rows: Mapping[str, Sequence[Mapping[str, Any]]] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     files: Mapping[str, Path] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from manifests.categories import UNCATEGORISED_ID
 from manifests.checks import CHECKS
+from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
 from manifests.members import MEMBERS
 from manifests.sample import clip_id, is_video_id, sample_key
@@ -79,7 +80,7 @@ def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: Med
             _place(clip, out, Path(scratch))
         listing = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)
         _write(listing.encode(), out / CLIPS_NAME, Path(scratch))
-    failed = [row for row in told if row["status"] == "failed"]
+    failed = [row for row in told if row["status"] == ClipStatus.FAILED]
     return CutFiles(len(told) - len(failed), failed)
 
 
@@ -148,7 +149,7 @@ def _told(name: str, clip: MadeClip) -> dict[str, Any]:
     """The line of clips.jsonl of a clip."""
     return {
         "key": sample_key(name, clip.n),
-        "status": "success" if clip.sample else "failed",
+        "status": (ClipStatus.SUCCESS if clip.sample else ClipStatus.FAILED).value,
         "reason": clip.reason.value if clip.reason else "",
         "error_message": clip.detail,
         "start_ms": clip.start_ms,

@@ -22,7 +22,9 @@ import fsspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
+from manifests.rows import PackRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.boundary import plain, reading_input
@@ -147,9 +149,7 @@ def _whole_video(video_id: str, made: MadeVideo) -> Reject:
     return Reject(reason, video_id, detail=f"none of {len(made.clips)} clips could be made")
 
 
-def _row(
-    video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, place: PackedSample | None
-) -> dict[str, Any]:
+def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, place: PackedSample | None) -> PackRow:
     """The row of table `packs` of one clip."""
     picture = made.probe.video
     return {
@@ -157,7 +157,7 @@ def _row(
         "clip_id": clip_id(video["video_id"], clip.n),
         "video_id": video["video_id"],
         "n": clip.n,
-        "status": "success" if place else "failed",
+        "status": (ClipStatus.SUCCESS if place else ClipStatus.FAILED).value,
         "reason": clip.reason.value if clip.reason else "",
         "error_message": clip.detail,
         "category_id": int(video["category_id"]),

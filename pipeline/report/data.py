@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.categories import category_name
+from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
 from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
 from manifests.hashing import hash_texts
@@ -82,7 +83,7 @@ def gather(store: Store, seed: int = 0) -> ReportData:
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
     rows, n_shards, n_read = read_shard_rows(store)
-    good = pc.equal(rows.column("status"), "success")
+    good = is_success(rows.column("status"))
     return ReportData(
         url=store.url,
         manifest=manifest,
@@ -200,7 +201,7 @@ def examples_of_reasons(store: Store, seed: int = 0) -> dict[tuple[str, str], tu
     """By (stage, reason): EXAMPLES ids, drawn by the seed. Clips' ids for what was turned away as a clip."""
     tables = [rejects_in_force(store).select(["stage", "reason", "video_id", "clip_id"])]
     packs = store.read_table("packs", ["status", "reason", "video_id", "clip_id"])
-    failed = packs.filter(pc.not_equal(packs.column("status"), "success")).drop_columns(["status"])
+    failed = packs.filter(pc.invert(is_success(packs.column("status")))).drop_columns(["status"])
     tables.append(failed.append_column("stage", pa.array(["media"] * failed.num_rows, pa.string())))
     selection = read_selection(store, ["video_id", "reason"])
     if selection is not None:

@@ -20,14 +20,15 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.clip_status import ClipStatus
 from manifests.errors import DamagedFile
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_places, rows_of_shard
 from pipeline.engine.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample
 
-SUCCESS = "success"
-FAILED = "failed_to_subsample"
+SUCCESS = ClipStatus.SUCCESS.in_shards
+FAILED = ClipStatus.FAILED.in_shards
 """video2dataset's word for a clip that was tried and not made."""
 
 BATCH_BYTES = 64 * 1024**2

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
+from manifests.rows import ClipRow
 from manifests.sample import WHOLE_VIDEO, clip_id
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
@@ -54,14 +55,14 @@ class ClipsStage:
         """The clips of the part's videos, and a reject for each clip that a filter turned away."""
         videos = videos_of_unit(context.store, unit)
         transcripts = context.store.read_part(Part(**unit.payload)).to_pylist()
-        planned: list[tuple[dict[str, Any], list[dict[str, Any]], list[Reject]]] = []
+        planned: list[tuple[dict[str, Any], list[ClipRow], list[Reject]]] = []
         rejects: list[Reject] = []
         for row in transcripts:
             video = videos.get(row["video_id"], {})
             made = per_item(context, row["video_id"], partial(plan_video, row, video, self.config))
             rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
         repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
-        rows: list[dict[str, Any]] = []
+        rows: list[ClipRow] = []
         for transcript, clips, away in planned:
             kept = [clip for clip in clips if (clip["video_id"], clip["n"]) not in repeated]
             rows.extend(kept)
@@ -98,9 +99,7 @@ def track_of_row(row: dict[str, Any]) -> Track:
     )
 
 
-def plan_video(
-    row: dict[str, Any], video: dict[str, Any], config: TextConfig
-) -> tuple[list[dict[str, Any]], list[Reject]]:
+def plan_video(row: dict[str, Any], video: dict[str, Any], config: TextConfig) -> tuple[list[ClipRow], list[Reject]]:
     """One video's rows of `clips`, and its clips turned away. Numbers count the plan, so filters renumber nothing."""
     if video.get("given_spans"):
         return _given(row, video)
@@ -158,7 +157,7 @@ def _clip_row(
     words: Sequence[Word],
     confidence: float,
     model: str,
-) -> dict[str, Any]:
+) -> ClipRow:
     return {
         "clip_id": clip_id(row["video_id"], n),
         "video_id": row["video_id"],
@@ -176,7 +175,7 @@ def _clip_row(
     }
 
 
-def _given(row: dict[str, Any], video: dict[str, Any]) -> tuple[list[dict[str, Any]], list[Reject]]:
+def _given(row: dict[str, Any], video: dict[str, Any]) -> tuple[list[ClipRow], list[Reject]]:
     """Clips whose spans came with the video: their own text, or the words that start inside the span."""
     track = track_of_row(row)
     rows, rejects = [], []

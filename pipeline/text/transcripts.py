@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from manifests.reasons import Reason
+from manifests.rows import TranscriptRow, WordRow
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
@@ -61,14 +62,14 @@ class TranscriptsStage:
         by_video: dict[str, list[dict[str, Any]]] = {}
         for row in table.to_pylist():
             by_video.setdefault(row["video_id"], []).append(row)
-        rows: list[dict[str, Any]] = []
+        rows: list[TranscriptRow] = []
         rejects: list[Reject] = []
         for video_id, tracks in by_video.items():
             made = per_item(context, video_id, partial(self._transcript, video_id, tracks))
             rejects.append(made) if isinstance(made, Reject) else rows.append(made)
         return Output(rows={"transcripts": rows}, rejects=rejects)
 
-    def _transcript(self, video_id: str, tracks: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def _transcript(self, video_id: str, tracks: Sequence[dict[str, Any]]) -> TranscriptRow:
         return transcript_row(video_id, choose_track(tracks, self.config))
 
 
@@ -144,7 +145,7 @@ def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transc
     return Transcript(aligned, manual[0], round(found.confidence, 4))
 
 
-def transcript_row(video_id: str, transcript: Transcript) -> dict[str, Any]:
+def transcript_row(video_id: str, transcript: Transcript) -> TranscriptRow:
     """A row of `transcripts`."""
     track = transcript.track
     events = [{"kind": e.kind, "text": e.text, "start_ms": e.start_ms, "end_ms": e.end_ms} for e in track.events]
@@ -164,7 +165,7 @@ def transcript_row(video_id: str, transcript: Transcript) -> dict[str, Any]:
     }
 
 
-def given_transcript_row(video_id: str, language: str, spans: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def given_transcript_row(video_id: str, language: str, spans: Sequence[dict[str, Any]]) -> TranscriptRow:
     """A row of `transcripts` for a video whose clips came with their text: it has no words of its own."""
     texts = [word for span in spans for word in str(span["text"]).split()]
     return {
@@ -183,7 +184,7 @@ def given_transcript_row(video_id: str, language: str, spans: Sequence[dict[str,
     }
 
 
-def word_dicts(words: Sequence[Word]) -> list[dict[str, Any]]:
+def word_dicts(words: Sequence[Word]) -> list[WordRow]:
     """Words as the tables and JSON files hold them."""
     return [{"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms, "timed": w.timed} for w in words]
 

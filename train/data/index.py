@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
 from manifests.sample import ALL_MEMBERS
 from manifests.sample_index import (
@@ -240,7 +241,9 @@ def read_captions(manifest: Manifest, split: str, storage_options: Mapping[str, 
             rows = read_shard_rows(manifest, shard, **(storage_options or {})).select(["status", "caption"]).to_pydict()
         except UserError:
             continue  # load_index has counted it
-        captions += [c for c, status in zip(rows["caption"], rows["status"], strict=True) if status == "success"]
+        captions += [
+            c for c, status in zip(rows["caption"], rows["status"], strict=True) if status == ClipStatus.SUCCESS
+        ]
     return captions
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import yaml
 from manifests.categories import UNCATEGORISED_ID, category_by_id, category_by_name, category_name
 from manifests.errors import UserError
 from manifests.reasons import Reason
+from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import is_video_id
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
@@ -65,8 +66,8 @@ class FolderStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Reads each file of the batch; one that cannot be used is a reject and costs no other."""
-        videos: list[dict[str, Any]] = []
-        captions: list[dict[str, Any]] = []
+        videos: list[VideoRow] = []
+        captions: list[CaptionRow] = []
         rejects: list[Reject] = []
         mapping = read_mapping(self.config.mapping) if self.config.category_from == "mapping" else {}
         for video_id, file in unit.payload:
@@ -80,7 +81,7 @@ class FolderStage:
 
     def _read_file(
         self, video_id: str, file: Path, mapping: dict[str, int], context: Context
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    ) -> tuple[VideoRow, list[CaptionRow]]:
         with reading_input(file.name, context):
             facts = self._probe(file, context)
             info = read_info(file)
@@ -235,9 +236,7 @@ def read_caption(path: Path) -> bytes | str:
         return str(error)
 
 
-def caption_row(
-    video_id: str, path: Path, payload: bytes, info: dict[str, Any], default_language: str
-) -> dict[str, Any]:
+def caption_row(video_id: str, path: Path, payload: bytes, info: dict[str, Any], default_language: str) -> CaptionRow:
     """A row of `captions`.
 
     Whether a track is manual is told by the info.json where it lists the language, else by what the file itself shows.
@@ -304,8 +303,8 @@ def video_row(
     facts: Probe,
     info: dict[str, Any],
     category_id: int,
-    tracks: list[dict[str, Any]],
-) -> dict[str, Any]:
+    tracks: Sequence[CaptionRow],
+) -> VideoRow:
     """A row of `videos`: what the info.json says, and what the file itself shows."""
     return {
         "video_id": video_id,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -27,6 +27,7 @@ import fsspec
 from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.reasons import Reason, ReasonClass
+from manifests.rows import CaptionRow, VideoRow
 from manifests.sample import is_video_id
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.urls import UrlsConfig
@@ -79,33 +80,34 @@ class UrlsStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         """A video, or a reject, for each row."""
-        output = Output(rows={"videos": [], "captions": [], "transcripts": []})
+        made_rows: dict[str, list[Mapping[str, Any]]] = {"videos": [], "captions": [], "transcripts": []}
+        output = Output(rows=made_rows)
         for video_id, row in unit.payload.items():
             made = per_item(context, video_id, partial(self._read, video_id, row, context))
             if isinstance(made, Reject):
                 output.rejects.append(made)
                 continue
             for table, rows in made.items():
-                output.rows[table].extend(rows)
+                made_rows[table].extend(rows)
         return output
 
     def _renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
         theirs = {name: ours for ours, name in self.config.columns.items()}
         return {theirs.get(name, name): value for name, value in row.items()}
 
-    def _read(self, video_id: str, row: dict[str, Any], context: Context) -> dict[str, list[dict[str, Any]]]:
+    def _read(self, video_id: str, row: dict[str, Any], context: Context) -> dict[str, list[Mapping[str, Any]]]:
         url = _text(row.get("url"))
         refuse_address(url, self.config)
         spans = given_spans(row)
         language = (_text(row.get("language")) or self.config.caption_language).lower()
         if not spans or not any(span["text"] for span in spans):
-            captions = [self._track(video_id, row, language, context)]
+            captions: list[CaptionRow] = [self._track(video_id, row, language, context)]
             video = _video_row(video_id, url, row, language, spans, self.config, captions)
-            return {"videos": [video], "captions": captions}
+            return {"videos": [video], "captions": [*captions]}
         video = _video_row(video_id, url, row, language, spans, self.config, [])
         return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
 
-    def _track(self, video_id: str, row: dict[str, Any], language: str, context: Context) -> dict[str, Any]:
+    def _track(self, video_id: str, row: dict[str, Any], language: str, context: Context) -> CaptionRow:
         address, file = _text(row.get("caption_url")), _text(row.get("caption_file"))
         if address:
             target = context.scratch / "captions"
@@ -244,8 +246,8 @@ def _video_row(
     language: str,
     spans: list[dict[str, Any]],
     config: UrlsConfig,
-    tracks: list[dict[str, Any]],
-) -> dict[str, Any]:
+    tracks: Sequence[CaptionRow],
+) -> VideoRow:
     category_id = category_id_of(_text(row.get("category")))
     duration = _value(row.get("duration"))
     known_s = isinstance(duration, int | float) and 0 < duration < 1e7

@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from manifests.sample_index import columns_of_rows, index_entry, index_name, join_columns, write_index
+from manifests.errors import DamagedFile
+from manifests.sample_index import SampleColumns, columns_of_rows, index_entry, index_name, join_columns, write_index
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
@@ -30,7 +31,7 @@ def make_indexes(
     for split in sorted({entry.split for entry in entries}):
         shards = [entry for entry in entries if entry.split == split]
         with ThreadPoolExecutor(READ_THREADS) as pool:
-            parts = list(pool.map(lambda shard: columns_of_rows(read_rows(store, shard.url, _COLUMNS)), shards))
+            parts = list(pool.map(lambda shard: _columns(store, shard), shards))
         columns = join_columns(parts)
         if len(columns.shard):
             path = folder / index_name(split)
@@ -38,6 +39,14 @@ def make_indexes(
             write_index(columns, path, shards_sha256)
             found[split] = index_entry(split, path, len(columns.shard))
     return found
+
+
+def _columns(store: Store, shard: ShardEntry) -> SampleColumns:
+    rows = read_rows(store, shard.url, _COLUMNS)
+    try:
+        return columns_of_rows(rows)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RecursionError) as error:
+        raise DamagedFile(f"{store.url}/{shard.rows_url}: rows are not those of a shard ({error})") from None
 
 
 def put_indexes(store: Store, folder: Path, wanted: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from bench.hybrid_vs_low import CEILINGS, train
 from pipeline.demo.attribute_set import make_attribute_set
 
-pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.timeout(2400)]
 
 N_COLOURS, PER_CAPTION = 2, 10
 SHORT = ["loop.steps=240", "eval.every=0"]

@@ -25,6 +25,7 @@ from torch import Tensor
 from manifests.categories import category_by_name, load_categories
 from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
+from train.ahead import ahead
 from train.config import TrainConfig
 from train.data.decode import NO_FRAME, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
@@ -232,7 +233,7 @@ class Batches:
         """What the objectives counted in this rank's rows of the last step."""
         self._n_read = 0
         d = config.data
-        workers = Workers(d.workers, d.chunk, d.prefetch, pin_memory=place.device.type == "cuda")
+        workers = Workers(d.workers, d.chunk, d.prefetch)
         dataset = ClipDataset(
             data.train,
             view_of(config),
@@ -246,16 +247,22 @@ class Batches:
         self._loader = loader(dataset, data.stream, rank=place.rank, world=place.world, workers=workers, run_dir=run)
 
     def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
-        """`(step, batch, what it was made from)` for steps first … stop-1."""
-        for step, loaded in zip(range(first, stop), self._loader.steps(first, stop), strict=True):
-            self._account(step, loaded)
-            yield step, self._batch(step, loaded).to(self._place.device), loaded
+        """`(step, batch, what it was made from)` for steps first … stop-1.
 
-    def _batch(self, step: int, loaded: Loaded) -> Rows:
-        draw = Draw(self._config.seed, step, self._data.tokenizer.mask_tokens)
-        rows = prepare(rows_of(loaded, self._data.tokenizer, self._config), draw, self._config.objective)
-        self.counts = dict(draw.counts)
-        return rows
+        The next step's rows are put together, in pinned memory where there is a GPU, while this one is trained on;
+        what ranks have to do together (partners of matching) happens here, in turn.
+        """
+        whole = ((loaded, self._rows(loaded)) for loaded in self._loader.steps(first, stop))
+        for step, (loaded, rows) in zip(range(first, stop), ahead(whole), strict=True):
+            self._account(step, loaded)
+            draw = Draw(self._config.seed, step, self._data.tokenizer.mask_tokens)
+            rows = prepare(rows, draw, self._config.objective)
+            self.counts = dict(draw.counts)
+            yield step, rows.to(self._place.device), loaded
+
+    def _rows(self, loaded: Loaded) -> Rows:
+        rows = rows_of(loaded, self._data.tokenizer, self._config)
+        return rows.pin_memory() if self._place.device.type == "cuda" else rows
 
     def _account(self, step: int, loaded: Loaded) -> None:
         """Count and write down what was lost; stop where it is too much."""

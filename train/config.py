@@ -95,7 +95,7 @@ class DataConfig(Section):
     )
     workers: int = operational(0, ge=0, doc="processes that read and decode, a rank; 0 reads in the training process")
     chunk: int = operational(4, ge=1, doc="samples a worker is asked for at a time")
-    prefetch: int = operational(4, ge=1, doc="chunks asked for ahead, a worker")
+    prefetch: int = operational(2, ge=1, doc="steps that the workers are asked for ahead")
     timeout_s: float = operational(
         300.0, gt=0, doc="longest time a worker may spend on one sample, seconds; then it counts as a crash"
     )

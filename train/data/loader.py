@@ -22,6 +22,7 @@ import re
 import shutil
 import signal
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -175,6 +176,24 @@ def end_workers(workers: Iterable[Any]) -> None:
 atexit.register(end_workers, _living)
 
 
+def started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's iterator, its workers at work.
+
+    torch would raise a worker's death from its signal handler, in the middle of whatever runs; without the handler the
+    same error comes out of the next read, where it can be answered.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    chunks = iter(loader)
+    _living.update(getattr(chunks, "_workers", ()))
+    if threading.current_thread() is threading.main_thread() and _is_torchs(signal.getsignal(signal.SIGCHLD)):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None or _is_torchs(before) else before)
+    return chunks
+
+
+def _is_torchs(handler: Any) -> bool:
+    return str(getattr(handler, "__module__", "")).startswith("torch.utils.data")
+
+
 def nothing(view: SampleView) -> Loaded:
     """A share of no samples."""
     return Loaded(blank_rows(view)[:0], [], [], [], [])
@@ -212,14 +231,17 @@ class Workers:
     count: int = 0
     chunk: int = 4
     """Samples a worker is asked for at a time."""
-    prefetch: int = 4
-    """Chunks asked for ahead, a worker."""
-    pin_memory: bool = False
+    prefetch: int = 2
+    """Steps that they are asked for ahead, all together."""
 
-    def shm_bytes(self, view: SampleView) -> int:
+    def chunks_ahead(self, n_rows: int) -> int:
+        """Chunks that each worker is asked for ahead, of a share of `n_rows` a step."""
+        return max(1, -(-self.prefetch * -(-n_rows // self.chunk) // max(self.count, 1)))
+
+    def shm_bytes(self, view: SampleView, n_rows: int) -> int:
         """Most that they may hold in shared memory: the chunks asked for ahead and the one in the making."""
         row = sum(array.nbytes for array in view.blank().values())
-        return self.count * (self.prefetch + 1) * self.chunk * row
+        return self.count * (self.chunks_ahead(n_rows) + 1) * self.chunk * row
 
 
 class PlannedLoader:
@@ -256,7 +278,8 @@ class PlannedLoader:
                 if all(code in NOT_THE_SAMPLES for code in deaths.values()):
                     killed += 1
                     if killed >= MAX_KILLED:
-                        raise UserError(killed_from_outside(deaths, self._workers, self._dataset)) from None
+                        n_rows = self._stream.batch // self._world
+                        raise UserError(killed_from_outside(deaths, self._workers, self._dataset, n_rows)) from None
                 else:
                     self._suspect({pid for pid, code in deaths.items() if code not in NOT_THE_SAMPLES})
 
@@ -268,18 +291,11 @@ class PlannedLoader:
             batch_sampler=_Tickets(self, steps),
             collate_fn=join,
             num_workers=w.count,
-            prefetch_factor=w.prefetch if w.count else None,
-            pin_memory=w.pin_memory,
+            prefetch_factor=w.chunks_ahead(self._stream.batch // self._world) if w.count else None,
             worker_init_fn=ignore_stop_signals,
+            generator=torch.Generator(),  # a start draws a number: not from the one that dropout draws from
         )
-        handler = signal.getsignal(signal.SIGCHLD)
-        chunks = iter(loader)
-        _living.update(getattr(chunks, "_workers", ()))
-        if w.count and signal.getsignal(signal.SIGCHLD) is not handler:
-            # torch would raise from its signal handler, in the middle of whatever runs; without it the same error
-            # comes out of the next read, where it can be answered.
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL if handler is None else handler)
-        return chunks
+        return started(loader)
 
     def _steps_of(self, chunks: Iterator[Loaded], steps: range) -> Iterator[Loaded]:
         for step in steps:
@@ -342,13 +358,12 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
         num_workers=n_workers,
         worker_init_fn=ignore_stop_signals,
     )
-    loaded = iter(loader)
-    _living.update(getattr(loaded, "_workers", ()))
+    loaded = started(loader)
     try:
         yield from loaded
     except WORKER_ERRORS as error:
         deaths = dead_workers(error, loaded)
-        raise UserError(killed_from_outside(deaths, Workers(n_workers, chunk), dataset)) from None
+        raise UserError(killed_from_outside(deaths, Workers(n_workers, chunk), dataset, n_workers * chunk)) from None
 
 
 @dataclass(slots=True)
@@ -396,15 +411,16 @@ def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
     return {int(pid): codes.get(int(pid)) or 1 for pid in found[1].split(",")}
 
 
-def killed_from_outside(deaths: Mapping[int, int], workers: Workers, dataset: ClipDataset) -> str:
+def killed_from_outside(deaths: Mapping[int, int], workers: Workers, dataset: ClipDataset, n_rows: int) -> str:
     """What to look at where workers die of something that isn't their samples'."""
     names = ", ".join(sorted({signal.Signals(-code).name for code in deaths.values() if code < 0}))
     held = [dataset.index.key(int(sample)) for pid, sample in dataset.on_hand.tolist() if pid in deaths and sample >= 0]
     free, whole = shm_bytes()
+    held_gib = workers.shm_bytes(dataset.view, n_rows) / 2**30
     return (
         f"data workers were killed {MAX_KILLED} times in a row ({names}); nothing is held against a sample. Either\n"
         f"  /dev/shm is full: {free / 2**30:.1f} of {whole / 2**30:.1f} GiB are free, the workers of one rank may hold "
-        f"{workers.shm_bytes(dataset.view) / 2**30:.1f} GiB (docker: --shm-size; or less data.workers, data.prefetch, "
+        f"{held_gib:.1f} GiB (docker: --shm-size; or less data.workers, data.prefetch, "
         "data.chunk), or\n"
         "  memory ran out (dmesg names the out-of-memory killer; fewer data.workers), or someone killed them.\n"
         f"They were on {', '.join(held) or 'no sample'}; should it always be the same one, write its number into "

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from train.data.decode import SampleBroken
-from train.data.loader import ClipDataset, Loaded, Lost, Workers, ignore_stop_signals, join, loaded_of, nothing
+from train.data.loader import ClipDataset, Loaded, Lost, Workers, ignore_stop_signals, join, loaded_of, nothing, started
 from train.data.plan import Stream, mix
 
 BUFFER_SHARE = 5  # of a window's samples
@@ -44,14 +45,14 @@ class StreamingLoader:
         size = self._stream.batch // self._world
         source = _Clips(self._dataset, self._stream, self._rank, self._world, first)
         w = self._workers
-        clips = iter(
+        clips = started(
             DataLoader(
                 source,
                 batch_size=w.chunk,
                 collate_fn=join,
                 num_workers=w.count,
-                prefetch_factor=w.prefetch if w.count else None,
-                pin_memory=w.pin_memory,
+                prefetch_factor=w.chunks_ahead(size) if w.count else None,
+                generator=torch.Generator(),
                 worker_init_fn=ignore_stop_signals,
             )
         )

@@ -120,7 +120,7 @@ def read_selection(tables: Tables, columns: list[str] | None = None) -> pa.Table
     try:
         with tables.open(SELECTION_NAME) as file:
             return pq.read_table(file, columns=columns)
-    except (pa.ArrowException, KeyError) as error:
+    except (pa.ArrowException, KeyError, OSError) as error:
         reason = (str(error).splitlines() or [""])[0][:300]
         raise DamagedFile(f"{SELECTION_NAME}: is no table of a selection ({reason}); restore or delete it") from None
 

@@ -148,7 +148,7 @@ class Store:
             with temporary.open("wb") as file:
                 file.write(data)
                 _flush_to_disk(file)
-            temporary.replace(target)
+            _put_in_place(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -164,7 +164,7 @@ class Store:
                 while block := source.read(1 << 22):
                     file.write(block)
                 _flush_to_disk(file)
-            temporary.replace(target)
+            _put_in_place(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -342,6 +342,13 @@ def _is_still(path: Path, opened: IO[bytes]) -> bool:
         return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
     except FileNotFoundError:
         return False
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    try:
+        temporary.replace(target)
+    except IsADirectoryError:
+        raise DamagedFile(f"{target}: is no file but a folder; take it away") from None
 
 
 def _temporary_beside(target: Path) -> Path:

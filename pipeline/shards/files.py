@@ -48,7 +48,7 @@ class Piece:
     sample: PackedSample | None = None
 
 
-class DamagedSample(Exception):
+class DamagedSample(DamagedFile):
     """The bytes at a sample's place are not that sample. The message names the tar and the reason."""
 
     def __init__(self, piece: Piece, reason: str) -> None:

@@ -31,7 +31,7 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, write_tombstones
-from pipeline.report.page import write_report
+from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
 from pipeline.shards.manifest import given_head, publish
@@ -126,7 +126,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
         n_samples, n_shards = _remove_from_shards(store, tombstones)
         n_packs = _remove_packs_of(store, set(meant) | set(found.covered(tombstones)))
         n_purged = purge_tables(store, meant) if purge else 0
-        if store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME):
+        if (store.exists(REPORT_NAME) or store.exists(MANIFEST_NAME)) and has_audit(store):
             write_report(store)
         write_tombstones(store, replace(tombstones, under_way=False))
         return Removal(n_samples, n_shards, n_packs, found.unknown(ids), meant, n_purged, record)

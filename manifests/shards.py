@@ -242,6 +242,7 @@ _HEAD_TYPES = {
     "funnel": dict,
     "made_by": dict,
     "removed": dict,
+    "index": dict,
     "parent": str,
     "created_at": str,
 }

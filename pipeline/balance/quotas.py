@@ -89,8 +89,10 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     ]
     total = total_amount(config)
     shares = [Fraction(str(weights[i])) for i in ids]
-    amounts, limits = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
-    natural = water_fill(shares, [0] * len(ids), limits, total)
+    nothing = [0] * len(ids)
+    # as if nothing were in shards: what binds is told by that, so that what is there does not change the answer
+    natural, natural_limits = _fill_under_channel_limit(supply, config, ids, shares, nothing, limits, total)
+    amounts, _ = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
     asked = water_fill(shares, [0] * len(ids), [total or 0] * len(ids), total)  # their sum is the total
     whole = sum(shares)
     by_category = {}
@@ -103,7 +105,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
             cap=caps[k],
             channel_cap=_channel_cap(supply, config, category_id, amounts[k]),
             quota=amounts[k],
-            binding=_binding(amounts[k], natural[k], limits[k], available[k], caps[k], bool(shares[k])),
+            binding=_binding(amounts[k], natural[k], natural_limits[k], available[k], caps[k], bool(shares[k])),
         )
     return Quotas(config.unit, total, by_category)
 

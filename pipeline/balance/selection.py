@@ -9,7 +9,7 @@ the same selection, whether or not its clips are in shards by now.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -96,15 +96,20 @@ def _fill(ranked: Ranked, current: Standing, config: BalanceConfig) -> tuple[Quo
     Where clips are counted, the cap in hours is known to the clip only once clips are taken: what it cut off is then no
     longer promised, and channels get their share of what is left.
     """
-    supply = _existing_supply(ranked, current, config)
+    unkept = replace(current, kept_clips=np.zeros_like(current.kept_clips), kept_ms=np.zeros_like(current.kept_ms))
+    supply = _existing_supply(ranked, unkept, config)
     most: dict[int, int] = {}
-    while True:
+    while True:  # as if nothing were in shards: what is there must not change what the cap in hours leaves
         quotas = plan_quotas(supply, config, most)
-        taken, cut = _take(ranked, current, quotas, config)
+        taken, cut = _take(ranked, unkept, quotas, config)
         lower = {i: amount for i, amount in cut.items() if amount < most.get(i, quotas.by_category[i].quota)}
         if not lower:
-            return quotas, taken
+            break
         most |= lower
+    if not current.kept_clips.any():
+        return quotas, taken
+    quotas = plan_quotas(_existing_supply(ranked, current, config), config, most)
+    return quotas, _take(ranked, current, quotas, config)[0]
 
 
 def _existing_supply(ranked: Ranked, current: Standing, config: BalanceConfig) -> Supply:

@@ -3,6 +3,7 @@
 Help texts and docs/reference.md are made from it. A code means the same in all commands.
 """
 
+import os
 import sys
 import traceback
 from contextlib import AbstractContextManager
@@ -100,10 +101,13 @@ def epilog(program: str, command: str) -> str:
     return "\n\n".join([example, "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in codes_of(program, command))])
 
 
+_OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
 class ExitsByTheTable(AbstractContextManager[None]):
     """Around a program's commands: whatever escapes ends the process with the code of the table.
 
-    A UserError is one message, anything else unexpected keeps its traceback.
+    A UserError is one message, and so is a path that the system does not give; anything else keeps its traceback.
     """
 
     def __init__(self, program: str) -> None:
@@ -118,6 +122,12 @@ class ExitsByTheTable(AbstractContextManager[None]):
         if isinstance(error, KeyboardInterrupt) or _is_exit(error, ExitCode.INTERRUPTED):
             self._say(f"interrupted; {ExitCode.INTERRUPTED.meaning.partition('; ')[2]}")
             raise SystemExit(int(ExitCode.INTERRUPTED)) from None
+        if isinstance(error, _OF_A_PATH) and error.filename:
+            name = os.fsdecode(error.filename).encode("utf-8", "replace").decode()  # a name may hold any bytes
+            self._say(
+                f"{name}: {str(error.strerror).lower()}; restore or correct it (`verify` names all that is missing)"
+            )
+            raise SystemExit(int(ExitCode.USER_ERROR)) from None
         if isinstance(error, Exception):
             traceback.print_exception(error)
             self._say(ExitCode.INTERNAL.meaning)

@@ -88,3 +88,32 @@ def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
         _, said = running.communicate(timeout=60)
 
     assert running.returncode == ExitCode.INTERRUPTED and "goes on from there" in said
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["gone", "a folder"])
+@pytest.mark.parametrize(
+    "command", [["remove", "--ids", "IDS"], ["reshard", "--out", "NEW"], ["export", "--exact", "--out", "NEW"]]
+)
+def test_a_shard_that_is_not_there_is_one_message(tmp_path: Path, command: list[str], replaced: bool) -> None:
+    from pipeline.config.shards import ShardsConfig
+    from pipeline.testing.shards import NO_CARD, a_data_set
+
+    data = tmp_path / "data"
+    a_data_set(data, n_videos=2, n_clips=2, config=ShardsConfig(max_samples=4, card=NO_CARD))
+    tar = next(data.glob("shards/*/*.tar"))
+    tar.unlink()
+    if replaced:
+        tar.mkdir()
+    (tmp_path / "ids.txt").write_text("video video-00000\n")
+    words = {"IDS": str(tmp_path / "ids.txt"), "NEW": str(tmp_path / "new")}
+    name, *options = (words.get(word, word) for word in command)
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "pipeline.cli", name, str(data), *options],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+    assert tar.name in done.stderr

@@ -68,7 +68,7 @@ def test_redo_of_a_later_stage_does_not_cover_an_earlier_difference(store: Store
 
 
 def test_a_stage_that_is_none_is_named_with_the_right_ones(store: Store) -> None:
-    with pytest.raises(UserError, match="no such stage; stages are folder, list"):
+    with pytest.raises(UserError, match="no such stage; stages are folder, urls, list"):
         check_identity(store, Config(), redo="shard")
 
 

@@ -21,6 +21,8 @@ from train.data.index import Index
 GAP_BYTES = 64 * 1024
 HEADER_BYTES = 512
 OPEN_FILES = 64
+MAX_MEMBER_BYTES = 2 * 1024**3
+"""No clip's member is larger."""
 RETRY_AFTER_S = (0.5, 2.0, 8.0)
 """Waits between the tries of one read."""
 FINAL_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -57,8 +59,12 @@ class Reader:
     def read(self, sample: int, extensions: Sequence[str]) -> dict[str, bytes]:
         """{extension: data} of those members, where the sample has them. Raises ShardUnreadable."""
         index = self._index
-        url = index.manifest.resolve(index.shards[index.shard[sample]].url)
-        members = index.members(sample)
+        number = int(index.shard[sample])
+        if not 0 <= number < len(index.shards):
+            raise ShardUnreadable(index.manifest.root, f"the index names shard {number} of {len(index.shards)}")
+        shard, members = index.shards[number], index.members(sample)
+        url = index.manifest.resolve(shard.url)
+        _check_places(url, members, shard.bytes_)
         wanted = sorted((members[e][0], members[e][1], e) for e in extensions if e in members)
         out: dict[str, bytes] = {}
         for number, run in enumerate(_runs(wanted)):
@@ -119,6 +125,13 @@ def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, s
         else:
             runs.append([member])
     return runs
+
+
+def _check_places(url: str, members: Mapping[str, tuple[int, int]], shard_bytes: int) -> None:
+    """An index comes from whoever made the data set: nothing is read, or made room for, outside the shard."""
+    for extension, (offset, size) in members.items():
+        if offset < HEADER_BYTES or not 0 <= size <= MAX_MEMBER_BYTES or offset + size > shard_bytes:
+            raise ShardUnreadable(url, f"the index has {extension} at {offset}+{size} of {shard_bytes} bytes")
 
 
 def _check_header(url: str, block: bytes, name: str) -> None:

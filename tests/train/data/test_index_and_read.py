@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import pickle
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -117,3 +119,22 @@ def test_a_manifest_of_an_unknown_version_is_refused(tmp_path):
 
 def test_the_manifests_hash_is_of_its_bytes(manifest, tmp_path):
     assert manifest.sha256 == hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("offset", 0), ("offset", 2**50), ("size", -2), ("size", 2**50), ("shard", 99), ("shard", -1)]
+)
+def test_an_index_that_names_places_outside_its_shards_reads_nothing(manifest, column, value):
+    """Offsets and sizes come mapped from a file that somebody else may have written."""
+    index = load_index(manifest, "train")
+    columns = index.columns
+    if column == "shard":
+        changed = dataclasses.replace(columns, shard=np.full_like(columns.shard, value))
+    else:
+        of = columns.offsets if column == "offset" else columns.sizes
+        moved = {m: np.full_like(array, value) for m, array in of.items()}
+        changed = dataclasses.replace(columns, **{"offsets" if column == "offset" else "sizes": moved})
+    hostile = dataclasses.replace(index, columns=changed)
+
+    with pytest.raises(ShardUnreadable, match="the index"):
+        Reader(hostile).read(0, ["txt"])

@@ -4,6 +4,7 @@ import logging
 import sys
 import time
 from collections import Counter
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -79,9 +80,21 @@ class StageProgress:
         return f", {turned_away} turned away" if turned_away else ""
 
 
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at that moment: it is another one in each command of a process that runs several."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        """The base class sets one; it is not kept."""
+
+
 def set_up_logging(*, verbose: bool = False) -> None:
     """Log lines of the program itself to stderr; libraries only from warnings up."""
-    handler = logging.StreamHandler()
+    handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
     log.handlers = [handler]
     log.propagate = False

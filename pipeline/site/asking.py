@@ -114,10 +114,10 @@ class Asking:
                 continue
             if result.reason is Reason.GEO_BLOCKED and (among := self._where_else(result, lease.identity, tried)):
                 continue
+            n_tries += 1  # a second look as other clients is an extraction too
             if result.look_again and self.config.second_clients not in ((), clients):
                 clients = self.config.second_clients
                 continue
-            n_tries += 1
             may_heal = result.reason.class_ is ReasonClass.LATER or result.reason in rules.heals
             if not may_heal or n_tries >= rules.tries:
                 return result

@@ -66,6 +66,7 @@ def pipeline_command(*arguments: str) -> subprocess.Popen[str]:
         text=True,
         cwd=REPO,
         env={**os.environ, "PYTHONPATH": str(REPO)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
 
 

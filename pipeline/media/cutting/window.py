@@ -96,7 +96,7 @@ def _packets(container: Any, stream: Any, target: int) -> Iterator[Any]:
         for packet in container.demux(stream):
             if packet.size:
                 yield packet
-    except av.FFmpegError:
+    except (av.FFmpegError, IndexError):  # IndexError: PyAV met a stream that damage let appear on the way
         return
 
 

@@ -76,13 +76,13 @@ def test_a_verdict_is_final_unless_one_more_attempt_may_heal_it() -> None:
     assert asking().ask("v", ends(turns, verdict, verdict, "found"), healing) == "found"
 
 
-def test_second_clients_look_once_and_cost_no_try() -> None:
+def test_second_clients_look_once_and_that_is_a_try() -> None:
     hidden = Failure(Reason.FORMATS_HIDDEN, "sabr", look_again=True)
     turns: list[Turn] = []
     work = asking()
     assert work.ask("v", ends(turns, hidden), RULES) == hidden
     second = work.config.second_clients
-    assert [turn.clients for turn in turns] == [work.config.player_clients, second, second]
+    assert [turn.clients for turn in turns] == [work.config.player_clients, second]
 
 
 def test_a_subject_that_everybody_is_refused_at_comes_to_an_end() -> None:

@@ -179,11 +179,11 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
             "srv1",
             lambda: ("<transcript><text " + " ".join(f'a{i}="1"' for i in range(400_000)) + "/></transcript>").encode(),
         ),
-        "xml of elements, 15 MB": (
+        "xml of elements, 7 MB": (
             "srv3",
-            lambda: b'<timedtext format="3"><body>' + b"<p t='1'>a</p>" * (15 * MB // 15) + b"</body></timedtext>",
+            lambda: b'<timedtext format="3"><body>' + b"<p t='1'>a</p>" * (7 * MB // 15) + b"</body></timedtext>",
         ),
-        "srv3 real length, 119,000 words": (
+        "srv3 real length, 49,500 words": (
             "srv3",
             lambda: (
                 b'<timedtext format="3"><body>'
@@ -191,7 +191,7 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
                     b'<p t="%d" d="3000">' % (i * 3000)
                     + b'<s ac="0">one</s><s t="300" ac="0"> two</s><s t="700"> three</s>'
                     + b"</p>"
-                    for i in range(39_600)
+                    for i in range(16_500)
                 )
                 + b"</body></timedtext>"
             ),
@@ -206,11 +206,12 @@ def _made() -> dict[str, tuple[str, Callable[[], bytes]]]:
                 b"\\\\ud800", b"\\ud800"
             ),
         ),
+        "json3 49,500 words": ("json3", lambda: _words(49_500)),
         "json3 119,000 words": ("json3", lambda: _words(119_000)),
         "json3 290,000 words": ("json3", lambda: _words(290_000)),
         "json3 400,000 words": ("json3", lambda: _words(400_000)),
         "json3 28 MB": ("json3", lambda: _words(700_000)),
-        "json3 of empty objects, 15 MB": ("json3", lambda: b'{"events":[' + b"{}," * (5 * MB) + b"{}]}"),
+        "json3 of empty objects, 7 MB": ("json3", lambda: b'{"events":[' + b"{}," * (7 * MB // 3) + b"{}]}"),
         "json3 of lists": ("json3", lambda: b"[" * 200_000),
         "json3 of keys": (
             "json3",

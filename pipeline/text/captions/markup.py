@@ -6,10 +6,10 @@ import re
 from pipeline.engine.boundary import plain
 from pipeline.text.captions.track import BrokenTrack
 
-MAX_BYTES = 16 * 1024 * 1024
-"""A caption file larger than this is refused: ten hours of json3 are about 10 MB."""
-MAX_MARKS = {"{": 600_000, "[": 600_000, ",": 1_500_000, "<": 1_000_000, "=": 1_500_000, "\n": 500_000}
-"""How often each mark may stand in a file of any format: 18 hours of talk have less than half of each.
+MAX_BYTES = 8 * 1024 * 1024
+"""A caption file larger than this is refused: ten hours of json3 are about 10 MB, and five of any track are read."""
+MAX_MARKS = {"{": 300_000, "[": 300_000, ",": 750_000, "<": 500_000, "=": 750_000, "\n": 250_000}
+"""How often each mark may stand in a file of any format: nine hours of talk have less than half of each.
 
 What is made of a file in memory grows with these and not with its bytes: 16 MB of `{},` were gigabytes.
 """

@@ -17,8 +17,8 @@ from pipeline.text.captions.track import BrokenTrack, Event, Row, Rows, Track, W
 MIN_FINAL_SHARE = 0.01
 """Share of words with a sentence mark from which a track counts as punctuated (real tracks: <0.0015 or >0.015)."""
 FINAL_MARKS = frozenset(".?!…。！？؟")
-MAX_TOKENS = 120_000
-"""Words, sounds and speaker marks of one track: 10 hours of talk. What a track costs is known by it."""
+MAX_TOKENS = 50_000
+"""Words, sounds and speaker marks of one track: over five hours of talk. A track's cost is bounded by it."""
 _TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
 SONG_GAP_MS = 20_000
 """A note that opens a song and one that closes it belong together over at most so long."""

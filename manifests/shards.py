@@ -243,10 +243,11 @@ _HEAD_TYPES = {
     "made_by": dict,
     "removed": dict,
     "index": dict,
+    "generation": int,
     "parent": str,
     "created_at": str,
 }
-_MEMBER = re.compile(r"[a-z0-9]{1,16}")
+_MEMBER = re.compile(r"[a-z0-9]{1,16}(\.[a-z0-9]{1,16})?")
 
 
 def _refuse_wrong_totals(head: Mapping[str, Any], entries: Sequence[ShardEntry], path: str) -> None:

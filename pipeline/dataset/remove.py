@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.origin import is_site_id, origin_of
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.purge import purge as purge_tables
@@ -181,6 +181,8 @@ def _write_manifest_anew(store: Store, entries: list[ShardEntry]) -> None:
 
 def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEntry:
     rows = read_rows(store, entry.url, ["video_id", "channel_id", "url"]).to_pylist()
+    if not store.exists(entry.url):
+        raise DamagedFile(f"{store.url}/{entry.url}: no such file; restore it, `verify` names all that is missing")
     if store.size(entry.url) == entry.bytes_ and not any(covers(tombstones, row) for row in rows):
         return entry
     return rewrite_shard(store, entry, lambda row: not covers(tombstones, row))

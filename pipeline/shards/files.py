@@ -151,6 +151,8 @@ def _read_from_one_store(pieces: Sequence[Piece]) -> dict[str, bytes]:
 def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
     if isinstance(answer, FileNotFoundError):
         raise DamagedSample(piece, "no such file")
+    if isinstance(answer, IsADirectoryError | NotADirectoryError):
+        raise DamagedSample(piece, "is no file but a folder")
     if isinstance(answer, Exception):
         raise answer
     return bytes(answer)

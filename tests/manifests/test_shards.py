@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.errors import DamagedFile, UserError
+from manifests.sample import ALL_MEMBERS
 from manifests.schema import SHARD_ROWS
 from manifests.shards import (
     ShardEntry,
@@ -206,3 +207,11 @@ def test_a_small_parquet_that_stands_for_gigabytes_is_refused_before_it_is_read(
 def test_members_that_name_no_place_in_a_tar_are_one_message(text: str) -> None:
     with pytest.raises(DamagedFile):
         member_places(text)
+
+
+def test_every_member_that_a_data_set_can_have_is_taken_for_one() -> None:
+    places = {extension: [512, 10] for extension in ALL_MEMBERS}
+
+    assert member_places(json.dumps(places)).keys() == set(ALL_MEMBERS)
+    with pytest.raises(UserError, match="name no place"):
+        member_places(json.dumps({"../mp4": [512, 10]}))

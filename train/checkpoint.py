@@ -95,7 +95,10 @@ class PlainReader(FileSystemReader):
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
         """The description. UnpicklingError where it holds anything but tensors in files beside it."""
         with self.fs.create_stream(self._get_metadata_path(kwargs.get("rank")), "rb") as file:
-            found = _Unpickler(file).load()
+            try:
+                found = _Unpickler(file).load()
+            except (AttributeError, IndexError, TypeError, MemoryError) as error:  # what damaged bytes can also lead to
+                raise pickle.UnpicklingError(f"its description is damaged ({error})") from None
         if not isinstance(found, Metadata):
             raise pickle.UnpicklingError("its description is none")
         for name, entry in found.state_dict_metadata.items():
@@ -107,6 +110,13 @@ class PlainReader(FileSystemReader):
         found.storage_meta = found.storage_meta or StorageMeta()
         found.storage_meta.load_id = self.load_id
         return found
+
+
+def _reader_of(path: Path) -> PlainReader:
+    """A reader of a checkpoint whose description was read once: torch would log a damaged one's traceback first."""
+    reader = PlainReader(path)
+    reader.read_metadata()
+    return reader
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
@@ -134,7 +144,7 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
     facts = read_facts(path)
     try:
         # It reads into the tensors it is given: they are the live ones.
-        dcp_load(capture(model, optimizer, ema), storage_reader=PlainReader(path), no_dist=not dist.is_initialized())
+        dcp_load(capture(model, optimizer, ema), storage_reader=_reader_of(path), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts
@@ -151,7 +161,7 @@ def restore_weights(path: Path, model: nn.Module) -> Facts:
     try:
         for part in ("model", "ema"):  # the average last: both fill the same tensors
             if part in tree:
-                dcp_load({part: tree[part]}, storage_reader=PlainReader(path), no_dist=not dist.is_initialized())
+                dcp_load({part: tree[part]}, storage_reader=_reader_of(path), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
     return facts

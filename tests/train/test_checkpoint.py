@@ -174,3 +174,14 @@ def test_a_strangers_checkpoint_runs_nothing(tmp_path, how):
     with pytest.raises(UserError, match="does not fit this model, or is damaged"):
         restore(writer.path(1), *parts())
     assert not (tmp_path / "touched").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"\x80\x04.", b"\x80\x04K\x01."])
+def test_a_damaged_description_is_one_message(tmp_path, data, caplog):
+    writer = a_checkpointer(tmp_path)
+    writer.save(capture(*parts()), FACTS)
+    (writer.path(1) / ".metadata").write_bytes(data)
+
+    with pytest.raises(UserError, match="does not fit this model, or is damaged"):
+        restore(writer.path(1), *parts())
+    assert not [record for record in caplog.records if record.exc_info], "torch logs a traceback"

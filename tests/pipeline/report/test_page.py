@@ -16,11 +16,14 @@ from playwright.sync_api import sync_playwright
 import pipeline.testing.shards as toys
 from manifests.errors import UserError
 from manifests.funnel import rejects_in_force
+from manifests.reasons import Reason
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import Selection, select
 from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
+from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
+from pipeline.engine.unit import Reject
 from pipeline.report.charts import PLOT_H, PLOT_W, histogram, nice_top
 from pipeline.report.data import gather
 from pipeline.report.page import render, short_categories, write_report
@@ -93,6 +96,17 @@ def test_the_page_shows_balance_funnel_distributions_and_samples(finished: Store
     assert page.tags.count("video") == 5  # two of a category, one of the category that has one clip
     assert "silent" in page.text and "News & Politics" in page.text
     assert re.search(r"videos: 6 = 3 kept \+ 3 turned away \+ 0 missing", page.text)
+
+
+def test_what_was_lost_to_an_error_of_this_program_is_said_at_the_top(tmp_path: Path, finished: Store) -> None:
+    store = a_run(tmp_path)[0]
+    lost = Reject(Reason.INTERNAL_ERROR, "videolost00", detail="ZeroDivisionError")
+    store.write_rejects("extract", "lost", [reject_row("extract", lost, 2)])
+    store.commit("extract", "lost", {"rejects": {"internal_error": 1}})
+
+    text = Page(store.read(write_report(store)).decode()).text
+    assert re.search(r"1 videos or clips were lost to errors of this program", text[: text.index("Balance")])
+    assert "errors of this program" not in Page(finished.read(write_report(finished)).decode()).text
 
 
 def test_the_page_loads_nothing_and_runs_one_script_that_its_policy_names(finished: Store) -> None:

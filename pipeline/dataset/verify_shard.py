@@ -159,26 +159,28 @@ def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
         return True
 
 
-def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+def _members_of(tar: BinaryIO, place: PackedSample) -> dict[str, bytes] | str:
+    """A sample's members, or why they are not read: one that is too large, or what the tar says of them."""
     if large := [name for name, (_, size) in place.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
-        yield f"{', '.join(large)}: larger than any of ours"
-        return
+        return f"{', '.join(large)}: larger than any of ours"
     try:
-        members = read_members(tar, place)
+        return read_members(tar, place)
     except UserError as error:
-        yield str(error)
+        return str(error)
+
+
+def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    members = _members_of(tar, place)
+    if isinstance(members, str):
+        yield members
         return
     yield from image_faults(row, members, decode=decode)
 
 
 def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
-    if large := [name for name, (_, size) in place.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
-        yield f"{', '.join(large)}: larger than any of ours"
-        return
-    try:
-        members = read_members(tar, place)
-    except UserError as error:
-        yield str(error)
+    members = _members_of(tar, place)
+    if isinstance(members, str):
+        yield members
         return
     missing = [name for name in ("mp4", "txt", "json") if name not in members]
     if missing:

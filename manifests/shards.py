@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile, UserError
 from manifests.parquet import read_parquet
+from manifests.rows import ManifestRow
 from manifests.schema import MANIFEST, SCHEMA_VERSION, SHARD_ROWS, table_of
 
 MANIFEST_NAME = "manifest.json"
@@ -45,15 +46,22 @@ class ShardEntry:
         """Where the shard's own Parquet of rows lies, relative to the manifest."""
         return self.url.removesuffix(".tar") + ".parquet"
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> ManifestRow:
         """The row of manifest.parquet."""
-        row = asdict(self)
-        row["bytes"] = row.pop("bytes_")
-        row["categories"] = json.dumps({str(k): v for k, v in sorted(self.categories.items())})
-        return row
+        return {
+            "url": self.url,
+            "split": self.split,
+            "generation": self.generation,
+            "sha256": self.sha256,
+            "md5": self.md5,
+            "bytes": self.bytes_,
+            "nsamples": self.nsamples,
+            "hours": self.hours,
+            "categories": json.dumps({str(k): v for k, v in sorted(self.categories.items())}),
+        }
 
     @classmethod
-    def of_row(cls, row: dict[str, Any]) -> "ShardEntry":
+    def of_row(cls, row: Mapping[str, Any]) -> "ShardEntry":
         """The entry of a row of manifest.parquet. DamagedFile says what no shard of ours can have.
 
         Whoever reads a stranger's manifest writes and deletes by it: a url may name nothing outside its folder.

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from manifests.clip_status import ClipStatus
 from manifests.funnel import Tables, read_selection, rejects_in_force
 from manifests.reasons import meaning_of
+from manifests.rows import RejectRow
 from manifests.stages import rank_of
 
 
@@ -71,14 +72,14 @@ def _rows(tables: Tables, table: str, video_id: str, columns: list[str]) -> list
     return rows
 
 
-def _reject_step(row: dict[str, Any], in_force: bool) -> Step:
+def _reject_step(row: RejectRow, in_force: bool) -> Step:
     detail = f" ({row['detail']})" if row["detail"] else ""
     again = f", to be tried again at {row['next_try_at']}" if row["next_try_at"] and in_force else ""
     void = "" if in_force else ", void since: a later attempt decided"
     return Step(row["stage"], f"turned away at {row['at']}: {_meaning(row['reason'])}{detail}{again}{void}")
 
 
-def _clip_rejects(rows: Iterable[dict[str, Any]]) -> list[Step]:
+def _clip_rejects(rows: Iterable[RejectRow]) -> list[Step]:
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         counts[row["stage"], row["reason"]] = counts.get((row["stage"], row["reason"]), 0) + 1

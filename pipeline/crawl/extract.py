@@ -18,7 +18,7 @@ from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 from manifests.categories import category_by_name
 from manifests.reasons import Reason, ReasonClass
-from manifests.rows import VideoRow
+from manifests.rows import CandidateRow, CaptionRow, VideoRow
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.limits import check_category, check_video, spoken_language
@@ -84,7 +84,7 @@ class ExtractStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """Looks at each candidate in turn; those that an interrupted try had looked at are asked for no more."""
         videos: list[VideoRow] = []
-        captions: list[dict[str, Any]] = []
+        captions: list[CaptionRow] = []
         output = Output(rows={"videos": videos, "captions": captions})
         extractor = Extractor(self.config, self.polite, self.cut)
         known = recall(context.store, unit.name)
@@ -103,14 +103,14 @@ class ExtractStage:
             captions.extend(found[1])
         return output
 
-    def _rows_of(self, candidate: dict[str, Any], extractor: "Extractor") -> tuple[VideoRow, list[dict[str, Any]]]:
+    def _rows_of(self, candidate: CandidateRow, extractor: "Extractor") -> tuple[VideoRow, list[CaptionRow]]:
         """The row of `videos` and those of `captions` of one candidate. Raises Rejected."""
         found = self._look_at(candidate, extractor)
         if isinstance(found, Reject):
             raise Rejected(found.reason, found.detail, retry_after_s=found.retry_after_s)
         return video_row(found, candidate, self.plan.round), found.captions
 
-    def _look_at(self, candidate: dict[str, Any], extractor: "Extractor") -> "FoundVideo | Reject":
+    def _look_at(self, candidate: CandidateRow, extractor: "Extractor") -> "FoundVideo | Reject":
         video_id = candidate["video_id"]
         found = extractor.look_at(video_id, candidate["wanted_category_id"])
         if isinstance(found, Failure):
@@ -126,7 +126,7 @@ class FoundVideo:
     """A video that is wanted: yt-dlp's info, its caption rows, and who asked."""
 
     info: dict[str, Any]
-    captions: list[dict[str, Any]]
+    captions: list[CaptionRow]
     identity: str
     made_for_kids: bool
 
@@ -206,11 +206,9 @@ class Extractor:
             formats=wanted.formats,
         )
 
-    def _captions(
-        self, site: RecordingYoutubeDL, info: dict[str, Any], session: Session
-    ) -> list[dict[str, Any]] | Failure:
+    def _captions(self, site: RecordingYoutubeDL, info: dict[str, Any], session: Session) -> list[CaptionRow] | Failure:
         """A row for each track that came with text; where none did, the failure that speaks most for trying again."""
-        rows: list[dict[str, Any]] = []
+        rows: list[CaptionRow] = []
         failures: list[Failure] = []
         for track in self._tracks(info):
             payload = self._caption(site, track, session)
@@ -284,7 +282,7 @@ def check_payload(payload: bytes, format_: str) -> Reason | None:
     return None if any(str(word).strip() for word in words) else Reason.EMPTY_CAPTIONS
 
 
-def video_row(found: FoundVideo, candidate: dict[str, Any], round_: int) -> VideoRow:
+def video_row(found: FoundVideo, candidate: CandidateRow, round_: int) -> VideoRow:
     """A row of `videos`."""
     info = found.info
     category = category_by_name(str(info["categories"][0]))

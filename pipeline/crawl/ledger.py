@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from manifests.hashing import hash_texts
 from manifests.reasons import Reason, ReasonClass
+from manifests.rows import CandidateRow, ListingRow
 from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
@@ -130,13 +131,13 @@ class CrawlLedger:
     def _next_attempts(self, ids: set[str]) -> tuple[tuple[str, int], ...]:
         return tuple(sorted((i, self.attempts.get(i, 1) + 1) for i in ids))
 
-    def choose(self, plan: RoundPlan) -> Iterator[dict[str, Any]]:
+    def choose(self, plan: RoundPlan) -> Iterator[ListingRow]:
         """The listed videos that this round looks at, in the order of the listings: rows of `listings`."""
         taken: set[int] = set()
         for category, n_wanted in sorted(plan.n_candidates.items()):
             yield from self._choose(category, n_wanted, taken)
 
-    def _choose(self, category: int, n_wanted: int, taken: set[int]) -> Iterator[dict[str, Any]]:
+    def _choose(self, category: int, n_wanted: int, taken: set[int]) -> Iterator[ListingRow]:
         for part in list(self._open_parts.get(category, ())):
             if n_wanted <= 0:
                 return
@@ -154,9 +155,9 @@ class CrawlLedger:
                 n_wanted -= 1
                 yield table.slice(int(place), 1).to_pylist()[0]
 
-    def find_candidates(self, ids: set[str]) -> dict[str, dict[str, Any]]:
+    def find_candidates(self, ids: set[str]) -> dict[str, CandidateRow]:
         """The first candidate row of each of these videos: for those that are tried again."""
-        found: dict[str, dict[str, Any]] = {}
+        found: dict[str, CandidateRow] = {}
         for part in self.store.parts("candidates") if ids else ():
             table = self.store.read_part(part)
             mask = pc.is_in(table.column("video_id"), value_set=pa.array(sorted(ids)))

@@ -230,7 +230,7 @@ class ChooseStage:
             candidates.append(_candidate_row(row, self.plan.round, attempt, asked=True))
         return Output(rows={"candidates": candidates}, rejects=rejects)
 
-    def _turned_away(self, row: dict[str, Any]) -> Reject | None:
+    def _turned_away(self, row: ListingRow) -> Reject | None:
         video_id = row["video_id"]
         if not is_site_id(video_id):
             return Reject(Reason.BAD_ID, video_id, detail=f"{row['source']} {row['query']}")
@@ -241,7 +241,7 @@ class ChooseStage:
         return None
 
 
-def _candidate_row(row: dict[str, Any], round_: int, attempt: int, *, asked: bool) -> CandidateRow:
+def _candidate_row(row: ListingRow, round_: int, attempt: int, *, asked: bool) -> CandidateRow:
     return {
         "video_id": row["video_id"],
         "source": row["source"],

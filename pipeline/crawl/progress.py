@@ -12,14 +12,14 @@ from dataclasses import asdict
 from typing import Any, cast
 
 from manifests.reasons import Reason
-from manifests.rows import VideoRow
+from manifests.rows import CaptionRow, VideoRow
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
 
 FOLDER = "progress"
 STAGE = "extract"
 
-Found = tuple[VideoRow, list[dict[str, Any]]]
+Found = tuple[VideoRow, list[CaptionRow]]
 """A row of `videos` and its rows of `captions`."""
 
 
@@ -53,7 +53,7 @@ def _read(facts: dict[str, Any]) -> Found | Reject:
     if "reject" in facts:
         return Reject(**{**facts["reject"], "reason": Reason(facts["reject"]["reason"])})
     captions = [{**row, "payload": base64.b64decode(row["payload"])} for row in facts["captions"]]
-    return cast(VideoRow, facts["video"]), captions
+    return cast(VideoRow, facts["video"]), cast(list[CaptionRow], captions)
 
 
 def forget_committed(store: Store) -> None:

@@ -16,9 +16,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from manifests.errors import UserError
+from manifests.rows import ShardRow
 from manifests.sample import clip_id
 from manifests.shards import Manifest, ShardEntry, member_places, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
@@ -66,14 +67,14 @@ def export_hdvila(source: Store, out: Store) -> Released:
     return Released(len(videos), len(texts))
 
 
-def _samples(source: Store, manifest: Manifest) -> Iterator[dict[str, Any]]:
+def _samples(source: Store, manifest: Manifest) -> Iterator[ShardRow]:
     for entry in manifest.shards:
         for row in read_rows(source, entry.url).to_pylist():
             if row["status"] == SUCCESS:
                 yield row
 
 
-def _number(row: dict[str, Any]) -> int:
+def _number(row: ShardRow) -> int:
     return int(row["clip_id"].rpartition(".")[2])
 
 
@@ -115,14 +116,14 @@ def _exact_shard(source: Store, entry: ShardEntry, out: Store, config: CutConfig
             sample, codec = _exact_sample(source, entry, row, folder, config)
             tar = f"{row['key']}.pack"
             (placed,) = write_pack(folder / tar, [sample])
-            pieces.append(Piece({**row, "codec": codec}, here, tar, placed))
+            pieces.append(Piece(cast(ShardRow, {**row, "codec": codec}), here, tar, placed))
         done = join_shard(pieces, folder, url=entry.url, split=entry.split, generation=entry.generation)
         put_shard(out, folder, entry.url)
     return done
 
 
 def _exact_sample(
-    source: Store, entry: ShardEntry, row: dict[str, Any], folder: Path, config: CutConfig
+    source: Store, entry: ShardEntry, row: ShardRow, folder: Path, config: CutConfig
 ) -> tuple[Sample, str]:
     places = member_places(row["members"])
     members: dict[str, bytes] = {e: source.read_range(entry.url, at, at + size) for e, (at, size) in places.items()}

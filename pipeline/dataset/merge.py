@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from manifests.errors import DamagedFile, UserError
+from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
@@ -171,7 +171,7 @@ def _copy_shard(
     return made
 
 
-def refuse_other_rows(tar: Path, rows: Sequence[dict[str, Any]], where: str) -> None:
+def refuse_other_rows(tar: Path, rows: Sequence[ShardRow], where: str) -> None:
     """DamagedFile where a tar does not hold exactly the samples that its rows name, at the places that they name."""
     with tar.open("rb") as file:
         there = {sample.key: sample for sample in index_pack(file)}

@@ -25,6 +25,7 @@ from typing import Any
 
 from manifests.errors import DamagedFile, UserError
 from manifests.origin import is_site_id, origin_of
+from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
@@ -188,7 +189,7 @@ def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEn
     return rewrite_shard(store, entry, lambda row: not covers(tombstones, row))
 
 
-def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[dict[str, Any]], bool]) -> ShardEntry:
+def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[ShardRow], bool]) -> ShardEntry:
     """Writes a shard anew with those of its rows that `keep` takes; samples are copied byte for byte."""
     with store.open(entry.url) as file:
         places = {sample.key: sample for sample in index_pack(file)}  # type: ignore[arg-type]

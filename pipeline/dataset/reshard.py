@@ -5,13 +5,13 @@ from __future__ import annotations
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from manifests.errors import DamagedFile
 from manifests.funnel import SELECTION_NAME
 from manifests.parquet import read_parquet
+from manifests.rows import ShardRow
 from manifests.schema import SELECTION
 from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
@@ -61,7 +61,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, d
 
 
 def _pieces(source: Store, entry: ShardEntry) -> list[Piece]:
-    rows: list[dict[str, Any]] = read_rows(source, entry.url).to_pylist()
+    rows: list[ShardRow] = read_rows(source, entry.url).to_pylist()
     return [
         Piece(row, source, entry.url, sample_of_row(row)) if row["status"] == SUCCESS else Piece(row) for row in rows
     ]
@@ -73,7 +73,7 @@ def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> P
     return PlanVideo(video_id, pieces[0].row["channel_id"], groups.get(video_id, video_id), tuple(clips))
 
 
-def clip_number(row: dict[str, Any]) -> int:
+def clip_number(row: ShardRow) -> int:
     """n of a row's clip, from its clip_id. DamagedFile where it has none."""
     number = row["clip_id"].rpartition(".")[2]
     if not number.isascii() or not number.isdigit() or len(number) > 9:

@@ -7,12 +7,13 @@ import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pydantic import ValidationError
 
 from manifests.errors import UserError
 from manifests.hashing import hash_name
+from manifests.rows import ShardRow
 from manifests.sample import LATER_KEYS, SampleJson, clip_id, read_sample
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
@@ -118,7 +119,7 @@ def _stats_faults(store: Store, entry: ShardEntry, n_rows: int) -> Iterator[Faul
         yield Fault(name, f"count, successes, sha256 are {found}, should be {(n_rows, entry.nsamples, entry.sha256)}")
 
 
-def _removal_faults(entry: ShardEntry, rows: list[dict[str, Any]], tombstones: Tombstones) -> Iterator[Fault]:
+def _removal_faults(entry: ShardEntry, rows: list[ShardRow], tombstones: Tombstones) -> Iterator[Fault]:
     for row in rows:
         if covers(tombstones, row):
             where = f"{entry.url}: {row['key']}"
@@ -126,7 +127,7 @@ def _removal_faults(entry: ShardEntry, rows: list[dict[str, Any]], tombstones: T
 
 
 def _tar_faults(
-    entry: ShardEntry, samples: list[dict[str, Any]], tar: BinaryIO, decode: int, report: ShardReport
+    entry: ShardEntry, samples: list[ShardRow], tar: BinaryIO, decode: int, report: ShardReport
 ) -> Iterator[Fault]:
     try:
         places = {sample.key: sample for sample in index_pack(tar)}
@@ -152,7 +153,7 @@ def _tar_faults(
         yield from (Fault(where, what) for what in faults(row, place, tar, decode=row["key"] in decoded))
 
 
-def _offsets_differ(row: dict[str, Any], place: PackedSample) -> bool:
+def _offsets_differ(row: ShardRow, place: PackedSample) -> bool:
     try:
         return sample_of_row(row) != place
     except (ValueError, TypeError, AttributeError):
@@ -169,7 +170,7 @@ def _members_of(tar: BinaryIO, place: PackedSample) -> dict[str, bytes] | str:
         return str(error)
 
 
-def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+def _picture_faults(row: ShardRow, place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
     members = _members_of(tar, place)
     if isinstance(members, str):
         yield members
@@ -177,7 +178,7 @@ def _picture_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, 
     yield from image_faults(row, members, decode=decode)
 
 
-def _sample_faults(row: dict[str, Any], place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+def _sample_faults(row: ShardRow, place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
     members = _members_of(tar, place)
     if isinstance(members, str):
         yield members
@@ -216,7 +217,7 @@ def _read_lists(sample: SampleJson) -> None:
                 raise ValueError(f"stills: {name} is {still[name]!r}")
 
 
-def _agreement_faults(row: dict[str, Any], sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:
+def _agreement_faults(row: ShardRow, sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:
     for name in ("clip_id", "video_id", "channel_id", "category_id", "start_ms", "end_ms", "duration_ms", "url"):
         if row[name] != getattr(sample, name):
             yield f"{name} is {getattr(sample, name)!r} in the json, {row[name]!r} in the row"

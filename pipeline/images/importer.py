@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from manifests.errors import UserError
 from manifests.hashing import hash_name
 from manifests.image_sample import IMAGE_KIND, ImageJson
 from manifests.reasons import Reason
+from manifests.rows import ShardRow
 from manifests.sample import is_video_id, sample_key
 from manifests.shards import Manifest, ShardEntry
 from manifests.stages import TABLE
@@ -73,7 +73,7 @@ class Imported:
 class _Made:
     """One picture tried: its row, and its sample where there is one."""
 
-    row: dict[str, Any]
+    row: ShardRow
     sample: Sample | None
     n_captions: int = 0
 
@@ -184,9 +184,7 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
     return _Made(_row(key, group, captioned, picture, None), Sample(key, members), len(captioned.captions))
 
 
-def _row(
-    key: str, group: str, captioned: Captioned, picture: Picture | None, turned: TurnedAway | None
-) -> dict[str, Any]:
+def _row(key: str, group: str, captioned: Captioned, picture: Picture | None, turned: TurnedAway | None) -> ShardRow:
     """A row of manifests.schema.SHARD_ROWS; what only clips have is empty. `caption` holds all, a line each."""
     return {
         "key": key,
@@ -207,6 +205,7 @@ def _row(
         "height": picture.height if picture else 0,
         "fps": 0.0,
         "codec": "jpeg" if picture else "",
+        "members": "{}",
     }
 
 
@@ -217,8 +216,10 @@ def _without_copies(made: _Made, seen: dict[str, str]) -> _Made:
     document = json.loads(bytes(made.sample.members["json"]))
     first = seen.get(document["sha256"]) or (made.row["key"] if made.row["key"] in seen else "")
     if first:
-        row = {**made.row, "status": FAILED, "reason": Reason.DUPLICATE_IMAGE.value}
-        return _Made({**row, "error_message": f"{document['file_name']}: a copy of {first}"}, None)
+        row = made.row.copy()
+        row["status"], row["reason"] = FAILED, Reason.DUPLICATE_IMAGE.value
+        row["error_message"] = f"{document['file_name']}: a copy of {first}"
+        return _Made(row, None)
     seen[document["sha256"]] = seen[made.row["key"]] = made.row["key"]
     return made
 

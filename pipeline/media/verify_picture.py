@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from manifests.image_sample import IMAGE_MEMBERS, ImageJson
 
 
-def image_faults(row: dict[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:
+def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:
     """Each fault in a few words: members, json, their agreement with the row, and (where asked) the picture itself."""
     missing = [name for name in IMAGE_MEMBERS if name not in members]
     if missing:

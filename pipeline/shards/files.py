@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from manifests.clip_status import ClipStatus
 from manifests.errors import DamagedFile
+from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_places, rows_of_shard
 from pipeline.engine.store import Store
@@ -42,7 +43,7 @@ class Piece:
     `row` is one of SHARD_ROWS, with `members` as yet unset. A failed clip has no sample.
     """
 
-    row: dict[str, Any]
+    row: ShardRow
     store: Store | None = None
     tar: str = ""
     sample: PackedSample | None = None
@@ -56,7 +57,7 @@ class DamagedSample(DamagedFile):
         self.piece = piece
 
 
-def sample_of_row(row: dict[str, Any]) -> PackedSample:
+def sample_of_row(row: ShardRow) -> PackedSample:
     """Where a row's sample lies in its shard, from the row's `members` alone. DamagedFile where they name no place."""
     absolute = member_places(row["members"])
     if not absolute:
@@ -179,8 +180,8 @@ def entry_of(table: pa.Table, url: str, split: str, generation: int, sha256: str
     )
 
 
-def _light(table: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.select(["status", "reason", "category_id", "duration_ms"]).to_pylist()
+def _light(table: pa.Table) -> list[ShardRow]:
+    rows: list[ShardRow] = table.select(["status", "reason", "category_id", "duration_ms"]).to_pylist()
     return rows
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from manifests.reasons import Reason
+from manifests.rows import PackRow, ShardRow
 from manifests.schema import PACKS
 from pipeline.engine.store import Part, Store
 from pipeline.media.packs import PackedSample
@@ -25,11 +27,12 @@ def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> lis
     return [piece_of(store, row, url) for row in rows if row["video_id"] == video.video_id and row["n"] in wanted]
 
 
-def piece_of(store: Store, row: dict[str, Any], url: str) -> Piece:
+def piece_of(store: Store, row: PackRow, url: str) -> Piece:
     """The piece of one row of `packs`."""
     made = row["status"] == SUCCESS
+    facts: Mapping[str, Any] = row
     shard_row = {
-        **{name: row[name] for name in (*_SAME, *_SAME_FACTS)},
+        **{name: facts[name] for name in (*_SAME, *_SAME_FACTS)},
         "url": url,
         "caption": row["text"],
         "clips": json.dumps([[row["start_ms"], row["end_ms"]]]),
@@ -37,13 +40,13 @@ def piece_of(store: Store, row: dict[str, Any], url: str) -> Piece:
         "members": "{}",
     }
     if not made:
-        return Piece(shard_row)
+        return Piece(cast(ShardRow, shard_row))
     members = {extension: (at, size) for extension, (at, size) in json.loads(row["members"]).items()}
     sample = PackedSample(row["key"], row["pack_offset"], row["pack_bytes"], members)
-    return Piece(shard_row, store, row["pack"], sample)
+    return Piece(cast(ShardRow, shard_row), store, row["pack"], sample)
 
 
 def failed_piece(piece: Piece, reason: Reason, detail: str) -> Piece:
     """The same clip as one that could not be had."""
     row = {**piece.row, "status": FAILED, "reason": reason.value, "error_message": detail, "members": "{}"}
-    return replace(piece, row=row, store=None, tar="", sample=None)
+    return replace(piece, row=cast(ShardRow, row), store=None, tar="", sample=None)

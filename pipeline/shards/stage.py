@@ -14,7 +14,6 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -22,6 +21,7 @@ from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
+from manifests.rows import PackRow, SelectionRow
 from manifests.sample import sample_key
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
@@ -180,7 +180,7 @@ def read_wanted(store: Store, tombstones: Tombstones) -> Wanted:
     return Wanted(tuple(videos), parts, groups)
 
 
-def _clips(rows: list[dict[str, Any]], kept: Collection[int]) -> tuple[PlanClip, ...]:
+def _clips(rows: list[PackRow], kept: Collection[int]) -> tuple[PlanClip, ...]:
     clips = [
         PlanClip(row["n"], row["pack_bytes"] if row["status"] == SUCCESS else 0)
         for row in rows
@@ -189,7 +189,7 @@ def _clips(rows: list[dict[str, Any]], kept: Collection[int]) -> tuple[PlanClip,
     return tuple(sorted(clips, key=lambda clip: clip.n))
 
 
-def _read_selection(store: Store) -> list[dict[str, Any]]:
+def _read_selection(store: Store) -> list[SelectionRow]:
     try:
         data = store.read(SELECTION_NAME)
     except FileNotFoundError:
@@ -197,7 +197,7 @@ def _read_selection(store: Store) -> list[dict[str, Any]]:
             f"{store.url}/{SELECTION_NAME}: no such file; the balance has not selected anything yet"
         ) from None
     columns = ["video_id", "group", "kept", "clips_kept"]
-    rows: list[dict[str, Any]] = pq.read_table(io.BytesIO(data), columns=columns).to_pylist()
+    rows: list[SelectionRow] = pq.read_table(io.BytesIO(data), columns=columns).to_pylist()
     return rows
 
 

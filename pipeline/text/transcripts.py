@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from manifests.reasons import Reason
-from manifests.rows import TranscriptRow, WordRow
+from manifests.rows import CaptionRow, TranscriptRow, WordRow
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
@@ -59,7 +59,7 @@ class TranscriptsStage:
     def process(self, unit: Unit, context: Context) -> Output:
         """A transcript or a reject for each video of the part, in the part's order."""
         table = context.store.read_part(Part(**unit.payload))
-        by_video: dict[str, list[dict[str, Any]]] = {}
+        by_video: dict[str, list[CaptionRow]] = {}
         for row in table.to_pylist():
             by_video.setdefault(row["video_id"], []).append(row)
         rows: list[TranscriptRow] = []
@@ -69,7 +69,7 @@ class TranscriptsStage:
             rejects.append(made) if isinstance(made, Reject) else rows.append(made)
         return Output(rows={"transcripts": rows}, rejects=rejects)
 
-    def _transcript(self, video_id: str, tracks: Sequence[dict[str, Any]]) -> TranscriptRow:
+    def _transcript(self, video_id: str, tracks: Sequence[CaptionRow]) -> TranscriptRow:
         return transcript_row(video_id, choose_track(tracks, self.config))
 
 
@@ -80,7 +80,7 @@ def unit_of_part(store: Store, part: Part) -> Unit:
     return Unit(name, {"stage": part.stage, "unit": part.unit, "path": part.path}, tuple(ids))
 
 
-def choose_track(tracks: Sequence[dict[str, Any]], config: TextConfig) -> Transcript:
+def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:
     """The transcript of one video from its rows of `captions`. Raises BrokenTrack with the reason where none serves."""
     wanted = [row for row in tracks if row["language"].split("-")[0].lower() == config.transcript.language]
     if not wanted:
@@ -98,7 +98,7 @@ def choose_track(tracks: Sequence[dict[str, Any]], config: TextConfig) -> Transc
     return _combine(usable, config)
 
 
-def _read_all(rows: Sequence[dict[str, Any]]) -> tuple[list[tuple[str, Track]], list[BrokenTrack]]:
+def _read_all(rows: Sequence[CaptionRow]) -> tuple[list[tuple[str, Track]], list[BrokenTrack]]:
     """The tracks that can be read, plain language keys (`en`) before regional ones, and what was wrong with others."""
     read, failures = [], []
     for row in sorted(rows, key=lambda row: (len(row["language"]), len(row["track"]), row["track"])):

@@ -172,6 +172,7 @@ RejectRow = TypedDict(
         "attempts": int,
         "at": str,
         "next_try_at": str,
+        "node": str,
     },
 )
 

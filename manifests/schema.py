@@ -199,6 +199,7 @@ REJECTS = pa.schema(
         ("attempts", pa.int32()),
         ("at", pa.string()),  # ISO 8601, UTC
         ("next_try_at", pa.string()),  # "" where never
+        ("node", pa.string()),  # the machine that it was turned away on
     ]
 )
 

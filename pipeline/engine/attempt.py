@@ -3,15 +3,9 @@
 The worker puts files, rows and rejects in place; the driver writes the commit, after it has looked at the run lock.
 """
 
-import os
-import shutil
-import signal
-import stat
-import threading
 import time
-import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +28,8 @@ from pipeline.engine.boundary import (
     refuse_sick_disk,
     refuse_unusable_scratch,
 )
+from pipeline.engine.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
+from pipeline.engine.scratch import host_name, scratch_folder
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, PlaceFailed, Reject, Stage, StopRun, Transient, Unit
 
@@ -61,7 +57,9 @@ class Outcome:
     detail: str = ""
     wait_s: float = 0.0
     node: str = ""
-    """The machine of a cluster that it ran on; "" where there is one only."""
+    """The machine of a cluster that it ran on, by Ray's id; "" where there is one only."""
+    host: str = ""
+    """The machine's name, for people."""
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,71 +68,45 @@ class Outcome:
         return int(self.facts.get("rejects", {}).get(Reason.INTERNAL_ERROR.value, 0))
 
 
-class TimeLimitExceeded(BaseException):
-    """Raised inside a unit at its time limit; a BaseException so that no stage's own handler swallows it."""
-
-
-class MemoryLimitExceeded(BaseException):
-    """Raised inside a unit whose process and children hold more memory than allowed."""
-
-
 def attempt_unit(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int) -> Outcome:
-    """Runs a unit and puts what it made in place."""
-    scratch = scratch_root / f"{stage.name}-{unit.name}-{uuid.uuid4().hex[:8]}"
+    """Runs a unit within its limits and puts what it made in place."""
+    limit_s = time_limit_of(stage, unit)
     started = time.monotonic()
-    context = Context(store, scratch, started + stage.resources.time_limit_s, attempt)
     try:
-        make_scratch(scratch_root)
-        _make(scratch)
-        with _limits(stage.resources.time_limit_s, stage.resources.memory_bytes):
-            made = per_item(context, unit.ids[0] if unit.ids else unit.name, lambda: stage.process(unit, context))
-            output = made if isinstance(made, Output) else _of_the_whole(unit, made)
-            if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
-                refuse_unusable_scratch(scratch)
-            facts = _put_in_place(stage.name, unit, output, store, attempt)
+        with scratch_folder(scratch_root, store.url, f"{stage.name}-{unit.name}") as scratch:
+            context = Context(store, scratch, started + limit_s, attempt)
+            with limits(limit_s, stage.resources.memory_bytes):
+                made = per_item(context, unit.ids[0] if unit.ids else unit.name, lambda: stage.process(unit, context))
+                output = made if isinstance(made, Output) else _of_the_whole(unit, made)
+                if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
+                    refuse_unusable_scratch(scratch)
+                facts = _put_in_place(stage.name, unit, output, store, attempt)
         seconds = round(time.monotonic() - started, 3)
         whole = made.reason if isinstance(made, Reject) else None
         return Outcome(End.DONE, whole, _first_internal(output), facts={**facts, "seconds": seconds})
     except Transient as error:
         return Outcome(End.AGAIN, error.reason, error.detail, error.wait_s)
     except StopRun as error:
+        if error.reason is Reason.NO_DISK:  # of one machine: others may have room
+            return Outcome(End.PLACE, error.reason, f"{host_name()}: {error.detail}")
         return Outcome(End.STOP, error.reason, error.detail)
     except PlaceFailed as error:
-        return Outcome(End.PLACE, Reason.PLACE_FAILED, str(error))
+        return Outcome(End.PLACE, Reason.PLACE_FAILED, f"{host_name()}: {error}")
     except TimeLimitExceeded:
-        return Outcome(End.TIMEOUT, detail=f"over {stage.resources.time_limit_s:.0f} s")
+        return Outcome(End.TIMEOUT, detail=f"over {limit_s:.0f} s")
     except (MemoryLimitExceeded, MemoryError):
         return Outcome(End.MEMORY, detail=f"over {stage.resources.memory_bytes} bytes")
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def time_limit_of(stage: Stage, unit: Unit) -> float:
+    """Seconds that one attempt at a unit may take: the unit's own, or its stage's."""
+    return unit.time_limit_s or stage.resources.time_limit_s
 
 
 def _first_internal(output: Output) -> str:
     """The last line of the first error of this program among a unit's rejects; "" where there is none."""
     details = (r.detail for r in output.rejects if r.reason is Reason.INTERNAL_ERROR)
     return next(details, "").strip().rpartition("\n")[2]
-
-
-def make_scratch(root: Path) -> None:
-    """Makes the folder that holds all units' scratch folders, for this user alone. PlaceFailed where that cannot be."""
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        facts = root.lstat()
-    except OSError as error:
-        refuse_sick_disk(error, str(root))
-        raise PlaceFailed(f"{root}: the scratch folder cannot be made ({error.strerror}); set engine.scratch") from None
-    if not stat.S_ISDIR(facts.st_mode):
-        raise PlaceFailed(f"{root}: the scratch folder is a link; set engine.scratch to a folder of your own")
-    if facts.st_uid != os.getuid():
-        raise PlaceFailed(f"{root}: the scratch folder is another user's; set engine.scratch to one of your own")
-
-
-def _make(scratch: Path) -> None:
-    try:
-        scratch.mkdir(mode=0o700)
-    except OSError as error:
-        refuse_sick_disk(error, str(scratch.parent))
-        raise PlaceFailed(f"{scratch.parent}: takes no folder ({error.strerror}); set engine.scratch") from None
 
 
 def _of_the_whole(unit: Unit, reject: Reject) -> Output:
@@ -144,14 +116,17 @@ def _of_the_whole(unit: Unit, reject: Reject) -> Output:
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
 
 
-def turn_away_all(stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int) -> Outcome:
-    """Rejects every video of a unit that failed as a whole."""
-    return turn_away(stage, unit, [Reject(reason, i, detail=detail) for i in unit.ids or (unit.name,)], store, attempt)
+def turn_away_all(
+    stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int, node: str = ""
+) -> Outcome:
+    """Rejects every video of a unit that failed as a whole, on the machine named."""
+    rejects = [Reject(reason, i, detail=detail) for i in unit.ids or (unit.name,)]
+    return turn_away(stage, unit, rejects, store, attempt, node)
 
 
-def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attempt: int) -> Outcome:
+def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attempt: int, node: str = "") -> Outcome:
     """Puts rejects in place as all that a unit made."""
-    return Outcome(End.DONE, facts=_put_in_place(stage, unit, Output(rejects=rejects), store, attempt))
+    return Outcome(End.DONE, facts=_put_in_place(stage, unit, Output(rejects=rejects), store, attempt, node))
 
 
 @contextmanager
@@ -171,7 +146,7 @@ def _trouble_of(store: Store) -> Iterator[None]:
         raise
 
 
-def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int) -> dict[str, Any]:
+def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int, node: str = "") -> dict[str, Any]:
     with _trouble_of(store):
         tables, more = _tables_of(output)
         rejects = [*output.rejects, *more]
@@ -180,7 +155,7 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
         for table, rows in tables.items():
             store.write_table(f"{table}/part-{stage}-{unit.name}.parquet", rows)
         if rejects:
-            store.write_rejects(stage, unit.name, [reject_row(stage, reject, attempt) for reject in rejects])
+            store.write_rejects(stage, unit.name, [reject_row(stage, reject, attempt, node) for reject in rejects])
     return {
         "rows": {table: rows.num_rows for table, rows in tables.items()},
         "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),
@@ -230,8 +205,8 @@ def detail_of(reject: Reject) -> str:
     return made_by() + text[len(made_by()) - DETAIL_CHARACTERS :]
 
 
-def reject_row(stage: str, reject: Reject, attempt: int) -> RejectRow:
-    """A row of the rejects table."""
+def reject_row(stage: str, reject: Reject, attempt: int, node: str = "") -> RejectRow:
+    """A row of the rejects table. `node`: the machine, where it is not this one."""
     now = datetime.now(UTC).replace(microsecond=0)
     later = reject.reason.class_ is ReasonClass.LATER and reject.reason is not Reason.INTERNAL_ERROR
     return {
@@ -244,49 +219,5 @@ def reject_row(stage: str, reject: Reject, attempt: int) -> RejectRow:
         "attempts": attempt,
         "at": now.isoformat(),
         "next_try_at": (now + timedelta(seconds=reject.retry_after_s)).isoformat() if later else "",
+        "node": node or host_name(),
     }
-
-
-@contextmanager
-def _limits(time_limit_s: float, memory_bytes: int) -> Iterator[None]:
-    """Time and memory limits for the code inside. Only a main thread can be interrupted; elsewhere there are none."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    over: list[type[BaseException]] = []
-
-    def interrupt(_signal: int, _frame: object) -> None:
-        raise over[0] if over else TimeLimitExceeded
-
-    previous = signal.signal(signal.SIGALRM, interrupt)
-    finished = threading.Event()
-    watcher = threading.Thread(target=_watch_memory, args=(memory_bytes, finished, over), daemon=True)
-    signal.setitimer(signal.ITIMER_REAL, time_limit_s)
-    watcher.start()
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        finished.set()
-        watcher.join()
-        signal.signal(signal.SIGALRM, previous)
-
-
-def _watch_memory(limit_bytes: int, finished: threading.Event, over: list[type[BaseException]]) -> None:
-    base = memory_of_tree(os.getpid())
-    while not finished.wait(1.0):
-        if memory_of_tree(os.getpid()) - base > limit_bytes > 0:
-            over.append(MemoryLimitExceeded)
-            signal.raise_signal(signal.SIGALRM)
-            return
-
-
-def memory_of_tree(pid: int, *, read: Callable[[Path], str] = Path.read_text) -> int:
-    """Resident bytes of a process and its children; 0 where /proc cannot tell."""
-    total = 0
-    try:
-        total += int(read(Path(f"/proc/{pid}/statm")).split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        children = [int(c) for t in Path(f"/proc/{pid}/task").iterdir() for c in read(t / "children").split()]
-    except (OSError, IndexError, ValueError):
-        return total
-    return total + sum(memory_of_tree(child, read=read) for child in children)

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import UserError
-from pipeline.engine.attempt import End, Outcome, attempt_unit
+from pipeline.engine.attempt import End, Outcome, attempt_unit, time_limit_of
 from pipeline.engine.executor import Finished
+from pipeline.engine.limits import process_ends_past
+from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
 
@@ -196,8 +198,9 @@ def _refuse_deaf(address: str) -> None:
 
 @ray.remote
 def _attempt_remotely(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int) -> Outcome:
-    outcome = attempt_unit(stage, unit, store, scratch_root, attempt)
-    return replace(outcome, node=ray.get_runtime_context().get_node_id())
+    with process_ends_past(time_limit_of(stage, unit)):
+        outcome = attempt_unit(stage, unit, store, scratch_root, attempt)
+    return replace(outcome, node=ray.get_runtime_context().get_node_id(), host=host_name())
 
 
 @ray.remote

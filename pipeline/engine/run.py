@@ -215,10 +215,10 @@ class _Loop:
         elif outcome.end is End.DONE:
             self._commit(unit, outcome)
         elif outcome.end is End.PLACE and self._executor.fence(outcome.node):
-            self._progress.say(f"machine {outcome.node} gets no further unit: {outcome.detail}")
+            self._progress.say(f"machine {outcome.host or outcome.node} gets no further unit: {outcome.detail}")
             self._again(unit, outcome)
         elif outcome.end is End.PLACE:
-            raise RunStopped(f"{self._stage.name}: {Reason.PLACE_FAILED}: {outcome.detail}")
+            raise RunStopped(f"{self._stage.name}: {outcome.reason or Reason.PLACE_FAILED}: {outcome.detail}")
         elif outcome.end is End.STOP:
             raise RunStopped(f"{self._stage.name}: {outcome.reason or Reason.INTERNAL_ERROR}: {outcome.detail}")
         else:
@@ -234,10 +234,12 @@ class _Loop:
         charges.ended[outcome.end] += 1
         n = charges.ended[outcome.end]
         if outcome.end is not End.AGAIN:
-            self._losses[f"{outcome.node or 'an unknown machine'}: {outcome.end}"] += 1
+            self._losses[f"{outcome.host or outcome.node or 'an unknown machine'}: {outcome.end}"] += 1
         verdict = _verdict(outcome, n, self._patience)
         if verdict is not None:
-            self._commit(unit, turn_away_all(self._stage.name, unit, verdict, outcome.detail, self._store, attempt))
+            self._commit(
+                unit, turn_away_all(self._stage.name, unit, verdict, outcome.detail, self._store, attempt, outcome.host)
+            )
             return
         if outcome.end is not End.AGAIN:
             self._progress.say(f"{unit.name}: {outcome.end} ({outcome.detail}); tried again")

@@ -27,12 +27,14 @@ UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
-    `ids` are the videos that the unit covers: who is turned away if the unit as a whole fails.
+    `ids` are the videos that the unit covers: who is turned away if the unit as a whole fails. `time_limit_s` is the
+    unit's own limit, where its length tells one; 0: that of its stage.
     """
 
     name: str
     payload: Any = None
     ids: tuple[str, ...] = ()
+    time_limit_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not UNIT_NAME.fullmatch(self.name):

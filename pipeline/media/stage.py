@@ -30,7 +30,7 @@ from pipeline.config.media import MediaConfig
 from pipeline.engine.boundary import plain, reading_input
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
-from pipeline.media.clock import Starved
+from pipeline.media.clock import WALL_FACTOR, Starved
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Unusable
 from pipeline.media.video import MadeClip, MadeVideo, make_video
@@ -52,12 +52,13 @@ class MediaStage:
     video_ids: Sequence[str]
     fetch: Fetch
     name: str = "media"
+    fetch_limit_s: float = 3600.0
+    """What a unit's own limit holds for fetching a video that is no file here."""
 
     @property
     def resources(self) -> Resources:
-        """One core, memory for one video, and time in proportion to the longest video allowed."""
-        hours = self.config.limits.max_duration_s / 3600
-        return Resources(time_limit_s=_START_S + hours * self.config.limits.max_seconds_per_hour)
+        """One core, memory for one video, and time for the longest video allowed; each unit has a limit of its own."""
+        return Resources(time_limit_s=self._limit_s(self.config.limits.max_duration_s) + self.fetch_limit_s)
 
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit a video, in the wave's order; its rows travel in the payload."""
@@ -65,8 +66,20 @@ class MediaStage:
         clips = _rows_by_video(store.read_table("clips"), self.video_ids)
         for video_id in self.video_ids:
             if video_id in videos and clips.get(video_id):
-                payload = {"video": videos[video_id][0], "clips": clips[video_id]}
-                yield Unit(video_id, payload, (video_id,))
+                video = videos[video_id][0]
+                payload = {"video": video, "clips": clips[video_id]}
+                yield Unit(video_id, payload, (video_id,), self.unit_limit_s(video))
+
+    def unit_limit_s(self, video: Mapping[str, Any]) -> float:
+        """Seconds for one video (a row of `videos`) by its length, with those for fetching it where it is no file."""
+        longest_s = self.config.limits.max_duration_s
+        media_s = min(video["duration_s"] or longest_s, longest_s)
+        return self._limit_s(media_s) + (0.0 if video["media_path"] else self.fetch_limit_s)
+
+    def _limit_s(self, media_s: float) -> float:
+        """Seconds for the work, on a machine that is as busy as may be: Starved gives the video back before."""
+        work_s = _START_S + media_s / 3600 * self.config.limits.max_seconds_per_hour
+        return _START_S + WALL_FACTOR * work_s
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Fetches one video, makes its samples and packs them. Rejected where the video as a whole is turned away."""

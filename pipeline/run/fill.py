@@ -58,7 +58,7 @@ def work_off_waves(run: Run, candidates: "Candidates") -> None:
         if not wave:
             return
         fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut))
-        run.do(MediaStage(config.media, wave, fetch))
+        run.do(MediaStage(config.media, wave, fetch, fetch_limit_s=config.crawl.fetch_time_limit_s))
 
 
 def recorded_wave(run: Run, candidates: "Candidates", number: int) -> list[str]:

@@ -21,7 +21,7 @@ def test_a_table_has_the_columns_that_the_documentation_names(table: str):
 
 
 def test_rejects_have_exactly_the_promised_columns():
-    assert " ".join(REJECTS.names) == "stage video_id clip_id reason class detail attempts at next_try_at"
+    assert " ".join(REJECTS.names) == "stage video_id clip_id reason class detail attempts at next_try_at node"
 
 
 def test_manifest_rows_name_shard_checksums_and_counts():

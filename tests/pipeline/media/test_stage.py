@@ -209,6 +209,17 @@ def test_units_come_in_the_wave_s_order_and_carry_their_rows(tmp_path: Path) -> 
     assert [clip["n"] for clip in units[0].payload["clips"]] == [0, 1]
 
 
+def test_a_video_s_time_limit_comes_from_its_length(tmp_path: Path) -> None:
+    stage = MediaStage(MediaConfig(), [], no_fetch, fetch_limit_s=1000)
+    short, long, fetched = (
+        stage.unit_limit_s(a_video_row("v") | {"duration_s": seconds, "media_path": path})
+        for seconds, path in ((600.0, "/film.mp4"), (6 * 3600.0, "/film.mp4"), (600.0, ""))
+    )
+    assert (short, fetched) == (60 + 4 * (60 + 600), 60 + 4 * (60 + 600) + 1000)
+    assert long + 1000 == stage.resources.time_limit_s
+    assert stage.unit_limit_s(a_video_row("v") | {"duration_s": 1e9}) <= stage.resources.time_limit_s
+
+
 _PACK_ON = """
 import os, sys, hashlib
 os.sched_setaffinity(0, {int(c) for c in sys.argv[1].split(",")})

@@ -24,6 +24,8 @@ class UrlsConfig(Section):
     buckets: tuple[str, ...] = operational(
         (), doc="buckets that a media or caption address may name, e.g. s3://mine; of no other anything is read"
     )
-    gap_s: float = operational(0.2, ge=0, doc="least time between two requests of one worker to one host, seconds")
+    gap_s: float = operational(
+        0.2, ge=0, doc="least time between two requests to one host, of all workers together, seconds"
+    )
     max_caption_bytes: int = identity(32 * 1024**2, gt=0, doc="largest caption file, bytes")
     batch_rows: int = operational(32, ge=1, doc="rows in one unit of work")

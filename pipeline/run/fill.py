@@ -57,7 +57,7 @@ def work_off_waves(run: Run, candidates: "Candidates") -> None:
         wave = recorded_wave(run, candidates, number)
         if not wave:
             return
-        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut))
+        fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut), lambda: run.hosts)
         run.do(MediaStage(config.media, wave, fetch, fetch_limit_s=config.crawl.fetch_time_limit_s))
 
 

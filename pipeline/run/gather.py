@@ -34,7 +34,7 @@ def gather(run: Run) -> None:
     """Lists, looks at and reads until every category has what it needs, or nothing more to ask."""
     own = [stage for name in run.config.crawl.sources if (stage := SOURCES[name].stage)]
     for stage in own:
-        run.do(stage(run.config))
+        run.do(stage(run.config, run.hosts))
     if own:
         read_captions(run)
     if net_sources(run):

@@ -23,6 +23,7 @@ from pipeline.engine.run import StageResult, run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.outdir.identity import check_identity
+from pipeline.site.hosts import BuildHosts, PoliteHosts
 from pipeline.site.politeness import Polite
 
 log = logging.getLogger("hdvila")
@@ -39,6 +40,7 @@ class Run:
     desk: Desk
     results: list[StageResult] = field(default_factory=list)
     _polite: Polite | None = None
+    _hosts: PoliteHosts | None = None
 
     @property
     def polite(self) -> Polite:
@@ -47,6 +49,13 @@ class Run:
             build = BuildPoliteness(self.config.crawl, self.store, self.config.seed)
             self._polite = self.executor.share("politeness", build)
         return self._polite
+
+    @property
+    def hosts(self) -> PoliteHosts:
+        """The turns at hosts that a table of addresses names, of all workers together."""
+        if self._hosts is None:
+            self._hosts = self.executor.share("hosts", BuildHosts(self.config.crawl.politeness.pauses_s))
+        return self._hosts
 
     def do(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""

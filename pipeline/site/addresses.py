@@ -27,6 +27,7 @@ from pipeline.site.redact import redact
 Address = IPv4Address | IPv6Address
 BLOCK_BYTES = 1 << 18
 _NAT64 = ip_network("64:ff9b::/96")
+LONGEST_RETRY_AFTER_S = 86_400.0
 SPEED_AFTER_S = 30.0
 """A transfer is judged by its mean speed once it has lasted so long."""
 
@@ -108,7 +109,9 @@ def _of_status(error: urllib.error.HTTPError) -> Rejected:
     if error.code < 400:
         return Rejected(Reason.BAD_ADDRESS, f"HTTP {error.code}: a redirect that is not followed")
     fallback = Reason.SERVER_ERROR if error.code >= 500 else Reason.FORBIDDEN
-    return Rejected(reasons.get(error.code, fallback), f"HTTP {error.code}")
+    asked = error.headers.get("Retry-After", "").strip()
+    retry_after_s = min(float(asked), LONGEST_RETRY_AFTER_S) if asked.isdecimal() else 0.0
+    return Rejected(reasons.get(error.code, fallback), f"HTTP {error.code}", retry_after_s=retry_after_s)
 
 
 def _of_error(error: Exception) -> Rejected | Exception:

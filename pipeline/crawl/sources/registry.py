@@ -14,6 +14,7 @@ from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import FolderStage
 from pipeline.crawl.sources.urls import UrlFetcher, UrlsStage
 from pipeline.engine.unit import Context, Stage
+from pipeline.site.hosts import PoliteHosts
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
 
@@ -22,8 +23,8 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 class Source:
     """`stage` lists and looks at everything, None for the site's family; `fetch` gives the fetcher of its media."""
 
-    stage: Callable[[RunConfig], Stage] | None = None
-    fetch: Callable[[RunConfig], Fetch] | None = None
+    stage: Callable[[RunConfig, PoliteHosts], Stage] | None = None
+    fetch: Callable[[RunConfig, PoliteHosts], Fetch] | None = None
 
 
 SITE = Source()
@@ -33,10 +34,10 @@ SOURCES = {
     "playlist": SITE,
     "ids": SITE,
     "hdvila": SITE,
-    "folder": Source(stage=lambda config: FolderStage(config.folder, config.media)),
+    "folder": Source(stage=lambda config, _: FolderStage(config.folder, config.media)),
     "urls": Source(
-        stage=lambda config: UrlsStage(config.urls, config.crawl),
-        fetch=lambda config: UrlFetcher(config.urls, config.crawl),
+        stage=lambda config, hosts: UrlsStage(config.urls, config.crawl, hosts),
+        fetch=lambda config, hosts: UrlFetcher(config.urls, config.crawl, hosts),
     ),
 }
 
@@ -53,7 +54,8 @@ class FetchBySource:
         return self.others.get(video["source"], self.site)(video, context)
 
 
-def fetch_by_source(config: RunConfig, site: Fetch) -> FetchBySource:
-    """The fetchers of every source that has one."""
-    others = {name: source.fetch(config) for name, source in SOURCES.items() if source.fetch}
+def fetch_by_source(config: RunConfig, site: Fetch, hosts: Callable[[], PoliteHosts]) -> FetchBySource:
+    """The fetchers of the configuration's sources that have one."""
+    asked = {name: source.fetch for name, source in SOURCES.items() if source.fetch and name in config.crawl.sources}
+    others: dict[str, Fetch] = {name: fetch(config, hosts()) for name, fetch in asked.items()}
     return FetchBySource(site, others)

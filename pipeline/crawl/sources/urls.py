@@ -36,8 +36,9 @@ from pipeline.crawl.sources.hdvila import parse_time_ms
 from pipeline.crawl.sources.tables import read_rows
 from pipeline.engine.boundary import per_item, plain
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
+from pipeline.site.hosts import PoliteHosts
 from pipeline.text.clips import WHOLE_MS
 from pipeline.text.transcripts import given_transcript_row
 
@@ -46,8 +47,10 @@ OURS = (
     "duration", "channel",
 )  # fmt: skip
 MAX_EXTRA_CHARACTERS = 16_384
-_last_asked: dict[str, float] = {}
-"""By host: when this worker asked it last."""
+REFUSALS_OF_ONE_ADDRESS = 6
+"""An address that its host refuses so many times is deferred: it would keep the host paused for all others."""
+LONGEST_WAIT_HERE_S = 60.0
+"""How long the fetch of a film waits at its place for a host that pauses; then it gives the place to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class UrlsStage:
 
     config: UrlsConfig
     crawl: CrawlConfig
+    hosts: PoliteHosts
     name: str = "urls"
     resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
 
@@ -111,7 +115,10 @@ class UrlsStage:
         address, file = _text(row.get("caption_url")), _text(row.get("caption_file"))
         if address:
             target = context.scratch / "captions"
-            fetch(address, target, self.config, self.crawl, max_bytes=self.config.max_caption_bytes)
+            try:
+                fetch(address, target, self, self.crawl.politeness.patience_s, self.config.max_caption_bytes)
+            except HostPaused as paused:
+                raise Rejected(Reason.RATE_LIMITED, str(paused), retry_after_s=paused.paused_s) from None
             payload, suffix = target.read_bytes(), _suffix(urlsplit(address).path)
         elif file:
             payload, suffix = _beside(row["_table"], file, self.config.max_caption_bytes), _suffix(file)
@@ -133,12 +140,25 @@ class UrlFetcher:
 
     config: UrlsConfig
     crawl: CrawlConfig
+    hosts: PoliteHosts
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """The file. Raises Rejected; what may pass has a reason of class `later`."""
+        """The file. Raises Rejected (what may pass has a reason of class `later`), Transient while its host pauses."""
         target = context.scratch / "media"
-        fetch(video["url"], target, self.config, self.crawl, max_bytes=self.crawl.media.max_bytes)
+        patience_s = min(LONGEST_WAIT_HERE_S, self.crawl.politeness.patience_s)
+        try:
+            fetch(video["url"], target, self, patience_s, self.crawl.media.max_bytes)
+        except HostPaused as paused:
+            raise Transient(Reason.RATE_LIMITED, str(paused), wait_s=paused.paused_s) from None
         return target
+
+
+class HostPaused(Exception):
+    """The host asked for fewer requests, and pauses for longer than the work may wait: another `paused_s`."""
+
+    def __init__(self, host: str, paused_s: float) -> None:
+        super().__init__(f"{host} pauses for another {paused_s:.0f} s (HTTP 429)")
+        self.paused_s = paused_s
 
 
 def refuse_address(url: str, config: UrlsConfig) -> None:
@@ -150,8 +170,9 @@ def refuse_address(url: str, config: UrlsConfig) -> None:
     refuse_scheme(url)
 
 
-def fetch(url: str, target: Path, config: UrlsConfig, crawl: CrawlConfig, *, max_bytes: int) -> None:
-    """One address into a file, tried again where that can help. Raises Rejected."""
+def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float, max_bytes: int) -> None:
+    """One address into a file, tried again where that can help. Raises Rejected, and HostPaused past the patience."""
+    config, crawl = by.config, by.crawl
     refuse_address(url, config)
     if not url.startswith("http"):
         _from_bucket(url, target, max_bytes)
@@ -163,21 +184,25 @@ def fetch(url: str, target: Path, config: UrlsConfig, crawl: CrawlConfig, *, max
         slowest_bytes_per_s=crawl.slowest_bytes_per_s,
         may_ask=(lambda _: True) if config.allow_private else is_public,
     )
-    for attempt in range(1, crawl.video_tries + 1):
-        _wait_for(urlsplit(url).hostname or "", config.gap_s)
+    host = urlsplit(url).hostname or ""
+    n_tries = n_refused = 0
+    while True:
+        if (paused_s := by.hosts.turn(host, config.gap_s, patience_s)) > 0:
+            raise HostPaused(host, paused_s)
         try:
             download(url, target, limits)
+            by.hosts.answered(host)
             return
         except Rejected as error:
-            if attempt == crawl.video_tries or error.reason.class_ is not ReasonClass.LATER:
+            if error.reason is Reason.RATE_LIMITED:  # charged to nobody: the host pauses for every worker
+                paused_s = by.hosts.refused(host, error.retry_after_s)
+                if (n_refused := n_refused + 1) == REFUSALS_OF_ONE_ADDRESS:
+                    raise Rejected(error.reason, error.detail, retry_after_s=paused_s) from None
+                continue
+            n_tries += 1
+            if n_tries == crawl.video_tries or error.reason.class_ is not ReasonClass.LATER:
                 raise Rejected(error.reason, error.detail, retry_after_s=crawl.politeness.later_s) from None
-            time.sleep(crawl.retry_wait_s * 2 ** (attempt - 1))
-
-
-def _wait_for(host: str, gap_s: float) -> None:
-    until = _last_asked.get(host, 0.0) + gap_s
-    time.sleep(max(0.0, until - time.monotonic()))
-    _last_asked[host] = time.monotonic()
+            time.sleep(crawl.retry_wait_s * 2 ** (n_tries - 1))
 
 
 def _from_bucket(url: str, target: Path, max_bytes: int) -> None:

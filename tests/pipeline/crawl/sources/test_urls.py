@@ -3,12 +3,14 @@
 import csv
 import functools
 import http.server
+import itertools
 import json
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, ClassVar, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,10 +51,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.shutdown()
 
 
-def run(out: Path, table: Path, **urls: Any) -> Store:
+def run(out: Path, table: Path, pauses_s: tuple[float, ...] = (60.0,), **urls: Any) -> Store:
     tree = {
         "out": str(out),
-        "crawl": {"sources": ["urls"], "video_tries": 1},
+        "crawl": {"sources": ["urls"], "video_tries": 1, "politeness": {"pauses_s": pauses_s}},
         "urls": {"files": [str(table)], "allow_private": True, "gap_s": 0, **urls},
         "text": {"transcript": {"min_words": 3}},
         "media": {"duplicates": {"enabled": False}},
@@ -173,3 +175,44 @@ def test_a_table_that_cannot_be_read_is_one_message(tmp_path: Path, name: str, c
 
 def test_the_registry_holds_every_source_of_the_configuration() -> None:
     assert set(SOURCES) == set(get_args(SourceName))
+
+
+class Refusing(http.server.SimpleHTTPRequestHandler):
+    """Refuses the first request with 429; every request's time is written down."""
+
+    asked: ClassVar[list[float]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(time.monotonic())
+        if len(self.asked) > 1:
+            super().do_GET()
+            return
+        self.send_response(429)
+        self.send_header("Retry-After", "1")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def test_a_host_that_refuses_pauses_and_nothing_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    a_video(folder / "film.mp4", Film(seconds=6, gop=25))
+    (folder / "film.vtt").write_text(VTT)
+    Refusing.asked.clear()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Refusing, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}"
+    table = tmp_path / "t.jsonl"
+    row = {"id": "a", "url": f"{address}/film.mp4", "caption_url": f"{address}/film.vtt"}
+    table.write_text(json.dumps(row) + "\n")
+
+    store = run(tmp_path / "out", table, gap_s=0.3, pauses_s=(0.5,))
+    server.shutdown()
+
+    assert set(samples(store)) == {"a_00000"}
+    gaps = [later - earlier for earlier, later in itertools.pairwise(Refusing.asked)]
+    assert len(gaps) == 2, "the refused request was made again, and the film was fetched"
+    assert gaps[0] > 0.9, "the host said when it may be asked again"
+    assert gaps[1] > 0.28

@@ -4,9 +4,9 @@
 
 Draws places of the code from a seed, equally from each area, changes one thing at a time (a comparison, a sign, a
 constant, a condition, a call left out …) in a copy of the repository, and runs the tests nearest to it: the module's
-own test file, then the quick tests of the files that name the module and of its room. Caught: a test fails, or runs for
-three times as long as without the change. Prints every change with its verdict; exit code 1 where less than 85 % are
-caught.
+own test file, then the quick tests of the files that name the module. Caught: a test fails, or runs for three times as
+long as without the change. Prints every change with its verdict; exit code 1 where less than 85 % are caught. With
+--keep, what was judged before is not judged again.
 """
 
 import argparse
@@ -172,9 +172,12 @@ def _files(place: Path) -> list[Path]:
 
 
 def nearest_tests(path: str) -> list[list[str]]:
-    """Test files to run for a module, nearest first: its own, then those that name it, then its room's."""
+    """Test files to run for a module, nearest first: its own (or its folder's), then those that name it."""
     module = Path(path)
-    own = REPO / "tests" / module.parent / f"test_{module.stem}.py"
+    near = REPO / "tests" / module.parent
+    own = near / f"test_{module.stem}.py"
+    if not own.exists():
+        own = near.parent / f"test_{module.parent.name}.py"
     dotted = ".".join(module.with_suffix("").parts)
     package, _, name = dotted.rpartition(".")
     words = (f"from {dotted} import", f"import {dotted}", f"from {package} import {name}", f'"{dotted}')
@@ -182,9 +185,7 @@ def nearest_tests(path: str) -> list[list[str]]:
     for file in sorted((REPO / "tests").rglob("test_*.py")):
         if file != own and "e2e" not in file.parts and any(word in file.read_text() for word in words):
             others.append(file)
-    folder = sorted((REPO / "tests" / module.parent).glob("test_*.py"))
-    rest = [f for f in folder if f != own and f not in others]
-    groups = [[own] if own.exists() else [], others, rest]
+    groups = [[own] if own.exists() else [], others]
     return [[str(f.relative_to(REPO)) for f in group] for group in groups if group]
 
 
@@ -249,8 +250,18 @@ class Workplace:
         return failures[0][:160] if failures else text.strip()[-160:]
 
 
+def judged_before(keep: Path | None) -> dict[Mutation, Verdict]:
+    """The verdicts that an earlier call kept."""
+    if keep is None or not keep.exists():
+        return {}
+    lines = [json.loads(line) for line in keep.read_text().splitlines()]
+    verdicts = [Verdict(**{**line, "mutation": Mutation(**line["mutation"])}) for line in lines]
+    return {verdict.mutation: verdict for verdict in verdicts}
+
+
 def run(mutations: Sequence[Mutation], jobs: int, keep: Path | None) -> list[Verdict]:
     """Judges them all, several at a time, each in a copy of its own; every verdict is printed and kept as it comes."""
+    known = judged_before(keep)
     say = threading.Lock()
     with tempfile.TemporaryDirectory(prefix="mutate-") as folder:
         places: SimpleQueue[Workplace] = SimpleQueue()
@@ -258,6 +269,8 @@ def run(mutations: Sequence[Mutation], jobs: int, keep: Path | None) -> list[Ver
             places.put(Workplace(Path(folder) / str(i) / "main"))
 
         def judge(mutation: Mutation) -> Verdict:
+            if mutation in known:
+                return known[mutation]
             place = places.get()
             try:
                 verdict = place.judge(mutation)

@@ -42,4 +42,5 @@ def test_a_modules_own_tests_come_first() -> None:
     first, *others = mutate.nearest_tests("pipeline/engine/lock.py")
 
     assert first == ["tests/pipeline/engine/test_lock.py"]
+    assert mutate.nearest_tests("train/objectives/mfr.py")[0] == ["tests/train/test_objectives.py"]
     assert all("e2e" not in name for group in others for name in group)

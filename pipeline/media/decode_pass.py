@@ -1,4 +1,4 @@
-"""One decode pass over a video: proxy, stills, hashes, motion and bars of every clip, and the scene cuts."""
+"""One decode pass over a video: proxy, stills, hashes, motion, bars and audio of every clip, and the scene cuts."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ from pipeline.media.frames import (
     luma_of,
     merge_stretches,
 )
+from pipeline.media.hearing import Heard, Hearing
 from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import pack_hashes, picture_hashes
 from pipeline.media.probe import Probe, time_limit_s
 from pipeline.media.scenes import SceneFinder, ScenePicture
+from pipeline.media.sounds import Sound
 from pipeline.media.stopwatch import Stopwatch
 
 HASH_EVERY_MS = 1000
@@ -51,6 +53,8 @@ class ClipLook:
     facts: Look = field(default_factory=Look)
     hashes: list[tuple[int, int]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
+    heard: Heard | None = None
+    """What came of the audio; None where there is none, or where it did not come with the pictures."""
     _next_hash_ms: int = 0
 
     def hash_is_due(self, clip_ms: int) -> bool:
@@ -95,14 +99,20 @@ class VideoLook:
         Raises Unusable(TIMEOUT) where that takes more processor time than the limits allow for a video of this length,
         Starved where the machine gives too little of it.
         """
+        hearing = Hearing.of(self._source, self._config, clips)
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
-        for item in self._watch.each("decode", self._items(clips)):
+        for item in self._watch.each("decode", self._items(clips, hearing.stretches)):
             self._clock.check()
             if isinstance(item, DecodeFault):
                 self._faults.append(item)
                 continue
+            if isinstance(item, Sound):
+                with self._watch("audio"):
+                    hearing.hear(item)
+                continue
+            hearing.pictures_reach(item.time_ms)
             while waiting and waiting[0].start <= item.tick:
                 active.append(waiting.pop(0))
             for ended in [c for c in active if c.end <= item.tick]:
@@ -110,15 +120,19 @@ class VideoLook:
                 done.append(self._end(ended))
             self._look_at(item, active)
         done += [self._end(c) for c in (*active, *waiting)]
+        with self._watch("audio"):
+            hearing.finish()
+        for one in done:
+            one.heard = hearing.heard.get(one.clip.n)
         return done
 
-    def _items(self, clips: Sequence[CutClip]) -> Any:
+    def _items(self, clips: Sequence[CutClip], hear: list[Stretch]) -> Any:
         if self._finder is not None:
-            return decode(self._source, self._config.limits)
-        stretches = [Stretch(clip.start_ms, clip.end_ms) for clip in clips]
+            return decode(self._source, self._config.limits, hear=hear)
+        stretches = hear or [Stretch(clip.start_ms, clip.end_ms) for clip in clips]
         if not stretches:
             return iter(())
-        return decode(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS))
+        return decode(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS), hear=hear)
 
     def _begin(self, clip: CutClip) -> ClipLook:
         base = self._source.video.time_base

@@ -6,7 +6,7 @@ decoded once, every picture is made small once, and whatever looks at pictures i
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from pipeline.config.media import MediaLimits
 from pipeline.media.cutting.span import source_ms, tick_at
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
+from pipeline.media.sounds import Listener, Sound
 
 SMALL_SHORT_SIDE = 180
 """Short side of the small picture, pixels: a quarter of 720."""
@@ -64,11 +65,17 @@ def merge_stretches(stretches: list[Stretch], gap_ms: int) -> list[Stretch]:
 
 
 def decode(
-    source: Probe, limits: MediaLimits, stretches: list[Stretch] | None = None, *, rough: bool = False
-) -> Iterator[Picture | DecodeFault]:
+    source: Probe,
+    limits: MediaLimits,
+    stretches: list[Stretch] | None = None,
+    *,
+    rough: bool = False,
+    hear: Sequence[Stretch] = (),
+) -> Iterator[Picture | DecodeFault | Sound]:
     """Pictures in order of time, faults where they occur; of the whole video, or of stretches (in order, apart).
 
     `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, no good to train on.
+    `hear`: the parts whose audio is decoded too (in order), each block as it comes between the pictures.
     """
     options = dict(_STRICT, max_pixels=str(limits.max_pixels))
     if rough:
@@ -76,29 +83,45 @@ def decode(
     with open_media(source.path, limits) as container:
         stream = container.streams[source.video.index]
         stream.codec_context.options = options
+        audio = container.streams[source.audio.index] if source.audio and hear else None
         for other in container.streams:
-            if other.index != stream.index:
+            if other not in (stream, audio):
                 other.discard = av.stream.Discard.all
+        listener = Listener(audio, source, [(s.start_ms, s.end_ms) for s in hear]) if audio is not None else None
         for stretch in stretches or [Stretch(0, source.duration_ms + 1)]:
-            yield from _decode_stretch(container, stream, source, stretch)
+            yield from _decode_stretch(container, stream, source, stretch, listener)
 
 
-def _decode_stretch(container: Any, stream: Any, source: Probe, stretch: Stretch) -> Iterator[Picture | DecodeFault]:
+def _decode_stretch(
+    container: Any, stream: Any, source: Probe, stretch: Stretch, listener: Listener | None
+) -> Iterator[Picture | DecodeFault | Sound]:
     start = tick_at(stretch.start_ms, source, stream.time_base)
     end = tick_at(stretch.end_ms, source, stream.time_base)
     stream.codec_context.flush_buffers()
-    for packet in packets_from(container, stream, start):
+    if listener is not None:
+        listener.begin(stretch.end_ms)
+    beside = listener.stream if listener is not None else None
+    is_over = False
+    for packet in packets_from(container, stream, start, beside):
+        if listener is not None and packet.stream_index != stream.index:
+            yield from listener.decode(packet)
+            continue
+        if is_over and (listener is None or listener.is_done_by(_time_ms(packet.dts or 0, source, stream))):
+            return
+        if is_over:
+            continue
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
             yield DecodeFault(_time_ms(packet.pts or 0, source, stream), str(error)[:120])
             continue
         for frame in frames:
-            if frame.pts is not None and frame.pts >= start:
-                if frame.pts >= end:
-                    return
+            if frame.pts is None or frame.pts < start:
+                continue
+            is_over |= frame.pts >= end
+            if not is_over:
                 yield Picture(frame.pts, _time_ms(frame.pts, source, stream), frame)
-    for frame in _last_frames(stream):
+    for frame in [] if is_over else _last_frames(stream):
         if frame.pts is not None and start <= frame.pts < end:
             yield Picture(frame.pts, _time_ms(frame.pts, source, stream), frame)
 

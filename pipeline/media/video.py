@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -24,6 +24,7 @@ from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
 from pipeline.media.convert import CONVERTED, convert, needs_conversion
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.audio import decode_audio
+from pipeline.media.hearing import Heard, heard_of, is_wanted
 from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
@@ -113,7 +114,7 @@ class _Work:
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
         looks: dict[int, ClipLook] = {}
-        if cut and _needs(self.config, "frames"):
+        if cut and _needs_frames(self.config):
             looks, seen_ms = self._look(cut, find_cuts=scenes.enabled and not moves)
             cuts_ms = cuts_ms or seen_ms
         made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
@@ -144,14 +145,14 @@ class _Work:
         inside = cuts_inside(cuts_ms, span)
         if inside and self.config.scenes.action == "drop":
             return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
-        audio = self._audio(clip)
-        found = self._findings(look, audio)
+        heard = self._heard(clip, look)
+        found = self._findings(look, heard)
         for finding in found:
             if finding.action == "reject":
                 return self._failed(clip.n, finding.reason, finding.detail)
         flags = self._flags(found, bool(inside))
         text, words = self._words(clip)
-        made = self._members(clip, look, audio)
+        made = {**(look.makers.made if look is not None else {}), **heard.made}
         document = self._document(clip, look, made, inside, text, words, flags)
         return MadeClip(
             n=clip.n,
@@ -164,33 +165,30 @@ class _Work:
             flags=tuple(flags),
         )
 
-    def _findings(self, look: ClipLook | None, audio: Audio) -> list[Finding]:
-        seen = Seen(self.source.video, audio=audio)
+    def _findings(self, look: ClipLook | None, heard: Heard) -> list[Finding]:
+        seen = Seen(self.source.video, heard=heard.found)
         if look is not None:
-            seen = Seen(self.source.video, look.facts, look.faults, audio, look.measures)
+            seen = Seen(self.source.video, look.facts, look.faults, measures=look.measures, heard=heard.found)
         with self.watch("checks"):
             return findings(seen, self.config)
 
+    def _heard(self, clip: CutClip, look: ClipLook | None) -> Heard:
+        """What came of the clip's audio: in the decode pass, or read by itself where there was none for it."""
+        if look is not None and look.heard is not None:
+            return look.heard
+        with self.watch("audio"):
+            return heard_of(self._audio(clip), clip.end_ms - clip.start_ms, self.source.video, self.config)
+
     def _audio(self, clip: CutClip) -> Audio:
-        """The clip's audio, decoded once for all that need it."""
         audio = self.source.audio
-        if audio is None or not _needs(self.config, "audio"):
+        if audio is None or not is_wanted(self.config):
             return None, 1
-        with self.watch("audio"), open_media(self.source.path, self.config.limits) as container:
+        with open_media(self.source.path, self.config.limits) as container:
             for stream in container.streams:
                 if stream.index != audio.index:
                     stream.discard = av.stream.Discard.all
             stream = container.streams[audio.index]
             return decode_audio(container, stream, self.source, clip.start_ms, clip.end_ms)
-
-    def _members(self, clip: CutClip, look: ClipLook | None, audio: Audio) -> dict[str, Made]:
-        """The members that are on, by extension."""
-        made = dict(look.makers.made) if look is not None else {}
-        for member in members_on(self.config, "audio"):
-            with self.watch(member.extension):
-                if member.audio:
-                    made[member.extension] = member.audio(audio, clip.end_ms - clip.start_ms, self.config)
-        return made
 
     def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
         told = [finding.reason.value for finding in found]
@@ -287,11 +285,11 @@ class _Work:
         return path
 
 
-def _needs(config: MediaConfig, need: Literal["frames", "audio"]) -> bool:
-    """Whether anything that is switched on has to see decoded pictures, or to hear the audio."""
-    if need == "frames" and (config.scenes.enabled or config.duplicates.enabled):
+def _needs_frames(config: MediaConfig) -> bool:
+    """Whether anything that is switched on has to see decoded pictures."""
+    if config.scenes.enabled or config.duplicates.enabled:
         return True
-    return any(members_on(config, need)) or any(checks_on(config, need))
+    return any(members_on(config, "frames")) or any(checks_on(config, "frames"))
 
 
 def _json(value: Any) -> str:

@@ -46,6 +46,8 @@ class Seen:
     faults: list[str] = field(default_factory=list)
     audio: Audio = (None, 1)
     measures: Mapping[str, Measure] = field(default_factory=dict)
+    heard: Mapping[str, str] = field(default_factory=dict)
+    """What checks of the audio found while it passed, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
         action: Any = getattr(config.checks, facts.name)
         if action == "ignore" or (check.needs == "frames" and seen.look is None):
             continue
-        if detail := check.find(seen, config):
+        detail = seen.heard[check.name] if check.name in seen.heard else check.find(seen, config)
+        if detail:
             found.append(Finding(facts.reason, action, detail))
     return found

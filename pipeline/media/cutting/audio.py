@@ -26,7 +26,7 @@ AAC_DELAY = 1024
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 """Sample rates that AAC knows."""
 
-_SETTLE_MS = 200
+SETTLE_MS = 200
 """Sound decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
 
@@ -57,24 +57,40 @@ def decode_audio(
     Packets that don't decode are silence.
     """
     context = stream.codec_context
-    rate = context.sample_rate if context.sample_rate in _RATES else 48000
-    layout = "mono" if context.channels == 1 else "stereo"
-    samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * rate // 1000), np.float32)
-    resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=rate)
-    start_s = Fraction(start_ms, 1000) + source.zero_s
-    found = False
+    audio = ClipAudio(context.sample_rate, context.channels, source, start_ms, end_ms)
     for frame in _audio_frames(container, stream, source, start_ms, end_ms):
-        for part in resampler.resample(frame):
+        audio.add(frame)
+    return audio.result
+
+
+class ClipAudio:
+    """The samples of one stretch of source time, gathered from decoded frames: float32, 1 or 2 channels x samples."""
+
+    def __init__(self, rate: int, channels: int, source: Probe, start_ms: int, end_ms: int) -> None:
+        self._rate = rate if rate in _RATES else 48000
+        layout = "mono" if channels == 1 else "stereo"
+        self._samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
+        self._resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
+        self._start_s = Fraction(start_ms, 1000) + source.zero_s
+        self._found = False
+
+    def add(self, frame: Any) -> None:
+        """A decoded frame; what lies outside the stretch is left out."""
+        for part in self._resampler.resample(frame):
             if part.pts is not None:
-                at = round((part.pts * part.time_base - start_s) * rate)
-                found |= _place(samples, part.to_ndarray(), at)
-    return (samples if found else None), rate
+                at = round((part.pts * part.time_base - self._start_s) * self._rate)
+                self._found |= _place(self._samples, part.to_ndarray(), at)
+
+    @property
+    def result(self) -> tuple[NDArray[np.float32] | None, int]:
+        """(samples, rate); None where no frame lay inside."""
+        return (self._samples if self._found else None), self._rate
 
 
 def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int) -> Iterator[Any]:
     end = tick_at(end_ms, source, stream.time_base)
     stream.codec_context.flush_buffers()
-    for packet in packets_from(container, stream, tick_at(start_ms - _SETTLE_MS, source, stream.time_base)):
+    for packet in packets_from(container, stream, tick_at(start_ms - SETTLE_MS, source, stream.time_base)):
         if packet.pts is not None and packet.pts >= end:
             return
         try:

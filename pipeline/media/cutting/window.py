@@ -8,7 +8,7 @@ shown before it refer to what isn't there; they are left out, since decoders dis
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -71,29 +71,38 @@ def audio_window(container: Any, stream: Any, from_ms: int, span: Span, source: 
     return kept
 
 
-def packets_from(container: Any, stream: Any, tick: int) -> Iterator[Any]:
+def packets_from(container: Any, stream: Any, tick: int, beside: Any = None) -> Iterator[Any]:
     """Packets of a track in file order, from a keyframe at or before a moment (ticks) on, to the readable end.
 
-    Where the track has none so early, from its first keyframe. Audio has only keyframes.
+    Where the track has none so early, from its first keyframe. Audio has only keyframes. `beside` is another track of
+    the file, whose packets come as they stand between, those right before the keyframe too.
     """
     beginning = min(tick, stream.start_time or 0) - round(_STEPS_BACK_S[-1] / stream.time_base)
     for target in (*(tick - round(back_s / stream.time_base) for back_s in _STEPS_BACK_S), beginning):
-        packets = _packets(container, stream, target)
-        first = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
-        if first is not None and (first.pts <= tick or target == beginning):
+        packets = _packets(container, (stream, beside) if beside else (stream,), target)
+        before = []
+        for first in packets:
+            if first.stream_index != stream.index:
+                before.append(first)
+            elif first.is_keyframe and first.pts is not None:
+                break
+        else:
+            continue
+        if first.pts <= tick or target == beginning:
+            yield from before
             yield first
             yield from packets
             return
 
 
-def _packets(container: Any, stream: Any, target: int) -> Iterator[Any]:
-    """Packets from where a seek to `target` (ticks) lands, to the readable end."""
+def _packets(container: Any, streams: Sequence[Any], target: int) -> Iterator[Any]:
+    """Packets from where a seek to `target` (ticks of the first track) lands, to the readable end."""
     try:
-        container.seek(target, stream=stream, backward=True)
+        container.seek(target, stream=streams[0], backward=True)
     except av.FFmpegError:
         container.seek(container.start_time or 0, backward=True)
     try:
-        for packet in container.demux(stream):
+        for packet in container.demux(*streams):
             if packet.size:
                 yield packet
     except (av.FFmpegError, IndexError):  # IndexError: PyAV met a stream that damage let appear on the way

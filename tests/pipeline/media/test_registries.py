@@ -15,11 +15,12 @@ from manifests.settings import walk_keys
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import all_checks
 from pipeline.media.cut_files import ONLY_CLIPS, media_config
+from pipeline.media.hearing import is_wanted
 from pipeline.media.members import all_members
 from pipeline.media.members.mel import log_mel, mel_filters
 from pipeline.media.probe import probe
 from pipeline.media.verify_media import media_faults
-from pipeline.media.video import MadeVideo, _needs, make_video
+from pipeline.media.video import MadeVideo, _needs_frames, make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.video import Film, a_video
 from train.data.mel import read_mel
@@ -39,7 +40,7 @@ def test_each_line_of_the_tables_has_its_module_and_its_key() -> None:
 def test_only_clips_switches_everything_off() -> None:
     config = media_config(None, list(ONLY_CLIPS))
 
-    assert not _needs(config, "frames") and not _needs(config, "audio")
+    assert not _needs_frames(config) and not is_wanted(config)
 
 
 @pytest.mark.parametrize("facts", CHECKS, ids=lambda facts: facts.name)
@@ -47,7 +48,7 @@ def test_a_check_that_alone_is_on_gets_what_it_needs(facts) -> None:
     config = media_config(None, [*ONLY_CLIPS, f"media.checks.{facts.name}=flag"])
     need = next(check.needs for found, check in all_checks() if found is facts)
 
-    assert _needs(config, need)
+    assert is_wanted(config) if need == "audio" else _needs_frames(config)
 
 
 def test_clips_alone_load_no_opencv() -> None:

@@ -1,0 +1,68 @@
+"""Audio packets that stand between those of the pictures: decoded where a clip wants them, passed over elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import av
+
+from pipeline.media.cutting.span import tick_at
+from pipeline.media.probe import Probe
+
+LATE_MS = 10_000
+"""Audio that stands in the file so much after the pictures of its moment is not waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """A block of audio from `tick` up to `end_tick` on its track's clock; no frame where nobody wants it."""
+
+    tick: int
+    end_tick: int
+    frame: Any = None
+
+
+class Listener:
+    """The audio side of a decode pass. `wanted`: parts of source time, (start_ms, end_ms) in order."""
+
+    def __init__(self, stream: Any, source: Probe, wanted: Sequence[tuple[int, int]]) -> None:
+        self.stream = stream
+        self._source = source
+        self._wanted = deque((self._tick(start_ms), self._tick(end_ms)) for start_ms, end_ms in wanted)
+        self._until = self._until_ms = 0
+        self._is_cold = True
+
+    def begin(self, until_ms: int) -> None:
+        """The file is read anew, from a keyframe on, up to a moment."""
+        self._until, self._until_ms, self._is_cold = self._tick(until_ms), until_ms, True
+
+    def decode(self, packet: Any) -> list[Sound]:
+        """The blocks of one packet; [] where it has no time or does not decode."""
+        if packet.pts is None:
+            return []
+        while self._wanted and self._wanted[0][1] <= packet.pts:
+            self._wanted.popleft()
+        if not self._wanted or packet.pts + (packet.duration or 0) < self._wanted[0][0]:
+            self._is_cold = True
+            return [Sound(packet.pts, packet.pts)]
+        if self._is_cold:
+            self.stream.codec_context.flush_buffers()
+            self._is_cold = False
+        try:
+            frames = packet.decode()
+        except av.FFmpegError:
+            return []
+        return [Sound(frame.pts, frame.pts + self._length(frame), frame) for frame in frames if frame.pts is not None]
+
+    def is_done_by(self, time_ms: int) -> bool:
+        """Whether nothing more is to be heard of what began last, now that the file's pictures are at `time_ms`."""
+        return not self._wanted or self._wanted[0][0] >= self._until or time_ms > self._until_ms + LATE_MS
+
+    def _length(self, frame: Any) -> int:
+        return int(frame.samples / frame.sample_rate / self.stream.time_base) if frame.sample_rate else 0
+
+    def _tick(self, ms: int) -> int:
+        return tick_at(ms, self._source, self.stream.time_base)

@@ -1,0 +1,109 @@
+"""Audio in the decode pass: the same checks and members as of audio read by itself, whatever the order of the file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from pipeline.media import video
+from pipeline.media.cut_files import media_config
+from pipeline.media.video import MadeVideo, make_video
+from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.testing.video import Film, a_video
+
+SPANS = [(0, 1500), (1900, 3500), (5000, 6990)]
+SECONDS = 15
+AS_GIVEN = {"max_interleave_delta": "1"}
+"""Options of a muxer that does not wait for packets of another track."""
+AUDIBLE = -9.0
+"""What is fainter, ln of power, is what an AAC decoder still remembers of the packets before."""
+
+
+def made(path: Path, folder: Path, *settings: str) -> MadeVideo:
+    folder.mkdir()
+    wanted = ["media.cut.min_short_side=0", "media.members.mel=true", "media.checks.silence=flag", *settings]
+    clips = [a_clip_row("a", n, start, end) for n, (start, end) in enumerate(SPANS)]
+    return make_video(path, a_video_row("a"), clips, media_config(None, wanted), folder)
+
+
+def mels(result: MadeVideo) -> list[NDArray[np.float32]]:
+    members = [clip.sample.members["mel.npy"] for clip in result.clips if clip.sample]
+    assert len(members) == len(SPANS)
+    found = [np.load(member).astype(np.float32) for member in members if isinstance(member, Path)]
+    return [np.maximum(mel, AUDIBLE) for mel in found]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shape = Film(seconds=SECONDS, gop=40, width=320, height=180)
+    return a_video(tmp_path_factory.mktemp("films") / "film.mp4", shape)
+
+
+@contextmanager
+def counted_readings(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The starts, in ms, of what is read by itself inside the block."""
+    starts: list[int] = []
+    read = video.decode_audio
+
+    def counting(container: Any, stream: Any, source: Any, start_ms: int, end_ms: int) -> Any:
+        starts.append(start_ms)
+        return read(container, stream, source, start_ms, end_ms)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(video, "decode_audio", counting)
+        yield starts
+
+
+@contextmanager
+def deaf_pass(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Inside the block the decode pass hears nothing, so that all audio is read by itself."""
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.media.hearing.Hearing.hear", lambda *_: None)
+        yield
+
+
+def same(one: MadeVideo, other: MadeVideo) -> bool:
+    """Whether two results have the same flags, and spectrograms that differ by no more than a codec's memory."""
+    pairs = zip(mels(one), mels(other), strict=True)
+    alike = all(a.shape == b.shape and np.abs(a - b).max() < 0.05 for a, b in pairs)
+    return alike and [clip.flags for clip in one.clips] == [clip.flags for clip in other.clips]
+
+
+@pytest.mark.parametrize("whole", ["true", "false"], ids=["whole film", "stretches"])
+def test_audio_of_the_pass_is_that_of_a_reader_of_its_own(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: str
+) -> None:
+    scenes = f"media.scenes.enabled={whole}"
+    with counted_readings(monkeypatch) as starts:
+        together = made(film, tmp_path / "together", scenes)
+    with deaf_pass(monkeypatch):
+        apart = made(film, tmp_path / "apart", scenes)
+
+    assert not starts, "the pass heard every clip"
+    assert same(together, apart)
+
+
+def test_audio_far_from_its_pictures_is_read_by_itself(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pictures stand before all audio: of three clips, two end more than ten seconds before the pictures do."""
+    far = tmp_path / "far.mkv"
+    with av.open(str(film)) as source, av.open(str(far), "w", format="matroska", options=AS_GIVEN) as out:
+        tracks = {s.index: out.add_stream_from_template(s) for s in source.streams if s.type in ("video", "audio")}
+        packets = [p for p in source.demux() if p.size and p.stream_index in tracks]
+        for packet in sorted(packets, key=lambda p: (p.stream.type != "video", p.dts * p.time_base)):
+            packet.stream = tracks[packet.stream_index]
+            out.mux([packet])
+
+    with counted_readings(monkeypatch) as starts:
+        found = made(far, tmp_path / "found", "media.scenes.enabled=true")
+    with deaf_pass(monkeypatch):
+        apart = made(far, tmp_path / "apart", "media.scenes.enabled=true")
+
+    assert starts, "at least one clip was given up"
+    assert same(found, apart)

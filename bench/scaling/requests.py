@@ -1,0 +1,156 @@
+"""Counts what a step asks of its store, at the file system itself: requests, bytes, and how many wait for one another.
+
+On a bucket each API call of the client is one request, pages of a listing and parts of an upload too. On a disk each
+call of the file system counts as what it would be in a bucket: a listing is a request for each 1,000 names.
+
+Requests that one thread makes wait for one another. Those of a thread pool count as its busiest thread's, and those
+that one call makes at the same time (`cat_ranges`) as that many over AT_ONCE.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+import fsspec.asyn
+from fsspec.implementations.local import LocalFileSystem
+
+from pipeline.engine.store import Store
+
+AT_ONCE = 128
+"""fsspec's own limit of requests that one call keeps in flight."""
+NAMES_A_PAGE = 1000
+
+_caller: ContextVar[tuple[str, int] | None] = ContextVar("caller", default=None)
+
+
+@dataclass
+class Requests:
+    """What was asked so far."""
+
+    n: int = 0
+    n_bytes: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    _by_thread: Counter[str] = field(default_factory=Counter)
+    _gets_of_call: Counter[tuple[str, int]] = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, kind: str, n_bytes: int = 0, n: int = 1, call: tuple[str, int] | None = None) -> None:
+        """Takes up `n` requests of the calling thread, or of the call that started them on another."""
+        with self._lock:
+            self.n += n
+            self.n_bytes += n_bytes
+            self.kinds[kind] += n
+            if call is not None and kind == "GetObject":
+                self._gets_of_call[call] += n
+            else:
+                self._by_thread[call[0] if call else threading.current_thread().name] += n
+
+    @property
+    def n_sequential(self) -> int:
+        """Requests that waited for the one before them."""
+        by_thread = Counter(self._by_thread)
+        for (thread, _), n in self._gets_of_call.items():
+            by_thread[thread] += -(-n // AT_ONCE)
+        busiest: dict[str, int] = defaultdict(int)
+        for thread, n in by_thread.items():
+            pool = thread.rpartition("_")[0] if "_" in thread else thread
+            busiest[pool] = max(busiest[pool], n)
+        return sum(busiest.values())
+
+
+@contextmanager
+def count_requests() -> Iterator[Requests]:
+    """Counts everything that this process asks of any store while the block lasts."""
+    counted = Requests()
+    with ExitStack() as stack:
+        _count_on_disk(counted, stack)
+        _count_on_bucket(counted, stack)
+        yield counted
+
+
+def _put(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
+    stack.callback(setattr, owner, name, getattr(owner, name))
+    setattr(owner, name, new)
+
+
+# a bucket
+
+
+def _count_on_bucket(counted: Requests, stack: ExitStack) -> None:
+    from aiobotocore.client import AioBaseClient
+
+    call_api, run_here = AioBaseClient._make_api_call, fsspec.asyn.sync
+    numbers = iter(range(1 << 62))
+
+    async def counting_call(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        answer = await call_api(self, operation, arguments)
+        body = arguments.get("Body")
+        sent = len(body) if isinstance(body, bytes | bytearray) else 0
+        received = int(answer.get("ContentLength", 0)) if operation == "GetObject" else 0
+        counted.add(operation, sent + received, call=_caller.get())
+        return answer
+
+    def counting_sync(loop: Any, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        call = threading.current_thread().name, next(numbers)
+
+        async def named(*a: Any, **k: Any) -> Any:
+            _caller.set(call)
+            return await func(*a, **k)
+
+        return run_here(loop, named, *args, **kwargs)
+
+    _put(stack, AioBaseClient, "_make_api_call", counting_call)
+    _put(stack, fsspec.asyn, "sync", counting_sync)
+
+
+# a disk
+
+_inside = threading.local()
+
+
+def _count_on_disk(counted: Requests, stack: ExitStack) -> None:
+    for owner, method in (
+        *((LocalFileSystem, name) for name in ("cat_file", "ls", "info", "exists", "rm_file", "cat_ranges", "find")),
+        *((LocalFileSystem, name) for name in ("glob", "open", "pipe_file", "put_file", "isfile", "isdir")),
+        *((Store, name) for name in ("write", "put", "create", "_replace_here")),
+    ):
+        _put(stack, owner, method, _counting(getattr(owner, method), method, counted))
+
+
+def _counting(inner: Callable[..., Any], name: str, counted: Requests) -> Callable[..., Any]:
+    def outer(self: Any, *args: Any, **kwargs: Any) -> Any:
+        is_local = self.is_local if isinstance(self, Store) else True
+        if getattr(_inside, "call", False) or not is_local:
+            return inner(self, *args, **kwargs)
+        _inside.call = True
+        try:
+            answer = inner(self, *args, **kwargs)
+        finally:
+            _inside.call = False
+        if name in ("ls", "find", "glob"):
+            counted.add("ls", n=max(1, -(-len(answer) // NAMES_A_PAGE)))
+        elif name == "cat_ranges":
+            counted.add(name, sum(len(part) for part in answer if isinstance(part, bytes)), n=len(answer))
+        elif name == "open":
+            counted.add(name, _size_of(answer))
+        else:
+            counted.add(name, _bytes_of(answer, args))
+        return answer
+
+    return outer
+
+
+def _bytes_of(answer: Any, args: tuple[Any, ...]) -> int:
+    sent = sum(len(a) for a in args if isinstance(a, bytes))
+    return sent + (len(answer) if isinstance(answer, bytes) else 0)
+
+
+def _size_of(file: Any) -> int:
+    """A file that is opened counts as read whole."""
+    return int(getattr(file, "size", 0) or 0)

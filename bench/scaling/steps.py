@@ -1,0 +1,213 @@
+"""The global steps of a run and of the commands beside it: each looks at a whole output directory.
+
+A step is what a driver or a person starts; one that only ever takes up what is new (a round of the crawl, the next
+wave) is measured from a fresh start, as a restarted driver pays for it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from bench.scaling.stores import LONG_AGO, WAVE_VIDEOS
+from manifests.funnel import SELECTION_NAME, funnel
+from manifests.settings import load_config
+from manifests.shards import read_manifest
+from pipeline.balance.duplicates import COLUMNS, find_duplicates
+from pipeline.balance.selection import select
+from pipeline.balance.text_duplicates import find_text_duplicates
+from pipeline.balance.waves import next_wave
+from pipeline.config import RunConfig
+from pipeline.config.shards import CardConfig
+from pipeline.crawl.ledger import CrawlLedger
+from pipeline.crawl.plan import Wanted, plan_round
+from pipeline.crawl.rounds import crawl_facts
+from pipeline.dataset.remove import remove
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Unit
+from pipeline.media.stage import MediaStage
+from pipeline.outdir.accounts import check_accounts
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.report.page import write_report
+from pipeline.run.fill import Candidates
+from pipeline.run.session import Run, open_run
+from pipeline.shards.manifest import write_manifest
+from pipeline.shards.stage import ShardsStage
+from pipeline.text.clips import ClipsStage
+from pipeline.text.transcripts import TranscriptsStage
+from train.data.index import load_index
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a step works on."""
+
+    store: Store
+    config: RunConfig
+    n_videos: int
+    some_video: str
+
+
+Step = Callable[[Place], None]
+
+
+def config_of(store: Store) -> RunConfig:
+    """The configuration of a run on this store: defaults, with captions that the crawl searched for."""
+    options = {f"engine.storage_options.{key}": value for key, value in store.options}
+    return load_config(RunConfig, None, [f"out={store.url}", *(f"{k}={v}" for k, v in options.items())])
+
+
+def start(place: Place) -> None:
+    """Opens the directory: lock, leftovers, settings."""
+    with open_run(place.config):
+        pass
+
+
+def crawl_round(place: Place) -> None:
+    """Plans a round, with all that the rounds before it gave."""
+    books = CrawlLedger(place.store)
+    facts = crawl_facts(books, 1, [])
+    plan = plan_round(place.config.crawl, facts, Wanted({27: 1e12}))
+    list(islice(books.choose(plan), 1))
+
+
+def _open_units(place: Place, stage: Any) -> Iterator[Unit]:
+    done = place.store.committed(stage.name)
+    return (unit for unit in stage.units(place.store) if unit.name not in done)
+
+
+def units_of_transcripts(place: Place) -> None:
+    """The units of a text stage that are not done: none."""
+    list(_open_units(place, TranscriptsStage(place.config.text)))
+
+
+def units_of_clips(place: Place) -> None:
+    """The same, of the clips."""
+    list(_open_units(place, ClipsStage(place.config.text)))
+
+
+def units_of_media(place: Place) -> None:
+    """The units of one wave."""
+    ids = place.store.read_json("waves/00000.json")["video_ids"]
+    list(MediaStage(place.config.media, ids, _fetch).units(place.store))
+
+
+def _fetch(video: Mapping[str, Any], context: Any) -> Path:
+    raise NotImplementedError
+
+
+def candidates(place: Place) -> None:
+    """Reads and ranks the candidates, with those that repeat by text."""
+    Candidates.read(_run(place))
+
+
+def wave(place: Place) -> None:
+    """Plans the next wave of media."""
+    run = _run(place)
+    known = Candidates.read(run)
+    next_wave(known.ranked, known.outcomes(run), place.config.balance)
+
+
+def selection(place: Place) -> None:
+    """Selects and writes selection.parquet."""
+    run = _run(place)
+    known = Candidates.read(run)
+    chosen = select(known.ranked, known.outcomes(run), place.config.balance)
+    place.store.write_table(SELECTION_NAME, chosen.table)
+
+
+def _run(place: Place) -> Run:
+    return Run(place.config, place.store, None, None, None)  # type: ignore[arg-type]
+
+
+def picture_duplicates(place: Place) -> None:
+    """Finds clips and videos that show the same."""
+    find_duplicates(place.store.read_table("packs", list(COLUMNS)), place.config.media.duplicates)
+
+
+def text_duplicates(place: Place) -> None:
+    """Finds transcripts and sentences that repeat."""
+    find_text_duplicates(place.store, place.config.balance.text_duplicates)
+
+
+def shard_plan(place: Place) -> None:
+    """Plans the next generation of shards."""
+    list(ShardsStage(place.config.shards, place.config.seed).units(place.store))
+
+
+def manifest(place: Place) -> None:
+    """Writes the manifest of all shards, its indexes and cards."""
+    write_manifest(place.store, name="bench", config={}, card=CardConfig(title="a bench"), created_at=LONG_AGO)
+
+
+def count_funnel(place: Place) -> None:
+    """What became of every candidate."""
+    funnel(place.store)
+
+
+def books(place: Place) -> None:
+    """Looks for what is missing, commit by commit and video by video."""
+    check_accounts(place.store)
+
+
+def report(place: Place) -> None:
+    """Writes the report."""
+    write_report(place.store)
+
+
+def status(place: Place) -> None:
+    """`hdvila-pipeline status`."""
+    from pipeline.commands.status import status as command
+
+    with redirect_stdout(StringIO()):
+        command(place.store.url, as_json=False, tables=False, n_sources=10)
+
+
+def why(place: Place) -> None:
+    """`hdvila-pipeline why` of one video."""
+    from pipeline.commands.why import why as command
+
+    with redirect_stdout(StringIO()):
+        command(place.some_video, out=place.store.url)
+
+
+def trainer_index(place: Place) -> None:
+    """Opens the index of a split, as each rank does."""
+    read = read_manifest(place.store.url, **dict(place.store.options))
+    with tempfile.TemporaryDirectory() as cache:
+        load_index(read, "train", storage_options=dict(place.store.options), cache=Path(cache))
+
+
+def remove_channel(place: Place) -> None:
+    """Removes one channel from the finished set."""
+    remove(place.store, Tombstones(channels=frozenset({f"UC{0:022d}"})))
+
+
+STEPS: dict[str, tuple[str, Step]] = {
+    "start": ("start of a run", start),
+    "round": ("round of the crawl", crawl_round),
+    "transcripts": ("units of transcripts", units_of_transcripts),
+    "clips": ("units of clips", units_of_clips),
+    "candidates": ("candidates, ranked", candidates),
+    "text": ("duplicates by text", text_duplicates),
+    "pictures": ("duplicates by picture", picture_duplicates),
+    "wave": ("next wave", wave),
+    "media": (f"units of a wave of {WAVE_VIDEOS}", units_of_media),
+    "selection": ("selection", selection),
+    "shards": ("shard plan", shard_plan),
+    "manifest": ("manifest", manifest),
+    "funnel": ("funnel", count_funnel),
+    "books": ("verify's books", books),
+    "report": ("report", report),
+    "status": ("status", status),
+    "why": ("why", why),
+    "index": ("the trainer's index", trainer_index),
+    "remove": ("remove of one channel", remove_channel),
+}
+"""By name: how it is called in the table, and the step. The last one changes the store."""

@@ -1,0 +1,45 @@
+"""The bench of global steps measures what it says: whole stores, every request once, growth that nothing hides."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.scale import FULL_SIZE, exponent, grown
+from bench.scaling.requests import count_requests
+from bench.scaling.steps import config_of
+from bench.scaling.stores import make_store
+from pipeline.engine.store import Store
+from pipeline.outdir.accounts import unit_gaps
+
+
+def test_a_store_holds_what_its_commits_say_and_a_row_a_clip_tried(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    make_store(store, config_of(store), 20)
+    assert not list(unit_gaps(store))
+    assert store.read_table("videos", ["video_id"]).num_rows == 20
+    packs = store.read_table("packs", ["video_id"])
+    clips = store.read_table("clips", ["video_id"])
+    n_tried = len(set(packs.column("video_id").to_pylist()))
+    assert n_tried <= 20
+    assert packs.num_rows == clips.num_rows // 20 * n_tried
+
+
+def test_every_request_is_counted_once_and_calls_within_calls_are_not(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    with count_requests() as counted:
+        store.write("a", b"123")
+        store.read("a")
+        store.names("")
+        store.exists("b")
+    store.read("a")
+    assert counted.n == counted.n_sequential == 4
+    assert counted.n_bytes == 6
+
+
+@pytest.mark.parametrize(("before", "last", "power"), [(10.0, 30.0, 1.0), (10.0, 90.0, 2.0), (5.0, 5.0, 0.0)])
+def test_the_exponent_is_that_of_the_growth(before: float, last: float, power: float) -> None:
+    assert exponent((1000, 3000), before, last) == pytest.approx(power)
+
+
+def test_a_fixed_part_does_not_hide_linear_growth() -> None:
+    assert grown((1000, 2000), 101.0, 102.0) == pytest.approx(100 + FULL_SIZE / 1000)

@@ -259,3 +259,14 @@ def test_shared_state_is_one_for_all_workers(tmp_path: Path, executor: Executor)
 
     counts = sorted(store.commit_facts("counting", unit)["count"] for unit in store.committed("counting"))
     assert counts[-1] - counts[0] == 5
+
+
+def test_what_is_cancelled_does_not_run(tmp_path: Path) -> None:
+    executor, stage = LocalExecutor(tmp_path / "scratch"), ToyStage((("a", "ok"),), tmp_path)
+    store = Store(str(tmp_path / "out"))
+    executor.begin(stage, store)
+    executor.submit(next(iter(stage.units(store))), 1)
+
+    executor.cancel_all()
+
+    assert executor.collect(0.0) is None

@@ -13,7 +13,7 @@ from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.ffmpeg import run_ffmpeg
 from pipeline.media.probe import Unusable, probe, refuse_unfit
-from pipeline.testing.video import a_video
+from pipeline.testing.video import Film, a_video
 
 SMALL = {"width": 320, "height": 180}
 
@@ -155,3 +155,10 @@ def test_probing_needs_little_memory(samples: Path) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     probe(samples / "videos" / "video2dataset__test_video.mp4")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+def test_a_file_says_how_long_it_is(tmp_path: Path) -> None:
+    found = probe(a_video(tmp_path / "film.mp4", Film(seconds=3, gop=25, width=320, height=180)))
+
+    assert abs(found.declared_ms - 3000) <= 40
+    assert abs(found.duration_ms - 3000) <= 40

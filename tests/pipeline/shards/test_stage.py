@@ -166,6 +166,8 @@ def test_a_clip_that_failed_is_a_row_with_its_reason_and_never_a_sample(tmp_path
     )
     stats = json.loads((tmp_path / "shards/train/00000_stats.json").read_text())
     assert stats["count"] == stats["successes"] + stats["failed_to_subsample"] == sum(stats["status_dict"].values())
+    assert [stats[f"failed_to_{step}"] for step in ("download", "resize")] == [0, 0] and stats["start_time"] == 0
+    assert (stats["bytes_downloaded"], stats["end_time"]) == (0, stats["duration"])
 
 
 def test_the_same_data_in_another_place_gives_the_same_files(tmp_path: Path):

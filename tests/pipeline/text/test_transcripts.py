@@ -13,7 +13,7 @@ from pipeline.config.text import TextConfig
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output
 from pipeline.text.clips import ClipsStage
-from pipeline.text.transcripts import TranscriptsStage, signature, similarity
+from pipeline.text.transcripts import TranscriptsStage, given_transcript_row, signature, similarity
 
 SPEECH = (
     "Hello everyone and welcome back to the workshop. Today we are going to build a small wooden box with a lid. "
@@ -197,3 +197,9 @@ def test_the_preferred_kind_decides_where_only_one_can_be_used(tmp_path: Path, p
     rows = [caption("v", "auto", auto()), caption("v", "manual", manual(), format="srt")]
     (row,) = run(store_with(tmp_path, rows), TranscriptsStage(config), tmp_path).rows["transcripts"]
     assert row["kind"] == {"manual": "manual_aligned", "auto": "auto"}[prefer]
+
+
+def test_a_given_caption_is_trusted_as_it_is() -> None:
+    row = given_transcript_row("v", "en", [{"n": 0, "start_ms": 0, "end_ms": 1000, "text": "two words"}])
+
+    assert (row["alignment_confidence"], row["n_words"], row["kind"]) == (1.0, 2, "manual")

@@ -1,7 +1,7 @@
 """Every table of an output directory: its columns, their types and units.
 
-Tables are Parquet. A table written by a stage lies in `<table>/part-<stage>-<unit>.parquet`, one part a
-committed unit.
+Tables are Parquet. A table written by a stage lies in `<table>/part-<stage>-<unit>-<attempt>.parquet`, one part a
+committed unit; the commits (`commits/<stage>/`) name the parts that count.
 Times are integer milliseconds in the source video unless a column says otherwise; hours are float64.
 No column is null: "" / -1 / 0.0 stand for "not known".
 """

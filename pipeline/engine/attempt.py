@@ -1,9 +1,11 @@
 """One attempt at one unit, on whatever machine: scratch folder, limits, and what it leaves.
 
-The worker puts files, rows and rejects in place; the driver writes the commit, after it has looked at the run lock.
+The worker puts files, rows and rejects in place, each attempt under names of its own; the driver writes the commit,
+which says the names, after it has looked at the run lock.
 """
 
 import time
+import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -152,15 +154,17 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
         rejects = [*output.rejects, *more]
         for relative, local in output.files.items():
             store.put(local, relative)
-        for table, rows in tables.items():
-            store.write_table(f"{table}/part-{stage}-{unit.name}.parquet", rows)
+        token = uuid.uuid4().hex[:12]
+        parts = {table: store.write_part(table, stage, unit.name, rows, token) for table, rows in tables.items()}
         if rejects:
-            store.write_rejects(stage, unit.name, [reject_row(stage, reject, attempt, node) for reject in rejects])
+            reject_rows = [reject_row(stage, reject, attempt, node) for reject in rejects]
+            parts[f"rejects/{stage}"] = store.write_rejects(stage, unit.name, reject_rows, token)
     return {
         "rows": {table: rows.num_rows for table, rows in tables.items()},
         "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),
         "attempt": attempt,
         **output.facts,
+        "parts": parts,
     }
 
 

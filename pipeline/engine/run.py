@@ -37,6 +37,8 @@ MAX_OVER = 2
 MAX_ALIKE = 5
 """So many units that end one after the other with one and the same error of this program are no fault of the units."""
 POLL_S = 1.0
+GROUP_S = 1.0
+"""Units that end within this time are committed together: a killed driver loses at most these, and they run again."""
 
 
 class RunStopped(UserError):
@@ -130,11 +132,21 @@ class _Loop:
         self._n_in_flight = 0
         self._alike: list[tuple[str, str]] = []
         self._max_in_flight = stage.resources.max_in_flight or 2 * executor.n_slots
+        self._ended: dict[str, Outcome] = {}
+        self._grouped_at = float("-inf")
 
     def run(self, pending: Iterator[Unit]) -> None:
         """Until every unit is committed. Raises Drained where the run is asked to stop before."""
+        try:
+            self._run(pending)
+        finally:
+            self._commit_ended()
+
+    def _run(self, pending: Iterator[Unit]) -> None:
         more = True
         while more or self._waiting or self._n_in_flight:
+            if time.monotonic() - self._grouped_at >= GROUP_S:
+                self._commit_ended()
             self._desk.publish(self._status())
             if self._desk.stop.is_due:
                 more = more and next(pending, None) is not None
@@ -163,6 +175,7 @@ class _Loop:
         while self._n_in_flight and stop.grace_left_s > 0:
             self._handle_next()
             self._desk.publish(self._status())
+        self._commit_ended()
         n_left = self._result.n_missing
         if n_left or more:
             others = ", and others not yet taken up" if more else ""
@@ -247,17 +260,28 @@ class _Loop:
         heapq.heappush(self._waiting, (time.monotonic() + wait_s, next(self._order), unit))
 
     def _commit(self, unit: Unit, outcome: Outcome) -> None:
-        self._lock.check()
-        self._store.commit(self._stage.name, unit.name, outcome.facts)
+        """With those that end within a second; at once where none did in the last one."""
         self._charges.pop(unit.name, None)
-        rejects = outcome.facts.get("rejects", {})
-        self._result.n_made += 1
-        self._result.rows.update(outcome.facts.get("rows", {}))
-        self._result.rejects.update(rejects)
-        self._progress.advance(rejects)
+        self._ended[unit.name] = outcome
+        if time.monotonic() - self._grouped_at >= GROUP_S:
+            self._commit_ended()
         if outcome.n_internal:
             what = f"{outcome.n_internal} turned away by an error of this program"
             self._progress.say(f"{unit.name}: {what}\n{outcome.detail}")
+
+    def _commit_ended(self) -> None:
+        if not self._ended:
+            return
+        self._lock.check()
+        self._store.commit_all(self._stage.name, {name: outcome.facts for name, outcome in self._ended.items()})
+        ended, self._ended = self._ended, {}
+        self._grouped_at = time.monotonic()
+        for outcome in ended.values():
+            rejects = outcome.facts.get("rejects", {})
+            self._result.n_made += 1
+            self._result.rows.update(outcome.facts.get("rows", {}))
+            self._result.rejects.update(rejects)
+            self._progress.advance(rejects)
 
     def _stop_if_alike(self, unit: Unit, outcome: Outcome) -> None:
         """Ends a run whose units all meet the same error of this program, and takes their verdicts back."""
@@ -267,8 +291,8 @@ class _Loop:
             self._alike.append((unit.name, outcome.detail))
         if len(self._alike) < MAX_ALIKE:
             return
-        for name, _ in self._alike:
-            self._store.uncommit(self._stage.name, name)
+        self._commit_ended()
+        self._store.uncommit(self._stage.name, *(name for name, _ in self._alike))
         raise RunStopped(
             f"{self._stage.name}: {len(self._alike)} units one after the other failed alike: {outcome.detail}\n"
             "That is an error of this program or of what is installed beside it (`pip check`), not of the videos; none "

@@ -1,39 +1,26 @@
-"""The output directory on a disk or in a bucket: atomic writes, and tables made of committed parts only.
+"""An output directory: its files, its commits, and tables made of what committed units wrote.
 
-A local write is a temporary name in the same folder, fsync, rename. A bucket has no rename: there an object appears
-when its upload completes, and a call that dies half-way leaves nothing under the final name.
-
-    <table>/part-<stage>-<unit>.parquet      counts only if
-    commits/<stage>/<unit>.json              exists; it is written last
+<table>/part-<stage>-<unit>-<attempt>.parquet      counts only where a commit names it;
+commits/<stage>/group.<number>.<hash>.json         that is written last
 """
 
-import fcntl
-import io
-import json
-import os
-import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
-from pathlib import Path
-from typing import IO, Any, cast
+from functools import cached_property
+from typing import Any
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec.implementations.local import LocalFileSystem
 
-from manifests.errors import DamagedFile, UserError
+from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, TABLES, completed, table_of
-from pipeline.engine.outage import outlast
-
-TEMPORARY = ".tmp-"
+from pipeline.engine.commits import Commits, Facts, is_group, part_name
+from pipeline.engine.files import Files
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One committed Parquet part of a table."""
+    """What one committed unit wrote of a table."""
 
     stage: str
     unit: str
@@ -41,259 +28,80 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Store:
-    """A folder or bucket prefix. Paths given to its methods are relative to `url`. Picklable: it opens lazily."""
-
-    url: str
-    options: tuple[tuple[str, Any], ...] = ()
-    patience_s: float = 0.0
-    """How long a call bears with a remote store that does not answer. A copy that travels to a worker has none: there
-    the unit is given back, and its slot with it."""
+class Store(Files):
+    """The files of an output directory, and the tables and commits among them."""
 
     @cached_property
-    def fs(self) -> fsspec.AbstractFileSystem:
-        """The fsspec file system; listings never come from a cache."""
-        protocol = fsspec.utils.get_protocol(self.url)
-        options = dict(self.options)
-        if protocol != "file":
-            options.setdefault("use_listings_cache", False)
-        try:
-            return fsspec.filesystem(protocol, **options)
-        except (ImportError, ValueError) as error:
-            raise UserError(f"{self.url}: cannot be opened ({error}); install the extra for it (s3, gs)") from None
+    def _commits(self) -> Commits:
+        return Commits(self)
 
-    @cached_property
-    def root(self) -> str:
-        """The prefix without protocol."""
-        return str(self.fs._strip_protocol(self.url)).rstrip("/")
-
-    @property
-    def is_local(self) -> bool:
-        """Whether the store lies on a disk of this machine."""
-        return isinstance(self.fs, LocalFileSystem)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"url": self.url, "options": self.options, "patience_s": 0.0}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, value)
-
-    def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """A call of the file system, made again while an outage lasts."""
-        call = partial(getattr(self.fs, method), *args, **kwargs)
-        return outlast(call, where=self.url, patience_s=self.patience_s) if self.patience_s else call()
-
-    def path(self, relative: str) -> str:
-        """Absolute path inside the file system. DamagedFile for a name that leads out of this store."""
-        if ".." in relative.split("/") or relative.startswith("/") or "\0" in relative:
-            raise DamagedFile(f"{self.url}: {relative[:200]!r} leads out of it")
-        return f"{self.root}/{relative}" if relative else self.root
-
-    # reading
-
-    def exists(self, relative: str) -> bool:
-        """Whether a file is there now."""
-        self.fs.invalidate_cache()
-        return bool(self._call("exists", self.path(relative)))
-
-    def read(self, relative: str) -> bytes:
-        """A whole file. Raises FileNotFoundError, and DamagedFile where something else than a file has its name."""
-        try:
-            return bytes(self._call("cat_file", self.path(relative)))
-        except (IsADirectoryError, NotADirectoryError) as error:
-            raise DamagedFile(f"{self.url}/{relative}: is no file ({error.strerror}); restore it") from None
-
-    def read_range(self, relative: str, start: int, end: int) -> bytes:
-        """Bytes start … end-1 of a file."""
-        return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
-
-    def read_json(self, relative: str) -> Any:
-        """A JSON file's value. DamagedFile (a ValueError too) where it is none."""
-        try:
-            return json.loads(self.read(relative))
-        except (ValueError, RecursionError) as error:
-            raise DamagedFile(f"{self.url}/{relative}: is no JSON ({error}); restore or delete the file") from None
-
-    def open(self, relative: str) -> IO[bytes]:
-        """A file opened for reading at any place. DamagedFile where something else than a file has its name."""
-        if self.is_local and Path(self.path(relative)).is_dir():
-            raise DamagedFile(f"{self.url}/{relative}: is no file but a folder; restore it")
-        return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
-
-    def size(self, relative: str) -> int:
-        """Bytes of a file. Raises FileNotFoundError."""
-        return int(self._call("info", self.path(relative))["size"])
-
-    def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder."""
-        self.fs.invalidate_cache()
-        try:
-            entries = self._call("ls", self.path(folder), detail=True)
-        except FileNotFoundError:
-            return []
-        names = (e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "file")
-        return sorted(name for name in names if name and not name.startswith(TEMPORARY))
-
-    # writing
-
-    def write(self, relative: str, data: bytes) -> None:
-        """A whole file at once: readers see the old one or the new one, never a half."""
-        if not self.is_local:
-            self._call("pipe_file", self.path(relative), data)
-            return
-        target = Path(self.path(relative))
-        temporary = _temporary_beside(target)
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                _flush_to_disk(file)
-            _put_in_place(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def put(self, local: Path, relative: str) -> None:
-        """A finished scratch file under its final name, in one step for readers."""
-        if not self.is_local:
-            self._call("put_file", str(local), self.path(relative))
-            return
-        target = Path(self.path(relative))
-        temporary = _temporary_beside(target)
-        try:
-            with local.open("rb") as source, temporary.open("wb") as file:
-                while block := source.read(1 << 22):
-                    file.write(block)
-                _flush_to_disk(file)
-            _put_in_place(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-    def write_json(self, relative: str, value: Any) -> None:
-        """A JSON file with sorted keys, so that the same value gives the same bytes."""
-        self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
-
-    def write_table(self, relative: str, table: pa.Table) -> None:
-        """A Parquet file."""
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        self.write(relative, buffer.getvalue())
-
-    def create(self, relative: str, data: bytes) -> bool:
-        """Writes a file that must not be there yet; False if it is (O_EXCL on a disk, If-None-Match in a bucket)."""
-        if self.is_local:
-            target = Path(self.path(relative))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = _temporary_beside(target)
-            temporary.write_bytes(data)
-            try:
-                os.link(temporary, target)  # appears whole, or not at all where another was first
-            except FileExistsError:
-                return False
-            finally:
-                temporary.unlink(missing_ok=True)
-            return True
-        try:
-            self._call("pipe_file", self.path(relative), data, mode="create")
-        except FileExistsError:
-            return False
-        return True
-
-    def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
-        """Writes a file only if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
-        if self.is_local:
-            return self._replace_here(relative, data, seen)
-        try:
-            etag = str(self._call("info", self.path(relative)).get("ETag", ""))
-            if self.read(relative) != seen:
-                return False
-            self._call("pipe_file", self.path(relative), data, **({"IfMatch": etag} if etag else {}))
-        except (FileExistsError, FileNotFoundError):
-            return False
-        except OSError as error:
-            if "PreconditionFailed" in repr(error.__cause__ or error):
-                return False
-            raise
-        return True
-
-    def _replace_here(self, relative: str, data: bytes, seen: bytes) -> bool:
-        target = Path(self.path(relative))
-        with _guard_of(target):
-            if not target.exists() or target.read_bytes() != seen:
-                return False
-            self.write(relative, data)
-        return True
-
-    def delete(self, relative: str) -> None:
-        """Removes a file; no error where there is none."""
-        try:
-            self._call("rm_file", self.path(relative))
-        except FileNotFoundError:
-            return
-
-    def sweep(self) -> int:
-        """Removes temporary files that a killed run left; returns how many. Only call while holding the run lock."""
-        if not self.is_local or not Path(self.root).is_dir():
-            return 0
-        leftovers = list(Path(self.root).rglob(f"{TEMPORARY}*"))
-        for leftover in leftovers:
-            leftover.unlink(missing_ok=True)
-        return len(leftovers)
-
-    # commits and tables
+    # commits
 
     def committed(self, stage: str) -> set[str]:
         """Names of the units of a stage that are done."""
-        return {name.removesuffix(".json") for name in self.names(f"commits/{stage}") if name.endswith(".json")}
+        return set(self._commits.of(stage))
 
-    def commit(self, stage: str, unit: str, facts: dict[str, Any]) -> None:
-        """Declares a unit done. Everything it made is in place before."""
-        self.write_json(f"commits/{stage}/{unit}.json", facts)
+    def commit(self, stage: str, unit: str, facts: Facts) -> None:
+        """Declares a unit done, or says other facts of one that is. Everything it made is in place before."""
+        before = self._commits.of(stage).get(unit, "")
+        if "parts" not in facts and not is_group(_name_of(before)):
+            self.write_json(f"commits/{stage}/{unit}.json", facts)
+            return
+        written = self._commits.write(stage, {unit: facts})
+        self._commits.remove(stage, [unit], but=written)
 
-    def uncommit(self, stage: str, unit: str) -> None:
-        """Takes a unit's commit back, so that it runs again."""
-        self.delete(f"commits/{stage}/{unit}.json")
+    def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
+        """Declares units done that were not, by one object."""
+        if units:
+            self._commits.write(stage, units)
 
-    def commit_facts(self, stage: str, unit: str) -> dict[str, Any]:
-        """What a commit holds: rows by table, rejects by reason, seconds, and the stage's own facts."""
-        facts: dict[str, Any] = self.read_json(f"commits/{stage}/{unit}.json")
-        return facts
+    def uncommit(self, stage: str, *units: str) -> None:
+        """Takes units' commits back, so that they run again."""
+        self._commits.remove(stage, units)
+
+    def commit_facts(self, stage: str, unit: str) -> Facts:
+        """What a commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
+        where = self._commits.of(stage)
+        if unit not in where:
+            raise FileNotFoundError(f"{self.url}/commits/{stage}: no commit of {unit}")
+        return self._commits.facts(where[unit], unit)
+
+    def all_commit_facts(self, stage: str) -> Iterator[tuple[str, Facts]]:
+        """(unit, what its commit holds) of every unit of a stage that is done, by name."""
+        for unit, path in sorted(self._commits.of(stage).items()):
+            yield unit, self._commits.facts(path, unit)
+
+    # tables
 
     def parts(self, table: str) -> list[Part]:
-        """The committed parts of a table, sorted by name."""
+        """The committed parts of a table, sorted by stage and unit."""
         return list(self._committed_parts(table))
 
+    def reject_parts(self, stage: str) -> list[Part]:
+        """The committed parts of one stage's rejects."""
+        return list(self._committed_parts(f"rejects/{stage}"))
+
     def _committed_parts(self, folder: str) -> Iterator[Part]:
-        done: dict[str, set[str]] = {}
-        for name in self.names(folder):
-            if not name.startswith("part-") or not name.endswith(".parquet"):
-                continue
-            stage, _, unit = name.removeprefix("part-").removesuffix(".parquet").partition("-")
-            if stage not in done:
-                done[stage] = self.committed(stage)
-            if unit in done[stage]:
-                yield Part(stage, unit, f"{folder}/{name}")
+        present = set(self.names(folder))
+        stages = {name.split("-")[1] for name in present if name.startswith("part-") and name.endswith(".parquet")}
+        found = [
+            Part(stage, unit, path)
+            for stage in stages
+            for unit, path in self._commits.parts(self._commits.of(stage), stage, folder)
+        ]
+        if any(_name_of(part.path) not in present for part in found):  # committed since they were listed
+            present = set(self.names(folder))
+        found.sort(key=lambda part: part_name(part.stage, part.unit))
+        return (part for part in found if _name_of(part.path) in present)
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """All committed rows of a table (manifests.schema.TABLES), in the order of the part names."""
+        """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
         return self._concat(self.parts(table), TABLES[table], columns)
 
     def read_rejects(self) -> pa.Table:
         """All committed rejects of all stages."""
         parts = [part for stage in self.folders("rejects") for part in self.reject_parts(stage)]
         return self._concat(parts, REJECTS, None)
-
-    def reject_parts(self, stage: str) -> list[Part]:
-        """The committed parts of one stage's rejects."""
-        return list(self._committed_parts(f"rejects/{stage}"))
-
-    def folders(self, folder: str) -> list[str]:
-        """Names of the folders inside a folder, sorted."""
-        self.fs.invalidate_cache()
-        try:
-            entries = self._call("ls", self.path(folder), detail=True)
-        except FileNotFoundError:
-            return []
-        return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
         """The rows of one part. A column that came after the part was written is not among them."""
@@ -311,51 +119,34 @@ class Store:
         tables = [completed(self.read_part(part, columns), wanted) for part in parts]
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
-    def write_part(self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """One part of a table; it counts once the unit is committed."""
-        self.write_table(f"{table}/part-{stage}-{unit}.parquet", table_of(rows, TABLES[table]))
+    def write_part(
+        self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
+    ) -> str:
+        """One part of a table; it counts once the unit is committed. Returns its path, for the commit to name."""
+        schema = REJECTS if table.startswith("rejects/") else TABLES[table]
+        path = f"{table}/{part_name(stage, unit, token)}"
+        self.write_table(path, rows if isinstance(rows, pa.Table) else table_of(rows, schema))
+        return path
 
-    def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """The rejects of one unit."""
-        self.write_table(f"rejects/{stage}/part-{stage}-{unit}.parquet", table_of(rows, REJECTS))
+    def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> str:
+        """The rejects of one unit; returns their path, for the commit to name."""
+        return self.write_part(f"rejects/{stage}", stage, unit, rows, token)
 
-
-@contextmanager
-def _guard_of(target: Path) -> Iterator[None]:
-    """Keeps other processes out of the block. The flock goes with its holder, however that ends."""
-    guard = target.with_name(f"{TEMPORARY}{target.name}.guard")
-    while True:
-        with guard.open("wb") as held:
-            fcntl.flock(held, fcntl.LOCK_EX)
-            if not _is_still(guard, held):  # its last holder removed it while this process waited
-                continue
-            try:
-                yield
-            finally:
-                guard.unlink(missing_ok=True)
-            return
-
-
-def _is_still(path: Path, opened: IO[bytes]) -> bool:
-    """Whether a path still leads to the file that was opened."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
-    except FileNotFoundError:
-        return False
+    def sweep_parts(self) -> int:
+        """Deletes parts of attempts that no commit names; returns how many. Only call while holding the run lock."""
+        folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
+        n_swept = 0
+        for folder in folders:
+            kept = {_name_of(part.path) for part in self._committed_parts(folder)}
+            for name in _strays(self.names(folder), kept):
+                self.delete(f"{folder}/{name}")
+                n_swept += 1
+        return n_swept
 
 
-def _put_in_place(temporary: Path, target: Path) -> None:
-    try:
-        temporary.replace(target)
-    except IsADirectoryError:
-        raise DamagedFile(f"{target}: is no file but a folder; take it away") from None
+def _strays(names: Collection[str], kept: Collection[str]) -> list[str]:
+    return [name for name in names if name.startswith("part-") and name.endswith(".parquet") and name not in kept]
 
 
-def _temporary_beside(target: Path) -> Path:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return target.with_name(f"{TEMPORARY}{uuid.uuid4().hex}")
-
-
-def _flush_to_disk(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+def _name_of(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -6,16 +6,13 @@ held against the funnel's sum, candidates = kept + rejected + missing.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from manifests.funnel import FunnelCounts, funnel, missing_videos
 from manifests.stages import ENDS, STAGES, rank_of
+from pipeline.engine.commits import part_name
 from pipeline.engine.store import Store
-
-READERS = 16
-"""Commits read at a time: each is one small file, in a bucket one request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,23 +58,19 @@ def unit_gaps(store: Store) -> Iterator[Gap]:
     """The parts that commits promise and that are gone."""
     present = {table: set(store.names(table)) for stage in STAGES.values() for table in stage.makes}
     for stage in store.folders("commits"):
-        units = sorted(store.committed(stage))
-        rejects = set(store.names(f"rejects/{stage}"))
-        with ThreadPoolExecutor(READERS) as readers:
-            for unit, facts in zip(units, readers.map(lambda u, s=stage: store.commit_facts(s, u), units), strict=True):
-                part = f"part-{stage}-{unit}.parquet"
-                yield from _gaps_of_unit(stage, part, facts, present, rejects)
+        present[f"rejects/{stage}"] = set(store.names(f"rejects/{stage}"))
+        for unit, facts in store.all_commit_facts(stage):
+            yield from _gaps_of_unit(stage, unit, facts, present)
 
 
-def _gaps_of_unit(
-    stage: str, part: str, facts: dict[str, Any], present: dict[str, set[str]], rejects: set[str]
-) -> Iterator[Gap]:
-    for table, n_rows in facts.get("rows", {}).items():
-        if part not in present.get(table, set()):
-            yield Gap(stage, f"{table}/{part} ({n_rows} rows)")
-    n_rejects = sum(facts.get("rejects", {}).values())
-    if n_rejects and part not in rejects:
-        yield Gap(stage, f"rejects/{stage}/{part} ({n_rejects} rejects)")
+def _gaps_of_unit(stage: str, unit: str, facts: dict[str, Any], present: dict[str, set[str]]) -> Iterator[Gap]:
+    promised = {table: f"{n_rows} rows" for table, n_rows in facts.get("rows", {}).items()}
+    if n_rejects := sum(facts.get("rejects", {}).values()):
+        promised[f"rejects/{stage}"] = f"{n_rejects} rejects"
+    for table, what in promised.items():
+        path = facts.get("parts", {}).get(table, f"{table}/{part_name(stage, unit)}")
+        if path.rpartition("/")[2] not in present.get(table, set()):
+            yield Gap(stage, f"{path} ({what})")
 
 
 def _wrong_sums(counts: FunnelCounts) -> Iterator[str]:

@@ -135,8 +135,7 @@ def redo_from(store: Store, name: str) -> None:
     for stage in TABLE[first:]:
         for relative in stage.files:
             store.delete(relative)
-        for unit in store.committed(stage.name):
-            store.uncommit(stage.name, unit)
+        store.uncommit(stage.name, *store.committed(stage.name))
 
 
 def _refuse_without_packs(store: Store, name: str) -> None:

@@ -107,14 +107,13 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
         for part in (store.reject_parts(stage) if ids else ())
         if any(row["video_id"] in ids and wanted(row) for row in store.read_part(part).to_pylist())
     ]
-    for unit in units:
-        store.uncommit(stage, unit)
-        _uncommit_after(store, stage, unit)
+    store.uncommit(stage, *units)
+    _uncommit_after(store, stage, units)
     return len(units)
 
 
-def _uncommit_after(store: Store, stage: str, unit: str) -> None:
-    """What was made of a unit's rows is made again with it: the new rows may hold more."""
+def _uncommit_after(store: Store, stage: str, units: Sequence[str]) -> None:
+    """What was made of the units' rows is made again with them: the new rows may hold more."""
     while stage in READ_BY:
-        unit, stage = name_over(stage, unit), READ_BY[stage]
-        store.uncommit(stage, unit)
+        units, stage = [name_over(stage, unit) for unit in units], READ_BY[stage]
+        store.uncommit(stage, *units)

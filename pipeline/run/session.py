@@ -71,7 +71,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
     """The output directory, locked and checked, with an executor for its units. SIGTERM drains what runs in it."""
     store = open_store(config)
     with RunLock(store) as lock:
-        if store.sweep():
+        if store.sweep() + store.sweep_parts():
             log.info("%s: removed half-written files of a run that was killed", store.url)
         check_identity(store, config, redo=redo, mix=mix)
         executor = build_executor(config.engine)

@@ -223,9 +223,8 @@ def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, Sh
     """Entry of each committed shard unit whose url is not among `but`. Units that were turned away made none."""
     known = {url.removeprefix("shards/").removesuffix(".tar").replace("/", "-") for url in but}
     found: dict[str, ShardEntry] = {}
-    for unit in sorted(store.committed("shards")):
+    for unit, facts in store.all_commit_facts("shards"):
         place, _, _ = unit.rpartition("-")
-        facts = {} if place in known else store.commit_facts("shards", unit)
-        if "shard" in facts:
+        if place not in known and "shard" in facts:
             found[unit] = ShardEntry.of_row(facts["shard"])
     return found

@@ -20,7 +20,7 @@ from manifests.sample import WHOLE_VIDEO, clip_id
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
-from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
@@ -79,8 +79,9 @@ class ClipsStage:
 
 def videos_of_unit(store: Store, unit: Unit) -> dict[str, dict[str, Any]]:
     """What the plan needs of a unit's videos. Their rows came from one unit, whose name transcripts' units keep."""
-    own = f"videos/part-{unit.payload['unit']}.parquet"
-    parts = [part for part in store.parts("videos") if part.path == own] or store.parts("videos")
+    videos = store.parts("videos")
+    own = unit.payload["unit"]
+    parts = [part for part in videos if own in (name_over(part.stage, part.unit), part.unit)] or videos
     rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
     ids = set(unit.ids)
     return {row["video_id"]: row for row in rows if row["video_id"] in ids}

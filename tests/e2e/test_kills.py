@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine.store import Store
+
 pytestmark = pytest.mark.slow
 
 N_VIDEOS = 8
@@ -32,7 +34,8 @@ def finish(out: Path) -> None:
 
 def n_commits(out: Path) -> int:
     """Units that are committed."""
-    return len(list(out.glob("commits/*/*.json")))
+    store = Store(str(out))
+    return sum(len(store.committed(stage)) for stage in store.folders("commits"))
 
 
 def kill_at(out: Path, commits: int, delay_s: float) -> int:

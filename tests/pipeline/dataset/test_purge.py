@@ -46,7 +46,9 @@ def plant(store: Store, video_id: str) -> None:
         rows[table] = row | {"video_id": video_id}
         store.write_part(table, "extract", "planted", [rows[table]])
     blank = {"stage": "extract", "video_id": video_id, "clip_id": "", "reason": "private", "class": "never"}
-    reject = blank | {"detail": PLANTED, "attempts": 1, "at": "2026-01-01T00:00:00+00:00", "next_try_at": ""}
+    reject = (
+        blank | {"detail": PLANTED, "attempts": 1, "at": "2026-01-01T00:00:00+00:00", "next_try_at": ""} | {"node": ""}
+    )
     store.write_rejects("extract", "planted", [reject])
     store.commit("extract", "planted", {})
     for part in store.parts("videos"):

@@ -77,7 +77,9 @@ def test_a_full_or_failing_disk_is_its_machine_s_and_names_it(tmp_path: Path, ac
 
 def test_a_reject_names_the_machine(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
-    attempt_unit(toy(tmp_path, "reject", time_limit_s=9), Unit("a", "reject", ("a",)), store, tmp_path / "s", 1)
-    store.commit("toy", "a", {})
+    unit = Unit("a", "reject", ("a",))
+    store.commit(
+        "toy", "a", attempt_unit(toy(tmp_path, "reject", time_limit_s=9), unit, store, tmp_path / "s", 1).facts
+    )
 
     assert store.read_rejects().column("node").to_pylist() == [socket.gethostname()]

@@ -1,0 +1,129 @@
+"""The commits of an output directory: which units are done, and which files each of them names.
+
+    commits/<stage>/<unit>.json                   one unit: as older versions wrote them
+    commits/<stage>/group.<number>.<hash>.json    units that ended within about a second: {"units": {unit: facts}}
+
+A group is never changed. One unit is taken out by a group without it, then the old one goes; where a kill leaves both,
+the group of the higher number is right for each unit that it holds. What a unit wrote is named in its facts
+(`parts`), under names that no other attempt at it has: a worker that was given up and ends late overwrites nothing.
+"""
+
+import hashlib
+import json
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.engine.files import Files
+
+FOLDER = "commits"
+READERS = 16
+"""Groups read at a time: each is one object."""
+
+Facts = dict[str, Any]
+
+
+def part_name(stage: str, unit: str, token: str = "") -> str:
+    """The file name of a part. `token` is the attempt's own; "": the one name that older versions knew."""
+    return f"part-{stage}-{unit}-{token}.parquet" if token else f"part-{stage}-{unit}.parquet"
+
+
+@dataclass(slots=True)
+class Commits:
+    """The commits that lie as objects of their own. What was read of a group is kept, since groups never change."""
+
+    files: Files
+    _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
+
+    def stages(self) -> list[str]:
+        """The stages that have commits."""
+        return self.files.folders(FOLDER)
+
+    def of(self, stage: str) -> dict[str, str]:
+        """{unit: path of the object that holds its commit}."""
+        for _ in range(3):
+            try:
+                return self._of(stage)
+            except FileNotFoundError:  # a group was replaced after it was listed
+                continue
+        return self._of(stage)
+
+    def _of(self, stage: str) -> dict[str, str]:
+        names = self.files.names(f"{FOLDER}/{stage}")
+        singles = [name for name in names if name.endswith(".json") and not is_group(name)]
+        found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
+        groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
+        self._read(stage, groups)
+        for path in groups:  # in the order of their numbers: a later one is right
+            found.update(dict.fromkeys(self._groups[path], path))
+        return found
+
+    def _read(self, stage: str, paths: list[str]) -> None:
+        gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
+        for path in gone:
+            del self._groups[path]
+        new = [path for path in paths if path not in self._groups]
+        with ThreadPoolExecutor(READERS) as readers:
+            for path, value in zip(new, readers.map(self.files.read_json, new), strict=True):
+                self._groups[path] = value["units"]
+
+    def facts(self, path: str, unit: str) -> Facts:
+        """What a unit's commit holds, given the object that `of` named. FileNotFoundError where it is gone."""
+        if not is_group(path.rpartition("/")[2]):
+            single: Facts = self.files.read_json(path)
+            return single
+        if path not in self._groups:
+            self._groups[path] = self.files.read_json(path)["units"]
+        return self._groups[path][unit]
+
+    def parts(self, where: Mapping[str, str], stage: str, table: str) -> Iterator[tuple[str, str]]:
+        """(unit, path) of what each of these units wrote of a table; a single commit's path has only one name."""
+        for unit, path in where.items():
+            if not is_group(path.rpartition("/")[2]):
+                yield unit, f"{table}/{part_name(stage, unit)}"
+                continue
+            facts = self.facts(path, unit)
+            if "parts" not in facts:
+                yield unit, f"{table}/{part_name(stage, unit)}"
+            elif table in facts["parts"]:
+                yield unit, facts["parts"][table]
+
+    def write(self, stage: str, units: Mapping[str, Facts]) -> str:
+        """Declares units done, all by one object; returns its path."""
+        data = json.dumps({"units": units}, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        number = self._next_number(stage)
+        path = f"{FOLDER}/{stage}/group.{number:010d}.{hashlib.sha256(data).hexdigest()[:12]}.json"
+        self.files.write(path, data)
+        self._groups[path] = dict(units)
+        return path
+
+    def _next_number(self, stage: str) -> int:
+        known = [path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")]
+        if not known:
+            known = [name for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)]
+        return 1 + max((int(path.rpartition("/")[2].split(".")[1]) for path in known), default=0)
+
+    def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
+        """Takes the commits of units back, out of every object but `but`."""
+        names = self.files.names(f"{FOLDER}/{stage}")
+        groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
+        self._read(stage, groups)
+        for path in groups:
+            held = self._groups[path]
+            if path == but or not held.keys() & set(units):
+                continue
+            later = {unit for other in groups if other > path for unit in self._groups.get(other, ())}
+            rest = {unit: facts for unit, facts in held.items() if unit not in units and unit not in later}
+            if rest:
+                self.write(stage, rest)
+            self.files.delete(path)
+            self._groups.pop(path, None)
+        for unit in units:
+            if f"{unit}.json" in names:
+                self.files.delete(f"{FOLDER}/{stage}/{unit}.json")
+
+
+def is_group(name: str) -> bool:
+    """Whether a file name is that of a group: no unit's name holds a dot."""
+    return name.startswith("group.") and name.count(".") == 3

@@ -51,8 +51,10 @@ class RayExecutor:
         self._started_here = not ray.is_initialized()
         if self._started_here:
             _start(address, n_cpus, object_store_bytes, namespace)
-        self._in_flight: dict[Any, tuple[Unit, int, float]] = {}
-        self._stage: Stage | None = None
+        self._in_flight: dict[Any, tuple[str, Unit, int, float]] = {}
+        self._stages: dict[str, Stage] = {}
+        self._refs: dict[str, Any] = {}
+        self._tasks: dict[str, Any] = {}
         self._run = uuid.uuid4().hex[:12]  # of this run: pids of drivers on two machines can be the same
         self._fenced: set[str] = set()
 
@@ -68,19 +70,16 @@ class RayExecutor:
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor. The stage travels to the object store once, not with each unit."""
-        self._stage = stage
-        self._stage_ref = ray.put(stage)
+        self._stages[stage.name] = stage
+        self._refs[stage.name] = ray.put(stage)
         self._store = store
-        self._set_task()
+        self._set_task(stage)
 
-    def _set_task(self) -> None:
-        """The task of the stage in force, kept away from fenced machines."""
-        if self._stage is None:
-            return
-        stage = self._stage
+    def _set_task(self, stage: Stage) -> None:
+        """The task of a stage, kept away from fenced machines."""
         away = {"label_selector": {"ray.io/node-id": f"!in({','.join(sorted(self._fenced))})"}} if self._fenced else {}
         # No `memory=` request: Ray would reserve it node-wide and a small machine could then run nothing.
-        self._task = _attempt_remotely.options(
+        self._tasks[stage.name] = _attempt_remotely.options(
             num_cpus=stage.resources.n_cpus,
             max_retries=0,
             scheduling_strategy="SPREAD",
@@ -91,13 +90,14 @@ class RayExecutor:
     def fence(self, node: str) -> bool:
         """See Executor."""
         self._fenced.add(node)
-        self._set_task()
+        for stage in self._stages.values():
+            self._set_task(stage)
         return any(node["Resources"].get("CPU", 0) for node in self._nodes())
 
-    def submit(self, unit: Unit, attempt: int) -> None:
+    def submit(self, stage: str, unit: Unit, attempt: int) -> None:
         """See Executor."""
-        ref = self._task.remote(self._stage_ref, unit, self._store, self._scratch_root, attempt)
-        self._in_flight[ref] = (unit, attempt, 0.0)
+        ref = self._tasks[stage].remote(self._refs[stage], unit, self._store, self._scratch_root, attempt)
+        self._in_flight[ref] = (stage, unit, attempt, 0.0)
 
     def collect(self, timeout_s: float) -> Finished | None:
         """See Executor. Workers past their time limit plus grace are killed here."""
@@ -107,7 +107,7 @@ class RayExecutor:
         return self._kill_overdue()
 
     def _finish(self, ref: Any) -> Finished:
-        unit, attempt, _ = self._in_flight.pop(ref)
+        stage, unit, attempt, _ = self._in_flight.pop(ref)
         try:
             outcome = ray.get(ref)
         except OutOfMemoryError as error:
@@ -119,25 +119,23 @@ class RayExecutor:
             raise
         except (WorkerCrashedError, TaskCancelledError, RayError) as error:
             outcome = Outcome(End.LOST, detail=_first_line(error))
-        return Finished(unit, attempt, outcome)
+        return Finished(stage, unit, attempt, outcome)
 
     def _kill_overdue(self) -> Finished | None:
         """Kills one task past the hard limit. Time counts from the first look at it, with room for its turn."""
-        if self._stage is None:
-            return None
-        limit = self._stage.resources.time_limit_s + HARD_LIMIT_GRACE_S
-        for ref, (unit, attempt, running_since) in self._in_flight.items():
+        for ref, (stage, unit, attempt, running_since) in self._in_flight.items():
+            limit = self._stages[stage].resources.time_limit_s + HARD_LIMIT_GRACE_S
             if not running_since:
-                self._in_flight[ref] = (unit, attempt, time.monotonic())
+                self._in_flight[ref] = (stage, unit, attempt, time.monotonic())
             elif time.monotonic() - running_since > limit * max(1, len(self._in_flight) / self.n_slots):
                 ray.cancel(ref, force=True)
                 del self._in_flight[ref]
-                return Finished(unit, attempt, Outcome(End.TIMEOUT, detail=f"no answer after {limit:.0f} s"))
+                return Finished(stage, unit, attempt, Outcome(End.TIMEOUT, detail=f"no answer after {limit:.0f} s"))
         return None
 
-    def drop_queued(self) -> int:
+    def drop_queued(self) -> dict[str, int]:
         """See Executor. Ray does not tell which of its tasks have begun: all of them may end."""
-        return 0
+        return {}
 
     def cancel_all(self) -> None:
         """See Executor."""

@@ -5,7 +5,7 @@
 
 import asyncio
 import inspect
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.engine.unit import Stage, Unit
 class Finished:
     """An attempt that ended."""
 
+    stage: str
     unit: Unit
     attempt: int
     outcome: Outcome
@@ -34,11 +35,11 @@ class Executor(Protocol):
         ...
 
     def begin(self, stage: Stage, store: Store) -> None:
-        """Units submitted from now on are of this stage."""
+        """Units submitted from now on under this stage's name are of it. Several stages can have begun."""
         ...
 
-    def submit(self, unit: Unit, attempt: int) -> None:
-        """Queues one attempt."""
+    def submit(self, stage: str, unit: Unit, attempt: int) -> None:
+        """Queues one attempt at a unit of a stage that has begun."""
         ...
 
     def collect(self, timeout_s: float) -> Finished | None:
@@ -49,8 +50,8 @@ class Executor(Protocol):
         """Gives a machine no further unit, since its disk or installation failed. False where none other is left."""
         ...
 
-    def drop_queued(self) -> int:
-        """Gives up units that surely have not begun; returns how many."""
+    def drop_queued(self) -> dict[str, int]:
+        """Gives up units that surely have not begun; returns how many of each stage."""
         ...
 
     def cancel_all(self) -> None:
@@ -73,34 +74,34 @@ class LocalExecutor:
 
     def __init__(self, scratch_root: Path) -> None:
         self._scratch_root = scratch_root
-        self._queue: deque[tuple[Unit, int]] = deque()
-        self._stage: Stage | None = None
-        self._store: Store | None = None
+        self._queue: deque[tuple[str, Unit, int]] = deque()
+        self._stages: dict[str, tuple[Stage, Store]] = {}
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor."""
-        self._stage, self._store = stage, store
+        self._stages[stage.name] = (stage, store)
 
-    def submit(self, unit: Unit, attempt: int) -> None:
+    def submit(self, stage: str, unit: Unit, attempt: int) -> None:
         """See Executor."""
-        self._queue.append((unit, attempt))
+        self._queue.append((stage, unit, attempt))
 
     def collect(self, timeout_s: float) -> Finished | None:
         """See Executor. Runs the next queued unit now."""
-        if not self._queue or self._stage is None or self._store is None:
+        if not self._queue:
             return None
-        unit, attempt = self._queue.popleft()
-        return Finished(unit, attempt, attempt_unit(self._stage, unit, self._store, self._scratch_root, attempt))
+        name, unit, attempt = self._queue.popleft()
+        stage, store = self._stages[name]
+        return Finished(name, unit, attempt, attempt_unit(stage, unit, store, self._scratch_root, attempt))
 
     def fence(self, node: str) -> bool:
         """See Executor. This process has one place only."""
         return False
 
-    def drop_queued(self) -> int:
+    def drop_queued(self) -> dict[str, int]:
         """See Executor. Here a unit runs only while it is collected."""
-        n_dropped = len(self._queue)
+        dropped = Counter(stage for stage, _, _ in self._queue)
         self._queue.clear()
-        return n_dropped
+        return dict(dropped)
 
     def cancel_all(self) -> None:
         """See Executor."""

@@ -21,21 +21,15 @@ log = logging.getLogger("hdvila")
 PLAIN_EVERY_S = 15.0
 
 
-class StageProgress:
-    """Progress of one stage: units done, rows made, rejects by reason."""
+class RunProgress:
+    """The live lines of all stages under way, on a terminal."""
 
-    def __init__(self, stage: str, n_done_before: int, *, console: Console | None = None) -> None:
-        self._stage = stage
+    def __init__(self, *, console: Console | None = None) -> None:
         self._console = console or Console(file=sys.stderr)
-        self._live = self._console.is_terminal
-        self._n_done = 0
-        self._rejects: Counter[str] = Counter()
-        self._started = self._last_line = time.monotonic()
-        self._resumed = n_done_before
         self._bar: Progress | None = None
 
-    def __enter__(self) -> "StageProgress":
-        if self._live:
+    def __enter__(self) -> "RunProgress":
+        if self._console.is_terminal:
             columns = (
                 SpinnerColumn(),
                 TextColumn("{task.description}"),
@@ -46,12 +40,34 @@ class StageProgress:
             )
             self._bar = Progress(*columns, console=self._console, transient=True)
             self._bar.start()
-            self._task = self._bar.add_task(self._stage, total=None, note="")
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._bar:
             self._bar.stop()
+
+    def stage(self, stage: str, n_done_before: int) -> "StageProgress":
+        """The line of one more stage."""
+        return StageProgress(stage, n_done_before, self._bar)
+
+
+class StageProgress:
+    """Progress of one stage: units done, rows made, rejects by reason."""
+
+    def __init__(self, stage: str, n_done_before: int, bar: Progress | None) -> None:
+        self._stage = stage
+        self._n_done = 0
+        self._rejects: Counter[str] = Counter()
+        self._last_line = time.monotonic()
+        self._resumed = n_done_before
+        self._bar = bar
+        if bar:
+            self._task = bar.add_task(stage, total=None, note="")
+
+    def close(self) -> None:
+        """Its line goes."""
+        if self._bar:
+            self._bar.remove_task(self._task)
 
     def queued(self, n_units: int) -> None:
         """So many units are known by now."""

@@ -73,12 +73,17 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one unit of a stage takes. `max_in_flight` 0: twice the slots of the executor."""
+    """What one unit of a stage takes.
+
+    `max_in_flight`: how many at a time; 0: what its share of the slots gives it. `share`: its weight among the stages
+    that share them; a stage that has nothing to do leaves its part to the others.
+    """
 
     n_cpus: float = 1.0
     memory_bytes: int = 4 * 1024**3
     time_limit_s: float = 1800.0
     max_in_flight: int = 0
+    share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,304 @@
+"""One stage under way: what is in flight, what waits, and what is tried again or given up.
+
+lost worker      tried again, elsewhere where there is an elsewhere; the third time a reject `killed_worker`
+memory, time     tried again once; the second time a reject `over_memory` or `timeout`
+Transient        waits its turn and is tried again without a charge, up to `patience` times
+StopRun          the run ends; everything committed stays
+stop request     no further unit starts, those in flight have the grace to end, the others are given back
+PlaceFailed      the machine gets no further unit and this one goes elsewhere; the run ends where there is no elsewhere
+internal error   the unit is tried once more; what fails again stays away until another version of this program runs
+"""
+
+import heapq
+import itertools
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from manifests.errors import UserError
+from manifests.exits import ExitCode
+from manifests.live import StageStatus
+from manifests.reasons import Reason
+from pipeline.engine.attempt import End, Outcome, turn_away_all
+from pipeline.engine.executor import Executor, Finished
+from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import RunProgress, StageProgress
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Stage, Unit
+
+MAX_LOST = 3
+MAX_OVER = 2
+MAX_ALIKE = 5
+"""So many units that end one after the other with one and the same error of this program are no fault of the units."""
+GROUP_S = 1.0
+"""Units that end within this time are committed together: a killed driver loses at most these, and they run again."""
+ASK_EVERY_S = 2.0
+"""How often a stage is asked what came meanwhile, while the stages before it still commit."""
+
+
+class RunStopped(UserError):
+    """A reason of class `stop` ended the run."""
+
+    exit_code = ExitCode.STOPPED
+
+
+@dataclass(slots=True)
+class StageResult:
+    """What one run of a stage did. `missing` units have no commit: a non-zero exit."""
+
+    stage: str
+    n_done_before: int = 0
+    n_units: int = 0
+    n_made: int = 0
+    rows: Counter[str] = field(default_factory=Counter)
+    rejects: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    @property
+    def n_missing(self) -> int:
+        """Units that this run took up and did not commit."""
+        return self.n_units - self.n_made
+
+
+@dataclass(slots=True)
+class _Charges:
+    """What a unit has cost so far, by how its attempts ended."""
+
+    ended: Counter[End] = field(default_factory=Counter)
+
+    @property
+    def attempts(self) -> int:
+        return sum(self.ended.values()) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all stages of a run share. `patience`: how often a refusal for now is tried again."""
+
+    store: Store
+    executor: Executor
+    lock: RunLock
+    progress: RunProgress
+    patience: int
+
+
+class LiveStage:
+    """One stage under way: what is in flight, what waits, what each unit has cost."""
+
+    def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
+        self.stage, self.n_in_flight = stage, 0
+        self._site, self._upstream, self._store = site, upstream, site.store
+        self._taken = site.store.committed(stage.name)
+        self._result = StageResult(stage.name, n_done_before=len(self._taken))
+        self._progress: StageProgress = site.progress.stage(stage.name, len(self._taken))
+        self._started = time.monotonic()
+        self._charges: dict[str, _Charges] = {}
+        self._losses: Counter[str] = Counter()
+        self._waiting: list[tuple[float, int, Unit]] = []
+        self._order = itertools.count()
+        self._alike: list[tuple[str, str]] = []
+        self._ended: dict[str, Outcome] = {}
+        self._grouped_at = float("-inf")
+        self._next: Unit | None = None
+        self._pending: Iterator[Unit] | None = None
+        self._asked_at, self._n_upstream = float("-inf"), -1
+
+    # what is to be done
+
+    def is_over(self) -> bool:
+        """Whether every unit is committed and none can come any more."""
+        return (self._upstream is None or self._upstream.is_over()) and not self.has_work()
+
+    def has_work(self) -> bool:
+        """Whether a unit is in flight, waits, is to be committed, or can be taken up now."""
+        return bool(self.n_in_flight or self._waiting or self._ended) or self._peek() is not None
+
+    def has_next(self) -> bool:
+        """Whether a unit can be submitted now."""
+        return bool(self._waiting and self._waiting[0][0] <= time.monotonic()) or self._peek() is not None
+
+    def next_at(self) -> float | None:
+        """When this stage has something to do though nothing is in flight, on time.monotonic(); None: not by itself."""
+        return self._waiting[0][0] if self._waiting else None
+
+    def _peek(self) -> Unit | None:
+        """The next unit that was not taken up yet."""
+        while self._next is None:
+            if self._pending is None and not self._may_ask():
+                return None
+            if self._pending is None:
+                self._pending = self.stage.units(self._store)
+            self._next = next((unit for unit in self._pending if unit.name not in self._taken), None)
+            if self._next is None:
+                self._pending = None
+        return self._next
+
+    def _may_ask(self) -> bool:
+        """Whether asking for units can give new ones: once, and again after the stage before this has committed."""
+        upstream = self._upstream
+        n_upstream = upstream._result.n_made if upstream else 0
+        if n_upstream == self._n_upstream:
+            return False
+        too_soon = time.monotonic() - self._asked_at < ASK_EVERY_S
+        if too_soon and upstream and not upstream.is_over():
+            return False
+        self._n_upstream, self._asked_at = n_upstream, time.monotonic()
+        return True
+
+    def submit_next(self) -> None:
+        """Submits what is due, else the next unit."""
+        if self._waiting and self._waiting[0][0] <= time.monotonic():
+            self._submit(heapq.heappop(self._waiting)[2])
+        elif unit := self._peek():
+            self._next = None
+            self._taken.add(unit.name)
+            self._result.n_units += 1
+            self._progress.queued(self._result.n_units)
+            self._submit(unit)
+
+    def _submit(self, unit: Unit) -> None:
+        charges = self._charges.setdefault(unit.name, _Charges())
+        self._site.executor.submit(self.stage.name, unit, charges.attempts)
+        self.n_in_flight += 1
+
+    # what is said of it
+
+    def end(self) -> StageResult:
+        """The result, once it is over."""
+        self._progress.close()
+        self._result.seconds = time.monotonic() - self._started
+        return self._result
+
+    def what_remains(self) -> str:
+        """What a stop leaves undone, in words; "" where that is nothing."""
+        more = self._peek() is not None or (self._upstream is not None and not self._upstream.is_over())
+        n_left = self._result.n_missing
+        if not n_left and not more:
+            return ""
+        others = ", and others not yet taken up" if more else ""
+        made = self._result.n_made
+        return f"{made} units were committed by this run, {n_left} were given back{others}"
+
+    def status(self) -> StageStatus:
+        """How far it is."""
+        return StageStatus(
+            stage=self.stage.name,
+            done_before=self._result.n_done_before,
+            done=self._result.n_made,
+            known=self._result.n_units,
+            in_flight=self.n_in_flight,
+            seconds=round(time.monotonic() - self._started, 1),
+            rejects=dict(self._result.rejects),
+            losses=dict(self._losses),
+        )
+
+    # what comes back
+
+    def handle(self, finished: Finished) -> None:
+        """Commits an attempt that ended, or decides when the unit is tried again."""
+        self.n_in_flight -= 1
+        unit, outcome = finished.unit, finished.outcome
+        first = not self._charges[unit.name].ended[End.DONE]
+        if outcome.end is End.DONE and first:
+            self._stop_if_alike(unit, outcome)
+        if outcome.end is End.DONE and outcome.n_internal and first:
+            self._progress.say(f"{unit.name}: an error of this program; tried once more\n{outcome.detail}")
+            self._again(unit, outcome)
+        elif outcome.end is End.DONE:
+            self._commit(unit, outcome)
+        elif outcome.end is End.PLACE and self._site.executor.fence(outcome.node):
+            self._progress.say(f"machine {outcome.host or outcome.node} gets no further unit: {outcome.detail}")
+            self._again(unit, outcome)
+        elif outcome.end is End.PLACE:
+            raise RunStopped(f"{self.stage.name}: {outcome.reason or Reason.PLACE_FAILED}: {outcome.detail}")
+        elif outcome.end is End.STOP:
+            raise RunStopped(f"{self.stage.name}: {outcome.reason or Reason.INTERNAL_ERROR}: {outcome.detail}")
+        else:
+            self._charge(unit, outcome, finished.attempt)
+
+    def _again(self, unit: Unit, outcome: Outcome) -> None:
+        """Another attempt, as soon as there is room."""
+        self._charges[unit.name].ended[outcome.end] += 1
+        heapq.heappush(self._waiting, (time.monotonic(), next(self._order), unit))
+
+    def _charge(self, unit: Unit, outcome: Outcome, attempt: int) -> None:
+        charges = self._charges[unit.name]
+        charges.ended[outcome.end] += 1
+        n = charges.ended[outcome.end]
+        if outcome.end is not End.AGAIN:
+            self._losses[f"{outcome.host or outcome.node or 'an unknown machine'}: {outcome.end}"] += 1
+        verdict = _verdict(outcome, n, self._site.patience)
+        if verdict is not None:
+            self._commit(
+                unit, turn_away_all(self.stage.name, unit, verdict, outcome.detail, self._store, attempt, outcome.host)
+            )
+            return
+        if outcome.end is not End.AGAIN:
+            self._progress.say(f"{unit.name}: {outcome.end} ({outcome.detail}); tried again")
+        wait_s = outcome.wait_s if outcome.end is End.AGAIN else 0.0
+        heapq.heappush(self._waiting, (time.monotonic() + wait_s, next(self._order), unit))
+
+    def _commit(self, unit: Unit, outcome: Outcome) -> None:
+        """With those that end within a second; at once where none did in the last one."""
+        self._charges.pop(unit.name, None)
+        self._ended[unit.name] = outcome
+        self.commit_due()
+        if outcome.n_internal:
+            what = f"{outcome.n_internal} turned away by an error of this program"
+            self._progress.say(f"{unit.name}: {what}\n{outcome.detail}")
+
+    def commit_due(self) -> None:
+        """Commits the units that ended, where the last group is long enough ago or no other is on its way."""
+        if time.monotonic() - self._grouped_at >= GROUP_S or not (self.n_in_flight or self._waiting):
+            self.commit_ended()
+
+    def commit_ended(self) -> None:
+        """Commits the units that ended until now, by one object."""
+        if not self._ended:
+            return
+        self._site.lock.check()
+        self._store.commit_all(self.stage.name, {name: outcome.facts for name, outcome in self._ended.items()})
+        ended, self._ended = self._ended, {}
+        self._grouped_at = time.monotonic()
+        for outcome in ended.values():
+            rejects = outcome.facts.get("rejects", {})
+            self._result.n_made += 1
+            self._result.rows.update(outcome.facts.get("rows", {}))
+            self._result.rejects.update(rejects)
+            self._progress.advance(rejects)
+
+    def _stop_if_alike(self, unit: Unit, outcome: Outcome) -> None:
+        """Ends a run whose units all meet the same error of this program, and takes their verdicts back."""
+        if outcome.reason is not Reason.INTERNAL_ERROR or (self._alike and self._alike[-1][1] != outcome.detail):
+            self._alike.clear()
+        if outcome.reason is Reason.INTERNAL_ERROR:
+            self._alike.append((unit.name, outcome.detail))
+        if len(self._alike) < MAX_ALIKE:
+            return
+        self.commit_ended()
+        self._store.uncommit(self.stage.name, *(name for name, _ in self._alike))
+        raise RunStopped(
+            f"{self.stage.name}: {len(self._alike)} units one after the other failed alike: {outcome.detail}\n"
+            "That is an error of this program or of what is installed beside it (`pip check`), not of the videos; none "
+            "of them is turned away. rejects/ holds the traceback."
+        )
+
+
+def _verdict(outcome: Outcome, n: int, patience: int) -> Reason | None:
+    """The reason for which a unit is given up after n attempts that ended this way; None: try again."""
+    if outcome.end is End.LOST:
+        return Reason.KILLED_WORKER if n >= MAX_LOST else None
+    if outcome.end is End.TIMEOUT:
+        return Reason.TIMEOUT if n >= MAX_OVER else None
+    if outcome.end is End.MEMORY:
+        return Reason.OVER_MEMORY if n >= MAX_OVER else None
+    return outcome.reason if n >= patience else None
+
+
+def describe(result: StageResult) -> str:
+    """One line for the log: units, rows, rejects by reason, seconds."""
+    rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
+    away = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
+    before = f" ({result.n_done_before} done before)" if result.n_done_before else ""
+    return f"{result.stage}: {result.n_made} units{before}, {rows}; turned away: {away}; {result.seconds:.1f} s"

@@ -21,7 +21,7 @@ from pipeline.engine.progress import RunProgress
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 
-__all__ = ["Line", "RunStopped", "StageResult", "run_lines", "run_stage"]
+__all__ = ["Line", "RunStopped", "StageResult", "one_chain", "run_lines", "run_stage"]
 
 log = logging.getLogger("hdvila")
 

@@ -19,7 +19,7 @@ from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest, drain_on_sigterm
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import StageResult, run_stage
+from pipeline.engine.run import Line, StageResult, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.outdir.identity import check_identity
@@ -59,11 +59,13 @@ class Run:
 
     def do(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""
-        result = run_stage(
-            stage, self.store, self.executor, self.lock, patience=self.config.engine.patience, desk=self.desk
-        )
-        self.results.append(result)
-        return result
+        self.do_lines(one_chain(stage))
+        return self.results[-1]
+
+    def do_lines(self, *lines: Line) -> None:
+        """Runs lines of stages side by side, each stage's units that have no commit yet."""
+        patience, over = self.config.engine.patience, self.results.append
+        run_lines(lines, self.store, self.executor, self.lock, patience=patience, desk=self.desk, over=over)
 
 
 @contextmanager

@@ -1,0 +1,144 @@
+"""Several lines of stages under one driver: who waits for whom, who gets the slots, and what a stop leaves."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine import live as live_module
+from pipeline.engine.desk import Desk
+from pipeline.engine.drain import Drained, StopRequest
+from pipeline.engine.executor import Finished, LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import Line, one_chain, run_lines
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Resources, Unit
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """So many units that do nothing, or, with `over`, a unit for each that the stage of that name has committed."""
+
+    name: str
+    n: int = 0
+    over: str = ""
+    resources: Resources = Resources(time_limit_s=30)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        names = sorted(store.committed(self.over)) if self.over else [f"u{i}" for i in range(self.n)]
+        yield from (Unit(name) for name in names)
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        return Output()
+
+
+@dataclass
+class Watching(LocalExecutor):
+    """Runs units in this process and remembers in which order, and what was in flight at the most."""
+
+    root: Path
+    n_slots: int = 1
+    ran: list[str] = field(default_factory=list)
+    in_flight: list[dict[str, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(self.root)
+
+    def collect(self, timeout_s: float) -> Finished | None:
+        queue: deque[Any] = self._queue
+        self.in_flight.append({stage: sum(q[0] == stage for q in queue) for stage in {q[0] for q in queue}})
+        finished = super().collect(timeout_s)
+        self.ran += [f"{finished.stage} {finished.unit.name}"] if finished else []
+        return finished
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watching]:
+    monkeypatch.setattr(live_module, "GROUP_S", 0.0)
+    monkeypatch.setattr(live_module, "ASK_EVERY_S", 0.0)
+
+    def run(*lines: Line, n_slots: int = 1, desk: Desk | None = None) -> Watching:
+        executor = Watching(tmp_path / "scratch", n_slots)
+        with RunLock(store) as lock:
+            run_lines(lines, store, executor, lock, desk=desk)
+        return executor
+
+    return run
+
+
+def test_a_later_stage_of_a_chain_works_while_the_first_goes_on(store: Store, run: Callable[..., Watching]) -> None:
+    ran = run(one_chain(Numbered("first", 6), Numbered("second", over="first"))).ran
+
+    assert store.committed("second") == store.committed("first") == {f"u{i}" for i in range(6)}
+    assert ran.index("second u0") < ran.index("first u5")
+
+
+def test_lines_run_side_by_side_each_in_its_own_order(run: Callable[..., Watching]) -> None:
+    def in_order() -> Line:
+        (first,) = yield (Numbered("a", 3),)
+        yield (Numbered("b", first.n_made),)
+
+    ran = run(in_order(), one_chain(Numbered("c", 6))).ran
+
+    assert ran.index("a u2") < ran.index("b u0") < ran.index("b u2")
+    assert ran.index("c u0") < ran.index("a u2"), "neither line waits for the other"
+
+
+def test_a_line_that_waits_goes_on_when_another_stage_is_over(store: Store, run: Callable[..., Watching]) -> None:
+    seen = []
+
+    def waiting() -> Line:
+        while len(store.committed("other")) < 4:
+            seen.append(len(store.committed("other")))
+            yield ()
+        yield (Numbered("after", 1),)
+
+    ran = run(waiting(), one_chain(Numbered("other", 4))).ran
+
+    assert ran[-1] == "after u0" and len(ran) == 5
+    assert len(seen) < 4, "asked when a stage is over, not in a busy loop"
+
+
+def test_slots_are_dealt_by_share_and_none_is_left_idle(run: Callable[..., Watching]) -> None:
+    big, small = Resources(time_limit_s=30, share=3.0), Resources(time_limit_s=30, share=1.0)
+    lines = one_chain(Numbered("big", 40, resources=big)), one_chain(Numbered("small", 40, resources=small))
+
+    executor = run(*lines, n_slots=4)
+
+    assert executor.in_flight[0] == {"big": 6, "small": 2}
+    assert {"small": 8} in executor.in_flight, "what the other leaves is used"
+
+
+def test_a_stop_names_what_remains_of_every_stage(store: Store, run: Callable[..., Watching]) -> None:
+    stop = StopRequest()
+    stop.request("SIGTERM")
+
+    with pytest.raises(Drained, match=r"a, b: stopped on request \(SIGTERM\); a: 0 units.*b: 0 units"):
+        run(one_chain(Numbered("a", 2)), one_chain(Numbered("b", 2)), desk=Desk(store, stop))
+    assert not store.committed("a")
+
+
+def test_an_error_in_a_line_ends_the_run_and_closes_the_others(store: Store, run: Callable[..., Watching]) -> None:
+    closed = []
+
+    def careful() -> Line:
+        try:
+            yield (Numbered("a", 50),)
+        finally:
+            closed.append(True)
+
+    def broken() -> Line:
+        yield (Numbered("b", 1),)
+        raise ValueError("the plan is wrong")
+
+    with pytest.raises(ValueError, match="the plan is wrong"):
+        run(careful(), broken())
+    assert closed and 0 < len(store.committed("a")) < 50

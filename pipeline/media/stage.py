@@ -13,14 +13,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import fsspec
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
@@ -28,10 +26,11 @@ from manifests.rows import PackRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.boundary import plain, reading_input
-from pipeline.engine.store import Store
+from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR, Starved
 from pipeline.media.packs import PackedSample, write_pack
+from pipeline.media.places import VideoPlaces, rows_of_video
 from pipeline.media.probe import Unusable
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 
@@ -44,6 +43,24 @@ MAX_STARVED, STARVED_WAIT_S = 3, 60.0
 """How often a video is tried that the machine gives too little processor time, and seconds between."""
 
 
+@dataclass(frozen=True, slots=True)
+class MediaJob:
+    """A unit's payload: a video, and the parts of `videos` and `clips` that hold its rows."""
+
+    video_id: str
+    video: Part
+    clips: tuple[Part, ...]
+
+
+def rows_of_job(job: MediaJob, store: Store) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The video's row and those of its clips. Rejected where they are not there any more."""
+    videos = rows_of_video(store, [job.video], job.video_id)
+    clips = rows_of_video(store, job.clips, job.video_id)
+    if not videos or not clips:
+        raise Rejected(Reason.NO_CLIPS, "its rows are gone from the tables")
+    return videos[0], clips
+
+
 @dataclass(frozen=True)
 class MediaStage:
     """`videos` + `clips` -> packs and table `packs`, for the videos of one wave."""
@@ -54,6 +71,8 @@ class MediaStage:
     name: str = "media"
     fetch_limit_s: float = 3600.0
     """What a unit's own limit holds for fetching a video that is no file here."""
+    places: VideoPlaces = field(default_factory=VideoPlaces, compare=False)
+    """Kept over the waves of a run, so that each reads only what is new."""
 
     @property
     def resources(self) -> Resources:
@@ -61,20 +80,17 @@ class MediaStage:
         return Resources(time_limit_s=self._limit_s(self.config.limits.max_duration_s) + self.fetch_limit_s)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit a video, in the wave's order; its rows travel in the payload."""
-        videos = _rows_by_video(store.read_table("videos"), self.video_ids)
-        clips = _rows_by_video(store.read_table("clips"), self.video_ids)
-        for video_id in self.video_ids:
-            if video_id in videos and clips.get(video_id):
-                video = videos[video_id][0]
-                payload = {"video": video, "clips": clips[video_id]}
-                yield Unit(video_id, payload, (video_id,), self.unit_limit_s(video))
+        """One unit a video, in the wave's order. The payload says where its rows lie; the worker reads them."""
+        for video_id, place in zip(self.video_ids, self.places.find(store, self.video_ids), strict=True):
+            if place is not None:
+                payload = MediaJob(video_id, place.video, place.clips)
+                yield Unit(video_id, payload, (video_id,), self.unit_limit_s(place.length_s, is_file=place.is_file))
 
-    def unit_limit_s(self, video: Mapping[str, Any]) -> float:
-        """Seconds for one video (a row of `videos`) by its length, with those for fetching it where it is no file."""
+    def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
+        """Seconds for one video by its length (0: not known), with those for fetching it where it is no file."""
         longest_s = self.config.limits.max_duration_s
-        media_s = min(video["duration_s"] or longest_s, longest_s)
-        return self._limit_s(media_s) + (0.0 if video["media_path"] else self.fetch_limit_s)
+        media_s = min(length_s or longest_s, longest_s)
+        return self._limit_s(media_s) + (0.0 if is_file else self.fetch_limit_s)
 
     def _limit_s(self, media_s: float) -> float:
         """Seconds for the work, on a machine that is as busy as may be: Starved gives the video back before."""
@@ -83,7 +99,7 @@ class MediaStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Fetches one video, makes its samples and packs them. Rejected where the video as a whole is turned away."""
-        video, clips = unit.payload["video"], unit.payload["clips"]
+        video, clips = rows_of_job(unit.payload, context.store)
         path = source_file(video["media_path"], context) if video["media_path"] else self.fetch(video, context)
         members = context.scratch / "members"
         members.mkdir()
@@ -191,12 +207,3 @@ def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, p
         "motion": clip.motion,
         "flags": json.dumps(list(clip.flags)),
     }
-
-
-def _rows_by_video(table: pa.Table, video_ids: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    """{video_id: its rows, in the table's order} of the wanted videos."""
-    wanted = table.filter(pc.is_in(table.column("video_id"), pa.array(list(video_ids), pa.string())))
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in wanted.to_pylist():
-        found.setdefault(row["video_id"], []).append(row)
-    return found

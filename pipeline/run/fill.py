@@ -25,6 +25,7 @@ from pipeline.balance.text_duplicates import find_text_duplicates
 from pipeline.balance.waves import next_wave
 from pipeline.crawl.sources.registry import fetch_by_source
 from pipeline.engine.store import Store
+from pipeline.media.places import VideoPlaces
 from pipeline.media.stage import MediaStage
 from pipeline.run.session import Run
 from pipeline.shards.files import SUCCESS, read_rows
@@ -52,13 +53,13 @@ def fill(run: Run) -> Selection:
 
 def work_off_waves(run: Run, candidates: "Candidates") -> None:
     """Waves, written down before or planned now, until one is empty."""
-    config = run.config
+    config, places = run.config, VideoPlaces()
     for number in range(config.balance.max_waves):
         wave = recorded_wave(run, candidates, number)
         if not wave:
             return
         fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut), lambda: run.hosts)
-        run.do(MediaStage(config.media, wave, fetch, fetch_limit_s=config.crawl.fetch_time_limit_s))
+        run.do(MediaStage(config.media, wave, fetch, fetch_limit_s=config.crawl.fetch_time_limit_s, places=places))
 
 
 def recorded_wave(run: Run, candidates: "Candidates", number: int) -> list[str]:

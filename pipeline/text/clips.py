@@ -26,7 +26,7 @@ from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
 from pipeline.text.sentences import end_probabilities, model_used
-from pipeline.text.transcripts import unit_of_part, word_dicts
+from pipeline.text.transcripts import part_of_unit, unit_of_part, word_dicts
 
 WHOLE_MS = -1
 """End of a given span that is the whole video: how long that is shows only when its media comes."""
@@ -48,13 +48,17 @@ class ClipsStage:
 
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit a committed part of `transcripts`."""
+        done = store.committed(self.name)
+        videos = store.parts("videos")
+        own = {name_over(part.stage, part.unit): part for part in videos}
+        own |= {part.unit: part for part in videos}
         for part in store.parts("transcripts"):
-            yield unit_of_part(store, part)
+            yield unit_of_part(store, part, done, videos=own.get(part.unit))
 
     def process(self, unit: Unit, context: Context) -> Output:
         """The clips of the part's videos, and a reject for each clip that a filter turned away."""
         videos = videos_of_unit(context.store, unit)
-        transcripts = context.store.read_part(Part(**unit.payload)).to_pylist()
+        transcripts = context.store.read_part(part_of_unit(unit)).to_pylist()
         planned: list[tuple[dict[str, Any], list[ClipRow], list[Reject]]] = []
         rejects: list[Reject] = []
         for row in transcripts:
@@ -78,10 +82,10 @@ class ClipsStage:
 
 
 def videos_of_unit(store: Store, unit: Unit) -> dict[str, dict[str, Any]]:
-    """What the plan needs of a unit's videos. Their rows came from one unit, whose name transcripts' units keep."""
-    videos = store.parts("videos")
-    own = unit.payload["unit"]
-    parts = [part for part in videos if own in (name_over(part.stage, part.unit), part.unit)] or videos
+    """What the plan needs of a unit's videos. Their rows came from one unit, whose part the payload names; where it
+    names none, all parts are looked through."""
+    own: Part | None = unit.payload["videos"]
+    parts = [own] if own is not None else store.parts("videos")
     rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
     ids = set(unit.ids)
     return {row["video_id"]: row for row in rows if row["video_id"] in ids}

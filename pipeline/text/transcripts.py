@@ -5,7 +5,7 @@ one committed part of `captions`, named after the unit that wrote it: a longer c
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -53,12 +53,13 @@ class TranscriptsStage:
 
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit a committed part of `captions`."""
+        done = store.committed(self.name)
         for part in store.parts("captions"):
-            yield unit_of_part(store, part)
+            yield unit_of_part(store, part, done)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """A transcript or a reject for each video of the part, in the part's order."""
-        table = context.store.read_part(Part(**unit.payload))
+        table = context.store.read_part(part_of_unit(unit))
         by_video: dict[str, list[CaptionRow]] = {}
         for row in table.to_pylist():
             by_video.setdefault(row["video_id"], []).append(row)
@@ -73,11 +74,19 @@ class TranscriptsStage:
         return transcript_row(video_id, choose_track(tracks, self.config))
 
 
-def unit_of_part(store: Store, part: Part) -> Unit:
-    """A unit over one part of another stage, named from that part's stage and unit."""
+def unit_of_part(store: Store, part: Part, done: Collection[str], **payload: Any) -> Unit:
+    """A unit over one part of another stage, named from that part's stage and unit.
+
+    Of those that are `done` already the part is not opened: nobody asks which videos they cover.
+    """
     name = name_over(part.stage, part.unit)
-    ids = sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
-    return Unit(name, {"stage": part.stage, "unit": part.unit, "path": part.path}, tuple(ids))
+    ids = () if name in done else sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
+    return Unit(name, {"stage": part.stage, "unit": part.unit, "path": part.path, **payload}, tuple(ids))
+
+
+def part_of_unit(unit: Unit) -> Part:
+    """The part that such a unit goes over."""
+    return Part(unit.payload["stage"], unit.payload["unit"], unit.payload["path"])
 
 
 def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:

@@ -18,9 +18,10 @@ from manifests.sample import SampleJson
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Rejected, Transient, Unit
+from pipeline.engine.unit import Context, Output, Rejected, Transient
 from pipeline.media.packs import index_pack, read_members
-from pipeline.media.stage import MediaStage
+from pipeline.media.places import VideoPlaces
+from pipeline.media.stage import MediaStage, rows_of_job
 from pipeline.media.verify_media import media_faults
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.rows import a_clip_row, a_video_row
@@ -53,8 +54,12 @@ def process(
     stage = MediaStage(MediaConfig.model_validate(config), ["v1"], fetch)
     video = a_video_row("v1", media_path=str(film) if media_path is None else media_path)
     clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(spans)]
-    context = Context(Store(str(scratch / "store")), scratch, time.monotonic() + 600, attempt)
-    return stage.process(Unit("v1", {"video": video, "clips": clips}, ("v1",)), context)
+    store = Store(str(scratch / "store"))
+    for table, rows in (("videos", [video]), ("clips", clips)):
+        store.write_part(table, f"some_{table}", "v1", rows)
+        store.commit(f"some_{table}", "v1", {})
+    [unit] = stage.units(store)
+    return stage.process(unit, Context(store, scratch, time.monotonic() + 600, attempt))
 
 
 def samples_of(output: Output) -> list[tuple[SampleJson, dict[str, bytes]]]:
@@ -195,7 +200,7 @@ def test_a_source_in_an_object_store_is_read_from_there(film: Path, tmp_path: Pa
     assert len(samples_of(process(film, tmp_path, media_path="memory://films/film.mp4"))) == 3
 
 
-def test_units_come_in_the_wave_s_order_and_carry_their_rows(tmp_path: Path) -> None:
+def test_units_come_in_the_wave_s_order_and_say_where_their_rows_lie(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     videos = [a_video_row(v) for v in ("a", "b", "c")]
     store.write_table("videos/part-crawl-x.parquet", table_of(videos, VIDEOS))
@@ -205,19 +210,35 @@ def test_units_come_in_the_wave_s_order_and_carry_their_rows(tmp_path: Path) -> 
     store.commit("clips", "x", {})
     units = list(MediaStage(MediaConfig(), ["b", "c", "a"], no_fetch).units(store))
     assert [unit.name for unit in units] == ["b", "a"]  # c has no clip
-    assert units[0].payload["video"]["video_id"] == "b"
-    assert [clip["n"] for clip in units[0].payload["clips"]] == [0, 1]
+    video, rows = rows_of_job(units[0].payload, store)
+    assert video["video_id"] == "b"
+    assert [(clip["video_id"], clip["n"]) for clip in rows] == [("b", 0), ("b", 1)]
+    store.write_table("clips/part-clips-x.parquet", table_of([], CLIPS))
+    with pytest.raises(Rejected, match="gone"):
+        rows_of_job(units[0].payload, store)
+
+
+def test_a_later_wave_of_the_same_run_sees_what_was_committed_since(tmp_path: Path) -> None:
+    store, places = Store(str(tmp_path / "out")), VideoPlaces()
+    for number, video_id in enumerate(("a", "b")):
+        store.write_table(f"videos/part-crawl-{video_id}.parquet", table_of([a_video_row(video_id)], VIDEOS))
+        store.commit("crawl", video_id, {})
+        store.write_table(f"clips/part-clips-{video_id}.parquet", table_of([a_clip_row(video_id, 0, 0, 900)], CLIPS))
+        store.commit("clips", video_id, {})
+        units = list(MediaStage(MediaConfig(), ["a", "b"], no_fetch, places=places).units(store))
+        assert [unit.name for unit in units] == ["a", "b"][: number + 1]
+    assert rows_of_job(units[1].payload, store)[0]["video_id"] == "b"
 
 
 def test_a_video_s_time_limit_comes_from_its_length(tmp_path: Path) -> None:
     stage = MediaStage(MediaConfig(), [], no_fetch, fetch_limit_s=1000)
     short, long, fetched = (
-        stage.unit_limit_s(a_video_row("v") | {"duration_s": seconds, "media_path": path})
-        for seconds, path in ((600.0, "/film.mp4"), (6 * 3600.0, "/film.mp4"), (600.0, ""))
+        stage.unit_limit_s(seconds, is_file=is_file)
+        for seconds, is_file in ((600.0, True), (6 * 3600.0, True), (600.0, False))
     )
     assert (short, fetched) == (60 + 4 * (60 + 600), 60 + 4 * (60 + 600) + 1000)
     assert long + 1000 == stage.resources.time_limit_s
-    assert stage.unit_limit_s(a_video_row("v") | {"duration_s": 1e9}) <= stage.resources.time_limit_s
+    assert stage.unit_limit_s(1e9, is_file=False) <= stage.resources.time_limit_s
 
 
 _PACK_ON = """

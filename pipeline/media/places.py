@@ -1,0 +1,110 @@
+"""In which parts the rows of each video lie: what the driver keeps of `videos` and `clips` to plan the media's units.
+
+Each part is read once in a run, and of it only what a plan needs: some 33 bytes a video. The rows themselves are read
+by the worker that makes the video.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.hashing import hash_texts
+from pipeline.engine.store import Part, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a video's rows lie. `length_s` 0: not known. `is_file`: its media lies on a disk or in a bucket."""
+
+    video: Part
+    clips: tuple[Part, ...]
+    length_s: float
+    is_file: bool
+
+
+@dataclass(slots=True)
+class _Found:
+    """One table: for each video of each part the hash of its id, its part's number, and facts that a plan needs."""
+
+    table: str
+    columns: tuple[str, ...]
+    parts: list[Part] = field(default_factory=list)
+    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    part: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    length_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
+    is_file: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    _names: set[tuple[str, str]] = field(default_factory=set)
+
+    def update(self, store: Store) -> None:
+        """Takes up the parts that were committed since."""
+        current = {(part.stage, part.unit): part for part in store.parts(self.table)}
+        self.parts = [current.get((part.stage, part.unit), part) for part in self.parts]  # a part may have moved
+        new = [part for name, part in current.items() if name not in self._names]
+        if not new:
+            return
+        columns: list[tuple[NDArray[Any], ...]] = [(self.hashes, self.part, self.length_s, self.is_file)]
+        for part in new:
+            columns.append(self._columns(store.read_part(part, list(self.columns)), len(self.parts)))
+            self.parts.append(part)
+            self._names.add((part.stage, part.unit))
+        joined = [np.concatenate(column) for column in zip(*columns, strict=True)]
+        order = np.lexsort((joined[1], joined[0]))
+        self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
+
+    def _columns(self, rows: pa.Table, number: int) -> tuple[NDArray[Any], ...]:
+        """The columns of one part, a row for each of its videos."""
+        hashes, first = np.unique(hash_texts(rows.column("video_id").combine_chunks(), 0), return_index=True)
+        length_s, is_file = np.zeros(len(hashes), np.float64), np.zeros(len(hashes), np.bool_)
+        if "duration_s" in self.columns:
+            length_s = rows.column("duration_s").to_numpy()[first].astype(np.float64)
+            named = pc.not_equal(rows.column("media_path"), "")
+            is_file = named.to_numpy(zero_copy_only=False).astype(np.bool_)[first]
+        return hashes, np.full(len(hashes), number, np.int32), length_s, is_file
+
+    def rows(self, hashes: NDArray[np.uint64]) -> Iterator[range]:
+        """For each hash the rows that have it."""
+        begin = np.searchsorted(self.hashes, hashes, side="left")
+        end = np.searchsorted(self.hashes, hashes, side="right")
+        return (range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True))
+
+
+class VideoPlaces:
+    """See the module. A copy that travels to a worker is empty: there nothing is planned."""
+
+    def __init__(self) -> None:
+        self._videos = _Found("videos", ("video_id", "duration_s", "media_path"))
+        self._clips = _Found("clips", ("video_id",))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return VideoPlaces, ()
+
+    def find(self, store: Store, video_ids: Sequence[str]) -> Iterator[Place | None]:
+        """For each video its place; None where it has no row or no clip. Reads what is new in the store first."""
+        for table in (self._videos, self._clips):
+            table.update(store)
+        hashes = hash_texts(pa.array(video_ids, pa.string()), 0)
+        for of_video, of_clips in zip(self._videos.rows(hashes), self._clips.rows(hashes), strict=True):
+            if not of_video or not of_clips:
+                yield None
+                continue
+            first, videos, clips = of_video[0], self._videos, self._clips
+            yield Place(
+                video=videos.parts[videos.part[first]],
+                clips=tuple(clips.parts[clips.part[row]] for row in of_clips),
+                length_s=float(videos.length_s[first]),
+                is_file=bool(videos.is_file[first]),
+            )
+
+
+def rows_of_video(store: Store, parts: Sequence[Part], video_id: str) -> list[dict[str, Any]]:
+    """The rows of one video in these parts, in their order."""
+    tables = [store.read_part(part) for part in parts]
+    found = [table.filter(pc.equal(table.column("video_id"), video_id)).to_pylist() for table in tables]
+    return [row for rows in found for row in rows]

@@ -11,6 +11,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "pause": "pause out/demo",
         "resume": "resume out/demo",
         "identity": "identity s3://bucket/hdvila here --pause",
+        "rates": "rates out/demo --kind page=20 --most page=60",
         "why": "why dQw4w9WgXcQ --out out/demo",
         "retry": "retry out/demo --reason rate_limited",
         "audit": "audit out/demo --require 'entropy>=0.95' --require 'height_min>=720'",

@@ -59,6 +59,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "pause": (),
         "resume": (),
         "identity": (),
+        "rates": (),
         "why": (ExitCode.NOTHING_MATCHED,),
         "retry": (ExitCode.NOTHING_MATCHED,),
         "audit": (ExitCode.INCOMPLETE,),

@@ -1,19 +1,21 @@
 """Two small files at the top of an output directory: what a run says of itself, and what a person says to it.
 
     status.json     written by the driver every few seconds and at its end; `hdvila-pipeline status` reads it
-    control.json    written by `hdvila-pipeline pause` and `resume`; the driver reads it while it works
+    control.json    written by `hdvila-pipeline pause`, `resume`, `identity` and `rates`; the run reads it as it works
 
 Both are read leniently: a field that is unknown is passed over, a file that is damaged counts as absent.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 STATUS_NAME = "status.json"
 CONTROL_NAME = "control.json"
+
+PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 State = Literal["running", "paused", "draining", "ended"]
 
@@ -30,6 +32,12 @@ class Control(BaseModel):
     """No new unit is started while this is set; those in flight end."""
     paused_identities: tuple[str, ...] = ()
     """These identities of the crawl ask nothing; the others go on."""
+    videos_per_hour: dict[str, PositiveRate] = Field(default_factory=dict)
+    """By identity; in place of what the configuration says, as are the next two."""
+    identity_requests_per_minute: dict[str, PositiveRate] = Field(default_factory=dict)
+    """Of each identity, by kind of request."""
+    most_requests_per_minute: dict[str, PositiveRate] = Field(default_factory=dict)
+    """Of all identities together, by kind of request."""
 
 
 class StageStatus(BaseModel):

@@ -1,7 +1,11 @@
-"""The version of this program, as rejects and manifests name it."""
+"""The version of this program, as rejects and manifests name it, and as the machines of a cluster compare it."""
 
+import hashlib
 from functools import cache
 from importlib import metadata
+from pathlib import Path
+
+_PACKAGES = ("manifests", "pipeline")
 
 
 @cache
@@ -11,6 +15,16 @@ def program_version() -> str:
         return metadata.version("hdvila")
     except metadata.PackageNotFoundError:
         return ""
+
+
+@cache
+def build() -> str:
+    """The version with a hash of the source that runs here: two machines that say the same run the same code."""
+    digest = hashlib.sha256()
+    root = Path(__file__).resolve().parent.parent
+    for path in sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py")):
+        digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
+    return f"hdvila {program_version() or 'not installed'}, source {digest.hexdigest()[:12]}"
 
 
 def print_version(asked: bool) -> None:

@@ -21,6 +21,7 @@ from pipeline.commands.init import init
 from pipeline.commands.merge import merge
 from pipeline.commands.mini_youtube import mini_youtube
 from pipeline.commands.pause import pause, resume
+from pipeline.commands.rates import rates
 from pipeline.commands.remove import remove
 from pipeline.commands.report import report
 from pipeline.commands.reshard import reshard
@@ -50,6 +51,7 @@ app.command("status", epilog=epilog(PROGRAM, "status"))(status)
 app.command("pause", epilog=epilog(PROGRAM, "pause"))(pause)
 app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)
 app.command("identity", epilog=epilog(PROGRAM, "identity"))(identity)
+app.command("rates", epilog=epilog(PROGRAM, "rates"))(rates)
 app.command("why", epilog=epilog(PROGRAM, "why"))(why)
 app.command("retry", epilog=epilog(PROGRAM, "retry"))(retry)
 app.command("audit", epilog=epilog(PROGRAM, "audit"))(audit)

@@ -90,6 +90,10 @@ class IdentityConfig(Section):
     )
 
 
+KINDS = ("list", "page", "player", "caption", "media", "other")
+"""The kinds of requests that have rates of their own."""
+
+
 class PolitenessConfig(Section):
     """Rates of each identity, over all workers, and what is done where the site refuses."""
 
@@ -139,9 +143,8 @@ class PolitenessConfig(Section):
     @field_validator("identity_requests_per_minute", "most_requests_per_minute")
     @classmethod
     def _known_kinds(cls, rates: dict[str, float]) -> dict[str, float]:
-        known = {"list", "page", "player", "caption", "media", "other"}
-        if odd := sorted(rates.keys() - known):
-            raise ValueError(f"unknown kind {odd[0]}; kinds are {', '.join(sorted(known))}")
+        if odd := sorted(rates.keys() - set(KINDS)):
+            raise ValueError(f"unknown kind {odd[0]}; kinds are {', '.join(sorted(KINDS))}")
         if bad := [kind for kind, rate in rates.items() if rate <= 0]:
             raise ValueError(f"{bad[0]}: a rate is above 0")
         return rates

@@ -46,6 +46,8 @@ class End(StrEnum):
     STOP = "stop"
     PLACE = "place"
     LOST = "lost"
+    TAKEN = "taken"
+    """Its machine went away, or the cluster chose it when memory ran out: no fault of the unit's."""
     TIMEOUT = "timeout"
     MEMORY = "memory"
 

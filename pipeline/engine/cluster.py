@@ -4,35 +4,60 @@ Only paths and small rows travel through Ray. Retries are the driver's business,
 Ray's own: a lost worker comes back as an outcome and is counted against its unit.
 """
 
-import inspect
-import logging
+import itertools
 import os
-import socket
 import time
 import uuid
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import ray
+from ray.exceptions import (
+    LocalRayletDiedError,
+    NodeDiedError,
+    ObjectLostError,
+    OutOfMemoryError,
+    OwnerDiedError,
+    RayError,
+    RayTaskError,
+    TaskUnschedulableError,
+)
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.version import build
 from pipeline.engine.attempt import End, Outcome, attempt_unit, time_limit_of
 from pipeline.engine.executor import Finished
-from pipeline.engine.limits import process_ends_past
+from pipeline.engine.limits import KILL_AFTER_S, process_ends_past
+from pipeline.engine.ray_session import first_line, start_ray
+from pipeline.engine.roll import Begun, Roll
 from pipeline.engine.scratch import host_name
+from pipeline.engine.shared import SharedActor, SharedThere
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no telemetry; read when ray is imported
-os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+LOOK_EVERY_S = 2.0
+"""How often the machines of the cluster, and the attempts past their limit, are looked at."""
+OVERDUE_GRACE_S = 15.0
+"""A worker that neither its limit nor its own watchdog ended is killed by the driver this much later."""
+FORGET_EVERY = 64
+ROLL_WAIT_S = 10.0
+MOST_MEMORY = 0.8
+"""Of a machine's memory, for a unit whose stage asks for more than it has."""
 
-import ray
-from ray.exceptions import OutOfMemoryError, RayError, RayTaskError, TaskCancelledError, WorkerCrashedError
 
-CONNECT_S = 8.0
-HARD_LIMIT_GRACE_S = 30.0
-"""A worker that does not answer its own time limit (a call stuck in C) is killed this much later."""
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """An attempt that Ray was given: `number` names it on the roll, `alone` is the machine kept free for it."""
+
+    number: int
+    stage: str
+    unit: Unit
+    attempt: int
+    alone: str = ""
 
 
 class RayExecutor:
@@ -48,56 +73,93 @@ class RayExecutor:
         namespace: str = "hdvila",
     ) -> None:
         self._scratch_root = scratch_root
+        self._is_remote = bool(address)
+        self._build = build() if address else ""  # a local Ray runs what this process runs
         self._started_here = not ray.is_initialized()
         if self._started_here:
-            _start(address, n_cpus, object_store_bytes, namespace)
-        self._in_flight: dict[Any, tuple[str, Unit, int, float]] = {}
-        self._stages: dict[str, Stage] = {}
-        self._refs: dict[str, Any] = {}
-        self._tasks: dict[str, Any] = {}
+            start_ray(address, n_cpus, object_store_bytes, namespace)
+        self._in_flight: dict[Any, _Attempt] = {}
+        self._stages: dict[str, tuple[Stage, Any]] = {}  # with the reference that workers read it by
         self._run = uuid.uuid4().hex[:12]  # of this run: pids of drivers on two machines can be the same
         self._fenced: set[str] = set()
+        self._kept_free: set[str] = set()  # machines with, or for, a unit that runs alone
+        self._numbers = itertools.count()
+        self._ended: list[int] = []
+        self._nodes_seen: list[dict[str, Any]] = []
+        self._looked_at = self._looked_for_overdue = float("-inf")
+        self._roll: Any = _RollActor.options(
+            name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=_beside_the_driver()
+        ).remote()
 
     @property
     def n_slots(self) -> int:
-        """CPU slots of the whole cluster now, fenced machines left out."""
-        return max(1, int(sum(node["Resources"].get("CPU", 0) for node in self._nodes())))
+        """CPU slots of the cluster as of a moment ago, without fenced machines and those kept for one unit alone."""
+        free = (node for node in self._nodes() if node["NodeID"] not in self._kept_free)
+        return int(sum(node["Resources"].get("CPU", 0) for node in free))
 
     def _nodes(self) -> list[dict[str, Any]]:
-        """Machines of the cluster that are given units."""
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-        return [node for node in nodes if node["Alive"] and node["NodeID"] not in self._fenced]
+        """Machines of the cluster that are given units; machines come and go, so they are read again and again."""
+        if time.monotonic() - self._looked_at > LOOK_EVERY_S:
+            self._nodes_seen, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
+        return [node for node in self._nodes_seen if node["Alive"] and node["NodeID"] not in self._fenced]
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor. The stage travels to the object store once, not with each unit."""
-        self._stages[stage.name] = stage
-        self._refs[stage.name] = ray.put(stage)
+        self._stages[stage.name] = (stage, ray.put(stage))
         self._store = store
-        self._set_task(stage)
-
-    def _set_task(self, stage: Stage) -> None:
-        """The task of a stage, kept away from fenced machines."""
-        away = {"label_selector": {"ray.io/node-id": f"!in({','.join(sorted(self._fenced))})"}} if self._fenced else {}
-        # No `memory=` request: Ray would reserve it node-wide and a small machine could then run nothing.
-        self._tasks[stage.name] = _attempt_remotely.options(
-            num_cpus=stage.resources.n_cpus,
-            max_retries=0,
-            scheduling_strategy="SPREAD",
-            name=f"hdvila:{stage.name}",
-            **away,
-        )
 
     def fence(self, node: str) -> bool:
         """See Executor."""
-        self._fenced.add(node)
-        for stage in self._stages.values():
-            self._set_task(stage)
-        return any(node["Resources"].get("CPU", 0) for node in self._nodes())
+        others = [one for one in self._nodes() if one["NodeID"] != node and one["Resources"].get("CPU", 0)]
+        if others:  # the last one is not fenced: a later stage, or run, may meet it cured
+            self._fenced.add(node)
+        return bool(others)
 
-    def submit(self, stage: str, unit: Unit, attempt: int) -> None:
-        """See Executor."""
-        ref = self._tasks[stage].remote(self._refs[stage], unit, self._store, self._scratch_root, attempt)
-        self._in_flight[ref] = (stage, unit, attempt, 0.0)
+    def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
+        """See Executor. Where no machine is left, it asks for a place as others do: that makes a cluster grow."""
+        home = self._roomiest() if alone else ""
+        if home:
+            self._kept_free.add(home)
+        self._give(stage, unit, attempt, home)
+
+    def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
+        stage, stage_ref = self._stages[name]
+        number = next(self._numbers)
+        task = _attempt_remotely.options(name=f"{name}:{unit.name}", **self._options(stage, home))
+        told = _Told(self._roll, number, self._build)
+        # in a list, so that a worker compares versions before it unpickles the stage
+        ref = task.remote(told, [stage_ref], unit, self._store, self._scratch_root, attempt)
+        self._in_flight[ref] = _Attempt(number, name, unit, attempt, home)
+
+    def _options(self, stage: Stage, home: str) -> dict[str, Any]:
+        """What Ray is asked for: a place for one unit, or a whole machine for one that runs alone."""
+        options: dict[str, Any] = {"max_retries": 0, "num_cpus": stage.resources.n_cpus}
+        if home:
+            alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
+            return options | {"num_cpus": self._cpus_of(home), "scheduling_strategy": alone_there}
+        if self._is_remote:  # a local Ray would reserve it and a small machine could then run nothing
+            options["memory"] = self._memory_for(stage)
+        if away := sorted(self._fenced | self._kept_free):
+            options["label_selector"] = {"ray.io/node-id": f"!in({','.join(away)})"}
+        return options | {"scheduling_strategy": "SPREAD"}
+
+    def _memory_for(self, stage: Stage) -> int:
+        """Bytes to ask for: the stage's limit, or most of what the largest machine has; more would wait for ever."""
+        there = [
+            int(MOST_MEMORY * node["Resources"].get("memory", 0))
+            for node in self._nodes()
+            if node["Resources"].get("CPU")
+        ]
+        return min([stage.resources.memory_bytes, *([max(there)] if there else [])])
+
+    def _roomiest(self) -> str:
+        """The machine with the most CPU slots among those not kept already; "" where there is none."""
+        free = [node for node in self._nodes() if node["NodeID"] not in self._kept_free]
+        ids = sorted((-node["Resources"].get("CPU", 0), node["NodeID"]) for node in free)
+        return str(ids[0][1]) if ids else ""
+
+    def _cpus_of(self, home: str) -> float:
+        return float(next(n["Resources"].get("CPU", 1) for n in self._nodes_seen if n["NodeID"] == home))
 
     def collect(self, timeout_s: float) -> Finished | None:
         """See Executor. Workers past their time limit plus grace are killed here."""
@@ -106,31 +168,79 @@ class RayExecutor:
             return self._finish(ready[0])
         return self._kill_overdue()
 
-    def _finish(self, ref: Any) -> Finished:
-        stage, unit, attempt, _ = self._in_flight.pop(ref)
+    def _finish(self, ref: Any) -> Finished | None:
+        given = self._in_flight.pop(ref)
         try:
-            outcome = ray.get(ref)
-        except OutOfMemoryError as error:
-            outcome = Outcome(End.MEMORY, detail=_first_line(error))
+            outcome: Outcome | None = ray.get(ref)
         except RayTaskError as error:
-            cause = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
-            if isinstance(cause, UserError):
-                raise UserError(str(error.cause or cause)) from None
-            raise
-        except (WorkerCrashedError, TaskCancelledError, RayError) as error:
-            outcome = Outcome(End.LOST, detail=_first_line(error))
-        return Finished(stage, unit, attempt, outcome)
+            raise _raised_there(error) from None
+        except RayError as error:
+            outcome = self._lost(given, error)
+        self._let_go(given)
+        if outcome is None:  # it had not begun: nothing happened to it
+            self.submit(given.stage, given.unit, given.attempt, alone=bool(given.alone))
+            return None
+        return Finished(given.stage, given.unit, given.attempt, outcome)
+
+    def _lost(self, given: _Attempt, error: RayError) -> Outcome | None:
+        """What the end of a worker means for its unit. None: the attempt had not begun."""
+        begun = self._begun(given.number)
+        detail = first_line(error)
+        if isinstance(error, OutOfMemoryError):  # Ray chose whom to kill; who takes too much is seen in the worker
+            return _outcome(End.TAKEN, begun, detail, Reason.OVER_MEMORY)
+        if isinstance(error, TaskUnschedulableError):  # the machine kept free for it went away before
+            return None
+        if isinstance(error, _NODE_LOST) or (begun and self._is_gone(begun.node)):
+            return _outcome(End.TAKEN, begun, detail, Reason.KILLED_WORKER) if begun else None
+        if begun and begun.age_s > time_limit_of(self._stages[given.stage][0], given.unit):
+            return _outcome(End.TIMEOUT, begun, f"did not end by itself; killed after {begun.age_s:.0f} s")
+        return _outcome(End.LOST, begun, detail)
+
+    def _begun(self, number: int) -> Begun | None:
+        try:
+            found: Begun | None = ray.get(self._roll.of.remote(number), timeout=ROLL_WAIT_S)
+        except RayError:  # the roll went away with its machine, and begins anew
+            return None
+        return found
+
+    def _is_gone(self, node: str) -> bool:
+        self._looked_at = float("-inf")
+        return all(one["NodeID"] != node for one in self._nodes()) and node not in self._fenced
+
+    def _let_go(self, given: _Attempt) -> None:
+        """Takes an attempt off the roll, and gives a machine back that was kept free for it."""
+        self._ended.append(given.number)
+        if len(self._ended) >= FORGET_EVERY:
+            self._roll.forget.remote(self._ended)
+            self._ended = []
+        if given.alone:
+            self._kept_free.discard(given.alone)
+            self._give_again()
+
+    def _give_again(self) -> None:
+        """Gives the attempts anew that have not begun: they were told to stay away from a machine that is free now."""
+        refs = [ref for ref, given in self._in_flight.items() if not given.alone]
+        begun = ray.get([self._roll.of.remote(self._in_flight[ref].number) for ref in refs])
+        for ref, is_begun in zip(refs, begun, strict=True):
+            if is_begun is None:
+                ray.cancel(ref)
+                given = self._in_flight.pop(ref)
+                self._give(given.stage, given.unit, given.attempt, "")
 
     def _kill_overdue(self) -> Finished | None:
-        """Kills one task past the hard limit. Time counts from the first look at it, with room for its turn."""
-        for ref, (stage, unit, attempt, running_since) in self._in_flight.items():
-            limit = self._stages[stage].resources.time_limit_s + HARD_LIMIT_GRACE_S
-            if not running_since:
-                self._in_flight[ref] = (stage, unit, attempt, time.monotonic())
-            elif time.monotonic() - running_since > limit * max(1, len(self._in_flight) / self.n_slots):
+        """Kills one attempt that is past its own limit, counted from its own start, and whose worker did not do so."""
+        if not self._in_flight or time.monotonic() - self._looked_for_overdue < LOOK_EVERY_S:
+            return None
+        self._looked_for_overdue = time.monotonic()
+        overdue = set(ray.get(self._roll.overdue.remote(KILL_AFTER_S + OVERDUE_GRACE_S)))
+        for ref, given in self._in_flight.items():
+            if given.number in overdue:
                 ray.cancel(ref, force=True)
                 del self._in_flight[ref]
-                return Finished(stage, unit, attempt, Outcome(End.TIMEOUT, detail=f"no answer after {limit:.0f} s"))
+                begun = self._begun(given.number)
+                self._let_go(given)
+                outcome = _outcome(End.TIMEOUT, begun, "killed past its time limit")
+                return Finished(given.stage, given.unit, given.attempt, outcome)
         return None
 
     def drop_queued(self) -> dict[str, int]:
@@ -142,10 +252,11 @@ class RayExecutor:
         for ref in self._in_flight:
             ray.cancel(ref, force=True)
         self._in_flight.clear()
+        self._kept_free.clear()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor. An async named actor that restarts by building its object anew."""
-        actor = _SharedActor.options(  # type: ignore[attr-defined]
+        actor = SharedActor.options(  # type: ignore[attr-defined]
             name=f"{name}-{self._run}", get_if_exists=True, max_restarts=-1, max_task_retries=-1, num_cpus=0,
             max_concurrency=10_000,
         )  # fmt: skip
@@ -157,75 +268,53 @@ class RayExecutor:
             ray.shutdown()
 
 
-def _start(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
-    environment = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    options: dict[str, Any] = {
-        "namespace": namespace,
-        "logging_level": logging.ERROR,
-        "log_to_driver": False,
-        "runtime_env": {"env_vars": environment},
-    }
-    if address:
-        _refuse_deaf(address)
-        options["address"] = address
-    else:
-        # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
-        options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
-        options |= {"num_cpus": n_cpus} if n_cpus else {}
-    try:
-        ray.init(**options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"Ray at {address}" if address else "a local Ray"
-        raise UserError(
-            f"{where}: cannot be reached or started ({_first_line(error)}); check engine.ray_address"
-        ) from None
+_NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError, OwnerDiedError)
+"""What Ray says where a machine went away under a task."""
 
 
-def _refuse_deaf(address: str) -> None:
-    """UserError at once where nobody listens at an address; Ray itself would try for half a minute or more."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
-    if not port.isdigit():
-        return  # `auto`, or a name that Ray resolves itself
-    try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"Ray at {address}: nobody answers ({error}); check engine.ray_address, and that the head node runs"
-        ) from None
+def _outcome(end: End, begun: Begun | None, detail: str, reason: Reason | None = None) -> Outcome:
+    return Outcome(end, reason, detail, node=begun.node if begun else "", host=begun.host if begun else "")
+
+
+def _raised_there(error: RayTaskError) -> BaseException:
+    """What a worker raised outside of all that an attempt foresees."""
+    cause = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
+    if isinstance(cause, UserError):
+        return UserError(str(error.cause or cause))
+    if isinstance(error.cause, ImportError):
+        return UserError(
+            f"a worker of the cluster cannot run this program ({first_line(error.cause)}); install {build()} there"
+        )
+    return error
+
+
+def _beside_the_driver() -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What a worker needs before it begins: whom to tell, as which number, and the driver's build ("": not asked)."""
+
+    roll: Any
+    number: int
+    build: str
 
 
 @ray.remote
-def _attempt_remotely(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int) -> Outcome:
-    with process_ends_past(time_limit_of(stage, unit)):
+def _attempt_remotely(
+    told: _Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int
+) -> Outcome:
+    node = ray.get_runtime_context().get_node_id()
+    if told.build and told.build != build():
+        said = f"{host_name()} runs {build()}, the driver {told.build}; install the same on both"
+        return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
+    stage: Stage = ray.get(stage_in[0])
+    limit_s = time_limit_of(stage, unit)
+    told.roll.begin.remote(told.number, node, host_name(), os.getpid(), limit_s)
+    with process_ends_past(limit_s):
         outcome = attempt_unit(stage, unit, store, scratch_root, attempt)
-    return replace(outcome, node=ray.get_runtime_context().get_node_id(), host=host_name())
+    return replace(outcome, node=node, host=host_name())
 
 
-@ray.remote
-class _SharedActor:
-    def __init__(self, build: Callable[[], Any]) -> None:
-        self._shared = build()
-
-    async def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        result = getattr(self._shared, method)(*args, **kwargs)
-        return await result if inspect.isawaitable(result) else result
-
-
-class SharedThere:
-    """A picklable proxy of an actor's object: its methods block until they return, giving the task's CPU back."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        if name.startswith("_"):
-            raise AttributeError(name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            return ray.get(self._actor.call.remote(name, args, kwargs))
-
-        return call
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+_RollActor: Any = ray.remote(Roll)

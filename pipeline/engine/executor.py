@@ -31,15 +31,16 @@ class Executor(Protocol):
 
     @property
     def n_slots(self) -> int:
-        """How many units of one CPU run at a time."""
+        """How many units of one CPU run at a time, as of now: a cluster's machines come and go."""
         ...
 
     def begin(self, stage: Stage, store: Store) -> None:
         """Units submitted from now on under this stage's name are of it. Several stages can have begun."""
         ...
 
-    def submit(self, stage: str, unit: Unit, attempt: int) -> None:
-        """Queues one attempt at a unit of a stage that has begun."""
+    def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
+        """Queues one attempt at a unit of a stage that has begun. `alone`: with a machine to itself, so that its loss
+        would be its own doing."""
         ...
 
     def collect(self, timeout_s: float) -> Finished | None:
@@ -81,8 +82,8 @@ class LocalExecutor:
         """See Executor."""
         self._stages[stage.name] = (stage, store)
 
-    def submit(self, stage: str, unit: Unit, attempt: int) -> None:
-        """See Executor."""
+    def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
+        """See Executor. Whatever runs here runs alone."""
         self._queue.append((stage, unit, attempt))
 
     def collect(self, timeout_s: float) -> Finished | None:

@@ -1,6 +1,7 @@
 """One stage under way: what is in flight, what waits, and what is tried again or given up.
 
 lost worker      tried again, elsewhere where there is an elsewhere; the third time a reject `killed_worker`
+lost machine     not charged; after three such losses the unit has a machine to itself, and the next loss is its verdict
 memory, time     tried again once; the second time a reject `over_memory` or `timeout`
 Transient        waits its turn and is tried again without a charge, up to `patience` times
 StopRun          the run ends; everything committed stays
@@ -29,6 +30,8 @@ from pipeline.engine.unit import Stage, Unit
 
 MAX_LOST = 3
 MAX_OVER = 2
+MAX_TAKEN = 3
+"""So many machines may go away under a unit before it is given one to itself."""
 MAX_ALIKE = 5
 """So many units that end one after the other with one and the same error of this program are no fault of the units."""
 GROUP_S = 1.0
@@ -66,10 +69,12 @@ class _Charges:
     """What a unit has cost so far, by how its attempts ended."""
 
     ended: Counter[End] = field(default_factory=Counter)
+    alone: bool = False
+    """Whether it has a machine to itself."""
 
     @property
     def attempts(self) -> int:
-        return sum(self.ended.values()) + 1
+        return sum(self.ended.values()) - self.ended[End.TAKEN] + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +164,7 @@ class LiveStage:
 
     def _submit(self, unit: Unit) -> None:
         charges = self._charges.setdefault(unit.name, _Charges())
-        self._site.executor.submit(self.stage.name, unit, charges.attempts)
+        self._site.executor.submit(self.stage.name, unit, charges.attempts, alone=charges.alone)
         self.n_in_flight += 1
 
     # what is said of it
@@ -228,7 +233,8 @@ class LiveStage:
         n = charges.ended[outcome.end]
         if outcome.end is not End.AGAIN:
             self._losses[f"{outcome.host or outcome.node or 'an unknown machine'}: {outcome.end}"] += 1
-        verdict = _verdict(outcome, n, self._site.patience)
+        verdict = _verdict(outcome, n, self._site.patience, charges.alone)
+        charges.alone = charges.alone or charges.ended[End.TAKEN] >= MAX_TAKEN
         if verdict is not None:
             self._commit(
                 unit, turn_away_all(self.stage.name, unit, verdict, outcome.detail, self._store, attempt, outcome.host)
@@ -285,8 +291,15 @@ class LiveStage:
         )
 
 
-def _verdict(outcome: Outcome, n: int, patience: int) -> Reason | None:
-    """The reason for which a unit is given up after n attempts that ended this way; None: try again."""
+def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | None:
+    """The reason for which a unit is given up after n attempts that ended this way; None: try again.
+
+    `alone`: it had a machine to itself.
+    """
+    if outcome.end in (End.TAKEN, End.LOST) and alone:
+        return outcome.reason or Reason.KILLED_WORKER
+    if outcome.end is End.TAKEN:
+        return None
     if outcome.end is End.LOST:
         return Reason.KILLED_WORKER if n >= MAX_LOST else None
     if outcome.end is End.TIMEOUT:

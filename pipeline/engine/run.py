@@ -28,6 +28,8 @@ log = logging.getLogger("hdvila")
 POLL_S = 1.0
 QUEUE = 2
 """Units in flight for each slot: one that runs, and one that is there when it ends."""
+LEAST = 2
+"""Units in flight where there is no slot: a cluster that grows by itself, and has no machine yet, must see the work."""
 
 Line = Generator[Sequence[Stage], list[StageResult], None]
 """See the module."""
@@ -170,7 +172,7 @@ class _Driver:
         if most := live.stage.resources.max_in_flight:
             return live.n_in_flight < most
         others = (one for one in self._live.values() if not one.stage.resources.max_in_flight)
-        return sum(one.n_in_flight for one in others) < QUEUE * self._slots()
+        return sum(one.n_in_flight for one in others) < max(LEAST, QUEUE * self._slots())
 
     def _slots(self) -> int:
         if time.monotonic() - self._slots_read > ASK_EVERY_S:

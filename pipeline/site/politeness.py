@@ -23,6 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from manifests.live import Control
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.desk import read_control
@@ -30,8 +31,8 @@ from pipeline.engine.store import Store
 from pipeline.site.alarm import alarm_of, share_of_rejects
 from pipeline.site.buckets import Breaker, Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.pace import pace_of
 from pipeline.site.pauses import STATE_FILE, read_state
+from pipeline.site.rates import Rates, rates_of
 
 POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
@@ -139,7 +140,8 @@ class Politeness:
             name: _Identity(name, empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
-        self._pace = pace_of(config, identities)
+        self._configured = dict(identities)
+        self._rates = rates_of(config, identities, Control())
         self._remember_pauses()
         self._read_control()
 
@@ -208,18 +210,27 @@ class Politeness:
 
     def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
         """The bucket of the identity, and that of all identities together where there is a ceiling."""
-        own, ceilings = self._config.identity_requests_per_minute, self._config.most_requests_per_minute
-        found = [self._bucket((identity, host, kind), own.get(kind, own.get("other", 60.0)))]
-        if kind in ceilings:
-            found.append(self._bucket(("", host, kind), ceilings[kind]))
+        found = [self._bucket((identity, host, kind))]
+        if kind in self._rates.most:
+            found.append(self._bucket(("", host, kind)))
         return found
 
-    def _bucket(self, key: tuple[str, str, str], per_minute: float) -> Bucket:
+    def _bucket(self, key: tuple[str, str, str]) -> Bucket:
         if key not in self._buckets:
+            per_second = self._rates.per_minute(key[0], key[2]) / 60
             self._buckets[key] = empty_bucket(
-                per_minute / 60, self._config.burst, self._config.jitter, self._born, self._random
+                per_second, self._config.burst, self._config.jitter, self._born, self._random
             )
         return self._buckets[key]
+
+    def _take_up(self, rates: Rates) -> None:
+        """New rates for the buckets there are: gaps change from the next token on, none is given out of turn."""
+        self._rates = rates
+        for name, identity in self._identities.items():
+            identity.bucket.interval_s = 3600 / rates.videos_per_hour[name]
+        for (name, _, kind), bucket in self._buckets.items():
+            if name or kind in rates.most:
+                bucket.interval_s = 60 / rates.per_minute(name, kind)
 
     async def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling:
         """How an attempt went. None or a failure without pause is an answer of the site: it closes the breaker."""
@@ -341,8 +352,8 @@ class Politeness:
         return {
             "at": wall,
             "requests": dict(sorted(requests.items())),
-            "videos_per_hour": round(self._pace.videos_per_hour, 1),
-            "binds": self._pace.binds,
+            "videos_per_hour": round(self._rates.pace.videos_per_hour, 1),
+            "binds": self._rates.pace.binds,
             "identities": [
                 {
                     "name": identity.name,
@@ -371,14 +382,17 @@ class Politeness:
         self._store.write_json(STATE_FILE, state)
 
     def _read_control(self) -> None:
-        """Takes up what a person asked for: identities that are paused by name."""
+        """Takes up what a person asked for: identities that are paused by name, and new rates."""
         self._control_read_at = self._clock()
         if self._store is None:
             return
-        paused = read_control(self._store).paused_identities
+        control = read_control(self._store)
+        rates = rates_of(self._config, self._configured, control)
         with self._lock:
             for identity in self._identities.values():
-                identity.by_hand = identity.name in paused
+                identity.by_hand = identity.name in control.paused_identities
+            if rates != self._rates:
+                self._take_up(rates)
 
     def _remember_pauses(self) -> None:
         """Takes up pauses that were running when the last run ended: a restart is no way around a block."""

@@ -1,41 +1,110 @@
-"""A cluster of several machines: one whose disk fails gets no further unit, and costs none."""
+"""A cluster of several machines that come and go: what a machine does costs no unit, and what comes is used."""
 
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from manifests.errors import UserError
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
+from pipeline.engine.run import RunStopped, run_stage
 from pipeline.engine.store import Store
-from tests.pipeline.engine.toys import SickOnOneNode
+from pipeline.engine.unit import Stage
+from tests.pipeline.engine.toys import Naps, SickOnOneNode
 
 
-@pytest.mark.slow
-def test_a_machine_that_fails_is_fenced_and_its_units_go_elsewhere(tmp_path: Path) -> None:
+@contextmanager
+def a_cluster(tmp_path: Path, *, head_cpus: int) -> Iterator[tuple[Any, Any]]:
+    """(cluster, executor on it), both closed at the end."""
     import ray
     from ray.cluster_utils import Cluster
 
     from pipeline.engine.cluster import RayExecutor
 
     assert not ray.is_initialized()
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1, resources={"sick": 1})
-    executor = RayExecutor(tmp_path / "scratch", address=cluster.address)
-    store = Store(str(tmp_path / "out"))
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": head_cpus})
     try:
-        cluster.wait_for_nodes()
-        with RunLock(store) as lock:
-            run_stage(SickOnOneNode(8), store, executor, lock)
-        slots = executor.n_slots
+        executor = RayExecutor(tmp_path / "scratch", address=cluster.address)
+        try:
+            yield cluster, executor
+        finally:
+            executor.close()
     finally:
-        executor.close()
         cluster.shutdown()
+
+
+def run(stage: Stage, store: Store, executor: Any) -> None:
+    with RunLock(store) as lock:
+        run_stage(stage, store, executor, lock)
+
+
+@contextmanager
+def running(stage: Stage, store: Store, executor: Any) -> Iterator[threading.Thread]:
+    """A stage that runs while the block does something to its cluster, which only a main thread can; then its end."""
+    thread = threading.Thread(target=run, args=(stage, store, executor), daemon=True)
+    thread.start()
+    yield thread
+    thread.join(timeout=90)
+    assert not thread.is_alive()
+
+
+def until(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
+    """Waits until something holds."""
+    end = time.monotonic() + limit_s
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+@pytest.mark.slow
+def test_a_machine_that_fails_is_fenced_and_its_units_go_elsewhere(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    with a_cluster(tmp_path, head_cpus=1) as (cluster, executor):
+        cluster.add_node(num_cpus=1, resources={"sick": 1})
+        cluster.wait_for_nodes()
+        run(SickOnOneNode(8), store, executor)
+        slots = executor.n_slots
 
     assert len(store.committed("sick")) == 8
     assert store.read_rejects().num_rows == 0
     assert len({store.commit_facts("sick", unit)["node"] for unit in store.committed("sick")}) == 1
     assert slots == 1
+
+
+@pytest.mark.slow
+def test_a_machine_that_joins_is_used_and_one_that_goes_costs_no_unit(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+
+    def done_on(node: str) -> int:
+        return sum(store.commit_facts("naps", unit)["node"] == node for unit in store.committed("naps"))
+
+    with (
+        a_cluster(tmp_path, head_cpus=1) as (cluster, executor),
+        running(Naps(24), store, executor),
+    ):
+        until(lambda: bool(store.committed("naps")))
+        joined = cluster.add_node(num_cpus=2)
+        until(lambda: done_on(joined.node_id) >= 4)
+        slots = [executor.n_slots]
+        cluster.remove_node(joined, allow_graceful=False)
+        until(lambda: executor.n_slots == 1)
+        slots.append(executor.n_slots)
+
+    assert slots == [3, 1]
+    assert len(store.committed("naps")) == 24
+    assert store.read_rejects().num_rows == 0
+    assert all(store.commit_facts("naps", unit)["attempt"] == 1 for unit in store.committed("naps"))  # no charge
+
+
+@pytest.mark.slow
+def test_a_worker_of_another_version_is_refused_with_both_named(tmp_path: Path) -> None:
+    with a_cluster(tmp_path, head_cpus=1) as (_, executor):
+        executor._build = "hdvila 9.9, source 0123456789ab"  # as if this driver were of another version
+        with pytest.raises(RunStopped, match=r"runs hdvila .*, source .*, the driver hdvila 9\.9, source 0123456789ab"):
+            run(Naps(2), Store(str(tmp_path / "out")), executor)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379", "ray://[::1]:1"])

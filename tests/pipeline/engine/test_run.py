@@ -2,16 +2,23 @@
 
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from pipeline.engine.executor import Executor, LocalExecutor
+from manifests.reasons import Reason
+from pipeline.engine.attempt import End, Outcome
+from pipeline.engine.executor import Executor, Finished, LocalExecutor
+from pipeline.engine.limits import KILL_AFTER_S
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import RunStopped, StageResult, run_stage
 from pipeline.engine.store import Store
+from pipeline.engine.unit import Unit
 from pipeline.outdir.retries import is_due
 from tests.pipeline.engine.toys import Counter, Counting, Itemwise, PartlyRejecting, ToyStage
 
@@ -227,12 +234,79 @@ def test_a_unit_over_its_time_twice_is_a_reject(tmp_path: Path, executor: Execut
     assert attempts(tmp_path, "b") == 2
 
 
+def test_a_stuck_worker_is_killed_at_its_own_limit_however_busy_the_cluster(
+    tmp_path: Path, ray_executor: Executor
+) -> None:
+    began = time.time()
+    died: list[float] = []
+    watch = threading.Thread(target=lambda: died.append(death_of(tmp_path / "marks" / "a.0")), daemon=True)
+    watch.start()
+
+    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(30)))
+    watch.join(timeout=30)
+
+    rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
+    assert rejects == {"a": "timeout"}
+    assert attempts(tmp_path, "a") == 2
+    lived_s = died[0] - (tmp_path / "marks" / "a.0").stat().st_mtime
+    assert 3 <= lived_s < 3 + KILL_AFTER_S + 5
+    assert began < died[0]
+
+
+def death_of(mark: Path) -> float:
+    """When the process that left this mark was gone."""
+    while not mark.exists() or not mark.read_text():
+        time.sleep(0.05)
+    status = Path(f"/proc/{mark.read_text()}/status")
+    while status.exists() and "State:\tZ" not in status.read_text():
+        time.sleep(0.05)
+    return time.time()
+
+
 def test_a_lost_worker_is_made_up_for_and_the_third_loss_is_a_reject(tmp_path: Path, ray_executor: Executor) -> None:
     store, _ = run(tmp_path, ray_executor, ("a", "die"), ("b", "die-once"), ("c", ""))
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
     assert rejects == {"a": "killed_worker"}
     assert (attempts(tmp_path, "a"), attempts(tmp_path, "b"), attempts(tmp_path, "c")) == (3, 2, 1)
+
+
+class OnSpot(LocalExecutor):
+    """Machines that go away under the first attempts at a unit; notes which were to be alone, and as which attempt."""
+
+    def __init__(self, scratch: Path, unit: str, n_lost: int) -> None:
+        super().__init__(scratch)
+        self._unit, self._n_lost = unit, n_lost
+        self.asked: list[tuple[int, bool]] = []
+
+    def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
+        super().submit(stage, unit, attempt, alone=alone)
+        if unit.name == self._unit:
+            self.asked.append((attempt, alone))
+
+    def collect(self, timeout_s: float) -> Finished | None:
+        finished = super().collect(timeout_s)
+        if finished is None or finished.unit.name != self._unit or len(self.asked) > self._n_lost:
+            return finished
+        return replace(finished, outcome=Outcome(End.TAKEN, Reason.KILLED_WORKER, "node died", host="spot-7"))
+
+
+@pytest.mark.parametrize("n_lost", [2, 3])
+def test_a_machine_that_goes_away_is_not_charged_to_its_unit(tmp_path: Path, n_lost: int) -> None:
+    spot = OnSpot(tmp_path / "scratch", "a", n_lost)
+    store, result = run(tmp_path, spot, ("a", ""), ("b", ""))
+
+    assert spot.asked == [(1, False), (1, False), (1, False), (1, True)][: n_lost + 1]
+    assert store.commit_facts("toy", "a")["attempt"] == 1
+    assert result.rejects == {}
+
+
+def test_a_unit_that_loses_a_machine_of_its_own_after_three_others_is_given_up(tmp_path: Path) -> None:
+    store, _ = run(tmp_path, OnSpot(tmp_path / "scratch", "a", 99), ("a", ""), ("b", ""))
+
+    (row,) = store.read_rejects().to_pylist()
+    assert (row["video_id"], row["reason"], row["node"]) == ("a", "killed_worker", "spot-7")
+    assert attempts(tmp_path, "a") == 4
 
 
 def test_scratch_is_gone_whatever_happened(tmp_path: Path) -> None:
@@ -265,7 +339,7 @@ def test_what_is_cancelled_does_not_run(tmp_path: Path) -> None:
     executor, stage = LocalExecutor(tmp_path / "scratch"), ToyStage((("a", "ok"),), tmp_path)
     store = Store(str(tmp_path / "out"))
     executor.begin(stage, store)
-    executor.submit(next(iter(stage.units(store))), 1)
+    executor.submit("toy", next(iter(stage.units(store))), 1)
 
     executor.cancel_all()
 

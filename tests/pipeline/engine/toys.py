@@ -1,5 +1,6 @@
 """Small stages that do one thing each, for tests of the engine. A real module, so that Ray workers can import it."""
 
+import ctypes
 import os
 import shutil
 import signal
@@ -30,7 +31,7 @@ class ToyStage:
 
     def process(self, unit: Unit, context: Context) -> Output:
         n_before = len(list(self.marks.glob(f"{unit.name}.*")))
-        (self.marks / f"{unit.name}.{n_before}").touch()
+        (self.marks / f"{unit.name}.{n_before}").write_text(str(os.getpid()))
         act(unit, context, n_before)
         made = context.scratch / "made.txt"
         made.write_text(unit.name)
@@ -53,6 +54,14 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             raise StopRun(Reason.BAD_COOKIES, "cookies.txt is rejected; export it again")
         case "hang":
             time.sleep(60)
+        case "stuck":
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+            ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock
+        case "nap":
+            time.sleep(0.4)
+        case "lose the machine":
+            os.kill(raylet_above(os.getpid()), signal.SIGKILL)
+            os.kill(os.getpid(), signal.SIGKILL)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "sick disk":
@@ -64,6 +73,13 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             import a_module_that_is_not_installed  # noqa: F401
         case "full":
             raise OSError(28, "No space left on device")
+
+
+def raylet_above(pid: int) -> int:
+    """The process of Ray's node that a worker belongs to."""
+    while Path(f"/proc/{pid}/comm").read_text().strip() != "raylet":
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid
 
 
 def listing(video_id: str) -> dict[str, object]:
@@ -144,6 +160,25 @@ class SickOnOneNode:
             Path("/proc/self/mem").read_bytes()
         time.sleep(0.2)
         return Output(facts={"node": here})
+
+
+@dataclass(frozen=True)
+class Naps:
+    """Units that take a while; each commit says on which machine."""
+
+    n_units: int
+    nap_s: float = 0.5
+    name: str = "naps"
+    resources: Resources = Resources(time_limit_s=60, memory_bytes=64 * 1024**2)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield from (Unit(f"u{i:03d}") for i in range(self.n_units))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        import ray
+
+        time.sleep(self.nap_s)
+        return Output(facts={"node": ray.get_runtime_context().get_node_id()})
 
 
 class Counter:

@@ -1,0 +1,69 @@
+"""`hdvila-pipeline rates`: how often a live run may ask, without a restart."""
+
+from typing import Annotated
+
+import typer
+
+
+def rates(
+    url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
+    identity: Annotated[list[str], typer.Option(help="Videos an hour of one identity.", metavar="NAME=RATE")] = [],  # noqa: B006
+    kind: Annotated[
+        list[str], typer.Option(help="Requests a minute of each identity, by kind.", metavar="KIND=RATE")
+    ] = [],  # noqa: B006
+    most: Annotated[
+        list[str], typer.Option(help="Requests a minute of all identities together, by kind.", metavar="KIND=RATE")
+    ] = [],  # noqa: B006
+    reset: Annotated[bool, typer.Option("--reset", help="First back to the configured rates.")] = False,
+) -> None:
+    """Sets rates in place of the configured ones, within seconds; without options, shows which are set."""
+    from manifests.errors import UserError
+    from manifests.live import Control
+    from pipeline.engine.desk import read_control, write_control
+    from pipeline.engine.store import Store
+    from pipeline.outdir.identity import RUN_FILE
+    from pipeline.site.pauses import read_state
+
+    store = Store(url)
+    if not store.exists(RUN_FILE):
+        raise UserError(f"{url}: holds no run; give the `out` of a run")
+    known = {one["name"] for one in read_state(store).get("identities", [])}
+    control = read_control(store)
+    asked = {
+        "videos_per_hour": _rates("--identity", identity, known),
+        "identity_requests_per_minute": _rates("--kind", kind, _kinds()),
+        "most_requests_per_minute": _rates("--most", most, _kinds()),
+    }
+    kept = {name: {} if reset else getattr(control, name) for name in asked}
+    update = {name: {**kept[name], **new} for name, new in asked.items()}
+    if reset or any(asked.values()):
+        write_control(store, Control.model_validate(control.model_dump() | update))
+    said = [f"{name}.{what} {rate:g}" for name, by in update.items() for what, rate in sorted(by.items())]
+    print("\n".join(said) or "the configured rates hold")
+
+
+def _kinds() -> set[str]:
+    from pipeline.config.crawl import KINDS
+
+    return set(KINDS)
+
+
+def _rates(option: str, words: list[str], known: set[str]) -> dict[str, float]:
+    """{name: rate} of NAME=RATE words. UserError for what is no rate, and for an unknown name where names are known."""
+    import math
+
+    from manifests.errors import UserError
+
+    found = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        if known and name not in known:
+            raise UserError(f"{option} {word}: {name!r} is not known; there are: {', '.join(sorted(known))}")
+        try:
+            rate = float(number)
+        except ValueError:
+            rate = 0.0
+        if not 0 < rate < math.inf:
+            raise UserError(f"{option} {word}: write a name and a rate above 0, such as {name or 'page'}=30")
+        found[name] = rate
+    return found

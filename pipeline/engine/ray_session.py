@@ -1,0 +1,54 @@
+"""Joins a Ray cluster, or starts one of this process's own; says what is wrong where that fails."""
+
+import logging
+import socket
+from typing import Any
+
+import ray
+
+from manifests.errors import UserError
+
+CONNECT_S = 8.0
+
+
+def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
+    """Connects to an address, or starts a local Ray where that is "". UserError where neither goes."""
+    environment = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    options: dict[str, Any] = {
+        "namespace": namespace,
+        "logging_level": logging.ERROR,
+        "log_to_driver": False,
+        "runtime_env": {"env_vars": environment},
+    }
+    if address:
+        _refuse_deaf(address)
+        options["address"] = address
+    else:
+        # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
+        options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
+        options |= {"num_cpus": n_cpus} if n_cpus else {}
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        where = f"Ray at {address}" if address else "a local Ray"
+        raise UserError(
+            f"{where}: cannot be reached or started ({first_line(error)}); check engine.ray_address"
+        ) from None
+
+
+def _refuse_deaf(address: str) -> None:
+    """UserError at once where nobody listens at an address; Ray itself would try for half a minute or more."""
+    host, _, port = address.rpartition("://")[2].rpartition(":")
+    if not port.isdigit():
+        return  # `auto`, or a name that Ray resolves itself
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"Ray at {address}: nobody answers ({error}); check engine.ray_address, and that the head node runs"
+        ) from None
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]

@@ -1,0 +1,49 @@
+"""Who works at what: workers tell when an attempt begins, so that the driver knows where a lost one was, and how long.
+
+Ray says that a worker died, neither where nor after what time. One actor beside the driver keeps the list; a worker's
+word to it waits for no answer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that began: its machine's id in Ray and its name, its worker's process, and its age."""
+
+    node: str
+    host: str
+    pid: int
+    age_s: float
+
+
+class Roll:
+    """The attempts under way, by a number that the driver gave each. Ages count from when the worker's word came."""
+
+    def __init__(self) -> None:
+        self._begun: dict[int, tuple[str, str, int, float, float]] = {}
+
+    def begin(self, number: int, node: str, host: str, pid: int, limit_s: float) -> None:
+        """An attempt begins now, and may take so many seconds."""
+        self._begun[number] = (node, host, pid, limit_s, time.monotonic())
+
+    def of(self, number: int) -> Begun | None:
+        """What is known of an attempt; None where its worker has not been heard of."""
+        if number not in self._begun:
+            return None
+        node, host, pid, _, since = self._begun[number]
+        return Begun(node, host, pid, time.monotonic() - since)
+
+    def overdue(self, grace_s: float) -> list[int]:
+        """Attempts that have run for longer than their limit and a grace."""
+        now = time.monotonic()
+        return [n for n, (_, _, _, limit_s, since) in self._begun.items() if now - since > limit_s + grace_s]
+
+    def forget(self, numbers: Sequence[int]) -> None:
+        """These have ended."""
+        for number in numbers:
+            self._begun.pop(number, None)

@@ -1,0 +1,35 @@
+"""One object for all workers of a cluster: it lives in an actor, and workers call it through a proxy."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import ray
+
+
+@ray.remote
+class SharedActor:
+    """Builds an object where the actor runs, anew after each restart, and calls its methods, async ones too."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._shared = build()
+
+    async def call(self, method: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = getattr(self._shared, method)(*args, **kwargs)
+        return await result if inspect.isawaitable(result) else result
+
+
+class SharedThere:
+    """A picklable proxy of an actor's object: its methods block until they return, giving the task's CPU back."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return ray.get(self._actor.call.remote(name, args, kwargs))
+
+        return call

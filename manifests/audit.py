@@ -37,8 +37,8 @@ class Metrics(BaseModel):
     clips: int = Field(description="clips in shards")
     hours: float = Field(description="hours of clips in shards")
     shards: int = Field(description="shards")
-    videos: int = Field(description="videos with a clip in the shards that were read")
-    channels: int = Field(description="channels with a clip in the shards that were read")
+    videos: int = Field(description="videos with a clip in shards")
+    channels: int = Field(description="channels with a clip in shards")
     entropy: float = Field(description="evenness of the kept clips over the categories asked for, 0 to 1")
     effective_categories: float = Field(description="exp(entropy): how many even categories the mix is worth")
     top_channel_share: float = Field(description="share of clips that the largest channel holds, 0 to 1")
@@ -48,12 +48,12 @@ class Metrics(BaseModel):
     seconds_mean: float = Field(description="mean length of a clip, seconds (HD-VILA-100M: 13.4)")
     words_mean: float = Field(description="mean words of a clip (HD-VILA-100M: 32.5)")
     words_per_second_mean: float = Field(description="mean words a second")
-    licence_known: float = Field(description="share of the looked-at clips whose licence is known, 0 to 1")
-    creative_commons: float = Field(description="share of the looked-at clips under a Creative Commons licence, 0 to 1")
-    language_top_share: float = Field(description="share of the looked-at clips in the most frequent language, 0 to 1")
-    manual_captions: float = Field(description="share of the looked-at clips with captions that people wrote, 0 to 1")
-    alignment_mean: float = Field(description="mean confidence of the alignment of the looked-at clips, 0 to 1")
-    scene_cuts_mean: float = Field(description="mean scene cuts inside the looked-at clips")
+    licence_known: float = Field(description="share of the clips whose licence is known, 0 to 1")
+    creative_commons: float = Field(description="share of the clips under a Creative Commons licence, 0 to 1")
+    language_top_share: float = Field(description="share of the clips in the most frequent language, 0 to 1")
+    manual_captions: float = Field(description="share of the clips with captions that people wrote, 0 to 1")
+    alignment_mean: float = Field(description="mean confidence of the alignment of the clips, 0 to 1")
+    scene_cuts_mean: float = Field(description="mean scene cuts inside a clip, of the clips whose KEY.json was read")
     duplicates: int = Field(description="videos and clips left out since they repeat others")
     candidates: int = Field(description="videos that were looked at by the crawl")
     videos_missing: int = Field(description="candidates that are neither kept nor turned away")
@@ -81,8 +81,12 @@ class Audit(BaseModel):
     name: str
     manifest_created_at: str = ""
     generation: int = 0
-    shards_read: int = Field(description="shards whose rows were read, evenly chosen where there are more")
-    clips_looked_at: int = Field(description="clips whose KEY.json was read for what only it says")
+    shards_read: int = Field(description="shards whose rows were read: all of them")
+    clips_looked_at: int = Field(description="clips whose KEY.json was read, evenly chosen where there are more")
+    clips_behind: dict[str, int] = Field(
+        {},
+        description="by subject of the distributions: clips that were counted; not all where only KEY.json says",
+    )
     metrics: Metrics
     categories: list[CategoryFacts]
     distributions: dict[str, dict[str, int]] = Field(description="by subject: {value: clips}, most frequent first")

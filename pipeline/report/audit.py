@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +14,9 @@ from manifests.funnel import Level
 from manifests.reasons import Reason
 from pipeline.balance.result import REPEATS
 from pipeline.engine.store import Store
-from pipeline.report.data import ReportData, gather, seconds_of, words_of
-from pipeline.report.facts import UNKNOWN, ClipFacts, read_facts, shares_of
+from pipeline.report.data import ReportData, gather
+from pipeline.report.facts import UNKNOWN, ClipFacts, most_frequent, read_facts
+from pipeline.report.rows import counts_of, seconds_of, words_of
 
 
 def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
@@ -24,8 +25,9 @@ def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
         name=str(data.manifest.get("name", "")),
         manifest_created_at=str(data.manifest.get("created_at", "")),
         generation=int(data.manifest.get("generation", 0)),
-        shards_read=data.n_shards_read,
-        clips_looked_at=len(facts),
+        shards_read=data.n_shards,
+        clips_looked_at=facts.n_json,
+        clips_behind=clips_behind(data, facts),
         metrics=_metrics(data, facts),
         categories=_categories(data),
         distributions=distributions(data, facts),
@@ -82,12 +84,12 @@ def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
         seconds_mean=_mean(seconds),
         words_mean=_mean(words),
         words_per_second_mean=_mean(words / seconds.clip(min=0.001)),
-        licence_known=_share(sum(x != UNKNOWN for x in facts.licence), len(facts)),
-        creative_commons=_share(sum("creative commons" in x.casefold() for x in facts.licence), len(facts)),
-        language_top_share=_share(max(Counter(facts.language).values(), default=0), len(facts)),
-        manual_captions=_share(sum(x.startswith("manual") for x in facts.caption_kind), len(facts)),
-        alignment_mean=_mean(np.array(facts.alignment)),
-        scene_cuts_mean=_mean(np.array(facts.scene_cuts, dtype=np.float64)),
+        licence_known=_share_of(facts.licence, lambda x: x != UNKNOWN),
+        creative_commons=_share_of(facts.licence, lambda x: "creative commons" in x.casefold()),
+        language_top_share=_share(max(facts.language.values(), default=0), sum(facts.language.values())),
+        manual_captions=_share_of(facts.caption_kind, lambda x: x.startswith("manual")),
+        alignment_mean=_mean(facts.alignment),
+        scene_cuts_mean=_mean(np.repeat([float(n) for n in facts.scene_cuts], [*facts.scene_cuts.values()])),
         duplicates=sum(counts.get(reason.value, 0) for counts in of_all for reason in REPEATS),
         candidates=data.funnel.videos.candidates,
         videos_missing=data.funnel.videos.missing,
@@ -114,22 +116,43 @@ def _categories(data: ReportData) -> list[CategoryFacts]:
     ]
 
 
+FACT_OF = {
+    "licence": "licence",
+    "language": "language",
+    "captions": "caption_kind",
+    "sentence model": "boundary_model",
+    "year of upload": "upload_year",
+    "scene cuts in a clip": "scene_cuts",
+    "flags": "flags",
+}
+"""The subjects of the distributions that are facts of KEY.json; the others stand in the shards' rows."""
+
+
 def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int]]:
     """By subject: {value: clips}, most frequent first."""
     rows = data.rows
-    sizes = zip(rows.column("width").to_pylist(), rows.column("height").to_pylist(), strict=True)
+    sizes = {f"{width}x{height}": n for (width, height), n in counts_of(rows, ["width", "height"]).items()}
+    rates: Counter[str] = Counter()
+    for (fps,), n in counts_of(rows, ["fps"]).items():
+        rates[f"{fps:.4g}"] += n
     return {
-        "licence": shares_of(facts.licence),
-        "language": shares_of(facts.language),
-        "captions": shares_of(facts.caption_kind),
-        "sentence model": shares_of(facts.boundary_model),
-        "year of upload": dict(sorted(shares_of(facts.upload_year, most=25).items())),
-        "resolution": shares_of(f"{width}x{height}" for width, height in sizes),
-        "codec": shares_of(rows.column("codec").to_pylist()),
-        "frames a second": shares_of(f"{fps:.4g}" for fps in rows.column("fps").to_pylist()),
-        "scene cuts in a clip": dict(sorted(shares_of((f"{n:2d}" for n in facts.scene_cuts), most=12).items())),
-        "flags": shares_of(facts.flags),
+        "licence": most_frequent(facts.licence),
+        "language": most_frequent(facts.language),
+        "captions": most_frequent(facts.caption_kind),
+        "sentence model": most_frequent(facts.boundary_model),
+        "year of upload": dict(sorted(most_frequent(facts.upload_year, most=25).items())),
+        "resolution": most_frequent(sizes),
+        "codec": most_frequent({codec: n for (codec,), n in counts_of(rows, ["codec"]).items()}),
+        "frames a second": most_frequent(rates),
+        "scene cuts in a clip": dict(sorted(most_frequent(facts.scene_cuts).items())),
+        "flags": most_frequent(facts.flags),
     }
+
+
+def clips_behind(data: ReportData, facts: ClipFacts) -> dict[str, int]:
+    """By subject of the distributions: the clips that were counted."""
+    subjects = distributions(data, facts)
+    return {s: facts.clips_behind[FACT_OF[s]] if s in FACT_OF else data.rows.num_rows for s in subjects}
 
 
 def compare(a: Audit, b: Audit) -> list[tuple[str, str, str, str]]:
@@ -176,6 +199,10 @@ def _nats(counts: Iterable[int]) -> float:
 
 def _share(part: float, whole: float, nothing: float = -1.0) -> float:
     return round(part / whole, 6) if whole else nothing
+
+
+def _share_of(counts: Mapping[str, int], holds: Callable[[str], bool]) -> float:
+    return _share(sum(n for value, n in counts.items() if holds(value)), sum(counts.values()))
 
 
 def _mean(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:

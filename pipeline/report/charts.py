@@ -1,77 +1,143 @@
-"""Charts of the report as plain geometry: the template only draws what is computed here."""
+"""Charts of the report: what each shows, as a Vega-Lite specification, and its numbers as a table beside it."""
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.categories import load_categories
 from pipeline.balance.result import BalanceResult
+from pipeline.report.drawing import drawn
 
-PLOT_W, PLOT_H = 440.0, 130.0
-"""Size of a histogram's plot area, SVG units."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """A rectangle with what it says when pointed at."""
-
-    x: float
-    y: float
-    w: float
-    h: float
-    label: str
+PLOT_W, PLOT_H = 400, 130
+"""Size of a chart's plot area, SVG units."""
+BINS = 24
+MOST_POINTS = 60
+"""Points of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """A vertical line with its caption; `x` in SVG units."""
-
-    x: float
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class Histogram:
-    """One distribution. `ticks` are (x, text); `marks` the mean, and a reference where the paper has one."""
+class Chart:
+    """A picture (markup of ours alone), its caption, and its numbers as a table of (what, how many)."""
 
     title: str
     note: str
-    bars: tuple[Bar, ...]
-    ticks: tuple[Mark, ...]
-    marks: tuple[Mark, ...]
+    svg: str
+    columns: tuple[str, str]
+    numbers: tuple[tuple[str, str], ...]
 
-    @property
-    def summary(self) -> str:
-        """The chart in a sentence, for those who do not see it."""
-        return ", ".join([f"histogram of {self.title} in {self.note}", *(mark.label for mark in self.marks)])
+
+def bins_of(values: NDArray[np.float64], top: float, n_bins: int = BINS) -> list[tuple[float, float, int]]:
+    """[(from, to, how many)] from 0 to `top`; what lies beyond stands in the last one."""
+    inside = np.clip(values, 0, np.nextafter(top, 0))
+    counts, edges = np.histogram(inside, bins=n_bins, range=(0, top))
+    return [(float(edges[k]), float(edges[k + 1]), int(count)) for k, count in enumerate(counts)]
 
 
 def histogram(
-    title: str, values: NDArray[np.float64], *, top: float, unit: str, n_bins: int = 24, reference: float | None = None
-) -> Histogram:
-    """Bars from 0 to `top`; what lies beyond stands in the last one."""
-    inside = np.clip(values, 0, np.nextafter(top, 0))
-    counts, edges = np.histogram(inside, bins=n_bins, range=(0, top))
-    highest = max(1, int(counts.max(initial=0)))
-    width = PLOT_W / n_bins
-    bars = []
-    for k, count in enumerate(counts.tolist()):
-        height = PLOT_H * count / highest
-        upper = f"{edges[k + 1]:g}" if k < n_bins - 1 else "more"
-        label = f"{edges[k]:g} to {upper} {unit}: {count:,}"
-        bars.append(Bar(k * width + 0.5, PLOT_H - height, width - 1, height, label))
-    ticks = tuple(Mark(PLOT_W * k / 4, f"{top * k / 4:g}" + ("+" if k == 4 else "")) for k in range(5))
-    marks = []
+    title: str, values: NDArray[np.float64], *, top: float, unit: str, reference: float | None = None
+) -> Chart:
+    """How the values are spread, with their mean and, where the paper has one, its own."""
+    bins = bins_of(values, top)
+    spans = [f"{a:g} to {b:g}" if k < BINS - 1 else f"{a:g} or more" for k, (a, b, _) in enumerate(bins)]
+    rows = [
+        {"from": a, "to": b, "clips": n, "says": f"{span} {unit}: {n:,}"}
+        for (a, b, n), span in zip(bins, spans, strict=True)
+    ]
+    marks: list[dict[str, Any]] = []
     if len(values):
         mean = float(values.mean())
-        marks.append(Mark(min(PLOT_W, PLOT_W * mean / top), f"mean {mean:.1f}"))
+        marks.append({"x": min(mean, top), "says": f"mean {mean:.1f}", "colour": "var(--ink)"})
     if reference is not None:
-        marks.append(Mark(PLOT_W * reference / top, f"HD-VILA-100M {reference:g}"))
+        marks.append({"x": reference, "says": f"HD-VILA-100M {reference:g}", "colour": "var(--asked)"})
+    marks = [{**mark, "line": -8 - 16 * k, "side": mark["x"] < 0.6 * top} for k, mark in enumerate(marks)]
+    x = {"type": "quantitative", "scale": {"domain": [0, top], "nice": False}, "axis": {"grid": False, "tickCount": 5}}
+    bars = {
+        "data": {"values": rows},
+        "mark": {"type": "bar", "binSpacing": 1},
+        "encoding": {
+            "x": {"field": "from", "bin": "binned", "title": unit, **x},
+            "x2": {"field": "to"},
+            "y": {"field": "clips", "type": "quantitative", "title": None, "axis": {"domain": False, "tickCount": 3}},
+            "description": {"field": "says"},
+        },
+    }
     note = f"{unit}; {len(values):,} clips" if len(values) else "nothing to count yet"
-    return Histogram(title, note, tuple(bars), ticks, tuple(marks))
+    spec = {"width": PLOT_W, "height": PLOT_H, "layer": [bars, *(_marked(mark, x) for mark in marks)]}
+    summary = ", ".join([f"histogram of {title} in {note}", *(str(mark["says"]) for mark in marks)])
+    numbers = tuple((span, f"{n:,}") for (_, _, n), span in zip(bins, spans, strict=True))
+    return Chart(title, note, drawn(spec, summary), (unit, "clips"), numbers)
+
+
+def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
+    """A vertical line at `x`, with its words above the plot."""
+    across = {"x": {"field": "x", **x}}
+    line = {"type": "rule", "color": mark["colour"], "strokeDash": [4, 3] if "HD-VILA" in mark["says"] else [1, 0]}
+    words = {"type": "text", "y": mark["line"], "dx": 4 if mark["side"] else -4}
+    words["align"] = "left" if mark["side"] else "right"
+    return {
+        "data": {"values": [mark]},
+        "layer": [
+            {"mark": line, "encoding": {**across, "description": {"field": "says"}}},
+            {"mark": words, "encoding": {**across, "text": {"field": "says"}}},
+        ],
+    }
+
+
+def lengths_by_category(lengths: Mapping[str, NDArray[np.float64]]) -> Chart:
+    """Of each category the middle clip's seconds, with the bar that holds nine clips in ten."""
+    rows: list[dict[str, Any]] = []
+    for name, seconds in lengths.items():
+        low, middle, high = (float(q) for q in np.percentile(seconds, [5, 50, 95]))
+        says = f"{name}: {middle:.1f} s, nine in ten from {low:.1f} to {high:.1f} s"
+        rows.append({"category": name, "low": low, "middle": middle, "high": high, "says": says})
+    y = {"field": "category", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}
+    x = {"type": "quantitative", "title": "seconds", "axis": {"tickCount": 5}}
+    span = {"x": {"field": "low", **x}, "x2": {"field": "high"}, "y": y, "description": {"field": "says"}}
+    tick = {"x": {"field": "middle", **x}, "y": y, "description": {"field": "says"}}
+    spec = {
+        "width": PLOT_W - 110,
+        "height": {"step": 18},
+        "padding": {
+            "left": 24,
+            "top": 4,
+            "right": 4,
+            "bottom": 4,
+        },  # browsers' fonts may be wider
+        "data": {"values": rows},
+        "layer": [
+            {"mark": {"type": "bar", "height": 9, "color": "var(--before)"}, "encoding": span},
+            {"mark": {"type": "tick", "color": "var(--ink)", "thickness": 2}, "encoding": tick},
+        ],
+    }
+    numbers = tuple((row["category"], row["says"].partition(": ")[2]) for row in rows)
+    svg = drawn(spec, f"length of the clips of each of {len(rows)} categories")
+    note = "seconds; line: the middle clip; bar: nine clips in ten"
+    return Chart("length by category", note, svg, ("category", "seconds"), numbers)
+
+
+def concentration(clips: NDArray[np.int64]) -> Chart:
+    """What share of the clips the largest channels hold. `clips`: of each channel, at least one."""
+    shares = 100 * np.cumsum(np.sort(clips)[::-1]) / clips.sum()
+    at = np.unique(np.geomspace(1, len(shares), MOST_POINTS).round().astype(int))
+    rows = [
+        {"channels": int(n), "share": float(shares[n - 1]), "says": f"the largest {n:,}: {shares[n - 1]:.1f} %"}
+        for n in at
+    ]
+    x = {"type": "quantitative", "scale": {"type": "log"}, "axis": {"format": ",", "tickCount": 5}}
+    encoding = {
+        "x": {"field": "channels", "title": "largest channels", **x},
+        "y": {"field": "share", "type": "quantitative", "title": "% of clips", "scale": {"domain": [0, 100]}},
+        "description": {"field": "says"},
+    }
+    mark = {"type": "line", "color": "var(--after)", "point": {"color": "var(--after)", "size": 24}}
+    spec = {"width": PLOT_W, "height": PLOT_H, "data": {"values": rows}, "mark": mark, "encoding": encoding}
+    summary = f"share of the clips that the largest of {len(clips):,} channels hold"
+    numbers = tuple((f"{row['channels']:,}", f"{row['share']:.1f} %") for row in rows)
+    return Chart("concentration", summary, drawn(spec, summary), ("largest channels", "share of clips"), numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +198,16 @@ class CountList:
     """How often each value of one subject occurs."""
 
     title: str
+    clips: int
+    """How many were counted."""
     rows: tuple[Count, ...]
 
 
-def count_list(title: str, counts: Mapping[str, int]) -> CountList:
+def count_list(title: str, counts: Mapping[str, int], clips: int) -> CountList:
     """The counts in their own order, with bars."""
-    whole = sum(counts.values())
     lengths = lengths_of(list(counts.values()))
-    rows = (Count(v, n, _share(n, whole), length) for (v, n), length in zip(counts.items(), lengths, strict=True))
-    return CountList(title, tuple(rows))
+    rows = (Count(v, n, _share(n, clips), length) for (v, n), length in zip(counts.items(), lengths, strict=True))
+    return CountList(title, clips, tuple(rows))
 
 
 def nice_top(values: NDArray[np.float64], at_least: float) -> float:

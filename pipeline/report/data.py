@@ -4,10 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from manifests.categories import category_name
 from manifests.clip_status import is_success
@@ -15,18 +13,11 @@ from manifests.errors import DamagedFile, UserError
 from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
 from manifests.hashing import hash_texts
 from manifests.reasons import meaning_of
-from manifests.schema import SHARD_ROWS
-from manifests.shards import MANIFEST_NAME, head_of, member_places
+from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
-from pipeline.shards.files import read_rows
-from pipeline.shards.stage import read_entries
+from pipeline.report.rows import read_clips
 
-MOST_SHARDS = 200
-"""Shards whose rows are read; of a larger data set an even choice."""
-ROW_COLUMNS = ["key", "url", "caption", "status", "video_id", "channel_id", "category_id", "duration_ms"]
-ROW_COLUMNS += ["width", "height", "fps", "codec", "members"]
-SHARD_COLUMN = "shard"
 NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 """What a damaged sample raises: the page does without it, and `verify` names what is wrong."""
 EXAMPLES = 3
@@ -57,7 +48,7 @@ class CategoryLoss:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything the page is made of. `rows`: success rows of the shards that were read, with the shard's path."""
+    """Everything the page is made of. `rows`: pipeline.report.rows.CLIP_COLUMNS of every clip of every shard."""
 
     url: str
     manifest: dict[str, Any]
@@ -71,7 +62,6 @@ class ReportData:
     sources: tuple[SourceYield, ...]
     rows: pa.Table
     n_shards: int
-    n_shards_read: int
     n_failed: int
 
 
@@ -82,8 +72,7 @@ def gather(store: Store, seed: int = 0) -> ReportData:
     where = f"{store.url}/{MANIFEST_NAME}"
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
-    rows, n_shards, n_read = read_shard_rows(store)
-    good = is_success(rows.column("status"))
+    rows, n_shards, n_failed = read_clips(store)
     return ReportData(
         url=store.url,
         manifest=manifest,
@@ -93,10 +82,9 @@ def gather(store: Store, seed: int = 0) -> ReportData:
         examples=examples_of_reasons(store, seed),
         promised=promised_by_category(store, balance.unit if balance else "clips"),
         sources=source_yields(store),
-        rows=rows.filter(good),
+        rows=rows,
         n_shards=n_shards,
-        n_shards_read=n_read,
-        n_failed=rows.num_rows - int(pc.sum(good).as_py() or 0),
+        n_failed=n_failed,
     )
 
 
@@ -108,29 +96,6 @@ def read_balance(store: Store) -> BalanceResult | None:
         return BalanceResult.of_document(store.read_json(BALANCE_NAME))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is no balance ({error!r}); restore it") from None
-
-
-def read_shard_rows(store: Store) -> tuple[pa.Table, int, int]:
-    """(rows of shards with the shard's path, number of shards, number read)."""
-    urls = [entry.url for entry in read_entries(store)]
-    chosen = [urls[i] for i in np.unique(np.linspace(0, len(urls) - 1, min(len(urls), MOST_SHARDS)).astype(int))]
-    schema = pa.schema([SHARD_ROWS.field(name) for name in ROW_COLUMNS])
-    tables = [schema.empty_table().append_column(SHARD_COLUMN, pa.array([], pa.string()))]
-    for url in chosen:
-        table = read_rows(store, url, ROW_COLUMNS)
-        tables.append(table.append_column(SHARD_COLUMN, pa.array([url] * table.num_rows, pa.string())))
-    return pa.concat_tables(tables), len(urls), len(chosen)
-
-
-def words_of(rows: pa.Table) -> NDArray[np.float64]:
-    """[C] words of each caption."""
-    words = pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(rows.column("caption"))))
-    return np.asarray(words.to_numpy(), dtype=np.float64)
-
-
-def seconds_of(rows: pa.Table) -> NDArray[np.float64]:
-    """[C] length of each clip."""
-    return np.asarray(rows.column("duration_ms").to_numpy(), dtype=np.float64) / 1000
 
 
 def category_losses(store: Store) -> tuple[CategoryLoss, ...]:
@@ -237,8 +202,3 @@ def _state(row: dict[str, Any]) -> str:
     if row["reason"]:
         return str(row["reason"])
     return "no more to list" if row["exhausted"] else "has more"
-
-
-def members_of(row: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """{extension: (offset in the tar, size)} of a shard's row."""
-    return member_places(row["members"])

@@ -1,23 +1,23 @@
 """The audit page, report/index.html: balance, funnel, distributions, what could not be filled, samples to look at.
 
-One file that needs nothing else: no font or picture from the net, and one script (tables that sort and filter), which
-the page can do without. Everything shown is escaped, since titles and captions come from strangers; a content policy in
-the page names that script by its hash and forbids whatever would get through. report/report.json has the same in
-numbers.
+One file that needs nothing else: no font or picture from the net, charts as SVG, and one script (tables that sort and
+filter), which the page can do without. Everything shown is escaped, since titles and captions come from strangers; a
+content policy in the page names that script by its hash and forbids whatever would get through. report/report.json has
+the same in numbers.
 """
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
-import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.funnel import Level
 from manifests.image_sample import IMAGE_KIND
@@ -28,15 +28,18 @@ from pipeline.engine.store import Store
 from pipeline.report.audit import audit_of, write_audit
 from pipeline.report.charts import (
     BalanceRow,
-    Histogram,
+    Chart,
     balance_rows,
+    concentration,
     count_list,
     histogram,
+    lengths_by_category,
     lengths_of,
     nice_top,
 )
-from pipeline.report.data import ReportData, gather, seconds_of, words_of
+from pipeline.report.data import ReportData, gather
 from pipeline.report.facts import ClipFacts, read_facts
+from pipeline.report.rows import counts_of, seconds_of, words_of
 from pipeline.report.samples import PER_CATEGORY, choose_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
 
@@ -129,7 +132,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        lists=[count_list(title, counts) for title, counts in audit.distributions.items() if counts],
+        lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
         channels=largest_channels(data),
         seed=seed,
         per_category=PER_CATEGORY,
@@ -139,7 +142,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
             "videos": funnel_rows(data.funnel.videos, data.examples),
             "clips": funnel_rows(data.funnel.clips, data.examples),
         },
-        histograms=histograms(data, facts),
+        charts=charts(data, facts),
+        channel_chart=channel_chart(data),
         samples=choose_samples(store, data.rows, seed),
         sources=data.sources[:MOST_SOURCES],
     )
@@ -159,15 +163,19 @@ def _template(name: str) -> str:
 
 
 def largest_channels(data: ReportData) -> list[ChannelRow]:
-    """The channels with most clips among the shards that were read."""
-    counts = pc.value_counts(data.rows.column("channel_id")).to_pylist()
-    ordered = sorted(counts, key=lambda row: (-row["counts"], row["values"]))
+    """The channels with most clips."""
+    ordered = sorted(counts_of(data.rows, ["channel_id"]).items(), key=lambda item: (-item[1], item[0]))
     whole, so_far, rows = max(1, data.rows.num_rows), 0, []
-    for row in ordered[:MOST_CHANNELS]:
-        so_far += row["counts"]
-        name = row["values"] or "not known"
-        rows.append(ChannelRow(name, row["counts"], 100 * row["counts"] / whole, 100 * so_far / whole))
+    for (channel,), clips in ordered[:MOST_CHANNELS]:
+        so_far += clips
+        rows.append(ChannelRow(channel or "not known", clips, 100 * clips / whole, 100 * so_far / whole))
     return rows
+
+
+def channel_chart(data: ReportData) -> Chart | None:
+    """How the clips gather in channels; None where there are fewer than two."""
+    clips = np.array([*counts_of(data.rows, ["channel_id"]).values()], dtype=np.int64)
+    return concentration(clips) if len(clips) > 1 else None
 
 
 def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]]) -> list[FunnelRow]:
@@ -186,19 +194,21 @@ def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]
     ]
 
 
-def histograms(data: ReportData, facts: ClipFacts) -> list[Histogram]:
-    """Length, words and words a second of the clips that were read; alignment and motion of those looked at."""
+def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
+    """Length, words, words a second, alignment and motion of the clips, and their length by category."""
     seconds, words = seconds_of(data.rows), words_of(data.rows)
-    rate, motion = words / seconds.clip(min=0.001), _known(facts.motion)
-    return [
+    rate, motion, alignment = words / seconds.clip(min=0.001), _known(facts.motion), _known(facts.alignment)
+    drawn = [
         histogram("length", seconds, top=nice_top(seconds, 20), unit="seconds", reference=HD_VILA_SECONDS),
         histogram("words", words, top=nice_top(words, 40), unit="words", reference=HD_VILA_WORDS),
         histogram("speed of speech", rate, top=nice_top(rate, 5), unit="words a second"),
-        histogram("confidence of the alignment", _known(facts.alignment), top=1, unit="share of anchored words"),
+        histogram("confidence of the alignment", alignment, top=1, unit="share of anchored words"),
         histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
     ]
+    categories = np.asarray(data.rows.column("category_id").to_numpy())
+    lengths = {category_name(i): seconds[categories == i] for i in np.unique(categories).tolist()}
+    return [*drawn, lengths_by_category(dict(sorted(lengths.items())))] if lengths else drawn
 
 
-def _known(values: Sequence[float]) -> NDArray[np.float64]:
-    array = np.array(values, dtype=np.float64)
-    return array[~np.isnan(array)]
+def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return values[~np.isnan(values)]

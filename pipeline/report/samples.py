@@ -3,7 +3,6 @@
 import base64
 import json
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,8 @@ import pyarrow as pa
 from manifests.categories import category_name
 from manifests.hashing import hash_texts
 from pipeline.engine.store import Store
-from pipeline.report.data import NO_SAMPLE, SHARD_COLUMN, members_of
+from pipeline.report.data import NO_SAMPLE
+from pipeline.report.rows import SHARD_COLUMN, members_of, whole_rows
 
 log = logging.getLogger("hdvila")
 
@@ -52,7 +52,7 @@ def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleVi
     data and seed."""
     room = MOST_VIDEO_BYTES
     views = []
-    for row in _drawn(rows, seed):
+    for row in whole_rows(store, _drawn(rows, seed)):
         try:
             members = members_of(row)
             video = b""
@@ -66,13 +66,13 @@ def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleVi
     return views
 
 
-def _drawn(rows: pa.Table, seed: int) -> Iterator[dict[str, Any]]:
+def _drawn(rows: pa.Table, seed: int) -> pa.Table:
     order = np.argsort(hash_texts(rows.column("key").combine_chunks(), seed))
     categories = rows.column("category_id").to_numpy()[order]
     chosen: list[int] = []
     for category_id in sorted(set(categories.tolist()), key=lambda i: (i < 0, category_name(i))):
         chosen += order[categories == category_id][:PER_CATEGORY].tolist()
-    yield from rows.take(pa.array(chosen, pa.int64())).to_pylist()
+    return rows.take(pa.array(chosen, pa.int64()))
 
 
 def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], video: bytes) -> SampleView:

@@ -127,4 +127,7 @@ def test_the_manifest_names_what_is_there(road: Road) -> None:
         str(file.relative_to(road.out)) for file in road.out.glob("shards/*/*.tar")
     )
     assert (road.out / "report" / "index.html").stat().st_size > 1000
+    report = json.loads((road.out / "report" / "report.json").read_text())
+    counted = {subject: n for subject, n in report["clips_behind"].items() if subject != "scene cuts in a clip"}
+    assert set(counted.values()) == {manifest.head["totals"]["samples"]}, "the tables of a run know every clip"
     assert not list((road.out / "packs").glob("*.tar")), "packs are removed once their samples are in shards"

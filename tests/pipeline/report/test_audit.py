@@ -13,6 +13,7 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.merge import merge
 from pipeline.dataset.reshard import reshard
 from pipeline.engine.store import Store
+from pipeline.report import facts
 from pipeline.report.audit import count_anew, read_audit
 from pipeline.report.page import write_report
 from pipeline.testing.shards import NO_CARD, a_data_set
@@ -36,6 +37,25 @@ def test_the_numbers_are_those_of_the_data_set(made: Store) -> None:
     assert sum(c.clips for c in audit.categories) == 10
     assert sum(audit.distributions["resolution"].values()) == 10
     assert abs(sum(c.hd_vila_share for c in audit.categories) - 1) < 0.01
+
+
+def test_what_the_tables_know_is_counted_of_every_clip_and_the_rest_of_those_whose_json_was_read(
+    made: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(facts, "MOST_CLIPS", 4)
+    audit = count_anew(made)
+
+    assert audit.clips_looked_at == 4 and audit.shards_read == audit.metrics.shards > 1
+    for subject in ("licence", "year of upload", "flags", "resolution", "codec"):
+        assert audit.clips_behind[subject] == 10, subject
+    assert audit.distributions["licence"] == {"not known": 10} and audit.distributions["year of upload"] == {"2024": 10}
+    assert audit.clips_behind["scene cuts in a clip"] == 4
+    assert audit.distributions["language"] == {"en": 4}  # this one has no table of clips, so KEY.json alone says
+
+    reshard(made, Store(str(tmp_path)), ShardsConfig(max_samples=9, card=NO_CARD))
+    without_tables = count_anew(Store(str(tmp_path)))
+    assert without_tables.clips_behind["licence"] == 4 and without_tables.distributions["licence"] == {"not known": 4}
+    assert without_tables.clips_behind["codec"] == without_tables.metrics.clips == 10
 
 
 def test_the_file_keeps_to_its_published_schema(made: Store) -> None:

@@ -24,7 +24,7 @@ from pipeline.config.balance import BalanceConfig
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
-from pipeline.report.charts import PLOT_H, PLOT_W, histogram, nice_top
+from pipeline.report.charts import bins_of, concentration, histogram, nice_top
 from pipeline.report.data import gather
 from pipeline.report.page import render, short_categories, write_report
 from pipeline.report.samples import MOST_VIDEO_BYTES, address_at, shrink
@@ -89,7 +89,7 @@ def test_the_page_shows_balance_funnel_distributions_and_samples(finished: Store
     page = Page(finished.read(write_report(finished)).decode())
     for part in ("Balance", "What could not be filled", "Funnel", "The clips", "Samples to look at", "over_quota"):
         assert part in page.text
-    assert page.tags.count("svg") == 5
+    assert page.tags.count("svg") == 7  # five histograms, lengths by category, concentration of channels
     for subject in ("licence", "language", "captions", "sentence model", "resolution", "codec", "HD-VILA-100M 13.4"):
         assert subject in page.text
     assert "hdvila-pipeline why ID" in page.text and "video000003.0" in page.text  # a clip that was turned away
@@ -170,12 +170,21 @@ def test_only_categories_below_what_was_asked_are_listed_as_short(tmp_path: Path
 
 def test_histograms_count_every_value_once() -> None:
     values = np.array([0.0, 0.4, 3.0, 9.99, 10.0, 500.0])
-    chart = histogram("x", values, top=10, unit="s", n_bins=10, reference=5)
-    counts = [int(bar.label.rpartition(": ")[2]) for bar in chart.bars]
-    assert counts == [2, 0, 0, 1, 0, 0, 0, 0, 0, 3]
-    assert max(bar.h for bar in chart.bars) == PLOT_H
-    assert all(0 <= mark.x <= PLOT_W for mark in chart.marks)
+    assert [n for _, _, n in bins_of(values, 10, 10)] == [2, 0, 0, 1, 0, 0, 0, 0, 0, 3]
     assert histogram("x", np.array([]), top=10, unit="s").note == "nothing to count yet"
+
+
+def test_a_chart_says_each_of_its_numbers_to_who_points_and_to_who_reads() -> None:
+    chart = histogram("length", np.array([1.0, 1.2, 30.0]), top=24, unit="seconds", reference=13.4)
+    titles = re.findall(r"<title>(.*?)</title>", chart.svg)
+    assert "1 to 2 seconds: 2" in titles and "23 or more seconds: 1" in titles and "HD-VILA-100M 13.4" in chart.svg
+    assert ("1 to 2", "2") in chart.numbers and sum(int(n) for _, n in chart.numbers) == 3
+    assert 'role="img"' in chart.svg and "histogram of length" in chart.svg and "var(--after)" in chart.svg
+    assert "<script" not in chart.svg and "http" not in chart.svg.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_concentration_adds_up_the_largest_channels_first() -> None:
+    assert concentration(np.array([1, 6, 3])).numbers == (("1", "60.0 %"), ("2", "90.0 %"), ("3", "100.0 %"))
 
 
 @pytest.mark.parametrize(("largest", "top"), [(7.0, 20.0), (21.0, 40.0), (300.0, 400.0), (1000.0, 1000.0)])
@@ -231,7 +240,7 @@ def test_paper_keeps_bars_legend_and_pictures(finished: Store, chromium: str) ->
         page = browser.new_page()
         page.emulate_media(media="print")
         page.goto(address)
-        for part in ("#balance .bar.after", "#balance .key i", "#samples img", "#distributions svg rect"):
+        for part in ("#balance .bar.after", "#balance .key i", "#samples img", "#distributions svg path"):
             assert page.locator(part).first.is_visible(), part
         printed = "getComputedStyle(document.querySelector('#balance .bar.after')).printColorAdjust"
         assert page.evaluate(printed) == "exact"

@@ -43,5 +43,5 @@ def category_by_name(name: str) -> Category | None:
 
 def category_name(category_id: int) -> str:
     """The name for people; `uncategorised` where there is none."""
-    found = category_by_id(category_id)
+    found = category_by_id(category_id) if category_id != UNCATEGORISED_ID else None
     return found.name if found else UNCATEGORISED

@@ -4,10 +4,13 @@ Table `packs` and clips.jsonl say `failed`; the rows of shards say `failed_to_su
 know. Both read the same here.
 """
 
-from enum import StrEnum
+from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 class ClipStatus(StrEnum):
@@ -22,7 +25,7 @@ class ClipStatus(StrEnum):
         return _IN_SHARDS[self]
 
     @classmethod
-    def of(cls, word: str) -> "ClipStatus":
+    def of(cls, word: str) -> ClipStatus:
         """The status of any word that a file holds: everything but `success` is a failure of some kind."""
         return cls.SUCCESS if word == cls.SUCCESS else cls.FAILED
 
@@ -32,4 +35,6 @@ _IN_SHARDS = {ClipStatus.SUCCESS: "success", ClipStatus.FAILED: "failed_to_subsa
 
 def is_success(status: pa.ChunkedArray) -> pa.ChunkedArray:
     """[N] booleans: which rows of a `status` column are samples."""
+    import pyarrow.compute as pc  # heavy, and `cut` does without
+
     return pc.equal(status, ClipStatus.SUCCESS.value)

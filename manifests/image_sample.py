@@ -6,7 +6,7 @@ KEY.json has every key, each with one type and never null.
 
 from pydantic import BaseModel, ConfigDict
 
-from manifests.schema import SCHEMA_VERSION
+from manifests.version import SCHEMA_VERSION
 
 IMAGE_KIND = "image"
 """`kind` in the manifest of an image-text set."""

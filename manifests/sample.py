@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from manifests.members import MEMBERS
-from manifests.schema import SCHEMA_VERSION
+from manifests.version import SCHEMA_VERSION
 
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 

@@ -11,9 +11,6 @@ from typing import Any
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 1
-"""Version of the tables, of KEY.json and of the manifest. A trainer refuses one it does not know."""
-
 WORD = pa.struct(
     [
         ("text", pa.string()),

@@ -23,6 +23,8 @@ from manifests.wrong_value import wrong_value
 
 M = TypeVar("M", bound=BaseModel)
 
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 log = logging.getLogger("hdvila")
 
 IDENTITY = "identity"
@@ -168,7 +170,7 @@ def _set_override(tree: dict[str, Any], override: str) -> None:
         if not isinstance(tree, dict):
             raise ConfigError(f"--set {override}: {parent} is not a section")
     try:
-        tree[leaf] = yaml.safe_load(value)
+        tree[leaf] = yaml.load(value, _LOADER)
     except yaml.YAMLError:
         raise ConfigError(f"--set {override}: {value!r} is not a YAML value") from None
 

@@ -21,7 +21,8 @@ import pyarrow.parquet as pq
 from manifests.errors import DamagedFile, UserError
 from manifests.parquet import read_parquet
 from manifests.rows import ManifestRow
-from manifests.schema import MANIFEST, SCHEMA_VERSION, SHARD_ROWS, table_of
+from manifests.schema import MANIFEST, SHARD_ROWS, table_of
+from manifests.version import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
 TABLE_NAME = "manifest.parquet"

@@ -1,4 +1,4 @@
-"""The version of this program, as rejects and manifests name it, and as the machines of a cluster compare it."""
+"""The version of this program, as rejects, manifests and the machines of a cluster name it; that of what it writes."""
 
 import hashlib
 from functools import cache
@@ -6,6 +6,9 @@ from importlib import metadata
 from pathlib import Path
 
 _PACKAGES = ("manifests", "pipeline")
+
+SCHEMA_VERSION = 1
+"""Version of the tables, of KEY.json and of the manifest. A trainer refuses one it does not know."""
 
 
 @cache

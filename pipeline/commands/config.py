@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.padding import Padding
 
 
 def show_config(
@@ -19,6 +17,9 @@ def show_config(
     ] = False,
 ) -> None:
     """Prints every key with its default, kind and meaning; with FILE, checks it and prints what it comes to."""
+    from rich.console import Console
+    from rich.padding import Padding
+
     from manifests.settings import describe_keys, load_config
     from pipeline.config import RunConfig
     from pipeline.config.ydl_opts import TRUST

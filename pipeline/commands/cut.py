@@ -23,16 +23,13 @@ def cut(
 
     No crawl, no Ray: one process. A file that crashes a decoder ends it; finished clips appear only at the end.
     """
-    from rich.console import Console
-
     from pipeline.media.cut_files import ONLY_CLIPS, cut_files, media_config
 
     given = [*(ONLY_CLIPS if only_clips else ()), *(["media.cut.min_short_side=0"] if any_size else [])]
     given += [f"media.cut.mode={mode}"] if mode else []
     done = cut_files(video, spans, out, video_id=video_id, config=media_config(config, [*given, *set_]))
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{done.n_made} of {done.n_made + len(done.failed)} clips in {out}", markup=False)
+    typer.echo(f"{done.n_made} of {done.n_made + len(done.failed)} clips in {out}")
     for row in done.failed:
-        console.print(f"  {row['key']}: {row['reason']}: {row['error_message']}", markup=False)
+        typer.echo(f"  {row['key']}: {row['reason']}: {row['error_message']}")
     if done.failed:
         raise typer.Exit(ExitCode.INCOMPLETE)

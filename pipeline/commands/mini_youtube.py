@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from manifests.errors import UserError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from pipeline.demo.catalogue import Catalogue
 
 
@@ -42,6 +43,8 @@ def mini_youtube(
 
     if behaviour and behaviour not in BEHAVIOURS:
         raise UserError(f"no behaviour is called {behaviour!r}; there are: {', '.join(sorted(BEHAVIOURS))}")
+    from rich.console import Console
+
     console = Console(highlight=False, soft_wrap=True)
     served = _catalogue(catalogue, n_videos, seed)
     console.print("drawing what is not in the cache yet …", style="dim")

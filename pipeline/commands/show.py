@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from manifests.errors import UserError
 from manifests.exits import NothingMatched
@@ -58,6 +56,9 @@ def transcript(
     elif html:
         _write_page(transcript_view.as_html(view, Path(what).name), page)
     else:
+        from rich.console import Console
+        from rich.text import Text
+
         console = Console(highlight=False)
         for style, line in transcript_view.terminal_lines(view):
             console.print(Text(transcript_view.printable(line), style=style), soft_wrap=True)
@@ -72,6 +73,8 @@ def _write_page(text: str, page: Path | None) -> None:
         page.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UserError(f"{page}: the page cannot be written ({error.strerror})") from None
+    from rich.console import Console
+
     Console(stderr=True).print(f"wrote {page}", markup=False, highlight=False)
 
 

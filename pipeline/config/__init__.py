@@ -1,36 +1,20 @@
-"""The configuration of a run: one YAML, every key documented, assembled from one file an area."""
+"""The configuration of a run: one YAML, every key documented, assembled from one file an area.
 
-from collections.abc import Mapping
-from typing import ClassVar
+`RunConfig` is put together when it is first asked for: `cut` reads the media section alone, and is done before all
+areas have been imported.
+"""
 
-from manifests.settings import Section, identity, operational
-from pipeline.config.balance import BalanceConfig
-from pipeline.config.crawl import CrawlConfig
-from pipeline.config.engine import EngineConfig
-from pipeline.config.folder import FolderConfig
-from pipeline.config.media import MediaConfig
-from pipeline.config.shards import ShardsConfig
-from pipeline.config.text import TextConfig
-from pipeline.config.urls import UrlsConfig
+from typing import TYPE_CHECKING, Any
 
-
-class RunConfig(Section):
-    """Everything that a run needs to know."""
-
-    stage: ClassVar[str] = "folder"
-    removed: ClassVar[Mapping[str, str]] = {"crawl.media.accept_wide": "media.cut.accept_wide"}
-
-    out: str = operational(doc="output directory: a path, or a url such as s3://bucket/prefix")
-    name: str = identity("hdvila", doc="name of the data set, in the card and the indexes", pattern=r"^[\w .-]{1,64}$")
-    seed: int = identity(0, ge=0, lt=2**63, doc="seed of every random choice: splits, orders, samples")
-    folder: FolderConfig = FolderConfig()
-    urls: UrlsConfig = UrlsConfig()
-    crawl: CrawlConfig = CrawlConfig()
-    text: TextConfig = TextConfig()
-    balance: BalanceConfig = BalanceConfig()
-    media: MediaConfig = MediaConfig()
-    shards: ShardsConfig = ShardsConfig()
-    engine: EngineConfig = EngineConfig()
-
+if TYPE_CHECKING:
+    from pipeline.config.run import RunConfig
 
 __all__ = ["RunConfig"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "RunConfig":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pipeline.config.run import RunConfig
+
+    return RunConfig

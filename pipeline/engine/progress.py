@@ -1,20 +1,16 @@
 """What a long job shows: a live line on a terminal, plain log lines elsewhere."""
 
+from __future__ import annotations
+
 import logging
 import sys
 import time
 from collections import Counter
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+if TYPE_CHECKING:  # heavy, and what is done in a moment shows no progress
+    from rich.console import Console
+    from rich.progress import Progress
 
 log = logging.getLogger("hdvila")
 
@@ -25,11 +21,22 @@ class RunProgress:
     """The live lines of all stages under way, on a terminal."""
 
     def __init__(self, *, console: Console | None = None) -> None:
+        from rich.console import Console
+
         self._console = console or Console(file=sys.stderr)
         self._bar: Progress | None = None
 
-    def __enter__(self) -> "RunProgress":
+    def __enter__(self) -> RunProgress:
         if self._console.is_terminal:
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                SpinnerColumn,
+                TextColumn,
+                TimeElapsedColumn,
+            )
+
             columns = (
                 SpinnerColumn(),
                 TextColumn("{task.description}"),

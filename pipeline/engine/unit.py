@@ -9,16 +9,20 @@ How a unit can end:
     PlaceFailed   raised: this machine's disk, scratch folder or installation failed; no unit is given to it any more
 """
 
+from __future__ import annotations
+
 import hashlib
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from manifests.reasons import Reason
-from pipeline.engine.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.engine.store import Store
 
 UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 

@@ -25,8 +25,7 @@ from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
 from manifests.members import MEMBERS
 from manifests.sample import clip_id, is_video_id, sample_key
-from manifests.settings import load_config
-from pipeline.config import RunConfig
+from manifests.settings import Section, load_config
 from pipeline.config.media import MediaConfig
 from pipeline.media.probe import Unusable
 from pipeline.media.video import MadeClip, make_video
@@ -40,6 +39,12 @@ ONLY_CLIPS = (
     *(f"media.checks.{check.name}=ignore" for check in CHECKS),
 )
 """Settings of `--only-clips`: nothing is decoded."""
+
+
+class _MediaAlone(Section):
+    """The media section of a run, without the areas that `cut` has no use for."""
+
+    media: MediaConfig = MediaConfig()
 
 
 class SpanLine(BaseModel):
@@ -110,6 +115,10 @@ def read_spans(path: Path) -> list[SpanLine]:
 
 def media_config(path: Path | None, overrides: list[str]) -> MediaConfig:
     """The media settings of a run's YAML (None: the defaults) with `media.a.b=c` overrides on top."""
+    if path is None and all(override.startswith("media.") for override in overrides):
+        return load_config(_MediaAlone, None, overrides).media
+    from pipeline.config import RunConfig
+
     return load_config(RunConfig, path, ["out=.", *overrides]).media
 
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
 from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
@@ -20,6 +18,10 @@ from pipeline.media.cutting.span import source_ms, tick_at
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
 from pipeline.media.sounds import Listener, Sound
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SMALL_SHORT_SIDE = 180
 """Short side of the small picture, pixels: a quarter of 720."""
@@ -184,6 +186,8 @@ class Scaler:
 
 def turned(frame: Any, degrees: int) -> Any:
     """A yuv420p or packed RGB frame turned clockwise by a multiple of 90 degrees, plane by plane: no colour changes."""
+    import numpy as np  # heavy, and clips alone do without
+
     steps = -degrees // 90
     values = frame.to_ndarray()
     if frame.format.name != "yuv420p":

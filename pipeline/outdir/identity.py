@@ -14,9 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from manifests.errors import DamagedFile, UserError
-from manifests.schema import SCHEMA_VERSION
 from manifests.settings import identity_values, removed_keys, say_removed, values_before
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
+from manifests.version import SCHEMA_VERSION
 from pipeline.engine.store import Store
 
 RUN_FILE = "run.json"

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from manifests import schema
+from manifests import version
 from manifests.schema import MANIFEST, REJECTS, SELECTION, SHARD_ROWS, TABLES, table_of
 
 PROMISED = {
@@ -64,4 +64,4 @@ def test_no_rows_still_make_a_table_with_all_columns():
 
 
 def test_this_is_version_1_of_the_contract():
-    assert schema.SCHEMA_VERSION == 1
+    assert version.SCHEMA_VERSION == 1

@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.config.media import CutConfig
 from pipeline.media.cutting.mp4 import Track
 from pipeline.media.cutting.span import tick_at
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 COPIED = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
 """Audio codecs whose packets are carried over into an mp4."""
@@ -67,6 +69,8 @@ class ClipAudio:
     """The samples of one stretch of source time, gathered from decoded frames: float32, 1 or 2 channels x samples."""
 
     def __init__(self, rate: int, channels: int, source: Probe, start_ms: int, end_ms: int) -> None:
+        import numpy as np  # heavy, and clips whose audio is copied do without
+
         self._rate = rate if rate in _RATES else 48000
         layout = "mono" if channels == 1 else "stereo"
         self._samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
@@ -110,6 +114,8 @@ def _place(samples: NDArray[np.float32], block: NDArray[np.float32], at: int) ->
 
 def _aac(samples: NDArray[np.float32], rate: int, config: CutConfig) -> tuple[Any, list[Any]]:
     """(stream to copy parameters from, AAC packets in order)."""
+    import numpy as np
+
     buffer = io.BytesIO()
     layout = "mono" if samples.shape[0] == 1 else "stereo"
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:

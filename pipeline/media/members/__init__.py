@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from manifests.members import MEMBERS as TABLE
 from manifests.members import MemberFacts
@@ -18,9 +18,11 @@ from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio
 from pipeline.media.cutting.span import CutClip
-from pipeline.media.frames import Picture, Scaler
 from pipeline.media.modules import modules_of
 from pipeline.media.probe import Probe
+
+if TYPE_CHECKING:
+    from pipeline.media.frames import Picture, Scaler
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,8 @@ def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
 
 def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterator[Member]:
     """The members that are switched on and are made of pictures, or of the audio."""
+    if not any(getattr(config.members, facts.switch) for facts in TABLE if facts.switch):
+        return  # nothing is on: nothing has to be imported
     for facts, member in all_members():
         if member.needs == need and getattr(config.members, facts.switch):
             yield member

@@ -185,8 +185,11 @@ def by_video2dataset(python: Path, video: Path, spans: list[tuple[int, int]], fo
         "video2dataset(url_list='t.parquet', input_format='parquet', url_col='url', caption_col='caption',\n"
         "    clip_col='clips', output_folder='v2d', output_format='files', stage='download', config={\n"
         "    'subsampling': {'ClippingSubsampler': {'args': {'precision': 'exact'}}},\n"
-        "    'distribution': {'processes_count': 1, 'thread_count': 1, 'subjob_size': 10, 'distributor':\n"
-        "    'multiprocessing'}, 'storage': {'number_sample_per_shard': 10}})\n"
+        "    'reading': {'yt_args': {'download_size': 720, 'download_audio_rate': 44100, 'yt_metadata_args': None},\n"
+        "    'timeout': 600, 'sampler': None},\n"
+        "    'storage': {'number_sample_per_shard': 10, 'oom_shard_count': 5, 'captions_are_subtitles': False},\n"
+        "    'distribution': {'processes_count': 1, 'thread_count': 1, 'subjob_size': 10,\n"
+        "    'distributor': 'multiprocessing'}})\n"
     )
     cpu, wall = cpu_of([str(python), "-c", code, str(table)], folder)
     made = len(list((folder / "v2d").rglob("*.mp4")))

@@ -87,6 +87,9 @@ class SampleJson(BaseModel):
     codec: str
     rotation: int
     has_audio: bool
+    audio_start_ms: int = 0
+    """Where the first sample of the mp4's audio belongs, ms in the mp4: what readers that give one plain array of samples
+    put before it. Over 0 near a source's start, where audio begins after the pictures' first decode time."""
     words: str
     """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""
     scene_cuts: str
@@ -117,7 +120,7 @@ class ReadSample(SampleJson):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-LATER_KEYS: frozenset[str] = frozenset()
+LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms"})
 """Keys that came after the first release: samples made before do without."""
 
 

@@ -133,6 +133,7 @@ def _exact_sample(
     cut = _cut_from_frame(film, facts, config, f"{source.url}/{entry.url}: {row['key']}")
     film.unlink()
     facts |= {"first_frame": 0, "offset_ms": 0, "cut_mode": "exact", "codec": cut.codec, "has_audio": cut.has_audio}
+    facts["audio_start_ms"] = cut.audio_start_ms
     members["mp4"] = cut.mp4
     members["json"] = json.dumps(facts, ensure_ascii=False, separators=(",", ":")).encode()
     return Sample(row["key"], members), cut.codec

@@ -250,6 +250,7 @@ class _Work:
             "codec": clip.codec,
             "rotation": source.video.rotation,
             "has_audio": clip.has_audio,
+            "audio_start_ms": clip.audio_start_ms,
             "words": _json(words),
             "scene_cuts": _json([cut - clip.start_ms for cut in cuts_inside_ms]),
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),

@@ -36,6 +36,7 @@ def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, conf
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
     sound = _sound(audio_file, source, span, config, _decode_ms(track, source)) if audio_file is not None else None
     base_ms = _base_ms(track, sound, source)
+    audio_start_ms = _audio_start_ms(sound, source, base_ms)  # before writing, which gives packets the mp4's times
     data = write_mp4(track, sound, Fraction(base_ms, 1000) + source.zero_s)
     clip = CutClip(
         n=span.n,
@@ -49,6 +50,7 @@ def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, conf
         mode="remux",
         codec=source.video.codec,
         from_ms=from_ms,
+        audio_start_ms=audio_start_ms,
     )
     return clip if config.mode == "remux" else _told_from_keyframe(clip)
 
@@ -93,6 +95,22 @@ def _base_ms(pictures: Track, sound: Track | None, source: Probe) -> int:
     if sound is None:
         return _decode_ms(pictures, source)
     return min(_decode_ms(pictures, source), round(source_ms(sound.packets[0].pts, source, sound.time_base)))
+
+
+def _audio_start_ms(sound: Track | None, source: Probe, base_ms: int) -> int:
+    """Where the first decoded sample belongs: later than 0 where the first packet had to be stretched back to it."""
+    if sound is None:
+        return 0
+    begin_ms = source_ms(sound.packets[0].pts, source, sound.time_base) - base_ms
+    return round(begin_ms + _skipped_ms(sound.template.codec_context))
+
+
+def _skipped_ms(context: Any) -> Fraction:
+    """What decoders leave out at the beginning of an Opus track: its pre-skip, samples at 48 kHz (RFC 7845, 5.1)."""
+    head: bytes = context.extradata or b""
+    if context.codec.canonical_name != "opus" or not head.startswith(b"OpusHead") or len(head) < 12:
+        return Fraction(0)
+    return Fraction(int.from_bytes(head[10:12], "little"), 48)
 
 
 def _decode_ms(pictures: Track, source: Probe) -> int:

@@ -42,6 +42,8 @@ class CutClip:
     codec: str
     from_ms: int
     """Source time of the earliest frame that decoding this clip needs: where decode errors count."""
+    audio_start_ms: int = 0
+    """Time in the mp4 of the first sample that its audio decodes to; 0 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -175,6 +176,41 @@ def test_sound_stays_within_20_ms_of_the_pictures(films: Path, name: str, mode: 
         assert len(inside) >= len(expected)
         for tick in expected:
             assert min(abs(t - tick) for t in inside) < 0.020
+
+
+@pytest.mark.parametrize("mode", ["remux", "exact"])
+@pytest.mark.parametrize("name", [n for n, (_, film) in FILMS.items() if film.audio and n != "10 bits"])
+def test_sound_read_as_a_plain_array_is_in_its_place_once_audio_start_ms_is_added(
+    films: Path, name: str, mode: str
+) -> None:
+    path, film = film_at(films, name)
+    source = probe(path, LIMITS)
+    pictures_start_s = float(next(iter(timed_hashes(path, source.video.index)))[0] - source.zero_s)
+    n_ticks = 0
+    for clip in cut(path, SPANS, mode=mode, exact_preset="ultrafast").values():
+        assert isinstance(clip, CutClip)
+        shift_s = (clip.start_ms - clip.offset_ms) / 1000
+        for tick_s in plain_ticks(clip.mp4) if clip.has_audio else ():
+            at = tick_s + clip.audio_start_ms / 1000 + shift_s - pictures_start_s
+            if film.audio_start_s + 0.05 < at < film.audio_end_s - 0.05:
+                n_ticks += 1
+                assert at - round(at) == pytest.approx(0, abs=0.005), (clip.n, at)
+    assert n_ticks >= 2
+
+
+def plain_ticks(mp4: bytes) -> list[float]:
+    """Seconds at which ticks begin in the samples as they come, whatever time stamps say."""
+    import av
+
+    with av.open(io.BytesIO(mp4)) as container:
+        blocks = [frame.to_ndarray() for frame in container.decode(audio=0)]
+        rate = container.streams.audio[0].codec_context.sample_rate
+        n_channels = container.streams.audio[0].codec_context.channels
+    planar = [b if b.shape[0] == n_channels else b.reshape(-1, n_channels).T for b in blocks]
+    samples = np.concatenate(planar, axis=1).astype(np.float32)
+    level = np.abs(samples).max(axis=0) / (32768 if blocks[0].dtype.kind == "i" else 1)
+    loud = np.flatnonzero(level > 0.25)
+    return [at / rate for i, at in enumerate(loud) if i == 0 or at - loud[i - 1] > rate // 2]
 
 
 def test_two_cuts_of_the_same_span_are_the_same_bytes(films: Path) -> None:

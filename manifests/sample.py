@@ -88,8 +88,8 @@ class SampleJson(BaseModel):
     rotation: int
     has_audio: bool
     audio_start_ms: int = 0
-    """Where the first sample of the mp4's audio belongs, ms in the mp4: what readers that give one plain array of samples
-    put before it. Over 0 near a source's start, where audio begins after the pictures' first decode time."""
+    """Where the first sample of the mp4's audio belongs, ms in the mp4: what readers that give one plain array of
+    samples put before it. Over 0 near a source's start, where audio begins after the pictures' first decode time."""
     words: str
     """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""
     scene_cuts: str

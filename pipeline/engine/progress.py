@@ -53,7 +53,7 @@ class RunProgress:
         if self._bar:
             self._bar.stop()
 
-    def stage(self, stage: str, n_done_before: int) -> "StageProgress":
+    def stage(self, stage: str, n_done_before: int) -> StageProgress:
         """The line of one more stage."""
         return StageProgress(stage, n_done_before, self._bar)
 

@@ -15,14 +15,14 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 import fsspec
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
-from manifests.rows import PackRow
+from manifests.rows import ClipRow, PackRow, VideoRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.boundary import plain, reading_input
@@ -52,13 +52,13 @@ class MediaJob:
     clips: tuple[Part, ...]
 
 
-def rows_of_job(job: MediaJob, store: Store) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow]]:
     """The video's row and those of its clips. Rejected where they are not there any more."""
     videos = rows_of_video(store, [job.video], job.video_id)
     clips = rows_of_video(store, job.clips, job.video_id)
     if not videos or not clips:
         raise Rejected(Reason.NO_CLIPS, "its rows are gone from the tables")
-    return videos[0], clips
+    return cast(VideoRow, videos[0]), cast(list[ClipRow], clips)
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ A unit is one committed part of `transcripts`. Clips that a source gives (HD-VIL
 import json
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
-from manifests.rows import ClipRow
+from manifests.rows import ClipRow, TranscriptRow
 from manifests.sample import WHOLE_VIDEO, clip_id
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
@@ -35,7 +35,19 @@ EXPECTED_MS = 10_000
 
 GIVEN = "given"
 """`boundary_model` of clips whose spans came from a file."""
-VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "duration_s", "given_spans"]
+
+
+class VideoFacts(TypedDict, total=False):
+    """What the plan needs of a row of `videos`; empty for a transcript whose video is not there."""
+
+    video_id: str
+    category_id: int
+    channel_id: str
+    duration_s: float
+    given_spans: str
+
+
+VIDEO_COLUMNS = list(VideoFacts.__annotations__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +71,10 @@ class ClipsStage:
         """The clips of the part's videos, and a reject for each clip that a filter turned away."""
         videos = videos_of_unit(context.store, unit)
         transcripts = context.store.read_part(part_of_unit(unit)).to_pylist()
-        planned: list[tuple[dict[str, Any], list[ClipRow], list[Reject]]] = []
+        planned: list[tuple[TranscriptRow, list[ClipRow], list[Reject]]] = []
         rejects: list[Reject] = []
         for row in transcripts:
-            video = videos.get(row["video_id"], {})
+            video = videos.get(row["video_id"], VideoFacts())
             made = per_item(context, row["video_id"], partial(plan_video, row, video, self.config))
             rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
         repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
@@ -81,7 +93,7 @@ class ClipsStage:
         return Output(rows={"clips": rows}, rejects=rejects)
 
 
-def videos_of_unit(store: Store, unit: Unit) -> dict[str, dict[str, Any]]:
+def videos_of_unit(store: Store, unit: Unit) -> dict[str, VideoFacts]:
     """What the plan needs of a unit's videos. Their rows came from one unit, whose part the payload names; where it
     names none, all parts are looked through."""
     own: Part | None = unit.payload["videos"]
@@ -91,7 +103,7 @@ def videos_of_unit(store: Store, unit: Unit) -> dict[str, dict[str, Any]]:
     return {row["video_id"]: row for row in rows if row["video_id"] in ids}
 
 
-def track_of_row(row: dict[str, Any]) -> Track:
+def track_of_row(row: TranscriptRow) -> Track:
     """The track that a row of `transcripts` holds."""
     return Track(
         words=tuple(Word(w["text"], w["start_ms"], w["end_ms"], w["timed"]) for w in row["words"]),
@@ -104,7 +116,7 @@ def track_of_row(row: dict[str, Any]) -> Track:
     )
 
 
-def plan_video(row: dict[str, Any], video: dict[str, Any], config: TextConfig) -> tuple[list[ClipRow], list[Reject]]:
+def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tuple[list[ClipRow], list[Reject]]:
     """One video's rows of `clips`, and its clips turned away. Numbers count the plan, so filters renumber nothing."""
     if video.get("given_spans"):
         return _given(row, video)
@@ -153,8 +165,8 @@ def plan_track(
 
 
 def _clip_row(
-    row: dict[str, Any],
-    video: dict[str, Any],
+    row: TranscriptRow,
+    video: VideoFacts,
     n: int,
     start_ms: int,
     end_ms: int,
@@ -180,7 +192,7 @@ def _clip_row(
     }
 
 
-def _given(row: dict[str, Any], video: dict[str, Any]) -> tuple[list[ClipRow], list[Reject]]:
+def _given(row: TranscriptRow, video: VideoFacts) -> tuple[list[ClipRow], list[Reject]]:
     """Clips whose spans came with the video: their own text, or the words that start inside the span."""
     track = track_of_row(row)
     rows, rejects = [], []
@@ -202,7 +214,7 @@ def _given(row: dict[str, Any], video: dict[str, Any]) -> tuple[list[ClipRow], l
     return rows, rejects
 
 
-def boilerplate(planned: Sequence[Any], videos: dict[str, dict[str, Any]], limit: int) -> set[tuple[str, int]]:
+def boilerplate(planned: Sequence[Any], videos: Mapping[str, VideoFacts], limit: int) -> set[tuple[str, int]]:
     """(video, n) of the clips whose text more than `limit` videos of one channel carry, counted within the part."""
     if limit == 0:
         return set()

@@ -8,9 +8,8 @@ stage and the next has neither a row nor a reject of it. The three are found apa
 The latest outcome wins: a reject is void once the video has come past the stage that made it.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import IO, Any, Protocol
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,10 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from manifests.clip_status import is_success
+from manifests.census import Census, Tables
 from manifests.errors import DamagedFile
+from manifests.membership import Ids
 from manifests.reasons import Reason
-from manifests.stages import TABLE, rank_of
+from manifests.stages import rank_of
 
 SELECTION_NAME = "selection.parquet"
 
@@ -46,22 +46,6 @@ DECIDED_BY = (
     ("packs", "balance"),
 )
 """(table, stage that decides next on a video with a row there), in the order of the stages."""
-
-
-class Tables(Protocol):
-    """What is needed of an output directory. The pipeline's Store is one."""
-
-    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table: ...
-
-    def read_rejects(self) -> pa.Table: ...
-
-    def parts(self, table: str) -> Sequence[Any]: ...
-
-    def read_part(self, part: Any, columns: list[str] | None = None) -> pa.Table: ...
-
-    def exists(self, relative: str) -> bool: ...
-
-    def open(self, relative: str) -> IO[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,57 +114,20 @@ def read_selection(tables: Tables, columns: list[str] | None = None) -> pa.Table
 
 def rejects_in_force(tables: Tables) -> pa.Table:
     """Of whole videos and of clips, the latest reject each (manifests.schema.REJECTS) that nothing has made void."""
-    rejects = tables.read_rejects()
-    stages = rejects.column("stage").to_numpy(zero_copy_only=False)
-    void = np.zeros(rejects.num_rows, dtype=np.bool_)
-    for table in sorted({stage.void_by for stage in TABLE} - {""}):
-        rows = np.isin(stages, [stage.name for stage in TABLE if stage.void_by == table])
-        if rows.any():
-            void |= rows & _passed(tables, table, rejects)
-    return _latest(rejects.filter(pa.array(~void)))
-
-
-def _passed(tables: Tables, table: str, rejects: pa.Table) -> NDArray[np.bool_]:
-    """[R] whether the rejected thing has a row that counts in the table where its stage's output goes."""
-    columns = {"clips": ["video_id", "clip_id"], "packs": ["video_id", "clip_id", "status"]}.get(table, ["video_id"])
-    rows = tables.read_table(table, columns)
-    if table == "packs":
-        rows = rows.filter(is_success(rows.column("status")))
-    videos = _is_in(rejects.column("video_id"), rows.column("video_id"))
-    whole = pc.equal(rejects.column("clip_id"), "").to_numpy(zero_copy_only=False)
-    if "clip_id" not in columns:
-        return np.asarray(videos & whole)
-    return np.asarray(np.where(whole, videos, _is_in(rejects.column("clip_id"), rows.column("clip_id"))))
-
-
-def _latest(rejects: pa.Table) -> pa.Table:
-    """The last reject of each video and clip: by time, then by the rank of the stage."""
-    rank = pa.array([rank_of(stage) for stage in rejects.column("stage").to_pylist()], pa.int32())
-    keys = [("video_id", "ascending"), ("clip_id", "ascending"), ("at", "ascending"), ("rank", "ascending")]
-    ordered = rejects.append_column("rank", rank).sort_by(keys).combine_chunks()
-    same = np.ones(max(0, ordered.num_rows - 1), dtype=np.bool_)
-    for name in ("video_id", "clip_id"):
-        column = ordered.column(name)
-        same &= pc.equal(column.slice(1), column.slice(0, len(same))).to_numpy(zero_copy_only=False)
-    last = np.append(~same, True)[: ordered.num_rows]
-    return ordered.filter(pa.array(last)).drop_columns(["rank"])
-
-
-def _is_in(values: pa.ChunkedArray, among: pa.ChunkedArray) -> NDArray[np.bool_]:
-    found = pc.is_in(values, value_set=among.combine_chunks())
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
+    return Census(tables).in_force()
 
 
 # counts
 
 
-def funnel(tables: Tables) -> FunnelCounts:
-    """What became of every candidate and of every clip that was planned."""
-    rejects = rejects_in_force(tables)
-    fates = _fates(tables, rejects)
-    listed = pc.count_distinct(tables.read_table("listings", ["video_id"]).column("video_id")).as_py()
-    n_missing = sum(map(len, missing_videos(tables, rejects).values()))
-    return FunnelCounts(listed, _video_level(fates, n_missing), _clip_level(tables, rejects, fates))
+def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
+    """What became of every candidate and of every clip that was planned. A `census` by clip is read where none is."""
+    census = census or Census(tables)
+    rejects = census.in_force()
+    fates = _fates(tables, census, rejects)
+    n_missing = sum(map(len, missing_videos(tables, census).values()))
+    n_listed = len(census.count("listings").video_id)
+    return FunnelCounts(n_listed, _video_level(fates, n_missing), _clip_level(census, rejects, fates))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,19 +141,23 @@ class _Fates:
     n_clips: NDArray[np.int64]
     n_clips_kept: NDArray[np.int64]
 
-    def rows(self, ids: pa.ChunkedArray) -> NDArray[np.int64]:
-        """Each id's row, -1 where it is no candidate."""
-        return _row_in(ids, self.video_id)
+    def counts(self, ids: pa.Array, n: NDArray[np.int64]) -> NDArray[np.int64]:
+        """[N] counts given by id; 0 for candidates that are not among them."""
+        spread = np.zeros(len(self.video_id), dtype=np.int64)
+        rows = _row_in(ids, self.video_id)
+        spread[rows[rows >= 0]] = n[rows >= 0]
+        return spread
 
 
-def _fates(tables: Tables, rejects: pa.Table) -> _Fates:
+def _fates(tables: Tables, census: Census, rejects: pa.Table) -> _Fates:
     whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
     selection = read_selection(tables, ["video_id", "reason", "n_clips", "clips_kept"])
-    ids = [tables.read_table(name, ["video_id"]).column("video_id") for name in ("candidates", "videos")]
-    ids += [whole.column("video_id")] + ([selection.column("video_id")] if selection is not None else [])
-    video_id = pc.unique(pa.chunked_array([chunk for column in ids for chunk in column.chunks], pa.string()))
+    ids = [census.count(name).video_id for name in ("candidates", "videos")]
+    ids += whole.column("video_id").chunks
+    ids += selection.column("video_id").chunks if selection is not None else []
+    video_id = pc.unique(pa.chunked_array(ids, pa.string()))
     n = len(video_id)
-    turned, kinds = _turned_by_selection(tables, selection, video_id)
+    turned, kinds = _turned_by_selection(census, selection, video_id)
     kept, counts = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     if selection is not None:
         rows = _row_in(selection.column("video_id"), video_id)
@@ -222,7 +173,7 @@ def _fates(tables: Tables, rejects: pa.Table) -> _Fates:
 
 
 def _turned_by_selection(
-    tables: Tables, selection: pa.Table | None, video_id: pa.Array
+    census: Census, selection: pa.Table | None, video_id: pa.Array
 ) -> tuple[NDArray[np.int64], tuple[tuple[str, str], ...]]:
     """[N] the selection's reasons, each with the stage that it comes from."""
     turned = np.full(len(video_id), -1, dtype=np.int64)
@@ -230,7 +181,7 @@ def _turned_by_selection(
         return turned, ()
     left_out = selection.filter(pc.not_equal(selection.column("reason"), ""))
     reason = left_out.column("reason").to_numpy(zero_copy_only=False)
-    tried = _is_in(left_out.column("video_id"), tables.read_table("packs", ["video_id"]).column("video_id"))
+    tried = Ids.of(census.count("packs").video_id).holds(left_out.column("video_id"))
     stage = np.where(tried & ~np.isin(reason, [r.value for r in OF_BALANCE]), "media", "balance")
     kinds, codes = _coded(stage, reason)
     turned[_row_in(left_out.column("video_id"), video_id)] = codes
@@ -246,21 +197,19 @@ def _coded(stage: NDArray[Any], reason: NDArray[Any]) -> tuple[tuple[tuple[str, 
     return kinds, np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)  # type: ignore[return-value]
 
 
-def _row_in(values: pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
+def _row_in(values: pa.Array | pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
     found = pc.fill_null(pc.index_in(values, value_set=among), -1)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
-def missing_videos(tables: Tables, rejects: pa.Table | None = None) -> dict[str, list[str]]:
-    """{stage: ids} of the videos that a stage should have decided on and has not, in the order of the stages.
-
-    `rejects` are those in force, read where they are not given.
-    """
-    rejects = rejects_in_force(tables) if rejects is None else rejects
+def missing_videos(tables: Tables, census: Census | None = None) -> dict[str, list[str]]:
+    """{stage: ids} of the videos that a stage should have decided on and has not, in the order of the stages."""
+    census = census or Census(tables)
+    rejects = census.in_force()
     whole = rejects.filter(pc.equal(rejects.column("clip_id"), "")).column("video_id")
     selection = read_selection(tables, ["video_id", "clips_kept"])
     selected = pa.chunked_array([], pa.string()) if selection is None else selection.column("video_id")
-    ids = {table: pc.unique(tables.read_table(table, ["video_id"]).column("video_id")) for table, _ in DECIDED_BY}
+    ids = {table: census.count(table).video_id for table, _ in DECIDED_BY}
     found: dict[str, list[str]] = {}
     for step, (table, stage) in enumerate(DECIDED_BY):
         further = [ids[later] for later, _ in DECIDED_BY[step + 1 :]]
@@ -283,14 +232,12 @@ def _video_level(fates: _Fates, n_missing: int) -> Level:
     return _level(len(fates.video_id), int(fates.is_kept.sum()), n_missing, zip(fates.kinds, counts, strict=True))
 
 
-def _clip_level(tables: Tables, rejects: pa.Table, fates: _Fates) -> Level:
+def _clip_level(census: Census, rejects: pa.Table, fates: _Fates) -> Level:
     """Clips that the text gave: planned ones, and those that the plan itself turned away."""
-    n = len(fates.video_id)
-    planned = np.bincount(fates.rows(tables.read_table("clips", ["video_id"]).column("video_id")), minlength=n)
-    packs = tables.read_table("packs", ["video_id", "status", "reason"])
-    failed = packs.filter(pc.invert(is_success(packs.column("status"))))
-    n_failed = np.bincount(fates.rows(failed.column("video_id")), minlength=n)
-    n_tried = np.bincount(fates.rows(packs.column("video_id")), minlength=n)
+    of_clips, of_packs = census.count("clips"), census.count("packs")
+    planned = fates.counts(of_clips.video_id, of_clips.n)
+    n_tried = fates.counts(of_packs.video_id, of_packs.n)
+    n_failed = fates.counts(of_packs.video_id, of_packs.n_failed)
     n_made, planned = n_tried - n_failed, np.maximum(planned, n_tried)
     kept = np.where(fates.is_kept, fates.n_clips_kept, 0)
     of_text = rejects.filter(
@@ -301,7 +248,7 @@ def _clip_level(tables: Tables, rejects: pa.Table, fates: _Fates) -> Level:
     over_quota = np.where(fates.is_kept, np.maximum(0, n_made - repeats - kept), 0)
     away = [
         *_counted("clips", of_text.column("reason")),
-        *_counted("media", failed.column("reason")),
+        *((("media", reason), n) for reason, n in sorted(census.failed_by_reason().items())),
         *zip(fates.kinds, _sums(fates.turned, with_video, len(fates.kinds)), strict=True),
         (("balance", Reason.DUPLICATE_CLIP.value), int(repeats.sum())),
         (("balance", Reason.OVER_QUOTA.value), int(over_quota.sum())),

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
+from manifests.census import Tables
 from manifests.clip_status import ClipStatus
-from manifests.funnel import Tables, read_selection, rejects_in_force
+from manifests.funnel import read_selection, rejects_in_force
 from manifests.reasons import meaning_of
 from manifests.rows import RejectRow
+from manifests.schema import TABLES
 from manifests.stages import rank_of
 
 
@@ -21,27 +24,84 @@ class Step:
     what: str
 
 
+_COLUMNS = {
+    "listings": ["video_id", "source", "query", "position", "round"],
+    "videos": ["video_id", "title", "category", "channel_id", "duration_s"],
+    "transcripts": ["video_id", "kind", "language", "n_words"],
+    "clips": ["video_id", "clip_id", "n"],
+    "packs": ["video_id", "clip_id", "n", "status", "reason"],
+}
+"""What is told of a video, by table."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """The one part of a table that holds a single video's rows."""
+
+    table: str
+    stage: str = ""
+    unit: str = ""
+
+
+class _OneVideo:
+    """The tables as if they held one video alone; each part of theirs is opened once."""
+
+    def __init__(self, tables: Tables, video_id: str) -> None:
+        self._tables, self._video_id = tables, video_id
+        self._read: dict[str, pa.Table] = {}
+
+    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        """The video's rows, of the columns that are told."""
+        if table not in self._read:
+            read = (self._tables.read_part(part, _COLUMNS[table]) for part in self._tables.parts(table))
+            schema = pa.schema([TABLES[table].field(name) for name in _COLUMNS[table]])
+            mine = [self._of(rows) for rows in read]
+            self._read[table] = pa.concat_tables([schema.empty_table(), *(rows for rows in mine if rows.num_rows)])
+        return self._read[table].select(columns or _COLUMNS[table])
+
+    def read_rejects(self) -> pa.Table:
+        """Its rejects, those of its clips too."""
+        if "rejects" not in self._read:
+            self._read["rejects"] = self._of(self._tables.read_rejects())
+        return self._read["rejects"]
+
+    def parts(self, table: str) -> list[_Whole]:
+        return [_Whole(table)]
+
+    def read_part(self, part: _Whole, columns: list[str] | None = None) -> pa.Table:
+        return self.read_table(part.table, columns)
+
+    def exists(self, relative: str) -> bool:
+        return self._tables.exists(relative)
+
+    def open(self, relative: str) -> IO[bytes]:
+        return self._tables.open(relative)
+
+    def _of(self, rows: pa.Table) -> pa.Table:
+        return rows.filter(pc.equal(rows.column("video_id"), self._video_id))
+
+
 def where_did_it_go(tables: Tables, video_id: str) -> list[Step]:
     """A video's way through the tables, its rejects included; [] where no table knows it."""
-    steps = [*_story(tables, video_id)]
-    rejects = tables.read_rejects()
-    in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(tables).to_pylist() if r["video_id"] == video_id}
-    mine = rejects.filter(pc.equal(rejects.column("video_id"), video_id)).sort_by("at").to_pylist()
-    steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in mine if not r["clip_id"]]
-    steps += _clip_rejects(r for r in mine if r["clip_id"])
+    mine = _OneVideo(tables, video_id)
+    steps = [*_story(mine, video_id)]
+    in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(mine).to_pylist()}
+    rejects = mine.read_rejects().sort_by("at").to_pylist()
+    steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in rejects if not r["clip_id"]]
+    steps += _clip_rejects(r for r in rejects if r["clip_id"])
     return sorted(steps, key=lambda step: rank_of(step.stage))
 
 
 def _story(tables: Tables, video_id: str) -> Iterator[Step]:
-    for row in _rows(tables, "listings", video_id, ["video_id", "source", "query", "position", "round"]):
+    for row in _rows(tables, "listings"):
         yield Step("list", f"listed by {row['source']} {row['query']!r}, place {row['position']}, round {row['round']}")
-    for row in _rows(tables, "videos", video_id, ["video_id", "title", "category", "channel_id", "duration_s"]):
+    for row in _rows(tables, "videos"):
         yield Step("extract", f"{row['title']!r}, {row['category']}, {row['duration_s']:.0f} s, {row['channel_id']}")
-    for row in _rows(tables, "transcripts", video_id, ["video_id", "kind", "language", "n_words"]):
+    for row in _rows(tables, "transcripts"):
         yield Step("transcripts", f"{row['kind']} captions in {row['language']}, {row['n_words']} words")
-    if clips := _rows(tables, "clips", video_id, ["video_id", "n"]):
+    if clips := _rows(tables, "clips"):
         yield Step("clips", f"{len(clips)} clips planned")
-    packs = _rows(tables, "packs", video_id, ["video_id", "n", "status", "reason"])
+    packs = _rows(tables, "packs")
     if packs:
         failed: dict[str, int] = {}
         for row in packs:
@@ -64,11 +124,8 @@ def _selection_step(tables: Tables, video_id: str) -> Iterator[Step]:
             yield Step("balance", f"{place}: left out, {_meaning(row['reason'])}")
 
 
-def _rows(tables: Tables, table: str, video_id: str, columns: list[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for part in tables.parts(table):
-        read = tables.read_part(part, columns)
-        rows += read.filter(pc.equal(read.column("video_id"), video_id)).to_pylist()
+def _rows(tables: Tables, table: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = tables.read_table(table).to_pylist()
     return rows
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from manifests.census import Census
 from manifests.funnel import FunnelCounts, funnel, missing_videos
 from manifests.stages import ENDS, STAGES, rank_of
 from pipeline.engine.commits import part_name
@@ -50,8 +51,9 @@ WHOLE = Accounts((), ())
 
 def check_accounts(store: Store) -> Accounts:
     """Looks at every commit and every table. Only meaningful once a run has reached its selection."""
-    videos = [Gap(stage, f"video {i}") for stage, ids in missing_videos(store).items() for i in ids]
-    return Accounts((*unit_gaps(store), *videos), tuple(_wrong_sums(funnel(store))))
+    census = Census(store)
+    videos = [Gap(stage, f"video {i}") for stage, ids in missing_videos(store, census).items() for i in ids]
+    return Accounts((*unit_gaps(store), *videos), tuple(_wrong_sums(funnel(store, census))))
 
 
 def unit_gaps(store: Store) -> Iterator[Gap]:

@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.categories import category_name
+from manifests.census import Census
 from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
-from manifests.funnel import FunnelCounts, funnel, read_selection, rejects_in_force
+from manifests.funnel import FunnelCounts, funnel, read_selection
 from manifests.hashing import hash_texts
 from manifests.reasons import meaning_of
 from manifests.shards import MANIFEST_NAME, head_of
@@ -73,13 +74,14 @@ def gather(store: Store, seed: int = 0) -> ReportData:
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
     rows, n_shards, n_failed = read_clips(store)
+    census = Census(store)
     return ReportData(
         url=store.url,
         manifest=manifest,
         balance=balance,
-        funnel=funnel(store),
-        losses=category_losses(store),
-        examples=examples_of_reasons(store, seed),
+        funnel=funnel(store, census),
+        losses=category_losses(store, census.in_force()),
+        examples=examples_of_reasons(store, census.in_force(), seed),
         promised=promised_by_category(store, balance.unit if balance else "clips"),
         sources=source_yields(store),
         rows=rows,
@@ -98,7 +100,7 @@ def read_balance(store: Store) -> BalanceResult | None:
         raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is no balance ({error!r}); restore it") from None
 
 
-def category_losses(store: Store) -> tuple[CategoryLoss, ...]:
+def category_losses(store: Store, rejects: pa.Table) -> tuple[CategoryLoss, ...]:
     """By category, why videos were left out; those turned away before their category was known count for the one
     that was searched."""
     reasons: dict[int, Counter[str]] = {}
@@ -112,7 +114,7 @@ def category_losses(store: Store) -> tuple[CategoryLoss, ...]:
                 reasons.setdefault(row["category_id"], Counter())[row["reason"]] += row["video_id_count"]
             else:
                 kept[row["category_id"]] += row["video_id_count"]
-    for category_id, reason in _lost_before(store, known):
+    for category_id, reason in _lost_before(store, rejects, known):
         reasons.setdefault(category_id, Counter())[reason] += 1
     in_order = sorted(reasons, key=lambda i: (i < 0, category_name(i)))
     return tuple(CategoryLoss(category_name(i), kept[i], _most_frequent(reasons[i])) for i in in_order)
@@ -124,9 +126,8 @@ def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, str, int], ...]:
     return tuple((reason, meaning_of(reason), count) for reason, count in in_order)
 
 
-def _lost_before(store: Store, known: pa.ChunkedArray) -> list[tuple[int, str]]:
+def _lost_before(store: Store, rejects: pa.Table, known: pa.ChunkedArray) -> list[tuple[int, str]]:
     """(category, reason) of rejected videos that the selection does not know."""
-    rejects = rejects_in_force(store)
     whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
     whole = whole.filter(pc.invert(pc.is_in(whole.column("video_id"), value_set=known.combine_chunks())))
     asked = store.read_table("candidates", ["video_id", "wanted_category_id"])
@@ -162,9 +163,9 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
     return tuple(sorted(found, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
 
 
-def examples_of_reasons(store: Store, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
+def examples_of_reasons(store: Store, rejects: pa.Table, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
     """By (stage, reason): EXAMPLES ids, drawn by the seed. Clips' ids for what was turned away as a clip."""
-    tables = [rejects_in_force(store).select(["stage", "reason", "video_id", "clip_id"])]
+    tables = [rejects.select(["stage", "reason", "video_id", "clip_id"])]
     packs = store.read_table("packs", ["status", "reason", "video_id", "clip_id"])
     failed = packs.filter(pc.invert(is_success(packs.column("status")))).drop_columns(["status"])
     tables.append(failed.append_column("stage", pa.array(["media"] * failed.num_rows, pa.string())))

@@ -1,0 +1,194 @@
+"""What the tables of an output directory hold, counted by video: each part is opened once, and few bytes of it stay.
+
+The funnel, the rejects in force and what is missing all ask the same few things of the tables: which videos have rows
+there, how many, and how many of them failed. They share one census; one that is kept takes up only what is new.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import IO, Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.clip_status import is_success
+from manifests.membership import Ids
+from manifests.stages import TABLE, rank_of
+
+_COUNTS = pa.schema([("video_id", pa.string()), ("n", pa.int64()), ("n_failed", pa.int64())])
+
+
+class Tables(Protocol):
+    """What is needed of an output directory. The pipeline's Store is one."""
+
+    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table: ...
+
+    def read_rejects(self) -> pa.Table: ...
+
+    def parts(self, table: str) -> Any: ...
+
+    def read_part(self, part: Any, columns: list[str] | None = None) -> pa.Table: ...
+
+    def exists(self, relative: str) -> bool: ...
+
+    def open(self, relative: str) -> IO[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One table by video. Columns [V]: rows, and those of them that failed (table `packs` only)."""
+
+    video_id: pa.Array
+    n: NDArray[np.int64]
+    n_failed: NDArray[np.int64]
+
+    @property
+    def with_success(self) -> pa.Array:
+        """The videos that have a row that counts."""
+        return self.video_id.filter(pa.array(self.n > self.n_failed))
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What stays of the parts of one table that were read."""
+
+    read: set[tuple[str, str]] = field(default_factory=set)
+    pieces: list[pa.Table] = field(default_factory=list)
+    failed: Counter[str] = field(default_factory=Counter)
+    passed: NDArray[np.bool_] | None = None
+    """Of the clips that were turned away before this table: whether they have a row that counts in it."""
+
+
+class Census:
+    """See the module. `by_clip`: also which clips that were turned away came past their stage after all; such a census
+    is of one moment. Without, `count` may be called again: it reads the parts that came since."""
+
+    def __init__(self, tables: Tables, *, by_clip: bool = True) -> None:
+        self._tables, self._by_clip = tables, by_clip
+        self._kept: dict[str, _Kept] = {}
+        self._in_force: pa.Table | None = None
+
+    @cached_property
+    def rejects(self) -> pa.Table:
+        """All rejects that were ever made, REJECTS; without `by_clip` those of whole videos."""
+        rejects = self._tables.read_rejects()
+        return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
+
+    def again(self) -> None:
+        """Lets what is asked from now on be read anew, as far as it is new."""
+        if self._by_clip:
+            self._kept.clear()
+        self._in_force = None
+        self.__dict__.pop("rejects", None)
+
+    def count(self, table: str) -> Counted:
+        """The table by video."""
+        kept = self._update(table)
+        if len(kept.pieces) > 1:
+            whole = pa.concat_tables(kept.pieces)
+            kept.pieces = [_summed(whole)]
+        counts = kept.pieces[0] if kept.pieces else _COUNTS.empty_table()
+        ids = pa.chunked_array(counts.column("video_id").chunks, pa.string()).combine_chunks()
+        return Counted(ids, counts.column("n").to_numpy(), counts.column("n_failed").to_numpy())
+
+    def failed_by_reason(self) -> Counter[str]:
+        """How many rows of `packs` failed, by reason."""
+        return self._update("packs").failed
+
+    def in_force(self) -> pa.Table:
+        """Of each video and clip its latest reject (REJECTS) that nothing has made void."""
+        if self._in_force is None:
+            self._in_force = self._find_in_force()
+        return self._in_force
+
+    def _find_in_force(self) -> pa.Table:
+        stages = self.rejects.column("stage").to_numpy(zero_copy_only=False)
+        void = np.zeros(self.rejects.num_rows, dtype=np.bool_)
+        for table in sorted({stage.void_by for stage in TABLE} - {""}):
+            rows = np.flatnonzero(np.isin(stages, _stages_void_by(table)))
+            if len(rows):
+                void[rows] = self._passed(table, rows)
+        return _latest(self.rejects.filter(pa.array(~void)))
+
+    def _passed(self, table: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """For each of these rejects whether what was turned away has a row that counts in a table."""
+        of_table = self.rejects.take(pa.array(rows))
+        whole = pc.equal(of_table.column("clip_id"), "").to_numpy(zero_copy_only=False).astype(np.bool_)
+        passed = Ids.of(self.count(table).with_success).holds(of_table.column("video_id")) & whole
+        if table in ("clips", "packs") and not whole.all():
+            clips = self._clips_before(table)
+            marks = self._update(table).passed
+            assert marks is not None
+            places = clips.rows(of_table.column("clip_id").filter(pa.array(~whole)))
+            passed[~whole] = marks[places]
+        return np.asarray(passed)
+
+    def _clips_before(self, table: str) -> Ids:
+        """The clips that were turned away by the stages whose rejects a row of this table makes void."""
+        mine = pc.is_in(self.rejects.column("stage"), value_set=pa.array(_stages_void_by(table)))
+        named = self.rejects.filter(pc.and_(mine, pc.not_equal(self.rejects.column("clip_id"), "")))
+        return Ids.of(pc.unique(named.column("clip_id")))
+
+    def _update(self, table: str) -> _Kept:
+        kept = self._kept.setdefault(table, _Kept())
+        if self._by_clip and kept.passed is not None:
+            return kept  # a census of one moment
+        asked = self._by_clip and table in ("clips", "packs")
+        clips = self._clips_before(table) if asked else Ids.of(pa.array([], pa.string()))
+        if self._by_clip:
+            kept.passed = np.zeros(len(clips), dtype=np.bool_)
+        columns = ["video_id"] + ["clip_id"] * bool(len(clips)) + ["status", "reason"] * (table == "packs")
+        for part in self._tables.parts(table):
+            if (part.stage, part.unit) in kept.read:
+                continue
+            kept.read.add((part.stage, part.unit))
+            self._take(kept, self._tables.read_part(part, columns), clips)
+        return kept
+
+    def _take(self, kept: _Kept, rows: pa.Table, clips: Ids) -> None:
+        failed = np.zeros(rows.num_rows, dtype=np.int64)
+        if "status" in rows.column_names:
+            good = is_success(rows.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
+            failed = (~good).astype(np.int64)
+            reasons = pc.value_counts(rows.column("reason").filter(pa.array(~good)))
+            kept.failed.update({row["values"]: row["counts"] for row in reasons.to_pylist()})
+            rows_that_count = rows.filter(pa.array(good))
+        else:
+            rows_that_count = rows
+        if len(clips) and kept.passed is not None:
+            places = clips.rows(rows_that_count.column("clip_id"))
+            kept.passed[places[places >= 0]] = True
+        one = pa.array(np.ones(rows.num_rows, dtype=np.int64))
+        counts = pa.table({"video_id": rows.column("video_id"), "n": one, "n_failed": pa.array(failed)})
+        kept.pieces.append(_summed(counts))
+
+
+def _summed(counts: pa.Table) -> pa.Table:
+    """Counts, one row a video."""
+    summed = counts.group_by("video_id").aggregate([("n", "sum"), ("n_failed", "sum")])
+    columns = {"video_id": "video_id", "n_sum": "n", "n_failed_sum": "n_failed"}
+    return summed.select(list(columns)).rename_columns(list(columns.values()))
+
+
+def _stages_void_by(table: str) -> list[str]:
+    return [stage.name for stage in TABLE if stage.void_by == table]
+
+
+def _latest(rejects: pa.Table) -> pa.Table:
+    """The last reject of each video and clip: by time, then by the rank of the stage."""
+    stages = pc.dictionary_encode(rejects.column("stage").combine_chunks())
+    ranks = pa.array([rank_of(stage) for stage in stages.dictionary.to_pylist()], pa.int32())
+    rank = ranks.take(stages.indices)
+    keys = [("video_id", "ascending"), ("clip_id", "ascending"), ("at", "ascending"), ("rank", "ascending")]
+    ordered = rejects.append_column("rank", rank).sort_by(keys).combine_chunks()
+    same = np.ones(max(0, ordered.num_rows - 1), dtype=np.bool_)
+    for name in ("video_id", "clip_id"):
+        column = ordered.column(name)
+        same &= pc.equal(column.slice(1), column.slice(0, len(same))).to_numpy(zero_copy_only=False)
+    last = np.append(~same, True)[: ordered.num_rows]
+    return ordered.filter(pa.array(last)).drop_columns(["rank"])

@@ -1,0 +1,67 @@
+"""Ids found among millions of others: by sorted 64-bit hashes, each agreement compared in full.
+
+A table of hashes costs 16 bytes an id and is made once; columns of any number of rows are then looked up in it piece by
+piece, as their files are read. Sets of Python or a hash table a look-up would take ten times that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.hashing import hash_texts
+
+NOWHERE = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """A column of ids [N] in which others are looked up. Of equal ones the first is found."""
+
+    column: pa.Array
+    _hashes: NDArray[np.uint64]
+    _rows: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, column: pa.Array | pa.ChunkedArray) -> Ids:
+        """Ids of a column of strings."""
+        flat = _flat(column)
+        hashes = hash_texts(flat, 0)
+        order = np.argsort(hashes, kind="stable")
+        return cls(flat, hashes[order], order)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def rows(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+        """[M] the row of each value, NOWHERE where it is not among the ids."""
+        flat = _flat(values)
+        found = np.full(len(flat), NOWHERE, dtype=np.int64)
+        if not len(self) or not len(flat):
+            return found
+        hashes = hash_texts(flat, 0)
+        place = np.searchsorted(self._hashes, hashes)
+        left = np.arange(len(flat))
+        while len(left):  # again only for what agrees in its hash and differs in full
+            at = np.minimum(place[left], len(self) - 1)
+            agrees = (self._hashes[at] == hashes[left]) & (place[left] < len(self))
+            left, rows = left[agrees], self._rows[at[agrees]]
+            same = pc.equal(self.column.take(pa.array(rows)), flat.take(pa.array(left)))
+            same = same.to_numpy(zero_copy_only=False).astype(np.bool_)
+            found[left[same]] = rows[same]
+            left = left[~same]
+            place[left] += 1
+        return found
+
+    def holds(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
+        """[M] whether each value is among the ids."""
+        return np.asarray(self.rows(values) != NOWHERE)
+
+
+def _flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    return flat.cast(pa.string()) if flat.type != pa.string() else flat

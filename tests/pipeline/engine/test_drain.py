@@ -1,6 +1,8 @@
 """A run that is asked to stop loses nothing, and says what remains; a paused one waits."""
 
 import json
+import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -13,7 +15,7 @@ from pipeline.commands.run import seconds_of
 from pipeline.engine import desk as desk_module
 from pipeline.engine import live as live_module
 from pipeline.engine.desk import Desk, read_run_status, write_control
-from pipeline.engine.drain import Drained, StopRequest
+from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import LockLost, RunLock
 from pipeline.engine.run import StageResult, run_stage
@@ -141,3 +143,15 @@ def test_unknown_fields_are_passed_over(store: Store) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("", 0), ("2h", 7200), ("1.5m", 90), ("45s", 45)])
 def test_durations(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
+
+
+def test_the_signal_asks_for_the_end_and_the_process_lives() -> None:
+    stop = StopRequest()
+    before = signal.getsignal(signal.SIGTERM)
+
+    with drain_on_sigterm(stop):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+        assert stop.is_due
+        assert stop.why == "SIGTERM"
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -127,3 +127,21 @@ def test_a_worker_is_not_patient_in_its_slot() -> None:
     store = Store("s3://b/x", patience_s=60)
 
     assert pickle.loads(pickle.dumps(store)).patience_s == 0
+
+
+def test_the_waits_between_tries_grow_and_no_two_drivers_keep_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(outage.time, "sleep", waits.append)
+    answers = iter([*[ConnectionRefusedError()] * 8, "here"])
+
+    def call() -> str:
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert outlast(call, where="s3://x", patience_s=600) == "here"
+    assert len(waits) == 8
+    assert all(0.25 <= wait <= outage.LONGEST_WAIT_S for wait in waits)
+    assert waits[-1] > 10 * waits[0]
+    assert len(set(waits)) == 8, "each wait is drawn"

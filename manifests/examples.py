@@ -7,6 +7,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "demo": "demo --out out/demo",
         "config": "config run.yaml",
         "doctor": "doctor run.yaml",
+        "estimate": "estimate run.yaml --cores 64 --gbit 10",
         "status": "status out/demo",
         "pause": "pause out/demo",
         "resume": "resume out/demo",

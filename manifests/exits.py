@@ -55,6 +55,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "demo": _RUN,
         "config": (),
         "doctor": (ExitCode.INCOMPLETE,),
+        "estimate": (),
         "status": (),
         "pause": (),
         "resume": (),

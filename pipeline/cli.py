@@ -14,6 +14,7 @@ from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
+from pipeline.commands.estimate import estimate
 from pipeline.commands.export import export
 from pipeline.commands.identity import identity
 from pipeline.commands.import_images import import_images
@@ -47,6 +48,7 @@ app.command("init", epilog=epilog(PROGRAM, "init"))(init)
 app.command("demo", epilog=epilog(PROGRAM, "demo"))(demo)
 app.command("config", epilog=epilog(PROGRAM, "config"))(show_config)
 app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
+app.command("estimate", epilog=epilog(PROGRAM, "estimate"))(estimate)
 app.command("status", epilog=epilog(PROGRAM, "status"))(status)
 app.command("pause", epilog=epilog(PROGRAM, "pause"))(pause)
 app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)

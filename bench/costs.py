@@ -1,0 +1,159 @@
+"""Measures what `hdvila-pipeline estimate` reckons with, and writes it to pipeline/run/costs.json.
+
+    python -m bench.costs                      all of it, some minutes
+    python -m bench.costs --only road          requests, CPU and objects of the crawl and the text stages
+    python -m bench.costs --only video_hour    CPU of an hour of video, on the sample films
+
+The road is a run of the demo's settings in this process, one unit at a time, against the mini-YouTube in a process of
+its own. yt-dlp, cuts and shards are real; only the network is not. CPU is user and system time, children included,
+divided by the videos or clips that it was spent on. Numbers without a command here (what HD-VILA-100M published, what
+yt-dlp does by its source) are left as they stand in the file.
+"""
+
+import argparse
+import json
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlunsplit
+
+from pydantic import Secret, SecretStr
+
+import pipeline.run.session
+from pipeline.demo.job import demo_config
+from pipeline.engine.store import Store
+from pipeline.run.costs import FILE, Cost, read_costs
+from pipeline.run.road import run_pipeline
+from pipeline.site.ytdlp import kind_of
+
+Counts = Counter[str]
+
+
+def main() -> None:
+    """Measures, prints each number beside the one that stood there, and writes the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("road", "video_hour"))
+    parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
+    arguments = parser.parse_args()
+    measured: dict[str, float] = {}
+    if arguments.only != "video_hour":
+        measured |= measure_road()
+    if arguments.only != "road":
+        measured |= measure_video_hour(arguments.samples)
+    costs = read_costs()
+    for name, value in measured.items():
+        print(f"{name:32} {value:10.4g}   (was {costs[name].value:g}) {costs[name].unit}")
+        costs[name] = replace(costs[name], value=float(f"{value:.3g}"))
+    write_costs(costs)
+
+
+def write_costs(costs: dict[str, Cost]) -> None:
+    """Writes the file anew, one number a line."""
+    lines = (f"  {json.dumps(name)}: {json.dumps(cost.document())}" for name, cost in costs.items())
+    FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+
+
+@contextmanager
+def site(log: Path) -> Iterator[str]:
+    """The demo's mini-YouTube as a process of its own; gives its proxy address."""
+    command = [sys.executable, "-P", "-u", "-m", "pipeline.cli", "mini-youtube", "--log", str(log)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        yield next(line.split()[1] for line in process.stdout if line.startswith("proxy: "))
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def measure_road() -> dict[str, float]:
+    """Requests by kind, CPU by stage and objects, each a video, of one run of the demo."""
+    cpu, asked, results = Counter[str](), dict[str, Counts](), Counter[str]()
+    with tempfile.TemporaryDirectory() as folder, site(log := Path(folder) / "requests.jsonl") as proxy:
+        run_stage = pipeline.run.session.run_stage
+
+        def timed(stage: Any, *arguments: Any, **options: Any) -> Any:
+            cpu_before, asked_before = cpu_of_all(), requests(log)
+            made = run_stage(stage, *arguments, **options)
+            cpu[stage.name] += cpu_of_all() - cpu_before
+            asked[stage.name] = asked.get(stage.name, Counter()) + (requests(log) - asked_before)
+            results[stage.name] += made.n_made
+            return made
+
+        vars(pipeline.run.session)["run_stage"] = timed
+        try:
+            out = Path(folder) / "out"
+            config = demo_config(out, None, ["engine.executor=local"])
+            run_pipeline(with_proxy(config, proxy))
+        finally:
+            vars(pipeline.run.session)["run_stage"] = run_stage
+        return per_video(out, cpu, asked, results)
+
+
+def with_proxy(config: Any, proxy: str) -> Any:
+    """The demo's settings pointed at a mini-YouTube in another process."""
+    options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True, "cachedir": False}
+    identities = tuple(one.model_copy(update={"proxy": SecretStr(proxy)}) for one in config.crawl.pool())
+    crawl = config.crawl.model_copy(update={"identities": identities, "ydl_opts": Secret(options)})
+    return config.model_copy(update={"crawl": crawl})
+
+
+def cpu_of_all() -> float:
+    """CPU seconds of this process and its ended children."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def requests(log: Path) -> Counts:
+    """Requests that were answered by now, by the kind that politeness counts."""
+    time.sleep(0.2)  # the log's last lines
+    seen: Counts = Counter()
+    for line in log.read_text().splitlines() if log.exists() else []:
+        one = json.loads(line)
+        seen[kind_of(urlunsplit(("https", one["host"], one["path"], "", "")))[1]] += 1
+    return seen
+
+
+def per_video(out: Path, cpu: Counter[str], asked: dict[str, Counts], results: Counter[str]) -> dict[str, float]:
+    """The numbers of the file, from what a run took and left."""
+    store = Store(str(out))
+    n_candidates = sum(row for row in store.read_table("candidates", ["asked"]).column("asked").to_pylist())
+    n_listed = store.read_table("listings", ["video_id"]).num_rows
+    n_videos = store.read_table("videos", ["video_id"]).num_rows
+    packs = store.read_table("packs", ["video_id"])
+    n_fetched, n_clips = len(packs.column("video_id").unique()), packs.num_rows
+    apart = {"shards", "report"}
+    files = [file for folder in out.iterdir() if folder.is_dir() and folder.name not in apart
+             for file in folder.rglob("*") if file.is_file() and file.suffix != ".tar"]  # fmt: skip
+    print(f"{n_listed} listed, {n_candidates} looked at, {n_videos} kept, {n_fetched} fetched, {n_clips} clips")
+    fetch = asked["media"]
+    return {
+        **{f"{kind}_requests_a_candidate": asked["extract"][kind] / n_candidates for kind in ("page", "player")},
+        "caption_requests_a_video": asked["extract"]["caption"] / n_videos,
+        **{f"{kind}_requests_a_fetch": fetch[kind] / n_fetched for kind in ("page", "player")},
+        "extract_cpu_s_a_candidate": cpu["extract"] / n_candidates,
+        "text_cpu_s_a_video": (cpu["transcripts"] + cpu["clips"]) / n_videos,
+        "shards_cpu_s_a_clip": cpu["shards"] / n_clips,
+        "objects_a_unit": len(files) / results.total(),
+    }
+
+
+def measure_video_hour(samples: Path) -> dict[str, float]:
+    """CPU of an hour of source video: the mean over the sample films of bench/video_hour.py."""
+    command = [sys.executable, "-m", "bench.video_hour", "--samples", str(samples)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    cpu = [float(found) for found in re.findall(r"\ball\s+([\d.]+) CPU s", text)]
+    return {"media_cpu_s_a_source_hour": sum(cpu) / len(cpu)}
+
+
+if __name__ == "__main__":
+    main()

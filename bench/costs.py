@@ -28,7 +28,7 @@ from urllib.parse import urlunsplit
 
 from pydantic import Secret, SecretStr
 
-import pipeline.run.session
+import pipeline.engine.executor
 from pipeline.demo.job import demo_config
 from pipeline.engine.store import Store
 from pipeline.run.costs import FILE, Cost, read_costs
@@ -79,23 +79,23 @@ def measure_road() -> dict[str, float]:
     """Requests by kind, CPU by stage and objects, each a video, of one run of the demo."""
     cpu, asked, results = Counter[str](), dict[str, Counts](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder, site(log := Path(folder) / "requests.jsonl") as proxy:
-        run_stage = pipeline.run.session.run_stage
+        attempt_unit = pipeline.engine.executor.attempt_unit
 
-        def timed(stage: Any, *arguments: Any, **options: Any) -> Any:
+        def measured(stage: Any, *arguments: Any) -> Any:
             cpu_before, asked_before = cpu_of_all(), requests(log)
-            made = run_stage(stage, *arguments, **options)
+            outcome = attempt_unit(stage, *arguments)
             cpu[stage.name] += cpu_of_all() - cpu_before
             asked[stage.name] = asked.get(stage.name, Counter()) + (requests(log) - asked_before)
-            results[stage.name] += made.n_made
-            return made
+            results[stage.name] += 1
+            return outcome
 
-        vars(pipeline.run.session)["run_stage"] = timed
+        vars(pipeline.engine.executor)["attempt_unit"] = measured
         try:
             out = Path(folder) / "out"
             config = demo_config(out, None, ["engine.executor=local"])
             run_pipeline(with_proxy(config, proxy))
         finally:
-            vars(pipeline.run.session)["run_stage"] = run_stage
+            vars(pipeline.engine.executor)["attempt_unit"] = attempt_unit
         return per_video(out, cpu, asked, results)
 
 

@@ -1,20 +1,25 @@
 """The configurations that ship load as they stand, and every one that the containers name is there."""
 
 import re
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 import yaml
 
+import pipeline.cli
 from manifests.settings import load_config
 from pipeline.config import RunConfig
+from pipeline.config.ydl_opts import TRUST
 
 REPO = Path(__file__).resolve().parent.parent
 
 
 @pytest.mark.parametrize("path", sorted(REPO.glob("configs/run*.yaml")), ids=lambda path: path.name)
 def test_a_runs_configuration_loads_as_it_stands(path: Path) -> None:
-    config = load_config(RunConfig, path, ["engine.ray_address=auto"])
+    config = load_config(RunConfig, path, ["engine.ray_address=auto"], context={TRUST: path.stem == "run_compose"})
 
     assert config.shards.card.contact == ""
 
@@ -28,3 +33,53 @@ def test_every_configuration_that_compose_runs_is_mounted_and_there() -> None:
     assert not [name for name in named if not (REPO / "configs" / name).is_file()]
     mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
     assert "../configs:/config:ro" in mounts
+
+
+def compose() -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((REPO / "docker" / "compose.yaml").read_text())
+    return document
+
+
+def test_compose_opens_ports_on_loopback_only_and_its_ray_asks_for_a_token() -> None:
+    services = compose()["services"]
+    ports = [port for service in services.values() for port in service.get("ports", [])]
+
+    assert ports and all(port.startswith("127.0.0.1:") for port in ports)
+    rays = [s for s in services.values() if "ray start" in s["command"] or "hdvila-pipeline run" in s["command"]]
+    assert len(rays) == 4
+    for service in rays:
+        assert service["environment"]["RAY_AUTH_MODE"] == "token"
+        assert service["environment"]["RAY_AUTH_TOKEN_PATH"] == f"/run/secrets/{service['secrets'][0]}"
+    assert "RAY_AUTH_TOKEN" not in (REPO / "docker" / "compose.yaml").read_text().replace("RAY_AUTH_TOKEN_PATH", "")
+
+
+def test_compose_is_a_head_two_workers_a_bucket_and_a_site_and_names_only_what_it_has() -> None:
+    document = compose()
+    services = document["services"]
+
+    assert services["worker"]["deploy"]["replicas"] == 2
+    assert {"head", "s3", "mini-youtube"} <= services.keys()
+    for name, service in services.items():
+        assert set(service.get("depends_on", [])) <= services.keys(), name
+        assert set(service.get("secrets", [])) <= document["secrets"].keys(), name
+        mounts = {volume.partition(":")[0] for volume in service.get("volumes", [])}
+        assert {mount for mount in mounts if not mount.startswith(".")} <= document["volumes"].keys(), name
+        if build := service.get("build"):
+            assert (REPO / build["dockerfile"]).is_file(), name
+        program, *words = shlex.split(service["command"])
+        if program == "hdvila-pipeline":
+            program_of_ours: Any = typer.main.get_command(pipeline.cli.app)
+            program_of_ours.commands[words[0]].make_context(name, words[1:])
+
+
+def test_kuberay_asks_for_a_token_too_and_grows_with_the_work() -> None:
+    spec = yaml.safe_load((REPO / "docker" / "kuberay.yaml").read_text())["spec"]["rayClusterSpec"]
+
+    assert spec["authOptions"] == {"mode": "token"}
+    assert spec["enableInTreeAutoscaling"]
+    for group in (spec["headGroupSpec"], *spec["workerGroupSpecs"]):
+        container = group["template"]["spec"]["containers"][0]
+        volumes = {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+        assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
+    worker = spec["workerGroupSpecs"][0]
+    assert worker["minReplicas"] < worker["maxReplicas"]

@@ -30,7 +30,10 @@ def mini_youtube(
     catalogue: Annotated[
         CatalogueName, typer.Option(help="demo: a few dozen videos; big: thousands of listed ones.")
     ] = CatalogueName.DEMO,
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; another than loopback is for containers that share a network.")
+    ] = "127.0.0.1",
     n_videos: Annotated[int, typer.Option(help="Videos of the big catalogue.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the catalogue.")] = 0,
     behaviour: Annotated[str, typer.Option(help="List only the videos of one behaviour, e.g. short_media.")] = "",
@@ -49,7 +52,7 @@ def mini_youtube(
     served = _catalogue(catalogue, n_videos, seed)
     console.print("drawing what is not in the cache yet …", style="dim")
     try:
-        site = MiniYouTube(served, log_path=log, port=port).__enter__()
+        site = MiniYouTube(served, log_path=log, port=port, host=host).__enter__()
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise

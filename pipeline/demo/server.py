@@ -56,6 +56,7 @@ class MiniYouTube:
         page_size: int = 20,
         draw: str = "ahead",
         port: int = 0,
+        host: str = "127.0.0.1",
     ) -> None:
         if draw not in ("ahead", "lazily"):
             raise ValueError(f'draw is "ahead" or "lazily", not {draw!r}')
@@ -63,6 +64,7 @@ class MiniYouTube:
         self.log = RequestLog(log_path)
         self._draw = draw
         self._port = port
+        self._host = host
         self._stop = threading.Event()
         self._listener: socket.socket | None = None
         self._thread: threading.Thread | None = None
@@ -71,7 +73,7 @@ class MiniYouTube:
 
     def __enter__(self) -> Self:
         self._tls = server_context()
-        self._listener = socket.create_server(("127.0.0.1", self._port), backlog=256)
+        self._listener = socket.create_server((self._host, self._port), backlog=256)
         self._port = self._listener.getsockname()[1]
         if self._draw == "ahead":
             self._draw_or_close()
@@ -100,7 +102,7 @@ class MiniYouTube:
 
     @property
     def port(self) -> int:
-        """The port on 127.0.0.1."""
+        """The port that it listens on."""
         return self._port
 
     @property

@@ -14,6 +14,8 @@ CONNECT_S = 8.0
 def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
     """Connects to an address, or starts a local Ray where that is "". UserError where neither goes."""
     environment = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+    given = _environment_of_the_job()
+    environment = {name: value for name, value in environment.items() if name not in given}
     options: dict[str, Any] = {
         "namespace": namespace,
         "logging_level": logging.ERROR,
@@ -34,6 +36,12 @@ def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str
         raise UserError(
             f"{where}: cannot be reached or started ({first_line(error)}); check engine.ray_address"
         ) from None
+
+
+def _environment_of_the_job() -> set[str]:
+    """Names that `ray job submit` was given as env_vars: Ray refuses a driver that sets one of them once more."""
+    job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
+    return set((job.get("runtime_env") or {}).get("env_vars") or {})
 
 
 def _refuse_deaf(address: str) -> None:

@@ -1,6 +1,8 @@
 """Joins a Ray cluster, or starts one of this process's own; says what is wrong where that fails."""
 
+import json
 import logging
+import os
 import socket
 from typing import Any
 

@@ -76,9 +76,7 @@ def estimate_crawl(
 ) -> Estimate:
     """What a crawl takes with so many cores (0: as configured) and identities (0: the pool as configured)."""
     cost = {name: cost.value for name, cost in read_costs().items()}
-    bytes_in = (
-        size.source_hours * cost["source_bytes_an_hour"] + size.n_candidates * cost["metadata_bytes_a_candidate"]
-    )
+    bytes_in = size.source_hours * cost["source_bytes_an_hour"] + size.n_candidates * cost["metadata_bytes_a_candidate"]
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
     members += cost["stills_bytes_a_clip_second"] * config.media.members.stills
     bytes_clips = size.clip_hours * cost["source_bytes_an_hour"]
@@ -163,9 +161,7 @@ def estimate(
     if any(source != "folder" for source in config.crawl.sources):
         yield from _balance_lines(config)
         if size := size_of(config):
-            made = estimate_crawl(
-                config, size, n_cores=n_cores, n_identities=n_identities, gbit_a_second=gbit_a_second
-            )
+            made = estimate_crawl(config, size, n_cores=n_cores, n_identities=n_identities, gbit_a_second=gbit_a_second)
             yield from lines_of(made)
     yield f"runs on: {config.engine.executor}" + (
         f" at {config.engine.ray_address}" if config.engine.ray_address else ""

@@ -1,5 +1,7 @@
 """A cluster of several machines that come and go: what a machine does costs no unit, and what comes is used."""
 
+import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -116,3 +118,22 @@ def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_pa
     with pytest.raises(UserError, match=r"nobody answers .*engine.ray_address"):
         RayExecutor(tmp_path, address=address)
     assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    submitted = {"runtime_env": {"env_vars": {"PYTHONSAFEPATH": "1", "OF_THE_JOB": "yes"}}}
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", json.dumps(submitted))
+    executor = RayExecutor(tmp_path / "scratch", n_cpus=1)
+    try:
+        there = ray.get(ray.remote(lambda: dict(os.environ)).remote())
+    finally:
+        executor.close()
+
+    assert (there["OF_THE_JOB"], there["PYTHONSAFEPATH"]) == ("yes", "1")

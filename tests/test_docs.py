@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import click
@@ -9,13 +10,24 @@ import pytest
 import typer
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
+from typer.testing import CliRunner
 
 import pipeline.cli
 import train.cli
 from pipeline.config.reference import settings_page
+from pipeline.config.shards import ShardsConfig
+from pipeline.demo.job import demo_config
+from pipeline.engine.store import Store
+from pipeline.outdir.identity import check_identity
+from pipeline.testing.shards import NO_CARD, a_data_set, tiny_film
 
 REPO = Path(__file__).resolve().parent.parent
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
+NEEDS = re.compile(r"# needs (the net|the cluster|your videos)")
+AWAY = ("s3://", "torchrun", "/data/", "configs/train_hd_vila", "OUT")
+"""Places that a page names and no test has: a bucket, several processes, a folder of the reader's own."""
+EXPECTED = {"--require": 1}
+"""Exit codes other than 0: a tiny data set falls short of 720 lines."""
 PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 
 
@@ -42,6 +54,40 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> No
             command = command.commands[words.pop(0)]
         with command.make_context(line, words) as context:
             assert context.params, line
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what the pages speak of: data sets in out/, a film, spans, captions, a takedown list."""
+    folder = tmp_path_factory.mktemp("desk")
+    check_identity(Store(str(folder / "out" / "crawl")), demo_config(folder / "out" / "crawl", None, []))
+    for name, prefix in (("demo", "video"), ("a", "first"), ("b", "other"), ("crawl", "found")):
+        a_data_set(folder / "out" / name, n_videos=4, n_clips=2, prefix=prefix, config=ShardsConfig(card=NO_CARD))
+    (folder / "film.mp4").write_bytes(tiny_film(60, 1280, 720))
+    (folder / "spans.jsonl").write_text('{"start_ms": 500, "end_ms": 3000, "text": "this is one sentence"}\n')
+    (folder / "captions.en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:03.000\nthis is one sentence. and another\n")
+    (folder / "takedowns.txt").write_text("video-00000\n")
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_of_a_page_that_needs_no_net_does_what_the_page_says(
+    page: Path, desk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that a NEEDS or AWAY excepts are parsed above; the others end as EXPECTED says, or with 0."""
+    copy = tmp_path / "desk"
+    shutil.copytree(desk, copy)
+    monkeypatch.chdir(copy)
+    for line in commands_in(page):
+        if NEEDS.search(line) or any(part in line for part in AWAY):
+            continue
+        for file in copy.glob("run.yaml") if " init " in line else ():
+            file.unlink()  # a page may show several starters
+        program, *words = shlex.split(line.replace("dQw4w9WgXcQ", "found-00000"), comments=True)
+        done = CliRunner().invoke(APPS[program], words)
+        wanted = next((code for part, code in EXPECTED.items() if part in line), 0)
+        assert done.exit_code == wanted, (line, done.output, done.exception)
+        assert done.output.strip(), line
 
 
 def test_the_site_builds_without_a_dead_link(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """Foreign readers that need packages which must not stand beside ours. `make test-foreign`; they need a registry."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from manifests.shards import read_manifest
@@ -13,9 +16,14 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.testing.shards import NO_CARD, a_data_set
+from tests.conftest import need
+from tests.pipeline.media.test_colours import PATCHES, Source, means, members_of, write_film
 
 pytestmark = pytest.mark.foreign
 SCRIPTS = Path(__file__).resolve().parents[2] / "bench" / "foreign"
+
+TORCHCODEC = "torchcodec>=0.12,<0.14"
+"""Versions that load beside the torch that we are tested with (2.13)."""
 
 
 @pytest.fixture(scope="module")
@@ -68,3 +76,28 @@ def test_video2dataset_finds_the_shards_takes_them_as_done_and_adds_up_our_reaso
     assert found["shards"] == [f"{i:05d}" for i in range(n_shards)] and found["done"] == list(range(n_shards))
     reasons = [r["reason"] or r["status"] for r in rows(made, "train")]
     assert found["reasons"] == {name: reasons.count(name) for name in set(reasons)}
+
+
+def test_torchcodec_sees_every_frame_in_the_colours_of_the_source(tmp_path: Path):
+    """The clip within 2 levels of the colours that the film was drawn in; the proxy as near as other readers find it
+    (test_colours), and its still within 2 levels of it."""
+    source = Source("bt709")
+    members = members_of(write_film(tmp_path / "film.mp4", source), tmp_path / "scratch", source)
+    films = tmp_path / "films"
+    films.mkdir()
+    for name in ("mp4", "m4v"):
+        (films / f"clip.{name}").write_bytes(members[name])
+    found = run("read_torchcodec.py", str(films), TORCHCODEC, into=tmp_path / "packages")
+    assert isinstance(found, dict)
+    need("error" not in found, f"FFmpeg libraries that torchcodec loads ({found.get('error', '')[:80]})")
+
+    facts, truth = json.loads(members["json"]), np.array(PATCHES, float)
+    clip, proxy = (np.array(found[f"clip.{name}"]["patches"]) for name in ("mp4", "m4v"))
+    assert np.abs(clip - truth).max() <= 2
+    assert np.abs(proxy - truth).mean() <= 1.5
+    assert found["clip.m4v"]["frames"] == facts["n_frames"]
+    assert found["clip.mp4"]["frames"] >= facts["first_frame"] + facts["n_frames"]
+    still = json.loads(facts["stills"])[0]
+    with av.open(io.BytesIO(members["mjpg"][still["offset"] :][: still["size"]])) as picture:
+        colours = means(next(picture.decode(video=0)).to_ndarray(format="rgb24"), 0)
+    assert np.abs(colours.mean(0) - proxy.mean(0)).max() <= 2

@@ -1,7 +1,7 @@
 """Every table of an output directory: its columns, their types and units.
 
 Tables are Parquet. A table written by a stage lies in `<table>/part-<stage>-<unit>-<attempt>.parquet`, one part a
-committed unit; the commits (`commits/<stage>/`) name the parts that count.
+committed unit; the commits (`commits/<stage>/`) name the parts that count. Both are merged into `segments/`.
 Times are integer milliseconds in the source video unless a column says otherwise; hours are float64.
 No column is null: "" / -1 / 0.0 stand for "not known".
 """
@@ -252,6 +252,17 @@ TABLES: dict[str, pa.Schema] = {
     "packs": PACKS,
 }
 """Tables that stages write in parts."""
+
+WIDE: dict[str, tuple[str, ...]] = {
+    "listings": ("title", "given_spans"),
+    "candidates": ("given_spans",),
+    "videos": ("given_spans", "extra"),
+    "captions": ("payload",),
+    "transcripts": ("words", "events", "minhash"),
+    "clips": ("text", "words"),
+    "packs": ("text", "members", "phashes"),
+}
+"""By table: the columns that merged tables hold in a file apart, so that whoever counts or joins never loads them."""
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:

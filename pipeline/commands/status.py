@@ -28,7 +28,7 @@ def status(
     from pipeline.site.pauses import read_state
 
     store = Store(url)
-    if not store.exists(STATUS_NAME) and not store.folders("commits"):
+    if not store.exists(STATUS_NAME) and not store.stages():
         raise UserError(f"{url}: holds no run; give the `out` of a run")
     run_status = read_run_status(store)
     found = read_status(store) if tables or run_status is None else None

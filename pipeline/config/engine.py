@@ -8,6 +8,19 @@ from pydantic import Secret, field_validator
 from manifests.settings import Section, operational
 
 
+class SegmentsConfig(Section):
+    """When the tables that units write in parts are merged into segments."""
+
+    n_units: int = operational(
+        2000, ge=0, doc="merge a stage's units once so many lie in parts of their own; 0: never merge"
+    )
+    fan_in: int = operational(8, ge=2, doc="segments of one size that are merged into one of the next")
+    max_bytes: int = operational(512 * 1024**2, ge=1, doc="a segment of this size is not merged further")
+    grace_s: float = operational(
+        3600.0, ge=0, doc="seconds for which what a merge covers stays, for readers that began before it"
+    )
+
+
 class EngineConfig(Section):
     """Where units run and how long a run bears with refusals."""
 
@@ -29,6 +42,8 @@ class EngineConfig(Section):
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"
     )
+
+    segments: SegmentsConfig = SegmentsConfig()
 
     @field_validator("scratch")
     @classmethod

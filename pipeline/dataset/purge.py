@@ -5,13 +5,17 @@ crawl: titles, channels' names, captions, words, clip texts, file names, details
 numbers and reasons, so that the funnel still adds up and no later run asks for the video again.
 """
 
+import tempfile
 from collections.abc import Collection
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from manifests.schema import TABLES
-from pipeline.engine.store import Store
+from pipeline.engine.merge import sweep_orphans, sweep_segments
+from pipeline.engine.segments import Segment, read_head
+from pipeline.engine.store import Part, Store
 
 EMPTIED = {
     "listings": ("title", "given_spans"),
@@ -32,18 +36,59 @@ file can be its title."""
 def purge(store: Store, video_ids: Collection[str]) -> int:
     """Empties the columns of EMPTIED, and the details of rejects, for these videos; returns the number of rows."""
     wanted = pa.array(sorted(video_ids), pa.string())
+    sweep_orphans(store)
+    sweep_segments(store, grace_s=0)
+    store.sweep_parts()
     n_rows = 0
-    for table in TABLES:
-        columns = EMPTIED.get(table, ())
-        for part in store.parts(table) if columns else ():
-            n_rows += _rewrite(store, part.path, store.read_part(part), columns, wanted)
-    for stage in store.folders("rejects"):
-        for part in store.reject_parts(stage):
-            n_rows += _rewrite(store, part.path, store.read_part(part), ("detail",), wanted)
+    for table, columns in EMPTIED.items():
+        n_rows += _purge_parts(store, store.parts(table), columns, wanted)
+    for stage in store.reject_stages():
+        n_rows += _purge_parts(store, store.reject_parts(stage), ("detail",), wanted)
+    for segment in read_head(store)[0].segments:
+        for table, n in segment.rows.items():
+            n_rows += _purge_segment(store, segment, table, wanted) if n else 0
+    store.forget()
     return n_rows
 
 
-def _rewrite(store: Store, path: str, rows: pa.Table, columns: tuple[str, ...], wanted: pa.Array) -> int:
+def _purge_parts(store: Store, parts: list[Part], columns: tuple[str, ...], wanted: pa.Array) -> int:
+    n_rows = 0
+    for part in parts:
+        if part.n_rows < 0:  # a file of its own
+            rows = store.read_part(part)
+            emptied, n_mine = _emptied(rows, columns, wanted)
+            if not emptied.equals(rows):
+                store.write_table(part.path, emptied)
+                n_rows += n_mine
+    return n_rows
+
+
+def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array) -> int:
+    """Rewrites a segment's files in place, void rows too: no row moves, so the index of its units stays right."""
+    columns = ("detail",) if table == "rejects" else EMPTIED.get(table, ())
+    counts = [0]
+    for path in (segment.path(table), segment.path(table, wide=True)):
+        if not columns or not store.exists(path):
+            continue
+        with tempfile.TemporaryDirectory() as folder, store.open(path) as source:
+            new = Path(folder) / "table"
+            file, changed, n_rows = pq.ParquetFile(source), False, 0
+            with pq.ParquetWriter(new, file.schema_arrow, compression="zstd") as writer:
+                for group in range(file.num_row_groups):
+                    rows = file.read_row_group(group)
+                    names = tuple(name for name in columns if name in rows.schema.names)
+                    emptied, n_mine = _emptied(rows, names, wanted)
+                    if not emptied.equals(rows):
+                        changed, n_rows = True, n_rows + n_mine
+                    writer.write_table(emptied)
+            if changed:
+                store.put(new, path)
+                counts.append(n_rows)
+    return max(counts)
+
+
+def _emptied(rows: pa.Table, columns: tuple[str, ...], wanted: pa.Array) -> tuple[pa.Table, int]:
+    """The rows with these columns empty where the video is wanted, and how many rows those are."""
     mine = pc.is_in(rows.column("video_id"), value_set=wanted)
     emptied = rows
     for name in columns:
@@ -53,10 +98,7 @@ def _rewrite(store: Store, path: str, rows: pa.Table, columns: tuple[str, ...], 
         where = gone.combine_chunks() if isinstance(gone, pa.ChunkedArray) else gone
         place = rows.schema.get_field_index(name)
         emptied = emptied.set_column(place, rows.schema.field(name), _choose(where, blank, column))
-    if emptied.equals(rows):
-        return 0
-    store.write_table(path, emptied)
-    return int(pc.sum(mine).as_py() or 0)
+    return emptied, int(pc.sum(mine).as_py() or 0)
 
 
 def _choose(where: pa.Array, blank: pa.Array, column: pa.Array) -> pa.Array:

@@ -35,6 +35,10 @@ Line = Generator[Sequence[Stage], list[StageResult], None]
 """See the module."""
 
 
+def nothing() -> None:
+    """What a driver does between its units where it is given nothing to do."""
+
+
 def run_stage(
     stage: Stage, store: Store, executor: Executor, lock: RunLock, *, patience: int = 20, desk: Desk | None = None
 ) -> StageResult:
@@ -58,11 +62,15 @@ def run_lines(
     patience: int = 20,
     desk: Desk | None = None,
     over: Callable[[StageResult], None] = lambda result: None,
+    between: Callable[[], None] = nothing,
 ) -> None:
-    """Runs lines side by side until each is at its end; `over` is told each stage's result. Raises as `run_stage`."""
+    """Runs lines side by side until each is at its end; `over` is told each stage's result. Raises as `run_stage`.
+
+    `between` is called again and again while units are under way; it must not wait.
+    """
     with RunProgress() as progress:
         site = Site(store, executor, lock, progress, patience)
-        driver = _Driver(site, desk or Desk(store, publishes=False), over)
+        driver = _Driver(site, desk or Desk(store, publishes=False), over, between)
         try:
             driver.run(lines)
         except BaseException:
@@ -86,7 +94,10 @@ class _Place:
 class _Driver:
     """The loop over all live stages: one executor, one lock, one desk."""
 
-    def __init__(self, site: Site, desk: Desk, over: Callable[[StageResult], None]) -> None:
+    def __init__(
+        self, site: Site, desk: Desk, over: Callable[[StageResult], None], between: Callable[[], None]
+    ) -> None:
+        self._between = between
         self._site, self._executor, self._desk, self._over = site, site.executor, desk, over
         self._live: dict[str, LiveStage] = {}
         self._places: list[_Place] = []
@@ -111,6 +122,7 @@ class _Driver:
             for live in self._live.values():
                 live.commit_due()
                 self._desk.publish(live.status())
+            self._between()
             if self._desk.stop.is_due:
                 self._drain()
             elif not self._desk.is_paused:

@@ -4,27 +4,52 @@
 commits/<stage>/group.<number>.<hash>.json         that is written last
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile
-from manifests.schema import REJECTS, TABLES, completed, table_of
+from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
+from pipeline.engine import segments
 from pipeline.engine.commits import Commits, Facts, is_group, part_name
 from pipeline.engine.files import Files
+from pipeline.engine.segments import Head, SegmentReader, change_head, read_head, read_rows, without
+
+Made = TypeVar("Made")
+
+MAX_MOVED = 5
+"""How often a reader begins anew because a merge or a retry took a file away under it."""
+
+
+MANY_READ = 2
+"""Once so many parts of one file were asked for, it is read whole, and kept for those that follow."""
+MAX_KEPT_BYTES = 256 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one committed unit wrote of a table."""
+    """What one committed unit wrote of a table: a file, or the rows of a segment's file from `first` on."""
 
     stage: str
     unit: str
     path: str
+    first: int = 0
+    n_rows: int = -1
+    """-1: the whole file."""
+
+    @property
+    def table(self) -> str:
+        """The table; `rejects/<stage>` for rejects."""
+        folder, _, name = self.path.rpartition("/")
+        if not self.path.startswith(f"{segments.FOLDER}/"):
+            return folder
+        table = name.removesuffix(".parquet")
+        return f"rejects/{self.stage}" if table == "rejects" else table
 
 
 @dataclass(frozen=True)
@@ -32,91 +57,232 @@ class Store(Files):
     """The files of an output directory, and the tables and commits among them."""
 
     @cached_property
-    def _commits(self) -> Commits:
+    def commits(self) -> Commits:
+        """The commits that lie as objects of their own."""
         return Commits(self)
+
+    @cached_property
+    def segments(self) -> SegmentReader:
+        """What was read of the segments."""
+        return SegmentReader(self)
+
+    @cached_property
+    def _kept(self) -> dict[tuple[str, tuple[str, ...]], int | pa.Table]:
+        return {}  # by file and columns: how often a part of it was asked for, or all its rows
+
+    def _steadily(self, read: Callable[[Head], Made]) -> Made:
+        """What `read` gives of a head that was the same before and after; who meets a missing file begins anew."""
+        for _ in range(MAX_MOVED):
+            head, seen = read_head(self)
+            try:
+                made = read(head)
+            except FileNotFoundError:
+                continue
+            if read_head(self)[1] == seen:
+                return made
+        return read(read_head(self)[0])
 
     # commits
 
+    def stages(self) -> list[str]:
+        """The stages that have committed units."""
+        return sorted({*self.commits.stages(), *(segment.stage for segment in read_head(self)[0].segments)})
+
     def committed(self, stage: str) -> set[str]:
         """Names of the units of a stage that are done."""
-        return set(self._commits.of(stage))
+        return self._steadily(lambda head: {*self.commits.of(stage), *self.segments.names(head.of(stage))})
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
         """Declares a unit done, or says other facts of one that is. Everything it made is in place before."""
-        before = self._commits.of(stage).get(unit, "")
+        facts = {name: value for name, value in facts.items() if name != "segment"}
+        before = self.commits.of(stage).get(unit, "")
+        holding = self._segments_with(read_head(self)[0], stage, [unit])
+        if holding:
+            facts["parts"] = self._parts_anew(stage, unit)
         if "parts" not in facts and not is_group(_name_of(before)):
             self.write_json(f"commits/{stage}/{unit}.json", facts)
-            return
-        written = self._commits.write(stage, {unit: facts})
-        self._commits.remove(stage, [unit], but=written)
+        else:
+            written = self.commits.write(stage, {unit: facts})
+            self.commits.remove(stage, [unit], but=written)
+        if holding:
+            change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, [unit])))
+
+    def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
+        """What a unit wrote, out of its segment again as parts of its own: {table: path}."""
+        folders = [*TABLES, f"rejects/{stage}"]
+        found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
+        mine = [part for part in found if part.unit == unit]
+        token = uuid.uuid4().hex[:12]
+        return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in mine}
 
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
         """Declares units done that were not, by one object."""
         if units:
-            self._commits.write(stage, units)
+            self.commits.write(stage, units)
 
     def uncommit(self, stage: str, *units: str) -> None:
         """Takes units' commits back, so that they run again."""
-        self._commits.remove(stage, units)
+        self.commits.remove(stage, units)
+        change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, units)))
+
+    def _segments_with(self, head: Head, stage: str, units: Collection[str]) -> dict[str, list[str]]:
+        found = {segment.id: self.segments.among(segment, units) for segment in head.of(stage)}
+        return {name: held for name, held in found.items() if held}
 
     def commit_facts(self, stage: str, unit: str) -> Facts:
         """What a commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
-        where = self._commits.of(stage)
+        return self._steadily(lambda head: self._facts(head, stage, unit))
+
+    def _facts(self, head: Head, stage: str, unit: str) -> Facts:
+        holding = self._segments_with(head, stage, [unit])
+        for segment in head.of(stage):
+            if segment.id in holding:
+                return next(facts for _, facts in self.segments.facts(segment, unit))
+        where = self.commits.of(stage)
         if unit not in where:
             raise FileNotFoundError(f"{self.url}/commits/{stage}: no commit of {unit}")
-        return self._commits.facts(where[unit], unit)
+        return self.commits.facts(where[unit], unit)
 
-    def all_commit_facts(self, stage: str) -> Iterator[tuple[str, Facts]]:
+    def all_commit_facts(self, stage: str) -> list[tuple[str, Facts]]:
         """(unit, what its commit holds) of every unit of a stage that is done, by name."""
-        for unit, path in sorted(self._commits.of(stage).items()):
-            yield unit, self._commits.facts(path, unit)
+        return self._steadily(lambda head: sorted(self._all_facts(head, stage), key=lambda pair: pair[0]))
+
+    def _all_facts(self, head: Head, stage: str) -> Iterator[tuple[str, Facts]]:
+        for segment in head.of(stage):
+            yield from self.segments.facts(segment)
+        for unit, path in self.loose(head, stage).items():
+            yield unit, self.commits.facts(path, unit)
+
+    def loose(self, head: Head, stage: str) -> dict[str, str]:
+        """{unit: path of its commit} of the units that are in no segment."""
+        where = self.commits.of(stage)
+        covered = [name for names in self._segments_with(head, stage, where.keys()).values() for name in names]
+        for name in covered:
+            where.pop(name, None)
+        return where
 
     # tables
 
     def parts(self, table: str) -> list[Part]:
         """The committed parts of a table, sorted by stage and unit."""
-        return list(self._committed_parts(table))
+        return self._committed_parts(table)
 
     def reject_parts(self, stage: str) -> list[Part]:
         """The committed parts of one stage's rejects."""
-        return list(self._committed_parts(f"rejects/{stage}"))
+        return self._committed_parts(f"rejects/{stage}")
 
-    def _committed_parts(self, folder: str) -> Iterator[Part]:
+    def _committed_parts(self, folder: str) -> list[Part]:
+        return self._steadily(lambda head: self._parts_by(head, folder))
+
+    def _parts_by(self, head: Head, folder: str) -> list[Part]:
+        self.segments.forget(head)
+        table, _, stage = folder.partition("/")
+        found = [
+            Part(segment.stage, unit, segment.path(table), first, n_rows)
+            for segment in head.segments
+            if segment.rows.get(table) and stage in ("", segment.stage)
+            for unit, first, n_rows in self.segments.places(segment, table)
+        ]
+        found += self._loose_parts(head, folder)
+        found.sort(key=lambda part: part_name(part.stage, part.unit))
+        return found
+
+    def _loose_parts(self, head: Head, folder: str) -> list[Part]:
         present = set(self.names(folder))
         stages = {name.split("-")[1] for name in present if name.startswith("part-") and name.endswith(".parquet")}
         found = [
             Part(stage, unit, path)
             for stage in stages
-            for unit, path in self._commits.parts(self._commits.of(stage), stage, folder)
+            for unit, path in self.commits.parts(self.loose(head, stage), stage, folder)
         ]
         if any(_name_of(part.path) not in present for part in found):  # committed since they were listed
             present = set(self.names(folder))
-        found.sort(key=lambda part: part_name(part.stage, part.unit))
-        return (part for part in found if _name_of(part.path) in present)
+        return [part for part in found if _name_of(part.path) in present]
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
-        return self._concat(self.parts(table), TABLES[table], columns)
+        return self._steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
+
+    def count_rows(self, table: str) -> int:
+        """How many committed rows a table has; those in segments are counted without being read."""
+        return sum(part.n_rows if part.n_rows >= 0 else self.read_part(part, []).num_rows for part in self.parts(table))
 
     def read_rejects(self) -> pa.Table:
         """All committed rejects of all stages."""
-        parts = [part for stage in self.folders("rejects") for part in self.reject_parts(stage)]
-        return self._concat(parts, REJECTS, None)
+        return self._steadily(lambda head: self._concat(self._rejects_by(head), REJECTS, None))
+
+    def _rejects_by(self, head: Head) -> list[Part]:
+        return [part for stage in self.reject_stages(head) for part in self._parts_by(head, f"rejects/{stage}")]
+
+    def reject_stages(self, head: Head | None = None) -> list[str]:
+        """The stages that turned something away."""
+        head = head or read_head(self)[0]
+        merged = {segment.stage for segment in head.segments if segment.rows.get("rejects")}
+        return sorted({*self.folders("rejects"), *merged})
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one part. A column that came after the part was written is not among them."""
-        data = self.read(part.path)
+        """The rows of one part, also where a merge has moved it. A column that came later is not among them."""
+        for _ in range(MAX_MOVED):
+            try:
+                return self._read_part(part, columns)
+            except FileNotFoundError:
+                same = [p for p in self._committed_parts(part.table) if (p.stage, p.unit) == (part.stage, part.unit)]
+                part = same[0] if same else part
+        return self._read_part(part, columns)
+
+    def _read_part(self, part: Part, columns: list[str] | None) -> pa.Table:
         try:
-            file = pq.ParquetFile(pa.BufferReader(data))
-            names = set(file.schema_arrow.names)
-            return file.read(columns=None if columns is None else [name for name in columns if name in names])
+            if part.n_rows < 0:
+                file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
+                names = set(file.schema_arrow.names)
+                return file.read(columns=None if columns is None else [name for name in columns if name in names])
+            return self._read_of_segment(part, columns)
+        except FileNotFoundError:
+            raise
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = (str(error).splitlines() or [""])[0][:300]
             raise DamagedFile(f"{self.url}/{part.path}: is no table ({reason}); restore the file") from None
 
+    def _read_of_segment(self, part: Part, columns: list[str] | None) -> pa.Table:
+        wide = WIDE.get(part.table, ())
+        schema = REJECTS if part.table.startswith("rejects/") else TABLES[part.table]
+        names = list(schema.names) if columns is None else columns
+        if not names:
+            return pa.table({"row": pa.nulls(part.n_rows)}).select([])
+        made = self._rows(part.path, part, [name for name in names if name not in wide])
+        if apart := [name for name in names if name in wide]:
+            path = f"{part.path.removesuffix('.parquet')}.wide.parquet"
+            read = read_rows(self, path, part.first, part.n_rows, apart)
+            for name in apart:
+                made = made.append_column(read.schema.field(name), read.column(name))
+        return made.select(names)
+
+    def _rows(self, path: str, part: Part, columns: list[str]) -> pa.Table:
+        """Narrow columns. A file whose parts are read one after the other is read once."""
+        key = (path, tuple(columns))
+        kept = self._kept.get(key, 0)
+        if isinstance(kept, int) and kept < MANY_READ:
+            self._kept[key] = kept + 1
+            return read_rows(self, path, part.first, part.n_rows, columns)
+        if isinstance(kept, int):
+            kept = pq.read_table(pa.BufferReader(self.read(path)), columns=columns)
+            self._keep(key, kept)
+        return kept.slice(part.first, part.n_rows)
+
+    def _keep(self, key: tuple[str, tuple[str, ...]], table: pa.Table) -> None:
+        tables = {name: value for name, value in self._kept.items() if not isinstance(value, int)}
+        while tables and sum(t.nbytes for t in tables.values()) + table.nbytes > MAX_KEPT_BYTES:
+            oldest = next(iter(tables))
+            del tables[oldest], self._kept[oldest]
+        self._kept[key] = table
+
+    def forget(self) -> None:
+        """Drops what is kept of files that were changed where they lie."""
+        self._kept.clear()
+
     def _concat(self, parts: Iterable[Part], schema: pa.Schema, columns: list[str] | None) -> pa.Table:
         wanted = schema if columns is None else pa.schema([schema.field(name) for name in columns])
-        tables = [completed(self.read_part(part, columns), wanted) for part in parts]
+        tables = [completed(self._read_part(part, columns), wanted) for part in joined(parts)]
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
     def write_part(
@@ -137,11 +303,27 @@ class Store(Files):
         folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
         n_swept = 0
         for folder in folders:
-            kept = {_name_of(part.path) for part in self._committed_parts(folder)}
+            where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
+            named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
+            kept = {_name_of(path) for pairs in named for _, path in pairs}
             for name in _strays(self.names(folder), kept):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept
+
+
+def joined(parts: Iterable[Part]) -> Iterator[Part]:
+    """Parts whose rows follow each other in one file as one, so that few pieces are read."""
+    last: Part | None = None
+    for part in parts:
+        if last and part.n_rows >= 0 and part.path == last.path and part.first == last.first + last.n_rows:
+            last = replace(last, n_rows=last.n_rows + part.n_rows)
+            continue
+        if last:
+            yield last
+        last = part
+    if last:
+        yield last
 
 
 def _strays(names: Collection[str], kept: Collection[str]) -> list[str]:

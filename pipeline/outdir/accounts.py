@@ -11,8 +11,10 @@ from typing import Any
 
 from manifests.census import Census
 from manifests.funnel import FunnelCounts, funnel, missing_videos
+from manifests.schema import WIDE
 from manifests.stages import ENDS, STAGES, rank_of
 from pipeline.engine.commits import part_name
+from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 
 
@@ -59,10 +61,23 @@ def check_accounts(store: Store) -> Accounts:
 def unit_gaps(store: Store) -> Iterator[Gap]:
     """The parts that commits promise and that are gone."""
     present = {table: set(store.names(table)) for stage in STAGES.values() for table in stage.makes}
-    for stage in store.folders("commits"):
+    for stage in store.stages():
         present[f"rejects/{stage}"] = set(store.names(f"rejects/{stage}"))
         for unit, facts in store.all_commit_facts(stage):
-            yield from _gaps_of_unit(stage, unit, facts, present)
+            if "segment" not in facts:
+                yield from _gaps_of_unit(stage, unit, facts, present)
+    yield from _segment_gaps(store)
+
+
+def _segment_gaps(store: Store) -> Iterator[Gap]:
+    """The files of segments that the head promises and that are gone."""
+    for segment in read_head(store)[0].segments:
+        present = set(store.names(segment.folder))
+        for table, n_rows in segment.rows.items():
+            paths = [segment.path(table), *([segment.path(table, wide=True)] if WIDE.get(table) else [])]
+            for path in paths:
+                if n_rows and path.rpartition("/")[2] not in present:
+                    yield Gap(segment.stage, f"{path} ({n_rows} rows)")
 
 
 def _gaps_of_unit(stage: str, unit: str, facts: dict[str, Any], present: dict[str, set[str]]) -> Iterator[Gap]:

@@ -68,7 +68,7 @@ class ReportData:
 
 def gather(store: Store, seed: int = 0) -> ReportData:
     """Reads the directory. UserError where it holds no run at all. `seed` draws the examples."""
-    if not store.names("commits") and not store.folders("commits") and not store.exists(MANIFEST_NAME):
+    if not store.names("commits") and not store.stages() and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     where = f"{store.url}/{MANIFEST_NAME}"
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}

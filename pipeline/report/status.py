@@ -38,8 +38,8 @@ def read_status(store: Store) -> Status:
     for row in rejects:
         by_stage.setdefault(row["stage"], Counter())[row["reason"]] += 1
     return Status(
-        rows={table: sum(store.read_part(p, []).num_rows for p in store.parts(table)) for table in TABLES_MADE},
-        units={stage: len(store.committed(stage)) for stage in sorted(store.folders("commits"), key=rank_of)},
+        rows={table: store.count_rows(table) for table in TABLES_MADE},
+        units={stage: len(store.committed(stage)) for stage in sorted(store.stages(), key=rank_of)},
         rejects={stage: dict(by_stage[stage].most_common()) for stage in sorted(by_stage, key=rank_of)},
         waiting=len(later),
         next_try_at=later[0] if later else "",
@@ -57,7 +57,7 @@ def _pace(state: dict[str, Any], store: Store) -> str:
     text = f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds"
     states = read_states(store)
     short = sum(max(0.0, one.quota - one.supply) for one in states)
-    asked = sum(store.read_part(part, []).num_rows for part in store.parts("candidates"))
+    asked = store.count_rows("candidates")
     supply = sum(one.supply for one in states)
     if not short or not asked or not supply:
         return text

@@ -19,7 +19,8 @@ from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest, drain_on_sigterm
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import Line, StageResult, one_chain, run_lines
+from pipeline.engine.merge import Merger, MergeSizes, merging, sweep_orphans
+from pipeline.engine.run import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.outdir.identity import check_identity
@@ -38,6 +39,7 @@ class Run:
     executor: Executor
     lock: RunLock
     desk: Desk
+    merger: Merger | None = None
     results: list[StageResult] = field(default_factory=list)
     _polite: Polite | None = None
     _hosts: PoliteHosts | None = None
@@ -65,7 +67,16 @@ class Run:
     def do_lines(self, *lines: Line) -> None:
         """Runs lines of stages side by side, each stage's units that have no commit yet."""
         patience, over = self.config.engine.patience, self.results.append
-        run_lines(lines, self.store, self.executor, self.lock, patience=patience, desk=self.desk, over=over)
+        run_lines(
+            lines,
+            self.store,
+            self.executor,
+            self.lock,
+            patience=patience,
+            desk=self.desk,
+            over=over,
+            between=self.merger.tick if self.merger else nothing,
+        )
 
 
 @contextmanager
@@ -73,16 +84,26 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
     """The output directory, locked and checked, with an executor for its units. SIGTERM drains what runs in it."""
     store = open_store(config)
     with RunLock(store) as lock:
-        if store.sweep() + store.sweep_parts():
+        if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
         check_identity(store, config, redo=redo, mix=mix)
         executor = build_executor(config.engine)
         try:
             # after the executor: Ray sets a handler of its own when it starts
-            with Desk(store, stop) as desk, drain_on_sigterm(desk.stop):
-                yield Run(config, store, executor, lock, desk)
+            with (
+                Desk(store, stop) as desk,
+                drain_on_sigterm(desk.stop),
+                merging(store, lock, sizes_of(config.engine)) as merger,
+            ):
+                yield Run(config, store, executor, lock, desk, merger)
         finally:
             executor.close()
+
+
+def sizes_of(config: EngineConfig) -> MergeSizes:
+    """When a configuration wants merges."""
+    own = config.segments
+    return MergeSizes(own.n_units, own.fan_in, own.max_bytes, own.grace_s)
 
 
 def open_store(config: RunConfig) -> Store:

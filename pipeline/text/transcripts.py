@@ -6,7 +6,7 @@ one committed part of `captions`, named after the unit that wrote it: a longer c
 
 import json
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache, partial
 from typing import Any
 
@@ -81,12 +81,12 @@ def unit_of_part(store: Store, part: Part, done: Collection[str], **payload: Any
     """
     name = name_over(part.stage, part.unit)
     ids = () if name in done else sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
-    return Unit(name, {"stage": part.stage, "unit": part.unit, "path": part.path, **payload}, tuple(ids))
+    return Unit(name, {**asdict(part), **payload}, tuple(ids))
 
 
 def part_of_unit(unit: Unit) -> Part:
     """The part that such a unit goes over."""
-    return Part(unit.payload["stage"], unit.payload["unit"], unit.payload["path"])
+    return Part(**{field.name: unit.payload[field.name] for field in fields(Part)})
 
 
 def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:

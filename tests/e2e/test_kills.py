@@ -35,7 +35,7 @@ def finish(out: Path) -> None:
 def n_commits(out: Path) -> int:
     """Units that are committed."""
     store = Store(str(out))
-    return sum(len(store.committed(stage)) for stage in store.folders("commits"))
+    return sum(len(store.committed(stage)) for stage in store.stages())
 
 
 def kill_at(out: Path, commits: int, delay_s: float) -> int:

@@ -15,6 +15,7 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.purge import EMPTIED
 from pipeline.dataset.remove import known, parse_ids, remove
 from pipeline.dataset.verify import verify
+from pipeline.engine.merge import MergeSizes, install, plan_merge, write_segment
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.report.page import write_report
@@ -99,6 +100,24 @@ def test_a_purge_leaves_no_word_of_a_video_and_keeps_its_rows(copy: Path) -> Non
     assert done.n_purged > 5 and list(verify(store, decode=0)) == []
     for file in [*copy.rglob("*.html"), *copy.rglob("*.json"), *copy.glob("shards/**/*")]:
         assert file.is_dir() or PLANTED.encode() not in file.read_bytes(), file
+
+
+def test_a_purge_reaches_merged_tables_and_what_their_merges_left(copy: Path) -> None:
+    store, sizes = Store(str(copy)), MergeSizes(n_units=1, fan_in=2, grace_s=3600)
+    while job := plan_merge(store, sizes):
+        assert install(store, job, write_segment(store, job))
+    n_rows = {table: store.read_table(table).num_rows for table in TABLES}
+    other = texts_of(store, "video-00002")
+
+    remove(store, Tombstones(frozenset({"video-00001"})), purge=True)
+
+    assert not store.names("videos") and {t: Store(str(copy)).read_table(t).num_rows for t in TABLES} == n_rows
+    for table in set(TABLES) - {"sources"}:
+        for row in store.read_table(table).to_pylist():
+            for name in EMPTIED.get(table, ()):
+                assert row["video_id"] != "video-00001" or not row[name] or row[name].startswith("http"), (table, name)
+    assert all(PLANTED not in str(row["detail"]) for row in store.read_rejects().to_pylist())
+    assert texts_of(store, "video-00002") == other
 
 
 def test_other_videos_keep_every_word(copy: Path) -> None:

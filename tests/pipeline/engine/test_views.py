@@ -1,0 +1,56 @@
+"""DuckDB and Polars read what the store reads, with and without merges, as the files lie."""
+
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.merge import MergeSizes
+from pipeline.engine.store import Store
+from pipeline.engine.views import duckdb_select, rows_of_table
+from tests.pipeline.engine.test_segments import UNITS, fill, merge_all
+
+duckdb = pytest.importorskip("duckdb")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "out's"))
+
+
+def by_duckdb(store: Store, table: str, columns: list[str]) -> list[tuple[object, ...]]:
+    return sorted(duckdb.sql(duckdb_select(store, table, columns)).fetchall())
+
+
+def by_the_store(store: Store, table: str, columns: list[str]) -> list[tuple[object, ...]]:
+    return sorted(tuple(row.values()) for row in store.read_table(table, columns).to_pylist())
+
+
+@pytest.mark.parametrize("columns", [["clip_id", "start_ms"], ["clip_id", "text"]], ids=["narrow", "wide"])
+def test_duckdb_reads_what_counts_before_during_and_after_merges(store: Store, columns: list[str]) -> None:
+    assert by_duckdb(store, "clips", columns) == []
+    fill(store, UNITS)
+    assert by_duckdb(store, "clips", columns) == by_the_store(store, "clips", columns)
+
+    select = duckdb_select(store, "clips", columns)
+    before = by_the_store(store, "clips", columns)
+    merge_all(store, MergeSizes(3, 2, grace_s=3600))
+    assert sorted(duckdb.sql(select).fetchall()) == before, "a view made before a merge still reads what it named"
+
+    store.uncommit("extract", "u3", "u8")
+    fill(store, ["u3", "u70"], version=1)
+    assert by_duckdb(store, "clips", columns) == by_the_store(store, "clips", columns)
+    assert len(by_duckdb(store, "videos", ["video_id"])) == 2 * 13
+
+
+def test_a_merged_table_is_one_glob_for_polars_and_pandas(store: Store) -> None:
+    polars = pytest.importorskip("polars")
+    import pandas
+
+    fill(store, UNITS)
+    merge_all(store)
+
+    ids = sorted(store.read_table("clips", ["clip_id"]).column("clip_id").to_pylist())
+    glob = f"{store.root}/segments/*/*/clips.parquet"
+    assert sorted(polars.scan_parquet(glob).select("clip_id").collect()["clip_id"].to_list()) == ids
+    files = sorted({row.path for row in rows_of_table(store, "clips")})
+    assert sorted(pandas.concat(map(pandas.read_parquet, files))["clip_id"]) == ids

@@ -10,12 +10,15 @@ the next wave is planned from whole waves only: the same selection, killed or no
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from manifests.funnel import SELECTION_NAME, rejects_in_force
+from manifests.census import Census
+from manifests.clip_status import is_success
+from manifests.funnel import SELECTION_NAME
 from manifests.origin import same_origin
 from manifests.reasons import Reason, ReasonClass
 from manifests.schema import REJECTS
-from pipeline.balance.clip_lists import ClipLists, clip_lists
+from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists
 from pipeline.balance.duplicates import COLUMNS, find_duplicates
 from pipeline.balance.ranking import Ranked, candidates_of, rank_candidates
 from pipeline.balance.result import BALANCE_NAME
@@ -28,7 +31,7 @@ from pipeline.engine.store import Store
 from pipeline.media.places import VideoPlaces
 from pipeline.media.stage import MediaStage
 from pipeline.run.session import Run
-from pipeline.shards.files import SUCCESS, read_rows
+from pipeline.shards.files import read_rows
 from pipeline.shards.stage import read_entries
 from pipeline.site.fetch import Fetcher
 from pipeline.site.optout import load_opt_outs
@@ -83,6 +86,8 @@ class Candidates:
     same_origins: dict[str, str]
     repeated_texts: dict[str, str]
     opted_out: tuple[str, ...]
+    census: Census
+    """Of whole videos; each wave adds what is new."""
 
     @classmethod
     def read(cls, run: Run) -> "Candidates":
@@ -97,13 +102,15 @@ class Candidates:
             same_origin(videos),
             find_text_duplicates(store, config.balance.text_duplicates),
             tuple(video_id for video_id, channel_id, url in facts if opt_outs.cover(video_id, channel_id, url)),
+            Census(store, by_clip=False),
         )
 
     def outcomes(self, run: Run) -> Outcomes:
         """What has come of the candidates by now."""
         store = run.store
         packs = [store.read_part(part, PACK_COLUMNS) for part in store.parts("packs")]
-        rejects = pa.concat_tables([rejects_in_force(store), _opted_out(self.opted_out)])
+        self.census.again()
+        rejects = pa.concat_tables([self.census.in_force(), _opted_out(self.opted_out)])
         return outcomes_of(packs, rejects, self._duplicates(run), already_kept(store))
 
     def _duplicates(self, run: Run) -> Duplicates:
@@ -124,14 +131,15 @@ def _opted_out(video_ids: tuple[str, ...]) -> pa.Table:
 def already_kept(store: Store) -> ClipLists:
     """The clips in closed shards: they stay kept whatever a later balance would choose."""
     columns = ["video_id", "clip_id", "duration_ms", "status"]
-    tables = [read_rows(store, entry.url, columns) for entry in read_entries(store)]
-    rows = [row for table in tables for row in table.to_pylist() if row["status"] == SUCCESS]
-    rows.sort(key=lambda row: row["video_id"])
-    table = pa.table(
-        {
-            "video_id": pa.array([row["video_id"] for row in rows], pa.string()),
-            "n": pa.array([int(row["clip_id"].rpartition(".")[2]) for row in rows], pa.int32()),
-            "duration_ms": pa.array([row["duration_ms"] for row in rows], pa.int64()),
-        }
-    )
-    return clip_lists([table])
+    kept = [_kept_in(read_rows(store, entry.url, columns)) for entry in read_entries(store)]
+    if not kept:
+        return empty_clip_lists()
+    return clip_lists([pa.concat_tables(kept).sort_by("video_id")])
+
+
+def _kept_in(rows: pa.Table) -> pa.Table:
+    """Columns video_id, n, duration_ms of the samples among a shard's rows."""
+    good = rows.filter(is_success(rows.column("status")))
+    number = pc.replace_substring_regex(good.column("clip_id"), r"^.*\.", "")
+    columns = {"video_id": good.column("video_id"), "n": number.cast(pa.int32())}
+    return pa.table({**columns, "duration_ms": good.column("duration_ms")})

@@ -2,18 +2,26 @@
 
     python -m bench.duplicates [--samples ../shared/samples]
 
-Each film is copied re-encoded at 480 lines, cropped by 4 and by 8 % a side, sped up by a quarter, with a white box as a
-logo, letterboxed; a pair (film, copy) should be found, a pair of different films not. Films that show fewer than three
-distinct pictures (talking heads, slides) can't be told by pictures and are listed apart.
+Each film is copied in the ways of COPIES; a pair (film, copy) should be found, a pair of different films not. Films
+that show fewer than three distinct pictures (talking heads, slides) can't be told by pictures and are listed apart.
+
+    python -m bench.duplicates --sizes 20000,40000,80000
+
+measures the search alone, on clips of random hashes of which a hundredth repeat another, and extrapolates.
 """
 
 import argparse
+import resource
 import subprocess
 import tempfile
+import time
 from itertools import combinations
 from pathlib import Path
 
-from pipeline.balance.duplicates import distinct, shared
+import numpy as np
+import pyarrow as pa
+
+from pipeline.balance.duplicates import distinct, find_duplicates, shared
 from pipeline.config.media import DuplicatesConfig, MediaLimits
 from pipeline.media.decode_pass import HASH_EVERY_MS
 from pipeline.media.ffmpeg import find_ffmpeg
@@ -28,6 +36,17 @@ COPIES = {
     "sped up": ["-vf", "setpts=PTS/1.25"],
     "logo": ["-vf", "drawbox=x=iw*0.8:y=ih*0.05:w=iw*0.15:h=ih*0.12:color=white:t=fill"],
     "letterboxed": ["-vf", "pad=iw:ih*1.25:0:(oh-ih)/2"],
+    "pillarbox, blurred": [
+        "-vf",
+        "split[a][b];[a]scale=iw*1.4:ih,boxblur=20:2[c];[b]scale=iw:ih[d];[c][d]overlay=(W-w)/2:0",
+    ],
+    "cropped, one side": ["-vf", "crop=iw*0.85:ih:0:0"],
+    "subtitle bar": ["-vf", "drawbox=x=iw*0.1:y=ih*0.85:w=iw*0.8:h=ih*0.1:color=black:t=fill"],
+    "sped up by half": ["-vf", "setpts=PTS/1.5"],
+    "mirrored": ["-vf", "hflip"],
+    "trimmed by 1.3 s": ["-vf", "trim=start=1.3,setpts=PTS-STARTPTS"],
+    "grey": ["-vf", "hue=s=0"],
+    "brighter": ["-vf", "eq=brightness=0.12"],
 }
 SECONDS = 30
 
@@ -47,7 +66,11 @@ def main() -> None:
     """Prints recall by kind of copy, and precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
+    parser.add_argument("--sizes", help="numbers of clips, separated by commas: only the search's cost")
     arguments = parser.parse_args()
+    if arguments.sizes:
+        cost([int(size) for size in arguments.sizes.split(",")])
+        return
     config = DuplicatesConfig()
     shown: dict[tuple[str, str], Hashes] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +85,44 @@ def main() -> None:
                     make_copy(path, copy, options)
                     shown[path.name, kind] = hashes_of(copy, config.max_distance)
     report(shown, config)
+
+
+def cost(sizes: list[int]) -> None:
+    """Prints seconds and memory of the search by number of clips, and what its growth comes to."""
+    config, seconds = DuplicatesConfig(), []
+    for size in sizes:
+        table = random_packs(size)
+        began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        found = find_duplicates(table, config)
+        seconds.append(time.process_time() - began)
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        n_found = sum(map(len, found.values()))
+        print(f"{size} clips: {seconds[-1]:.1f} CPU s, {1000 * seconds[-1] / size:.2f} ms a clip, {n_found} found")
+        print(f"  peak {peak_mb:.0f} MB, before {before / 1024:.0f} MB", flush=True)
+    if len(sizes) > 1:
+        slope, offset = np.polyfit(np.log(sizes), np.log(seconds), 1)
+        at = np.exp(offset) * 3.3e6**slope
+        print(f"exponent {slope:.2f}; 3.3 million clips: {at:.0f} CPU s, {1000 * at / 3.3e6:.2f} ms a clip")
+
+
+def random_packs(n_clips: int) -> pa.Table:
+    """Clips of ten pictures, twelve to a video, every hundredth a copy (three bits of each hash differ)."""
+    rng = np.random.default_rng(5)
+    hashes = rng.integers(1, 2**63, (n_clips, 10, 2), dtype=np.uint64)
+    copies = np.arange(100, n_clips, 100)
+    hashes[copies] = hashes[copies - 50]
+    for _ in range(3):
+        hashes[copies] ^= np.uint64(1) << rng.integers(0, 64, hashes[copies].shape, dtype=np.uint64)
+    videos = [f"v{i // 12}" for i in range(n_clips)]
+    return pa.table(
+        {
+            "clip_id": [f"{video}.{i % 12}" for i, video in enumerate(videos)],
+            "video_id": videos,
+            "channel_id": [f"c{i // 240}" for i in range(n_clips)],
+            "status": ["success"] * n_clips,
+            "phashes": [row.astype(">u8").tobytes() for row in hashes],
+        }
+    )
 
 
 def make_copy(path: Path, copy: Path, options: list[str]) -> None:
@@ -87,7 +148,7 @@ def report(shown: dict[tuple[str, str], Hashes], config: DuplicatesConfig) -> No
         found = [name for name in films if same(shown[name, ""], shown[name, kind])]
         right += len(found)
         missed = sorted(set(films) - set(found))
-        print(f"{kind:12s} {len(found)} of {len(films)} found" + (f"; missed {', '.join(missed)}" if missed else ""))
+        print(f"{kind:18s} {len(found)} of {len(films)} found" + (f"; missed {', '.join(missed)}" if missed else ""))
     wrong = n_pairs = 0
     for (name, kind), (other, other_kind) in combinations(shown, 2):
         if name != other:

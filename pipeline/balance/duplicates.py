@@ -1,27 +1,28 @@
 """Clips and videos that show the same pictures as others, and the openings that a channel puts before every video.
 
-In:  table `packs` (its column `phashes`: a hash a second of each clip)     Out: {reason: {id: the id it repeats}}
+In:  table `packs` (its column `phashes`: hashes of each clip, twice a second)     Out: {reason: {id: the id it repeats}}
 
 A clip is told by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
 a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
 pictures of all their clips together. Each picture has two hashes, of the whole and of its middle: a copy that was
-cropped agrees with one of them. Candidates are pairs that agree in a band of bits somewhere, which costs a sort a
-band; each candidate is then compared hash by hash.
+cropped agrees with one of them, and a mirrored picture's hash follows from the picture's own. Candidates are pairs with
+two near hashes that agree in a band of bits, which costs a sort a band; each is then compared hash by hash.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
 from pipeline.config.media import DuplicatesConfig
-from pipeline.media.phash import Hashes, distances, unpack_hashes
+from pipeline.media.phash import Hashes, distances, mirrored, unpack_hashes
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
@@ -34,6 +35,10 @@ _LEAST_SHARED = 3
 
 _CROWD = 64
 """Of more hashes than this in one band only neighbours are paired: a picture that everybody shows tells nothing."""
+
+
+_HALF = 32
+_LOW = (1 << _HALF) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +117,16 @@ def distinct(hashes: Hashes, max_distance: int) -> Hashes:
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one that shows fewer that the other shows too, whole or cropped.
+    """Share of the pictures of the one that shows fewer that the other shows too, whole, cropped or mirrored.
 
     0 where fewer than three pictures agree: chance, or one logo on dark pictures, can do that.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
     found = max(
-        int((distances(fewer[:, i], more[:, j]) <= max_distance).any(axis=1).sum()) for i in (0, 1) for j in (0, 1)
+        int((distances(fewer[:, i], other[:, j]) <= max_distance).any(axis=1).sum())
+        for other in (more, mirrored(more))
+        for i in (0, 1)
+        for j in (0, 1)
     )
     return found / len(fewer) if found >= _LEAST_SHARED else 0.0
 
@@ -135,34 +143,50 @@ def _same(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> lis
     """Pairs (earlier, later) of places whose pictures agree."""
     return [
         (a, b)
-        for a, b in sorted(_candidates(shown))
+        for a, b in sorted(_candidates(shown, config.max_distance))
         if shared(shown[a].hashes, shown[b].hashes, config.max_distance) >= share
     ]
 
 
-def _candidates(shown: Sequence[Shown]) -> set[tuple[int, int]]:
-    """Pairs of places with hashes that agree in one band at least."""
+def _candidates(shown: Sequence[Shown], max_distance: int) -> set[tuple[int, int]]:
+    """Pairs of places that have two hashes near each other, as they are or mirrored, which agree in one band."""
     if not shown:
         return set()
     hashes = np.concatenate([one.hashes.reshape(-1) for one in shown])
-    owners = np.repeat(np.arange(len(shown)), [one.hashes.size for one in shown])
-    bits = min(32, max(16, len(hashes).bit_length() + 2))
-    pairs: set[tuple[int, int]] = set()
+    owners = np.repeat(np.arange(len(shown), dtype=np.int64), [one.hashes.size for one in shown])
+    is_turned = np.repeat([False, True], len(hashes))
+    hashes, owners = np.concatenate([hashes, mirrored(hashes)]), np.concatenate([owners, owners])
+    codes = np.zeros(0, np.int64)
     for shift in _BAND_SHIFTS:
-        turned = (hashes >> np.uint64(shift)) | (hashes << np.uint64((64 - shift) % 64))
-        keys = turned & np.uint64((1 << bits) - 1)
-        order = np.lexsort((owners, keys))
-        edges = np.flatnonzero(np.diff(keys[order])) + 1
-        for group in np.split(owners[order], edges):
-            pairs.update(_pairs_in(group.tolist()))
-    return pairs
+        codes = np.union1d(codes, _near_in_band(hashes, owners, is_turned, shift, max_distance))
+    return {(int(code >> _HALF), int(code & _LOW)) for code in codes}
 
 
-def _pairs_in(owners: list[int]) -> Iterable[tuple[int, int]]:
-    """Pairs of different owners (ascending) that share a key; only neighbours in a crowd."""
-    unique = sorted(set(owners))
-    reach = len(unique) if len(unique) <= _CROWD else 2
-    return ((a, b) for i, a in enumerate(unique) for b in unique[i + 1 : i + reach])
+def _near_in_band(
+    hashes: Hashes, owners: NDArray[np.int64], is_turned: NDArray[np.bool_], shift: int, max_distance: int
+) -> NDArray[np.int64]:
+    """Codes (earlier place << 32 | later) of the owners of near hashes that agree in the band at `shift`, each once.
+
+    One sort a band, and then arrays alone: hashes are compared with the next one of the same key, the second next …
+    up to _CROWD; where more than that agree, with the two that follow.
+    """
+    bits = min(32, max(16, len(hashes).bit_length() - 1))
+    keys = ((hashes >> np.uint64(shift)) | (hashes << np.uint64((64 - shift) % 64))) & np.uint64((1 << bits) - 1)
+    order = np.lexsort((owners, keys))
+    keys, hashes, owners, is_turned = keys[order], hashes[order], owners[order], is_turned[order]
+    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    sizes = np.diff(np.concatenate([starts, [len(keys)]]))
+    left = np.repeat(starts + sizes, sizes) - np.arange(len(keys)) - 1  # hashes of the same key that follow
+    reach = np.where(np.repeat(sizes, sizes) <= _CROWD, left, np.minimum(left, 2))
+    codes = [np.zeros(0, np.int64)]
+    for step in range(1, int(reach.max(initial=0)) + 1):
+        here = np.flatnonzero(reach >= step)
+        there = here + step
+        near = np.bitwise_count(hashes[here] ^ hashes[there]) <= max_distance
+        near &= (owners[here] != owners[there]) & ~(is_turned[here] & is_turned[there])
+        low, high = owners[here[near]], owners[there[near]]
+        codes.append(np.unique(np.minimum(low, high) << _HALF | np.maximum(low, high)))
+    return np.unique(np.concatenate(codes))
 
 
 def _split_intros(

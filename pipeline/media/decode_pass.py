@@ -31,7 +31,7 @@ from pipeline.media.scenes import SceneFinder, ScenePicture
 from pipeline.media.sounds import Sound
 from pipeline.media.stopwatch import Stopwatch
 
-HASH_EVERY_MS = 1000
+HASH_EVERY_MS = 500
 """Pictures of a clip this far apart are hashed."""
 
 _SEEK_GAP_MS = 8000

@@ -18,6 +18,17 @@ NOTHING = 0
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture shows nothing."""
 
+_CORNER = 8
+"""Of 32 rows and columns: what stands in a corner of this size, as a channel's logo does, tells no picture."""
+
+_CROSS = np.ones((32, 32), bool)
+for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
+    for _columns in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
+        _CROSS[_rows, _columns] = False
+
+_TURNED_BITS = np.uint64(0x5555555555555555)
+"""Bits of the odd horizontal frequencies: in a mirrored picture those coefficients have the other sign."""
+
 _BLACK = 30
 _MIDDLE_MARGIN = 0.06
 """Share of each side that the hash of the middle leaves out: it answers for copies that were cropped."""
@@ -28,8 +39,8 @@ Hashes = NDArray[np.uint64]
 def phash(luma: NDArray[np.uint8]) -> int:
     """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING where it shows nothing."""
     small = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    if float(small.std()) < _MIN_CONTRAST:
-        return NOTHING
+    if float(small.std()) < _MIN_CONTRAST or float(small[_CROSS].std()) < _MIN_CONTRAST:
+        return NOTHING  # flat, or flat but for what stands in a corner
     low = cv2.dct(small)[:8, :8]
     bits = low > np.median(low)
     return int.from_bytes(np.packbits(bits.reshape(-1)).tobytes(), "big")
@@ -61,6 +72,14 @@ def unpack_hashes(packed: bytes) -> Hashes:
     """The hashes of a `phashes` value, pictures x 2; pictures that show nothing are left out."""
     hashes = np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
     return np.asarray(hashes[(hashes != NOTHING).all(axis=1)])
+
+
+def mirrored(hashes: Hashes) -> Hashes:
+    """The hashes that the same pictures have when left and right are exchanged, within a few bits.
+
+    A cosine of odd frequency changes its sign, and the median that it is compared with lies near 0.
+    """
+    return np.asarray(hashes ^ _TURNED_BITS)
 
 
 def distances(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from manifests.reasons import Reason
 from pipeline.balance.duplicates import COLUMNS, distinct, find_duplicates, shared
 from pipeline.config.media import DuplicatesConfig
-from pipeline.media.phash import pack_hashes
+from pipeline.media.phash import mirrored, pack_hashes
 
 CONFIG = DuplicatesConfig()
 
@@ -63,6 +63,13 @@ def test_one_clip_taken_over_is_a_repeated_clip() -> None:
     mine = [(f"a.{n}", "one", pictures(n)) for n in range(8)]
     theirs = [("b.0", "two", copied(pictures(3), 4))] + [(f"b.{n}", "two", pictures(70 + n)) for n in range(1, 8)]
     assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_CLIP: {"b.0": "a.3"}}
+
+
+def test_a_mirrored_re_upload_is_a_repeated_video() -> None:
+    mine = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
+    turned = [[tuple(int(v) for v in mirrored(np.array(pair, np.uint64))) for pair in pictures(n)] for n in range(4)]
+    theirs = [(f"b.{n}", "two", copied(turned[n], 5, n)) for n in range(4)]  # type: ignore[arg-type]
+    assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 def test_the_opening_of_every_video_of_a_channel_is_a_stock_intro() -> None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.media.phash import NOTHING, distances, pack_hashes, phash, picture_hashes, unpack_hashes
+from pipeline.media.phash import NOTHING, distances, mirrored, pack_hashes, phash, picture_hashes, unpack_hashes
 from pipeline.testing.video import Film, draw_picture
 
 
@@ -44,6 +44,23 @@ def test_bars_do_not_change_it_and_the_middle_answers_for_a_crop() -> None:
     assert bits(picture_hashes(luma)[0], picture_hashes(framed)[0]) <= 4
     cropped = np.ascontiguousarray(luma[11:-11, 19:-19])
     assert bits(picture_hashes(luma)[1], picture_hashes(cropped)[0]) <= 6
+
+
+def test_the_hash_of_a_mirrored_picture_follows_from_its_own() -> None:
+    for scene in range(6):
+        luma = grey(scene)
+        turned = mirrored(np.array([phash(luma)], np.uint64))
+        assert bits(int(turned[0]), phash(np.ascontiguousarray(luma[:, ::-1]))) <= 6
+
+
+@pytest.mark.parametrize("right", [False, True])
+def test_a_logo_in_the_corner_of_a_dark_picture_tells_nothing(right: bool) -> None:
+    dark = np.full((180, 320), 20, np.uint8)
+    columns = slice(280, 310) if right else slice(10, 40)
+    dark[10:30, columns] = 230
+    assert phash(dark) == NOTHING
+    dark[80:100, 140:180] = 120
+    assert phash(dark) != NOTHING
 
 
 def test_a_flat_picture_has_nothing_to_be_told_by() -> None:

@@ -1,6 +1,6 @@
 """Clips and videos that show the same pictures as others, and the openings that a channel puts before every video.
 
-In:  table `packs` (its column `phashes`: hashes of each clip, twice a second)     Out: {reason: {id: the id it repeats}}
+In:  table `packs` (its column `phashes`: hashes of each clip, twice a second)   Out: {reason: {id: the id it repeats}}
 
 A clip is told by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
 a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the

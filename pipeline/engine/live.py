@@ -169,6 +169,10 @@ class LiveStage:
 
     # what is said of it
 
+    def tick(self) -> None:
+        """Shows that it goes on, now and then."""
+        self._progress.tick(self.n_in_flight)
+
     def end(self) -> StageResult:
         """The result, once it is over."""
         self._progress.close()

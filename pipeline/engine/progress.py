@@ -65,8 +65,8 @@ class StageProgress:
         self._stage = stage
         self._n_done = 0
         self._rejects: Counter[str] = Counter()
-        self._last_line = time.monotonic()
-        self._resumed = n_done_before
+        self._started = self._last_line = time.monotonic()
+        self._resumed, self._has_begun = n_done_before, False
         self._bar = bar
         if bar:
             self._task = bar.add_task(stage, total=None, note="")
@@ -77,7 +77,10 @@ class StageProgress:
             self._bar.remove_task(self._task)
 
     def queued(self, n_units: int) -> None:
-        """So many units are known by now."""
+        """So many units are known by now. The first is told at once: a unit may take minutes."""
+        if not self._has_begun and not self._bar:
+            log.info("%s: begins%s", self._stage, f"; {self._resumed} units done before" if self._resumed else "")
+        self._has_begun = True
         if self._bar:
             self._bar.update(self._task, total=n_units)
 
@@ -87,9 +90,13 @@ class StageProgress:
         self._rejects.update(rejects)
         if self._bar:
             self._bar.update(self._task, advance=1, note=self._note())
-        elif time.monotonic() - self._last_line > PLAIN_EVERY_S:
-            self._last_line = time.monotonic()
-            log.info("%s: %d units%s", self._stage, self._n_done, self._note())
+
+    def tick(self, n_in_flight: int) -> None:
+        """Time goes by: where there is no terminal, a line now and then, also while nothing ends."""
+        if self._bar or not self._has_begun or time.monotonic() - self._last_line < PLAIN_EVERY_S:
+            return
+        self._last_line = time.monotonic()
+        log.info("%s: %d units, %d in flight%s", self._stage, self._n_done, n_in_flight, self._note())
 
     def say(self, message: str) -> None:
         """A line that must be seen: a paused identity, a lost worker."""
@@ -99,8 +106,10 @@ class StageProgress:
             log.warning("%s: %s", self._stage, message)
 
     def _note(self) -> str:
+        minutes = (time.monotonic() - self._started) / 60
+        rate = f", {self._n_done / minutes:.3g} units a minute" if self._n_done and minutes > 0 else ""
         turned_away = sum(self._rejects.values())
-        return f", {turned_away} turned away" if turned_away else ""
+        return rate + (f", {turned_away} turned away" if turned_away else "")
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

@@ -121,6 +121,7 @@ class _Driver:
         while self._advance():
             for live in self._live.values():
                 live.commit_due()
+                live.tick()
                 self._desk.publish(live.status())
             self._between()
             if self._desk.stop.is_due:

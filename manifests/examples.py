@@ -8,6 +8,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "config": "config run.yaml",
         "doctor": "doctor run.yaml",
         "estimate": "estimate run.yaml --cores 64 --gbit 10",
+        "debug": "debug run.yaml media dQw4w9WgXcQ",
         "status": "status out/demo",
         "pause": "pause out/demo",
         "resume": "resume out/demo",

@@ -56,6 +56,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "config": (),
         "doctor": (ExitCode.INCOMPLETE,),
         "estimate": (),
+        "debug": (ExitCode.INCOMPLETE, ExitCode.NOTHING_MATCHED),
         "status": (),
         "pause": (),
         "resume": (),

@@ -51,11 +51,22 @@ class StageStatus(BaseModel):
     done: int = 0
     known: int = 0
     """Units taken up by this run so far; more may follow."""
+    total: int = 0
+    """Units that are planned by now, those of earlier runs among them; 0: not known before they are taken up."""
     in_flight: int = 0
     seconds: float = 0.0
     rejects: dict[str, int] = Field(default_factory=dict)
     losses: dict[str, int] = Field(default_factory=dict)
     """Attempts that ended without a verdict, by machine and kind."""
+
+    bytes: int = 0
+    """Bytes of the files that this run committed."""
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the planned units are done at the rate so far; None where that is not known."""
+        left = self.total - self.done_before - self.done
+        return left / self.per_hour * 3600 if self.total and self.done else None
 
     @property
     def per_hour(self) -> float:

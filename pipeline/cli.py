@@ -4,6 +4,9 @@ How a command ends is said by manifests/exits.py. Commands import what is heavy 
 neither Ray nor yt-dlp.
 """
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from manifests.exits import ExitsByTheTable, epilog
@@ -12,6 +15,7 @@ from manifests.version import print_version
 from pipeline.commands.audit import audit
 from pipeline.commands.config import show_config
 from pipeline.commands.cut import cut
+from pipeline.commands.debug import debug
 from pipeline.commands.demo import demo
 from pipeline.commands.doctor import doctor
 from pipeline.commands.estimate import estimate
@@ -49,6 +53,7 @@ app.command("demo", epilog=epilog(PROGRAM, "demo"))(demo)
 app.command("config", epilog=epilog(PROGRAM, "config"))(show_config)
 app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
 app.command("estimate", epilog=epilog(PROGRAM, "estimate"))(estimate)
+app.command("debug", epilog=epilog(PROGRAM, "debug"))(debug)
 app.command("status", epilog=epilog(PROGRAM, "status"))(status)
 app.command("pause", epilog=epilog(PROGRAM, "pause"))(pause)
 app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)
@@ -71,11 +76,16 @@ app.add_typer(show_app, name="show", epilog=epilog(PROGRAM, "show"))
 
 @app.callback()
 def options(
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Also show debug lines."),
-    version: bool = typer.Option(False, "--version", help="Print the version.", callback=print_version, is_eager=True),
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show debug lines.")] = False,
+    log_json: Annotated[
+        Path | None, typer.Option(help="Also append the log to this file, as lines of JSON.", metavar="FILE")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=print_version, is_eager=True)
+    ] = False,
 ) -> None:
     """Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards."""
-    set_up_logging(verbose=verbose)
+    set_up_logging(verbose=verbose, json_file=log_json)
 
 
 def main() -> None:

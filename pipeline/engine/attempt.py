@@ -154,6 +154,7 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
     with _trouble_of(store):
         tables, more = _tables_of(output)
         rejects = [*output.rejects, *more]
+        n_bytes = sum(local.stat().st_size for local in output.files.values())
         for relative, local in output.files.items():
             store.put(local, relative)
         token = uuid.uuid4().hex[:12]
@@ -165,6 +166,7 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
         "rows": {table: rows.num_rows for table, rows in tables.items()},
         "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),
         "attempt": attempt,
+        **({"bytes": n_bytes} if n_bytes else {}),
         **output.facts,
         "parts": parts,
     }

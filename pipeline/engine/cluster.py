@@ -27,11 +27,13 @@ from ray.exceptions import (
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from manifests.errors import UserError
+from manifests.live import StageStatus
 from manifests.reasons import Reason
 from manifests.version import build
 from pipeline.engine.attempt import End, Outcome, attempt_unit, time_limit_of
 from pipeline.engine.executor import Finished
 from pipeline.engine.limits import KILL_AFTER_S, process_ends_past
+from pipeline.engine.metrics import Metrics
 from pipeline.engine.ray_session import first_line, start_ray
 from pipeline.engine.roll import Begun, Roll
 from pipeline.engine.scratch import host_name
@@ -85,6 +87,7 @@ class RayExecutor:
         self._kept_free: set[str] = set()  # machines with, or for, a unit that runs alone
         self._numbers = itertools.count()
         self._ended: list[int] = []
+        self._metrics = Metrics()
         self._nodes_seen: list[dict[str, Any]] = []
         self._looked_at = self._looked_for_overdue = float("-inf")
         self._roll: Any = _RollActor.options(
@@ -261,6 +264,10 @@ class RayExecutor:
             max_concurrency=10_000,
         )  # fmt: skip
         return SharedThere(actor.remote(build))
+
+    def measure(self, status: StageStatus) -> None:
+        """See Executor. Ray's metrics show it, for Prometheus."""
+        self._metrics.take(status)
 
     def close(self) -> None:
         """See Executor. Leaves a Ray that others started running."""

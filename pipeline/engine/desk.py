@@ -32,8 +32,16 @@ class Desk:
     not publish writes nothing: that of a stage run on its own.
     """
 
-    def __init__(self, store: Store, stop: StopRequest | None = None, *, publishes: bool = True) -> None:
-        self.publishes = publishes
+    def __init__(
+        self,
+        store: Store,
+        stop: StopRequest | None = None,
+        *,
+        publishes: bool = True,
+        tell: Callable[[StageStatus], None] = lambda stage: None,
+    ) -> None:
+        """`tell` is given every word of how far a stage is."""
+        self.publishes, self._tell = publishes, tell
         self.stop = stop or StopRequest()
         self._store = store
         self._stages: dict[str, StageStatus] = {}
@@ -52,6 +60,7 @@ class Desk:
         """Takes up how far a stage is, and writes status.json where the last time was long enough ago."""
         self._stages.pop(stage.stage, None)
         self._stages[stage.stage] = stage
+        self._tell(stage)
         if self.publishes and time.monotonic() - self._written > WRITE_EVERY_S:
             self._write(self._state())
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from manifests.live import StageStatus
 from pipeline.engine.attempt import Outcome, attempt_unit
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
@@ -63,6 +64,10 @@ class Executor(Protocol):
         """One object for all workers: `build()` here, and a picklable proxy whose methods block until they return."""
         ...
 
+    def measure(self, status: StageStatus) -> None:
+        """Tells those who watch the cluster how far a stage is."""
+        ...
+
     def close(self) -> None:
         """Releases workers."""
         ...
@@ -111,6 +116,9 @@ class LocalExecutor:
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor."""
         return SharedHere(build())
+
+    def measure(self, status: StageStatus) -> None:
+        """See Executor. Nobody watches this process."""
 
     def close(self) -> None:
         """See Executor."""

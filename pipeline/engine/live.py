@@ -14,7 +14,7 @@ import heapq
 import itertools
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from manifests.errors import UserError
@@ -25,6 +25,7 @@ from pipeline.engine.attempt import End, Outcome, turn_away_all
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import RunProgress, StageProgress
+from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
 
@@ -56,6 +57,7 @@ class StageResult:
     n_made: int = 0
     rows: Counter[str] = field(default_factory=Counter)
     rejects: Counter[str] = field(default_factory=Counter)
+    bytes: int = 0
     seconds: float = 0.0
 
     @property
@@ -96,6 +98,8 @@ class LiveStage:
         self._site, self._upstream, self._store = site, upstream, site.store
         self._taken = site.store.committed(stage.name)
         self._result = StageResult(stage.name, n_done_before=len(self._taken))
+        planned: Sequence[str] = getattr(stage, "unit_names", ())  # where a stage knows them before it makes them
+        self._n_planned = len(self._taken) + len(set(planned) - self._taken) if planned else 0
         self._progress: StageProgress = site.progress.stage(stage.name, len(self._taken))
         self._started = time.monotonic()
         self._charges: dict[str, _Charges] = {}
@@ -196,6 +200,8 @@ class LiveStage:
             done_before=self._result.n_done_before,
             done=self._result.n_made,
             known=self._result.n_units,
+            total=self._n_planned,
+            bytes=self._result.bytes,
             in_flight=self.n_in_flight,
             seconds=round(time.monotonic() - self._started, 1),
             rejects=dict(self._result.rejects),
@@ -212,12 +218,12 @@ class LiveStage:
         if outcome.end is End.DONE and first:
             self._stop_if_alike(unit, outcome)
         if outcome.end is End.DONE and outcome.n_internal and first:
-            self._progress.say(f"{unit.name}: an error of this program; tried once more\n{outcome.detail}")
+            self._say(unit, outcome, f"an error of this program; tried once more\n{outcome.detail}")
             self._again(unit, outcome)
         elif outcome.end is End.DONE:
             self._commit(unit, outcome)
         elif outcome.end is End.PLACE and self._site.executor.fence(outcome.node):
-            self._progress.say(f"machine {outcome.host or outcome.node} gets no further unit: {outcome.detail}")
+            self._say(unit, outcome, f"machine {outcome.host or outcome.node} gets no further unit: {outcome.detail}")
             self._again(unit, outcome)
         elif outcome.end is End.PLACE:
             raise RunStopped(f"{self.stage.name}: {outcome.reason or Reason.PLACE_FAILED}: {outcome.detail}")
@@ -225,6 +231,9 @@ class LiveStage:
             raise RunStopped(f"{self.stage.name}: {outcome.reason or Reason.INTERNAL_ERROR}: {outcome.detail}")
         else:
             self._charge(unit, outcome, finished.attempt)
+
+    def _say(self, unit: Unit, outcome: Outcome, message: str) -> None:
+        self._progress.say(f"{unit.name}: {message}", unit=unit.name, node=outcome.host or outcome.node)
 
     def _again(self, unit: Unit, outcome: Outcome) -> None:
         """Another attempt, as soon as there is room."""
@@ -245,7 +254,8 @@ class LiveStage:
             )
             return
         if outcome.end is not End.AGAIN:
-            self._progress.say(f"{unit.name}: {outcome.end} ({outcome.detail}); tried again")
+            where = f" on {outcome.host}" if outcome.host else ""
+            self._say(unit, outcome, f"{outcome.end}{where} ({outcome.detail}); tried again")
         wait_s = outcome.wait_s if outcome.end is End.AGAIN else 0.0
         heapq.heappush(self._waiting, (time.monotonic() + wait_s, next(self._order), unit))
 
@@ -255,8 +265,7 @@ class LiveStage:
         self._ended[unit.name] = outcome
         self.commit_due()
         if outcome.n_internal:
-            what = f"{outcome.n_internal} turned away by an error of this program"
-            self._progress.say(f"{unit.name}: {what}\n{outcome.detail}")
+            self._say(unit, outcome, f"{outcome.n_internal} turned away by an error of this program\n{outcome.detail}")
 
     def commit_due(self) -> None:
         """Commits the units that ended, where the last group is long enough ago or no other is on its way."""
@@ -271,10 +280,12 @@ class LiveStage:
         self._store.commit_all(self.stage.name, {name: outcome.facts for name, outcome in self._ended.items()})
         ended, self._ended = self._ended, {}
         self._grouped_at = time.monotonic()
-        for outcome in ended.values():
+        for name, outcome in ended.items():
             rejects = outcome.facts.get("rejects", {})
+            self._progress.committed(name, outcome.host or host_name(), outcome.facts)
             self._result.n_made += 1
             self._result.rows.update(outcome.facts.get("rows", {}))
+            self._result.bytes += int(outcome.facts.get("bytes", 0))
             self._result.rejects.update(rejects)
             self._progress.advance(rejects)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from manifests.errors import UserError
 
 if TYPE_CHECKING:  # heavy, and what is done in a moment shows no progress
     from rich.console import Console
@@ -15,6 +21,8 @@ if TYPE_CHECKING:  # heavy, and what is done in a moment shows no progress
 log = logging.getLogger("hdvila")
 
 PLAIN_EVERY_S = 15.0
+FOR_FILES = "for_files"
+"""Mark of a record that is not for the terminal: it is shown there otherwise, or too much."""
 
 
 class RunProgress:
@@ -98,12 +106,22 @@ class StageProgress:
         self._last_line = time.monotonic()
         log.info("%s: %d units, %d in flight%s", self._stage, self._n_done, n_in_flight, self._note())
 
-    def say(self, message: str) -> None:
-        """A line that must be seen: a paused identity, a lost worker."""
+    def say(self, message: str, *, unit: str = "", node: str = "") -> None:
+        """A line that must be seen: a paused identity, a lost worker, on the machine `node`."""
+        facts = {"stage": self._stage, "unit": unit, "node": node}
         if self._bar:
             self._bar.console.print(f"{self._stage}: {message}", markup=False, highlight=False)
-        else:
-            log.warning("%s: %s", self._stage, message)
+        log.warning("%s: %s", self._stage, message, extra={"facts": facts, FOR_FILES: self._bar is not None})
+
+    def committed(self, unit: str, node: str, facts: Mapping[str, Any]) -> None:
+        """One unit is committed, made on the machine `node`; its commit holds these facts. For log files only."""
+        said = {key: facts[key] for key in ("seconds", "attempt", "rows", "rejects", "bytes") if key in facts}
+        log.info(
+            "%s: %s committed",
+            self._stage,
+            unit,
+            extra={"facts": {"stage": self._stage, "unit": unit, "node": node, **said}, FOR_FILES: True},
+        )
 
     def _note(self) -> str:
         minutes = (time.monotonic() - self._started) / 60
@@ -124,10 +142,31 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         """The base class sets one; it is not kept."""
 
 
-def set_up_logging(*, verbose: bool = False) -> None:
-    """Log lines of the program itself to stderr; libraries only from warnings up."""
+class _JsonLines(logging.Formatter):
+    """A line of JSON a record: at (UTC), level, message, and where it is of a unit: stage, unit, node."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line = {"at": at, "level": record.levelname.lower(), "message": record.getMessage()}
+        return json.dumps({**line, **getattr(record, "facts", {})}, ensure_ascii=False)
+
+
+def set_up_logging(*, verbose: bool = False, json_file: Path | None = None) -> None:
+    """Log lines of the program itself to stderr; libraries only from warnings up.
+
+    `json_file` gets them as lines of JSON as well, and beside them one for each unit that is committed. UserError where
+    it cannot be written to.
+    """
     handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    handler.addFilter(lambda record: not getattr(record, FOR_FILES, False))
     log.handlers = [handler]
+    if json_file is not None:
+        try:
+            lines = logging.FileHandler(json_file, encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UserError(f"--log-json {json_file}: cannot be written to ({error.strerror})") from None
+        lines.setFormatter(_JsonLines())
+        log.addHandler(lines)
     log.propagate = False
     log.setLevel(logging.DEBUG if verbose else logging.INFO)

@@ -79,6 +79,11 @@ class MediaStage:
         """One core, memory for one video, and time for the longest video allowed; each unit has a limit of its own."""
         return Resources(time_limit_s=self._limit_s(self.config.limits.max_duration_s) + self.fetch_limit_s)
 
+    @property
+    def unit_names(self) -> Sequence[str]:
+        """All that it can have as units: what is planned, for whoever wants to know how long it takes."""
+        return self.video_ids
+
     def units(self, store: Store) -> Iterator[Unit]:
         """One unit a video, in the wave's order. The payload says where its rows lie; the worker reads them."""
         for video_id, place in zip(self.video_ids, self.places.find(store, self.video_ids), strict=True):

@@ -17,11 +17,12 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     console.print(headline(status, now), highlight=False, markup=False, soft_wrap=True)
     if not status.stages:
         return
-    table = Table("stage", "units done", "known", "in flight", "an hour", "turned away", box=None)
+    table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "turned away", box=None)
     for stage in status.stages:
         away = ", ".join(f"{n} {reason}" for reason, n in sorted(stage.rejects.items(), key=lambda item: -item[1]))
-        numbers = (_done(stage), f"{stage.known:,}", str(stage.in_flight), f"{stage.per_hour:,.0f}")
-        table.add_row(stage.stage, *numbers, away)
+        left = "" if stage.eta_s is None else _ago(stage.eta_s)
+        numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
+        table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", away)
     console.print(table)
     for stage in status.stages:
         for what, n in stage.losses.items():
@@ -64,6 +65,11 @@ def headline(status: RunStatus, now: float) -> str:
     if not status.is_alive(now):
         return f"no sign of life for {_ago(age_s)}; was {status.state} on {where}. Run the same command again to go on"
     return f"{status.state} {since}" + (f" ({status.detail})" if status.detail else "")
+
+
+def _planned(stage: StageStatus) -> str:
+    """Units in all, or those that are known by now where more can follow."""
+    return f"{stage.total:,}" if stage.total else f"{stage.done_before + stage.known:,}+"
 
 
 def _done(stage: StageStatus) -> str:

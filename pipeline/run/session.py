@@ -91,7 +91,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
         try:
             # after the executor: Ray sets a handler of its own when it starts
             with (
-                Desk(store, stop) as desk,
+                Desk(store, stop, tell=executor.measure) as desk,
                 drain_on_sigterm(desk.stop),
                 merging(store, lock, sizes_of(config.engine)) as merger,
             ):

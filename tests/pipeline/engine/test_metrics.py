@@ -1,0 +1,89 @@
+"""What a run tells of itself beside its tables: Prometheus' metrics, lines of JSON, names of tasks."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from manifests.live import StageStatus
+from pipeline.engine.desk import Desk
+from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import set_up_logging
+from pipeline.engine.run import run_stage
+from pipeline.engine.scratch import host_name
+from pipeline.engine.store import Store
+from tests.pipeline.engine.toys import ToyStage
+
+
+@pytest.fixture
+def log_file(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "log.jsonl"
+    set_up_logging(json_file=path)
+    yield path
+    set_up_logging()
+
+
+def toy(tmp_path: Path, *actions: tuple[str, str]) -> ToyStage:
+    (tmp_path / "marks").mkdir()
+    return ToyStage(actions, tmp_path / "marks")
+
+
+def scraped(url: str) -> dict[str, float]:
+    """{metric with labels: value} of what begins with hdvila."""
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {k: float(v) for k, v in (line.rsplit(" ", 1) for line in lines if line.startswith("ray_hdvila"))}
+
+
+@pytest.mark.slow
+def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    monkeypatch.setenv("RAY_metrics_report_interval_ms", "1000")
+    executor, store = RayExecutor(tmp_path / "scratch", n_cpus=1), Store(str(tmp_path / "out"))
+    try:
+        desk = Desk(store, publishes=False, tell=executor.measure)
+        with RunLock(store) as lock:
+            run_stage(toy(tmp_path, ("a", ""), ("b", ""), ("c", "reject")), store, executor, lock, desk=desk)
+        (node,) = ray.nodes()
+        url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        until = time.monotonic() + 60
+        while sum((found := scraped(url)).values()) < 6 and time.monotonic() < until:
+            time.sleep(1)
+    finally:
+        executor.close()
+
+    assert {name.partition("{")[0]: n for name, n in found.items()} == {
+        "ray_hdvila_units_total": 3,
+        "ray_hdvila_units_in_flight": 0,
+        "ray_hdvila_rejects_total": 1,
+        "ray_hdvila_bytes_total": 2,
+    }
+    assert all('stage="toy"' in name for name in found)
+
+
+def test_the_log_file_names_stage_unit_and_node_in_each_line_of_a_unit(tmp_path: Path, log_file: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    with RunLock(store) as lock:
+        run_stage(toy(tmp_path, ("a", ""), ("b", "hang-once")), store, LocalExecutor(tmp_path / "s"), lock)
+
+    lines = [json.loads(line) for line in log_file.read_text().splitlines()]
+    of_units = [line for line in lines if line.get("unit")]
+    assert {(line["stage"], line["unit"]) for line in of_units} == {("toy", "a"), ("toy", "b")}
+    made = [line for line in of_units if line["message"].endswith("committed")]
+    assert [line["node"] for line in made] == [host_name()] * 2
+    assert made[0]["rows"] == {"listings": 1} and made[0]["bytes"] == 1
+    assert any("timeout" in line["message"] and line["level"] == "warning" for line in of_units)
+    assert all(line["at"].endswith("+00:00") for line in lines)
+
+
+def test_how_long_a_stage_will_take_is_told_from_what_is_planned() -> None:
+    stage = StageStatus(stage="media", done_before=10, done=20, known=25, total=70, seconds=100)
+    assert stage.eta_s == pytest.approx(200)
+    assert StageStatus(stage="media", done=20, seconds=100).eta_s is None

@@ -72,7 +72,7 @@ class ClipAudio:
         import numpy as np  # heavy, and clips whose audio is copied do without
 
         self._rate = rate if rate in _RATES else 48000
-        layout = "mono" if channels == 1 else "stereo"
+        layout = self._layout = "mono" if channels == 1 else "stereo"
         self._samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
         self._resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
@@ -80,10 +80,18 @@ class ClipAudio:
 
     def add(self, frame: Any) -> None:
         """A decoded frame; what lies outside the stretch is left out."""
-        for part in self._resampler.resample(frame):
+        for part in self._resampled(frame):
             if part.pts is not None:
                 at = round((part.pts * part.time_base - self._start_s) * self._rate)
                 self._found |= _place(self._samples, part.to_ndarray(), at)
+
+    def _resampled(self, frame: Any) -> list[Any]:
+        """The frame's samples; one of another rate or layout than those before begins anew."""
+        try:
+            return list(self._resampler.resample(frame))
+        except ValueError:
+            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+            return list(self._resampler.resample(frame))
 
     @property
     def result(self) -> tuple[NDArray[np.float32] | None, int]:

@@ -41,6 +41,9 @@ def exact_clips(
 def _refuse_formats(source: Probe) -> None:
     if source.video.hdr or source.video.bit_depth > 8:
         raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{source.video.bit_depth} bits: encoded pictures have 8; use remux")
+    if source.video.coded_width % 2 or source.video.coded_height % 2:
+        size = f"{source.video.coded_width}x{source.video.coded_height}"
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{size}: encoded pictures have even sides; use remux")
 
 
 @dataclass(slots=True)
@@ -64,8 +67,8 @@ def _encoded(pictures: Any, source: Probe, spans: Sequence[Span], config: CutCon
     waiting = [_Job(s, tick_at(s.start_ms, source, base), tick_at(s.end_ms, source, base)) for s in spans]
     for frame in _frames_for(waiting, pictures, stream):
         for job in waiting:
-            if job.start <= frame.pts < job.end:
-                _encode(job, frame, stream, source, config)
+            if job.start <= frame.pts < job.end and not job.fault:
+                _encode_or_tell(job, frame, stream, source, config)
         done = [job for job in waiting if job.end <= frame.pts]
         if done:
             waiting[:] = [job for job in waiting if job.end > frame.pts]
@@ -114,6 +117,14 @@ def decoded(packet: Any | None, stream: Any = None) -> list[Any]:
     return [frame for frame in frames if frame.pts is not None]
 
 
+def _encode_or_tell(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig) -> None:
+    """A picture that the encoder does not take (its size changed on the way) costs this clip alone."""
+    try:
+        _encode(job, frame, stream, source, config)
+    except (av.FFmpegError, ValueError) as error:
+        job.fault = f"a picture of {frame.width}x{frame.height} is not encoded: {error}"
+
+
 def _encode(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig) -> None:
     if job.container is None:
         _open(job, stream, source, config)
@@ -149,7 +160,7 @@ def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
 
 
 def _closed(job: _Job) -> _Job:
-    if job.container is not None:
+    if job.container is not None and not job.fault:
         job.container.mux(job.stream.encode(None))
         job.container.close()
     return job
@@ -158,6 +169,8 @@ def _closed(job: _Job) -> _Job:
 def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfig) -> CutClip | CutFailure:
     """The mp4 of an encoded span with its audio."""
     span, base = job.span, source.video.time_base
+    if job.fault:
+        return CutFailure(span.n, Reason.BROKEN_MEDIA, job.fault)
     if not job.times:
         return CutFailure(span.n, Reason.SPAN_OUTSIDE, f"no picture from {span.start_ms} to {span.end_ms} ms decodes")
     template, packets = read_back(job.buffer)

@@ -9,6 +9,7 @@ shown before it refer to what isn't there; they are left out, since decoders dis
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -100,7 +101,8 @@ def _packets(container: Any, streams: Sequence[Any], target: int) -> Iterator[An
     try:
         container.seek(target, stream=streams[0], backward=True)
     except av.FFmpegError:
-        container.seek(container.start_time or 0, backward=True)
+        with suppress(av.FFmpegError):  # an AVI without an index: it is read on from where it stands
+            container.seek(container.start_time or 0, backward=True)
     try:
         for packet in container.demux(*streams):
             if packet.size:

@@ -359,3 +359,10 @@ def test_whole_milliseconds_are_whole_ticks(denominator: int) -> None:
     ticks = timescale(Fraction(1, denominator))
     assert ticks % 1000 == 0
     assert ticks % denominator == 0
+
+
+def test_exact_says_that_pictures_of_odd_size_cannot_be_encoded(samples: Path) -> None:
+    path = samples / "videos" / "media__bear-vp9-odd-dimensions.webm"
+    [clip] = cut(path, [Span(0, 0, 800)], mode="exact").values()
+    assert isinstance(clip, CutFailure)
+    assert (clip.reason, "161x121" in clip.detail) == (Reason.UNSUPPORTED_MEDIA, True)

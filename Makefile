@@ -12,7 +12,7 @@ export PYTHONSAFEPATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: demo test test-only test-fast test-full test-foreign test-matrix test-mutations docs lint install clean help
+.PHONY: demo test test-only test-fast test-full test-foreign test-matrix test-faults test-mutations docs lint install clean help
 
 help:
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ test-matrix: install ## the demo's road, small, on every supported Python here: 
 
 test-mutations: install ## 60 small errors put into the code by a seed: how many do the nearest tests notice?
 	$(BIN)/python -m bench.mutate --jobs $(WORKERS)
+
+test-faults: install ## processes killed in every stage, machines and buckets that fail: nothing is lost, nothing is twice
+	$(BIN)/python -m pytest -m faults
 
 test-full: install ## the reference model at full size (12 GiB of memory, some minutes)
 	$(BIN)/python -m pytest -m full

@@ -13,7 +13,7 @@ import pytest
 
 from pipeline.engine.store import Store
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 N_VIDEOS = 8
 N_KILLS = 3

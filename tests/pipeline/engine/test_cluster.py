@@ -18,6 +18,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from tests.pipeline.engine.toys import Naps, SickOnOneNode
 
+pytestmark = pytest.mark.faults
+
 
 @contextmanager
 def a_cluster(tmp_path: Path, *, head_cpus: int) -> Iterator[tuple[Any, Any]]:

@@ -19,6 +19,8 @@ from pipeline.engine.store import Store
 from pipeline.testing.s3 import BUCKET, S3, s3_server
 from tests.pipeline.engine.toys import ToyStage
 
+pytestmark = pytest.mark.faults
+
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[S3]:

@@ -71,6 +71,8 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             (context.scratch / "made.txt").write_text("nowhere to go")
         case "incomplete":
             import a_module_that_is_not_installed  # noqa: F401
+        case "fill":
+            (context.scratch / "big").write_bytes(bytes(16 << 20))
         case "full":
             raise OSError(28, "No space left on device")
 

@@ -26,6 +26,9 @@ from manifests.version import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
 TABLE_NAME = "manifest.parquet"
+PUBLISHED = "manifests"
+"""Folder beside manifest.json that keeps each manifest that was published: `<its sha256>.json`, and its table as
+`<the table's sha256>.parquet`. Their urls too are relative to the folder above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ SHARD_URL = re.compile(rf"(?:{_PART}/){{0,8}}{_PART}\.tar")
 """A path below the manifest: no `..`, no address, nothing hidden."""
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _FILE_NAME = re.compile(rf"{_PART}\.parquet")
+_KEPT = re.compile(rf"(^|/){PUBLISHED}/[0-9a-f]{{64}}\.json$")
 _SHA256, _MD5 = re.compile(r"[0-9a-f]{64}"), re.compile(r"[0-9a-f]{32}")
 MAX_SHARDS, MAX_SHARD_ROWS = 1_000_000, 200_000
 MAX_JSON_BYTES, MAX_TABLE_BYTES = 64 * 1024**2, 512 * 1024**2
@@ -185,6 +189,22 @@ def sizes_bytes(shards: Sequence[ShardEntry]) -> bytes:
     return json.dumps({s.url: s.nsamples for s in shards}, indent=2).encode() + b"\n"
 
 
+def published_names(text: bytes, table: bytes) -> tuple[str, str]:
+    """Where a manifest and its table are kept under their hashes, relative to the manifest."""
+    stem = [hashlib.sha256(data).hexdigest() for data in (text, table)]
+    return f"{PUBLISHED}/{stem[0]}.json", f"{PUBLISHED}/{stem[1]}.parquet"
+
+
+def read_published(root: str, sha256: str, **storage_options: Any) -> Manifest:
+    """The manifest of this hash that was published in a folder. UserError where it is not kept there."""
+    if not _SHA256.fullmatch(sha256):
+        raise UserError(f"{root}: {sha256[:80]!r} is no sha256 of a manifest")
+    manifest = read_manifest(f"{root.rstrip('/')}/{PUBLISHED}/{sha256}.json", **storage_options)
+    if manifest.sha256 != sha256:
+        raise DamagedFile(f"{root}/{PUBLISHED}/{sha256}.json: has another checksum than its name; restore the file")
+    return manifest
+
+
 def read_manifest(url: str, **storage_options: Any) -> Manifest:
     """The manifest at a path or url, or in the folder there.
 
@@ -195,6 +215,8 @@ def read_manifest(url: str, **storage_options: Any) -> Manifest:
     head = head_of(raw, path)
     name, wanted = head["shards"], head["shards_sha256"]
     root = path.rpartition("/")[0] or "."
+    if _KEPT.search(path):
+        root, name = root.removesuffix(PUBLISHED).rstrip("/") or ".", f"{PUBLISHED}/{str(wanted)[:64]}.parquet"
     table = _read(f"{root}/{name}", storage_options)
     if hashlib.sha256(table).hexdigest() != wanted:
         raise DamagedFile(f"{root}/{name}: does not belong to {path} (checksum differs); copy both files again")

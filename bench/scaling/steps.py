@@ -35,8 +35,8 @@ from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.report.page import write_report
-from pipeline.run.fill import Candidates
-from pipeline.run.session import Run, open_run
+from pipeline.run.candidates import Candidates
+from pipeline.run.session import open_run
 from pipeline.shards.manifest import write_manifest
 from pipeline.shards.stage import ShardsStage
 from pipeline.text.clips import ClipsStage
@@ -104,26 +104,20 @@ def _fetch(video: Mapping[str, Any], context: Any) -> Path:
 
 def candidates(place: Place) -> None:
     """Reads and ranks the candidates, with those that repeat by text."""
-    Candidates.read(_run(place))
+    Candidates.read(place.config, place.store)
 
 
 def wave(place: Place) -> None:
     """Plans the next wave of media."""
-    run = _run(place)
-    known = Candidates.read(run)
-    next_wave(known.ranked, known.outcomes(run), place.config.balance)
+    known = Candidates.read(place.config, place.store)
+    next_wave(known.ranked, known.outcomes(), place.config.balance)
 
 
 def selection(place: Place) -> None:
     """Selects and writes selection.parquet."""
-    run = _run(place)
-    known = Candidates.read(run)
-    chosen = select(known.ranked, known.outcomes(run), place.config.balance)
+    known = Candidates.read(place.config, place.store)
+    chosen = select(known.ranked, known.outcomes(), place.config.balance)
     place.store.write_table(SELECTION_NAME, chosen.table)
-
-
-def _run(place: Place) -> Run:
-    return Run(place.config, place.store, None, None, None)  # type: ignore[arg-type]
 
 
 def picture_duplicates(place: Place) -> None:

@@ -80,17 +80,22 @@ def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int6
     return out
 
 
-def select(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> Selection:
-    """The selection from what exists: quotas over the real supply, filled in rank order."""
+def select(
+    ranked: Ranked, outcomes: Outcomes, config: BalanceConfig, shares: Mapping[int, int] | None = None
+) -> Selection:
+    """The selection from what exists: quotas over the real supply, filled in rank order.
+
+    `shares`: the most of each category while others are still to come; None: the last word.
+    """
     current = standing(ranked, outcomes)
-    quotas, taken = _fill(ranked, current, config)
+    quotas, taken = _fill(ranked, current, config, shares or {})
     result = explain(ranked, quotas, current, taken.clips, taken.ms)
     reason = _reasons(ranked, current, taken, quotas)
     table = _selection_table(ranked, current, taken, reason, outcomes.duplicates)
     return Selection(table, current.dropped, quotas, result)
 
 
-def _fill(ranked: Ranked, current: Standing, config: BalanceConfig) -> tuple[Quotas, _Taken]:
+def _fill(ranked: Ranked, current: Standing, config: BalanceConfig, shares: Mapping[int, int]) -> tuple[Quotas, _Taken]:
     """Quotas and what is taken under them.
 
     Where clips are counted, the cap in hours is known to the clip only once clips are taken: what it cut off is then no
@@ -98,7 +103,7 @@ def _fill(ranked: Ranked, current: Standing, config: BalanceConfig) -> tuple[Quo
     """
     unkept = replace(current, kept_clips=np.zeros_like(current.kept_clips), kept_ms=np.zeros_like(current.kept_ms))
     supply = _existing_supply(ranked, unkept, config)
-    most: dict[int, int] = {}
+    most = dict(shares)
     while True:  # as if nothing were in shards: what is there must not change what the cap in hours leaves
         quotas = plan_quotas(supply, config, most)
         taken, cut = _take(ranked, unkept, quotas, config)

@@ -31,9 +31,12 @@ PREFIX_CHARS = 96
 """A sentence is compared by its length and so many of its first characters."""
 
 
-def find_text_duplicates(store: Store, config: TextDuplicatesConfig) -> dict[str, str]:
-    """Everything that repeats by text in an output directory: video ids, and clip ids `<video_id>.<n>`."""
-    videos = store.read_table("videos", ["video_id", "channel_id", "duration_s"])
+def find_text_duplicates(store: Store, config: TextDuplicatesConfig, videos: pa.Table | None = None) -> dict[str, str]:
+    """What repeats by text among `videos` (video_id, channel_id, duration_s; None: all of the output directory).
+
+    The keys are video ids, and clip ids `<video_id>.<n>`.
+    """
+    videos = store.read_table("videos", ["video_id", "channel_id", "duration_s"]) if videos is None else videos
     found: dict[str, str] = {}
     if config.reuploads:
         found |= find_reuploads(store.read_table("transcripts", ["video_id", "n_words", "minhash"]), videos, config)

@@ -4,15 +4,23 @@
         run the media stage on those videos; read `outcomes` again
     select(ranked, outcomes, config)
 
+A wave (a batch) is a pure function of what it is told. While the crawl goes on and other batches are under way, it is
+told less than there is: the first candidates in recorded order, what came of the batches before those under way, and
+no more of a category than its share of the whole, since the others are still to come (`Ahead`).
+
 A wave is a pure function of what is committed. It goes down each category's order and stops where the planned clips,
 times the share of planned clips that survived in that category so far, fill what is missing. Quotas are computed anew
 each time: a category whose reserve ends short passes its part on to the others.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
 import numpy as np
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
+from pipeline.balance.clip_lists import rows_of
 from pipeline.balance.quotas import Quotas, plan_quotas, supply_of
 from pipeline.balance.ranking import Ranked
 from pipeline.balance.selection import before, category_places, channel_rooms
@@ -23,26 +31,48 @@ PRIOR_VIDEOS = 20
 """How many videos' worth the survival over all categories weighs against a category's own."""
 
 
-def next_wave(ranked: Ranked, outcomes: Outcomes, config: BalanceConfig) -> list[str]:
-    """Ids of the videos to fetch next, best ranks first; [] when the quotas are full or nothing is left to try."""
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What is planned ahead of: `under_way`, ids of batches whose outcome does not count yet; `shares`, the most that a
+    category may get for now, by id ({}: no more candidates come, and each may get what others leave)."""
+
+    under_way: Sequence[str] = ()
+    shares: Mapping[int, int] = field(default_factory=dict)
+
+
+def next_wave(
+    ranked: Ranked, outcomes: Outcomes, config: BalanceConfig, ahead: Ahead | None = None, most_videos: int = 0
+) -> list[str]:
+    """Ids of the videos to fetch next, best ranks first; [] when the quotas are full or nothing is left to try.
+
+    `most_videos`: no more than these, the best ranks of all categories; 0: all that are needed.
+    """
+    ahead = ahead or Ahead()
     current = standing(ranked, outcomes)
     if not current.is_open.any():
         return []
+    under_way = np.zeros(len(ranked), dtype=np.bool_)
+    under_way[rows_of(ranked.video_id, sorted(ahead.under_way))] = True
+    under_way &= current.is_open
     unit = config.unit
     planned = ranked.planned(unit)
     have = current.amount(unit)
     open_clips = np.where(current.is_open, ranked.n_clips, 0).astype(np.int64)
     open_ms = np.where(current.is_open, ranked.clips_ms, 0)
     quotas = plan_quotas(
-        supply_of(ranked, config, current.clips + open_clips, current.ms + open_ms, current.kept_amount(unit)), config
+        supply_of(ranked, config, current.clips + open_clips, current.ms + open_ms, current.kept_amount(unit)),
+        config,
+        ahead.shares,
     )
     place, ids = category_places(ranked, quotas)
     survival = _survival(current, planned, have, place, len(ids))
     expected = np.where(current.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
+    have, expected = np.where(under_way, expected, have), np.where(under_way, 0, expected)
     have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
     need = _need(quotas, ids, place, have, expected, ranked.n_clips, planned)
     wanted = _down_the_order(current, place, expected, need, config.wave_margin)
     rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
+    rows = rows[:most_videos] if most_videos else rows
     ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()
     return ids_in_order
 

@@ -51,7 +51,17 @@ class BalanceConfig(Section):
     wave_margin: float = operational(
         1.05, ge=1, le=4, doc="media asked for in a wave, as a multiple of what is expected to fill the quotas"
     )
-    max_waves: int = identity(200, ge=1, doc="waves of media after which a run stops trying to fill the quotas")
+    batch_candidates: int = identity(
+        20_000,
+        ge=1,
+        doc="batch k of media is planned once the rounds with the first (k + 1) times so many candidates have verdicts",
+    )
+    batch_videos: int = identity(
+        5_000, ge=1, doc="most videos in a batch of media; two batches are under way at a time"
+    )
+    max_waves: int = identity(
+        200, ge=1, doc="batches of media, smaller than the most, after which a run stops trying to fill the quotas"
+    )
     text_duplicates: TextDuplicatesConfig = TextDuplicatesConfig()
 
     @field_validator("weights")

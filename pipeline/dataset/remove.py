@@ -35,7 +35,7 @@ from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, writ
 from pipeline.report.page import has_audit, write_report
 from pipeline.report.summary import REPORT_NAME
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows
-from pipeline.shards.manifest import given_head, publish
+from pipeline.shards.manifest import forget_published, given_head, publish
 from pipeline.shards.stage import committed_shards, read_entries
 
 RECORDS = "removals"
@@ -176,6 +176,7 @@ def _write_manifest_anew(store: Store, entries: list[ShardEntry]) -> None:
     if store.exists(MANIFEST_NAME):
         head, card = given_head(_head(store))
         publish(store, entries, head, card)
+        forget_published(store)
     else:  # a run was killed between the two files; it will write the other one when it goes on
         store.write(TABLE_NAME, manifest_bytes(entries, {})[1])
 

@@ -210,6 +210,10 @@ class LiveStage:
 
     # what comes back
 
+    def has_in_flight(self, finished: Finished) -> bool:
+        """Whether an attempt is one of this stage's."""
+        return finished.stage == self.stage.name and finished.unit.name in self._charges
+
     def handle(self, finished: Finished) -> None:
         """Commits an attempt that ended, or decides when the unit is tried again."""
         self.n_in_flight -= 1

@@ -99,14 +99,14 @@ class _Driver:
     ) -> None:
         self._between = between
         self._site, self._executor, self._desk, self._over = site, site.executor, desk, over
-        self._live: dict[str, LiveStage] = {}
+        self._live: list[LiveStage] = []
         self._places: list[_Place] = []
         self._n_over = 0
         self._n_slots, self._slots_read = 1, float("-inf")
 
     @property
     def _n_in_flight(self) -> int:
-        return sum(live.n_in_flight for live in self._live.values())
+        return sum(live.n_in_flight for live in self._live)
 
     def run(self, lines: Sequence[Line]) -> None:
         """Until every line is at its end. Raises Drained where the run is asked to stop before."""
@@ -114,12 +114,12 @@ class _Driver:
         try:
             self._run()
         finally:
-            for live in self._live.values():
+            for live in self._live:
                 live.commit_ended()
 
     def _run(self) -> None:
         while self._advance():
-            for live in self._live.values():
+            for live in self._live:
                 live.commit_due()
                 live.tick()
                 self._desk.publish(live.status())
@@ -135,7 +135,7 @@ class _Driver:
     def _advance(self) -> bool:
         """Lets lines go on whose chains are over; False at the end of all."""
         while any(self._step(place) for place in list(self._places)):
-            pass
+            """Whoever goes on may be what another waits for."""
         if self._places and not self._live:
             raise RuntimeError("every line waits for another")
         return bool(self._places)
@@ -156,17 +156,15 @@ class _Driver:
         place.waits_since = -1 if chain else self._n_over
         for stage in chain:
             place.live.append(self._begin(stage, place.live[-1] if place.live else None))
-        return bool(chain)
+        return True
 
     def _begin(self, stage: Stage, upstream: "LiveStage | None") -> "LiveStage":
-        if stage.name in self._live:
-            raise RuntimeError(f"{stage.name}: two stages of one name at a time")
         self._executor.begin(stage, self._site.store)
-        live = self._live[stage.name] = LiveStage(stage, self._site, upstream)
-        return live
+        self._live.append(LiveStage(stage, self._site, upstream))
+        return self._live[-1]
 
     def _end(self, live: "LiveStage") -> StageResult:
-        del self._live[live.stage.name]
+        self._live.remove(live)
         self._n_over += 1
         self._desk.publish(live.status())
         result = live.end()
@@ -178,13 +176,13 @@ class _Driver:
 
     def _fill(self) -> None:
         """Submits units until every slot has its queue: each next one of the stage that is furthest below its share."""
-        while able := [live for live in self._live.values() if self._has_room(live) and live.has_next()]:
+        while able := [live for live in self._live if self._has_room(live) and live.has_next()]:
             min(able, key=lambda live: live.n_in_flight / live.stage.resources.share).submit_next()
 
     def _has_room(self, live: "LiveStage") -> bool:
         if most := live.stage.resources.max_in_flight:
             return live.n_in_flight < most
-        others = (one for one in self._live.values() if not one.stage.resources.max_in_flight)
+        others = (one for one in self._live if not one.stage.resources.max_in_flight)
         return sum(one.n_in_flight for one in others) < max(LEAST, QUEUE * self._slots())
 
     def _slots(self) -> int:
@@ -197,27 +195,29 @@ class _Driver:
         if self._n_in_flight:
             finished = self._executor.collect(POLL_S)
             if finished:
-                self._live[finished.stage].handle(finished)
+                next(live for live in self._live if live.has_in_flight(finished)).handle(finished)
         elif self._desk.is_paused:
             time.sleep(POLL_S)
-        elif due := [at for live in self._live.values() if (at := live.next_at()) is not None]:
+        elif due := [at for live in self._live if (at := live.next_at()) is not None]:
             time.sleep(min(POLL_S, max(0.0, min(due) - time.monotonic())))
 
     def _drain(self) -> None:
         """Lets units in flight end within the grace. Raises Drained unless nothing remains of the live stages."""
         stop = self._desk.stop
-        if not any(live.has_work() for live in self._live.values()):
+        if not any(live.has_work() for live in self._live):
             return
         for stage, n_dropped in self._executor.drop_queued().items():
-            self._live[stage].n_in_flight -= n_dropped
+            for live in self._live:
+                if live.stage.name == stage:
+                    live.n_in_flight, n_dropped = max(0, live.n_in_flight - n_dropped), n_dropped - live.n_in_flight
         log.warning("stopping (%s): %d units in flight may end within the grace", stop.why, self._n_in_flight)
         while self._n_in_flight and stop.grace_left_s > 0:
             self._handle_next()
-            for live in self._live.values():
+            for live in self._live:
                 self._desk.publish(live.status())
-        for live in self._live.values():
+        for live in self._live:
             live.commit_ended()
-        left = {live.stage.name: words for live in self._live.values() if (words := live.what_remains())}
+        left = {live.stage.name: words for live in self._live if (words := live.what_remains())}
         if left:
             words = "; ".join(left.values() if len(left) == 1 else (f"{name}: {said}" for name, said in left.items()))
             stages = ", ".join(left)

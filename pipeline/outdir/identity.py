@@ -132,6 +132,9 @@ def redo_from(store: Store, name: str) -> None:
         for folder in ("rounds", "rounds/wanted", "retries", "progress"):
             for plan in store.names(folder):
                 store.delete(f"{folder}/{plan}")
+    for folder in ("generations", "manifests"):  # no shard of theirs stays
+        for name in store.names(folder):
+            store.delete(f"{folder}/{name}")
     for stage in TABLE[first:]:
         for relative in stage.files:
             store.delete(relative)

@@ -4,6 +4,7 @@ In:  selection.parquet, packs
 Out: shards/, manifest.json and what stands beside it, report/index.html
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from manifests.funnel import funnel
@@ -19,24 +20,28 @@ from pipeline.shards.stage import ShardsStage
 
 def deliver(run: Run, selection: Selection) -> Manifest:
     """Shards, manifest, cards, report. Packs go once the manifest that holds their samples is written."""
+    run.do(ShardsStage(run.config.shards, run.config.seed))
+    manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
+    sweep_shards(run.store, manifest)
+    write_report(run.store)
+    return manifest
+
+
+def publish_shards(
+    run: Run, selection: Selection, facts: Mapping[str, Any] | None = None, *, is_last: bool = False
+) -> Manifest:
+    """Writes the manifest of all committed shards, and removes the packs that it makes needless."""
     config, store = run.config, run.store
-    run.do(ShardsStage(config.shards, config.seed))
     run.lock.check()
     manifest = write_manifest(
         store,
         name=config.name,
         config=public_config(run),
         card=config.shards.card,
-        facts={
-            "balance": selection.result.document(),
-            "funnel": funnel(store).document(),
-            "made_by": stages_made_by(store),
-        },
+        facts={"balance": selection.result.document(), "made_by": stages_made_by(store), **(facts or {})},
     )
-    sweep_shards(store, manifest)
     if not config.shards.keep_packs:
-        remove_packs(store, manifest)
-    write_report(store)
+        remove_packs(store, manifest, also_turned_away=is_last)
     return manifest
 
 

@@ -3,11 +3,13 @@
 In:  sources of the configuration
 Out: tables `listings`, `videos`, `captions`, `transcripts`, `clips`
 
-The crawl goes in rounds; between two rounds the text stages say how many clips each category has by now. What the
-rounds aim at is written down (`rounds/wanted/<n>.json`) before they start: a killed run aims at the same again.
+The crawl goes in rounds; in each the text stages follow what is extracted, and at its end they have said how many clips
+each category has by now. What the rounds aim at is written down (`rounds/wanted/<n>.json`) before they start: a killed
+run aims at the same again. Both functions are lines of the driver: media and shards run beside them.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from pipeline.balance.quotas import MS_PER_HOUR, Supply, category_weights, from_amount, plan_quotas
 from pipeline.balance.selection import Selection
@@ -17,9 +19,10 @@ from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import explain, rounds, stages_of
 from pipeline.crawl.sources.registry import SOURCES
+from pipeline.engine.run import Line
+from pipeline.engine.unit import Stage
 from pipeline.run.session import Run
 from pipeline.site.optout import load_opt_outs
-from pipeline.site.pauses import log_pauses_of
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 
@@ -30,15 +33,24 @@ MOST_EXTRA = 4.0
 """How many times its quota a category's candidates may promise, where most of what is fetched is lost."""
 
 
-def gather(run: Run) -> None:
+@dataclass(slots=True)
+class Gathered:
+    """How far the crawl is: rounds that are over with their text, and whether no more come for now."""
+
+    n_rounds: int = 0
+    n_worked: int = 0
+    """Rounds that listed or looked at something in this run."""
+    is_over: bool = False
+
+
+def gather(run: Run, gathered: Gathered) -> Line:
     """Lists, looks at and reads until every category has what it needs, or nothing more to ask."""
-    own = [stage for name in run.config.crawl.sources if (stage := SOURCES[name].stage)]
-    for stage in own:
-        run.do(stage(run.config, run.hosts))
-    if own:
-        read_captions(run)
+    for name in run.config.crawl.sources:
+        if own := SOURCES[name].stage:
+            yield (own(run.config, run.hosts), *text_stages(run))
     if net_sources(run):
-        crawl(run, last_wanted(run))
+        yield from crawl(run, last_wanted(run), gathered)
+    gathered.is_over = True
 
 
 def net_sources(run: Run) -> bool:
@@ -46,26 +58,26 @@ def net_sources(run: Run) -> bool:
     return any(SOURCES[name].stage is None for name in run.config.crawl.sources)
 
 
-def read_captions(run: Run) -> None:
+def text_stages(run: Run) -> tuple[Stage, Stage]:
     """Captions to transcripts to planned clips, for what has none yet."""
-    run.do(TranscriptsStage(run.config.text))
-    run.do(ClipsStage(run.config.text))
+    return TranscriptsStage(run.config.text), ClipsStage(run.config.text)
 
 
-def crawl(run: Run, wanted: Wanted) -> int:
-    """Rounds until the wanted amounts are covered or the sources end; returns how many rounds listed or looked."""
+def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
+    """Rounds until the wanted amounts are covered or the sources end."""
     config, store = run.config.crawl, run.store
     opt_outs = load_opt_outs(config.opt_out, store)
     books = CrawlLedger(store, wanted.unit)
-    n_rounds = 0
-    with log_pauses_of(run.polite):
-        for plan in rounds(config, store, wanted, books):
-            stages = stages_of(plan, config, run.polite, books, opt_outs, run.config.media.cut)
-            n_units = sum(run.do(stage).n_units for stage in stages)
-            read_captions(run)
-            n_rounds += n_units > 0
+    gathered.is_over = False
+    for plan in rounds(config, store, wanted, books):
+        list_, choose, extract = stages_of(plan, config, run.polite, books, opt_outs, run.config.media.cut)
+        results = yield (list_,)
+        results += yield (choose,)
+        results += (yield (extract, *text_stages(run)))[:1]
+        gathered.n_rounds = plan.round + 1
+        gathered.n_worked += any(result.n_units for result in results)
     forget_committed(store)
-    return n_rounds
+    gathered.is_over = True
 
 
 def last_wanted(run: Run) -> Wanted:
@@ -85,15 +97,15 @@ def record(run: Run, wanted: Wanted) -> Wanted:
     return wanted
 
 
-def gather_more(run: Run, selection: Selection) -> bool:
-    """A further crawl for what was lost at the media or left over by a dry category; False where nothing came of it."""
+def wanted_more(run: Run, selection: Selection) -> Wanted | None:
+    """What a further crawl is for: what was lost at the media or left over by a dry category; None for nothing."""
     if not net_sources(run) or is_full(selection):
-        return False
+        return None
     states = explain(run.config.crawl, run.store, last_wanted(run))
     wanted = aim_again(run.config.balance, selection, states)
     if all(wanted.quotas[i] <= amount for i, amount in last_wanted(run).quotas.items()):
-        return False
-    return crawl(run, record(run, wanted)) > 0
+        return None
+    return record(run, wanted)
 
 
 def is_full(selection: Selection) -> bool:
@@ -104,12 +116,17 @@ def is_full(selection: Selection) -> bool:
 
 def aim(config: BalanceConfig, dry: Mapping[int, int]) -> Wanted:
     """Amounts by category if all but the `dry` ones (category: its supply) had plenty."""
+    return Wanted({i: from_amount(q, config.unit) for i, q in shares_of(config, dry).items()}, config.unit)
+
+
+def shares_of(config: BalanceConfig, dry: Mapping[int, int]) -> dict[int, int]:
+    """The same in clips or milliseconds: what each category may have while nobody knows what others will leave."""
     ids = category_weights(config)
     amounts = {i: dry.get(i, PLENTY) for i in ids}
     within = {i: min(amount, _hours_cap(config)) for i, amount in amounts.items()}
     nobody = dict.fromkeys(ids, 0)
     quotas = plan_quotas(Supply(amounts, amounts, {}, amounts, nobody, within), config)
-    return Wanted({i: from_amount(q.quota, config.unit) for i, q in quotas.by_category.items()}, config.unit)
+    return {i: q.quota for i, q in quotas.by_category.items()}
 
 
 def _hours_cap(config: BalanceConfig) -> int:

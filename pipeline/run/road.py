@@ -1,8 +1,9 @@
-"""The road of a run, in the order in which data flows: from sources to report.
+"""The road of a run, from sources to report. The first three run side by side, each with its share of the slots:
 
     gather     sources -> videos, captions -> transcripts -> clips      in rounds, until the quotas are covered
-    fill       balance -> media in waves -> selection                   until the quotas are full or the reserve ends
-    deliver    shards -> manifest -> cards -> report
+    fill       balance -> media in batches                              until the quotas are full or the reserve ends
+    close      selection -> full shards -> manifest                     as shards fill, from the first day on
+    deliver    the last selection -> shards -> manifest -> cards -> report
 
 Every step goes on from what is committed. A run that was killed anywhere and started again ends with the same bytes.
 """
@@ -10,16 +11,22 @@ Every step goes on from what is committed. A run that was killed anywhere and st
 from datetime import UTC, datetime
 
 from manifests.stages import names_of
+from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.drain import StopRequest
+from pipeline.engine.run import Line
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import take_up, take_up_due
 from pipeline.report.summary import Delivered
+from pipeline.run.batches import Batches
+from pipeline.run.candidates import Candidates
+from pipeline.run.close import close, write_selection
 from pipeline.run.deliver import deliver
 from pipeline.run.fill import fill
-from pipeline.run.gather import gather, gather_more
-from pipeline.run.session import open_run
+from pipeline.run.gather import Gathered, crawl, gather, wanted_more
+from pipeline.run.session import Run, open_run
+from pipeline.site.pauses import log_pauses_of
 from pipeline.site.ytdlp import check_identities
 
 
@@ -30,9 +37,35 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
         take_up(run.store, names_of("round"))
         take_up_due(run.store, names_of("unit"), datetime.now(UTC))
-        gather(run)
-        selection = fill(run)
-        while gather_more(run, selection):
-            selection = fill(run)
+        selection = work(run)
         manifest = deliver(run, selection)
         return Delivered(manifest, selection.result, tuple(run.results), check_accounts(run.store))
+
+
+def work(run: Run) -> Selection:
+    """Gathers, fills and closes side by side, and again for what was lost at the media; returns what is selected."""
+    gathered = Gathered()
+    with log_pauses_of(run.polite):
+        _side_by_side(run, gathered, gather(run, gathered))
+        selection = select_all(run)
+        while (wanted := wanted_more(run, selection)) is not None:
+            gathered.n_worked = 0
+            _side_by_side(run, gathered, crawl(run, wanted, gathered))
+            if not gathered.n_worked:
+                break
+            selection = select_all(run)
+    return selection
+
+
+def _side_by_side(run: Run, gathered: Gathered, crawl: Line) -> None:
+    gathered.is_over = False
+    batches = Batches.of(run, gathered)
+    run.do_lines(crawl, close(run, batches), *fill(run, batches))
+
+
+def select_all(run: Run) -> Selection:
+    """The last word on what is kept of what exists, written down."""
+    candidates = Candidates.read(run.config, run.store)
+    selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
+    write_selection(run, selection)
+    return selection

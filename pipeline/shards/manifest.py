@@ -2,7 +2,7 @@
 
 in     the closed shards (manifest.parquet) and the committed units of stage `shards`
 out    manifest.parquet, index/<split>.arrow, wids.json, sizes.json (also in each split), dataset_card.md,
-       croissant.json, manifest.json last
+       croissant.json, manifests/<sha256>.json (each manifest ever published), manifest.json last
 
 manifest.parquet lists committed shards alone and closes their generation; manifest.json follows and names its
 checksum. A run killed between any two of these writes is healed by the next one, with the same bytes.
@@ -28,10 +28,12 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.reasons import Reason
 from manifests.shards import (
     MANIFEST_NAME,
+    PUBLISHED,
     TABLE_NAME,
     Manifest,
     ShardEntry,
     manifest_bytes,
+    published_names,
     read_manifest,
     shards_sha256,
     sizes_bytes,
@@ -120,9 +122,18 @@ def _publish(
         MANIFEST_NAME: text,
     }
     put_indexes(store, scratch, whole.get("index", {}), old.get("index", {}))
-    for file, data in files.items():
+    kept = dict(zip(published_names(text, table), (text, table), strict=True))
+    for file, data in {**kept, **files}.items():
         _write_if_changed(store, file, data)
     return read_manifest(store.url, **dict(store.options))
+
+
+def forget_published(store: Store) -> None:
+    """Deletes every manifest but the one in force: what they say of shards that were rewritten is true no more."""
+    in_force = set(published_names(store.read(MANIFEST_NAME), store.read(TABLE_NAME)))
+    for name in store.names(PUBLISHED):
+        if f"{PUBLISHED}/{name}" not in in_force:
+            store.delete(f"{PUBLISHED}/{name}")
 
 
 def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, bytes]:
@@ -187,14 +198,15 @@ def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
     return []
 
 
-def remove_packs(store: Store, manifest: Manifest) -> int:
+def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = True) -> int:
     """Deletes packs that no later generation needs; returns how many.
 
     A pack goes once the manifest's shards hold its video's selected samples, or once the selection has turned the
-    video away for good. Videos that only a quota left out keep theirs: a larger quota may want them. Rows of table
-    `packs` stay in any case, so that no later run fetches these videos again.
+    video away for good (`also_turned_away`: not while more is to come). Videos that only a quota left out keep theirs:
+    a larger quota may want them. Rows of table `packs` stay in any case, so that no later run fetches these videos
+    again.
     """
-    done = _turned_away_for_good(store)
+    done = _turned_away_for_good(store) if also_turned_away else set()
     for entry in manifest.shards:
         table = read_rows(store, entry.url, ["status", "video_id"])
         done.update(row["video_id"] for row in table.to_pylist() if row["status"] == SUCCESS)

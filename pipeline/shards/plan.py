@@ -4,7 +4,8 @@
    component with a committed member follows it; another is drawn by a hash of the seed and its name, so that its split
    does not depend on what else the crawl found. Where a held-out split would stay empty, it gets one component.
 2. Spread. Videos are put in the order of a hash, so that any few shards mix the categories.
-3. Cut. That order is cut into as few shards as the size allows, all about as large.
+3. Cut. That order is cut into as few shards as the size allows, all about as large. While more is to come, only as many
+   videos are taken as fill whole shards; the others wait for the next generation.
 """
 
 from __future__ import annotations
@@ -80,9 +81,18 @@ class PlannedShard:
 
 
 def plan_shards(
-    videos: Sequence[PlanVideo], placed: Placed, config: ShardsConfig, *, seed: int, generation: int
+    videos: Sequence[PlanVideo],
+    placed: Placed,
+    config: ShardsConfig,
+    *,
+    seed: int,
+    generation: int,
+    only_full: bool = False,
 ) -> list[PlannedShard]:
     """The shards that hold all clips of `videos`. The order in which videos are given does not count.
+
+    `only_full`: those that are full by now, none where none of train is; a held-out split that has no shard yet gets
+    one of what there is, so that the data set can be evaluated on from the first day.
 
     Failed clips follow their video's split; where that split gets no new shard they are left for a later generation.
     """
@@ -91,10 +101,35 @@ def plan_shards(
     for split in (TRAIN, *HELD_OUT):
         of_split = [video for video in videos if splits[video.video_id] == split]
         of_split.sort(key=lambda video: (hash_name(seed, "spread", video.video_id), video.video_id))
+        if only_full and (split == TRAIN or placed.numbers.get(split)):
+            of_split = _filling(of_split, config)
+        if only_full and split == TRAIN and not of_split:
+            return []
         numbers = _free_numbers(placed.numbers.get(split, set()))
         for content in _cut(of_split, config):
             planned.append(PlannedShard(split, next(numbers), generation, content))
     return planned
+
+
+def _filling(videos: Sequence[PlanVideo], config: ShardsConfig) -> list[PlanVideo]:
+    """The first videos that together fill whole shards: no video is closed in part, since its pack goes then."""
+    n_bytes, n_samples = _sizes(videos)
+    n_shards = max(n_bytes // config.max_bytes, n_samples // config.max_samples if config.max_samples else 0)
+    taken: list[PlanVideo] = []
+    bytes_left, samples_left = n_shards * config.max_bytes, n_shards * (config.max_samples or n_samples)
+    for video in videos:
+        video_bytes, video_samples = _sizes([video])
+        bytes_left, samples_left = bytes_left - video_bytes, samples_left - video_samples
+        if bytes_left < 0 or samples_left < 0:
+            break
+        taken.append(video)
+    return taken if _sizes(taken)[1] else []
+
+
+def _sizes(videos: Iterable[PlanVideo]) -> tuple[int, int]:
+    """(bytes, samples) of videos."""
+    clips = [clip for video in videos for clip in video.clips]
+    return sum(clip.bytes_ for clip in clips), sum(clip.is_sample for clip in clips)
 
 
 def _free_numbers(used: set[int]) -> Iterator[int]:

@@ -45,10 +45,16 @@ class ShardJob:
 
 @dataclass(frozen=True, slots=True)
 class ShardsStage:
-    """See the module. `seed` draws splits and spreads videos."""
+    """See the module. `seed` draws splits and spreads videos.
+
+    `only_full`: more is to come, and only full shards are closed. `but`: videos that are not looked at, since the
+    batches that they are in are under way.
+    """
 
     config: ShardsConfig
     seed: int = 0
+    only_full: bool = False
+    but: frozenset[str] = frozenset()
     name: str = "shards"
     resources: Resources = Resources(n_cpus=1, memory_bytes=2 * 1024**3, time_limit_s=3600)
 
@@ -56,7 +62,7 @@ class ShardsStage:
         """The shards of the open generation. UserError where a removal was interrupted."""
         tombstones = read_tombstones(store)
         refuse_while_under_way(store, tombstones)
-        wanted = read_wanted(store, tombstones)
+        wanted = read_wanted(store, tombstones, self.but)
         urls = dict(_pairs(store, "videos", "video_id", "url"))
         for shard in self._open_generation(store, wanted):
             ids = tuple(video.video_id for video in shard.videos)
@@ -70,7 +76,10 @@ class ShardsStage:
         made = committed_shards(store, but={entry.url for entry in entries})
         generation = 1 + max((entry.generation for entry in entries), default=-1)
         while True:
-            plan = plan_shards(wanted.beyond(held), held.placed, self.config, seed=self.seed, generation=generation)
+            videos = wanted.beyond(held)
+            plan = plan_shards(
+                videos, held.placed, self.config, seed=self.seed, generation=generation, only_full=self.only_full
+            )
             of_generation = {unit: entry for unit, entry in made.items() if entry.generation == generation}
             if of_generation.keys() <= {shard.name for shard in plan}:
                 return plan
@@ -158,7 +167,7 @@ class Held:
         return key in self.samples or (not clip.is_sample and key in self.failed)
 
 
-def read_wanted(store: Store, tombstones: Tombstones) -> Wanted:
+def read_wanted(store: Store, tombstones: Tombstones, but: Collection[str] = ()) -> Wanted:
     """What is to be in shards. Clips that were made and that the selection leaves out are not among it."""
     selection = _read_selection(store)
     groups = {row["video_id"]: row["group"] or row["video_id"] for row in selection}
@@ -172,7 +181,7 @@ def read_wanted(store: Store, tombstones: Tombstones) -> Wanted:
         rows = store.read_part(part, columns).to_pylist()
         for video_id in dict.fromkeys(row["video_id"] for row in rows):
             same = [row for row in rows if row["video_id"] == video_id]
-            if tombstones.cover(video_id, same[0]["channel_id"], urls.get(video_id, "")):
+            if video_id in but or tombstones.cover(video_id, same[0]["channel_id"], urls.get(video_id, "")):
                 continue
             clips = _clips(same, kept.get(video_id, frozenset()))
             videos.append(PlanVideo(video_id, same[0]["channel_id"], groups.get(video_id, video_id), clips))

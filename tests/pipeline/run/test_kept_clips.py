@@ -7,7 +7,7 @@ from manifests.reasons import Reason
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
-from pipeline.run.fill import already_kept
+from pipeline.run.candidates import already_kept
 from pipeline.testing.shards import a_data_set, commit_video
 
 

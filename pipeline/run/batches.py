@@ -1,0 +1,155 @@
+"""Batches of media: planned from a recorded prefix of what is known, and written down before they are worked on.
+
+    waves/<k>.json     video_ids: what batch k fetches
+                       n_known: the outcomes of the first so many batches counted when it was planned
+                       n_rounds: so many rounds of the crawl did; is_all: the crawl was over by then
+                       n_closed: so many generations of shards did
+
+Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
+verdicts, and all batches but the last one are over: the next one is there when workers run out of this one. A video
+that was put off in the crawl gets its verdict in a later round, and so comes into a later batch. Records of older
+versions hold `video_ids` alone: those were waves, each planned from everything before it.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+from pipeline.balance.waves import Ahead, next_wave
+from pipeline.run.candidates import Candidates, rounds_with
+from pipeline.run.gather import Gathered, shares_of
+from pipeline.run.session import Run
+from pipeline.shards.stage import read_entries
+
+WAVES = "waves"
+AT_A_TIME = 2
+"""Batches under way: the second fills the slots while the last units of the first end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch, as it is written down. `n_rounds` None: nobody wrote down how many there were."""
+
+    number: int
+    video_ids: tuple[str, ...]
+    n_known: int
+    n_rounds: int | None = None
+    is_all: bool = True
+    n_closed: int = 0
+
+    @property
+    def is_end(self) -> bool:
+        """Whether it says that everything was tried that there was: the next one knows all that came before."""
+        return not self.video_ids and self.is_all
+
+
+@dataclass(slots=True)
+class Batches:
+    """All batches so far, and which of them are over.
+
+    `n_decided`: after so many batches it is known which shards are full, and these are closed; `decide` goes on with
+    that. `closings`: by batches covered, the number of the generation that was closed then.
+    """
+
+    run: Run
+    gathered: Gathered
+    batches: list[Batch] = field(default_factory=list)
+    n_begun: int = 0
+    n_decided: int = 0
+    closings: dict[int, int] = field(default_factory=dict)
+    decide: Callable[[], object] = lambda: None
+    is_over: bool = False
+    _over: set[int] = field(default_factory=set)
+    _done: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, run: Run, gathered: Gathered) -> "Batches":
+        """With those that are written down."""
+        names = [name for name in run.store.names(WAVES) if name.endswith(".json")]
+        batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
+        return cls(run, gathered, batches, _done=run.store.committed("media"))
+
+    @property
+    def n_over(self) -> int:
+        """The first so many batches are over."""
+        return next(n for n in range(len(self.batches) + 1) if n not in self._over)
+
+    def end(self, batch: Batch) -> None:
+        """Takes up that all units of a batch are committed."""
+        self._over.add(batch.number)
+
+    def ids_from(self, number: int) -> frozenset[str]:
+        """The videos of the batches from this number on and of none before."""
+        before = {video_id for batch in self.batches[:number] for video_id in batch.video_ids}
+        return frozenset(v for batch in self.batches[number:] for v in batch.video_ids if v not in before)
+
+    def next_one(self) -> Batch | None:
+        """The next batch to work on; None where it has to be waited for, or `is_over` is set."""
+        while self.n_begun < len(self.batches) or self._plan_next():
+            batch = self.batches[self.n_begun]
+            self.n_begun += 1
+            if not self._done.issuperset(batch.video_ids):
+                return batch
+            self.end(batch)
+        return None
+
+    def _plan_next(self) -> bool:
+        """Plans the next batch and writes it down; False where that has to wait, or nothing is left to do."""
+        config, number = self.run.config.balance, len(self.batches)
+        self.decide()
+        is_settled = min(self.n_over, self.n_decided) == number
+        if self._tries() >= config.max_waves:
+            self.is_over = is_settled
+            return False
+        ends = [batch.number for batch in self.batches if batch.is_end]
+        n_known = max(number + 1 - AT_A_TIME, ends[-1] + 1 if ends else 0, 0)
+        n_rounds = rounds_with(self.run.store, (number + 1) * config.batch_candidates)
+        is_there = self.gathered.is_over if n_rounds is None else n_rounds <= self.gathered.n_rounds
+        if not is_there or min(self.n_over, self.n_decided) < n_known:
+            return False
+        batch = self._planned(number, n_known, n_rounds)
+        if batch.is_end and n_known < number:
+            if not is_settled:
+                return False
+            batch = self._planned(number, number, None)
+        if not batch.is_end:
+            self._record(batch)
+            return True
+        if not ends or ends[-1] != number - 1:
+            self._record(batch)
+        self.is_over = True
+        return False
+
+    def _planned(self, number: int, n_known: int, n_rounds: int | None) -> Batch:
+        run, is_all = self.run, n_rounds is None
+        rounds = self.gathered.n_rounds if n_rounds is None else n_rounds
+        candidates = Candidates.read(run.config, run.store, rounds)
+        later = [generation for covered, generation in self.closings.items() if covered > n_known]
+        every = max((entry.generation for entry in read_entries(run.store)), default=-1) + 1
+        n_closed = min(later, default=every)
+        under_way = self.ids_from(n_known)
+        shares = {} if is_all else shares_of(run.config.balance, {})
+        video_ids = next_wave(
+            candidates.ranked,
+            candidates.outcomes(under_way, n_closed=n_closed),
+            run.config.balance,
+            Ahead(tuple(under_way), shares),
+            run.config.balance.batch_videos,
+        )
+        return Batch(number, tuple(video_ids), n_known, rounds, is_all, n_closed)
+
+    def _tries(self) -> int:
+        """Batches that were not full though everything was known: how often a run tries to fill what is missing."""
+        full = self.run.config.balance.batch_videos
+        return sum(batch.is_all and 0 < len(batch.video_ids) < full for batch in self.batches)
+
+    def _record(self, batch: Batch) -> None:
+        self.run.lock.check()
+        facts = {name: value for name, value in asdict(batch).items() if name != "number"}
+        self.run.store.write_json(f"{WAVES}/{batch.number:05d}.json", facts)
+        self.batches.append(batch)
+
+
+def read_batch(run: Run, number: int) -> Batch:
+    """The batch of this number, as it was written down."""
+    facts = {"n_known": number, **run.store.read_json(f"{WAVES}/{number:05d}.json")}
+    return Batch(**{**facts, "number": number, "video_ids": tuple(facts["video_ids"])})

@@ -1,0 +1,128 @@
+"""Third part of a run, beside the others: shards are closed as they fill, and each time the manifest grows.
+
+In:  batches that are over
+Out: generations/*.json, selection.parquet, balance.json, shards/, manifest.json and what stands beside it
+
+After each batch, in their order, a selection is made of what exists, no category above its share of the whole. Where it
+fills shards of train beyond those that are closed, these are the next generation: `generations/<n>.json` says which
+batches it covers, before it is worked on. What is closed stays: a later repeat of it is the one that is turned away, or
+goes to the same split, and quotas and the shares of channels count it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from manifests.errors import UserError
+from manifests.funnel import SELECTION_NAME
+from manifests.shards import read_manifest
+from pipeline.balance.result import BALANCE_NAME
+from pipeline.balance.selection import Selection, select
+from pipeline.engine.run import Line
+from pipeline.run.batches import Batches
+from pipeline.run.candidates import Candidates
+from pipeline.run.deliver import publish_shards
+from pipeline.run.gather import shares_of
+from pipeline.run.session import Run
+from pipeline.shards.stage import ShardsStage
+
+GENERATIONS = "generations"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Shards that are full after so many batches, and what is selected by then. `units`: names of the shards' units."""
+
+    number: int
+    n_batches: int
+    units: tuple[str, ...]
+    stage: ShardsStage
+    selection: Selection
+
+
+class Closing:
+    """Which generation is next, batch after batch. Sets what `batches` says of it."""
+
+    def __init__(self, run: Run, batches: Batches) -> None:
+        self._run, self._batches = run, batches
+        self._next: Generation | None = None
+        self._records = [run.store.read_json(f"{GENERATIONS}/{name}") for name in run.store.names(GENERATIONS)]
+        batches.closings = {record["n_batches"]: record["generation"] for record in self._records}
+        batches.n_decided = max(batches.closings, default=0)
+        batches.decide = self.decide
+        if self._records and not self._is_published(self._records[-1]):
+            batches.n_decided -= 1
+
+    def decide(self) -> Generation | None:
+        """The next generation, written down; None where no batch that is over fills a shard."""
+        batches = self._batches
+        while self._next is None and batches.n_decided < batches.n_over:
+            recorded = self._records[-1] if self._records else {}
+            if recorded.get("n_batches") == batches.n_decided + 1:
+                self._next = self._again(recorded)
+            else:
+                self._next = self._full_after(batches.n_decided + 1)
+            if self._next is None:
+                batches.n_decided += 1
+        return self._next
+
+    def end(self, generation: Generation) -> None:
+        """Takes up that a generation is published."""
+        self._next = None
+        self._batches.n_decided = generation.n_batches
+
+    def _full_after(self, n_batches: int) -> Generation | None:
+        selection, stage = self._selected(n_batches)
+        units = list(stage.units(self._run.store))
+        if not units:
+            return None
+        number = units[0].payload.shard.generation
+        generation = Generation(number, n_batches, tuple(unit.name for unit in units), stage, selection)
+        record = {"n_batches": n_batches, "generation": number, "units": list(generation.units)}
+        self._run.lock.check()
+        self._run.store.write_json(f"{GENERATIONS}/{len(self._records):05d}.json", record)
+        self._records.append(record)
+        self._batches.closings[n_batches] = number
+        return generation
+
+    def _again(self, record: dict[str, Any]) -> Generation:
+        """A generation that a killed run wrote down and did not finish."""
+        selection, stage = self._selected(record["n_batches"], record["generation"])
+        return Generation(record["generation"], record["n_batches"], tuple(record["units"]), stage, selection)
+
+    def _selected(self, n_batches: int, n_closed: int | None = None) -> tuple[Selection, ShardsStage]:
+        run, batches = self._run, self._batches
+        config, but = run.config, batches.ids_from(n_batches)
+        candidates = Candidates.read(config, run.store, batches.batches[n_batches - 1].n_rounds)
+        outcomes = candidates.outcomes(but, n_closed=n_closed)
+        selection = select(candidates.ranked, outcomes, config.balance, shares_of(config.balance, {}))
+        write_selection(run, selection)
+        return selection, ShardsStage(config.shards, config.seed, only_full=True, but=but)
+
+    def _is_published(self, record: dict[str, Any]) -> bool:
+        try:
+            manifest = read_manifest(self._run.store.url, **dict(self._run.store.options))
+        except UserError:
+            return False
+        return any(entry.generation >= record["generation"] for entry in manifest.shards)
+
+
+def close(run: Run, batches: Batches) -> Line:
+    """The line that closes shards while batches come."""
+    closing = Closing(run, batches)
+    while not batches.is_over:
+        generation = closing.decide()
+        if generation is None:
+            if not batches.is_over:
+                yield ()
+            continue
+        if not run.store.committed("shards").issuperset(generation.units):
+            yield (generation.stage,)
+        publish_shards(run, generation.selection)
+        closing.end(generation)
+
+
+def write_selection(run: Run, selection: Selection) -> None:
+    """selection.parquet and balance.json."""
+    run.lock.check()
+    run.store.write_table(SELECTION_NAME, selection.table)
+    run.store.write_json(BALANCE_NAME, selection.result.document())

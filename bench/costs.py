@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def write_costs(costs: dict[str, Cost]) -> None:
-    """Writes the file anew, one number a line."""
+    """Writes the file again, one number a line."""
     lines = (f"  {json.dumps(name)}: {json.dumps(cost.document())}" for name, cost in costs.items())
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 

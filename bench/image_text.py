@@ -3,7 +3,7 @@
     python -m bench.image_text [--models soho visual_parsing] [--seeds 0 1 2] [--out out/image_text]
 
 A picture shows one shape of one colour at one of four places on one of four grounds; its caption says so. Every one of
-the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each, drawn anew: 288 pairs
+the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each, redrawn: 288 pairs
 with different words. The set goes through `import-images` as any other. A run is `configs/image_text.yaml` with its
 model and seed; its result is a line of OUT/results.jsonl as soon as it is there, and a second call does the rest.
 """

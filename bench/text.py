@@ -4,7 +4,7 @@
 
 Sentences and clips are judged on tracks without case and marks, each twice: with the gaps between words shown and
 hidden. Rows are tracks; a mean is over tracks, never pooled, with the interval that holds 95 % of the means of tracks
-drawn anew. `automatic` are automatic tracks that came punctuated; `lectures` have a human transcript and recognised
+redrawn. `automatic` are automatic tracks that came punctuated; `lectures` have a human transcript and recognised
 word times; `talks`, `calls` and `shows` are the held part of the text pool (`bench/boundary_text.py`), of which only
 calls have real word times. No track here was trained on, and no rule or weight was chosen on one.
 """
@@ -120,7 +120,7 @@ def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel
 
 def report_baselines(groups: dict[str, Sequence[Spoken]]) -> None:
     """F1 of a threshold on the gap, and of sentences of one length."""
-    print("\nbaselines, mean F1: a gap over 3.5 medians; an end every so many words, at the true mean rate")
+    print("\nbaselines, mean F1: a gap over 3.5 medians; an end every n words, at the true mean rate")
     for name, tracks in groups.items():
         pause = [f1(sentence_breaks(s.track, SentenceConfig(), PauseModel()), s.ends) for s in tracks]
         fixed = [f1(_every(len(s.marks), round(len(s.marks) / s.ends.sum())), s.ends) for s in tracks]

@@ -37,7 +37,7 @@ MIN_COUNT = 8
 WINDOW = 256
 BATCH = 48
 MIXED_WORDS = 1_000_000
-"""Windows are shuffled among so many words at a time."""
+"""Windows are shuffled among this many words at a time."""
 REPORT_STEPS = 100
 PASSES = ((1.0, 2.5e-3), (0.4, 1.2e-3))
 """(passes over the text, learning rate to start from) of each round of training."""
@@ -72,7 +72,7 @@ class Words(nn.Module):
 
 
 class Stream:
-    """Training text as arrays of vocabulary rows and marks, damaged anew each time."""
+    """Training text as arrays of vocabulary rows and marks, damaged in a new way each time."""
 
     def __init__(self, episodes: Sequence[Episode], lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self.episodes = episodes
@@ -149,7 +149,7 @@ def loss_of(net: Words, teacher: Words | None, ids: torch.Tensor, marks: torch.T
 def train_words(
     net: Words, stream: Stream, passes: float, rate: float, seed: int, keep: Path, teacher: Words | None = None
 ) -> None:
-    """Trains the convolutional net on so many passes over the text, the learning rate falling from `rate` to nothing.
+    """Trains the convolutional net in this many passes over the text, the learning rate falling from `rate` to nothing.
 
     Its weights go to `keep`.
     """
@@ -172,7 +172,7 @@ def train_words(
 
 
 def windows(stream: Stream, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches (ids, marks) [BATCH, WINDOW] without end, each pass in another order and damaged anew."""
+    """Batches (ids, marks) [BATCH, WINDOW] without end, each pass in another order and damaged in a new way."""
     for number in itertools.count():
         rng = np.random.default_rng([seed, number])
         for rows, marks in stream.mixed(rng):

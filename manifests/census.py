@@ -80,7 +80,7 @@ class Census:
         return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
 
     def again(self) -> None:
-        """Lets what is asked from now on be read anew, as far as it is new."""
+        """Lets what is asked from now on be read again, as far as it is new."""
         if self._by_clip:
             self._kept.clear()
         self._in_force = None

@@ -50,7 +50,7 @@ DECIDED_BY = (
 
 @dataclass(frozen=True, slots=True)
 class RejectCount:
-    """So many were turned away at a stage for a reason."""
+    """This many were turned away at a stage for a reason."""
 
     stage: str
     reason: str
@@ -86,7 +86,7 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class FunnelCounts:
-    """Both levels. `listed`: different videos in the listings, also those that nobody needed to look at."""
+    """Both levels. `listed`: different videos in the listings, including those that were never looked at."""
 
     listed: int
     videos: Level
@@ -106,7 +106,7 @@ def read_selection(tables: Tables, columns: list[str] | None = None) -> pa.Table
             return pq.read_table(file, columns=columns)
     except (pa.ArrowException, KeyError, OSError) as error:
         reason = (str(error).splitlines() or [""])[0][:300]
-        raise DamagedFile(f"{SELECTION_NAME}: is no table of a selection ({reason}); restore or delete it") from None
+        raise DamagedFile(f"{SELECTION_NAME}: is not a selection table ({reason}); restore or delete it") from None
 
 
 # rejects in force

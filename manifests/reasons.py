@@ -215,7 +215,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.HDR: _Fact(NEVER, "HDR video (tone mapping is off)"),
     Reason.NO_AUDIO: _Fact(NEVER, "no audio track"),
     Reason.OVERSIZED: _Fact(NEVER, "frame or file larger than the configured limit"),
-    Reason.UNREADABLE_INPUT: _Fact(LATER, "the disk does not give the file, or it is no ordinary file"),
+    Reason.UNREADABLE_INPUT: _Fact(LATER, "the disk does not give the file, or it is not a regular file"),
     Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),
     Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),

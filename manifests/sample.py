@@ -158,7 +158,7 @@ def read_sample(data: bytes) -> ReadSample:
     """A KEY.json of this version, an earlier or a later one: unknown keys are kept, missing ones get their default.
 
     `schema_version` rises only where a key's meaning changes; ValueError for a higher one than this version's, and for
-    what is no such object or has a value of another type.
+    what is not such an object or has a value of another type.
     """
     found = json.loads(data)
     if not isinstance(found, dict):

@@ -7,7 +7,7 @@
 
 One record batch, uncompressed (Arrow IPC file): a reader maps it, all processes of a machine share its pages, and
 opening it costs the same for a thousand samples and a hundred million. `manifest.json` names it with its sha256 under
-`index`. The file's metadata holds the sha256 of the `manifest.parquet` that it was made of: a stale one is told.
+`index`. The file's metadata holds the sha256 of the `manifest.parquet` that it was made of: a stale one is recognised.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def sha256_of(path: Path) -> str:
 
 
 def open_index(path: Path, shards_sha256: str) -> SampleColumns | None:
-    """The columns of a file, mapped into memory; None where it is no index of these shards.
+    """The columns of a file, mapped into memory; None where it is not an index of these shards.
 
     Raises OSError or pa.ArrowInvalid where there is no such file, or it is damaged.
     """

@@ -68,7 +68,7 @@ class ShardEntry:
     def of_row(cls, row: Mapping[str, Any]) -> "ShardEntry":
         """The entry of a row of manifest.parquet. DamagedFile says what no shard of ours can have.
 
-        Whoever reads a stranger's manifest writes and deletes by it: a url may name nothing outside its folder.
+        A reader of a stranger's manifest writes and deletes by it: a url may name nothing outside its folder.
         """
         try:
             known = {**row, "bytes_": row["bytes"], "categories": _categories(row["categories"])}
@@ -100,9 +100,9 @@ def _categories(text: str) -> dict[int, int]:
 def _problem(entry: ShardEntry) -> str:
     """What an entry says that cannot be; "" where it can."""
     if not isinstance(entry.url, str) or not SHARD_URL.fullmatch(entry.url):
-        return "its url is no path of a tar below the manifest"
+        return "its url is not the path of a tar below the manifest"
     if not isinstance(entry.split, str) or not SPLIT_NAME.fullmatch(entry.split):
-        return f"split {str(entry.split)[:64]!r} is no name"
+        return f"split {str(entry.split)[:64]!r} is not a name"
     if not _SHA256.fullmatch(entry.sha256) or not _MD5.fullmatch(entry.md5):
         return "its checksums are none"
     counts = (entry.generation, entry.bytes_, entry.nsamples, *entry.categories.values())
@@ -236,10 +236,10 @@ def head_of(raw: bytes, path: str) -> dict[str, Any]:
     if version != SCHEMA_VERSION:
         raise UserError(
             f"{path}: manifest of schema version {str(version)[:40]}, this program reads version {SCHEMA_VERSION}; "
-            f"use the hdvila release that wrote it, or write the manifest anew"
+            f"use the hdvila release that wrote it, or rewrite the manifest"
         )
     if not isinstance(name, str) or not _FILE_NAME.fullmatch(name) or not isinstance(wanted, str):
-        raise DamagedFile(f"{path}: shards: {str(name)[:100]!r} is no Parquet file beside it")
+        raise DamagedFile(f"{path}: shards: {str(name)[:100]!r} is not a Parquet file beside it")
     wrong = [key for key, kind in _HEAD_TYPES.items() if key in head and not isinstance(head[key], kind)]
     members = head.get("members", [])
     if wrong or not all(isinstance(member, str) and _MEMBER.fullmatch(member) for member in members):

@@ -163,5 +163,5 @@ def names_of(again: Again) -> tuple[str, ...]:
 
 
 def rank_of(name: str) -> int:
-    """Rank of a stage among those that decide, from 0; a name that is no stage comes last."""
+    """Rank of a stage among those that decide, from 0; a name that is not a stage comes last."""
     return ENDS.index(name) if name in ENDS else len(ENDS)

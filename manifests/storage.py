@@ -1,4 +1,4 @@
-"""Errors of object stores, told by where they come from, so that no store's library has to be imported for it.
+"""Errors of object stores, recognised by where they come from, so that no store's library has to be imported for it.
 
 s3fs and gcsfs raise some of their own libraries' errors as they are, and others as an OSError caused by one.
 """
@@ -31,7 +31,7 @@ def is_passing(error: BaseException) -> bool:
 
 
 def explain(error: BaseException) -> str:
-    """One message for people: what a store's error says and what cures it; "" for an error that is no store's."""
+    """One message for people: what a store's error says and what cures it; "" for an error that is not a store's."""
     cause = error if is_of_a_store(error) else error.__cause__
     if cause is None or not is_of_a_store(cause):
         return ""

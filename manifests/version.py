@@ -38,5 +38,5 @@ def print_version(asked: bool) -> None:
 
 
 def made_by() -> str:
-    """How the detail of an `internal_error` begins: whether another version may do better is told by it."""
+    """How the detail of an `internal_error` begins: whether another version may do better follows from it."""
     return f"hdvila {program_version()}: "

@@ -63,6 +63,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     check_identity(Store(str(folder / "out" / "crawl")), demo_config(folder / "out" / "crawl", None, []))
     for name, prefix in (("demo", "video"), ("a", "first"), ("b", "other"), ("crawl", "found")):
         a_data_set(folder / "out" / name, n_videos=4, n_clips=2, prefix=prefix, config=ShardsConfig(card=NO_CARD))
+    shutil.copytree(REPO / "configs", folder / "configs")
     (folder / "film.mp4").write_bytes(tiny_film(60, 1280, 720))
     (folder / "spans.jsonl").write_text('{"start_ms": 500, "end_ms": 3000, "text": "this is one sentence"}\n')
     (folder / "captions.en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:03.000\nthis is one sentence. and another\n")

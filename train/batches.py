@@ -268,7 +268,7 @@ class Batches:
         """Count and write down what was lost; stop where it is too much."""
         self._n_read += len(loaded.keys)
         for sample in loaded.samples if self._bad_shards else ():
-            if sample >= 0:  # a shard that can be read again is no lost one
+            if sample >= 0:  # a shard that can be read again is not lost
                 index = self._data.train
                 self._bad_shards.pop(index.manifest.resolve(index.shards[index.shard[sample]].url), None)
         if not loaded.lost:

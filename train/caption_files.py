@@ -129,7 +129,7 @@ def _jsonl(text: str) -> Iterable[Query]:
             entry = json.loads(line)
             texts = entry["text"]
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f'line {number} is no {{"clip_id": …, "text": …}}') from None
+            raise ValueError(f'line {number} is not {{"clip_id": …, "text": …}}') from None
         for one in [texts] if isinstance(texts, str) else texts:
             yield Query(_name(entry["clip_id"]), _words(one))
 
@@ -165,7 +165,7 @@ _READERS: Mapping[str, Callable[[str], Iterable[Query]]] = {
 
 
 def find_videos(folder: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
-    """`({name: file}, names without one)`: files anywhere under the folder, told by their name without suffix."""
+    """`({name: file}, names without one)`: files anywhere under the folder, matched by their name without suffix."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of videos")
     files: dict[str, Path] = {}

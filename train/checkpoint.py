@@ -103,7 +103,7 @@ class PlainReader(FileSystemReader):
             raise pickle.UnpicklingError("its description is none")
         for name, entry in found.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
-                raise pickle.UnpicklingError(f"{name} is no tensor")
+                raise pickle.UnpicklingError(f"{name} is not a tensor")
         for place in (found.storage_data or {}).values():
             if Path(place.relative_path).name != str(place.relative_path):
                 raise pickle.UnpicklingError(f"it points outside of its folder, to {place.relative_path}")
@@ -179,7 +179,7 @@ def read_facts(path: Path) -> Facts:
             raise UserError(f"{path}: checkpoint of format {document.get('format')}, this program reads {FORMAT}")
         return Facts(**document)
     except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: is no checkpoint ({error})") from None
+        raise UserError(f"{path}: is not a checkpoint ({error})") from None
 
 
 def folder_of(run: Path) -> Path:

@@ -184,7 +184,7 @@ class EvalConfig(Section):
             try:
                 groups = re.compile(pattern).groups
             except re.error as error:
-                raise ValueError(f"{name}: {pattern!r} is no regular expression ({error})") from None
+                raise ValueError(f"{name}: {pattern!r} is not a regular expression ({error})") from None
             if not groups:
                 raise ValueError(f"{name}: {pattern!r} has no group ( ) for the attribute's value")
         return given

@@ -173,7 +173,7 @@ def recall_of(found: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
 
 
 def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
-    """R@k of a random order of n candidates, averaged over queries with so many right answers each.
+    """R@k of a random order of n candidates, averaged over queries with this many right answers each.
 
     Ranks skip other right answers, so the question is whether fewer than k wrong ones come before the first right one:
     1 - C(n-r, k) / C(n, k).

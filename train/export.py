@@ -150,7 +150,7 @@ def read_config(folder: Path) -> dict[str, Any]:
         document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         known = document.get("hdvila_format")
     except FileNotFoundError:
-        raise UserError(f"{folder}: is no exported model (no {CONFIG}); write one with hdvila-train export") from None
+        raise UserError(f"{folder}: is not an exported model (no {CONFIG}); run hdvila-train export") from None
     except (ValueError, AttributeError, OSError) as error:
         raise UserError(f"{folder / CONFIG}: cannot be read ({error})") from None
     if known != FORMAT:

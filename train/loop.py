@@ -246,7 +246,7 @@ def numbers_of(model: nn.Module, losses: Loss) -> dict[str, float]:
 
 
 def due(step: int, every: int) -> bool:
-    """Whether something that is done every so many steps (0: never) is due."""
+    """Whether something that is done every n steps (0: never) is due."""
     return every > 0 and step % every == 0
 
 

@@ -1,7 +1,7 @@
 """Held-out pairs read by the Transformer over both modalities: matching, retrieval by it, and inter-modality flow.
 
     matching      each picture with its own sentence and with one of another picture and other words: the share of both
-                  that is told right (chance 1/2)
+                  that is judged right (chance 1/2)
     retrieval     every picture with every sentence, ranked by the matching score; the rule of ranks and ties is
                   train.evaluate's. n held-out pairs take n² passes of the Transformer and n of the picture's encoder
     flow          train.flow, over matching pairs without any masking
@@ -57,7 +57,7 @@ class Matching:
 
     def describe(self) -> str:
         """Three lines for people."""
-        lines = [f"matching of {self.n_pairs} held-out pairs: {self.accuracy:.1%} told right (chance 50.0%)"]
+        lines = [f"matching of {self.n_pairs} held-out pairs: {self.accuracy:.1%} judged right (chance 50.0%)"]
         for name, recalls in (("text to image", self.text_to_image), ("image to text", self.image_to_text)):
             told = "  ".join(f"R@{k} {recalls[k]:.1%} (chance {self.chance[k]:.1%})" for k in KS)
             lines.append(f"  retrieval by matching, {name}: {told}")

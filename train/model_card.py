@@ -36,7 +36,7 @@ High-Resolution Video-Language Representation with Large-Scale Video Transcripti
 LIMITS = """## Limits
 
 Speech is a loose description of pictures: what is said is often not seen. English captions only. The model repeats the
-leanings of its videos; it is no tool for recognising or judging people."""
+leanings of its videos; it is not a tool for recognising or judging people."""
 
 
 def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:

@@ -42,7 +42,7 @@ def held(folder: Path, place: Place) -> Iterator[None]:
 
 
 def _lock(descriptor: int, folder: Path) -> str:
-    """Take the lock: "", or who has it. A file system that knows no locks gives none, and nobody is refused."""
+    """Take the lock: "", or who has it. A file system that knows no locks gives none, and no run is refused."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -2,7 +2,7 @@
 
 In:  table `packs` (its column `phashes`: hashes of each clip, twice a second)   Out: {reason: {id: the id it repeats}}
 
-A clip is told by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
+A clip is known by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
 a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
 pictures of all their clips together. Each picture has two hashes, of the whole and of its middle: a copy that was
 cropped agrees with one of them, and a mirrored picture's hash follows from the picture's own. Candidates are pairs with

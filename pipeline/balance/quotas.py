@@ -90,7 +90,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     total = total_amount(config)
     shares = [Fraction(str(weights[i])) for i in ids]
     nothing = [0] * len(ids)
-    # as if nothing were in shards: what binds is told by that, so that what is there does not change the answer
+    # as if nothing were in shards: what binds follows from that, so that what is there does not change the answer
     natural, natural_limits = _fill_under_channel_limit(supply, config, ids, shares, nothing, limits, total)
     amounts, _ = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
     asked = water_fill(shares, [0] * len(ids), [total or 0] * len(ids), total)  # their sum is the total

@@ -150,7 +150,7 @@ def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConf
 def _beyond_kept(current: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
     """The room [K] of each key that clips in shards leave.
 
-    Less than the next clip of a video that was taken in part is no room: it was left when that video was cut, and
+    Less than the next clip of a video that was taken in part is not room: it was left when that video was cut, and
     nothing may fill it now.
     """
     left = room - _sums(key, current.kept_amount(unit), len(room))

@@ -172,7 +172,7 @@ def _kept_first(outcomes: Outcomes) -> tuple[ClipLists, NDArray[np.int64]]:
 def _rebuilt(
     made: ClipLists, kept: ClipLists, row: NDArray[np.int32], odd: NDArray[np.int64], n_kept: NDArray[np.int64]
 ) -> tuple[ClipLists, NDArray[np.int64]]:
-    """Lists in which the `odd` kept videos, whose kept clips are not simply the first made ones, come last and anew."""
+    """Lists in which the `odd` kept videos, whose kept clips are not simply the first ones, come last, as new lists."""
     stays = np.ones(len(made.video_id), dtype=np.bool_)
     stays[row[odd][row[odd] >= 0]] = False
     left = np.flatnonzero(stays)

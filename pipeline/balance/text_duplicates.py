@@ -26,9 +26,9 @@ N_PERMUTATIONS = 64
 MISSES_WEIGH_MORE = (0.01, 0.99)
 """Weights of false and missed candidate pairs: each pair is compared in full afterwards, so false ones cost little."""
 NEIGHBOURS = 4
-"""Of signatures with an equal band, in the order of their durations, each is compared with so many that follow."""
+"""Of signatures with an equal band, in the order of their durations, each is compared with this many that follow."""
 PREFIX_CHARS = 96
-"""A sentence is compared by its length and so many of its first characters."""
+"""A sentence is compared by its length and this many of its first characters."""
 
 
 def find_text_duplicates(store: Store, config: TextDuplicatesConfig, videos: pa.Table | None = None) -> dict[str, str]:

@@ -9,7 +9,7 @@ told less than there is: the first candidates in recorded order, what came of th
 no more of a category than its share of the whole, since the others are still to come (`Ahead`).
 
 A wave is a pure function of what is committed. It goes down each category's order and stops where the planned clips,
-times the share of planned clips that survived in that category so far, fill what is missing. Quotas are computed anew
+times the share of planned clips that survived in that category so far, fill what is missing. Quotas are computed again
 each time: a category whose reserve ends short passes its part on to the others.
 """
 

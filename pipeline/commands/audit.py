@@ -12,13 +12,13 @@ def audit(
     ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
 ) -> None:
-    """Counts the data set anew, prints its metrics, and ends with 1 where a requirement does not hold."""
+    """Counts the data set again, prints its metrics, and ends with 1 where a requirement does not hold."""
     from manifests.audit import falls_short, parse_requirement
     from pipeline.engine.store import Store
-    from pipeline.report.audit import count_anew
+    from pipeline.report.audit import recount
 
     requirements = [parse_requirement(text) for text in require]
-    found = count_anew(Store(url))
+    found = recount(Store(url))
     short = falls_short(found.metrics, requirements)
     if as_json:
         print(found.model_dump_json(indent=2))

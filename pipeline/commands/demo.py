@@ -11,7 +11,7 @@ def demo(
         "out/demo"
     ),
     file: Annotated[Path | None, typer.Option("--config", help="YAML in place of the demo's own settings.")] = None,
-    n_videos: Annotated[int, typer.Option(help="Serve only so many of the demo's videos; 0: all.")] = 0,
+    n_videos: Annotated[int, typer.Option(help="Serve only this many of the demo's videos; 0: all.")] = 0,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
 ) -> None:
     """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""

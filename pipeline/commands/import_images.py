@@ -11,7 +11,7 @@ def import_images(
     pictures: Annotated[Path, typer.Option(help="Where the pictures are: a folder or a .zip archive.")],
     out: Annotated[str, typer.Option(help="Where the data set goes: a folder or an s3:// url.")],
     kind: Annotated[
-        str, typer.Option("--format", help="coco, soho, vg or flickr; without it, told by the content.")
+        str, typer.Option("--format", help="coco, soho, vg or flickr; without it, recognised by the content.")
     ] = "",
     split: Annotated[str, typer.Option(help="Put all into this split (train, val …).")] = "",
     val: Annotated[

@@ -15,7 +15,7 @@ def report(
     ] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of report/report.json.")] = False,
 ) -> None:
-    """Writes report/index.html and report.json anew from the tables alone: balance, funnel, distributions, samples."""
+    """Writes report/index.html and report.json again from the tables alone: balance, funnel, distributions, samples."""
     import json
 
     from manifests.audit import Audit

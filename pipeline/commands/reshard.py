@@ -11,7 +11,7 @@ def reshard(
     max_bytes: Annotated[int, typer.Option(help="Size that a shard aims to stay below, bytes.", min=1)] = 512 * 1024**2,
     max_samples: Annotated[int, typer.Option(help="Most samples of a shard; 0: no limit.", min=0)] = 0,
     split_by: Annotated[
-        str, typer.Option(help="Draw splits anew by `channel` or `video`; without it each sample keeps its split.")
+        str, typer.Option(help="Redraw splits by `channel` or `video`; without it each sample keeps its split.")
     ] = "",
     val: Annotated[float, typer.Option(help="With --split-by: share held out for validation.")] = 0.02,
     test: Annotated[float, typer.Option(help="With --split-by: share held out for testing.")] = 0.0,
@@ -26,6 +26,6 @@ def reshard(
     split = {"by": split_by or "channel", "val": val, "test": test}
     tree = {"max_bytes": max_bytes, "max_samples": max_samples, "split": split}
     config = parse_config(ShardsConfig, tree, source="reshard")
-    manifest = reshard_data_set(Store(url), Store(out), config, seed=seed, draw_anew=bool(split_by))
+    manifest = reshard_data_set(Store(url), Store(out), config, seed=seed, redraw=bool(split_by))
     totals = manifest.head["totals"]
     print(f"{out}: {totals['samples']} samples in {totals['shards']} shards, {totals['hours']:.2f} hours")

@@ -72,7 +72,7 @@ class BalanceConfig(Section):
                 known = [c.name for c in load_categories()]
                 near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
                 hint = f"; did you mean {near[0]!r}?" if near else f"; the categories are {', '.join(known)}"
-                raise ValueError(f"{name!r} is no category{hint}")
+                raise ValueError(f"{name!r} is not a category{hint}")
             if not 0 <= weight < float("inf"):
                 raise ValueError(f"the weight of {name!r} is {weight}; a weight is a number from 0 up")
         return weights

@@ -163,7 +163,7 @@ def read_proxies(path: str | Path) -> list[str]:
             continue
         if not re.fullmatch(r"(?:https?|socks(?:4a?|5h?))://[^\s/]+/?", url):
             raise ValueError(
-                f"proxy_file: {path}, line {number} is no proxy URL such as http://user:password@host:8080"
+                f"proxy_file: {path}, line {number} is not a proxy URL such as http://user:password@host:8080"
             )
         found.append(url)
     return found

@@ -115,7 +115,7 @@ class _Pictures(Section):
     proxy_gop: int = identity(8, doc="frames between the proxy's keyframes", ge=1)
     proxy_crf: int = identity(26, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
     proxy_preset: str = identity("veryfast", doc="preset of the proxy's encoder (x264)")
-    still_every_s: float = identity(2.0, doc="one still every so many seconds of a clip", gt=0)
+    still_every_s: float = identity(2.0, doc="seconds of a clip between two stills", gt=0)
     min_stills: int = identity(4, doc="least number of stills a clip (as far as it has frames)", ge=1)
     still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)
     still_quality: int = identity(90, doc="JPEG quality of the stills, 1 to 100", ge=1, le=100)

@@ -48,7 +48,7 @@ class CardConfig(Section):
     @classmethod
     def _somebody_is_there(cls, address: str) -> str:
         if EXAMPLE_HOST.search(address):
-            raise ValueError("an address of an example is read by nobody; give one that somebody reads")
+            raise ValueError("an address of an example is not read; give one that is")
         return address
 
     @property

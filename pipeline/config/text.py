@@ -105,7 +105,7 @@ class FilterConfig(Section):
     max_non_word_share: float = identity(0.3, ge=0, le=1, doc="share of tokens without letters: not_words")
     language_words: int = identity(15, ge=1, doc="clips of this many words are checked for their own language")
     foreign_words: int = identity(
-        8, ge=0, doc="a clip with so many words on end in another language is turned away (wrong_language); 0 = off"
+        8, ge=0, doc="a clip with this many words in a row in another language is turned away (wrong_language); 0 = off"
     )
     max_elsewhere_share: float = identity(
         0.5, ge=0, le=1, doc="share of a clip's 5-grams that its video says elsewhere too (choruses): repeated_text"

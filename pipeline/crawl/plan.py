@@ -23,7 +23,7 @@ FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
 PRIOR_WEIGHT = 5.0
-"""The expected yield counts as much as so many videos that were really looked at."""
+"""The expected yield counts as much as this many videos that were really looked at."""
 
 SourceKey = tuple[str, str, int]
 """Source, query, wanted category."""

@@ -4,7 +4,7 @@ hdvila    hdvila.jsonl   {"video_id", "url", "clip": [{"clip_id": "<video_id>.<n
           text.jsonl     {"clip_id", "text"}
           No media. The `hdvila` source of a new run reads both and plans the same clips.
 exact     A data set whose mp4s hold their sentence and nothing before it, for readers that know no offset: each clip is
-          encoded anew out of its own mp4; all other members are copied.
+          re-encoded from its own mp4; all other members are copied.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def clock(ms: int) -> str:
 
 
 def export_exact(source: Store, out: Store, config: CutConfig | None = None) -> Manifest:
-    """Writes the data set anew with clips that start at frame 0. UserError names a clip that cannot be cut."""
+    """Writes the data set again with clips that start at frame 0. UserError names a clip that cannot be cut."""
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_existing(out)
     tombstones = read_tombstones(source)

@@ -1,11 +1,11 @@
 """Removal of videos and channels from a finished data set.
 
 1. tombstones.txt names them, so that no later run brings them back.
-2. Each shard that holds them is written anew without them, under its own name and file by file.
+2. Each shard that holds them is rewritten without them, under its own name and file by file.
 3. Their packs are deleted.
 4. With `purge`, what the crawl's tables know of them is erased but for their ids (pipeline/dataset/purge.py); without,
    it stays: the record that a video was seen, not for others.
-5. The manifest is written anew and names the one before as its parent; the report too, which shows samples.
+5. The manifest is rewritten and names the one before as its parent; the report too, which shows samples.
 6. removals/<date>-<hash>.json names what went, ids and keys, for copies, exports and merges that lie elsewhere.
 
 Killed anywhere, the same command finishes the work: what a shard holds is read from the tar itself, never from rows
@@ -117,7 +117,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
     """Removes videos and channels. Raises UserError where another run holds the directory or a shard is damaged."""
     with RunLock(store):
         if store.exists(MANIFEST_NAME):
-            given_head(_head(store))  # one that cannot be written anew is refused before anything is removed
+            given_head(_head(store))  # one that cannot be rewritten is refused before anything is removed
         found = known(store)
         meant = found.covered(ids)
         tombstones = read_tombstones(store).joined(ids)
@@ -162,7 +162,7 @@ def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]
         entries.append(rewritten)
     before = [*closed, *opened.values()]
     if closed:
-        _write_manifest_anew(store, entries[: len(closed)])
+        _rewrite_manifest(store, entries[: len(closed)])
     n_samples = sum(entry.nsamples for entry in before) - sum(entry.nsamples for entry in entries)
     return n_samples, sum(a != b for a, b in zip(before, entries, strict=True))
 
@@ -172,7 +172,7 @@ def _head(store: Store) -> dict[str, Any]:
     return head_of(store.read(MANIFEST_NAME), f"{store.url}/{MANIFEST_NAME}")
 
 
-def _write_manifest_anew(store: Store, entries: list[ShardEntry]) -> None:
+def _rewrite_manifest(store: Store, entries: list[ShardEntry]) -> None:
     if store.exists(MANIFEST_NAME):
         head, card = given_head(_head(store))
         publish(store, entries, head, card)
@@ -191,7 +191,7 @@ def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEn
 
 
 def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[ShardRow], bool]) -> ShardEntry:
-    """Writes a shard anew with those of its rows that `keep` takes; samples are copied byte for byte."""
+    """Rewrites a shard with those of its rows that `keep` takes; samples are copied byte for byte."""
     with store.open(entry.url) as file:
         places = {sample.key: sample for sample in index_pack(file)}  # type: ignore[arg-type]
     pieces = []

@@ -28,11 +28,11 @@ from pipeline.shards.stage import in_shard_order
 MAX_VIDEOS = 200_000_000
 
 
-def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, draw_anew: bool = False) -> Manifest:
+def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, redraw: bool = False) -> Manifest:
     """Writes the samples of `source` to `out` in shards of another size.
 
-    Each sample keeps its split unless `draw_anew`; then splits are drawn by `config.split` and the seed. UserError
-    where `source` is no finished data set or `out` holds one.
+    Each sample keeps its split unless `redraw`; then splits are drawn by `config.split` and the seed. UserError
+    where `source` is not a finished data set or `out` holds one.
     """
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_existing(out)
@@ -44,7 +44,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, d
         for piece in _pieces(source, entry):
             video_id = piece.row["video_id"]
             pieces.setdefault(video_id, []).append(piece)
-            if not draw_anew:
+            if not redraw:
                 placed.splits[video_id] = entry.split
     groups = _groups(source)
     videos = [_plan_video(video_id, same, groups) for video_id, same in pieces.items()]

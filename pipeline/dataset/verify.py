@@ -121,7 +121,7 @@ def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
         with TemporaryDirectory() as folder:
             made = make_indexes(store, manifest.shards, str(manifest.head["shards_sha256"]), Path(folder))
     except (UserError, ValueError, KeyError, TypeError):
-        return  # rows that can't be read are told with their shard
+        return  # rows that can't be read are reported with their shard
     yield from (
         Fault(index_name(split), "is not what the rows say") for split in named if made.get(split) != named[split]
     )
@@ -131,7 +131,7 @@ def _croissant_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     try:
         files = {file["@id"]: file.get("sha256") for file in store.read_json(CROISSANT_NAME)["distribution"]}
     except (ValueError, KeyError, TypeError, AttributeError):
-        yield Fault(CROISSANT_NAME, "is no Croissant description")
+        yield Fault(CROISSANT_NAME, "is not a Croissant description")
         return
     wanted = {entry.url: entry.sha256 for entry in manifest.shards}
     named = files.keys() & wanted.keys()

@@ -132,7 +132,7 @@ def _tar_faults(
     try:
         places = {sample.key: sample for sample in index_pack(tar)}
     except UserError as error:
-        yield Fault(entry.url, f"is no whole tar of samples ({error})")
+        yield Fault(entry.url, f"is not a complete tar of samples ({error})")
         return
     for key in sorted(places.keys() - {row["key"] for row in samples}):
         yield Fault(f"{entry.url}: {key}", "stands in the tar and has no row")
@@ -206,7 +206,7 @@ def _sample_faults(row: ShardRow, place: PackedSample, tar: BinaryIO, *, decode:
 
 
 def _read_lists(sample: SampleJson) -> None:
-    """Reads every field that is a list written as JSON. ValueError, TypeError or KeyError where one is no such list."""
+    """Reads every field that is a list written as JSON. ValueError, TypeError or KeyError where one is not."""
     json.loads(sample.versions)
     [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
     [str(flag) for flag in json.loads(sample.flags)]

@@ -68,7 +68,7 @@ class Scene:
 
 
 def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
-    """One scene for each combination of the attributes, with the first so many colours."""
+    """One scene for each combination of the attributes, with the first `n_colours` colours."""
     return [Scene(*names) for names in product(list(COLOURS)[:n_colours], HATCHINGS, WAYS)]
 
 

@@ -28,7 +28,7 @@ def run_demo(config: RunConfig, *, n_videos: int = 0) -> Delivered:
 
 
 def some_of(catalogue: Catalogue, n_videos: int) -> Catalogue:
-    """A catalogue with so many of the videos, evenly out of all of them; 0: all."""
+    """A catalogue with this many of the videos, evenly chosen; 0: all."""
     if not 0 < n_videos < len(catalogue.videos):
         return catalogue
     places = [i * len(catalogue.videos) // n_videos for i in range(n_videos)]

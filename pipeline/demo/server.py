@@ -146,7 +146,7 @@ class MiniYouTube:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        """One connection from CONNECT to its end. A client that goes away is no error."""
+        """One connection from CONNECT to its end. A client that goes away is not an error."""
         stream: socket.socket = connection
         try:
             connection.settimeout(_IDLE_S)

@@ -114,7 +114,7 @@ def _first_internal(output: Output) -> str:
 
 
 def _of_the_whole(unit: Unit, reject: Reject) -> Output:
-    """What a unit leaves that failed as a whole: an error of this program is no verdict on its first item alone."""
+    """What a unit leaves that failed as a whole: an error of this program is not a verdict on its first item alone."""
     ids = unit.ids or (unit.name,)
     covered = ids if reject.reason is Reason.INTERNAL_ERROR else ids[:1]
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])

@@ -1,7 +1,7 @@
 """The failure boundary: what one item's failure costs (itself), and which failures are not the item's.
 
     made              returned
-    a reject          Rejected was raised, or something that nobody foresaw (`internal_error`): the others go on
+    a reject          Rejected was raised, or an unforeseen error (`internal_error`): the others go on
     passed on         Transient, StopRun, UserError, PlaceFailed, the limits of time and memory, Ctrl-C
 
 Here stands the only `except Exception` of the pipeline.
@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 STORE_WAIT_S = 5.0
 """Pause before a unit is tried again that an object store failed."""
 UNREADABLE_IN_A_ROW = 3
-"""So many input files in a row that their disk does not give are the disk's fault."""
+"""This many input files in a row that their disk does not give are the disk's fault."""
 ROW_ENDS_AFTER_S = 600.0
 
 _SURROGATES = re.compile("[\ud800-\udfff]")

@@ -202,7 +202,7 @@ class RayExecutor:
     def _begun(self, number: int) -> Begun | None:
         try:
             found: Begun | None = ray.get(self._roll.of.remote(number), timeout=ROLL_WAIT_S)
-        except RayError:  # the roll went away with its machine, and begins anew
+        except RayError:  # the roll went away with its machine, and begins again
             return None
         return found
 
@@ -221,7 +221,7 @@ class RayExecutor:
             self._give_again()
 
     def _give_again(self) -> None:
-        """Gives the attempts anew that have not begun: they were told to stay away from a machine that is free now."""
+        """Gives the attempts again that have not begun: they were told to stay away from a machine that is free now."""
         refs = [ref for ref, given in self._in_flight.items() if not given.alone]
         begun = ray.get([self._roll.of.remote(self._in_flight[ref].number) for ref in refs])
         for ref, is_begun in zip(refs, begun, strict=True):
@@ -258,7 +258,7 @@ class RayExecutor:
         self._kept_free.clear()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
-        """See Executor. An async named actor that restarts by building its object anew."""
+        """See Executor. An async named actor that restarts and then builds its object again."""
         actor = SharedActor.options(  # type: ignore[attr-defined]
             name=f"{name}-{self._run}", get_if_exists=True, max_restarts=-1, max_task_retries=-1, num_cpus=0,
             max_concurrency=10_000,

@@ -26,7 +26,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Desk:
-    """The run's status as it is told, and what was asked of it. `publish` writes at most every few seconds.
+    """The run's status as it is reported, and what was asked of it. `publish` writes at most every few seconds.
 
     As a context manager it writes the run's last word: how it ended, unless another run has taken over. One that does
     not publish writes nothing: that of a stage run on its own.

@@ -89,7 +89,7 @@ class Files:
         try:
             return bytes(self._call("cat_file", self.path(relative)))
         except (IsADirectoryError, NotADirectoryError) as error:
-            raise DamagedFile(f"{self.url}/{relative}: is no file ({error.strerror}); restore it") from None
+            raise DamagedFile(f"{self.url}/{relative}: is not a file ({error.strerror}); restore it") from None
 
     def read_range(self, relative: str, start: int, end: int) -> bytes:
         """Bytes start … end-1 of a file."""
@@ -100,12 +100,12 @@ class Files:
         try:
             return json.loads(self.read(relative))
         except (ValueError, RecursionError) as error:
-            raise DamagedFile(f"{self.url}/{relative}: is no JSON ({error}); restore or delete the file") from None
+            raise DamagedFile(f"{self.url}/{relative}: is not valid JSON ({error}); restore or delete it") from None
 
     def open(self, relative: str) -> IO[bytes]:
         """A file opened for reading at any place. DamagedFile where something else than a file has its name."""
         if self.is_local and Path(self.path(relative)).is_dir():
-            raise DamagedFile(f"{self.url}/{relative}: is no file but a folder; restore it")
+            raise DamagedFile(f"{self.url}/{relative}: is a folder, not a file; restore it")
         return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
 
     def size(self, relative: str) -> int:
@@ -264,7 +264,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     try:
         temporary.replace(target)
     except IsADirectoryError:
-        raise DamagedFile(f"{target}: is no file but a folder; take it away") from None
+        raise DamagedFile(f"{target}: is a folder, not a file; take it away") from None
 
 
 def _temporary_beside(target: Path) -> Path:

@@ -32,9 +32,9 @@ from pipeline.engine.unit import Stage, Unit
 MAX_LOST = 3
 MAX_OVER = 2
 MAX_TAKEN = 3
-"""So many machines may go away under a unit before it is given one to itself."""
+"""Machines that may go away under a unit before it gets one to itself."""
 MAX_ALIKE = 5
-"""So many units that end one after the other with one and the same error of this program are no fault of the units."""
+"""When this many units in a row end with one and the same error of this program, it is not the units' fault."""
 GROUP_S = 1.0
 """Units that end within this time are committed together: a killed driver loses at most these, and they run again."""
 ASK_EVERY_S = 2.0

@@ -38,7 +38,7 @@ GROUP_BYTES = 32 * 1024**2
 """Bytes in memory of a row group, about, at most."""
 LOOK_EVERY_S = 10.0
 MOST_AT_ONCE = 16
-"""So many times `n_units` are merged at a time: an output that an older version made may hold millions."""
+"""This many times `n_units` are merged at a time: an output that an older version made may hold millions."""
 
 
 @dataclass(frozen=True, slots=True)

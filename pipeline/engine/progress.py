@@ -85,7 +85,7 @@ class StageProgress:
             self._bar.remove_task(self._task)
 
     def queued(self, n_units: int) -> None:
-        """So many units are known by now. The first is told at once: a unit may take minutes."""
+        """This many units are known by now. The first is told at once: a unit may take minutes."""
         if not self._has_begun and not self._bar:
             log.info("%s: begins%s", self._stage, f"; {self._resumed} units done before" if self._resumed else "")
         self._has_begun = True

@@ -47,7 +47,7 @@ def _environment_of_the_job() -> set[str]:
 
 
 def _refuse_deaf(address: str) -> None:
-    """UserError at once where nobody listens at an address; Ray itself would try for half a minute or more."""
+    """UserError at once where nothing listens at an address; Ray itself would try for half a minute or more."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not port.isdigit():
         return  # `auto`, or a name that Ray resolves itself
@@ -55,7 +55,7 @@ def _refuse_deaf(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"Ray at {address}: nobody answers ({error}); check engine.ray_address, and that the head node runs"
+            f"Ray at {address}: no answer ({error}); check engine.ray_address, and that the head node runs"
         ) from None
 
 

@@ -1,6 +1,6 @@
 """The scratch folder of a machine, and in it one folder for each attempt under way.
 
-An attempt's folder says whose it is: host, output directory, process. So whoever works there next can sweep what a
+An attempt's folder says whose it is: host, output directory, process. So the next attempt there can sweep what a
 killed worker left, and touches nothing of another host, another output directory or a live process.
 """
 

@@ -9,7 +9,7 @@ import ray
 
 @ray.remote
 class SharedActor:
-    """Builds an object where the actor runs, anew after each restart, and calls its methods, async ones too."""
+    """Builds an object where the actor runs, again after each restart, and calls its methods, async ones too."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._shared = build()

@@ -23,7 +23,7 @@ from pipeline.engine.segments import Head, SegmentReader, change_head, read_head
 Made = TypeVar("Made")
 
 MAX_MOVED = 5
-"""How often a reader begins anew because a merge or a retry took a file away under it."""
+"""How often a reader begins again because a merge or a retry took a file away under it."""
 
 
 MANY_READ = 2
@@ -71,7 +71,7 @@ class Store(Files):
         return {}  # by file and columns: how often a part of it was asked for, or all its rows
 
     def _steadily(self, read: Callable[[Head], Made]) -> Made:
-        """What `read` gives of a head that was the same before and after; who meets a missing file begins anew."""
+        """What `read` gives of a head that was the same before and after; who meets a missing file begins again."""
         for _ in range(MAX_MOVED):
             head, seen = read_head(self)
             try:
@@ -241,7 +241,7 @@ class Store(Files):
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = (str(error).splitlines() or [""])[0][:300]
-            raise DamagedFile(f"{self.url}/{part.path}: is no table ({reason}); restore the file") from None
+            raise DamagedFile(f"{self.url}/{part.path}: is not a Parquet table ({reason}); restore the file") from None
 
     def _read_of_segment(self, part: Part, columns: list[str] | None) -> pa.Table:
         wide = WIDE.get(part.table, ())

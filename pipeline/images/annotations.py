@@ -43,7 +43,7 @@ class Captioned:
 
 
 def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, list[Captioned]]:
-    """(the format, the pictures in the order of the file). Without `kind` it is told by the content.
+    """(the format, the pictures in the order of the file). Without `kind` it is recognised by the content.
 
     UserError for a file that is missing, too large, or not of the format; a picture named twice gets both's captions.
     """
@@ -53,7 +53,7 @@ def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, li
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise UserError(f"{path}: is no JSON ({error}); captions come as COCO JSON, a list, or a token file") from None
+        raise UserError(f"{path}: is not valid JSON ({error}); use COCO JSON, a list, or a token file") from None
     kind = kind or _kind_of(path, document)
     readers: dict[str, Callable[[Any], Iterator[Captioned]]] = {"coco": _coco, "soho": _soho, "vg": _visual_genome}
     try:

@@ -45,7 +45,7 @@ class ImportSettings:
     """How captions become shards. The same settings and files give the same bytes."""
 
     kind: Format | None = None
-    """The captions' format; None: told by their content."""
+    """The captions' format; None: recognised by their content."""
     split: str = ""
     """The split that all go to; "": dealt out by `val_share`."""
     val_share: float = 0.05

@@ -65,7 +65,7 @@ class Hearing:
 
     @classmethod
     def of(cls, source: Probe, config: MediaConfig, clips: Sequence[CutClip]) -> Hearing:
-        """One for the clips of a video; it wants nothing where the video is mute or nobody has to hear it."""
+        """One for the clips of a video; it wants nothing where the video is mute or nothing needs it."""
         hearing, track = cls(source, config), source.audio
         if track is None or not is_wanted(config):
             return hearing

@@ -152,7 +152,7 @@ def read_members(file: BinaryIO, sample: PackedSample, extensions: Iterable[str]
 def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
     """Where each sample lies, read from the headers of a seekable tar alone.
 
-    Raises UserError for what is no tar, and for members that are not neighbours of their own sample.
+    Raises UserError for what is not a tar, and for members that are not neighbours of their own sample.
     """
     key, start, end = "", 0, 0
     members: dict[str, tuple[int, int]] = {}
@@ -180,7 +180,7 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             yield from archive
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise UserError(f"{_name(file)}: is no readable tar ({error}); make it again") from None
+        raise UserError(f"{_name(file)}: is not a readable tar ({error}); make it again") from None
 
 
 def _name(file: BinaryIO) -> str:

@@ -1,4 +1,4 @@
-"""What a media file is, told by PyAV alone: tracks, times, picture after rotation; and the door that every file takes.
+"""What a media file is, by PyAV alone: tracks, times, picture after rotation; and the door that every file takes.
 
 Source time. A player shows the earliest frame or audio of a file at its time zero, so times here are counted from
 `zero_s`, the earliest start of the tracks (0 where that is negative: encoders' delay). Exact fractions throughout:
@@ -317,7 +317,7 @@ def _ms(ticks: int | None, stream: Any, zero_s: Fraction) -> int:
 
 
 def _fps(stream: Any) -> Fraction:
-    """The average rate; where that is no rate (some flv say 1000) the guessed one."""
+    """The average rate; where that is not a rate (some flv say 1000) the guessed one."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and 0 < rate <= 240:
             return Fraction(rate)
@@ -325,7 +325,7 @@ def _fps(stream: Any) -> Fraction:
 
 
 def _first_picture(container: Any, stream: Any) -> Any | None:
-    """The first picture that decodes: the display matrix and the true pixel format are told by it alone."""
+    """The first picture that decodes: the display matrix and the true pixel format come from it alone."""
     container.seek(0, backward=True)
     for packet in islice(container.demux(stream), _FIRST_PACKETS):
         try:

@@ -18,7 +18,7 @@ LATE_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """A block of audio from `tick` up to `end_tick` on its track's clock; no frame where nobody wants it."""
+    """A block of audio from `tick` up to `end_tick` on its track's clock; no frame where it is not wanted."""
 
     tick: int
     end_tick: int
@@ -36,7 +36,7 @@ class Listener:
         self._is_cold = True
 
     def begin(self, until_ms: int) -> None:
-        """The file is read anew, from a keyframe on, up to a moment."""
+        """The file is read again, from a keyframe on, up to a moment."""
         self._until, self._until_ms, self._is_cold = self._tick(until_ms), until_ms, True
 
     def decode(self, packet: Any) -> list[Sound]:

@@ -70,7 +70,7 @@ class MediaStage:
     fetch: Fetch
     name: str = "media"
     fetch_limit_s: float = 3600.0
-    """What a unit's own limit holds for fetching a video that is no file here."""
+    """What a unit's own limit holds for fetching a video that is not a file here."""
     places: VideoPlaces = field(default_factory=VideoPlaces, compare=False)
     """Kept over the waves of a run, so that each reads only what is new."""
 
@@ -92,7 +92,7 @@ class MediaStage:
                 yield Unit(video_id, payload, (video_id,), self.unit_limit_s(place.length_s, is_file=place.is_file))
 
     def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
-        """Seconds for one video by its length (0: not known), with those for fetching it where it is no file."""
+        """Seconds for one video by its length (0: not known), with those for fetching it where it is not a file."""
         longest_s = self.config.limits.max_duration_s
         media_s = min(length_s or longest_s, longest_s)
         return self._limit_s(media_s) + (0.0 if is_file else self.fetch_limit_s)
@@ -119,7 +119,7 @@ class MediaStage:
 
 
 def give_back(starved: Starved, context: Context) -> Transient | Rejected:
-    """A busy machine is no verdict: the unit is tried again, up to three times in all; then `timeout`, tried later."""
+    """A busy machine is not a verdict: the unit is tried three times in all; then `timeout`, tried later."""
     if context.attempt < MAX_STARVED:
         return Transient(Reason.TIMEOUT, str(starved), wait_s=STARVED_WAIT_S)
     return Rejected(Reason.TIMEOUT, str(starved))

@@ -39,7 +39,7 @@ class Accounts:
         return not self.gaps and not self.wrong_sums
 
     def lines(self, most: int = 20) -> list[str]:
-        """What a person is told: each gap by name, `most` of them, and what to do."""
+        """What a person reads: each gap by name, `most` of them, and what to do."""
         if self.is_whole:
             return []
         named = [f"missing: {gap.stage}: {gap.what}" for gap in self.gaps[:most]]

@@ -61,7 +61,7 @@ def stages_made_by(store: Store) -> dict[str, list[int]]:
 def _made_by_now(
     store: Store, kept: Mapping[str, Any], versions: Mapping[str, int], redone: int, mix: bool
 ) -> dict[str, list[int]]:
-    """The numbers as this run will leave them. UserError where a stage has another number and nobody asked to mix."""
+    """The numbers as this run will leave them. UserError where a stage has another number, unless mixed."""
     recorded = kept.get("made_by", {})
     made_by: dict[str, list[int]] = {}
     differ: list[str] = []
@@ -128,7 +128,7 @@ def redo_from(store: Store, name: str) -> None:
     first = ORDER.index(stage_of_redo(name))
     if first > ORDER.index("media"):
         _refuse_without_packs(store, name)
-    if first <= ORDER.index("extract"):  # the crawl is planned anew
+    if first <= ORDER.index("extract"):  # the crawl is planned again
         for folder in ("rounds", "rounds/wanted", "retries", "progress"):
             for plan in store.names(folder):
                 store.delete(f"{folder}/{plan}")

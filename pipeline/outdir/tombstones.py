@@ -61,7 +61,7 @@ def read_tombstones(store: Store) -> Tombstones:
     except FileNotFoundError:
         return Tombstones()
     except UnicodeDecodeError:
-        raise DamagedFile(f"{store.url}/{TOMBSTONES}: is no UTF-8 text; restore the file") from None
+        raise DamagedFile(f"{store.url}/{TOMBSTONES}: is not UTF-8 text; restore the file") from None
     ids: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
     for line in lines:
         kind, _, name = line.partition(" ")

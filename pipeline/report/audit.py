@@ -40,7 +40,7 @@ def write_audit(store: Store, audit: Audit) -> None:
     store.write_json(AUDIT_NAME, audit.model_dump(mode="json"))
 
 
-def count_anew(store: Store) -> Audit:
+def recount(store: Store) -> Audit:
     """The audit of a directory as it is now. UserError where it holds no run."""
     data = gather(store)
     return audit_of(data, read_facts(store, data.rows))
@@ -51,7 +51,7 @@ def read_audit(store: Store) -> Audit:
     try:
         return Audit.model_validate(store.read_json(AUDIT_NAME))
     except (FileNotFoundError, ValueError):
-        return count_anew(store)
+        return recount(store)
 
 
 def category_counts(data: ReportData) -> dict[int, int]:

@@ -97,7 +97,7 @@ def read_balance(store: Store) -> BalanceResult | None:
     try:
         return BalanceResult.of_document(store.read_json(BALANCE_NAME))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is no balance ({error!r}); restore it") from None
+        raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is not a balance ({error!r}); restore it") from None
 
 
 def category_losses(store: Store, rejects: pa.Table) -> tuple[CategoryLoss, ...]:

@@ -67,7 +67,7 @@ def _number(place: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def whole_rows(store: Store, chosen: pa.Table) -> list[dict[str, Any]]:
-    """The shards' rows (WHOLE) of these few clips, in their order, with the shard's path; read anew."""
+    """The shards' rows (WHOLE) of these few clips, in their order, with the shard's path; read again."""
     wanted = list(zip(chosen.column(SHARD_COLUMN).to_pylist(), chosen.column("key").to_pylist(), strict=True))
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for url in dict.fromkeys(url for url, _ in wanted):

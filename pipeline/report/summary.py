@@ -138,7 +138,7 @@ def balance_table(result: BalanceResult) -> Table:
 
 def shown_categories(result: BalanceResult) -> list[CategoryBalance]:
     """All categories, or, where nothing was asked for in numbers, those that have candidates: an empty one of a folder
-    is no lack."""
+    is not a lack."""
     if result.total_asked >= 0:
         return list(result.categories)
     return [row for row in result.categories if row.videos]

@@ -124,8 +124,8 @@ def shares_of(config: BalanceConfig, dry: Mapping[int, int]) -> dict[int, int]:
     ids = category_weights(config)
     amounts = {i: dry.get(i, PLENTY) for i in ids}
     within = {i: min(amount, _hours_cap(config)) for i, amount in amounts.items()}
-    nobody = dict.fromkeys(ids, 0)
-    quotas = plan_quotas(Supply(amounts, amounts, {}, amounts, nobody, within), config)
+    none_kept = dict.fromkeys(ids, 0)
+    quotas = plan_quotas(Supply(amounts, amounts, {}, amounts, none_kept, within), config)
     return {i: q.quota for i, q in quotas.by_category.items()}
 
 

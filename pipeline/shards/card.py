@@ -1,6 +1,6 @@
 """dataset_card.md and croissant.json: what a data set says of itself to people, to Hugging Face and to data search.
 
-Both come from manifest.json's content and the `shards.card` settings alone, so that they can be written anew at any
+Both come from manifest.json's content and the `shards.card` settings alone, so that they can be rewritten at any
 time. On the Hugging Face hub the card is a repository's README.md: its `configs:` block keeps `datasets` from taking
 the Parquet files beside the tars for the data.
 """

@@ -153,7 +153,7 @@ def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
     if isinstance(answer, FileNotFoundError):
         raise DamagedSample(piece, "no such file")
     if isinstance(answer, IsADirectoryError | NotADirectoryError):
-        raise DamagedSample(piece, "is no file but a folder")
+        raise DamagedSample(piece, "is a folder, not a file")
     if isinstance(answer, Exception):
         raise answer
     return bytes(answer)

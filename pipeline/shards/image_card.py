@@ -26,7 +26,7 @@ pairs = wds.WebDataset("shards/{split}/00000.tar", shardshuffle=False).decode("p
 row a picture that was tried, with the reason where it was turned away. Keys of the json are img2dataset's and more."""
 
 _RIGHTS = """The pictures remain the property of their owners; each json has the `licence` that the source names.
-Whoever passes the set on must be allowed to pass on its pictures. Removals: {contact}."""
+Anyone who passes the set on must be allowed to pass on its pictures. Removals: {contact}."""
 
 
 def image_card(head: Mapping[str, Any], card: CardConfig) -> str:

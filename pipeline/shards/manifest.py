@@ -53,7 +53,7 @@ WIDS_NAME, SIZES_NAME = "wids.json", "sizes.json"
 CARD_NAME, CROISSANT_NAME = "dataset_card.md", "croissant.json"
 _MAY_COME_BACK = {Reason.OVER_QUOTA, Reason.OVER_CHANNEL_CAP, Reason.NOT_NEEDED}
 _NO_NEWS = ("created_at", "parent", "versions", "index")
-"""Keys of manifest.json that alone are no reason to write it anew: the shards are the same."""
+"""Keys of manifest.json that alone are no reason to rewrite it: the shards are the same."""
 
 
 def write_manifest(
@@ -151,7 +151,7 @@ def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, byte
 
 
 def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:
-    """(head, card) that were given when a manifest.json was written: what `publish` needs to write it anew."""
+    """(head, card) that were given when a manifest.json was written: what `publish` needs to rewrite it."""
     counted = {"index", "totals", "splits", "shards", "shards_sha256", "schema_version", "generation", "members"}
     if document.get("kind") != IMAGE_KIND:
         counted.add("kind")

@@ -10,7 +10,7 @@ WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FO
 """Verdicts that an address distrusted by the site gets more often than others."""
 
 ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
-"""An alarm needs so many answers on both sides, and a share so many standard errors above the others'."""
+"""An alarm needs this many answers on both sides, and a share this many standard errors above the others'."""
 
 
 def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:

@@ -6,12 +6,12 @@ An attempt is one identity's work on one subject (a video, a list), from the fir
 
 | an attempt ends with | it is charged to | then |
 |---|---|---|
-| a result | nobody: the identity answered | it is returned |
-| IdentityPaused, raised by a request | nobody | the next identity tries |
+| a result | nothing: the identity answered | it is returned |
+| IdentityPaused, raised by a request | nothing | the next identity tries |
 | a failure with a hard pause | the identity, which is paused | another tries, `REFUSALS_OF_ONE_SUBJECT` times at most |
 | a bot check, when another identity had it too and both serve others | the subject | it is returned |
-| blocked in this country | nobody | an identity in another country tries, where there is one |
-| a failure that other clients may cure | nobody, once | the same again as the second clients |
+| blocked in this country | nothing | an identity in another country tries, where there is one |
+| a failure that other clients may cure | nothing, once | the same again as the second clients |
 | another failure | the subject | tried again up to `Rules.tries` times where that can heal it |
 | a reason of class `stop` | the run | StopRun |
 """
@@ -40,7 +40,7 @@ log = logging.getLogger("hdvila")
 T = TypeVar("T")
 
 REFUSALS_OF_ONE_SUBJECT = 6
-"""A subject that the site refuses so many times, to any identity, is deferred: it would keep every identity paused."""
+"""A subject that is refused this many times, to any identity, is deferred: it would keep them all paused."""
 
 
 @dataclass(frozen=True, slots=True)

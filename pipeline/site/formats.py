@@ -93,7 +93,7 @@ def _label(f: Mapping[str, Any]) -> int:
 
 
 def _tall_enough(formats: Sequence[Mapping[str, Any]], least_px: int) -> list[Mapping[str, Any]]:
-    """Those whose short side is at least so many pixels; where there are none, the tallest."""
+    """Those whose short side is at least this many pixels; where there are none, the tallest."""
     least_px = min(least_px, max(_short(f) for f in formats))
     return [f for f in formats if _short(f) >= least_px]
 

@@ -57,7 +57,7 @@ def impersonation(target: Any) -> Any:
         return ImpersonateTarget.from_str(target.lower())
     except ValueError:
         raise UserError(
-            f"impersonate: {target!r} is no browser that yt-dlp knows; write chrome, safari, edge …"
+            f"impersonate: {target!r} is not a browser that yt-dlp knows; write chrome, safari, edge …"
         ) from None
 
 

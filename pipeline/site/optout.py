@@ -23,7 +23,7 @@ TIMEOUT_S = 30
 
 
 def load_opt_outs(places: Sequence[str], store: Store) -> Tombstones:
-    """Everything that must stay out. UserError where a list cannot be read or holds a line that is no id:
+    """Everything that must stay out. UserError where a list cannot be read or holds a line that is not an id:
     a wish to be left out is never dropped in silence."""
     found = read_tombstones(store)
     for place in places:
@@ -46,7 +46,7 @@ def parse_opt_out(text: str, place: str) -> Tombstones:
             urls.add(origin)
         else:
             raise UserError(
-                f"{redact(place)}, line {number}: {word[:80]!r} is no video or channel id; correct the list"
+                f"{redact(place)}, line {number}: {word[:80]!r} is not a video or channel id; correct the list"
             )
     return Tombstones(frozenset(videos), frozenset(channels), urls=frozenset(urls))
 

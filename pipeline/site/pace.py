@@ -17,7 +17,7 @@ class Pace:
     binds: str
 
     def days_for(self, n_videos: float) -> float:
-        """Days until so many videos are looked at."""
+        """Days until this many videos are looked at."""
         return n_videos / self.videos_per_hour / 24
 
 

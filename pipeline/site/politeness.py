@@ -36,24 +36,24 @@ from pipeline.site.rates import Rates, rates_of
 
 POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
-"""So many different videos in a row at which the extractor itself fails in the same way: yt-dlp is too old."""
+"""This many different videos in a row at which the extractor itself fails in the same way: yt-dlp is too old."""
 
 NO_NETWORK_STOPS = 5
-"""So many lost connections before its first answer, and an identity cannot reach the site: its proxy or net is dead."""
+"""After this many lost connections before its first answer an identity cannot reach the site: its proxy is dead."""
 
 CAPTION_REFUSALS = 2
-"""So many different videos in a row whose captions are refused, and the identity's captions pause: one bad track alone
-pauses no identity."""
+"""When captions of this many videos in a row are refused, the identity's captions pause: one bad track alone does not
+pause it."""
 
 CHARGING_IDENTITIES = 2
-"""A subject that so many identities get a bot check for, each while it serves others, is itself to blame."""
+"""A subject that this many identities get a bot check for, each while it serves others, is itself to blame."""
 
 SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to ask for one video as one identity. `paused_s` > 0: nobody may ask for so long, try again then.
+    """The right to ask for one video as one identity. `paused_s` > 0: no identity may ask for that long.
 
     `canary`: it is time to see whether this identity still gets everything.
     """
@@ -395,7 +395,7 @@ class Politeness:
                 self._take_up(rates)
 
     def _remember_pauses(self) -> None:
-        """Takes up pauses that were running when the last run ended: a restart is no way around a block."""
+        """Takes up pauses that were running when the last run ended: a restart is not a way around a block."""
         state = read_state(self._store, self._wall_clock()) if self._store else {}
         for saved in state.get("identities", []):
             identity = self._identities.get(saved["name"])

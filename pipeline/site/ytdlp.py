@@ -253,7 +253,7 @@ def _network_error(error: RequestError) -> str:
 
 
 def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeDL:
-    """A yt-dlp object: one guest session. Raises StopRun (bad_cookies) for a file that is no cookie file."""
+    """A yt-dlp object: one guest session. Raises StopRun (bad_cookies) for a file that is not a cookie file."""
     try:
         return RecordingYoutubeDL(dict(options), session)
     except yt_dlp.cookies.CookieLoadError:

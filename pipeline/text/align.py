@@ -3,7 +3,7 @@
 Anchors are equal words, and words that are equal once joined or split ("ice cream", "icecream"). Of a few words between
 two anchors those that were heard as others ("models" as "model") take the stamps nearest to where they are expected;
 the rest is placed by the length it is expected to have, against the anchor on the side where its sentence continues. A
-lone equal word inside a long mismatch is no anchor ("the" is found everywhere).
+lone equal word inside a long mismatch is not an anchor ("the" is found everywhere).
 """
 
 from bisect import bisect_left
@@ -21,13 +21,13 @@ from pipeline.text.captions.words import in_time_order
 LONE_MISMATCH = 3
 """A single equal word is trusted only if the mismatches beside it are at most this long."""
 MAX_JOINED = 4
-"""So many words may be written as one."""
+"""This many words may be written as one."""
 JOINED_LETTERS = 4
 """Joined words of fewer letters are no evidence."""
 JOIN_REACH = 12
-"""Joined words are looked for in mismatches of at most so many words on each side."""
+"""Joined words are looked for in mismatches of at most this many words on each side."""
 MISHEARD = 4
-"""Among at most so many words between two anchors those that were heard as others are told."""
+"""Among at most this many words between two anchors those that were heard as others are told."""
 MIN_WORD_MS, LETTER_MS = 90, 45
 """Expected length of a word: measured on stamped tracks with known word ends (median; speech at 3 words a second)."""
 

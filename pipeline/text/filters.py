@@ -23,7 +23,7 @@ MAX_NAMES = 0.6
 """Where more of the words begin with capitals they are names (in German prose about 0.4 do)."""
 ELSEWHERE_WORDS = 5
 MIN_ELSEWHERE = 8
-"""Where a clip has fewer sequences its share is taken of so many: short phrases come back in any speech."""
+"""Where a clip has fewer sequences its share is taken of this many: short phrases come back in any speech."""
 ENGLISH = frozenset(_ENGLISH.split())
 """Common words without which no English sentence of some length is made, and which are no words of other languages."""
 
@@ -127,7 +127,7 @@ def language_of(text: str) -> str:
 
 
 def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str] | None:
-    """A stretch of so many words or more in English speech that is another language (0: not looked for).
+    """A stretch of this many words or more in English speech that is another language (0: not looked for).
 
     Only stretches without any of the words that English cannot do without are classified, so that it costs nothing.
     """

@@ -105,7 +105,7 @@ def test_without_a_tokenizer_videos_still_embed_and_texts_say_what_is_missing(fo
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is no exported model"):
+    with pytest.raises(UserError, match="is not an exported model"):
         train.load(tmp_path)
     (tmp_path / "config.json").write_text('{"hdvila_format": 99}')
     with pytest.raises(UserError, match="format 99"):

@@ -152,7 +152,7 @@ def test_a_newcomer_trains_stops_and_goes_on_exactly(toys: None, drawn: Any, tmp
 def test_the_yaml_knows_a_newcomers_keys_and_names_the_nearest(toys: None) -> None:
     with pytest.raises(ConfigError, match=r"model\.widht: no such key; did you mean model\.width\?"):
         parse_config(TrainConfig, {**tree_of("m", "o"), "model": {"kind": "toy", "widht": 3}}, source="test")
-    with pytest.raises(ConfigError, match="kind 'toi' is no model; did you mean toy"):
+    with pytest.raises(ConfigError, match="kind 'toi' is not a model; did you mean toy"):
         parse_config(TrainConfig, {**tree_of("m", "o"), "model": {"kind": "toi"}}, source="test")
     rows = describe_keys(TrainConfig)
     assert {

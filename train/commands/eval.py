@@ -48,7 +48,7 @@ def evaluate(
     segments: Annotated[int, typer.Option(help="benchmark: segments a video; 0: as in training", min=0)] = 0,
     frames: Annotated[int, typer.Option(help="benchmark: frames a segment, odd; 0: as in training", min=0)] = 0,
     stride: Annotated[int, typer.Option(help="benchmark: frames from one to the next; 0: as in training", min=0)] = 0,
-    fps: Annotated[float, typer.Option(help="benchmark: read videos at so many frames/s; 0: their own", min=0)] = 0.0,
+    fps: Annotated[float, typer.Option(help="benchmark: read videos at this many frames/s; 0: their own", min=0)] = 0.0,
     batch: Annotated[int, typer.Option(help="benchmark: videos embedded at once", min=1)] = 8,
     matching: Annotated[
         bool, typer.Option("--matching", help="match every held-out picture with every sentence (SOHO, Visual Parsing)")

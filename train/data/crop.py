@@ -34,7 +34,7 @@ class Crop:
     height: int
 
     def times(self, factor: int) -> Crop:
-        """The same rectangle on a picture so many times larger."""
+        """The same rectangle on a picture this many times larger."""
         return Crop(factor * self.x, factor * self.y, factor * self.width, factor * self.height)
 
 

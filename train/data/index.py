@@ -190,7 +190,7 @@ def published_columns(
 
 
 def _safe(name: str) -> str:
-    """A hash as a file's name; anything else is no hash."""
+    """A hash as a file's name; anything else is not a hash."""
     if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
         raise ValueError("the manifest's sha256 is none")
     return name[:16]

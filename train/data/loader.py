@@ -348,7 +348,7 @@ def unusable(lost: Sequence[Lost]) -> str:
 
 
 def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chunk: int) -> Iterator[Loaded]:
-    """These samples in order, in chunks, without spares: for evaluation. Lost ones are left out and told."""
+    """These samples in order, in chunks, without spares: for evaluation. Lost ones are left out and reported."""
     tickets = [Ticket(0, place, int(sample)) for place, sample in enumerate(samples)]
     chunks = [tickets[at : at + chunk] for at in range(0, len(tickets), chunk)]
     loader = DataLoader(

@@ -18,7 +18,7 @@ from manifests.sample import read_sample
 
 EXTENSION = "mel.npy"
 MAX_BYTES = 64 * 1024**2
-"""A larger array is no spectrogram of a clip."""
+"""A larger array is not a spectrogram of a clip."""
 
 
 @dataclass(frozen=True, slots=True)

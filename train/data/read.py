@@ -128,7 +128,7 @@ def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, s
 
 
 def _check_places(url: str, members: Mapping[str, tuple[int, int]], shard_bytes: int) -> None:
-    """An index comes from whoever made the data set: nothing is read, or made room for, outside the shard."""
+    """An index comes from the data set's author: nothing is read, or made room for, outside the shard."""
     for extension, (offset, size) in members.items():
         if offset < HEADER_BYTES or not 0 <= size <= MAX_MEMBER_BYTES or offset + size > shard_bytes:
             raise ShardUnreadable(url, f"the index has {extension} at {offset}+{size} of {shard_bytes} bytes")

@@ -115,7 +115,7 @@ class Clip:
 
 
 _LOCAL = threading.local()
-"""One converter a thread: a frame's own would set swscale up anew each time, which costs more than converting."""
+"""One converter a thread: a frame's own would set up swscale again each time, which costs more than converting."""
 
 
 def turns_of(frame: av.VideoFrame) -> int:

@@ -39,7 +39,7 @@ def stage_of(keys: Mapping[str, object]) -> Stage:
 
 
 def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> HDVila:
-    """The fp32 model of a published checkpoint's state dict, in evaluation mode; its stage is told by its keys.
+    """The fp32 model of a published checkpoint's state dict, in evaluation mode; its keys say its stage.
 
     Half precision is widened; `num_batches_tracked` and the head's second bias key may be absent. With `partial`,
     missing keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch says so.

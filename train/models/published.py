@@ -1,4 +1,4 @@
-"""Published weights of whichever model: their keys, and models from them, told by the keys."""
+"""Published weights of any model: their keys, and models from them, recognised by the keys."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -22,7 +22,7 @@ def official_keys(
 
 
 def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> HDVila | Soho | SohoVqa:
-    """The fp32 model of a published state dict, in evaluation mode; model, stage and kind are told by the keys.
+    """The fp32 model of a published state dict, in evaluation mode; model, stage and kind are recognised by the keys.
 
     A SOHO follows the published rules (`compat`). OfficialMismatch names keys that are missing, unknown or misshapen;
     with `partial` the missing ones keep random first weights (seed 0) and the unknown ones are left out.

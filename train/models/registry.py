@@ -59,7 +59,7 @@ def kind_named(name: object) -> ModelKind:
     if not isinstance(name, str) or name not in MODELS:
         near = difflib.get_close_matches(str(name), MODELS, n=1)
         hint = f"; did you mean {near[0]}?" if near else f" (there are {', '.join(MODELS)})"
-        raise ValueError(f"kind {name!r} is no model{hint}")
+        raise ValueError(f"kind {name!r} is not a model{hint}")
     found = import_module(MODELS[name]).KIND
     assert isinstance(found, ModelKind)
     return found

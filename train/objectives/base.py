@@ -34,7 +34,7 @@ class Draw:
     tokens: MaskTokens
     group: Group = None
     counts: Counter[str] = field(default_factory=Counter)
-    """What an objective wants told in the step's record, added up over its rows (of this rank)."""
+    """What an objective adds to the step's record, added up over its rows (of this rank)."""
 
     def generator(self, batch: Rows, row: int, purpose: int) -> torch.Generator:
         """The generator of one row for one purpose (a number that no other use has: see PURPOSES)."""

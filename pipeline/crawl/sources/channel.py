@@ -19,4 +19,4 @@ def url_of(channel: str) -> str:
         return f"https://www.youtube.com/{channel}/videos"
     if found := _ADDRESS.fullmatch(channel):
         return f"https://www.youtube.com/{found[1]}/videos"
-    raise UserError(f"crawl.channels: {channel!r} is no channel; give an id (UC…), a handle (@…) or its address")
+    raise UserError(f"crawl.channels: {channel!r} is not a channel; give an id (UC…), a handle (@…) or its address")

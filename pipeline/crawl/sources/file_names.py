@@ -20,7 +20,7 @@ def id_in_name(stem: str) -> str:
 
     `Title [ID]` and `Title (ID)`, `Title-ID` (the older default), `Title.ID`, `ID` and `ID - Title`, each also with the
     format that yt-dlp adds to parts it did not merge (`.f137`). Without brackets only what looks drawn counts: a
-    word of eleven letters is no id.
+    word of eleven letters is not an id.
     """
     stem = without_format(stem)
     if found := BRACKETED.search(stem):

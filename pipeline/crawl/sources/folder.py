@@ -2,7 +2,7 @@
 
 In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and `NAME.en.vtt|json3|srv3|srt` where
      there are any; any file that opens as video counts, whatever its suffix.
-Out: rows of `videos` and `captions`; what is no video, or below 720p, is a reject.
+Out: rows of `videos` and `captions`; what is not a video, or below 720p, is a reject.
 """
 
 import hashlib
@@ -177,7 +177,7 @@ def _id_in_info(file: Path) -> str:
     try:
         return str(read_info(file).get("id") or "")
     except OSError:
-        return ""  # what cannot be read now is told when the file's turn comes
+        return ""  # what cannot be read now is reported when the file's turn comes
 
 
 def content_id(file: Path) -> str:
@@ -239,7 +239,7 @@ def read_caption(path: Path) -> bytes | str:
 def caption_row(video_id: str, path: Path, payload: bytes, info: dict[str, Any], default_language: str) -> CaptionRow:
     """A row of `captions`.
 
-    Whether a track is manual is told by the info.json where it lists the language, else by what the file itself shows.
+    Whether a track is manual: what info.json says where it lists the language, else what the file itself shows.
     """
     language = path.name.removesuffix(path.suffix).rpartition(".")[2]
     if language == path.stem or len(language) > 35 or not language.replace("-", "").isalnum():

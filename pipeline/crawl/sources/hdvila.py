@@ -22,14 +22,14 @@ _TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")
 
 
 def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
-    """(result with its spans, byte after its line). A line that is no such object is a result `bad_id`."""
+    """(result with its spans, byte after its line). A line that is not such an object is a result `bad_id`."""
     for position, (line, after) in enumerate(read_lines(path, cursor)):
         if line:
             yield parse_line(line, position), after
 
 
 def parse_line(line: str, position: int) -> Listed:
-    """One object of the file. Spans that are no spans are left out; without an id the result's id is no site id."""
+    """One object of the file. Spans that are not spans are left out; without an id the result's id is not a site id."""
     try:
         row = json.loads(line)
         video_id = str(row.get("video_id") or video_id_of(str(row.get("url", ""))))

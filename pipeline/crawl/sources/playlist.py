@@ -12,5 +12,5 @@ def url_of(playlist: str) -> str:
     """The address of a playlist, from its id or address. UserError for anything else."""
     given = parse_qs(playlist.partition("?")[2]).get("list", [playlist])[0]
     if not _PLAYLIST_ID.fullmatch(given):
-        raise UserError(f"crawl.playlists: {playlist!r} is no playlist; give its id (PL…) or its address")
+        raise UserError(f"crawl.playlists: {playlist!r} is not a playlist; give its id (PL…) or its address")
     return f"https://www.youtube.com/playlist?list={given}"

@@ -48,7 +48,7 @@ OURS = (
 )  # fmt: skip
 MAX_EXTRA_CHARACTERS = 16_384
 REFUSALS_OF_ONE_ADDRESS = 6
-"""An address that its host refuses so many times is deferred: it would keep the host paused for all others."""
+"""An address that its host refuses this many times is deferred: it would keep the host paused for all others."""
 LONGEST_WAIT_HERE_S = 60.0
 """How long the fetch of a film waits at its place for a host that pauses; then it gives the place to another."""
 
@@ -194,7 +194,7 @@ def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float,
             by.hosts.answered(host)
             return
         except Rejected as error:
-            if error.reason is Reason.RATE_LIMITED:  # charged to nobody: the host pauses for every worker
+            if error.reason is Reason.RATE_LIMITED:  # not charged to anything: the host pauses for every worker
                 paused_s = by.hosts.refused(host, error.retry_after_s)
                 if (n_refused := n_refused + 1) == REFUSALS_OF_ONE_ADDRESS:
                     raise Rejected(error.reason, error.detail, retry_after_s=paused_s) from None
@@ -252,7 +252,7 @@ def given_spans(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     for n, clip in enumerate(clips if isinstance(clips, list) else [clips]):
         times = [_time_ms(t) for t in clip] if isinstance(clip, list | tuple) and len(clip) == 2 else [None]
         if None in times:
-            raise Rejected(Reason.SPAN_OUTSIDE, f"clips: {str(clip)[:80]!r} is no [start, end]")
+            raise Rejected(Reason.SPAN_OUTSIDE, f"clips: {str(clip)[:80]!r} is not [start, end]")
         text = texts if isinstance(texts, str) else (texts[n] if n < len(texts) else "")
         spans.append({"n": n, "start_ms": times[0], "end_ms": times[1], "text": text})
     return spans

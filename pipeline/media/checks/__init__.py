@@ -62,7 +62,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found of a clip: what the configuration does about it, and what people are told."""
+    """One thing found of a clip: what the configuration does about it, and what people read."""
 
     reason: Reason
     action: str

@@ -1,7 +1,7 @@
 """Clips out of a video by spans: one call for the three modes, each span a clip or a failure with its reason.
 
     remux     (default) packets from the keyframe before, with the clip's place inside the file recorded
-    exact     encoded anew with short GOPs: starts and ends at the sentence for readers that know no offset
+    exact     re-encoded with short GOPs: starts and ends at the sentence for readers that know no offset
     keyframe  begins at the keyframe before, and is recorded so
 
 Spans may overlap and come in any order; one that cannot be cut costs only itself.

@@ -86,7 +86,7 @@ class ClipAudio:
                 self._found |= _place(self._samples, part.to_ndarray(), at)
 
     def _resampled(self, frame: Any) -> list[Any]:
-        """The frame's samples; one of another rate or layout than those before begins anew."""
+        """The frame's samples; one of another rate or layout than those before begins again."""
         try:
             return list(self._resampler.resample(frame))
         except ValueError:

@@ -1,4 +1,4 @@
-"""Mode `exact`: pictures encoded anew with short GOPs, for readers that know no offset.
+"""Mode `exact`: pictures re-encoded with short GOPs, for readers that know no offset.
 
 One decoder runs over the video, forward only, and skips to a later keyframe where no span lies between; every span
 that a frame lies in gets it, so that neighbouring and overlapping sentences are decoded once.

@@ -1,7 +1,7 @@
 """Mode `remux`: the packets of a span as they are, from the keyframe before it, and where the sentence lies inside.
 
 Nothing is decoded and nothing encoded, so the pictures are the source's own and a cut costs less than starting a
-program. Mode `keyframe` is the same file told otherwise: the clip is said to begin at the keyframe.
+program. Mode `keyframe` is the same file described otherwise: the clip is said to begin at the keyframe.
 """
 
 from __future__ import annotations

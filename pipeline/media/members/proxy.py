@@ -108,7 +108,7 @@ BROKEN = (av.error.FFmpegError, IndexError, ValueError, ArithmeticError)
 def video_faults(
     name: str, data: bytes, n_frames: int, size: tuple[int, int] | None, *, exactly: bool = False
 ) -> Iterator[str]:
-    """What is wrong with an mp4 that should hold `n_frames` frames, or at least so many."""
+    """What is wrong with an mp4 that should hold `n_frames` frames, or at least that many."""
     try:
         with av.open(io.BytesIO(data), "r", format="mp4") as container:
             if not container.streams.video:

@@ -97,7 +97,7 @@ def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
             yield f"mjpg: still {number} is at {still['time_ms']} ms of {sample.duration_ms}"
         size = _jpeg_size(jpeg)
         if size != (sample.stills_width, sample.stills_height):
-            yield f"mjpg: still {number} {'is no JPEG' if size is None else f'is {size[0]}x{size[1]}'}"
+            yield f"mjpg: still {number} {'is not a JPEG' if size is None else f'is {size[0]}x{size[1]}'}"
     if end != len(data):
         yield f"mjpg: has {len(data)} bytes, the json's stills end at {end}"
 

@@ -4,18 +4,18 @@ from bisect import bisect_right
 
 LETTER_STEPS = (1, 2, 3, 4, 5, 6, 8, 10, 16)
 TYPICAL_MS = (220, 200, 190, 215, 245, 300, 390, 480, 780)
-"""Median start-to-start time of a word with so many letters, inside sentences, measured on nine stamped tracks."""
+"""Median start-to-start time of a word with this many letters, inside sentences, measured on nine stamped tracks."""
 BEFORE_PAUSE = 1.5
-"""A word before a pause lasts so many times its typical time: the median is 1.36 in ten earnings calls with true word
+"""A word before a pause lasts this many times its typical time: the median is 1.36 in ten earnings calls with true word
 ends and 1.43 in five lectures; a little more, since an end that is early cuts speech off."""
 DIGIT_LETTERS = 3
-"""A digit is as long as a word of so many letters."""
+"""A digit is as long as a word of this many letters."""
 BASE_MS, LETTER_MS = 300, 80
 """A word lasts at most BASE_MS + LETTER_MS a letter."""
 
 
 def typical_ms(letters: int) -> float:
-    """How long a word of so many letters lasts in running speech."""
+    """How long a word of this many letters lasts in running speech."""
     letters = min(max(letters, LETTER_STEPS[0]), LETTER_STEPS[-1])
     at = min(bisect_right(LETTER_STEPS, letters), len(LETTER_STEPS) - 1)
     share = (letters - LETTER_STEPS[at - 1]) / (LETTER_STEPS[at] - LETTER_STEPS[at - 1])

@@ -69,11 +69,11 @@ chapter update problem solution result reason fact conclusion summary rule
 _FUNCTION_SET, _PARTICLE_SET, _NOT_NAME_SET = (frozenset(t.split()) for t in (_FUNCTION_WORDS, _PARTICLES, _NOT_NAMES))
 _ROLE_SET = frozenset(_ROLES.split())
 SMALL_LABELS = 3
-"""A name in small letters before a colon is a label where so many lines begin with it."""
+"""A name in small letters before a colon is a label where this many lines begin with it."""
 
 
 def is_punctuation(text: str) -> bool:
-    """Whether a token is marks alone: it belongs to a word beside it, nobody speaks it."""
+    """Whether a token is marks alone: it belongs to a word beside it and is not spoken."""
     return text != MASKED and all(char in _PUNCTUATION for char in text)
 
 

@@ -172,5 +172,5 @@ def _ttml_ms(p: ET.Element, key: str, rate: tuple[float, float]) -> int:
 
 def _whole_ms(seconds: float, raw: str) -> int:
     if seconds * 1000 >= MAX_MS:
-        raise BrokenTrack(f"the ttml file holds {raw[:40]!r}, which is no time of a video")
+        raise BrokenTrack(f"the ttml file holds {raw[:40]!r}, which is not a time of a video")
     return round(seconds * 1000)

@@ -21,7 +21,7 @@ def test_each_line_of_a_proxy_file_is_an_identity_after_the_configured_ones(tmp_
 def test_a_line_that_is_no_proxy_is_named_by_its_number_and_not_shown(tmp_path: Path) -> None:
     path = tmp_path / "proxies.txt"
     path.write_text("http://10.0.0.1:8080\nplanted secret\n")
-    with pytest.raises(ConfigError, match="line 2 is no proxy URL") as error:
+    with pytest.raises(ConfigError, match="line 2 is not a proxy URL") as error:
         parse_config(CrawlConfig, {"proxy_file": str(path)}, source="test")
     assert "planted" not in str(error.value)
     with pytest.raises(ConfigError, match="cannot be read"):

@@ -408,7 +408,7 @@ def test_a_bad_cookie_file_ends_the_run_and_names_it(tmp_path: Path, site: MiniY
     config = config.model_copy(update={"identities": (who,)})
     with pytest.raises(RunStopped, match="bad_cookies"):
         Road.at(tmp_path / "a", config).crawl({EDUCATION: 10.0})
-    missing.write_text("this is no cookie file")
+    missing.write_text("this is not a cookie file")
     with pytest.raises(RunStopped, match="bad_cookies"):
         Road.at(tmp_path / "b", config).crawl({EDUCATION: 10.0})
 

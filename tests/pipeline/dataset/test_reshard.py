@@ -58,7 +58,7 @@ def test_there_and_back_gives_the_same_shards(made: Path, tmp_path: Path):
 
 def test_splits_can_be_drawn_anew_and_channels_stay_together(made: Path, tmp_path: Path):
     config = ShardsConfig(split=SplitConfig(by="channel", val=0.3, test=0.3))
-    reshard(Store(str(made)), Store(str(tmp_path / "out")), config, seed=5, draw_anew=True)
+    reshard(Store(str(made)), Store(str(tmp_path / "out")), config, seed=5, redraw=True)
     found = samples(tmp_path / "out")
     assert {k: m for k, (_, m) in found.items()} == {k: m for k, (_, m) in samples(made).items()}
     assert {split for split, _ in found.values()} == {"train", "val", "test"}

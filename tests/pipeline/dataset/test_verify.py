@@ -147,7 +147,7 @@ def _with_member(**members: bytes) -> Callable[[list[Sample]], list[Sample]]:
         (_with_json(stills_width=64), "mjpg: still 0 is 320x180"),
         (_with_member(mp4=b"no film"), "mp4: cannot be decoded"),
         (_with_member(m4v=b"no film"), "m4v: cannot be decoded"),
-        (_with_member(mjpg=b"no picture"), "mjpg: still 0 is no JPEG"),
+        (_with_member(mjpg=b"no picture"), "mjpg: still 0 is not a JPEG"),
         (_with_member(txt=b"other words"), "txt, the json's text"),
     ],
 )

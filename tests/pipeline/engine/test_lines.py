@@ -20,7 +20,7 @@ from pipeline.engine.unit import Context, Output, Resources, Unit
 
 @dataclass(frozen=True)
 class Numbered:
-    """So many units that do nothing, or, with `over`, a unit for each that the stage of that name has committed."""
+    """This many units that do nothing, or, with `over`, a unit for each that the stage of that name has committed."""
 
     name: str
     n: int = 0

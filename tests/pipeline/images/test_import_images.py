@@ -187,7 +187,7 @@ def test_a_format_is_told_by_its_content(tmp_path: Path, kind: str, name: str, c
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
         ("[1, 2]", "is neither COCO captions"),
         ('{"images": [{"id": 1}], "annotations": []}', "does not read as coco captions"),
         ('{"images": 3, "annotations": [{"caption": 1}]}', "does not read as coco"),

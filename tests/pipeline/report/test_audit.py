@@ -14,7 +14,7 @@ from pipeline.dataset.merge import merge
 from pipeline.dataset.reshard import reshard
 from pipeline.engine.store import Store
 from pipeline.report import facts
-from pipeline.report.audit import count_anew, read_audit
+from pipeline.report.audit import read_audit, recount
 from pipeline.report.page import write_report
 from pipeline.testing.shards import NO_CARD, a_data_set
 
@@ -43,7 +43,7 @@ def test_what_the_tables_know_is_counted_of_every_clip_and_the_rest_of_those_who
     made: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(facts, "MOST_CLIPS", 4)
-    audit = count_anew(made)
+    audit = recount(made)
 
     assert audit.clips_looked_at == 4 and audit.shards_read == audit.metrics.shards > 1
     for subject in ("licence", "year of upload", "flags", "resolution", "codec"):
@@ -53,7 +53,7 @@ def test_what_the_tables_know_is_counted_of_every_clip_and_the_rest_of_those_who
     assert audit.distributions["language"] == {"en": 4}  # this one has no table of clips, so KEY.json alone says
 
     reshard(made, Store(str(tmp_path)), ShardsConfig(max_samples=9, card=NO_CARD))
-    without_tables = count_anew(Store(str(tmp_path)))
+    without_tables = recount(Store(str(tmp_path)))
     assert without_tables.clips_behind["licence"] == 4 and without_tables.distributions["licence"] == {"not known": 4}
     assert without_tables.clips_behind["codec"] == without_tables.metrics.clips == 10
 
@@ -63,7 +63,7 @@ def test_the_file_keeps_to_its_published_schema(made: Store) -> None:
 
     written = made.read_json(AUDIT_NAME)
     assert set(written) == set(shown["properties"]) and set(written["metrics"]) == set(Metrics.model_fields)
-    assert Audit.model_validate(written) == count_anew(made)
+    assert Audit.model_validate(written) == recount(made)
     assert all(field.description for field in Metrics.model_fields.values())
 
 

@@ -85,7 +85,7 @@ class SohoConfig(ModelSection):
     n_entries: int = identity(2048, ge=2, doc="entries of the visual dictionary")
     dictionary_decay: float = identity(0.99, ge=0, lt=1, doc="share of the dictionary's statistics that a step keeps")
     dictionary_floor: float = identity(
-        0.05, ge=0, doc="an entry whose moving count of cells a step falls below it is seeded anew (not with compat)"
+        0.05, ge=0, doc="an entry whose moving count of cells a step falls below it is re-seeded (not with compat)"
     )
     mvm_scale: float = identity(
         10.0, gt=0, doc="cosines with the dictionary are multiplied by it (its first value where it is learned)"

@@ -7,7 +7,7 @@ rules:
                 the vector from the new one. From zero, the first step turns every unused entry into a zero vector.
     ours        N starts at 1 and E at the entry. A forward pass reads the old dictionary and collects; `commit`, after
                 the optimiser's step, takes in what all micro-batches of all ranks collected. Entries whose N fell under
-                the floor are seeded anew, from the cells that lie farthest from all entries and from each other.
+                the floor are re-seeded, from the cells that lie farthest from all entries and from each other.
 
 Distances and sums are computed in at least fp32, with autocast off.
 """
@@ -44,7 +44,7 @@ class Dictionary(nn.Module):
         super().__init__()
         self.decay, self.floor, self.published = decay, floor, published
         self.n_reseeded = 0
-        """Entries that the last commit seeded anew."""
+        """Entries that the last commit re-seeded."""
         entries = torch.randn(n_entries, width)
         self.register_buffer("embed", entries)
         self.register_buffer("embed_avg", torch.zeros_like(entries) if published else entries.clone())
@@ -154,7 +154,7 @@ class Dictionary(nn.Module):
         self.n_reseeded = len(dead)
 
     def _seeds(self, n_wanted: int) -> Tensor:
-        """At most so many cells of this step [n, D]: the farthest from its entry, then the farthest from those too."""
+        """At most n cells of this step [n, D]: the farthest from its entry, then the farthest from those too."""
         features, errors = _over_ranks(self.candidates), _over_ranks(self.candidate_errors)
         order = errors.argsort(descending=True)[: len(self.candidates)]
         features, errors = features[order], errors[order].clone()

@@ -171,7 +171,7 @@ class Soho(Model):
         self._n_passes = 0
 
     def readings(self) -> dict[str, Tensor | float]:
-        """Of the dictionary: entries in use, perplexity, entries seeded anew."""
+        """Of the dictionary: entries in use, perplexity, entries re-seeded."""
         return dict(self.neck.vq.usage())
 
     def group_of(self, name: str) -> str:

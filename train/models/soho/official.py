@@ -1,6 +1,6 @@
 """Published SOHO weights: which keys they hold, and models from them.
 
-Two kinds, told by their keys: pre-training (`neck.vq.embed`) and question answering (`head.vqa.0.weight`). The trunk
+Two kinds, by their keys: pre-training (`neck.vq.embed`) and question answering (`head.vqa.0.weight`). The trunk
 and the number of layers follow from the keys too, so that files of other depths load.
 """
 
@@ -39,7 +39,7 @@ def official_soho_keys(*, vqa: bool = False, config: SohoConfig | None = None) -
 
 
 def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> Soho | SohoVqa:
-    """The fp32 model of a published state dict, in evaluation mode and `compat`; kind and depth are told by its keys.
+    """The fp32 model of a published state dict, in evaluation mode and `compat`; its keys say kind and depth.
 
     Batch counters and the word table's second key may be absent. With `partial`, missing keys keep their random first
     weights (seed 0) and unknown ones are left out; else OfficialMismatch names them.

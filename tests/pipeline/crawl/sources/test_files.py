@@ -121,7 +121,7 @@ def test_addresses_of_lists() -> None:
     assert channel.url_of(own) == channel.url_of(f"https://www.youtube.com/channel/{own}/about")
     assert playlist.url_of("https://www.youtube.com/playlist?list=PLabcdefghijklm").endswith("list=PLabcdefghijklm")
     for wrong in ("https://example.org/@x", "not a channel"):
-        with pytest.raises(UserError, match="is no channel"):
+        with pytest.raises(UserError, match="is not a channel"):
             channel.url_of(wrong)
-    with pytest.raises(UserError, match="is no playlist"):
+    with pytest.raises(UserError, match="is not a playlist"):
         playlist.url_of("x")

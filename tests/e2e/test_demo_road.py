@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from manifests.sample import DEFAULT_MEMBERS, SampleJson
-from manifests.shards import read_manifest, read_shard_rows
+from manifests.shards import Manifest, read_manifest, read_shard_rows
+from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
 from pipeline.demo.demo_catalogue import demo_catalogue
 from pipeline.demo.job import demo_config, pointed_at, some_of
 from pipeline.demo.request_log import RequestLog
 from pipeline.demo.script import FPS
 from pipeline.demo.server import MiniYouTube
+from pipeline.engine.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
 from pipeline.testing.readers import codes_by_ffmpeg
@@ -131,3 +133,19 @@ def test_the_manifest_names_what_is_there(road: Road) -> None:
     counted = {subject: n for subject, n in report["clips_behind"].items() if subject != "scene cuts in a clip"}
     assert set(counted.values()) == {manifest.head["totals"]["samples"]}, "the tables of a run know every clip"
     assert not list((road.out / "packs").glob("*.tar")), "packs are removed once their samples are in shards"
+
+
+def test_a_new_run_of_the_released_ids_spans_and_texts_makes_the_same_clips(road: Road, tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    export_hdvila(Store(str(road.out)), Store(str(release)))
+    given = [f"crawl.hdvila.clips=[{release / CLIPS_NAME}]", f"crawl.hdvila.texts=[{release / TEXTS_NAME}]"]
+    changes = ["crawl.sources=[hdvila]", *given, "balance.total=null", "balance.max_channel_share=1"]
+    config = demo_config(tmp_path / "again", None, changes)
+    with MiniYouTube(some_of(demo_catalogue(), N_VIDEOS)) as site:
+        again = run_pipeline(pointed_at(site, config)).manifest
+
+    def spans(manifest: Manifest) -> dict[str, tuple[int, int, str]]:
+        rows = [r for shard in manifest.shards for r in read_shard_rows(manifest, shard).to_pylist()]
+        return {r["clip_id"]: (r["start_ms"], r["end_ms"], r["caption"]) for r in rows if r["status"] == "success"}
+
+    assert spans(again) == spans(road.delivered.manifest)

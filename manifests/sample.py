@@ -93,7 +93,9 @@ class SampleJson(BaseModel):
     words: str
     """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""
     scene_cuts: str
-    """JSON list of cut times, ms relative to the clip's start."""
+    """JSON list of cut times, ms relative to the clip's start: hard cuts, and the middles of gradual transitions."""
+    scene_spans: str
+    """JSON list of [start, end] of the gradual ones (dissolves, fades), ms relative to the clip's start, within it."""
     flags: str
     """JSON list of strings: profanity, email, still_picture …"""
     motion: float
@@ -120,7 +122,7 @@ class ReadSample(SampleJson):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms"})
+LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms", "scene_spans"})
 """Keys that came after the first release: samples made before do without."""
 
 
@@ -142,7 +144,7 @@ _MISSING = {
     "cut_mode": "remux",
     "motion": -1.0,
     "versions": "{}",
-    **dict.fromkeys(("words", "scene_cuts", "flags", "stills"), "[]"),
+    **dict.fromkeys(("words", "scene_cuts", "scene_spans", "flags", "stills"), "[]"),
 }
 """What a key that is not there stands for, where "", 0 or False does not say "not known"."""
 

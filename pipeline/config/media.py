@@ -91,10 +91,17 @@ class ScenesConfig(Section):
 
     stage: ClassVar[str] = "media"
 
-    enabled: bool = identity(True, doc="look for scene cuts (PySceneDetect's ContentDetector on a small picture)")
-    threshold: float = identity(27.0, doc="change of picture that is a cut, ContentDetector's scale", gt=0)
+    enabled: bool = identity(True, doc="look for scene cuts and gradual transitions on a small picture")
+    detector: Literal["content", "adaptive", "shots"] = identity(
+        "content",
+        doc="content, adaptive: those of PySceneDetect, hard cuts alone; shots: hard cuts, dissolves and fades, "
+        "flashes left out",
+    )
+    threshold: float = identity(27.0, doc="content: change of picture that is a cut", gt=0)
     min_scene_ms: int = identity(500, doc="shortest scene, ms", ge=0)
-    short_side: int = identity(144, doc="short side of the picture that is looked at, pixels", ge=36)
+    short_side: int = identity(
+        144, doc="content and adaptive: short side of the picture that is looked at, pixels", ge=36
+    )
     action: Literal["flag", "drop", "snap", "split"] = identity(
         "flag",
         doc="a clip that crosses a cut is: flagged only; dropped; snapped (an end near a cut moves to it); "

@@ -209,6 +209,7 @@ def _read_lists(sample: SampleJson) -> None:
     """Reads every field that is a list written as JSON. ValueError, TypeError or KeyError where one is not."""
     json.loads(sample.versions)
     [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
+    [(int(start_ms), int(end_ms)) for start_ms, end_ms in json.loads(sample.scene_spans)]
     [str(flag) for flag in json.loads(sample.flags)]
     [(word["text"], int(word["start_ms"]), int(word["end_ms"])) for word in json.loads(sample.words)]
     for still in json.loads(sample.stills):

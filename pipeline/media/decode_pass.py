@@ -27,7 +27,7 @@ from pipeline.media.hearing import Heard, Hearing
 from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import pack_hashes, picture_hashes
 from pipeline.media.probe import Probe, time_limit_s
-from pipeline.media.scenes import SceneFinder, ScenePicture
+from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.sounds import Sound
 from pipeline.media.stopwatch import Stopwatch
 
@@ -76,22 +76,22 @@ class ClipLook:
 
 
 class VideoLook:
-    """The pass over one video: give it the clips, take what `run` yields as each clip ends, then `cuts_ms`."""
+    """The pass over one video: give it the clips, take what `run` yields as each clip ends, then `scenes`."""
 
     def __init__(self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, *, find_cuts: bool) -> None:
         self._source, self._config, self._watch = source, config, stopwatch
         self._clock = WorkClock(time_limit_s(source, config.limits))
         self._small = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
         self._scaler = cache(partial(Scaler, source))
-        self._scene_picture = ScenePicture(config.scenes)
         self._finder = SceneFinder(config.scenes, source.video.fps) if find_cuts else None
         self._faults: list[DecodeFault] = []
         self._sizes_seen = (source.video.coded_width, source.video.coded_height)
 
     @property
-    def cuts_ms(self) -> list[int]:
-        """Scene cuts found by the pass; [] where none were looked for."""
-        return self._finder.cuts_ms() if self._finder is not None else []
+    def scenes(self) -> Scenes:
+        """Scenes found by the pass; none where none were looked for."""
+        with self._watch("scenes"):
+            return self._finder.scenes() if self._finder is not None else Scenes()
 
     def run(self, clips: Sequence[CutClip]) -> list[ClipLook]:
         """Decodes what the clips need (all of the video where cuts are looked for) and gives each clip's look.
@@ -156,7 +156,7 @@ class VideoLook:
             small = self._small(picture.frame)
         if self._finder is not None:
             with self._watch("scenes"):
-                self._finder.feed(self._scene_picture(small), picture.time_ms)
+                self._finder.feed(small, picture.time_ms)
         for one in active:
             self._feed(one, picture, small)
 

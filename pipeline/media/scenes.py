@@ -1,6 +1,6 @@
-"""Scene cuts by PySceneDetect's ContentDetector, fed with small pictures of the decode pass.
+"""Scene cuts and gradual transitions, found on the small pictures of the decode pass.
 
-In:  small pictures in order, with their times          Out: times (ms) at which another shot begins
+In:  small pictures in order, with their times          Out: times (ms) at which another shot begins, spans of dissolves
 
 And what a cut does to a clip that crosses it: flag, drop, snap, split (`apply_cuts`).
 """
@@ -8,58 +8,124 @@ And what a cut does to a clip that crosses it: flag, drop, snap, split (`apply_c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol
 
 import av
 
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media.cutting.span import Span
-from pipeline.media.frames import Picture, Scaler, decode, scaled_size
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, decode, luma_of, scaled_size
 from pipeline.media.probe import Probe
 
 _FALLBACK_FPS = 25.0
 
 
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """When each shot but the first begins, and the spans of transitions that are no hard cuts: ms of source time.
+
+    A gradual transition has its middle among `cuts_ms` too.
+    """
+
+    cuts_ms: list[int] = field(default_factory=list)
+    spans_ms: list[tuple[int, int]] = field(default_factory=list)
+
+
+class _Detector(Protocol):
+    def feed(self, small: Any) -> None: ...
+
+    def finish(self) -> list[tuple[int, int]]:
+        """(first, last) frame of each transition, equal for a hard cut."""
+
+
 class SceneFinder:
-    """ContentDetector over pictures that come one after the other."""
+    """The detector of the configuration, over pictures that come one after the other."""
 
     def __init__(self, config: ScenesConfig, fps: Fraction) -> None:
-        from scenedetect import FrameTimecode
-        from scenedetect.detectors import ContentDetector
-
-        self._fps = float(fps) or _FALLBACK_FPS
-        min_frames = round(config.min_scene_ms * self._fps / 1000)
-        self._detector: Any = ContentDetector(threshold=config.threshold, min_scene_len=min_frames)
-        self._timecode = FrameTimecode
+        rate = float(fps) or _FALLBACK_FPS
+        self._detector: _Detector = _Shots(rate) if config.detector == "shots" else _PySceneDetect(config, rate)
+        self._min_scene_ms = config.min_scene_ms
         self._times_ms: list[int] = []
+
+    def feed(self, small: Any, time_ms: int) -> None:
+        """The next picture (a yuv420p frame at short side SMALL_SHORT_SIDE or so) and its time."""
+        self._times_ms.append(time_ms)
+        self._detector.feed(small)
+
+    def scenes(self) -> Scenes:
+        """What was found, times rounded down, ascending. Shots shorter than `min_scene_ms` go with the one before."""
+        cuts: list[int] = []
+        spans: list[tuple[int, int]] = []
+        began = self._times_ms[0] if self._times_ms else 0
+        for first, last in self._detector.finish():
+            cut = self._times_ms[(first + last) // 2]
+            if cut - began < self._min_scene_ms or cut == began:
+                continue
+            began = cut
+            cuts.append(cut)
+            if last > first:
+                spans.append((self._times_ms[first], self._times_ms[last]))
+        return Scenes(cuts, spans)
+
+
+class _Shots:
+    """The detector of shots.py."""
+
+    def __init__(self, fps: float) -> None:
+        from pipeline.media.shots import ShotFinder  # brings OpenCV, which clips alone don't need
+
+        self._finder = ShotFinder(fps)
+
+    def feed(self, small: Any) -> None:
+        self._finder.feed(luma_of(small))
+
+    def finish(self) -> list[tuple[int, int]]:
+        return [(one.first, one.last) for one in self._finder.finish()]
+
+
+class _PySceneDetect:
+    """Its ContentDetector or AdaptiveDetector, which know hard cuts alone."""
+
+    def __init__(self, config: ScenesConfig, fps: float) -> None:
+        from scenedetect import FrameTimecode
+        from scenedetect.detectors import AdaptiveDetector, ContentDetector
+
+        self._fps = fps
+        min_frames = round(config.min_scene_ms * fps / 1000)
+        self._detector: Any = (
+            ContentDetector(threshold=config.threshold, min_scene_len=min_frames)
+            if config.detector == "content"
+            else AdaptiveDetector(min_scene_len=min_frames)
+        )
+        self._timecode = FrameTimecode
+        self._picture = ScenePicture(config)
+        self._n_fed = 0
         self._cuts: list[int] = []
 
-    def feed(self, bgr: Any, time_ms: int) -> None:
-        """The next picture (height x width x 3, uint8 BGR) and its time."""
-        timecode = self._timecode(len(self._times_ms), self._fps)
-        self._times_ms.append(time_ms)
-        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, bgr)]
+    def feed(self, small: Any) -> None:
+        timecode = self._timecode(self._n_fed, self._fps)
+        self._n_fed += 1
+        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, self._picture(small))]
 
-    def cuts_ms(self) -> list[int]:
-        """When each shot but the first begins, ms of source time (rounded down), ascending."""
-        return [self._times_ms[index] for index in sorted(set(self._cuts)) if index > 0]
+    def finish(self) -> list[tuple[int, int]]:
+        return [(index, index) for index in sorted(set(self._cuts)) if index > 0]
 
 
-def find_cuts(source: Probe, limits: MediaLimits, config: ScenesConfig) -> list[int]:
-    """The cuts of a video by a pass of its own: decoded roughly, looked at small."""
+def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Scenes:
+    """The scenes of a video by a pass of its own: decoded roughly, looked at small."""
     finder = SceneFinder(config, source.video.fps)
-    scaler = Scaler(source, config.short_side, "bgr24", "FAST_BILINEAR")
+    scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     for item in decode(source, limits, rough=True):
         if isinstance(item, Picture):
-            finder.feed(scaler(item.frame).to_ndarray(), item.time_ms)
-    return finder.cuts_ms()
+            finder.feed(scaler(item.frame), item.time_ms)
+    return finder.scenes()
 
 
 class ScenePicture:
-    """Makes the picture that the detector looks at, out of the small frame that others look at too."""
+    """Makes the picture that PySceneDetect looks at, out of the small frame that others look at too."""
 
     def __init__(self, config: ScenesConfig) -> None:
         self._short_side = config.short_side
@@ -83,6 +149,11 @@ class Part:
 def cuts_inside(cuts_ms: Sequence[int], span: Span) -> list[int]:
     """Cuts that a span crosses. A cut on its first frame is none: the shot begins there."""
     return [cut for cut in cuts_ms if span.start_ms < cut < span.end_ms]
+
+
+def spans_inside(spans_ms: Sequence[tuple[int, int]], span: Span) -> list[tuple[int, int]]:
+    """Gradual transitions that a span shares a moment with."""
+    return [(first, last) for first, last in spans_ms if first < span.end_ms and last > span.start_ms]
 
 
 def apply_cuts(spans: Sequence[Span], cuts_ms: Sequence[int], config: ScenesConfig) -> list[Part]:

@@ -28,7 +28,7 @@ from pipeline.media.hearing import Heard, heard_of, is_wanted
 from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
 from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
-from pipeline.media.scenes import Part, apply_cuts, cuts_inside, find_cuts
+from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.media.versions import sample_versions
 
@@ -102,31 +102,31 @@ class _Work:
     watch: Stopwatch
     is_converted: bool
     parts: dict[int, Part] = field(default_factory=dict)
+    scenes: Scenes = field(default_factory=Scenes)
 
     def run(self, spans: Sequence[Span]) -> MadeVideo:
         scenes = self.config.scenes
         moves = scenes.enabled and scenes.action in ("snap", "split")
-        cuts_ms: list[int] = []
         if moves:
             with self.watch("scenes"):
-                cuts_ms = find_cuts(self.source, self.config.limits, scenes)
-        parts = apply_cuts(spans, cuts_ms, scenes) if moves else [Part(span, span.n) for span in spans]
+                self.scenes = find_scenes(self.source, self.config.limits, scenes)
+        parts = apply_cuts(spans, self.scenes.cuts_ms, scenes) if moves else [Part(span, span.n) for span in spans]
         self.parts = {part.span.n: part for part in parts}
         cut, failed = self._cut([part.span for part in parts])
         looks: dict[int, ClipLook] = {}
         if cut and _needs_frames(self.config):
-            looks, seen_ms = self._look(cut, find_cuts=scenes.enabled and not moves)
-            cuts_ms = cuts_ms or seen_ms
-        made = [self._made(clip, looks.get(clip.n), cuts_ms) for clip in cut]
+            looks, seen = self._look(cut, find_cuts=scenes.enabled and not moves)
+            self.scenes = self.scenes if moves else seen
+        made = [self._made(clip, looks.get(clip.n)) for clip in cut]
         made += [self._failed(one.n, one.reason, one.detail) for one in failed]
-        return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), cuts_ms, self.watch)
+        return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), self.scenes.cuts_ms, self.watch)
 
-    def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], list[int]]:
-        """The decode pass: each clip's look by number, and the scene cuts it met."""
+    def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], Scenes]:
+        """The decode pass: each clip's look by number, and the scenes it met."""
         from pipeline.media.decode_pass import VideoLook  # brings OpenCV, which clips alone don't need
 
         look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
-        return {one.clip.n: one for one in look.run(cut)}, look.cuts_ms
+        return {one.clip.n: one for one in look.run(cut)}, look.scenes
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
         """Cuts into files of the scratch folder, so that one clip at a time is in memory."""
@@ -140,9 +140,9 @@ class _Work:
             cut.append(replace(one, mp4=b""))
         return cut, failed
 
-    def _made(self, clip: CutClip, look: ClipLook | None, cuts_ms: list[int]) -> MadeClip:
+    def _made(self, clip: CutClip, look: ClipLook | None) -> MadeClip:
         span = Span(clip.n, clip.start_ms, clip.end_ms)
-        inside = cuts_inside(cuts_ms, span)
+        inside = cuts_inside(self.scenes.cuts_ms, span)
         if inside and self.config.scenes.action == "drop":
             return self._failed(clip.n, Reason.ACROSS_SCENE_CUT, f"cuts at {inside} ms")
         heard = self._heard(clip, look)
@@ -208,6 +208,11 @@ class _Work:
         ]
         return text, shifted
 
+    def _scene_spans(self, clip: CutClip) -> list[list[int]]:
+        """Gradual transitions of the clip, from its start; one that reaches over an end is told as far as it goes."""
+        met = spans_inside(self.scenes.spans_ms, Span(clip.n, clip.start_ms, clip.end_ms))
+        return [[max(a, clip.start_ms) - clip.start_ms, min(b, clip.end_ms) - clip.start_ms] for a, b in met]
+
     def _document(
         self,
         clip: CutClip,
@@ -253,6 +258,7 @@ class _Work:
             "audio_start_ms": clip.audio_start_ms,
             "words": _json(words),
             "scene_cuts": _json([cut - clip.start_ms for cut in cuts_inside_ms]),
+            "scene_spans": _json(self._scene_spans(clip)),
             "flags": _json(sorted({*json.loads(row["flags"] or "[]"), *flags})),
             "motion": look.facts.motion if look is not None else -1.0,
             "alignment_confidence": round(float(row["confidence"]), 6),

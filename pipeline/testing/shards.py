@@ -148,6 +148,7 @@ def _json_fields(video_id: str, n: int, text: str, category_id: int, channel_id:
         "has_audio": False,
         "words": json.dumps(timed),
         "scene_cuts": "[]",
+        "scene_spans": "[]",
         "flags": "[]",
         "motion": 1.0,
         "alignment_confidence": 1.0,

@@ -1,55 +1,106 @@
 """Scene cuts: found on small pictures as on full ones, and what they do to a clip."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media.cutting.span import Span
 from pipeline.media.probe import probe
-from pipeline.media.scenes import SceneFinder, apply_cuts, cuts_inside, find_cuts
+from pipeline.media.scenes import SceneFinder, Scenes, apply_cuts, cuts_inside, find_scenes
 from pipeline.testing.video import a_video
 
 SMALL = {"width": 640, "height": 360}
+CONTENT, SHOTS = ScenesConfig(detector="content"), ScenesConfig(detector="shots")
+BOTH = pytest.mark.parametrize("config", [CONTENT, SHOTS], ids=lambda config: config.detector)
 
 
-def test_hard_cuts_are_found_on_their_frame(tmp_path: Path) -> None:
+@BOTH
+def test_hard_cuts_are_found_on_their_frame(tmp_path: Path, config: ScenesConfig) -> None:
     path = a_video(tmp_path / "cuts.mp4", seconds=8, cuts=(40, 90, 150), gop=60, **SMALL)
-    assert find_cuts(probe(path), MediaLimits(), ScenesConfig()) == [1600, 3600, 6000]
+    assert find_scenes(probe(path), MediaLimits(), config).cuts_ms == [1600, 3600, 6000]
 
 
-def test_a_film_in_one_shot_has_no_cut(tmp_path: Path) -> None:
+@BOTH
+def test_a_film_in_one_shot_has_no_cut(tmp_path: Path, config: ScenesConfig) -> None:
     path = a_video(tmp_path / "one.mp4", seconds=4, gop=50, **SMALL)
-    assert find_cuts(probe(path), MediaLimits(), ScenesConfig()) == []
+    assert find_scenes(probe(path), MediaLimits(), config).cuts_ms == []
 
 
-def test_times_of_cuts_are_source_times_also_where_a_file_starts_late(tmp_path: Path) -> None:
+@BOTH
+def test_times_of_cuts_are_source_times_also_where_a_file_starts_late(tmp_path: Path, config: ScenesConfig) -> None:
     path = a_video(tmp_path / "late.ts", seconds=6, start_s=100, cuts=(75,), gop=25, **SMALL)
-    (cut,) = find_cuts(probe(path), MediaLimits(), ScenesConfig())
+    (cut,) = find_scenes(probe(path), MediaLimits(), config).cuts_ms
     assert cut == pytest.approx(3000, abs=25)
 
 
-def test_a_flash_of_one_frame_is_no_scene() -> None:
-    finder = SceneFinder(ScenesConfig(), Fraction(25))
-    rng = np.random.default_rng(0)
-    picture = rng.integers(0, 120, (144, 256, 3), dtype=np.uint8)
-    for i in range(100):
-        finder.feed(np.full_like(picture, 250) if i == 50 else picture, i * 40)
-    assert len(finder.cuts_ms()) <= 1
+def a_picture(seed: int) -> NDArray[np.uint8]:
+    """Brightness of a picture of blobs, 180 x 320."""
+    rng = np.random.default_rng(seed)
+    return np.kron(rng.integers(20, 200, (9, 16), dtype=np.uint8), np.ones((20, 20), np.uint8))
+
+
+def found(pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]], fps: int = 25) -> Scenes:
+    """What is found in pictures of brightness at this rate."""
+    finder = SceneFinder(SHOTS, Fraction(fps))
+    for i, luma in enumerate(pictures):
+        planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
+        finder.feed(av.VideoFrame.from_ndarray(planes, format="yuv420p"), i * 1000 // fps)
+    return finder.scenes()
+
+
+@pytest.mark.parametrize("fps", [25, 50])
+def test_a_flash_and_a_jump_of_exposure_are_no_scenes_a_cut_is(fps: int) -> None:
+    one, other = a_picture(0), a_picture(1)
+    flash = [one] * 60 + [np.full_like(one, 235)] * 2 + [one] * 60
+    jump = [one * 0.6] * 60
+    cut = [other] * 400
+    assert found([*flash, *jump, *cut], fps) == Scenes([182 * 1000 // fps])
+
+
+@pytest.mark.parametrize("n", [8, 14, 20])
+def test_a_dissolve_is_a_span_with_its_middle_as_the_cut(n: int) -> None:
+    one, other = a_picture(0), a_picture(1)
+    mixed = [one + (other.astype(float) - one) * (i + 1) / (n + 1) for i in range(n)]
+    scenes = found([*[one] * 60, *mixed, *[other] * 60])
+    ((start_ms, end_ms),) = scenes.spans_ms
+    assert abs(start_ms - 2400) <= 120
+    assert abs(end_ms - (60 + n) * 40) <= 120
+    assert scenes.cuts_ms == [pytest.approx((60 + n / 2) * 40, abs=80)]
+
+
+def test_a_fade_through_black_is_one_span() -> None:
+    one, other = a_picture(0).astype(float), a_picture(1).astype(float)
+    out = [16 + (one - 16) * (1 - i / 10) for i in range(1, 10)]
+    into = [16 + (other - 16) * i / 10 for i in range(1, 10)]
+    scenes = found([*[one] * 50, *out, *[np.full_like(one, 16)] * 3, *into, *[other] * 50])
+    assert len(scenes.cuts_ms) == 1
+    ((start_ms, end_ms),) = scenes.spans_ms
+    assert start_ms == pytest.approx(2000, abs=80)
+    assert end_ms == pytest.approx(71 * 40, abs=80)
+
+
+def test_where_pictures_are_looked_at_in_blocks_nothing_is_lost_or_told_twice() -> None:
+    shots = [a_picture(seed) for seed in range(30)]
+    scenes = found([shots[i // 37] for i in range(30 * 37)])
+    assert scenes == Scenes([i * 37 * 40 for i in range(1, 30)])
 
 
 def test_real_cuts_are_found_and_a_talking_head_has_none(samples: Path) -> None:
-    advert = find_cuts(
+    advert = find_scenes(
         probe(samples / "videos" / "nodejs-docs-samples__ForBiggerEscapes.mp4"), MediaLimits(), ScenesConfig()
-    )
+    ).cuts_ms
     for true_ms in (3458, 5041, 8166):
         assert min(abs(cut - true_ms) for cut in advert) <= 125  # three frames
     portrait = samples / "videos" / "LatentSync__demo1_video.mp4"
-    assert find_cuts(probe(portrait), MediaLimits(), ScenesConfig()) == []
+    assert find_scenes(probe(portrait), MediaLimits(), ScenesConfig()).cuts_ms == []
 
 
 @given(

@@ -1,0 +1,255 @@
+"""Where one shot ends and the next begins, told by brightness alone on pictures of 64 x 36.
+
+In:  small pictures in order        Out: hard cuts, and spans of gradual transitions (dissolves, fades), by frame number
+
+- A *cut* changes the picture more than the frames around it change, and nothing shortly before it looks like anything
+  shortly after: where something does, it was a flash, a jump of exposure, or the camera moved. "Looks like" is the
+  correlation of the two pictures at the best of small shifts, which brightness and contrast do not touch.
+- In a *dissolve* each frame is a mixture of the first and the last, in shares that rise steadily; in movement it isn't.
+- A *fade* goes through frames that are black.
+
+Constants are set on half of the shots of bench/scenes.py; the search for dissolves was mended on the other half too.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+WIDTH, HEIGHT = 64, 36
+
+Pictures = NDArray[np.float32]
+"""n x HEIGHT x WIDTH, brightness."""
+
+_NEAR = 6
+"""Frames before and after a cut that may look alike where there is none: a flash is shorter."""
+_LEAST_CHANGE = 2.5
+"""Mean change of brightness at a cut, of 255."""
+_OUTSTANDING = 2.5
+"""A cut changes the picture so many times as much as frames around it change."""
+_ALIKE = 0.8
+"""Correlation above which two pictures show the same."""
+_SAME = 1.0
+"""Mean difference of pictures that are the same, flat ones too."""
+_OF_SPREAD = 0.3
+"""Change at a cut, of the pictures' contrast: one line of writing that appears is less."""
+_ALONE = 1.4
+"""A cut changes the picture so many times as much as the frames right beside it, which in fast movement it doesn't."""
+_ONE_MIXED = 0.25
+_SHIFT = 0.2
+"""Share of the picture's sides by which it may have moved."""
+_FLAT = 4.0
+"""Variance added to both sides of a correlation, so that noise of flat pictures is no difference."""
+
+_HALF_SPAN = 14
+"""Frames from the middle of a dissolve to pictures that are of one shot alone."""
+_LEAST_DRIFT = 6.0
+_MIXED = 0.36
+"""Largest mean distance of a dissolve's frames from mixtures of its ends, of the ends' own distance."""
+_UNEVEN = 0.25
+"""Largest distance of a dissolve's shares from a straight line."""
+_PALER = 0.85
+"""Of a dissolve's ends, the variance that its middle has at most: mixtures of different pictures lose contrast."""
+_OTHER = 0.8
+"""Likeness of a dissolve's ends and distance from their mixtures together are less: the one makes up for the other."""
+_EVERY = 3
+"""Frames from one middle that is tried to the next."""
+_LARGEST_STEP = 0.42
+"""Of a dissolve's shares from frame to frame; a cut has 1."""
+_BLACK_MEAN, _BLACK_SPREAD = 24.0, 3.0
+_FADE_REACH = 16
+_LONG_BLACK = 25
+"""More black frames than this are a shot of its own."""
+_BLOCK = 256
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Transition:
+    """Frame `first` is the first that isn't of the old shot alone, `last` the first of the new one alone."""
+
+    first: int
+    last: int
+
+    @property
+    def middle(self) -> int:
+        """The frame at which the new shot counts as begun."""
+        return (self.first + self.last) // 2
+
+    @property
+    def is_gradual(self) -> bool:
+        """Whether it takes longer than a cut."""
+        return self.last > self.first
+
+
+class ShotFinder:
+    """Finds transitions in pictures that come one after the other; holds a few hundred of them at most."""
+
+    def __init__(self, fps: float) -> None:
+        self._step = max(1, round(fps / 25))
+        self._margin = 2 * _HALF_SPAN * self._step + _FADE_REACH * self._step
+        self._held: list[NDArray[np.uint8]] = []
+        self._first = 0
+        self._decided = 0
+        self._found: list[Transition] = []
+
+    def feed(self, luma: NDArray[np.uint8]) -> None:
+        """The next picture's brightness, height x width."""
+        self._held.append(np.asarray(cv2.resize(luma, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA), np.uint8))
+        if len(self._held) >= _BLOCK + 2 * self._margin:
+            self._decide(self._first + len(self._held) - self._margin)
+
+    def finish(self) -> list[Transition]:
+        """All transitions, in order."""
+        if self._held:
+            self._decide(self._first + len(self._held))
+        return sorted(self._found)
+
+    def _decide(self, until: int) -> None:
+        """Takes transitions whose middle lies before frame `until`, and lets go of pictures that no later one needs."""
+        found = transitions(np.stack(self._held).astype(np.float32), self._step)
+        for one in found:
+            moved = Transition(one.first + self._first, one.last + self._first)
+            if self._decided <= moved.middle < until:
+                self._found.append(moved)
+        self._decided = until
+        drop = max(0, until - self._margin - self._first)
+        del self._held[:drop]
+        self._first += drop
+
+
+def transitions(pictures: Pictures, step: int = 1) -> list[Transition]:
+    """The transitions in a run of pictures; `step`: frames that pass in a 25th of a second."""
+    if len(pictures) < 2:
+        return []
+    fades = _fades(pictures, step)
+    cuts = [cut for cut in _cuts(pictures, step) if not _near(cut, cut, fades, step)]
+    dissolves = [d for d in _dissolves(pictures, step, cuts) if not _near(d.first, d.last, fades, step)]
+    return sorted([*fades, *(Transition(cut, cut) for cut in cuts), *dissolves])
+
+
+def _near(first: int, last: int, others: list[Transition], step: int) -> bool:
+    return any(first <= one.last + 2 * step and last >= one.first - 2 * step for one in others)
+
+
+def likeness(one: Pictures, other: Pictures) -> float:
+    """How much two pictures show the same, up to 1: their correlation, as they are or at the best of small shifts."""
+    if float(np.abs(one - other).mean()) < _SAME:
+        return 1.0
+    down, right = round(_SHIFT * HEIGHT), round(_SHIFT * WIDTH)
+    middle = other[down : HEIGHT - down, right : WIDTH - right]
+    return max(_correlation(one, other), _correlation(one, middle))
+
+
+def _correlation(one: Pictures, other: Pictures) -> float:
+    """Of `other` with the part of `one` that fits it best; noise of flat pictures is no likeness."""
+    spread = float(other.var())
+    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED).max()) * spread / (spread + _FLAT)
+
+
+def _cuts(pictures: Pictures, step: int) -> list[int]:
+    change = np.zeros(len(pictures) + 1, np.float32)
+    change[1:-1] = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))
+    found = []
+    for i in np.flatnonzero(change > _LEAST_CHANGE).tolist():
+        around = np.concatenate([change[max(1, i - 8 * step) : i], change[i + 1 : i + 1 + 8 * step]])
+        if change[i] < change[max(0, i - 2) : i + 3].max() or change[i] < _OUTSTANDING * float(np.median(around)):
+            continue
+        if change[i] < _OF_SPREAD * float(pictures[i - 1 : i + 1].std(axis=(1, 2)).max()):
+            continue
+        beside = i - 1 if change[i - 1] > change[i + 1] else i + 1
+        if change[i] < _ALONE * change[beside] and not _is_one_mixed_frame(pictures, min(i, beside)):
+            continue
+        if _is_another_shot(pictures, min(i, beside) if change[i] < _ALONE * change[beside] else i, step):
+            found.append(i)
+    return found
+
+
+def _is_one_mixed_frame(pictures: Pictures, i: int) -> bool:
+    """Whether frame i is a mixture of the ones around it: what conversions of the frame rate make of a cut."""
+    if not 0 < i < len(pictures) - 1:
+        return False
+    share, off = _shares(pictures[i : i + 1], pictures[i - 1], pictures[i + 1])
+    return 0.1 < float(share[0]) < 0.9 and float(off[0]) < _ONE_MIXED
+
+
+def _is_another_shot(pictures: Pictures, i: int, step: int) -> bool:
+    before = [a for a in (i - 1, i - 1 - 3 * step, i - _NEAR * step) if a >= 0]
+    after = [b for b in (i, i + 2 * step, i + (_NEAR - 1) * step) if b < len(pictures)]
+    return max(likeness(pictures[a], pictures[b]) for a in before for b in after) < _ALIKE
+
+
+def _fades(pictures: Pictures, step: int) -> list[Transition]:
+    mean, spread = pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))
+    black = (mean < _BLACK_MEAN) & (spread < _BLACK_SPREAD)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], black, [False]]).astype(np.int8)))
+    found = []
+    for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        if begin == 0 or end == len(pictures):
+            continue
+        first, last = begin, end
+        while first > 0 and begin - first < _FADE_REACH * step and spread[first - 1] > spread[first] * 1.02:
+            first -= 1
+        while last + 1 < len(pictures) and last - end < _FADE_REACH * step and spread[last + 1] > spread[last] * 1.02:
+            last += 1
+        if end - begin > _LONG_BLACK * step:
+            found += [Transition(first, begin), Transition(end, last)]
+        else:
+            found.append(Transition(first, last))
+    return found
+
+
+def _dissolves(pictures: Pictures, step: int, cuts: list[int]) -> list[Transition]:
+    half = _HALF_SPAN * step
+    if len(pictures) <= 2 * half:
+        return []
+    drift = np.zeros(len(pictures), np.float32)
+    drift[half:-half] = np.abs(pictures[2 * half :] - pictures[: -2 * half]).mean(axis=(1, 2))
+    for cut in cuts:
+        drift[max(0, cut - half) : cut + half] = 0
+    found: list[tuple[Transition, float]] = []
+    for c in np.flatnonzero(drift > _LEAST_DRIFT).tolist():
+        if c % (_EVERY * step):
+            continue
+        span = _mixture(pictures[c - half : c + half + 1], step)
+        if span is None:
+            continue
+        one = Transition(c - half + span[0], c - half + span[1])
+        if not found or one.first > found[-1][0].last:
+            found.append((one, float(drift[c])))
+        elif drift[c] > found[-1][1]:  # the same one, with ends that are less mixed
+            found[-1] = one, float(drift[c])
+    return [one for one, _ in found]
+
+
+def _mixture(run: Pictures, step: int) -> tuple[int, int] | None:
+    """Where in a run one shot turns into another by mixing; None where it doesn't.
+
+    Found with the ends of the run; then judged with the pictures right before and after, which have moved less.
+    """
+    share, _ = _shares(run, run[0], run[-1])
+    inside = np.flatnonzero((share > 0.12) & (share < 0.88))
+    if inside.size < 4 * step or float(np.diff(share).max()) > _LARGEST_STEP / step:
+        return None
+    begin, end = int(inside[0]), int(inside[-1]) + 1
+    if float(np.diff(share[begin:end]).min()) < -0.08:
+        return None
+    one, other = run[max(0, begin - 2)], run[min(len(run) - 1, end + 1)]
+    share, off = _shares(run[begin:end], one, other)
+    even = np.linspace(0, 1, end - begin + 2)[1:-1]
+    if float(off.mean()) > _MIXED or float(np.abs(share - even).max()) > _UNEVEN:
+        return None
+    paler = float(run[(begin + end) // 2].var()) / max((float(one.var()) + float(other.var())) / 2, 1e-6)
+    differ = likeness(one, other) < _OTHER - float(off.mean())
+    return (begin, end) if paler < _PALER and differ else None
+
+
+def _shares(run: Pictures, one: Pictures, other: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """(share of `other` in each picture, how far it is from that mixture as a share of their distance)."""
+    way = other - one
+    share = np.tensordot(run - one, way, axes=([1, 2], [0, 1])) / max(float((way**2).sum()), 1e-6)
+    rest = run - (one + share[:, None, None] * way)
+    off = np.sqrt((rest**2).mean(axis=(1, 2))) / max(float(np.sqrt((way**2).mean())), 1e-6)
+    return share.astype(np.float32), off.astype(np.float32)

@@ -1,6 +1,6 @@
 """Precision and recall of near-duplicate detection on copies made from the samples.
 
-    python -m bench.duplicates [--samples ../shared/samples]
+    python -m bench.duplicates [--samples ../shared/samples] [--seconds 30]
 
 Each film is copied in the ways of COPIES; a pair (film, copy) should be found, a pair of different films not. Films
 that show fewer than three distinct pictures (talking heads, slides) can't be told by pictures and are listed apart.
@@ -49,13 +49,14 @@ COPIES = {
     "brighter": ["-vf", "eq=brightness=0.12"],
 }
 SECONDS = 30
+"""Of each film so much is copied and compared, unless --seconds says otherwise."""
 
 
-def hashes_of(path: Path, max_distance: int) -> Hashes:
+def hashes_of(path: Path, max_distance: int, seconds: int = SECONDS) -> Hashes:
     """Distinct pictures of the first seconds of a film, as the media stage hashes them."""
     source = probe(path)
     scaler, found, due_ms = Scaler(source, SMALL_SHORT_SIDE, "yuv420p"), [], 0
-    for item in decode(source, MediaLimits(), [Stretch(0, SECONDS * 1000)]):
+    for item in decode(source, MediaLimits(), [Stretch(0, seconds * 1000)]):
         if isinstance(item, Picture) and item.time_ms >= due_ms:
             due_ms = (item.time_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
             found.append(picture_hashes(luma_of(scaler(item.frame))))
@@ -66,6 +67,7 @@ def main() -> None:
     """Prints recall by kind of copy, and precision."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="how much of each film")
     parser.add_argument("--sizes", help="numbers of clips, separated by commas: only the search's cost")
     arguments = parser.parse_args()
     if arguments.sizes:
@@ -76,14 +78,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for path in sorted((arguments.samples / "videos").glob("*.*")):
             try:
-                shown[path.name, ""] = hashes_of(path, config.max_distance)
+                shown[path.name, ""] = hashes_of(path, config.max_distance, arguments.seconds)
             except (Unusable, ValueError):
                 continue
             if len(shown[path.name, ""]) >= config.min_frames:
                 for kind, options in COPIES.items():
                     copy = Path(folder) / "copy.mp4"
-                    make_copy(path, copy, options)
-                    shown[path.name, kind] = hashes_of(copy, config.max_distance)
+                    make_copy(path, copy, options, arguments.seconds)
+                    shown[path.name, kind] = hashes_of(copy, config.max_distance, arguments.seconds)
     report(shown, config)
 
 
@@ -125,9 +127,9 @@ def random_packs(n_clips: int) -> pa.Table:
     )
 
 
-def make_copy(path: Path, copy: Path, options: list[str]) -> None:
+def make_copy(path: Path, copy: Path, options: list[str], seconds: int = SECONDS) -> None:
     """One copy by ffmpeg."""
-    read = [find_ffmpeg(), "-v", "error", "-y", "-t", str(SECONDS), "-i", str(path), "-an"]
+    read = [find_ffmpeg(), "-v", "error", "-y", "-t", str(seconds), "-i", str(path), "-an"]
     quality = [] if "-crf" in options else ["-crf", "28"]
     options = [options[0], f"{options[1]},scale=trunc(iw/2)*2:trunc(ih/2)*2", *options[2:]]
     write = ["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", *quality, str(copy)]

@@ -14,13 +14,12 @@ Captions have a breaker of their own; so has a person, who may pause an identity
 """
 
 import asyncio
-import math
 import random
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from manifests.live import Control
@@ -28,9 +27,10 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.desk import read_control
 from pipeline.engine.store import Store
-from pipeline.site.alarm import alarm_of, share_of_rejects
-from pipeline.site.buckets import Breaker, Bucket, empty_bucket
+from pipeline.site.alarm import alarm_of
+from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause
+from pipeline.site.identities import Identity
 from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import Rates, rates_of
 
@@ -87,34 +87,6 @@ class Polite(Protocol):
     def snapshot(self) -> dict[str, Any]: ...
 
 
-@dataclass(slots=True)
-class _Identity:
-    name: str
-    bucket: Bucket
-    breaker: Breaker = field(default_factory=Breaker)
-    captions: Breaker = field(default_factory=Breaker)
-    probe_until: float = 0.0
-    paused_for: str = ""  # the subject of the refusal that opened the breaker
-    by_hand: bool = False
-    canary_at: float = -math.inf
-    soft: dict[str, str] = field(default_factory=dict)  # subject → reason, in a row
-    refused_captions: set[str] = field(default_factory=set)  # subjects, in a row
-    dead: str = ""  # why it cannot reach the site at all
-    n_lost: int = 0  # lost connections before its first answer
-    n_answers_in_row: int = 0
-    n_leases: int = 0
-    n_answers: int = 0
-    n_refusals: int = 0
-    requests: Counter[str] = field(default_factory=Counter)  # by kind
-    verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for a result
-
-    def free_at(self, captions: bool) -> float:
-        """When it may ask again, as far as pauses go."""
-        if self.by_hand:
-            return math.inf
-        return max(self.breaker.paused_until, self.probe_until, self.captions.paused_until if captions else 0.0)
-
-
 class Politeness:
     """See the module. Thread-safe; its async methods never hold the lock while they wait."""
 
@@ -137,7 +109,7 @@ class Politeness:
         self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether that one served others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
-            name: _Identity(name, empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
+            name: Identity(name, empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
             for name, per_hour in identities.items()
         }
         self._configured = dict(identities)
@@ -168,7 +140,7 @@ class Politeness:
             await asyncio.sleep(pause_s)
             waited_s += pause_s if all_paused else 0.0
 
-    def _is_canary_due(self, identity: _Identity) -> bool:
+    def _is_canary_due(self, identity: Identity) -> bool:
         now = self._clock()
         if now - identity.canary_at < self._config.canary_every_s:
             return False
@@ -205,7 +177,7 @@ class Politeness:
         with self._lock:
             return self._paused_s(asks, self._clock())
 
-    def _paused_s(self, identity: _Identity, now: float) -> float:
+    def _paused_s(self, identity: Identity, now: float) -> float:
         return self._config.pauses_s[0] if identity.by_hand else max(0.0, identity.breaker.paused_until - now)
 
     def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
@@ -244,7 +216,7 @@ class Politeness:
             await asyncio.to_thread(self._save)
         return ruling
 
-    def _judge(self, asked: _Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
+    def _judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
         if failure is None or failure.pause is Pause.NONE:
             return self._judge_answer(asked, subject, failure, signature)
         if failure.pause is Pause.CAPTIONS:
@@ -261,7 +233,7 @@ class Politeness:
             return Ruling()
         return Ruling(paused_s=self._pause(asked, subject, failure))
 
-    def _judge_answer(self, asked: _Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
+    def _judge_answer(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
         if failure is not None and failure.reason is Reason.EXTRACTOR_ERROR:
             return self._judge_extractor(subject, failure, signature)
         if failure is not None and failure.reason in NO_ANSWER:
@@ -289,7 +261,7 @@ class Politeness:
         detail = f"{len(subjects)} videos in a row fail with: {failure.detail}; {cure}"
         return Ruling(stop=Reason.YT_DLP_TOO_OLD, detail=detail)
 
-    def _judge_captions(self, asked: _Identity, subject: str) -> Ruling:
+    def _judge_captions(self, asked: Identity, subject: str) -> Ruling:
         """Captions alone are refused: they pause for this identity once it is not one bad track."""
         asked.n_refusals += 1
         asked.breaker.close()  # page and player answered
@@ -302,7 +274,7 @@ class Politeness:
         paused_s = asked.captions.open(self._clock(), self._config.pauses_s, 0.0, self._stretch(), "captions_refused")
         return Ruling(paused_s=paused_s)
 
-    def _judge_net(self, asked: _Identity, failure: Failure) -> Ruling | None:
+    def _judge_net(self, asked: Identity, failure: Failure) -> Ruling | None:
         """Marks an identity that cannot reach the site; where none can, the run ends and each is named."""
         if failure.reason is Reason.PROXY_REFUSED:
             asked.dead = failure.detail
@@ -316,7 +288,7 @@ class Politeness:
         cure = "check the network and the proxies of crawl.identities (hdvila-pipeline doctor)"
         return Ruling(stop=Reason.NO_NETWORK, detail=f"no answer at all: {each}; {cure}")
 
-    def _is_charged(self, asked: _Identity, subject: str, failure: Failure) -> bool:
+    def _is_charged(self, asked: Identity, subject: str, failure: Failure) -> bool:
         """Whether the bot check is the subject's doing: who was paused for it before is let off with a probe."""
         if failure.reason is not Reason.BOT_CHECK:
             return False
@@ -330,7 +302,7 @@ class Politeness:
                 identity.breaker.paused_until = min(identity.breaker.paused_until, self._clock())
         return True
 
-    def _pause(self, asked: _Identity, subject: str, failure: Failure) -> float:
+    def _pause(self, asked: Identity, subject: str, failure: Failure) -> float:
         least_s = self._config.session_pause_s if failure.reason is Reason.SESSION_LIMIT else 0.0
         why = "unreachable" if asked.dead and failure.reason is not Reason.PROXY_REFUSED else failure.reason.value
         asked.paused_for, asked.probe_until = subject, 0.0
@@ -355,21 +327,7 @@ class Politeness:
             "videos_per_hour": round(self._rates.pace.videos_per_hour, 1),
             "binds": self._rates.pace.binds,
             "identities": [
-                {
-                    "name": identity.name,
-                    "paused_s": round(max(0.0, identity.breaker.paused_until - now), 3),
-                    "captions_paused_s": round(max(0.0, identity.captions.paused_until - now), 3),
-                    "by_hand": identity.by_hand,
-                    "why": identity.breaker.why,
-                    "level": identity.breaker.level,
-                    "videos": identity.n_leases,
-                    "requests": dict(sorted(identity.requests.items())),
-                    "answers": identity.n_answers,
-                    "refusals": identity.n_refusals,
-                    "reject_share": share_of_rejects(identity.verdicts),
-                    "next_token_s": round(identity.bucket.wait_s(now), 3),
-                    "alarm": alarm_of(identity.name, verdicts),
-                }
+                {**identity.facts(now), "alarm": alarm_of(identity.name, verdicts)}
                 for identity in self._identities.values()
             ],
         }
@@ -398,15 +356,8 @@ class Politeness:
         """Takes up pauses that were running when the last run ended: a restart is not a way around a block."""
         state = read_state(self._store, self._wall_clock()) if self._store else {}
         for saved in state.get("identities", []):
-            identity = self._identities.get(saved["name"])
-            if identity is None:
-                continue
-            if saved["paused_s"] > 0:
-                until = self._clock() + saved["paused_s"]
-                identity.breaker = Breaker(until, int(saved.get("level", 1)), str(saved.get("why", "")))
-            if saved.get("captions_paused_s", 0.0) > 0:
-                until = self._clock() + saved["captions_paused_s"]
-                identity.captions = Breaker(until, 1, "captions_refused")
+            if identity := self._identities.get(saved["name"]):
+                identity.go_on_pausing(saved, self._clock())
 
 
 NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})

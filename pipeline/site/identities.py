@@ -1,0 +1,64 @@
+"""One identity as politeness knows it: what bounds it, and what became of its requests."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.site.alarm import share_of_rejects
+from pipeline.site.buckets import Breaker, Bucket
+
+
+@dataclass(slots=True)
+class Identity:
+    """Its bucket and breakers, and what it was asked, gave and was refused."""
+
+    name: str
+    bucket: Bucket
+    breaker: Breaker = field(default_factory=Breaker)
+    captions: Breaker = field(default_factory=Breaker)
+    probe_until: float = 0.0
+    paused_for: str = ""  # the subject of the refusal that opened the breaker
+    by_hand: bool = False
+    canary_at: float = -math.inf
+    soft: dict[str, str] = field(default_factory=dict)  # subject → reason, in a row
+    refused_captions: set[str] = field(default_factory=set)  # subjects, in a row
+    dead: str = ""  # why it cannot reach the site at all
+    n_lost: int = 0  # lost connections before its first answer
+    n_answers_in_row: int = 0
+    n_leases: int = 0
+    n_answers: int = 0
+    n_refusals: int = 0
+    requests: Counter[str] = field(default_factory=Counter)  # by kind
+    verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for a result
+
+    def free_at(self, captions: bool) -> float:
+        """When it may ask again, as far as pauses go."""
+        if self.by_hand:
+            return math.inf
+        return max(self.breaker.paused_until, self.probe_until, self.captions.paused_until if captions else 0.0)
+
+    def facts(self, now: float) -> dict[str, Any]:
+        """What people and a later run read of it; `paused_s` and the like count from `now`."""
+        return {
+            "name": self.name,
+            "paused_s": round(max(0.0, self.breaker.paused_until - now), 3),
+            "captions_paused_s": round(max(0.0, self.captions.paused_until - now), 3),
+            "by_hand": self.by_hand,
+            "why": self.breaker.why,
+            "level": self.breaker.level,
+            "videos": self.n_leases,
+            "requests": dict(sorted(self.requests.items())),
+            "answers": self.n_answers,
+            "refusals": self.n_refusals,
+            "reject_share": share_of_rejects(self.verdicts),
+            "next_token_s": round(self.bucket.wait_s(now), 3),
+        }
+
+    def go_on_pausing(self, saved: Mapping[str, Any], now: float) -> None:
+        """Takes up the pauses that ran when its facts were saved."""
+        if saved["paused_s"] > 0:
+            self.breaker = Breaker(now + saved["paused_s"], int(saved.get("level", 1)), str(saved.get("why", "")))
+        if saved.get("captions_paused_s", 0.0) > 0:
+            self.captions = Breaker(now + saved["captions_paused_s"], 1, "captions_refused")

@@ -13,12 +13,16 @@ Action = Literal["ignore", "flag", "reject"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A number that goes with a check or a member: an identity key of the configuration. `bounds`: pydantic's."""
+    """A value that goes with a check or a member: an identity key of the configuration.
+
+    `bounds`: pydantic's, of a number. `choices`: all values that it takes, where one of them is a word.
+    """
 
     name: str
-    default: float | int | bool
+    default: float | int | bool | str
     doc: str
     bounds: dict[str, float] = field(default_factory=dict)
+    choices: tuple[str | int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

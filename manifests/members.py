@@ -4,6 +4,7 @@ The order in the tar, the keys `media.members.*`, the data card and the verifica
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -23,17 +24,48 @@ class MelFields(BaseModel):
     mel_frames: int
 
 
+class AudioFields(BaseModel):
+    """What the clip's audio as a file of its own adds to KEY.json. Present only where the data set has the member."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    audio_codec: str
+    """"flac" or "opus": also the member's extension."""
+    audio_rate: int
+    """Samples a second that it was encoded from, Hz. Most decoders of Opus give 48,000 whatever this is."""
+    audio_channels: int
+    audio_samples: int
+    """A channel, at audio_rate, once decoders have left out what Opus puts before (its pre-skip). Sample k is heard
+    k / audio_rate seconds after the clip's start, which is time 0 of KEY.m4v too."""
+
+
+OFF = "off"
+"""The word that turns off what has more values than yes and no."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """`switch` is the key that turns it on ("": always there). `fields`: what it adds to KEY.json where it is on."""
+    """`switch` is the key that turns it on ("": always there). `fields`: what it adds to KEY.json where it is on.
+
+    `value`: the value of the switch that turns it on. Members that share a switch exclude each other; "" for a switch
+    that is true or false.
+    """
 
     extension: str
     what: str
     switch: str = ""
+    value: str = ""
     default: bool = True
     doc: str = ""
     settings: tuple[Setting, ...] = ()
     fields: type[BaseModel] | None = None
+
+    def is_on(self, members: Any) -> bool:
+        """Whether a configuration's section `media.members` turns it on; what has no switch always is."""
+        if not self.switch:
+            return True
+        found = getattr(members, self.switch)
+        return bool(found == self.value if self.value else found)
 
 
 MEMBERS = (
@@ -65,5 +97,41 @@ MEMBERS = (
         ),
         fields=MelFields,
     ),
+    MemberFacts(
+        "flac",
+        "the clip's audio from its start to its end, without loss at 16 bits; silence where the source is mute",
+        switch="audio",
+        value="flac",
+        default=False,
+        doc="make the clip's audio a file of its own: flac (KEY.flac, without loss at 16 bits) or opus (KEY.opus)",
+        settings=(
+            Setting(
+                "audio_rate",
+                OFF,
+                "off: the source's own sample rate and channels (Opus: 48 kHz); 16000: mono at 16 kHz, for speech",
+                choices=(OFF, 16_000),
+            ),
+        ),
+        fields=AudioFields,
+    ),
+    MemberFacts(
+        "opus",
+        "the clip's audio from its start to its end, as Opus in Ogg; silence where the source is mute",
+        switch="audio",
+        value="opus",
+        default=False,
+        fields=AudioFields,
+    ),
 )
 """In the order in which a sample's members stand in the tar."""
+
+
+def values_of(switch: str) -> tuple[str, ...]:
+    """The words that a switch takes, OFF first; () for one that is true or false."""
+    words = tuple(member.value for member in MEMBERS if member.switch == switch and member.value)
+    return (OFF, *words) if words else ()
+
+
+def off_of(switch: str) -> str:
+    """The value that turns a switch off, as a setting writes it."""
+    return OFF if values_of(switch) else "false"

@@ -105,7 +105,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=3,
+        made_by=4,
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
     StageFacts(
@@ -122,6 +122,11 @@ ORDER = tuple(STAGES)
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
 OLDER = {
+    (
+        "media",
+        3,
+    ): "sound that was encoded, or made into a spectrogram, has a gap or a missing piece of less than 1 ms between the "
+    "blocks of sources whose times are whole ms (Matroska); run again with --redo media to mend it",
     (
         "media",
         2,

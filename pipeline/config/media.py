@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import create_model
+from pydantic import BeforeValidator, create_model
 
 from manifests.checks import CHECKS, Action, CheckFacts, settings_of
-from manifests.members import MEMBERS, MemberFacts
+from manifests.members import MEMBERS, OFF, MemberFacts, values_of
 from manifests.settings import Section, identity, operational
 
 LEAST_SHORT_SIDE_720P = 704
@@ -136,9 +136,13 @@ def _switches() -> dict[str, Any]:
     """Of each member that can be switched off: the key that does it, and those of its settings."""
     keys: dict[str, Any] = {}
     for member in MEMBERS:
-        if member.switch:
+        if not member.switch:
+            continue
+        if words := values_of(member.switch):
+            keys.setdefault(member.switch, (_one_of(words), identity(OFF, doc=member.doc)))
+        else:
             keys[member.switch] = bool, identity(member.default, doc=member.doc)
-            keys |= _settings(member)
+        keys |= _settings(member)
     return keys
 
 
@@ -151,11 +155,17 @@ def _actions() -> dict[str, Any]:
     return keys
 
 
+def _one_of(values: tuple[str | int, ...]) -> Any:
+    """The type of a key that takes one of these. YAML reads a bare `off` as false, and that is what is meant."""
+    return Annotated[Literal[values], BeforeValidator(lambda given: OFF if given is False else given)]
+
+
 def _settings(facts: CheckFacts | MemberFacts) -> dict[str, Any]:
-    return {
-        name: (type(setting.default), identity(setting.default, doc=setting.doc, **setting.bounds))
-        for name, setting in settings_of(facts).items()
-    }
+    keys: dict[str, Any] = {}
+    for name, setting in settings_of(facts).items():
+        kind = _one_of(setting.choices) if setting.choices else type(setting.default)
+        keys[name] = kind, identity(setting.default, doc=setting.doc, **setting.bounds)
+    return keys
 
 
 if TYPE_CHECKING:  # the keys come from the tables in manifests/

@@ -23,7 +23,7 @@ from manifests.categories import UNCATEGORISED_ID
 from manifests.checks import CHECKS
 from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
-from manifests.members import MEMBERS
+from manifests.members import MEMBERS, off_of
 from manifests.sample import clip_id, is_video_id, sample_key
 from manifests.settings import Section, load_config
 from pipeline.config.media import MediaConfig
@@ -35,7 +35,7 @@ CLIPS_NAME = "clips.jsonl"
 ONLY_CLIPS = (
     "media.scenes.enabled=false",
     "media.duplicates.enabled=false",
-    *(f"media.members.{member.switch}=false" for member in MEMBERS if member.switch),
+    *(f"media.members.{switch}={off_of(switch)}" for switch in dict.fromkeys(m.switch for m in MEMBERS if m.switch)),
     *(f"media.checks.{check.name}=ignore" for check in CHECKS),
 )
 """Settings of `--only-clips`: nothing is decoded."""

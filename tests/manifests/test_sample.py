@@ -113,4 +113,4 @@ def test_what_is_no_sample_or_means_something_else_is_refused(data: bytes) -> No
 
 
 def test_members_come_in_the_order_of_the_format():
-    assert MEMBER_ORDER == ("mp4", "txt", "json", "m4v", "mjpg", "mel.npy")
+    assert MEMBER_ORDER == ("mp4", "txt", "json", "m4v", "mjpg", "mel.npy", "flac", "opus")

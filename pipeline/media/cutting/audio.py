@@ -31,6 +31,9 @@ _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 8
 SETTLE_MS = 200
 """Sound decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
+ROUNDED_PER_S = 1000
+"""Containers with times in ms (Matroska) put a block up to 1 / 1000 s off its place: blocks so near have no gap."""
+
 
 def encode_audio(
     container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int, config: CutConfig
@@ -77,12 +80,16 @@ class ClipAudio:
         self._resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
         self._found = False
+        self._next: int | None = None  # where the block after the last one belongs, if there is no gap
 
     def add(self, frame: Any) -> None:
         """A decoded frame; what lies outside the stretch is left out."""
         for part in self._resampled(frame):
             if part.pts is not None:
                 at = round((part.pts * part.time_base - self._start_s) * self._rate)
+                if self._next is not None and abs(at - self._next) <= self._rate // ROUNDED_PER_S:
+                    at = self._next
+                self._next = at + part.samples
                 self._found |= _place(self._samples, part.to_ndarray(), at)
 
     def _resampled(self, frame: Any) -> list[Any]:

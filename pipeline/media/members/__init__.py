@@ -76,10 +76,10 @@ def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
 
 def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterator[Member]:
     """The members that are switched on and are made of pictures, or of the audio."""
-    if not any(getattr(config.members, facts.switch) for facts in TABLE if facts.switch):
+    if not any(facts.is_on(config.members) for facts in TABLE if facts.switch):
         return  # nothing is on: nothing has to be imported
     for facts, member in all_members():
-        if member.needs == need and getattr(config.members, facts.switch):
+        if member.needs == need and facts.is_on(config.members):
             yield member
 
 

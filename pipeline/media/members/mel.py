@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
@@ -20,6 +19,7 @@ from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio
 from pipeline.media.members import Made, Member
+from pipeline.media.resampling import resampled
 
 FLOOR = 1e-10
 _WINDOW_MS = 25.0
@@ -31,7 +31,7 @@ def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
     samples, rate = audio
     hop = members.mel_rate * members.mel_hop_ms // 1000
     n_samples = duration_ms * members.mel_rate // 1000
-    mono = np.zeros(n_samples, np.float32) if samples is None else resampled(samples, rate, members.mel_rate)
+    mono = np.zeros(n_samples, np.float32) if samples is None else resampled(samples, rate, members.mel_rate, 1)[0]
     mono = np.pad(mono[:n_samples], (0, max(0, n_samples - len(mono))))
     mel = log_mel(mono, members.mel_rate, hop, members.mel_bins)
     buffer = io.BytesIO()
@@ -43,16 +43,6 @@ def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
         "mel_frames": mel.shape[1],
     }
     return Made(buffer.getvalue(), fields)
-
-
-def resampled(samples: NDArray[np.float32], rate: int, wanted_rate: int) -> NDArray[np.float32]:
-    """Channels x samples as mono of another rate."""
-    layout = "mono" if samples.shape[0] == 1 else "stereo"
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=layout)
-    frame.sample_rate = rate
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=wanted_rate)
-    blocks = [part.to_ndarray()[0] for given in (frame, None) for part in resampler.resample(given)]
-    return np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
 
 
 def log_mel(mono: NDArray[np.float32], rate: int, hop: int, n_bins: int) -> NDArray[np.float16]:

@@ -1,0 +1,10 @@
+"""Member KEY.flac: the clip's audio without loss, 16 bits. What is the same for KEY.opus is in audio.py."""
+
+from __future__ import annotations
+
+from pipeline.media.members import Member
+from pipeline.media.members.audio import Coding
+
+FLAC = Coding("flac", "flac", "flac", "s16", {"compression_level": "5"})
+
+MEMBER = Member("flac", "audio", FLAC.faults, audio=FLAC.make)

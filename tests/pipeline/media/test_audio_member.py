@@ -1,0 +1,177 @@
+"""KEY.flac and KEY.opus: the clip's audio from its start to its end, made in the decode pass, verified and read."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from manifests.members import AudioFields
+from manifests.sample import DEFAULT_MEMBERS, MEMBER_ORDER, ReadSample, read_sample
+from pipeline.media import video
+from pipeline.media.cut_files import media_config
+from pipeline.media.verify_media import media_faults
+from pipeline.media.video import make_video
+from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.testing.video import AUDIO_RATE, TICK_S, Film, a_video
+from train.data.audio import read_audio
+
+SPANS = [(1320, 3400), (3400, 5480)]
+"""Each begins at a frame (25 a second), not at a tick; ticks sound at whole seconds."""
+SMALL = Film(seconds=6, gop=25, width=320, height=180)
+CODECS = ("flac", "opus")
+Members = dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return a_video(tmp_path_factory.mktemp("film") / "a.mp4", SMALL)
+
+
+def made(path: Path, folder: Path, *settings: str) -> list[Members]:
+    folder.mkdir()
+    config = media_config(None, ["media.cut.min_short_side=0", "media.scenes.enabled=false", *settings])
+    clips = [a_clip_row("a", n, start, end) for n, (start, end) in enumerate(SPANS)]
+    found = [
+        clip.sample.members for clip in make_video(path, a_video_row("a"), clips, config, folder).clips if clip.sample
+    ]
+    assert len(found) == len(SPANS)
+    return [{e: c.read_bytes() if isinstance(c, Path) else c for e, c in sample.items()} for sample in found]
+
+
+def said(sample: Members) -> tuple[ReadSample, AudioFields]:
+    document = read_sample(sample["json"])
+    return document, AudioFields.model_validate(document.model_extra)
+
+
+def as_a_player_has_it(data: bytes, path: Path) -> tuple[NDArray[np.float32], int]:
+    """The first channel and its rate, from a plain file that names nothing but its content."""
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        rate = container.streams.audio[0].codec_context.sample_rate
+        plain = av.AudioResampler(format="fltp")
+        parts = [part for frame in container.decode(audio=0) for part in plain.resample(frame)]
+    return np.concatenate([part.to_ndarray()[0] for part in parts]), rate
+
+
+def ticks_ms(values: NDArray[np.float32], rate: int) -> list[float]:
+    """When each tick begins: the middle of its energy, less half of its length."""
+    loud = np.flatnonzero(np.abs(values) > np.abs(values).max() / 4)
+    runs = np.split(loud, np.flatnonzero(np.diff(loud) > rate // 10) + 1)
+    half = round(TICK_S * rate)
+    found = []
+    for run in runs:
+        around = np.arange(max(0, run[0] - half), min(len(values), run[-1] + half))
+        power = values[around].astype(np.float64) ** 2
+        found.append(float((around * power).sum() / power.sum() / rate - TICK_S / 2) * 1000)
+    return found
+
+
+@pytest.mark.parametrize("audio_rate", ["off", "16000"])
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_tick_is_where_it_sounds_to_a_millisecond_for_players_and_the_trainer(
+    film: Path, tmp_path: Path, codec: str, audio_rate: str
+) -> None:
+    samples = made(film, tmp_path / "made", f"media.members.audio={codec}", f"media.members.audio_rate={audio_rate}")
+
+    for (start_ms, end_ms), sample in zip(SPANS, samples, strict=True):
+        ticks = [s * 1000 - start_ms for s in range(7) if start_ms <= s * 1000 < end_ms]
+        document, fields = said(sample)
+        assert not list(media_faults(document, sample))
+        assert (fields.audio_codec, fields.audio_channels) == (codec, 1)
+        assert fields.audio_rate == (AUDIO_RATE if audio_rate == "off" else 16_000)
+
+        values, rate = as_a_player_has_it(sample[codec], tmp_path / f"plain.{codec}")
+        assert abs(len(values) * 1000 / rate - (end_ms - start_ms)) <= 1
+        assert ticks_ms(values, rate) == pytest.approx(ticks, abs=1)
+
+        for wanted in (16_000, 22_050):
+            sound = read_audio(sample, wanted)
+            assert sound.values.dtype == np.float32 and sound.values.ndim == 1
+            assert abs(len(sound.values) * 1000 / wanted - (end_ms - start_ms)) <= 1
+            assert ticks_ms(sound.values, wanted) == pytest.approx(ticks, abs=1)
+            assert np.array_equal(sound.stretch(0, 500), sound.values[: wanted // 2])
+
+
+def test_flac_has_the_source_s_own_samples_where_the_container_rounds_its_times(tmp_path: Path) -> None:
+    """Noise without loss at 44.1 kHz, in a container whose times are ms: no sample is lost where blocks meet."""
+    path, rate = tmp_path / "noise.mkv", 44_100
+    noise = np.random.default_rng(3).integers(-20_000, 20_000, (6 * rate, 2), np.int16)
+    mute = a_video(tmp_path / "mute.mp4", Film(seconds=6, gop=25, width=320, height=180, audio=""))
+    with av.open(str(mute)) as source, av.open(str(path), "w") as out:
+        shown = out.add_stream_from_template(source.streams.video[0])
+        heard = out.add_stream("flac", rate=rate)
+        heard.layout, heard.format = "stereo", "s16"
+        frame = av.AudioFrame.from_ndarray(noise.reshape(1, -1), format="s16", layout="stereo")
+        frame.sample_rate, frame.pts = rate, 0
+        pictures = [packet for packet in source.demux(video=0) if packet.size]
+        for packet in pictures:
+            packet.stream = shown
+        sounds = [*heard.encode(frame), *heard.encode(None)]
+        for packet in sorted([*pictures, *sounds], key=lambda p: p.dts * p.time_base):
+            out.mux(packet)
+
+    first = made(path, tmp_path / "made", "media.members.audio=flac")[0]
+
+    values, found_rate = as_a_player_has_it(first["flac"], tmp_path / "plain.flac")
+    assert (found_rate, said(first)[1].audio_channels) == (rate, 2)
+    near, ms = SPANS[0][0] * rate // 1000, rate // 1000
+    source_values = noise[:, 0] / 32_768
+    errors = [np.abs(values - source_values[at : at + len(values)]).max() for at in range(near - ms, near + ms + 1)]
+    assert min(errors) == 0, "the same samples, all of them in one place within a millisecond of theirs"
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_mute_film_gives_silence_of_the_clip_s_length(tmp_path: Path, codec: str) -> None:
+    path = a_video(tmp_path / "mute.mp4", Film(seconds=6, gop=25, width=320, height=180, audio=""))
+
+    for sample in made(path, tmp_path / "made", f"media.members.audio={codec}"):
+        document, _ = said(sample)
+        sound = read_audio(sample)
+        assert not document.has_audio and not list(media_faults(document, sample))
+        assert len(sound.values) == 2080 * 16 and not sound.values.any()
+
+
+def test_off_leaves_bytes_and_json_as_they_were_and_on_only_adds(film: Path, tmp_path: Path) -> None:
+    plain = made(film, tmp_path / "plain")
+    off = made(film, tmp_path / "off", "media.members.audio=off", "media.members.audio_rate=16000")
+    one = made(film, tmp_path / "one", "media.members.audio=opus")
+    again = made(film, tmp_path / "again", "media.members.audio=opus")
+
+    assert off == plain and one == again
+    assert [tuple(sample) for sample in plain] == [DEFAULT_MEMBERS] * 2
+    for before, after in zip(plain, one, strict=True):
+        assert set(after) - set(before) == {"opus"} and tuple(after) == tuple(m for m in MEMBER_ORDER if m in after)
+        assert all(before[name] == after[name] for name in before if name != "json")
+        assert after["json"].startswith(before["json"][:-1]), "what the member adds comes last"
+
+
+def test_audio_comes_of_the_one_decode_pass(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_second_reading(*_: object) -> None:
+        raise AssertionError("the audio was read by itself")
+
+    monkeypatch.setattr(video, "decode_audio", no_second_reading)
+
+    assert all("flac" in sample for sample in made(film, tmp_path / "made", "media.members.audio=flac"))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_damaged_one_is_named_by_verify_and_a_short_one_refused_by_the_reader(
+    film: Path, tmp_path: Path, codec: str
+) -> None:
+    first, second = made(film, tmp_path / "made", f"media.members.audio={codec}")
+    document, whole = read_sample(first["json"]), first[codec]
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 0xFF
+    other = "opus" if codec == "flac" else "flac"
+    of_other = made(film, tmp_path / "other", f"media.members.audio={other}")[0][other]
+
+    for damaged in (b"no sound", b"", whole[: len(whole) // 2], bytes(flipped), of_other):
+        faults = list(media_faults(document, {**first, codec: damaged}))
+        assert any(fault.startswith(f"{codec}: ") for fault in faults), damaged[:8]
+    for damaged in (b"no sound", b"", whole[: len(whole) // 2]):
+        with pytest.raises(ValueError, match=codec):
+            read_audio({**first, codec: damaged})
+    with pytest.raises(ValueError, match=r"media\.members\.audio"):
+        read_audio({"json": second["json"]})

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,6 +203,26 @@ def read_published(root: str, sha256: str, **storage_options: Any) -> Manifest:
     if manifest.sha256 != sha256:
         raise DamagedFile(f"{root}/{PUBLISHED}/{sha256}.json: has another checksum than its name; restore the file")
     return manifest
+
+
+def lineage(manifest: Manifest, **storage_options: Any) -> Iterator[str]:
+    """The sha256 of each manifest that came before this one in its folder, the newest first.
+
+    Ends before the first that names no parent, and after the first that is no longer kept. Only heads are read.
+    """
+    parent = manifest.head.get("parent", "")
+    while _SHA256.fullmatch(parent):
+        yield parent
+        path = manifest.resolve(f"{PUBLISHED}/{parent}.json")
+        try:
+            raw = _read(path, storage_options, MAX_JSON_BYTES)
+        except DamagedFile:
+            raise
+        except UserError:
+            return
+        if hashlib.sha256(raw).hexdigest() != parent:
+            raise DamagedFile(f"{path}: has another checksum than its name; restore the file")
+        parent = head_of(raw, path).get("parent", "")
 
 
 def read_manifest(url: str, **storage_options: Any) -> Manifest:

@@ -67,14 +67,25 @@ class TrainData:
         return self.stream.epoch_length()
 
 
-def open_data(config: TrainConfig, run: Path, place: Place) -> TrainData:
-    """Index both splits, plan the order, load or make the tokenizer. UserError for anything missing."""
+def open_data(
+    config: TrainConfig,
+    run: Path,
+    place: Place,
+    manifest: Manifest | None = None,
+    *,
+    first_step: int = 0,
+    first_epoch: int = 0,
+) -> TrainData:
+    """Index both splits, plan the order, load or make the tokenizer. UserError for anything missing.
+
+    `manifest`: the one at data.manifest where none is given; its first epoch is `first_epoch`, from `first_step` on.
+    """
     data = config.data
-    manifest = read_manifest(data.manifest, **data.storage_options)
+    manifest = manifest or read_manifest(data.manifest, **data.storage_options)
     train, val = _open_indexes(config, manifest, run / "index", place)
     _refuse_world(config, place, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
-    stream = Stream(train, config.seed, mixing, config.loop.batch)
+    stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
     source = choose_source(config, train)
     if source == "prepared" and place.is_first and not stills_name_their_frame(train, data.storage_options):
         print(UNNAMED_STILLS.format(root=manifest.root), file=sys.stderr, flush=True)
@@ -223,12 +234,12 @@ def _numbers(names: Sequence[str]) -> Tensor:
 class Batches:
     """The model's batches, step by step, with what was lost on the way."""
 
-    def __init__(self, data: TrainData, config: TrainConfig, run: Path, place: Place) -> None:
+    def __init__(self, data: TrainData, config: TrainConfig, run: Path, place: Place, *, n_lost: int = 0) -> None:
         self._data, self._config, self._place = data, config, place
         self._log = run / "lost.jsonl"
         self._bad_shards: dict[str, str] = {}
         self._names: list[str] = []
-        self.n_lost = 0
+        self.n_lost = n_lost
         self.counts: dict[str, int] = {}
         """What the objectives counted in this rank's rows of the last step."""
         self._n_read = 0

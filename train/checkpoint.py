@@ -54,6 +54,8 @@ class Facts:
     world: int
     scores: dict[str, float] = field(default_factory=dict)
     """Of the last evaluation at this step; {} where there was none."""
+    epochs: list[dict[str, Any]] = field(default_factory=list)
+    """Where the manifests of the run's epochs begin (train.epochs.Epoch); one entry where the run doesn't grow."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 

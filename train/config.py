@@ -78,6 +78,12 @@ class DataConfig(Section):
         ge=1,
         doc="planned: shards whose samples are shuffled together; streaming: five times the shuffle buffer, in shards",
     )
+    grow: bool = identity(
+        False,
+        doc="at the start of each epoch, go on with the manifest that stands at data.manifest by then, where it is a "
+        "descendant of the one in use; needs loop.steps and order: planned. Identity, since the order of samples "
+        "changes with it; false: the manifest of the run's first step to the end",
+    )
     weights: dict[str, float] = identity(
         dict, doc="mixing weight by category name or id: how often its samples come in an epoch; 1 where not named"
     )
@@ -247,6 +253,10 @@ class TrainConfig(Section):
         loop, model = self.loop, self.model
         if bool(loop.steps) == bool(loop.epochs):
             raise ValueError("give either loop.steps or loop.epochs")
+        if self.data.grow and loop.epochs:
+            raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
+        if self.data.grow and self.data.order != "planned":
+            raise ValueError("data.grow: streaming knows no start of an epoch; set data.order: planned")
         weights = {one.name: weight for one, weight in active(self.objective)}
         if not weights:
             raise ValueError("every weight of objective is 0: nothing would be learned")

@@ -141,6 +141,14 @@ def agree(problem: str, group: Group = None) -> None:
         raise UserError(problems[0])
 
 
+def told(value: str, group: Group = None) -> str:
+    """What the first rank says, on every rank."""
+    values: list[Any] = [value]
+    if world_size(group) > 1:
+        dist.broadcast_object_list(values, src=0, group=group)
+    return str(values[0])
+
+
 def from_first(model: nn.Module, group: Group = None) -> None:
     """Every tensor of the model as the first rank has it."""
     if world_size(group) > 1:

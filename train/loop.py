@@ -4,11 +4,13 @@
     torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
 
     RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)
+        epochs.json (which manifest each epoch of a growing run reads: epochs.py)
         lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
 
 `fit` on a folder that holds checkpoints goes on from the newest one. What a step computes depends on (config, manifest,
-step) alone: batches come by place, augmentation and dropout are seeded from the step, so a run that was killed anywhere
-and taken up again gives the same losses and weights, bit for bit on a CPU.
+step) alone (with `data.grow`, on each epoch's manifest): batches come by place, augmentation and dropout are seeded
+from the step, so a run that was killed anywhere and taken up again gives the same losses and weights, bit for bit on a
+CPU.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ from torch import nn
 from manifests.errors import UserError
 from manifests.settings import load_config
 from train import observe, run_folder
-from train.batches import Batches, TrainData, choose_source, open_data
+from train.batches import TrainData, choose_source, open_data
 from train.checkpoint import (
     Checkpointer,
     Facts,
@@ -38,6 +40,7 @@ from train.checkpoint import (
     checkpoints,
     find_checkpoint,
     folder_of,
+    read_facts,
     restore,
     restore_weights,
 )
@@ -45,6 +48,7 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.data.plan import mix
 from train.distributed import Place, Strategy, agree, from_first, unwrap, whole, wrap
+from train.epochs import EpochFeed, epochs_of
 from train.evaluate import Scores, evaluate
 from train.models.base import Model
 from train.models.registry import build_model
@@ -76,12 +80,17 @@ class Run:
     folder: Path
     config: TrainConfig
     place: Place
-    data: TrainData
+    feed: EpochFeed
     n_steps: int
     model: nn.Module
     optimizer: torch.optim.Optimizer
     ema: Ema | None
     checkpointer: Checkpointer
+
+    @property
+    def data(self) -> TrainData:
+        """What the present epoch is read from."""
+        return self.feed.data
 
 
 def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
@@ -99,7 +108,8 @@ def _fit(config: TrainConfig, folder: Path, place: Place, stop: StopRequest) -> 
     if config.loop.threads:
         torch.set_num_threads(config.loop.threads)
 
-    data = open_data(config, folder, place)
+    feed = open_feed(config, folder, place)
+    data = feed.data
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, place, resuming=bool(checkpoints(folder)))
     say(place, describe(config, data, model, n_steps, place))
@@ -109,7 +119,7 @@ def _fit(config: TrainConfig, folder: Path, place: Place, stop: StopRequest) -> 
     optimizer = build_optimizer(wrapped, config.optim)
     ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
     writer = Checkpointer(folder, place, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous)
-    run = Run(folder, config, place, data, n_steps, wrapped, optimizer, ema, writer)
+    run = Run(folder, config, place, feed, n_steps, wrapped, optimizer, ema, writer)
 
     done, scores = resume(run)
     recorder = observe.Recorder(folder if place.is_first else None, config.observe, done, config.record())
@@ -125,10 +135,10 @@ def _fit(config: TrainConfig, folder: Path, place: Place, stop: StopRequest) -> 
 def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, float], stop: StopRequest) -> Outcome:
     """The steps after the `done` first ones, to the end or to a stop."""
     config, place, model, optimizer = run.config, run.place, run.model, run.optimizer
-    batches = Batches(run.data, config, run.folder, place)
-    meter = observe.Meter(config, place.device, place.world, run.data.epoch_length)
+    feed = run.feed
+    meter = observe.Meter(config, place.device, place.world, feed.epochs_done)
     model.train()
-    for step, batch, loaded in batches.steps(done, run.n_steps):
+    for step, batch, loaded in feed.steps(done, run.n_steps):
         meter.batch_arrived(unwrap(model), batch)
 
         # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
@@ -146,8 +156,8 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if run.ema is not None:
             run.ema.update(done)
 
-        more = {**numbers_of(model, losses), **batches.counts}
-        recorder.step(meter.step_ended(done, loss, lr, grad_norm, batches.n_lost, more), run.n_steps)
+        more = {**numbers_of(model, losses), **feed.counts}
+        recorder.step(meter.step_ended(done, loss, lr, grad_norm, feed.n_lost, more), run.n_steps)
         last, stopping = done == run.n_steps, any_rank(stop.requested, place)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
         if evaluating:
@@ -174,18 +184,20 @@ def strategy_of(config: TrainConfig, place: Place) -> Strategy:
     return config.loop.strategy
 
 
+def open_feed(config: TrainConfig, folder: Path, place: Place) -> EpochFeed:
+    """The data of the newest checkpoint's epoch; of the manifest at data.manifest where there is no checkpoint."""
+    found = checkpoints(folder)
+    if not found:
+        return EpochFeed(config, folder, place)
+    return EpochFeed(config, folder, place, epochs_of(read_facts(found[-1])), f"{found[-1]} was trained on")
+
+
 def resume(run: Run) -> tuple[int, dict[str, float]]:
     """Fill the run from its newest checkpoint: (steps done, its scores); (0, {}) where there is none."""
     found = checkpoints(run.folder)
     if not found:
         return 0, {}
     facts = restore(found[-1], run.model, run.optimizer, run.ema)
-    if facts.manifest_sha256 != run.data.manifest.sha256:
-        raise UserError(
-            f"{run.config.data.manifest}: is not the manifest that {found[-1]} was trained on "
-            f"(sha256 {run.data.manifest.sha256[:12]}, was {facts.manifest_sha256[:12]}); point data.manifest at that "
-            "one, or start a new run (--set out=...) with model.model_weights from an export of this one"
-        )
     if facts.index_fingerprint != run.data.train.fingerprint():
         raise UserError(
             f"{found[-1]}: the set of readable shards has changed since this checkpoint, so the sample order would "
@@ -296,6 +308,7 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
         config=run.config.record(),
         world=run.place.world,
         scores=scores,
+        epochs=[asdict(epoch) for epoch in run.feed.epochs],
         versions={"python": platform.python_version(), "torch": torch.__version__},
     )
 

@@ -22,6 +22,7 @@ import json
 import resource
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -112,8 +113,10 @@ def peak_memory_bytes(device: torch.device) -> int:
 class Meter:
     """Measures steps: seconds, the share of them waited for data, and what is derived from them."""
 
-    def __init__(self, config: TrainConfig, device: torch.device, world: int, epoch_length: int) -> None:
-        self._config, self._device, self._world, self._epoch_length = config, device, world, epoch_length
+    def __init__(
+        self, config: TrainConfig, device: torch.device, world: int, epochs_done: Callable[[int], float]
+    ) -> None:
+        self._config, self._device, self._world, self._epochs_done = config, device, world, epochs_done
         self._peak = peak_tflops(config.observe, device)
         self._n_pictures = view_of(config).n_pictures
         self._flops_per_clip = 0.0
@@ -140,7 +143,7 @@ class Meter:
         tflops_per_s = flops / self._world / seconds / 1e12
         return Step(
             step=step,
-            epoch=step * n_clips / self._epoch_length,
+            epoch=self._epochs_done(step),
             loss=loss,
             lr=lr,
             grad_norm=grad_norm,

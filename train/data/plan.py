@@ -232,12 +232,17 @@ class Stream:
 
     Every sample is read once an epoch although the batch need not divide the epoch: a batch may hold the last places of
     one and the first of the next. Two epochs are kept, the one being read and its neighbour.
+
+    A run that takes a larger data set at the start of epoch `first_epoch` goes on with a stream of that, whose first
+    place is read at `first_step`.
     """
 
     index: PlanIndex
     seed: int
     mixing: Mixing
     batch: int
+    first_step: int = 0
+    first_epoch: int = 0
     _orders: dict[int, Order] | None = None
     _length: int = 0
 
@@ -257,7 +262,18 @@ class Stream:
 
     def locate(self, place: int) -> tuple[int, int]:
         """`(epoch, place in that epoch)` of a global place."""
-        return divmod(place, self.epoch_length())
+        epoch, inside = divmod(place - self.first_step * self.batch, self.epoch_length())
+        return self.first_epoch + epoch, inside
+
+    def epochs_done(self, step: int) -> float:
+        """Epochs that lie before a step."""
+        return self.first_epoch + (step - self.first_step) * self.batch / self.epoch_length()
+
+    def next_epoch_step(self, step: int) -> int:
+        """The first step after this one that begins in another epoch."""
+        epoch, _ = self.locate(step * self.batch)
+        places = (epoch + 1 - self.first_epoch) * self.epoch_length()
+        return self.first_step - (-places // self.batch)
 
     def __getitem__(self, places: slice) -> Int64:
         """The samples at global places `start … stop-1`."""

@@ -1,0 +1,190 @@
+"""Which manifest each epoch of a run reads: the one that the run began with, or descendants of it (`data.grow`).
+
+    RUN/epochs.json    of a run that grows: its epochs, each with its first step and the sha256 of its manifest
+
+A data set that is still being made keeps each manifest that it ever published under its hash, so a run finds the one
+that it pinned however far manifest.json has moved on. A run that grows looks at manifest.json at the first step that
+begins in a new epoch, and writes down what it took before it reads on: killed and taken up again, it takes the same.
+The places of an epoch that the batch before has read already are read again where the manifest is another.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from manifests.errors import UserError
+from manifests.shards import Manifest, lineage, read_manifest, read_published
+from train.batches import Batches, open_data
+from train.checkpoint import Facts
+from train.config import TrainConfig
+from train.data.loader import Loaded
+from train.distributed import Place, agree, told
+from train.rows import Rows
+
+EPOCHS = "epochs.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """An epoch (from 0), the first step that begins in it (from 0), and what it reads."""
+
+    epoch: int
+    first_step: int
+    manifest_sha256: str
+
+
+def epochs_of(facts: Facts) -> list[Epoch]:
+    """The epochs that a checkpoint knows of. UserError where what it says is none."""
+    try:
+        epochs = [Epoch(**entry) for entry in facts.epochs]
+    except TypeError as error:
+        raise UserError(f"the checkpoint of step {facts.step} names no epochs ({error}); take one before it") from None
+    return epochs or [Epoch(0, 0, facts.manifest_sha256)]
+
+
+class EpochFeed:
+    """The batches of a run, epoch after epoch."""
+
+    def __init__(
+        self, config: TrainConfig, run: Path, place: Place, epochs: Sequence[Epoch] = (), pinned_by: str = ""
+    ) -> None:
+        """Opens the last of the epochs that a checkpoint knows; at the start of a run, manifest.json as it stands.
+
+        UserError where the manifest is kept no more: `pinned_by` says what asks for it.
+        """
+        self._config, self._run, self._place = config, run, place
+        wanted = epochs[-1].manifest_sha256 if epochs else ""
+        manifest = _same_on_all_ranks(config, place, wanted, pinned_by)
+        self.epochs = list(epochs) or [Epoch(0, 0, manifest.sha256)]
+        first = next(epoch for epoch in self.epochs if epoch.manifest_sha256 == manifest.sha256)
+        self._open(manifest, first)
+        self._batches: Batches | None = None
+        if config.data.grow and not epochs and place.is_first:
+            self._write_down()  # what a run without a checkpoint left there is of no use
+
+    def _open(self, manifest: Manifest, first: Epoch) -> None:
+        self.data = open_data(
+            self._config, self._run, self._place, manifest, first_step=first.first_step, first_epoch=first.epoch
+        )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the objectives counted in this rank's rows of the last step."""
+        return self._batches.counts if self._batches else {}
+
+    @property
+    def n_lost(self) -> int:
+        """Samples replaced so far."""
+        return self._batches.n_lost if self._batches else 0
+
+    def epochs_done(self, step: int) -> float:
+        """Epochs that lie before a step."""
+        return self.data.stream.epochs_done(step)
+
+    def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
+        """`(step, batch, what it was made from)` for steps first … stop-1."""
+        step = first
+        while step < stop:
+            until = stop
+            if self._config.data.grow:
+                self._enter_epoch(step)
+                until = min(stop, self.data.stream.next_epoch_step(step))
+            if self._batches is None:
+                self._batches = Batches(self.data, self._config, self._run, self._place)
+            yield from self._batches.steps(step, until)
+            step = until
+
+    def _enter_epoch(self, step: int) -> None:
+        """Choose what an epoch reads where the step is its first, and write it down."""
+        number, _ = self.data.stream.locate(step * self.data.stream.batch)
+        if number == self.epochs[-1].epoch:
+            return
+        sha256 = self._choice(step)
+        epoch = Epoch(number, step, sha256)
+        if sha256 != self.data.manifest.sha256:
+            before, n_lost = len(self.data.train), self.n_lost
+            self._open(_same_on_all_ranks(self._config, self._place, sha256, f"epoch {number} reads"), epoch)
+            self._batches = Batches(self.data, self._config, self._run, self._place, n_lost=n_lost)
+            self._say(f"epoch {number}: manifest {sha256[:12]}, {len(self.data.train)} clips (were {before})")
+        self.epochs.append(epoch)
+        if self._place.is_first and _read_epochs(self._run / EPOCHS)[: len(self.epochs)] != self.epochs:
+            self._write_down()
+
+    def _choice(self, step: int) -> str:
+        """The sha256 of the manifest that the epoch from this step on reads, on every rank."""
+        sha256 = problem = ""
+        if self._place.is_first:
+            try:
+                sha256 = self._recorded(step) or self._newest()
+            except UserError as error:
+                problem = str(error)
+        agree(problem)
+        return told(sha256)
+
+    def _newest(self) -> str:
+        """The sha256 of manifest.json where it is a descendant of the manifest in use; else of the latter."""
+        data, used = self._config.data, self.data.manifest.sha256
+        try:
+            newest = read_manifest(data.manifest, **data.storage_options)
+            if newest.sha256 == used or used in lineage(newest, **data.storage_options):
+                return newest.sha256
+            self._say(f"{data.manifest}: does not descend from manifest {used[:12]}, which the run stays on")
+        except UserError as error:
+            self._say(f"the run stays on manifest {used[:12]}: {error}")
+        return used
+
+    def _recorded(self, step: int) -> str:
+        """What this run took at this step before it was killed; "" where it hasn't been here."""
+        recorded = _read_epochs(self._run / EPOCHS)
+        known = len(self.epochs)
+        same = recorded[:known] == self.epochs and len(recorded) > known and recorded[known].first_step == step
+        return recorded[known].manifest_sha256 if same else ""
+
+    def _write_down(self) -> None:
+        part = self._run / f".{EPOCHS}"
+        part.write_text(json.dumps([asdict(one) for one in self.epochs], indent=1) + "\n")
+        part.rename(self._run / EPOCHS)
+
+    def _say(self, text: str) -> None:
+        if self._place.is_first:
+            print(text, flush=True)
+
+
+def _read_epochs(path: Path) -> list[Epoch]:
+    try:
+        return [Epoch(**entry) for entry in json.loads(path.read_text())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); without it, later epochs may read more") from None
+
+
+def _same_on_all_ranks(config: TrainConfig, place: Place, wanted: str, pinned_by: str) -> Manifest:
+    """The manifest of this hash, the one at data.manifest for "": as the first rank finds it, on every rank."""
+    problem, found = "", None
+    if place.is_first:
+        try:
+            found = _manifest(config, wanted, pinned_by)
+        except UserError as error:
+            problem = str(error)
+    agree(problem)
+    sha256 = told(found.sha256 if found else "")
+    return found or _manifest(config, sha256, pinned_by)
+
+
+def _manifest(config: TrainConfig, wanted: str, pinned_by: str) -> Manifest:
+    data = config.data
+    newest = read_manifest(data.manifest, **data.storage_options)
+    if wanted in ("", newest.sha256):
+        return newest
+    try:
+        return read_published(newest.root, wanted, **data.storage_options)
+    except UserError as error:
+        raise UserError(
+            f"{data.manifest}: is not the manifest that {pinned_by} (sha256 {newest.sha256[:12]}, was {wanted[:12]}), "
+            f"and that one is not kept beside it ({error}); point data.manifest at it, or start a new run "
+            "(--set out=...) with model.model_weights from an export of this one"
+        ) from None

@@ -73,7 +73,7 @@ def test_a_missing_file_is_named(copy: Path, name: str):
 def test_a_truncated_tar_is_named_and_the_samples_that_it_lost(copy: Path):
     (copy / TAR).write_bytes((copy / TAR).read_bytes()[:150_000])
     assert any(f"{TAR}: size is 150000" in f for f in faults(copy))
-    assert any("has a row and is not in the tar" in f or "is no whole tar" in f for f in faults(copy))
+    assert any("has a row and is not in the tar" in f or "is not a complete tar" in f for f in faults(copy))
 
 
 def test_indexes_and_stats_that_disagree_are_named(copy: Path):

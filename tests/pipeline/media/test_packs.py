@@ -93,5 +93,5 @@ def test_a_damaged_pack_is_named_not_read_as_less(tmp_path: Path):
         with pytest.raises(UserError, match="ends 1060 bytes early"):
             copy_range(file, packed[0].offset, packed[0].bytes_, io.BytesIO())
     (tmp_path / "b.tar").write_bytes(b"not a tar" * 200)
-    with (tmp_path / "b.tar").open("rb") as file, pytest.raises(UserError, match="no readable tar"):
+    with (tmp_path / "b.tar").open("rb") as file, pytest.raises(UserError, match="not a readable tar"):
         list(index_pack(file))

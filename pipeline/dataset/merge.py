@@ -182,8 +182,10 @@ def refuse_other_rows(tar: Path, rows: Sequence[ShardRow], where: str) -> None:
 
 
 def _download(source: Store, entry: ShardEntry, target: Path) -> None:
-    """Copies a tar and holds it against the manifest's checksum. UserError where they differ."""
+    """Copies a tar and holds it against the manifest's checksum. UserError where they differ, or it is not there."""
     sha256 = hashlib.sha256()
+    if not source.exists(entry.url):
+        raise DamagedFile(f"{source.url}/{entry.url}: the manifest names it and it is not there; restore it")
     with source.open(entry.url) as file, target.open("wb") as out:
         while block := file.read(1 << 22):
             sha256.update(block)

@@ -176,3 +176,12 @@ def test_nothing_is_written_outside_where_a_manifest_asks_for_it(tmp_path: Path,
     changed = {p for p, data in before.items() if not p.exists() or p.read_bytes() != data}
     assert not changed
     assert not [p for p in tmp_path.rglob("*.tar") if p not in before]
+
+
+def test_a_tar_that_is_gone_is_named(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path / "a", n_videos=3)
+    gone = read_entries(store)[0].url
+    store.delete(gone)
+
+    with pytest.raises(UserError, match=f"{gone}: the manifest names it and it is not there"):
+        merge([store], Store(str(tmp_path / "out")))

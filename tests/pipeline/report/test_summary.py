@@ -29,9 +29,9 @@ def a_run(folder: Path) -> Delivered:
     manifest = toys.make_shards(store)
     manifest.head["funnel"] = funnel(store).document()
     results = (
-        StageResult("media", 0, 2, 2, Counter(), Counter(silent=1), 3.0),
-        StageResult("media", 2, 1, 1, Counter(), Counter(), 1.5),
-        StageResult("shards", 0, 1, 1, Counter(), Counter(), 0.25),
+        StageResult("media", 0, 2, 2, Counter(), Counter(silent=1), seconds=3.0),
+        StageResult("media", 2, 1, 1, Counter(), Counter(), seconds=1.5),
+        StageResult("shards", 0, 1, 1, Counter(), Counter(), seconds=0.25),
     )
     return Delivered(manifest, selection.result, results)
 

@@ -64,7 +64,7 @@ def test_a_browser_that_cannot_be_imitated_here_is_said_before_the_run_with_the_
 
 
 def test_an_unknown_browser_is_named() -> None:
-    with pytest.raises(UserError, match="no browser"):
+    with pytest.raises(UserError, match="not a browser"):
         options_for(CrawlConfig(), IdentityConfig(name="one", impersonate="a:b:c:d"))
 
 

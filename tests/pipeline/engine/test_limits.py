@@ -16,11 +16,11 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Resources, Unit
 from tests.pipeline.engine.toys import ToyStage
 
+pytestmark = pytest.mark.faults
+
 STUCK_IN_C = """
 import ctypes, signal
 from pipeline.engine.limits import limits, process_ends_past
-
-pytestmark = pytest.mark.faults
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})  # or it would end the call
 with process_ends_past(1.0), limits(1.0, 0):
     ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock: no Python code runs, no signal is heard

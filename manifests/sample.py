@@ -94,7 +94,7 @@ class SampleJson(BaseModel):
     """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""
     scene_cuts: str
     """JSON list of cut times, ms relative to the clip's start: hard cuts, and the middles of gradual transitions."""
-    scene_spans: str
+    scene_spans: str = "[]"
     """JSON list of [start, end] of the gradual ones (dissolves, fades), ms relative to the clip's start, within it."""
     flags: str
     """JSON list of strings: profanity, email, still_picture …"""

@@ -262,7 +262,7 @@ WIDE: dict[str, tuple[str, ...]] = {
     "clips": ("text", "words"),
     "packs": ("text", "members", "phashes"),
 }
-"""By table: the columns that merged tables hold in a file apart, so that whoever counts or joins never loads them."""
+"""By table: the columns that merged tables hold in a file apart, so that counts and joins never load them."""
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:

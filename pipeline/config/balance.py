@@ -54,7 +54,7 @@ class BalanceConfig(Section):
     batch_candidates: int = identity(
         20_000,
         ge=1,
-        doc="batch k of media is planned once the rounds with the first (k + 1) times so many candidates have verdicts",
+        doc="batch k of media is planned once the rounds with the first (k + 1) times as many candidates have verdicts",
     )
     batch_videos: int = identity(
         5_000, ge=1, doc="most videos in a batch of media; two batches are under way at a time"

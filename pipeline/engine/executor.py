@@ -118,7 +118,7 @@ class LocalExecutor:
         return SharedHere(build())
 
     def measure(self, status: StageStatus) -> None:
-        """See Executor. Nobody watches this process."""
+        """See Executor. This process has no watcher."""
 
     def close(self) -> None:
         """See Executor."""

@@ -114,22 +114,20 @@ class Files:
 
     def names(self, folder: str) -> list[str]:
         """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder."""
-        self.fs.invalidate_cache()
-        try:
-            entries = self._call("ls", self.path(folder), detail=True)
-        except FileNotFoundError:
-            return []
-        names = (e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "file")
-        return sorted(name for name in names if name and not name.startswith(TEMPORARY))
+        return [name for name in self._listed(folder, "file") if name and not name.startswith(TEMPORARY)]
 
     def folders(self, folder: str) -> list[str]:
-        """Names of the folders inside a folder, sorted."""
+        """Names of the folders inside a folder, sorted; [] where there is no folder."""
+        return self._listed(folder, "directory")
+
+    def _listed(self, folder: str, kind: str) -> list[str]:
+        """Sorted names of what lies in a folder, of fsspec's kind `file` or `directory`."""
         self.fs.invalidate_cache()
         try:
             entries = self._call("ls", self.path(folder), detail=True)
         except FileNotFoundError:
             return []
-        return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == "directory")
+        return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == kind)
 
     # writing
 

@@ -82,7 +82,7 @@ def run_lines(
 
 
 @dataclass(slots=True)
-class _Place:
+class _LineState:
     """Where a line is: its chain under way, or what had happened when it began to wait."""
 
     line: Line
@@ -100,7 +100,7 @@ class _Driver:
         self._between = between
         self._site, self._executor, self._desk, self._over = site, site.executor, desk, over
         self._live: list[LiveStage] = []
-        self._places: list[_Place] = []
+        self._lines: list[_LineState] = []
         self._n_over = 0
         self._n_slots, self._slots_read = 1, float("-inf")
 
@@ -110,7 +110,7 @@ class _Driver:
 
     def run(self, lines: Sequence[Line]) -> None:
         """Until every line is at its end. Raises Drained where the run is asked to stop before."""
-        self._places = [_Place(line) for line in lines]
+        self._lines = [_LineState(line) for line in lines]
         try:
             self._run()
         finally:
@@ -134,28 +134,28 @@ class _Driver:
 
     def _advance(self) -> bool:
         """Lets lines go on whose chains are over; False at the end of all."""
-        while any(self._step(place) for place in list(self._places)):
-            """Whoever goes on may be what another waits for."""
-        if self._places and not self._live:
+        while any(self._step(state) for state in list(self._lines)):
+            pass  # a line that went on may be what another waits for
+        if self._lines and not self._live:
             raise RuntimeError("every line waits for another")
-        return bool(self._places)
+        return bool(self._lines)
 
-    def _step(self, place: _Place) -> bool:
+    def _step(self, state: _LineState) -> bool:
         """Whether a line could go on."""
-        if not all(live.is_over() for live in place.live) or place.waits_since == self._n_over:
+        if not all(live.is_over() for live in state.live) or state.waits_since == self._n_over:
             return False
-        results = [self._end(live) for live in place.live]
-        place.live = []
+        results = [self._end(live) for live in state.live]
+        state.live = []
         try:
-            chain = place.line.send(results) if place.began else next(place.line)
+            chain = state.line.send(results) if state.began else next(state.line)
         except StopIteration:
-            self._places.remove(place)
+            self._lines.remove(state)
             self._n_over += 1
             return True
-        place.began = True
-        place.waits_since = -1 if chain else self._n_over
+        state.began = True
+        state.waits_since = -1 if chain else self._n_over
         for stage in chain:
-            place.live.append(self._begin(stage, place.live[-1] if place.live else None))
+            state.live.append(self._begin(stage, state.live[-1] if state.live else None))
         return True
 
     def _begin(self, stage: Stage, upstream: "LiveStage | None") -> "LiveStage":

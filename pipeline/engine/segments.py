@@ -1,14 +1,14 @@
 """Segments: the rows and commits of many units in a few files, and the one head file that says which of them count.
 
-    segments/head.json                     which segments there are; replaced as a whole, only by who read it
+    segments/head.json                     which segments there are; replaced as a whole, only if it is as it was read
     segments/<stage>/<id>/units.parquet    a row a unit: what its commit held, and where its rows lie in each table
                           <table>.parquet  the rows, unit after unit in the order of their names
                           <table>.wide.parquet  the wide columns of the same rows, so that others are read without them
                           rejects.parquet
 
 A unit of a segment counts unless the head calls it void (it was taken back since). A commit of its own that a unit of a
-segment still has is ignored; it and the parts that it names go some time after the merge, so that who began to read
-before ends right.
+segment still has is ignored; it and the parts that it names go some time after the merge, so that a reader that
+began before ends right.
 """
 
 import json

@@ -27,7 +27,7 @@ MAX_MOVED = 5
 
 
 MANY_READ = 2
-"""Once so many parts of one file were asked for, it is read whole, and kept for those that follow."""
+"""Once this many parts of one file were asked for, it is read whole, and kept for those that follow."""
 MAX_KEPT_BYTES = 256 * 1024**2
 
 
@@ -71,7 +71,7 @@ class Store(Files):
         return {}  # by file and columns: how often a part of it was asked for, or all its rows
 
     def _steadily(self, read: Callable[[Head], Made]) -> Made:
-        """What `read` gives of a head that was the same before and after; who meets a missing file begins again."""
+        """What `read` gives of a head that was the same before and after; a missing file begins it again."""
         for _ in range(MAX_MOVED):
             head, seen = read_head(self)
             try:
@@ -301,9 +301,9 @@ class Store(Files):
     def sweep_parts(self) -> int:
         """Deletes parts of attempts that no commit names; returns how many. Only call while holding the run lock."""
         folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
+        where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
         n_swept = 0
         for folder in folders:
-            where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
             named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
             kept = {_name_of(path) for pairs in named for _, path in pairs}
             for name in _strays(self.names(folder), kept):

@@ -29,7 +29,7 @@ _NEAR = 6
 _LEAST_CHANGE = 2.5
 """Mean change of brightness at a cut, of 255."""
 _OUTSTANDING = 2.5
-"""A cut changes the picture so many times as much as frames around it change."""
+"""A cut changes the picture this many times as much as frames around it change."""
 _ALIKE = 0.8
 """Correlation above which two pictures show the same."""
 _SAME = 1.0
@@ -37,7 +37,7 @@ _SAME = 1.0
 _OF_SPREAD = 0.3
 """Change at a cut, of the pictures' contrast: one line of writing that appears is less."""
 _ALONE = 1.4
-"""A cut changes the picture so many times as much as the frames right beside it, which in fast movement it doesn't."""
+"""A cut changes the picture this many times as much as the frames right beside it do, save in fast movement."""
 _ONE_MIXED = 0.25
 _SHIFT = 0.2
 """Share of the picture's sides by which it may have moved."""

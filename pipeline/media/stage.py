@@ -81,7 +81,7 @@ class MediaStage:
 
     @property
     def unit_names(self) -> Sequence[str]:
-        """All that it can have as units: what is planned, for whoever wants to know how long it takes."""
+        """All that it can have as units: what is planned, for an estimate of how long it takes."""
         return self.video_ids
 
     def units(self, store: Store) -> Iterator[Unit]:

@@ -1,13 +1,13 @@
 """Batches of media: planned from a recorded prefix of what is known, and written down before they are worked on.
 
     waves/<k>.json     video_ids: what batch k fetches
-                       n_known: the outcomes of the first so many batches counted when it was planned
-                       n_rounds: so many rounds of the crawl did; is_all: the crawl was over by then
-                       n_closed: so many generations of shards did
+                       n_known: the first n_known batches, whose outcomes counted when it was planned
+                       n_rounds: as many rounds of the crawl did; is_all: the crawl was over by then
+                       n_closed: as many generations of shards did
 
 Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
 verdicts, and all batches but the last one are over: the next one is there when workers run out of this one. A video
-that was put off in the crawl gets its verdict in a later round, and so comes into a later batch. Records of older
+that was deferred in the crawl gets its verdict in a later round, and so comes into a later batch. Records of older
 versions hold `video_ids` alone: those were waves, each planned from everything before it.
 """
 
@@ -27,7 +27,7 @@ AT_A_TIME = 2
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch, as it is written down. `n_rounds` None: nobody wrote down how many there were."""
+    """One batch, as it is written down. `n_rounds` None: not recorded."""
 
     number: int
     video_ids: tuple[str, ...]
@@ -46,7 +46,7 @@ class Batch:
 class Batches:
     """All batches so far, and which of them are over.
 
-    `n_decided`: after so many batches it is known which shards are full, and these are closed; `decide` goes on with
+    `n_decided`: after this many batches it is known which shards are full, and these are closed; `decide` goes on with
     that. `closings`: by batches covered, the number of the generation that was closed then.
     """
 
@@ -70,7 +70,7 @@ class Batches:
 
     @property
     def n_over(self) -> int:
-        """The first so many batches are over."""
+        """How many batches are over, counted from the first without a gap."""
         return next(n for n in range(len(self.batches) + 1) if n not in self._over)
 
     def end(self, batch: Batch) -> None:

@@ -1,6 +1,6 @@
 """What a plan of media or shards knows: the first candidates in recorded order, and what came of some batches.
 
-Whoever plans ahead of what is under way may look at no more than this, however much there is by then: so the same plan
+A plan made ahead of what is under way looks at no more than this, however much there is by then: so the same plan
 comes of a slow crawl and a fast one, and of a run that was killed.
 """
 
@@ -32,7 +32,7 @@ VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "
 
 
 def rounds_with(store: Store, n_candidates: int) -> int | None:
-    """How many rounds of the crawl hold the first so many candidates; None where all that there are hold fewer."""
+    """How many rounds of the crawl hold the first `n_candidates`; None where all that there are hold fewer."""
     rounds = store.read_table("candidates", ["round"]).column("round").to_numpy()
     if len(rounds) < n_candidates:
         return None
@@ -72,7 +72,7 @@ class Candidates:
         """What has come of the candidates by now.
 
         `but`: videos that count as if nothing had come of them yet. `n_closed`: only the clips in shards of the first
-        so many generations count as kept.
+        `n_closed` generations count as kept.
         """
         store = self.store
         away = pa.array(sorted(but), pa.string())

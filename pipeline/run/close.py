@@ -30,7 +30,7 @@ GENERATIONS = "generations"
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Shards that are full after so many batches, and what is selected by then. `units`: names of the shards' units."""
+    """Shards that are full after `n_batches`, and what is selected by then. `units`: names of the shards' units."""
 
     number: int
     n_batches: int

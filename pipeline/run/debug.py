@@ -24,7 +24,7 @@ from pipeline.media.stage import MediaStage
 from pipeline.run.session import default_scratch
 from pipeline.shards.stage import ShardsStage
 from pipeline.site.fetch import Fetcher
-from pipeline.site.hosts import BuildHosts
+from pipeline.site.hosts import Hosts
 from pipeline.site.optout import load_opt_outs
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
@@ -76,7 +76,7 @@ def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> t
 def _stages(config: RunConfig, store: Store, name: str, unit: str) -> Iterator[Stage]:
     """The stages of a name: one, or one for each round of the crawl, the last first."""
     polite = SharedHere(BuildPoliteness(config.crawl, store, config.seed)())
-    hosts = SharedHere(BuildHosts(config.crawl.politeness.pauses_s)())
+    hosts = SharedHere(Hosts(config.crawl.politeness.pauses_s))
     if name in SOURCES and (make := SOURCES[name].stage):
         yield make(config, hosts)
     elif name in ("list", "choose", "extract"):

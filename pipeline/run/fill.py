@@ -17,7 +17,7 @@ from pipeline.site.fetch import Fetcher
 
 
 def fill(run: Run, batches: Batches) -> list[Line]:
-    """The lines that fetch and cut, batch after batch, so many at a time as may be under way."""
+    """The lines that fetch and cut, batch after batch, AT_A_TIME of them under way."""
     places = VideoPlaces()
     return [_line(run, batches, places) for _ in range(AT_A_TIME)]
 

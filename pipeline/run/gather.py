@@ -120,7 +120,7 @@ def aim(config: BalanceConfig, dry: Mapping[int, int]) -> Wanted:
 
 
 def shares_of(config: BalanceConfig, dry: Mapping[int, int]) -> dict[int, int]:
-    """The same in clips or milliseconds: what each category may have while nobody knows what others will leave."""
+    """The same in clips or milliseconds: what each category may have while it is not known what others will leave."""
     ids = category_weights(config)
     amounts = {i: dry.get(i, PLENTY) for i in ids}
     within = {i: min(amount, _hours_cap(config)) for i, amount in amounts.items()}

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from manifests.errors import UserError
@@ -24,7 +25,7 @@ from pipeline.engine.run import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.outdir.identity import check_identity
-from pipeline.site.hosts import BuildHosts, PoliteHosts
+from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import Polite
 
 log = logging.getLogger("hdvila")
@@ -56,7 +57,7 @@ class Run:
     def hosts(self) -> PoliteHosts:
         """The turns at hosts that a table of addresses names, of all workers together."""
         if self._hosts is None:
-            self._hosts = self.executor.share("hosts", BuildHosts(self.config.crawl.politeness.pauses_s))
+            self._hosts = self.executor.share("hosts", partial(Hosts, self.config.crawl.politeness.pauses_s))
         return self._hosts
 
     def do(self, stage: Stage) -> StageResult:

@@ -69,13 +69,3 @@ class Hosts:
         with self._lock:
             breaker = self._hosts.setdefault(host, _Host()).breaker
             return breaker.open(self._clock(), self._pauses_s, least_s, 1.0, "rate_limited")
-
-
-@dataclass(frozen=True, slots=True)
-class BuildHosts:
-    """Makes the one Hosts of a run, here or in an actor that may restart."""
-
-    pauses_s: tuple[float, ...]
-
-    def __call__(self) -> Hosts:
-        return Hosts(self.pauses_s)

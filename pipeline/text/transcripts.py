@@ -77,7 +77,7 @@ class TranscriptsStage:
 def unit_of_part(store: Store, part: Part, done: Collection[str], **payload: Any) -> Unit:
     """A unit over one part of another stage, named from that part's stage and unit.
 
-    Of those that are `done` already the part is not opened: nobody asks which videos they cover.
+    Of those that are `done` already the part is not opened: which videos they cover is not asked.
     """
     name = name_over(part.stage, part.unit)
     ids = () if name in done else sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))

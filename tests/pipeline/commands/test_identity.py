@@ -3,20 +3,15 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from manifests.errors import UserError
-from pipeline.cli import app
 from pipeline.engine.desk import read_control
 from pipeline.engine.store import Store
+from tests.pipeline.commands.program import said
 
 
 def run(*words: str) -> str:
-    result = CliRunner().invoke(app, ["identity", *words])
-    if isinstance(result.exception, UserError):
-        raise result.exception
-    assert result.exit_code == 0, result.output
-    return result.stdout
+    return said("identity", *words)
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from pipeline.engine.unit import Context
 from pipeline.media.stage import MediaStage
 from pipeline.shards.manifest import remove_packs, write_manifest
 from pipeline.shards.stage import ShardsStage
+from pipeline.testing.rows import a_video_row
 
 FPS = 5
 CLIP_MS = 1000 * N_FRAMES // FPS
@@ -140,32 +141,18 @@ def _commit_plan(store: Store, film: Film) -> None:
 
 
 def _video_row(film: Film) -> dict[str, Any]:
-    return {
-        "video_id": film.video_id,
-        "url": f"https://example.org/{film.video_id}",
-        "source": "folder",
-        "query": "",
-        "category_id": CATEGORY_ID,
-        "category": "Film & Animation",
-        "title": f"Attributes {film.video_id}",
-        "channel_id": film.channel_id,
-        "channel": film.channel_id,
-        "duration_s": len(film.scenes) * CLIP_MS / 1000,
-        "language": "en",
-        "upload_date": "20240101",
-        "license": "",
-        "view_count": 1,
-        "age_limit": 0,
-        "made_for_kids": False,
-        "heights": [HEIGHT],
-        "caption_tracks": ["manual:en"],
-        "media_path": "",
-        "given_spans": "",
-        "egress": "",
-        "yt_dlp_version": "",
-        "round": 0,
-        "extra": "",
-    }
+    return a_video_row(
+        film.video_id,
+        url=f"https://example.org/{film.video_id}",
+        category_id=CATEGORY_ID,
+        title=f"Attributes {film.video_id}",
+        channel_id=film.channel_id,
+        channel=film.channel_id,
+        duration_s=len(film.scenes) * CLIP_MS / 1000,
+        upload_date="20240101",
+        view_count=1,
+        heights=[HEIGHT],
+    )
 
 
 def _clip_row(film: Film, n: int, scene: Scene) -> dict[str, Any]:

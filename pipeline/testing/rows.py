@@ -1,4 +1,4 @@
-"""Rows of the tables `videos` and `clips` for tests and benches: only what differs has to be given."""
+"""Rows of the tables `videos` and `clips` for tests, benches and drawn sets: only what differs has to be given."""
 
 from __future__ import annotations
 

@@ -35,6 +35,7 @@ from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.shards.manifest import write_manifest
 from pipeline.shards.stage import ShardsStage
+from pipeline.testing.rows import a_video_row
 
 WIDTH, HEIGHT, FPS = 320, 180, 12
 N_BEFORE, N_FRAMES = 4, 8
@@ -216,32 +217,18 @@ def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: 
 
 
 def _video_row(video_id: str, channel_id: str, category_id: int) -> dict[str, Any]:
-    return {
-        "video_id": video_id,
-        "url": _url(video_id),
-        "source": "ids",
-        "query": "",
-        "category_id": category_id,
-        "category": category_name(category_id),
-        "title": f"Video {video_id}",
-        "channel_id": channel_id,
-        "channel": channel_id,
-        "duration_s": 60.0,
-        "language": "en",
-        "upload_date": "20240101",
-        "license": "",
-        "view_count": 1,
-        "age_limit": 0,
-        "made_for_kids": False,
-        "heights": [720],
-        "caption_tracks": ["manual:en"],
-        "media_path": "",
-        "given_spans": "",
-        "egress": "",
-        "yt_dlp_version": "",
-        "round": 0,
-        "extra": "",
-    }
+    return a_video_row(
+        video_id,
+        url=_url(video_id),
+        source="ids",
+        category_id=category_id,
+        category=category_name(category_id),
+        title=f"Video {video_id}",
+        channel_id=channel_id,
+        channel=channel_id,
+        upload_date="20240101",
+        view_count=1,
+    )
 
 
 def select(

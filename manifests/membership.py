@@ -13,9 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.hashing import hash_texts
+from manifests.hashing import UInt64, hash_texts
 
 NOWHERE = -1
+
+
+def hash_ids(column: pa.Array | pa.ChunkedArray) -> UInt64:
+    """[N] the hashes by which ids are looked up, the same on every machine."""
+    return hash_texts(_flat(column), 0)
+
+
+def spans_in(ordered: UInt64, wanted: UInt64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """[M] the index at which each wanted hash begins among sorted ones, [M] the index behind its last.
+
+    Both are the same where it is not among them.
+    """
+    return np.searchsorted(ordered, wanted, side="left"), np.searchsorted(ordered, wanted, side="right")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +36,14 @@ class Ids:
     """A column of ids [N] in which others are looked up. Of equal ones the first is found."""
 
     column: pa.Array
-    _hashes: NDArray[np.uint64]
+    _hashes: UInt64
     _rows: NDArray[np.int64]
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray) -> Ids:
         """Ids of a column of strings."""
         flat = _flat(column)
-        hashes = hash_texts(flat, 0)
+        hashes = hash_ids(flat)
         order = np.argsort(hashes, kind="stable")
         return cls(flat, hashes[order], order)
 
@@ -43,18 +56,16 @@ class Ids:
         found = np.full(len(flat), NOWHERE, dtype=np.int64)
         if not len(self) or not len(flat):
             return found
-        hashes = hash_texts(flat, 0)
-        place = np.searchsorted(self._hashes, hashes)
-        left = np.arange(len(flat))
+        at, end = spans_in(self._hashes, hash_ids(flat))
+        left = np.flatnonzero(at < end)
         while len(left):  # again only for what agrees in its hash and differs in full
-            at = np.minimum(place[left], len(self) - 1)
-            agrees = (self._hashes[at] == hashes[left]) & (place[left] < len(self))
-            left, rows = left[agrees], self._rows[at[agrees]]
+            rows = self._rows[at[left]]
             same = pc.equal(self.column.take(pa.array(rows)), flat.take(pa.array(left)))
             same = same.to_numpy(zero_copy_only=False).astype(np.bool_)
             found[left[same]] = rows[same]
             left = left[~same]
-            place[left] += 1
+            at[left] += 1
+            left = left[at[left] < end[left]]
         return found
 
     def holds(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:

@@ -6,7 +6,6 @@ No byte of media is paid for here: the clips that a video would give are known b
 about who asks, not about the video, is never charged to the video: the identity is paused and another one asks.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Iterator
@@ -26,7 +25,7 @@ from pipeline.crawl.plan import RoundPlan
 from pipeline.crawl.progress import forget_committed, recall, remember
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure, Pause, classify
@@ -77,8 +76,8 @@ class ExtractStage:
                 for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
         for first in range(0, len(rows), self.config.batch_videos):
             batch = rows[first : first + self.config.batch_videos]
-            keys = "\n".join(f"{row['video_id']} {row['attempt']}" for row in batch)
-            name = f"{self.plan.round:05d}-{hashlib.sha256(keys.encode()).hexdigest()[:16]}"
+            digest = content_name(f"{row['video_id']} {row['attempt']}" for row in batch)
+            name = f"{self.plan.round:05d}-{digest}"
             yield Unit(name, tuple(batch), tuple(row["video_id"] for row in batch))
 
     def process(self, unit: Unit, context: Context) -> Output:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.hashing import hash_texts
+from manifests.hashing import UInt64
+from manifests.membership import hash_ids, spans_in
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CandidateRow, ListingRow
 from manifests.stages import names_of
@@ -24,59 +25,49 @@ from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
 from pipeline.engine.store import Part, Store
 from pipeline.outdir.retries import read_retries
 
-Hashes = npt.NDArray[np.uint64]
 MAX_CHANNELS = 20_000
 """Channels remembered as possible new sources, by category: those with the most kept videos."""
-
-
-def hash_ids(ids: pa.ChunkedArray | list[str]) -> Hashes:
-    """A 64-bit hash of each text, the same on every machine."""
-    texts = pa.array(ids, pa.string()) if isinstance(ids, list) else ids.combine_chunks()
-    return hash_texts(texts, 0)
+_LATER = pa.array([reason.value for reason in Reason if reason.class_ is ReasonClass.LATER])
 
 
 class KnownVideos:
     """Which ids were listed, for which category first, and which of them were looked at. 11 bytes an id."""
 
     def __init__(self) -> None:
-        self.hashes: Hashes = np.empty(0, dtype=np.uint64)
+        self.hashes: UInt64 = np.empty(0, dtype=np.uint64)
         self.categories: npt.NDArray[np.int16] = np.empty(0, dtype=np.int16)
         self.looked_at: npt.NDArray[np.bool_] = np.empty(0, dtype=np.bool_)
 
     def __len__(self) -> int:
         return len(self.hashes)
 
-    def add(self, hashes: Hashes, categories: npt.NDArray[Any]) -> None:
+    def add(self, hashes: UInt64, categories: npt.NDArray[Any]) -> None:
         """Adds ids; those that are known already keep their category."""
         unique, first = np.unique(hashes, return_index=True)
-        new = ~self._has(unique)
-        where = np.searchsorted(self.hashes, unique[new])
+        where, end = spans_in(self.hashes, unique)
+        new = where == end
+        where = where[new]
         self.hashes = np.insert(self.hashes, where, unique[new])
         self.categories = np.insert(self.categories, where, categories[first[new]].astype(np.int16))
         self.looked_at = np.insert(self.looked_at, where, False)
 
-    def mark(self, hashes: Hashes, categories: npt.NDArray[Any]) -> None:
+    def mark(self, hashes: UInt64, categories: npt.NDArray[Any]) -> None:
         """These were looked at (added where they were not known)."""
         self.add(hashes, categories)
-        self.looked_at[np.searchsorted(self.hashes, hashes)] = True
+        self.looked_at[spans_in(self.hashes, hashes)[0]] = True
 
-    def unseen(self, hashes: Hashes, category: int) -> npt.NDArray[np.bool_]:
+    def unseen(self, hashes: UInt64, category: int) -> npt.NDArray[np.bool_]:
         """For each id: known for this category and not looked at."""
-        if not len(self.hashes):
-            return np.zeros(len(hashes), np.bool_)
-        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return np.asarray(self._has(hashes) & ~self.looked_at[place] & (self.categories[place] == category))
+        row, end = spans_in(self.hashes, hashes)
+        unseen = row < end
+        row = row[unseen]
+        unseen[unseen] = ~self.looked_at[row] & (self.categories[row] == category)
+        return unseen
 
     def backlog(self) -> dict[int, int]:
         """How many are not looked at, by category."""
         categories, counts = np.unique(self.categories[~self.looked_at], return_counts=True)
         return {int(category): int(n) for category, n in zip(categories, counts, strict=True)}
-
-    def _has(self, hashes: Hashes) -> npt.NDArray[np.bool_]:
-        if not len(self.hashes):
-            return np.zeros(len(hashes), np.bool_)
-        place = np.minimum(np.searchsorted(self.hashes, hashes), len(self.hashes) - 1)
-        return np.asarray(self.hashes[place] == hashes)
 
 
 @dataclass(slots=True)
@@ -93,7 +84,7 @@ class CrawlLedger:
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
     deferred: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
-    _read: dict[str, Hashes] = field(default_factory=dict)  # names of the parts that were read, by table
+    _read: dict[str, UInt64] = field(default_factory=dict)  # names of the parts that were read, by table
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
     def update(self) -> None:
@@ -147,13 +138,13 @@ class CrawlLedger:
             if not free.any():
                 self._open_parts[category].remove(part)
                 continue
-            for place in np.flatnonzero(free):
-                key = int(hashes[place])
+            for row in np.flatnonzero(free).tolist():
+                key = int(hashes[row])
                 if key in taken or n_wanted <= 0:
                     continue
                 taken.add(key)
                 n_wanted -= 1
-                yield table.slice(int(place), 1).to_pylist()[0]
+                yield table.slice(row, 1).to_pylist()[0]
 
     def find_candidates(self, ids: set[str]) -> dict[str, CandidateRow]:
         """The first candidate row of each of these videos: for those that are tried again."""
@@ -170,7 +161,7 @@ class CrawlLedger:
 
     def _not_read(self, table: str, parts: list[Part]) -> list[Part]:
         """Those of a table's parts that were not read before; they count as read from now on."""
-        names = hash_ids([f"{part.stage}-{part.unit}" for part in parts])
+        names = hash_ids(pa.array([f"{part.stage}-{part.unit}" for part in parts], pa.string()))
         new = ~np.isin(names, self._read.get(table, names[:0]))
         self._read[table] = names
         return [part for part, is_new in zip(parts, new, strict=True) if is_new]
@@ -195,11 +186,11 @@ class CrawlLedger:
         for part in self._new_parts("candidates"):
             table = self.store.read_part(part, columns)
             self.known.mark(hash_ids(table.column("video_id")), table.column("wanted_category_id").to_numpy())
-            for row in table.to_pylist():
-                if row["attempt"] > 1:
-                    self.attempts[row["video_id"]] = max(row["attempt"], self.attempts.get(row["video_id"], 1))
-                else:
-                    self.asked[row["wanted_category_id"]] += 1
+            is_first = pc.less_equal(table.column("attempt"), 1)
+            for category, n in _counted(table.filter(is_first), ["wanted_category_id"]):
+                self.asked[category] += n
+            for video_id, attempt in _rows(table.filter(pc.invert(is_first)).select(["video_id", "attempt"])):
+                self.attempts[video_id] = max(attempt, self.attempts.get(video_id, 1))
 
     def _add_source(self, row: Mapping[str, Any]) -> None:
         key = (row["source"], row["query"], row["wanted_category_id"])
@@ -214,10 +205,13 @@ class CrawlLedger:
         )
 
     def _read_videos(self) -> None:
-        for row in self._new_rows("videos", ["source", "query", "category_id", "channel_id"]):
-            self.kept_by_source[row["source"], row["query"]] += 1
-            if row["channel_id"]:
-                self.channels.setdefault(row["category_id"], Counter())[row["channel_id"]] += 1
+        for part in self._new_parts("videos"):
+            table = self.store.read_part(part, ["source", "query", "category_id", "channel_id"])
+            for source, query, n in _counted(table, ["source", "query"]):
+                self.kept_by_source[source, query] += n
+            with_channel = table.filter(pc.not_equal(table.column("channel_id"), ""))
+            for category, channel_id, n in _counted(with_channel, ["category_id", "channel_id"]):
+                self.channels.setdefault(category, Counter())[channel_id] += n
         for category, counts in self.channels.items():
             if len(counts) > 2 * MAX_CHANNELS:
                 self.channels[category] = Counter(dict(counts.most_common(MAX_CHANNELS)))
@@ -235,10 +229,20 @@ class CrawlLedger:
     def _read_rejects(self) -> None:
         for stage in names_of("round"):
             for part in self._not_read(f"rejects/{stage}", self.store.reject_parts(stage)):
-                for row in self.store.read_part(part, ["video_id", "reason", "next_try_at", "detail"]).to_pylist():
-                    by_now = row["reason"] == Reason.INTERNAL_ERROR and row["detail"].startswith(made_by())
-                    if Reason(row["reason"]).class_ is ReasonClass.LATER and not by_now:
-                        self.deferred.setdefault(row["video_id"], []).append(row["next_try_at"])
+                table = self.store.read_part(part, ["video_id", "reason", "next_try_at", "detail"])
+                late = table.filter(pc.is_in(table.column("reason"), value_set=_LATER))
+                for video_id, reason, next_try_at, detail in _rows(late):
+                    if reason != Reason.INTERNAL_ERROR or not detail.startswith(made_by()):
+                        self.deferred.setdefault(video_id, []).append(next_try_at)
+
+
+def _counted(table: pa.Table, columns: list[str]) -> Iterator[tuple[Any, ...]]:
+    """Each combination of values in these columns, then how many rows have it; in the order of their first rows."""
+    return _rows(table.group_by(columns, use_threads=False).aggregate([([], "count_all")]))
+
+
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    return zip(*(column.to_pylist() for column in table.columns), strict=True)
 
 
 def _most_first(counts: Counter[str]) -> tuple[str, ...]:

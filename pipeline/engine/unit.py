@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -43,6 +43,11 @@ class Unit:
     def __post_init__(self) -> None:
         if not UNIT_NAME.fullmatch(self.name):
             raise ValueError(f"unit name {self.name!r} is not {UNIT_NAME.pattern}")
+
+
+def content_name(contents: Iterable[str]) -> str:
+    """The name of a unit that follows from what is in it, in this order: 16 hexadecimal digits."""
+    return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
 
 
 def name_over(stage: str, unit: str) -> str:

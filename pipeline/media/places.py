@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.hashing import hash_texts
+from manifests.hashing import UInt64
+from manifests.membership import hash_ids, spans_in
 from pipeline.engine.store import Part, Store
 
 
@@ -36,7 +37,7 @@ class _Found:
     table: str
     columns: tuple[str, ...]
     parts: list[Part] = field(default_factory=list)
-    hashes: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    hashes: UInt64 = field(default_factory=lambda: np.zeros(0, np.uint64))
     part: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
     length_s: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0, np.float64))
     is_file: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
@@ -60,7 +61,7 @@ class _Found:
 
     def _columns(self, rows: pa.Table, number: int) -> tuple[NDArray[Any], ...]:
         """The columns of one part, a row for each of its videos."""
-        hashes, first = np.unique(hash_texts(rows.column("video_id").combine_chunks(), 0), return_index=True)
+        hashes, first = np.unique(hash_ids(rows.column("video_id")), return_index=True)
         length_s, is_file = np.zeros(len(hashes), np.float64), np.zeros(len(hashes), np.bool_)
         if "duration_s" in self.columns:
             length_s = rows.column("duration_s").to_numpy()[first].astype(np.float64)
@@ -68,10 +69,9 @@ class _Found:
             is_file = named.to_numpy(zero_copy_only=False).astype(np.bool_)[first]
         return hashes, np.full(len(hashes), number, np.int32), length_s, is_file
 
-    def rows(self, hashes: NDArray[np.uint64]) -> Iterator[range]:
+    def rows(self, hashes: UInt64) -> Iterator[range]:
         """For each hash the rows that have it."""
-        begin = np.searchsorted(self.hashes, hashes, side="left")
-        end = np.searchsorted(self.hashes, hashes, side="right")
+        begin, end = spans_in(self.hashes, hashes)
         return (range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True))
 
 
@@ -89,7 +89,7 @@ class VideoPlaces:
         """For each video its place; None where it has no row or no clip. Reads what is new in the store first."""
         for table in (self._videos, self._clips):
             table.update(store)
-        hashes = hash_texts(pa.array(video_ids, pa.string()), 0)
+        hashes = hash_ids(pa.array(video_ids, pa.string()))
         for of_video, of_clips in zip(self._videos.rows(hashes), self._clips.rows(hashes), strict=True):
             if not of_video or not of_clips:
                 yield None

@@ -5,10 +5,13 @@ units, named by content and attempt; the latest outcome wins.
 """
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason, ReasonClass
@@ -35,13 +38,16 @@ def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> di
 
 def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[str, str], dict[str, int]]:
     """Videos by (stage, reason) with how often each was turned away there, where that reason is the last word."""
-    rows = rejects_in_force(store).to_pylist()
-    rows = [row for row in rows if row["reason"] in reasons and not row["clip_id"] and stage in ("", row["stage"])]
-    times = Counter(
-        zip(*(store.read_rejects().column(name).to_pylist() for name in ("stage", "video_id")), strict=True)
-    )
+    wanted = pc.is_in(pc.field("reason"), pa.array(reasons, pa.string())) & (pc.field("clip_id") == "")
+    if stage:
+        wanted &= pc.field("stage") == stage
+    rows = rejects_in_force(store).filter(wanted)
+    ever = store.read_rejects().select(["stage", "video_id"])
+    ever = ever.filter(pc.is_in(pc.field("video_id"), rows["video_id"].combine_chunks()))
+    counted = ever.group_by(["stage", "video_id"]).aggregate([([], "count_all")])
+    times = {(row["stage"], row["video_id"]): row["count_all"] for row in counted.to_pylist()}
     found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-    for row in rows:
+    for row in rows.to_pylist():
         found[row["stage"], row["reason"]][row["video_id"]] = times[row["stage"], row["video_id"]]
     return found
 
@@ -85,7 +91,8 @@ def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:
 
 def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:
     """Uncommits units of these stages whose rejects of class `later` have come to their time."""
-    due = [row for row in rejects_in_force(store).to_pylist() if row["stage"] in stages and is_due(row, now)]
+    rows = rejects_in_force(store).filter(pc.field("class") == ReasonClass.LATER.value).to_pylist()
+    due = [row for row in rows if row["stage"] in stages and is_due(row, now)]
     return sum(
         _uncommit(store, stage, {r["video_id"] for r in due if r["stage"] == stage}, lambda _: True) for stage in stages
     )

@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 
 from manifests.categories import category_name
 from manifests.funnel import rejects_in_force
+from manifests.reasons import ReasonClass
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.rounds import read_states
 from pipeline.engine.store import Store
@@ -31,18 +32,18 @@ class Status:
 
 def read_status(store: Store) -> Status:
     """The status by now; it only reads, and may be taken beside a running run."""
-    rejects = rejects_in_force(store).select(["stage", "reason", "class", "next_try_at"]).to_pylist()
-    later = sorted(row["next_try_at"] for row in rejects if row["class"] == "later")
+    rejects = rejects_in_force(store)
+    waiting = rejects.filter(pc.field("class") == ReasonClass.LATER.value)
     state = read_state(store)
     by_stage: dict[str, Counter[str]] = {}
-    for row in rejects:
-        by_stage.setdefault(row["stage"], Counter())[row["reason"]] += 1
+    for row in rejects.group_by(["stage", "reason"]).aggregate([([], "count_all")]).to_pylist():
+        by_stage.setdefault(row["stage"], Counter())[row["reason"]] = row["count_all"]
     return Status(
         rows={table: store.count_rows(table) for table in TABLES_MADE},
         units={stage: len(store.committed(stage)) for stage in sorted(store.stages(), key=rank_of)},
         rejects={stage: dict(by_stage[stage].most_common()) for stage in sorted(by_stage, key=rank_of)},
-        waiting=len(later),
-        next_try_at=later[0] if later else "",
+        waiting=waiting.num_rows,
+        next_try_at=pc.min(waiting["next_try_at"]).as_py() or "",
         categories=_categories(store),
         sources=_sources(store),
         identities=state.get("identities", []),
@@ -50,24 +51,25 @@ def read_status(store: Store) -> Status:
     )
 
 
-def _pace(state: dict[str, Any], store: Store) -> str:
+def _pace(identities: dict[str, Any], store: Store) -> str:
     """Videos an hour, the setting that binds, and the days to the quotas by the yield so far; "" where not known."""
-    if not state.get("videos_per_hour"):
+    if not identities.get("videos_per_hour"):
         return ""
-    text = f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds"
+    text = f"{identities['videos_per_hour']:.0f} videos an hour; {identities['binds']} binds"
     states = read_states(store)
-    short = sum(max(0.0, one.quota - one.supply) for one in states)
+    short = sum(max(0.0, state.quota - state.supply) for state in states)
     asked = store.count_rows("candidates")
-    supply = sum(one.supply for one in states)
+    supply = sum(state.supply for state in states)
     if not short or not asked or not supply:
         return text
-    days = short * asked / supply / state["videos_per_hour"] / 24
+    days = short * asked / supply / identities["videos_per_hour"] / 24
     return f"{text}; about {days:.1f} days of crawl to the quotas, by the yield so far"
 
 
 def _categories(store: Store) -> list[dict[str, Any]]:
     states = {state.category_id: state for state in read_states(store)}
-    videos = Counter(store.read_table("videos", ["category_id"]).column("category_id").to_pylist())
+    counted = pc.value_counts(store.read_table("videos", ["category_id"]).column("category_id")).to_pylist()
+    videos = {row["values"]: row["counts"] for row in counted}
     clips = store.read_table("clips", ["category_id", "start_ms", "end_ms"])
     clips = clips.append_column("ms", pc.subtract(clips.column("end_ms"), clips.column("start_ms")))
     sums = {
@@ -78,7 +80,7 @@ def _categories(store: Store) -> list[dict[str, Any]]:
         {
             "category_id": category_id,
             "name": category_name(category_id),
-            "videos": videos[category_id],
+            "videos": videos.get(category_id, 0),
             "clips": sums.get(category_id, {}).get("ms_count", 0),
             "hours": round(sums.get(category_id, {}).get("ms_sum", 0) / 3_600_000, 3),
             "quota": states[category_id].quota if category_id in states else 0.0,
@@ -91,14 +93,15 @@ def _categories(store: Store) -> list[dict[str, Any]]:
 
 def _sources(store: Store) -> list[dict[str, Any]]:
     """Each source with its yield: the best first."""
-    kept: Counter[tuple[str, str]] = Counter()
-    for row in store.read_table("videos", ["source", "query"]).to_pylist():
-        kept[row["source"], row["query"]] += 1
+    columns = ["source", "query"]
+    counted = store.read_table("videos", columns).group_by(columns).aggregate([([], "count_all")])
+    kept = {(row["source"], row["query"]): row["count_all"] for row in counted.to_pylist()}
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in store.read_table("sources").to_pylist():
-        one = found.setdefault((row["source"], row["query"]), {"listed": 0, "exhausted": False, "reason": ""})
-        one["listed"] = one["listed"] + row["n_listed"] if row["cursor"] else max(one["listed"], row["n_listed"])
-        one["exhausted"] = one["exhausted"] or row["exhausted"]
-        one["reason"] = row["reason"]
-    rows = [{"source": s, "query": q, **facts, "kept": kept[s, q]} for (s, q), facts in found.items()]
+        source = found.setdefault((row["source"], row["query"]), {"listed": 0, "exhausted": False, "reason": ""})
+        listed = source["listed"]
+        source["listed"] = listed + row["n_listed"] if row["cursor"] else max(listed, row["n_listed"])
+        source["exhausted"] = source["exhausted"] or row["exhausted"]
+        source["reason"] = row["reason"]
+    rows = [{"source": s, "query": q, **facts, "kept": kept.get((s, q), 0)} for (s, q), facts in found.items()]
     return sorted(rows, key=lambda row: (-row["kept"] / max(1, row["listed"]), row["source"], row["query"]))

@@ -19,9 +19,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from manifests.clip_status import is_success
 from manifests.errors import DamagedFile
 from manifests.funnel import SELECTION_NAME
 from manifests.image_sample import IMAGE_KIND
@@ -209,7 +212,7 @@ def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = T
     done = _turned_away_for_good(store) if also_turned_away else set()
     for entry in manifest.shards:
         table = read_rows(store, entry.url, ["status", "video_id"])
-        done.update(row["video_id"] for row in table.to_pylist() if row["status"] == SUCCESS)
+        done.update(table.filter(is_success(table["status"]))["video_id"].to_pylist())
     present = set(store.names("packs"))
     removed = 0
     for part in store.parts("packs"):
@@ -223,8 +226,9 @@ def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = T
 
 def _turned_away_for_good(store: Store) -> set[str]:
     with store.open(SELECTION_NAME) as file:
-        rows = pq.read_table(file, columns=["video_id", "kept", "reason"]).to_pylist()
-    return {row["video_id"] for row in rows if not row["kept"] and row["reason"] not in _MAY_COME_BACK}
+        rows = pq.read_table(file, columns=["video_id", "kept", "reason"])
+    may_come_back = pc.field("kept") | pc.is_in(pc.field("reason"), pa.array(sorted(_MAY_COME_BACK)))
+    return set(rows.filter(~may_come_back)["video_id"].to_pylist())
 
 
 def sweep_shards(store: Store, manifest: Manifest) -> list[str]:

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from manifests import membership
-from manifests.membership import NOWHERE, Ids
+from manifests.membership import NOWHERE, Ids, hash_ids, spans_in
 
 
 def test_the_rows_are_those_of_a_search_in_full() -> None:
@@ -28,3 +28,13 @@ def test_ids_that_share_a_hash_are_told_apart(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(("ids", "asked"), [([], ["a"]), (["a"], []), ([], [])])
 def test_nothing_is_found_where_there_is_nothing(ids: list[str], asked: list[str]) -> None:
     assert Ids.of(pa.array(ids, pa.string())).rows(pa.array(asked, pa.string())).tolist() == [NOWHERE] * len(asked)
+
+
+def test_a_span_is_every_row_with_the_hash() -> None:
+    begin, end = spans_in(np.array([2, 5, 5, 9], np.uint64), np.array([5, 9, 1, 7, 10], np.uint64))
+    assert list(zip(begin.tolist(), end.tolist(), strict=True)) == [(1, 3), (3, 4), (0, 0), (3, 3), (4, 4)]
+
+
+def test_hashes_of_different_ids_differ() -> None:
+    names = pa.array([f"{n:011d}" for n in range(20_000)])
+    assert len(np.unique(hash_ids(names))) == len(names)

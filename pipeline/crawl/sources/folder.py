@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import pyarrow.compute as pc
 import yaml
 
 from manifests.categories import UNCATEGORISED_ID, category_by_id, category_by_name, category_name
@@ -28,7 +29,7 @@ from pipeline.config.media import MediaConfig
 from pipeline.crawl.sources.file_names import id_in_name, without_format
 from pipeline.engine.boundary import per_item, plain, reading_input
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.text.captions import BrokenTrack, read_track
@@ -55,14 +56,13 @@ class FolderStage:
     def units(self, store: Store) -> Iterator[Unit]:
         """Batches of files, named by the ids they will have. UserError for a folder that is missing or empty."""
         folder = self._folder()
-        verdicts, places = _known(store)
-        found = identify(folder, self.media.limits.max_bytes, places)
+        verdicts, ids_of = _known(store)
+        found = identify(folder, self.media.limits.max_bytes, ids_of)
         files = [(video_id, file) for video_id, file in found if video_id not in verdicts]
         for first in range(0, len(files), self.config.batch_files):
             batch = files[first : first + self.config.batch_files]
             ids = tuple(video_id for video_id, _ in batch)
-            name = hashlib.sha256("\n".join(ids).encode()).hexdigest()[:16]
-            yield Unit(name, tuple(batch), ids)
+            yield Unit(content_name(ids), tuple(batch), ids)
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Reads each file of the batch; one that cannot be used is a reject and costs no other."""
@@ -130,15 +130,11 @@ class FolderStage:
 
 def _known(store: Store) -> tuple[set[str], dict[str, str]]:
     """(ids with a verdict of this source already, {path: id} of the files that became videos)."""
-    rejects = store.read_rejects()
-    mine = {
-        i
-        for i, stage in zip(*(rejects.column(c).to_pylist() for c in ("video_id", "stage")), strict=True)
-        if stage == "folder"
-    }
-    videos = store.read_table("videos", ["video_id", "media_path"]).to_pylist()
-    places = {row["media_path"]: row["video_id"] for row in videos if row["media_path"]}
-    return mine | {row["video_id"] for row in videos}, places
+    turned_away = store.read_rejects().filter(pc.field("stage") == "folder")["video_id"].to_pylist()
+    videos = store.read_table("videos", ["video_id", "media_path"])
+    from_files = videos.filter(pc.field("media_path") != "")
+    ids_of = dict(zip(from_files["media_path"].to_pylist(), from_files["video_id"].to_pylist(), strict=True))
+    return {*turned_away, *videos["video_id"].to_pylist()}, ids_of
 
 
 def media_files(folder: Path) -> Iterator[Path]:
@@ -151,18 +147,18 @@ def media_files(folder: Path) -> Iterator[Path]:
 
 
 def identify(
-    folder: Path, max_bytes: int = MAX_HASHED_BYTES, places: Mapping[str, str] | None = None
+    folder: Path, max_bytes: int = MAX_HASHED_BYTES, ids_of: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, Path]]:
-    """(video id, file). A file that became a video before keeps its id (`places`: {path: id}); else the id is what the
+    """(video id, file). A file that became a video before keeps its id (`ids_of`: {path: id}); else the id is what the
     info.json says, what the name says as yt-dlp writes names, the name itself where it can be an id, or the content's
     hash: the first of these that no other file has.
 
     A file that is larger than `max_bytes` or cannot be read has the hash of its name: it will be turned away by it.
     """
-    places = places or {}
-    taken = set(places.values())
+    ids_of = ids_of or {}
+    taken = set(ids_of.values())
     for file in media_files(folder):
-        if video_id := places.get(str(file.absolute())):
+        if video_id := ids_of.get(str(file.absolute())):
             yield video_id, file
             continue
         said = _id_in_info(file), id_in_name(file.stem), file.stem

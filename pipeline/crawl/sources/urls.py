@@ -36,7 +36,7 @@ from pipeline.crawl.sources.hdvila import parse_time_ms
 from pipeline.crawl.sources.tables import read_rows
 from pipeline.engine.boundary import per_item, plain
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
+from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
 from pipeline.site.hosts import PoliteHosts
 from pipeline.text.clips import WHOLE_MS
@@ -332,8 +332,7 @@ def _value(value: Any) -> Any:
 
 
 def _unit(batch: dict[str, dict[str, Any]]) -> Unit:
-    name = hashlib.sha256("\n".join(batch).encode()).hexdigest()[:16]
-    return Unit(name, dict(batch), tuple(batch))
+    return Unit(content_name(batch), dict(batch), tuple(batch))
 
 
 def _known(store: Store) -> set[str]:

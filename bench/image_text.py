@@ -26,7 +26,7 @@ from pipeline.engine.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from train.batches import choose_source
 from train.config import TrainConfig
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.loop import StopRequest, fit, open_run
 from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.observe import read_metrics
@@ -114,11 +114,11 @@ def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict
     for section, keys in EXTRA[kind].items():
         overrides += [f"{section}.{name}={json.dumps(value)}" for name, value in keys.items()]
     config = load_config(TrainConfig, CONFIG, overrides)
-    place = place_from_environment("cpu")
+    process = process_from_environment("cpu")
     start, cpu = time.perf_counter(), time.process_time()
-    fit(config, place, StopRequest())
+    fit(config, process, StopRequest())
     minutes = (time.perf_counter() - start) / 60
-    run = open_run(folder, place)
+    run = open_run(folder, process)
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     matching, flow = score_matching(run.model, pairs), measure_flow(run.model, pairs)
     draw_flow(flow, folder / "flow.png", f"inter-modality flow, {kind}, seed {seed}")

@@ -34,7 +34,7 @@ from train.data.plan import Mixing, Stream
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
-from train.distributed import Place, agree
+from train.distributed import Process, agree
 from train.models.base import ModelSection
 from train.models.init import read_bert
 from train.objectives import Draw, prepare
@@ -70,7 +70,7 @@ class TrainData:
 def open_data(
     config: TrainConfig,
     run: Path,
-    place: Place,
+    process: Process,
     manifest: Manifest | None = None,
     *,
     first_step: int = 0,
@@ -82,17 +82,17 @@ def open_data(
     """
     data = config.data
     manifest = manifest or read_manifest(data.manifest, **data.storage_options)
-    train, val = _open_indexes(config, manifest, run / "index", place)
-    _refuse_world(config, place, train)
+    train, val = _open_indexes(config, manifest, run / "index", process)
+    _refuse_world(config, process, train)
     mixing = Mixing(data.window_shards, _weights_by_id(data.weights))
     stream = Stream(train, config.seed, mixing, config.loop.batch, first_step, first_epoch)
     source = choose_source(config, train)
-    if source == "prepared" and place.is_first and not stills_name_their_frame(train, data.storage_options):
+    if source == "prepared" and process.is_first and not stills_name_their_frame(train, data.storage_options):
         print(UNNAMED_STILLS.format(root=manifest.root), file=sys.stderr, flush=True)
-    return TrainData(manifest, train, val, _tokenizer(config, manifest, run, place), source, stream)
+    return TrainData(manifest, train, val, _tokenizer(config, manifest, run, process), source, stream)
 
 
-def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, place: Place) -> tuple[Index, Index | None]:
+def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process: Process) -> tuple[Index, Index | None]:
     """Both splits' indexes. What has to be fetched or made, the first rank makes; the others map it."""
     data = config.data
     index = partial(
@@ -107,13 +107,13 @@ def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, place: P
         return index(data.split), index(data.val_split) if manifest.split(data.val_split) else None
 
     problem = ""
-    if place.is_first:
+    if process.is_first:
         try:
             opened = both()
         except UserError as error:
             problem = str(error)
     agree(problem)
-    return opened if place.is_first else both()
+    return opened if process.is_first else both()
 
 
 def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | None = None) -> bool:
@@ -144,14 +144,14 @@ def choose_source(config: TrainConfig, index: Index) -> Source:
     return data.source
 
 
-def _refuse_world(config: TrainConfig, place: Place, index: Index) -> None:
+def _refuse_world(config: TrainConfig, process: Process, index: Index) -> None:
     """A world size that can't share a batch, or shards that can't feed it."""
-    if config.loop.batch % place.world:
-        raise UserError(f"loop.batch={config.loop.batch} cannot be shared by {place.world} ranks; make it a multiple")
-    readers = place.world * max(config.data.workers, 1)
+    if config.loop.batch % process.world:
+        raise UserError(f"loop.batch={config.loop.batch} cannot be shared by {process.world} ranks; make it a multiple")
+    readers = process.world * max(config.data.workers, 1)
     if config.data.order == "streaming" and len(index.shards) < readers:
         raise UserError(
-            f"{len(index.shards)} shards cannot feed {place.world} ranks x {max(config.data.workers, 1)} workers: "
+            f"{len(index.shards)} shards cannot feed {process.world} ranks x {max(config.data.workers, 1)} workers: "
             "streaming gives out whole shards; use fewer workers, more shards, or data.order: planned"
         )
 
@@ -168,11 +168,11 @@ def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
     return by_id
 
 
-def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, place: Place) -> Tokenizer:
+def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Process) -> Tokenizer:
     """The run's own copy, which the first rank makes where there is none yet."""
     folder = run / "tokenizer"
     problem = ""
-    if place.is_first and not folder.exists():
+    if process.is_first and not folder.exists():
         try:
             tokenizer = _first_tokenizer(config, manifest)
             part = run / ".tokenizer"
@@ -234,8 +234,8 @@ def _numbers(names: Sequence[str]) -> Tensor:
 class Batches:
     """The model's batches, step by step, with what was lost on the way."""
 
-    def __init__(self, data: TrainData, config: TrainConfig, run: Path, place: Place, *, n_lost: int = 0) -> None:
-        self._data, self._config, self._place = data, config, place
+    def __init__(self, data: TrainData, config: TrainConfig, run: Path, process: Process, *, n_lost: int = 0) -> None:
+        self._data, self._config, self._process = data, config, process
         self._log = run / "lost.jsonl"
         self._bad_shards: dict[str, str] = {}
         self._names: list[str] = []
@@ -255,7 +255,9 @@ class Batches:
             storage_options=d.storage_options,
         )
         loader = StreamingLoader if d.order == "streaming" else PlannedLoader
-        self._loader = loader(dataset, data.stream, rank=place.rank, world=place.world, workers=workers, run_dir=run)
+        self._loader = loader(
+            dataset, data.stream, rank=process.rank, world=process.world, workers=workers, run_dir=run
+        )
 
     def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
         """`(step, batch, what it was made from)` for steps first … stop-1.
@@ -269,11 +271,11 @@ class Batches:
             draw = Draw(self._config.seed, step, self._data.tokenizer.mask_tokens)
             rows = prepare(rows, draw, self._config.objective)
             self.counts = dict(draw.counts)
-            yield step, rows.to(self._place.device), loaded
+            yield step, rows.to(self._process.device), loaded
 
     def _rows(self, loaded: Loaded) -> Rows:
         rows = rows_of(loaded, self._data.tokenizer, self._config)
-        return rows.pin_memory() if self._place.device.type == "cuda" else rows
+        return rows.pin_memory() if self._process.device.type == "cuda" else rows
 
     def _account(self, step: int, loaded: Loaded) -> None:
         """Count and write down what was lost; stop where it is too much."""

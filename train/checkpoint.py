@@ -30,7 +30,7 @@ from torch.distributed.checkpoint.state_dict_loader import load as dcp_load
 from torch.distributed.checkpoint.state_dict_saver import async_save as dcp_async_save
 
 from manifests.errors import UserError
-from train.distributed import Place, unwrap
+from train.distributed import Process, unwrap
 from train.optim import Ema, clean_name
 
 # A run of one process without a process group is what it says it is; torch would remark on it at each checkpoint.
@@ -106,9 +106,9 @@ class PlainReader(FileSystemReader):
         for name, entry in found.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
                 raise pickle.UnpicklingError(f"{name} is not a tensor")
-        for place in (found.storage_data or {}).values():
-            if Path(place.relative_path).name != str(place.relative_path):
-                raise pickle.UnpicklingError(f"it points outside of its folder, to {place.relative_path}")
+        for stored in (found.storage_data or {}).values():
+            if Path(stored.relative_path).name != str(stored.relative_path):
+                raise pickle.UnpicklingError(f"it points outside of its folder, to {stored.relative_path}")
         found.storage_meta = found.storage_meta or StorageMeta()
         found.storage_meta.load_id = self.load_id
         return found
@@ -225,12 +225,12 @@ def _merit(scores: dict[str, float]) -> tuple[float, float, float]:
 class Checkpointer:
     """Writes a run's checkpoints and keeps the newest `keep` and the best. All ranks call the same methods together."""
 
-    def __init__(self, run: Path, place: Place, *, keep: int, asynchronous: bool) -> None:
-        self._run, self._place, self._keep, self._asynchronous = run, place, keep, asynchronous
+    def __init__(self, run: Path, process: Process, *, keep: int, asynchronous: bool) -> None:
+        self._run, self._process, self._keep, self._asynchronous = run, process, keep, asynchronous
         self._pending: tuple[Future[Any], Path, Facts] | None = None
         # Writing talks between ranks in a thread of its own, so it needs a group of its own.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
-        if place.is_first:
+        if process.is_first:
             folder_of(run).mkdir(parents=True, exist_ok=True)
             for left in folder_of(run).glob(".step-*"):
                 shutil.rmtree(left)
@@ -270,7 +270,7 @@ class Checkpointer:
             future.result()
         except (CheckpointException, OSError, RuntimeError) as error:
             raise UserError(f"{part}: the checkpoint could not be written ({_first_line(error)})") from None
-        if not self._place.is_first:
+        if not self._process.is_first:
             return
         _write_synced(part / FACTS, json.dumps(asdict(facts), indent=2, sort_keys=True))
         part.rename(self.path(facts.step))

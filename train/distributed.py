@@ -30,8 +30,8 @@ START_TIMEOUT = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where this process stands: its rank of `world`, and its rank on this machine."""
+class Process:
+    """This process among those of the run: its rank of `world`, and its rank on this machine."""
 
     rank: int
     world: int
@@ -44,7 +44,7 @@ class Place:
         return self.rank == 0
 
 
-def place_from_environment(device: str = "auto") -> Place:
+def process_from_environment(device: str = "auto") -> Process:
     """torchrun's RANK, WORLD_SIZE and LOCAL_RANK, or the only process; `device` is auto, cpu or cuda."""
     rank, world, local = (
         int(os.environ.get(name, at)) for name, at in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
@@ -52,22 +52,22 @@ def place_from_environment(device: str = "auto") -> Place:
     if device == "cuda" and not torch.cuda.is_available():
         raise UserError("device: cuda was asked for, but torch sees no CUDA device; set device to cpu or auto")
     if device == "cpu" or not torch.cuda.is_available():
-        return Place(rank, world, local, torch.device("cpu"))
-    return Place(rank, world, local, torch.device("cuda", local))
+        return Process(rank, world, local, torch.device("cpu"))
+    return Process(rank, world, local, torch.device("cuda", local))
 
 
 @contextmanager
-def process_group(place: Place) -> Iterator[None]:
+def process_group(process: Process) -> Iterator[None]:
     """The default group for the block's duration; nothing for a single process.
 
     NCCL moves CUDA tensors, gloo those on the CPU (what ranks tell each other of their rows).
     """
-    if place.world == 1:
+    if process.world == 1:
         yield
         return
-    if place.device.type == "cuda":
-        torch.cuda.set_device(place.device)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if place.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
+    if process.device.type == "cuda":
+        torch.cuda.set_device(process.device)
+    dist.init_process_group("cpu:gloo,cuda:nccl" if process.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
     try:
         yield
         dist.barrier()  # no rank takes its connections down while another still writes: gloo would abort
@@ -141,7 +141,7 @@ def agree(problem: str, group: Group = None) -> None:
         raise UserError(problems[0])
 
 
-def told(value: str, group: Group = None) -> str:
+def text_from_first(value: str, group: Group = None) -> str:
     """What the first rank says, on every rank."""
     values: list[Any] = [value]
     if world_size(group) > 1:

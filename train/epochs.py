@@ -5,7 +5,7 @@
 A data set that is still being made keeps each manifest that it ever published under its hash, so a run finds the one
 that it pinned however far manifest.json has moved on. A run that grows looks at manifest.json at the first step that
 begins in a new epoch, and writes down what it took before it reads on: killed and taken up again, it takes the same.
-The places of an epoch that the batch before has read already are read again where the manifest is another.
+The positions of an epoch that the batch before has read already are read again where the manifest is another.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from train.batches import Batches, open_data
 from train.checkpoint import Facts
 from train.config import TrainConfig
 from train.data.loader import Loaded
-from train.distributed import Place, agree, told
+from train.distributed import Process, agree, text_from_first
 from train.rows import Rows
 
 EPOCHS = "epochs.json"
@@ -49,25 +49,25 @@ class EpochFeed:
     """The batches of a run, epoch after epoch."""
 
     def __init__(
-        self, config: TrainConfig, run: Path, place: Place, epochs: Sequence[Epoch] = (), pinned_by: str = ""
+        self, config: TrainConfig, run: Path, process: Process, epochs: Sequence[Epoch] = (), pinned_by: str = ""
     ) -> None:
         """Opens the last of the epochs that a checkpoint knows; at the start of a run, manifest.json as it stands.
 
         UserError where the manifest is kept no more: `pinned_by` says what asks for it.
         """
-        self._config, self._run, self._place = config, run, place
+        self._config, self._run, self._process = config, run, process
         wanted = epochs[-1].manifest_sha256 if epochs else ""
-        manifest = _same_on_all_ranks(config, place, wanted, pinned_by)
+        manifest = _same_on_all_ranks(config, process, wanted, pinned_by)
         self.epochs = list(epochs) or [Epoch(0, 0, manifest.sha256)]
         first = next(epoch for epoch in self.epochs if epoch.manifest_sha256 == manifest.sha256)
         self._open(manifest, first)
         self._batches: Batches | None = None
-        if config.data.grow and not epochs and place.is_first:
+        if config.data.grow and not epochs and process.is_first:
             self._write_down()  # what a run without a checkpoint left there is of no use
 
     def _open(self, manifest: Manifest, first: Epoch) -> None:
         self.data = open_data(
-            self._config, self._run, self._place, manifest, first_step=first.first_step, first_epoch=first.epoch
+            self._config, self._run, self._process, manifest, first_step=first.first_step, first_epoch=first.epoch
         )
 
     @property
@@ -93,7 +93,7 @@ class EpochFeed:
                 self._enter_epoch(step)
                 until = min(stop, self.data.stream.next_epoch_step(step))
             if self._batches is None:
-                self._batches = Batches(self.data, self._config, self._run, self._place)
+                self._batches = Batches(self.data, self._config, self._run, self._process)
             yield from self._batches.steps(step, until)
             step = until
 
@@ -106,23 +106,23 @@ class EpochFeed:
         epoch = Epoch(number, step, sha256)
         if sha256 != self.data.manifest.sha256:
             before, n_lost = len(self.data.train), self.n_lost
-            self._open(_same_on_all_ranks(self._config, self._place, sha256, f"epoch {number} reads"), epoch)
-            self._batches = Batches(self.data, self._config, self._run, self._place, n_lost=n_lost)
+            self._open(_same_on_all_ranks(self._config, self._process, sha256, f"epoch {number} reads"), epoch)
+            self._batches = Batches(self.data, self._config, self._run, self._process, n_lost=n_lost)
             self._say(f"epoch {number}: manifest {sha256[:12]}, {len(self.data.train)} clips (were {before})")
         self.epochs.append(epoch)
-        if self._place.is_first and _read_epochs(self._run / EPOCHS)[: len(self.epochs)] != self.epochs:
+        if self._process.is_first and _read_epochs(self._run / EPOCHS)[: len(self.epochs)] != self.epochs:
             self._write_down()
 
     def _choice(self, step: int) -> str:
         """The sha256 of the manifest that the epoch from this step on reads, on every rank."""
         sha256 = problem = ""
-        if self._place.is_first:
+        if self._process.is_first:
             try:
                 sha256 = self._recorded(step) or self._newest()
             except UserError as error:
                 problem = str(error)
         agree(problem)
-        return told(sha256)
+        return text_from_first(sha256)
 
     def _newest(self) -> str:
         """The sha256 of manifest.json where it is a descendant of the manifest in use; else of the latter."""
@@ -149,7 +149,7 @@ class EpochFeed:
         part.rename(self._run / EPOCHS)
 
     def _say(self, text: str) -> None:
-        if self._place.is_first:
+        if self._process.is_first:
             print(text, flush=True)
 
 
@@ -162,16 +162,16 @@ def _read_epochs(path: Path) -> list[Epoch]:
         raise UserError(f"{path}: cannot be read ({error}); without it, later epochs may read more") from None
 
 
-def _same_on_all_ranks(config: TrainConfig, place: Place, wanted: str, pinned_by: str) -> Manifest:
+def _same_on_all_ranks(config: TrainConfig, process: Process, wanted: str, pinned_by: str) -> Manifest:
     """The manifest of this hash, the one at data.manifest for "": as the first rank finds it, on every rank."""
     problem, found = "", None
-    if place.is_first:
+    if process.is_first:
         try:
             found = _manifest(config, wanted, pinned_by)
         except UserError as error:
             problem = str(error)
     agree(problem)
-    sha256 = told(found.sha256 if found else "")
+    sha256 = text_from_first(found.sha256 if found else "")
     return found or _manifest(config, sha256, pinned_by)
 
 

@@ -28,7 +28,7 @@ from train.config import TrainConfig
 from train.data.index import Index
 from train.data.loader import ClipDataset, Loaded, blank_rows, read_once
 from train.data.registry import SampleView, Source
-from train.distributed import Place, sum_over_ranks, unwrap, world_size
+from train.distributed import Process, sum_over_ranks, unwrap, world_size
 from train.objectives import Draw, active, prepare
 from train.tokenizer import Tokenizer
 
@@ -184,7 +184,7 @@ def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
 
 
 def evaluate(
-    model: nn.Module, index: Index, tokenizer: Tokenizer, config: TrainConfig, place: Place, source: Source
+    model: nn.Module, index: Index, tokenizer: Tokenizer, config: TrainConfig, process: Process, source: Source
 ) -> Scores:
     """Scores of a model on an index's clips (the first `eval.max_clips` of them). All ranks call it and get the same.
 
@@ -193,9 +193,9 @@ def evaluate(
     n_clips = min(config.eval.max_clips or len(index), len(index))
     d, view = config.data, view_of(config)
     dataset = ClipDataset(index, view, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
-    mine = range(place.rank, n_clips, place.world)
+    mine = range(process.rank, n_clips, process.world)
     # Under FSDP every rank has to run the model as often as the others: the short ones repeat their last clip.
-    n_rounds = -(-n_clips // place.world)
+    n_rounds = -(-n_clips // process.world)
     padded = [*mine, *[mine[-1] if mine else 0] * (n_rounds - len(mine))]
     was_training = model.training
     model.eval()
@@ -204,10 +204,10 @@ def evaluate(
         held_out = _losses(model, chunks, view, config, tokenizer, n_rounds)
         model.train(was_training)
         return held_out
-    video, text, captions, places = _embed(model, chunks, view, config, tokenizer)
+    video, text, captions, positions = _embed(model, chunks, view, config, tokenizer)
     model.train(was_training)
-    own = sum(at < len(mine) for at in places)
-    parts = _from_all_ranks((video[:own], text[:own], captions[:own], len(mine) - own), place)
+    own = sum(at < len(mine) for at in positions)
+    parts = _from_all_ranks((video[:own], text[:own], captions[:own], len(mine) - own), process)
     joined = [caption for part in parts for caption in part[2]]
     if not joined:
         raise UserError(f"{index.manifest.root}: none of the {n_clips} clips of the val split can be read")
@@ -220,13 +220,13 @@ def evaluate(
 def _embed(
     model: nn.Module, chunks: Iterable[Loaded], view: SampleView, config: TrainConfig, tokenizer: Tokenizer
 ) -> tuple[Tensor, Tensor, list[str], list[int]]:
-    """`(seen [n, d], text [n, d], captions, places)` of all that `chunks` gives, on the CPU."""
+    """`(seen [n, d], text [n, d], captions, positions)` of all that `chunks` gives, on the CPU."""
     inner = unwrap(model)
     assert inner.towers is not None
     device = next(model.parameters()).device
     found: tuple[list[Tensor], list[Tensor]] = ([], [])
     captions: list[str] = []
-    places: list[int] = []
+    positions: list[int] = []
     for loaded in chunks:
         # Where nothing of a chunk could be read, a blank runs all the same (FSDP2's ranks go together), and is dropped.
         whole = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
@@ -236,9 +236,9 @@ def _embed(
         for kept, name in zip(found, inner.towers, strict=True):
             kept.append(getattr(outputs, name)[: len(loaded.keys)].float().cpu())
         captions += loaded.texts
-        places += loaded.places
+        positions += loaded.positions
     video, text = (torch.cat(kept) for kept in found)
-    return video, text, captions, places
+    return video, text, captions, positions
 
 
 @torch.no_grad()
@@ -278,10 +278,10 @@ def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
 
 
-def _from_all_ranks(own: Part, place: Place) -> list[Part]:
+def _from_all_ranks(own: Part, process: Process) -> list[Part]:
     """Every rank's part, in rank order."""
-    if place.world == 1:
+    if process.world == 1:
         return [own]
-    parts: list[Any] = [None] * place.world
+    parts: list[Any] = [None] * process.world
     dist.all_gather_object(parts, own)
     return parts

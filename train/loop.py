@@ -8,7 +8,7 @@
         lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
 
 `fit` on a folder that holds checkpoints goes on from the newest one. What a step computes depends on (config, manifest,
-step) alone (with `data.grow`, on each epoch's manifest): batches come by place, augmentation and dropout are seeded
+step) alone (with `data.grow`, on each epoch's manifest): batches come by position, augmentation and dropout are seeded
 from the step, so a run that was killed anywhere and taken up again gives the same losses and weights, bit for bit on a
 CPU.
 """
@@ -47,7 +47,7 @@ from train.checkpoint import (
 from train.config import TrainConfig
 from train.data.index import Index
 from train.data.plan import mix
-from train.distributed import Place, Strategy, agree, from_first, unwrap, whole, wrap
+from train.distributed import Process, Strategy, agree, from_first, unwrap, whole, wrap
 from train.epochs import EpochFeed, epochs_of
 from train.evaluate import Scores, evaluate
 from train.models.base import Model
@@ -79,7 +79,7 @@ class Run:
 
     folder: Path
     config: TrainConfig
-    place: Place
+    process: Process
     feed: EpochFeed
     n_steps: int
     model: nn.Module
@@ -93,56 +93,56 @@ class Run:
         return self.feed.data
 
 
-def fit(config: TrainConfig, place: Place, stop: StopRequest) -> Outcome:
+def fit(config: TrainConfig, process: Process, stop: StopRequest) -> Outcome:
     """Train as the configuration says. Raises UserError for what the user can cure."""
     folder = Path(config.out)
-    with run_folder.held(folder, place):
-        run_folder.claim(folder, config, place)
-        outcome = _fit(config, folder, place, stop)
-        if place.is_first and outcome.status == "stopped":
+    with run_folder.held(folder, process):
+        run_folder.claim(folder, config, process)
+        outcome = _fit(config, folder, process, stop)
+        if process.is_first and outcome.status == "stopped":
             run_folder.mark_requeue(folder, outcome.step, outcome.n_steps)
     return outcome
 
 
-def _fit(config: TrainConfig, folder: Path, place: Place, stop: StopRequest) -> Outcome:
+def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest) -> Outcome:
     if config.loop.threads:
         torch.set_num_threads(config.loop.threads)
 
-    feed = open_feed(config, folder, place)
+    feed = open_feed(config, folder, process)
     data = feed.data
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
-    model = first_model(config, place, resuming=bool(checkpoints(folder)))
-    say(place, describe(config, data, model, n_steps, place))
+    model = first_model(config, process, resuming=bool(checkpoints(folder)))
+    say(process, describe(config, data, model, n_steps, process))
     if config.loop.compile:
         model.compile()
-    wrapped = wrap(model, strategy_of(config, place), bf16=config.loop.precision == "bf16")
+    wrapped = wrap(model, strategy_of(config, process), bf16=config.loop.precision == "bf16")
     optimizer = build_optimizer(wrapped, config.optim)
     ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
-    writer = Checkpointer(folder, place, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous)
-    run = Run(folder, config, place, feed, n_steps, wrapped, optimizer, ema, writer)
+    writer = Checkpointer(folder, process, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous)
+    run = Run(folder, config, process, feed, n_steps, wrapped, optimizer, ema, writer)
 
     done, scores = resume(run)
-    recorder = observe.Recorder(folder if place.is_first else None, config.observe, done, config.record())
+    recorder = observe.Recorder(folder if process.is_first else None, config.observe, done, config.record())
     try:
         outcome = train(run, recorder, done, scores, stop)
     finally:
         recorder.close()
-    if place.is_first:
+    if process.is_first:
         (folder / "summary.json").write_text(json.dumps(asdict(outcome), indent=2) + "\n")
     return outcome
 
 
 def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, float], stop: StopRequest) -> Outcome:
     """The steps after the `done` first ones, to the end or to a stop."""
-    config, place, model, optimizer = run.config, run.place, run.model, run.optimizer
+    config, process, model, optimizer = run.config, run.process, run.model, run.optimizer
     feed = run.feed
-    meter = observe.Meter(config, place.device, place.world, feed.epochs_done)
+    meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
     model.train()
     for step, batch, loaded in feed.steps(done, run.n_steps):
         meter.batch_arrived(unwrap(model), batch)
 
         # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
-        torch.manual_seed(int(mix(config.seed, step, place.rank)) >> 1)
+        torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
         losses = backward(model, batch, config)
         loss = float(losses.total)
@@ -158,7 +158,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
 
         more = {**numbers_of(model, losses), **feed.counts}
         recorder.step(meter.step_ended(done, loss, lr, grad_norm, feed.n_lost, more), run.n_steps)
-        last, stopping = done == run.n_steps, any_rank(stop.requested, place)
+        last, stopping = done == run.n_steps, any_rank(stop.requested, process)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
         if evaluating:
             scores = validate(run, recorder, done).flat()
@@ -175,21 +175,21 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
 # ---- before the first step -------------------------------------------------------------------------------------------
 
 
-def strategy_of(config: TrainConfig, place: Place) -> Strategy:
+def strategy_of(config: TrainConfig, process: Process) -> Strategy:
     """The configured strategy; auto is ddp for several processes."""
     if config.loop.strategy == "auto":
-        return "ddp" if place.world > 1 else "none"
-    if config.loop.strategy == "none" and place.world > 1:
-        raise UserError(f"loop.strategy: none trains one process, {place.world} were started; set it to ddp or fsdp2")
+        return "ddp" if process.world > 1 else "none"
+    if config.loop.strategy == "none" and process.world > 1:
+        raise UserError(f"loop.strategy: none trains one process, {process.world} were started; set it to ddp or fsdp2")
     return config.loop.strategy
 
 
-def open_feed(config: TrainConfig, folder: Path, place: Place) -> EpochFeed:
+def open_feed(config: TrainConfig, folder: Path, process: Process) -> EpochFeed:
     """The data of the newest checkpoint's epoch; of the manifest at data.manifest where there is no checkpoint."""
     found = checkpoints(folder)
     if not found:
-        return EpochFeed(config, folder, place)
-    return EpochFeed(config, folder, place, epochs_of(read_facts(found[-1])), f"{found[-1]} was trained on")
+        return EpochFeed(config, folder, process)
+    return EpochFeed(config, folder, process, epochs_of(read_facts(found[-1])), f"{found[-1]} was trained on")
 
 
 def resume(run: Run) -> tuple[int, dict[str, float]]:
@@ -204,12 +204,12 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
             "differ; restore the missing shards. Unreadable now:\n  "
             + ("\n  ".join(run.data.train.bad_shards) or "none")
         )
-    say(run.place, f"resuming after step {facts.step} of {run.n_steps}")
+    say(run.process, f"resuming after step {facts.step} of {run.n_steps}")
     return facts.step, facts.scores
 
 
-def first_model(config: TrainConfig, place: Place, *, resuming: bool) -> Model:
-    """The model with its first weights on this place's device; what the run's objectives reach is trained.
+def first_model(config: TrainConfig, process: Process, *, resuming: bool) -> Model:
+    """The model with its first weights on this process's device; what the run's objectives reach is trained.
 
     The first rank alone reads their sources, and the others get its tensors. Of a run that holds a checkpoint none are
     asked for: its weights come from there.
@@ -217,18 +217,18 @@ def first_model(config: TrainConfig, place: Place, *, resuming: bool) -> Model:
     plain = config.model.without_sources()
     problem, model = "", None
     try:
-        model = build_model(config.model if place.is_first and not resuming else plain, seed=config.seed)
+        model = build_model(config.model if process.is_first and not resuming else plain, seed=config.seed)
     except UserError as error:
         problem = str(error)
     agree(problem)
     assert model is not None
-    model = model.to(place.device)
+    model = model.to(process.device)
     from_first(model)
     mark_trainable(model, config)
     return model
 
 
-def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, place: Place) -> str:
+def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, process: Process) -> str:
     """What is about to be trained, in a few lines."""
     n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     weights = ", ".join(f"{part}: {source}" for part, source in model.weight_sources.items())
@@ -238,13 +238,13 @@ def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, p
         f"{len(data.train)} clips in {len(data.train.shards)} shards ({data.source}{bad}), "
         f"{len(data.val) if data.val is not None else 0} for validation\n"
         f"{n_steps} steps of {config.loop.batch} clips ({n_steps * config.loop.batch / data.epoch_length:.1f} epochs), "
-        f"{place.world} x {place.device.type}, {config.loop.precision}, run folder {config.out}"
+        f"{process.world} x {process.device.type}, {config.loop.precision}, run folder {config.out}"
     )
 
 
-def say(place: Place, text: str) -> None:
+def say(process: Process, text: str) -> None:
     """Print on rank 0."""
-    if place.is_first:
+    if process.is_first:
         print(text, flush=True)
 
 
@@ -262,18 +262,18 @@ def due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
 
 
-def any_rank(flag: bool, place: Place) -> bool:
+def any_rank(flag: bool, process: Process) -> bool:
     """Whether the flag is set on some rank: all must leave the loop at the same step."""
-    if place.world == 1:
+    if process.world == 1:
         return flag
-    total = torch.tensor(float(flag), device=place.device)
+    total = torch.tensor(float(flag), device=process.device)
     dist.all_reduce(total)
     return bool(total.item())
 
 
 def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: list[str]) -> None:
     """Write the keys of the batch down and stop: the weights are still those before it."""
-    path = run.folder / "nonfinite" / f"step-{step:08d}-rank{run.place.rank}.json"
+    path = run.folder / "nonfinite" / f"step-{step:08d}-rank{run.process.rank}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(
         json.dumps({"step": step, "loss": repr(loss), "grad_norm": repr(grad_norm), "keys": keys}, indent=2)
@@ -288,7 +288,7 @@ def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores:
     """Scores on the val split, with the averaged weights where there are some."""
     assert run.data.val is not None
     source = choose_source(run.config, run.data.val)
-    arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.place, source)
+    arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.process, source)
     if run.ema is None:
         scores = evaluate(*arguments)
     else:
@@ -306,7 +306,7 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
         manifest_sha256=run.data.manifest.sha256,
         index_fingerprint=run.data.train.fingerprint(),
         config=run.config.record(),
-        world=run.place.world,
+        world=run.process.world,
         scores=scores,
         epochs=[asdict(epoch) for epoch in run.feed.epochs],
         versions={"python": platform.python_version(), "torch": torch.__version__},
@@ -344,25 +344,25 @@ class Opened:
     model: nn.Module
 
 
-def open_run(target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
+def open_run(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
     """A run's folder, one of its checkpoints, or the run that a YAML names. UserError where nothing is held out."""
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
     checkpoint = find_checkpoint(target, best=best)
     folder = checkpoint.parent.parent if checkpoint.parent.name == folder_of(Path()).name else checkpoint.parent
     config = load_config(TrainConfig, folder / "config.yaml", overrides)
-    data = open_data(config, folder, place)
+    data = open_data(config, folder, process)
     if data.val is None:
         raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
-    model = wrap(first_model(config, place, resuming=True), strategy_of(config, place))
+    model = wrap(first_model(config, process, resuming=True), strategy_of(config, process))
     restore_weights(checkpoint, model)
     return Opened(config, folder, checkpoint, data, data.val, model)
 
 
 def evaluate_run(
-    target: Path, place: Place, *, best: bool = False, overrides: list[str] | None = None
+    target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None
 ) -> tuple[Scores, Path]:
     """`(scores, checkpoint)` of what `open_run` opens."""
-    run = open_run(target, place, best=best, overrides=overrides)
+    run = open_run(target, process, best=best, overrides=overrides)
     source = choose_source(run.config, run.val)
-    return evaluate(run.model, run.val, run.data.tokenizer, run.config, place, source), run.checkpoint
+    return evaluate(run.model, run.val, run.data.tokenizer, run.config, process, source), run.checkpoint

@@ -105,7 +105,7 @@ def _own_rows(x: Tensor, group: Group) -> Tensor:
 def mlm_loss(mlm_logits: Tensor, mlm_labels: Tensor, group: Group = None, n_asked: Tensor | None = None) -> Tensor:
     """Mean cross entropy over the masked tokens of the global batch -> [] in fp32; 0 where no token is masked.
 
-    mlm_logits [M, V] of the places where mlm_labels [n, L] != -100 (`Features.mlm_logits`). With micro-batches pass
+    mlm_logits [M, V] of the positions where mlm_labels [n, L] != -100 (`Features.mlm_logits`). With micro-batches pass
     `n_asked`, the masked tokens of the whole global batch (`count_asked`): the losses then add up to its loss.
     """
     asked = mlm_labels[mlm_labels != IGNORED]

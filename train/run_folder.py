@@ -20,16 +20,16 @@ from manifests.errors import UserError
 from manifests.settings import identity_values, load_config
 from train.checkpoint import checkpoints, read_facts
 from train.config import TrainConfig
-from train.distributed import Place, agree
+from train.distributed import Process, agree
 
 LOCK, REQUEUE = "run.lock", "requeue"
 
 
 @contextmanager
-def held(folder: Path, place: Place) -> Iterator[None]:
+def held(folder: Path, process: Process) -> Iterator[None]:
     """The folder is this run's alone for the block's duration. UserError on all ranks where another run has it."""
     problem, descriptor = "", -1
-    if place.is_first:
+    if process.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         problem = _lock(descriptor, folder)
@@ -55,7 +55,7 @@ def _lock(descriptor: int, folder: Path) -> str:
     return ""
 
 
-def claim(folder: Path, config: TrainConfig, place: Place) -> None:
+def claim(folder: Path, config: TrainConfig, process: Process) -> None:
     """Write RUN/config.yaml, or compare with the one there: UserError where identity keys differ.
 
     A run that is finished may be given more steps or epochs: it goes on from its end.
@@ -71,7 +71,7 @@ def claim(folder: Path, config: TrainConfig, place: Place) -> None:
                 f"{folder}: holds a run with another configuration:\n  " + "\n  ".join(lines) + "\n"
                 "give another folder (--set out=...), or the old values to go on with it"
             )
-    if place.is_first:
+    if process.is_first:
         folder.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part")
         part.write_text(yaml.safe_dump(config.record(), sort_keys=False))

@@ -15,7 +15,7 @@ import torch
 
 from tests.train.model_cases import TOKENS, small_batch, small_config, small_model
 from train.config import TrainConfig
-from train.distributed import Strategy, place_from_environment, process_group, rank_in, unwrap, world_size, wrap
+from train.distributed import Strategy, process_from_environment, process_group, rank_in, unwrap, world_size, wrap
 from train.objective import backward
 from train.objectives import Draw, active, prepare
 from train.optim import build_optimizer
@@ -122,11 +122,11 @@ def losses_of(case: Case) -> list[float]:
 
 def main(out: str) -> None:
     """Everything, in one start of the processes."""
-    place = place_from_environment("cpu")
+    process = process_from_environment("cpu")
     torch.set_num_threads(1)
-    with process_group(place):
+    with process_group(process):
         results = {case.name: losses_of(case) for case in cases(("ddp", "fsdp2"))}
-        if place.is_first:
+        if process.is_first:
             Path(out).write_text(json.dumps(results))
 
 

@@ -17,7 +17,7 @@ from train.distributed import (
     gather,
     gradient_sync,
     mean_over_ranks,
-    place_from_environment,
+    process_from_environment,
     process_group,
     unwrap,
     wrap,
@@ -143,17 +143,17 @@ def embed_sharded() -> tuple[torch.Tensor, torch.Tensor]:
 
 def main(out: str) -> None:
     """Everything, in one start of the processes."""
-    place = place_from_environment("cpu")
+    process = process_from_environment("cpu")
     torch.set_num_threads(1)
-    with process_group(place):
-        results: dict[str, Any] = {way.name: one_step(way, place.rank, place.world) for way in WAYS}
-        results["dropout"] = step_with_dropout(place.rank, place.world)
-        results["bf16"] = step_in_bf16(place.rank, place.world)
+    with process_group(process):
+        results: dict[str, Any] = {way.name: one_step(way, process.rank, process.world) for way in WAYS}
+        results["dropout"] = step_with_dropout(process.rank, process.world)
+        results["bf16"] = step_in_bf16(process.rank, process.world)
         results["embedded"] = embed_sharded()
-        rows = torch.full((2, 3), float(place.rank))
+        rows = torch.full((2, 3), float(process.rank))
         results["gathered"] = gather(rows)
-        results["mean"] = float(mean_over_ranks(torch.tensor(float(place.rank))))
-        if place.is_first:
+        results["mean"] = float(mean_over_ranks(torch.tensor(float(process.rank))))
+        if process.is_first:
             torch.save(results, out)
 
 

@@ -24,12 +24,12 @@ from train.checkpoint import (
     restore_weights,
 )
 from train.config import OptimConfig
-from train.distributed import Place
+from train.distributed import Process
 from train.models import ModelConfig, build_model
 from train.optim import Ema, build_optimizer
 from train.testing import MICRO_MODEL
 
-ALONE = Place(0, 1, 0, torch.device("cpu"))
+ALONE = Process(0, 1, 0, torch.device("cpu"))
 FACTS = Facts(step=1, manifest_sha256="m", index_fingerprint="i", config={}, world=1)
 
 

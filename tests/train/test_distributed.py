@@ -14,7 +14,7 @@ from manifests.errors import UserError
 from tests.conftest import REPO
 from tests.train.model_cases import assert_same, gradients_of, small_batch, small_config, small_model, whole_loss
 from tests.train.ranks import N_CLIPS, WAYS, Way, config_of
-from train.distributed import Place, place_from_environment, wrap
+from train.distributed import Process, process_from_environment, wrap
 
 WORLDS = (2, 4)
 
@@ -95,11 +95,11 @@ def test_a_strategy_without_processes_names_the_cure() -> None:
 
 
 def test_a_place_without_torchrun_is_the_only_process() -> None:
-    assert place_from_environment("cpu") == Place(0, 1, 0, torch.device("cpu"))
+    assert process_from_environment("cpu") == Process(0, 1, 0, torch.device("cpu"))
 
 
 def test_a_missing_gpu_is_one_clear_message() -> None:
     if torch.cuda.is_available():
         pytest.skip("this machine has one")
     with pytest.raises(UserError, match="torch sees no CUDA device"):
-        place_from_environment("cuda")
+        process_from_environment("cuda")

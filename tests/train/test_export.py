@@ -15,7 +15,7 @@ from manifests.settings import parse_config
 from tests.train.model_cases import small_batch, small_config
 from train.cli import app
 from train.config import TrainConfig
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.export import Origin, export, write_official
 from train.loop import StopRequest, fit
 from train.models import HDVila, build_model
@@ -99,7 +99,7 @@ def test_a_tiny_model_is_no_official_checkpoint_and_the_message_says_so(tmp_path
 
 def test_a_run_is_exported_by_the_command_and_used(drawn: Path, tmp_path: Path) -> None:
     tree = a_tree(drawn, tmp_path / "run", optim={"ema_decay": 0.5})
-    fit(parse_config(TrainConfig, tree, source="test"), place_from_environment("cpu"), StopRequest())
+    fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
     done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "out")])
     assert done.exit_code == 0, done.output
     model = train.load(tmp_path / "out")

@@ -1,4 +1,4 @@
-"""First weights and their vocabulary come from one place, and are the same on every rank."""
+"""First weights and their vocabulary come from one source, and are the same on every rank."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from manifests.errors import UserError
 from manifests.settings import load_config, parse_config
 from tests.conftest import REPO
 from train.config import TrainConfig
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.loop import StopRequest, fit
 from train.models import ModelConfig, build_model
 from train.testing import MICRO_MODEL, a_tree
@@ -34,7 +34,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(drawn: Path, out: Path, **sections: Any) -> None:
     tree = a_tree(drawn, out, loop={"steps": 1}, **sections)
-    fit(parse_config(TrainConfig, tree, source="test"), place_from_environment("cpu"), StopRequest())
+    fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
 
 
 def test_the_vocabulary_is_that_of_the_weights(drawn: Path, bert: Path, tmp_path: Path) -> None:
@@ -88,41 +88,41 @@ def test_a_run_that_goes_on_asks_for_no_source_again(drawn: Path, bert: Path, tm
         def __init__(self) -> None:
             pass
 
-    assert fit(config, place_from_environment("cpu"), Now()).step == 1
+    assert fit(config, process_from_environment("cpu"), Now()).step == 1
     for file in there.iterdir():
         file.unlink()
-    assert fit(config, place_from_environment("cpu"), StopRequest()).status == "finished"
+    assert fit(config, process_from_environment("cpu"), StopRequest()).status == "finished"
 
 
 SCRIPT = """
 import os, sys
 import torch, torch.distributed as dist
 from tests.train.model_cases import small_config
-from train.distributed import place_from_environment, process_group
+from train.distributed import process_from_environment, process_group
 from train.config import TrainConfig
 from train.loop import first_model
 from train.models import init
 from manifests.errors import UserError
 
-place = place_from_environment("cpu")
-if not place.is_first:
+process = process_from_environment("cpu")
+if not process.is_first:
     def unreadable(path):
         raise AssertionError("only the first rank reads sources")
     init.load_file = unreadable
-with process_group(place):
+with process_group(process):
     def config(source):
         model = small_config(trunk_weights=source).model_dump(mode="json")
         return TrainConfig.model_validate({"data": {"manifest": "m"}, "loop": {"steps": 1}, "model": model})
-    model = first_model(config(sys.argv[1]), place, resuming=False)
+    model = first_model(config(sys.argv[1]), process, resuming=False)
     sums = [float(x.double().abs().sum()) for x in model.state_dict().values()]
-    everyone = [None] * place.world
+    everyone = [None] * process.world
     dist.all_gather_object(everyone, sums)
     assert all(other == sums for other in everyone)
     assert bool((model.cnn.conv1.weight == 0.5).all())
     try:
-        first_model(config(sys.argv[1] + ".absent"), place, resuming=False)
+        first_model(config(sys.argv[1] + ".absent"), process, resuming=False)
     except UserError as error:
-        print("RANK", place.rank, error, flush=True)
+        print("RANK", process.rank, error, flush=True)
 sys.stdout.flush()
 os._exit(0)
 """

@@ -19,7 +19,7 @@ from tests.train.test_resume import finish, start
 from train.checkpoint import checkpoints
 from train.cli import app
 from train.config import TrainConfig
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.image_text_export import load_image_text
 from train.loop import Outcome, StopRequest, evaluate_run, fit, open_run
 from train.matching import score_of_all
@@ -61,7 +61,7 @@ def tree(kind: str, manifest: Path, out: Path, **sections: Any) -> dict[str, Any
 
 def run(kind: str, manifest: Path, out: Path, **sections: Any) -> Outcome:
     config = parse_config(TrainConfig, tree(kind, manifest, out, **sections), source="test")
-    return fit(config, place_from_environment("cpu"), StopRequest())
+    return fit(config, process_from_environment("cpu"), StopRequest())
 
 
 def losses(out: Path) -> list[dict[str, float]]:
@@ -88,7 +88,7 @@ def test_a_run_trains_evaluates_and_goes_on_with_the_same_bits(kind: str, drawn:
     run(kind, drawn, again)
     one, other = (checkpoints(folder)[-1] / "__0_0.distcp" for folder in (whole, again))
     assert one.read_bytes() == other.read_bytes()
-    scores, _ = evaluate_run(whole, place_from_environment("cpu"))
+    scores, _ = evaluate_run(whole, process_from_environment("cpu"))
     assert set(WEIGHTS[kind]) - {"contrastive", "mvm_share"} <= {n.removeprefix("val_loss_") for n in scores.flat()}
 
 
@@ -184,7 +184,7 @@ def test_flow_of_hd_vilas_stage_2_is_told_too_and_stage_1_says_why_not(drawn: Pa
         config = a_tree(
             drawn, tmp_path / f"stage{stage}", model={"stage": stage}, loop={"steps": 1}, objective=objective
         )
-        fit(parse_config(TrainConfig, config, source="test"), place_from_environment("cpu"), StopRequest())
+        fit(parse_config(TrainConfig, config, source="test"), process_from_environment("cpu"), StopRequest())
     result = CliRunner().invoke(app, ["eval", str(tmp_path / "stage2"), "--flow"])
     assert result.exit_code == 0, result.output
     assert "vision to text" in result.output
@@ -211,7 +211,7 @@ def test_a_run_is_exported_and_another_starts_from_it(kind: str, drawn: Path, tm
     exported = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "export")])
     assert exported.exit_code == 0, exported.output
     model = load_image_text(tmp_path / "export")
-    opened = open_run(tmp_path / "run", place_from_environment("cpu")).model
+    opened = open_run(tmp_path / "run", process_from_environment("cpu")).model
     theirs = opened.state_dict()
     assert all(torch.equal(value, theirs[key]) for key, value in model.state_dict().items())
     run(kind, drawn, tmp_path / "next", loop={"steps": 1}, model={"model_weights": str(tmp_path / "export")})

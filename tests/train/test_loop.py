@@ -15,7 +15,7 @@ from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.checkpoint import checkpoints
 from train.config import TrainConfig
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.export import export_run
 from train.loop import StopRequest, evaluate_run, fit
 from train.observe import read_metrics
@@ -27,7 +27,7 @@ TINY = Shape(width=160, height=96, n_frames=16, first_frame=1, n_stills=3)
 
 def run(manifest, out, stop=None, **sections):
     config = parse_config(TrainConfig, a_tree(manifest, out, **sections), source="test")
-    return fit(config, place_from_environment("cpu"), stop or StopRequest())
+    return fit(config, process_from_environment("cpu"), stop or StopRequest())
 
 
 def losses(out):
@@ -161,7 +161,7 @@ def test_the_model_learns_what_drawn_clips_show(tmp_path):
 def test_evaluating_a_run_later_gives_the_scores_it_ended_with(whole):
     outcome, out = whole
 
-    scores, checkpoint = evaluate_run(out, place_from_environment("cpu"))
+    scores, checkpoint = evaluate_run(out, process_from_environment("cpu"))
 
     assert checkpoint.name == "step-00000006" and scores.flat() == outcome.scores
 
@@ -266,7 +266,7 @@ def test_a_run_that_stopped_leaves_a_mark_until_it_is_taken_up(drawn, tmp_path):
 
 def test_a_folder_that_is_being_trained_is_refused(drawn, tmp_path):
     told = rf"is being trained by process {os.getpid()} on "
-    with held(tmp_path / "run", place_from_environment("cpu")), pytest.raises(UserError, match=told):
+    with held(tmp_path / "run", process_from_environment("cpu")), pytest.raises(UserError, match=told):
         run(drawn, tmp_path / "run")
     assert run(drawn, tmp_path / "run", loop={"steps": 1}).status == "finished"
 

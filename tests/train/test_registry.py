@@ -20,7 +20,7 @@ from train.config import TrainConfig
 from train.data import registry as views
 from train.data.decode import read_still, read_stills
 from train.data.registry import Seen
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.loop import StopRequest, fit
 from train.models import registry
 from train.models.base import Model, ModelSection
@@ -119,11 +119,11 @@ def tree_of(manifest: Any, out: Any, **sections: Any) -> dict[str, Any]:
 
 
 def test_a_newcomer_trains_stops_and_goes_on_exactly(toys: None, drawn: Any, tmp_path: Any) -> None:
-    place = place_from_environment("cpu")
+    process = process_from_environment("cpu")
 
     def run(out: str, **loop: Any) -> dict[int, float]:
         config = parse_config(TrainConfig, tree_of(drawn, tmp_path / out, loop=loop), source="test")
-        fit(config, place, StopRequest())
+        fit(config, process, StopRequest())
         steps = [r for r in read_metrics(tmp_path / out) if r["kind"] == "step"]
         assert [r["n_steps"] for r in steps] == [r["step"] for r in steps]
         return {r["step"]: r["loss"] for r in steps}
@@ -141,7 +141,7 @@ def test_a_newcomer_trains_stops_and_goes_on_exactly(toys: None, drawn: Any, tmp
         def __init__(self) -> None:
             pass
 
-    assert fit(config, place, At()).step == 7
+    assert fit(config, process, At()).step == 7
     assert run("cut", steps=30) == whole
     last = [checkpoints(tmp_path / out)[-1] for out in ("cut", "whole")]
     names = {p.name for p in last[0].glob("*.distcp")}

@@ -64,11 +64,11 @@ def evaluate(
     if videos is not None and captions is not None:
         from train.benchmark import Asked, run_benchmark
         from train.caption_files import read_queries
-        from train.distributed import place_from_environment
+        from train.distributed import process_from_environment
         from train.inference import load_checkpoint
 
         queries = read_queries(captions, form.value)
-        encoder = load_checkpoint(target, best=best, device=place_from_environment().device)
+        encoder = load_checkpoint(target, best=best, device=process_from_environment().device)
         asked = Asked(ground_truth.value, dsl, segments, frames, stride, fps, batch)
         found = run_benchmark(encoder, queries, videos, asked)
         typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
@@ -76,13 +76,13 @@ def evaluate(
     if matching or flow:
         _pairs(target, best=best, as_json=as_json, overrides=overrides, matching=matching, flow=flow)
         return
-    from train.distributed import place_from_environment, process_group
+    from train.distributed import process_from_environment, process_group
     from train.loop import evaluate_run
 
-    place = place_from_environment()
-    with process_group(place):
-        scores, checkpoint = evaluate_run(target, place, best=best, overrides=overrides)
-    if place.is_first:
+    process = process_from_environment()
+    with process_group(process):
+        scores, checkpoint = evaluate_run(target, process, best=best, overrides=overrides)
+    if process.is_first:
         text = json.dumps(scores.flat(), indent=2) if as_json else f"{checkpoint}\n{scores.describe()}"
         typer.echo(text)
 
@@ -90,14 +90,14 @@ def evaluate(
 def _pairs(target: Path, *, best: bool, as_json: bool, overrides: list[str] | None, matching: bool, flow: bool) -> None:
     """Held-out pairs through the layers over both modalities, in one process."""
     from train.batches import choose_source
-    from train.distributed import place_from_environment
+    from train.distributed import process_from_environment
     from train.loop import open_run
     from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 
-    place = place_from_environment()
-    if place.world > 1:
+    process = process_from_environment()
+    if process.world > 1:
         raise UserError("--matching and --flow run in one process; start them without torchrun")
-    run = open_run(target, place, best=best, overrides=overrides)
+    run = open_run(target, process, best=best, overrides=overrides)
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     found: dict[str, object] = {}
     if matching:

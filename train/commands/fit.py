@@ -18,17 +18,17 @@ def fit(
     """
     from manifests.settings import load_config
     from train.config import TrainConfig
-    from train.distributed import place_from_environment, process_group
+    from train.distributed import process_from_environment, process_group
     from train.loop import StopRequest, stop_on_signals
     from train.loop import fit as run_fit
 
     settings = load_config(TrainConfig, config, overrides)
-    place = place_from_environment(settings.loop.device)
+    process = process_from_environment(settings.loop.device)
     stop = StopRequest()
-    with stop_on_signals(stop), process_group(place):
-        outcome = run_fit(settings, place, stop)
+    with stop_on_signals(stop), process_group(process):
+        outcome = run_fit(settings, process, stop)
     if outcome.status == "stopped":
-        if place.is_first:
+        if process.is_first:
             typer.echo(
                 f"stopped after step {outcome.step} of {outcome.n_steps} with a checkpoint; run it again to go on"
             )

@@ -1,4 +1,4 @@
-"""What a data set holds, as columns: one entry a sample, with the place of each member in its shard.
+"""What a data set holds, as columns: one entry a sample, with the offset of each member in its shard.
 
 A data set brings its index as one file a split (`manifests.sample_index`), which is mapped into memory: all ranks and
 workers of a machine share it. Where there is none that fits, the index is made of the shards' own Parquet files, once
@@ -53,7 +53,7 @@ class Index:
     manifest: Manifest
     shards: tuple[ShardEntry, ...]
     columns: SampleColumns
-    """Keys and the places of members; `columns.shard` counts in `shards`."""
+    """Keys and the offsets of members; `columns.shard` counts in `shards`."""
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
     by_shard: bool = True

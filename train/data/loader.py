@@ -1,11 +1,12 @@
-"""Batches by place: what a step reads is a function of (index, seed, step), never of workers or of how a run got there.
+"""Batches by position: what a step reads is a function of (index, seed, step), never of workers or of how a run got
+there.
 
-The main process plans (train.data.plan) and sends *tickets* to the workers: a place in the order, the sample that
+The main process plans (train.data.plan) and sends *tickets* to the workers: a position in the order, the sample that
 stands there, and the spares for it. A worker reads and decodes. Position is therefore one number, the step, and a
-resume starts at it without reading what came before. Augmentation draws from (seed, epoch, place).
+resume starts at it without reading what came before. Augmentation draws from (seed, epoch, position).
 
-A sample that cannot be used (damaged media, empty caption, unreadable shard) costs its place, not the batch: the
-place is taken by the first usable spare, the samples half an epoch further on. It is counted, kept in `Loaded.lost`,
+A sample that cannot be used (damaged media, empty caption, unreadable shard) costs its position, not the batch: the
+position is taken by the first usable spare, the samples half an epoch further on. It is counted, kept in `Loaded.lost`,
 and too many stop the run with their names. Should a decoder take its whole worker process down, the workers start
 again at the same step; a second death on the same sample writes it to the run's list of poisoned samples, and its spare
 is used. A decoder that hangs for `data.timeout_s` is treated alike. A worker that is killed from outside, or by a full
@@ -54,10 +55,10 @@ NOT_THE_SAMPLES = frozenset({-signal.SIGKILL, -signal.SIGBUS, -signal.SIGTERM})
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a worker is asked for: the sample of a place, else the first usable spare."""
+    """What a worker is asked for: the sample of a position, else the first usable spare."""
 
     epoch: int
-    place: int
+    position: int
     sample: int
     spares: tuple[int, ...] = ()
 
@@ -80,7 +81,7 @@ class Loaded:
     texts: list[str]
     keys: list[str]
     samples: list[int]  # numbers into the index
-    places: list[int]  # within their epoch
+    positions: list[int]  # within their epoch
     lost: list[Lost] = field(default_factory=list)
 
     def cut(self, size: int) -> tuple[Loaded, Loaded]:
@@ -89,7 +90,7 @@ class Loaded:
         return self._part(first, self.lost), self._part(rest, [])
 
     def _part(self, clips: slice, lost: list[Lost]) -> Loaded:
-        lists = (self.texts[clips], self.keys[clips], self.samples[clips], self.places[clips])
+        lists = (self.texts[clips], self.keys[clips], self.samples[clips], self.positions[clips])
         return Loaded(self.tensors[clips], *lists, lost)
 
     def __getattr__(self, name: str) -> Any:
@@ -144,17 +145,17 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         worker = torch.utils.data.get_worker_info()
         slot = self.on_hand[worker.id if worker else 0]
         slot[0], slot[1] = os.getpid(), sample
-        draw = None if self._seed is None else np.random.default_rng((self._seed, ticket.epoch, ticket.place))
+        draw = None if self._seed is None else np.random.default_rng((self._seed, ticket.epoch, ticket.position))
         members = self._reader.read(sample, self.view.members(self.source))
         seen = self.view.decode(members, self.source, draw)
         slot[1] = -1
-        return loaded_of(seen, self.index.key(sample), sample, ticket.place)
+        return loaded_of(seen, self.index.key(sample), sample, ticket.position)
 
 
-def loaded_of(seen: Seen, key: str, sample: int, place: int) -> Loaded:
+def loaded_of(seen: Seen, key: str, sample: int, position: int) -> Loaded:
     """A decoded sample as a share of one."""
     rows = Rows({name: torch.from_numpy(array)[None] for name, array in seen.arrays.items()})
-    return Loaded(rows, [seen.text], [key], [sample], [place])
+    return Loaded(rows, [seen.text], [key], [sample], [position])
 
 
 def ignore_stop_signals(worker: int) -> None:
@@ -213,7 +214,7 @@ def join(parts: Sequence[Loaded]) -> Loaded:
         [x for p in parts for x in p.texts],
         [x for p in parts for x in p.keys],
         [x for p in parts for x in p.samples],
-        [x for p in parts for x in p.places],
+        [x for p in parts for x in p.positions],
         [x for p in parts for x in p.lost],
     )
 
@@ -307,17 +308,19 @@ class PlannedLoader:
 
     def tickets(self, step: int) -> list[Ticket]:
         """What this rank reads at a step."""
-        places = rank_slice(range(sys.maxsize), step, self._rank, self._world, self._stream.batch)
-        return [self._ticket(int(place)) for place in places]
+        positions = rank_slice(range(sys.maxsize), step, self._rank, self._world, self._stream.batch)
+        return [self._ticket(int(position)) for position in positions]
 
-    def _ticket(self, place: int) -> Ticket:
-        epoch, inside = self._stream.locate(place)
+    def _ticket(self, position: int) -> Ticket:
+        epoch, inside = self._stream.locate(position)
         order = self._stream.order(epoch)
         half = max(len(order) // 2, 1)
         ahead = [order.at((inside + half + k) % len(order)) for k in range(N_SPARES)]
         usable = [s for s in (order.at(inside), *ahead) if s not in self._poisoned]
         if not usable:
-            raise UserError(f"place {place}: its sample and all spares crash the decoder; see {self._poison_file}")
+            raise UserError(
+                f"position {position}: its sample and all spares crash the decoder; see {self._poison_file}"
+            )
         return Ticket(epoch, inside, usable[0], tuple(usable[1:]))
 
     def _suspect(self, pids: set[int]) -> None:
@@ -334,7 +337,7 @@ class PlannedLoader:
 
 
 def unusable(lost: Sequence[Lost]) -> str:
-    """Why a place stays empty, in a few lines however many samples failed."""
+    """Why a position stays empty, in a few lines however many samples failed."""
     reasons = Counter(one.reason for one in lost)
     if len(reasons) == 1 and len(lost) > N_SPARES and not lost[0].shard:
         return (
@@ -344,12 +347,12 @@ def unusable(lost: Sequence[Lost]) -> str:
         )
     shown = [f"{one.key}: {one.reason}" for one in lost[:MOST_NAMED]]
     more = [f"… and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
-    return "a place has neither a usable sample nor a usable spare:\n  " + "\n  ".join([*shown, *more])
+    return "a position has neither a usable sample nor a usable spare:\n  " + "\n  ".join([*shown, *more])
 
 
 def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chunk: int) -> Iterator[Loaded]:
     """These samples in order, in chunks, without spares: for evaluation. Lost ones are left out and reported."""
-    tickets = [Ticket(0, place, int(sample)) for place, sample in enumerate(samples)]
+    tickets = [Ticket(0, position, int(sample)) for position, sample in enumerate(samples)]
     chunks = [tickets[at : at + chunk] for at in range(0, len(tickets), chunk)]
     loader = DataLoader(
         dataset,
@@ -434,7 +437,7 @@ def killed_from_outside(deaths: Mapping[int, int], workers: Workers, dataset: Cl
 
 
 def shm_bytes() -> tuple[int, int]:
-    """(free, whole) of what workers hand their samples over in; (0, 0) where there is no such place."""
+    """(free, whole) of what workers hand their samples over in; (0, 0) where there is no such memory."""
     try:
         usage = shutil.disk_usage("/dev/shm")
     except OSError:

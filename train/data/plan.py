@@ -1,7 +1,7 @@
 """The order in which a run reads its samples: two pure functions, `plan` and `rank_slice`.
 
 `plan(index, seed, epoch)` puts the samples of an epoch into one global order. `rank_slice(order, step, rank, world)`
-deals the places of step `step` out to the ranks. Neither knows of files, workers or the clock, so that the same
+deals the positions of step `step` out to the ranks. Neither knows of files, workers or the clock, so that the same
 manifest and seed give the same batches on one process or a thousand, before a stop and after it.
 
 How an order is made:
@@ -15,7 +15,7 @@ How an order is made:
 
 Randomness is splitmix64 over (seed, epoch, purpose, number) and not a library's generator, whose streams may change
 with its version: a run must come back the same years later. With weight 1 throughout nothing as long as an epoch is
-ever made: `WindowedOrder` sorts a window when a place in it is asked for.
+ever made: `WindowedOrder` sorts a window when a position in it is asked for.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _taken(
 
 
 def _ranks(keys: UInt64) -> Int64:
-    """The place each key takes when the keys are sorted."""
+    """The rank of each key when the keys are sorted."""
     ranks = np.empty(len(keys), np.int64)
     ranks[np.argsort(keys, kind="stable")] = np.arange(len(keys))
     return ranks
@@ -115,7 +115,7 @@ def _ranks(keys: UInt64) -> Int64:
 def rank_slice(
     order: Sequence[int] | Int64 | Order | Stream, step: int, rank: int, world: int, batch: int | None = None
 ) -> Int64:
-    """The samples that `rank` of `world` reads at `step`: its share of places `step*B … (step+1)*B-1`.
+    """The samples that `rank` of `world` reads at `step`: its share of positions `step*B … (step+1)*B-1`.
 
     B is `batch`, else the order's own `batch`, else `DEFAULT_BATCH`. Ranks one after another give the global batch; a
     world that doesn't divide it gives the first ranks one more. The last step of a single epoch may be short; a
@@ -124,10 +124,10 @@ def rank_slice(
     if not 0 <= rank < world:
         raise ValueError(f"rank {rank} is not one of {world}")
     size = batch or getattr(order, "batch", None) or DEFAULT_BATCH
-    places = np.asarray(order[step * size : (step + 1) * size], dtype=np.int64)
-    each, over = divmod(len(places), world)
+    positions = np.asarray(order[step * size : (step + 1) * size], dtype=np.int64)
+    each, over = divmod(len(positions), world)
     start = rank * each + min(rank, over)
-    return places[start : start + each + (rank < over)]
+    return positions[start : start + each + (rank < over)]
 
 
 class WindowedOrder:
@@ -135,7 +135,7 @@ class WindowedOrder:
 
     Samples of a shard stand together in the index, so a window's samples are known from its shards' bounds; they are
     sorted when they are asked for. A hundred million samples in 250,000 shards cost some megabytes and a fraction of a
-    second, and any place of the epoch is as near as the first.
+    second, and any position of the epoch is as near as the first.
     """
 
     def __init__(self, index: PlanIndex, seed: int, epoch: int, window_shards: int) -> None:
@@ -156,9 +156,9 @@ class WindowedOrder:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def __getitem__(self, places: slice) -> Int64:
-        """The samples at places `start … stop-1` of the epoch, as `plan(…)[start:stop]` has them."""
-        start, stop, _ = places.indices(len(self))
+    def __getitem__(self, positions: slice) -> Int64:
+        """The samples at positions `start … stop-1` of the epoch, as `plan(…)[start:stop]` has them."""
+        start, stop, _ = positions.indices(len(self))
         parts = []
         while start < stop:
             window = int(np.searchsorted(self._starts, start, side="right")) - 1
@@ -167,9 +167,9 @@ class WindowedOrder:
             start += len(parts[-1])
         return np.concatenate(parts) if parts else np.zeros(0, np.int64)
 
-    def at(self, place: int) -> int:
-        """The sample at one place."""
-        return int(self[place : place + 1][0])
+    def at(self, position: int) -> int:
+        """The sample at one position."""
+        return int(self[position : position + 1][0])
 
     def _window(self, window: int) -> Int64:
         """The samples of a window in order; the last few windows are kept, since readers come back for spares."""
@@ -186,7 +186,7 @@ class WindowedOrder:
 def _shard_bounds(shard: npt.NDArray[np.integer]) -> Int64:
     """Where each shard's samples begin in an index, and where the last one's end: `[shards + 1]`.
 
-    Found by bisection: a memory-mapped column of a hundred million rows is touched in few places.
+    Found by bisection: a memory-mapped column of a hundred million rows is touched at few places.
     """
     if not len(shard):
         return np.zeros(1, np.int64)
@@ -202,12 +202,12 @@ class PlannedOrder:
     def __len__(self) -> int:
         return len(self._order)
 
-    def __getitem__(self, places: slice) -> Int64:
-        return self._order[places]
+    def __getitem__(self, positions: slice) -> Int64:
+        return self._order[positions]
 
-    def at(self, place: int) -> int:
-        """The sample at one place."""
-        return int(self._order[place])
+    def at(self, position: int) -> int:
+        """The sample at one position."""
+        return int(self._order[position])
 
 
 Order = WindowedOrder | PlannedOrder
@@ -228,13 +228,13 @@ def _in_order(index: PlanIndex) -> bool:
 
 @dataclass(slots=True)
 class Stream:
-    """Epoch after epoch of `plan`, as one endless order: what a run reads, sliced by place.
+    """Epoch after epoch of `plan`, as one endless order: what a run reads, sliced by position.
 
-    Every sample is read once an epoch although the batch need not divide the epoch: a batch may hold the last places of
-    one and the first of the next. Two epochs are kept, the one being read and its neighbour.
+    Every sample is read once an epoch although the batch need not divide the epoch: a batch may hold the last positions
+    of one and the first of the next. Two epochs are kept, the one being read and its neighbour.
 
     A run that takes a larger data set at the start of epoch `first_epoch` goes on with a stream of that, whose first
-    place is read at `first_step`.
+    position is read at `first_step`.
     """
 
     index: PlanIndex
@@ -247,7 +247,7 @@ class Stream:
     _length: int = 0
 
     def epoch_length(self) -> int:
-        """Places an epoch has; the same in every epoch."""
+        """Positions an epoch has; the same in every epoch."""
         if not self._length:
             self._length = len(self.order(0))
         return self._length
@@ -260,9 +260,9 @@ class Stream:
         self._orders = {e: o for e, o in orders.items() if abs(e - epoch) <= 1}
         return orders[epoch]
 
-    def locate(self, place: int) -> tuple[int, int]:
-        """`(epoch, place in that epoch)` of a global place."""
-        epoch, inside = divmod(place - self.first_step * self.batch, self.epoch_length())
+    def locate(self, position: int) -> tuple[int, int]:
+        """`(epoch, position in that epoch)` of a global position."""
+        epoch, inside = divmod(position - self.first_step * self.batch, self.epoch_length())
         return self.first_epoch + epoch, inside
 
     def epochs_done(self, step: int) -> float:
@@ -272,15 +272,15 @@ class Stream:
     def next_epoch_step(self, step: int) -> int:
         """The first step after this one that begins in another epoch."""
         epoch, _ = self.locate(step * self.batch)
-        places = (epoch + 1 - self.first_epoch) * self.epoch_length()
-        return self.first_step - (-places // self.batch)
+        positions = (epoch + 1 - self.first_epoch) * self.epoch_length()
+        return self.first_step - (-positions // self.batch)
 
-    def __getitem__(self, places: slice) -> Int64:
-        """The samples at global places `start … stop-1`."""
-        parts, at = [], places.start
-        while at < places.stop:
+    def __getitem__(self, positions: slice) -> Int64:
+        """The samples at global positions `start … stop-1`."""
+        parts, at = [], positions.start
+        while at < positions.stop:
             epoch, first = self.locate(at)
-            part = self.order(epoch)[first : first + places.stop - at]
+            part = self.order(epoch)[first : first + positions.stop - at]
             parts.append(part)
             at += len(part)
         return np.concatenate(parts or [np.zeros(0, np.int64)])

@@ -103,4 +103,4 @@ class _Clips(IterableDataset):  # type: ignore[type-arg]
             empty = nothing(self._dataset.view)
             empty.lost.append(Lost(key, str(error)))
             return empty
-        return loaded_of(seen, key, sample=-1, place=0)
+        return loaded_of(seen, key, sample=-1, position=0)

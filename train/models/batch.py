@@ -49,5 +49,5 @@ class Features(NamedTuple):
     text: Tensor  # [B, D], L2 norm 1
     logit_scale: Tensor  # [1], 1 / temperature
     logit_bias: Tensor  # [1], used by the sigmoid loss alone
-    mlm_logits: Tensor | None = None  # [M, V], at the places where mlm_labels != -100, row by row
+    mlm_logits: Tensor | None = None  # [M, V], at the positions where mlm_labels != -100, row by row
     itm_logits: Tensor | None = None  # [B, 2], (no match, match)

@@ -136,7 +136,7 @@ class HDVila(HybridEncoder, Model):
         mlm_logits = itm_logits = None
         if words is not None:
             text = over_segments(both[:, :, : hidden.shape[1]])
-            # The vocabulary is wide: logits are made for the masked places alone.
+            # The vocabulary is wide: logits are made for the masked positions alone.
             mlm_logits = _in_full(self.transformer.cls.predictions, text[words != -100])
         if matches is not None:
             pooled = over_segments(self.transformer.bert.pooler2(both[:, :, 0]))

@@ -48,7 +48,7 @@ def own_places(batch: Rows, draw: Draw) -> Tensor:
 
 
 def partners(batch: Rows, draw: Draw) -> Tensor:
-    """[B]: the place in the global batch that each of this rank's rows gets its text from; its own where it matches."""
+    """[B]: the position in the global batch that each row of this rank gets its text from; its own where it matches."""
     video, text = draw.everyone(batch.video_ids), draw.everyone(batch.caption_ids)
     chosen = []
     for row in range(len(batch)):

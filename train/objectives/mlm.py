@@ -42,7 +42,7 @@ def totals(batch: Rows) -> Tensor:
 
 
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
-    """The share of these rows; `outputs.mlm_logits` [M, V] at every masked place, row by row."""
+    """The share of these rows; `outputs.mlm_logits` [M, V] at every masked position, row by row."""
     labels = asked(batch)
     kept = (labels != IGNORED)[batch.mlm_labels != IGNORED]
     return mlm_loss(outputs.mlm_logits[kept], labels, n_asked=n_asked)

@@ -1,4 +1,4 @@
-"""Batches by place: workers, ranks and crashes change speed, never what a step holds."""
+"""Batches by position: workers, ranks and crashes change speed, never what a step holds."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_place_without_sample_or_spare_stops_and_says_why(tmp_path):
     for number in (0, 1):
         (tmp_path / "s" / f"0000{number}.tar").unlink()
 
-    with pytest.raises(UserError, match=r"step 0: a place has neither .*\n.*No such file"):
+    with pytest.raises(UserError, match=r"step 0: a position has neither .*\n.*No such file"):
         list(a_loader(index).steps(0, 1))
 
 

@@ -138,7 +138,7 @@ def test_an_order_made_window_by_window_is_the_plan(counts, seed, epoch, window,
     start = data.draw(st.integers(0, len(wanted)))
     stop = data.draw(st.integers(start, len(wanted) + 3))
     assert order[start:stop].tolist() == wanted[start:stop].tolist()
-    assert [order.at(place) for place in range(len(wanted))] == wanted.tolist()
+    assert [order.at(position) for position in range(len(wanted))] == wanted.tolist()
 
 
 def test_weights_and_an_index_out_of_order_take_the_whole_plan():

@@ -11,7 +11,7 @@ from manifests.shards import read_manifest
 from train.config import TrainConfig
 from train.data.index import load_index
 from train.data.read import Reader, ShardUnreadable
-from train.distributed import place_from_environment
+from train.distributed import process_from_environment
 from train.loop import StopRequest, fit
 from train.observe import read_metrics
 from train.testing import Shape, a_tree, write_dataset
@@ -71,7 +71,7 @@ def test_a_run_reads_a_bucket_and_gets_the_losses_of_the_disk(bucket, tmp_path, 
     def losses(manifest, name, **data):
         tree = a_tree(manifest, tmp_path / name, data=data, loop={"steps": 3})
         tree["data"]["manifest"] = str(manifest)
-        fit(parse_config(TrainConfig, tree, source="test"), place_from_environment("cpu"), StopRequest())
+        fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
         return [r["loss"] for r in read_metrics(tmp_path / name) if r["kind"] == "step"]
 
     assert losses(url, "s3", storage_options=options, workers=workers) == losses(local, "disk")

@@ -124,8 +124,8 @@ class SohoOutput(NamedTuple):
     indices: Tensor  # [R, P] int64, the nearest entry of each cell
     mvm_labels: Tensor  # [R, P] int64, -100 where nothing is asked
     hidden: Tensor  # [R, L+P, D] after the last layer, text first
-    mlm_logits: Tensor | None  # [M, V] at the places where mlm_labels != -100, row by row
-    mvm_logits: Tensor  # [M, K] at the places where mvm_labels != -100, row by row
+    mlm_logits: Tensor | None  # [M, V] at the positions where mlm_labels != -100, row by row
+    mvm_logits: Tensor  # [M, K] at the positions where mvm_labels != -100, row by row
     itm_logits: Tensor  # [R, 2], (no match, match)
 
 

@@ -50,7 +50,7 @@ class SohoConfig(ModelSection):
     )
     compat: bool = identity(
         False,
-        doc="follow the published code: square valid mask, one masked place a batch, a dictionary updated in the "
+        doc="follow the published code: square valid mask, one masked position a batch, a dictionary updated in the "
         "forward pass from statistics of zero with padding and copies counted, cosines without a scale",
     )
 

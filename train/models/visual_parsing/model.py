@@ -36,7 +36,7 @@ class VisualParsingOutput(NamedTuple):
     mfr_mask: Tensor  # [R, P] bool: tokens that were masked and are asked for
     mfr_error: Tensor  # [R] mean squared error of a row's masked tokens; 0 where none is asked for
     hidden: Tensor  # [R, L+P, D] after the last layer, text first
-    mlm_logits: Tensor | None  # [M, V] at the places where mlm_labels != -100, row by row
+    mlm_logits: Tensor | None  # [M, V] at the positions where mlm_labels != -100, row by row
     itm_logits: Tensor  # [R, 2], (no match, match)
 
 

@@ -30,6 +30,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
     },
     "hdvila-train": {
         "fit": "fit configs/train_demo.yaml --set loop.steps=20",
+        "check": "check out/demo --config configs/train_demo.yaml",
         "eval": "eval out/demo/train",
         "config": "config --schema",
         "convert": "convert official.pt out/converted",

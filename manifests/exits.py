@@ -78,6 +78,7 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
     },
     "hdvila-train": {
         "fit": (ExitCode.DRAINED,),
+        "check": (ExitCode.INCOMPLETE,),
         "eval": (),
         "config": (),
         "convert": (),

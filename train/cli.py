@@ -5,6 +5,7 @@ import typer
 from manifests.exits import ExitsByTheTable, epilog
 from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
+from train.commands.check import check
 from train.commands.config import config
 from train.commands.convert import convert
 from train.commands.eval import evaluate
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("fit", epilog=epilog(PROGRAM, "fit"))(fit)
+app.command("check", epilog=epilog(PROGRAM, "check"))(check)
 app.command("eval", epilog=epilog(PROGRAM, "eval"))(evaluate)
 app.command("config", epilog=epilog(PROGRAM, "config"))(config)
 app.command("convert", epilog=epilog(PROGRAM, "convert"))(convert)

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from manifests.colour import SMPTE170M
-from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, sample_key
+from manifests.sample import MEMBER_ORDER, SampleJson, clip_id, read_sample, sample_key
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, manifest_bytes
 from train.data.crop import Pixels
@@ -247,7 +247,9 @@ def _append(tar: tarfile.TarFile, name: str, data: bytes) -> list[int]:
 
 def _row(sample: Sample, members: dict[str, list[int]]) -> dict[str, object]:
     blank = {f.name: "" if f.type == "string" else 0 for f in SHARD_ROWS}
+    of_clip = read_sample(sample.members["json"]) if "json" in sample.members else a_sample_json()
     facts = {
+        **{name: getattr(of_clip, name) for name in ("duration_ms", "width", "height", "fps")},
         "key": sample.key,
         "caption": sample.members.get("txt", b"").decode(),
         "status": "success",

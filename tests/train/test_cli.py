@@ -29,11 +29,11 @@ def command(*arguments, cwd=None):
 
 def test_the_verbs_are_these():
     """Promised names: changing one is a decision."""
-    assert sorted(c.name for c in app.registered_commands) == ["config", "convert", "eval", "export", "fit"]
+    assert sorted(c.name for c in app.registered_commands) == ["check", "config", "convert", "eval", "export", "fit"]
 
 
 def test_every_verb_explains_itself():
-    for verb in ("fit", "eval", "config", "convert", "export"):
+    for verb in ("fit", "check", "eval", "config", "convert", "export"):
         result = CliRunner().invoke(app, [verb, "--help"])
         assert result.exit_code == 0 and "Usage" in result.output
 

@@ -1,0 +1,368 @@
+"""Is a data set fit to train on? A sample of every shard is read, decoded and tokenised as a run would.
+
+    hdvila-train check MANIFEST [--config CONFIG] [--samples 2] [--seconds 50]
+
+What it finds: *problems* (a shard or a sample that can't be used, a video in two splits), *notes* (what a run would do
+with the data and its owner may not expect), the mix of categories, lengths, words, and what a data worker loads a
+second. Where `seconds` are over before every shard was seen, the report says how many it is about.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from manifests.categories import category_name
+from manifests.clip_status import is_success
+from manifests.errors import UserError
+from manifests.settings import load_config
+from manifests.shards import Manifest, ShardEntry, read_manifest, read_shard_rows
+from train.batches import choose_source, stills_name_their_frame, view_of
+from train.config import TrainConfig
+from train.data.decode import SampleBroken
+from train.data.index import Index, load_index
+from train.data.read import Reader, ShardUnreadable
+from train.data.registry import SampleView, Source
+from train.tokenizer import UNK, Tokenizer, load_tokenizer, tokenizer_from_captions
+
+MOST_KEYS = 2_000_000
+"""Samples up to which the videos of two splits are compared."""
+MOST_NAMED = 10
+PERCENTILES = (5, 50, 95)
+ANY_NUMBER = 1 << 60
+PICTURES = ("model.kind=soho", "objective.contrastive=0", "objective.mlm=1")
+"""What reads an image-text set."""
+
+
+@dataclass(slots=True)
+class Loading:
+    """What reading and decoding the drawn samples cost."""
+
+    n: int = 0
+    bytes_: int = 0
+    read_s: float = 0.0
+    """Waiting for bytes."""
+    decode_cpu_s: float = 0.0
+
+    @property
+    def worker_samples_per_s(self) -> float:
+        """What one data worker on a core of its own loads a second; 0 where nothing could be loaded."""
+        spent_s = self.read_s + self.decode_cpu_s
+        return self.n / spent_s if spent_s else 0.0
+
+    @property
+    def bytes_per_sample(self) -> float:
+        """Bytes that are read for a sample."""
+        return self.bytes_ / max(self.n, 1)
+
+
+@dataclass(slots=True)
+class SplitReport:
+    """One split. Lists of numbers have an entry a clip of the shards that were seen."""
+
+    split: str
+    source: str = ""
+    n_shards: int = 0
+    n_seen: int = 0
+    """Shards that were looked into before time was over."""
+    n_clips: int = 0
+    categories: dict[str, int] = field(default_factory=dict)
+    """Clips by category, of all shards."""
+    durations_ms: list[int] = field(default_factory=list)
+    n_words: list[int] = field(default_factory=list)
+    n_distinct_captions: int = 0
+    share_cut: float = 0.0
+    """Captions longer than the model's text."""
+    share_unknown: float = 0.0
+    """Pieces of captions that the vocabulary doesn't have."""
+    share_short: float = 0.0
+    """Clips in which the frames of a segment stand closer than data.stride asks for."""
+    loading: Loading = field(default_factory=Loading)
+
+
+@dataclass(slots=True)
+class DataReport:
+    """What was found in a data set."""
+
+    root: str
+    splits: list[SplitReport] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    n_workers: int = 1
+
+    def flat(self) -> dict[str, Any]:
+        """For --json: numbers in the place of lists of them."""
+        return {
+            "root": self.root,
+            "problems": self.problems,
+            "notes": self.notes,
+            "workers": self.n_workers,
+            "splits": [_flat_split(split, self.n_workers) for split in self.splits],
+        }
+
+    def describe(self) -> str:
+        """For people."""
+        lines = [self.root]
+        for split in self.splits:
+            lines += _lines_of(split, self.n_workers)
+        lines += _listed("problem", self.problems) + _listed("note", self.notes)
+        return "\n".join([*lines, "" if self.problems else "no problem found"]).rstrip()
+
+
+def plain_config(overrides: Sequence[str]) -> TrainConfig:
+    """A run of HD-VILA on `data.manifest=…`, or of SOHO where the set is one of pictures."""
+    keys = [*overrides, "loop.steps=1"]
+    config = load_config(TrainConfig, None, keys)
+    options = config.data.storage_options
+    manifest = read_manifest(config.data.manifest, **options)
+    for name in dict.fromkeys(shard.split for shard in manifest.shards):
+        try:
+            index = load_index(manifest, name, max_bad_shards=ANY_NUMBER, storage_options=options)
+        except UserError:
+            continue  # told by check_data
+        return load_config(TrainConfig, None, [*PICTURES, *keys]) if index.has("jpg") else config
+    return config
+
+
+def check_data(config: TrainConfig, *, n_samples: int = 2, seconds: float = 50.0, n_workers: int = 1) -> DataReport:
+    """Look at the data of a configuration: `n_samples` of each shard, for at most `seconds`."""
+    data = config.data
+    manifest = read_manifest(data.manifest, **data.storage_options)
+    report = DataReport(manifest.root, n_workers=n_workers)
+    names = list(dict.fromkeys(shard.split for shard in manifest.shards))
+    report.notes += [f"there is no split {s!r} ({k})" for k, s in _splits_read(config).items() if s not in names]
+    ends_at, indexes = time.monotonic() + seconds, {}
+    for place, name in enumerate(names):
+        try:
+            indexes[name] = load_index(manifest, name, max_bad_shards=ANY_NUMBER, storage_options=data.storage_options)
+        except UserError as error:
+            report.problems.append(f"{name}: {error}")
+            continue
+        report.problems += indexes[name].bad_shards
+        left_s = (ends_at - time.monotonic()) / (len(names) - place)
+        report.splits.append(_check_split(indexes[name], name, config, report, n_samples, max(left_s, 0.0)))
+    report.problems += _shared_videos(indexes)
+    return report
+
+
+def _splits_read(config: TrainConfig) -> dict[str, str]:
+    return {"data.split": config.data.split, "data.val_split": config.data.val_split}
+
+
+def _check_split(
+    index: Index, name: str, config: TrainConfig, report: DataReport, n_samples: int, seconds: float
+) -> SplitReport:
+    """One split within its share of the time."""
+    manifest, options = index.manifest, config.data.storage_options
+    found = SplitReport(name, n_shards=len(manifest.split(name)), n_clips=len(index))
+    found.categories = _categories(index)
+    try:
+        source = choose_source(config, index)
+    except UserError as error:
+        report.problems.append(f"{name}: {error}")
+        return found
+    found.source = source
+    view, reader = view_of(config), Reader(index, options)
+    if source == "prepared" and not stills_name_their_frame(index, options):
+        report.notes.append(f"{name}: stills don't say which frame they show; they are matched by their times")
+    captions: list[str] = []
+    fps: list[float] = []
+    ends_at = time.monotonic() + seconds
+    for number in np.random.default_rng(config.seed).permutation(len(index.shards)):
+        shard = index.shards[number]
+        report.problems += _look_at_rows(manifest, shard, options, found, captions, fps)
+        drawn = _draw(index, int(number), n_samples, config.seed)
+        report.problems += _load(reader, index, view, source, drawn, found.loading)
+        found.n_seen += 1
+        if time.monotonic() > ends_at:
+            break
+    reader.close()
+    _measure_text(found, captions, config)
+    reach_s = [(config.data.stride * _span(view)) / rate for rate in fps if rate > 0]
+    short = [d / 1000 < reach for d, reach in zip(found.durations_ms, reach_s, strict=False)]
+    found.share_short = sum(short) / max(len(short), 1)
+    report.notes += _notes_of(found, config)
+    return found
+
+
+def _span(view: SampleView) -> int:
+    """Strides from a segment's first frame to its last."""
+    return int(getattr(view, "n_frames", 1)) - 1
+
+
+def _look_at_rows(
+    manifest: Manifest,
+    shard: ShardEntry,
+    options: Mapping[str, Any],
+    found: SplitReport,
+    captions: list[str],
+    fps: list[float],
+) -> Iterator[str]:
+    """Take in a shard's rows; what is wrong with them."""
+    try:
+        rows = read_shard_rows(manifest, shard, **options)
+    except UserError as error:
+        yield str(error)
+        return
+    rows = rows.filter(is_success(rows["status"]))
+    if len(rows) != shard.nsamples:
+        yield f"{manifest.resolve(shard.rows_url)}: {len(rows)} samples, the manifest promises {shard.nsamples}"
+    texts = rows["caption"].to_pylist()
+    if empty := sum(not (text or "").strip() for text in texts):
+        yield f"{manifest.resolve(shard.url)}: {empty} of {len(texts)} captions are empty"
+    captions += [text or "" for text in texts]
+    found.durations_ms += rows["duration_ms"].to_pylist()
+    fps += rows["fps"].to_pylist()
+
+
+def _draw(index: Index, shard: int, n_samples: int, seed: int) -> list[int]:
+    """Numbers of some samples of a shard."""
+    inside = (
+        np.arange(*np.searchsorted(index.shard, [shard, shard + 1]))
+        if index.by_shard
+        else np.flatnonzero(index.shard == shard)
+    )
+    count = min(n_samples, len(inside))
+    return [int(n) for n in np.sort(np.random.default_rng((seed, shard)).choice(inside, count, replace=False))]
+
+
+def _load(
+    reader: Reader, index: Index, view: SampleView, source: Source, samples: Sequence[int], loading: Loading
+) -> Iterator[str]:
+    """Read and decode these samples; why one can't be used. A shard that can't be read is named once."""
+    for sample in samples:
+        began = time.perf_counter()
+        try:
+            members = reader.read(sample, view.members(source))
+            read_s, before = time.perf_counter() - began, time.process_time()
+            view.decode(members, source, None)
+        except ShardUnreadable as error:
+            yield str(error)
+            return
+        except SampleBroken as error:
+            url = index.shards[int(index.shard[sample])].url
+            yield f"{index.manifest.resolve(url)}: sample {index.key(sample)} {error}"
+            continue
+        loading.n += 1
+        loading.read_s += read_s
+        loading.decode_cpu_s += time.process_time() - before
+        loading.bytes_ += sum(map(len, members.values()))
+
+
+def _categories(index: Index) -> dict[str, int]:
+    """Clips by the category's name, the most frequent first."""
+    ids, counts = np.unique(index.category, return_counts=True)
+    pairs = sorted(zip(ids.tolist(), counts.tolist(), strict=True), key=lambda pair: -pair[1])
+    return {category_name(number): count for number, count in pairs}
+
+
+def _measure_text(found: SplitReport, captions: Sequence[str], config: TrainConfig) -> None:
+    found.n_words = [len(caption.split()) for caption in captions]
+    found.n_distinct_captions = len({" ".join(c.casefold().split()) for c in captions})
+    if not captions:
+        return
+    length = config.model.text_length
+    tokenizer = _tokenizer(captions, config)
+    ids, mask = tokenizer.encode(captions, length + 1)
+    inside = mask.bool()
+    unknown = ids == tokenizer.pieces()[UNK]
+    found.share_cut = float(inside[:, -1].float().mean())
+    found.share_unknown = float((unknown & inside).sum() / inside.sum())
+
+
+def _tokenizer(captions: Sequence[str], config: TrainConfig) -> Tokenizer:
+    if config.data.tokenizer:
+        return load_tokenizer(Path(config.data.tokenizer))
+    return tokenizer_from_captions(captions, vocab_size=config.model.vocab_size, seed=config.seed)
+
+
+def _shared_videos(indexes: Mapping[str, Index]) -> Iterator[str]:
+    """Videos that stand in more than one split: scores on one of them are then no scores of unseen videos."""
+    if sum(map(len, indexes.values())) > MOST_KEYS:
+        return
+    of_split = {name: {key.rpartition("_")[0] for key in index.keys.to_pylist()} for name, index in indexes.items()}
+    names = list(of_split)
+    for at, one in enumerate(names):
+        for other in names[at + 1 :]:
+            if both := sorted(of_split[one] & of_split[other]):
+                yield f"{len(both)} videos are in both {one} and {other}: {', '.join(both[:MOST_NAMED])}"
+
+
+def _notes_of(found: SplitReport, config: TrainConfig) -> Iterator[str]:
+    name = found.split
+    if found.n_seen < found.n_shards:
+        yield f"{name}: {found.n_seen} of {found.n_shards} shards were seen before the time was over (--seconds)"
+    if found.share_cut > 0.01:
+        yield f"{name}: {found.share_cut:.0%} of captions are cut at model.text_length={config.model.text_length}"
+    if found.share_unknown > 0.01:
+        yield f"{name}: {found.share_unknown:.1%} of pieces are unknown to the vocabulary"
+    if found.share_short > 0.01:
+        yield (
+            f"{name}: {found.share_short:.0%} of clips are too short for data.stride={config.data.stride}: their "
+            "frames stand closer together"
+        )
+    n_captions = len(found.n_words)
+    if n_captions and found.n_distinct_captions < 0.99 * n_captions:
+        yield (
+            f"{name}: {n_captions} captions, {found.n_distinct_captions} of them distinct; clips of one caption push "
+            "each other away unless objective.same_caption: ignored"
+        )
+
+
+# ---- what is told ----------------------------------------------------------------------------------------------------
+
+
+def _flat_split(split: SplitReport, n_workers: int) -> dict[str, Any]:
+    flat = asdict(split)
+    for name in ("durations_ms", "n_words"):
+        flat[name] = _percentiles(flat[name])
+    loading, rate = split.loading, split.loading.worker_samples_per_s
+    flat["loading"] |= {
+        "bytes_per_sample": round(loading.bytes_per_sample),
+        "samples_per_s_of_a_worker": round(rate, 2),
+        "samples_per_s": round(rate * n_workers, 2),
+        "gb_per_s": round(rate * n_workers * loading.bytes_per_sample / 1e9, 6),
+    }
+    return flat
+
+
+def _percentiles(numbers: Sequence[int]) -> dict[str, float]:
+    """{"p5": …, "p50": …, "p95": …}; empty where there are none."""
+    if not numbers:
+        return {}
+    values: npt.NDArray[np.float64] = np.percentile(np.asarray(numbers, np.float64), PERCENTILES)
+    return {f"p{p}": round(float(value), 1) for p, value in zip(PERCENTILES, values, strict=True)}
+
+
+def _lines_of(split: SplitReport, n_workers: int) -> Iterator[str]:
+    yield f"split {split.split}: {split.n_clips} clips in {split.n_shards} shards, {split.n_seen} of them seen"
+    shares = [f"{name} {count / split.n_clips:.0%}" for name, count in split.categories.items()]
+    yield f"  categories   {', '.join(shares)}"
+    for label, numbers, unit in (("length", split.durations_ms, 1000), ("words", split.n_words, 1)):
+        found = [value / unit for value in _percentiles(numbers).values()]
+        if found:
+            low, middle, high = found
+            yield f"  {label:12} {middle:.3g}{' s' * (unit > 1)} in the middle, 5 to 95 %: {low:.3g} to {high:.3g}"
+    loading = split.loading
+    if not loading.n:
+        return
+    rate, mb = loading.worker_samples_per_s, loading.bytes_per_sample / 1e6
+    yield (
+        f"  loading      {split.source}: {rate:.1f} samples/s a worker ({1000 * loading.decode_cpu_s / loading.n:.1f} "
+        f"ms CPU and {1000 * loading.read_s / loading.n:.1f} ms of reading each, {loading.n} samples); "
+        f"{n_workers} workers: {rate * n_workers:.0f} samples/s, {rate * n_workers * mb / 1000:.3g} GB/s "
+        f"({mb:.3g} MB a sample)"
+    )
+
+
+def _listed(what: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    more = [f"  … and {len(items) - MOST_NAMED} more (--json has all)"] if len(items) > MOST_NAMED else []
+    return [f"{len(items)} {what}{'s' * (len(items) > 1)}:", *(f"  {item}" for item in items[:MOST_NAMED]), *more]

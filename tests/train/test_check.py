@@ -102,4 +102,4 @@ def test_the_command_prints_the_report_and_ends_with_1_where_there_is_a_problem(
     (copied.parent / "shards/val/00000.tar").unlink()
     damaged = CliRunner().invoke(app, ["check", str(copied), "--json"])
     assert damaged.exit_code == ExitCode.INCOMPLETE
-    assert "00000.tar" in json.loads(damaged.output)["problems"][0]
+    assert "00000.tar" in json.loads(damaged.stdout)["problems"][0]

@@ -8,6 +8,7 @@ Both are read leniently: a field that is unknown is passed over, a file that is 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -41,7 +42,7 @@ class Control(BaseModel):
 
 
 class StageStatus(BaseModel):
-    """How far one stage is, in this run. Rejects are those of this run, by reason."""
+    """How far the stages of one name are in this run (of media, all batches). Rejects are this run's, by reason."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -55,12 +56,30 @@ class StageStatus(BaseModel):
     """Units that are planned by now, those of earlier runs among them; 0: not known before they are taken up."""
     in_flight: int = 0
     seconds: float = 0.0
+    """While at least one stage of the name was under way."""
+
     rejects: dict[str, int] = Field(default_factory=dict)
     losses: dict[str, int] = Field(default_factory=dict)
     """Attempts that ended without a verdict, by machine and kind."""
 
     bytes: int = 0
     """Bytes of the files that this run committed."""
+
+    def with_another(self, other: StageStatus) -> StageStatus:
+        """This and what another stage of its name did after it or beside it, such as the next batch: one line."""
+        is_planned = bool(self.total and other.total)
+        return self.model_copy(
+            update={
+                "done": self.done + other.done,
+                "known": self.known + other.known,
+                "total": self.total + other.total - other.done_before if is_planned else 0,
+                "in_flight": self.in_flight + other.in_flight,
+                "seconds": max(self.seconds, other.seconds),
+                "rejects": dict(Counter(self.rejects) + Counter(other.rejects)),
+                "losses": dict(Counter(self.losses) + Counter(other.losses)),
+                "bytes": self.bytes + other.bytes,
+            }
+        )
 
     @property
     def eta_s(self) -> float | None:
@@ -88,7 +107,7 @@ class RunStatus(BaseModel):
     """Why it drains, or how it ended."""
     exit_code: int = 0
     stages: tuple[StageStatus, ...] = ()
-    """In the order in which they ran last; the last one is under way unless the run has ended."""
+    """In the order in which they began. Several are under way at a time: those with units in flight."""
     storage: str = ""
     """Trouble with the store that is being waited out; "" where there is none."""
 

@@ -56,8 +56,12 @@ class BalanceConfig(Section):
         ge=1,
         doc="batch k of media is planned once the rounds with the first (k + 1) times as many candidates have verdicts",
     )
-    batch_videos: int = identity(
-        5_000, ge=1, doc="most videos in a batch of media; two batches are under way at a time"
+    batch_videos: int = identity(5_000, ge=1, doc="most videos in a batch of media")
+    batches_under_way: int = identity(
+        2,
+        ge=1,
+        doc="batches of media at a time; one is planned from what came of all before these. With batch_videos, enough "
+        "for the workers while the longest video lasts: docs/cluster.md reckons it",
     )
     max_waves: int = identity(
         200, ge=1, doc="batches of media, smaller than the most, after which a run stops trying to fill the quotas"

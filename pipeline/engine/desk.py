@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
@@ -15,10 +15,12 @@ from pydantic import BaseModel, ValidationError
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus, StageStatus, State
+from pipeline.engine import clock
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.lock import LockLost
 from pipeline.engine.store import Store
 
+TAKE_EVERY_S = 1.0
 WRITE_EVERY_S = 5.0
 READ_EVERY_S = 5.0
 
@@ -26,8 +28,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Desk:
-    """The run's status as it is reported, and what was asked of it. `publish` writes at most every few seconds.
+    """The run's status as it is reported, and what was asked of it. It is written at most every few seconds.
 
+    Stages of one name (the batches of media) are one line of it: what is over, and what is under way.
     As a context manager it writes the run's last word: how it ended, unless another run has taken over. One that does
     not publish writes nothing: that of a stage run on its own.
     """
@@ -40,29 +43,57 @@ class Desk:
         publishes: bool = True,
         tell: Callable[[StageStatus], None] = lambda stage: None,
     ) -> None:
-        """`tell` is given every word of how far a stage is."""
+        """`tell` is given how far the stages of a name are, each time that is taken up."""
         self.publishes, self._tell = publishes, tell
         self.stop = stop or StopRequest()
         self._store = store
-        self._stages: dict[str, StageStatus] = {}
+        self._over: dict[str, StageStatus] = {}
+        self._live: dict[int, StageStatus] = {}
+        self._lines: dict[str, StageStatus] = {}
+        self._active_s: dict[str, float] = {}
         self._started_at = time.time()
-        self._written = self._read = float("-inf")
+        self._taken = self._written = self._read = float("-inf")
         self._control = Control()
 
     @property
     def is_paused(self) -> bool:
         """Whether control.json asks for a pause, as of a few seconds ago."""
-        if time.monotonic() - self._read > READ_EVERY_S:
-            self._control, self._read = read_control(self._store), time.monotonic()
+        if clock.now() - self._read > READ_EVERY_S:
+            self._control, self._read = read_control(self._store), clock.now()
         return self._control.paused
 
-    def publish(self, stage: StageStatus) -> None:
-        """Takes up how far a stage is, and writes status.json where the last time was long enough ago."""
-        self._stages.pop(stage.stage, None)
-        self._stages[stage.stage] = stage
-        self._tell(stage)
-        if self.publishes and time.monotonic() - self._written > WRITE_EVERY_S:
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time to say again how far the stages are."""
+        return clock.now() - self._taken > TAKE_EVERY_S
+
+    def take(self, live: Mapping[int, StageStatus]) -> None:
+        """Takes up how far the stages under way are, by a number of each, and writes status.json now and then."""
+        now = clock.now()
+        for name in {stage.stage for stage in self._live.values()}:
+            self._active_s[name] = self._active_s.get(name, 0.0) + now - self._taken
+        self._live, self._taken = dict(live), now
+        for name in dict.fromkeys(stage.stage for stage in live.values()):
+            self._say(name)
+        if self.publishes and now - self._written > WRITE_EVERY_S:
             self._write(self._state())
+
+    def end(self, number: int, stage: StageStatus) -> None:
+        """Takes up how far a stage came that is over."""
+        self._live.pop(number, None)
+        before = self._over.get(stage.stage)
+        self._over[stage.stage] = before.with_another(stage) if before else stage
+        self._say(stage.stage)
+
+    def _say(self, name: str) -> None:
+        """Makes the line of a name anew, and tells it."""
+        parts = [stage for stage in (self._over.get(name), *self._live.values()) if stage and stage.stage == name]
+        line = parts[0]
+        for part in parts[1:]:
+            line = line.with_another(part)
+        seconds = max(line.seconds, round(self._active_s.get(name, 0.0), 1))
+        self._lines[name] = line.model_copy(update={"seconds": seconds})
+        self._tell(self._lines[name])
 
     def __enter__(self) -> Desk:
         return self
@@ -89,10 +120,10 @@ class Desk:
             updated_at=round(time.time(), 3),
             detail=detail or self.stop.why,
             exit_code=exit_code,
-            stages=tuple(self._stages.values()),
+            stages=tuple(self._lines.values()),
         )
         self._store.write(STATUS_NAME, status.model_dump_json(indent=1).encode())
-        self._written = time.monotonic()
+        self._written = clock.now()
 
 
 def _exit_code(error: BaseException | None) -> int:

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import signal
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
+from pipeline.engine import clock
 
 GRACE_S = 60.0
 
@@ -30,7 +30,7 @@ class StopRequest:
         self.grace_s = grace_s
         self.why = ""
         self._requested_at = 0.0
-        self._ends_at = time.monotonic() + stop_after_s if stop_after_s else float("inf")
+        self._ends_at = clock.now() + stop_after_s if stop_after_s else float("inf")
         self._stop_after_s = stop_after_s
 
     def request(self, why: str) -> None:
@@ -38,19 +38,19 @@ class StopRequest:
         if self._requested_at:
             self.grace_s = 0.0
             return
-        self.why, self._requested_at = why, time.monotonic()
+        self.why, self._requested_at = why, clock.now()
 
     @property
     def is_due(self) -> bool:
         """Whether no further unit may start."""
-        if not self._requested_at and time.monotonic() >= self._ends_at:
+        if not self._requested_at and clock.now() >= self._ends_at:
             self.request(f"--stop-after {self._stop_after_s:.0f} s is over")
         return bool(self._requested_at)
 
     @property
     def grace_left_s(self) -> float:
         """Seconds that units in flight still have."""
-        return max(0.0, self._requested_at + self.grace_s - time.monotonic())
+        return max(0.0, self._requested_at + self.grace_s - clock.now())
 
 
 @contextmanager

@@ -12,15 +12,15 @@ internal error   the unit is tried once more; what fails again stays away until 
 
 import heapq
 import itertools
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.live import StageStatus
 from manifests.reasons import Reason
+from pipeline.engine import clock
 from pipeline.engine.attempt import End, Outcome, turn_away_all
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
@@ -96,12 +96,13 @@ class LiveStage:
     def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
         self.stage, self.n_in_flight = stage, 0
         self._site, self._upstream, self._store = site, upstream, site.store
-        self._taken = site.store.committed(stage.name)
-        self._result = StageResult(stage.name, n_done_before=len(self._taken))
-        planned: Sequence[str] = getattr(stage, "unit_names", ())  # where a stage knows them before it makes them
-        self._n_planned = len(self._taken) + len(set(planned) - self._taken) if planned else 0
-        self._progress: StageProgress = site.progress.stage(stage.name, len(self._taken))
-        self._started = time.monotonic()
+        done = site.store.committed(stage.name)
+        planned: set[str] = set(getattr(stage, "unit_names", ()))  # where a stage knows them before it makes them
+        self._taken = done & planned if planned else done
+        self._result = StageResult(stage.name, n_done_before=len(done))
+        self._n_planned = len(done) + len(planned) - len(self._taken) if planned else 0
+        self._progress: StageProgress = site.progress.stage(stage.name, len(done))
+        self._started = clock.now()
         self._charges: dict[str, _Charges] = {}
         self._losses: Counter[str] = Counter()
         self._waiting: list[tuple[float, int, Unit]] = []
@@ -125,10 +126,10 @@ class LiveStage:
 
     def has_next(self) -> bool:
         """Whether a unit can be submitted now."""
-        return bool(self._waiting and self._waiting[0][0] <= time.monotonic()) or self._peek() is not None
+        return bool(self._waiting and self._waiting[0][0] <= clock.now()) or self._peek() is not None
 
     def next_at(self) -> float | None:
-        """When this stage has something to do though nothing is in flight, on time.monotonic(); None: not by itself."""
+        """When this stage has something to do with nothing in flight, by the driver's clock; None: not by itself."""
         return self._waiting[0][0] if self._waiting else None
 
     def _peek(self) -> Unit | None:
@@ -149,15 +150,15 @@ class LiveStage:
         n_upstream = upstream._result.n_made if upstream else 0
         if n_upstream == self._n_upstream:
             return False
-        too_soon = time.monotonic() - self._asked_at < ASK_EVERY_S
+        too_soon = clock.now() - self._asked_at < ASK_EVERY_S
         if too_soon and upstream and not upstream.is_over():
             return False
-        self._n_upstream, self._asked_at = n_upstream, time.monotonic()
+        self._n_upstream, self._asked_at = n_upstream, clock.now()
         return True
 
     def submit_next(self) -> None:
         """Submits what is due, else the next unit."""
-        if self._waiting and self._waiting[0][0] <= time.monotonic():
+        if self._waiting and self._waiting[0][0] <= clock.now():
             self._submit(heapq.heappop(self._waiting)[2])
         elif unit := self._peek():
             self._next = None
@@ -180,7 +181,7 @@ class LiveStage:
     def end(self) -> StageResult:
         """The result, once it is over."""
         self._progress.close()
-        self._result.seconds = time.monotonic() - self._started
+        self._result.seconds = clock.now() - self._started
         return self._result
 
     def what_remains(self) -> str:
@@ -203,7 +204,7 @@ class LiveStage:
             total=self._n_planned,
             bytes=self._result.bytes,
             in_flight=self.n_in_flight,
-            seconds=round(time.monotonic() - self._started, 1),
+            seconds=round(clock.now() - self._started, 1),
             rejects=dict(self._result.rejects),
             losses=dict(self._losses),
         )
@@ -242,7 +243,7 @@ class LiveStage:
     def _again(self, unit: Unit, outcome: Outcome) -> None:
         """Another attempt, as soon as there is room."""
         self._charges[unit.name].ended[outcome.end] += 1
-        heapq.heappush(self._waiting, (time.monotonic(), next(self._order), unit))
+        heapq.heappush(self._waiting, (clock.now(), next(self._order), unit))
 
     def _charge(self, unit: Unit, outcome: Outcome, attempt: int) -> None:
         charges = self._charges[unit.name]
@@ -261,7 +262,7 @@ class LiveStage:
             where = f" on {outcome.host}" if outcome.host else ""
             self._say(unit, outcome, f"{outcome.end}{where} ({outcome.detail}); tried again")
         wait_s = outcome.wait_s if outcome.end is End.AGAIN else 0.0
-        heapq.heappush(self._waiting, (time.monotonic() + wait_s, next(self._order), unit))
+        heapq.heappush(self._waiting, (clock.now() + wait_s, next(self._order), unit))
 
     def _commit(self, unit: Unit, outcome: Outcome) -> None:
         """With those that end within a second; at once where none did in the last one."""
@@ -273,7 +274,7 @@ class LiveStage:
 
     def commit_due(self) -> None:
         """Commits the units that ended, where the last group is long enough ago or no other is on its way."""
-        if time.monotonic() - self._grouped_at >= GROUP_S or not (self.n_in_flight or self._waiting):
+        if clock.now() - self._grouped_at >= GROUP_S or not (self.n_in_flight or self._waiting):
             self.commit_ended()
 
     def commit_ended(self) -> None:
@@ -283,7 +284,7 @@ class LiveStage:
         self._site.lock.check()
         self._store.commit_all(self.stage.name, {name: outcome.facts for name, outcome in self._ended.items()})
         ended, self._ended = self._ended, {}
-        self._grouped_at = time.monotonic()
+        self._grouped_at = clock.now()
         for name, outcome in ended.items():
             rejects = outcome.facts.get("rejects", {})
             self._progress.committed(name, outcome.host or host_name(), outcome.facts)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-import time
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from manifests.errors import UserError
+from pipeline.engine import clock
 
 if TYPE_CHECKING:  # heavy, and what is done in a moment shows no progress
     from rich.console import Console
@@ -73,7 +73,7 @@ class StageProgress:
         self._stage = stage
         self._n_done = 0
         self._rejects: Counter[str] = Counter()
-        self._started = self._last_line = time.monotonic()
+        self._started = self._last_line = clock.now()
         self._resumed, self._has_begun = n_done_before, False
         self._bar = bar
         if bar:
@@ -101,9 +101,9 @@ class StageProgress:
 
     def tick(self, n_in_flight: int) -> None:
         """Time goes by: where there is no terminal, a line now and then, also while nothing ends."""
-        if self._bar or not self._has_begun or time.monotonic() - self._last_line < PLAIN_EVERY_S:
+        if self._bar or not self._has_begun or clock.now() - self._last_line < PLAIN_EVERY_S:
             return
-        self._last_line = time.monotonic()
+        self._last_line = clock.now()
         log.info("%s: %d units, %d in flight%s", self._stage, self._n_done, n_in_flight, self._note())
 
     def say(self, message: str, *, unit: str = "", node: str = "") -> None:
@@ -124,7 +124,7 @@ class StageProgress:
         )
 
     def _note(self) -> str:
-        minutes = (time.monotonic() - self._started) / 60
+        minutes = (clock.now() - self._started) / 60
         rate = f", {self._n_done / minutes:.3g} units a minute" if self._n_done and minutes > 0 else ""
         turned_away = sum(self._rejects.values())
         return rate + (f", {turned_away} turned away" if turned_away else "")

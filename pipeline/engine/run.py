@@ -8,10 +8,11 @@ plans depends on what it waited for and never on how fast the others are.
 """
 
 import logging
-import time
+from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.engine import clock
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained
 from pipeline.engine.executor import Executor
@@ -117,28 +118,39 @@ class _Driver:
             for live in self._live:
                 live.commit_ended()
 
+    def _report(self) -> None:
+        self._desk.take({id(live): live.status() for live in self._live})
+
     def _run(self) -> None:
-        while self._advance():
+        while self._lines:
+            went_on = self._advance()
             for live in self._live:
                 live.commit_due()
                 live.tick()
-                self._desk.publish(live.status())
+            if self._desk.is_due:
+                self._report()
             self._between()
             if self._desk.stop.is_due:
                 self._drain()
             elif not self._desk.is_paused:
                 self._fill()
-            self._handle_next()
+            self._handle_next(0.0 if went_on else POLL_S)
 
     # lines
 
     def _advance(self) -> bool:
-        """Lets lines go on whose chains are over; False at the end of all."""
-        while any(self._step(state) for state in list(self._lines)):
-            pass  # a line that went on may be what another waits for
-        if self._lines and not self._live:
+        """Lets lines go on whose chains are over, but no longer than a moment; whether there was one.
+
+        To plan what comes next may take a minute: workers get what other lines have planned before another does that.
+        """
+        began, went_on = clock.now(), False
+        while any(self._step(state) for state in list(self._lines)):  # one that went on may be what another waits for
+            went_on = True
+            if clock.now() - began > POLL_S:
+                break
+        if self._lines and not went_on and not self._live:
             raise RuntimeError("every line waits for another")
-        return bool(self._lines)
+        return went_on
 
     def _step(self, state: _LineState) -> bool:
         """Whether a line could go on."""
@@ -166,7 +178,7 @@ class _Driver:
     def _end(self, live: "LiveStage") -> StageResult:
         self._live.remove(live)
         self._n_over += 1
-        self._desk.publish(live.status())
+        self._desk.end(id(live), live.status())
         result = live.end()
         log.log(logging.INFO if result.n_units else logging.DEBUG, "%s", describe(result))
         self._over(result)
@@ -175,31 +187,48 @@ class _Driver:
     # units
 
     def _fill(self) -> None:
-        """Submits units until every slot has its queue: each next one of the stage that is furthest below its share."""
-        while able := [live for live in self._live if self._has_room(live) and live.has_next()]:
-            min(able, key=lambda live: live.n_in_flight / live.stage.resources.share).submit_next()
+        """Submits units until every slot has its queue: each next one of the name that is furthest below its share.
 
-    def _has_room(self, live: "LiveStage") -> bool:
-        if most := live.stage.resources.max_in_flight:
-            return live.n_in_flight < most
-        others = (one for one in self._live if not one.stage.resources.max_in_flight)
-        return sum(one.n_in_flight for one in others) < max(LEAST, QUEUE * self._slots())
+        Among stages of one name the one that began first comes first: what is planned next waits for it.
+        """
+        for live in self._live:
+            if most := live.stage.resources.max_in_flight:
+                while live.n_in_flight < most and live.has_next():
+                    live.submit_next()
+        sharing = [live for live in self._live if not live.stage.resources.max_in_flight]
+        in_flight = Counter({live.stage.name: 0 for live in sharing})
+        for live in sharing:
+            in_flight[live.stage.name] += live.n_in_flight
+        n_free = max(LEAST, QUEUE * self._slots()) - in_flight.total()
+        while n_free > 0 and (first := self._first_able(sharing)):
+            live = min(first, key=lambda live: in_flight[live.stage.name] / live.stage.resources.share)
+            live.submit_next()
+            in_flight[live.stage.name] += 1
+            n_free -= 1
+
+    def _first_able(self, sharing: Sequence[LiveStage]) -> list[LiveStage]:
+        """Of each name the stage that began first among those that have a unit to submit."""
+        found: dict[str, LiveStage] = {}
+        for live in sharing:
+            if live.stage.name not in found and live.has_next():
+                found[live.stage.name] = live
+        return list(found.values())
 
     def _slots(self) -> int:
-        if time.monotonic() - self._slots_read > ASK_EVERY_S:
-            self._n_slots, self._slots_read = self._executor.n_slots, time.monotonic()
+        if clock.now() - self._slots_read > ASK_EVERY_S:
+            self._n_slots, self._slots_read = self._executor.n_slots, clock.now()
         return self._n_slots
 
-    def _handle_next(self) -> None:
-        """Takes up the next attempt that ended, or waits a moment where none did."""
+    def _handle_next(self, wait_s: float) -> None:
+        """Takes up the next attempt that ended, or waits where none did, no longer than that."""
         if self._n_in_flight:
-            finished = self._executor.collect(POLL_S)
+            finished = self._executor.collect(wait_s)
             if finished:
                 next(live for live in self._live if live.has_in_flight(finished)).handle(finished)
         elif self._desk.is_paused:
-            time.sleep(POLL_S)
+            clock.sleep(wait_s)
         elif due := [at for live in self._live if (at := live.next_at()) is not None]:
-            time.sleep(min(POLL_S, max(0.0, min(due) - time.monotonic())))
+            clock.sleep(min(wait_s, max(0.0, min(due) - clock.now())))
 
     def _drain(self) -> None:
         """Lets units in flight end within the grace. Raises Drained unless nothing remains of the live stages."""
@@ -212,11 +241,12 @@ class _Driver:
                     live.n_in_flight, n_dropped = max(0, live.n_in_flight - n_dropped), n_dropped - live.n_in_flight
         log.warning("stopping (%s): %d units in flight may end within the grace", stop.why, self._n_in_flight)
         while self._n_in_flight and stop.grace_left_s > 0:
-            self._handle_next()
-            for live in self._live:
-                self._desk.publish(live.status())
+            self._handle_next(POLL_S)
+            if self._desk.is_due:
+                self._report()
         for live in self._live:
             live.commit_ended()
+        self._report()
         left = {live.stage.name: words for live in self._live if (words := live.what_remains())}
         if left:
             words = "; ".join(left.values() if len(left) == 1 else (f"{name}: {said}" for name, said in left.items()))

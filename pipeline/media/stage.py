@@ -85,11 +85,15 @@ class MediaStage:
         return self.video_ids
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit a video, in the wave's order. The payload says where its rows lie; the worker reads them."""
-        for video_id, place in zip(self.video_ids, self.places.find(store, self.video_ids), strict=True):
-            if place is not None:
-                payload = MediaJob(video_id, place.video, place.clips)
-                yield Unit(video_id, payload, (video_id,), self.unit_limit_s(place.length_s, is_file=place.is_file))
+        """One unit a video, the longest first: else a batch ends with many workers that wait for a few.
+
+        The payload says where its rows lie; the worker reads them.
+        """
+        places = zip(self.video_ids, self.places.find(store, self.video_ids), strict=True)
+        found = [(video_id, place) for video_id, place in places if place is not None]
+        for video_id, place in sorted(found, key=lambda one: -one[1].length_s):
+            payload = MediaJob(video_id, place.video, place.clips)
+            yield Unit(video_id, payload, (video_id,), self.unit_limit_s(place.length_s, is_file=place.is_file))
 
     def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
         """Seconds for one video by its length (0: not known), with those for fetching it where it is not a file."""

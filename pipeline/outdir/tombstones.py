@@ -36,6 +36,8 @@ class Tombstones:
         """Whether a video must stay out, by its own id, its channel's, or the address that it came from."""
         if video_id in self.videos or channel_id in self.channels:
             return True
+        if not self.videos and not self.urls:  # asked of every candidate at every plan
+            return False
         origin = origin_of(url)
         return bool(origin) and (origin in self.videos or origin in self.urls)
 

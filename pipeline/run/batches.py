@@ -6,9 +6,9 @@
                        n_closed: as many generations of shards did
 
 Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
-verdicts, and all batches but the last one are over: the next one is there when workers run out of this one. A video
-that was deferred in the crawl gets its verdict in a later round, and so comes into a later batch. Records of older
-versions hold `video_ids` alone: those were waves, each planned from everything before it.
+verdicts, and batch k - balance.batches_under_way is over, with all before it: the next one is there when workers run
+out of these. A video that was deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
+Records of older versions hold `video_ids` alone: those were waves, each planned from everything before it.
 """
 
 from collections.abc import Callable
@@ -21,8 +21,6 @@ from pipeline.run.session import Run
 from pipeline.shards.stage import read_entries
 
 WAVES = "waves"
-AT_A_TIME = 2
-"""Batches under way: the second fills the slots while the last units of the first end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +99,7 @@ class Batches:
             self.is_over = is_settled
             return False
         ends = [batch.number for batch in self.batches if batch.is_end]
-        n_known = max(number + 1 - AT_A_TIME, ends[-1] + 1 if ends else 0, 0)
+        n_known = max(number + 1 - config.batches_under_way, ends[-1] + 1 if ends else 0, 0)
         n_rounds = rounds_with(self.run.store, (number + 1) * config.batch_candidates)
         is_there = self.gathered.is_over if n_rounds is None else n_rounds <= self.gathered.n_rounds
         if not is_there or min(self.n_over, self.n_decided) < n_known:

@@ -3,23 +3,29 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 FILE = Path(__file__).with_name("costs.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A number with its unit and where it comes from: the command that measured it, a publication, or an assumption."""
+    """A number with its unit and where it comes from: the command that measured it, a publication, or an assumption.
+
+    `each`: the single measurements where the number is their mean, from the least to the most.
+    """
 
     value: float
     unit: str
     source: str
+    each: tuple[float, ...] = ()
 
-    def document(self) -> dict[str, float | str]:
+    def document(self) -> dict[str, Any]:
         """As it stands in the file."""
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if value != ()}
 
 
 def read_costs() -> dict[str, Cost]:
     """Every cost by its name."""
-    return {name: Cost(**facts) for name, facts in json.loads(FILE.read_bytes()).items()}
+    found = json.loads(FILE.read_bytes())
+    return {name: Cost(**{**facts, "each": tuple(facts.get("each", ()))}) for name, facts in found.items()}

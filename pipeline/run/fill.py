@@ -11,15 +11,15 @@ from pipeline.crawl.sources.registry import fetch_by_source
 from pipeline.engine.run import Line
 from pipeline.media.places import VideoPlaces
 from pipeline.media.stage import MediaStage
-from pipeline.run.batches import AT_A_TIME, Batches
+from pipeline.run.batches import Batches
 from pipeline.run.session import Run
 from pipeline.site.fetch import Fetcher
 
 
 def fill(run: Run, batches: Batches) -> list[Line]:
-    """The lines that fetch and cut, batch after batch, AT_A_TIME of them under way."""
+    """The lines that fetch and cut, batch after batch, as many of them under way as the configuration says."""
     places = VideoPlaces()
-    return [_line(run, batches, places) for _ in range(AT_A_TIME)]
+    return [_line(run, batches, places) for _ in range(run.config.balance.batches_under_way)]
 
 
 def _line(run: Run, batches: Batches, places: VideoPlaces) -> Line:

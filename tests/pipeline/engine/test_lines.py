@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from manifests.live import StageStatus
+from pipeline.engine import clock
 from pipeline.engine import live as live_module
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest
@@ -25,14 +27,30 @@ class Numbered:
     name: str
     n: int = 0
     over: str = ""
+    first: int = 0
     resources: Resources = Resources(time_limit_s=30)
+    marks: list[str] = field(default_factory=list)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        names = sorted(store.committed(self.over)) if self.over else [f"u{i}" for i in range(self.n)]
+        names = sorted(store.committed(self.over)) if self.over else [f"u{self.first + i}" for i in range(self.n)]
         yield from (Unit(name) for name in names)
 
     def process(self, unit: Unit, context: Context) -> Output:
+        self.marks.append(f"{self.name} {unit.name}")
         return Output()
+
+
+@dataclass
+class Jumping:
+    """A clock that goes by what is waited for."""
+
+    at: float = 0.0
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.at += seconds
 
 
 @dataclass
@@ -115,6 +133,41 @@ def test_slots_are_dealt_by_share_and_none_is_left_idle(run: Callable[..., Watch
 
     assert executor.in_flight[0] == {"big": 6, "small": 2}
     assert {"small": 8} in executor.in_flight, "what the other leaves is used"
+
+
+def test_of_stages_of_one_name_the_first_is_finished_first_and_they_share_as_one(run: Callable[..., Watching]) -> None:
+    batches = [one_chain(Numbered("media", 40, first=100 * n)) for n in range(3)]
+
+    executor = run(*batches, one_chain(Numbered("other", 40)), n_slots=4)
+
+    assert executor.in_flight[0] == {"media": 4, "other": 4}
+    media = [int(name.removeprefix("media u")) for name in executor.ran if name.startswith("media")]
+    assert media == sorted(media) and len(media) == 120
+
+
+def test_one_line_tells_of_all_stages_of_a_name(store: Store, run: Callable[..., Watching]) -> None:
+    batches = [one_chain(Numbered("media", 4, first=100 * n)) for n in range(3)]
+    told: list[StageStatus] = []
+
+    run(*batches, desk=Desk(store, publishes=False, tell=told.append))
+
+    assert max(status.in_flight for status in told) <= 2
+    assert [(s.done_before, s.done, s.known, s.in_flight) for s in told[-1:]] == [(0, 12, 12, 0)]
+    assert [status.done for status in told] == sorted(status.done for status in told)
+
+
+def test_workers_get_what_is_planned_before_another_line_plans_for_long(run: Callable[..., Watching]) -> None:
+    events: list[str] = []
+
+    def slowly(name: str) -> Line:
+        clock.sleep(60)
+        events.append(f"{name} is planned")
+        yield (Numbered(name, 2, marks=events),)
+
+    with clock.going_by(Jumping()):
+        run(slowly("a"), slowly("b"))
+
+    assert events[:3] == ["a is planned", "a u0", "b is planned"]
 
 
 def test_a_stop_names_what_remains_of_every_stage(store: Store, run: Callable[..., Watching]) -> None:

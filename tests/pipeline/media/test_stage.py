@@ -200,17 +200,17 @@ def test_a_source_in_an_object_store_is_read_from_there(film: Path, tmp_path: Pa
     assert len(samples_of(process(film, tmp_path, media_path="memory://films/film.mp4"))) == 3
 
 
-def test_units_come_in_the_wave_s_order_and_say_where_their_rows_lie(tmp_path: Path) -> None:
+def test_the_longest_units_come_first_and_say_where_their_rows_lie(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
-    videos = [a_video_row(v) for v in ("a", "b", "c")]
+    videos = [a_video_row(v, duration_s=s) for v, s in (("a", 60.0), ("b", 60.0), ("c", 900.0), ("d", 600.0))]
     store.write_table("videos/part-crawl-x.parquet", table_of(videos, VIDEOS))
     store.commit("crawl", "x", {})
-    clips = [a_clip_row(v, n, n * 1000, n * 1000 + 900) for v in ("a", "b") for n in range(2)]
+    clips = [a_clip_row(v, n, n * 1000, n * 1000 + 900) for v in ("a", "b", "d") for n in range(2)]
     store.write_table("clips/part-clips-x.parquet", table_of(clips, CLIPS))
     store.commit("clips", "x", {})
-    units = list(MediaStage(MediaConfig(), ["b", "c", "a"], no_fetch).units(store))
-    assert [unit.name for unit in units] == ["b", "a"]  # c has no clip
-    video, rows = rows_of_job(units[0].payload, store)
+    units = list(MediaStage(MediaConfig(), ["b", "c", "a", "d"], no_fetch).units(store))
+    assert [unit.name for unit in units] == ["d", "b", "a"]  # c has no clip
+    video, rows = rows_of_job(units[1].payload, store)
     assert video["video_id"] == "b"
     assert [(clip["video_id"], clip["n"]) for clip in rows] == [("b", 0), ("b", 1)]
     store.write_table("clips/part-clips-x.parquet", table_of([], CLIPS))

@@ -13,6 +13,7 @@ import pipeline.cli
 from manifests.settings import load_config
 from pipeline.config import RunConfig
 from pipeline.config.ydl_opts import TRUST
+from train.config import TrainConfig
 
 REPO = Path(__file__).resolve().parent.parent
 
@@ -22,6 +23,34 @@ def test_a_runs_configuration_loads_as_it_stands(path: Path) -> None:
     config = load_config(RunConfig, path, ["engine.ray_address=auto"], context={TRUST: path.stem == "run_compose"})
 
     assert config.shards.card.contact == ""
+
+
+@pytest.mark.parametrize("path", sorted(REPO.glob("configs/*.yaml")), ids=lambda path: path.name)
+def test_a_trainings_configuration_loads_as_it_stands(path: Path) -> None:
+    if path.stem.startswith("run"):
+        return
+    config = load_config(TrainConfig, path)
+
+    assert config.out and config.data.manifest
+
+
+@pytest.mark.parametrize(
+    ("name", "frames", "stride", "segments", "batch", "epochs"),
+    [
+        ("msrvtt", 7, 4, 2, 64, 200),
+        ("didemo", 11, 2, 4, 32, 100),
+        ("lsmdc", 11, 3, 2, 64, 20),
+        ("activitynet", 13, 4, 4, 32, 100),
+    ],
+)
+def test_fine_tuning_recipes_have_the_papers_numbers(name, frames, stride, segments, batch, epochs) -> None:
+    config = load_config(TrainConfig, REPO / "configs" / f"finetune_{name}.yaml")
+
+    assert (config.model.n_frames, config.data.stride, config.model.n_segments) == (frames, stride, segments)
+    assert (config.loop.batch, config.loop.epochs, config.data.fps) == (batch, epochs, 6)
+    assert config.model.temperature == 0.08
+    halved = [round(share * epochs) for share in config.optim.milestones]
+    assert halved == {"msrvtt": [32, 64, 128], "lsmdc": [4, 8, 16]}.get(name, [8, 16, 32, 64])
 
 
 def test_every_configuration_that_compose_runs_is_mounted_and_there() -> None:

@@ -1,9 +1,9 @@
-"""Retrieval as the field measures it: videos of a folder against the queries of a benchmark's caption file.
+"""Retrieval as the field measures it: videos of a folder or of shards against the queries of a caption file.
 
-    hdvila-train eval RUN --videos DIR --captions FILE [--ground-truth id | caption] [--dsl]
+    hdvila-train eval RUN --videos DIR_OR_MANIFEST --captions FILE [--ground-truth id | caption] [--dsl]
 
 `ground_truth: id` is the diagonal: a query's one right answer is the video that it was written for, even where another
-video has the same words. `caption` also counts other videos with the same words. Videos that are not in the folder, or
+video has the same words. `caption` also counts other videos with the same words. Videos that are not there, or
 can't be decoded, are listed; scores are over the rest, and say over how many.
 
 DSL (dual softmax, Cheng et al. 2021) weighs a query's similarity to a video with how much that video prefers it among
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from manifests.errors import UserError
-from train.caption_files import Query, find_videos
+from train.benchmark_videos import open_videos
+from train.caption_files import Query
 from train.evaluate import Retrieval, ranks, recall_of
 from train.inference import Encoder, Inputs
 
@@ -39,7 +40,7 @@ class Asked:
     n_frames: int = 0
     stride: int = 0
     fps: float = 0.0
-    """Videos are read at this rate, frames a second; 0: each at its own."""
+    """Videos are read at this rate, frames a second."""
     batch: int = 8
 
 
@@ -50,7 +51,7 @@ class BenchmarkScores:
     retrieval: Retrieval
     n_queries: int
     missing: tuple[str, ...]
-    """Videos that the captions name and the folder lacks."""
+    """Videos that the captions name and that are not there."""
     unreadable: tuple[str, ...]
     """Messages of videos that can't be decoded."""
     dsl: bool
@@ -63,7 +64,7 @@ class BenchmarkScores:
     def describe(self) -> str:
         """For people: what is left out by name, up to ten of each."""
         lines = [self.retrieval.describe(), f"  {self.n_queries} queries{', dual softmax over them' * self.dsl}"]
-        for what, names in (("not in the folder", self.missing), ("unreadable", self.unreadable)):
+        for what, names in (("not there", self.missing), ("unreadable", self.unreadable)):
             if names:
                 more = f"\n    … and {len(names) - 10} more" if len(names) > 10 else ""
                 shown = "\n    ".join(names[:10])
@@ -71,24 +72,27 @@ class BenchmarkScores:
         return "\n".join(lines)
 
 
-def run_benchmark(encoder: Encoder, queries: Sequence[Query], folder: Path, asked: Asked) -> BenchmarkScores:
-    """Embed what is there and score it. UserError where no query has a video that can be read."""
+def run_benchmark(encoder: Encoder, queries: Sequence[Query], place: str | Path, asked: Asked) -> BenchmarkScores:
+    """Embed the videos of a folder or data set and score them. UserError where none of the queries' can be read."""
     _look_as_asked(encoder, asked)
-    files, missing = find_videos(folder, (query.video for query in queries))
+    wanted = list(dict.fromkeys(query.video for query in queries))
+    videos = open_videos(str(place), wanted)
+    missing = videos.missing(wanted)
     names, rows, unreadable = [], [], []
-    for batch in _batches(sorted(files), asked.batch):
+    for batch in _batches(sorted(set(wanted) - set(missing)), asked.batch):
         seen: list[tuple[str, Inputs]] = []
         for name in batch:
             try:
-                seen.append((name, encoder.views_of_clip(files[name])))
+                seen.append((name, videos.look(encoder, name)))
             except UserError as error:
                 unreadable.append(str(error))
         if seen:
             rows.append(encoder.embed_views([views for _, views in seen]))
             names += [name for name, _ in seen]
     if not names:
-        raise UserError(f"{folder}: none of the {len(files) + len(missing)} videos that the captions name can be read")
-    kept = [query for query in queries if query.video in set(names)]
+        raise UserError(f"{place}: none of the {len(wanted)} videos that the captions name can be read")
+    read = set(names)
+    kept = [query for query in queries if query.video in read]
     text = torch.cat([encoder.embed_text([q.text for q in batch]) for batch in _batches(kept, 64)])
     scores = score_queries(torch.cat(rows), names, text, kept, asked, temperature=encoder.temperature)
     return BenchmarkScores(
@@ -102,7 +106,7 @@ def _look_as_asked(encoder: Encoder, asked: Asked) -> None:
     if changes.get("n_frames", 1) % 2 == 0:
         raise UserError(f"--frames {asked.n_frames} must be odd: a centre frame with as many before as after")
     encoder.views = replace(views, **changes)
-    encoder.fps = asked.fps
+    encoder.fps = asked.fps or encoder.fps
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -67,6 +67,16 @@ class DataConfig(Section):
     stride: int = identity(
         12, ge=1, doc="distance of a segment's frames, in frames of the source; shorter clips shorten it"
     )
+    fps: float = identity(
+        0.0, ge=0, doc="rate at which data.stride counts frames, a second (6: as the paper fine-tunes); 0: the source's"
+    )
+    flip: float = identity(
+        0.0,
+        ge=0,
+        le=1,
+        doc="probability that a clip is mirrored in training, left for right; its words aren't, so not for captions "
+        "that name sides",
+    )
     order: Literal["planned", "streaming"] = identity(
         "planned",
         doc="planned: reads by offset in one global order, exact at every world size and across resumes; "

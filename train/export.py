@@ -42,6 +42,8 @@ class Origin:
     source: str
     stride: int = 12
     """Source frames between a segment's frames."""
+    fps: float = 0.0
+    """Rate at which the stride counts frames; 0: the source's."""
     view: View = "hybrid"
     """What of a clip it was trained on (`data.view`)."""
     step: int = 0
@@ -79,6 +81,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
     origin = Origin(
         source=f"training, seed {facts.config.get('seed', 0)}, manifest {facts.manifest_sha256[:12]}",
         stride=trained.data.stride,
+        fps=trained.data.fps,
         view=cast(View, trained.data.view),
         step=facts.step,
         scores=facts.scores,
@@ -189,6 +192,7 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
         "hdvila_format": FORMAT,
         "torch_dtype": "float32",
         "frame_stride": origin.stride,
+        "fps": origin.fps,
         "view": origin.view,
         "model": config.model_dump(mode="json"),
         "source": origin.source,

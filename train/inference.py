@@ -40,12 +40,14 @@ ReadFrames = Callable[[Sequence[int]], Mapping[int, Pixels]]
 class Encoder:
     """A model in evaluation mode with its tokenizer and its way of looking at a clip."""
 
-    def __init__(self, model: HDVila, tokenizer: Tokenizer | None, *, stride: int = 12, view: View = "hybrid") -> None:
+    def __init__(
+        self, model: HDVila, tokenizer: Tokenizer | None, *, stride: int = 12, view: View = "hybrid", fps: float = 0.0
+    ) -> None:
         self.model = model.eval()
         self.tokenizer = tokenizer
         config = model.config
         self.views = Views(config.high, config.low, config.n_frames, config.n_segments, stride, view=view)
-        self.fps = 0.0
+        self.fps = fps
         """Frames a second at which files are read; 0: each at its own rate."""
 
     @property
@@ -56,9 +58,9 @@ class Encoder:
     def embed_video(self, clips: str | Path | Frames | Sequence[str | Path | Frames], *, batch: int = 8) -> Tensor:
         """fp32 of L2 norm 1: [D] of one clip, [n, D] of a list of them or of a folder (`videos_in` gives its order).
 
-        A clip is a video's path, or its frames, uint8 RGB [T, H, W, 3] at the source's frame rate. `batch` of them
-        pass through the model at a time. UserError names a file that cannot be decoded or frames that aren't such an
-        array.
+        A clip is a video's path, or its frames, uint8 RGB [T, H, W, 3] at the source's frame rate (at `fps`, where the
+        model was trained at one). `batch` of them pass through the model at a time. UserError names a file that cannot
+        be decoded or frames that aren't such an array.
         """
         if isinstance(clips, np.ndarray | Tensor):
             return self._embed([clips], 1)[0]
@@ -150,7 +152,8 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
     mark_trainable(model, config)
     restore_weights(checkpoint, model)
     tokenizer = load_tokenizer(folder / "tokenizer")
-    return Encoder(model.to(device), tokenizer, stride=config.data.stride, view=cast(View, config.data.view))
+    data = config.data
+    return Encoder(model.to(device), tokenizer, stride=data.stride, view=cast(View, data.view), fps=data.fps)
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
@@ -163,7 +166,11 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
     has_tokenizer = any((folder / name).is_file() for name in (FILE, "vocab.txt"))
     tokenizer = load_tokenizer(folder) if has_tokenizer else None
     return Encoder(
-        model.to(device), tokenizer, stride=int(document.get("frame_stride", 12)), view=_view(document, folder)
+        model.to(device),
+        tokenizer,
+        stride=int(document.get("frame_stride", 12)),
+        view=_view(document, folder),
+        fps=float(document.get("fps", 0.0)),
     )
 
 

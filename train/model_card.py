@@ -42,13 +42,14 @@ leanings of its videos; it is not a tool for recognising or judging people."""
 def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:
     """Markdown with the front matter that model hubs read."""
     config = model.config
+    rate = f"frames at {origin.fps:g}/s" if origin.fps else "source frames"
     n_parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = {
         "architecture": f"{config.preset}, stage {config.stage}",
         "parameters": f"{n_parameters / 1e6:.1f} M, fp32",
         "embedding": f"{config.width} numbers, L2 norm 1",
         "video input": f"{config.n_segments} x (1 frame of {_size(config.high)} and {config.n_frames - 1} of "
-        f"{_size(config.low)}, {origin.stride} source frames apart)",
+        f"{_size(config.low)}, {origin.stride} {rate} apart)",
         "text input": f"{config.text_length} WordPiece tokens of {config.vocab_size}",
         "from": origin.source,
         "optimiser steps": f"{origin.step}",

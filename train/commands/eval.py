@@ -36,7 +36,9 @@ def evaluate(
     best: Annotated[bool, typer.Option("--best", help="the best checkpoint by validation, not the newest")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
     overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
-    videos: Annotated[Path | None, typer.Option(help="benchmark: folder of its videos, with subfolders")] = None,
+    videos: Annotated[
+        str | None, typer.Option(help="benchmark: folder of its videos, with subfolders; or a data set's manifest.json")
+    ] = None,
     captions: Annotated[
         Path | None, typer.Option(help="benchmark: caption file of MSR-VTT, DiDeMo, LSMDC, ActivityNet, or JSON lines")
     ] = None,
@@ -48,7 +50,9 @@ def evaluate(
     segments: Annotated[int, typer.Option(help="benchmark: segments a video; 0: as in training", min=0)] = 0,
     frames: Annotated[int, typer.Option(help="benchmark: frames a segment, odd; 0: as in training", min=0)] = 0,
     stride: Annotated[int, typer.Option(help="benchmark: frames from one to the next; 0: as in training", min=0)] = 0,
-    fps: Annotated[float, typer.Option(help="benchmark: read videos at this many frames/s; 0: their own", min=0)] = 0.0,
+    fps: Annotated[
+        float, typer.Option(help="benchmark: read videos at this many frames/s; 0: as in training", min=0)
+    ] = 0.0,
     batch: Annotated[int, typer.Option(help="benchmark: videos embedded at once", min=1)] = 8,
     matching: Annotated[
         bool, typer.Option("--matching", help="match every held-out picture with every sentence (SOHO, Visual Parsing)")
@@ -60,7 +64,9 @@ def evaluate(
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
     benchmark's files: videos that are missing are listed, and scores say over how many they are."""
     if (videos is None) != (captions is None):
-        raise UserError("--videos and --captions go together: a folder of videos and the file of their captions")
+        raise UserError(
+            "--videos and --captions go together: a folder or manifest of videos and the file of their captions"
+        )
     if videos is not None and captions is not None:
         from train.benchmark import Asked, run_benchmark
         from train.caption_files import read_queries

@@ -79,6 +79,8 @@ def decode_sample(
         raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
     if not text:
         raise SampleBroken("its caption is empty")
+    if draw is not None and views.flip and draw.random() < views.flip:
+        middle, other = ([picture[:, ::-1] for picture in pictures] for pictures in (middle, other))
     return Hybrid(
         _stacked(middle, views.high) if views.has_middle else None,
         _stacked(other, views.low, views.n_other) if views.n_other else None,
@@ -127,32 +129,37 @@ def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 
     return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array
 
 
-def choose_centres(n_frames: int, views: Views, draw: np.random.Generator | None) -> tuple[list[int], int]:
+def choose_centres(
+    n_frames: int, views: Views, draw: np.random.Generator | None, source_fps: float = 0.0
+) -> tuple[list[int], float]:
     """`(centres, stride)` for a clip of `n_frames`: where segments' centres stand, how far their frames are apart.
 
     Centres come from `[reach*stride, n_frames - reach*stride)`, ascending and distinct while there are enough. A clip
     too short for the stride gets a shorter one (HD-VILA's rule: floor((n - S) / 2k)), down to 0 for a still picture.
+    With `views.fps` the stride counts frames at that rate: in frames of the source it need not be whole.
     """
-    reach, segments, stride = views.reach, views.n_segments, views.stride
-    if n_frames < 2 * reach * stride + segments:
+    reach, segments, stride = views.reach, views.n_segments, views.stride * views.step(source_fps)
+    first = math.ceil(reach * stride)
+    if n_frames < 2 * first + segments:
         stride = max((n_frames - segments) // (2 * reach), 0)
-    first, count = reach * stride, n_frames - 2 * reach * stride
+        first = reach * stride
+    count = n_frames - 2 * first
     if draw is not None and count >= segments:
         return sorted(first + int(c) for c in draw.choice(count, segments, replace=False)), stride
     return [first + (2 * s + 1) * count // (2 * segments) for s in range(segments)], stride
 
 
-def frames_around(centre: int, stride: int, n_frames: int, views: Views) -> list[int]:
+def frames_around(centre: int, stride: float, n_frames: int, views: Views) -> list[int]:
     """The other frames of a segment in time order, the centre left out; inside the clip."""
     steps = [k for k in range(-views.reach, views.n_frames - views.reach) if k]
-    return [min(max(centre + k * stride, 0), n_frames - 1) for k in steps]
+    return [min(max(round(centre + k * stride), 0), n_frames - 1) for k in steps]
 
 
 def _whole(
     members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
 ) -> tuple[list[Pixels], list[Pixels]]:
     """Views from the 720p video: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures."""
-    centres, stride = choose_centres(facts.n_frames, views, draw)
+    centres, stride = choose_centres(facts.n_frames, views, draw, facts.fps)
     around = [frames_around(c, stride, facts.n_frames, views) for c in centres]
     small = low_frames(views, centres, around)
     wanted = [*centres, *small] if views.has_still else small
@@ -200,7 +207,7 @@ def _prepared(
     proxy = video.open_clip(members["m4v"])
     stills = read_stills(facts)
     still_frames = frames_of(stills, proxy)
-    wanted, stride = choose_centres(proxy.n_frames, views, draw)
+    wanted, stride = choose_centres(proxy.n_frames, views, draw, facts.fps)
     chosen = nearest_stills(wanted, still_frames, views.reach * stride, proxy.n_frames)
     centres = [still_frames[s] for s in chosen]
     around = [frames_around(c, stride, proxy.n_frames, views) for c in centres]
@@ -217,7 +224,7 @@ def _prepared(
     return arrange(views, centres, around, high, low)
 
 
-def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: int, n_frames: int) -> list[int]:
+def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: float, n_frames: int) -> list[int]:
     """For each wanted centre the number of the nearest still, each still once while there are enough.
 
     Stills whose segment would reach over the clip's ends (`margin` frames on either side) are taken only where there

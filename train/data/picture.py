@@ -39,6 +39,8 @@ class PictureView:
     size: tuple[int, int]
     fit: Fit
     backend: video.Backend = "pyav"
+    flip: float = 0.0
+    """Probability that training mirrors it, left for right."""
 
     @property
     def n_pictures(self) -> int:
@@ -57,6 +59,8 @@ class PictureView:
         """`image` [3, H, W] uint8 and `valid_hw` [2], how much of it is picture."""
         try:
             picture, text = self._picture_and_text(members, draw)
+            if draw is not None and self.flip and draw.random() < self.flip:
+                picture = picture[:, ::-1]
             canvas, valid = on_canvas(picture, self.size, self.fit, draw)
         except (*BROKEN, ValidationError, KeyError) as error:
             raise SampleBroken(f"cannot be decoded ({type(error).__name__}: {error})") from None
@@ -89,7 +93,7 @@ def make_view(name: str, config: Any) -> PictureView:
     model = config.model
     if not hasattr(model, "image_fit"):
         raise UserError(f"data.view: {name} is for models of single pictures; model.kind {model.kind} is none")
-    return PictureView(model.image_size, model.image_fit, config.data.backend)
+    return PictureView(model.image_size, model.image_fit, config.data.backend, config.data.flip)
 
 
 def _nth(n: int, draw: np.random.Generator | None) -> int:

@@ -31,7 +31,7 @@ MEMBERS: dict[Source, tuple[str, ...]] = {"prepared": ("txt", "json", "m4v", "mj
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What is taken from a clip. Sizes are (height, width) in pixels; `stride` is in frames of the source."""
+    """What is taken from a clip. Sizes are (height, width) in pixels; `stride` is in frames, by `fps`."""
 
     high: tuple[int, int]
     low: tuple[int, int]
@@ -40,6 +40,14 @@ class Views:
     stride: int = 12
     backend: Backend = "pyav"
     view: View = "hybrid"
+    fps: float = 0.0
+    """Rate at which `stride` counts frames, a second; 0: the source's own."""
+    flip: float = 0.0
+    """Probability that training mirrors a sample, left for right."""
+
+    def step(self, source_fps: float) -> float:
+        """Frames of a source of this rate from one counted frame to the next: at least 1, no frame is made up."""
+        return source_fps / self.fps if 0 < self.fps < source_fps else 1.0
 
     @property
     def reach(self) -> int:
@@ -100,7 +108,7 @@ def make_view(name: View, config: Any) -> Views:
     if not hasattr(m, "high"):
         raise UserError(f"data.view: {name} is one of clips for HD-VILA; model.kind {m.kind} reads view picture")
     n_segments = 1 if name == "image" else m.n_segments
-    return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name)
+    return Views(m.high, m.low, m.n_frames, n_segments, d.stride, d.backend, name, d.fps, d.flip)
 
 
 def arrange(

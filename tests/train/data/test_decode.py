@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from contextlib import suppress
 from dataclasses import replace
 
@@ -99,14 +100,19 @@ def test_views_of_720p_equal_a_naive_loaders_within_one_grey_level():
 
 @given(st.integers(1, 400), st.integers(1, 8), st.integers(1, 20), st.sampled_from([3, 5, 7]), st.integers(0, 2**32))
 def test_every_chosen_frame_lies_inside_the_clip(n_frames, segments, stride, n, seed):
-    views = Views((64, 64), (16, 16), n, segments, stride)
+    for fps in (0.0, 7.0, 60.0):
+        _assert_inside(Views((64, 64), (16, 16), n, segments, stride, fps=fps), n_frames, seed)
+
+
+def _assert_inside(views, n_frames, seed):
+    n, segments, stride = views.n_frames, views.n_segments, views.stride * views.step(25.0)
     for draw in (None, np.random.default_rng(seed)):
-        centres, used = choose_centres(n_frames, views, draw)
+        centres, used = choose_centres(n_frames, views, draw, 25.0)
 
         assert len(centres) == segments and centres == sorted(centres) and 0 <= used <= stride
         frames = [f for c in centres for f in [c, *frames_around(c, used, n_frames, views)]]
         assert all(0 <= f < n_frames for f in frames)
-        if n_frames >= 2 * (n // 2) * stride + segments:
+        if n_frames >= 2 * math.ceil((n // 2) * stride) + segments:
             assert used == stride and len(set(centres)) == segments
 
 
@@ -142,6 +148,48 @@ def test_augmentation_is_a_function_of_its_seed(sample):
 
     assert np.array_equal(one.img_middle, same.img_middle) and np.array_equal(one.img_other, same.img_other)
     assert not np.array_equal(one.img_other, other.img_other)
+
+
+@pytest.mark.parametrize("source", ["prepared", "whole"])
+def test_a_flip_mirrors_both_views_and_evaluation_never_does(sample, source):
+    mirrored, plain = replace(VIEWS, flip=1.0), VIEWS
+
+    one, other = (decode_sample(sample.members, source, v, np.random.default_rng(1)) for v in (mirrored, plain))
+    assert np.array_equal(one.img_middle[..., ::-1], other.img_middle)
+    assert np.array_equal(one.img_other[..., ::-1], other.img_other)
+
+    one, other = (decode_sample(sample.members, source, v, None) for v in (mirrored, plain))
+    assert np.array_equal(one.img_middle, other.img_middle)
+
+
+def test_a_flip_comes_as_often_as_asked(sample):
+    views = replace(VIEWS, flip=1 / 3)
+    plain = [decode_sample(sample.members, "prepared", VIEWS, np.random.default_rng(s)).img_other for s in range(60)]
+    drawn = [decode_sample(sample.members, "prepared", views, np.random.default_rng(s)).img_other for s in range(60)]
+
+    flipped = sum(not np.array_equal(a, b) for a, b in zip(plain, drawn, strict=True))
+    assert 8 <= flipped <= 34  # 20 of 60 in the mean, a hundred-thousandth outside
+
+
+@pytest.mark.parametrize(("fps", "apart"), [(6.0, 6), (4.0, 9), (30.0, 3)])
+def test_a_stride_at_a_rate_counts_frames_at_that_rate(sample, fps, apart):
+    views = Views(VIEWS.high, VIEWS.low, 3, 1, 3, fps=fps)  # the film has 12 frames/s
+
+    clip = decode_sample(sample.members, "whole", views, None)
+
+    before, after = (shown(p) for p in clip.img_other[0])
+    centre = shown(clip.img_middle[0])
+    assert (centre - before, after - centre) == (apart, apart)
+
+
+def test_a_stride_that_is_not_whole_in_the_sources_frames_stays_true_over_a_segment():
+    views = Views((64, 64), (16, 16), 7, 1, 4, fps=6.0)
+
+    centres, stride = choose_centres(200, views, None, source_fps=25.0)
+
+    assert stride == pytest.approx(4 * 25 / 6)
+    assert frames_around(100, stride, 200, views) == [50, 67, 83, 117, 133, 150]
+    assert centres == [100]
 
 
 def _without(sample, **changes):

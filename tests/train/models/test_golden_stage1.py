@@ -13,6 +13,9 @@ from tests.train.models.golden import (
     golden_inputs,
     golden_model,
 )
+from train.benchmark import Asked, score_queries
+from train.caption_files import Query
+from train.inference import Encoder
 from train.losses import contrastive_loss
 from train.models.hd_vila import HDVila
 
@@ -60,6 +63,24 @@ def test_a_float_and_a_byte_picture_give_the_same_embedding(model: HDVila) -> No
         as_float = model.embed_video(middle[:1], other[:1])
         as_byte = model.embed_video(middle[:1].byte(), other[:1].byte())
     assert torch.equal(as_float, as_byte)
+
+
+def test_a_benchmark_scores_by_the_published_similarities(model: HDVila) -> None:
+    middle, other, ids, mask = golden_inputs(1, "small")
+    assert middle is not None and other is not None
+    encoder = Encoder(model, None)
+    video = encoder.embed_views([(middle[n].byte(), other[n].byte()) for n in range(len(middle))])
+    with torch.no_grad():
+        text = model.embed_text(ids, mask)
+    queries = [Query("first", "one"), Query("second", "other")]
+
+    scores = score_queries(video, ["first", "second"], text, queries, Asked(), temperature=encoder.temperature)
+
+    published = torch.tensor(golden(1)["cases"]["small"]["fp32"]["similarity_text_rows_video_cols"])
+    assert torch.allclose(text @ video.T, published, atol=2e-6, rtol=0)
+    # [[-0.0037, -0.0073], [0.0155, 0.0131]]: the first text finds its video, the second the other's.
+    assert (scores.text_to_video.r1, scores.text_to_video.mean_rank) == (0.5, 1.5)
+    assert (scores.video_to_text.r1, scores.video_to_text.mean_rank) == (0.5, 1.5)
 
 
 @pytest.mark.full

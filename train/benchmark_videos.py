@@ -1,0 +1,104 @@
+"""Where a benchmark's videos lie: files in a folder, or samples of a data set's shards.
+
+In shards a video goes by its sample's key (`<video_id>_00000`), its clip's id (`<video_id>.0`), or the id of a video
+that has one sample. All splits are looked through. Samples with an mp4 are read from it, by the frames that a file of
+the clip would have; those without, from their stills and proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from manifests.errors import UserError
+from manifests.sample import clip_id
+from manifests.shards import MANIFEST_NAME, read_manifest
+from train.caption_files import find_videos
+from train.data.decode import SampleBroken, decode_sample
+from train.data.index import Index, load_index
+from train.data.read import Reader, ShardUnreadable
+from train.data.registry import Source
+from train.data.views import MEMBERS
+from train.inference import Encoder, Inputs
+
+Sample = tuple[Index, int]
+
+
+class Videos(Protocol):
+    """Videos by the names that caption files give them."""
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that are not here."""
+
+    def look(self, encoder: Encoder, name: str) -> Inputs:
+        """What the model is shown of a video. UserError where it can't be read."""
+
+
+class FolderVideos:
+    """Files anywhere under a folder, by their names without suffix."""
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._files, self._missing = find_videos(folder, names)
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Names without a file."""
+        return [name for name in names if name not in self._files]
+
+    def look(self, encoder: Encoder, name: str) -> Inputs:
+        """The file's views."""
+        return encoder.views_of_clip(self._files[name])
+
+
+class ShardVideos:
+    """Samples of a data set."""
+
+    def __init__(self, manifest_at: str, names: Iterable[str], options: Mapping[str, Any] | None = None) -> None:
+        self._samples = _find_samples(manifest_at, set(names), options or {})
+        self._readers = {id(index): Reader(index, options) for index, _ in self._samples.values()}
+
+    def missing(self, names: Iterable[str]) -> list[str]:
+        """Names without a sample."""
+        return [name for name in names if name not in self._samples]
+
+    def look(self, encoder: Encoder, name: str) -> Inputs:
+        """The sample's views."""
+        index, sample = self._samples[name]
+        source: Source = "whole" if "mp4" in index.members(sample) else "prepared"
+        views = replace(encoder.views, fps=encoder.fps)
+        try:
+            members = self._readers[id(index)].read(sample, MEMBERS[source])
+            clip = decode_sample(members, source, views, None)
+        except (ShardUnreadable, SampleBroken) as error:
+            raise UserError(f"{index.manifest.root}: {index.key(sample)} {error}") from None
+        pictures = (clip.img_middle, clip.img_other)
+        middle, other = (None if array is None else torch.from_numpy(array) for array in pictures)
+        return middle, other
+
+
+def open_videos(place: str, names: Iterable[str]) -> Videos:
+    """A data set where `place` is a manifest or holds one, else a folder of files."""
+    wanted = list(names)
+    if place.endswith(".json") or "://" in place or (Path(place) / MANIFEST_NAME).is_file():
+        return ShardVideos(place, wanted)
+    return FolderVideos(Path(place), wanted)
+
+
+def _find_samples(manifest_at: str, wanted: set[str], options: Mapping[str, Any]) -> dict[str, Sample]:
+    """{name: sample} for the names that are there."""
+    manifest = read_manifest(manifest_at, **options)
+    found: dict[str, Sample] = {}
+    of_video: dict[str, list[Sample]] = {}
+    for split in dict.fromkeys(shard.split for shard in manifest.shards):
+        index = load_index(manifest, split, storage_options=options)
+        for number, key in enumerate(index.keys.to_pylist()):
+            video, _, n = key.rpartition("_")
+            of_video.setdefault(video, []).append((index, number))
+            for name in (key, clip_id(video, int(n))):
+                if name in wanted:
+                    found[name] = (index, number)
+    alone = {video: samples[0] for video, samples in of_video.items() if video in wanted and len(samples) == 1}
+    return {**alone, **found}

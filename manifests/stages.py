@@ -80,6 +80,7 @@ TABLE = (
         makes=("transcripts",),
         void_by="transcripts",
         again="unit",
+        made_by=2,
     ),
     StageFacts(
         "clips",
@@ -122,6 +123,11 @@ ORDER = tuple(STAGES)
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
 OLDER = {
+    (
+        "transcripts",
+        1,
+    ): "clips of live tracks end inside sentences where the typist was late by more than 2 s; run again with "
+    "--redo transcripts to mend it",
     (
         "media",
         3,

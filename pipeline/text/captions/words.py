@@ -23,6 +23,8 @@ _TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
 SONG_GAP_MS = 20_000
 """A note that opens a song and one that closes it belong together over at most so long."""
 NOTE = "♪"
+TYPED_GAP_MS = 10_000
+"""In a live track a gap of up to so much inside a sentence is the typist's delay, not a silence of the speaker."""
 CREDIT_ROWS = 3
 """Credits stand in this many rows at either end of a track."""
 
@@ -39,7 +41,7 @@ def build_track(found: Rows, *, kind: str, language: str) -> Track:
     false_times = found.drop_times or _evenly_spaced(rows)
     word_timed = not false_times and _has_word_times(rows, found.kind)
     automatic = word_timed or false_times or found.kind == "auto" or kind == "auto" or _overlaps(rows)
-    words, events = _Builder(rows, word_timed, automatic).build()
+    words, events = _Builder(rows, word_timed, automatic, typed=found.drop_times).build()
     return Track(
         words=tuple(words),
         events=tuple(events),
@@ -103,8 +105,8 @@ def _overlaps(rows: list[Row]) -> bool:
 class _Builder:
     """Walks the rows once and collects words and events."""
 
-    def __init__(self, rows: list[Row], word_timed: bool, automatic: bool) -> None:
-        self.rows, self.word_timed, self.automatic = rows, word_timed, automatic
+    def __init__(self, rows: list[Row], word_timed: bool, automatic: bool, *, typed: bool) -> None:
+        self.rows, self.word_timed, self.automatic, self.typed = rows, word_timed, automatic, typed
         self.labels: Counter[str] | None = None if word_timed else count_labels([row.text for row in rows])
         self.words: list[Word] = []
         self.events: list[Event] = []
@@ -141,8 +143,16 @@ class _Builder:
             after = starts[i + 1] if i + 1 < len(tokens) else None
             if not is_note(token):
                 self._add(token, starts[i], after, limit_ms, timed=stamp is not None)
+        if self.typed and next_ms is not None:
+            self._hold(next_ms)
         shown_ms = max([limit_ms, *(row.end_ms for row in rows if row.end_ms is not None)])
         self._add_songs([token for token, _ in tokens], starts, min(shown_ms, next_ms or shown_ms))
+
+    def _hold(self, next_ms: int) -> None:
+        """A typed row that ends inside a sentence lasts until the next: a clip is not parted at the typist's delay."""
+        last = self.words[-1] if self.words else None
+        if last is not None and not ends_with_mark(last.text) and last.end_ms < next_ms <= last.end_ms + TYPED_GAP_MS:
+            self.words[-1] = Word(last.text, last.start_ms, next_ms, last.timed)
 
     def _add_songs(self, tokens: list[Token], starts: list[int], shown_ms: int) -> None:
         """What is sung, as sounds that span it: from a note to the next, or to the edge of what is shown together.

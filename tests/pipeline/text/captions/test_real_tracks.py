@@ -5,11 +5,13 @@ import json
 import re
 from collections import Counter
 from html import unescape
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from pipeline.text.captions import BrokenTrack, Track, read_track
+from pipeline.text.captions.words import ends_with_mark
 
 FILES = """
 en_auto_2018_colour.vtt ru_auto_2018_onerow.vtt ru_manual_linux.vtt ru_manual_quotes.vtt en_auto_rolling_unpunct.vtt
@@ -109,6 +111,13 @@ def test_translated_and_live_tracks_are_taken_as_cue_timed(samples: Path) -> Non
 def test_the_live_track_reads_as_speech(samples: Path) -> None:
     text = " ".join(word.text for word in load(samples, LIVE).words)
     assert text.startswith("And there will be no roll call at this time. Or we can do a roll call. Okay, Mr. Clerk,")
+
+
+def test_a_typists_delay_inside_a_sentence_is_no_silence(samples: Path) -> None:
+    words = load(samples, LIVE).words
+    silences = [before.text for before, after in pairwise(words) if after.start_ms - before.end_ms > 2000]
+    assert silences
+    assert all(ends_with_mark(text) for text in silences)
 
 
 def test_an_editors_insertion_is_text_and_a_sound_is_not(samples: Path) -> None:

@@ -9,7 +9,7 @@ The latest outcome wins: a reject is void once the video has come past the stage
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -21,6 +21,7 @@ from manifests.census import Census, Tables
 from manifests.errors import DamagedFile
 from manifests.membership import Ids
 from manifests.reasons import Reason
+from manifests.rows import SelectionRow
 from manifests.stages import rank_of
 
 SELECTION_NAME = "selection.parquet"
@@ -97,7 +98,15 @@ class FunnelCounts:
         return asdict(self)
 
 
-def read_selection(tables: Tables, columns: list[str] | None = None) -> pa.Table | None:
+class Files(Protocol):
+    """What is needed where only a file is read."""
+
+    def exists(self, relative: str) -> bool: ...
+
+    def open(self, relative: str) -> IO[bytes]: ...
+
+
+def read_selection(tables: Files, columns: list[str] | None = None) -> pa.Table | None:
     """selection.parquet, or None where no balance has run."""
     if not tables.exists(SELECTION_NAME):
         return None
@@ -105,8 +114,30 @@ def read_selection(tables: Tables, columns: list[str] | None = None) -> pa.Table
         with tables.open(SELECTION_NAME) as file:
             return pq.read_table(file, columns=columns)
     except (pa.ArrowException, KeyError, OSError) as error:
-        reason = (str(error).splitlines() or [""])[0][:300]
-        raise DamagedFile(f"{SELECTION_NAME}: is not a selection table ({reason}); restore or delete it") from None
+        raise _damaged(error) from None
+
+
+def selected_rows(tables: Files, video_id: str) -> list[SelectionRow]:
+    """What selection.parquet says of one video; of the other columns only the row group that holds it is read."""
+    if not tables.exists(SELECTION_NAME):
+        return []
+    try:
+        with tables.open(SELECTION_NAME) as opened:
+            file = pq.ParquetFile(opened, pre_buffer=True)
+            for group in range(file.num_row_groups):
+                ids = file.read_row_group(group, columns=["video_id"]).column("video_id")
+                rows = np.flatnonzero(pc.equal(ids, video_id).to_numpy(zero_copy_only=False))
+                if len(rows):
+                    found: list[SelectionRow] = file.read_row_group(group).take(pa.array(rows)).to_pylist()
+                    return found
+    except (pa.ArrowException, KeyError, OSError) as error:
+        raise _damaged(error) from None
+    return []
+
+
+def _damaged(error: Exception) -> DamagedFile:
+    reason = (str(error).splitlines() or [""])[0][:300]
+    return DamagedFile(f"{SELECTION_NAME}: is not a selection table ({reason}); restore or delete it")
 
 
 # rejects in force

@@ -1,19 +1,28 @@
 """Where one video went: its way through the tables of an output directory, in words."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.census import Tables
 from manifests.clip_status import ClipStatus
-from manifests.funnel import read_selection, rejects_in_force
+from manifests.funnel import rejects_in_force, selected_rows
 from manifests.reasons import meaning_of
 from manifests.rows import RejectRow
-from manifests.schema import TABLES
+from manifests.schema import REJECTS
 from manifests.stages import rank_of
+
+
+class LookedUp(Protocol):
+    """What is needed of an output directory. The pipeline's Store is one."""
+
+    def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]: ...
+
+    def exists(self, relative: str) -> bool: ...
+
+    def open(self, relative: str) -> IO[bytes]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +53,20 @@ class _Whole:
 
 
 class _OneVideo:
-    """The tables as if they held one video alone; each part of theirs is opened once."""
+    """The tables as if they held one video alone."""
 
-    def __init__(self, tables: Tables, video_id: str) -> None:
-        self._tables, self._video_id = tables, video_id
-        self._read: dict[str, pa.Table] = {}
+    def __init__(self, tables: LookedUp, video_id: str) -> None:
+        self._tables = tables
+        wanted = {**_COLUMNS, "rejects": list(REJECTS.names)}
+        self._rows = tables.rows_of(video_id, wanted)
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """The video's rows, of the columns that are told."""
-        if table not in self._read:
-            read = (self._tables.read_part(part, _COLUMNS[table]) for part in self._tables.parts(table))
-            schema = pa.schema([TABLES[table].field(name) for name in _COLUMNS[table]])
-            mine = [self._of(rows) for rows in read]
-            self._read[table] = pa.concat_tables([schema.empty_table(), *(rows for rows in mine if rows.num_rows)])
-        return self._read[table].select(columns or _COLUMNS[table])
+        return self._rows[table].select(columns or _COLUMNS[table])
 
     def read_rejects(self) -> pa.Table:
         """Its rejects, those of its clips too."""
-        if "rejects" not in self._read:
-            self._read["rejects"] = self._of(self._tables.read_rejects())
-        return self._read["rejects"]
+        return self._rows["rejects"]
 
     def parts(self, table: str) -> list[_Whole]:
         return [_Whole(table)]
@@ -77,11 +80,8 @@ class _OneVideo:
     def open(self, relative: str) -> IO[bytes]:
         return self._tables.open(relative)
 
-    def _of(self, rows: pa.Table) -> pa.Table:
-        return rows.filter(pc.equal(rows.column("video_id"), self._video_id))
 
-
-def where_did_it_go(tables: Tables, video_id: str) -> list[Step]:
+def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
     """A video's way through the tables, its rejects included; [] where no table knows it."""
     mine = _OneVideo(tables, video_id)
     steps = [*_story(mine, video_id)]
@@ -93,7 +93,7 @@ def where_did_it_go(tables: Tables, video_id: str) -> list[Step]:
 
 
 def _story(tables: Tables, video_id: str) -> Iterator[Step]:
-    for row in _rows(tables, "listings"):
+    for row in sorted(_rows(tables, "listings"), key=lambda row: (row["round"], row["source"], row["position"])):
         yield Step("list", f"listed by {row['source']} {row['query']!r}, place {row['position']}, round {row['round']}")
     for row in _rows(tables, "videos"):
         yield Step("extract", f"{row['title']!r}, {row['category']}, {row['duration_s']:.0f} s, {row['channel_id']}")
@@ -113,10 +113,7 @@ def _story(tables: Tables, video_id: str) -> Iterator[Step]:
 
 
 def _selection_step(tables: Tables, video_id: str) -> Iterator[Step]:
-    selection = read_selection(tables)
-    if selection is None:
-        return
-    for row in selection.filter(pc.equal(selection.column("video_id"), video_id)).to_pylist():
+    for row in selected_rows(tables, video_id):
         place = f"rank {row['rank']} of its category"
         if row["kept"]:
             yield Step("balance", f"{place}: {len(row['clips_kept'])} of {row['n_clips']} clips kept")

@@ -32,6 +32,10 @@ from manifests.schema import CLIPS, PACKS, REJECTS, SHARD_ROWS, TABLES, TRANSCRI
 from manifests.shards import ShardEntry
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
+from pipeline.engine.commits import part_name
+from pipeline.engine.merge import write_rows
+from pipeline.engine.merge_ids import install_ids, plan_ids, write_ids
+from pipeline.engine.segments import change_head, read_head
 from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.outdir.identity import check_identity
@@ -47,6 +51,8 @@ SAMPLES_A_SHARD = 2000
 TURNED_AWAY = 0.05
 """Videos that are turned away at the media."""
 FAILED_CLIPS = 0.1
+SEGMENT_BYTES = 768 * 1024**2
+"""Of a segment's rows in memory: its files come to a third or half of that."""
 WRITERS = 8
 MOST_PENDING = 64
 LONG_AGO, FAR_AHEAD = "2026-01-01T00:00:00+00:00", "2126-01-01T00:00:00+00:00"
@@ -68,12 +74,14 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
     check_identity(store, config)
     with ThreadPoolExecutor(WRITERS) as writers:
         pending: deque[Any] = deque()
-        for write in _writes(store, draw, made, n_videos):
+        for write in _writes(Heaps(store), draw, made, n_videos):
             pending.append(writers.submit(write))
             if len(pending) > MOST_PENDING:
                 pending.popleft().result()
         for last in pending:
             last.result()
+    while job := plan_ids(read_head(store)[0]):
+        install_ids(store, job, write_ids(store, job))
     waves = [made.ids[i : i + WAVE_VIDEOS] for i in range(0, n_videos, WAVE_VIDEOS)]
     for number, ids in enumerate(waves):
         store.write_json(f"waves/{number:05d}.json", {"video_ids": ids})
@@ -83,18 +91,51 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
     store.write(STATUS_NAME, RunStatus(state="ended", stages=stages).model_dump_json().encode())
 
 
-def _writes(store: Store, draw: Draw, made: Made, n_videos: int) -> Iterator[Callable[[], None]]:
-    """What is to be written, each part with its commit."""
+@dataclass
+class Heaps:
+    """Units that wait until they fill a segment, by stage: the stores are as merges leave them."""
+
+    store: Store
+    units: dict[str, list[tuple[str, dict[str, pa.Table]]]] = field(default_factory=dict)
+    n_bytes: Counter[str] = field(default_factory=Counter)
+
+    def add(self, stage: str, unit: str, tables: dict[str, pa.Table], rejects: pa.Table | None) -> None:
+        """One more unit; a segment is written once there are enough."""
+        whole = tables if rejects is None else {**tables, "rejects": rejects}
+        self.units.setdefault(stage, []).append((unit, whole))
+        self.n_bytes[stage] += sum(table.nbytes for table in whole.values())
+        if self.n_bytes[stage] >= SEGMENT_BYTES:
+            self.write(stage)
+
+    def write(self, stage: str) -> None:
+        """Writes what waits of a stage as a segment that counts."""
+        units = sorted(self.units.pop(stage), key=lambda pair: part_name(stage, pair[0]))
+        self.n_bytes[stage] = 0
+        facts = {}
+        for unit, tables in units:
+            rejects = Counter(tables["rejects"].column("reason").to_pylist()) if "rejects" in tables else Counter()
+            rows = {name: table.num_rows for name, table in tables.items() if name != "rejects"}
+            facts[unit] = {"rows": rows, "rejects": dict(rejects), "seconds": 1.0}
+        names = sorted({name for _, tables in units for name in tables})
+        rows_of = {name: [(unit, tables[name]) for unit, tables in units if name in tables] for name in names}
+        segment = write_rows(self.store, stage, 3, facts, rows_of)
+        change_head(self.store, lambda head: head.model_copy(update={"segments": (*head.segments, segment)}))
+
+
+def _writes(heaps: Heaps, draw: Draw, made: Made, n_videos: int) -> Iterator[Callable[[], None]]:
+    """What is to be written besides segments, which are written as they fill."""
     for number in range(-(-n_videos // VIDEOS_A_UNIT)):
-        yield from _unit(store, draw, made, number)
-    yield from _listings(store, draw, made)
+        yield from _unit(heaps, draw, made, number)
+    _listings(heaps, draw, made)
+    for stage in list(heaps.units):
+        heaps.write(stage)
 
 
 # crawl, text and media of some videos
 
 
-def _unit(store: Store, draw: Draw, made: Made, number: int) -> Iterator[Callable[[], None]]:
-    """The parts and commits of one batch of the extraction and of all that came of it."""
+def _unit(heaps: Heaps, draw: Draw, made: Made, number: int) -> Iterator[Callable[[], None]]:
+    """One batch of the extraction and all that came of it."""
     ids = draw.ids(VIDEOS_A_UNIT)
     category = [c.id for c in load_categories()]
     categories = [category[int(draw.rng.integers(len(category)))] for _ in ids]
@@ -106,12 +147,12 @@ def _unit(store: Store, draw: Draw, made: Made, number: int) -> Iterator[Callabl
         "captions": _captions(draw, ids, words),
     }
     lost = _rejects("extract", draw.ids(VIDEOS_A_UNIT), Reason.NO_CAPTIONS)
-    yield partial(_commit, store, "extract", unit, tables, lost)
+    heaps.add("extract", unit, tables, lost)
     over = f"extract-{unit}"
-    yield partial(_commit, store, "transcripts", over, {"transcripts": _transcripts(draw, ids, words)}, None)
+    heaps.add("transcripts", over, {"transcripts": _transcripts(draw, ids, words)}, None)
     clips = _clips(draw, ids, categories)
     away = _rejects("clips", [i for i in ids for _ in range(3)], Reason.TOO_FEW_WORDS, clip=".9")
-    yield partial(_commit, store, "clips", f"transcripts-{over}", {"clips": clips}, away)
+    heaps.add("clips", f"transcripts-{over}", {"clips": clips}, away)
     packs = _packs(draw, clips, channel)
     made.ids += ids
     made.categories += categories
@@ -119,27 +160,17 @@ def _unit(store: Store, draw: Draw, made: Made, number: int) -> Iterator[Callabl
         rows = packs.slice(i * CLIPS_A_VIDEO, CLIPS_A_VIDEO)
         if draw.rng.random() < TURNED_AWAY:
             turned = _rejects("media", [video_id], Reason.NOT_A_VIDEO)
-            yield partial(_commit, store, "media", video_id, {}, turned)
+            heaps.add("media", video_id, {}, turned)
             continue
         made.packs.append(rows.select(["key", "clip_id", "video_id", "n", "status", "channel_id", "category_id"]))
-        yield partial(_commit, store, "media", video_id, {"packs": rows}, None)
+        heaps.add("media", video_id, {"packs": rows}, None)
         if _is_open(video_id):
-            yield partial(store.write, f"packs/{video_id}.tar", bytes(1024))
+            yield partial(heaps.store.write, f"packs/{video_id}.tar", bytes(1024))
 
 
 def _is_open(video_id: str) -> bool:
     """Whether a video's samples wait for a shard: their pack is still there."""
     return bool(hash_name(0, "half", video_id) & 1)
-
-
-def _commit(store: Store, stage: str, unit: str, tables: dict[str, pa.Table], rejects: pa.Table | None) -> None:
-    for name, table in tables.items():
-        store.write_table(f"{name}/part-{stage}-{unit}.parquet", table)
-    if rejects is not None:
-        store.write_table(f"rejects/{stage}/part-{stage}-{unit}.parquet", rejects)
-    counts = Counter(rejects.column("reason").to_pylist()) if rejects is not None else Counter()
-    rows = {name: table.num_rows for name, table in tables.items()}
-    store.commit(stage, unit, {"rows": rows, "rejects": dict(counts), "seconds": 1.0})
 
 
 def _filled(schema: pa.Schema, n: int, columns: dict[str, Any]) -> pa.Table:
@@ -276,8 +307,8 @@ def _rejects(stage: str, ids: Sequence[str], reason: Reason, clip: str = "") -> 
 # the crawl's own tables
 
 
-def _listings(store: Store, draw: Draw, made: Made) -> Iterator[Callable[[], None]]:
-    """Writes to be made: what was listed and what was chosen of it."""
+def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
+    """What was listed and what was chosen of it."""
     n = len(made.ids)
     ids = made.ids + draw.ids(n * (LISTED_A_VIDEO - 1))
     order = draw.rng.permutation(len(ids))
@@ -286,7 +317,11 @@ def _listings(store: Store, draw: Draw, made: Made) -> Iterator[Callable[[], Non
     for number, first in enumerate(range(0, len(listed), RESULTS_A_LISTING)):
         part = listed[first : first + RESULTS_A_LISTING]
         wanted = category[number % len(category)]
-        facts = {"source": ["search"], "query": [f"query {number}"], "wanted_category_id": [wanted]}
+        facts: dict[str, list[Any]] = {
+            "source": ["search"],
+            "query": [f"query {number}"],
+            "wanted_category_id": [wanted],
+        }
         many = {name: values * len(part) for name, values in facts.items()}
         rows = _filled(
             TABLES["listings"],
@@ -295,7 +330,7 @@ def _listings(store: Store, draw: Draw, made: Made) -> Iterator[Callable[[], Non
         )
         source = _filled(TABLES["sources"], 1, {**facts, "up_to": [600], "n_listed": [len(part)]})
         unit = f"{number // 100:05d}-search-{number:016x}"
-        yield partial(_commit, store, "list", unit, {"listings": rows, "sources": source}, None)
+        heaps.add("list", unit, {"listings": rows, "sources": source}, None)
     asked = made.ids + ids[n : n * ASKED_A_VIDEO]
     for number, first in enumerate(range(0, len(asked), WAVE_VIDEOS)):
         part = asked[first : first + WAVE_VIDEOS]
@@ -308,7 +343,7 @@ def _listings(store: Store, draw: Draw, made: Made) -> Iterator[Callable[[], Non
             "attempt": [1] * len(part),
         }
         rows = _filled(TABLES["candidates"], len(part), columns)
-        yield partial(_commit, store, "choose", f"{number:05d}-plan", {"candidates": rows}, None)
+        heaps.add("choose", f"{number:05d}-plan", {"candidates": rows}, None)
 
 
 def _plans(store: Store, n_videos: int) -> None:

@@ -12,7 +12,7 @@ class SegmentsConfig(Section):
     """When the tables that units write in parts are merged into segments."""
 
     n_units: int = operational(
-        2000, ge=0, doc="merge a stage's units once this many lie in parts of their own; 0: never merge"
+        200, ge=0, doc="merge a stage's units once this many lie in parts of their own; 0: never merge"
     )
     fan_in: int = operational(8, ge=2, doc="segments of one size that are merged into one of the next")
     max_bytes: int = operational(512 * 1024**2, ge=1, doc="a segment of this size is not merged further")

@@ -34,35 +34,41 @@ class Commits:
     """The commits that lie as objects of their own. What was read of a group is kept, since groups never change."""
 
     files: Files
+    floor: dict[str, int] = field(default_factory=dict)
+    """By stage: groups up to this number are never looked at again (`Head.covered`), so none may be called so."""
     _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
 
     def stages(self) -> list[str]:
         """The stages that have commits."""
         return self.files.folders(FOLDER)
 
-    def of(self, stage: str) -> dict[str, str]:
-        """{unit: path of the object that holds its commit}."""
+    def of(self, stage: str, after: int = 0) -> dict[str, str]:
+        """{unit: path of the object that holds its commit}, of groups with a number above `after`."""
         for _ in range(3):
             try:
-                return self._of(stage)
+                return self._of(stage, after)
             except FileNotFoundError:  # a group was replaced after it was listed
                 continue
-        return self._of(stage)
+        return self._of(stage, after)
 
-    def _of(self, stage: str) -> dict[str, str]:
+    def _of(self, stage: str, after: int) -> dict[str, str]:
         names = self.files.names(f"{FOLDER}/{stage}")
         singles = [name for name in names if name.endswith(".json") and not is_group(name)]
         found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._read(stage, groups)
+        self._forget_but(stage, groups)
+        groups = [path for path in groups if number_of(path) > after]
+        self._read(groups)
         for path in groups:  # in the order of their numbers: a later one is right
             found.update(dict.fromkeys(self._groups[path], path))
         return found
 
-    def _read(self, stage: str, paths: list[str]) -> None:
+    def _forget_but(self, stage: str, paths: list[str]) -> None:
         gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
         for path in gone:
             del self._groups[path]
+
+    def _read(self, paths: list[str]) -> None:
         new = [path for path in paths if path not in self._groups]
         with ThreadPoolExecutor(READERS) as readers:
             for path, value in zip(new, readers.map(self.files.read_json, new), strict=True):
@@ -98,17 +104,20 @@ class Commits:
         self._groups[path] = dict(units)
         return path
 
+    def last_number(self, stage: str) -> int:
+        """The highest number of the groups that are there; 0 where there is none."""
+        return max(map(number_of, self.files.names(f"{FOLDER}/{stage}")), default=0)
+
     def _next_number(self, stage: str) -> int:
-        known = [path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")]
-        if not known:
-            known = [name for name in self.files.names(f"{FOLDER}/{stage}") if is_group(name)]
-        return 1 + max((int(path.rpartition("/")[2].split(".")[1]) for path in known), default=0)
+        known = [number_of(path) for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")]
+        return 1 + max(self.floor.get(stage, 0), *(known or [self.last_number(stage)]))
 
     def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
         """Takes the commits of units back, out of every object but `but`."""
         names = self.files.names(f"{FOLDER}/{stage}")
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._read(stage, groups)
+        self._forget_but(stage, groups)
+        self._read(groups)
         for path in groups:
             held = self._groups[path]
             if path == but or not held.keys() & set(units):
@@ -127,3 +136,9 @@ class Commits:
 def is_group(name: str) -> bool:
     """Whether a file name is that of a group: no unit's name holds a dot."""
     return name.startswith("group.") and name.count(".") == 3
+
+
+def number_of(path: str) -> int:
+    """The number of a group; 0 for the commit of one unit."""
+    name = path.rpartition("/")[2]
+    return int(name.split(".")[1]) if is_group(name) else 0

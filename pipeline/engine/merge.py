@@ -13,11 +13,12 @@ import logging
 import tempfile
 import time
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.schema import REJECTS, TABLES, WIDE, completed
-from pipeline.engine.commits import Facts, part_name
+from pipeline.engine.commits import READERS, Facts, number_of, part_name
+from pipeline.engine.ids import TABLES_WITH_IDS, Entries, entries_of, sorted_entries
 from pipeline.engine.lock import RunLock
-from pipeline.engine.segments import FOLDER, UNITS, Head, Retired, Segment, change_head, read_head
+from pipeline.engine.merge_ids import IdsJob, install_ids, plan_ids, write_ids
+from pipeline.engine.segments import FOLDER, UNITS, Head, IdsFile, Retired, Segment, change_head, read_head
 from pipeline.engine.store import Part, Store
 
 log = logging.getLogger("hdvila")
@@ -37,15 +40,15 @@ GROUP_ROWS = 16_384
 GROUP_BYTES = 32 * 1024**2
 """Bytes in memory of a row group, about, at most."""
 LOOK_EVERY_S = 10.0
-MOST_AT_ONCE = 16
-"""This many times `n_units` are merged at a time: an output that an older version made may hold millions."""
+MOST_AT_ONCE = 32_000
+"""Units that are merged at a time: an output that an older version made may hold millions."""
 
 
 @dataclass(frozen=True, slots=True)
 class MergeSizes:
     """When to merge. `n_units` 0: never."""
 
-    n_units: int = 2000
+    n_units: int = 200
     fan_in: int = 8
     max_bytes: int = 512 * 1024**2
     grace_s: float = 3600.0
@@ -70,9 +73,7 @@ def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
         return None
     head, _ = read_head(store)
     for stage in store.commits.stages():
-        if len(store.commits.of(stage)) < sizes.n_units:
-            continue
-        loose = dict(sorted(store.loose(head, stage).items())[: MOST_AT_ONCE * sizes.n_units])
+        loose = dict(sorted(store.loose(head, stage).items(), key=lambda pair: pair[::-1])[: _most(sizes)])
         if len(loose) >= sizes.n_units and (job := _of_loose(store, head, stage, loose, sizes)):
             return job
     for stage in sorted({segment.stage for segment in head.segments}):
@@ -84,6 +85,10 @@ def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
             if len(by_level[level]) >= sizes.fan_in:
                 return _of_segments(store, stage, by_level[level][: sizes.fan_in])
     return None
+
+
+def _most(sizes: MergeSizes) -> int:
+    return max(MOST_AT_ONCE, sizes.n_units)
 
 
 def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], sizes: MergeSizes) -> Job | None:
@@ -125,19 +130,26 @@ def _of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
 
 def write_segment(store: Store, job: Job) -> Segment:
     """Writes the files of a job's segment. It does not count before `install` has put it into the head."""
+    rows = {table: _read_ahead(store, parts) for table, parts in job.parts.items()}
+    return write_rows(store, job.stage, job.level, job.facts, rows)
+
+
+def write_rows(
+    store: Store, stage: str, level: int, facts: Mapping[str, Facts], rows: Mapping[str, Iterable[tuple[str, pa.Table]]]
+) -> Segment:
+    """Writes the files of a segment from the rows of each unit, by table, in the order of the names of their parts."""
     segment = Segment(
-        id=uuid.uuid4().hex[:16], stage=job.stage, level=job.level, n_units=len(job.facts), bytes=0, rows={},
+        id=uuid.uuid4().hex[:16], stage=stage, level=level, n_units=len(facts), bytes=0, rows={},
         rejects={}, seconds=0.0, made_at=time.time(),
     )  # fmt: skip
-    names = sorted(job.facts, key=lambda unit: part_name(job.stage, unit))
-    units: dict[str, list[Any]] = {"unit": names, "facts": [_plain(job.facts[unit]) for unit in names]}
-    rows: dict[str, int] = {}
-    n_bytes = 0
+    names = sorted(facts, key=lambda unit: part_name(stage, unit))
+    units: dict[str, list[Any]] = {"unit": names, "facts": [_plain(facts[unit]) for unit in names]}
+    n_rows: dict[str, int] = {}
+    files = _Files({}, [])
     with tempfile.TemporaryDirectory() as scratch:
-        for table, parts in job.parts.items():
-            counts, sizes = _write_table(store, segment, table, parts, Path(scratch))
-            rows[table] = sum(counts.values())
-            n_bytes += sizes
+        for table, of_units in rows.items():
+            counts = _write_table(store, segment, table, of_units, Path(scratch), files)
+            n_rows[table] = sum(counts.values())
             at = 0
             units[f"first:{table}"], units[f"n:{table}"] = [], []
             for unit in names:
@@ -145,13 +157,30 @@ def write_segment(store: Store, job: Job) -> Segment:
                 units[f"n:{table}"].append(counts.get(unit, 0))
                 at += counts.get(unit, 0)
     store.write_table(segment.path(UNITS), pa.table(units))
+    ids = sorted_entries(files.ids)
+    if len(ids):
+        store.write(segment.ids_path, ids.tobytes())
     rejects: Counter[str] = Counter()
-    for facts in job.facts.values():
-        rejects.update(facts.get("rejects", {}))
-    seconds = sum(float(facts.get("seconds", 0.0)) for facts in job.facts.values())
+    for its in facts.values():
+        rejects.update(its.get("rejects", {}))
     return segment.model_copy(
-        update={"bytes": n_bytes, "rows": rows, "rejects": dict(rejects), "seconds": round(seconds, 3)}
+        update={
+            "bytes": sum(files.sizes.values()),
+            "rows": n_rows,
+            "rejects": dict(rejects),
+            "seconds": round(sum(float(its.get("seconds", 0.0)) for its in facts.values()), 3),
+            "n_ids": len(ids),
+            "sizes": files.sizes,
+        }
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What is known of the files of a segment while they are written: bytes by name, and the entries of its ids."""
+
+    sizes: dict[str, int]
+    ids: list[Entries]
 
 
 def _plain(facts: Facts) -> str:
@@ -160,42 +189,71 @@ def _plain(facts: Facts) -> str:
 
 
 def _write_table(
-    store: Store, segment: Segment, table: str, parts: tuple[Part, ...], scratch: Path
-) -> tuple[dict[str, int], int]:
-    """Writes a table's files, unit after unit; returns the rows of each unit and the bytes of the files."""
+    store: Store,
+    segment: Segment,
+    table: str,
+    of_units: Iterable[tuple[str, pa.Table]],
+    scratch: Path,
+    files: _Files,
+) -> dict[str, int]:
+    """Writes a table's files, unit after unit; returns the rows of each unit."""
     schema = REJECTS if table == "rejects" else TABLES[table]
     wide = WIDE.get(table, ())
     sets = {False: [name for name in schema.names if name not in wide]}
     if wide:
         sets[True] = ["video_id", *wide]
-    files = {is_wide: scratch / f"{table}.{is_wide}" for is_wide in sets}
+    local = {is_wide: scratch / f"{table}.{is_wide}" for is_wide in sets}
     writers = {
-        is_wide: pq.ParquetWriter(files[is_wide], pa.schema([schema.field(name) for name in names]), compression="zstd")
+        is_wide: pq.ParquetWriter(local[is_wide], pa.schema([schema.field(name) for name in names]), compression="zstd")
         for is_wide, names in sets.items()
     }
     counts: dict[str, int] = {}
-    for block in _blocks(store, parts, schema, counts):
+    n_rows = 0
+    for block, sizes in _blocks(of_units, schema, counts):
         for is_wide, names in sets.items():
             writers[is_wide].write_table(block.select(names))
+        if table in TABLES_WITH_IDS:
+            ids = block.column("video_id").combine_chunks()
+            files.ids.append(entries_of(segment.id, table, ids, n_rows, sizes))
+        n_rows += block.num_rows
     for is_wide, writer in writers.items():
         writer.close()
-        store.put(files[is_wide], segment.path(table, wide=is_wide))
-    return counts, sum(file.stat().st_size for file in files.values())
+        path = segment.path(table, wide=is_wide)
+        files.sizes[path.rpartition("/")[2]] = local[is_wide].stat().st_size
+        store.put(local[is_wide], path)
+    return counts
 
 
-def _blocks(store: Store, parts: tuple[Part, ...], schema: pa.Schema, counts: dict[str, int]) -> Iterator[pa.Table]:
-    """The parts' rows in row groups of bounded size; counts the rows of each unit."""
+def _blocks(
+    of_units: Iterable[tuple[str, pa.Table]], schema: pa.Schema, counts: dict[str, int]
+) -> Iterator[tuple[pa.Table, list[int]]]:
+    """Rows in row groups of bounded size, with the rows of each unit in it; counts the rows of each unit."""
     held: list[pa.Table] = []
-    for part in parts:
-        rows = completed(store.read_part(part), schema)
-        counts[part.unit] = rows.num_rows
+    n_rows = n_bytes = 0
+    for unit, read in of_units:
+        rows = completed(read, schema)
+        counts[unit] = rows.num_rows
         held.append(rows)
-        n_rows, n_bytes = sum(t.num_rows for t in held), sum(t.nbytes for t in held)
+        n_rows, n_bytes = n_rows + rows.num_rows, n_bytes + rows.nbytes
         if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES or len(held) >= 1000:
-            yield pa.concat_tables(held)
-            held = []
+            yield pa.concat_tables(held), [t.num_rows for t in held]
+            held, n_rows, n_bytes = [], 0, 0
     if held:
-        yield pa.concat_tables(held)
+        yield pa.concat_tables(held), [t.num_rows for t in held]
+
+
+def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa.Table]]:
+    """(unit, rows) of the parts in their order. Of those that are a file each, several are read at a time."""
+    loose = iter([part for part in parts if part.n_rows < 0])
+    with ThreadPoolExecutor(READERS) as readers:
+        ahead = deque(readers.submit(store.read_part, part) for part in islice(loose, READERS))
+        for part in parts:
+            if part.n_rows >= 0:
+                yield part.unit, store.read_part(part)
+                continue
+            read = ahead.popleft().result()
+            ahead.extend(readers.submit(store.read_part, more) for more in islice(loose, 1))
+            yield part.unit, read
 
 
 def install(store: Store, job: Job, segment: Segment) -> bool:
@@ -214,9 +272,22 @@ def install(store: Store, job: Job, segment: Segment) -> bool:
         new = segment.model_copy(update={"void": tuple(sorted(void)), "made_at": time.time()})
         rest = tuple(one for one in head.segments if one.id not in job.replaced)
         gone = tuple(Retired(id=name, stage=job.stage, at=time.time()) for name in job.replaced)
-        return head.model_copy(update={"segments": (*rest, new), "retired": (*head.retired, *gone)})
+        changed = head.model_copy(update={"segments": (*rest, new), "retired": (*head.retired, *gone)})
+        if job.replaced:
+            return changed
+        covered = _covered(store, head, job.stage, job.facts.keys() - void)
+        return changed.model_copy(update={"covered": {**head.covered, job.stage: covered}})
 
-    return any(one.id == segment.id for one in change_head(store, change).segments)
+    changed = change_head(store, change)
+    store.commits.floor.update(changed.covered)
+    return any(one.id == segment.id for one in changed.segments)
+
+
+def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:
+    """The number up to which every group's units lie in segments, once `merged` do."""
+    last = store.commits.last_number(stage)  # before it is looked at what they hold
+    left = [number_of(path) for unit, path in store.loose(head, stage).items() if unit not in merged]
+    return max(head.covered.get(stage, 0), min([number - 1 for number in left if number], default=last))
 
 
 def _void_since(store: Store, head: Head, job: Job) -> set[str]:
@@ -255,7 +326,7 @@ def sweep_segments(store: Store, grace_s: float) -> int:
 def sweep_orphans(store: Store) -> int:
     """Deletes the files of segments that no head names: what a killed merge left. Only at the start of a run."""
     head, _ = read_head(store)
-    known = {one.id for one in head.segments} | {one.id for one in head.retired}
+    known = {one.id for one in head.segments} | {one.id for one in head.retired} | {one.id for one in head.ids}
     strays = [
         f"{FOLDER}/{stage}/{name}"
         for stage in store.folders(FOLDER)
@@ -315,12 +386,12 @@ class Merger:
     lock: RunLock
     sizes: MergeSizes
     _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="merge"))
-    _running: tuple[Job, "Future[Segment]"] | None = None
+    _running: "_Written | None" = None
     _looked: float = float("-inf")
 
     def tick(self) -> None:
         """Takes up a merge that is due, and installs one that is written. Never waits for one."""
-        if self._running and self._running[1].done():
+        if self._running and self._running.done():
             self._install()
         if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
             return
@@ -330,7 +401,7 @@ class Merger:
         """Merges until nothing is due."""
         while self.sizes.n_units:
             if self._running:
-                self._running[1].result()
+                self._running.wait()
                 self._install()
             self._look()
             if not self._running:
@@ -344,21 +415,62 @@ class Merger:
         self._looked = time.monotonic()
         self.lock.check()
         sweep_segments(self.store, self.sizes.grace_s)
-        job = plan_merge(self.store, self.sizes)
-        if job:
-            apart = replace(self.store)  # what a store keeps of its files is not for two threads
-            self._running = job, self._pool.submit(write_segment, apart, job)
+        apart = replace(self.store)  # what a store keeps of its files is not for two threads
+        if job := plan_merge(self.store, self.sizes):
+            self._running = _Merge(job, self._pool.submit(write_segment, apart, job))
+        elif ids := plan_ids(read_head(self.store)[0]):
+            self._running = _IdsMerge(ids, self._pool.submit(write_ids, apart, ids))
 
     def _install(self) -> None:
         assert self._running
-        job, written = self._running
-        self._running = None
+        written, self._running = self._running, None
         try:
-            segment = written.result()
+            written.wait()
         except OSError as error:
-            log.warning("%s: a merge of %s failed (%s); it is done again later", self.store.url, job.stage, error)
+            log.warning("%s: a merge failed (%s); it is done again later", self.store.url, error)
             return
         self.lock.check()
-        if install(self.store, job, segment):
-            log.info("merged %d units of %s into one segment of %d bytes", segment.n_units, job.stage, segment.bytes)
+        if said := written.install(self.store):
+            log.info("%s", said)
             self._looked = float("-inf")  # the next one may be due at once
+
+
+@dataclass(frozen=True, slots=True)
+class _Merge:
+    """A segment that is being written. `install` says what was done; "" for nothing."""
+
+    job: Job
+    future: "Future[Segment]"
+
+    def done(self) -> bool:
+        return self.future.done()
+
+    def wait(self) -> None:
+        self.future.result()
+
+    def install(self, store: Store) -> str:
+        segment = self.future.result()
+        said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
+        return said if install(store, self.job, segment) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _IdsMerge:
+    """A file of many segments' ids that is being written."""
+
+    job: IdsJob
+    future: "Future[IdsFile]"
+
+    def done(self) -> bool:
+        return self.future.done()
+
+    def wait(self) -> None:
+        self.future.result()
+
+    def install(self, store: Store) -> str:
+        made = self.future.result()
+        said = f"merged the ids of {len(self.job.segments)} segments into one file of {made.n_ids}"
+        return said if install_ids(store, self.job, made) else ""
+
+
+_Written = _Merge | _IdsMerge

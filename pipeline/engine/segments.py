@@ -5,6 +5,8 @@
                           <table>.parquet  the rows, unit after unit in the order of their names
                           <table>.wide.parquet  the wide columns of the same rows, so that others are read without them
                           rejects.parquet
+                          ids.bin          where the rows of each video lie in these files (`ids.py`)
+    segments/ids/<id>/ids.bin              the same of many segments
 
 A unit of a segment counts unless the head calls it void (it was taken back since). A commit of its own that a unit of a
 segment still has is ignored; it and the parts that it names go some time after the merge, so that a reader that
@@ -13,22 +15,27 @@ began before ends right.
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import DamagedFile
-from pipeline.engine.commits import Facts
+from pipeline.engine.commits import READERS, Facts
 from pipeline.engine.files import Files
+from pipeline.engine.ids import NAME as IDS_NAME
+from pipeline.engine.ids import TABLES_WITH_IDS, find, hash_of
 
 FOLDER = "segments"
 HEAD = f"{FOLDER}/head.json"
 UNITS = "units"
+IDS = "ids"
+"""In the place of a stage's name: files of the ids of many segments."""
 
 
 class _Entry(BaseModel):
@@ -52,19 +59,42 @@ class Segment(_Entry):
     made_at: float
     void: tuple[str, ...] = ()
     """Units that were taken back since; their rows do not count."""
+    n_ids: int = -1
+    """Entries of its own file of ids; -1: it has none, since an older version made it."""
+    ids_in: str = ""
+    """The file of many segments' ids that holds its own too; "" for none."""
+    sizes: dict[str, int] = {}
+    """Bytes by file, those that are known."""
 
     @property
     def folder(self) -> str:
         """Where its files lie."""
         return f"{FOLDER}/{self.stage}/{self.id}"
 
+    @property
+    def ids_path(self) -> str:
+        """Its own file of ids."""
+        return f"{self.folder}/{IDS_NAME}"
+
     def path(self, table: str, *, wide: bool = False) -> str:
         """Its file of a table; rejects are a table here."""
         return f"{self.folder}/{table}.wide.parquet" if wide else f"{self.folder}/{table}.parquet"
 
 
+class IdsFile(_Entry):
+    """A file of the ids of many segments."""
+
+    id: str
+    n_ids: int
+
+    @property
+    def path(self) -> str:
+        """Where it lies."""
+        return f"{FOLDER}/{IDS}/{self.id}/{IDS_NAME}"
+
+
 class Retired(_Entry):
-    """A segment that is in others now; its files go some time after `at`, seconds since 1970."""
+    """A segment or file of ids that is in others now; its files go some time after `at`, seconds since 1970."""
 
     id: str
     stage: str
@@ -77,6 +107,9 @@ class Head(_Entry):
     generation: int = 0
     segments: tuple[Segment, ...] = ()
     retired: tuple[Retired, ...] = ()
+    ids: tuple[IdsFile, ...] = ()
+    covered: dict[str, int] = {}
+    """By stage: the units of groups up to this number all lie in segments, so that nobody needs to read these."""
 
     def of(self, stage: str) -> list[Segment]:
         """The segments of a stage."""
@@ -137,6 +170,8 @@ class SegmentReader:
     """Reads segments. What was read of their units is kept: a segment's units never change."""
 
     files: Files
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Bytes of the files of segments, by path, as far as they are known."""
     _units: dict[str, pa.Table] = field(default_factory=dict)
 
     def units(self, segment: Segment) -> pa.Table:
@@ -175,6 +210,15 @@ class SegmentReader:
         columns = (units.column(name).to_pylist() for name in ("unit", f"first:{table}", f"n:{table}"))
         yield from ((unit, first, n) for unit, first, n in zip(*columns, strict=True) if n)
 
+    def counts(self, segment: Segment, table: str, row: int) -> bool:
+        """Whether the unit of a row was not taken back."""
+        if not segment.void:
+            return True
+        units = self.units(segment)
+        firsts = units.column(f"first:{table}").to_numpy()
+        place = int(np.searchsorted(firsts, row, side="right")) - 1
+        return units.column("unit")[place].as_py() not in segment.void
+
     def facts(self, segment: Segment, unit: str | None = None) -> Iterator[tuple[str, Facts]]:
         """(unit, what its commit held) of the units that count, or of one of them."""
         filters = None if unit is None else pc.field("unit") == unit
@@ -185,30 +229,37 @@ class SegmentReader:
             if name not in void:
                 yield name, {**json.loads(facts), "segment": segment.id}
 
-    def forget(self, head: Head) -> None:
-        """Drops what is kept of segments that are gone."""
+    def follow(self, head: Head) -> None:
+        """Drops what is kept of segments that are gone, and takes up how large the files of others are."""
         known = {segment.id for segment in head.segments}
         for name in [name for name in self._units if name not in known]:
             del self._units[name]
+        self.sizes = {
+            f"{segment.folder}/{name}": size for segment in head.segments for name, size in segment.sizes.items()
+        }
 
 
-def read_rows(files: Files, path: str, first: int, n_rows: int, columns: list[str]) -> pa.Table:
-    """Rows first … first + n_rows - 1 of a Parquet file: only the row groups and columns that hold them are read."""
-    with _opened(files, path) as opened:
-        file = pq.ParquetFile(opened, pre_buffer=True)
-        groups: list[int] = []
-        begin = skipped = 0
-        for i in range(file.num_row_groups):
-            end = begin + file.metadata.row_group(i).num_rows
-            if begin < first + n_rows and end > first:
-                skipped = skipped if groups else first - begin
-                groups.append(i)
-            begin = end
-        return file.read_row_groups(groups, columns=columns).slice(skipped, n_rows)
+def rows_of_id(
+    reader: SegmentReader, head: Head, video_id: str, tables: Set[str]
+) -> list[tuple[Segment, str, int, int]]:
+    """(segment, table, first row, rows) where rows of an id lie, among them those of ids with the same hash.
 
-
-def _opened(files: Files, path: str) -> Any:
-    """A file whose reads are one request each: what Parquet asks for is known to the byte."""
-    if files.is_local:
-        return files.open(path)
-    return files.fs.open(files.path(path), "rb", cache_type="none")
+    A segment without ids, which an older version made, is named with all its rows of each table.
+    """
+    by_id = {int(segment.id, 16): segment for segment in head.segments}
+    wanted = hash_of(video_id)
+    sources = [(one.path, one.n_ids) for one in head.ids if one.n_ids]
+    sources += [(s.ids_path, s.n_ids) for s in head.segments if not s.ids_in and s.n_ids > 0]
+    with ThreadPoolExecutor(READERS) as readers:
+        found = list(readers.map(lambda source: find(reader.files, source[0], source[1], wanted), sources))
+    spans = []
+    for entry in (row for rows in found for row in rows.tolist()):
+        _, segment_id, first, n_rows, code, _ = entry
+        segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
+        if segment is not None and table in tables and reader.counts(segment, table, first):
+            spans.append((segment, table, first, n_rows))
+    for segment in (one for one in head.segments if one.n_ids < 0):
+        for table in tables & segment.rows.keys():
+            whole = [("", 0, segment.rows[table])] if not segment.void else reader.places(segment, table)
+            spans += [(segment, table, first, n) for _, first, n in whole if n]
+    return spans

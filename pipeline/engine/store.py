@@ -6,19 +6,23 @@ commits/<stage>/group.<number>.<hash>.json         that is written last
 
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine import segments
-from pipeline.engine.commits import Commits, Facts, is_group, part_name
+from pipeline.engine.commits import READERS, Commits, Facts, is_group, part_name
 from pipeline.engine.files import Files
-from pipeline.engine.segments import Head, SegmentReader, change_head, read_head, read_rows, without
+from pipeline.engine.ids import TABLES_WITH_IDS
+from pipeline.engine.ranges import read_rows
+from pipeline.engine.segments import Head, SegmentReader, change_head, read_head, rows_of_id, without
 
 Made = TypeVar("Made")
 
@@ -70,7 +74,7 @@ class Store(Files):
     def _kept(self) -> dict[tuple[str, tuple[str, ...]], int | pa.Table]:
         return {}  # by file and columns: how often a part of it was asked for, or all its rows
 
-    def _steadily(self, read: Callable[[Head], Made]) -> Made:
+    def steadily(self, read: Callable[[Head], Made]) -> Made:
         """What `read` gives of a head that was the same before and after; a missing file begins it again."""
         for _ in range(MAX_MOVED):
             head, seen = read_head(self)
@@ -90,13 +94,14 @@ class Store(Files):
 
     def committed(self, stage: str) -> set[str]:
         """Names of the units of a stage that are done."""
-        return self._steadily(lambda head: {*self.commits.of(stage), *self.segments.names(head.of(stage))})
+        return self.steadily(lambda head: {*self._own_commits(head, stage), *self.segments.names(head.of(stage))})
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
         """Declares a unit done, or says other facts of one that is. Everything it made is in place before."""
         facts = {name: value for name, value in facts.items() if name != "segment"}
-        before = self.commits.of(stage).get(unit, "")
-        holding = self._segments_with(read_head(self)[0], stage, [unit])
+        head = read_head(self)[0]
+        before = self._own_commits(head, stage).get(unit, "")
+        holding = self._segments_with(head, stage, [unit])
         if holding:
             facts["parts"] = self._parts_anew(stage, unit)
         if "parts" not in facts and not is_group(_name_of(before)):
@@ -118,34 +123,37 @@ class Store(Files):
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
         """Declares units done that were not, by one object."""
         if units:
+            if stage not in self.commits.floor:
+                self._own_commits(read_head(self)[0], stage)
             self.commits.write(stage, units)
 
     def uncommit(self, stage: str, *units: str) -> None:
         """Takes units' commits back, so that they run again."""
+        self._own_commits(read_head(self)[0], stage)
         self.commits.remove(stage, units)
         change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, units)))
 
     def _segments_with(self, head: Head, stage: str, units: Collection[str]) -> dict[str, list[str]]:
-        found = {segment.id: self.segments.among(segment, units) for segment in head.of(stage)}
+        found = {segment.id: self.segments.among(segment, units) for segment in head.of(stage) if units}
         return {name: held for name, held in found.items() if held}
 
     def commit_facts(self, stage: str, unit: str) -> Facts:
         """What a commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
-        return self._steadily(lambda head: self._facts(head, stage, unit))
+        return self.steadily(lambda head: self._facts(head, stage, unit))
 
     def _facts(self, head: Head, stage: str, unit: str) -> Facts:
         holding = self._segments_with(head, stage, [unit])
         for segment in head.of(stage):
             if segment.id in holding:
                 return next(facts for _, facts in self.segments.facts(segment, unit))
-        where = self.commits.of(stage)
+        where = self._own_commits(head, stage)
         if unit not in where:
             raise FileNotFoundError(f"{self.url}/commits/{stage}: no commit of {unit}")
         return self.commits.facts(where[unit], unit)
 
     def all_commit_facts(self, stage: str) -> list[tuple[str, Facts]]:
         """(unit, what its commit holds) of every unit of a stage that is done, by name."""
-        return self._steadily(lambda head: sorted(self._all_facts(head, stage), key=lambda pair: pair[0]))
+        return self.steadily(lambda head: sorted(self._all_facts(head, stage), key=lambda pair: pair[0]))
 
     def _all_facts(self, head: Head, stage: str) -> Iterator[tuple[str, Facts]]:
         for segment in head.of(stage):
@@ -153,9 +161,14 @@ class Store(Files):
         for unit, path in self.loose(head, stage).items():
             yield unit, self.commits.facts(path, unit)
 
+    def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
+        """{unit: path of its commit} of what lies as objects of its own; what segments cover may be among it."""
+        self.commits.floor[stage] = head.covered.get(stage, 0)
+        return self.commits.of(stage, head.covered.get(stage, 0))
+
     def loose(self, head: Head, stage: str) -> dict[str, str]:
         """{unit: path of its commit} of the units that are in no segment."""
-        where = self.commits.of(stage)
+        where = self._own_commits(head, stage)
         covered = [name for names in self._segments_with(head, stage, where.keys()).values() for name in names]
         for name in covered:
             where.pop(name, None)
@@ -172,10 +185,10 @@ class Store(Files):
         return self._committed_parts(f"rejects/{stage}")
 
     def _committed_parts(self, folder: str) -> list[Part]:
-        return self._steadily(lambda head: self._parts_by(head, folder))
+        return self.steadily(lambda head: self._parts_by(head, folder))
 
     def _parts_by(self, head: Head, folder: str) -> list[Part]:
-        self.segments.forget(head)
+        self.segments.follow(head)
         table, _, stage = folder.partition("/")
         found = [
             Part(segment.stage, unit, segment.path(table), first, n_rows)
@@ -183,17 +196,22 @@ class Store(Files):
             if segment.rows.get(table) and stage in ("", segment.stage)
             for unit, first, n_rows in self.segments.places(segment, table)
         ]
-        found += self._loose_parts(head, folder)
+        found += self.loose_parts(head, folder)
         found.sort(key=lambda part: part_name(part.stage, part.unit))
         return found
 
-    def _loose_parts(self, head: Head, folder: str) -> list[Part]:
+    def loose_parts(self, head: Head, folder: str) -> list[Part]:
+        """The parts of a table, or of a stage's rejects (`rejects/<stage>`), that are in no segment."""
+        return self._parts_of(folder, lambda stage: self.loose(head, stage))
+
+    def _parts_of(self, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
+        """What units (by stage: {unit: path of its commit}) wrote of a table as files of its own."""
         present = set(self.names(folder))
         stages = {name.split("-")[1] for name in present if name.startswith("part-") and name.endswith(".parquet")}
         found = [
             Part(stage, unit, path)
             for stage in stages
-            for unit, path in self.commits.parts(self.loose(head, stage), stage, folder)
+            for unit, path in self.commits.parts(units(stage), stage, folder)
         ]
         if any(_name_of(part.path) not in present for part in found):  # committed since they were listed
             present = set(self.names(folder))
@@ -201,7 +219,7 @@ class Store(Files):
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
-        return self._steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
+        return self.steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
 
     def count_rows(self, table: str) -> int:
         """How many committed rows a table has; those in segments are counted without being read."""
@@ -209,7 +227,7 @@ class Store(Files):
 
     def read_rejects(self) -> pa.Table:
         """All committed rejects of all stages."""
-        return self._steadily(lambda head: self._concat(self._rejects_by(head), REJECTS, None))
+        return self.steadily(lambda head: self._concat(self._rejects_by(head), REJECTS, None))
 
     def _rejects_by(self, head: Head) -> list[Part]:
         return [part for stage in self.reject_stages(head) for part in self._parts_by(head, f"rejects/{stage}")]
@@ -230,40 +248,40 @@ class Store(Files):
                 part = same[0] if same else part
         return self._read_part(part, columns)
 
-    def _read_part(self, part: Part, columns: list[str] | None) -> pa.Table:
+    def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
         try:
             if part.n_rows < 0:
                 file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
                 names = set(file.schema_arrow.names)
                 return file.read(columns=None if columns is None else [name for name in columns if name in names])
-            return self._read_of_segment(part, columns)
+            return self._read_of_segment(part, columns, keep)
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = (str(error).splitlines() or [""])[0][:300]
             raise DamagedFile(f"{self.url}/{part.path}: is not a Parquet table ({reason}); restore the file") from None
 
-    def _read_of_segment(self, part: Part, columns: list[str] | None) -> pa.Table:
+    def _read_of_segment(self, part: Part, columns: list[str] | None, keep: bool) -> pa.Table:
         wide = WIDE.get(part.table, ())
-        schema = REJECTS if part.table.startswith("rejects/") else TABLES[part.table]
+        schema = _schema_of(part.table)
         names = list(schema.names) if columns is None else columns
         if not names:
             return pa.table({"row": pa.nulls(part.n_rows)}).select([])
-        made = self._rows(part.path, part, [name for name in names if name not in wide])
+        made = self._rows(part.path, part, [name for name in names if name not in wide], keep)
         if apart := [name for name in names if name in wide]:
             path = f"{part.path.removesuffix('.parquet')}.wide.parquet"
-            read = read_rows(self, path, part.first, part.n_rows, apart)
+            read = read_rows(self, path, part.first, part.n_rows, apart, self.segments.sizes.get(path, 0))
             for name in apart:
                 made = made.append_column(read.schema.field(name), read.column(name))
         return made.select(names)
 
-    def _rows(self, path: str, part: Part, columns: list[str]) -> pa.Table:
-        """Narrow columns. A file whose parts are read one after the other is read once."""
+    def _rows(self, path: str, part: Part, columns: list[str], keep: bool) -> pa.Table:
+        """Narrow columns. A file whose parts are read one after the other is read once, and kept where that is said."""
         key = (path, tuple(columns))
         kept = self._kept.get(key, 0)
-        if isinstance(kept, int) and kept < MANY_READ:
-            self._kept[key] = kept + 1
-            return read_rows(self, path, part.first, part.n_rows, columns)
+        if isinstance(kept, int) and (kept < MANY_READ or not keep):
+            self._kept[key] = kept + keep
+            return read_rows(self, path, part.first, part.n_rows, columns, self.segments.sizes.get(path, 0))
         if isinstance(kept, int):
             kept = pq.read_table(pa.BufferReader(self.read(path)), columns=columns)
             self._keep(key, kept)
@@ -285,11 +303,48 @@ class Store(Files):
         tables = [completed(self._read_part(part, columns), wanted) for part in joined(parts)]
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
+    def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+        """The rows of one video, by table (`rejects`: those of all stages), in no promised order.
+
+        Of segments only the row groups are read that hold it; parts that are not merged yet are read all.
+        """
+        return self.steadily(lambda head: self._rows_of(head, video_id, columns))
+
+    def _rows_of(self, head: Head, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+        self.segments.follow(head)
+        spans = rows_of_id(self.segments, head, video_id, set(columns) & set(TABLES_WITH_IDS))
+        parts = [(table, Part(one.stage, "", one.path(table), first, n_rows)) for one, table, first, n_rows in spans]
+        parts += self._own_parts(head, columns)
+        schemas = {table: _schema_of(table, columns[table]) for table in columns}
+
+        def rows(table: str, part: Part) -> pa.Table:
+            found = completed(self._read_part(part, list(columns[table]), keep=False), schemas[table])
+            return found.filter(pc.equal(found.column("video_id"), video_id))
+
+        with ThreadPoolExecutor(READERS) as readers:
+            read = list(readers.map(lambda pair: rows(*pair), parts))
+        made = {table: [schema.empty_table()] for table, schema in schemas.items()}
+        for (table, part), found in zip(parts, read, strict=True):
+            is_covered = part.n_rows < 0 and found.num_rows and self._segments_with(head, part.stage, [part.unit])
+            if not is_covered:
+                made[table].append(found)
+        return {table: pa.concat_tables(tables) for table, tables in made.items()}
+
+    def _own_parts(self, head: Head, tables: Iterable[str]) -> list[tuple[str, Part]]:
+        """(table, part) of all parts that are files of their own; some may be in segments already."""
+        own = {stage: self._own_commits(head, stage) for stage in self.commits.stages()}
+        if not any(own.values()):
+            return []
+        folders = [(table, table) for table in tables if table != "rejects"]
+        folders += [("rejects", f"rejects/{stage}") for stage in own if "rejects" in tables]
+        units = own.get
+        return [(table, part) for table, folder in folders for part in self._parts_of(folder, lambda s: units(s, {}))]
+
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
     ) -> str:
         """One part of a table; it counts once the unit is committed. Returns its path, for the commit to name."""
-        schema = REJECTS if table.startswith("rejects/") else TABLES[table]
+        schema = _schema_of(table)
         path = f"{table}/{part_name(stage, unit, token)}"
         self.write_table(path, rows if isinstance(rows, pa.Table) else table_of(rows, schema))
         return path
@@ -310,6 +365,11 @@ class Store(Files):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept
+
+
+def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:
+    schema = REJECTS if table.partition("/")[0] == "rejects" else TABLES[table]
+    return schema if columns is None else pa.schema([schema.field(name) for name in columns])
 
 
 def joined(parts: Iterable[Part]) -> Iterator[Part]:

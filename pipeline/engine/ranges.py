@@ -1,0 +1,115 @@
+"""Some rows of a Parquet file in a bucket, by two requests: its end, and the bytes of what is asked for."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.engine.files import Files
+
+TAIL_BYTES = 128 * 1024
+"""Read at once from the end: the footer of most files."""
+SPAN_BYTES = 64 * 1024**2
+"""Wanted bytes up to this far apart come by one request, with what lies between them."""
+
+
+def read_rows(files: Files, path: str, first: int, n_rows: int, columns: Sequence[str], size: int = 0) -> pa.Table:
+    """Rows first … first + n_rows - 1: only the row groups and columns that hold them are read.
+
+    `size`: bytes of the file, 0 where it has to be asked for. FileNotFoundError.
+    """
+    spans = _Spans(files, path, size or files.size(path))
+    file = pq.ParquetFile(spans)
+    names = set(columns)
+    groups, skipped = _groups_of(file.metadata, first, n_rows)
+    wanted = [
+        _place(file.metadata.row_group(group).column(i))
+        for group in groups
+        for i in range(file.metadata.num_columns)
+        if file.metadata.row_group(group).column(i).path_in_schema.partition(".")[0] in names
+    ]
+    spans.fetch_all(sorted(wanted))
+    return file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
+
+
+def _groups_of(metadata: pq.FileMetaData, first: int, n_rows: int) -> tuple[list[int], int]:
+    """The row groups that hold some rows, and how many rows of the first stand before them."""
+    groups: list[int] = []
+    begin = skipped = 0
+    for i in range(metadata.num_row_groups):
+        end = begin + metadata.row_group(i).num_rows
+        if begin < first + n_rows and end > first:
+            skipped = skipped if groups else first - begin
+            groups.append(i)
+        begin = end
+    return groups, skipped
+
+
+def _place(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
+    """First byte of a column's pages, and the byte after the last."""
+    start = column.data_page_offset
+    if column.has_dictionary_page and column.dictionary_page_offset:
+        start = min(start, column.dictionary_page_offset)
+    return start, start + column.total_compressed_size
+
+
+class _Spans(io.RawIOBase):
+    """A file of which some spans are here; what is read outside them is fetched."""
+
+    def __init__(self, files: Files, path: str, size: int) -> None:
+        self._files, self._path, self._size, self._at = files, path, size, 0
+        self._spans: list[tuple[int, bytes]] = []
+        self._fetch(max(0, size - TAIL_BYTES), size)
+
+    def fetch_all(self, places: Sequence[tuple[int, int]]) -> None:
+        """Fetches sorted places, those near each other together."""
+        begin = end = -1
+        for start, stop in places:
+            if begin >= 0 and stop - begin <= SPAN_BYTES:
+                end = max(end, stop)
+                continue
+            self._fetch_once(begin, end)
+            begin, end = start, stop
+        self._fetch_once(begin, end)
+
+    def _fetch_once(self, start: int, end: int) -> None:
+        if start >= 0 and self._held(start, end) is None:
+            self._fetch(start, end)
+
+    def _fetch(self, start: int, end: int) -> bytes:
+        data = self._files.read_range(self._path, start, end)
+        self._spans.append((start, data))
+        return data
+
+    def _held(self, start: int, end: int) -> bytes | None:
+        for begin, data in self._spans:
+            if begin <= start and end <= begin + len(data):
+                return data[start - begin : end - begin]
+        return None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int | None = -1) -> bytes:
+        end = self._size if size is None or size < 0 else min(self._size, self._at + size)
+        if end <= self._at:
+            return b""
+        data = self._held(self._at, end)
+        if data is None:
+            data = self._fetch(self._at, end)
+        self._at += len(data)
+        return data

@@ -1,0 +1,142 @@
+"""One video's rows are found among all segments by a few requests, and are the rows that a whole read gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from bench.scaling.requests import count_requests
+from manifests.schema import TABLES
+from pipeline.engine import ids
+from pipeline.engine.files import Files
+from pipeline.engine.ids import ENTRY, TABLES_WITH_IDS, entries_of, find, hash_of, merge_files, sorted_entries
+from pipeline.engine.merge import MergeSizes
+from pipeline.engine.merge_ids import MOST_APART, install_ids, plan_ids, write_ids
+from pipeline.engine.segments import change_head, read_head
+from pipeline.engine.store import Store
+from tests.pipeline.engine.test_segments import fill, merge_all
+
+COLUMNS = {
+    "videos": ["video_id", "title"],
+    "clips": ["video_id", "clip_id", "text"],
+    "packs": ["video_id"],
+    "rejects": ["video_id", "reason"],
+}
+
+
+def merge_ids(store: Store) -> int:
+    """Merges files of ids until none is due."""
+    n_merges = 0
+    while job := plan_ids(read_head(store)[0]):
+        assert install_ids(store, job, write_ids(store, job))
+        n_merges += 1
+    return n_merges
+
+
+def by_whole_reads(store: Store, video_id: str) -> dict[str, list[dict[str, object]]]:
+    tables = {name: store.read_rejects() if name == "rejects" else store.read_table(name) for name in COLUMNS}
+    return {
+        name: [row for row in table.select(COLUMNS[name]).to_pylist() if row["video_id"] == video_id]
+        for name, table in tables.items()
+    }
+
+
+def by_id(store: Store, video_id: str) -> dict[str, list[dict[str, object]]]:
+    return {name: table.to_pylist() for name, table in store.rows_of(video_id, COLUMNS).items()}
+
+
+def test_every_table_with_a_video_id_has_a_number_of_its_own() -> None:
+    named = {name for name, schema in TABLES.items() if "video_id" in schema.names}
+    assert named == set(TABLES_WITH_IDS) - {"rejects"}
+
+
+def test_a_video_is_found_in_parts_in_segments_and_once_they_are_merged(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    units = [f"u{i}" for i in range(40)]
+    for begin in range(0, 40, 4):
+        fill(store, units[begin : begin + 4])
+        merge_all(store, MergeSizes(4, 8, grace_s=3600))
+        merge_ids(store)
+        for video_id in ("u0-1", f"u{begin + 2}-0", f"u{begin + 2}-x", "u99-0"):
+            fresh = Store(store.url)
+            assert by_id(fresh, video_id) == by_whole_reads(fresh, video_id)
+    assert read_head(store)[0].ids, "the ids of many segments lie in one file"
+    store.uncommit("extract", "u6")
+    assert not by_id(Store(store.url), "u6-0")["clips"] and len(by_id(Store(store.url), "u7-0")["clips"]) == 2
+    fill(store, ["u6"], version=1)
+    assert by_id(Store(store.url), "u6-0")["videos"] == [{"video_id": "u6-0", "title": "u6 0 version 1"}]
+
+
+def test_segments_of_an_older_version_which_have_no_ids_are_read(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    fill(store, [f"u{i}" for i in range(6)])
+    merge_all(store)
+    change_head(
+        store,
+        lambda head: head.model_copy(
+            update={"segments": tuple(s.model_copy(update={"n_ids": -1, "sizes": {}}) for s in head.segments)}
+        ),
+    )
+    store.uncommit("extract", "u3")
+    for video_id in ("u1-0", "u3-0", "u5-1"):
+        assert by_id(Store(store.url), video_id) == by_whole_reads(store, video_id)
+
+
+def test_looking_up_one_of_many_asks_for_little(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    for begin in range(0, 120, 6):
+        fill(store, [f"u{i}" for i in range(begin, begin + 6)], a_group=6)
+        merge_all(store, MergeSizes(6, 64, grace_s=0))
+        merge_ids(store)
+    assert len(read_head(store)[0].segments) == 20
+    with count_requests() as counted:
+        found = by_id(Store(store.url), "u77-1")
+    assert len(found["clips"]) == 1 and counted.n < 25
+
+
+@pytest.mark.parametrize("n_ids", [1, 1000, 60_000])
+def test_a_hash_is_found_in_a_file_of_any_size(tmp_path: Path, n_ids: int) -> None:
+    files = Files(str(tmp_path))
+    names = [f"video-{i // 3}" for i in range(n_ids)]
+    made = sorted_entries([entries_of("a1", "clips", pa.array(names), 0, [n_ids])])
+    files.write("ids.bin", made.tobytes())
+    for name in dict.fromkeys([names[0], names[n_ids // 2], names[-1]]):
+        (entry,) = find(files, "ids.bin", len(made), hash_of(name))
+        assert [names[i] for i in range(entry["first"], entry["first"] + entry["n_rows"])] == [name] * names.count(name)
+    assert not len(find(files, "ids.bin", len(made), hash_of("nobody")))
+
+
+def test_rows_of_one_id_in_two_units_and_more_than_a_number_holds_are_several_entries(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ids, "MOST_ROWS", 4)
+    made = entries_of("a1", "clips", pa.array(["a"] * 11), 100, [1, 10])
+    assert [(row["first"], row["n_rows"]) for row in made] == [(100, 1), (101, 4), (105, 4), (109, 2)]
+
+
+def test_merged_files_hold_what_is_live_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ids, "AT_A_TIME", 7)
+    files, pieces, sources = Files(str(tmp_path)), {}, []
+    for segment in ("a1", "b2", "c3"):
+        names = [f"{segment}-{i}" for i in range(40)] + [f"all-{i}" for i in range(10)]
+        pieces[segment] = sorted_entries([entries_of(segment, "videos", pa.array(names), 0, [50])])
+        files.write(f"{segment}.bin", pieces[segment].tobytes())
+        sources.append((f"{segment}.bin", 50))
+    with (tmp_path / "made.bin").open("wb") as out:
+        assert merge_files(files, sources, {"a1", "c3"}, out) == 100
+    made = np.frombuffer((tmp_path / "made.bin").read_bytes(), ENTRY)
+    assert (made == sorted_entries([pieces["a1"], pieces["c3"]])).all()
+
+
+def test_few_files_of_ids_stay_however_many_segments_come(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    most = 0
+    for begin in range(0, 4 * 3 * MOST_APART, 4):
+        fill(store, [f"u{i}" for i in range(begin, begin + 4)], a_group=4)
+        merge_all(store, MergeSizes(4, 64, grace_s=0))
+        merge_ids(store)
+        head = read_head(store)[0]
+        most = max(most, len(head.ids) + sum(not segment.ids_in for segment in head.segments))
+    assert most <= MOST_APART + 2
+    assert {segment.ids_in for segment in read_head(store)[0].segments} <= {one.id for one in read_head(store)[0].ids}

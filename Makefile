@@ -20,6 +20,7 @@ help:
 install: $(VENV)/.installed ## a venv in .venv with everything in it
 
 $(VENV)/.installed: pyproject.toml
+	@echo "installing into $(VENV), some minutes: torch, Ray and the others come from the package registry"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'

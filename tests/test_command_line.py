@@ -5,9 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
-import typer
 from typer.testing import CliRunner
 
 import pipeline.cli
@@ -18,6 +16,7 @@ from manifests.exits import COMMANDS
 from manifests.settings import load_config
 from pipeline.commands.init import Start
 from pipeline.config import RunConfig
+from tests.command_line import UsageError, parsed
 
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
 EVERY = [(program, command) for program, commands in COMMANDS.items() for command in commands]
@@ -26,13 +25,15 @@ EVERY = [(program, command) for program, commands in COMMANDS.items() for comman
 @pytest.mark.parametrize(("program", "command"), EVERY)
 def test_every_example_is_one_that_its_command_takes(program: str, command: str) -> None:
     words = shlex.split(EXAMPLES[program][command])
-    group: click.Command = typer.main.get_command(APPS[program])
 
     assert words[0] == command
-    while isinstance(group, click.Group):
-        group = group.commands[words.pop(0)]
-    with group.make_context(command, words, resilient_parsing=False) as context:
-        assert context.params
+    assert parsed(APPS[program], words)
+
+
+@pytest.mark.parametrize("words", [["nonsense"], ["status"], ["run", "run.yaml", "--nonsense"]])
+def test_what_no_command_takes_is_found(words: list[str]) -> None:
+    with pytest.raises((KeyError, UsageError)):
+        parsed(pipeline.cli.app, words)
 
 
 @pytest.mark.parametrize(("program", "command"), EVERY)

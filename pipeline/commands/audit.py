@@ -12,7 +12,7 @@ def audit(
     ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
 ) -> None:
-    """Counts the data set again, prints its metrics, and ends with 1 where a requirement does not hold."""
+    """Holds a data set against requirements: counts it again, and ends with 1 where one does not hold."""
     from manifests.audit import falls_short, parse_requirement
     from pipeline.engine.store import Store
     from pipeline.report.audit import recount

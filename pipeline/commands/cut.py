@@ -19,7 +19,7 @@ def cut(
     only_clips: Annotated[bool, typer.Option("--only-clips", help="No members, scenes or checks: just cut.")] = False,
     any_size: Annotated[bool, typer.Option("--any-size", help="Take pictures below 720p too.")] = False,
 ) -> None:
-    """Writes KEY.mp4, KEY.txt and KEY.json (KEY.m4v, KEY.mjpg) for each span, and clips.jsonl with every span tried.
+    """Cuts a local video by given spans: KEY.mp4, KEY.txt, KEY.json … for each, clips.jsonl with all that were tried.
 
     No crawl, no Ray: one process. A file that crashes a decoder ends it; finished clips appear only at the end.
     """

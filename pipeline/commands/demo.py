@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.engine.progress import log
+
 
 def demo(
     out: Annotated[Path, typer.Option(help="Output directory; a second run goes on from what is there.")] = Path(
@@ -15,6 +17,7 @@ def demo(
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
 ) -> None:
     """Starts a small YouTube on loopback and runs the whole pipeline on it: real yt-dlp, real cuts, a local Ray."""
+    log.info("a small YouTube starts on this machine, then a run that crawls it; %s holds what comes out", out)
     from pipeline.demo.job import demo_config, run_demo
     from pipeline.report.summary import print_summary
 

@@ -20,7 +20,7 @@ def doctor(
         bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
     ] = False,
 ) -> None:
-    """Looks at ffmpeg, yt-dlp and its JavaScript runtime, cookies, proxies, disk, Ray, bucket."""
+    """Says what this machine lacks for a run, with its cure: ffmpeg, yt-dlp, cookies, proxies, disk, Ray, bucket."""
     import json
     from dataclasses import asdict
 

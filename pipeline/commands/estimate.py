@@ -15,7 +15,7 @@ def estimate(
     ] = 0,
     gbit: Annotated[float, typer.Option(help="Network of the whole cluster, Gbit/s.", min=0.001)] = 1.0,
 ) -> None:
-    """Requests, days, core-hours, bytes and objects of a run, from measured costs, and what holds it up."""
+    """Says what a run takes: requests, days, core-hours, bytes, objects, from measured costs; and what holds it up."""
     from manifests.settings import load_config
     from pipeline.config import RunConfig
     from pipeline.run.estimate import estimate as lines

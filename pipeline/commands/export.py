@@ -23,7 +23,7 @@ def export(
         bool, typer.Option("--exact", help="A data set whose clips start at frame 0, for readers that know no offset.")
     ] = False,
 ) -> None:
-    """Writes two JSONL as HD-VILA-100M has them, or the data set again with clips that hold their sentence alone."""
+    """Writes ids, spans and texts as HD-VILA-100M was released, or the data set again with clips from frame 0 on."""
     from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
     from pipeline.engine.store import Store
 

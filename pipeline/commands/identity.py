@@ -10,7 +10,7 @@ def identity(
     name: Annotated[str, typer.Argument(help="A name of crawl.identities; `status` shows them.")],
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
 ) -> None:
-    """The other identities go on; a run under way takes it up within seconds, a later run as well."""
+    """Pauses one identity of a crawl, or lets it go on; the others go on. A run under way obeys within seconds."""
     from manifests.errors import UserError
     from pipeline.engine.store import Store
     from pipeline.outdir.identity import RUN_FILE

@@ -12,7 +12,7 @@ def merge(
         bool, typer.Option("--drop-duplicates", help="Leave out what an earlier data set holds, instead of refusing.")
     ] = False,
 ) -> None:
-    """Copies the shards byte for byte and writes a manifest for all of them."""
+    """Joins data sets into a new one: shards are copied byte for byte, under one manifest."""
     from manifests.errors import UserError
     from pipeline.dataset.merge import merge as merge_data_sets
     from pipeline.engine.store import Store

@@ -40,7 +40,7 @@ def mini_youtube(
     log: Annotated[Path | None, typer.Option(help="Write every request to this file as JSON lines.")] = None,
     list_videos: Annotated[bool, typer.Option("--list", help="Print every video and its behaviour.")] = False,
 ) -> None:
-    """Serve drawn videos on loopback in YouTube's own shapes, for the real yt-dlp."""
+    """Serves drawn videos on loopback in YouTube's own shapes, for the real yt-dlp."""
     from pipeline.demo.misbehave import BEHAVIOURS
     from pipeline.demo.server import MiniYouTube
 

@@ -8,7 +8,7 @@ OutDir = Annotated[str, typer.Argument(help="The output directory: a folder or a
 
 
 def pause(url: OutDir) -> None:
-    """Starts no further unit until `resume`; units in flight end. A run that is started later is held as well."""
+    """Holds a run, also one that starts later: no further unit begins until `resume`, those in flight end."""
     _ask(url, paused=True)
     print(f"{url}: paused; `hdvila-pipeline resume {url}` goes on")
 

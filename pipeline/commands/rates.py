@@ -16,7 +16,7 @@ def rates(
     ] = [],  # noqa: B006
     reset: Annotated[bool, typer.Option("--reset", help="First back to the configured rates.")] = False,
 ) -> None:
-    """Sets rates in place of the configured ones, within seconds; without options, shows which are set."""
+    """Changes the rates of a live crawl, within seconds and without a restart; without options, shows them."""
     from manifests.errors import UserError
     from manifests.live import Control
     from pipeline.engine.desk import read_control, write_control

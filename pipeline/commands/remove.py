@@ -15,7 +15,7 @@ def remove(
         bool, typer.Option("--purge", help="Also erase titles, captions, words and texts from the crawl's tables.")
     ] = False,
 ) -> None:
-    """Rewrites the shards that hold them, updates the manifest and leaves tombstones that later runs honour."""
+    """Takes videos or channels out of finished shards and the manifest, and leaves tombstones that keep them out."""
     from manifests.errors import UserError
     from manifests.exits import NothingMatched
     from pipeline.dataset.remove import known, parse_ids

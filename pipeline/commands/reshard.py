@@ -17,7 +17,7 @@ def reshard(
     test: Annotated[float, typer.Option(help="With --split-by: share held out for testing.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the spread over shards and of the draw.")] = 0,
 ) -> None:
-    """Writes the samples, byte for byte, into new shards and a new manifest."""
+    """Writes a data set again in shards of another size or with another split; samples stay byte for byte."""
     from manifests.settings import parse_config
     from pipeline.config.shards import ShardsConfig
     from pipeline.dataset.reshard import reshard as reshard_data_set

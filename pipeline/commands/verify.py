@@ -13,7 +13,7 @@ def verify(
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Decode every sample.")] = False,
     workers: Annotated[int, typer.Option(help="Processes, each reading one shard at a time.", min=1)] = 1,
 ) -> None:
-    """Checks checksums, structure, json, counts and media of every shard."""
+    """Reads every shard and names each fault: checksums, structure, json, counts, media."""
     from manifests.stages import notes_on
     from pipeline.dataset.verify import made_by
     from pipeline.dataset.verify import verify as verify_data_set

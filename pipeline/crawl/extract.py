@@ -8,7 +8,6 @@ about who asks, not about the video, is never charged to the video: the identity
 
 import json
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -69,16 +68,18 @@ class ExtractStage:
         limit_s = self.config.batch_videos * per_video_s + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
-    def units(self, store: Store) -> Iterator[Unit]:
+    def units(self, store: Store) -> list[Unit]:
         """Batches of the round's candidates, in their order. What committed units wrote down on their way goes."""
         forget_committed(store)
         rows = [row for part in store.parts("candidates") if part.unit.startswith(f"{self.plan.round:05d}-")
                 for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
+        units = []
         for first in range(0, len(rows), self.config.batch_videos):
             batch = rows[first : first + self.config.batch_videos]
             digest = content_name(f"{row['video_id']} {row['attempt']}" for row in batch)
             name = f"{self.plan.round:05d}-{digest}"
-            yield Unit(name, tuple(batch), tuple(row["video_id"] for row in batch))
+            units.append(Unit(name, tuple(batch), tuple(row["video_id"] for row in batch)))
+        return units
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Looks at each candidate in turn; those that an interrupted try had looked at are asked for no more."""

@@ -44,10 +44,10 @@ class ListStage:
         limit_s = self.config.list_time_limit_s * LIST_TRIES + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s)
 
-    def units(self, store: Store) -> Iterator[Unit]:
+    def units(self, store: Store) -> list[Unit]:
         """Named by what is asked and in which round."""
-        for ask in self.plan.asks:
-            yield Unit(f"{self.plan.round:05d}-{ask.source}-{_digest(repr(ask))}", ask, ())
+        number = f"{self.plan.round:05d}"
+        return [Unit(f"{number}-{ask.source}-{_digest(repr(ask))}", ask, ()) for ask in self.plan.asks]
 
     def process(self, unit: Unit, context: Context) -> Output:
         """All results, from the first. What came before a failure is kept, and the source is listed again later."""

@@ -25,6 +25,7 @@ from manifests.shards import Manifest, ShardEntry, member_places, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.cutting.span import source_ms
@@ -68,7 +69,7 @@ def export_hdvila(source: Store, out: Store) -> Released:
 
 
 def _samples(source: Store, manifest: Manifest) -> Iterator[ShardRow]:
-    for entry in manifest.shards:
+    for entry in counted(manifest.shards, len(manifest.shards), "export"):
         for row in read_rows(source, entry.url).to_pylist():
             if row["status"] == SUCCESS:
                 yield row
@@ -97,7 +98,8 @@ def export_exact(source: Store, out: Store, config: CutConfig | None = None) -> 
     exact = (config or CutConfig()).model_copy(update={"mode": "exact"})
     with RunLock(out):
         write_tombstones(out, tombstones)
-        entries = [_exact_shard(source, entry, out, exact) for entry in manifest.shards]
+        shards = counted(manifest.shards, len(manifest.shards), "export")
+        entries = [_exact_shard(source, entry, out, exact) for entry in shards]
         head, card = given_head(manifest.head)
         head["config"] = {**head.get("config", {}), "media.cut.mode": "exact"}
         made = publish(out, entries, {**head, "exact_from": manifest.sha256}, card)

@@ -18,6 +18,7 @@ from manifests.errors import DamagedFile, UserError
 from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, Manifest, ShardEntry, read_manifest
 from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.media.versions import tool_versions
@@ -136,14 +137,14 @@ def _copy_all(
     tombstones: Tombstones,
 ) -> Iterator[ShardEntry]:
     numbers: Counter[str] = Counter()
-    for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
+    shards = [(number, entry) for number, manifest in enumerate(manifests) for entry in manifest.shards]
+    for number, entry in counted(shards, len(shards), "merge"):
         gone = {video_id for n, video_id in dropped if n == number}
-        for entry in manifest.shards:
-            target = replace(entry, url=f"shards/{entry.split}/{numbers[entry.split]:05d}.tar", generation=0)
-            made = _copy_shard(source, entry, out, target, gone, tombstones)
-            if made.nsamples:
-                numbers[entry.split] += 1
-                yield made
+        target = replace(entry, url=f"shards/{entry.split}/{numbers[entry.split]:05d}.tar", generation=0)
+        made = _copy_shard(sources[number], entry, out, target, gone, tombstones)
+        if made.nsamples:
+            numbers[entry.split] += 1
+            yield made
 
 
 def _copy_shard(

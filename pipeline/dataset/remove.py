@@ -29,6 +29,7 @@ from manifests.rows import ShardRow
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, head_of, manifest_bytes
 from pipeline.dataset.purge import purge as purge_tables
 from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.media.packs import index_pack
 from pipeline.outdir.tombstones import Tombstones, covers, read_tombstones, write_tombstones
@@ -154,7 +155,7 @@ def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: li
 
 def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]:
     closed = read_entries(store)
-    entries = [_without(store, entry, tombstones) for entry in closed]
+    entries = [_without(store, entry, tombstones) for entry in counted(closed, len(closed), "remove")]
     opened = committed_shards(store, but={entry.url for entry in closed})
     for unit, entry in opened.items():
         rewritten = _without(store, entry, tombstones)

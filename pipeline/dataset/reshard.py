@@ -17,6 +17,7 @@ from manifests.shards import Manifest, ShardEntry, read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
+from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import has_audit, write_report
@@ -52,7 +53,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
     plan = plan_shards(videos, placed, config, seed=seed, generation=0)
     with RunLock(out):
         write_tombstones(out, tombstones)
-        entries = [_make(shard, pieces, out, seed) for shard in plan]
+        entries = [_make(shard, pieces, out, seed) for shard in counted(plan, len(plan), "reshard")]
         head, card = given_head(manifest.head)
         made = publish(out, entries, {**head, "resharded_from": manifest.sha256}, card)
         if has_audit(out):

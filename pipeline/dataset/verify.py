@@ -27,6 +27,7 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.sample_index import index_name
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
+from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, read_tombstones
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
@@ -60,7 +61,8 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
     whole = _Whole(by_channel=manifest.head.get("config", {}).get("shards.split.by") == "channel")
     of_images = manifest.head.get("kind") == IMAGE_KIND
     read = partial(read_shard, store, tombstones=tombstones, decode=decode, of_images=of_images)
-    for entry, report in zip(manifest.shards, _map(read, manifest.shards, workers), strict=True):
+    reports = counted(_map(read, manifest.shards, workers), len(manifest.shards), "verify")
+    for entry, report in zip(manifest.shards, reports, strict=True):
         yield from report.faults
         yield from whole.add(entry, report)
 

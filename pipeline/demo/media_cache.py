@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from manifests.errors import UserError
 from pipeline.demo.drawing import DRAWING_VERSION, frames_of
 from pipeline.demo.script import FPS, Script, words_of
+from pipeline.engine.progress import counted
 
 _SAMPLE_RATE = 22_050
 _KEYFRAME_EVERY = 48
@@ -75,8 +76,10 @@ class MediaCache:
     def draw_all(self, renditions: Iterable[Rendition], n_threads: int = 2) -> int:
         """Draws what is missing and returns how many files that were."""
         before = self.n_drawn
-        with ThreadPoolExecutor(n_threads) as pool:
-            list(pool.map(self.path, dict.fromkeys(renditions)))
+        missing = [rendition for rendition in dict.fromkeys(renditions) if not self.is_drawn(rendition)]
+        if missing:
+            with ThreadPoolExecutor(n_threads) as pool:
+                list(counted(pool.map(self.path, missing), len(missing), "videos of the demo, drawn once", "files"))
         return self.n_drawn - before
 
     def _make_root(self) -> None:

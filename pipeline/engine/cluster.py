@@ -308,10 +308,24 @@ class _Told:
     build: str
 
 
+def leave_the_terminal() -> None:
+    """Gives this process an empty standard input in place of a terminal.
+
+    Workers inherit the driver's, and run in its background: a program that one of them starts and that looks at its
+    terminal, as ffmpeg does, would be stopped by the kernel, and the worker with it.
+    """
+    if not os.isatty(0):
+        return
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
 @ray.remote
 def _attempt_remotely(
     told: _Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int
 ) -> Outcome:
+    leave_the_terminal()
     node = ray.get_runtime_context().get_node_id()
     if told.build and told.build != build():
         said = f"{host_name()} runs {build()}, the driver {told.build}; install the same on both"

@@ -13,7 +13,7 @@ internal error   the unit is tried once more; what fails again stays away until 
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from manifests.errors import UserError
@@ -138,11 +138,17 @@ class LiveStage:
             if self._pending is None and not self._may_ask():
                 return None
             if self._pending is None:
-                self._pending = self.stage.units(self._store)
+                self._pending = iter(self._counted(self.stage.units(self._store)))
             self._next = next((unit for unit in self._pending if unit.name not in self._taken), None)
             if self._next is None:
                 self._pending = None
         return self._next
+
+    def _counted(self, units: Iterable[Unit]) -> Iterable[Unit]:
+        """The units; where they are all there is to come, it is known now how many that is."""
+        if isinstance(units, Sequence) and (self._upstream is None or self._upstream.is_over()):
+            self._n_planned = len(self._taken) + sum(unit.name not in self._taken for unit in units)
+        return units
 
     def _may_ask(self) -> bool:
         """Whether asking for units can give new ones: once, and again after the stage before this has committed."""
@@ -164,7 +170,7 @@ class LiveStage:
             self._next = None
             self._taken.add(unit.name)
             self._result.n_units += 1
-            self._progress.queued(self._result.n_units)
+            self._progress.queued(self._result.n_units, max(0, self._n_planned - self._result.n_done_before))
             self._submit(unit)
 
     def _submit(self, unit: Unit) -> None:

@@ -1,4 +1,4 @@
-"""What a long job shows: a live line on a terminal, plain log lines elsewhere."""
+"""What a long job shows: a live line on a terminal, plain log lines elsewhere; how fast it goes, and what is left."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 import logging
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from manifests.errors import UserError
 from pipeline.engine import clock
@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # heavy, and what is done in a moment shows no progress
     from rich.progress import Progress
 
 log = logging.getLogger("hdvila")
+
+Item = TypeVar("Item")
 
 PLAIN_EVERY_S = 15.0
 FOR_FILES = "for_files"
@@ -36,24 +38,7 @@ class RunProgress:
 
     def __enter__(self) -> RunProgress:
         if self._console.is_terminal:
-            from rich.progress import (
-                BarColumn,
-                MofNCompleteColumn,
-                Progress,
-                SpinnerColumn,
-                TextColumn,
-                TimeElapsedColumn,
-            )
-
-            columns = (
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(bar_width=20),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.fields[note]}"),
-            )
-            self._bar = Progress(*columns, console=self._console, transient=True)
+            self._bar = _bar(self._console)
             self._bar.start()
         return self
 
@@ -71,7 +56,7 @@ class StageProgress:
 
     def __init__(self, stage: str, n_done_before: int, bar: Progress | None) -> None:
         self._stage = stage
-        self._n_done = 0
+        self._n_done = self._n_planned = 0
         self._rejects: Counter[str] = Counter()
         self._started = self._last_line = clock.now()
         self._resumed, self._has_begun = n_done_before, False
@@ -84,27 +69,34 @@ class StageProgress:
         if self._bar:
             self._bar.remove_task(self._task)
 
-    def queued(self, n_units: int) -> None:
-        """This many units are known by now. The first is told at once: a unit may take minutes."""
+    def queued(self, n_units: int, n_planned: int = 0) -> None:
+        """This many units were taken up by now, of so many that are planned (0: not known).
+
+        The first is told at once: a unit may take minutes.
+        """
+        self._n_planned = n_planned
         if not self._has_begun and not self._bar:
-            log.info("%s: begins%s", self._stage, f"; {self._resumed} units done before" if self._resumed else "")
+            facts = [f"{n_planned} units"] if n_planned else []
+            facts += [f"{self._resumed} units done before"] if self._resumed else []
+            log.info("%s: begins%s", self._stage, f"; {', '.join(facts)}" if facts else "")
         self._has_begun = True
         if self._bar:
-            self._bar.update(self._task, total=n_units)
+            self._bar.update(self._task, total=n_planned or n_units)
 
     def advance(self, rejects: dict[str, int]) -> None:
         """One more unit is committed."""
         self._n_done += 1
         self._rejects.update(rejects)
         if self._bar:
-            self._bar.update(self._task, advance=1, note=self._note())
+            self._bar.update(self._task, advance=1, note=self._note().removeprefix(", "))
 
     def tick(self, n_in_flight: int) -> None:
         """Time goes by: where there is no terminal, a line now and then, also while nothing ends."""
         if self._bar or not self._has_begun or clock.now() - self._last_line < PLAIN_EVERY_S:
             return
         self._last_line = clock.now()
-        log.info("%s: %d units, %d in flight%s", self._stage, self._n_done, n_in_flight, self._note())
+        done = f"{self._n_done} of {self._n_planned} units" if self._n_planned else f"{self._n_done} units"
+        log.info("%s: %s, %d in flight%s", self._stage, done, n_in_flight, self._note())
 
     def say(self, message: str, *, unit: str = "", node: str = "") -> None:
         """A line that must be seen: a paused identity, a lost worker, on the machine `node`."""
@@ -124,10 +116,67 @@ class StageProgress:
         )
 
     def _note(self) -> str:
-        minutes = (clock.now() - self._started) / 60
-        rate = f", {self._n_done / minutes:.3g} units a minute" if self._n_done and minutes > 0 else ""
+        said = pace(self._n_done, clock.now() - self._started, self._n_planned)
         turned_away = sum(self._rejects.values())
-        return rate + (f", {turned_away} turned away" if turned_away else "")
+        return said + (f", {turned_away} turned away" if turned_away else "")
+
+
+def pace(n_done: int, seconds: float, n_all: int = 0) -> str:
+    """How fast it goes and what that leaves, `, 12 a minute, 4 min left`; "" before anything is done."""
+    if not n_done or seconds <= 0:
+        return ""
+    rate = f", {60 * n_done / seconds:.3g} a minute"
+    return f"{rate}, {length_of(seconds / n_done * (n_all - n_done))} left" if n_all > n_done else rate
+
+
+def length_of(seconds: float) -> str:
+    """A length of time as people say it: 90 s, 12 min, 3.5 h."""
+    if seconds < 120:
+        return f"{max(0.0, seconds):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -> Iterator[Item]:
+    """The items one after the other, with what RunProgress shows of a stage: for a command that reads shards in turn.
+
+    The first line comes before the first item. `job` and `what` are words for a person: verify, shards.
+    """
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield from _told(items, n_all, job, what)
+        return
+    with _bar(console) as bar:
+        task, started = bar.add_task(job, total=n_all, note=what), clock.now()
+        for n_done, item in enumerate(items, 1):
+            yield item
+            bar.update(task, advance=1, note=what + pace(n_done, clock.now() - started, n_all))
+
+
+def _told(items: Iterable[Item], n_all: int, job: str, what: str) -> Iterator[Item]:
+    log.info("%s: %d %s", job, n_all, what)
+    started = last_line = clock.now()
+    for n_done, item in enumerate(items, 1):
+        yield item
+        if (now := clock.now()) - last_line >= PLAIN_EVERY_S:
+            last_line = now
+            log.info("%s: %d of %d %s%s", job, n_done, n_all, what, pace(n_done, now - started, n_all))
+
+
+def _bar(console: Console) -> Progress:
+    """Live lines; what the program prints beside them goes where it went, also where that is a file."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):

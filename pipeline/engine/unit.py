@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -112,7 +112,8 @@ class Context:
 class Stage(Protocol):
     """A stage: its units, in a deterministic order from committed inputs alone, and what is done with one.
 
-    `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes.
+    `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes. A stage that gives
+    its units as a sequence says with it how many there are, and so how long they take.
     """
 
     @property
@@ -121,7 +122,7 @@ class Stage(Protocol):
     @property
     def resources(self) -> Resources: ...
 
-    def units(self, store: Store) -> Iterator[Unit]: ...
+    def units(self, store: Store) -> Iterable[Unit]: ...
 
     def process(self, unit: Unit, context: Context) -> Output: ...
 

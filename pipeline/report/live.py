@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from manifests.live import RunStatus, StageStatus
+from pipeline.engine.progress import length_of
 from pipeline.site.pauses import describe
 
 
@@ -20,7 +21,7 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "turned away", box=None)
     for stage in status.stages:
         away = ", ".join(f"{n} {reason}" for reason, n in sorted(stage.rejects.items(), key=lambda item: -item[1]))
-        left = "" if stage.eta_s is None else _ago(stage.eta_s)
+        left = "" if stage.eta_s is None else length_of(stage.eta_s)
         numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
         table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", away)
     console.print(table)
@@ -60,10 +61,11 @@ def headline(status: RunStatus, now: float) -> str:
     age_s = now - status.updated_at
     if status.state == "ended":
         how = f"exit {status.exit_code}" + (f": {status.detail}" if status.detail else "")
-        return f"ended {_ago(age_s)} ago on {where}, {how}"
-    since = f"for {_ago(now - status.started_at)} on {where}"
+        return f"ended {length_of(age_s)} ago on {where}, {how}"
+    since = f"for {length_of(now - status.started_at)} on {where}"
     if not status.is_alive(now):
-        return f"no sign of life for {_ago(age_s)}; was {status.state} on {where}. Run the same command again to go on"
+        was = f"no sign of life for {length_of(age_s)}; was {status.state} on {where}"
+        return f"{was}. Run the same command again to go on"
     return f"{status.state} {since}" + (f" ({status.detail})" if status.detail else "")
 
 
@@ -74,9 +76,3 @@ def _planned(stage: StageStatus) -> str:
 
 def _done(stage: StageStatus) -> str:
     return f"{stage.done:,}" + (f" (+{stage.done_before:,} before)" if stage.done_before else "")
-
-
-def _ago(seconds: float) -> str:
-    if seconds < 120:
-        return f"{max(0.0, seconds):.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from manifests.clip_status import is_success
 from manifests.schema import SHARD_ROWS
 from manifests.shards import member_places
+from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.stage import read_entries
@@ -41,7 +42,7 @@ def read_clips(store: Store) -> tuple[pa.Table, int, int]:
     """
     urls = [entry.url for entry in read_entries(store)]
     with ThreadPoolExecutor(READERS) as pool:
-        read = list(pool.map(lambda url: _counted(store, url), urls))
+        read = list(counted(pool.map(lambda url: _counted(store, url), urls), len(urls), "report"))
     tables = [table for table, _ in read]
     return pa.concat_tables([CLIP_COLUMNS.empty_table(), *tables]), len(urls), sum(failed for _, failed in read)
 

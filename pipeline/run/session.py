@@ -130,6 +130,7 @@ def build_executor(config: EngineConfig) -> Executor:
     scratch = config.scratch or default_scratch()
     if config.executor == "local":
         return LocalExecutor(scratch)
+    log.info("joining Ray at %s" if config.ray_address else "starting a local Ray%s", config.ray_address)
     from pipeline.engine.cluster import RayExecutor
 
     return RayExecutor(

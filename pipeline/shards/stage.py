@@ -58,16 +58,18 @@ class ShardsStage:
     name: str = "shards"
     resources: Resources = Resources(n_cpus=1, memory_bytes=2 * 1024**3, time_limit_s=3600)
 
-    def units(self, store: Store) -> Iterator[Unit]:
+    def units(self, store: Store) -> list[Unit]:
         """The shards of the open generation. UserError where a removal was interrupted."""
         tombstones = read_tombstones(store)
         refuse_while_under_way(store, tombstones)
         wanted = read_wanted(store, tombstones, self.but)
         urls = dict(_pairs(store, "videos", "video_id", "url"))
+        units = []
         for shard in self._open_generation(store, wanted):
             ids = tuple(video.video_id for video in shard.videos)
             job = ShardJob(shard, {i: wanted.parts[i] for i in ids}, {i: urls.get(i, "") for i in ids})
-            yield Unit(shard.name, job, ids)
+            units.append(Unit(shard.name, job, ids))
+        return units
 
     def _open_generation(self, store: Store, wanted: Wanted) -> list[PlannedShard]:
         entries = read_entries(store)

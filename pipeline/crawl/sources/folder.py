@@ -53,16 +53,18 @@ class FolderStage:
     name: str = "folder"
     resources: Resources = Resources(time_limit_s=900)
 
-    def units(self, store: Store) -> Iterator[Unit]:
+    def units(self, store: Store) -> list[Unit]:
         """Batches of files, named by the ids they will have. UserError for a folder that is missing or empty."""
         folder = self._folder()
         verdicts, ids_of = _known(store)
         found = identify(folder, self.media.limits.max_bytes, ids_of)
         files = [(video_id, file) for video_id, file in found if video_id not in verdicts]
+        units = []
         for first in range(0, len(files), self.config.batch_files):
             batch = files[first : first + self.config.batch_files]
             ids = tuple(video_id for video_id, _ in batch)
-            yield Unit(content_name(ids), tuple(batch), ids)
+            units.append(Unit(content_name(ids), tuple(batch), ids))
+        return units
 
     def process(self, unit: Unit, context: Context) -> Output:
         """Reads each file of the batch; one that cannot be used is a reject and costs no other."""

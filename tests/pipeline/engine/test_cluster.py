@@ -1,7 +1,11 @@
 """A cluster of several machines that come and go: what a machine does costs no unit, and what comes is used."""
 
+import fcntl
 import json
 import os
+import subprocess
+import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +65,46 @@ def until(holds: Callable[[], bool], limit_s: float = 60.0) -> None:
     end = time.monotonic() + limit_s
     while not holds() and time.monotonic() < end:
         time.sleep(0.1)
+
+
+IN_A_TERMINAL = """
+import sys
+from pathlib import Path
+from pipeline.engine.cluster import RayExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import run_stage
+from pipeline.engine.store import Store
+from tests.pipeline.engine.toys import ToyStage
+
+folder = Path(sys.argv[1])
+(folder / "marks").mkdir()
+store, executor = Store(str(folder / "out")), RayExecutor(folder / "scratch", n_cpus=1)
+with RunLock(store) as lock:
+    run_stage(ToyStage((("video", "set the terminal"),), folder / "marks"), store, executor, lock)
+executor.close()
+"""
+
+
+@pytest.mark.slow
+def test_in_a_terminal_a_program_that_a_worker_starts_is_not_stopped_by_it(tmp_path: Path) -> None:
+    """Workers are in the terminal's background, where the kernel stops who sets it."""
+    terminal, screen = os.openpty()
+    program = subprocess.Popen(
+        [sys.executable, "-c", IN_A_TERMINAL, str(tmp_path)],
+        stdin=screen,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    try:
+        assert program.wait(timeout=120) == 0
+    finally:
+        os.close(screen)
+        os.close(terminal)
+        program.kill()
+    store = Store(str(tmp_path / "out"))
+    assert store.committed("toy") == {"video"} and store.read_rejects().num_rows == 0
 
 
 @pytest.mark.slow

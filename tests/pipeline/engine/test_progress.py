@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from pipeline.engine import progress
-from pipeline.engine.progress import RunProgress, log
+from pipeline.engine.progress import RunProgress, counted, log
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_a_line_comes_though_no_unit_ends_and_the_rate_once_some_have(
     lines: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
     with RunProgress() as run:
         stage = run.stage("media", 0)
         stage.queued(3)
@@ -45,5 +45,46 @@ def test_a_line_comes_though_no_unit_ends_and_the_rate_once_some_have(
     assert lines == [
         "media: begins",
         "media: 0 units, 2 in flight",
-        "media: 1 units, 2 in flight, 1.43 units a minute, 4 turned away",
+        "media: 1 units, 2 in flight, 1.43 a minute, 4 turned away",
     ]
+
+
+def test_what_is_planned_is_told_at_once_and_the_time_that_is_left_with_the_rate(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
+    with RunProgress() as run:
+        stage = run.stage("list", 0)
+        stage.queued(1, 20)
+        clock[0] += 60
+        for _ in range(5):
+            stage.advance({})
+        stage.tick(2)
+    assert lines == ["list: begins; 20 units", "list: 5 of 20 units, 2 in flight, 5 a minute, 3 min left"]
+
+
+def test_a_command_that_reads_shards_says_how_many_before_the_first_and_how_long_it_takes(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
+    for shard in counted(["a", "b", "c"], 3, "verify"):
+        assert lines[0] == "verify: 3 shards", shard
+        clock[0] += 10
+    assert lines == ["verify: 3 shards", "verify: 2 of 3 shards, 6 a minute, 10 s left"]
+
+
+def test_on_a_terminal_the_line_has_its_rate_and_what_is_printed_beside_it_stays_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr(progress.clock, "now", lambda: clock[0])
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    for shard in counted(["a", "b", "c"], 3, "verify"):
+        clock[0] += 60
+        print(f"fault in {shard}")
+    shown = capsys.readouterr()
+    assert shown.out == "fault in a\nfault in b\nfault in c\n"
+    assert "verify" in shown.err and "1 a minute" in shown.err

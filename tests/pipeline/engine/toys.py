@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        case "set the terminal":
+            subprocess.run(["stty", "sane"], stderr=subprocess.DEVNULL)  # as ffmpeg does at its start
         case "sick disk":
             Path("/proc/self/mem").read_bytes()  # the kernel answers EIO
         case "scratch gone":

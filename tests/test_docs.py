@@ -54,7 +54,7 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> No
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with what the pages speak of: data sets in out/, a film, spans, captions, a takedown list."""
+    """A folder with what the pages speak of: data sets in out/, a training, a film, spans, captions, takedowns."""
     folder = tmp_path_factory.mktemp("desk")
     check_identity(Store(str(folder / "out" / "crawl")), demo_config(folder / "out" / "crawl", None, []))
     config = ShardsConfig(card=NO_CARD, split=SplitConfig(val=0.3))
@@ -65,6 +65,10 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "spans.jsonl").write_text('{"start_ms": 500, "end_ms": 3000, "text": "this is one sentence"}\n')
     (folder / "captions.en.vtt").write_text("WEBVTT\n\n00:00.000 --> 00:03.000\nthis is one sentence. and another\n")
     (folder / "takedowns.txt").write_text("video-00000\n")
+    with pytest.MonkeyPatch.context() as there:
+        there.chdir(folder)
+        fit = CliRunner().invoke(train.cli.app, ["fit", "configs/train_demo.yaml", *SHORTER["fit"]])
+    assert fit.exit_code == 0, fit.output
     return folder
 
 

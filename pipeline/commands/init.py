@@ -52,9 +52,14 @@ folder:
     Start.URLS: """
 crawl:
   sources: [ids]
-  ids_files: [urls.txt]        # one video id or address a line
+  ids_files: [urls.txt]        # one YouTube id or watch address a line
   identities:
     - {name: here, videos_per_hour: 150}
+
+# Addresses of media files instead, in a table (CSV, TSV, Parquet, JSON Lines) as video2dataset reads them: in place of
+# the above
+# crawl: {sources: [urls]}
+# urls: {files: [videos.csv], columns: {url: url, caption: caption}}
 """,
 }
 

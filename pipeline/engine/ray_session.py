@@ -10,7 +10,9 @@ import ray
 
 from manifests.errors import UserError
 
-CONNECT_S = 8.0
+CONNECT_S, SPEAK_S = 4.0, 5.0
+CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
+"""A call that Ray's head answers, whatever it says; its client port and others refuse it as gRPC does."""
 
 
 def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
@@ -47,16 +49,35 @@ def _environment_of_the_job() -> set[str]:
 
 
 def _refuse_deaf(address: str) -> None:
-    """UserError at once where nothing listens at an address; Ray itself would try for half a minute or more."""
-    host, _, port = address.rpartition("://")[2].rpartition(":")
+    """UserError within seconds where no Ray listens at an address; Ray itself would try for a minute or two."""
+    place = address.rpartition("://")[2]
+    host, _, port = place.rpartition(":")
     if not port.isdigit():
         return  # `auto`, or a name that Ray resolves itself
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        _refuse_other_program(place)
     except (OSError, OverflowError) as error:
         raise UserError(
             f"Ray at {address}: no answer ({error}); check engine.ray_address, and that the head node runs"
         ) from None
+
+
+def _refuse_other_program(place: str) -> None:
+    """ConnectionError where what listens is not Ray: it speaks no gRPC, or is a proxy that answers for others."""
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return  # its certificates are Ray's to read
+    import grpc
+
+    with grpc.insecure_channel(place, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(timeout=SPEAK_S)
+            channel.unary_unary(CLUSTER_ID)(b"", timeout=SPEAK_S)
+        except grpc.FutureTimeoutError:
+            raise ConnectionError("what listens there is not Ray") from None
+        except grpc.RpcError as error:
+            if "http2 header" in str(error.details()):
+                raise ConnectionError(f"what listens there is not Ray: {error.details()}") from None
 
 
 def first_line(error: BaseException) -> str:

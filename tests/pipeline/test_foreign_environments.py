@@ -13,9 +13,10 @@ import pytest
 
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.dataset.export import export_exact
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
-from pipeline.testing.shards import NO_CARD, a_data_set
+from pipeline.testing.shards import N_FRAMES, NO_CARD, a_data_set
 from tests.conftest import need
 from tests.pipeline.media.test_colours import PATCHES, Source, means, members_of, write_film
 
@@ -26,10 +27,19 @@ TORCHCODEC = "torchcodec>=0.12,<0.14"
 """Versions that load beside the torch that we are tested with (2.13)."""
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    a_data_set(folder, n_videos=8, config=ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD))
+CONFIG = ShardsConfig(max_samples=6, split=SplitConfig(val=0.2), card=NO_CARD)
+
+
+@pytest.fixture(scope="module", params=["as made", "exact"])
+def made(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """A data set as it is made, and what `export --exact` makes of it."""
+    store = a_data_set(tmp_path_factory.mktemp("data"), n_videos=8, config=CONFIG)
+    return Path(store.root) if request.param == "as made" else exported(store, tmp_path_factory.mktemp("exact"))
+
+
+def exported(store: Store, folder: Path) -> Path:
+    """The data set again, with clips that start at frame 0."""
+    export_exact(store, Store(str(folder)))
     return folder
 
 
@@ -76,6 +86,18 @@ def test_video2dataset_finds_the_shards_takes_them_as_done_and_adds_up_our_reaso
     assert found["shards"] == [f"{i:05d}" for i in range(n_shards)] and found["done"] == list(range(n_shards))
     reasons = [r["reason"] or r["status"] for r in rows(made, "train")]
     assert found["reasons"] == {name: reasons.count(name) for name in set(reasons)}
+
+
+def test_torchcodec_sees_the_sentences_frames_alone_in_exact_clips(tmp_path: Path):
+    made = exported(a_data_set(tmp_path / "made", n_videos=2, n_clips=2, config=CONFIG), tmp_path / "exact")
+    films = tmp_path / "films"
+    films.mkdir()
+    for tar in made.glob("shards/*/*.tar"):
+        subprocess.run(["tar", "-xf", str(tar), "-C", str(films), "--wildcards", "*.mp4"], check=True)
+    found = run("read_torchcodec.py", str(films), TORCHCODEC, into=tmp_path / "packages")
+    assert isinstance(found, dict)
+    need("error" not in found, f"FFmpeg libraries that torchcodec loads ({found.get('error', '')[:80]})")
+    assert len(found) == 4 and {film["frames"] for film in found.values()} == {N_FRAMES}
 
 
 def test_torchcodec_sees_every_frame_in_the_colours_of_the_source(tmp_path: Path):

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import socket
 import subprocess
 import sys
 import termios
@@ -163,6 +164,19 @@ def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_pa
 
     with pytest.raises(UserError, match=r"no answer .*engine.ray_address"):
         RayExecutor(tmp_path, address=address)
+    assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["", "ray://"])
+def test_an_address_where_something_else_listens_is_named_without_waiting_for_ray(tmp_path: Path, scheme: str) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    refused = pytest.raises(UserError, match=r"what listens there is not Ray.*engine.ray_address")
+    with socket.create_server(("127.0.0.1", 0)) as silent, refused:
+        RayExecutor(tmp_path, address=f"{scheme}127.0.0.1:{silent.getsockname()[1]}")
     assert not ray.is_initialized()
 
 

@@ -219,6 +219,8 @@ def test_a_browser_shows_all_of_it_at_any_width_and_finds_nothing_inaccessible(
         page.on("request", lambda request: said.append(request.url) if request.url.startswith("http") else None)
         page.goto(address)
         assert page.evaluate("document.documentElement.scrollWidth") <= width, "the page is wider than the window"
+        shares = page.locator("#balance .wide").first
+        assert shares.evaluate("it => it.scrollWidth <= it.clientWidth"), "a column of the shares is cut off"
         page.evaluate(AXE.read_text())
         found = page.evaluate("axe.run()")["violations"]
         assert not [(v["id"], v["nodes"][0]["html"]) for v in found]
@@ -242,6 +244,8 @@ def test_paper_keeps_bars_legend_and_pictures(finished: Store, chromium: str) ->
         page.goto(address)
         for part in ("#balance .bar.after", "#balance .key i", "#samples img", "#distributions svg path"):
             assert page.locator(part).first.is_visible(), part
+        why = page.locator("#balance .broad td:last-child").first
+        assert why.evaluate("it => it.clientWidth") > 80, "words broken to letters"
         printed = "getComputedStyle(document.querySelector('#balance .bar.after')).printColorAdjust"
         assert page.evaluate(printed) == "exact"
         assert len(page.pdf()) > 20_000

@@ -107,7 +107,7 @@ class Imagined:
         lost: float = LOST,
         seed: int = 0,
     ) -> None:
-        self.n_slots = n_workers
+        self.n_slots, self.n_without_slot = n_workers, 0
         self.useful_s = self.lost_s = 0.0
         self._clock, self._seconds, self._make, self._lost = time_of, seconds, make, lost
         self._rng = np.random.default_rng(seed)

@@ -29,6 +29,12 @@ class EngineConfig(Section):
     )
     ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
     n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray; 0: all cores")
+    downloads: int = operational(
+        0, ge=0, doc="videos fetched at a time, on all machines; they take no CPU slot; 0: twice the CPU slots"
+    )
+    waiting_bytes: int = operational(
+        32 * 1024**3, ge=1, doc="fetched videos on one machine's scratch disk, bytes; at more it fetches no further one"
+    )
     object_store_bytes: int = operational(
         256 * 1024**2, ge=78 * 1024**2, doc="object store of a local Ray, bytes; only paths and small rows travel"
     )

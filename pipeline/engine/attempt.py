@@ -7,7 +7,7 @@ which says the names, after it has looked at the run lock.
 import time
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -31,9 +31,19 @@ from pipeline.engine.boundary import (
     refuse_unusable_scratch,
 )
 from pipeline.engine.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
-from pipeline.engine.scratch import host_name, scratch_folder
+from pipeline.engine.scratch import HeldGone, hold, host_name, scratch_folder
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, PlaceFailed, Reject, Stage, StopRun, Transient, Unit
+from pipeline.engine.unit import (
+    Context,
+    Fetching,
+    Output,
+    PlaceFailed,
+    Reject,
+    Stage,
+    StopRun,
+    Transient,
+    Unit,
+)
 
 DETAIL_CHARACTERS = 2000
 
@@ -42,6 +52,8 @@ class End(StrEnum):
     """How an attempt ended."""
 
     DONE = "done"
+    FETCHED = "fetched"
+    """The first of two tasks is done: no end of the attempt yet."""
     AGAIN = "again"
     STOP = "stop"
     PLACE = "place"
@@ -72,22 +84,68 @@ class Outcome:
         return int(self.facts.get("rejects", {}).get(Reason.INTERNAL_ERROR.value, 0))
 
 
-def attempt_unit(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int) -> Outcome:
-    """Runs a unit within its limits and puts what it made in place."""
+def attempt_unit(
+    stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, held: Path | None = None
+) -> Outcome:
+    """Runs a unit within its limits and puts what it made in place. `held`: where `fetch_for` left what it fetched."""
+
+    def work(context: Context) -> Outcome:
+        made = per_item(context, _first_id(unit), lambda: stage.process(unit, context))
+        return _made_of(stage, unit, made, context)
+
+    return _limited(stage, unit, store, scratch_root, attempt, work, held)
+
+
+def fetch_for(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str) -> Outcome:
+    """Fetches what a unit needs: FETCHED with the folder (`held`) and its bytes, or how the attempt ended before."""
+    assert isinstance(stage, Fetching)
+
+    def work(context: Context) -> Outcome:
+        made = per_item(context, _first_id(unit), lambda: stage.prepare(unit, context))
+        if isinstance(made, Reject):
+            return _made_of(stage, unit, made, context)
+        n_bytes = sum(file.stat().st_size for file in context.scratch.rglob("*") if file.is_file())
+        held = hold(context.scratch, scratch_root, store.url, driver)
+        return Outcome(End.FETCHED, facts={"held": str(held), "bytes": n_bytes})
+
+    return _limited(stage, unit, store, scratch_root, attempt, work)
+
+
+def _first_id(unit: Unit) -> str:
+    return unit.ids[0] if unit.ids else unit.name
+
+
+def _made_of(stage: Stage, unit: Unit, made: Output | Reject, context: Context) -> Outcome:
+    """Puts in place what came of a unit."""
+    output = made if isinstance(made, Output) else _of_the_whole(unit, made)
+    if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
+        refuse_unusable_scratch(context.scratch)
+    facts = _put_in_place(stage.name, unit, output, context.store, context.attempt)
+    whole = made.reason if isinstance(made, Reject) else None
+    return Outcome(End.DONE, whole, _first_internal(output), facts=facts)
+
+
+def _limited(
+    stage: Stage,
+    unit: Unit,
+    store: Store,
+    scratch_root: Path,
+    attempt: int,
+    work: Callable[[Context], Outcome],
+    held: Path | None = None,
+) -> Outcome:
+    """What `work` gives, in a scratch folder and within the unit's limits, or how it ended otherwise."""
     limit_s = time_limit_of(stage, unit)
     started = time.monotonic()
     try:
-        with scratch_folder(scratch_root, store.url, f"{stage.name}-{unit.name}") as scratch:
-            context = Context(store, scratch, started + limit_s, attempt)
-            with limits(limit_s, stage.resources.memory_bytes):
-                made = per_item(context, unit.ids[0] if unit.ids else unit.name, lambda: stage.process(unit, context))
-                output = made if isinstance(made, Output) else _of_the_whole(unit, made)
-                if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
-                    refuse_unusable_scratch(scratch)
-                facts = _put_in_place(stage.name, unit, output, store, attempt)
-        seconds = round(time.monotonic() - started, 3)
-        whole = made.reason if isinstance(made, Reject) else None
-        return Outcome(End.DONE, whole, _first_internal(output), facts={**facts, "seconds": seconds})
+        with (
+            scratch_folder(scratch_root, store.url, f"{stage.name}-{unit.name}", held) as scratch,
+            limits(limit_s, stage.resources.memory_bytes),
+        ):
+            outcome = work(Context(store, scratch, started + limit_s, attempt))
+        return replace(outcome, facts={**outcome.facts, "seconds": round(time.monotonic() - started, 3)})
+    except HeldGone as error:
+        return Outcome(End.TAKEN, Reason.PLACE_FAILED, str(error))
     except Transient as error:
         return Outcome(End.AGAIN, error.reason, error.detail, error.wait_s)
     except StopRun as error:

@@ -5,15 +5,16 @@ Ray's own: a lost worker comes back as an outcome and is counted against its uni
 """
 
 import itertools
-import os
 import time
 import uuid
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import (
     LocalRayletDiedError,
     NodeDiedError,
@@ -26,20 +27,20 @@ from ray.exceptions import (
 )
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from manifests.errors import UserError
 from manifests.live import StageStatus
 from manifests.reasons import Reason
 from manifests.version import build
-from pipeline.engine.attempt import End, Outcome, attempt_unit, time_limit_of
+from pipeline.engine.attempt import End, Outcome, time_limit_of
 from pipeline.engine.executor import Finished
-from pipeline.engine.limits import KILL_AFTER_S, process_ends_past
+from pipeline.engine.limits import KILL_AFTER_S
 from pipeline.engine.metrics import Metrics
 from pipeline.engine.ray_session import first_line, start_ray
-from pipeline.engine.roll import Begun, Roll
-from pipeline.engine.scratch import host_name
+from pipeline.engine.remote import RollActor, Told, attempt_remotely, fetch_remotely, raised_there
+from pipeline.engine.roll import Begun
 from pipeline.engine.shared import SharedActor, SharedThere
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
+from pipeline.engine.waiting import Waiting
 
 LOOK_EVERY_S = 2.0
 """How often the machines of the cluster, and the attempts past their limit, are looked at."""
@@ -47,6 +48,7 @@ OVERDUE_GRACE_S = 15.0
 """A worker that neither its limit nor its own watchdog ended is killed by the driver this much later."""
 FORGET_EVERY = 64
 ROLL_WAIT_S = 10.0
+WAITING_BYTES = 32 * 1024**3
 MOST_MEMORY = 0.8
 """Of a machine's memory, for a unit whose stage asks for more than it has."""
 
@@ -60,6 +62,10 @@ class _Attempt:
     unit: Unit
     attempt: int
     alone: str = ""
+    fetches_on: str = ""
+    """The machine on which what it needs is fetched now."""
+    waited: int = -1
+    """The number of its fetch, where that was a task of its own: what was fetched lies on the attempt's machine."""
 
 
 class RayExecutor:
@@ -73,6 +79,7 @@ class RayExecutor:
         n_cpus: int = 0,
         object_store_bytes: int = 256 * 1024**2,
         namespace: str = "hdvila",
+        waiting: Waiting | None = None,
     ) -> None:
         self._scratch_root = scratch_root
         self._is_remote = bool(address)
@@ -85,20 +92,32 @@ class RayExecutor:
         self._run = uuid.uuid4().hex[:12]  # of this run: pids of drivers on two machines can be the same
         self._fenced: set[str] = set()
         self._kept_free: set[str] = set()  # machines with, or for, a unit that runs alone
+        self._waiting = waiting or Waiting(WAITING_BYTES)
+        self._to_fetch: deque[tuple[str, Unit, int]] = deque()
+        self._ready: deque[Any] = deque()
         self._numbers = itertools.count()
         self._ended: list[int] = []
         self._metrics = Metrics()
         self._nodes_seen: list[dict[str, Any]] = []
-        self._looked_at = self._looked_for_overdue = float("-inf")
-        self._roll: Any = _RollActor.options(
+        self._looked_at = self._looked_for_overdue = self._asked_at = float("-inf")
+        self._n_asked = 0
+        self._roll: Any = RollActor.options(
             name=f"roll-{self._run}", num_cpus=0, max_restarts=-1, scheduling_strategy=_beside_the_driver()
         ).remote()
 
     @property
     def n_slots(self) -> int:
         """CPU slots of the cluster as of a moment ago, without fenced machines and those kept for one unit alone."""
-        free = (node for node in self._nodes() if node["NodeID"] not in self._kept_free)
-        return int(sum(node["Resources"].get("CPU", 0) for node in free))
+        return int(sum(self._slots_by_node().values()))
+
+    def _slots_by_node(self) -> dict[str, float]:
+        nodes = (node for node in self._nodes() if node["NodeID"] not in self._kept_free)
+        return {node["NodeID"]: node["Resources"].get("CPU", 0) for node in nodes}
+
+    @property
+    def n_without_slot(self) -> int:
+        """See Executor."""
+        return self._waiting.n_fetching
 
     def _nodes(self) -> list[dict[str, Any]]:
         """Machines of the cluster that are given units; machines come and go, so they are read again and again."""
@@ -120,19 +139,53 @@ class RayExecutor:
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
         """See Executor. Where no machine is left, it asks for a place as others do: that makes a cluster grow."""
+        if unit.is_fetched and not alone:
+            self._to_fetch.append((stage, unit, attempt))
+            self._fetch_next()
+            return
         home = self._roomiest() if alone else ""
         if home:
             self._kept_free.add(home)
         self._give(stage, unit, attempt, home)
 
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
-        stage, stage_ref = self._stages[name]
-        number = next(self._numbers)
-        task = _attempt_remotely.options(name=f"{name}:{unit.name}", **self._options(stage, home))
-        told = _Told(self._roll, number, self._build)
+        """One task for a unit."""
+        task = attempt_remotely.options(name=f"{name}:{unit.name}", **self._options(self._stages[name][0], home))
+        self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
+
+    def _send(self, task: Any, given: _Attempt, *more: str) -> None:
+        told = Told(self._roll, given.number, self._build)
         # in a list, so that a worker compares versions before it unpickles the stage
-        ref = task.remote(told, [stage_ref], unit, self._store, self._scratch_root, attempt)
-        self._in_flight[ref] = _Attempt(number, name, unit, attempt, home)
+        stage = [self._stages[given.stage][1]]
+        ref = task.remote(told, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)
+        self._in_flight[ref] = given
+
+    def _fetch_next(self) -> None:
+        """Gives the first of two tasks of the units in turn, while a machine has room for what they need."""
+        while self._to_fetch:
+            free = {
+                n["NodeID"]: n["Resources"].get("CPU", 0) for n in self._nodes() if n["NodeID"] not in self._kept_free
+            }
+            node = self._waiting.place(free)
+            if not node:
+                return
+            name, unit, attempt = self._to_fetch.popleft()
+            given = _Attempt(next(self._numbers), name, unit, attempt, fetches_on=node)
+            self._waiting.begin(given.number, node)
+            there = NodeAffinitySchedulingStrategy(node, soft=False)
+            options = {"max_retries": 0, "num_cpus": 0, "scheduling_strategy": there}
+            self._send(fetch_remotely.options(name=f"{name}:{unit.name}:fetch", **options), given, self._run)
+
+    def _work_on(self, fetch: _Attempt, outcome: Outcome) -> None:
+        """Gives the second task of a unit, on the machine where what it needs lies now."""
+        self._waiting.fetched(fetch.number, outcome.facts["bytes"])
+        given = replace(fetch, number=next(self._numbers), fetches_on="", waited=fetch.number)
+        there = NodeAffinitySchedulingStrategy(fetch.fetches_on, soft=False)
+        options = {**self._options(self._stages[fetch.stage][0], ""), "scheduling_strategy": there}
+        options.pop("label_selector", None)
+        self._send(
+            attempt_remotely.options(name=f"{fetch.stage}:{fetch.unit.name}", **options), given, outcome.facts["held"]
+        )
 
     def _options(self, stage: Stage, home: str) -> dict[str, Any]:
         """What Ray is asked for: a place for one unit, or a whole machine for one that runs alone."""
@@ -166,19 +219,48 @@ class RayExecutor:
 
     def collect(self, timeout_s: float) -> Finished | None:
         """See Executor. Workers past their time limit plus grace are killed here."""
-        ready, _ = ray.wait(list(self._in_flight), num_returns=1, timeout=timeout_s) if self._in_flight else ([], [])
-        if ready:
-            return self._finish(ready[0])
+        self._fetch_next()
+        self._ask_for_machines()
+        if not self._ready:
+            self._ready.extend(self._wait(timeout_s))
+        while self._ready:
+            ref = self._ready.popleft()
+            if ref in self._in_flight:
+                return self._finish(ref)
         return self._kill_overdue()
+
+    def _ask_for_machines(self) -> None:
+        """Tells an autoscaler how many slots the units in flight could use, now and then: a unit that is fetched first
+        asks Ray for none, and then for one on its machine alone."""
+        if not self._is_remote or time.monotonic() - self._asked_at < LOOK_EVERY_S:
+            return
+        self._asked_at = time.monotonic()
+        n_slots = len(self._in_flight) + len(self._to_fetch) - self._waiting.n_fetching
+        if n_slots != self._n_asked:
+            request_resources(num_cpus=n_slots)  # type: ignore[no-untyped-call]
+            self._n_asked = n_slots
+
+    def _wait(self, timeout_s: float) -> list[Any]:
+        """Waits for an attempt to end, and gives all that have: to ask for each of thousands takes too long."""
+        refs = list(self._in_flight)
+        if not refs:
+            time.sleep(min(timeout_s, LOOK_EVERY_S / 4))
+            return []
+        ready, _ = ray.wait(refs, num_returns=1, timeout=timeout_s)
+        return list(ray.wait(refs, num_returns=len(refs), timeout=0)[0]) if ready else []
 
     def _finish(self, ref: Any) -> Finished | None:
         given = self._in_flight.pop(ref)
         try:
             outcome: Outcome | None = ray.get(ref)
         except RayTaskError as error:
-            raise _raised_there(error) from None
+            raise raised_there(error) from None
         except RayError as error:
             outcome = self._lost(given, error)
+        if outcome is not None and outcome.end is End.FETCHED:
+            self._work_on(given, outcome)
+            self._strike(given)
+            return None
         self._let_go(given)
         if outcome is None:  # it had not begun: nothing happened to it
             self.submit(given.stage, given.unit, given.attempt, alone=bool(given.alone))
@@ -212,17 +294,22 @@ class RayExecutor:
 
     def _let_go(self, given: _Attempt) -> None:
         """Takes an attempt off the roll, and gives a machine back that was kept free for it."""
-        self._ended.append(given.number)
-        if len(self._ended) >= FORGET_EVERY:
-            self._roll.forget.remote(self._ended)
-            self._ended = []
+        self._strike(given)
+        self._waiting.end(given.number if given.fetches_on else given.waited)
         if given.alone:
             self._kept_free.discard(given.alone)
             self._give_again()
 
+    def _strike(self, given: _Attempt) -> None:
+        self._ended.append(given.number)
+        if len(self._ended) >= FORGET_EVERY:
+            self._roll.forget.remote(self._ended)
+            self._ended = []
+
     def _give_again(self) -> None:
         """Gives the attempts again that have not begun: they were told to stay away from a machine that is free now."""
-        refs = [ref for ref, given in self._in_flight.items() if not given.alone]
+        chosen = (given.alone or given.fetches_on or given.waited >= 0 for given in self._in_flight.values())
+        refs = [ref for ref, has_its_own in zip(self._in_flight, chosen, strict=True) if not has_its_own]
         begun = ray.get([self._roll.of.remote(self._in_flight[ref].number) for ref in refs])
         for ref, is_begun in zip(refs, begun, strict=True):
             if is_begun is None:
@@ -248,14 +335,16 @@ class RayExecutor:
 
     def drop_queued(self) -> dict[str, int]:
         """See Executor. Ray does not tell which of its tasks have begun: all of them may end."""
-        return {}
+        dropped = Counter(stage for stage, _, _ in self._to_fetch)
+        self._to_fetch.clear()
+        return dict(dropped)
 
     def cancel_all(self) -> None:
         """See Executor."""
         for ref in self._in_flight:
             ray.cancel(ref, force=True)
-        self._in_flight.clear()
-        self._kept_free.clear()
+        for left in (self._in_flight, self._kept_free, self._to_fetch, self._ready, self._waiting):
+            left.clear()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor. An async named actor that restarts and then builds its object again."""
@@ -271,6 +360,8 @@ class RayExecutor:
 
     def close(self) -> None:
         """See Executor. Leaves a Ray that others started running."""
+        if self._n_asked:
+            request_resources(num_cpus=0)  # type: ignore[no-untyped-call]
         if self._started_here:
             ray.shutdown()
 
@@ -283,59 +374,5 @@ def _outcome(end: End, begun: Begun | None, detail: str, reason: Reason | None =
     return Outcome(end, reason, detail, node=begun.node if begun else "", host=begun.host if begun else "")
 
 
-def _raised_there(error: RayTaskError) -> BaseException:
-    """What a worker raised outside of all that an attempt foresees."""
-    cause = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
-    if isinstance(cause, UserError):
-        return UserError(str(error.cause or cause))
-    if isinstance(error.cause, ImportError):
-        return UserError(
-            f"a worker of the cluster cannot run this program ({first_line(error.cause)}); install {build()} there"
-        )
-    return error
-
-
 def _beside_the_driver() -> NodeAffinitySchedulingStrategy:
     return NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-
-
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """What a worker needs before it begins: whom to tell, as which number, and the driver's build ("": not asked)."""
-
-    roll: Any
-    number: int
-    build: str
-
-
-def leave_the_terminal() -> None:
-    """Gives this process an empty standard input in place of a terminal.
-
-    Workers inherit the driver's, and run in its background: a program that one of them starts and that looks at its
-    terminal, as ffmpeg does, would be stopped by the kernel, and the worker with it.
-    """
-    if not os.isatty(0):
-        return
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-
-
-@ray.remote
-def _attempt_remotely(
-    told: _Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int
-) -> Outcome:
-    leave_the_terminal()
-    node = ray.get_runtime_context().get_node_id()
-    if told.build and told.build != build():
-        said = f"{host_name()} runs {build()}, the driver {told.build}; install the same on both"
-        return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
-    stage: Stage = ray.get(stage_in[0])
-    limit_s = time_limit_of(stage, unit)
-    told.roll.begin.remote(told.number, node, host_name(), os.getpid(), limit_s)
-    with process_ends_past(limit_s):
-        outcome = attempt_unit(stage, unit, store, scratch_root, attempt)
-    return replace(outcome, node=node, host=host_name())
-
-
-_RollActor: Any = ray.remote(Roll)

@@ -35,6 +35,11 @@ class Executor(Protocol):
         """How many units of one CPU run at a time, as of now: a cluster's machines come and go."""
         ...
 
+    @property
+    def n_without_slot(self) -> int:
+        """Units in flight that take no slot now, since what they need is being fetched."""
+        ...
+
     def begin(self, stage: Stage, store: Store) -> None:
         """Units submitted from now on under this stage's name are of it. Several stages can have begun."""
         ...
@@ -77,6 +82,7 @@ class LocalExecutor:
     """One unit at a time in this process."""
 
     n_slots = 1
+    n_without_slot = 0
 
     def __init__(self, scratch_root: Path) -> None:
         self._scratch_root = scratch_root

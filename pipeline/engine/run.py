@@ -199,12 +199,11 @@ class _Driver:
         in_flight = Counter({live.stage.name: 0 for live in sharing})
         for live in sharing:
             in_flight[live.stage.name] += live.n_in_flight
-        n_free = max(LEAST, QUEUE * self._slots()) - in_flight.total()
-        while n_free > 0 and (first := self._first_able(sharing)):
+        most = max(LEAST, QUEUE * self._slots())
+        while in_flight.total() - self._executor.n_without_slot < most and (first := self._first_able(sharing)):
             live = min(first, key=lambda live: in_flight[live.stage.name] / live.stage.resources.share)
             live.submit_next()
             in_flight[live.stage.name] += 1
-            n_free -= 1
 
     def _first_able(self, sharing: Sequence[LiveStage]) -> list[LiveStage]:
         """Of each name the stage that began first among those that have a unit to submit."""

@@ -1,6 +1,7 @@
 """The scratch folder of a machine, and in it one folder for each attempt under way.
 
-An attempt's folder says whose it is: host, output directory, process. So the next attempt there can sweep what a
+An attempt's folder says whose it is: host, output directory, process; one that waits between two tasks of a unit, of
+which driver. So the next attempt there can sweep what a
 killed worker left, and touches nothing of another host, another output directory or a live process.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from pipeline.engine.boundary import refuse_sick_disk
 from pipeline.engine.unit import PlaceFailed
 
+_HELD = "held."
 _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 
 
@@ -26,18 +28,25 @@ def host_name() -> str:
     return socket.gethostname()
 
 
+class HeldGone(Exception):
+    """A folder that waited for its unit is not there any more."""
+
+
 @contextmanager
-def scratch_folder(root: Path, run: str, what: str) -> Iterator[Path]:
+def scratch_folder(root: Path, run: str, what: str, held: Path | None = None) -> Iterator[Path]:
     """A new folder under the machine's scratch folder, gone when the block ends; leftovers of `run` are swept first.
 
     `run` is what all workers of one output directory share (its url); `what` is for people who look into the folder.
-    Raises PlaceFailed where it cannot be made.
+    `held`: not a new folder, but one that `hold` has kept. Raises PlaceFailed where it cannot be made, HeldGone.
     """
     make_scratch(root)
     prefix = _prefix(run)
     sweep(root, prefix)
     scratch = root / f"{prefix}{os.getpid()}.{what}-{uuid.uuid4().hex[:8]}"
-    _make(scratch)
+    if held is None:
+        _make(scratch)
+    else:
+        _take(held, scratch)
     try:
         yield scratch
     finally:
@@ -56,6 +65,25 @@ def make_scratch(root: Path) -> None:
         raise PlaceFailed(f"{root}: the scratch folder is a link; set engine.scratch to a folder of your own")
     if facts.st_uid != os.getuid():
         raise PlaceFailed(f"{root}: the scratch folder is another user's; set engine.scratch to one of your own")
+
+
+def hold(scratch: Path, root: Path, run: str, driver: str) -> Path:
+    """Keeps a scratch folder beyond its block, until an attempt that this driver gives takes it; returns its path.
+
+    What other drivers of this run let be held goes: only one at a time is alive.
+    """
+    prefix = f"{_prefix(run)}{_HELD}"
+    for folder in root.glob(f"{prefix}*"):
+        if not folder.name.startswith(f"{prefix}{driver}."):
+            shutil.rmtree(folder, ignore_errors=True)
+    return scratch.rename(root / f"{prefix}{driver}.{scratch.name.removeprefix(_prefix(run))}")
+
+
+def _take(held: Path, scratch: Path) -> None:
+    try:
+        held.rename(scratch)
+    except FileNotFoundError:
+        raise HeldGone(f"{held}: what was fetched is gone") from None
 
 
 def sweep(root: Path, prefix: str) -> int:

@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from manifests.reasons import Reason
 
@@ -32,13 +32,15 @@ class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
     `ids` are the videos that the unit covers: who is turned away if the unit as a whole fails. `time_limit_s` is the
-    unit's own limit, where its length tells one; 0: that of its stage.
+    unit's own limit, where its length tells one; 0: that of its stage. `is_fetched`: its stage's `prepare` fetches
+    what the unit needs, which takes time and no CPU; on a cluster that is a task of its own.
     """
 
     name: str
     payload: Any = None
     ids: tuple[str, ...] = ()
     time_limit_s: float = 0.0
+    is_fetched: bool = False
 
     def __post_init__(self) -> None:
         if not UNIT_NAME.fullmatch(self.name):
@@ -125,6 +127,14 @@ class Stage(Protocol):
     def units(self, store: Store) -> Iterable[Unit]: ...
 
     def process(self, unit: Unit, context: Context) -> Output: ...
+
+
+@runtime_checkable
+class Fetching(Stage, Protocol):
+    """A stage some of whose units need something fetched (`Unit.is_fetched`): `prepare` leaves it in the scratch
+    folder, where `process` finds it, or fetches it itself. Paths in there change between the two."""
+
+    def prepare(self, unit: Unit, context: Context) -> None: ...
 
 
 class Rejected(Exception):

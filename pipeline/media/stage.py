@@ -38,6 +38,7 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 """Gives the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
 
 _START_S = 60.0
+_FETCHED = "fetched.txt"
 
 MAX_STARVED, STARVED_WAIT_S = 3, 60.0
 """How often a video is tried that the machine gives too little processor time, and seconds between."""
@@ -93,7 +94,8 @@ class MediaStage:
         found = [(video_id, place) for video_id, place in places if place is not None]
         for video_id, place in sorted(found, key=lambda one: -one[1].length_s):
             payload = MediaJob(video_id, place.video, place.clips)
-            yield Unit(video_id, payload, (video_id,), self.unit_limit_s(place.length_s, is_file=place.is_file))
+            limit_s = self.unit_limit_s(place.length_s, is_file=place.is_file)
+            yield Unit(video_id, payload, (video_id,), limit_s, is_fetched=not place.is_file)
 
     def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
         """Seconds for one video by its length (0: not known), with those for fetching it where it is not a file."""
@@ -106,10 +108,24 @@ class MediaStage:
         work_s = _START_S + media_s / 3600 * self.config.limits.max_seconds_per_hour
         return _START_S + WALL_FACTOR * work_s
 
+    def prepare(self, unit: Unit, context: Context) -> None:
+        """Fetches a video into the scratch folder, and notes there which file it is."""
+        videos = rows_of_video(context.store, [unit.payload.video], unit.payload.video_id)
+        if not videos:
+            raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")
+        path = self.fetch(videos[0], context)
+        (context.scratch / _FETCHED).write_text(os.path.relpath(path, context.scratch))
+
+    def _fetched(self, unit: Unit, context: Context) -> Path:
+        note = context.scratch / _FETCHED
+        if not note.exists():
+            self.prepare(unit, context)
+        return context.scratch / note.read_text()
+
     def process(self, unit: Unit, context: Context) -> Output:
-        """Fetches one video, makes its samples and packs them. Rejected where the video as a whole is turned away."""
+        """Makes one video's samples and packs them. Rejected where the video as a whole is turned away."""
         video, clips = rows_of_job(unit.payload, context.store)
-        path = source_file(video["media_path"], context) if video["media_path"] else self.fetch(video, context)
+        path = source_file(video["media_path"], context) if video["media_path"] else self._fetched(unit, context)
         members = context.scratch / "members"
         members.mkdir()
         try:

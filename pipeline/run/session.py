@@ -24,6 +24,7 @@ from pipeline.engine.merge import Merger, MergeSizes, merging, sweep_orphans
 from pipeline.engine.run import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
+from pipeline.engine.waiting import Waiting
 from pipeline.outdir.identity import check_identity
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import Polite
@@ -134,5 +135,9 @@ def build_executor(config: EngineConfig) -> Executor:
     from pipeline.engine.cluster import RayExecutor
 
     return RayExecutor(
-        scratch, address=config.ray_address, n_cpus=config.n_cpus, object_store_bytes=config.object_store_bytes
+        scratch,
+        address=config.ray_address,
+        n_cpus=config.n_cpus,
+        object_store_bytes=config.object_store_bytes,
+        waiting=Waiting(config.waiting_bytes, config.downloads),
     )

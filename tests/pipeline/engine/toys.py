@@ -1,12 +1,15 @@
 """Small stages that do one thing each, for tests of the engine. A real module, so that Ray workers can import it."""
 
 import ctypes
+import json
 import os
 import shutil
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -161,7 +164,7 @@ class SickOnOneNode:
         import ray
 
         here = ray.get_runtime_context().get_node_id()
-        if any(node["NodeID"] == here and "sick" in node["Resources"] for node in ray.nodes()):
+        if on_a_machine_that("sick"):
             Path("/proc/self/mem").read_bytes()
         time.sleep(0.2)
         return Output(facts={"node": here})
@@ -211,3 +214,56 @@ class Counting:
 
     def process(self, unit: Unit, context: Context) -> Output:
         return Output(facts={"count": self.counter.add(1)})  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """Units that fetch so many bytes before they are made, and leave in `marks` when either began and ended.
+
+    On a machine with the mark `leaves` among its resources the first attempt to make `u0` takes the machine away.
+    """
+
+    n_units: int
+    marks: Path
+    fetch_s: float = 0.5
+    make_s: float = 0.1
+    n_bytes: int = 1000
+    name: str = "fetched"
+    resources: Resources = Resources(time_limit_s=60, memory_bytes=512 * 1024**2)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield from (Unit(f"u{i}", is_fetched=True) for i in range(self.n_units))
+
+    def prepare(self, unit: Unit, context: Context) -> None:
+        n_held = len(list(context.scratch.parent.glob("*.held.*")))
+        with self._marked(unit, "fetch", n_held):
+            time.sleep(self.fetch_s)
+            (context.scratch / "film").write_bytes(unit.name.encode().ljust(self.n_bytes))
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        if not (context.scratch / "film").exists():
+            self.prepare(unit, context)
+        with self._marked(unit, "make"):
+            if unit.name == "u0" and not list(self.marks.glob("left")) and on_a_machine_that("leaves"):
+                (self.marks / "left").touch()
+                os.kill(raylet_above(os.getpid()), signal.SIGKILL)
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(self.make_s)
+        return Output(files={f"packs/{unit.name}.txt": context.scratch / "film"}, facts={"by": os.getpid()})
+
+    @contextmanager
+    def _marked(self, unit: Unit, what: str, n_held: int = 0) -> Iterator[None]:
+        began = time.time()
+        yield
+        mark = {"unit": unit.name, "what": what, "began": began, "ended": time.time(), "n_held": n_held}
+        (self.marks / f"{what}.{unit.name}.{uuid.uuid4().hex[:6]}.json").write_text(json.dumps(mark))
+
+
+def on_a_machine_that(mark: str) -> bool:
+    """Whether this worker's machine has such a mark among its resources."""
+    import ray
+
+    if not ray.is_initialized():
+        return False
+    here = ray.get_runtime_context().get_node_id()
+    return any(node["NodeID"] == here and mark in node["Resources"] for node in ray.nodes())

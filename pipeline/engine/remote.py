@@ -1,0 +1,88 @@
+"""What a worker of the cluster does with a task, and what it says where it can't."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayTaskError
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from manifests.version import build
+from pipeline.engine.attempt import End, Outcome, attempt_unit, fetch_for, time_limit_of
+from pipeline.engine.limits import process_ends_past
+from pipeline.engine.ray_session import first_line
+from pipeline.engine.roll import Roll
+from pipeline.engine.scratch import host_name
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Stage, Unit
+
+
+def raised_there(error: RayTaskError) -> BaseException:
+    """What a worker raised outside of all that an attempt foresees."""
+    cause = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
+    if isinstance(cause, UserError):
+        return UserError(str(error.cause or cause))
+    if isinstance(error.cause, ImportError):
+        return UserError(
+            f"a worker of the cluster cannot run this program ({first_line(error.cause)}); install {build()} there"
+        )
+    return error
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a worker needs before it begins: whom to tell, as which number, and the driver's build ("": not asked)."""
+
+    roll: Any
+    number: int
+    build: str
+
+
+def leave_the_terminal() -> None:
+    """Gives this process an empty standard input in place of a terminal.
+
+    Workers inherit the driver's, and run in its background: a program that one of them starts and that looks at its
+    terminal, as ffmpeg does, would be stopped by the kernel, and the worker with it.
+    """
+    if not os.isatty(0):
+        return
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+
+
+@ray.remote
+def attempt_remotely(
+    told: Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, held: str = ""
+) -> Outcome:
+    folder = Path(held) if held else None
+    return _there(told, stage_in, unit, lambda stage: attempt_unit(stage, unit, store, scratch_root, attempt, folder))
+
+
+@ray.remote
+def fetch_remotely(
+    told: Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str
+) -> Outcome:
+    return _there(told, stage_in, unit, lambda stage: fetch_for(stage, unit, store, scratch_root, attempt, driver))
+
+
+def _there(told: Told, stage_in: list[Any], unit: Unit, work: Callable[[Stage], Outcome]) -> Outcome:
+    """What a worker does with a task: it says that it begins, and holds the unit's limit."""
+    leave_the_terminal()
+    node = ray.get_runtime_context().get_node_id()
+    if told.build and told.build != build():
+        said = f"{host_name()} runs {build()}, the driver {told.build}; install the same on both"
+        return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
+    stage: Stage = ray.get(stage_in[0])
+    limit_s = time_limit_of(stage, unit)
+    told.roll.begin.remote(told.number, node, host_name(), os.getpid(), limit_s)
+    with process_ends_past(limit_s):
+        outcome = work(stage)
+    return replace(outcome, node=node, host=host_name())
+
+
+RollActor: Any = ray.remote(Roll)

@@ -1,0 +1,110 @@
+"""Units that are fetched first: that takes no CPU slot, what waits on a disk is bounded, and there is one commit."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.engine.executor import Executor, LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import run_stage
+from pipeline.engine.store import Store
+from pipeline.engine.waiting import Waiting
+from tests.pipeline.engine.test_cluster import a_cluster, run
+from tests.pipeline.engine.toys import Fetched
+
+
+@pytest.fixture
+def on_one_slot(tmp_path: Path) -> Iterator[Executor]:
+    from pipeline.engine.cluster import RayExecutor
+
+    executor = RayExecutor(tmp_path / "scratch", n_cpus=1, waiting=Waiting(most_bytes=2500, most_fetches=3))
+    yield executor
+    executor.close()
+
+
+def a_stage(tmp_path: Path, n_units: int, **changes: Any) -> Fetched:
+    (tmp_path / "marks").mkdir()
+    return Fetched(n_units, tmp_path / "marks", **changes)
+
+
+def marks(stage: Fetched, what: str) -> list[dict[str, Any]]:
+    found = [json.loads(file.read_bytes()) for file in stage.marks.glob(f"{what}.*.json")]
+    return sorted(found, key=lambda mark: float(mark["began"]))
+
+
+def most_at_a_time(marks: list[dict[str, Any]]) -> int:
+    return max(sum(o["began"] <= one["began"] < o["ended"] for o in marks) for one in marks)
+
+
+@pytest.mark.slow
+def test_fetches_run_beside_each_other_on_one_slot_and_what_waits_is_bounded(
+    tmp_path: Path, on_one_slot: Executor
+) -> None:
+    store, stage = Store(str(tmp_path / "out")), a_stage(tmp_path, 8, make_s=0.6)
+
+    run(stage, store, on_one_slot)
+
+    assert store.committed("fetched") == {f"u{i}" for i in range(8)}
+    assert len(list((tmp_path / "out" / "commits").rglob("*.json"))) <= 8, "one commit a unit, and none of a fetch"
+    assert most_at_a_time(marks(stage, "fetch")) in (2, 3), "the slot does not bound them"
+    makes = marks(stage, "make")
+    assert all(one["ended"] <= other["began"] for one, other in pairwise(makes)), "one slot, one at a time"
+    assert max(mark["n_held"] for mark in marks(stage, "fetch")) <= 2, "of 1000 bytes each: more are over the bound"
+    assert store.read("packs/u3.txt").strip() == b"u3"
+    assert not [path for path in (tmp_path / "scratch").iterdir() if path.is_dir()]
+
+
+def test_in_this_process_a_unit_is_fetched_and_made_in_one(tmp_path: Path) -> None:
+    store, stage = Store(str(tmp_path / "out")), a_stage(tmp_path, 2, fetch_s=0.0)
+    with RunLock(store) as lock:
+        run_stage(stage, store, LocalExecutor(tmp_path / "scratch"), lock)
+
+    assert store.committed("fetched") == {"u0", "u1"}
+    assert [len(marks(stage, what)) for what in ("fetch", "make")] == [2, 2]
+
+
+@pytest.mark.slow
+@pytest.mark.faults
+def test_where_a_machine_goes_away_what_lay_there_is_fetched_again(tmp_path: Path) -> None:
+    store, stage = Store(str(tmp_path / "out")), a_stage(tmp_path, 6)
+    with a_cluster(tmp_path, head_cpus=1) as (cluster, executor):
+        cluster.add_node(num_cpus=8, resources={"leaves": 1})
+        cluster.wait_for_nodes()
+        run(stage, store, executor)
+
+    assert store.committed("fetched") == {f"u{i}" for i in range(6)}
+    assert store.read_rejects().num_rows == 0
+    assert (stage.marks / "left").exists()
+    assert sum(mark["unit"] == "u0" for mark in marks(stage, "fetch")) == 2
+    assert {store.commit_facts("fetched", unit)["attempt"] for unit in store.committed("fetched")} == {1}, "no charge"
+
+
+def test_the_machine_with_the_least_to_do_for_its_slots_fetches_next() -> None:
+    waiting = Waiting(most_bytes=100, most_fetches=4)
+    slots = {"a": 1.0, "b": 4.0, "head": 0.0}
+
+    assert waiting.place(slots) == "a"
+    waiting.begin(0, "a")
+    assert waiting.place(slots) == "b"
+    for number in (1, 2, 3):
+        waiting.begin(number, "b")
+    assert waiting.place(slots) == "", "four fetch already"
+    waiting.fetched(0, 60)
+    assert (waiting.bytes_on("a"), waiting.n_fetching) == (60, 3)
+    assert waiting.place({"a": 1.0}) == "", "another of 60 bytes would be too much there"
+    waiting.end(0)
+    assert waiting.place({"a": 1.0}) == "a"
+
+
+def test_one_that_is_larger_than_all_room_is_fetched_alone() -> None:
+    waiting = Waiting(most_bytes=10)
+    waiting.begin(0, "a")
+    waiting.fetched(0, 50)
+    assert waiting.place({"a": 4.0}) == ""
+    waiting.end(0)
+
+    assert waiting.place({"a": 4.0}) == "a"

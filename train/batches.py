@@ -27,6 +27,7 @@ from manifests.errors import ConfigError, UserError
 from manifests.shards import Manifest, read_manifest
 from train.ahead import ahead
 from train.config import TrainConfig
+from train.copies import Copies
 from train.data.decode import NO_FRAME, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
 from train.data.loader import ClipDataset, Loaded, PlannedLoader, Workers
@@ -255,6 +256,7 @@ class Batches:
             storage_options=d.storage_options,
         )
         loader = StreamingLoader if d.order == "streaming" else PlannedLoader
+        self._copies = Copies(process.device)
         self._loader = loader(
             dataset, data.stream, rank=process.rank, world=process.world, workers=workers, run_dir=run
         )
@@ -271,7 +273,7 @@ class Batches:
             draw = Draw(self._config.seed, step, self._data.tokenizer.mask_tokens)
             rows = prepare(rows, draw, self._config.objective)
             self.counts = dict(draw.counts)
-            yield step, rows.to(self._process.device), loaded
+            yield step, self._copies.to_device(rows), loaded
 
     def _rows(self, loaded: Loaded) -> Rows:
         rows = rows_of(loaded, self._data.tokenizer, self._config)

@@ -54,6 +54,7 @@ from train.models.base import Model
 from train.models.registry import build_model
 from train.objective import Loss, backward, mark_trainable
 from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
+from train.scalars import Read, Scalars, Unread
 
 
 @dataclass(slots=True)
@@ -136,6 +137,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     """The steps after the `done` first ones, to the end or to a stop."""
     config, process, model, optimizer = run.config, run.process, run.model, run.optimizer
     feed = run.feed
+    scalars = Scalars(process.device, config.observe.every)
     meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
     model.train()
     for step, batch, loaded in feed.steps(done, run.n_steps):
@@ -145,10 +147,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
         losses = backward(model, batch, config)
-        loss = float(losses.total)
         grad_norm = clip_gradients(model, config.optim.clip_norm)
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            stop_nonfinite(run, step + 1, loss, grad_norm, loaded.keys)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         unwrap(model).after_step()
@@ -156,19 +155,24 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         if run.ema is not None:
             run.ema.update(done)
 
-        more = {**numbers_of(model, losses), **feed.counts}
-        recorder.step(meter.step_ended(done, loss, lr, grad_norm, feed.n_lost, more), run.n_steps)
+        values = {"loss": losses.total, "grad_norm": grad_norm, **numbers_of(model, losses)}
+        scalars.add(Unread(done, lr, loaded.keys, feed.n_lost, dict(feed.counts), values))
+        meter.step_ended()
         last, stopping = done == run.n_steps, any_rank(stop.requested, process)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
+        saving = evaluating or last or stopping or due(done, config.checkpoint.every)
+        if saving or scalars.due(done):
+            record(run, recorder, meter, scalars.read())
         if evaluating:
             scores = validate(run, recorder, done).flat()
-        if evaluating or last or stopping or due(done, config.checkpoint.every):
+        if saving:
             run.checkpointer.save(capture(model, optimizer, run.ema), facts_of(run, done, scores if evaluating else {}))
             meter.restart()  # the step that follows is not charged for this
         run.checkpointer.poll()
         if stopping:
             break
     run.checkpointer.wait()
+    recorder.say(meter.describe_waiting())
     return Outcome("finished" if done == run.n_steps else "stopped", done, run.n_steps, scores)
 
 
@@ -251,10 +255,21 @@ def say(process: Process, text: str) -> None:
 # ---- at a step -------------------------------------------------------------------------------------------------------
 
 
-def numbers_of(model: nn.Module, losses: Loss) -> dict[str, float]:
+def numbers_of(model: nn.Module, losses: Loss) -> dict[str, torch.Tensor | float]:
     """Each objective's loss and what the model reads off itself. Every rank asks, since some of it may be sharded."""
     readings = {name: whole(x) if isinstance(x, torch.Tensor) else x for name, x in unwrap(model).readings().items()}
-    return {name: float(x) for name, x in {**{f"loss_{n}": x for n, x in losses.terms.items()}, **readings}.items()}
+    return {**{f"loss_{name}": x for name, x in losses.terms.items()}, **readings}
+
+
+def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: list[Read]) -> None:
+    """Write down steps whose numbers were fetched; stop at one that isn't finite, before a checkpoint holds it."""
+    speed = meter.read()
+    for one in steps:
+        values = dict(one.values)
+        loss, grad_norm = values.pop("loss"), values.pop("grad_norm")
+        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+            stop_nonfinite(run, one.unread.step, loss, grad_norm, one.unread.keys)
+        recorder.step(meter.step(one.unread, loss, grad_norm, values, speed), run.n_steps)
 
 
 def due(step: int, every: int) -> bool:
@@ -266,13 +281,13 @@ def any_rank(flag: bool, process: Process) -> bool:
     """Whether the flag is set on some rank: all must leave the loop at the same step."""
     if process.world == 1:
         return flag
-    total = torch.tensor(float(flag), device=process.device)
+    total = torch.tensor(float(flag))  # on the CPU: no rank waits for its GPU
     dist.all_reduce(total)
     return bool(total.item())
 
 
 def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: list[str]) -> None:
-    """Write the keys of the batch down and stop: the weights are still those before it."""
+    """Write the keys of the batch down and stop: the newest checkpoint is from before it."""
     path = run.folder / "nonfinite" / f"step-{step:08d}-rank{run.process.rank}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(

@@ -6,7 +6,9 @@ One record a step:
     loss_NAME                                             each objective's own loss, before its weight
     temperature …                                         what the model reads off itself
     itm_without_partner …                                 what objectives counted in the step's rows of rank 0
-    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait: the share of a step spent on batches
+    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait: the share of a step spent on batches. On
+                                                          a GPU the mean of observe.every steps: its numbers are
+                                                          fetched as seldom, so that it isn't made to wait
     flops_per_step tflops_per_s mfu flops_source          the model's arithmetic, *counted* on the operators that run
                                                           forward, times three for the backward pass. Cached gradients'
                                                           second forward and recomputed activations are not in it
@@ -36,6 +38,7 @@ from train.batches import view_of
 from train.config import ObserveConfig, TrainConfig
 from train.models.base import Model
 from train.rows import Rows
+from train.scalars import Unread
 
 FLOPS_SOURCE = "counted: forward operators x 3"
 
@@ -110,6 +113,15 @@ def peak_memory_bytes(device: torch.device) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * factor
 
 
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """The mean over the steps between two reads of the device."""
+
+    step_s: float
+    wait_share: float
+    """Of the time, in which this process had no batch. Its device may still have been at work on earlier steps."""
+
+
 class Meter:
     """Measures steps: seconds, the share of them waited for data, and what is derived from them."""
 
@@ -120,44 +132,65 @@ class Meter:
         self._peak = peak_tflops(config.observe, device)
         self._n_pictures = view_of(config).n_pictures
         self._flops_per_clip = 0.0
+        self._total_s = self._total_waited_s = 0.0
+        self._n_read = 0
         self.restart()
 
     def restart(self) -> None:
         """The next step starts now."""
-        self._start, self._waited_s = time.perf_counter(), 0.0
+        self._start = self._ended = time.perf_counter()
+        self._waited_s, self._n_steps = 0.0, 0
 
     def batch_arrived(self, model: Model, batch: Rows) -> None:
-        """What went since the step's start was waiting. The first batch is used to count FLOPs."""
-        self._waited_s = time.perf_counter() - self._start
+        """What went since the last step's end was waiting. The first batch is used to count FLOPs."""
+        self._waited_s += time.perf_counter() - self._ended
         if not self._flops_per_clip:
             self._flops_per_clip = count_flops(model, batch, self._config)
 
-    def step_ended(
-        self, step: int, loss: float, lr: float, grad_norm: float, n_lost: int, more: dict[str, float]
-    ) -> Step:
-        """The record of the step that ends here; the next one starts."""
-        seconds, waited_s = time.perf_counter() - self._start, self._waited_s
+    def step_ended(self) -> None:
+        """A step was given to the device; the next one starts."""
+        self._n_steps += 1
+        self._ended = time.perf_counter()
+
+    def read(self) -> Speed:
+        """The mean step since the last read, whose numbers have just been fetched (so the device has done them)."""
+        seconds = time.perf_counter() - self._start
+        speed = Speed(seconds / max(self._n_steps, 1), self._waited_s / seconds)
+        if self._n_read:  # the first one has the workers' start in it
+            self._total_s, self._total_waited_s = self._total_s + seconds, self._total_waited_s + self._waited_s
+        self._n_read += self._n_steps
         self.restart()
+        return speed
+
+    def describe_waiting(self) -> str:
+        """One line: what all steps but the first waited for their data."""
+        if not self._total_s:
+            return "waited for data: not measured in one step"
+        share = self._total_waited_s / self._total_s
+        return f"waited for data {share:.1%} of {self._total_s:.0f} s of training, evaluation and checkpoints aside"
+
+    def step(self, unread: Unread, loss: float, grad_norm: float, more: dict[str, float], speed: Speed) -> Step:
+        """The record of a step."""
         n_clips = self._config.loop.batch
         flops = 3 * self._flops_per_clip * n_clips
-        tflops_per_s = flops / self._world / seconds / 1e12
+        tflops_per_s = flops / self._world / speed.step_s / 1e12
         return Step(
-            step=step,
-            epoch=self._epochs_done(step),
+            step=unread.step,
+            epoch=self._epochs_done(unread.step),
             loss=loss,
-            lr=lr,
+            lr=unread.lr,
             grad_norm=grad_norm,
-            step_ms=1000 * seconds,
-            data_wait_share=waited_s / seconds,
-            samples_per_s=n_clips / seconds,
-            frames_per_s=n_clips * self._n_pictures / seconds,
+            step_ms=1000 * speed.step_s,
+            data_wait_share=speed.wait_share,
+            samples_per_s=n_clips / speed.step_s,
+            frames_per_s=n_clips * self._n_pictures / speed.step_s,
             flops_per_step=flops,
             tflops_per_s=tflops_per_s,
             mfu=tflops_per_s / self._peak if self._peak else None,
             flops_source=FLOPS_SOURCE,
             peak_memory_bytes=peak_memory_bytes(self._device),
-            lost=n_lost,
-            more=more,
+            lost=unread.n_lost,
+            more={**more, **unread.counts},
         )
 
 

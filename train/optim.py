@@ -104,12 +104,11 @@ def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:
     return max(group["lr"] for group in optimizer.param_groups)
 
 
-def clip_gradients(model: nn.Module, max_norm: float) -> float:
-    """Scale the gradients to a global L2 norm of at most `max_norm` (0: leave them); the norm before."""
+def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
+    """Scale the gradients to a global L2 norm of at most `max_norm` (0: leave them); the norm before, []."""
     parameters = [p for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
-    whole: Tensor = norm.full_tensor() if isinstance(norm, DTensor) else norm
-    return whole.item()
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 class Ema:

@@ -169,7 +169,21 @@ class LoopConfig(Section):
         "auto", doc="auto: ddp under torchrun, none for one process"
     )
     device: Literal["auto", "cpu", "cuda"] = operational("auto", doc="auto: cuda where there is one")
-    compile: bool = operational(False, doc="torch.compile the model")
+    shard: Literal["node", "world"] = operational(
+        "node",
+        doc="fsdp2: the weights are spread over the GPUs of a node, and each node holds all of them; or over the world",
+    )
+    compile: bool = operational(False, doc="torch.compile each block of the model by itself")
+    channels_last: bool = operational(
+        False, doc="convolutions' weights and maps channels last, as tensor cores want them (not with fsdp2)"
+    )
+    tf32: bool = operational(
+        False, doc="fp32 products and convolutions on a GPU with 10 bits of mantissa: faster, exact to 1e-3"
+    )
+    cudnn_benchmark: bool = operational(
+        True,
+        doc="a GPU tries several algorithms for each convolution and keeps the fastest, which may vary by run",
+    )
     threads: int = operational(0, ge=0, doc="CPU threads of torch in this process; 0: torch's choice")
 
 

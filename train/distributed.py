@@ -14,7 +14,7 @@ from typing import Any, Literal
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
@@ -162,13 +162,20 @@ def whole(x: Tensor) -> Tensor:
 
 
 def wrap(
-    model: Model, strategy: Strategy = "none", *, group: Group = None, bf16: bool = False, reshard: bool = True
+    model: Model,
+    strategy: Strategy = "none",
+    *,
+    group: Group = None,
+    bf16: bool = False,
+    reshard: bool = True,
+    per_node: int = 0,
 ) -> nn.Module:
     """The model ready for `strategy`. It stays callable with its rows; `unwrap` gives the Model inside.
 
     fsdp2 shards block by block; with `bf16` the blocks' weights travel and compute in bfloat16 and so does the
     residual stream between them (inside autocast, as with the other strategies), while shards, gradients and everything
-    outside the blocks stay fp32. `reshard` frees a block's weights between forward and backward.
+    outside the blocks stay fp32. `reshard` frees a block's weights between forward and backward. With `per_node` ranks
+    a node each node holds the whole model, and only gradients travel between nodes; 0: it is spread over all ranks.
     """
     if strategy == "none" or (world_size(group) == 1 and strategy == "ddp"):
         return model
@@ -181,15 +188,27 @@ def wrap(
         return DistributedDataParallel(
             model, device_ids=devices, process_group=group, broadcast_buffers=False, gradient_as_bucket_view=True
         )
-    return _shard(model, bf16=bf16, reshard=reshard)
+    return _shard(model, bf16=bf16, reshard=reshard, per_node=per_node)
 
 
-def _shard(model: Model, *, bf16: bool, reshard: bool) -> nn.Module:
-    mesh = init_device_mesh(next(model.parameters()).device.type, (world_size(),))
+def ranks_a_node() -> int:
+    """As torchrun says; 0 without it."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", 0))
+
+
+def mesh_of(device_type: str, world: int, per_node: int) -> DeviceMesh:
+    """Ranks in a row; in rows of `per_node`, a node each, where that parts them evenly into several."""
+    if 0 < per_node < world and world % per_node == 0:
+        return init_device_mesh(device_type, (world // per_node, per_node), mesh_dim_names=("copy", "shard"))
+    return init_device_mesh(device_type, (world,), mesh_dim_names=("shard",))
+
+
+def _shard(model: Model, *, bf16: bool, reshard: bool, per_node: int) -> nn.Module:
+    mesh = mesh_of(next(model.parameters()).device.type, world_size(), per_node)
     half = MixedPrecisionPolicy(torch.bfloat16, torch.float32)
     full = MixedPrecisionPolicy(cast_forward_inputs=False)
-    for module in list(shardable(model)):
-        fully_shard(module, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=reshard)
+    for unit in shardable(model):
+        fully_shard(unit, mesh=mesh, mp_policy=half if bf16 else full, reshard_after_forward=reshard)
     fully_shard(model, mesh=mesh, mp_policy=full)
     for method in model.methods:
         register_fsdp_forward_method(model, method)

@@ -17,9 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from manifests.errors import UserError
 from train.distributed import gradient_sync
 from train.losses import EMBEDDINGS, Spans
 from train.rows import Rows
+
+SAME_PASS = 0.02
+"""Relative difference of two passes that rounding in bf16 stays below, and dropout that isn't replayed does not."""
 
 GlobalLoss = Callable[[Any], Tensor]
 LocalLoss = Callable[[Any, Any], Tensor]
@@ -54,13 +58,15 @@ def cached_backward(
     local_loss: LocalLoss | None = None,
     autocast: Callable[[], AbstractContextManager[object]] = nullcontext,
     spans: Spans = EMBEDDINGS,
+    check: bool = False,
 ) -> Tensor:
     """Accumulate the gradients of the loss over all micro-batches of this rank (and of all ranks); the loss: [].
 
     `spans` names the model's outputs that `loss_fn` reads: it gets them of all micro-batches together, as the named
     tuple that the model gives. `local_loss` is a term that is a sum over rows (masked language modelling), called for
     each micro-batch. `model` may be wrapped in DDP or FSDP2; every rank must hold the same number of micro-batches.
-    Random generators end as after one pass.
+    Random generators end as after one pass. With `check` the second pass is compared with the first (UserError where it
+    sees something else); a GPU is waited for.
     """
     if len(micro_batches) == 1:
         return _whole_backward(model, micro_batches[0], loss_fn, local_loss, autocast)
@@ -78,10 +84,25 @@ def cached_backward(
         with gradient_sync(model, enabled=last):
             with autocast():
                 features = model(batch)
+            if check:
+                _refuse_another_pass(features, {name: getattr(embedded, name)[rows] for name in spans.rows})
             loss = loss + _backward(features, wanted, batch, local_loss)
         start = rows.stop
     after.restore()
     return loss
+
+
+def _refuse_another_pass(features: Any, before: dict[str, Tensor]) -> None:
+    """Gradients of the first pass' embeddings are no use to a second one that computes others."""
+    for name, first in before.items():
+        second = getattr(features, name).detach()
+        off = float((second.double() - first.double()).norm() / first.double().norm().clamp(min=1e-30))
+        if not off <= SAME_PASS:
+            raise UserError(
+                f"loop.micro_batch: the second pass over a micro-batch gives another {name} than the first (off by "
+                f"{off:.1%}): the model draws at random outside torch's generators, or changes as it runs; set "
+                "loop.micro_batch: 0"
+            )
 
 
 def _whole_backward(

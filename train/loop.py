@@ -47,7 +47,7 @@ from train.checkpoint import (
 from train.config import TrainConfig
 from train.data.index import Index
 from train.data.plan import mix
-from train.distributed import Process, Strategy, agree, from_first, unwrap, whole, wrap
+from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
 from train.epochs import EpochFeed, epochs_of
 from train.evaluate import Scores, evaluate
 from train.models.base import Model
@@ -55,6 +55,7 @@ from train.models.registry import build_model
 from train.objective import Loss, backward, mark_trainable
 from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
 from train.scalars import Read, Scalars, Unread
+from train.tuning import tune
 
 
 @dataclass(slots=True)
@@ -114,9 +115,10 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
     n_steps = config.loop.steps or math.ceil(config.loop.epochs * data.epoch_length / config.loop.batch)
     model = first_model(config, process, resuming=bool(checkpoints(folder)))
     say(process, describe(config, data, model, n_steps, process))
-    if config.loop.compile:
-        model.compile()
-    wrapped = wrap(model, strategy_of(config, process), bf16=config.loop.precision == "bf16")
+    strategy = strategy_of(config, process)
+    tune(model, config, strategy)
+    per_node = ranks_a_node() if config.loop.shard == "node" else 0
+    wrapped = wrap(model, strategy, bf16=config.loop.precision == "bf16", per_node=per_node)
     optimizer = build_optimizer(wrapped, config.optim)
     ema = Ema(wrapped, config.optim.ema_decay) if config.optim.ema_decay else None
     writer = Checkpointer(folder, process, keep=config.checkpoint.keep, asynchronous=config.checkpoint.asynchronous)
@@ -138,6 +140,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     config, process, model, optimizer = run.config, run.process, run.model, run.optimizer
     feed = run.feed
     scalars = Scalars(process.device, config.observe.every)
+    first = done
     meter = observe.Meter(config, process.device, process.world, feed.epochs_done)
     model.train()
     for step, batch, loaded in feed.steps(done, run.n_steps):
@@ -146,7 +149,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
         torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
-        losses = backward(model, batch, config)
+        losses = backward(model, batch, config, check=step == first)
         grad_norm = clip_gradients(model, config.optim.clip_norm)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

@@ -36,11 +36,12 @@ def mark_trainable(model: Model, config: TrainConfig) -> None:
     model.mark_trainable([one.name for one, _ in active(config.objective)], config.data.view)
 
 
-def backward(model: nn.Module, batch: Rows, config: TrainConfig) -> Loss:
+def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool = False) -> Loss:
     """Gradients of the global batch's loss into the parameters, and the loss.
 
     With `loop.micro_batch` below this rank's share, gradients of losses over the global batch are cached
-    (train.grad_cache), so that each row is still compared with all others.
+    (train.grad_cache), so that each row is still compared with all others. `check` that their second pass sees what the
+    first one saw.
     """
     sums = _Sums(batch, config)
     micro_batches = batch.split(config.loop.micro_batch or len(batch))
@@ -51,7 +52,9 @@ def backward(model: nn.Module, batch: Rows, config: TrainConfig) -> Loss:
         assert local is not None  # the configuration refuses a run without any objective
         total = _accumulate(model, micro_batches, local, cast)
     else:
-        total = cached_backward(model, micro_batches, sums.of_all, local_loss=local, autocast=cast, spans=spans)
+        total = cached_backward(
+            model, micro_batches, sums.of_all, local_loss=local, autocast=cast, spans=spans, check=check
+        )
     return Loss(total, sums.terms)
 
 

@@ -38,11 +38,13 @@ class Way:
     kind: str = "infonce"
     stage: int = 1
     checkpointing: bool = False
+    per_node: int = 0
 
     @property
     def name(self) -> str:
         """What the results are filed under."""
-        return f"{self.strategy}-{self.how}-{self.kind}-stage{self.stage}" + ("-ckpt" if self.checkpointing else "")
+        more = ("-ckpt" if self.checkpointing else "") + (f"-nodes-of-{self.per_node}" if self.per_node else "")
+        return f"{self.strategy}-{self.how}-{self.kind}-stage{self.stage}{more}"
 
 
 WAYS = [
@@ -56,6 +58,7 @@ WAYS = [
     Way("fsdp2", "cached"),
     Way("fsdp2", "accumulated"),
     Way("fsdp2", "cached", "siglip", stage=2, checkpointing=True),
+    Way("fsdp2", "cached", per_node=2),
 ]
 
 
@@ -67,7 +70,9 @@ def config_of(way: Way) -> Any:
 def one_step(way: Way, rank: int, world: int) -> tuple[float, dict[str, torch.Tensor]]:
     """(loss, whole gradients) of this way, from this rank's rows of the global batch."""
     config = config_of(way)
-    model = wrap(small_model(stage=way.stage, gradient_checkpointing=way.checkpointing), way.strategy)
+    model = wrap(
+        small_model(stage=way.stage, gradient_checkpointing=way.checkpointing), way.strategy, per_node=way.per_node
+    )
     n = N_CLIPS // world
     whole = small_batch(config, N_CLIPS)
     if way.how == "accumulated":

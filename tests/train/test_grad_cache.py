@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from manifests.errors import UserError
 from tests.train.model_cases import (
     assert_same,
     cached_losses,
@@ -83,6 +84,25 @@ def test_the_loss_is_that_of_the_whole_batch() -> None:
     model = small_model(stage=2)
     loss = cached_backward(model, batch.split(2), **cached_losses(batch))
     assert float(loss) == pytest.approx(float(whole_loss(model(batch), batch).detach()), rel=1e-9)
+
+
+def test_a_second_pass_that_sees_something_else_is_refused_where_it_is_checked() -> None:
+    batch = small_batch(small_config(), 4)
+    assert_same(
+        whole(batch, {"dropout": 0.0}),
+        cached_checked(small_model(dropout=0.0), batch),
+    )
+    model = small_model()
+    draws = iter(torch.rand(8, generator=torch.Generator().manual_seed(0)))
+    inner = model.transformer.embed_text
+    model.transformer.embed_text = lambda hidden, mask: inner(hidden + next(draws), mask)  # type: ignore[method-assign]
+    with pytest.raises(UserError, match="another text than the first"):
+        cached_checked(model, batch)
+
+
+def cached_checked(model: Any, batch: Any) -> dict[str, torch.Tensor]:
+    cached_backward(model, batch.split(2), check=True, **cached_losses(batch))
+    return gradients_of(model)
 
 
 def test_gradients_add_up_over_calls() -> None:

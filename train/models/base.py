@@ -6,7 +6,7 @@ train/models/registry.py, which says how.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
@@ -50,7 +50,7 @@ class Model(nn.Module):
     sgd_groups: ClassVar[tuple[str, ...]] = ()
     """Groups that SGD with momentum moves unless `optim.optimizer` says otherwise; AdamW moves the rest."""
     blocks: ClassVar[tuple[type[nn.Module], ...]] = ()
-    """Classes of the modules that FSDP2 shards one by one."""
+    """Classes of the modules that repeat: FSDP2 shards them unit by unit, and each is compiled by itself."""
     methods: ClassVar[tuple[str, ...]] = ()
     """Methods besides `forward` that compute: under FSDP2 they gather the shards themselves."""
     towers: ClassVar[tuple[str, str] | None] = None
@@ -100,6 +100,27 @@ class Model(nn.Module):
         return str(self.config.preset)
 
 
-def shardable(model: Model) -> Iterable[nn.Module]:
-    """The modules inside a model that are sharded one by one."""
+UNIT_PARAMETERS = 4_000_000
+"""Smaller blocks share a unit of sharding with their neighbours: a message each would cost more than it carries."""
+
+
+def blocks_of(model: Model) -> Iterator[nn.Module]:
+    """The blocks inside a model, in their order."""
     return (module for module in model.modules() if isinstance(module, model.blocks))
+
+
+def shardable(model: Model) -> list[list[nn.Module]]:
+    """The units that are sharded one by one: a large block, or neighbours of one parent, which run together."""
+    units: list[list[nn.Module]] = []
+    for parent in model.modules():
+        open_unit, size = False, 0
+        for block in parent.children():
+            if not isinstance(block, model.blocks):
+                continue
+            if not open_unit:
+                units.append([])
+                size = 0
+            units[-1].append(block)
+            size += sum(parameter.numel() for parameter in block.parameters())
+            open_unit = size < UNIT_PARAMETERS
+    return units

@@ -1,22 +1,39 @@
 """What the order of an epoch costs a rank: seconds to the first batch, seconds a step, memory, by samples.
 
     python -m bench.plan [--samples 1e6 1e7 1e8] [--shard 400]
+    python -m bench.plan --open 1e7 [--workers 8] [--folder DIR]
 
 For each size the order made window by window (`WindowedOrder`), and up to 1e7 samples the whole plan as an array.
+
+`--open` writes a manifest and an index of so many samples (no shards: about 180 bytes a sample on the disk), and starts
+one rank on them in a new process: reading the manifest, mapping the index, the first batch, and forked workers that
+each look up where a thousand samples lie. Memory is that of the rank beside the mapped file, whose pages all ranks and
+workers of a machine share.
 """
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import resource
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
+from manifests.sample import ALL_MEMBERS
+from manifests.sample_index import ABSENT, SampleColumns, index_entry, write_index
+from manifests.shards import ShardEntry, manifest_bytes, read_manifest, shards_sha256
+from train.data.index import Index, load_index
 from train.data.plan import Mixing, Stream, plan, rank_slice
+from train.data.views import MEMBERS
 
 BATCH, WORLD, STEPS = 4096, 64, 50
 MOST_WHOLE = 10_000_000
@@ -52,6 +69,85 @@ def measure(n: int, clips: int, way: str) -> str:
     )
 
 
+# ---- opening ---------------------------------------------------------------------------------------------------------
+
+
+def write_set(folder: Path, n: int, clips: int) -> None:
+    """manifest.json, manifest.parquet and index/train.arrow of n samples in shards that are not there."""
+    shards = [
+        ShardEntry(
+            f"shards/train/{k:06d}.tar", "train", 0, f"{k:064x}", f"{k:032x}", 1 << 40, min(clips, n - k * clips), 1.0,
+            {10: min(clips, n - k * clips)},
+        )
+        for k in range(-(-n // clips))
+    ]  # fmt: skip
+    keys = pa.array(np.char.add(np.arange(n).astype("U11"), "_00000"), pa.large_string())
+    place = np.arange(n, dtype=np.int64) % clips * 100_000 + 512
+    absent = np.full(n, ABSENT, np.int64)
+    there = MEMBERS["prepared"]
+    columns = SampleColumns(
+        keys,
+        np.arange(n, dtype=np.int32) // clips,
+        np.full(n, 10, np.int32),
+        {m: place if m in there else absent for m in ALL_MEMBERS},
+        {m: place // place if m in there else absent for m in ALL_MEMBERS},
+        frozenset(there),
+    )
+    path = folder / "index" / "train.arrow"
+    path.parent.mkdir(parents=True)
+    write_index(columns, path, shards_sha256(shards))
+    document, table = manifest_bytes(shards, {"index": {"train": index_entry("train", path, n)}})
+    (folder / "manifest.parquet").write_bytes(table)
+    (folder / "manifest.json").write_bytes(document)
+
+
+def measure_opening(folder: Path, n_workers: int) -> str:
+    """One rank's start, in seconds of wall and CPU time."""
+    marks = [("", time.perf_counter(), time.process_time())]
+
+    def mark(what: str) -> None:
+        marks.append((what, time.perf_counter(), time.process_time()))
+
+    manifest = read_manifest(str(folder))
+    mark("manifest")
+    index = load_index(manifest, "train")
+    mark("index")
+    rank_slice(Stream(index, 1, Mixing(), BATCH), 0, 0, WORLD)
+    mark("first batch")
+    workers = [multiprocessing.get_context("fork").Process(target=_look_up, args=(index, k)) for k in range(n_workers)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    mark(f"{n_workers} workers")
+    parts = [f"{what} {b - a:.2f} s ({d - c:.2f} CPU)" for (_, a, c), (what, b, d) in pairwise(marks)]
+    own_mb = _own_mb()
+    return f"{len(index):>12,} samples in {len(index.shards):,} shards: {', '.join(parts)}; {own_mb:.0f} MB a rank"
+
+
+def _look_up(index: Index, worker: int) -> None:
+    for sample in np.random.default_rng(worker).integers(0, len(index), 1000):
+        index.members(int(sample))
+
+
+def _own_mb() -> float:
+    """Memory of this process that no other shares."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Anonymous"))) / 1024 / 2
+
+
+def open_sets(sizes: Sequence[int], given: argparse.Namespace) -> None:
+    """Write each set and start a rank on it."""
+    for n in sizes:
+        with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
+            folder = Path(scratch)
+            write_set(folder, n, given.shard)
+            size_gb = (folder / "index" / "train.arrow").stat().st_size / 1e9
+            print(f"index of {n:,}: {size_gb:.2f} GB", flush=True)
+            one = ["--one", f"{folder}:open", "--workers", str(given.workers)]
+            subprocess.run([sys.executable, "-m", "bench.plan", *one], check=True)
+
+
 def _peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
@@ -61,11 +157,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", nargs="+", type=float, default=[1e6, 1e7, 1e8])
     parser.add_argument("--shard", type=int, default=400, help="samples a shard")
+    parser.add_argument("--open", nargs="+", type=float, help="samples of the sets that are written and opened")
+    parser.add_argument("--workers", type=int, default=8, help="of the rank that opens them")
+    parser.add_argument("--folder", type=Path, help="where the sets are written; a temporary folder of the system's")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
-        n, way = given.one.split(":")
+        n, way = given.one.rsplit(":", 1)
+        if way == "open":
+            print(measure_opening(Path(n), given.workers), flush=True)
+            return
         print(measure(int(n), given.shard, way), flush=True)
+        return
+    if given.open:
+        open_sets([int(n) for n in given.open], given)
         return
     for n in map(int, given.samples):
         for way in ("by window", "whole") if n <= MOST_WHOLE else ("by window",):

@@ -40,7 +40,7 @@ from train.models.base import ModelSection
 from train.models.init import read_bert
 from train.objectives import Draw, prepare
 from train.rows import Rows
-from train.tokenizer import Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
+from train.tokenizer import MAX_CAPTIONS, Tokenizer, load_tokenizer, tokenizer_beside, tokenizer_from_captions
 
 UNNAMED_STILLS = (
     "warning: {root}: the stills of these shards don't say which frame they show; they are matched by their times, "
@@ -199,7 +199,9 @@ def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
     if given and of_weights is not None and of_weights.pieces() != load_tokenizer(Path(given)).pieces():
         raise UserError(f"{given}: is another vocabulary than that of the first weights, {source}; leave it out")
     if tokenizer is None:
-        captions = read_captions(manifest, config.data.split, config.data.storage_options)
+        captions = read_captions(
+            manifest, config.data.split, config.data.storage_options, at_most=MAX_CAPTIONS, seed=config.seed
+        )
         tokenizer = tokenizer_from_captions(captions, vocab_size=config.model.vocab_size, seed=config.seed)
     if tokenizer.vocab_size > config.model.vocab_size:
         raise UserError(

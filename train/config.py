@@ -290,6 +290,9 @@ class TrainConfig(Section):
             names = ", ".join(f"objective.{name}" for name in foreign)
             raise ValueError(f"{names}: model.kind {model.kind} has {', '.join(kind.objectives)}; set it to 0")
         kind.refuse(model, weights)
+        hard = "itm" in weights and getattr(self.objective, "itm_negatives", "") == "hard"
+        if hard and "contrastive" not in kind.objectives:
+            raise ValueError(f"objective.itm_negatives: hard needs towers; model.kind {model.kind} has none")
         if self.data.view not in VIEWS:
             raise ValueError(f"data.view: {self.data.view} is none of {', '.join(VIEWS)}")
         self._groups_exist(kind.groups)

@@ -31,7 +31,7 @@ from torch import nn
 
 from manifests.errors import UserError
 from manifests.settings import load_config
-from train import observe, run_folder
+from train import hard_negatives, observe, run_folder
 from train.batches import TrainData, choose_source, open_data
 from train.checkpoint import (
     Checkpointer,
@@ -53,6 +53,7 @@ from train.evaluate import Scores, evaluate
 from train.models.base import Model
 from train.models.registry import build_model
 from train.objective import Loss, backward, mark_trainable
+from train.objectives import Draw
 from train.optim import Ema, build_optimizer, clip_gradients, lr_factor, set_lr
 from train.scalars import Read, Scalars, Unread
 from train.tuning import tune
@@ -148,6 +149,9 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
 
         # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
         torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
+        if hard_negatives.wanted(config):
+            draw = Draw(config.seed, step, feed.data.tokenizer.mask_tokens)
+            batch = hard_negatives.harder(model, batch, config, draw)
         lr = set_lr(optimizer, lr_factor(step, run.n_steps, config.optim))
         losses = backward(model, batch, config, check=step == first)
         grad_norm = clip_gradients(model, config.optim.clip_norm)
@@ -161,11 +165,13 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         values = {"loss": losses.total, "grad_norm": grad_norm, **numbers_of(model, losses)}
         scalars.add(Unread(done, lr, loaded.keys, feed.n_lost, dict(feed.counts), values))
         meter.step_ended()
+        if scalars.due(done):
+            record(run, recorder, meter, scalars.read())
         last, stopping = done == run.n_steps, any_rank(stop.requested, process)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
         saving = evaluating or last or stopping or due(done, config.checkpoint.every)
-        if saving or scalars.due(done):
-            record(run, recorder, meter, scalars.read())
+        if saving:
+            record(run, recorder, meter, scalars.read())  # what no checkpoint may be written before
         if evaluating:
             scores = validate(run, recorder, done).flat()
         if saving:
@@ -266,6 +272,8 @@ def numbers_of(model: nn.Module, losses: Loss) -> dict[str, torch.Tensor | float
 
 def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: list[Read]) -> None:
     """Write down steps whose numbers were fetched; stop at one that isn't finite, before a checkpoint holds it."""
+    if not steps:
+        return
     speed = meter.read()
     for one in steps:
         values = dict(one.values)

@@ -233,18 +233,40 @@ def _keep(columns: SampleColumns, manifest: Manifest, split: str, cache: Path) -
         part.unlink(missing_ok=True)
 
 
-def read_captions(manifest: Manifest, split: str, storage_options: Mapping[str, Any] | None = None) -> list[str]:
-    """The captions of a split's samples, in index order. Shards whose rows cannot be read are passed over."""
-    captions: list[str] = []
-    for shard in manifest.split(split):
-        try:
-            rows = read_shard_rows(manifest, shard, **(storage_options or {})).select(["status", "caption"]).to_pydict()
-        except UserError:
-            continue  # load_index has counted it
-        captions += [
-            c for c, status in zip(rows["caption"], rows["status"], strict=True) if status == ClipStatus.SUCCESS
-        ]
-    return captions
+def read_captions(
+    manifest: Manifest,
+    split: str,
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    at_most: int = 0,
+    seed: int = 0,
+) -> list[str]:
+    """The captions of a split's samples, in index order. Shards whose rows cannot be read are passed over.
+
+    With `at_most` only as many shards are read, drawn by the seed, as hold that many samples (0: all).
+    """
+    shards = manifest.split(split)
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        parts = list(pool.map(lambda s: _captions_of(manifest, s, storage_options or {}), _some(shards, at_most, seed)))
+    return [caption for part in parts for caption in part]
+
+
+def _some(shards: Sequence[ShardEntry], at_most: int, seed: int) -> list[ShardEntry]:
+    """Shards with at least `at_most` samples between them, drawn by the seed, in their order."""
+    if not at_most or sum(shard.nsamples for shard in shards) <= at_most:
+        return list(shards)
+    order = np.random.default_rng(seed).permutation(len(shards))
+    held = np.cumsum([shards[number].nsamples for number in order])
+    chosen = order[: int(np.searchsorted(held, at_most)) + 1]
+    return [shards[number] for number in np.sort(chosen)]
+
+
+def _captions_of(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[str, Any]) -> list[str]:
+    try:
+        rows = read_shard_rows(manifest, shard, **storage_options).select(["status", "caption"]).to_pydict()
+    except UserError:
+        return []  # load_index has counted it
+    return [c for c, status in zip(rows["caption"], rows["status"], strict=True) if status == ClipStatus.SUCCESS]
 
 
 def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:

@@ -49,7 +49,7 @@ class Draw:
         return all_rows(x, self.group)
 
 
-PURPOSES = {"mlm": 1, "itm": 2, "mvm": 3, "mfr": 4}
+PURPOSES = {"mlm": 1, "itm": 2, "mvm": 3, "mfr": 4, "itm hard": 5}
 """Numbers that keep the draws of objectives apart; the next one is for the next objective."""
 
 Prepare = Callable[[Rows, Draw, Any], dict[str, Tensor]]

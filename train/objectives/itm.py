@@ -9,7 +9,7 @@ such a partner stays a match, and is counted (`itm_without_partner`).
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,6 +26,11 @@ class ItmSettings(Section):
     """Its keys."""
 
     itm: float = identity(0.0, ge=0, doc="weight of matching (HD-VILA: model.stage 2 with model.itm)")
+    itm_negatives: Literal["random", "hard"] = identity(
+        "random",
+        doc="the other text of a parted row: any of the batch, or (models with towers) one drawn by its similarity to "
+        "what the row shows, which takes a forward pass more",
+    )
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:

@@ -29,6 +29,18 @@ def manifest(tmp_path):
     return read_manifest(str(write_dataset(tmp_path, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)))
 
 
+def test_captions_for_a_vocabulary_come_from_as_many_shards_as_hold_them_drawn_by_the_seed(tmp_path):
+    manifest = read_manifest(str(write_dataset(tmp_path, videos=40, shard_size=4, shape=SMALL)))
+    whole = read_captions(manifest, "train")
+
+    some = [read_captions(manifest, "train", at_most=12, seed=seed) for seed in (1, 1, 2)]
+
+    assert [len(captions) for captions in some] == [12, 12, 12]
+    assert some[0] == some[1] != some[2]
+    assert set(some[0]) <= set(whole) and len(whole) == 40
+    assert read_captions(manifest, "train", at_most=40) == read_captions(manifest, "train", at_most=100) == whole
+
+
 def test_every_member_read_by_offset_is_the_one_in_the_tar(manifest):
     index = load_index(manifest, "train")
     reader = pickle.loads(pickle.dumps(Reader(index)))  # as a worker gets it

@@ -26,9 +26,10 @@ from pipeline.testing.rows import a_clip_row, a_video_row
 SETTINGS = [
     {"proxy": False, "stills": False},
     {},
-    {"proxy_preset": "ultrafast"},
+    {"proxy_step": 1},
+    {"proxy_step": 1, "proxy_preset": "veryfast", "proxy_crf": 26},
     {"proxy_preset": "superfast"},
-    {"proxy_preset": "faster"},
+    {"proxy_preset": "veryfast"},
     {"proxy_gop": 4},
     {"proxy_gop": 12},
     {"proxy_crf": 23},
@@ -99,7 +100,8 @@ def from_clip(members: dict[str, bytes], told: SampleJson, first: int) -> None:
 
 def from_members(members: dict[str, bytes], told: SampleJson, first: int) -> None:
     """Six frames out of the proxy and one still."""
-    for frame in _frames(members["m4v"], first, LOW_FRAMES * LOW_STRIDE)[::LOW_STRIDE]:
+    step = told.proxy_step
+    for frame in _frames(members["m4v"], first // step, LOW_FRAMES * LOW_STRIDE // step)[:: LOW_STRIDE // step]:
         frame.to_ndarray(format="rgb24")
     end = members["mjpg"].index(b"\xff\xd9\xff\xd8") + 2 if b"\xff\xd9\xff\xd8" in members["mjpg"] else None
     cv2.imdecode(np.frombuffer(members["mjpg"][:end], np.uint8), cv2.IMREAD_COLOR)

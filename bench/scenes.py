@@ -12,6 +12,7 @@ on 1, so neither is unseen; another seed splices them anew. PySceneDetect's Cont
 import argparse
 import time
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def report(detector: str, films: list[TruthFilm]) -> None:
         pictures = [as_small(frame) for frame in film.frames]
         began = time.process_time()
         for i, picture in enumerate(pictures):
-            finder.feed(picture, i * 1000 // FPS)
+            finder.feed(picture, i * 1000 // FPS, partial(_itself, picture))
         scenes = finder.scenes()
         cpu_s += time.process_time() - began
         n_frames += len(pictures)
@@ -69,6 +70,10 @@ def report(detector: str, films: list[TruthFilm]) -> None:
         line = f"  {kind:9s} {joins:4d} joins  P {precision:.3f}  R {recall:.3f}  F1 {2 * hits / (joins + found):.3f}"
         line += f"  {spans} as spans" if spans else ""
         print(line + (f"  {taken} of {others} others taken for joins" if others else ""), flush=True)
+
+
+def _itself(picture: Any) -> Any:
+    return picture
 
 
 def score(film: TruthFilm, scenes: Scenes) -> list[int]:

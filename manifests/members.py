@@ -74,9 +74,9 @@ MEMBERS = (
     MemberFacts("json", "everything known of the clip, one type a key, never null"),
     MemberFacts(
         "m4v",
-        "low-resolution copy of exactly the clip's frames (an mp4)",
+        "low-resolution copy of the clip's frames, all or each proxy_step-th (an mp4)",
         switch="proxy",
-        doc="make KEY.m4v, the low-resolution copy of exactly the clip's frames",
+        doc="make KEY.m4v, the low-resolution copy of the clip's frames",
     ),
     MemberFacts(
         "mjpg",

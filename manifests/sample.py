@@ -101,8 +101,10 @@ class SampleJson(BaseModel):
     motion: float
     alignment_confidence: float
     proxy_width: int
-    """Of KEY.m4v; 0 where there is none. The proxy holds exactly the clip's frames: its first frame is the clip's."""
+    """Of KEY.m4v; 0 where there is none."""
     proxy_height: int
+    proxy_step: int = 1
+    """The proxy's frame i is the clip's frame i * proxy_step, each at its own time; stills show frames that it has."""
     stills: str
     """JSON list of {frame, time_ms, offset, size} into KEY.mjpg; "[]" where none.
 
@@ -122,7 +124,7 @@ class ReadSample(SampleJson):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
-LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms", "scene_spans"})
+LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms", "scene_spans", "proxy_step"})
 """Keys that came after the first release: samples made before do without."""
 
 
@@ -131,7 +133,7 @@ def written_sample(facts: dict[str, Any], of_members: dict[str, Any]) -> SampleJ
 
     What only some data sets have (MemberFacts.fields) comes last, and is not there where the member is off.
     """
-    off = {"proxy_width": 0, "proxy_height": 0, "stills": "[]", "stills_width": 0, "stills_height": 0}
+    off = {"proxy_width": 0, "proxy_height": 0, "proxy_step": 1, "stills": "[]", "stills_width": 0, "stills_height": 0}
     own = {name: of_members.get(name, value) for name, value in off.items()}
     sample = SampleJson.model_validate(facts | own)
     more = {name: value for name, value in of_members.items() if name not in off}
@@ -143,6 +145,7 @@ _MISSING = {
     "category_id": -1,
     "cut_mode": "remux",
     "motion": -1.0,
+    "proxy_step": 1,
     "versions": "{}",
     **dict.fromkeys(("words", "scene_cuts", "scene_spans", "flags", "stills"), "[]"),
 }

@@ -106,7 +106,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=4,
+        made_by=5,
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
     StageFacts(
@@ -128,6 +128,11 @@ OLDER = {
         1,
     ): "clips of live tracks end inside sentences where the typist was late by more than 2 s; run again with "
     "--redo transcripts to mend it",
+    (
+        "media",
+        4,
+    ): "scene cuts of clips are by the detector of that time, `content` by default: cross-fades mostly not found, "
+    "flashes taken for cuts; run again with --redo media to have them by `shots`",
     (
         "media",
         3,

@@ -93,9 +93,10 @@ class ScenesConfig(Section):
 
     enabled: bool = identity(True, doc="look for scene cuts and gradual transitions on a small picture")
     detector: Literal["content", "adaptive", "shots"] = identity(
-        "content",
-        doc="content, adaptive: those of PySceneDetect, hard cuts alone; shots: hard cuts, dissolves and fades, "
-        "flashes left out",
+        "shots",
+        before="content",
+        doc="shots: hard cuts, dissolves and fades, flashes left out; content, adaptive: those of PySceneDetect, hard "
+        "cuts alone",
     )
     threshold: float = identity(27.0, doc="content: change of picture that is a cut", gt=0)
     min_scene_ms: int = identity(500, doc="shortest scene, ms", ge=0)
@@ -120,8 +121,15 @@ class _Pictures(Section):
         180, doc="short side of the proxy, pixels; 180 is a quarter of 720", ge=32, multiple_of=2
     )
     proxy_gop: int = identity(8, doc="frames between the proxy's keyframes", ge=1)
-    proxy_crf: int = identity(26, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
-    proxy_preset: str = identity("veryfast", doc="preset of the proxy's encoder (x264)")
+    proxy_step: int = identity(
+        2,
+        before=1,
+        doc="the proxy holds every frame of this step, where that leaves 10 a second and the clip is not short; 1: all",
+        ge=1,
+        le=12,
+    )
+    proxy_crf: int = identity(27, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
+    proxy_preset: str = identity("ultrafast", doc="preset of the proxy's encoder (x264)")
     still_every_s: float = identity(2.0, doc="seconds of a clip between two stills", gt=0)
     min_stills: int = identity(4, doc="least number of stills a clip (as far as it has frames)", ge=1)
     still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from manifests.colour import BT470BG, BT709, BT2020, FCC, FULL, LIMITED, SMPTE170M, SMPTE240M, Colour
 
+Values = NDArray[np.uint8]
+
 _KR_KB = {
     BT709: (0.2126, 0.0722),
     FCC: (0.30, 0.11),
@@ -53,24 +55,29 @@ class To601:
         """The frame converted, of the same size, without times."""
         if not self.is_needed:
             return frame
-        height, width = frame.height, frame.width
-        planes = frame.to_ndarray().reshape(-1)
-        luma = planes[: height * width].reshape(height, width)
-        cb, cr = (half.reshape(height // 2, width // 2) for half in np.split(planes[height * width :], 2))
-        made = np.empty_like(planes)
-        made[: luma.size] = self._luma(luma, cb, cr).reshape(-1)
-        made[luma.size :] = np.concatenate([self._mixed(i, cb, cr, 128, cv2.CV_8U).reshape(-1) for i in (1, 2)])
-        out = av.VideoFrame.from_ndarray(made.reshape(height * 3 // 2, width), format="yuv420p")
+        out = av.VideoFrame(frame.width, frame.height, "yuv420p")
+        luma, cb, cr = (_values(plane) for plane in frame.planes)
+        to = [_values(plane) for plane in out.planes]
+        self._luma(luma, cb, cr, to[0])
+        for row in (1, 2):
+            self._mixed(row, cb, cr, to[row])
         out.colorspace, out.color_range = SMPTE170M, LIMITED
         return out
 
-    def _luma(self, luma: NDArray[np.uint8], cb: NDArray[np.uint8], cr: NDArray[np.uint8]) -> Any:
+    def _luma(self, luma: Values, cb: Values, cr: Values, to: Values) -> None:
+        """What chroma adds is doubled, since it is small, so that rounding it costs a quarter of a level at most."""
         scale = float(self._map[0, 0])
-        shift = self._mixed(0, cb, cr, 16 - self._floor * scale, cv2.CV_32F)
-        shift = cv2.resize(shift, (luma.shape[1], luma.shape[0]), interpolation=cv2.INTER_LINEAR)
-        return cv2.add(luma if scale == 1.0 else luma * np.float32(scale), shift, dtype=cv2.CV_8U)
+        shift = self._mixed(0, cb, cr, np.empty_like(cb), 2.0)
+        shift = np.asarray(cv2.resize(shift, (luma.shape[1], luma.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
+        cv2.addWeighted(luma, scale, shift, 0.5, 16 - self._floor * scale - 64, dst=to)
 
-    def _mixed(self, row: int, cb: NDArray[np.uint8], cr: NDArray[np.uint8], base: float, depth: int) -> Any:
-        """base + the row's weights on Cb and Cr, whose zero is 128; rounded and clipped where `depth` is 8 bits."""
-        a, b = float(self._map[row, 1]), float(self._map[row, 2])
-        return cv2.addWeighted(cb, a, cr, b, base - 128 * (a + b), dtype=depth)
+    def _mixed(self, row: int, cb: Values, cr: Values, to: Values, times: float = 1.0) -> Values:
+        """128 + the row's weights on Cb and Cr, whose zero is 128; rounded and clipped to 8 bits."""
+        a, b = times * float(self._map[row, 1]), times * float(self._map[row, 2])
+        cv2.addWeighted(cb, a, cr, b, 128 - 128 * (a + b), dst=to)
+        return to
+
+
+def _values(plane: Any) -> Values:
+    """The bytes of a plane in place, height x width."""
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

@@ -18,6 +18,7 @@ from pipeline.media.frames import (
     DecodeFault,
     Picture,
     Scaler,
+    Small,
     Stretch,
     decode,
     luma_of,
@@ -150,29 +151,30 @@ class VideoLook:
         return one
 
     def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
-        if not active and self._finder is None:
-            return
-        with self._watch("shrink"):
-            small = self._small(picture.frame)
+        small = cache(partial(self._shrunk, picture))
         if self._finder is not None:
             with self._watch("scenes"):
-                self._finder.feed(small, picture.time_ms)
+                self._finder.feed(picture.frame, picture.time_ms, small)
         for one in active:
             self._feed(one, picture, small)
 
-    def _feed(self, one: ClipLook, picture: Picture, small: Any) -> None:
+    def _shrunk(self, picture: Picture) -> Any:
+        with self._watch("shrink"):
+            return self._small(picture.frame)
+
+    def _feed(self, one: ClipLook, picture: Picture, small: Small) -> None:
         clip_ms = picture.time_ms - one.clip.start_ms
         if (picture.frame.width, picture.frame.height) != self._sizes_seen:
             one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
         with self._watch("checks"):
             if one.facts.time(clip_ms):
-                luma = luma_of(small)
+                luma = luma_of(small())
                 one.facts.add(luma)
                 for measure in one.measures.values():
                     measure.picture(luma)
         if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
             with self._watch("hash"):
-                one.hashes.append(picture_hashes(luma_of(small)))
+                one.hashes.append(picture_hashes(luma_of(small())))
         for extension, maker in one.makers.running.items():
             with self._watch(NAMES[extension]):
                 maker.feed(picture, small, clip_ms)

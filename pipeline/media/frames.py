@@ -6,7 +6,7 @@ decoded once, every picture is made small once, and whatever looks at pictures i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -149,6 +149,10 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
     )
 
 
+Small = Callable[[], Any]
+"""Gives the small picture of a frame; it is made when it is first asked for."""
+
+
 class Scaler:
     """Makes upright pictures of one size out of decoded frames: pixels square, turned as a player would.
 
@@ -204,3 +208,16 @@ def luma_of(small: Any) -> NDArray[np.uint8]:
     """Brightness of a yuv420p frame: height x width, uint8."""
     planes: NDArray[np.uint8] = small.to_ndarray()
     return planes[: small.height]
+
+
+_PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
+
+
+def luma_plane(frame: Any) -> NDArray[np.uint8] | None:
+    """Brightness of a decoded frame as it is stored (height x width, not turned), no copy; None if not of 8 bits."""
+    import numpy as np  # heavy, and clips alone do without
+
+    if frame.format.name not in _PLAIN_LUMA:
+        return None
+    plane = frame.planes[0]
+    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

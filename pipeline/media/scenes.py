@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -17,7 +18,7 @@ import av
 
 from pipeline.config.media import MediaLimits, ScenesConfig
 from pipeline.media.cutting.span import Span
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, decode, luma_of, scaled_size
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Small, decode, luma_of, luma_plane, scaled_size
 from pipeline.media.probe import Probe
 
 _FALLBACK_FPS = 25.0
@@ -35,7 +36,7 @@ class Scenes:
 
 
 class _Detector(Protocol):
-    def feed(self, small: Any) -> None: ...
+    def feed(self, frame: Any, small: Small) -> None: ...
 
     def finish(self) -> list[tuple[int, int]]:
         """(first, last) frame of each transition, equal for a hard cut."""
@@ -50,10 +51,10 @@ class SceneFinder:
         self._min_scene_ms = config.min_scene_ms
         self._times_ms: list[int] = []
 
-    def feed(self, small: Any, time_ms: int) -> None:
-        """The next picture (a yuv420p frame at short side SMALL_SHORT_SIDE or so) and its time."""
+    def feed(self, frame: Any, time_ms: int, small: Small) -> None:
+        """The next picture, its time, and what gives it as a yuv420p frame at short side SMALL_SHORT_SIDE or so."""
         self._times_ms.append(time_ms)
-        self._detector.feed(small)
+        self._detector.feed(frame, small)
 
     def scenes(self) -> Scenes:
         """What was found, times rounded down, ascending. Shots shorter than `min_scene_ms` go with the one before."""
@@ -72,15 +73,16 @@ class SceneFinder:
 
 
 class _Shots:
-    """The detector of shots.py."""
+    """The detector of shots.py. It takes so few pixels that most pictures need not be made small for it."""
 
     def __init__(self, fps: float) -> None:
         from pipeline.media.shots import ShotFinder  # brings OpenCV, which clips alone don't need
 
         self._finder = ShotFinder(fps)
 
-    def feed(self, small: Any) -> None:
-        self._finder.feed(luma_of(small))
+    def feed(self, frame: Any, small: Small) -> None:
+        luma = luma_plane(frame)
+        self._finder.feed(luma_of(small()) if luma is None else luma)
 
     def finish(self) -> list[tuple[int, int]]:
         return [(one.first, one.last) for one in self._finder.finish()]
@@ -105,10 +107,10 @@ class _PySceneDetect:
         self._n_fed = 0
         self._cuts: list[int] = []
 
-    def feed(self, small: Any) -> None:
+    def feed(self, _frame: Any, small: Small) -> None:
         timecode = self._timecode(self._n_fed, self._fps)
         self._n_fed += 1
-        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, self._picture(small))]
+        self._cuts += [cut.frame_num for cut in self._detector.process_frame(timecode, self._picture(small()))]
 
     def finish(self) -> list[tuple[int, int]]:
         return [(index, index) for index in sorted(set(self._cuts)) if index > 0]
@@ -120,7 +122,7 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     for item in decode(source, limits, rough=True):
         if isinstance(item, Picture):
-            finder.feed(scaler(item.frame), item.time_ms)
+            finder.feed(item.frame, item.time_ms, partial(scaler, item.frame))
     return finder.scenes()
 
 

@@ -2,9 +2,9 @@
 
 Two ways lead to the same views (train.data.crop):
 
-- prepared: `KEY.mjpg` holds high-resolution stills, `KEY.m4v` every frame of the clip at 320x180. The still nearest the
-  wanted centre is the high-resolution frame, the proxy's frames around that still's frame are the others. About ten
-  times cheaper than
+- prepared: `KEY.mjpg` holds high-resolution stills, `KEY.m4v` the clip's frames (or every `proxy_step`-th) at 320x180.
+  The still nearest the wanted centre is the high-resolution frame, the proxy's frames around that still's frame are the
+  others. About ten times cheaper than
 - whole: `KEY.mp4`, the 720p video, of which the clip is frames `first_frame … first_frame + n_frames - 1`.
 
 Which frames: HD-VILA's rule, `n_frames` (7) that stand `stride` (12) source frames apart around a centre, `n_segments`
@@ -107,17 +107,43 @@ def read_stills(facts: SampleJson) -> tuple[Still, ...]:
     return stills
 
 
-def frames_of(stills: Sequence[Still], proxy: video.Clip) -> list[int]:
-    """The proxy's frame that each still shows: the one it names, else the one nearest its time.
+def frames_of(stills: Sequence[Still], proxy: Proxy) -> list[int]:
+    """The clip's frame that each still shows: the one it names, else the one nearest its time.
 
     The proxy's own times count from the clip's start, as the stills' do: its first frame need not be at 0.
     """
     if any(still.frame == NO_FRAME for still in stills):
-        return proxy.nearest_frames([still.time_ms for still in stills])
+        return [proxy.step * n for n in proxy.clip.nearest_frames([still.time_ms for still in stills])]
     outside = [still.frame for still in stills if not 0 <= still.frame < proxy.n_frames]
     if outside:
-        raise ValueError(f"a still of frame {outside[0]}, the proxy has {proxy.n_frames}")
+        raise ValueError(f"a still of frame {outside[0]}, the clip has {proxy.n_frames}")
     return [still.frame for still in stills]
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A KEY.m4v by the clip's own frame numbers: its frame i is the clip's frame `i * step`."""
+
+    clip: video.Clip
+    step: int
+    n_frames: int
+    """Of the clip."""
+
+    def read(self, frames: Sequence[int]) -> dict[int, Pixels]:
+        """{frame: the picture of it}, or of the one nearest it in the proxy (of two the later one)."""
+        held = {f: min((f + self.step // 2) // self.step, self.clip.n_frames - 1) for f in frames}
+        pictures = self.clip.read(list(dict.fromkeys(held.values())))
+        return {f: pictures[number] for f, number in held.items()}
+
+
+def open_proxy(data: bytes, facts: SampleJson) -> Proxy:
+    """The proxy of a sample. ValueError where it holds another number of frames than its json says."""
+    clip, step = video.open_clip(data), facts.proxy_step
+    if step == 1:
+        return Proxy(clip, 1, clip.n_frames)
+    if step < 1 or clip.n_frames != -(-facts.n_frames // step):
+        raise ValueError(f"a proxy of {clip.n_frames} frames for every {step}th of {facts.n_frames}")
+    return Proxy(clip, step, facts.n_frames)
 
 
 def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 0) -> Pixels:
@@ -204,7 +230,7 @@ def _prepared(
     members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
 ) -> tuple[list[Pixels], list[Pixels]]:
     """The same from stills and proxy."""
-    proxy = video.open_clip(members["m4v"])
+    proxy = open_proxy(members["m4v"], facts)
     stills = read_stills(facts)
     still_frames = frames_of(stills, proxy)
     wanted, stride = choose_centres(proxy.n_frames, views, draw, facts.fps)

@@ -22,7 +22,7 @@ from pipeline.media.modules import modules_of
 from pipeline.media.probe import Probe
 
 if TYPE_CHECKING:
-    from pipeline.media.frames import Picture, Scaler
+    from pipeline.media.frames import Picture, Scaler, Small
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ class ClipTools:
 class PictureMaker(Protocol):
     """Makes a member of one clip from its frames."""
 
-    def feed(self, picture: Picture, small: Any, clip_ms: int) -> None:
-        """A frame of the clip, in order; `small` is it at short side SMALL_SHORT_SIDE, yuv420p."""
+    def feed(self, picture: Picture, small: Small, clip_ms: int) -> None:
+        """A frame of the clip, in order; `small()` is it at short side SMALL_SHORT_SIDE, yuv420p."""
 
     def finish(self) -> Made:
         """The clip's last frame has passed."""

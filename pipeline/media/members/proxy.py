@@ -1,6 +1,7 @@
-"""Member KEY.m4v: the low-resolution copy of exactly the clip's frames.
+"""Member KEY.m4v: the low-resolution copy of the clip's frames, of all or of every second one.
 
-HD-VILA's low-resolution frames come from it: 320x180 is a quarter of 720p, so that its 160x256 crop is theirs.
+HD-VILA's low-resolution frames come from it: 320x180 is a quarter of 720p, so that its 160x256 crop is theirs. They
+stand 12 apart, so half of the frames do; a proxy of half of them costs half to make, and half the bytes.
 Proxies are BT.601, limited range, and say so: readers that heed the tags and readers that don't show the same.
 """
 
@@ -17,7 +18,7 @@ from manifests.colour import LIMITED, SMPTE170M
 from manifests.sample import SampleJson
 from pipeline.config.media import MembersConfig
 from pipeline.media.cutting.mp4 import timescale
-from pipeline.media.frames import SMALL_SHORT_SIDE, Picture
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Small
 from pipeline.media.members import ClipTools, Made, Member
 from pipeline.media.probe import Probe
 
@@ -70,33 +71,52 @@ class ProxyWriter:
         return self._buffer.getvalue()
 
 
+_LEAST_RATE = 10
+"""Frames a second that a thinned proxy keeps at least."""
+
+_LEAST_FRAMES = 72
+"""Shorter clips keep all frames: HD-VILA's rule of 7 frames 12 apart takes them closer together there."""
+
+
+def proxy_step(tools: ClipTools) -> int:
+    """The proxy of this clip holds every frame of this step, from the first on."""
+    if tools.clip.n_frames < _LEAST_FRAMES or not tools.config.members.proxy:
+        return 1
+    return max(1, min(tools.config.members.proxy_step, int(tools.source.video.fps / _LEAST_RATE)))
+
+
 class ProxyMaker:
     """KEY.m4v of one clip."""
 
     def __init__(self, tools: ClipTools) -> None:
         self._tools = tools
         self._members = tools.config.members
+        self._step, self._n_offered = proxy_step(tools), 0
         self._scale = tools.scaler(self._members.proxy_short_side, "yuv420p")
         self._writer: ProxyWriter | None = None
 
-    def feed(self, picture: Picture, small: Any, _clip_ms: int) -> None:
-        """A frame of the clip; `small` is taken where it has the proxy's size."""
+    def feed(self, picture: Picture, small: Small, _clip_ms: int) -> None:
+        """A frame of the clip; the small picture is taken where it has the proxy's size."""
+        self._n_offered += 1
+        if (self._n_offered - 1) % self._step:
+            return
         if self._writer is None:
             size, threads = (self._scale.width, self._scale.height), self._tools.config.cut.encoder_threads
             self._writer = ProxyWriter(self._tools.source, size, self._tools.start, self._members, threads)
         same = self._members.proxy_short_side == SMALL_SHORT_SIDE
-        self._writer.write(small if same else self._scale(picture.frame), picture.tick)
+        self._writer.write(small() if same else self._scale(picture.frame), picture.tick)
 
     def finish(self) -> Made:
-        """The mp4, and its size."""
+        """The mp4, its size, and which frames it holds."""
         data = self._writer.finish() if self._writer else b""
-        return Made(data, {"proxy_width": self._scale.width, "proxy_height": self._scale.height})
+        size = {"proxy_width": self._scale.width, "proxy_height": self._scale.height}
+        return Made(data, {**size, "proxy_step": self._step})
 
 
 def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
     """What is wrong with a KEY.m4v."""
     size = (sample.proxy_width, sample.proxy_height)
-    yield from video_faults("m4v", data, sample.n_frames, size, exactly=True)
+    yield from video_faults("m4v", data, -(-sample.n_frames // max(1, sample.proxy_step)), size, exactly=True)
 
 
 MOST_PIXELS = 8_847_360
@@ -123,7 +143,7 @@ def video_faults(
         yield f"{name}: cannot be decoded ({type(error).__name__}: {error})"
         return
     if len(sizes) < n_frames or (exactly and len(sizes) != n_frames):
-        yield f"{name}: {len(sizes)} frames decode, the json counts {n_frames}"
+        yield f"{name}: {len(sizes)} frames decode, {n_frames} by the json"
     if size is not None and (other := set(sizes) - {size}):
         yield f"{name}: pictures are {sorted(other)}, the json says {size}"
 

@@ -6,16 +6,15 @@ import io
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import av
 
 from manifests.sample import SampleJson
 from pipeline.config.media import MembersConfig
 from pipeline.media.cutting.span import Span
-from pipeline.media.frames import Picture, Scaler
+from pipeline.media.frames import Picture, Scaler, Small
 from pipeline.media.members import ClipTools, Made, Member
-from pipeline.media.members.proxy import BROKEN, MOST_PIXELS
+from pipeline.media.members.proxy import BROKEN, MOST_PIXELS, proxy_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +32,12 @@ class Still:
 
 @dataclass(slots=True)
 class StillsWriter:
-    """Takes the first frame at or after each of the wanted times of a clip."""
+    """Takes the first frame at or after each of the wanted times of a clip, of those that the proxy has too."""
 
     scaler: Scaler
     wanted_ms: list[int]
     quality: int
+    step: int = 1
     data: bytearray = field(default_factory=bytearray)
     stills: list[Still] = field(default_factory=list)
     _n_offered: int = 0
@@ -45,7 +45,7 @@ class StillsWriter:
     def offer(self, picture: Picture, clip_ms: int) -> None:
         """A frame of the clip, in order and without gaps; `clip_ms` is its time from the clip's start."""
         number, self._n_offered = self._n_offered, self._n_offered + 1
-        if not self.wanted_ms or clip_ms < self.wanted_ms[0]:
+        if not self.wanted_ms or clip_ms < self.wanted_ms[0] or number % self.step:
             return
         while self.wanted_ms and self.wanted_ms[0] <= clip_ms:
             del self.wanted_ms[0]
@@ -73,9 +73,9 @@ class StillsMaker:
         config, clip = tools.config.members, tools.clip
         self._scale = tools.scaler(config.still_short_side, "bgr24")
         times = still_times_ms(Span(clip.n, clip.start_ms, clip.end_ms), config)
-        self._writer = StillsWriter(self._scale, times, config.still_quality)
+        self._writer = StillsWriter(self._scale, times, config.still_quality, proxy_step(tools))
 
-    def feed(self, picture: Picture, _small: Any, clip_ms: int) -> None:
+    def feed(self, picture: Picture, _small: Small, clip_ms: int) -> None:
         """A frame of the clip."""
         self._writer.offer(picture, clip_ms)
 

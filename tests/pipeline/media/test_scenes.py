@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -52,7 +53,8 @@ def found(pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]], fps: int 
     finder = SceneFinder(SHOTS, Fraction(fps))
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
-        finder.feed(av.VideoFrame.from_ndarray(planes, format="yuv420p"), i * 1000 // fps)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        finder.feed(frame, i * 1000 // fps, partial(lambda it: it, frame))
     return finder.scenes()
 
 

@@ -1,12 +1,14 @@
 """One video from its file to a committed pack: what a run's unit of work gives, and what it says when it can't."""
 
 import hashlib
+import io
 import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +98,45 @@ def test_rows_say_where_each_sample_lies(film: Path, tmp_path: Path) -> None:
         assert data[row["pack_offset"] + offset :][:size].decode() == row["text"]
 
 
-def test_the_proxy_holds_exactly_the_clip_s_frames(film: Path, tmp_path: Path) -> None:
+def test_the_proxy_begins_with_the_clip_s_first_frame_and_ends_within_it(film: Path, tmp_path: Path) -> None:
     for sample, members in samples_of(process(film, tmp_path)):
         file = tmp_path / "proxy.mp4"
         file.write_bytes(members["m4v"])
         with av.open(str(file)) as container:
             codes = [read_frame_code(f.to_ndarray(format="rgb24")) for f in container.decode(video=0)]
         first = -(-sample.start_ms * 25 // 1000)
-        assert codes == list(range(first, first + sample.n_frames))
+        assert codes == list(range(first, first + sample.n_frames))[:: sample.proxy_step]
         assert (sample.proxy_width, sample.proxy_height) == (320, 180)
+
+
+UNEVEN_S = tuple(n / 30 + (n // 50) * 0.4 for n in range(150))
+"""Times of a film whose rate varies: a gap after every fiftieth frame."""
+
+
+@pytest.mark.parametrize("times_s", [(), UNEVEN_S], ids=["even", "variable rate"])
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_thinned_proxy_holds_each_step_th_frame_at_its_time_and_stills_show_frames_of_it(
+    step: int, times_s: tuple[float, ...], tmp_path: Path
+) -> None:
+    film = a_video(tmp_path / "film.mp4", seconds=5, fps=Fraction(30), gop=50, times_s=times_s, **SMALL)
+    config = ANY_SIZE | {"members": {"proxy_step": step}}
+    [(sample, members)] = samples_of(process(film, tmp_path, [(510, 4700)], config))
+    with av.open(io.BytesIO(members["m4v"])) as container:
+        shown = [(read_frame_code(f.to_ndarray(format="rgb24")), f.time) for f in container.decode(video=0)]
+    times = times_s or tuple(n / 30 for n in range(150))
+    first = next(n for n, at in enumerate(times) if at >= 0.51)
+    wanted = list(range(first, first + sample.n_frames))[::step]
+    assert sample.proxy_step == step
+    assert [code for code, _ in shown] == wanted
+    assert [at for _, at in shown] == [pytest.approx(times[n] - 0.51, abs=0.001) for n in wanted]
+    assert not [still for still in json.loads(sample.stills) if still["frame"] % step]
+    assert not list(media_faults(sample, members))
+
+
+def test_short_clips_and_slow_films_keep_every_frame_in_the_proxy(film: Path, tmp_path: Path) -> None:
+    assert {sample.proxy_step for sample, _ in samples_of(process(film, tmp_path / "short", [(0, 2000)]))} == {1}
+    slow = a_video(tmp_path / "slow.mp4", seconds=8, fps=Fraction(15), gop=50, **SMALL)
+    assert {sample.proxy_step for sample, _ in samples_of(process(slow, tmp_path / "slow", [(0, 7900)]))} == {1}
 
 
 def test_stills_show_the_frames_at_their_times(film: Path, tmp_path: Path) -> None:

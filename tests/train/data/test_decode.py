@@ -17,7 +17,7 @@ from manifests.sample import SampleJson
 from train.data.crop import choose_crop, full_size, quarter
 from train.data.decode import SampleBroken, Views, choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.video import open_clip, read_frames
-from train.testing import Shape, a_sample, encode_mp4, read_number
+from train.testing import Scene, Shape, a_sample, encode_mp4, read_number
 
 VIEWS = Views(high=(160, 256), low=(40, 64), n_frames=7, n_segments=2, stride=3)
 SHAPE = Shape(n_frames=40, first_frame=7)
@@ -55,6 +55,31 @@ def test_prepared_members_give_the_still_nearest_the_centre_and_the_frames_aroun
     middles = [shown(p) for p in clip.img_middle]
     assert set(middles) <= set(stills)
     assert [[shown(p) for p in s] for s in clip.img_other] == [frames_around(m, 3, 40, VIEWS) for m in middles]
+
+
+@pytest.mark.parametrize("stride", [2, 3])
+def test_frames_of_a_thinned_proxy_are_those_of_the_clip_and_else_the_ones_beside(sample, stride):
+    """Stills stand on frames that it has: with an even stride every frame is the one that was asked for."""
+    pictures = [Scene().draw(n, 320, 180) for n in range(SHAPE.n_frames)]
+    stills = [s for s in json.loads(json.loads(sample.members["json"])["stills"]) if s["frame"] % 2 == 0]
+    facts = {**json.loads(sample.members["json"]), "proxy_step": 2, "stills": json.dumps(stills)}
+    thinned = _without(sample, m4v=encode_mp4(pictures[::2], SHAPE.fps), json=json.dumps(facts).encode())
+    views = replace(VIEWS, stride=stride)
+
+    clip = decode_sample(thinned, "prepared", views, None)
+
+    middles = [shown(p) for p in clip.img_middle]
+    assert set(middles) <= {still["frame"] for still in stills}
+    wanted = [frames_around(m, choose_centres(SHAPE.n_frames, views, None)[1], SHAPE.n_frames, views) for m in middles]
+    assert [[shown(p) for p in s] for s in clip.img_other] == [
+        [min(f + f % 2, SHAPE.n_frames - 2) for f in frames] for frames in wanted
+    ]
+
+
+def test_a_thinned_proxy_of_another_length_than_its_json_says_is_a_broken_sample(sample):
+    facts = json.dumps({**json.loads(sample.members["json"]), "proxy_step": 2}).encode()
+    with pytest.raises(SampleBroken, match="for every 2th of 40"):
+        decode_sample(_without(sample, json=facts), "prepared", VIEWS, None)
 
 
 def test_both_sources_show_the_same_part_of_the_scene(sample):

@@ -43,6 +43,7 @@ _ONE_MIXED = 0.25
 _SUDDEN, _FAST_CHANGE = 1.5, 8.0
 """A cut into movement changes the picture so many times as much as the frame before (or after) it, and by so much."""
 _UNLIKE, _SURELY_ALIKE = 0.1, 0.9
+_OF_CONTRAST = 0.5
 _SHIFT = 0.2
 """Share of the picture's sides by which it may have moved."""
 _FLAT = 4.0
@@ -187,8 +188,9 @@ def _breaks(pictures: Pictures, change: NDArray[np.float32], step: int, cuts: li
             continue
         if any(abs(i - other) < _NEAR * step for other in (*cuts, *found)):
             continue
-        if likeness(pictures[i - 1], pictures[i]) > _UNLIKE:
-            continue
+        contrast = sorted(pictures[i - 1 : i + 1].std(axis=(1, 2)).tolist())
+        if contrast[0] < _OF_CONTRAST * contrast[1] or likeness(pictures[i - 1], pictures[i]) > _UNLIKE:
+            continue  # a flash leaves little of a picture's contrast
         sides = (pictures[i - 3 : i], pictures[i : i + 3])
         if not any(min(likeness(a, b) for a, b in pairwise(side)) > _ALIKE for side in sides):
             continue

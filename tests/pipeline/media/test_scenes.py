@@ -67,6 +67,14 @@ def test_a_flash_and_a_jump_of_exposure_are_no_scenes_a_cut_is(fps: int) -> None
     assert found([*flash, *jump, *cut], fps) == Scenes([182 * 1000 // fps])
 
 
+def test_a_cut_from_movement_into_faster_movement_is_found() -> None:
+    """As in adverts: the picture slides, another one rushes in, and all frames around the cut change a lot."""
+    wide = np.linspace(20, 200, 640) + np.tile(a_picture(0), 2) * 0.15
+    slow = [wide[:, 10 * n : 10 * n + 320] for n in range(30)]
+    fast = [230 - slow[-1], *(a_picture(seed) for seed in range(10, 15))]
+    assert found([*[slow[0]] * 40, *slow, *fast, *[fast[-1]] * 40]).cuts_ms == [70 * 40]
+
+
 @pytest.mark.parametrize("n", [8, 14, 20])
 def test_a_dissolve_is_a_span_with_its_middle_as_the_cut(n: int) -> None:
     one, other = a_picture(0), a_picture(1)

@@ -5,8 +5,9 @@
 By kind of transition: precision, recall and F1 of the joins (a cut within 5 frames of it, each serves once), gradual
 ones that came as spans, and what else was taken for a join (flashes, jumps of exposure, fast pans). `--films` 0 and 1
 are the halves of the shots: constants were set on 0 with seed 1, and how dissolves are searched was mended after errors
-on 1, so neither is unseen; another seed splices them anew (31 and 41 led to no constant but one of flashes). PySceneDetect's ContentDetector is the baseline.
-`--counts`: also the cuts that each finds in the samples themselves. CPU time is this process's, without decoding.
+on 1, so neither is unseen; another seed splices them anew (31 led to no constant, 41 to one of flashes alone).
+PySceneDetect's ContentDetector is the baseline. CPU time is this process's, without decoding.
+`--counts`: also the cuts that each finds in the samples themselves.
 """
 
 import argparse

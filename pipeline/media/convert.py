@@ -29,9 +29,11 @@ _TO_SDR = (
 """From PQ or HLG to BT.709 by way of linear light; `hable` keeps highlights without hard edges."""
 
 
-def needs_conversion(source: Probe) -> bool:
-    """Whether a source is of a kind that the default modes turn away."""
+def needs_conversion(source: Probe, mode: str = "remux") -> bool:
+    """Whether a source is of a kind that this mode of cutting turns away."""
     video = source.video
+    if mode == "exact" and video.bit_depth > 8:
+        return True  # encoded clips have 8 bits
     odd = video.codec == "h264" and video.pix_fmt.startswith("yuv444")
     return video.interlaced or bool(video.hdr) or video.codec not in CARRIED or odd
 

@@ -75,7 +75,7 @@ def make_video(
     watch = Stopwatch()
     with watch("probe"):
         source = probe(path, config.limits)
-    is_converted = config.cut.convert and needs_conversion(source)
+    is_converted = config.cut.convert and needs_conversion(source, config.cut.mode)
     if is_converted:
         with watch("convert"):
             source = probe(convert(source, scratch / "converted.mp4", config.cut, config.limits), config.limits)

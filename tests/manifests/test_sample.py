@@ -91,12 +91,12 @@ def test_a_sample_of_the_first_release_is_read() -> None:
 def test_a_key_of_a_later_version_is_kept_and_a_missing_one_has_its_default() -> None:
     facts = json.loads(first_release())
     del facts["motion"], facts["stills"]
-    facts["proxy_step"] = 2
+    facts["hue"] = 2
 
     sample = read_sample(json.dumps(facts).encode())
 
     assert (sample.motion, sample.stills) == (-1.0, "[]")
-    assert sample.model_extra == {"proxy_step": 2}
+    assert sample.model_extra == {"hue": 2}
 
 
 def test_every_key_has_a_default_of_its_own_type() -> None:

@@ -68,6 +68,18 @@ def test_a_converted_source_has_the_same_frames_at_the_same_times(tmp_path: Path
     assert codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames] == list(range(25, 50))
 
 
+def test_a_source_of_10_bits_is_converted_where_clips_are_encoded_and_copied_elsewhere(tmp_path: Path) -> None:
+    film = a_video(tmp_path / "ten.mp4", seconds=2, codec="libx265", pix_fmt="yuv420p10le", crf=18, gop=40, **SMALL)
+    source = probe(film, LIMITS)
+    assert not needs_conversion(source, "remux") and needs_conversion(source, "exact")
+    exact = CutConfig(min_short_side=0, mode="exact")
+    new = probe(convert(source, tmp_path / "new.mp4", exact, LIMITS), LIMITS)
+    (clip,) = cut_clips(new, [Span(0, 400, 1200)], exact, LIMITS)
+    assert isinstance(clip, CutClip)
+    (file := tmp_path / "clip.mp4").write_bytes(clip.mp4)
+    assert codes_by_pyav(file) == list(range(10, 30))
+
+
 def test_interlaced_and_hdr_samples_can_be_converted(samples: Path, tmp_path: Path) -> None:
     for name in ("metadata-extractor-images__Sony_ILCE-7M3_A7M3_.mts", "media__hdr10-av1.mp4"):
         source = probe(samples / "videos" / name, LIMITS)

@@ -143,7 +143,7 @@ def video_faults(
         yield f"{name}: cannot be decoded ({type(error).__name__}: {error})"
         return
     if len(sizes) < n_frames or (exactly and len(sizes) != n_frames):
-        yield f"{name}: {len(sizes)} frames decode, {n_frames} by the json"
+        yield f"{name}: {len(sizes)} frames decode, the json counts {n_frames}"
     if size is not None and (other := set(sizes) - {size}):
         yield f"{name}: pictures are {sorted(other)}, the json says {size}"
 

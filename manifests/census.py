@@ -7,6 +7,7 @@ there, how many, and how many of them failed. They share one census; one that is
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any, Protocol
@@ -33,6 +34,8 @@ class Tables(Protocol):
     def parts(self, table: str) -> Any: ...
 
     def read_part(self, part: Any, columns: list[str] | None = None) -> pa.Table: ...
+
+    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]: ...
 
     def exists(self, relative: str) -> bool: ...
 
@@ -143,6 +146,10 @@ class Census:
         if self._by_clip:
             kept.passed = np.zeros(len(clips), dtype=np.bool_)
         columns = ["video_id"] + ["clip_id"] * bool(len(clips)) + ["status", "reason"] * (table == "packs")
+        if self._by_clip:
+            for rows in self._tables.read_runs(table, columns):
+                self._take(kept, rows, clips)
+            return kept
         for part in self._tables.parts(table):
             if (part.stage, part.unit) in kept.read:
                 continue

@@ -74,6 +74,9 @@ class _OneVideo:
     def read_part(self, part: _Whole, columns: list[str] | None = None) -> pa.Table:
         return self.read_table(part.table, columns)
 
+    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
+        yield self.read_table(table, columns)
+
     def exists(self, relative: str) -> bool:
         return self._tables.exists(relative)
 

@@ -221,6 +221,15 @@ class Store(Files):
         """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
         return self.steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
 
+    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
+        """All committed rows of a table, in the order of the parts: a run of those in one file at a time."""
+        for run in runs_of(self.parts(table)):
+            try:
+                yield self._read_part(next(joined(run)), columns, keep=False)
+            except FileNotFoundError:  # a merge has moved them; maybe not all to one place
+                for part in run:
+                    yield self.read_part(part, columns)
+
     def count_rows(self, table: str) -> int:
         """How many committed rows a table has; those in segments are counted without being read."""
         return sum(part.n_rows if part.n_rows >= 0 else self.read_part(part, []).num_rows for part in self.parts(table))
@@ -374,16 +383,23 @@ def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:
 
 def joined(parts: Iterable[Part]) -> Iterator[Part]:
     """Parts whose rows follow each other in one file as one, so that few pieces are read."""
-    last: Part | None = None
+    for run in runs_of(parts):
+        yield replace(run[0], n_rows=sum(part.n_rows for part in run)) if len(run) > 1 else run[0]
+
+
+def runs_of(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Parts whose rows follow each other in one file."""
+    run: list[Part] = []
     for part in parts:
+        last = run[-1] if run else None
         if last and part.n_rows >= 0 and part.path == last.path and part.first == last.first + last.n_rows:
-            last = replace(last, n_rows=last.n_rows + part.n_rows)
+            run.append(part)
             continue
-        if last:
-            yield last
-        last = part
-    if last:
-        yield last
+        if run:
+            yield run
+        run = [part]
+    if run:
+        yield run
 
 
 def _strays(names: Collection[str], kept: Collection[str]) -> list[str]:

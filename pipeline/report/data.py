@@ -190,8 +190,7 @@ def examples_of_reasons(store: Store, rejects: pa.Table, seed: int = 0) -> dict[
 def promised_by_category(store: Store, unit: str) -> dict[int, float]:
     """What all planned clips come to, those of videos that were turned away later too."""
     amounts: Counter[int] = Counter()
-    for part in store.parts("clips"):
-        rows = store.read_part(part, ["category_id", "start_ms", "end_ms"])
+    for rows in store.read_runs("clips", ["category_id", "start_ms", "end_ms"]):
         length = pc.subtract(rows.column("end_ms"), rows.column("start_ms"))
         sums = rows.append_column("ms", length).group_by("category_id").aggregate([("ms", "sum"), ("ms", "count")])
         for row in sums.to_pylist():

@@ -1,5 +1,7 @@
 """DuckDB and Polars read what the store reads, with and without merges, as the files lie."""
 
+import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.store import Store
 from pipeline.engine.views import duckdb_select, rows_of_table
+from pipeline.outdir.accounts import unit_gaps
 from tests.pipeline.engine.test_segments import UNITS, fill, merge_all
 
 duckdb = pytest.importorskip("duckdb")
@@ -54,3 +57,36 @@ def test_a_merged_table_is_one_glob_for_polars_and_pandas(store: Store) -> None:
     assert sorted(polars.scan_parquet(glob).select("clip_id").collect()["clip_id"].to_list()) == ids
     files = sorted({row.path for row in rows_of_table(store, "clips")})
     assert sorted(pandas.concat(map(pandas.read_parquet, files))["clip_id"]) == ids
+
+
+def test_duckdb_and_the_books_of_verify_see_all_rows_while_merges_go_on(store: Store) -> None:
+    fill(store, UNITS)
+    over, wrong, looks = threading.Event(), [], Counter()
+
+    def by_views() -> None:
+        while not over.is_set():
+            reader = Store(store.url)
+            select = duckdb_select(reader, "clips", ["clip_id", "text"])
+            counted = duckdb.connect().sql(f"SELECT count(*), count(DISTINCT clip_id) FROM ({select})")
+            n_rows, n_ids = counted.fetchall()[0]
+            looks["views"] += 1
+            if n_rows != n_ids or n_rows % 3 or n_rows < 3 * len(UNITS):
+                wrong.append((n_rows, n_ids))
+
+    def by_books() -> None:
+        while not over.is_set():
+            looks["books"] += 1
+            wrong.extend(unit_gaps(Store(store.url)))
+
+    threads = [threading.Thread(target=look) for look in (by_views, by_books)]
+    for thread in threads:
+        thread.start()
+    try:
+        for begin in range(20, 44, 3):
+            fill(store, [f"u{i}" for i in range(begin, begin + 3)])
+            merge_all(store, MergeSizes(3, 2, grace_s=3600))
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert not wrong and min(looks.values()) > 2

@@ -59,6 +59,8 @@ class StageStatus(BaseModel):
     """While at least one stage of the name was under way."""
 
     rejects: dict[str, int] = Field(default_factory=dict)
+    rejects_before: dict[str, int] = Field(default_factory=dict)
+    """Those of earlier runs, by reason, but for units that were taken up again."""
     losses: dict[str, int] = Field(default_factory=dict)
     """Attempts that ended without a verdict, by machine and kind."""
 

@@ -48,6 +48,8 @@ OVERDUE_GRACE_S = 15.0
 """A worker that neither its limit nor its own watchdog ended is killed by the driver this much later."""
 FORGET_EVERY = 64
 ROLL_WAIT_S = 10.0
+FENCE_S = 1800.0
+"""A machine that failed gets no unit for so long, and for twice as long each time it fails again."""
 WAITING_BYTES = 32 * 1024**3
 MOST_MEMORY = 0.8
 """Of a machine's memory, for a unit whose stage asks for more than it has."""
@@ -90,7 +92,8 @@ class RayExecutor:
         self._in_flight: dict[Any, _Attempt] = {}
         self._stages: dict[str, tuple[Stage, Any]] = {}  # with the reference that workers read it by
         self._run = uuid.uuid4().hex[:12]  # of this run: pids of drivers on two machines can be the same
-        self._fenced: set[str] = set()
+        self._fenced: dict[str, float] = {}  # until when, on time.monotonic()
+        self._n_fenced: Counter[str] = Counter()
         self._kept_free: set[str] = set()  # machines with, or for, a unit that runs alone
         self._waiting = waiting or Waiting(WAITING_BYTES)
         self._to_fetch: deque[tuple[str, Unit, int]] = deque()
@@ -123,7 +126,7 @@ class RayExecutor:
         """Machines of the cluster that are given units; machines come and go, so they are read again and again."""
         if time.monotonic() - self._looked_at > LOOK_EVERY_S:
             self._nodes_seen, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
-        return [node for node in self._nodes_seen if node["Alive"] and node["NodeID"] not in self._fenced]
+        return [node for node in self._nodes_seen if node["Alive"] and not self._is_fenced(node["NodeID"])]
 
     def begin(self, stage: Stage, store: Store) -> None:
         """See Executor. The stage travels to the object store once, not with each unit."""
@@ -134,8 +137,12 @@ class RayExecutor:
         """See Executor."""
         others = [one for one in self._nodes() if one["NodeID"] != node and one["Resources"].get("CPU", 0)]
         if others:  # the last one is not fenced: a later stage, or run, may meet it cured
-            self._fenced.add(node)
+            self._fenced[node] = time.monotonic() + FENCE_S * 2 ** self._n_fenced[node]
+            self._n_fenced[node] += 1
         return bool(others)
+
+    def _is_fenced(self, node: str) -> bool:
+        return self._fenced.get(node, 0.0) > time.monotonic()
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
         """See Executor. Where no machine is left, it asks for a place as others do: that makes a cluster grow."""
@@ -195,7 +202,7 @@ class RayExecutor:
             return options | {"num_cpus": self._cpus_of(home), "scheduling_strategy": alone_there}
         if self._is_remote:  # a local Ray would reserve it and a small machine could then run nothing
             options["memory"] = self._memory_for(stage)
-        if away := sorted(self._fenced | self._kept_free):
+        if away := sorted({*filter(self._is_fenced, self._fenced), *self._kept_free}):
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(away)})"}
         return options | {"scheduling_strategy": "SPREAD"}
 
@@ -290,7 +297,7 @@ class RayExecutor:
 
     def _is_gone(self, node: str) -> bool:
         self._looked_at = float("-inf")
-        return all(one["NodeID"] != node for one in self._nodes()) and node not in self._fenced
+        return all(one["NodeID"] != node for one in self._nodes()) and not self._is_fenced(node)
 
     def _let_go(self, given: _Attempt) -> None:
         """Takes an attempt off the roll, and gives a machine back that was kept free for it."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus, StageStatus, State
+from manifests.stages import rank_of
 from pipeline.engine import clock
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.lock import LockLost
@@ -51,6 +52,7 @@ class Desk:
         self._live: dict[int, StageStatus] = {}
         self._lines: dict[str, StageStatus] = {}
         self._active_s: dict[str, float] = {}
+        self._has_begun = False
         self._started_at = time.time()
         self._taken = self._written = self._read = float("-inf")
         self._control = Control()
@@ -61,6 +63,17 @@ class Desk:
         if clock.now() - self._read > READ_EVERY_S:
             self._control, self._read = read_control(self._store), clock.now()
         return self._control.paused
+
+    def begin(self) -> None:
+        """Takes up what earlier runs did of each stage, once."""
+        if self._has_begun or not self.publishes:
+            return
+        self._has_begun = True
+        for name in sorted(self._store.stages(), key=rank_of):
+            n_done = len(self._store.committed(name))
+            before = dict(self._store.reject_counts(name))
+            self._over[name] = StageStatus(stage=name, done_before=n_done, total=n_done, rejects_before=before)
+            self._lines[name] = self._over[name]
 
     @property
     def is_due(self) -> bool:

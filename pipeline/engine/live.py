@@ -6,7 +6,7 @@ memory, time     tried again once; the second time a reject `over_memory` or `ti
 Transient        waits its turn and is tried again without a charge, up to `patience` times
 StopRun          the run ends; everything committed stays
 stop request     no further unit starts, those in flight have the grace to end, the others are given back
-PlaceFailed      the machine gets no further unit and this one goes elsewhere; the run ends where there is no elsewhere
+PlaceFailed      the machine gets no unit for a while, and this one goes elsewhere; the run ends where there is none
 internal error   the unit is tried once more; what fails again stays away until another version of this program runs
 """
 
@@ -234,7 +234,7 @@ class LiveStage:
         elif outcome.end is End.DONE:
             self._commit(unit, outcome)
         elif outcome.end is End.PLACE and self._site.executor.fence(outcome.node):
-            self._say(unit, outcome, f"machine {outcome.host or outcome.node} gets no further unit: {outcome.detail}")
+            self._say(unit, outcome, f"machine {outcome.host or outcome.node} gets no unit for now: {outcome.detail}")
             self._again(unit, outcome)
         elif outcome.end is End.PLACE:
             raise RunStopped(f"{self.stage.name}: {outcome.reason or Reason.PLACE_FAILED}: {outcome.detail}")

@@ -112,6 +112,7 @@ class _Driver:
     def run(self, lines: Sequence[Line]) -> None:
         """Until every line is at its end. Raises Drained where the run is asked to stop before."""
         self._lines = [_LineState(line) for line in lines]
+        self._desk.begin()
         try:
             self._run()
         finally:

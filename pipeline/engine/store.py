@@ -5,6 +5,7 @@ commits/<stage>/group.<number>.<hash>.json         that is written last
 """
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -165,6 +166,22 @@ class Store(Files):
         """{unit: path of its commit} of what lies as objects of its own; what segments cover may be among it."""
         self.commits.floor[stage] = head.covered.get(stage, 0)
         return self.commits.of(stage, head.covered.get(stage, 0))
+
+    def reject_counts(self, stage: str) -> Counter[str]:
+        """How many rejects the done units of a stage hold, by reason; also those that were made up for since."""
+        return self.steadily(lambda head: self._reject_counts(head, stage))
+
+    def _reject_counts(self, head: Head, stage: str) -> Counter[str]:
+        counts: Counter[str] = Counter()
+        for segment in head.of(stage):
+            if not segment.void:
+                counts.update(segment.rejects)
+                continue
+            for _, facts in self.segments.facts(segment):
+                counts.update(facts.get("rejects", {}))
+        for unit, path in self.loose(head, stage).items():
+            counts.update(self.commits.facts(path, unit).get("rejects", {}))
+        return counts
 
     def loose(self, head: Head, stage: str) -> dict[str, str]:
         """{unit: path of its commit} of the units that are in no segment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,7 +21,8 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
         return
     table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "turned away", box=None)
     for stage in status.stages:
-        away = ", ".join(f"{n} {reason}" for reason, n in sorted(stage.rejects.items(), key=lambda item: -item[1]))
+        turned_away = Counter(stage.rejects) + Counter(stage.rejects_before)
+        away = ", ".join(f"{n} {reason}" for reason, n in turned_away.most_common())
         left = "" if stage.eta_s is None else length_of(stage.eta_s)
         numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
         table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", away)

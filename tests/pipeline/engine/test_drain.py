@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,22 @@ def test_the_status_says_how_far_a_stage_is_and_how_the_run_ended(
     assert status is not None
     assert (status.state, status.exit_code, status.stages[-1].done) == ("ended", 75, 3)
     assert "stopped on request" in status.detail
+
+
+def test_the_status_of_a_run_that_goes_on_also_says_what_earlier_ones_did(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk_module, "WRITE_EVERY_S", 0.0)
+    stage = ToyStage((("a", ""), ("b", "reject"), ("c", "reject")), tmp_path / "marks")
+    for stop in (StopsAfter(store, 2), StopRequest()):
+        with suppress(Drained), Desk(store, stop) as desk, RunLock(store) as lock:
+            run_stage(stage, store, LocalExecutor(tmp_path / "scratch"), lock, desk=desk)
+
+    status = read_run_status(store)
+    assert status is not None
+    (line,) = status.stages
+    assert (line.stage, line.done_before, line.done) == ("toy", 2, 1)
+    assert (line.rejects_before, line.rejects) == ({"private": 1}, {"private": 1})
 
 
 def test_a_run_that_lost_its_lock_leaves_the_status_to_the_other(store: Store) -> None:

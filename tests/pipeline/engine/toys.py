@@ -61,9 +61,15 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
         case "stuck":
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
             ctypes.PyDLL(None).sleep(60)  # holds the interpreter's lock
+        case "hog":
+            held = bytearray(400 << 20)
+            held[::4096] = b"x" * len(held[::4096])
+            time.sleep(30)
         case "nap":
             time.sleep(0.4)
-        case "lose the machine":
+        case "take the machine away":
+            if not on_a_machine_that("leaves"):
+                return
             os.kill(raylet_above(os.getpid()), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
         case "die":

@@ -15,6 +15,7 @@ BUSY = StageStatus(
     in_flight=4,
     seconds=3600,
     rejects={"hdr": 2},
+    rejects_before={"hdr": 3, "silent": 1},
     losses={"n1: lost": 1},
 )
 
@@ -37,4 +38,4 @@ def test_stages_show_units_rate_rejects_and_losses() -> None:
     print_run(RunStatus(host="h", stages=(BUSY,), updated_at=1.0), Console(file=buffer, width=120), 2.0)
 
     text = buffer.getvalue()
-    assert "30 (+10 before)" in text and "2 hdr" in text and "1 attempts lost on n1: lost" in text
+    assert "30 (+10 before)" in text and "5 hdr, 1 silent" in text and "1 attempts lost on n1: lost" in text

@@ -103,6 +103,10 @@ class DataConfig(Section):
         doc="vocab.txt, tokenizer.json or a folder with one; '' takes the one beside the first weights "
         "(model.model_weights, model.bert_weights), or makes one from the captions where they are random",
     )
+    answers: str = identity(
+        "",
+        doc="answers that are classes, of a model with n_answers: an imported set's answers.json, nlvr2 or snli_ve",
+    )
     max_bad_shards: int = operational(
         0, ge=0, doc="unreadable shards that are skipped and counted before the run stops"
     )
@@ -269,7 +273,8 @@ class TrainConfig(Section):
         data, model = (given.get(name) for name in ("data", "model")) if isinstance(given, Mapping) else (None, None)
         kind = model.get("kind") if isinstance(model, Mapping) else getattr(model, "kind", None)
         if kind in MODELS and isinstance(data, Mapping) and "view" not in data:
-            return {**given, "data": {**data, "view": kind_named(kind).view}}
+            asks = model.get("n_answers") if isinstance(model, Mapping) else getattr(model, "n_answers", 0)
+            return {**given, "data": {**data, "view": "question" if asks else kind_named(kind).view}}
         return given
 
     @model_validator(mode="after")

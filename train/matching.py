@@ -94,8 +94,9 @@ class HeldOutPairs:
 def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
     """All pictures against all sentences. UserError for a model that cannot match, or with fewer than two pairs."""
     inner: Any = unwrap(model)
-    if not hasattr(inner, "match"):
-        raise UserError(f"model.kind {inner.config.kind} has towers: `eval` without --matching scores its retrieval")
+    if not inner.can_match or inner.towers is not None:
+        why = "has towers: `eval` scores its retrieval, --rerank K reads the first K" if inner.towers else "answers"
+        raise UserError(f"model.kind {inner.config.kind} of this run {why}; --matching is for models that match alone")
     inner.eval()
     device = next(model.parameters()).device
     seen: list[tuple[Tensor, Tensor]] = []

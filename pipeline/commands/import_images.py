@@ -11,7 +11,10 @@ def import_images(
     pictures: Annotated[Path, typer.Option(help="Where the pictures are: a folder or a .zip archive.")],
     out: Annotated[str, typer.Option(help="Where the data set goes: a folder or an s3:// url.")],
     kind: Annotated[
-        str, typer.Option("--format", help="coco, soho, vg or flickr; without it, recognised by the content.")
+        str,
+        typer.Option(
+            "--format", help="coco, soho, vg, flickr, vqa, nlvr2 or snli_ve; without it, recognised by the content."
+        ),
     ] = "",
     split: Annotated[str, typer.Option(help="Put all into this split (train, val …).")] = "",
     val: Annotated[
@@ -22,8 +25,12 @@ def import_images(
     shard_samples: Annotated[int, typer.Option(help="Most pictures of a shard.", min=1)] = 1000,
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "images",
     licence: Annotated[str, typer.Option(help="Licence of pictures whose source names none.")] = "",
+    answer_floor: Annotated[
+        int, typer.Option(help="VQA: how often an answer has to be the one most given to be a class.", min=1)
+    ] = 9,
 ) -> None:
-    """Reads COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files, and writes shards.
+    """Reads COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files, and writes shards; of VQA 2.0,
+    NLVR2 and SNLI-VE each question is a sample, and answers.json lists the answers that are classes.
 
     Each picture becomes `KEY.jpg KEY.txt KEY.json`; what cannot be used is counted with its reason and stands in the
     shards' rows. The manifest has `kind: image`.
@@ -38,7 +45,8 @@ def import_images(
 
     if kind and kind not in get_args(Format):
         raise UserError(f"--format {kind}: is none of {', '.join(get_args(Format))}")
-    settings = ImportSettings(kind or None, split, val, seed, max_side, shard_samples, name, licence)  # type: ignore[arg-type]
+    shape = (max_side, shard_samples)
+    settings = ImportSettings(kind or None, split, val, seed, *shape, name, licence, answer_floor)  # type: ignore[arg-type]
     done = run(captions, pictures, Store(out), settings)
     totals = done.manifest.head["totals"]
     print(f"{out}: {done.n_pictures} pictures with {done.n_captions} captions in {totals['shards']} shards")

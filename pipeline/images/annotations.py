@@ -19,7 +19,8 @@ from typing import Any, Literal
 
 from manifests.errors import UserError
 
-Format = Literal["coco", "soho", "vg", "flickr"]
+Format = Literal["coco", "soho", "vg", "flickr", "vqa", "nlvr2", "snli_ve"]
+"""The last three ask something: questions.py."""
 
 MAX_BYTES = 2 * 2**30
 """Of an annotation file: Visual Genome's regions are 700 MB."""
@@ -32,6 +33,19 @@ _SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked about a picture: its caption is the question."""
+
+    question_id: str
+    answers: tuple[tuple[str, float], ...]
+    """(right answer, its score of 0 to 1), the best first; none where they are kept back."""
+    second_file_name: str = ""
+    """Of the other picture, where it is about two."""
+    number: int = 0
+    """Of the asking among those about the same picture."""
+
+
+@dataclass(frozen=True, slots=True)
 class Captioned:
     """One picture as its source describes it. `captions` are stripped, without repeats; there may be none."""
 
@@ -40,6 +54,7 @@ class Captioned:
     captions: tuple[str, ...]
     url: str = ""
     licence: str = ""
+    asked: Asked | None = None
 
 
 def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, list[Captioned]]:
@@ -47,7 +62,7 @@ def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, li
 
     UserError for a file that is missing, too large, or not of the format; a picture named twice gets both's captions.
     """
-    text = _text_of(path)
+    text = text_of(path)
     if kind == "flickr" or (kind is None and text.lstrip()[:1] not in ("{", "[")):
         return "flickr", _joined(_flickr(path, text))
     try:
@@ -62,7 +77,8 @@ def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, li
         raise UserError(f"{path}: does not read as {kind} captions ({type(error).__name__}: {error})") from None
 
 
-def _text_of(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """An annotation file's text. UserError where it cannot be read, or is too large."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: is larger than {MAX_BYTES // 2**30} GiB; split it first")

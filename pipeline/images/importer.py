@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
+from manifests.answers import ANSWERS_NAME
 from manifests.errors import UserError
 from manifests.hashing import hash_name
-from manifests.image_sample import IMAGE_KIND, ImageJson
+from manifests.image_sample import IMAGE_KIND, SECOND_MEMBER, ImageJson, QuestionJson
 from manifests.reasons import Reason
 from manifests.rows import ShardRow
 from manifests.sample import is_video_id, sample_key
@@ -31,6 +32,7 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.images.annotations import Captioned, Format, read_annotations
 from pipeline.images.pictures import Archive, Picture, TurnedAway, make_picture, open_archive
+from pipeline.images.questions import ANSWER_FLOOR, read_questions
 from pipeline.media.packs import Sample, write_pack
 from pipeline.media.versions import tool_versions
 from pipeline.shards.files import FAILED, SUCCESS, Piece, join_shard, put_shard
@@ -57,6 +59,8 @@ class ImportSettings:
     name: str = "images"
     licence: str = ""
     """Of pictures whose source names none."""
+    answer_floor: int = ANSWER_FLOOR
+    """How often an answer of VQA has to be the one most given to be a class."""
 
 
 @dataclass(slots=True)
@@ -82,10 +86,17 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
     """Makes the data set. UserError for files that cannot be read, an `out` in use, or where no picture is usable."""
     refuse_existing(out)
     archive = open_archive(pictures)
-    found = [(path, *read_annotations(path, settings.kind)) for path in captions]
+    questions = read_questions(captions, settings.kind, answer_floor=settings.answer_floor)
+    if questions is None:
+        found = [(path, *read_annotations(path, settings.kind)) for path in captions]
+    else:
+        task, askings, answers = questions
+        found = [(captions[0], task, askings)]
     planned = _planned(found, settings)
     with RunLock(out):
         imported = _write(planned, archive, out, settings)
+        if questions is not None and imported.n_pictures:
+            out.write(ANSWERS_NAME, (json.dumps(answers, indent=0) + "\n").encode())
         if not imported.n_pictures:
             reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(imported.turned_away.items()))
             raise UserError(f"{pictures}: not one of {len(planned)} pictures can be used ({reasons}); check the folder")
@@ -100,7 +111,8 @@ def _planned(
 
     def order(one: tuple[str, str, Captioned]) -> tuple[str, int]:
         split, source, picture = one
-        return split, hash_name(settings.seed, "image-order", f"{source}/{picture.image_id}")
+        number = f"/{picture.asked.number}" if picture.asked else ""
+        return split, hash_name(settings.seed, "image-order", f"{source}/{picture.image_id}{number}")
 
     return sorted(all_of_them, key=order)
 
@@ -156,14 +168,19 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
     group = captioned.image_id
     if not is_video_id(group):
         group = hashlib.blake2b(group.encode(), digest_size=12).hexdigest()
-    key = sample_key(group, 0)
+    asked = captioned.asked
+    key = sample_key(group, asked.number if asked else 0)
+    second: dict[str, bytes] = {}
     try:
         if not captioned.captions:
             raise TurnedAway(Reason.NO_CAPTION_OF_IMAGE, "no caption")
         picture = make_picture(archive.read(captioned.file_name), max_side=settings.max_side)
+        if asked and asked.second_file_name:
+            other = make_picture(archive.read(asked.second_file_name), max_side=settings.max_side)
+            second = {SECOND_MEMBER: other.jpeg}
     except TurnedAway as turned:
         return _Made(_row(key, group, captioned, None, turned), None)
-    document = ImageJson(
+    facts = ImageJson(
         key=key,
         url=captioned.url,
         caption=captioned.captions[0],
@@ -179,9 +196,25 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
         licence=captioned.licence or settings.licence,
         group=group,
     )
-    text = json.dumps(document.model_dump(), ensure_ascii=False).encode()
-    members = {"jpg": picture.jpeg, "txt": captioned.captions[0].encode(), "json": text}
+    document = facts.model_dump() | _what_is_asked(captioned)
+    text = json.dumps(document, ensure_ascii=False).encode()
+    members = {"jpg": picture.jpeg, "txt": captioned.captions[0].encode(), "json": text, **second}
     return _Made(_row(key, group, captioned, picture, None), Sample(key, members), len(captioned.captions))
+
+
+def _what_is_asked(captioned: Captioned) -> dict[str, object]:
+    """The fields of `QuestionJson` beyond those of every picture; none where nothing is asked."""
+    asked = captioned.asked
+    if asked is None:
+        return {}
+    fields: dict[str, object] = {
+        "question_id": asked.question_id,
+        "answers": [answer for answer, _ in asked.answers],
+        "answer_scores": [score for _, score in asked.answers],
+        "second_file_name": asked.second_file_name,
+    }
+    assert fields.keys() == QuestionJson.model_fields.keys() - ImageJson.model_fields.keys()
+    return fields
 
 
 def _row(key: str, group: str, captioned: Captioned, picture: Picture | None, turned: TurnedAway | None) -> ShardRow:
@@ -210,10 +243,12 @@ def _row(key: str, group: str, captioned: Captioned, picture: Picture | None, tu
 
 
 def _without_copies(made: _Made, seen: dict[str, str]) -> _Made:
-    """A second copy of the same picture file, or of its key, is turned away."""
+    """A second copy of the same picture file, or of its key, is turned away; not of one that much is asked about."""
     if made.sample is None:
         return made
     document = json.loads(bytes(made.sample.members["json"]))
+    if "question_id" in document:
+        return made
     first = seen.get(document["sha256"]) or (made.row["key"] if made.row["key"] in seen else "")
     if first:
         row = made.row.copy()

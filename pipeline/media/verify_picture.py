@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
-from manifests.image_sample import IMAGE_MEMBERS, ImageJson
+from manifests.image_sample import IMAGE_MEMBERS, SECOND_MEMBER, ImageJson, QuestionJson, parse_image_json
 
 
 def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:
@@ -20,12 +20,12 @@ def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: b
         yield f"has no {', '.join(missing)}"
         return
     try:
-        sample = ImageJson.model_validate_json(members["json"], strict=True)
+        sample = parse_image_json(members["json"], strict=True)
     except ValidationError as error:
         first = error.errors()[0]
         yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
         return
-    missing_keys = ImageJson.model_fields.keys() - json.loads(members["json"]).keys()
+    missing_keys = type(sample).model_fields.keys() - json.loads(members["json"]).keys()
     if missing_keys:
         yield f"json: has no {', '.join(sorted(missing_keys))}"
     pairs = {"key": sample.key, "video_id": sample.group, "width": sample.width, "height": sample.height}
@@ -36,16 +36,34 @@ def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: b
         yield "the json's caption is not the first of its captions"
     if members["txt"].decode("utf-8", "replace") != sample.caption or row["caption"] != "\n".join(sample.captions):
         yield "txt, the json's captions and the row's caption are not the same"
+    if isinstance(sample, QuestionJson):
+        yield from _question_faults(sample, members)
     if decode:
         yield from _picture_faults(sample, members["jpg"])
 
 
+def _question_faults(sample: QuestionJson, members: dict[str, bytes]) -> Iterator[str]:
+    if len(sample.answers) != len(sample.answer_scores):
+        yield f"json: {len(sample.answers)} answers have {len(sample.answer_scores)} scores"
+    if bool(sample.second_file_name) != (SECOND_MEMBER in members):
+        yield f"json and members differ in whether there is a second picture ({SECOND_MEMBER})"
+    elif sample.second_file_name and isinstance(opened := _opened(members[SECOND_MEMBER]), str):
+        yield f"{SECOND_MEMBER}: {opened}"
+
+
 def _picture_faults(sample: ImageJson, data: bytes) -> Iterator[str]:
+    picture = _opened(data)
+    if isinstance(picture, str):
+        yield f"jpg: {picture}"
+    elif picture.size != (sample.width, sample.height):
+        yield f"jpg: is {picture.size[0]}x{picture.size[1]}, the json says {sample.width}x{sample.height}"
+
+
+def _opened(data: bytes) -> Image.Image | str:
+    """The picture, or why it is none."""
     try:
         picture = Image.open(io.BytesIO(data), formats=("JPEG",))
         picture.load()
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        yield f"jpg: cannot be decoded ({type(error).__name__})"
-        return
-    if picture.size != (sample.width, sample.height):
-        yield f"jpg: is {picture.size[0]}x{picture.size[1]}, the json says {sample.width}x{sample.height}"
+        return f"cannot be decoded ({type(error).__name__})"
+    return picture

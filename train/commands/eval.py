@@ -1,6 +1,7 @@
-"""`hdvila-train eval CONFIG_OR_RUN`: retrieval scores of a checkpoint, on its val split or on a benchmark's files."""
+"""`hdvila-train eval CONFIG_OR_RUN`: scores of a checkpoint, on its val split or a benchmark's files; answers."""
 
 import json
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,13 @@ def evaluate(
     flow: Annotated[
         bool, typer.Option("--flow", help="inter-modality flow by layer: a table, and RUN/flow.png and flow.json")
     ] = False,
+    rerank: Annotated[
+        int,
+        typer.Option(help="read the towers' first K again with both in view (hd_vila, stage 2 with itm)", min=0),
+    ] = 0,
+    answers: Annotated[
+        Path | None, typer.Option(help="write the official result file here (runs that answer: VQA, NLVR2, SNLI-VE)")
+    ] = None,
 ) -> None:
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
     benchmark's files: videos that are missing are listed, and scores say over how many they are."""
@@ -79,8 +87,11 @@ def evaluate(
         found = run_benchmark(encoder, queries, videos, asked)
         typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
         return
-    if matching or flow:
-        _pairs(target, best=best, as_json=as_json, overrides=overrides, matching=matching, flow=flow)
+    if answers is not None:
+        _answers(target, answers, best=best, as_json=as_json, overrides=overrides)
+        return
+    if matching or flow or rerank:
+        _pairs(target, Pairs(matching, flow, rerank), best=best, as_json=as_json, overrides=overrides)
         return
     from train.distributed import process_from_environment, process_group
     from train.loop import evaluate_run
@@ -93,7 +104,16 @@ def evaluate(
         typer.echo(text)
 
 
-def _pairs(target: Path, *, best: bool, as_json: bool, overrides: list[str] | None, matching: bool, flow: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """What is asked of held-out pairs."""
+
+    matching: bool
+    flow: bool
+    rerank: int
+
+
+def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
     """Held-out pairs through the layers over both modalities, in one process."""
     from train.batches import choose_source
     from train.distributed import process_from_environment
@@ -102,16 +122,23 @@ def _pairs(target: Path, *, best: bool, as_json: bool, overrides: list[str] | No
 
     process = process_from_environment()
     if process.world > 1:
-        raise UserError("--matching and --flow run in one process; start them without torchrun")
+        raise UserError("--matching, --rerank and --flow run in one process; start them without torchrun")
     run = open_run(target, process, best=best, overrides=overrides)
     pairs = HeldOutPairs(run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
     found: dict[str, object] = {}
-    if matching:
+    if asked.matching:
         scores = score_matching(run.model, pairs)
         found["matching"] = scores.flat()
         if not as_json:
             typer.echo(f"{run.checkpoint}\n{scores.describe()}")
-    if flow:
+    if asked.rerank:
+        from train.rerank import score_two_stages
+
+        stages = score_two_stages(run.model, pairs, asked.rerank)
+        found["rerank"] = stages.flat()
+        if not as_json:
+            typer.echo(f"{run.checkpoint}\n{stages.describe()}")
+    if asked.flow:
         measured = measure_flow(run.model, pairs)
         found["flow"] = measured.flat()
         draw_flow(measured, run.folder / "flow.png", f"inter-modality flow, {run.config.model.kind}")
@@ -120,3 +147,19 @@ def _pairs(target: Path, *, best: bool, as_json: bool, overrides: list[str] | No
             typer.echo(f"{measured.table()}\n{run.folder / 'flow.png'}")
     if as_json:
         typer.echo(json.dumps(found, indent=2))
+
+
+def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
+    """Every held-out question answered, in one process; the result file, and the score where answers are known."""
+    from train.answers import answer_all
+    from train.batches import choose_source
+    from train.distributed import process_from_environment
+    from train.loop import open_run
+
+    process = process_from_environment()
+    if process.world > 1:
+        raise UserError("--answers runs in one process; start it without torchrun")
+    run = open_run(target, process, best=best, overrides=overrides)
+    found = answer_all(run.model, run.val, run.data.tokenizer, run.config, choose_source(run.config, run.val))
+    found.write(out)
+    typer.echo(json.dumps(found.flat(), indent=2) if as_json else f"{run.checkpoint}\n{found.describe()}\n{out}")

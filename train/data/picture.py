@@ -20,7 +20,7 @@ from PIL import Image
 from pydantic import ValidationError
 
 from manifests.errors import UserError
-from manifests.image_sample import ImageJson
+from manifests.image_sample import parse_image_json
 from train.data import video
 from train.data.crop import Pixels
 from train.data.decode import BROKEN, SampleBroken, read_facts, read_still, read_stills, upright
@@ -74,9 +74,9 @@ class PictureView:
 
     def _picture_and_text(self, members: Mapping[str, bytes], draw: np.random.Generator | None) -> tuple[Pixels, str]:
         if "jpg" in members:
-            captions = ImageJson.model_validate_json(members["json"]).captions
+            captions = parse_image_json(members["json"]).captions
             nth = 0 if draw is None else int(draw.integers(len(captions)))
-            return _read_jpeg(members["jpg"]), captions[nth].strip()
+            return read_jpeg(members["jpg"]), captions[nth].strip()
         text = members["txt"].decode("utf-8").strip()
         facts = read_facts(members["json"])
         if "mjpg" in members:
@@ -101,7 +101,8 @@ def _nth(n: int, draw: np.random.Generator | None) -> int:
     return n // 2 if draw is None else int(draw.integers(n))
 
 
-def _read_jpeg(data: bytes) -> Pixels:
+def read_jpeg(data: bytes) -> Pixels:
+    """[h, w, 3] of a JPEG. ValueError where it is too large, OSError where it is none."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if image.width * image.height > video.MAX_PIXELS:
             raise ValueError(f"a picture of {image.width}x{image.height} pixels")

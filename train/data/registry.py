@@ -24,6 +24,7 @@ VIEWS: dict[str, str] = {  # name: module that makes it
     "low_upscaled": "train.data.views",
     "image": "train.data.views",
     "picture": "train.data.picture",
+    "question": "train.data.questions",
 }
 
 

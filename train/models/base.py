@@ -56,6 +56,9 @@ class Model(nn.Module):
     towers: ClassVar[tuple[str, str] | None] = None
     """Names of two outputs [B, D] of L2 norm 1, (what is seen, text), whose products are similarities; None: no towers,
     and no retrieval by them."""
+    can_match = False
+    """Whether `look(rows)` -> (what is seen [B, ...], its mask [B, ...]) and `match(seen, mask, ids, mask of ids)` ->
+    logits [B, 2] (no match, match) read any picture with any text."""
     config: Any
     """The section that it was built from."""
     weight_sources: dict[str, str]

@@ -81,7 +81,7 @@ class HDVila(HybridEncoder, Model):
 
     groups = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
-    methods = ("embed", "embed_video", "embed_text")
+    methods = ("embed", "embed_video", "embed_text", "look", "match")
     towers = ("video", "text")
 
     def __init__(self, config: ModelConfig) -> None:
@@ -89,6 +89,7 @@ class HDVila(HybridEncoder, Model):
         self.config = config
         self.transformer = Transformer(config)
         self.temperature = Temperature(config.temperature, config.logit_bias, learned=config.learn_temperature)
+        self.can_match = config.stage == 2 and config.itm
         self.weight_sources: dict[str, str] = {}
         """Where each part's first weights came from, filled by `build_model`."""
 
@@ -124,6 +125,22 @@ class HDVila(HybridEncoder, Model):
         hidden = self.transformer.bert.read_text(input_ids, attention_mask)
         return self.transformer.embed_text(hidden, attention_mask)
 
+    def look(self, batch: Rows) -> tuple[Tensor, Tensor]:
+        """(maps [B, S, D, h, w], a mask of ones [B, 1]): what `match` reads; nothing of a clip is padding."""
+        maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
+        return maps, maps.new_ones(len(maps), 1)
+
+    def match(self, maps: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Matching logits [B, 2] of what `look` gave with sentences [B, L]; for stage 2 with `itm`."""
+        hidden = self.transformer.bert.read_text(input_ids, attention_mask)
+        both = self.transformer.bert.read_both(hidden, attention_mask, maps)
+        return self._match_logits(both)
+
+    def _match_logits(self, both: Tensor) -> Tensor:
+        """[S, B, L+P, D] after the multimodal layers -> [B, 2]."""
+        pooled = over_segments(self.transformer.bert.pooler2(both[:, :, 0]))
+        return _in_full(self.transformer.cls.seq_relationship, pooled)
+
     def _stage1(self) -> AbstractContextManager[object]:
         return torch.no_grad() if self.config.freeze_stage1 else nullcontext()
 
@@ -139,8 +156,7 @@ class HDVila(HybridEncoder, Model):
             # The vocabulary is wide: logits are made for the masked positions alone.
             mlm_logits = _in_full(self.transformer.cls.predictions, text[words != -100])
         if matches is not None:
-            pooled = over_segments(self.transformer.bert.pooler2(both[:, :, 0]))
-            itm_logits = _in_full(self.transformer.cls.seq_relationship, pooled)
+            itm_logits = self._match_logits(both)
         return mlm_logits, itm_logits
 
     def _paired(self, batch: Rows, hidden: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,6 +37,20 @@ def refuse_nothing(config: Any, weights: Mapping[str, float]) -> None:
     return
 
 
+def refuse_answers(config: Any, weights: Mapping[str, float]) -> None:
+    """ValueError unless a model has an answering head (`n_answers`) and answering is its one objective, or neither."""
+    others = sorted(weights.keys() - {"answers"})
+    if config.n_answers and others:
+        raise ValueError(
+            f"model.n_answers puts an answering head in the place of those of {', '.join(others)}: "
+            f"set objective.answers alone"
+        )
+    if "answers" in weights and not config.n_answers:
+        raise ValueError("objective.answers needs model.n_answers, the number of answers to choose from")
+    if config.n_pictures == 2 and not config.n_answers:
+        raise ValueError("model.n_pictures 2 is for questions about two pictures: set model.n_answers")
+
+
 @dataclass(frozen=True, slots=True)
 class ModelKind:
     """One entry: what is needed to configure, build and feed a model."""

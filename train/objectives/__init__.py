@@ -14,6 +14,7 @@ from typing import Any
 
 from manifests.settings import Section
 from train.losses import Spans
+from train.objectives.answers import ANSWERS
 from train.objectives.base import Draw, Objective
 from train.objectives.contrastive import CONTRASTIVE
 from train.objectives.itm import ITM
@@ -28,6 +29,7 @@ OBJECTIVES: list[Objective] = [
     ITM,
     MVM,
     MFR,
+    ANSWERS,
 ]
 
 __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_section", "prepare"]

@@ -201,7 +201,7 @@ def test_answers_are_the_published_models() -> None:
     wanted = numbers["cases"]["vqa_small"]["fp32"]
     batch = soho_batch(numbers)
     with torch.no_grad():
-        logits = model(batch)
+        logits = model(batch).answer_logits
         tokens, mask, _ = model.encode(batch)
     assert mask.int().tolist() == wanted["visual_mask"]
     assert_rows_agree(tokens, wanted["visual_tokens"], "token", "visual tokens")

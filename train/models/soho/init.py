@@ -4,7 +4,6 @@ from torch import nn
 
 from manifests.errors import UserError
 from train.models.first_weights import Encoder, build
-from train.models.init import INIT_STD
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import AnswerHead, Soho, SohoVqa
 
@@ -16,17 +15,22 @@ def build_soho(config: SohoConfig, *, seed: int) -> Soho:
     return build(lambda: Soho(config), init_soho, TRUNK, seed=seed)
 
 
+def build_soho_vqa(config: SohoConfig, *, seed: int) -> SohoVqa:
+    """The same with the neck and head of question answering; a pre-trained SOHO in `model_weights` fills the rest."""
+    return build(lambda: SohoVqa(config), init_soho, TRUNK, seed=seed)
+
+
 def init_soho(model: Soho | SohoVqa) -> None:
-    """He for convolutions, normal 0.02 for Linear and Embedding; the answer head He's too. Draws from torch's state."""
+    """He for convolutions and the answer head, normal `init_std` for Linear and Embedding. Draws from torch's state."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear):
-            nn.init.normal_(module.weight, std=INIT_STD)
+            nn.init.normal_(module.weight, std=model.config.init_std)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, nn.Embedding):
-            nn.init.normal_(module.weight, std=INIT_STD)
+            nn.init.normal_(module.weight, std=model.config.init_std)
     if isinstance(model.head, AnswerHead):
         for module in model.head.modules():
             if isinstance(module, nn.Linear):

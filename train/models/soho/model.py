@@ -4,6 +4,7 @@ State-dict keys are those of the published weights: 196 in pre-training, 185 in 
 """
 
 from collections.abc import Collection
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -96,6 +97,7 @@ class Soho(Model):
     sgd_groups = ("trunk",)
     blocks = (Block, Layer)
     methods = ("look", "match")
+    can_match = True
 
     def __init__(self, config: SohoConfig) -> None:
         super().__init__()
@@ -218,7 +220,7 @@ class Soho(Model):
 
 
 class AnswerHead(nn.Module):
-    """Scores of answers from [CLS]: keys `vqa.0.*` and `vqa.3.*`."""
+    """Scores of answers from [CLS] (of two pictures: both, one after the other): keys `vqa.0.*` and `vqa.3.*`."""
 
     def __init__(self, width: int, n_answers: int) -> None:
         super().__init__()
@@ -232,28 +234,63 @@ class AnswerHead(nn.Module):
         return self.vqa(cls)
 
 
-class SohoVqa(nn.Module):
-    """The question-answering model."""
+class Answered(NamedTuple):
+    """What a forward pass of an answering model gives. A named tuple, so that DDP and FSDP2 find the tensor inside."""
 
-    def __init__(self, config: SohoConfig, n_answers: int = N_ANSWERS) -> None:
+    answer_logits: Tensor  # [R, n_answers]
+
+
+def second_picture(batch: Rows) -> Rows:
+    """The rows with their second picture in the first one's place."""
+    return batch.having({"image": batch.image_2, "valid_hw": batch.valid_hw_2})
+
+
+class SohoVqa(Model):
+    """The question-answering model; with `n_pictures: 2` it reads the question with each and joins both [CLS]."""
+
+    groups = ("trunk", "rest")
+    sgd_groups = ("trunk",)
+    blocks = (Block, Layer)
+
+    def __init__(self, config: SohoConfig, n_answers: int = 0) -> None:
         super().__init__()
+        n_answers = n_answers or config.n_answers or N_ANSWERS
         self.config = config
         self.pixels = Pixels()
         self.backbone = Trunk(config)
         self.neck = PlainNeck(config)
         self.language = Language(config)
-        self.head = AnswerHead(config.width, n_answers)
+        self.head = AnswerHead(config.width * config.n_pictures, n_answers)
         self.weight_sources: dict[str, str] = {}
+        """Where each part's first weights came from, filled by `build_soho_vqa`."""
 
-    def forward(self, batch: ImageBatch) -> Tensor:
-        """Logits of the answers [R, n_answers]."""
-        return self.head(self.encode(batch)[2][:, 0])
+    def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> Answered:
+        """Logits of the answers, [CLS] of every picture beside each other."""
+        seen = [self.encode(as_images(batch))[2][:, 0]]
+        if self.config.n_pictures == 2:
+            assert isinstance(batch, Rows)
+            seen.append(self.encode(as_images(second_picture(batch)))[2][:, 0])
+        return Answered(self.head(torch.cat(seen, -1)))
 
     def encode(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
         """(visual tokens [R, P, D], their mask [R, P], hidden states [R, L+P, D])."""
         canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
         tokens, mask = self.neck(self.backbone(canvas.pixels), canvas, batch.n_sentences)
         return tokens, mask, self.language(batch.text, tokens, mask)
+
+    def group_of(self, name: str) -> str:
+        """As in pre-training."""
+        return "trunk" if name.startswith("backbone.") else "rest"
+
+    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+        """All but the frozen stages."""
+        self.requires_grad_(True)
+        for module in self.backbone.frozen_modules():
+            module.requires_grad_(False)
+
+    def title(self) -> str:
+        """The preset and the head."""
+        return f"SOHO ({self.config.preset}, {self.config.n_answers or N_ANSWERS} answers)"
 
 
 def soho_losses(output: SohoOutput, batch: ImageBatch, *, on_negatives: bool = True) -> dict[str, Tensor]:

@@ -68,9 +68,19 @@ class VisualParsingConfig(ModelSection):
     n_heads: int = identity(12, ge=1, doc="attention heads of the Transformer")
     n_layers: int = identity(12, ge=1, doc="Transformer layers over text and picture")
     dropout: float = identity(0.1, ge=0, lt=1, doc="dropout of the Transformer and of visual tokens")
+    init_std: float = identity(
+        0.02,
+        gt=0,
+        doc="deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; narrow models learn to "
+        "look at pictures much sooner with 1 / sqrt(width)",
+    )
     vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
     text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
     max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
+    n_answers: int = identity(
+        0, ge=0, doc="classes of an answering head in the place of pre-training's (VQA 2.0: 3129); 0 for pre-training"
+    )
+    n_pictures: Literal[1, 2] = identity(1, doc="pictures of a row, with n_answers: 2 for NLVR2")
     mfr_share: float = identity(0.15, gt=0, le=1, doc="share of a picture's tokens that are masked together")
 
     parser_weights: str = identity(

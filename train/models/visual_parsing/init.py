@@ -4,7 +4,6 @@ from torch import nn
 
 from manifests.errors import UserError
 from train.models.first_weights import Encoder, build
-from train.models.init import INIT_STD
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.model import VisualParsing
 
@@ -17,17 +16,18 @@ def build_visual_parsing(config: VisualParsingConfig, *, seed: int) -> VisualPar
 
 
 def init_rest(model: VisualParsing) -> None:
-    """Everything but the parser, which torchvision fills as Swin's authors did: normal 0.02 for Linear, Embedding, mask
-    and type; zero biases."""
+    """Normal `init_std` for Linear, Embedding, mask and type, zero biases; torchvision fills the parser as Swin's
+    authors did."""
+    std = model.config.init_std
     for name, module in model.named_modules():
         if name.startswith(PARSER.prefix):
             continue
         if isinstance(module, nn.Linear | nn.Embedding):
-            nn.init.normal_(module.weight, std=INIT_STD)
+            nn.init.normal_(module.weight, std=std)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
-    nn.init.normal_(model.visual_embedding.mask_token, std=INIT_STD)
-    nn.init.normal_(model.visual_embedding.token_type, std=INIT_STD)
+    nn.init.normal_(model.visual_embedding.mask_token, std=std)
+    nn.init.normal_(model.visual_embedding.token_type, std=std)
 
 
 def _imagenet(config: VisualParsingConfig) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from train.models.registry import ModelKind
+from train.models.registry import ModelKind, refuse_answers
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.init import build_visual_parsing
 from train.models.visual_parsing.model import VisualParsing
@@ -17,6 +17,7 @@ KIND = ModelKind(
     section=VisualParsingConfig,
     build=build,
     view="picture",
-    objectives=("mlm", "itm", "mfr"),
+    objectives=("mlm", "itm", "mfr", "answers"),
     groups=VisualParsing.groups,
+    refuse=refuse_answers,
 )

@@ -20,7 +20,7 @@ from train.models.base import Model
 from train.models.bert import NORM_EPS, Embeddings, Encoder, Layer
 from train.models.multimodal import Predictions
 from train.models.soho.batch import STRIDE, ImageBatch, as_images, on_canvas
-from train.models.soho.model import Pixels
+from train.models.soho.model import Answered, AnswerHead, Pixels, second_picture
 from train.models.soho.neck import position_code, valid_cells
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.parser import Parser
@@ -81,7 +81,7 @@ class Language(nn.Module):
 
 
 class Heads(nn.Module):
-    """Masked words (tied to the word table), matching from [CLS], regression of visual features."""
+    """Masked words (tied to the word table), matching from [CLS], regression of visual features, answers."""
 
     def __init__(self, config: VisualParsingConfig, words: Tensor) -> None:
         super().__init__()
@@ -93,6 +93,7 @@ class Heads(nn.Module):
         self.mfr = nn.Sequential(
             nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width, eps=NORM_EPS), nn.Linear(width, width)
         )
+        self.answers = AnswerHead(width * config.n_pictures, config.n_answers) if config.n_answers else None
 
 
 class VisualParsing(Model):
@@ -101,6 +102,7 @@ class VisualParsing(Model):
     groups = ("parser", "rest")
     blocks = (SwinTransformerBlock, Layer)
     methods = ("look", "match")
+    can_match = True
 
     def __init__(self, config: VisualParsingConfig) -> None:
         super().__init__()
@@ -110,12 +112,22 @@ class VisualParsing(Model):
         self.visual_embedding = VisualEmbedding(self.parser.n_channels, config)
         self.language = Language(config)
         self.heads = Heads(config, self.language.bert.embeddings.word_embeddings.weight)
+        self.can_match = not config.n_answers
         self.weight_sources: dict[str, str] = {}
         """Where each part's first weights came from, filled by `build_visual_parsing`."""
         self.target_variance = torch.zeros(())
         """Of the last pass that masked tokens: how much targets differ between tokens, a mean over channels."""
 
-    def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> VisualParsingOutput:
+    def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> VisualParsingOutput | Answered:
+        """As `read`; with an answering head, the logits of the answers."""
+        if self.heads.answers is None:
+            return self.read(batch)
+        assert isinstance(batch, Rows)
+        pictures = [batch, second_picture(batch)] if self.config.n_pictures == 2 else [batch]
+        cls = [self._read(*self.look(rows), rows.input_ids, rows.attention_mask)[:, 0] for rows in pictures]
+        return Answered(self.heads.answers(torch.cat(cls, -1)))
+
+    def read(self, batch: ImageBatch | Rows) -> VisualParsingOutput:
         """Tokens, hidden states, logits and errors of what is asked; tokens are masked where the batch brings draws
         (or, in training without them, by draws from torch's generator)."""
         batch = as_images(batch)
@@ -181,6 +193,8 @@ class VisualParsing(Model):
         for name in ("itm", "mfr", "mlm"):
             if name not in objectives:
                 self.heads.get_submodule(name).requires_grad_(False)
+        if not {"mlm", "itm", "mfr"} & set(objectives):
+            self.visual_embedding.mask_token.requires_grad_(False)  # nothing is masked
         self.language.bert.embeddings.word_embeddings.weight.requires_grad_(True)  # which the words' head shares
 
     def title(self) -> str:

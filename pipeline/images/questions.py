@@ -1,0 +1,164 @@
+"""What is asked about pictures, as it is published: each format as an iterator of askings.
+
+    vqa        VQA 2.0: v2_OpenEnded_mscoco_*_questions.json, with v2_mscoco_*_annotations.json where answers are known;
+               or SOHO's {"data": [{file_name, image_id, vqa: [{question, question_id, labels, scores}]}], "label2ans"}
+    nlvr2      lines {"identifier": "dev-850-0-0", "sentence", "label": "True"}: pictures dev-850-0-img0.png, …-img1.png
+    snli_ve    lines {"Flickr30K_ID", "pairID", "sentence2", "gold_label"}: pictures ID.jpg
+
+A sample is one asking with its picture (NLVR2: two); a picture that much is asked about stands in the shards as often.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+from manifests.answers import FIXED_ANSWERS, normal_answer, vqa_score
+from manifests.errors import UserError
+from pipeline.images.annotations import Asked, Captioned, Format, clean, text_of
+
+Task = Literal["vqa", "nlvr2", "snli_ve"]
+ANSWER_FLOOR = 9
+"""How often an answer has to be the one most given to be a class: 3,129 answers of VQA 2.0's train and val."""
+
+_MARKS = ('"question_id"', '"identifier"', '"Flickr30K_ID"')
+_LINES: dict[str, Task] = {"identifier": "nlvr2", "Flickr30K_ID": "snli_ve"}
+
+
+def read_questions(
+    paths: Sequence[Path], kind: Format | None = None, *, answer_floor: int = ANSWER_FLOOR
+) -> tuple[Task, list[Captioned], list[str]] | None:
+    """(the format, the askings, the answers that are classes) of files that go together; None where nothing is asked.
+
+    UserError for files that are not of the format, or whose parts don't belong together.
+    """
+    if kind is not None and kind not in ("vqa", "nlvr2", "snli_ve"):
+        return None
+    texts = [text_of(path) for path in paths]
+    if kind is None and not any(mark in text for text in texts for mark in _MARKS):
+        return None  # captions: not worth parsing twice
+    try:
+        documents = [_document(text) for text in texts]
+        task = kind or _task_of(documents)
+        if task is None:
+            return None
+        if task == "vqa":
+            askings, answers = _vqa(documents, answer_floor)
+        else:
+            read = _nlvr2 if task == "nlvr2" else _snli_ve
+            askings = [asking for lines in documents for asking in read(lines)]
+            answers = list(FIXED_ANSWERS[task])
+        return task, list(_numbered(askings)), answers
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        names = ", ".join(map(str, paths))
+        raise UserError(f"{names}: does not read as {kind or 'questions'} ({type(error).__name__}: {error})") from None
+
+
+def _document(text: str) -> Any:
+    """A JSON document, or the list of JSON lines; [] for a file of another kind."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        try:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError:
+            return []
+
+
+def _task_of(documents: Sequence[Any]) -> Task | None:
+    for document in documents:
+        if isinstance(document, dict) and ("questions" in document or {"data", "label2ans"} <= document.keys()):
+            return "vqa"
+        one = document[0] if isinstance(document, list) and document else document
+        for key, task in _LINES.items():
+            if isinstance(one, dict) and key in one:
+                return task
+    return None
+
+
+def _vqa(documents: Sequence[Mapping[str, Any]], answer_floor: int) -> tuple[list[Captioned], list[str]]:
+    given = [document for document in documents if "data" in document]
+    if given:
+        label2ans = [normal_answer(answer) for answer in _in_order(given[0]["label2ans"])]
+        return [asking for document in given for asking in _soho_vqa(document["data"], label2ans)], label2ans
+    answered = {
+        annotation["question_id"]: annotation
+        for document in documents if "annotations" in document
+        for annotation in document["annotations"]
+    }  # fmt: skip
+    questions = [(document, q) for document in documents for q in document.get("questions", ())]
+    if answered and not any(q["question_id"] in answered for _, q in questions):
+        raise ValueError("the questions and the annotations share no question_id")
+    askings = [_official_vqa(document, question, answered) for document, question in questions]
+    most = Counter(normal_answer(one["multiple_choice_answer"]) for one in answered.values())
+    classes = sorted((a for a, n in most.items() if n >= answer_floor), key=lambda answer: (-most[answer], answer))
+    return askings, classes
+
+
+def _in_order(label2ans: Any) -> list[str]:
+    """SOHO's label2ans: a list, or {label: answer}."""
+    if isinstance(label2ans, list):
+        return label2ans
+    return [label2ans[key] for key in sorted(label2ans, key=int)]
+
+
+def _official_vqa(document: Mapping[str, Any], question: Mapping[str, Any], answered: Mapping[Any, Any]) -> Captioned:
+    image_id = int(question["image_id"])
+    name = f"COCO_{document['data_subtype']}_{image_id:012d}.jpg"
+    annotation = answered.get(question["question_id"])
+    said = Counter(normal_answer(one["answer"]) for one in annotation["answers"]) if annotation else Counter[str]()
+    scored = tuple((answer, vqa_score(n)) for answer, n in said.most_common())
+    return _asking(str(image_id), name, question["question"], str(question["question_id"]), scored)
+
+
+def _soho_vqa(items: Iterable[Mapping[str, Any]], label2ans: Sequence[str]) -> Iterator[Captioned]:
+    for item in items:
+        for one in item.get("vqa", [item]):
+            pairs = zip(one.get("labels", ()), one.get("scores", ()), strict=True)
+            scored = sorted(((label2ans[label], float(score)) for label, score in pairs), key=lambda pair: -pair[1])
+            yield _asking(
+                str(item["image_id"]), item["file_name"], one["question"], str(one["question_id"]), tuple(scored)
+            )
+
+
+def _nlvr2(lines: Any) -> Iterator[Captioned]:
+    for line in lines if isinstance(lines, list) else [lines]:
+        identifier = str(line["identifier"])
+        pair = identifier.rpartition("-")[0]  # the last number counts the sentences about a pair of pictures
+        scored = ((str(line["label"]).strip().lower(), 1.0),) if "label" in line else ()
+        asking = _asking(pair, f"{pair}-img0.png", line["sentence"], identifier, scored)
+        assert asking.asked is not None
+        yield replace(asking, asked=replace(asking.asked, second_file_name=f"{pair}-img1.png"))
+
+
+def _snli_ve(lines: Any) -> Iterator[Captioned]:
+    for line in lines if isinstance(lines, list) else [lines]:
+        image_id = str(line["Flickr30K_ID"])
+        label = str(line.get("gold_label", "-")).strip()
+        if label == "-" and "gold_label" in line:
+            continue  # people did not agree: the published evaluation leaves these out
+        scored = ((label, 1.0),) if "gold_label" in line else ()
+        yield _asking(image_id, f"{image_id.removesuffix('.jpg')}.jpg", line["sentence2"], str(line["pairID"]), scored)
+
+
+def _asking(
+    image_id: str, name: str, question: str, question_id: str, scored: tuple[tuple[str, float], ...]
+) -> Captioned:
+    return Captioned(image_id, name, clean([question]), asked=Asked(question_id, scored))
+
+
+def _numbered(askings: Iterable[Captioned]) -> Iterator[Captioned]:
+    """Each with its number among those about its picture. ValueError for two of one question_id."""
+    before: Counter[str] = Counter()
+    seen: set[str] = set()
+    for asking in askings:
+        assert asking.asked is not None
+        if asking.asked.question_id in seen:
+            raise ValueError(f"question_id {asking.asked.question_id} comes twice")
+        seen.add(asking.asked.question_id)
+        yield replace(asking, asked=replace(asking.asked, number=before[asking.image_id]))
+        before[asking.image_id] += 1

@@ -1,0 +1,151 @@
+"""Questions about pictures: published files in, fit, official result files out; scores as they are counted by hand."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from manifests.answers import vqa_score
+from manifests.errors import ConfigError, UserError
+from manifests.image_sample import QuestionJson
+from manifests.settings import parse_config
+from pipeline.engine.store import Store
+from pipeline.images.importer import ImportSettings, import_images
+from tests.published_questions import TASKS, N
+from tests.train.test_image_text import MODELS
+from train.answers import Answers, Given, consistency, worth
+from train.cli import app
+from train.config import TrainConfig
+from train.distributed import process_from_environment
+from train.loop import StopRequest, fit
+
+
+def imported(task: str, tmp_path: Path) -> Path:
+    """The folder of the imported set; all of it in `train`."""
+    files = TASKS[task](tmp_path)
+    settings = ImportSettings(split="train", answer_floor=4)
+    done = import_images(files, tmp_path / "pictures", Store(str(tmp_path / "set")), settings)
+    assert done.n_pictures == N and not done.turned_away
+    return tmp_path / "set"
+
+
+def tree(kind: str, task: str, folder: Path, out: Path, **sections: Any) -> dict[str, Any]:
+    answers = str(folder / "answers.json") if task == "vqa" else task
+    model = {**MODELS[kind], "init_std": 0.15, "n_answers": len(json.loads((folder / "answers.json").read_text()))}
+    found: dict[str, Any] = {
+        "out": str(out),
+        "data": {"manifest": str(folder / "manifest.json"), "val_split": "train", "answers": answers},
+        "model": model | ({"n_pictures": 2} if task == "nlvr2" else {}),
+        "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": "scores" if task == "vqa" else "one"},
+        "optim": {"lr": 3e-3, "warmup": 0.05, "schedule": "cosine", "optimizer": {}},
+        "loop": {"steps": 200, "batch": 32, "threads": 1, "device": "cpu"},
+        "checkpoint": {"every": 0, "keep": 1},
+        "eval": {"every": 0, "batch": 32},
+        "observe": {"tensorboard": False, "every": 20},
+    }
+    if kind == "soho":
+        found["optim"]["optimizer"] = {"trunk": "adamw"}
+    for name, keys in sections.items():
+        found[name] = {**found.get(name, {}), **keys}
+    return found
+
+
+def run(kind: str, task: str, folder: Path, out: Path, **sections: Any) -> None:
+    config = parse_config(TrainConfig, tree(kind, task, folder, out, **sections), source="test")
+    fit(config, process_from_environment("cpu"), StopRequest())
+
+
+def check_file(task: str, path: Path, data: Path) -> None:
+    """The result file names every question once, in the form that the evaluation servers and scripts read."""
+    if task == "vqa":
+        found = json.loads(path.read_text())
+        assert len({one["question_id"] for one in found}) == N and isinstance(found[0]["question_id"], int)
+        assert {one["answer"] for one in found} <= set(json.loads((data / "answers.json").read_text()))
+    elif task == "nlvr2":
+        rows = [line.split(",") for line in path.read_text().splitlines()]
+        assert len({identifier for identifier, _ in rows}) == N and {answer for _, answer in rows} <= {"True", "False"}
+    else:
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        assert len({one["pairID"] for one in lines}) == N and "unsettled" not in {one["pairID"] for one in lines}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "task"), [("soho", "vqa"), ("soho", "nlvr2"), ("visual_parsing", "snli_ve"), ("visual_parsing", "nlvr2")]
+)
+def test_a_head_learns_64_samples_by_heart_and_writes_the_official_file(kind: str, task: str, tmp_path: Path) -> None:
+    data = imported(task, tmp_path)
+    run(kind, task, data, tmp_path / "run")
+    out = tmp_path / "result"
+    told = CliRunner().invoke(app, ["eval", str(tmp_path / "run"), "--answers", str(out), "--json"])
+    assert told.exit_code == 0, told.output
+    scores = json.loads(told.stdout)
+    assert scores["n_scored"] == N and scores["accuracy"] >= 0.95, scores
+    check_file(task, out, data)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_an_answering_run_starts_from_a_pre_trained_one_and_is_exported(kind: str, drawn: Path, tmp_path: Path) -> None:
+    from tests.train.test_image_text import run as pretrain
+    from train.image_text_export import load_image_text
+
+    pretrain(kind, drawn, tmp_path / "before", loop={"steps": 1}, model={"init_std": 0.15})
+    exported = CliRunner().invoke(app, ["export", str(tmp_path / "before"), str(tmp_path / "weights")])
+    assert exported.exit_code == 0, exported.output
+    data = imported("nlvr2", tmp_path)
+    weights = {"model_weights": str(tmp_path / "weights")}
+    run(kind, "nlvr2", data, tmp_path / "run", loop={"steps": 1}, model=weights)
+    again = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "export")])
+    assert again.exit_code == 0, again.output
+    assert load_image_text(tmp_path / "export").config.n_answers == 2
+
+
+def test_people_score_an_answer_by_the_published_rule() -> None:
+    """Ten people: 2 said blue, 1 navy, 7 dark blue."""
+    assert [round(vqa_score(n), 4) for n in (0, 1, 2, 3, 7)] == [0, 0.3333, 0.6667, 1, 1]
+    facts = question(["dark blue", "blue", "navy"], [vqa_score(7), vqa_score(2), vqa_score(1)])
+    said = ["dark blue", "blue", "navy", "red"]
+    given = tuple(Given(str(i), answer, worth(answer, facts)) for i, answer in enumerate(said))
+    assert Answers("vqa", given).flat()["accuracy"] == pytest.approx((1 + 2 / 3 + 1 / 3 + 0) / 4)
+
+
+def test_a_sentence_is_consistent_where_it_is_right_with_all_its_pictures() -> None:
+    scored = {"dev-1-0-0": 1.0, "dev-1-1-0": 0.0, "dev-1-0-1": 1.0, "dev-2-0-0": 1.0}
+    given = [Given(name, "true", score) for name, score in scored.items()]
+    assert consistency(given) == pytest.approx(2 / 3)  # sentence 0 of set 1 fails with its second pair
+    assert Answers("nlvr2", tuple(given)).flat()["accuracy"] == pytest.approx(3 / 4)
+
+
+def test_answers_that_are_kept_back_give_a_file_and_no_score(tmp_path: Path) -> None:
+    assert worth("red", question([], [])) is None
+    found = Answers("vqa", (Given("7", "red", None),))
+    assert "accuracy" not in found.flat() and "kept back" in found.describe()
+    found.write(tmp_path / "result.json")
+    assert json.loads((tmp_path / "result.json").read_text()) == [{"question_id": 7, "answer": "red"}]
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"objective": {"itm": 1.0}}, "set objective.answers alone"),
+        ({"model": {"n_answers": 0}, "data": {"view": "question"}}, "needs model.n_answers"),
+        ({"model": {"n_answers": 3}}, "has 2 answers, model.n_answers is 3"),
+        ({"data": {"answers": ""}}, "name the answers that are classes"),
+        ({"data": {"answers": "nowhere.json"}}, "no file to read"),
+    ],
+    ids=str,
+)
+def test_what_does_not_go_together_is_refused(sections: dict[str, Any], message: str, tmp_path: Path) -> None:
+    data = imported("nlvr2", tmp_path)
+    with pytest.raises((ConfigError, UserError), match=message):
+        run("soho", "nlvr2", data, tmp_path / "run", **sections)
+
+
+def question(answers: list[str], scores: list[float]) -> QuestionJson:
+    return QuestionJson(
+        key="a_00000", url="", caption="what?", width=8, height=8, original_width=8, original_height=8, sha256="",
+        image_id="a", file_name="a.jpg", captions=["what?"], source="q.json", licence="", group="a", question_id="1",
+        answers=answers, answer_scores=scores, second_file_name="",
+    )  # fmt: skip

@@ -1,7 +1,7 @@
 """The media stage: a unit is one video, from fetching it to its committed pack.
 
 In:  rows of `videos` and `clips` of the wave's videos, and the media itself (fetched, or a file of the source)
-Out: packs/<video_id>.tar with the samples, and table `packs`, a row a clip tried
+Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row a clip tried
 
 A worker holds one video's source, members and pack in its scratch folder at a time; the engine removes the folder
 whatever happens. A native crash in a decoder costs that worker and a try of this unit, never another unit.
@@ -9,6 +9,7 @@ whatever happens. A native crash in a decoder costs that worker and a try of thi
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -180,7 +181,7 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
     good = [clip for clip in made.clips if clip.sample is not None]
     with made.stopwatch("tar"):
         places = {p.key: p for p in write_pack(pack, [c.sample for c in good if c.sample])} if good else {}
-    name = f"packs/{video_id}.tar"
+        name = pack_name(video_id, pack) if good else ""
     rows = [_row(video, made, clip, name, places.get(sample_key(video_id, clip.n))) for clip in made.clips]
     rejects = [
         Reject(clip.reason, video_id, clip_id(video_id, clip.n), clip.detail) for clip in made.clips if clip.reason
@@ -194,6 +195,13 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
         "media_bytes": made.probe.bytes_,
     }
     return Output({"packs": rows}, rejects, {name: pack} if good else {}, facts)
+
+
+def pack_name(video_id: str, pack: Path) -> str:
+    """Where a pack goes: named by its content too, so that a worker that ends late overwrites no other's."""
+    with pack.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
+    return f"packs/{video_id}-{digest}.tar"
 
 
 def _whole_video(video_id: str, made: MadeVideo) -> Reject:

@@ -206,21 +206,29 @@ def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = T
 
     A pack goes once the manifest's shards hold its video's selected samples, or once the selection has turned the
     video away for good (`also_turned_away`: not while more is to come). Videos that only a quota left out keep theirs:
-    a larger quota may want them. Rows of table `packs` stay in any case, so that no later run fetches these videos
+    a larger quota may want them. With `also_turned_away` those that no row names go too: what a worker left that was
+    given up, or an earlier attempt. Rows of table `packs` stay in any case, so that no later run fetches these videos
     again.
     """
     done = _turned_away_for_good(store) if also_turned_away else set()
+    removed = 0
     for entry in manifest.shards:
         table = read_rows(store, entry.url, ["status", "video_id"])
         done.update(table.filter(is_success(table["status"]))["video_id"].to_pylist())
-    present = set(store.names("packs"))
-    removed = 0
+    present = {name for name in store.names("packs") if name.endswith(".tar")}  # the table's parts lie there too
+    needed: set[str] = set()
     for part in store.parts("packs"):
         table = store.read_part(part, ["video_id", "pack"])
         for video_id, pack in sorted(set(zip(table["video_id"].to_pylist(), table["pack"].to_pylist(), strict=True))):
-            if video_id in done and pack.rpartition("/")[2] in present:
+            name = pack.rpartition("/")[2]
+            if name in present and video_id in done:
                 store.delete(pack)
+                present.remove(name)
                 removed += 1
+            needed.add(name)
+    for name in sorted(present - needed) if also_turned_away else ():
+        store.delete(f"packs/{name}")
+        removed += 1
     return removed
 
 

@@ -220,6 +220,16 @@ def test_packs_can_go_once_the_manifest_holds_them_and_are_not_asked_for_again(t
     assert list(ShardsStage(ShardsConfig()).units(store)) == [] and _shards(tmp_path) == before
 
 
+def test_packs_that_no_row_names_go_with_the_last_ones(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=2)
+    manifest = make_shards(store)
+    store.write("packs/video-00000-other.tar", b"of a worker that was given up")
+    remove_packs(store, manifest, also_turned_away=False)
+    assert [path.name for path in tmp_path.glob("packs/*.tar")] == ["video-00000-other.tar"], "more may come"
+    remove_packs(store, manifest)
+    assert not list(tmp_path.glob("packs/*.tar")) and store.count_rows("packs") == 6
+
+
 def test_a_pack_that_only_a_quota_left_out_stays_for_a_larger_one(tmp_path: Path):
     store = Store(str(tmp_path))
     for name in ("kept", "over", "copy"):

@@ -1,18 +1,21 @@
 """What a training sample costs to load: ours beside what most repositories do, on the same shards, in one run.
 
-    python bench/loader.py [--data DIR] [--samples 40] [--rounds 3]
+    python -m bench.loader [--data DIR] [--fps 30] [--segments 2] [--samples 40] [--rounds 3]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
-gives the same shapes: one 640x1024 frame and six 160x256 ones of each clip.
+gives the same shapes: of each of a clip's segments one 640x1024 frame and six 160x256 ones.
 
-    naive       webdataset + decord: open the whole mp4, seven frames spread over the clip at full size, then resize
+    naive       webdataset + decord: open the whole mp4, seven frames a segment spread over the clip, then resize
+    webdataset  as its own decoder of videos does (read_video): every frame of the clip, then choose and resize
+    v2d         as video2dataset's loader does: every 12th frame of the clip through decord, then choose and resize
     hdvila      webdataset + decord with HD-VILA's frames (12 apart) and crop, the six scaled to a quarter
     whole       ours from the same mp4
     prepared    ours from the stills and the low-resolution proxy that the pipeline stores beside it
 
-DIR is a data set of the pipeline (its train split is used). Without one, 720p clips of 10 s are drawn: moving texture,
-30 frames/s, a keyframe every 250 frames and two seconds before the clip's start, as a remux of a download has them.
-The ways take turns, `rounds` times; the median round counts. Prints a table and one line of JSON.
+The two loaders are written here by what they do (what they ask of the decoder), not imported. DIR is a data set of the
+pipeline (its train split is used). Without one, 720p clips of 10 s are drawn: moving texture, `--fps` frames/s, a
+keyframe every 250 frames and two seconds before the clip's start, as a remux of a download has them. The ways take
+turns, `rounds` times; the median round counts. Prints a table with segments, rate and source, and one line of JSON.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -41,22 +45,25 @@ from train.data.read import Reader
 from train.testing import Sample, Scene, Shape, a_sample_json, encode_mp4, replace_facts, write_manifest, write_shard
 
 HIGH, LOW = (640, 1024), (160, 256)
-VIEWS = Views(HIGH, LOW, n_frames=7, n_segments=1, stride=12)
-FPS, LEAD, LENGTH = 30, 60, 300
+N_FRAMES, STRIDE = 7, 12
+LEAD_S, LENGTH_S = 2, 10
+Pictures = tuple[np.ndarray, np.ndarray]
+Way = Callable[[dict[str, bytes], np.random.Generator, int], Pictures]
 
 
-def draw_clips(folder: Path, n_clips: int) -> Path:
+def draw_clips(folder: Path, n_clips: int, fps: int) -> Path:
     """A data set of textured clips with all members."""
+    lead, length = LEAD_S * fps, LENGTH_S * fps
     texture = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
     texture = cv2.resize(texture, (2560, 1440), interpolation=cv2.INTER_CUBIC)
-    shape = Shape(1280, 720, FPS, LENGTH, LEAD)
+    shape = Shape(1280, 720, fps, length, lead)
     samples = []
     for clip in range(n_clips):
-        frames = [texture[i : i + 720, 2 * i + 40 * clip : 2 * i + 40 * clip + 1280] for i in range(LEAD + LENGTH)]
-        mp4 = encode_mp4(frames, FPS, 250, crf=23, preset="veryfast")
-        small = (cv2.resize(f, (320, 180), interpolation=cv2.INTER_AREA) for f in frames[LEAD:])
-        members = {"mp4": mp4, "txt": b"a texture moves", "m4v": encode_mp4(small, FPS, 12, crf=23, preset="veryfast")}
-        members["mjpg"], stills = jpegs(frames[LEAD:])
+        frames = [texture[i : i + 720, 2 * i + 40 * clip : 2 * i + 40 * clip + 1280] for i in range(lead + length)]
+        mp4 = encode_mp4(frames, fps, 250, crf=23, preset="veryfast")
+        small = (cv2.resize(f, (320, 180), interpolation=cv2.INTER_AREA) for f in frames[lead:])
+        members = {"mp4": mp4, "txt": b"a texture moves", "m4v": encode_mp4(small, fps, 12, crf=23, preset="veryfast")}
+        members["mjpg"], stills = jpegs(frames[lead:], fps)
         facts = replace_facts(a_sample_json(), video_id=f"v{clip}", n=0, scene=Scene(), shape=shape, stills=stills)
         members["json"] = facts.model_dump_json().encode()
         ordered = {m: members[m] for m in ("mp4", "txt", "json", "m4v", "mjpg")}
@@ -64,13 +71,13 @@ def draw_clips(folder: Path, n_clips: int) -> Path:
     return write_manifest(folder, [write_shard(folder / "shards/train/00000.tar", samples, "train", folder)])
 
 
-def jpegs(frames: list[np.ndarray]) -> tuple[bytes, list[dict[str, int]]]:
+def jpegs(frames: list[np.ndarray], fps: int) -> tuple[bytes, list[dict[str, int]]]:
     """A still every two seconds: JPEGs end to end, and where each stands."""
     data, stills = b"", []
-    for number in range(FPS, len(frames), 2 * FPS):
+    for number in range(fps, len(frames), 2 * fps):
         buffer = io.BytesIO()
         Image.fromarray(frames[number]).save(buffer, "JPEG", quality=90)
-        stills.append({"frame": number, "time_ms": 1000 * number // FPS, "offset": len(data), "size": buffer.tell()})
+        stills.append({"frame": number, "time_ms": 1000 * number // fps, "offset": len(data), "size": buffer.tell()})
         data += buffer.getvalue()
     return data, stills
 
@@ -82,27 +89,58 @@ def stream(index: Index) -> Iterator[dict[str, bytes]]:
         yield from webdataset.WebDataset(urls, shardshuffle=False)
 
 
-def naive(sample: dict[str, bytes], draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Seven frames spread over the clip, decoded at full size, then resized."""
-    reader = decord.VideoReader(io.BytesIO(sample["mp4"]), num_threads=1)
-    first, n = clip_of(sample, reader)
-    frames = reader.get_batch(first + np.linspace(0, n - 1, 7).round().astype(int)).asnumpy()
-    resized = [cv2.resize(frame, LOW[::-1], interpolation=cv2.INTER_AREA) for i, frame in enumerate(frames) if i != 3]
-    return cv2.resize(frames[3], HIGH[::-1], interpolation=cv2.INTER_AREA), np.stack(resized)
+def naive(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
+    """Seven frames a segment spread over the clip, decoded at full size, then resized."""
+    reader, first, n = opened(sample)
+    wanted = np.linspace(0, n - 1, N_FRAMES * segments).round().astype(int)
+    return resized(reader.get_batch(first + wanted).asnumpy(), segments)
 
 
-def hdvila(sample: dict[str, bytes], draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """HD-VILA's recipe: seven frames 12 apart, one crop of 640x1024 for all, six scaled to a quarter."""
-    reader = decord.VideoReader(io.BytesIO(sample["mp4"]), num_threads=1)
-    first, n = clip_of(sample, reader)
-    stride = min(12, (n - 1) // 6)
-    centre = int(draw.integers(3 * stride, n - 3 * stride))
-    frames = reader.get_batch([first + centre + k * stride for k in range(-3, 4)]).asnumpy()
+def webdatasets(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
+    """Every frame of the clip, then as many as are wanted."""
+    reader, first, n = opened(sample)
+    frames = reader.get_batch(range(first, first + n)).asnumpy()
+    return resized(frames[np.linspace(0, n - 1, N_FRAMES * segments).round().astype(int)], segments)
+
+
+def video2datasets(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
+    """Every 12th frame of the clip, then as many as are wanted."""
+    reader, first, n = opened(sample)
+    frames = reader.get_batch(range(first, first + n, STRIDE)).asnumpy()
+    return resized(frames[np.linspace(0, len(frames) - 1, N_FRAMES * segments).round().astype(int)], segments)
+
+
+def resized(frames: np.ndarray, segments: int) -> Pictures:
+    """The middle frame of each segment at high resolution, the others at low."""
+    high, low = [], []
+    for part in np.split(frames, segments):
+        high.append(cv2.resize(part[3], HIGH[::-1], interpolation=cv2.INTER_AREA))
+        others = (frame for i, frame in enumerate(part) if i != 3)
+        low.append([cv2.resize(frame, LOW[::-1], interpolation=cv2.INTER_AREA) for frame in others])
+    return np.stack(high), np.array(low)
+
+
+def hdvila(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
+    """HD-VILA's recipe: seven frames 12 apart a segment, one crop of 640x1024 for all, six scaled to a quarter."""
+    reader, first, n = opened(sample)
+    stride = min(STRIDE, (n - segments) // 6)
+    centres = 3 * stride + np.sort(draw.choice(n - 6 * stride, segments, replace=False))
+    wanted = [first + int(centre) + k * stride for centre in centres for k in range(-3, 4)]
+    frames = reader.get_batch(wanted).asnumpy()
     frames = frames if frames.shape[1:3] == (720, 1280) else np.stack([cv2.resize(f, (1280, 720)) for f in frames])
     y, x = int(draw.integers(0, 81)), int(draw.integers(0, 257))
-    crops = frames[:, y : y + HIGH[0], x : x + HIGH[1]]
-    resized = [cv2.resize(crop, LOW[::-1], interpolation=cv2.INTER_CUBIC) for i, crop in enumerate(crops) if i != 3]
-    return np.ascontiguousarray(crops[3]), np.stack(resized)
+    high, low = [], []
+    for part in np.split(frames[:, y : y + HIGH[0], x : x + HIGH[1]], segments):
+        high.append(part[3])
+        others = (crop for i, crop in enumerate(part) if i != 3)
+        low.append([cv2.resize(crop, LOW[::-1], interpolation=cv2.INTER_CUBIC) for crop in others])
+    return np.stack(high), np.array(low)
+
+
+def opened(sample: dict[str, bytes]) -> tuple[decord.VideoReader, int, int]:
+    """(the mp4, first frame and frames of the clip inside it)."""
+    reader = decord.VideoReader(io.BytesIO(sample["mp4"]), num_threads=1)
+    return reader, *clip_of(sample, reader)
 
 
 def clip_of(sample: dict[str, bytes], reader: decord.VideoReader) -> tuple[int, int]:
@@ -111,58 +149,86 @@ def clip_of(sample: dict[str, bytes], reader: decord.VideoReader) -> tuple[int, 
     return facts.first_frame, min(facts.n_frames, len(reader) - facts.first_frame)
 
 
-def baseline(way: Callable[..., tuple[np.ndarray, np.ndarray]], index: Index) -> Iterator[tuple[int, ...]]:
+def baseline(way: Way, index: Index, segments: int) -> Iterator[tuple[int, ...]]:
     """Shapes of one sample after another."""
     draw = np.random.default_rng(0)
     for sample in stream(index):
-        high, low = way(sample, draw)
+        high, low = way(sample, draw, segments)
         yield (*high.shape, *low.shape)
 
 
-def ours(source: Source, index: Index) -> Iterator[tuple[int, ...]]:
+def ours(source: Source, index: Index, segments: int) -> Iterator[tuple[int, ...]]:
     """The same through our reader and decoder."""
     draw, reader = np.random.default_rng(0), Reader(index)
+    views = Views(HIGH, LOW, N_FRAMES, segments, STRIDE)
     for number in itertools.cycle(range(len(index))):
-        clip = decode_sample(reader.read(number, MEMBERS[source]), source, VIEWS, draw)
-        high, low = clip.img_middle[0].transpose(1, 2, 0), clip.img_other[0].transpose(0, 2, 3, 1)
+        clip = decode_sample(reader.read(number, MEMBERS[source]), source, views, draw)
+        assert clip.img_middle is not None and clip.img_other is not None
+        high, low = clip.img_middle.transpose(0, 2, 3, 1), clip.img_other.transpose(0, 1, 3, 4, 2)
         yield (*high.shape, *low.shape)
 
 
-def samples_per_core_s(samples: Iterator[tuple[int, ...]], count: int) -> float:
+def samples_per_core_s(samples: Iterator[tuple[int, ...]], count: int, segments: int) -> float:
     """By the CPU time of `count` samples after a first one."""
-    assert next(samples) == (*HIGH, 3, 6, *LOW, 3)
+    assert next(samples) == (segments, *HIGH, 3, segments, 6, *LOW, 3)
     before = time.process_time()
     for _ in range(count):
         next(samples)
     return count / (time.process_time() - before)
 
 
+WAYS: dict[str, Way] = {"naive": naive, "webdataset": webdatasets, "v2d": video2datasets, "hdvila": hdvila}
+
+
+def compare(index: Index, segments: int, given: argparse.Namespace) -> dict[str, float]:
+    """The median round of each way."""
+    ways: dict[str, Callable[[], Iterator[tuple[int, ...]]]] = {
+        name: partial(baseline, way, index, segments) for name, way in WAYS.items()
+    }
+    sources: tuple[Source, ...] = ("whole", "prepared")
+    ways |= {source: partial(ours, source, index, segments) for source in sources}
+    rounds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(given.rounds):
+        for name, start in ways.items():
+            rounds[name].append(samples_per_core_s(start(), given.samples, segments))
+    return {name: statistics.median(values) for name, values in rounds.items()}
+
+
+def bytes_read(index: Index, source: Source) -> float:
+    """Mean bytes that a sample's members have."""
+    sizes = [sum(index.members(n)[m][1] for m in MEMBERS[source]) for n in range(len(index))]
+    return statistics.mean(sizes)
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a data set of the pipeline; without it clips are drawn")
+    parser.add_argument("--fps", type=int, nargs="+", default=[30], help="of the drawn clips")
+    parser.add_argument("--segments", type=int, nargs="+", default=[2])
     parser.add_argument("--samples", type=int, default=40, help="samples a round and way")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clips", type=int, default=8, help="clips to draw")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as scratch:
-        manifest = read_manifest(str(arguments.data or draw_clips(Path(scratch), arguments.clips)))
-        index = load_index(manifest, "train")
-        ways = {
-            "naive": lambda: baseline(naive, index),
-            "hdvila": lambda: baseline(hdvila, index),
-            "whole": lambda: ours("whole", index),
-            "prepared": lambda: ours("prepared", index),
-        }
-        rounds: dict[str, list[float]] = {name: [] for name in ways}
-        for _ in range(arguments.rounds):
-            for name, start in ways.items():
-                rounds[name].append(samples_per_core_s(start(), arguments.samples))
-    result = {name: statistics.median(values) for name, values in rounds.items()}
+    for fps in [0] if given.data else given.fps:
+        with tempfile.TemporaryDirectory() as scratch:
+            manifest = read_manifest(str(given.data or draw_clips(Path(scratch), given.clips, fps)))
+            index = load_index(manifest, "train")
+            source = str(given.data) if given.data else f"drawn, 720p, {LENGTH_S} s, {fps} frames/s"
+            for segments in given.segments:
+                told(compare(index, segments, given), index, segments, source)
+
+
+def told(result: dict[str, float], index: Index, segments: int, source: str) -> None:
+    """The table of one source and number of segments."""
+    print(f"{source}; {segments} segments of 1 + 6 frames")
     for name, value in result.items():
-        print(f"{name:10} {value:8.2f} samples per core-second   {value / result['naive']:6.2f} x naive")
-    print(json.dumps({"samples_per_core_s": {k: round(v, 3) for k, v in result.items()}, "rounds": rounds}))
+        print(f"  {name:10} {value:8.2f} samples per core-second   {value / result['naive']:6.2f} x naive")
+    read = {name: bytes_read(index, name) for name in ("whole", "prepared")}  # type: ignore[arg-type]
+    print(f"  bytes read a sample: whole {read['whole'] / 1e6:.2f} MB, prepared {read['prepared'] / 1e6:.2f} MB")
+    line = {"source": source, "segments": segments, "samples_per_core_s": {k: round(v, 3) for k, v in result.items()}}
+    print(json.dumps(line), flush=True)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ from train.data.registry import SampleView, Seen, Source
 from train.rows import Rows, joined
 
 N_SPARES = 4
+MOST_IN_FLIGHT = 16
+"""Samples that a worker reads from an object store at the same time."""
 MOST_NAMED = 10
 """Unusable samples that one message names."""
 POISONED = "poisoned.txt"
@@ -117,6 +120,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         self.index, self.view, self.source, self._seed = index, view, source, seed
         self._timeout_s = timeout_s
         self._reader = Reader(index, storage_options)
+        self._coming: dict[int, Future[dict[str, bytes]]] = {}
         #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
         self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64)
         self.on_hand.share_memory_()
@@ -129,6 +133,23 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         loaded = self._first_usable(ticket)
         faulthandler.cancel_dump_traceback_later()
         return loaded
+
+    def __getitems__(self, tickets: Sequence[Ticket]) -> list[Loaded]:
+        """A chunk of them; from an object store all are on their way while the first ones are being decoded."""
+        if not self._reader.is_remote or len(tickets) < 2:
+            return [self[ticket] for ticket in tickets]
+        extensions = self.view.members(self.source)
+        with ThreadPoolExecutor(MOST_IN_FLIGHT) as pool:
+            for ticket in tickets:
+                self._coming[ticket.sample] = pool.submit(self._reader.read, ticket.sample, extensions)
+            try:
+                return [self[ticket] for ticket in tickets]
+            finally:
+                self._coming.clear()
+
+    def _members(self, sample: int) -> Mapping[str, bytes]:
+        coming = self._coming.pop(sample, None)
+        return coming.result() if coming else self._reader.read(sample, self.view.members(self.source))
 
     def _first_usable(self, ticket: Ticket) -> Loaded:
         lost: list[Lost] = []
@@ -146,7 +167,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         slot = self.on_hand[worker.id if worker else 0]
         slot[0], slot[1] = os.getpid(), sample
         draw = None if self._seed is None else np.random.default_rng((self._seed, ticket.epoch, ticket.position))
-        members = self._reader.read(sample, self.view.members(self.source))
+        members = self._members(sample)
         seen = self.view.decode(members, self.source, draw)
         slot[1] = -1
         return loaded_of(seen, self.index.key(sample), sample, ticket.position)

@@ -56,6 +56,11 @@ class Reader:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether a read waits for a network, and not for a disk."""
+        return "://" in self._index.manifest.root and not self._index.manifest.root.startswith("file://")
+
     def read(self, sample: int, extensions: Sequence[str]) -> dict[str, bytes]:
         """{extension: data} of those members, where the sample has them. Raises ShardUnreadable."""
         index = self._index

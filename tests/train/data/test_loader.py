@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 
 import numpy as np
@@ -19,8 +20,9 @@ from train.batches import view_of
 from train.config import TrainConfig
 from train.data.decode import Views
 from train.data.index import load_index
-from train.data.loader import ClipDataset, Lost, PlannedLoader, Workers, read_once, unusable
+from train.data.loader import ClipDataset, Lost, PlannedLoader, Ticket, Workers, read_once, unusable
 from train.data.plan import Mixing, Stream
+from train.data.read import ShardUnreadable
 from train.data.stream import StreamingLoader
 from train.testing import Shape, a_sample, write_dataset, write_manifest, write_shard
 
@@ -59,6 +61,35 @@ def test_samples_that_fail_differently_are_named_up_to_ten():
     message = unusable([Lost(f"v{i}_00000", f"reason {i}") for i in range(160)])
 
     assert "v9_00000: reason 9" in message and "v10_00000" not in message and "150 more" in message
+
+
+class FromAfar:
+    """A reader of an object store that answers nobody before three ask."""
+
+    is_remote = True
+
+    def __init__(self, reader):
+        self._reader, self._three = reader, threading.Barrier(3, timeout=20)
+
+    def read(self, sample, extensions):
+        self._three.wait()
+        if sample == 1:
+            raise ShardUnreadable("s3://there/shard.tar", "gone")
+        return self._reader.read(sample, extensions)
+
+
+def test_samples_of_an_object_store_are_on_their_way_together_and_come_in_order(index):
+    near, far = (ClipDataset(index, VIEWS, "prepared", seed=1) for _ in range(2))
+    far._reader = FromAfar(far._reader)
+    tickets = [Ticket(0, position, sample) for position, sample in enumerate((4, 1, 7))]
+
+    found = far.__getitems__(tickets)
+
+    wanted = near.__getitems__([tickets[0], tickets[2]])
+    assert [loaded.keys for loaded in found] == [wanted[0].keys, [], wanted[1].keys]
+    assert [lost.shard for lost in found[1].lost] == ["s3://there/shard.tar"]
+    for one, other in zip((found[0], found[2]), wanted, strict=True):
+        assert torch.equal(one.img_other, other.img_other)
 
 
 @pytest.mark.parametrize("workers", [1, 3])

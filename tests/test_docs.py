@@ -18,7 +18,7 @@ from pipeline.demo.job import demo_config
 from pipeline.engine.store import Store
 from pipeline.outdir.identity import check_identity
 from pipeline.testing.shards import NO_CARD, a_data_set, tiny_film
-from tests.command_line import parsed
+from tests.command_line import options_unknown, parsed
 
 REPO = Path(__file__).resolve().parent.parent
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
@@ -50,6 +50,13 @@ def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> No
     for line in commands_in(page):
         program, *words = shlex.split(line, comments=True)
         assert parsed(APPS[program], words), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_in_a_sentence_is_there_with_its_options(page: Path) -> None:
+    for program, line in re.findall(r"`(?:\.venv/bin/)?(hdvila-pipeline|hdvila-train) ([^`]+)`", page.read_text()):
+        words = shlex.split(re.sub(r"[\[\]\\|]", " ", line))
+        assert options_unknown(APPS[program], words) == [], line
 
 
 @pytest.fixture(scope="module")

@@ -167,8 +167,10 @@ def _cuts(pictures: Pictures, step: int) -> list[int]:
     change[1:-1] = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))
     found = []
     for i in np.flatnonzero(change > _LEAST_CHANGE).tolist():
+        if change[i] < change[max(0, i - 2) : i + 3].max():
+            continue
         around = np.concatenate([change[max(1, i - 8 * step) : i], change[i + 1 : i + 1 + 8 * step]])
-        if change[i] < change[max(0, i - 2) : i + 3].max() or change[i] < _OUTSTANDING * float(np.median(around)):
+        if change[i] < _OUTSTANDING * float(np.median(around)):
             continue
         if change[i] < _OF_SPREAD * float(pictures[i - 1 : i + 1].std(axis=(1, 2)).max()):
             continue
@@ -210,11 +212,13 @@ def _is_one_mixed_frame(pictures: Pictures, i: int) -> bool:
 def _is_another_shot(pictures: Pictures, i: int, step: int, alike: float = _ALIKE) -> bool:
     before = [a for a in (i - 1, i - 1 - 3 * step, i - _NEAR * step) if a >= 0]
     after = [b for b in (i, i + 2 * step, i + (_NEAR - 1) * step) if b < len(pictures)]
-    return max(likeness(pictures[a], pictures[b]) for a in before for b in after) < alike
+    return all(likeness(pictures[a], pictures[b]) < alike for a in before for b in after)
 
 
 def _fades(pictures: Pictures, step: int) -> list[Transition]:
-    mean, spread = pictures.mean(axis=(1, 2)), pictures.std(axis=(1, 2))
+    flat = pictures.reshape(len(pictures), -1)
+    mean = flat.mean(axis=1)
+    spread = np.sqrt(np.maximum(np.einsum("ij,ij->i", flat, flat) / flat.shape[1] - mean**2, 0))
     black = (mean < _BLACK_MEAN) & (spread < _BLACK_SPREAD)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], black, [False]]).astype(np.int8)))
     found = []
@@ -237,14 +241,15 @@ def _dissolves(pictures: Pictures, step: int, cuts: list[int]) -> list[Transitio
     half = _HALF_SPAN * step
     if len(pictures) <= 2 * half:
         return []
+    every = _EVERY * step
+    tried = slice(half + -half % every, len(pictures) - half, every)
+    apart = pictures[tried.start + half :: every], pictures[tried.start - half : -2 * half : every]
     drift = np.zeros(len(pictures), np.float32)
-    drift[half:-half] = np.abs(pictures[2 * half :] - pictures[: -2 * half]).mean(axis=(1, 2))
+    drift[tried] = np.abs(apart[0] - apart[1]).mean(axis=(1, 2))
     for cut in cuts:
         drift[max(0, cut - half) : cut + half] = 0
     found: list[tuple[Transition, float]] = []
     for c in np.flatnonzero(drift > _LEAST_DRIFT).tolist():
-        if c % (_EVERY * step):
-            continue
         span = _mixture(pictures[c - half : c + half + 1], step)
         if span is None:
             continue

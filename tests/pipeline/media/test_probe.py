@@ -92,6 +92,15 @@ def test_an_image_bomb_is_turned_away_without_the_memory_it_asks_for(tmp_path: P
     assert reason_of(path) is Reason.OVERSIZED
 
 
+@pytest.mark.parametrize("name", [b"free", b"xtsd", bytes(4)])
+def test_an_mp4_that_does_not_say_how_it_is_encoded_has_a_reason(name: bytes, tmp_path: Path) -> None:
+    film = a_video(tmp_path / "film.mp4", seconds=1, width=640, height=360)
+    film.write_bytes(film.read_bytes().replace(b"stsd", name))
+    with pytest.raises(Unusable, match="no decoder for its pictures") as caught:
+        probe(film)
+    assert caught.value.reason is Reason.UNSUPPORTED_CODEC
+
+
 def test_tags_in_any_encoding_are_no_reason_to_refuse_a_file(tmp_path: Path) -> None:
     path = a_video(tmp_path / "a.mp4", **SMALL, seconds=1)
     graph = ffmpeg.output(ffmpeg.input(str(path)), str(tmp_path / "tagged.mp4"), c="copy", metadata="title=TITLE")

@@ -136,7 +136,7 @@ def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict
     draw_flow(flow, folder / "flow.png", f"inter-modality flow, {kind}, seed {seed}")
     records = read_metrics(folder)
     held_out = next(r for r in reversed(records) if "val_loss" in r)
-    return {
+    found = {
         "model": kind,
         "seed": seed,
         "minutes": round(minutes, 2),
@@ -151,6 +151,8 @@ def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict
             if r.get("kind") == "step" and (r["step"] % 50 == 0 or r["step"] < 3)
         ],
     }
+    (folder / "result.json").write_text(json.dumps(found, indent=1) + "\n")
+    return found
 
 
 @torch.no_grad()

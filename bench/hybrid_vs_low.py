@@ -33,11 +33,12 @@ from pipeline.demo.attribute_set import make_attribute_set
 from pipeline.demo.attributes import HATCHINGS, HEIGHT, WAYS, WIDTH, hatching_wave
 from train.attributes import values_of, wilson_interval
 from train.config import TrainConfig
+from train.data.arrange import MEMBERS
 from train.data.crop import QUARTER, choose_crop
 from train.data.decode import decode_sample
 from train.data.index import load_index
 from train.data.read import Reader
-from train.data.views import MEMBERS, make_view
+from train.data.views import make_view
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"

@@ -44,7 +44,7 @@ class Metrics(BaseModel):
     top_channel_share: float = Field(description="share of clips that the largest channel holds, 0 to 1")
     top10_channels_share: float = Field(description="share of clips that the ten largest channels hold, 0 to 1")
     effective_channels: float = Field(description="exp(entropy over channels)")
-    height_min: int = Field(description="least short side of a clip's picture, pixels")
+    height_min: int = Field(description="smallest short side of a clip, pixels")
     seconds_mean: float = Field(description="mean length of a clip, seconds (HD-VILA-100M: 13.4)")
     words_mean: float = Field(description="mean words of a clip (HD-VILA-100M: 32.5)")
     words_per_second_mean: float = Field(description="mean words a second")
@@ -54,8 +54,8 @@ class Metrics(BaseModel):
     manual_captions: float = Field(description="share of the clips with captions that people wrote, 0 to 1")
     alignment_mean: float = Field(description="mean confidence of the alignment of the clips, 0 to 1")
     scene_cuts_mean: float = Field(description="mean scene cuts inside a clip, of the clips whose KEY.json was read")
-    duplicates: int = Field(description="videos and clips left out since they repeat others")
-    candidates: int = Field(description="videos that were looked at by the crawl")
+    duplicates: int = Field(description="videos and clips left out because they repeat others")
+    candidates: int = Field(description="videos that the crawl looked at")
     videos_missing: int = Field(description="candidates that are neither kept nor turned away")
     internal_errors: int = Field(description="videos and clips turned away by an error of this program")
 
@@ -102,7 +102,7 @@ class Requirement:
     bound: float
 
     def holds(self, metrics: Metrics) -> bool:
-        """Whether the data set has it; what is not known (-1, or no number) never does."""
+        """Whether the data set meets it; a metric that is not known (-1, or not a number) never does."""
         value = self.value(metrics)
         return not math.isnan(value) and value != -1 and _OPERATORS[self.operator](value, self.bound)
 
@@ -115,7 +115,7 @@ class Requirement:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """A requirement as people write it. UserError names the nearest metric for one that is none."""
+    """A requirement as people write it. UserError for an unknown metric names the nearest one."""
     found = _REQUIREMENT.fullmatch(text)
     try:
         bound = float(found[3]) if found else math.nan

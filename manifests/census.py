@@ -1,7 +1,7 @@
 """What the tables of an output directory hold, counted by video: each part is opened once, and few bytes of it stay.
 
 The funnel, the rejects in force and what is missing all ask the same few things of the tables: which videos have rows
-there, how many, and how many of them failed. They share one census; one that is kept takes up only what is new.
+there, how many, and how many of them failed. They share one census; a census that is kept reads only what is new.
 """
 
 from __future__ import annotations
@@ -127,14 +127,14 @@ class Census:
             clips = self._clips_before(table)
             marks = self._update(table).passed
             assert marks is not None
-            places = clips.rows(of_table.column("clip_id").filter(pa.array(~whole)))
-            passed[~whole] = marks[places]
+            clip_rows = clips.rows(of_table.column("clip_id").filter(pa.array(~whole)))
+            passed[~whole] = marks[clip_rows]
         return np.asarray(passed)
 
     def _clips_before(self, table: str) -> Ids:
         """The clips that were turned away by the stages whose rejects a row of this table makes void."""
-        mine = pc.is_in(self.rejects.column("stage"), value_set=pa.array(_stages_void_by(table)))
-        named = self.rejects.filter(pc.and_(mine, pc.not_equal(self.rejects.column("clip_id"), "")))
+        of_stages = pc.is_in(self.rejects.column("stage"), value_set=pa.array(_stages_void_by(table)))
+        named = self.rejects.filter(pc.and_(of_stages, pc.not_equal(self.rejects.column("clip_id"), "")))
         return Ids.of(pc.unique(named.column("clip_id")))
 
     def _update(self, table: str) -> _Kept:
@@ -168,8 +168,8 @@ class Census:
         else:
             rows_that_count = rows
         if len(clips) and kept.passed is not None:
-            places = clips.rows(rows_that_count.column("clip_id"))
-            kept.passed[places[places >= 0]] = True
+            clip_rows = clips.rows(rows_that_count.column("clip_id"))
+            kept.passed[clip_rows[clip_rows >= 0]] = True
         one = pa.array(np.ones(rows.num_rows, dtype=np.int64))
         counts = pa.table({"video_id": rows.column("video_id"), "n": one, "n_failed": pa.array(failed)})
         kept.pieces.append(_summed(counts))

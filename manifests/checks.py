@@ -70,7 +70,7 @@ CHECKS = (
         "silence",
         Reason.SILENT,
         "flag",
-        "there is no audio, or only silence",
+        "no audio, or only silence",
         (
             Setting(
                 "silence_dbfs", -60.0, "loudness of the loudest 100 ms below which a clip is silent, dBFS", {"le": 0}

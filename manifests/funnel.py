@@ -152,7 +152,7 @@ def rejects_in_force(tables: Tables) -> pa.Table:
 
 
 def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
-    """What became of every candidate and of every clip that was planned. A `census` by clip is read where none is."""
+    """What became of every candidate and of every clip that was planned. Reads a census by clip where none is given."""
     census = census or Census(tables)
     rejects = census.in_force()
     fates = _fates(tables, census, rejects)
@@ -163,7 +163,7 @@ def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Fates:
-    """Columns [N], an entry a candidate. `turned`: place in `kinds` of (stage, reason), -1 where not turned away."""
+    """Columns [N], an entry a candidate. `turned`: index in `kinds` of (stage, reason), -1 where not turned away."""
 
     video_id: pa.Array
     is_kept: NDArray[np.bool_]
@@ -220,7 +220,7 @@ def _turned_by_selection(
 
 
 def _coded(stage: NDArray[Any], reason: NDArray[Any]) -> tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]:
-    """The different (stage, reason) and each row's place among them."""
+    """The different (stage, reason) and each row's index among them."""
     pairs = pa.table({"stage": pa.array(stage, pa.string()), "reason": pa.array(reason, pa.string())})
     joined = pc.binary_join_element_wise(pairs.column("stage"), pairs.column("reason"), " ").combine_chunks()
     encoded = pc.dictionary_encode(joined)

@@ -40,7 +40,7 @@ class AudioFields(BaseModel):
 
 
 OFF = "off"
-"""The word that turns off what has more values than yes and no."""
+"""The word that turns off a switch with more values than yes and no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,11 @@ MEMBERS = (
     ),
     MemberFacts(
         "flac",
-        "the clip's audio from its start to its end, without loss at 16 bits; silence where the source is mute",
+        "the clip's audio from start to end, lossless at 16 bits; silence where the source has no audio",
         switch="audio",
         value="flac",
         default=False,
-        doc="make the clip's audio a file of its own: flac (KEY.flac, without loss at 16 bits) or opus (KEY.opus)",
+        doc="make the clip's audio a file of its own: flac (KEY.flac, lossless at 16 bits) or opus (KEY.opus)",
         settings=(
             Setting(
                 "audio_rate",
@@ -116,7 +116,7 @@ MEMBERS = (
     ),
     MemberFacts(
         "opus",
-        "the clip's audio from its start to its end, as Opus in Ogg; silence where the source is mute",
+        "the clip's audio from start to end, as Opus in Ogg; silence where the source has no audio",
         switch="audio",
         value="opus",
         default=False,

@@ -1,7 +1,7 @@
 """Ids found among millions of others: by sorted 64-bit hashes, each agreement compared in full.
 
 A table of hashes costs 16 bytes an id and is made once; columns of any number of rows are then looked up in it piece by
-piece, as their files are read. Sets of Python or a hash table a look-up would take ten times that.
+piece, as their files are read. A Python set, or a hash table for each look-up, would take ten times that.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parquet files of strangers: bounded before they are read, and unreadable ones are one message.
+"""Untrusted Parquet files: bounded before they are read; an unreadable one gives one message.
 
 A file of 6 KB can stand for gigabytes: a column of one long text, a hundred million times. So rows are counted from
 the footer, texts are kept by number while they are decoded, and what they come to is added up batch by batch.
@@ -40,12 +40,12 @@ def _read(data: bytes, schema: pa.Schema, max_rows: int, max_bytes: int) -> pa.T
     )
     facts = file.metadata
     if not 0 <= facts.num_rows <= max_rows:
-        raise ValueError(f"{facts.num_rows} rows, and {max_rows} are the most")
+        raise ValueError(f"{facts.num_rows} rows, more than the {max_rows} that are read")
     if missing := [name for name in schema.names if name not in file.schema_arrow.names]:
         raise ValueError(f"no column {', '.join(missing)}")
     stored = sum(facts.row_group(i).total_byte_size for i in range(facts.num_row_groups))
     if stored > MAX_STORED_BYTES:
-        raise ValueError(f"{stored} bytes of pages, and {MAX_STORED_BYTES} are the most")
+        raise ValueError(f"{stored} bytes of pages, more than the {MAX_STORED_BYTES} that are read")
     batches, decoded, n_rows = [], 0, 0
     for batch in file.iter_batches(BATCH_ROWS, columns=schema.names):
         n_rows += batch.num_rows

@@ -1,6 +1,6 @@
 """Why something is not in the data set: one closed list of reason codes, each with one class.
 
-later   refused for now (rate limit, server error, reset): tried again when its time has come
+later   refused temporarily (rate limit, server error, reset): tried again when its time has come
 never   a verdict on this video or clip: not asked for again unless a user says `retry --reason`
 stop    nothing can go well until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
 """
@@ -162,8 +162,10 @@ FACTS: dict[Reason, _Fact] = {
     Reason.FORMATS_HIDDEN: _Fact(LATER, "formats were withheld (token, unsolved challenge, SABR only)"),
     Reason.CAPTIONS_REFUSED: _Fact(LATER, "the caption address refused for now"),
     Reason.UPCOMING: _Fact(LATER, "not published yet"),
-    Reason.EXTRACTOR_ERROR: _Fact(LATER, "yt-dlp failed in a way that is not in the table yet"),
-    Reason.UNKNOWN_ANSWER: _Fact(LATER, "the site refused the video in words that are not in the table yet"),
+    Reason.EXTRACTOR_ERROR: _Fact(LATER, "yt-dlp failed in a way that the table of failures does not list yet"),
+    Reason.UNKNOWN_ANSWER: _Fact(
+        LATER, "the site refused the video in words that the table of failures does not list yet"
+    ),
     Reason.PROXY_REFUSED: _Fact(LATER, "the proxy refused its user name or password"),
     Reason.PRIVATE: _Fact(NEVER, "private video"),
     Reason.UNAVAILABLE: _Fact(NEVER, "removed, terminated or blocked on copyright grounds"),
@@ -174,7 +176,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.DRM: _Fact(NEVER, "protected by DRM"),
     Reason.LIVE: _Fact(NEVER, "a live stream"),
     Reason.NO_720P: _Fact(NEVER, "no rendition reaches 720p"),
-    Reason.NO_AUDIO_FORMAT: _Fact(NEVER, "the 720p rendition has no audio to go with it"),
+    Reason.NO_AUDIO_FORMAT: _Fact(NEVER, "the 720p rendition has no matching audio"),
     Reason.NO_CAPTIONS: _Fact(NEVER, "no caption track in the wanted language"),
     Reason.CAPTIONS_LOCKED: _Fact(LATER, "caption tracks exist but are withheld from this client"),
     Reason.EMPTY_CAPTIONS: _Fact(NEVER, "the caption track came back without any text"),
@@ -189,11 +191,11 @@ FACTS: dict[Reason, _Fact] = {
     Reason.TOO_FEW_VIEWS: _Fact(NEVER, "fewer views than the configured limit"),
     Reason.OPTED_OUT: _Fact(NEVER, "the owner asked to be left out"),
     Reason.BAD_ID: _Fact(NEVER, "not a video id"),
-    Reason.BAD_ADDRESS: _Fact(NEVER, "not an address that may be asked: http(s), a public machine, a named bucket"),
+    Reason.BAD_ADDRESS: _Fact(NEVER, "not an allowed address: http(s), a public machine, a named bucket"),
     Reason.BROKEN_CAPTIONS: _Fact(NEVER, "the caption file cannot be read"),
-    Reason.FALSE_WORD_TIMES: _Fact(NEVER, "word times are made up and cue times do not serve"),
+    Reason.FALSE_WORD_TIMES: _Fact(NEVER, "word times are made up and cue times cannot be used"),
     Reason.TOO_FEW_WORDS: _Fact(NEVER, "too few words"),
-    Reason.TOO_MANY_WORDS_PER_SECOND: _Fact(NEVER, "more words per second than anybody speaks"),
+    Reason.TOO_MANY_WORDS_PER_SECOND: _Fact(NEVER, "more words per second than people speak"),
     Reason.TOO_FEW_WORDS_PER_SECOND: _Fact(NEVER, "fewer words per second than speech has"),
     Reason.MOSTLY_EVENTS: _Fact(NEVER, "mostly music, applause or other events"),
     Reason.REPEATED_TEXT: _Fact(NEVER, "one phrase repeated"),
@@ -215,7 +217,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.HDR: _Fact(NEVER, "HDR video (tone mapping is off)"),
     Reason.NO_AUDIO: _Fact(NEVER, "no audio track"),
     Reason.OVERSIZED: _Fact(NEVER, "frame or file larger than the configured limit"),
-    Reason.UNREADABLE_INPUT: _Fact(LATER, "the disk does not give the file, or it is not a regular file"),
+    Reason.UNREADABLE_INPUT: _Fact(LATER, "the disk cannot read the file, or it is not a regular file"),
     Reason.SPAN_OUTSIDE: _Fact(NEVER, "the span lies outside the video"),
     Reason.UPSCALED: _Fact(NEVER, "a smaller picture inside the 720p frame (bars or up-scaling)"),
     Reason.STILL_PICTURE: _Fact(NEVER, "the picture does not move"),
@@ -234,13 +236,13 @@ FACTS: dict[Reason, _Fact] = {
     Reason.NO_CAPTION_OF_IMAGE: _Fact(NEVER, "the picture has no caption"),
     Reason.DUPLICATE_IMAGE: _Fact(NEVER, "a copy of a picture that is in the data set already"),
     Reason.OVER_QUOTA: _Fact(NEVER, "its category is full"),
-    Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel has its share of the category"),
+    Reason.OVER_CHANNEL_CAP: _Fact(NEVER, "its channel already has its share of the category"),
     Reason.NOT_NEEDED: _Fact(NEVER, "in the reserve: its media was never asked for"),
     Reason.KILLED_WORKER: _Fact(NEVER, "three workers died on it"),
     Reason.OVER_MEMORY: _Fact(NEVER, "exceeded the memory limit twice"),
-    Reason.TIMEOUT: _Fact(LATER, "exceeded its time limit, or got too little of a busy machine, several times"),
+    Reason.TIMEOUT: _Fact(LATER, "exceeded its time limit, or got too little of a busy machine's time, repeatedly"),
     Reason.INTERNAL_ERROR: _Fact(
-        LATER, "an error of this program, tried again by another version of it or by `retry`; please report the detail"
+        LATER, "an error of this program; another version or `retry` tries it again; please report the detail"
     ),
     Reason.PLACE_FAILED: _Fact(STOP, "a disk, scratch folder or installation of this machine failed"),
     Reason.BAD_COOKIES: _Fact(STOP, "the cookies are rejected or unreadable"),

@@ -6,7 +6,7 @@ samples. Lists that can be empty are strings holding JSON.
 
 import json
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict
 
@@ -42,6 +42,15 @@ def clip_id(video_id: str, n: int) -> str:
 def sample_key(video_id: str, n: int) -> str:
     """`<video_id>_<n:05d>`: no dot and no slash, unique over the data set."""
     return f"{video_id}_{n:05d}"
+
+
+class GivenSpan(TypedDict):
+    """A clip that came with its video, as `videos.given_spans` holds it (a JSON list)."""
+
+    n: int
+    start_ms: int
+    end_ms: int
+    text: str
 
 
 class SampleJson(BaseModel):

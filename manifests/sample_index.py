@@ -54,8 +54,8 @@ def columns_of_rows(rows: pa.Table) -> SampleColumns:
     made = rows.select(["key", "status", "category_id", "members"])
     made = made.filter(is_success(made["status"]))
     members = json.loads("[" + ",".join(made["members"].to_pylist()) + "]")
-    places = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
-    pairs = np.array(places, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
+    spans = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
+    pairs = np.array(spans, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
     offsets = {m: pairs[:, i, 0].copy() for i, m in enumerate(ALL_MEMBERS)}
     sizes = {m: pairs[:, i, 1].copy() for i, m in enumerate(ALL_MEMBERS)}
     keys = made["key"].cast(pa.large_string()).combine_chunks()

@@ -26,7 +26,7 @@ LISTINGS = pa.schema(
         ("source", pa.string()),  # search | channel | playlist | ids | hdvila | folder
         ("query", pa.string()),  # the words, channel id, playlist id or file that listed it
         ("wanted_category_id", pa.int32()),  # -1: any
-        ("position", pa.int64()),  # place in the listing, from 0
+        ("position", pa.int64()),  # in the listing, from 0
         ("title", pa.string()),
         ("channel_id", pa.string()),
         ("duration_s", pa.float64()),
@@ -176,7 +176,7 @@ SELECTION = pa.schema(
         ("category_id", pa.int32()),
         ("channel_id", pa.string()),
         ("group", pa.string()),  # first video of those with the same pictures or words; its own id where alone
-        ("rank", pa.int64()),  # place in the category's seeded order, from 0
+        ("rank", pa.int64()),  # in the category's seeded order, from 0
         ("kept", pa.bool_()),
         ("reason", pa.string()),  # "" where kept
         ("n_clips", pa.int32()),  # clips that exist (planned ones where media was never asked for)

@@ -48,7 +48,7 @@ def identity(default: Any = ..., *, doc: str, before: Any = None, **constraints:
     """A key that changes what comes out. `doc` says what it is and its unit; constraints are pydantic's (ge, le …).
 
     `before` is the value that acts as versions without the key did, where that is not the default: a data set made
-    without the key is gone on with as if it had been set so.
+    without the key continues as if it had been set so.
     """
     return _field(default, IDENTITY, doc, constraints, before)
 

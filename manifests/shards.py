@@ -66,9 +66,10 @@ class ShardEntry:
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "ShardEntry":
-        """The entry of a row of manifest.parquet. DamagedFile says what no shard of ours can have.
+        """The entry of a row of manifest.parquet. DamagedFile for what no shard of ours can have.
 
-        A reader of a stranger's manifest writes and deletes by it: a url may name nothing outside its folder.
+        A manifest may come from a stranger, and files are written and deleted by it: a url names nothing outside its
+        folder.
         """
         try:
             known = {**row, "bytes_": row["bytes"], "categories": _categories(row["categories"])}
@@ -98,18 +99,18 @@ def _categories(text: str) -> dict[int, int]:
 
 
 def _problem(entry: ShardEntry) -> str:
-    """What an entry says that cannot be; "" where it can."""
+    """What is wrong with an entry; "" where nothing is."""
     if not isinstance(entry.url, str) or not SHARD_URL.fullmatch(entry.url):
         return "its url is not the path of a tar below the manifest"
     if not isinstance(entry.split, str) or not SPLIT_NAME.fullmatch(entry.split):
         return f"split {str(entry.split)[:64]!r} is not a name"
     if not _SHA256.fullmatch(entry.sha256) or not _MD5.fullmatch(entry.md5):
-        return "its checksums are none"
+        return "its sha256 or md5 is not a checksum"
     counts = (entry.generation, entry.bytes_, entry.nsamples, *entry.categories.values())
     if any(type(count) is not int or not 0 <= count < 2**62 for count in counts):
-        return f"a count of it is none: {counts}"
+        return f"its counts are not valid: {counts}"
     if not math.isfinite(entry.hours) or entry.hours < 0:
-        return f"it lasts {entry.hours} hours"
+        return f"its duration is not valid: {entry.hours} hours"
     if sum(entry.categories.values()) != entry.nsamples:
         return f"has {entry.nsamples} samples, and {sum(entry.categories.values())} by category"
     return ""
@@ -198,10 +199,12 @@ def published_names(text: bytes, table: bytes) -> tuple[str, str]:
 def read_published(root: str, sha256: str, **storage_options: Any) -> Manifest:
     """The manifest of this hash that was published in a folder. UserError where it is not kept there."""
     if not _SHA256.fullmatch(sha256):
-        raise UserError(f"{root}: {sha256[:80]!r} is no sha256 of a manifest")
+        raise UserError(f"{root}: {sha256[:80]!r} is not a sha256")
     manifest = read_manifest(f"{root.rstrip('/')}/{PUBLISHED}/{sha256}.json", **storage_options)
     if manifest.sha256 != sha256:
-        raise DamagedFile(f"{root}/{PUBLISHED}/{sha256}.json: has another checksum than its name; restore the file")
+        raise DamagedFile(
+            f"{root}/{PUBLISHED}/{sha256}.json: its checksum is not the one in its name; restore the file"
+        )
     return manifest
 
 
@@ -221,7 +224,7 @@ def lineage(manifest: Manifest, **storage_options: Any) -> Iterator[str]:
         except UserError:
             return
         if hashlib.sha256(raw).hexdigest() != parent:
-            raise DamagedFile(f"{path}: has another checksum than its name; restore the file")
+            raise DamagedFile(f"{path}: its checksum is not the one in its name; restore the file")
         parent = head_of(raw, path).get("parent", "")
 
 
@@ -263,10 +266,10 @@ def head_of(raw: bytes, path: str) -> dict[str, Any]:
     wrong = [key for key, kind in _HEAD_TYPES.items() if key in head and not isinstance(head[key], kind)]
     members = head.get("members", [])
     if wrong or not all(isinstance(member, str) and _MEMBER.fullmatch(member) for member in members):
-        raise DamagedFile(f"{path}: {', '.join(wrong) or 'members'}: not of the kind that a manifest has")
+        raise DamagedFile(f"{path}: {', '.join(wrong) or 'members'}: wrong type of value")
     blocks = [head.get("totals"), *head.get("splits", {}).values()]
     if not all(isinstance(block, dict) and _are_totals(block) for block in blocks):
-        raise DamagedFile(f"{path}: totals or splits do not count shards, samples, hours, bytes and categories")
+        raise DamagedFile(f"{path}: totals or splits lack a count of shards, samples, hours, bytes or categories")
     return dict(head)
 
 
@@ -302,14 +305,14 @@ _MEMBER = re.compile(r"[a-z0-9]{1,16}(\.[a-z0-9]{1,16})?")
 
 
 def _refuse_wrong_totals(head: Mapping[str, Any], entries: Sequence[ShardEntry], path: str) -> None:
-    """DamagedFile where the head counts other shards or samples than the table names."""
+    """DamagedFile where the head's counts of shards or samples are not the table's."""
     counted = _totals(entries)
     for key in ("shards", "samples", "bytes"):
         if head.get("totals", {}).get(key, counted[key]) != counted[key]:
             said = str(head["totals"][key])[:40]
             raise DamagedFile(f"{path}: totals.{key} is {said}, its table counts {counted[key]}; restore both files")
     if splits := sorted({entry.split for entry in entries} - set(head.get("splits", {}))):
-        raise DamagedFile(f"{path}: splits has no {', '.join(splits)}, which shards are of; restore both files")
+        raise DamagedFile(f"{path}: splits lacks {', '.join(splits)}, to which shards belong; restore both files")
 
 
 def read_entries(table: bytes, where: str) -> tuple[ShardEntry, ...]:
@@ -333,17 +336,17 @@ def rows_of_shard(data: bytes, where: str, columns: Sequence[str] | None = None)
     return read_parquet(data, schema, where, max_rows=MAX_SHARD_ROWS)
 
 
-def member_places(text: str) -> dict[str, tuple[int, int]]:
+def member_offsets(text: str) -> dict[str, tuple[int, int]]:
     """{extension: (offset of the data in the tar, size)} of a row's `members`. DamagedFile for anything else."""
     try:
-        places = {extension: (at, size) for extension, (at, size) in json.loads(text).items()}
+        offsets = {extension: (at, size) for extension, (at, size) in json.loads(text).items()}
     except (ValueError, TypeError, AttributeError, RecursionError):
         raise DamagedFile(f"members {text[:80]!r} are not {{extension: [offset, size]}}") from None
-    for extension, (at, size) in places.items():
+    for extension, (at, size) in offsets.items():
         whole = type(at) is int and type(size) is int and 512 <= at < 2**62 and 0 <= size < 2**62
         if not whole or not _MEMBER.fullmatch(extension):
-            raise DamagedFile(f"members {text[:80]!r} name no place in a tar")
-    return places
+            raise DamagedFile(f"members {text[:80]!r} are not valid offsets in a tar")
+    return offsets
 
 
 def _read(path: str, storage_options: dict[str, Any], max_bytes: int = MAX_TABLE_BYTES) -> bytes:
@@ -355,5 +358,5 @@ def _read(path: str, storage_options: dict[str, Any], max_bytes: int = MAX_TABLE
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     if len(data) > max_bytes:
-        raise DamagedFile(f"{path}: larger than {max_bytes} bytes, which none of ours is")
+        raise DamagedFile(f"{path}: larger than {max_bytes} bytes, the most that such a file has")
     return data

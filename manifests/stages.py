@@ -136,7 +136,7 @@ OLDER = {
     (
         "media",
         3,
-    ): "sound that was encoded, or made into a spectrogram, has a gap or a missing piece of less than 1 ms between the "
+    ): "audio that was encoded, or made into a spectrogram, has a gap or a missing piece of less than 1 ms between the "
     "blocks of sources whose times are whole ms (Matroska); run again with --redo media to mend it",
     (
         "media",
@@ -149,7 +149,7 @@ OLDER = {
     ): "proxies (m4v) name no colours: those of BT.709 films read up to 8 grey levels off their stills, those "
     "of full-range films up to 14; run again with --redo media to mend it",
 }
-"""What is known of the work of an earlier number of a stage: said by `verify` and in the trainer's log."""
+"""Known flaws of what earlier versions of a stage made: `verify` and the trainer's log name them."""
 
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
 
@@ -164,7 +164,7 @@ ENDS = _by_their_end()
 
 
 def notes_on(made_by: Mapping[str, Sequence[int]]) -> list[str]:
-    """What to know of a data set by the numbers that made it; a stage that is not named was made by number 1."""
+    """Known flaws of a data set by the stage versions that made it; a stage that is not named was made by version 1."""
     return [note for (stage, number), note in OLDER.items() if number in made_by.get(stage, (1,))]
 
 

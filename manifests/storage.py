@@ -20,7 +20,7 @@ _PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGA
 
 
 def is_passing(error: BaseException) -> bool:
-    """Whether a call to a remote store may go well a little later: lost connections, time-outs, 5xx, "slow down"."""
+    """Whether a call to a remote store may succeed a little later: lost connections, time-outs, 5xx, "slow down"."""
     if isinstance(error, FileNotFoundError | FileExistsError | PermissionError):
         return False
     if isinstance(error, ConnectionError | TimeoutError):
@@ -36,7 +36,7 @@ def explain(error: BaseException) -> str:
     if cause is None or not is_of_a_store(cause):
         return ""
     cure = _CURES.get(type(cause).__name__, "check the url, the bucket and the rights of the credentials")
-    return f"the object store did not do what was asked: {error}; {cure}"
+    return f"the object store refused: {error}; {cure}"
 
 
 def is_of_a_store(error: BaseException) -> bool:

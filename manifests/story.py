@@ -40,7 +40,7 @@ _COLUMNS = {
     "clips": ["video_id", "clip_id", "n"],
     "packs": ["video_id", "clip_id", "n", "status", "reason"],
 }
-"""What is told of a video, by table."""
+"""What is shown of a video, by table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class _OneVideo:
         self._rows = tables.rows_of(video_id, wanted)
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """The video's rows, of the columns that are told."""
+        """The video's rows, of the columns that are shown."""
         return self._rows[table].select(columns or _COLUMNS[table])
 
     def read_rejects(self) -> pa.Table:
@@ -86,10 +86,10 @@ class _OneVideo:
 
 def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
     """A video's way through the tables, its rejects included; [] where no table knows it."""
-    mine = _OneVideo(tables, video_id)
-    steps = [*_story(mine, video_id)]
-    in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(mine).to_pylist()}
-    rejects = mine.read_rejects().sort_by("at").to_pylist()
+    video = _OneVideo(tables, video_id)
+    steps = [*_story(video, video_id)]
+    in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(video).to_pylist()}
+    rejects = video.read_rejects().sort_by("at").to_pylist()
     steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in rejects if not r["clip_id"]]
     steps += _clip_rejects(r for r in rejects if r["clip_id"])
     return sorted(steps, key=lambda step: rank_of(step.stage))
@@ -97,7 +97,9 @@ def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
 
 def _story(tables: Tables, video_id: str) -> Iterator[Step]:
     for row in sorted(_rows(tables, "listings"), key=lambda row: (row["round"], row["source"], row["position"])):
-        yield Step("list", f"listed by {row['source']} {row['query']!r}, place {row['position']}, round {row['round']}")
+        yield Step(
+            "list", f"listed by {row['source']} {row['query']!r}, position {row['position']}, round {row['round']}"
+        )
     for row in _rows(tables, "videos"):
         yield Step("extract", f"{row['title']!r}, {row['category']}, {row['duration_s']:.0f} s, {row['channel_id']}")
     for row in _rows(tables, "transcripts"):
@@ -117,11 +119,11 @@ def _story(tables: Tables, video_id: str) -> Iterator[Step]:
 
 def _selection_step(tables: Tables, video_id: str) -> Iterator[Step]:
     for row in selected_rows(tables, video_id):
-        place = f"rank {row['rank']} of its category"
+        rank = f"rank {row['rank']} of its category"
         if row["kept"]:
-            yield Step("balance", f"{place}: {len(row['clips_kept'])} of {row['n_clips']} clips kept")
+            yield Step("balance", f"{rank}: {len(row['clips_kept'])} of {row['n_clips']} clips kept")
         else:
-            yield Step("balance", f"{place}: left out, {_meaning(row['reason'])}")
+            yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}")
 
 
 def _rows(tables: Tables, table: str) -> list[dict[str, Any]]:
@@ -131,8 +133,8 @@ def _rows(tables: Tables, table: str) -> list[dict[str, Any]]:
 
 def _reject_step(row: RejectRow, in_force: bool) -> Step:
     detail = f" ({row['detail']})" if row["detail"] else ""
-    again = f", to be tried again at {row['next_try_at']}" if row["next_try_at"] and in_force else ""
-    void = "" if in_force else ", void since: a later attempt decided"
+    again = f", next try at {row['next_try_at']}" if row["next_try_at"] and in_force else ""
+    void = "" if in_force else ", no longer in force: a later attempt decided"
     return Step(row["stage"], f"turned away at {row['at']}: {_meaning(row['reason'])}{detail}{again}{void}")
 
 

@@ -16,7 +16,7 @@ _KINDS = {
     "int": "an integer (a whole number)",
     "float": "a number",
     "bool": "true or false",
-    "string": "a text (put it in quotes where YAML takes it for something else)",
+    "string": "a string (quote it where YAML would read something else)",
     "list": "a list: [a, b]",
     "tuple": "a list: [a, b]",
     "set": "a list: [a, b]",
@@ -44,7 +44,7 @@ _BOUNDS = {
     "too_long": ("max_length", "at most {} long"),
     "string_too_short": ("min_length", "at least {} characters long"),
     "string_too_long": ("max_length", "at most {} characters long"),
-    "string_pattern_mismatch": ("pattern", "a text of the form {}"),
+    "string_pattern_mismatch": ("pattern", "a string of the form {}"),
     "literal_error": ("expected", "one of {}"),
     "enum": ("expected", "one of {}"),
 }
@@ -57,7 +57,7 @@ def wrong_value(model: type[BaseModel], problem: dict[str, Any]) -> str:
     field = field_at(model, where)
     meaning = f" ({field.description})" if field is not None and field.description else ""
     if problem["type"] == "missing":
-        return f"is needed and not set{meaning}"
+        return f"is required{meaning}"
     if problem["type"] in ("value_error", "assertion_error"):
         return f"{problem['ctx']['error']}{meaning}" if problem.get("ctx") else f"cannot be used{meaning}"
     given = "" if field is None or may_be_secret(field) else f", not {_shown(problem['input'])}"
@@ -78,7 +78,7 @@ def _shown(value: Any) -> str:
 
 
 def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | None:
-    """The field of a place in a configuration, also inside lists of sections; None for a place that is none."""
+    """The field at a location in a configuration, also inside lists of sections; None where there is none."""
     found: FieldInfo | None = None
     inside: list[type[BaseModel]] = [model]
     for part in where:
@@ -86,7 +86,7 @@ def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | 
             continue
         fields = [section.model_fields[part] for section in inside if part in section.model_fields]
         if not fields:
-            return found  # a tag of the validator's own, or a place inside a free value
+            return found  # a tag of the validator's own, or a key inside a free value
         found = fields[0]
         inside = [kind for kind in _types_in(found.annotation) if issubclass(kind, BaseModel)]
     return found

@@ -66,6 +66,36 @@ def test_a_room_imports_only_rooms_before_it() -> None:
     assert not backward, "\n".join(backward)
 
 
+def modules() -> dict[str, Path]:
+    """{dotted name: file} of the program's own modules."""
+    files = [path for top in ("pipeline", "manifests", "train") for path in sorted((REPO / top).rglob("*.py"))]
+    names = (path.relative_to(REPO).with_suffix("").parts for path in files)
+    return {".".join(name).removesuffix(".__init__"): path for name, path in zip(names, files, strict=True)}
+
+
+def needs_of(name: str, known: dict[str, Path]) -> set[str]:
+    """The own modules that a module imports, inside functions too; what only types need is left out."""
+    tree = ast.parse(known[name].read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    found = set()
+    for _, dotted in imported(tree):
+        found.add(dotted if dotted in known else dotted.rpartition(".")[0])
+    return found & known.keys() - {name}
+
+
+def test_no_import_closes_a_circle() -> None:
+    """Not even one that hides in a function."""
+    known = modules()
+    left = {name: needs_of(name, known) for name in known}
+    while free := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in free:
+            del left[name]
+
+    assert not left, f"these import each other: {sorted(left)}"
+
+
 def test_the_map_shows_every_room() -> None:
     text = (REPO / "ARCHITECTURE.md").read_text()
 
@@ -80,6 +110,16 @@ def test_every_module_that_the_documents_name_is_there() -> None:
                 gone.append(f"{document.name}: {name}")
 
     assert not gone, "\n".join(gone)
+
+
+def test_every_stop_of_a_words_way_is_there() -> None:
+    text = (REPO / "ARCHITECTURE.md").read_text().partition("## A word on its way")[2].partition("\n## ")[0]
+    stops = re.findall(r"^\d+\. `([\w/]+)\.(\w+)`", text, re.MULTILINE)
+    assert 8 <= len(stops) <= 12
+    for module, name in stops:
+        path = REPO / (module if module.startswith("train/") else f"pipeline/{module}")
+        tree = ast.parse(path.with_suffix(".py").read_text())
+        assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}, name
 
 
 def calls(tree: ast.AST, name: str) -> list[ast.Call]:

@@ -18,11 +18,11 @@ from manifests.errors import UserError
 from manifests.sample import clip_id
 from manifests.shards import MANIFEST_NAME, read_manifest
 from train.caption_files import find_videos
+from train.data.arrange import MEMBERS
 from train.data.decode import SampleBroken, decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import Source
-from train.data.views import MEMBERS
 from train.inference import Encoder, Inputs
 
 Sample = tuple[Index, int]

@@ -63,7 +63,7 @@ def _text_of(path: Path) -> str:
 
 
 def _form_of(path: Path, text: str) -> Format:
-    """The format that a file's content is in. UserError where it is none of them."""
+    """The format that a file's content is in. UserError where it is in none of them."""
     start = text.lstrip()[:1]
     if start in ("{", "["):
         return _json_form(path, text)

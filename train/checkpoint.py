@@ -102,7 +102,7 @@ class PlainReader(FileSystemReader):
             except (AttributeError, IndexError, TypeError, MemoryError) as error:  # what damaged bytes can also lead to
                 raise pickle.UnpicklingError(f"its description is damaged ({error})") from None
         if not isinstance(found, Metadata):
-            raise pickle.UnpicklingError("its description is none")
+            raise pickle.UnpicklingError("its description is not valid")
         for name, entry in found.state_dict_metadata.items():
             if not isinstance(entry, TensorStorageMetadata):
                 raise pickle.UnpicklingError(f"{name} is not a tensor")
@@ -174,7 +174,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def read_facts(path: Path) -> Facts:
-    """The facts of a checkpoint. UserError where it is none, or of a format this program doesn't know."""
+    """The facts of a checkpoint. UserError where it is not one, or has a format this program doesn't know."""
     try:
         document = json.loads((path / FACTS).read_text())
         if document.get("format") != FORMAT:

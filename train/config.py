@@ -299,7 +299,7 @@ class TrainConfig(Section):
         if hard and "contrastive" not in kind.objectives:
             raise ValueError(f"objective.itm_negatives: hard needs towers; model.kind {model.kind} has none")
         if self.data.view not in VIEWS:
-            raise ValueError(f"data.view: {self.data.view} is none of {', '.join(VIEWS)}")
+            raise ValueError(f"data.view: {self.data.view} is not one of {', '.join(VIEWS)}")
         self._groups_exist(kind.groups)
         if "contrastive" in weights and loop.batch < 2:
             raise ValueError("loop.batch must be at least 2: a contrastive loss needs another clip to compare with")

@@ -37,7 +37,7 @@ class Epoch:
 
 
 def epochs_of(facts: Facts) -> list[Epoch]:
-    """The epochs that a checkpoint knows of. UserError where what it says is none."""
+    """The epochs that a checkpoint knows of. UserError where they are not valid."""
     try:
         epochs = [Epoch(**entry) for entry in facts.epochs]
     except TypeError as error:

@@ -195,10 +195,10 @@ def evaluate(
     n_clips = min(config.eval.max_clips or len(index), len(index))
     d, view = config.data, view_of(config)
     dataset = ClipDataset(index, view, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
-    mine = range(process.rank, n_clips, process.world)
+    own_rows = range(process.rank, n_clips, process.world)
     # Under FSDP every rank has to run the model as often as the others: the short ones repeat their last clip.
     n_rounds = -(-n_clips // process.world)
-    padded = [*mine, *[mine[-1] if mine else 0] * (n_rounds - len(mine))]
+    padded = [*own_rows, *[own_rows[-1] if own_rows else 0] * (n_rounds - len(own_rows))]
     was_training = model.training
     model.eval()
     chunks = read_once(dataset, padded, d.workers, config.eval.batch)
@@ -208,8 +208,8 @@ def evaluate(
         return held_out
     video, text, captions, positions = _embed(model, chunks, view, config, tokenizer)
     model.train(was_training)
-    own = sum(at < len(mine) for at in positions)
-    parts = _from_all_ranks((video[:own], text[:own], captions[:own], len(mine) - own), process)
+    own = sum(at < len(own_rows) for at in positions)
+    parts = _from_all_ranks((video[:own], text[:own], captions[:own], len(own_rows) - own), process)
     joined = [caption for part in parts for caption in part[2]]
     if not joined:
         raise UserError(f"{index.manifest.root}: none of the {n_clips} clips of the val split can be read")

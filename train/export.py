@@ -7,11 +7,7 @@ checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder 
 """
 
 import json
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +17,8 @@ from torch import Tensor
 
 from manifests.errors import UserError
 from train.data.views import View
+from train.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.image_text_export import export_image_text, export_official_soho, write_official_soho
 from train.model_card import model_card
 from train.models.base import ModelSection
 from train.models.configs import ModelConfig
@@ -30,26 +28,6 @@ from train.models.registry import build_model as first_weights
 from train.models.soho.official import is_soho
 from train.models.weight_files import load_file
 from train.tokenizer import Tokenizer, load_tokenizer
-
-FORMAT = 1
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a model came from: what its card and config.json say beside the architecture."""
-
-    source: str
-    stride: int = 12
-    """Source frames between a segment's frames."""
-    fps: float = 0.0
-    """Rate at which the stride counts frames; 0: the source's."""
-    view: View = "hybrid"
-    """What of a clip it was trained on (`data.view`)."""
-    step: int = 0
-    scores: dict[str, float] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
-    official: bool = False
 
 
 def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
@@ -91,8 +69,6 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
         model.weight_sources = _asked_sources(model.config, facts.config.get("seed", 0))
         export(model, tokenizer, out, origin)
     else:
-        from train.image_text_export import export_image_text
-
         export_image_text(model, tokenizer, out, origin)  # type: ignore[arg-type]
     return checkpoint
 
@@ -102,8 +78,6 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
     tokenizer = load_tokenizer(vocab) if vocab is not None else None
     weights = load_file(source)
     if is_soho(weights):
-        from train.image_text_export import export_official_soho
-
         return export_official_soho(weights, source.name, out, tokenizer=tokenizer, partial=partial)
     model = load_official(weights, partial=partial)
     if tokenizer is not None and tokenizer.vocab_size != model.config.vocab_size:
@@ -115,8 +89,6 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
 def write_official(folder: Path, out: Path) -> int:
     """Turn an exported folder into a published checkpoint's file (a flat fp32 state dict); the number of entries."""
     if read_config(folder).get("model_type") == "soho":
-        from train.image_text_export import write_official_soho
-
         return write_official_soho(folder, out)
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
     stage = stage_of(weights)
@@ -131,34 +103,12 @@ def write_official(folder: Path, out: Path) -> int:
     return len(weights)
 
 
-def refuse_existing_file(out: Path) -> None:
-    """UserError where a file cannot be written at `out` without overwriting, or has no folder."""
-    if out.exists():
-        raise UserError(f"{out}: exists already; give another name")
-    if not out.parent.is_dir():
-        raise UserError(f"{out.parent}: no such folder to write {out.name} into")
-
-
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """The state dict of an exported folder, with the shared bias under both of its keys again."""
     weights = load_file(folder / WEIGHTS)
     if BIAS in weights:
         weights[BIAS_ALIAS] = weights[BIAS]
     return weights
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of an exported folder. UserError where it is none, or of a format this program doesn't know."""
-    try:
-        document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        known = document.get("hdvila_format")
-    except FileNotFoundError:
-        raise UserError(f"{folder}: is not an exported model (no {CONFIG}); run hdvila-train export") from None
-    except (ValueError, AttributeError, OSError) as error:
-        raise UserError(f"{folder / CONFIG}: cannot be read ({error})") from None
-    if known != FORMAT:
-        raise UserError(f"{folder}: exported in format {known}, this program reads {FORMAT}")
-    return dict(document)
 
 
 def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig:
@@ -200,21 +150,3 @@ def _config(config: ModelConfig, origin: Origin) -> dict[str, Any]:
         "scores": origin.scores,
         "trained_with": origin.facts,
     }
-
-
-@contextmanager
-def whole_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that gets its name at the end."""
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: exists already and isn't an empty folder; give another name")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
-    try:
-        part.chmod(0o755)
-        yield part
-        part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

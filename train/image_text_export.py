@@ -1,7 +1,7 @@
 """SOHO and Visual Parsing as exported folders, and SOHO's published files there and back.
 
-The folder is train.export's: model.safetensors, config.json, tokenizer, README.md. It is what `model.model_weights` of
-another run takes. Keys are those of the published weights where there are some.
+The folder is that of export_folder.py: model.safetensors, config.json, tokenizer, README.md. It is what
+`model.model_weights` of another run takes. Keys are those of the published weights where there are some.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
-from train.export import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
+from train.export_folder import CARD, CONFIG, FORMAT, WEIGHTS, Origin, read_config, refuse_existing_file, whole_folder
 from train.models.registry import kind_named
 from train.models.soho.configs import SohoConfig
 from train.models.soho.model import Soho, SohoVqa

@@ -22,11 +22,13 @@ from manifests.errors import UserError
 from manifests.settings import load_config
 from train.checkpoint import find_checkpoint, restore_weights
 from train.config import TrainConfig
+from train.data.arrange import arrange
 from train.data.crop import QUARTER, Pixels, choose_crop, cut_view, full_size
 from train.data.decode import choose_centres, frames_around, low_frames, low_view
 from train.data.film import Film, videos_in
-from train.data.views import View, Views, arrange
-from train.export import CONFIG, model_config, read_config, read_weights
+from train.data.views import View, Views
+from train.export import model_config, read_weights
+from train.export_folder import CONFIG, read_config
 from train.models import ModelConfig, build_model
 from train.models.hd_vila import HDVila
 from train.objective import mark_trainable

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-GATHER_CLIPS = 1 << 22
-"""Clips gathered at a time: bounds the index array (32 MiB)."""
+CLIPS_AT_A_TIME = 1 << 22
+"""Clips taken at a time: bounds the index array (32 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,8 @@ class ClipLists:
         stay = ~dropped
         return ClipLists(self.video_id, self.starts - before[self.starts], self.n[stay], self.ms[stay])
 
-    def places(self, clip_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """{clip_id: (video's row, place in the flat columns)} of those `<video_id>.<n>` that are here."""
+    def indices(self, clip_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """{clip_id: (video's row, index in the flat columns)} of those `<video_id>.<n>` that are here."""
         wanted: dict[str, list[int]] = {}
         for clip_id in clip_ids:
             video, _, number = clip_id.rpartition(".")
@@ -121,14 +121,14 @@ def _lists_of_one(table: pa.Table) -> ClipLists:
     return ClipLists(names, np.append(first, len(code)), n, ms)
 
 
-def gather(values: NDArray[np.int32], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int32]:
+def runs_of(values: NDArray[np.int32], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int32]:
     """values[starts[i] : starts[i]+counts[i]] of every i, end to end."""
     ends = np.cumsum(counts, dtype=np.int64)
     out = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.int32)
     row = 0
     while row < len(counts):
         done = int(ends[row - 1]) if row else 0
-        upto = max(row + 1, int(np.searchsorted(ends, done + GATHER_CLIPS, side="right")))
+        upto = max(row + 1, int(np.searchsorted(ends, done + CLIPS_AT_A_TIME, side="right")))
         block = counts[row:upto]
         shift = np.repeat(starts[row:upto] - (ends[row:upto] - block), block)
         out[done : int(ends[upto - 1])] = values[shift + np.arange(done, int(ends[upto - 1]))]

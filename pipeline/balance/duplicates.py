@@ -11,7 +11,7 @@ two near hashes that agree in a band of bits, which costs a sort a band; each is
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
+from pipeline.balance.groups import groups_of
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.phash import Hashes, distances, mirrored, unpack_hashes
 
@@ -61,13 +62,13 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
     clips = _shown_by_clips(packs, config)
     videos = _shown_by_videos(clips, config)
     repeated_videos = _repeats(videos, config, config.video_share)
-    told = [clip for clip in clips if len(clip.hashes) >= config.min_frames]
+    comparable = [clip for clip in clips if len(clip.hashes) >= config.min_frames]
     pairs = [
         (a, b)
-        for a, b in _same(told, config, config.min_share)
-        if told[a].video_id not in repeated_videos and told[b].video_id not in repeated_videos
+        for a, b in _same(comparable, config, config.min_share)
+        if comparable[a].video_id not in repeated_videos and comparable[b].video_id not in repeated_videos
     ]
-    intros, clip_repeats = _split_intros(told, pairs, config)
+    intros, clip_repeats = _split_intros(comparable, pairs, config)
     found = {
         Reason.DUPLICATE_VIDEO: repeated_videos,
         Reason.DUPLICATE_CLIP: clip_repeats,
@@ -140,7 +141,7 @@ def _repeats(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> 
 
 
 def _same(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> list[tuple[int, int]]:
-    """Pairs (earlier, later) of places whose pictures agree."""
+    """Pairs (earlier, later) of indices whose pictures agree."""
     return [
         (a, b)
         for a, b in sorted(_candidates(shown, config.max_distance))
@@ -149,7 +150,7 @@ def _same(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> lis
 
 
 def _candidates(shown: Sequence[Shown], max_distance: int) -> set[tuple[int, int]]:
-    """Pairs of places that have two hashes near each other, as they are or mirrored, which agree in one band."""
+    """Pairs of indices that have two hashes near each other, as they are or mirrored, which agree in one band."""
     if not shown:
         return set()
     hashes = np.concatenate([one.hashes.reshape(-1) for one in shown])
@@ -165,7 +166,7 @@ def _candidates(shown: Sequence[Shown], max_distance: int) -> set[tuple[int, int
 def _near_in_band(
     hashes: Hashes, owners: NDArray[np.int64], is_turned: NDArray[np.bool_], shift: int, max_distance: int
 ) -> NDArray[np.int64]:
-    """Codes (earlier place << 32 | later) of the owners of near hashes that agree in the band at `shift`, each once.
+    """Codes (earlier index << 32 | later) of the owners of near hashes that agree in the band at `shift`, each once.
 
     One sort a band, and then arrays alone: hashes are compared with the next one of the same key, the second next …
     up to _CROWD; where more than that agree, with the two that follow.
@@ -193,33 +194,13 @@ def _split_intros(
     clips: Sequence[Shown], pairs: Sequence[tuple[int, int]], config: DuplicatesConfig
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(stock intros, other repeats): an intro is a group of equal clips in enough videos of one channel."""
-    first = _first_of_group(len(clips), pairs)
-    members: dict[int, set[tuple[str, str]]] = defaultdict(set)
-    for place, leader in enumerate(first):
-        members[leader].add((clips[place].channel_id, clips[place].video_id))
+    found: list[tuple[int, int, bool]] = []  # clip, the first of its group, whether it is an intro
+    for first, *repeats in groups_of(pairs):
+        videos = {(clips[i].channel_id, clips[i].video_id) for i in (first, *repeats)}
+        n_videos = Counter(channel_id for channel_id, _ in videos if channel_id)
+        found += [(i, first, n_videos[clips[i].channel_id] >= config.intro_videos) for i in repeats]
     intros: dict[str, str] = {}
     others: dict[str, str] = {}
-    for place, leader in enumerate(first):
-        if place == leader:
-            continue
-        channel = clips[place].channel_id
-        n_videos = sum(1 for c, _ in members[leader] if c == channel) if channel else 0
-        target = intros if n_videos >= config.intro_videos else others
-        target[clips[place].id] = clips[leader].id
+    for i, first, is_intro in sorted(found):
+        (intros if is_intro else others)[clips[i].id] = clips[first].id
     return intros, others
-
-
-def _first_of_group(count: int, pairs: Sequence[tuple[int, int]]) -> list[int]:
-    """For each place the first place of its group of pairwise linked ones."""
-    first = list(range(count))
-
-    def root(place: int) -> int:
-        while first[place] != place:
-            first[place] = first[first[place]]
-            place = first[place]
-        return place
-
-    for a, b in pairs:
-        low, high = sorted((root(a), root(b)))
-        first[high] = low
-    return [root(place) for place in range(count)]

@@ -67,7 +67,7 @@ class Quotas:
     by_category: Mapping[int, Quota]
 
     def quota(self, category_id: int) -> int | None:
-        """The amount wanted; None for a category that policies leave alone."""
+        """The amount wanted; None for a category that the policy leaves alone."""
         found = self.by_category.get(category_id)
         return found.quota if found else None
 

@@ -3,7 +3,7 @@
 In:  candidates, a row per video (schema CANDIDATES) with the clips that its transcript promises
 Out: `Ranked`, the candidates by category in a seeded order
 
-Nothing is drawn: a video's place follows from the seed and its id alone, so that neither the order of rows nor more
+Nothing is drawn: a video's rank follows from the seed and its id alone, so that neither the order of rows nor more
 candidates change who comes before whom.
 """
 
@@ -81,7 +81,7 @@ def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
         channel_id=channel,
         group=group,
         group_category=group_category,
-        rank=_places(category),
+        rank=_ranks(category),
         n_clips=_numbers(candidates, "n_clips", np.int32)[order],
         clips_ms=_numbers(candidates, "clips_ms", np.int64)[order],
     )
@@ -138,8 +138,8 @@ def spans_of(category: NDArray[np.int32]) -> list[tuple[int, slice]]:
     return [(int(category[a]), slice(a, b)) for a, b in pairwise(edges)]
 
 
-def _places(category: NDArray[np.int32]) -> NDArray[np.int32]:
-    """[N] place in its category, of sorted categories."""
+def _ranks(category: NDArray[np.int32]) -> NDArray[np.int32]:
+    """[N] rank in its category, of sorted categories."""
     rank = np.empty(len(category), dtype=np.int32)
     for _, span in spans_of(category):
         rank[span] = np.arange(span.stop - span.start)

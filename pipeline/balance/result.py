@@ -81,22 +81,22 @@ def normalised_entropy(amounts: Sequence[float]) -> float:
     return entropy(amounts) / math.log(len(amounts)) if len(amounts) > 1 else 0.0
 
 
-def explain(
+def result_of(
     ranked: Ranked,
     quotas: Quotas,
-    now: Standing,
+    current: Standing,
     clips: NDArray[np.int64],
     ms: NDArray[np.int64],
 ) -> BalanceResult:
-    """The result for ranked candidates: what each promises, has (`now`) and gives (`clips`, `ms`) [N].
+    """The result for ranked candidates: what each promises, has (`current`) and gives (`clips`, `ms`) [N].
 
     What was turned away before any media came (a transcript's verdict, a known repeat) promises nothing.
     """
-    planned = np.where((now.reason != 0) & (now.row < 0), 0, ranked.planned(quotas.unit))
+    planned = np.where((current.reason != 0) & (current.row < 0), 0, ranked.planned(quotas.unit))
     spans = dict(spans_of(ranked.category_id))
     nothing = slice(0, 0)
-    is_open = now.is_open
-    repeats = np.isin(now.reason, [CODE_OF[reason] for reason in REPEATS])
+    is_open = current.is_open
+    repeats = np.isin(current.reason, [CODE_OF[reason] for reason in REPEATS])
     rows = []
     for category_id in sorted({*quotas.by_category, *spans}, key=lambda i: (i < 0, i)):
         span = spans.get(category_id, nothing)
@@ -105,7 +105,7 @@ def explain(
                 category_id,
                 quotas,
                 planned[span],
-                now.amount(quotas.unit)[span],
+                current.amount(quotas.unit)[span],
                 is_open[span],
                 clips[span],
                 ms[span],
@@ -169,7 +169,7 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
     cap = f"{from_amount(quota.channel_cap or 0, unit):,.4g} {unit}"
     sentence = {
         "share": "full: it has its share of the total",
-        "hours_cap": "full: it has the most hours that a category may have",
+        "hours_cap": "full: it has reached the limit of hours for a category",
         "channel_share": f"too few channels: none may hold more than {cap}; crawl more channels",
         "already_kept": "an earlier generation holds more than its share; what is in shards stays",
         "not_asked": "its weight is 0",
@@ -179,12 +179,12 @@ def _why(quota: Quota | None, unit: Unit, *, n_open: int, n_videos: int, n_repea
 
 def _supply_sentence(quota: Quota, n_open: int, n_videos: int, n_repeats: int) -> str:
     if not n_videos:
-        return "nothing found: give it queries, channels or ids"
+        return "nothing found: add queries, channels or ids"
     if n_open:
         return f"not full yet: {n_open:,} candidates in reserve were not fetched"
     if quota.asked is not None and quota.quota >= quota.asked:
         return "full; no surplus for other categories"
     tried = "its one candidate was" if n_videos == 1 else f"all {n_videos:,} candidates were"
     if n_repeats:
-        return f"ran dry: {tried} looked at, and {n_repeats:,} repeat others; crawl more, or other channels"
+        return f"ran dry: {tried} looked at, but {n_repeats:,} repeat others; crawl more, or other channels"
     return f"ran dry: {tried} tried; crawl more"

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
-from pipeline.balance.clip_lists import gather, rows_of
+from pipeline.balance.clip_lists import rows_of, runs_of
 from pipeline.balance.groups import groups_of
 from pipeline.balance.quotas import MS_PER_HOUR, Quotas, Supply, plan_quotas, supply_of, to_amount
 from pipeline.balance.ranking import Ranked
-from pipeline.balance.result import BalanceResult, explain
+from pipeline.balance.result import BalanceResult, result_of
 from pipeline.balance.standing import CODE_OF, REASONS, Duplicates, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig, Unit
 
@@ -89,7 +89,7 @@ def select(
     """
     current = standing(ranked, outcomes)
     quotas, taken = _fill(ranked, current, config, shares or {})
-    result = explain(ranked, quotas, current, taken.clips, taken.ms)
+    result = result_of(ranked, quotas, current, taken.clips, taken.ms)
     reason = _reasons(ranked, current, taken, quotas)
     table = _selection_table(ranked, current, taken, reason, outcomes.duplicates)
     return Selection(table, current.dropped, quotas, result)
@@ -130,17 +130,17 @@ def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConf
     unit = quotas.unit
     free = current.kept_clips == 0
     taken = _Taken(current, np.where(free, current.clips, 0), np.where(free, current.ms, 0))
-    place, ids = category_places(ranked, quotas)
+    index, ids = category_indices(ranked, quotas)
     if config.max_channel_share < 1:
         key, room = channel_rooms(ranked, quotas)
         taken.limit(key, _beyond_kept(current, key, room, unit), unit)
     quota = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64)
-    taken.limit(place, _beyond_kept(current, place, quota, unit), unit)
+    taken.limit(index, _beyond_kept(current, index, quota, unit), unit)
     if unit == "clips":
         cap = np.full(len(ids), to_amount(config.max_hours_per_category, "hours"), dtype=np.int64)
-        before_cap = _sums(place, taken.clips, len(ids))
-        taken.limit(place, _beyond_kept(current, place, cap, "hours"), "hours")
-        left, kept = (_sums(place, clips, len(ids)) for clips in (taken.clips, current.kept_clips.astype(np.int64)))
+        before_cap = _sums(index, taken.clips, len(ids))
+        taken.limit(index, _beyond_kept(current, index, cap, "hours"), "hours")
+        left, kept = (_sums(index, clips, len(ids)) for clips in (taken.clips, current.kept_clips.astype(np.int64)))
         cut = {ids[k]: int(left[k] + kept[k]) for k in np.flatnonzero(left < before_cap).tolist()}
     taken.clips += current.kept_clips
     taken.ms += current.kept_ms
@@ -161,11 +161,11 @@ def _beyond_kept(current: Standing, key: NDArray[np.int64], room: NDArray[np.int
     return np.asarray(np.maximum(0, left))
 
 
-def category_places(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], list[int]]:
-    """[N] place of each candidate's category among the quotas' ids, -1 where policies leave it alone; the ids."""
+def category_indices(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], list[int]]:
+    """[N] index of each candidate's category among the quotas' ids, -1 where policies leave it alone; the ids."""
     ids = sorted(quotas.by_category)
-    place = np.minimum(np.searchsorted(ids, ranked.category_id), len(ids) - 1)
-    return np.where(np.array(ids)[place] == ranked.category_id, place, -1), ids
+    index = np.minimum(np.searchsorted(ids, ranked.category_id), len(ids) - 1)
+    return np.where(np.array(ids)[index] == ranked.category_id, index, -1), ids
 
 
 def channel_rooms(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -214,7 +214,7 @@ def _selection_table(
 ) -> pa.Table:
     starts = np.concatenate(([0], np.cumsum(taken.clips))).astype(np.int32)
     has_some = np.flatnonzero(taken.clips)
-    kept_n = gather(current.lists.n, current.lists.starts[current.row[has_some]], taken.clips[has_some])
+    kept_n = runs_of(current.lists.n, current.lists.starts[current.row[has_some]], taken.clips[has_some])
     reasons = pa.DictionaryArray.from_arrays(pa.array(reason), pa.array(REASONS))
     counts = np.append(current.lists.counts(), 0).astype(np.int32)
     exists = np.where(current.row >= 0, counts[current.row], ranked.n_clips)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, gather, rows_of
+from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, rows_of, runs_of
 from pipeline.balance.groups import groups_of
 from pipeline.balance.ranking import Ranked
 from pipeline.config.balance import Unit
@@ -45,7 +45,7 @@ class Standing:
 
     `row`: its row in `lists`, -1 where nothing was made. `clips`, `ms`: what exists and counts, duplicates left out.
     `kept_clips`, `kept_ms`: what is in shards already, the first of its clips in `lists`.
-    `reason`: place in REASONS of what turns it away, 0 for nothing.
+    `reason`: index in REASONS of what turns it away, 0 for nothing.
     `dropped`: {clip_id: (reason, the clip that it repeats)}.
     """
 
@@ -142,7 +142,7 @@ def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
 def _reasons_from_rejects(
     ranked: Ranked, outcomes: Outcomes, row: NDArray[np.int32], kept_clips: NDArray[np.int32]
 ) -> NDArray[np.int16]:
-    """[N] place in REASONS; what is in shards is not turned away any more."""
+    """[N] index in REASONS; what is in shards is not turned away any more."""
     reason = np.zeros(len(ranked), dtype=np.int16)
     if outcomes.turned_away.num_rows:
         away = _row_in(ranked.video_id, outcomes.turned_away.column("video_id").combine_chunks())
@@ -160,8 +160,8 @@ def _kept_first(outcomes: Outcomes) -> tuple[ClipLists, NDArray[np.int64]]:
         return made, n_kept
     row, counts = _row_in(kept.video_id, made.video_id), kept.counts()
     fits = (row >= 0) & (counts <= np.append(made.counts(), 0)[row])
-    first = gather(made.n, made.starts[row[fits]], counts[fits])
-    differs = np.flatnonzero(first != gather(kept.n, kept.starts[:-1][fits], counts[fits]))
+    first = runs_of(made.n, made.starts[row[fits]], counts[fits])
+    differs = np.flatnonzero(first != runs_of(kept.n, kept.starts[:-1][fits], counts[fits]))
     owners = np.searchsorted(np.cumsum(counts[fits]), differs, side="right")
     fits[np.flatnonzero(fits)[np.unique(owners)]] = False
     n_kept[row[fits]] = counts[fits]
@@ -177,7 +177,7 @@ def _rebuilt(
     stays[row[odd][row[odd] >= 0]] = False
     left = np.flatnonzero(stays)
     counts = made.counts()[left]
-    columns = [[gather(made.n, made.starts[left], counts)], [gather(made.ms, made.starts[left], counts)]]
+    columns = [[runs_of(made.n, made.starts[left], counts)], [runs_of(made.ms, made.starts[left], counts)]]
     sizes = [counts]
     for k in odd.tolist():
         n, ms = _clips_at(kept, k)
@@ -204,7 +204,7 @@ def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.in
     kept_ms = np.zeros(len(row), dtype=np.int64)
     rows = np.flatnonzero(kept_clips)
     counts = kept_clips[rows].astype(np.int64)
-    ms = gather(lists.ms, lists.starts[row[rows]], counts)
+    ms = runs_of(lists.ms, lists.starts[row[rows]], counts)
     if len(rows):
         kept_ms[rows] = np.add.reduceat(ms, np.cumsum(counts) - counts, dtype=np.int64)
     return kept_ms
@@ -226,9 +226,9 @@ def _turn_away_repeated_videos(
     """Of each group of videos that repeat each other, the first that can be had stays; sets `reason` of the others."""
     for why, pairs in sorted(duplicates.items()):
         pairs = {a: b for a, b in pairs.items() if "." not in a}
-        places = _places_of(ranked, pairs)
+        rows = _rows_by_id(ranked, pairs)
         for members in groups_of(pairs.items()):
-            at = [places[m] for m in members if m in places and not reason[places[m]]]
+            at = [rows[m] for m in members if m in rows and not reason[rows[m]]]
             at.sort(key=lambda i: (kept_clips[i] == 0, row[i] < 0, int(ranked.rank[i]), i))
             for i in at[1:]:
                 if not kept_clips[i]:
@@ -248,8 +248,8 @@ def _without_repeated_clips(
     dropped: dict[str, tuple[Reason, str]] = {}
     for why, pairs in sorted(duplicates.items()):
         pairs = {a: b for a, b in pairs.items() if "." in a}
-        found = lists.places({*pairs, *pairs.values()})
-        where = _places_of(ranked, {clip.rpartition(".")[0]: "" for clip in found})
+        found = lists.indices({*pairs, *pairs.values()})
+        where = _rows_by_id(ranked, {clip.rpartition(".")[0]: "" for clip in found})
         for members in groups_of(pairs.items()):
             here = [m for m in members if m in found and not gone[found[m][1]]]
             at = {m: where[v] for m in here if (v := m.rpartition(".")[0]) in where and not reason[where[v]]}
@@ -275,6 +275,6 @@ def _name_emptied(
         reason[i] = CODE_OF[whys.get(ranked.video_id[i].as_py(), Reason.NO_CLIPS)]
 
 
-def _places_of(ranked: Ranked, pairs: Mapping[str, str]) -> dict[str, int]:
+def _rows_by_id(ranked: Ranked, pairs: Mapping[str, str]) -> dict[str, int]:
     rows = rows_of(ranked.video_id, sorted({*pairs, *pairs.values()} - {""}))
     return dict(zip(ranked.video_id.take(pa.array(rows)).to_pylist(), rows.tolist(), strict=True))

@@ -57,8 +57,8 @@ def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicat
     """
     long_enough = pc.greater_equal(transcripts.column("n_words"), config.min_words)
     rows = transcripts.filter(long_enough).select(["video_id", "minhash"])
-    place = pc.index_in(rows.column("video_id"), value_set=videos.column("video_id").combine_chunks())
-    duration = pc.fill_null(videos.column("duration_s").take(place), 0.0).to_numpy()
+    row = pc.index_in(rows.column("video_id"), value_set=videos.column("video_id").combine_chunks())
+    duration = pc.fill_null(videos.column("duration_s").take(row), 0.0).to_numpy()
     rows, duration = rows.filter(pa.array(duration > 0)), duration[duration > 0]
     ids = rows.column("video_id").combine_chunks()
     signatures = signature_matrix(rows.column("minhash"))
@@ -161,8 +161,8 @@ def find_repeated_sentences(
 
 def _sentences(clips: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> pa.Table:
     """Columns video_id, n, key of the sentences that can count as repeats; key: channel and what is said."""
-    place = pc.index_in(clips.column("video_id"), value_set=videos.column("video_id").combine_chunks())
-    clips = clips.append_column("channel", videos.column("channel_id").take(place)).filter(pc.is_valid(place))
+    row = pc.index_in(clips.column("video_id"), value_set=videos.column("video_id").combine_chunks())
+    clips = clips.append_column("channel", videos.column("channel_id").take(row)).filter(pc.is_valid(row))
     said = pc.replace_substring_regex(pc.utf8_lower(clips.column("text")), r"[^\p{L}\p{N}]+", " ")
     said = pc.utf8_trim_whitespace(said)
     enough = pc.greater_equal(pc.count_substring(said, " "), config.min_sentence_words - 1)

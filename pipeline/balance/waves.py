@@ -4,8 +4,8 @@
         run the media stage on those videos; read `outcomes` again
     select(ranked, outcomes, config)
 
-A wave (a batch) is a pure function of what it is told. While the crawl goes on and other batches are under way, it is
-told less than there is: the first candidates in recorded order, what came of the batches before those under way, and
+A wave (a batch) is a pure function of what it is given. While the crawl goes on and other batches are in progress, it
+is given less than there is: the first candidates in recorded order, what came of the batches before those, and
 no more of a category than its share of the whole, since the others are still to come (`Ahead`).
 
 A wave is a pure function of what is committed. It goes down each category's order and stops where the planned clips,
@@ -23,7 +23,7 @@ from manifests.reasons import Reason
 from pipeline.balance.clip_lists import rows_of
 from pipeline.balance.quotas import Quotas, plan_quotas, supply_of
 from pipeline.balance.ranking import Ranked
-from pipeline.balance.selection import before, category_places, channel_rooms
+from pipeline.balance.selection import before, category_indices, channel_rooms
 from pipeline.balance.standing import REASONS, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig
 
@@ -64,13 +64,13 @@ def next_wave(
         config,
         ahead.shares,
     )
-    place, ids = category_places(ranked, quotas)
-    survival = _survival(current, planned, have, place, len(ids))
+    index, ids = category_indices(ranked, quotas)
+    survival = _survival(current, planned, have, index, len(ids))
     expected = np.where(current.is_open, np.maximum(1, np.rint(planned * survival)), 0).astype(np.int64)
     have, expected = np.where(under_way, expected, have), np.where(under_way, 0, expected)
     have, expected = _under_channel_limit(ranked, quotas, config, have, expected)
-    need = _need(quotas, ids, place, have, expected, ranked.n_clips, planned)
-    wanted = _down_the_order(current, place, expected, need, config.wave_margin)
+    need = _need(quotas, ids, index, have, expected, ranked.n_clips, planned)
+    wanted = _down_the_order(current, index, expected, need, config.wave_margin)
     rows = wanted[np.lexsort((ranked.category_id[wanted], ranked.rank[wanted]))]
     rows = rows[:most_videos] if most_videos else rows
     ids_in_order: list[str] = ranked.video_id.take(rows).to_pylist()
@@ -78,7 +78,7 @@ def next_wave(
 
 
 def _survival(
-    current: Standing, planned: NDArray[np.int64], have: NDArray[np.int64], place: NDArray[np.int64], n_categories: int
+    current: Standing, planned: NDArray[np.int64], have: NDArray[np.int64], index: NDArray[np.int64], n_categories: int
 ) -> NDArray[np.float64]:
     """[N] share of what was planned that came to exist, in the candidate's category; 1 before anything was tried.
 
@@ -88,11 +88,11 @@ def _survival(
     tried = np.flatnonzero(~current.is_open & ~(repeats & (current.row < 0)) & (planned > 0))
     whole = int(planned[tried].sum())
     overall = min(1.0, int(have[tried].sum()) / whole) if whole else 1.0
-    slots = place[tried] + 1  # slot 0: categories that policies leave alone
+    slots = index[tried] + 1  # slot 0: categories that policies leave alone
     promised = np.bincount(slots, weights=planned[tried], minlength=n_categories + 1)
     came = np.bincount(slots, weights=have[tried], minlength=n_categories + 1)
     prior = PRIOR_VIDEOS * (whole / len(tried) if len(tried) else 1.0)
-    return np.clip((came + prior * overall) / (promised + prior), 0.05, 1.0)[place + 1]
+    return np.clip((came + prior * overall) / (promised + prior), 0.05, 1.0)[index + 1]
 
 
 def _under_channel_limit(
@@ -115,27 +115,27 @@ def _under_channel_limit(
 def _need(
     quotas: Quotas,
     ids: list[int],
-    place: NDArray[np.int64],
+    index: NDArray[np.int64],
     have: NDArray[np.int64],
     expected: NDArray[np.int64],
     n_clips: NDArray[np.int32],
     planned: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     """[K] what each category lacks; 0 where less than one clip of mean length is missing: no video could fill that."""
-    asked = place >= 0
-    held = np.bincount(place[asked], weights=have[asked], minlength=len(ids)).astype(np.int64)
-    clips = np.bincount(place[asked], weights=n_clips[asked], minlength=len(ids))
-    amount = np.bincount(place[asked], weights=planned[asked], minlength=len(ids))
+    asked = index >= 0
+    held = np.bincount(index[asked], weights=have[asked], minlength=len(ids)).astype(np.int64)
+    clips = np.bincount(index[asked], weights=n_clips[asked], minlength=len(ids))
+    amount = np.bincount(index[asked], weights=planned[asked], minlength=len(ids))
     one_clip = amount / np.maximum(1, clips)
     missing = np.array([quotas.by_category[i].quota for i in ids], dtype=np.int64) - held
     return np.where(missing >= np.maximum(1, one_clip), missing, 0)
 
 
 def _down_the_order(
-    current: Standing, place: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
+    current: Standing, index: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
 ) -> NDArray[np.int64]:
     """Rows of open candidates, each category's down to where its need is filled; all where no policy applies."""
     rows = np.flatnonzero(current.is_open & (expected > 0))
-    ahead = before(place[rows], expected[rows])
+    ahead = before(index[rows], expected[rows])
     wanted = np.ceil(need * margin)
-    return np.asarray(rows[(place[rows] < 0) | (ahead < np.append(wanted, 0)[place[rows]])])
+    return np.asarray(rows[(index[rows] < 0) | (ahead < np.append(wanted, 0)[index[rows]])])

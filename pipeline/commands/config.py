@@ -13,10 +13,10 @@ def show_config(
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
     trust_ydl_opts: Annotated[
-        bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
+        bool, typer.Option("--trust-ydl-opts", help="Allow every yt-dlp option: some can run programs on this machine.")
     ] = False,
 ) -> None:
-    """Prints every key with its default, kind and meaning; with FILE, checks it and prints what it comes to."""
+    """Prints every key with its default, kind and meaning; with FILE, checks it and prints the result."""
     from rich.console import Console
     from rich.padding import Padding
 

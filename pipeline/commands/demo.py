@@ -9,7 +9,7 @@ from pipeline.engine.progress import log
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Output directory; a second run goes on from what is there.")] = Path(
+    out: Annotated[Path, typer.Option(help="Output directory; a second run continues from what is there.")] = Path(
         "out/demo"
     ),
     file: Annotated[Path | None, typer.Option("--config", help="YAML in place of the demo's own settings.")] = None,

@@ -10,14 +10,14 @@ from manifests.exits import ExitCode
 
 def doctor(
     file: Annotated[
-        Path | None, typer.Argument(help="The run's YAML, to look at its proxies, cookies, bucket.")
+        Path | None, typer.Argument(help="The run's YAML, to check its proxies, cookies and bucket.")
     ] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nothing of the net.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Make no network requests.")] = False,
     canary: Annotated[str, typer.Option(help="A video id to extract, to see whether all parts work together.")] = "",
     trust_ydl_opts: Annotated[
-        bool, typer.Option("--trust-ydl-opts", help="Take any option of yt-dlp: they can run programs on this machine.")
+        bool, typer.Option("--trust-ydl-opts", help="Allow every yt-dlp option: some can run programs on this machine.")
     ] = False,
 ) -> None:
     """Says what this machine lacks for a run, with its cure: ffmpeg, yt-dlp, cookies, proxies, disk, Ray, bucket."""

@@ -10,9 +10,7 @@ def estimate(
     file: Annotated[Path, typer.Argument(help="The run's YAML.")],
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     cores: Annotated[int, typer.Option(help="CPU cores that will run it; 0: as configured.", min=0)] = 0,
-    identities: Annotated[
-        int, typer.Option(help="As if the pool of identities were so many; 0: as configured.", min=0)
-    ] = 0,
+    identities: Annotated[int, typer.Option(help="Assume this many identities; 0: as configured.", min=0)] = 0,
     gbit: Annotated[float, typer.Option(help="Network of the whole cluster, Gbit/s.", min=0.001)] = 1.0,
 ) -> None:
     """Says what a run takes: requests, days, core-hours, bytes, objects, from measured costs; and what holds it up."""

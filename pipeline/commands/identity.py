@@ -21,6 +21,6 @@ def identity(
         raise UserError(f"{url}: holds no run; give the `out` of a run")
     known = [one["name"] for one in read_state(store).get("identities", [])]
     if known and name not in known:
-        raise UserError(f"{url}: no identity is called {name}; there are: {', '.join(known)}")
+        raise UserError(f"{url}: no identity is called {name}; choose from: {', '.join(known)}")
     pause_by_hand(store, name, paused=action == "pause")
     print(f"identity {name} {'paused' if action == 'pause' else 'resumed'}")

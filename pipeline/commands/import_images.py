@@ -20,9 +20,11 @@ def import_images(
     val: Annotated[
         float, typer.Option(help="Without --split: share of pictures held out as val.", min=0, max=0.99)
     ] = 0.05,
-    seed: Annotated[int, typer.Option(help="Of the order and of the draw of splits.")] = 0,
-    max_side: Annotated[int, typer.Option(help="Longest side that pictures keep, pixels; 0: as they are.", min=0)] = 0,
-    shard_samples: Annotated[int, typer.Option(help="Most pictures of a shard.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the order and of the draw of splits.")] = 0,
+    max_side: Annotated[
+        int, typer.Option(help="Longest side of a picture, pixels; larger ones are scaled down; 0: as they are.", min=0)
+    ] = 0,
+    shard_samples: Annotated[int, typer.Option(help="Largest number of pictures in a shard.", min=1)] = 1000,
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "images",
     licence: Annotated[str, typer.Option(help="Licence of pictures whose source names none.")] = "",
     answer_floor: Annotated[
@@ -44,7 +46,7 @@ def import_images(
     from pipeline.images.importer import import_images as run
 
     if kind and kind not in get_args(Format):
-        raise UserError(f"--format {kind}: is none of {', '.join(get_args(Format))}")
+        raise UserError(f"--format {kind}: is not one of {', '.join(get_args(Format))}")
     shape = (max_side, shard_samples)
     settings = ImportSettings(kind or None, split, val, seed, *shape, name, licence, answer_floor)  # type: ignore[arg-type]
     done = run(captions, pictures, Store(out), settings)

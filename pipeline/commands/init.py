@@ -76,8 +76,8 @@ engine:
 
 _WHAT = {
     Start.CRAWL: "A crawl of YouTube over the 15 categories.",
-    Start.FOLDER: "Videos that lie in a folder already.",
-    Start.URLS: "A list of videos that you have the addresses of.",
+    Start.FOLDER: "Videos that are already in a folder.",
+    Start.URLS: "A list of video addresses.",
 }
 
 
@@ -89,7 +89,7 @@ def starter(start: Start, file: str, out: str) -> str:
 
 def init(
     start: Annotated[Start, typer.Argument(help="What the run starts from.")] = Start.CRAWL,
-    file: Annotated[Path, typer.Option("--out", help="The file to write; one that is there is left alone.")] = Path(
+    file: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is left alone.")] = Path(
         "run.yaml"
     ),
 ) -> None:
@@ -100,7 +100,7 @@ def init(
         with file.open("x", encoding="utf-8") as opened:
             opened.write(starter(start, str(file), f"out/{start}"))
     except FileExistsError:
-        raise UserError(f"{file}: is there already; name another with --out") from None
+        raise UserError(f"{file}: exists already; name another with --out") from None
     except OSError as error:
         raise UserError(f"{file}: cannot be written ({error.strerror}); name another with --out") from None
     print(f"{file}: read it through, then: hdvila-pipeline doctor {file}")

@@ -32,7 +32,7 @@ def mini_youtube(
     ] = CatalogueName.DEMO,
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; another than loopback is for containers that share a network.")
+        str, typer.Option(help="Address to listen on; one other than loopback is for containers that share a network.")
     ] = "127.0.0.1",
     n_videos: Annotated[int, typer.Option(help="Videos of the big catalogue.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the catalogue.")] = 0,
@@ -45,7 +45,7 @@ def mini_youtube(
     from pipeline.demo.server import MiniYouTube
 
     if behaviour and behaviour not in BEHAVIOURS:
-        raise UserError(f"no behaviour is called {behaviour!r}; there are: {', '.join(sorted(BEHAVIOURS))}")
+        raise UserError(f"no behaviour is called {behaviour!r}; choose from: {', '.join(sorted(BEHAVIOURS))}")
     from rich.console import Console
 
     console = Console(highlight=False, soft_wrap=True)

@@ -10,11 +10,11 @@ OutDir = Annotated[str, typer.Argument(help="The output directory: a folder or a
 def pause(url: OutDir) -> None:
     """Holds a run, also one that starts later: no further unit begins until `resume`, those in flight end."""
     _ask(url, paused=True)
-    print(f"{url}: paused; `hdvila-pipeline resume {url}` goes on")
+    print(f"{url}: paused; `hdvila-pipeline resume {url}` continues it")
 
 
 def resume(url: OutDir) -> None:
-    """Lets a paused run go on, within a few seconds."""
+    """Lets a paused run continue, within a few seconds."""
     _ask(url, paused=False)
     print(f"{url}: resumed")
 

@@ -14,7 +14,7 @@ def rates(
     most: Annotated[
         list[str], typer.Option(help="Requests a minute of all identities together, by kind.", metavar="KIND=RATE")
     ] = [],  # noqa: B006
-    reset: Annotated[bool, typer.Option("--reset", help="First back to the configured rates.")] = False,
+    reset: Annotated[bool, typer.Option("--reset", help="Return to the configured rates first.")] = False,
 ) -> None:
     """Changes the rates of a live crawl, within seconds and without a restart; without options, shows them."""
     from manifests.errors import UserError
@@ -39,7 +39,7 @@ def rates(
     if reset or any(asked.values()):
         write_control(store, Control.model_validate(control.model_dump() | update))
     said = [f"{name}.{what} {rate:g}" for name, by in update.items() for what, rate in sorted(by.items())]
-    print("\n".join(said) or "the configured rates hold")
+    print("\n".join(said) or "the configured rates apply")
 
 
 def _kinds() -> set[str]:
@@ -58,7 +58,7 @@ def _rates(option: str, words: list[str], known: set[str]) -> dict[str, float]:
     for word in words:
         name, _, number = word.partition("=")
         if known and name not in known:
-            raise UserError(f"{option} {word}: {name!r} is not known; there are: {', '.join(sorted(known))}")
+            raise UserError(f"{option} {word}: {name!r} is not known; choose from: {', '.join(sorted(known))}")
         try:
             rate = float(number)
         except ValueError:

@@ -33,11 +33,11 @@ def remove(
     if done.unknown:
         print(f"not in this data set, kept out from now on: {', '.join(done.unknown)}")
     if purge:
-        print(f"{done.n_purged} rows of tables emptied")
+        print(f"{done.n_purged} table rows emptied")
     if done.record:
         print(f"ids and keys, for copies, exports and merges elsewhere: {url.rstrip('/')}/{done.record}")
     if not done.videos:
-        looked_for = ", ".join(sorted(wanted.videos | wanted.channels | wanted.urls)) or "no id at all"
+        looked_for = ", ".join(sorted(wanted.videos | wanted.channels | wanted.urls)) or "no id"
         raise NothingMatched(
             f"{url}: no video, channel or address here is one of those in {ids} ({looked_for}); nothing was removed, "
             "and they are kept out from now on"

@@ -8,8 +8,8 @@ import typer
 def reshard(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
     out: Annotated[str, typer.Option(help="Where the new one goes: a folder or an s3:// url.")],
-    max_bytes: Annotated[int, typer.Option(help="Size that a shard aims to stay below, bytes.", min=1)] = 512 * 1024**2,
-    max_samples: Annotated[int, typer.Option(help="Most samples of a shard; 0: no limit.", min=0)] = 0,
+    max_bytes: Annotated[int, typer.Option(help="Size that a shard should stay below, bytes.", min=1)] = 512 * 1024**2,
+    max_samples: Annotated[int, typer.Option(help="Largest number of samples in a shard; 0: no limit.", min=0)] = 0,
     split_by: Annotated[
         str, typer.Option(help="Redraw splits by `channel` or `video`; without it each sample keeps its split.")
     ] = "",

@@ -1,4 +1,4 @@
-"""`hdvila-pipeline retry`: takes up rejected videos again, by reason."""
+"""`hdvila-pipeline retry`: tries rejected videos again, by reason."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 
 def retry(
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
-    reason: Annotated[list[str], typer.Option("--reason", help="A reason code; give it again for more.")],
+    reason: Annotated[list[str], typer.Option("--reason", help="A reason code; may be given several times.")],
     stage: Annotated[str, typer.Option(help="Only rejects of this stage (extract, media …).")] = "",
 ) -> None:
     """Takes up again what was turned away for a reason: the next `run` asks for these videos and no others."""

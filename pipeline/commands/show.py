@@ -29,7 +29,8 @@ def transcript(
     ] = None,
     out: Annotated[str, typer.Option("--out", help="Output directory of a run, for a video's id.")] = "",
     audio_track: Annotated[
-        Path | None, typer.Option("--audio-track", help="A stamped track of the same speech to take word times from.")
+        Path | None,
+        typer.Option("--audio-track", help="A word-timed track of the same speech to take word times from."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print words, events, sentences and clips as JSON.")] = False,
     html: Annotated[

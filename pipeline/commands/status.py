@@ -49,16 +49,16 @@ def status(
             rejects.add_row(stage, reason, str(n))
     console.print(rejects)
     if found.waiting:
-        console.print(f"{found.waiting} were refused for now; the first is tried again after {found.next_try_at}")
+        console.print(f"{found.waiting} were refused temporarily; the first is tried again after {found.next_try_at}")
     categories = Table("category", "videos", "planned clips", "hours", "quota", "crawl", box=None)
     for row in found.categories:
         numbers = str(row["videos"]), str(row["clips"]), f"{row['hours']:.2f}", f"{row['quota']:.1f}"
         categories.add_row(row["name"], *numbers, f"{row['state']} {row['why']}".strip())
     console.print(categories)
     sources = Table("source", "query", "listed", "kept", "", box=None)
-    for row in found.sources[:n_sources]:
-        end = row["reason"] or ("at its end" if row["exhausted"] else "")
-        sources.add_row(row["source"], row["query"], str(row["listed"]), str(row["kept"]), end)
+    for source in found.sources[:n_sources]:
+        end = source["reason"] or ("at its end" if source["exhausted"] else "")
+        sources.add_row(source["source"], source["query"], str(source["listed"]), str(source["kept"]), end)
     console.print(sources)
     if found.pace:
         console.print(found.pace, highlight=False)

@@ -1,4 +1,4 @@
-"""`hdvila-pipeline verify`: reads a finished data set through and names each fault."""
+"""`hdvila-pipeline verify`: reads a whole data set and names each fault."""
 
 from typing import Annotated
 

@@ -40,13 +40,13 @@ class BalanceConfig(Section):
     )
     unit: Unit = identity("hours", doc="what quotas count: clips or hours of clips")
     total: float | None = identity(
-        None, gt=0, doc="clips or hours wanted in all; null: as many as the caps and the supply allow"
+        None, gt=0, doc="total of clips or hours wanted; null: as many as the caps and the supply allow"
     )
     max_hours_per_category: float = identity(
-        30_000.0, gt=0, doc="no category keeps more, hours of clips (30,000 in HD-VILA-100M)"
+        30_000.0, gt=0, doc="limit of each category, hours of clips (30,000 in HD-VILA-100M)"
     )
     max_channel_share: float = identity(
-        1.0, gt=0, le=1, doc="no channel is more than this share of its category; 1: no limit"
+        1.0, gt=0, le=1, doc="largest share of its category that one channel may hold; 1: no limit"
     )
     wave_margin: float = operational(
         1.05, ge=1, le=4, doc="media asked for in a wave, as a multiple of what is expected to fill the quotas"
@@ -54,17 +54,17 @@ class BalanceConfig(Section):
     batch_candidates: int = identity(
         20_000,
         ge=1,
-        doc="batch k of media is planned once the rounds with the first (k + 1) times as many candidates have verdicts",
+        doc="candidates per batch of media: batch k is planned once the first (k + 1) times as many have verdicts",
     )
-    batch_videos: int = identity(5_000, ge=1, doc="most videos in a batch of media")
+    batch_videos: int = identity(5_000, ge=1, doc="largest number of videos in a batch of media")
     batches_under_way: int = identity(
         2,
         ge=1,
-        doc="batches of media at a time; one is planned from what came of all before these. With batch_videos, enough "
-        "for the workers while the longest video lasts: docs/cluster.md reckons it",
+        doc="batches of media at a time; each is planned from the results of all before these. With batch_videos, "
+        "enough for the workers while the longest video lasts: docs/cluster.md shows how to choose",
     )
     max_waves: int = identity(
-        200, ge=1, doc="batches of media, smaller than the most, after which a run stops trying to fill the quotas"
+        200, ge=1, doc="a run stops trying to fill the quotas after this many batches that are smaller than the largest"
     )
     text_duplicates: TextDuplicatesConfig = TextDuplicatesConfig()
 
@@ -78,7 +78,7 @@ class BalanceConfig(Section):
                 hint = f"; did you mean {near[0]!r}?" if near else f"; the categories are {', '.join(known)}"
                 raise ValueError(f"{name!r} is not a category{hint}")
             if not 0 <= weight < float("inf"):
-                raise ValueError(f"the weight of {name!r} is {weight}; a weight is a number from 0 up")
+                raise ValueError(f"the weight of {name!r} is {weight}; a weight is 0 or more")
         return weights
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Settings of the crawl: what is asked for, what is turned away, how politely, and as whom."""
+"""Settings of the crawl: what is asked for, what is turned away, how politely, and by whom."""
 
 import logging
 import re
@@ -84,7 +84,7 @@ class IdentityConfig(Section):
         "", doc="browser to look like, such as chrome or safari; needs pip install 'hdvila[impersonate]'"
     )
     po_tokens: tuple[SecretStr, ...] = operational((), doc="PO tokens as CLIENT.CONTEXT+TOKEN, such as web.gvs+…")
-    visitor_data: SecretStr = operational(SecretStr(""), doc="visitor data of the session that the PO tokens are of")
+    visitor_data: SecretStr = operational(SecretStr(""), doc="visitor data of the session that the PO tokens belong to")
     country: str = operational(
         "", pattern=r"^([A-Z]{2})?$", doc="country of its address, two letters; geo-blocked videos are tried elsewhere"
     )
@@ -122,7 +122,7 @@ class PolitenessConfig(Section):
         6 * 3600.0, ge=0, doc="how long a video may wait while all identities are paused before it is deferred, seconds"
     )
     canary_every_s: float = operational(
-        3600.0, gt=0, doc="seconds between two looks of an identity at crawl.canary, the first at the start of a run"
+        3600.0, gt=0, doc="seconds between an identity's checks of crawl.canary; the first is at the start of a run"
     )
     later_s: float = operational(3600.0, gt=0, doc="first delay before a deferred video is tried again, seconds")
 
@@ -196,17 +196,17 @@ class CrawlConfig(Section):
         "EgQQASgB", doc="the site's search filter (sp): videos with subtitles by default; empty: plain search"
     )
     grow_from_channels: bool = identity(True, doc="list the channels of kept videos when a category runs dry")
-    max_per_query: int = identity(600, ge=1, doc="most results taken of one query or playlist")
-    max_per_channel: int = identity(200, ge=1, doc="most videos listed of one channel that the crawl found by itself")
+    max_per_query: int = identity(600, ge=1, doc="largest number of results taken from one query or playlist")
+    max_per_channel: int = identity(
+        200, ge=1, doc="largest number of videos listed of a channel that the crawl found itself"
+    )
     reserve: float = identity(
-        0.25, ge=0, doc="share by which a category is crawled beyond its quota, for losses at the fetch"
+        0.25, ge=0, doc="share crawled beyond each category's quota, to cover losses at the fetch"
     )
-    prior_clips_per_video: float = identity(
-        8.0, gt=0, doc="clips that a candidate is expected to give before any was seen"
-    )
+    prior_clips_per_video: float = identity(8.0, gt=0, doc="expected clips per candidate before any has been seen")
     prior_hours_per_video: float = identity(0.03, gt=0, doc="the same in hours")
-    max_candidates_per_round: int = identity(20_000, ge=1, doc="most videos asked for in one round")
-    max_rounds: int = identity(1000, ge=1, doc="most rounds of one crawl")
+    max_candidates_per_round: int = identity(20_000, ge=1, doc="largest number of videos looked at in one round")
+    max_rounds: int = identity(1000, ge=1, doc="largest number of rounds of a crawl")
     limits: LimitsConfig = LimitsConfig()
     captions: CaptionsConfig = CaptionsConfig()
     media: MediaFormatConfig = MediaFormatConfig()
@@ -224,8 +224,8 @@ class CrawlConfig(Section):
         16_384.0, ge=0, doc="a download slower than this over a minute is a stall, bytes a second"
     )
     list_time_limit_s: float = operational(1800.0, gt=0, doc="wall-clock limit for one listing, seconds")
-    socket_timeout_s: float = operational(20.0, gt=0, doc="no byte for so long is a stall, seconds")
-    request_retries: int = operational(3, ge=0, doc="tries again of one request inside yt-dlp")
+    socket_timeout_s: float = operational(20.0, gt=0, doc="a transfer without a byte for this long is a stall, seconds")
+    request_retries: int = operational(3, ge=0, doc="retries of one request inside yt-dlp")
     video_tries: int = operational(2, ge=1, doc="extractions of one video before a passing error defers it")
     retry_wait_s: float = operational(5.0, ge=0, doc="wait between two tries of one video, seconds, doubled each time")
     player_clients: tuple[str, ...] = operational(("default",), doc="yt-dlp's player_client list")

@@ -12,17 +12,17 @@ class SegmentsConfig(Section):
     """When the tables that units write in parts are merged into segments."""
 
     n_units: int = operational(
-        200, ge=0, doc="merge a stage's units once this many lie in parts of their own; 0: never merge"
+        200, ge=0, doc="merge a stage's units once this many have parts of their own; 0: never merge"
     )
-    fan_in: int = operational(8, ge=2, doc="segments of one size that are merged into one of the next")
+    fan_in: int = operational(8, ge=2, doc="segments of one size that are merged into one of the next size")
     max_bytes: int = operational(512 * 1024**2, ge=1, doc="a segment of this size is not merged further")
     grace_s: float = operational(
-        3600.0, ge=0, doc="seconds for which what a merge covers stays, for readers that began before it"
+        3600.0, ge=0, doc="how long the files that a merge replaced are kept for readers that began before it, seconds"
     )
 
 
 class EngineConfig(Section):
-    """Where units run and how long a run bears with refusals."""
+    """Where units run and how long a run tolerates refusals."""
 
     executor: Literal["local", "ray"] = operational(
         "ray", doc="local: one unit at a time in this process; ray: a cluster"
@@ -43,7 +43,7 @@ class EngineConfig(Section):
     )
     patience: int = operational(20, ge=1, doc="how often a unit may fail temporarily before it is deferred")
     outage_s: float = operational(
-        1800.0, ge=0, doc="seconds for which a run bears with a bucket that does not answer before it ends"
+        1800.0, ge=0, doc="how long a run waits for a bucket that does not answer before it ends, seconds"
     )
     storage_options: Secret[dict[str, Any]] = operational(
         Secret({}), doc="fsspec options of the output's bucket (endpoint_url, key …); never logged"

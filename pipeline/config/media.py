@@ -11,11 +11,11 @@ from manifests.members import MEMBERS, OFF, MemberFacts, values_of
 from manifests.settings import Section, identity, operational
 
 LEAST_SHORT_SIDE_720P = 704
-"""720p material is often coded with a few rows less."""
+"""720p material is often coded with a few rows fewer."""
 
 
 class MediaLimits(Section):
-    """What a media file may be at most: input from the net is hostile."""
+    """Limits of a media file: input from the net is hostile."""
 
     stage: ClassVar[str] = "media"
 
@@ -44,7 +44,7 @@ class CutConfig(Section):
         500, doc="a span that ends after the video does by at most this much is trimmed, ms; more is a reject", ge=0
     )
     max_preroll_ms: int = identity(
-        60_000, doc="remux and keyframe: longest way back to a keyframe, ms; more is a reject", ge=0
+        60_000, doc="remux and keyframe: longest distance back to a keyframe, ms; more is a reject", ge=0
     )
     audio_preroll_ms: int = identity(
         100, doc="audio kept before the clip so that decoders have settled when it starts, ms", ge=0
@@ -56,12 +56,13 @@ class CutConfig(Section):
         "reject", doc="interlaced sources; keep copies their fields as they are"
     )
     convert: bool = identity(
-        False, doc="interlaced and HDR sources, and codecs that no clip can carry, are made into H.264 first (ffmpeg)"
+        False,
+        doc="interlaced and HDR sources, and codecs that no clip can carry, are converted to H.264 first (ffmpeg)",
     )
     require_audio: bool = identity(False, doc="a video without audio is a reject")
     accept_wide: bool = identity(
         True,
-        doc="720p is also a video wider than 16:9 whose long side is at least 1280 pixels, offered or fetched",
+        doc="wider than 16:9: counts as 720p too if the long side is at least 1280 pixels, offered or fetched",
     )
     min_short_side: int = identity(
         LEAST_SHORT_SIDE_720P, doc="720p: least short side after rotation, pixels; 0 takes any", ge=0
@@ -70,7 +71,7 @@ class CutConfig(Section):
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
     exact_gop: int = identity(30, doc="exact: frames between keyframes at most", ge=1)
     audio_bitrate: int = identity(128_000, doc="where audio is encoded: AAC bits a second", ge=16_000)
-    encoder_threads: int = identity(1, doc="threads of each encoder; another count gives other bytes", ge=1)
+    encoder_threads: int = identity(1, doc="threads of each encoder; a different count gives different bytes", ge=1)
 
     @property
     def least_side(self) -> int:
@@ -98,7 +99,7 @@ class ScenesConfig(Section):
         doc="shots: hard cuts, dissolves and fades, flashes left out; content, adaptive: those of PySceneDetect, hard "
         "cuts alone",
     )
-    threshold: float = identity(27.0, doc="content: change of picture that is a cut", gt=0)
+    threshold: float = identity(27.0, doc="content: change between frames that counts as a cut", gt=0)
     min_scene_ms: int = identity(500, doc="shortest scene, ms", ge=0)
     short_side: int = identity(
         144, doc="content and adaptive: short side of the picture that is looked at, pixels", ge=36
@@ -108,7 +109,7 @@ class ScenesConfig(Section):
         doc="a clip that crosses a cut is: flagged only; dropped; snapped (an end near a cut moves to it); "
         "split at its cuts",
     )
-    snap_ms: int = identity(500, doc="snap: farthest that an end of a clip moves, ms", ge=0)
+    snap_ms: int = identity(500, doc="snap: largest move of either end of a clip, ms", ge=0)
     min_part_ms: int = identity(1000, doc="split: parts shorter than this are dropped, ms", ge=1)
 
 
@@ -131,7 +132,7 @@ class _Pictures(Section):
     proxy_crf: int = identity(27, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
     proxy_preset: str = identity("ultrafast", doc="preset of the proxy's encoder (x264)")
     still_every_s: float = identity(2.0, doc="seconds of a clip between two stills", gt=0)
-    min_stills: int = identity(4, doc="least number of stills a clip (as far as it has frames)", ge=1)
+    min_stills: int = identity(4, doc="at least this many stills per clip (if it has that many frames)", ge=1)
     still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)
     still_quality: int = identity(90, doc="JPEG quality of the stills, 1 to 100", ge=1, le=100)
 
@@ -211,7 +212,9 @@ class DuplicatesConfig(Section):
     stage: ClassVar[str] = "balance"
 
     enabled: bool = identity(True, doc="find near-duplicate clips and videos, and stock intros, by perceptual hashes")
-    max_distance: int = identity(10, doc="differing bits of 64 up to which two frames show the same", ge=0, le=20)
+    max_distance: int = identity(
+        10, doc="two frames show the same picture if at most this many of 64 bits differ", ge=0, le=20
+    )
     min_share: float = identity(
         0.3, doc="share of a clip's distinct pictures that another must show too to be its duplicate", gt=0, le=1
     )

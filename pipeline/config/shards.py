@@ -48,7 +48,7 @@ class CardConfig(Section):
     @classmethod
     def _somebody_is_there(cls, address: str) -> str:
         if EXAMPLE_HOST.search(address):
-            raise ValueError("an address of an example is not read; give one that is")
+            raise ValueError("this is an example address, which nobody reads; give a real one")
         return address
 
     @property
@@ -62,9 +62,9 @@ class ShardsConfig(Section):
 
     stage: ClassVar[str] = "shards"
     max_bytes: int = identity(
-        512 * 1024**2, gt=0, doc="size that a shard aims to stay below, bytes (a clip may exceed it)"
+        512 * 1024**2, gt=0, doc="size that a shard should stay below, bytes (a single clip may exceed it)"
     )
-    max_samples: int = identity(0, ge=0, doc="most samples of a shard; 0: no limit but max_bytes")
+    max_samples: int = identity(0, ge=0, doc="largest number of samples in a shard; 0: no limit but max_bytes")
     split: SplitConfig = SplitConfig()
     keep_packs: bool = operational(False, doc="keep packs/ after the manifest that holds their samples is written")
     card: CardConfig = CardConfig()

@@ -38,7 +38,7 @@ class SentenceConfig(Section):
     )
     weights: str = identity(
         "",
-        doc="weights of your own: a model file (net), a folder with a model and its tokenizer (sat); empty = shipped",
+        doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty = shipped",
     )
     threshold: float = identity(
         0.0, ge=0.0, lt=1.0, doc="a sentence ends above this probability; 0 = the model's own threshold"
@@ -59,7 +59,7 @@ class AlignConfig(Section):
         0.4,
         ge=0.0,
         le=1.0,
-        doc="below this share of anchored words manual and automatic track differ: the automatic one is used",
+        doc="below this share of anchored words the two tracks are taken to differ, and the automatic one is used",
     )
 
 
@@ -72,10 +72,10 @@ class ClipConfig(Section):
     target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
     border_weight: float = identity(
-        0.3, ge=0, doc="what a doubtful border costs against a missed length: times -log(probability of an end there)"
+        0.3, ge=0, doc="weight of a doubtful boundary against a missed length: times -log(probability of an end there)"
     )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
-    max_s: float = identity(25.0, gt=0, doc="a clip is never longer, padding included, seconds")
+    max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")
     max_gap_s: float = identity(2.0, gt=0, doc="a silence longer than this ends a clip, seconds")
     pad_ms: int = identity(200, ge=0, doc="room before the first and after the last word, inside the silence there, ms")
     overlap_ms: int = identity(0, ge=0, doc="how far a clip's padding may reach into its neighbour, ms")
@@ -86,7 +86,7 @@ class ClipConfig(Section):
     @model_validator(mode="after")
     def _bounds_in_order(self) -> "ClipConfig":
         if not self.min_s <= self.target_s <= self.max_s:
-            raise ValueError("min_s, target_s and max_s must not go down")
+            raise ValueError("min_s, target_s and max_s must be in ascending order")
         return self
 
 

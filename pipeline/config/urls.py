@@ -14,15 +14,15 @@ class UrlsConfig(Section):
     )
     columns: dict[str, str] = identity(
         dict,
-        doc="what a column is called where it has another name: {url: videoURL, caption: name}; ours are "
+        doc="names of our columns in these tables, where they differ: {url: videoURL, caption: name}; ours are "
         "url id caption caption_url caption_file clips category title license language duration channel",
     )
-    caption_language: str = identity("en", doc="language of captions whose row names none")
+    caption_language: str = identity("en", doc="language of captions whose row does not say")
     allow_private: bool = operational(
         False, doc="also ask private, loopback and link-local addresses: for tests and for servers of your own"
     )
     buckets: tuple[str, ...] = operational(
-        (), doc="buckets that a media or caption address may name, e.g. s3://mine; of no other anything is read"
+        (), doc="buckets that a media or caption address may name, e.g. s3://mine; nothing is read from any other"
     )
     gap_s: float = operational(
         0.2, ge=0, doc="least time between two requests to one host, of all workers together, seconds"

@@ -111,6 +111,6 @@ def _refusal(name: str, known: Any) -> str:
     nearest = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     guess = f"; did you mean {nearest[0]}?" if nearest else "."
     return (
-        f"{name} is none of the options that a configuration may set{guess} Other options of yt-dlp can run programs "
+        f"{name} is not an option that a configuration may set{guess} Other options of yt-dlp can run programs "
         "and read or write files: give them with --trust-ydl-opts on the command line, if you wrote this configuration"
     )

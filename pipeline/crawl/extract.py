@@ -2,7 +2,7 @@
 
 In:  this round's candidates.   Out: rows of `videos` and `captions`; every other candidate is a reject with its reason.
 
-No byte of media is paid for here: the clips that a video would give are known before. A refusal that says something
+No byte of media is fetched here: the clips that a video would give are known first. A refusal that says something
 about who asks, not about the video, is never charged to the video: the identity is paused and another one asks.
 """
 

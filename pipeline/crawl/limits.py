@@ -19,13 +19,13 @@ STANDARD_LICENCE = "standard"
 def check_listed(row: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
     """What a row of a listing alone decides, so that no request is spent on the video. Unknown values pass."""
     if row["live_status"] == "is_live":
-        return Reason.LIVE, "live now, says the listing"
+        return Reason.LIVE, "live now, according to the listing"
     if row["live_status"] == "is_upcoming":
-        return Reason.UPCOMING, "not published yet, says the listing"
+        return Reason.UPCOMING, "not published yet, according to the listing"
     if row["live_status"] == "was_live" and not limits.allow_live:
-        return Reason.LIVE, "a recording of a live stream, says the listing"
+        return Reason.LIVE, "a recording of a live stream, according to the listing"
     if row["availability"] in ("subscriber_only", "premium_only"):
-        return Reason.MEMBERS_ONLY, f"{row['availability']}, says the listing"
+        return Reason.MEMBERS_ONLY, f"{row['availability']}, according to the listing"
     if row["duration_s"] > 0 and (verdict := _duration(row["duration_s"], limits)):
         return verdict
     return _views(row["view_count"], limits) if row["view_count"] >= 0 else None
@@ -50,7 +50,7 @@ def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | 
     """Whether the video's own category is one that is wanted. The query that found it is never trusted."""
     category = category_by_name(name)
     if category is None:
-        return Reason.WRONG_CATEGORY, f"{name!r} is none of the 15"
+        return Reason.WRONG_CATEGORY, f"{name!r} is not one of the 15"
     if category.id not in wanted_categories(config):
         return Reason.WRONG_CATEGORY, f"{category.name} is not among the wanted ones"
     if config.limits.other_categories == "reject" and wanted_id not in (-1, category.id):

@@ -190,7 +190,7 @@ def _source_row(listed: ListedSource, ask: Ask, round_: int) -> SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class ChooseStage:
-    """One unit a round. The choice is made where the books are, beside the driver; the unit writes it down."""
+    """One unit a round. The choice is made where the ledger is, in the driver; the unit writes it down."""
 
     config: CrawlConfig
     plan: RoundPlan

@@ -1,7 +1,7 @@
 """What the next round of the crawl asks: a pure function of what earlier rounds committed.
 
 A category that is short asks for as many videos as its yield so far says it needs; first the ones that are listed
-already, then more of its sources. A source is listed deeper and deeper, four times as far each time; when a category's
+already, then more of its sources. A source is listed ever deeper, four times as far each time; when a category's
 sources run dry, the channels of its kept videos become new ones.
 """
 
@@ -240,7 +240,7 @@ def _state(
             category, quota, supply, "going", f"{listed} listed videos and {len(asks)} sources are left"
         )
     if facts.n_waiting:
-        why = f"{facts.n_waiting} videos were refused for now, the first is tried again after {facts.next_due}"
+        why = f"{facts.n_waiting} videos were refused temporarily; the first is tried again after {facts.next_due}"
         return CategoryState(category, quota, supply, "full" if covered else "waits", why)
     if covered:
         why = f"has {supply / quota:.0%} of its quota; no source is left for the whole reserve"

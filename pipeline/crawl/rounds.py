@@ -103,7 +103,9 @@ def stages_of(
     )
 
 
-def explain(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger | None = None) -> list[CategoryState]:
+def category_states(
+    config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger | None = None
+) -> list[CategoryState]:
     """Where each category stands: full, going, waits or dry, and why."""
     books = books or CrawlLedger(store, wanted.unit)
     plans = read_plans(store)

@@ -21,7 +21,7 @@ from typing import Any, cast
 from manifests.errors import UserError
 from manifests.rows import ShardRow
 from manifests.sample import clip_id
-from manifests.shards import Manifest, ShardEntry, member_places, read_manifest
+from manifests.shards import Manifest, ShardEntry, member_offsets, read_manifest
 from pipeline.config.media import CutConfig, MediaConfig
 from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
@@ -51,7 +51,7 @@ def export_hdvila(source: Store, out: Store) -> Released:
     """Writes hdvila.jsonl and text.jsonl of a finished data set. UserError where `out` holds one of them."""
     for name in (CLIPS_NAME, TEXTS_NAME):
         if out.exists(name):
-            raise UserError(f"{out.url}/{name}: is there already; name another folder")
+            raise UserError(f"{out.url}/{name}: exists already; name another folder")
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_while_under_way(source, read_tombstones(source))
     videos: dict[str, dict[str, Any]] = {}
@@ -127,8 +127,8 @@ def _exact_shard(source: Store, entry: ShardEntry, out: Store, config: CutConfig
 def _exact_sample(
     source: Store, entry: ShardEntry, row: ShardRow, folder: Path, config: CutConfig
 ) -> tuple[Sample, str]:
-    places = member_places(row["members"])
-    members: dict[str, bytes] = {e: source.read_range(entry.url, at, at + size) for e, (at, size) in places.items()}
+    offsets = member_offsets(row["members"])
+    members: dict[str, bytes] = {e: source.read_range(entry.url, at, at + size) for e, (at, size) in offsets.items()}
     facts = json.loads(members["json"])
     film = folder / "film.mp4"
     film.write_bytes(members["mp4"])

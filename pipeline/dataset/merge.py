@@ -84,7 +84,7 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
 def refuse_existing(out: Store) -> None:
     """UserError where there is a data set at `out` already."""
     if out.exists(MANIFEST_NAME):
-        raise UserError(f"{out.url}: holds a data set already; name a folder that has none")
+        raise UserError(f"{out.url}: holds a data set already; name another folder")
 
 
 def _refuse_different_members(manifests: Sequence[Manifest]) -> None:
@@ -173,7 +173,7 @@ def _copy_shard(
 
 
 def refuse_other_rows(tar: Path, rows: Sequence[ShardRow], where: str) -> None:
-    """DamagedFile where a tar does not hold exactly the samples that its rows name, at the places that they name."""
+    """DamagedFile where a tar does not hold exactly the samples that its rows name, at the offsets that they name."""
     with tar.open("rb") as file:
         there = {sample.key: sample for sample in index_pack(file)}
     named = {row["key"]: sample_of_row(row) for row in rows if row["status"] == SUCCESS}
@@ -186,7 +186,7 @@ def _download(source: Store, entry: ShardEntry, target: Path) -> None:
     """Copies a tar and holds it against the manifest's checksum. UserError where they differ, or it is not there."""
     sha256 = hashlib.sha256()
     if not source.exists(entry.url):
-        raise DamagedFile(f"{source.url}/{entry.url}: the manifest names it and it is not there; restore it")
+        raise DamagedFile(f"{source.url}/{entry.url}: named in the manifest but missing; restore it")
     with source.open(entry.url) as file, target.open("wb") as out:
         while block := file.read(1 << 22):
             sha256.update(block)

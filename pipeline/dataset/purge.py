@@ -89,23 +89,23 @@ def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array)
 
 def _emptied(rows: pa.Table, columns: tuple[str, ...], wanted: pa.Array) -> tuple[pa.Table, int]:
     """The rows with these columns empty where the video is wanted, and how many rows those are."""
-    mine = pc.is_in(rows.column("video_id"), value_set=wanted)
+    matches = pc.is_in(rows.column("video_id"), value_set=wanted)
     emptied = rows
     for name in columns:
         column = rows.column(name).combine_chunks()
         blank = pa.array([_empty(column.type)] * len(column), column.type)
-        gone = mine if name != "url" else pc.and_(mine, pc.invert(_is_address(column)))
+        gone = matches if name != "url" else pc.and_(matches, pc.invert(_is_address(column)))
         where = gone.combine_chunks() if isinstance(gone, pa.ChunkedArray) else gone
-        place = rows.schema.get_field_index(name)
-        emptied = emptied.set_column(place, rows.schema.field(name), _choose(where, blank, column))
-    return emptied, int(pc.sum(mine).as_py() or 0)
+        index = rows.schema.get_field_index(name)
+        emptied = emptied.set_column(index, rows.schema.field(name), _choose(where, blank, column))
+    return emptied, int(pc.sum(matches).as_py() or 0)
 
 
 def _choose(where: pa.Array, blank: pa.Array, column: pa.Array) -> pa.Array:
     """`blank` where `where` holds. By `take`, since if_else knows no lists of structs in older versions of Arrow."""
     n = len(column)
-    places = pc.if_else(where, pa.array(range(n), pa.int64()), pa.array(range(n, 2 * n), pa.int64()))
-    return pa.concat_arrays([blank, column]).take(places)
+    rows = pc.if_else(where, pa.array(range(n), pa.int64()), pa.array(range(n, 2 * n), pa.int64()))
+    return pa.concat_arrays([blank, column]).take(rows)
 
 
 def _is_address(column: pa.Array) -> pa.Array:

@@ -78,7 +78,7 @@ def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones
             is_channel = words[0] in channels or (words[0].startswith("UC") and len(words[0]) == 24)
             found["channel" if is_channel else "video"].add(words[0])
         else:
-            raise UserError(f"{line.strip()!r}: write one id a line, or one address, or `video ID`, or `channel ID`")
+            raise UserError(f"{line.strip()!r}: write one id or address a line, or `video ID`, or `channel ID`")
     return Tombstones(frozenset(found["video"]), frozenset(found["channel"]), urls=frozenset(found["url"]))
 
 
@@ -94,7 +94,7 @@ class Known:
         return {channel_id for _, channel_id, _ in self.rows}
 
     def unknown(self, ids: Tombstones) -> tuple[str, ...]:
-        """Of the wanted ids, channels and addresses those that mean nothing here, sorted."""
+        """The wanted ids, channels and addresses that match nothing here, sorted."""
         named = {video_id for video_id, _, _ in self.rows} | {origin_of(url) for _, _, url in self.rows}
         return tuple(sorted((ids.videos - named) | (ids.channels - self.channels) | (ids.urls - named)))
 
@@ -169,7 +169,7 @@ def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]
 
 
 def _head(store: Store) -> dict[str, Any]:
-    """manifest.json's keys. UserError where they cannot be those of a manifest."""
+    """manifest.json's keys. UserError where they are not those of a manifest."""
     return head_of(store.read(MANIFEST_NAME), f"{store.url}/{MANIFEST_NAME}")
 
 
@@ -194,15 +194,15 @@ def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEn
 def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[ShardRow], bool]) -> ShardEntry:
     """Rewrites a shard with those of its rows that `keep` takes; samples are copied byte for byte."""
     with store.open(entry.url) as file:
-        places = {sample.key: sample for sample in index_pack(file)}  # type: ignore[arg-type]
+        in_tar = {sample.key: sample for sample in index_pack(file)}  # type: ignore[arg-type]
     pieces = []
     for row in read_rows(store, entry.url).to_pylist():
         if not keep(row):
             continue
         if row["status"] != SUCCESS:
             pieces.append(Piece(row))
-        elif row["key"] in places:
-            pieces.append(Piece(row, store, entry.url, places[row["key"]]))
+        elif row["key"] in in_tar:
+            pieces.append(Piece(row, store, entry.url, in_tar[row["key"]]))
         else:
             raise UserError(f"{store.url}/{entry.url}: {row['key']} is missing in the tar; restore the shard first")
     with tempfile.TemporaryDirectory() as folder:

@@ -78,7 +78,7 @@ def clip_number(row: ShardRow) -> int:
     """n of a row's clip, from its clip_id. DamagedFile where it has none."""
     number = row["clip_id"].rpartition(".")[2]
     if not number.isascii() or not number.isdigit() or len(number) > 9:
-        raise DamagedFile(f"{row['key']}: clip_id {row['clip_id'][:80]!r} ends with no number")
+        raise DamagedFile(f"{row['key']}: clip_id {row['clip_id'][:80]!r} does not end with a number")
     return int(number)
 
 

@@ -116,7 +116,7 @@ def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     for split, entry in named.items():
         name = index_name(split)
         if not store.exists(name):
-            yield Fault(name, "is missing; trainers make it of the rows, which takes longer")
+            yield Fault(name, "is missing; trainers will build it from the rows, which takes longer")
         elif hashlib.sha256(store.read(name)).hexdigest() != entry.get("sha256"):
             yield Fault(name, "differs from the manifest")
     try:
@@ -125,7 +125,7 @@ def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
     except (UserError, ValueError, KeyError, TypeError):
         return  # rows that can't be read are reported with their shard
     yield from (
-        Fault(index_name(split), "is not what the rows say") for split in named if made.get(split) != named[split]
+        Fault(index_name(split), "does not match the rows") for split in named if made.get(split) != named[split]
     )
 
 

@@ -25,7 +25,7 @@ from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, s
 
 MOST_MEMBER_BYTES = 256 * 1024**2
 MOST_BYTES = {"json": 16 * 1024**2, "txt": 1024**2}
-"""A member that says that it is larger is not read."""
+"""A member with a larger stated size is not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ def _stats_faults(store: Store, entry: ShardEntry, n_rows: int) -> Iterator[Faul
         stats = store.read_json(name)
         found = (stats["count"], stats["successes"], stats["shard"]["sha256"])
     except (ValueError, KeyError, TypeError):
-        yield Fault(name, "is not the stats of a shard")
+        yield Fault(name, "is not a shard's stats file")
         return
     if found != (n_rows, entry.nsamples, entry.sha256):
         yield Fault(name, f"count, successes, sha256 are {found}, should be {(n_rows, entry.nsamples, entry.sha256)}")
@@ -123,63 +123,65 @@ def _removal_faults(entry: ShardEntry, rows: list[ShardRow], tombstones: Tombsto
     for row in rows:
         if covers(tombstones, row):
             where = f"{entry.url}: {row['key']}"
-            yield Fault(where, "was removed (tombstones.txt) and is here; run the same `remove` again")
+            yield Fault(where, "was removed (tombstones.txt) but is still here; run the same `remove` again")
 
 
 def _tar_faults(
     entry: ShardEntry, samples: list[ShardRow], tar: BinaryIO, decode: int, report: ShardReport
 ) -> Iterator[Fault]:
     try:
-        places = {sample.key: sample for sample in index_pack(tar)}
+        in_tar = {sample.key: sample for sample in index_pack(tar)}
     except UserError as error:
         yield Fault(entry.url, f"is not a complete tar of samples ({error})")
         return
-    for key in sorted(places.keys() - {row["key"] for row in samples}):
-        yield Fault(f"{entry.url}: {key}", "stands in the tar and has no row")
+    for key in sorted(in_tar.keys() - {row["key"] for row in samples}):
+        yield Fault(f"{entry.url}: {key}", "is in the tar but has no row")
     by_chance = sorted(samples, key=lambda row: hash_name(0, "verify", row["key"]))
     decoded = {row["key"] for row in (by_chance if decode < 0 else by_chance[:decode])}
     for row in samples:
         where = f"{entry.url}: {row['key']}"
-        if row["key"] not in places:
-            yield Fault(where, "has a row and is not in the tar")
+        if row["key"] not in in_tar:
+            yield Fault(where, "has a row but is not in the tar")
             continue
-        place = places[row["key"]]
-        report.members = report.members or tuple(place.members)
-        if tuple(place.members) != report.members:
-            yield Fault(where, f"members are {' '.join(place.members)}, of others {' '.join(report.members)}")
-        if _offsets_differ(row, place):
+        packed = in_tar[row["key"]]
+        report.members = report.members or tuple(packed.members)
+        if tuple(packed.members) != report.members:
+            yield Fault(
+                where, f"members are {' '.join(packed.members)}, those of other samples {' '.join(report.members)}"
+            )
+        if _offsets_differ(row, packed):
             yield Fault(where, "the row's offsets are not those in the tar")
         faults = _picture_faults if report.of_images else _sample_faults
-        yield from (Fault(where, what) for what in faults(row, place, tar, decode=row["key"] in decoded))
+        yield from (Fault(where, what) for what in faults(row, packed, tar, decode=row["key"] in decoded))
 
 
-def _offsets_differ(row: ShardRow, place: PackedSample) -> bool:
+def _offsets_differ(row: ShardRow, packed: PackedSample) -> bool:
     try:
-        return sample_of_row(row) != place
+        return sample_of_row(row) != packed
     except (ValueError, TypeError, AttributeError):
         return True
 
 
-def _members_of(tar: BinaryIO, place: PackedSample) -> dict[str, bytes] | str:
+def _members_of(tar: BinaryIO, packed: PackedSample) -> dict[str, bytes] | str:
     """A sample's members, or why they are not read: one that is too large, or what the tar says of them."""
-    if large := [name for name, (_, size) in place.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
-        return f"{', '.join(large)}: larger than any of ours"
+    if large := [name for name, (_, size) in packed.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
+        return f"{', '.join(large)}: larger than a member may be"
     try:
-        return read_members(tar, place)
+        return read_members(tar, packed)
     except UserError as error:
         return str(error)
 
 
-def _picture_faults(row: ShardRow, place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
-    members = _members_of(tar, place)
+def _picture_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    members = _members_of(tar, packed)
     if isinstance(members, str):
         yield members
         return
     yield from image_faults(row, members, decode=decode)
 
 
-def _sample_faults(row: ShardRow, place: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
-    members = _members_of(tar, place)
+def _sample_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode: bool) -> Iterator[str]:
+    members = _members_of(tar, packed)
     if isinstance(members, str):
         yield members
         return

@@ -21,6 +21,7 @@ from typing import Any
 import av
 
 from manifests.funnel import SELECTION_NAME
+from manifests.rows import VideoRow
 from manifests.sample import clip_id
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
@@ -140,7 +141,7 @@ def _commit_plan(store: Store, film: Film) -> None:
     store.commit("clips", film.video_id, {})
 
 
-def _video_row(film: Film) -> dict[str, Any]:
+def _video_row(film: Film) -> VideoRow:
     return a_video_row(
         film.video_id,
         url=f"https://example.org/{film.video_id}",

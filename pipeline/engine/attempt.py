@@ -66,21 +66,21 @@ class End(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of an attempt. For `done`: the facts that the commit will hold."""
+    """The result of an attempt. For `done`: the facts that the commit will hold."""
 
     end: End
     reason: Reason | None = None
     detail: str = ""
     wait_s: float = 0.0
     node: str = ""
-    """The machine of a cluster that it ran on, by Ray's id; "" where there is one only."""
+    """Ray's id of the machine that it ran on; "" where there is only one."""
     host: str = ""
     """The machine's name, for people."""
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def n_internal(self) -> int:
-        """Items that an error of this program cost."""
+        """Items that were lost to an error of this program."""
         return int(self.facts.get("rejects", {}).get(Reason.INTERNAL_ERROR.value, 0))
 
 
@@ -172,7 +172,7 @@ def _first_internal(output: Output) -> str:
 
 
 def _of_the_whole(unit: Unit, reject: Reject) -> Output:
-    """What a unit leaves that failed as a whole: an error of this program is not a verdict on its first item alone."""
+    """The rejects of a unit that failed as a whole: an error of this program counts for every item."""
     ids = unit.ids or (unit.name,)
     covered = ids if reject.reason is Reason.INTERNAL_ERROR else ids[:1]
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
@@ -193,9 +193,9 @@ def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attem
 
 @contextmanager
 def _trouble_of(store: Store) -> Iterator[None]:
-    """Errors of the store are no verdict on the unit: a bucket's outage passes, a sick disk is the machine's.
+    """The store's errors are not the unit's: a bucket's outage passes, a failing disk is the machine's.
 
-    Not every error of a store's library is an OSError, so all are looked at; what is none of these goes on as it is.
+    Not every error of a store's library is an OSError, so all are looked at; any other error is raised as it is.
     """
     try:
         yield

@@ -27,7 +27,7 @@ Made = TypeVar("Made")
 STORE_WAIT_S = 5.0
 """Pause before a unit is tried again that an object store failed."""
 UNREADABLE_IN_A_ROW = 3
-"""This many input files in a row that their disk does not give are the disk's fault."""
+"""When this many input files in a row cannot be read, their disk is at fault."""
 ROW_ENDS_AFTER_S = 600.0
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -37,11 +37,11 @@ _SICK = {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.
     errno.EMFILE,
     errno.ENFILE,
 }
-"""What a disk, a mount or a process out of file handles answers: it says nothing about the file that was asked for."""
+"""Errors of a disk, of a mount, or of a process out of file handles: they say nothing about the file itself."""
 
 
 def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
-    """What `work` makes of one item, or the reject that it ends in. See the module for what passes through."""
+    """What `work` returns for one item, or the reject that it ends in. See the module for what passes through."""
     try:
         return work()
     except Rejected as error:
@@ -65,12 +65,12 @@ def _raise_if_of_the_place(error: Exception, context: Context) -> None:
 
 
 def is_of_the_system(error: BaseException) -> bool:
-    """Whether the system gave this error. Libraries (PyAV) lend its numbers to errors of their own."""
+    """Whether the operating system raised this error. Libraries (PyAV) use its numbers for errors of their own."""
     return isinstance(error, OSError) and type(error).__module__ == "builtins"
 
 
 def refuse_sick_disk(error: BaseException, where: str) -> None:
-    """Raises StopRun for a full disk, PlaceFailed for one that fails; nothing for other errors."""
+    """Raises StopRun for a full disk and PlaceFailed for a failing one; does nothing for other errors."""
     number = getattr(error, "errno", None)
     if number in _FULL:
         raise StopRun(Reason.NO_DISK, f"{error}; free some space under {where}") from error
@@ -79,7 +79,7 @@ def refuse_sick_disk(error: BaseException, where: str) -> None:
 
 
 def refuse_unusable_scratch(scratch: Path) -> None:
-    """Raises PlaceFailed where a unit's scratch folder takes no file any more, StopRun where its disk is full."""
+    """Raises PlaceFailed where a unit's scratch folder can no longer be written to, StopRun where its disk is full."""
     probe = scratch / f".probe-{uuid.uuid4().hex}"
     try:
         probe.write_bytes(b"1")
@@ -91,9 +91,9 @@ def refuse_unusable_scratch(scratch: Path) -> None:
 
 @contextmanager
 def reading_input(name: str, context: Context) -> Iterator[None]:
-    """Around the reading of one input file: what the system refuses is that file's verdict, tried again later.
+    """Around the reading of one input file: an error of the system turns away that file, to be tried again later.
 
-    Three files in a row on one machine that the disk does not give are the machine's: PlaceFailed.
+    Three unreadable files in a row on one machine are the machine's fault: PlaceFailed.
     """
     log = context.scratch.parent / _UNREADABLE_LOG
     try:
@@ -103,14 +103,14 @@ def reading_input(name: str, context: Context) -> Iterator[None]:
             raise
         if error.errno in _SICK and _in_a_row(log) >= UNREADABLE_IN_A_ROW:
             raise PlaceFailed(
-                f"{UNREADABLE_IN_A_ROW} input files in a row cannot be read, now {name}: {error}"
+                f"{UNREADABLE_IN_A_ROW} input files in a row cannot be read, the last one {name}: {error}"
             ) from None
         raise Rejected(Reason.UNREADABLE_INPUT, f"{name}: {error.strerror or error}") from None
     log.unlink(missing_ok=True)
 
 
 def _in_a_row(log: Path) -> int:
-    """Counts one more unreadable input of this machine, over all its workers, and gives how many there are in a row."""
+    """Counts one more unreadable input of this machine, over all its workers; returns how many there are in a row."""
     try:
         if log.stat().st_mtime < time.time() - ROW_ENDS_AFTER_S:
             log.unlink(missing_ok=True)
@@ -122,5 +122,5 @@ def _in_a_row(log: Path) -> int:
 
 
 def plain(text: str) -> str:
-    """A text that a table can hold: lone surrogates, which no UTF-8 has, become U+FFFD."""
+    """A string that a table can hold: lone surrogates, which UTF-8 cannot encode, become U+FFFD."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

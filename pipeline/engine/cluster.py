@@ -43,7 +43,7 @@ from pipeline.engine.unit import Stage, Unit
 from pipeline.engine.waiting import Waiting
 
 LOOK_EVERY_S = 2.0
-"""How often the machines of the cluster, and the attempts past their limit, are looked at."""
+"""How often the cluster's machines and overdue attempts are checked, seconds."""
 OVERDUE_GRACE_S = 15.0
 """A worker that neither its limit nor its own watchdog ended is killed by the driver this much later."""
 FORGET_EVERY = 64
@@ -52,12 +52,12 @@ FENCE_S = 1800.0
 """A machine that failed gets no unit for so long, and for twice as long each time it fails again."""
 WAITING_BYTES = 32 * 1024**3
 MOST_MEMORY = 0.8
-"""Of a machine's memory, for a unit whose stage asks for more than it has."""
+"""Share of a machine's memory that is asked for where a stage wants more than the machine has."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """An attempt that Ray was given: `number` names it on the roll, `alone` is the machine kept free for it."""
+    """An attempt that was given to Ray: `number` is its number on the roll, `alone` the machine kept free for it."""
 
     number: int
     stage: str
@@ -145,7 +145,7 @@ class RayExecutor:
         return self._fenced.get(node, 0.0) > time.monotonic()
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
-        """See Executor. Where no machine is left, it asks for a place as others do: that makes a cluster grow."""
+        """See Executor. Where no machine is left, it asks for a slot as others do: that makes a cluster grow."""
         if unit.is_fetched and not alone:
             self._to_fetch.append((stage, unit, attempt))
             self._fetch_next()
@@ -195,7 +195,7 @@ class RayExecutor:
         )
 
     def _options(self, stage: Stage, home: str) -> dict[str, Any]:
-        """What Ray is asked for: a place for one unit, or a whole machine for one that runs alone."""
+        """What Ray is asked for: a slot for one unit, or a whole machine for one that runs alone."""
         options: dict[str, Any] = {"max_retries": 0, "num_cpus": stage.resources.n_cpus}
         if home:
             alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
@@ -314,7 +314,7 @@ class RayExecutor:
             self._ended = []
 
     def _give_again(self) -> None:
-        """Gives the attempts again that have not begun: they were told to stay away from a machine that is free now."""
+        """Submits again the attempts that have not begun: they were kept off a machine that is free now."""
         chosen = (given.alone or given.fetches_on or given.waited >= 0 for given in self._in_flight.values())
         refs = [ref for ref, has_its_own in zip(self._in_flight, chosen, strict=True) if not has_its_own]
         begun = ray.get([self._roll.of.remote(self._in_flight[ref].number) for ref in refs])
@@ -325,7 +325,7 @@ class RayExecutor:
                 self._give(given.stage, given.unit, given.attempt, "")
 
     def _kill_overdue(self) -> Finished | None:
-        """Kills one attempt that is past its own limit, counted from its own start, and whose worker did not do so."""
+        """Kills one attempt that is past its own limit, counted from its own start, and that its worker did not end."""
         if not self._in_flight or time.monotonic() - self._looked_for_overdue < LOOK_EVERY_S:
             return None
         self._looked_for_overdue = time.monotonic()
@@ -374,7 +374,7 @@ class RayExecutor:
 
 
 _NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError, OwnerDiedError)
-"""What Ray says where a machine went away under a task."""
+"""Ray's messages for a machine that went away under a task."""
 
 
 def _outcome(end: End, begun: Begun | None, detail: str, reason: Reason | None = None) -> Outcome:

@@ -96,7 +96,7 @@ class Commits:
                 yield unit, facts["parts"][table]
 
     def write(self, stage: str, units: Mapping[str, Facts]) -> str:
-        """Declares units done, all by one object; returns its path."""
+        """Declares units done, all in one object; returns its path."""
         data = json.dumps({"units": units}, sort_keys=True, ensure_ascii=False).encode() + b"\n"
         number = self._next_number(stage)
         path = f"{FOLDER}/{stage}/group.{number:010d}.{hashlib.sha256(data).hexdigest()[:12]}.json"
@@ -113,7 +113,7 @@ class Commits:
         return 1 + max(self.floor.get(stage, 0), *(known or [self.last_number(stage)]))
 
     def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
-        """Takes the commits of units back, out of every object but `but`."""
+        """Takes back the commits of units, in every object except `but`."""
         names = self.files.names(f"{FOLDER}/{stage}")
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
         self._forget_but(stage, groups)

@@ -44,7 +44,7 @@ class Desk:
         publishes: bool = True,
         tell: Callable[[StageStatus], None] = lambda stage: None,
     ) -> None:
-        """`tell` is given how far the stages of a name are, each time that is taken up."""
+        """`tell` is called with how far the stages of a name are, each time that is reported."""
         self.publishes, self._tell = publishes, tell
         self.stop = stop or StopRequest()
         self._store = store
@@ -81,7 +81,7 @@ class Desk:
         return clock.now() - self._taken > TAKE_EVERY_S
 
     def take(self, live: Mapping[int, StageStatus]) -> None:
-        """Takes up how far the stages under way are, by a number of each, and writes status.json now and then."""
+        """Takes in how far the stages in progress are, by a number of each, and writes status.json now and then."""
         now = clock.now()
         for name in {stage.stage for stage in self._live.values()}:
             self._active_s[name] = self._active_s.get(name, 0.0) + now - self._taken
@@ -92,14 +92,14 @@ class Desk:
             self._write(self._state())
 
     def end(self, number: int, stage: StageStatus) -> None:
-        """Takes up how far a stage came that is over."""
+        """Takes in how far a finished stage came."""
         self._live.pop(number, None)
         before = self._over.get(stage.stage)
         self._over[stage.stage] = before.with_another(stage) if before else stage
         self._say(stage.stage)
 
     def _say(self, name: str) -> None:
-        """Makes the line of a name anew, and tells it."""
+        """Makes the line of a name again, and reports it."""
         parts = [stage for stage in (self._over.get(name), *self._live.values()) if stage and stage.stage == name]
         line = parts[0]
         for part in parts[1:]:
@@ -148,12 +148,12 @@ def _exit_code(error: BaseException | None) -> int:
 
 
 def read_control(store: Store) -> Control:
-    """What is asked of the run; nothing where the file is absent or damaged."""
+    """What a person asked of the run; nothing where the file is absent or damaged."""
     return _read(store, CONTROL_NAME, Control.model_validate_json) or Control()
 
 
 def read_run_status(store: Store) -> RunStatus | None:
-    """The run's own word; None where it has written none that can be read."""
+    """The run's own status; None where it has written none that can be read."""
     return _read(store, STATUS_NAME, RunStatus.model_validate_json)
 
 

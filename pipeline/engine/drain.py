@@ -34,7 +34,7 @@ class StopRequest:
         self._stop_after_s = stop_after_s
 
     def request(self, why: str) -> None:
-        """Asks for the end. A second request takes the rest of the grace away."""
+        """Asks the run to end. A second request cancels the rest of the grace."""
         if self._requested_at:
             self.grace_s = 0.0
             return
@@ -44,7 +44,7 @@ class StopRequest:
     def is_due(self) -> bool:
         """Whether no further unit may start."""
         if not self._requested_at and clock.now() >= self._ends_at:
-            self.request(f"--stop-after {self._stop_after_s:.0f} s is over")
+            self.request(f"--stop-after {self._stop_after_s:.0f} s has passed")
         return bool(self._requested_at)
 
     @property

@@ -41,12 +41,12 @@ class Executor(Protocol):
         ...
 
     def begin(self, stage: Stage, store: Store) -> None:
-        """Units submitted from now on under this stage's name are of it. Several stages can have begun."""
+        """Announces a stage: units submitted under its name from now on belong to it. Several stages can be open."""
         ...
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
-        """Queues one attempt at a unit of a stage that has begun. `alone`: with a machine to itself, so that its loss
-        would be its own doing."""
+        """Queues one attempt at a unit of a stage that has begun. `alone`: with a machine to itself, so that a loss
+        would be its own fault."""
         ...
 
     def collect(self, timeout_s: float) -> Finished | None:
@@ -58,7 +58,7 @@ class Executor(Protocol):
         ...
 
     def drop_queued(self) -> dict[str, int]:
-        """Gives up units that surely have not begun; returns how many of each stage."""
+        """Gives up units that have certainly not begun; returns how many of each stage."""
         ...
 
     def cancel_all(self) -> None:
@@ -70,7 +70,7 @@ class Executor(Protocol):
         ...
 
     def measure(self, status: StageStatus) -> None:
-        """Tells those who watch the cluster how far a stage is."""
+        """Reports to those who watch the cluster how far a stage is."""
         ...
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class LocalExecutor:
         return Finished(name, unit, attempt, attempt_unit(stage, unit, store, self._scratch_root, attempt))
 
     def fence(self, node: str) -> bool:
-        """See Executor. This process has one place only."""
+        """See Executor. There is no other machine."""
         return False
 
     def drop_queued(self) -> dict[str, int]:

@@ -34,7 +34,7 @@ class Files:
     url: str
     options: tuple[tuple[str, Any], ...] = ()
     patience_s: float = 0.0
-    """How long a call bears with a remote store that does not answer. A copy that travels to a worker has none: there
+    """How long a call waits for a remote store that does not answer. Zero in a copy that travels to a worker: there
     the unit is given back, and its slot with it."""
 
     @cached_property
@@ -74,7 +74,7 @@ class Files:
     def path(self, relative: str) -> str:
         """Absolute path inside the file system. DamagedFile for a name that leads out of this store."""
         if ".." in relative.split("/") or relative.startswith("/") or "\0" in relative:
-            raise DamagedFile(f"{self.url}: {relative[:200]!r} leads out of it")
+            raise DamagedFile(f"{self.url}: {relative[:200]!r} leads outside it")
         return f"{self.root}/{relative}" if relative else self.root
 
     # reading
@@ -85,7 +85,7 @@ class Files:
         return bool(self._call("exists", self.path(relative)))
 
     def read(self, relative: str) -> bytes:
-        """A whole file. Raises FileNotFoundError, and DamagedFile where something else than a file has its name."""
+        """A whole file. Raises FileNotFoundError, and DamagedFile where its name is not a file's."""
         try:
             return bytes(self._call("cat_file", self.path(relative)))
         except (IsADirectoryError, NotADirectoryError) as error:
@@ -96,14 +96,14 @@ class Files:
         return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
 
     def read_json(self, relative: str) -> Any:
-        """A JSON file's value. DamagedFile (a ValueError too) where it is none."""
+        """A JSON file's value. DamagedFile (a ValueError too) where it is not JSON."""
         try:
             return json.loads(self.read(relative))
         except (ValueError, RecursionError) as error:
             raise DamagedFile(f"{self.url}/{relative}: is not valid JSON ({error}); restore or delete it") from None
 
     def open(self, relative: str) -> IO[bytes]:
-        """A file opened for reading at any place. DamagedFile where something else than a file has its name."""
+        """A file opened for reading at any offset. DamagedFile where its name is not a file's."""
         if self.is_local and Path(self.path(relative)).is_dir():
             raise DamagedFile(f"{self.url}/{relative}: is a folder, not a file; restore it")
         return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
@@ -262,7 +262,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     try:
         temporary.replace(target)
     except IsADirectoryError:
-        raise DamagedFile(f"{target}: is a folder, not a file; take it away") from None
+        raise DamagedFile(f"{target}: is a folder, not a file; remove it") from None
 
 
 def _temporary_beside(target: Path) -> Path:

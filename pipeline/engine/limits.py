@@ -1,7 +1,7 @@
 """Limits of time and memory on one attempt, held inside the worker: they count from the unit's own start.
 
 at the limit        an exception in the main thread: the unit ends in order and its worker goes on
-KILL_AFTER_S later  where that went unheard (a call stuck in C), the worker process ends itself
+KILL_AFTER_S later  where that had no effect (a call stuck in C), the worker process ends itself
 """
 
 import faulthandler
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KILL_AFTER_S = 2.0
-"""How long an exception at the time limit may go unheard before the process ends."""
+"""How long an exception at the time limit may go unhandled before the process ends."""
 
 
 class TimeLimitExceeded(BaseException):

@@ -32,13 +32,13 @@ from pipeline.engine.unit import Stage, Unit
 MAX_LOST = 3
 MAX_OVER = 2
 MAX_TAKEN = 3
-"""Machines that may go away under a unit before it gets one to itself."""
+"""Machines that may be lost under a unit before it gets one to itself."""
 MAX_ALIKE = 5
-"""When this many units in a row end with one and the same error of this program, it is not the units' fault."""
+"""When this many units in a row end with the same error of this program, it is not the units' fault."""
 GROUP_S = 1.0
-"""Units that end within this time are committed together: a killed driver loses at most these, and they run again."""
+"""Units that end within this time are committed together: a killed driver loses at most these, which run again."""
 ASK_EVERY_S = 2.0
-"""How often a stage is asked what came meanwhile, while the stages before it still commit."""
+"""How often a stage is asked for new units while the stages before it still commit, seconds."""
 
 
 class RunStopped(UserError):
@@ -81,7 +81,7 @@ class _Charges:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What all stages of a run share. `patience`: how often a refusal for now is tried again."""
+    """What all stages of a run share. `patience`: how often a temporary refusal is tried again."""
 
     store: Store
     executor: Executor
@@ -279,12 +279,12 @@ class LiveStage:
             self._say(unit, outcome, f"{outcome.n_internal} turned away by an error of this program\n{outcome.detail}")
 
     def commit_due(self) -> None:
-        """Commits the units that ended, where the last group is long enough ago or no other is on its way."""
+        """Commits the units that ended, if the last group was long enough ago or no other unit is in flight."""
         if clock.now() - self._grouped_at >= GROUP_S or not (self.n_in_flight or self._waiting):
             self.commit_ended()
 
     def commit_ended(self) -> None:
-        """Commits the units that ended until now, by one object."""
+        """Commits the units that have ended so far, in one object."""
         if not self._ended:
             return
         self._site.lock.check()
@@ -311,7 +311,7 @@ class LiveStage:
         self.commit_ended()
         self._store.uncommit(self.stage.name, *(name for name, _ in self._alike))
         raise RunStopped(
-            f"{self.stage.name}: {len(self._alike)} units one after the other failed alike: {outcome.detail}\n"
+            f"{self.stage.name}: {len(self._alike)} units in a row failed in the same way: {outcome.detail}\n"
             "That is an error of this program or of what is installed beside it (`pip check`), not of the videos; none "
             "of them is turned away. rejects/ holds the traceback."
         )

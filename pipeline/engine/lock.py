@@ -15,7 +15,7 @@ import time
 import uuid
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TypedDict, cast
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
@@ -27,6 +27,16 @@ LOCK = "run.lock"
 RENEW_S = 10.0
 STALE_S = 60.0
 POLL_S = 2.0
+
+
+class Holder(TypedDict, total=False):
+    """What run.lock says of its holder. The file may be of another version, or damaged: any key can be missing."""
+
+    holder: str
+    host: str
+    pid: int
+    process_start: str
+    beat: int  # time.time_ns() of the last renewal, by the holder's clock
 
 
 class LockLost(UserError):
@@ -87,8 +97,8 @@ class RunLock:
                 return
             time.sleep(min(POLL_S, self._stale_s / 4))
 
-    def _refuse_live_process(self, found: dict[str, Any]) -> None:
-        """UserError where the holder lives on this machine; another machine's is named, since it is waited for."""
+    def _refuse_live_process(self, found: Holder) -> None:
+        """UserError where the holder runs on this machine; one on another machine is named, since it is waited for."""
         if found.get("host") != socket.gethostname():
             log.warning(
                 "%s: locked by %s; last renewed %s. Waiting up to %.0f s for a sign of life, then taking over",
@@ -100,12 +110,12 @@ class RunLock:
                 "wait for it, or stop it and start again"
             )
 
-    def _is_dead(self, found: dict[str, Any], unchanged_s: float) -> bool:
+    def _is_dead(self, found: Holder, unchanged_s: float) -> bool:
         return found.get("host") == socket.gethostname() or unchanged_s >= self._stale_s
 
     def _take_over(self, seen: bytes) -> None:
         if not self._store.replace(LOCK, self._written, seen=seen):
-            raise UserError(f"{self._store.url}: another run was faster in taking over; start again when it has ended")
+            raise UserError(f"{self._store.url}: another run took over first; start again when it has ended")
         self.check()
 
     def _renew_until_released(self) -> None:
@@ -116,7 +126,7 @@ class RunLock:
             self._written = new
 
     def _content(self) -> bytes:
-        facts = {
+        facts: Holder = {
             "holder": self._holder,
             "host": socket.gethostname(),
             "pid": os.getpid(),
@@ -131,23 +141,23 @@ class RunLock:
         except FileNotFoundError:
             return None
 
-    def _current(self) -> dict[str, Any]:
+    def _current(self) -> Holder:
         return _parse(self._raw() or b"")
 
 
-def _parse(raw: bytes) -> dict[str, Any]:
+def _parse(raw: bytes) -> Holder:
     try:
         found = json.loads(raw)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return cast(Holder, found) if isinstance(found, dict) else {}
 
 
-def _name(found: dict[str, Any]) -> str:
+def _name(found: Holder) -> str:
     return f"{found.get('host', 'another run')} pid {found.get('pid', '?')}"
 
 
-def _age(found: dict[str, Any]) -> str:
+def _age(found: Holder) -> str:
     beat = found.get("beat")
     if not isinstance(beat, int):
         return "at an unknown time"

@@ -120,7 +120,7 @@ def _of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
         found = [
             Part(stage, unit, segment.path(table), first, n)
             for segment in some
-            for unit, first, n in store.segments.places(segment, table)
+            for unit, first, n in store.segments.row_ranges(segment, table)
         ]
         found.sort(key=lambda part: part_name(stage, part.unit))
         parts[table] = tuple(found)
@@ -257,7 +257,7 @@ def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa
 
 
 def install(store: Store, job: Job, segment: Segment) -> bool:
-    """Puts a written segment in the place of what it was made of; False where that is not there any more.
+    """Swaps a written segment in for what it was made of; False where that is gone by now.
 
     Units that were taken back or done again while it was written are void in it.
     """
@@ -369,7 +369,7 @@ def _delete_covered(store: Store, stage: str, ripe: set[str]) -> int:
 
 @contextmanager
 def merging(store: Store, lock: RunLock, sizes: MergeSizes) -> Iterator["Merger"]:
-    """A merger for as long as the block lasts; at its good end, what is due by then is merged."""
+    """A merger for as long as the block lasts; if it ends without an error, what is due by then is merged."""
     merger = Merger(store, lock, sizes)
     try:
         yield merger

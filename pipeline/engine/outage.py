@@ -1,4 +1,4 @@
-"""Outages of a store: a call that may go well a little later is made again, for as long as the driver is patient.
+"""Outages of a store: a call that may succeed a little later is made again, up to the driver's patience.
 
 Waits grow and are drawn at random between half and the whole (so that many callers do not come back at once); what is
 waited for is said once a minute.
@@ -17,7 +17,7 @@ from manifests.storage import is_passing
 log = logging.getLogger("hdvila")
 
 PATIENCE_S = 1800.0
-"""How long the driver bears with a store that does not answer."""
+"""How long the driver waits for a store that does not answer, seconds."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
 SAY_EVERY_S = 60.0
@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Result:
-    """What the call returns. Raises its error where that will not pass, or has lasted for `patience_s`."""
+    """What the call returns. Raises its error if that is not a passing one, or has lasted for `patience_s`."""
     started, said, wait_s = time.monotonic(), float("-inf"), FIRST_WAIT_S
     while True:
         try:

@@ -24,7 +24,7 @@ Item = TypeVar("Item")
 
 PLAIN_EVERY_S = 15.0
 FOR_FILES = "for_files"
-"""Mark of a record that is not for the terminal: it is shown there otherwise, or too much."""
+"""Marks a record that is not for the terminal: it is shown there in another form, or would be too much."""
 
 
 class RunProgress:
@@ -91,7 +91,7 @@ class StageProgress:
             self._bar.update(self._task, advance=1, note=self._note().removeprefix(", "))
 
     def tick(self, n_in_flight: int) -> None:
-        """Time goes by: where there is no terminal, a line now and then, also while nothing ends."""
+        """Called as time goes by: without a terminal it logs a line now and then, even while nothing ends."""
         if self._bar or not self._has_begun or clock.now() - self._last_line < PLAIN_EVERY_S:
             return
         self._last_line = clock.now()
@@ -180,7 +180,7 @@ def _bar(console: Console) -> Progress:
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at that moment: it is another one in each command of a process that runs several."""
+    """Writes to whatever sys.stderr is at that moment: it differs between the commands of one process."""
 
     @property
     def stream(self) -> TextIO:
@@ -192,7 +192,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class _JsonLines(logging.Formatter):
-    """A line of JSON a record: at (UTC), level, message, and where it is of a unit: stage, unit, node."""
+    """One JSON line per record: at (UTC), level, message, and for a unit's records stage, unit and node."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

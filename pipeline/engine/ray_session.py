@@ -16,7 +16,7 @@ CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 
 
 def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
-    """Connects to an address, or starts a local Ray where that is "". UserError where neither goes."""
+    """Connects to an address, or starts a local Ray where that is "". UserError where that fails."""
     environment = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
     given = _environment_of_the_job()
     environment = {name: value for name, value in environment.items() if name not in given}

@@ -1,7 +1,8 @@
-"""Who works at what: workers tell when an attempt begins, so that the driver knows where a lost one was, and how long.
+"""Who works on what: workers report when an attempt begins, so that the driver knows where a lost one ran
+and for how long.
 
 Ray says that a worker died, neither where nor after what time. One actor beside the driver keeps the list; a worker's
-word to it waits for no answer.
+report waits for no answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Begun:
 
 
 class Roll:
-    """The attempts under way, by a number that the driver gave each. Ages count from when the worker's word came."""
+    """The attempts under way, by a number that the driver gave each. Ages count from when the worker's report came."""
 
     def __init__(self) -> None:
         self._begun: dict[int, tuple[str, str, int, float, float]] = {}
@@ -44,6 +45,6 @@ class Roll:
         return [n for n, (_, _, _, limit_s, since) in self._begun.items() if now - since > limit_s + grace_s]
 
     def forget(self, numbers: Sequence[int]) -> None:
-        """These have ended."""
+        """Drops attempts that have ended."""
         for number in numbers:
             self._begun.pop(number, None)

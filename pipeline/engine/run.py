@@ -37,7 +37,7 @@ Line = Generator[Sequence[Stage], list[StageResult], None]
 
 
 def nothing() -> None:
-    """What a driver does between its units where it is given nothing to do."""
+    """What a driver does between its units by default: nothing."""
 
 
 def run_stage(
@@ -251,4 +251,4 @@ class _Driver:
         if left:
             words = "; ".join(left.values() if len(left) == 1 else (f"{name}: {said}" for name, said in left.items()))
             stages = ", ".join(left)
-            raise Drained(f"{stages}: stopped on request ({stop.why}); {words}. Run the same command again to go on")
+            raise Drained(f"{stages}: stopped on request ({stop.why}); {words}. Run the same command again to continue")

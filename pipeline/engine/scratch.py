@@ -64,7 +64,7 @@ def make_scratch(root: Path) -> None:
     if not stat.S_ISDIR(facts.st_mode):
         raise PlaceFailed(f"{root}: the scratch folder is a link; set engine.scratch to a folder of your own")
     if facts.st_uid != os.getuid():
-        raise PlaceFailed(f"{root}: the scratch folder is another user's; set engine.scratch to one of your own")
+        raise PlaceFailed(f"{root}: the scratch folder belongs to another user; set engine.scratch to one of your own")
 
 
 def hold(scratch: Path, root: Path, run: str, driver: str) -> Path:
@@ -117,4 +117,6 @@ def _make(scratch: Path) -> None:
         scratch.mkdir(mode=0o700)
     except OSError as error:
         refuse_sick_disk(error, str(scratch.parent))
-        raise PlaceFailed(f"{scratch.parent}: takes no folder ({error.strerror}); set engine.scratch") from None
+        raise PlaceFailed(
+            f"{scratch.parent}: no folder can be made there ({error.strerror}); set engine.scratch"
+        ) from None

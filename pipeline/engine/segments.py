@@ -58,7 +58,7 @@ class Segment(_Entry):
     seconds: float
     made_at: float
     void: tuple[str, ...] = ()
-    """Units that were taken back since; their rows do not count."""
+    """Units that were taken back since then; their rows do not count."""
     n_ids: int = -1
     """Entries of its own file of ids; -1: it has none, since an older version made it."""
     ids_in: str = ""
@@ -131,7 +131,7 @@ def read_head(files: Files) -> tuple[Head, bytes | None]:
 
 
 def write_head(files: Files, head: Head, seen: bytes | None) -> bool:
-    """Puts a head in the place of the one that was read; False, and nothing is changed, where that is not there."""
+    """Replaces the head that was read; False, and nothing is changed, where another one is there by now."""
     data = head.model_dump_json(indent=1).encode() + b"\n"
     return files.create(HEAD, data) if seen is None else files.replace(HEAD, data, seen=seen)
 
@@ -146,11 +146,11 @@ def change_head(files: Files, change: Callable[[Head], Head]) -> Head:
         changed = changed.model_copy(update={"generation": head.generation + 1})
         if write_head(files, changed, seen):
             return changed
-    raise DamagedFile(f"{files.url}/{HEAD}: changes all the time; is another run at work here?")
+    raise DamagedFile(f"{files.url}/{HEAD}: it keeps changing; is another run working here?")
 
 
 def without(head: Head, stage: str, void: dict[str, list[str]]) -> Head:
-    """The head where units (by segment id) are void; a segment without any other is retired."""
+    """The head with these units (by segment id) void; a segment with no other unit is retired."""
     kept, retired = [], list(head.retired)
     for segment in head.segments:
         more = void.get(segment.id, [])
@@ -202,7 +202,7 @@ class SegmentReader:
         held = live.filter(pc.is_in(live, value_set=pa.array(sorted(units), pa.string())))
         return [str(unit) for unit in held.to_pylist()]
 
-    def places(self, segment: Segment, table: str) -> Iterator[tuple[str, int, int]]:
+    def row_ranges(self, segment: Segment, table: str) -> Iterator[tuple[str, int, int]]:
         """(unit, its first row, rows) in a table of a segment, of the units that count and have rows there."""
         units = self.live(segment)
         if f"n:{table}" not in units.schema.names:
@@ -260,6 +260,6 @@ def rows_of_id(
             spans.append((segment, table, first, n_rows))
     for segment in (one for one in head.segments if one.n_ids < 0):
         for table in tables & segment.rows.keys():
-            whole = [("", 0, segment.rows[table])] if not segment.void else reader.places(segment, table)
+            whole = [("", 0, segment.rows[table])] if not segment.void else reader.row_ranges(segment, table)
             spans += [(segment, table, first, n) for _, first, n in whole if n]
     return spans

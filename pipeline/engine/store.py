@@ -28,7 +28,7 @@ from pipeline.engine.segments import Head, SegmentReader, change_head, read_head
 Made = TypeVar("Made")
 
 MAX_MOVED = 5
-"""How often a reader begins again because a merge or a retry took a file away under it."""
+"""How often a reader starts over because a merge or a retry removed a file under it."""
 
 
 MANY_READ = 2
@@ -76,7 +76,7 @@ class Store(Files):
         return {}  # by file and columns: how often a part of it was asked for, or all its rows
 
     def steadily(self, read: Callable[[Head], Made]) -> Made:
-        """What `read` gives of a head that was the same before and after; a missing file begins it again."""
+        """What `read` returns for a head that was the same before and after; a missing file makes it start over."""
         for _ in range(MAX_MOVED):
             head, seen = read_head(self)
             try:
@@ -117,9 +117,9 @@ class Store(Files):
         """What a unit wrote, out of its segment again as parts of its own: {table: path}."""
         folders = [*TABLES, f"rejects/{stage}"]
         found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
-        mine = [part for part in found if part.unit == unit]
+        own = [part for part in found if part.unit == unit]
         token = uuid.uuid4().hex[:12]
-        return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in mine}
+        return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in own}
 
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
         """Declares units done that were not, by one object."""
@@ -211,7 +211,7 @@ class Store(Files):
             Part(segment.stage, unit, segment.path(table), first, n_rows)
             for segment in head.segments
             if segment.rows.get(table) and stage in ("", segment.stage)
-            for unit, first, n_rows in self.segments.places(segment, table)
+            for unit, first, n_rows in self.segments.row_ranges(segment, table)
         ]
         found += self.loose_parts(head, folder)
         found.sort(key=lambda part: part_name(part.stage, part.unit))
@@ -265,7 +265,7 @@ class Store(Files):
         return sorted({*self.folders("rejects"), *merged})
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one part, also where a merge has moved it. A column that came later is not among them."""
+        """The rows of one part, also where a merge has moved it. A column that was added later is missing."""
         for _ in range(MAX_MOVED):
             try:
                 return self._read_part(part, columns)

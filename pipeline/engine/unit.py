@@ -31,8 +31,8 @@ UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
-    `ids` are the videos that the unit covers: who is turned away if the unit as a whole fails. `time_limit_s` is the
-    unit's own limit, where its length tells one; 0: that of its stage. `is_fetched`: its stage's `prepare` fetches
+    `ids` are the videos that the unit covers: turned away together if the unit as a whole fails. `time_limit_s` is the
+    unit's own limit, where its length gives one; 0: that of its stage. `is_fetched`: its stage's `prepare` fetches
     what the unit needs, which takes time and no CPU; on a cluster that is a task of its own.
     """
 
@@ -156,7 +156,7 @@ def _rejected(reason: Reason, detail: str, clip_id: str, retry_after_s: float) -
 
 
 class Transient(Exception):
-    """Refused for now. After the engine's patience it becomes a reject with this reason (class `later`)."""
+    """Temporarily refused. Once the engine's patience is over it becomes a reject with this reason (class `later`)."""
 
     def __init__(self, reason: Reason, detail: str = "", *, wait_s: float = 0.0) -> None:
         super().__init__(f"{reason.value}: {detail}")
@@ -173,7 +173,7 @@ def _transient(reason: Reason, detail: str, wait_s: float) -> Transient:
 
 
 class PlaceFailed(Exception):
-    """Not the unit's fault but that of the place where it ran: its scratch folder, its disk, its installation."""
+    """The fault of the machine that a unit ran on, not the unit's: its scratch folder, disk or installation."""
 
 
 class StopRun(Exception):

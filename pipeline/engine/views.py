@@ -35,7 +35,7 @@ def rows_of_table(store: Store, table: str) -> list[FileRows]:
 def duckdb_select(store: Store, table: str, columns: Sequence[str] = ()) -> str:
     """A SELECT of the committed rows of a table, for DuckDB; without `columns`, all but the wide ones.
 
-    One scan reads all parts of their own, one the segments' narrow files; wide columns are joined by the row's place.
+    One scan reads all parts of their own, one the segments' narrow files; wide columns are joined by the row's number.
     """
     schema = REJECTS if table.startswith("rejects/") else TABLES[table]
     apart = WIDE.get(table, ())

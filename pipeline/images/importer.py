@@ -132,9 +132,9 @@ def _write(
     n_captions = 0
     seen: dict[str, str] = {}
     for split in dict.fromkeys(split for split, _, _ in planned):
-        mine = iter([(source, picture) for at, source, picture in planned if at == split])
+        own = iter([(source, picture) for at, source, picture in planned if at == split])
         number = 0
-        while chunk := list(islice(mine, settings.shard_samples)):
+        while chunk := list(islice(own, settings.shard_samples)):
             made = [_without_copies(one, seen) for one in _make_all(chunk, archive, settings)]
             turned_away.update(one.row["reason"] for one in made if one.sample is None)
             n_captions += sum(one.n_captions for one in made if one.sample is not None)

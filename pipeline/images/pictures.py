@@ -60,7 +60,7 @@ def open_archive(path: Path) -> Archive:
         return Folder(path)
     if path.is_file() and zipfile.is_zipfile(path):
         return Zip(path)
-    raise UserError(f"{path}: pictures come from a folder or a .zip archive, and this is neither")
+    raise UserError(f"{path}: not a folder or a .zip archive of pictures")
 
 
 class Folder:

@@ -1,4 +1,4 @@
-"""Limits on the work at one video: processor time is a verdict on the video, wall-clock time is one on the machine.
+"""Limits on the work at one video: processor time is charged to the video, wall-clock time to the machine.
 
 Three minutes of film decode in seconds, and take minutes where twenty other processes want the same core. So what
 rejects is processor time; a video that is merely starved is given back, and goes elsewhere where there is an elsewhere.
@@ -39,7 +39,7 @@ class WorkClock:
 
 
 def starved_detail(what: str, wall_s: float, cpu_s: float) -> str:
-    """What is said of a video that did not get its share."""
+    """The message for a video that did not get its share."""
     load = os.getloadavg()[0]
     share = 100 * cpu_s / wall_s if wall_s else 0.0
     return f"{what} got {share:.0f} % of a core for {wall_s:.0f} s, at a load of {load:.1f} on {os.cpu_count()} cores"

@@ -1,4 +1,4 @@
-"""Sources that cannot be cut as they are, made into ones that can: interlaced, HDR, codecs that no mp4 clip carries.
+"""Converts sources that cannot be cut as they are: interlaced, HDR, codecs that no mp4 clip carries.
 
 Off by default (`cut.convert`): such a source is a reject with its reason. Switched on, the ffmpeg program makes a
 progressive 8-bit H.264 copy of the whole file first, frame by frame with its times kept; the clips are then cut out of

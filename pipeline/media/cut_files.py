@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -57,16 +57,30 @@ class SpanLine(BaseModel):
     text: str = ""
 
 
+class ClipLine(TypedDict):
+    """A line of clips.jsonl: one span that was tried."""
+
+    key: str
+    status: str
+    reason: str
+    error_message: str
+    start_ms: int
+    end_ms: int
+    text: str
+    motion: float
+    flags: list[str]
+
+
 @dataclass(frozen=True, slots=True)
 class CutFiles:
     """What was written: the number of clips and the rows of those that failed."""
 
     n_made: int
-    failed: list[dict[str, Any]]
+    failed: list[ClipLine]
 
 
 def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: MediaConfig) -> CutFiles:
-    """Cuts `video` by the lines of `spans` into `out`. UserError for what a person can cure."""
+    """Cuts `video` by the lines of `spans` into `out`. UserError for what a person can fix."""
     lines = read_spans(spans)
     name = video_id or re.sub(r"[^A-Za-z0-9_-]+", "-", video.stem).strip("-")[:64]
     if not is_video_id(name):
@@ -80,13 +94,13 @@ def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: Med
             made = make_video(video, _video_row(video, name), rows, config, Path(scratch))
         except Unusable as fault:
             raise UserError(f"{video}: {fault.reason.meaning} ({fault.detail})") from None
-        told = [_told(name, clip) for clip in made.clips]
+        tried = [_line(name, clip) for clip in made.clips]
         for clip in made.clips:
-            _place(clip, out, Path(scratch))
-        listing = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)
+            _move(clip, out, Path(scratch))
+        listing = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in tried)
         _write(listing.encode(), out / CLIPS_NAME, Path(scratch))
-    failed = [row for row in told if row["status"] == ClipStatus.FAILED]
-    return CutFiles(len(told) - len(failed), failed)
+    failed = [row for row in tried if row["status"] == ClipStatus.FAILED]
+    return CutFiles(len(tried) - len(failed), failed)
 
 
 def read_spans(path: Path) -> list[SpanLine]:
@@ -154,7 +168,7 @@ def _clip_row(name: str, n: int, line: SpanLine) -> dict[str, Any]:
     }
 
 
-def _told(name: str, clip: MadeClip) -> dict[str, Any]:
+def _line(name: str, clip: MadeClip) -> ClipLine:
     """The line of clips.jsonl of a clip."""
     return {
         "key": sample_key(name, clip.n),
@@ -169,7 +183,7 @@ def _told(name: str, clip: MadeClip) -> dict[str, Any]:
     }
 
 
-def _place(clip: MadeClip, out: Path, scratch: Path) -> None:
+def _move(clip: MadeClip, out: Path, scratch: Path) -> None:
     if clip.sample is None:
         return
     members: Mapping[str, bytes | Path] = clip.sample.members

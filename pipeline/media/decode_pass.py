@@ -55,7 +55,7 @@ class ClipLook:
     hashes: list[tuple[int, int]] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     heard: Heard | None = None
-    """What came of the audio; None where there is none, or where it did not come with the pictures."""
+    """The result of the audio; None where there is none, or where it was not near the pictures."""
     _next_hash_ms: int = 0
 
     def hash_is_due(self, clip_ms: int) -> bool:
@@ -147,7 +147,7 @@ class VideoLook:
         in_clip = (f for f in self._faults if one.clip.from_ms <= f.time_ms < one.clip.end_ms + _REORDER_MS)
         one.faults += [f"{fault.message} at {fault.time_ms} ms" for fault in in_clip]
         if one.facts.n_frames != one.clip.n_frames:
-            one.faults.append(f"{one.facts.n_frames} of {one.clip.n_frames} pictures decode")
+            one.faults.append(f"{one.facts.n_frames} of {one.clip.n_frames} frames can be decoded")
         return one
 
     def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:

@@ -37,7 +37,7 @@ def find_ffmpeg() -> str:
 
 
 def input_options(limits: MediaLimits) -> dict[str, Any]:
-    """Options of an input from the net: local files of known containers, no larger picture than allowed, no mending."""
+    """Options of an input from the net: local files of known containers, no larger picture than allowed, no repairs."""
     return {
         "protocol_whitelist": "file,pipe",
         "format_whitelist": CONTAINERS,

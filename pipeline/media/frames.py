@@ -27,7 +27,7 @@ SMALL_SHORT_SIDE = 180
 """Short side of the small picture, pixels: a quarter of 720."""
 
 _STRICT = {"err_detect": "explode"}
-"""A damaged picture is an error, not something that the decoder mends in silence."""
+"""A damaged picture is an error, not something that the decoder silently repairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def decode(
 ) -> Iterator[Picture | DecodeFault | Sound]:
     """Pictures in order of time, faults where they occur; of the whole video, or of stretches (in order, apart).
 
-    `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, no good to train on.
+    `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, not good enough to train on.
     `hear`: the parts whose audio is decoded too (in order), each block as it comes between the pictures.
     """
     options = dict(_STRICT, max_pixels=str(limits.max_pixels))
@@ -129,7 +129,7 @@ def _decode_stretch(
 
 
 def _last_frames(stream: Any) -> list[Any]:
-    """What the decoder still holds when the file ends."""
+    """The frames that the decoder still holds when the file ends."""
     try:
         return list(stream.codec_context.decode(None))
     except av.FFmpegError:

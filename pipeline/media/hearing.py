@@ -22,7 +22,7 @@ from pipeline.media.sounds import LATE_MS, Sound
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came of one clip's audio: what each check found of it ("" for nothing), and the members made of it."""
+    """The result of one clip's audio: what each check found ("" for nothing), and the members made of it."""
 
     found: Mapping[str, str]
     made: Mapping[str, Made]
@@ -38,7 +38,7 @@ def heard_of(audio: Audio, duration_ms: int, video: VideoTrack, config: MediaCon
 
 
 def is_wanted(config: MediaConfig) -> bool:
-    """Whether anything that is switched on has to hear the audio."""
+    """Whether anything that is switched on needs the audio."""
     return any(members_on(config, "audio")) or any(checks_on(config, "audio"))
 
 
@@ -55,7 +55,7 @@ class _Ear:
 
 @dataclass(slots=True)
 class Hearing:
-    """Gathers the audio of a video's clips as it comes; `heard`, by clip number, fills on the way."""
+    """Collects the audio of a video's clips as it comes; `heard`, by clip number, fills on the way."""
 
     source: Probe
     config: MediaConfig
@@ -65,7 +65,7 @@ class Hearing:
 
     @classmethod
     def of(cls, source: Probe, config: MediaConfig, clips: Sequence[CutClip]) -> Hearing:
-        """One for the clips of a video; it wants nothing where the video is mute or nothing needs it."""
+        """One for the clips of a video; it wants nothing where the video has no audio or nothing needs it."""
         hearing, track = cls(source, config), source.audio
         if track is None or not is_wanted(config):
             return hearing

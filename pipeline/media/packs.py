@@ -128,7 +128,7 @@ def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
     while left:
         chunk = source.read(min(left, _COPY_BYTES))
         if not chunk:
-            raise UserError(f"{_name(source)}: ends {left} bytes early; it is damaged or was replaced: make it again")
+            raise UserError(f"{_name(source)}: ends {left} bytes early; it is damaged or was replaced: remake it")
         out.write(chunk)
         left -= len(chunk)
 
@@ -145,7 +145,7 @@ def read_members(file: BinaryIO, sample: PackedSample, extensions: Iterable[str]
         file.seek(sample.offset + offset)
         found[extension] = file.read(size)
         if len(found[extension]) != size:
-            raise UserError(f"{sample.key}.{extension}: the tar ends before it; it is damaged: make it again")
+            raise UserError(f"{sample.key}.{extension}: the tar ends before it; it is damaged: remake it")
     return found
 
 
@@ -163,11 +163,11 @@ def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
             if members:
                 yield PackedSample(key, start, end - start, members)
             if stem in seen:
-                raise UserError(f"{info.name}: its sample's members are not neighbours in the tar")
+                raise UserError(f"{info.name}: its sample's members are not next to each other in the tar")
             key, start, members = stem, info.offset, {}
             seen.add(stem)
         if extension in members:
-            raise UserError(f"{info.name}: is twice in its sample")
+            raise UserError(f"{info.name}: is in its sample twice")
         members[extension] = (info.offset_data - start, info.size)
         end = info.offset_data + -(-info.size // BLOCK) * BLOCK
     if members:
@@ -180,7 +180,7 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             yield from archive
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-        raise UserError(f"{_name(file)}: is not a readable tar ({error}); make it again") from None
+        raise UserError(f"{_name(file)}: is not a readable tar ({error}); remake it") from None
 
 
 def _name(file: BinaryIO) -> str:

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 HASH_BYTES = 8
 NOTHING = 0
-"""The hash of a picture that shows nothing to tell it by (black, white, a flat colour)."""
+"""The hash of a picture that shows nothing to recognise it by (black, white, a flat colour)."""
 
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture shows nothing."""
 
 _CORNER = 8
-"""Of 32 rows and columns: what stands in a corner of this size, as a channel's logo does, tells no picture."""
+"""Of 32 rows and columns: what stands in a corner of this size, as a channel's logo does, identifies no picture."""
 
 _CROSS = np.ones((32, 32), bool)
 for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):

@@ -117,7 +117,7 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
     """An open PyAV container. Unusable(NOT_A_VIDEO, OVERSIZED, BROKEN_MEDIA) where it cannot or must not be opened."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
-        raise Unusable(Reason.NOT_A_VIDEO, "no ordinary file")
+        raise Unusable(Reason.NOT_A_VIDEO, "not a regular file")
     if facts.st_size > limits.max_bytes:
         raise Unusable(Reason.OVERSIZED, f"{facts.st_size} bytes, the limit is {limits.max_bytes}")
     options = {
@@ -131,7 +131,7 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:
         if has_decoder(stream):
-            stream.codec_context.thread_count = 1  # what a unit costs is what it is given: one core
+            stream.codec_context.thread_count = 1  # # a unit uses what it is given: one core
     return container
 
 
@@ -141,20 +141,22 @@ def has_decoder(stream: Any) -> bool:
 
 
 def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
-    """The facts of a file. Raises Unusable where it isn't a video, is oversized or ends before its own description."""
+    """The facts of a file. Raises Unusable where it isn't a video, is oversized or ends before its header says."""
     limits = limits or MediaLimits()
     try:
         return _probe(path, limits)
     except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
         # PyAV lets the wrong numbers of damaged files through: indices past its lists, a time base of zero
-        raise Unusable(Reason.BROKEN_MEDIA, f"says what cannot be: {type(error).__name__}: {_short(error)}") from None
+        raise Unusable(
+            Reason.BROKEN_MEDIA, f"its header makes no sense: {type(error).__name__}: {_short(error)}"
+        ) from None
 
 
 def _probe(path: Path, limits: MediaLimits) -> Probe:
     with open_media(path, limits) as container:
         stream = _video_stream(container)
         if stream is None and container.streams.video:
-            raise Unusable(Reason.UNSUPPORTED_CODEC, "there is no decoder for its pictures")
+            raise Unusable(Reason.UNSUPPORTED_CODEC, "there is no decoder for its video")
         if stream is None:
             raise Unusable(Reason.NOT_A_VIDEO, "no video track")
         _refuse_oversized(container, stream, limits)
@@ -184,11 +186,11 @@ def time_limit_s(found: Probe, limits: MediaLimits) -> float:
 
 
 def refuse_unfit(found: Probe, config: CutConfig) -> None:
-    """Raises Unusable where a property of the whole file is one that the configuration doesn't take."""
+    """Raises Unusable where the configuration doesn't accept a property of the whole file."""
     video = found.video
     lost_ms = found.declared_ms - found.duration_ms
     if found.declared_ms >= 0 and lost_ms > max(2000, found.declared_ms // 50):
-        raise Unusable(Reason.TRUNCATED, f"says {found.declared_ms} ms, pictures end at {found.duration_ms} ms")
+        raise Unusable(Reason.TRUNCATED, f"says {found.declared_ms} ms, video ends at {found.duration_ms} ms")
     if not config.is_720p(video.width, video.height):
         raise Unusable(Reason.BELOW_720P, f"{video.width}x{video.height} after rotation")
     if video.interlaced and config.interlaced == "reject":
@@ -217,7 +219,7 @@ def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
     if context.width * context.height > limits.max_pixels:
         raise Unusable(Reason.OVERSIZED, f"{context.width}x{context.height}, the limit is {limits.max_pixels} pixels")
     if context.width <= 0 or context.height <= 0:
-        raise Unusable(Reason.BROKEN_MEDIA, "says no size of its pictures")
+        raise Unusable(Reason.BROKEN_MEDIA, "gives no frame size")
     duration_s = (container.duration or 0) / av.time_base
     if duration_s > limits.max_duration_s:
         raise Unusable(Reason.OVERSIZED, f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")

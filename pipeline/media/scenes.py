@@ -26,7 +26,7 @@ _FALLBACK_FPS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """When each shot but the first begins, and the spans of transitions that are no hard cuts: ms of source time.
+    """When each shot but the first begins, and the spans of transitions that are not hard cuts: ms of source time.
 
     A gradual transition has its middle among `cuts_ms` too.
     """
@@ -149,7 +149,7 @@ class Part:
 
 
 def cuts_inside(cuts_ms: Sequence[int], span: Span) -> list[int]:
-    """Cuts that a span crosses. A cut on its first frame is none: the shot begins there."""
+    """Cuts that a span crosses. A cut on its first frame doesn't count: the shot begins there."""
     return [cut for cut in cuts_ms if span.start_ms < cut < span.end_ms]
 
 

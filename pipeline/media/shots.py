@@ -8,7 +8,7 @@ In:  small pictures in order        Out: hard cuts, and spans of gradual transit
 - In a *dissolve* each frame is a mixture of the first and the last, in shares that rise steadily; in movement it isn't.
 - A *fade* goes through frames that are black.
 
-Constants are set on half of the shots of bench/scenes.py; the search for dissolves was mended on the other half too.
+Constants are set on half of the shots of bench/scenes.py; the search for dissolves was corrected on the other half too.
 """
 
 from __future__ import annotations

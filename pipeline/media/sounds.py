@@ -1,4 +1,4 @@
-"""Audio packets that stand between those of the pictures: decoded where a clip wants them, passed over elsewhere."""
+"""Audio packets between those of the video: decoded where a clip wants them, skipped elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.media.cutting.span import tick_at
 from pipeline.media.probe import Probe
 
 LATE_MS = 10_000
-"""Audio that stands in the file so much after the pictures of its moment is not waited for."""
+"""Audio that comes this much later in the file than the frames of its moment is not waited for, ms."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR, Starved
 from pipeline.media.packs import PackedSample, write_pack
-from pipeline.media.places import VideoPlaces, rows_of_video
 from pipeline.media.probe import Unusable
+from pipeline.media.row_index import RowIndex, rows_of_video
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
@@ -42,7 +42,7 @@ _START_S = 60.0
 _FETCHED = "fetched.txt"
 
 MAX_STARVED, STARVED_WAIT_S = 3, 60.0
-"""How often a video is tried that the machine gives too little processor time, and seconds between."""
+"""How often a video that gets too little processor time is tried, and the seconds between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class MediaStage:
     fetch: Fetch
     name: str = "media"
     fetch_limit_s: float = 3600.0
-    """What a unit's own limit holds for fetching a video that is not a file here."""
-    places: VideoPlaces = field(default_factory=VideoPlaces, compare=False)
+    """Part of a unit's own limit that is for fetching a video that is not a local file."""
+    index: RowIndex = field(default_factory=RowIndex, compare=False)
     """Kept over the waves of a run, so that each reads only what is new."""
 
     @property
@@ -83,7 +83,7 @@ class MediaStage:
 
     @property
     def unit_names(self) -> Sequence[str]:
-        """All that it can have as units: what is planned, for an estimate of how long it takes."""
+        """All units that it can have: what is planned, for an estimate of how long it takes."""
         return self.video_ids
 
     def units(self, store: Store) -> Iterator[Unit]:
@@ -91,12 +91,12 @@ class MediaStage:
 
         The payload says where its rows lie; the worker reads them.
         """
-        places = zip(self.video_ids, self.places.find(store, self.video_ids), strict=True)
-        found = [(video_id, place) for video_id, place in places if place is not None]
-        for video_id, place in sorted(found, key=lambda one: -one[1].length_s):
-            payload = MediaJob(video_id, place.video, place.clips)
-            limit_s = self.unit_limit_s(place.length_s, is_file=place.is_file)
-            yield Unit(video_id, payload, (video_id,), limit_s, is_fetched=not place.is_file)
+        found = zip(self.video_ids, self.index.find(store, self.video_ids), strict=True)
+        known = [(video_id, rows) for video_id, rows in found if rows is not None]
+        for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):
+            payload = MediaJob(video_id, rows.video, rows.clips)
+            limit_s = self.unit_limit_s(rows.length_s, is_file=rows.is_file)
+            yield Unit(video_id, payload, (video_id,), limit_s, is_fetched=not rows.is_file)
 
     def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
         """Seconds for one video by its length (0: not known), with those for fetching it where it is not a file."""
@@ -105,7 +105,7 @@ class MediaStage:
         return self._limit_s(media_s) + (0.0 if is_file else self.fetch_limit_s)
 
     def _limit_s(self, media_s: float) -> float:
-        """Seconds for the work, on a machine that is as busy as may be: Starved gives the video back before."""
+        """Seconds for the work on the busiest machine: Starved gives the video back earlier."""
         work_s = _START_S + media_s / 3600 * self.config.limits.max_seconds_per_hour
         return _START_S + WALL_FACTOR * work_s
 
@@ -140,14 +140,14 @@ class MediaStage:
 
 
 def give_back(starved: Starved, context: Context) -> Transient | Rejected:
-    """A busy machine is not a verdict: the unit is tried three times in all; then `timeout`, tried later."""
+    """A busy machine is not the video's fault: the unit is tried three times in all; then `timeout`, tried later."""
     if context.attempt < MAX_STARVED:
         return Transient(Reason.TIMEOUT, str(starved), wait_s=STARVED_WAIT_S)
     return Rejected(Reason.TIMEOUT, str(starved))
 
 
 def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:
-    """Raises Rejected where the verdict on a file is its disk's: FFmpeg does not tell the two apart."""
+    """Raises Rejected where a file failed because of its disk: FFmpeg does not tell the two apart."""
     if fault.reason not in (Reason.NOT_A_VIDEO, Reason.BROKEN_MEDIA, Reason.TRUNCATED):
         return
     with reading_input(path.name, context), path.open("rb") as file:
@@ -176,13 +176,13 @@ def source_file(media_path: str, context: Context) -> Path:
 
 
 def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
-    """Writes the pack and tells what became of each clip."""
+    """Writes the pack and reports what became of each clip."""
     video_id = video["video_id"]
     good = [clip for clip in made.clips if clip.sample is not None]
     with made.stopwatch("tar"):
-        places = {p.key: p for p in write_pack(pack, [c.sample for c in good if c.sample])} if good else {}
+        stored = {p.key: p for p in write_pack(pack, [c.sample for c in good if c.sample])} if good else {}
         name = pack_name(video_id, pack) if good else ""
-    rows = [_row(video, made, clip, name, places.get(sample_key(video_id, clip.n))) for clip in made.clips]
+    rows = [_row(video, made, clip, name, stored.get(sample_key(video_id, clip.n))) for clip in made.clips]
     rejects = [
         Reject(clip.reason, video_id, clip_id(video_id, clip.n), clip.detail) for clip in made.clips if clip.reason
     ]
@@ -211,7 +211,7 @@ def _whole_video(video_id: str, made: MadeVideo) -> Reject:
     return Reject(reason, video_id, detail=f"none of {len(made.clips)} clips could be made")
 
 
-def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, place: PackedSample | None) -> PackRow:
+def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, stored: PackedSample | None) -> PackRow:
     """The row of table `packs` of one clip."""
     picture = made.probe.video
     return {
@@ -219,7 +219,7 @@ def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, p
         "clip_id": clip_id(video["video_id"], clip.n),
         "video_id": video["video_id"],
         "n": clip.n,
-        "status": (ClipStatus.SUCCESS if place else ClipStatus.FAILED).value,
+        "status": (ClipStatus.SUCCESS if stored else ClipStatus.FAILED).value,
         "reason": clip.reason.value if clip.reason else "",
         "error_message": clip.detail,
         "category_id": int(video["category_id"]),
@@ -232,10 +232,10 @@ def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, p
         "height": picture.height,
         "fps": round(float(picture.fps), 6),
         "codec": picture.codec,
-        "pack": pack if place else "",
-        "pack_offset": place.offset if place else -1,
-        "pack_bytes": place.bytes_ if place else 0,
-        "members": json.dumps({k: list(v) for k, v in place.members.items()} if place else {}),
+        "pack": pack if stored else "",
+        "pack_offset": stored.offset if stored else -1,
+        "pack_bytes": stored.bytes_ if stored else 0,
+        "members": json.dumps({k: list(v) for k, v in stored.members.items()} if stored else {}),
         "phashes": clip.phashes,
         "motion": clip.motion,
         "flags": json.dumps(list(clip.flags)),

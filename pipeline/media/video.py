@@ -18,6 +18,7 @@ import av
 
 from manifests.categories import category_name
 from manifests.reasons import Reason
+from manifests.rows import WordRow
 from manifests.sample import WHOLE_VIDEO, SampleJson, clip_id, sample_key, written_sample
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Audio, Finding, Seen, checks_on, findings
@@ -191,25 +192,25 @@ class _Work:
             return decode_audio(container, stream, self.source, clip.start_ms, clip.end_ms)
 
     def _flags(self, found: Sequence[Finding], crosses: bool) -> list[str]:
-        told = [finding.reason.value for finding in found]
-        return told + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
+        reasons = [finding.reason.value for finding in found]
+        return reasons + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
 
-    def _words(self, clip: CutClip) -> tuple[str, list[dict[str, Any]]]:
+    def _words(self, clip: CutClip) -> tuple[str, list[WordRow]]:
         """The clip's text and its words with times from the clip's start; a part of a split clip has its own."""
         row = self.plan[self.parts[clip.n].of]
-        words = list(row["words"])
+        words: list[WordRow] = list(row["words"])
         text = str(row["text"])
         planned = Span(clip.n, int(row["start_ms"]), int(row["end_ms"]))
         if self.config.scenes.action == "split" and words and self.parts[clip.n].span != planned:
             words = [w for w in words if clip.start_ms <= (w["start_ms"] + w["end_ms"]) // 2 < clip.end_ms]
             text = " ".join(w["text"] for w in words)
-        shifted = [
+        shifted: list[WordRow] = [
             {**w, "start_ms": w["start_ms"] - clip.start_ms, "end_ms": w["end_ms"] - clip.start_ms} for w in words
         ]
         return text, shifted
 
     def _scene_spans(self, clip: CutClip) -> list[list[int]]:
-        """Gradual transitions of the clip, from its start; one that reaches over an end is told as far as it goes."""
+        """Gradual transitions of the clip, from its start; one that reaches over an end is cut off there."""
         met = spans_inside(self.scenes.spans_ms, Span(clip.n, clip.start_ms, clip.end_ms))
         return [[max(a, clip.start_ms) - clip.start_ms, min(b, clip.end_ms) - clip.start_ms] for a, b in met]
 
@@ -220,7 +221,7 @@ class _Work:
         made: Mapping[str, Made],
         cuts_inside_ms: list[int],
         text: str,
-        words: list[dict[str, Any]],
+        words: list[WordRow],
         flags: list[str],
     ) -> SampleJson:
         row, video, source = self.plan[self.parts[clip.n].of], self.video, self.source

@@ -28,7 +28,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """What is missing, and whether the sums of the funnel come out."""
+    """What is missing, and whether the funnel's sums add up."""
 
     gaps: tuple[Gap, ...]
     wrong_sums: tuple[str, ...]
@@ -84,7 +84,7 @@ def _gaps_now(store: Store) -> Iterator[Gap]:
 
 
 def _segment_gaps(store: Store) -> Iterator[Gap]:
-    """The files of segments that the head promises and that are gone."""
+    """The files of segments that the head promises and that are missing."""
     for segment in read_head(store)[0].segments:
         present = set(store.names(segment.folder))
         for table, n_rows in segment.rows.items():

@@ -76,8 +76,8 @@ def _made_by_now(
     if differ and not mix:
         first = differ[0].partition(" ")[0]
         raise UserError(
-            f"{store.url}: was made by another version of {', '.join(differ)}. Run with --redo {first} to make it "
-            "again from there, or with --mix to go on: the manifest then says which versions are mixed"
+            f"{store.url}: was made by another version of {', '.join(differ)}. Run with --redo {first} to remake it"
+            "from there, or with --mix to continue: the manifest then names the versions that are mixed"
         )
     return made_by
 
@@ -172,5 +172,5 @@ def _difference(store: Store, changed: Mapping[str, tuple[Any, Any]], first: str
         f"{store.url}: was made with other settings:\n"
         + "\n".join(lines)
         + f"\nThe first stage they touch is {first}. "
-        f"Use another output directory, or run with --redo {first}, which does again: {again}"
+        f"Use another output directory, or run with --redo {first}, which redoes: {again}"
     )

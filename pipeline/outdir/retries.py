@@ -25,7 +25,7 @@ READ_BY = {"folder": "transcripts", "transcripts": "clips"}
 
 
 def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> dict[str, int]:
-    """Writes a request for each stage and reason with rejects that are still their video's last word.
+    """Writes a request for each stage and reason with rejects that are still in force for their video.
 
     Returns the number of videos by the request's name. Asking twice before a run makes no second request.
     """
@@ -37,7 +37,7 @@ def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> di
 
 
 def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[str, str], dict[str, int]]:
-    """Videos by (stage, reason) with how often each was turned away there, where that reason is the last word."""
+    """Videos by (stage, reason) with how often each was turned away there, where that reason is in force."""
     wanted = pc.is_in(pc.field("reason"), pa.array(reasons, pa.string())) & (pc.field("clip_id") == "")
     if stage:
         wanted &= pc.field("stage") == stage

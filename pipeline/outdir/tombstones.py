@@ -70,7 +70,7 @@ def read_tombstones(store: Store) -> Tombstones:
         if line and not line.startswith("#"):
             if kind not in ids or not name:
                 raise UserError(
-                    f"{store.url}/{TOMBSTONES}: {line!r} is none of `video ID`, `channel ID`, `url ADDRESS`; correct it"
+                    f"{store.url}/{TOMBSTONES}: {line!r} is not `video ID`, `channel ID` or `url ADDRESS`; correct it"
                 )
             ids[kind].add(name.strip())
     videos, channels, urls = (frozenset(ids[kind]) for kind in ("video", "channel", "url"))
@@ -87,6 +87,6 @@ def write_tombstones(store: Store, tombstones: Tombstones) -> None:
 
 
 def refuse_while_under_way(store: Store, tombstones: Tombstones) -> None:
-    """UserError where a removal began and did not end: shards and manifest may disagree."""
+    """UserError where a removal began and did not finish: shards and manifest may disagree."""
     if tombstones.under_way:
         raise UserError(f"{store.url}: a removal was interrupted; run the same `hdvila-pipeline remove` again first")

@@ -14,13 +14,13 @@ from manifests.funnel import Level
 from manifests.reasons import Reason
 from pipeline.balance.result import REPEATS
 from pipeline.engine.store import Store
-from pipeline.report.data import ReportData, gather
+from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import UNKNOWN, ClipFacts, most_frequent, read_facts
 from pipeline.report.rows import counts_of, seconds_of, words_of
 
 
 def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
-    """The audit of what was gathered."""
+    """The audit of what a report shows."""
     return Audit(
         name=str(data.manifest.get("name", "")),
         manifest_created_at=str(data.manifest.get("created_at", "")),
@@ -42,12 +42,12 @@ def write_audit(store: Store, audit: Audit) -> None:
 
 def recount(store: Store) -> Audit:
     """The audit of a directory as it is now. UserError where it holds no run."""
-    data = gather(store)
+    data = read_report_data(store)
     return audit_of(data, read_facts(store, data.rows))
 
 
 def read_audit(store: Store) -> Audit:
-    """The audit as it was written with the report, or counted now where there is none of this version."""
+    """The audit as it was written with the report, or counted now where none of this version exists."""
     try:
         return Audit.model_validate(store.read_json(AUDIT_NAME))
     except (FileNotFoundError, ValueError):

@@ -73,7 +73,7 @@ def histogram(
 
 
 def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
-    """A vertical line at `x`, with its words above the plot."""
+    """A vertical line at `x`, with its label above the plot."""
     across = {"x": {"field": "x", **x}}
     line = {"type": "rule", "color": mark["colour"], "strokeDash": [4, 3] if "HD-VILA" in mark["says"] else [1, 0]}
     words = {"type": "text", "y": mark["line"], "dx": 4 if mark["side"] else -4}

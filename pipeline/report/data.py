@@ -66,7 +66,7 @@ class ReportData:
     n_failed: int
 
 
-def gather(store: Store, seed: int = 0) -> ReportData:
+def read_report_data(store: Store, seed: int = 0) -> ReportData:
     """Reads the directory. UserError where it holds no run at all. `seed` draws the examples."""
     if not store.names("commits") and not store.stages() and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
@@ -131,8 +131,8 @@ def _lost_before(store: Store, rejects: pa.Table, known: pa.ChunkedArray) -> lis
     whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
     whole = whole.filter(pc.invert(pc.is_in(whole.column("video_id"), value_set=known.combine_chunks())))
     asked = store.read_table("candidates", ["video_id", "wanted_category_id"])
-    place = pc.index_in(whole.column("video_id"), value_set=asked.column("video_id").combine_chunks())
-    category = pc.fill_null(asked.column("wanted_category_id").take(place), -1)
+    row = pc.index_in(whole.column("video_id"), value_set=asked.column("video_id").combine_chunks())
+    category = pc.fill_null(asked.column("wanted_category_id").take(row), -1)
     return list(zip(category.to_pylist(), whole.column("reason").to_pylist(), strict=True))
 
 
@@ -181,8 +181,8 @@ def examples_of_reasons(store: Store, rejects: pa.Table, seed: int = 0) -> dict[
     rows = rows.append_column("name", name).append_column("drawn", pa.array(hash_texts(name.combine_chunks(), seed)))
     found: dict[tuple[str, str], tuple[str, ...]] = {}
     for kind in rows.group_by(["stage", "reason"]).aggregate([]).to_pylist():
-        mine = rows.filter(pc.and_(pc.equal(rows["stage"], kind["stage"]), pc.equal(rows["reason"], kind["reason"])))
-        first = mine.take(pc.select_k_unstable(mine, EXAMPLES, [("drawn", "ascending")]))
+        of_kind = rows.filter(pc.and_(pc.equal(rows["stage"], kind["stage"]), pc.equal(rows["reason"], kind["reason"])))
+        first = of_kind.take(pc.select_k_unstable(of_kind, EXAMPLES, [("drawn", "ascending")]))
         found[kind["stage"], kind["reason"]] = tuple(dict.fromkeys(first.column("name").to_pylist()))
     return found
 

@@ -123,8 +123,8 @@ def _joined(store: Store, table: str, key: str, columns: list[str], clips: pa.Ta
     """These columns in the order of the clips; None where the table lacks one of the clips."""
     rows = store.read_table(table, [key, *columns])
     latest = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))  # what was tried again stands in a later part
-    place = pc.index_in(clips.column(key), value_set=latest.column(key).combine_chunks())
-    return None if place.null_count else latest.select(columns).take(place)
+    row = pc.index_in(clips.column(key), value_set=latest.column(key).combine_chunks())
+    return None if row.null_count else latest.select(columns).take(row)
 
 
 def _counts(column: pa.ChunkedArray, split: Callable[[str], list[str]] | None = None) -> Counter[str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from manifests.live import RunStatus, StageStatus
 from pipeline.engine.progress import length_of
+from pipeline.site.identities import PolitenessState
 from pipeline.site.pauses import describe
 
 
@@ -32,7 +31,7 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
             console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
 
 
-def print_identities(state: Mapping[str, Any], console: Console) -> None:
+def print_identities(state: PolitenessState, console: Console) -> None:
     """Prints who asks the site: pauses, requests, answers, refusals, the share of rejects, and the next token."""
     identities = state.get("identities", [])
     if not identities:
@@ -54,7 +53,7 @@ def print_identities(state: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     if state.get("binds"):
         console.print(f"{state['videos_per_hour']:.0f} videos an hour; {state['binds']} binds", highlight=False)
-    console.print(describe(dict(state)) or "no identity is paused", highlight=False, markup=False)
+    console.print(describe(state) or "no identity is paused", highlight=False, markup=False)
 
 
 def headline(status: RunStatus, now: float) -> str:
@@ -67,7 +66,7 @@ def headline(status: RunStatus, now: float) -> str:
     since = f"for {length_of(now - status.started_at)} on {where}"
     if not status.is_alive(now):
         was = f"no sign of life for {length_of(age_s)}; was {status.state} on {where}"
-        return f"{was}. Run the same command again to go on"
+        return f"{was}. Run the same command again to continue"
     return f"{status.state} {since}" + (f" ({status.detail})" if status.detail else "")
 
 

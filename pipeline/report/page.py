@@ -37,7 +37,7 @@ from pipeline.report.charts import (
     lengths_of,
     nice_top,
 )
-from pipeline.report.data import ReportData, gather
+from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
 from pipeline.report.rows import counts_of, seconds_of, words_of
 from pipeline.report.samples import PER_CATEGORY, choose_samples
@@ -98,7 +98,7 @@ def write_report(store: Store, seed: int = 0) -> str:
     """
     if not has_audit(store):
         raise UserError(f"{store.url}: an image-text set has no crawl to audit; its dataset_card.md says what it holds")
-    data = gather(store, seed)
+    data = read_report_data(store, seed)
     facts = read_facts(store, data.rows)
     write_audit(store, audit_of(data, facts))
     store.write(REPORT_NAME, render(store, data, facts, seed).encode())
@@ -173,7 +173,7 @@ def largest_channels(data: ReportData) -> list[ChannelRow]:
 
 
 def channel_chart(data: ReportData) -> Chart | None:
-    """How the clips gather in channels; None where there are fewer than two."""
+    """How the clips are spread over channels; None where there are fewer than two."""
     clips = np.array([*counts_of(data.rows, ["channel_id"]).values()], dtype=np.int64)
     return concentration(clips) if len(clips) > 1 else None
 

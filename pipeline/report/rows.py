@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.schema import SHARD_ROWS
-from manifests.shards import member_places
+from manifests.shards import member_offsets
 from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
@@ -23,7 +23,7 @@ SHARD_COLUMN = "shard"
 COUNTED = ["key", "clip_id", "video_id", "channel_id", "category_id", "duration_ms", "width", "height", "fps", "codec"]
 WHOLE = ["key", "url", "caption", "status", "category_id", "channel_id", "duration_ms", "height", "fps", "codec"]
 WHOLE += ["members"]
-_JSON_PLACE = r'"json": ?\[(?P<at>\d{1,18}), ?(?P<size>\d{1,18})\]'
+_JSON_OFFSET = r'"json": ?\[(?P<at>\d{1,18}), ?(?P<size>\d{1,18})\]'
 CLIP_COLUMNS = pa.schema(
     [
         *(SHARD_ROWS.field(name) for name in COUNTED),
@@ -51,20 +51,20 @@ def _counted(store: Store, url: str) -> tuple[pa.Table, int]:
     """(the shard's clips, how many failed)."""
     rows = read_rows(store, url, [*COUNTED, "status", "caption", "members"])
     good = rows.filter(is_success(rows.column("status")))
-    place = pc.extract_regex(good.column("members"), pattern=_JSON_PLACE)
+    offset = pc.extract_regex(good.column("members"), pattern=_JSON_OFFSET)
     words = pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(good.column("caption"))))
     columns = {
         **{name: good.column(name) for name in COUNTED},
         SHARD_COLUMN: pa.array([url] * good.num_rows, pa.string()),
         "n_words": words,
-        "json_offset": _number(place, "at"),
-        "json_bytes": _number(place, "size"),
+        "json_offset": _number(offset, "at"),
+        "json_bytes": _number(offset, "size"),
     }
     return pa.table(columns).cast(CLIP_COLUMNS), rows.num_rows - good.num_rows
 
 
-def _number(place: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
-    return pc.fill_null(pc.struct_field(place, name).cast(pa.int64()), -1)
+def _number(offset: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
+    return pc.fill_null(pc.struct_field(offset, name).cast(pa.int64()), -1)
 
 
 def whole_rows(store: Store, chosen: pa.Table) -> list[dict[str, Any]]:
@@ -83,8 +83,8 @@ def whole_rows(store: Store, chosen: pa.Table) -> list[dict[str, Any]]:
 def evenly(clips: pa.Table, most: int) -> pa.Table:
     """At most so many of the clips, evenly chosen in the order of the shards."""
     n = clips.num_rows
-    places = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.empty(0, np.int64)
-    return clips.take(pa.array(places))
+    indices = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.empty(0, np.int64)
+    return clips.take(pa.array(indices))
 
 
 def words_of(clips: pa.Table) -> NDArray[np.float64]:
@@ -105,4 +105,4 @@ def counts_of(clips: pa.Table, columns: Sequence[str]) -> dict[tuple[Any, ...], 
 
 def members_of(row: dict[str, Any]) -> dict[str, tuple[int, int]]:
     """{extension: (offset in the tar, size)} of a shard's row."""
-    return member_places(row["members"])
+    return member_offsets(row["members"])

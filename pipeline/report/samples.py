@@ -103,8 +103,8 @@ def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]]
     )
 
 
-def _member(store: Store, row: dict[str, Any], place: tuple[int, int]) -> bytes:
-    return store.read_range(row[SHARD_COLUMN], place[0], place[0] + place[1])
+def _member(store: Store, row: dict[str, Any], span: tuple[int, int]) -> bytes:
+    return store.read_range(row[SHARD_COLUMN], span[0], span[0] + span[1])
 
 
 def _picture(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], facts: dict[str, Any]) -> bytes:

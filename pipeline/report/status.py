@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import pyarrow.compute as pc
 
@@ -12,7 +12,32 @@ from manifests.reasons import ReasonClass
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.rounds import read_states
 from pipeline.engine.store import Store
+from pipeline.site.identities import IdentityState, PolitenessState
 from pipeline.site.pauses import read_state
+
+
+class CategoryStatus(TypedDict):
+    """One category: what the crawl gave it, and what its planned clips come to."""
+
+    category_id: int
+    name: str
+    videos: int
+    clips: int
+    hours: float
+    quota: float
+    state: str
+    why: str
+
+
+class SourceStatus(TypedDict):
+    """One query, channel or list, with its yield."""
+
+    source: str
+    query: str
+    listed: int
+    exhausted: bool
+    reason: str
+    kept: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +49,14 @@ class Status:
     rejects: dict[str, dict[str, int]]  # those in force: by stage, then reason
     waiting: int  # of these, of class later
     next_try_at: str
-    categories: list[dict[str, Any]]  # id, name, videos, clips, hours of planned clips; quota, state and why
-    sources: list[dict[str, Any]]  # source, query, category, listed, kept, exhausted, reason
-    identities: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[CategoryStatus]
+    sources: list[SourceStatus]
+    identities: list[IdentityState] = field(default_factory=list)
     pace: str = ""  # videos an hour, what binds, days left
 
 
 def read_status(store: Store) -> Status:
-    """The status by now; it only reads, and may be taken beside a running run."""
+    """The current status; it only reads, and can be taken while a run is in progress."""
     rejects = rejects_in_force(store)
     waiting = rejects.filter(pc.field("class") == ReasonClass.LATER.value)
     state = read_state(store)
@@ -51,8 +76,8 @@ def read_status(store: Store) -> Status:
     )
 
 
-def _pace(identities: dict[str, Any], store: Store) -> str:
-    """Videos an hour, the setting that binds, and the days to the quotas by the yield so far; "" where not known."""
+def _pace(identities: PolitenessState, store: Store) -> str:
+    """Videos an hour, the setting that limits them, and the days to the quotas at this yield; "" where not known."""
     if not identities.get("videos_per_hour"):
         return ""
     text = f"{identities['videos_per_hour']:.0f} videos an hour; {identities['binds']} binds"
@@ -63,10 +88,10 @@ def _pace(identities: dict[str, Any], store: Store) -> str:
     if not short or not asked or not supply:
         return text
     days = short * asked / supply / identities["videos_per_hour"] / 24
-    return f"{text}; about {days:.1f} days of crawl to the quotas, by the yield so far"
+    return f"{text}; about {days:.1f} days of crawl to the quotas, at the yield so far"
 
 
-def _categories(store: Store) -> list[dict[str, Any]]:
+def _categories(store: Store) -> list[CategoryStatus]:
     states = {state.category_id: state for state in read_states(store)}
     counted = pc.value_counts(store.read_table("videos", ["category_id"]).column("category_id")).to_pylist()
     videos = {row["values"]: row["counts"] for row in counted}
@@ -91,17 +116,27 @@ def _categories(store: Store) -> list[dict[str, Any]]:
     ]
 
 
-def _sources(store: Store) -> list[dict[str, Any]]:
+def _sources(store: Store) -> list[SourceStatus]:
     """Each source with its yield: the best first."""
     columns = ["source", "query"]
     counted = store.read_table("videos", columns).group_by(columns).aggregate([([], "count_all")])
     kept = {(row["source"], row["query"]): row["count_all"] for row in counted.to_pylist()}
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    found: dict[tuple[str, str], SourceStatus] = {}
     for row in store.read_table("sources").to_pylist():
-        source = found.setdefault((row["source"], row["query"]), {"listed": 0, "exhausted": False, "reason": ""})
+        name, query = row["source"], row["query"]
+        source = found.setdefault(
+            (name, query),
+            {
+                "source": name,
+                "query": query,
+                "listed": 0,
+                "exhausted": False,
+                "reason": "",
+                "kept": kept.get((name, query), 0),
+            },
+        )
         listed = source["listed"]
         source["listed"] = listed + row["n_listed"] if row["cursor"] else max(listed, row["n_listed"])
         source["exhausted"] = source["exhausted"] or row["exhausted"]
         source["reason"] = row["reason"]
-    rows = [{"source": s, "query": q, **facts, "kept": kept.get((s, q), 0)} for (s, q), facts in found.items()]
-    return sorted(rows, key=lambda row: (-row["kept"] / max(1, row["listed"]), row["source"], row["query"]))
+    return sorted(found.values(), key=lambda row: (-row["kept"] / max(1, row["listed"]), row["source"], row["query"]))

@@ -137,15 +137,15 @@ def balance_table(result: BalanceResult) -> Table:
 
 
 def shown_categories(result: BalanceResult) -> list[CategoryBalance]:
-    """All categories, or, where nothing was asked for in numbers, those that have candidates: an empty one of a folder
-    is not a lack."""
+    """All categories, or, where no total was asked for, those that have candidates: an empty category of a folder is
+    not a shortfall."""
     if result.total_asked >= 0:
         return list(result.categories)
     return [row for row in result.categories if row.videos]
 
 
 def amount(value: float, unit: str) -> str:
-    """Clips as a whole number, or with a tenth where a share is none, hours with as many digits as tell them apart."""
+    """Clips as a whole number (with a tenth where they are not whole), hours with enough digits to tell them apart."""
     if unit == "clips":
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"

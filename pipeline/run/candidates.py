@@ -32,7 +32,7 @@ VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "
 
 
 def rounds_with(store: Store, n_candidates: int) -> int | None:
-    """How many rounds of the crawl hold the first `n_candidates`; None where all that there are hold fewer."""
+    """How many rounds of the crawl hold the first `n_candidates`; None where all rounds together hold fewer."""
     rounds = store.read_table("candidates", ["round"]).column("round").to_numpy()
     if len(rounds) < n_candidates:
         return None
@@ -52,7 +52,7 @@ class Candidates:
 
     @classmethod
     def read(cls, config: RunConfig, store: Store, n_rounds: int | None = None) -> "Candidates":
-        """Of the first rounds of the crawl and of all that is no crawl; `n_rounds` None: of everything."""
+        """Of the first rounds of the crawl and of all other sources; `n_rounds` None: of everything."""
         videos = store.read_table("videos", VIDEO_COLUMNS)
         if n_rounds is not None:  # what is no crawl counts as its first round
             videos = videos.filter(pc.less(videos.column("round"), max(1, n_rounds)))

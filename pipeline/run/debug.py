@@ -49,7 +49,7 @@ def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str)
     """
     status = read_run_status(store)
     if stage_name in ASKING and status is not None and status.is_alive(time.time()):
-        raise UserError(f"{store.url}: a run is under way, and two would ask the net side by side; stop it first")
+        raise UserError(f"{store.url}: a run is in progress, and both would ask the site at once; stop it first")
     stage, unit = _find(config, store, stage_name, unit_name)
     limit_s, root = time_limit_of(stage, unit), config.engine.scratch or default_scratch()
     with scratch_folder(root, store.url, f"debug-{stage_name}-{unit_name}") as scratch:

@@ -30,7 +30,7 @@ def deliver(run: Run, selection: Selection) -> Manifest:
 def publish_shards(
     run: Run, selection: Selection, facts: Mapping[str, Any] | None = None, *, is_last: bool = False
 ) -> Manifest:
-    """Writes the manifest of all committed shards, and removes the packs that it makes needless."""
+    """Writes the manifest of all committed shards, and removes the packs that are no longer needed."""
     config, store = run.config, run.store
     run.lock.check()
     manifest = write_manifest(
@@ -46,5 +46,5 @@ def publish_shards(
 
 
 def public_config(run: Run) -> dict[str, Any]:
-    """The configuration as the manifest shows it: what decided what came out. Operational keys may hold secrets."""
+    """The configuration as the manifest shows it: what decided the result. Operational keys may hold secrets."""
     return {key: value for key, (value, _) in sorted(identity_values(run.config).items())}

@@ -81,7 +81,7 @@ def check_python() -> Finding:
     """The interpreter."""
     version = platform.python_version()
     tried = sys.version_info[:2] in ((3, 11), (3, 12), (3, 13))
-    return Finding("python", OK if tried else WARN, version, "" if tried else "3.11, 3.12 and 3.13 are tried")
+    return Finding("python", OK if tried else WARN, version, "" if tried else "tested on 3.11, 3.12 and 3.13")
 
 
 def check_ffmpeg() -> Iterator[Finding]:
@@ -120,7 +120,7 @@ def check_requests() -> Finding:
     """yt-dlp counts a broken read as a retry only with `requests`."""
     if importlib.util.find_spec("requests"):
         return Finding("requests", OK, "installed")
-    return Finding("requests", FAIL, "not installed: a broken download may be tried for ever", "pip install requests")
+    return Finding("requests", FAIL, "not installed: a broken download may be retried forever", "pip install requests")
 
 
 def check_js_runtime() -> Finding:
@@ -164,12 +164,12 @@ def check_cookies(identity: IdentityConfig) -> Finding:
         jar.load(ignore_discard=True, ignore_expires=True)
     except (OSError, LoadError, ValueError, UnicodeDecodeError) as error:
         return Finding(name, FAIL, f"{identity.cookies}: cannot be used ({type(error).__name__})", cure)
-    mine = [cookie for cookie in jar if cookie.domain.endswith("youtube.com")]
-    live = [cookie for cookie in mine if not cookie.expires or cookie.expires > time.time()]
-    if not mine:
-        return Finding(name, FAIL, f"{identity.cookies}: holds none of youtube.com", cure)
+    own = [cookie for cookie in jar if cookie.domain.endswith("youtube.com")]
+    live = [cookie for cookie in own if not cookie.expires or cookie.expires > time.time()]
+    if not own:
+        return Finding(name, FAIL, f"{identity.cookies}: holds no cookie of youtube.com", cure)
     if not live:
-        return Finding(name, FAIL, f"{identity.cookies}: all are past their date", cure)
+        return Finding(name, FAIL, f"{identity.cookies}: all have expired", cure)
     return Finding(name, OK, f"{len(live)} of youtube.com")
 
 
@@ -196,7 +196,7 @@ def check_options(config: RunConfig) -> Finding:
     except UserError as error:
         found, _, cure = str(error).rpartition("; ")
         return Finding("yt-dlp options", FAIL, found or cure, cure)
-    return Finding("yt-dlp options", OK, f"taken for {len(config.crawl.pool())} identities")
+    return Finding("yt-dlp options", OK, f"accepted for {len(config.crawl.pool())} identities")
 
 
 def check_pace(config: RunConfig) -> Finding:

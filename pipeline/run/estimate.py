@@ -1,4 +1,4 @@
-"""What a run would take, reckoned before it does anything: `estimate`, and `run --dry-run`.
+"""What a run would take, estimated before it does anything: `estimate`, and `run --dry-run`.
 
 Costs are those of costs.json, each with its unit and source. Yield and size are HD-VILA-100M's; a crawl that has begun
 says better by `status`.
@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a crawl of a size takes. `days` names each thing that may hold it up, with the days that it alone takes."""
+    """What a crawl of a given size takes. `days`: by each possible bottleneck, the days that it alone takes."""
 
     size: Size
     requests: dict[str, float]
@@ -180,7 +180,7 @@ def lines_of(made: Estimate) -> Iterator[str]:
     yield f"bytes in: {_bytes(made.bytes_in)}"
     out = made.bytes_clips + made.bytes_members
     yield f"bytes out: {_bytes(out)} (clips {_bytes(made.bytes_clips)}, members {_bytes(made.bytes_members)})"
-    yield "while packs and shards both lie there, twice that"
+    yield "twice that while both packs and shards exist"
     yield f"objects: {_listed(made.n_objects)}"
     for name, days in sorted(made.days.items(), key=lambda item: -item[1]):
         yield f"  {days:>12,.1f} days  {name}"

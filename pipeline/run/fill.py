@@ -9,7 +9,7 @@ takes the best ranks of every category, so that categories come evenly.
 
 from pipeline.crawl.sources.registry import fetch_by_source
 from pipeline.engine.run import Line
-from pipeline.media.places import VideoPlaces
+from pipeline.media.row_index import RowIndex
 from pipeline.media.stage import MediaStage
 from pipeline.run.batches import Batches
 from pipeline.run.session import Run
@@ -18,11 +18,11 @@ from pipeline.site.fetch import Fetcher
 
 def fill(run: Run, batches: Batches) -> list[Line]:
     """The lines that fetch and cut, batch after batch, as many of them under way as the configuration says."""
-    places = VideoPlaces()
-    return [_line(run, batches, places) for _ in range(run.config.balance.batches_under_way)]
+    index = RowIndex()
+    return [_line(run, batches, index) for _ in range(run.config.balance.batches_under_way)]
 
 
-def _line(run: Run, batches: Batches, places: VideoPlaces) -> Line:
+def _line(run: Run, batches: Batches, index: RowIndex) -> Line:
     config = run.config
     while not batches.is_over:
         batch = batches.next_one()
@@ -32,5 +32,5 @@ def _line(run: Run, batches: Batches, places: VideoPlaces) -> Line:
             continue
         fetch = fetch_by_source(config, Fetcher(config.crawl, run.polite, config.media.cut), lambda: run.hosts)
         limit_s = config.crawl.fetch_time_limit_s
-        yield (MediaStage(config.media, batch.video_ids, fetch, fetch_limit_s=limit_s, places=places),)
+        yield (MediaStage(config.media, batch.video_ids, fetch, fetch_limit_s=limit_s, index=index),)
         batches.end(batch)

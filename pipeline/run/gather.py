@@ -17,7 +17,7 @@ from pipeline.config.balance import BalanceConfig
 from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.progress import forget_committed
-from pipeline.crawl.rounds import explain, rounds, stages_of
+from pipeline.crawl.rounds import category_states, rounds, stages_of
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.run import Line
 from pipeline.engine.unit import Stage
@@ -28,9 +28,9 @@ from pipeline.text.transcripts import TranscriptsStage
 
 WANTED = "rounds/wanted"
 PLENTY = 10**12
-"""Supply of a category that has not run dry, in clips or milliseconds: more than anybody asks for."""
+"""Assumed supply of a category that has not run dry, clips or milliseconds: more than any quota."""
 MOST_EXTRA = 4.0
-"""How many times its quota a category's candidates may promise, where most of what is fetched is lost."""
+"""The most that a category's candidates may promise, as a multiple of its quota, where most fetches are lost."""
 
 
 @dataclass(slots=True)
@@ -90,7 +90,7 @@ def last_wanted(run: Run) -> Wanted:
 
 
 def record(run: Run, wanted: Wanted) -> Wanted:
-    """Writes an aim down, before anything is done for it."""
+    """Writes down an aim before anything is done for it."""
     number = len(run.store.names(WANTED))
     run.lock.check()
     run.store.write_json(f"{WANTED}/{number:05d}.json", {"quotas": dict(wanted.quotas), "unit": wanted.unit})
@@ -101,7 +101,7 @@ def wanted_more(run: Run, selection: Selection) -> Wanted | None:
     """What a further crawl is for: what was lost at the media or left over by a dry category; None for nothing."""
     if not net_sources(run) or is_full(selection):
         return None
-    states = explain(run.config.crawl, run.store, last_wanted(run))
+    states = category_states(run.config.crawl, run.store, last_wanted(run))
     wanted = aim_again(run.config.balance, selection, states)
     if all(wanted.quotas[i] <= amount for i, amount in last_wanted(run).quotas.items()):
         return None
@@ -115,7 +115,7 @@ def is_full(selection: Selection) -> bool:
 
 
 def aim(config: BalanceConfig, dry: Mapping[int, int]) -> Wanted:
-    """Amounts by category if all but the `dry` ones (category: its supply) had plenty."""
+    """Amounts by category if all except the `dry` ones (category: its supply) had plenty."""
     return Wanted({i: from_amount(q, config.unit) for i, q in shares_of(config, dry).items()}, config.unit)
 
 

@@ -24,7 +24,7 @@ from manifests.clip_status import ClipStatus
 from manifests.errors import DamagedFile
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
-from manifests.shards import ShardEntry, member_places, rows_of_shard
+from manifests.shards import ShardEntry, member_offsets, rows_of_shard
 from pipeline.engine.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample
 
@@ -38,7 +38,7 @@ BATCH_BYTES = 64 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A row to be placed, and where its sample lies now: `sample.bytes_` bytes at `sample.offset` of `tar` in `store`.
+    """A row of a new shard, and where its sample is now: `sample.bytes_` bytes at `sample.offset` of `tar` in `store`.
 
     `row` is one of SHARD_ROWS, with `members` as yet unset. A failed clip has no sample.
     """
@@ -50,7 +50,7 @@ class Piece:
 
 
 class DamagedSample(DamagedFile):
-    """The bytes at a sample's place are not that sample. The message names the tar and the reason."""
+    """The bytes at a sample's offset are not that sample. The message names the tar and the reason."""
 
     def __init__(self, piece: Piece, reason: str) -> None:
         super().__init__(f"{piece.tar}: {piece.row['key']}: {reason}")
@@ -58,8 +58,8 @@ class DamagedSample(DamagedFile):
 
 
 def sample_of_row(row: ShardRow) -> PackedSample:
-    """Where a row's sample lies in its shard, from the row's `members` alone. DamagedFile where they name no place."""
-    absolute = member_places(row["members"])
+    """Where a row's sample lies in its shard, by the row's `members` alone. DamagedFile where they are not offsets."""
+    absolute = member_offsets(row["members"])
     if not absolute:
         raise DamagedFile(f"{row['key']}: a sample without members")
     start = min(at for at, _ in absolute.values()) - BLOCK
@@ -69,7 +69,7 @@ def sample_of_row(row: ShardRow) -> PackedSample:
 
 
 def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, generation: int) -> ShardEntry:
-    """Writes the shard's three files into `folder` (names from `url`) and gives its manifest entry.
+    """Writes the shard's three files into `folder` (names from `url`) and returns its manifest entry.
 
     Samples stand in the order of `pieces`. The same pieces give the same bytes. Raises DamagedSample.
     """
@@ -167,7 +167,7 @@ def _check_sample(piece: Piece, data: bytes) -> None:
         raise DamagedSample(piece, f"{len(data)} of {piece.sample.bytes_} bytes are there")
     name = data[:100].split(b"\0", 1)[0].decode("ascii", "replace")
     if name.partition(".")[0] != piece.row["key"]:
-        raise DamagedSample(piece, f"{name!r} stands at its place")
+        raise DamagedSample(piece, f"{name!r} is at its offset")
 
 
 def entry_of(table: pa.Table, url: str, split: str, generation: int, sha256: str, md5: str, bytes_: int) -> ShardEntry:

@@ -132,7 +132,7 @@ def _publish(
 
 
 def forget_published(store: Store) -> None:
-    """Deletes every manifest but the one in force: what they say of shards that were rewritten is true no more."""
+    """Deletes every manifest but the one in force: what they say of rewritten shards is no longer true."""
     in_force = set(published_names(store.read(MANIFEST_NAME), store.read(TABLE_NAME)))
     for name in store.names(PUBLISHED):
         if f"{PUBLISHED}/{name}" not in in_force:

@@ -1,4 +1,4 @@
-"""From rows of table `packs` to rows of a shard, with the place of each sample in its pack."""
+"""From rows of table `packs` to rows of a shard, with the offset of each sample in its pack."""
 
 from __future__ import annotations
 
@@ -47,6 +47,6 @@ def piece_of(store: Store, row: PackRow, url: str) -> Piece:
 
 
 def failed_piece(piece: Piece, reason: Reason, detail: str) -> Piece:
-    """The same clip as one that could not be had."""
+    """The same clip as a failed one."""
     row = {**piece.row, "status": FAILED, "reason": reason.value, "error_message": detail, "members": "{}"}
     return replace(piece, row=cast(ShardRow, row), store=None, tar="", sample=None)

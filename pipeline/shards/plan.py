@@ -25,20 +25,20 @@ HELD_OUT = ("val", "test")
 
 @dataclass(frozen=True, slots=True)
 class PlanClip:
-    """A clip to be placed: its number in its video and the bytes that its sample takes; 0 bytes where it failed."""
+    """A clip to be put into a shard: its number in its video and the bytes of its sample; 0 bytes where it failed."""
 
     n: int
     bytes_: int
 
     @property
     def is_sample(self) -> bool:
-        """Whether the clip was made (else only its row is placed)."""
+        """Whether the clip was made (else only its row goes into the shard)."""
         return self.bytes_ > 0
 
 
 @dataclass(frozen=True, slots=True)
 class PlanVideo:
-    """A video with clips to be placed. `group` is shared by duplicates (its own id where it has none)."""
+    """A video with clips to be put into shards. `group` is shared by duplicates (its own id where it has none)."""
 
     video_id: str
     channel_id: str
@@ -74,7 +74,7 @@ class PlannedShard:
 
     @property
     def name(self) -> str:
-        """Name of its unit: place and content."""
+        """Name of its unit: path and content."""
         content = repr([(v.video_id, [(c.n, c.bytes_) for c in v.clips]) for v in self.videos])
         digest = hashlib.blake2b(f"{self.generation}|{content}".encode(), digest_size=8).hexdigest()
         return f"{self.split}-{self.number:05d}-{digest}"
@@ -224,9 +224,9 @@ def _draw(
     config: SplitConfig,
     seed: int,
 ) -> dict[str, str]:
-    place = {name: hash_name(seed, "split", name) / 2**64 for name in open_}
+    draw = {name: hash_name(seed, "split", name) / 2**64 for name in open_}
     bounds = {"val": config.val, "test": config.val + config.test}
-    drawn = {name: next((s for s in HELD_OUT if u < bounds[s]), TRAIN) for name, u in place.items()}
+    drawn = {name: next((s for s in HELD_OUT if u < bounds[s]), TRAIN) for name, u in draw.items()}
     n_samples = dict.fromkeys(open_, 0)
     for video in new:
         if components[video.video_id] in n_samples:
@@ -234,13 +234,13 @@ def _draw(
     for split in HELD_OUT:
         empty = split not in present and not any(n_samples[n] for n, s in drawn.items() if s == split)
         if getattr(config, split) > 0 and empty:
-            _give_one(split, drawn, place, n_samples)
+            _give_one(split, drawn, draw, n_samples)
     return drawn
 
 
-def _give_one(split: str, drawn: dict[str, str], place: Mapping[str, float], n_samples: Mapping[str, int]) -> None:
+def _give_one(split: str, drawn: dict[str, str], draw: Mapping[str, float], n_samples: Mapping[str, int]) -> None:
     """Moves the first component in drawing order that holds at most half of all samples from train to a split."""
     total = sum(n_samples.values())
     able = [name for name, s in drawn.items() if s == TRAIN and 0 < 2 * n_samples[name] <= total]
     if able:
-        drawn[min(able, key=lambda name: (place[name], name))] = split
+        drawn[min(able, key=lambda name: (draw[name], name))] = split

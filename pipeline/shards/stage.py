@@ -47,8 +47,8 @@ class ShardJob:
 class ShardsStage:
     """See the module. `seed` draws splits and spreads videos.
 
-    `only_full`: more is to come, and only full shards are closed. `but`: videos that are not looked at, since the
-    batches that they are in are under way.
+    `only_full`: more is to come, and only full shards are closed. `but`: videos to leave out, since their batches
+    are still in progress.
     """
 
     config: ShardsConfig
@@ -164,13 +164,13 @@ class Held:
                 self.placed.videos[video_id] = PlanVideo(video_id, row["channel_id"], groups.get(video_id, video_id))
 
     def has(self, video_id: str, clip: PlanClip) -> bool:
-        """Whether a clip needs no place any more."""
+        """Whether a clip is in a shard already."""
         key = sample_key(video_id, clip.n)
         return key in self.samples or (not clip.is_sample and key in self.failed)
 
 
 def read_wanted(store: Store, tombstones: Tombstones, but: Collection[str] = ()) -> Wanted:
-    """What is to be in shards. Clips that were made and that the selection leaves out are not among it."""
+    """What belongs in shards. Clips that were made but that the selection leaves out do not."""
     selection = _read_selection(store)
     groups = {row["video_id"]: row["group"] or row["video_id"] for row in selection}
     kept = {row["video_id"]: frozenset(row["clips_kept"]) for row in selection if row["kept"]}
@@ -204,9 +204,7 @@ def _read_selection(store: Store) -> list[SelectionRow]:
     try:
         data = store.read(SELECTION_NAME)
     except FileNotFoundError:
-        raise UserError(
-            f"{store.url}/{SELECTION_NAME}: no such file; the balance has not selected anything yet"
-        ) from None
+        raise UserError(f"{store.url}/{SELECTION_NAME}: no such file; run the balance first") from None
     columns = ["video_id", "group", "kept", "clips_kept"]
     rows: list[SelectionRow] = pq.read_table(io.BytesIO(data), columns=columns).to_pylist()
     return rows
@@ -235,7 +233,7 @@ def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, Sh
     known = {url.removeprefix("shards/").removesuffix(".tar").replace("/", "-") for url in but}
     found: dict[str, ShardEntry] = {}
     for unit, facts in store.all_commit_facts("shards"):
-        place, _, _ = unit.rpartition("-")
-        if place not in known and "shard" in facts:
+        stem, _, _ = unit.rpartition("-")
+        if stem not in known and "shard" in facts:
             found[unit] = ShardEntry.of_row(facts["shard"])
     return found

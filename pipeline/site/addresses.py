@@ -101,13 +101,13 @@ def _copy(answer: Any, file: Any, limits: Limits) -> None:
             raise Rejected(Reason.STALLED, f"{n_bytes} bytes in {seconds:.0f} s")
         file.write(block)
     if announced.isdecimal() and n_bytes < int(announced):
-        raise Rejected(Reason.CONNECTION_RESET, f"{n_bytes} of {announced} bytes came")
+        raise Rejected(Reason.CONNECTION_RESET, f"{n_bytes} of {announced} bytes arrived")
 
 
 def _of_status(error: urllib.error.HTTPError) -> Rejected:
     reasons = {404: Reason.UNAVAILABLE, 410: Reason.UNAVAILABLE, 451: Reason.UNAVAILABLE, 429: Reason.RATE_LIMITED}
     if error.code < 400:
-        return Rejected(Reason.BAD_ADDRESS, f"HTTP {error.code}: a redirect that is not followed")
+        return Rejected(Reason.BAD_ADDRESS, f"HTTP {error.code}: the redirect is not followed")
     fallback = Reason.SERVER_ERROR if error.code >= 500 else Reason.FORBIDDEN
     asked = error.headers.get("Retry-After", "").strip()
     retry_after_s = min(float(asked), LONGEST_RETRY_AFTER_S) if asked.isdecimal() else 0.0
@@ -133,7 +133,7 @@ def _connect(host: str, port: int, limits: Limits, timeout: float) -> socket.soc
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     allowed = [entry for entry in found if limits.may_ask(ip_address(str(entry[4][0]).partition("%")[0]))]
     if not allowed:
-        raise Rejected(Reason.BAD_ADDRESS, f"{host} is not a public machine; urls.allow_private takes such ones")
+        raise Rejected(Reason.BAD_ADDRESS, f"{host} is not a public machine; set urls.allow_private to allow it")
     for family, kind, protocol, _, address in allowed:
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(timeout)

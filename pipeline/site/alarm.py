@@ -14,7 +14,7 @@ ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
 
 
 def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
-    """ "" or which withheld thing this identity hears of far more often than the others do."""
+    """The verdict that this identity gets far more often than the others do; "" for none."""
     own, others = verdicts[name], sum((v for n, v in verdicts.items() if n != name), Counter())
     n_own, n_others = own.total(), others.total()
     if min(n_own, n_others) < ALARM_ANSWERS:

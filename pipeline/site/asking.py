@@ -175,7 +175,7 @@ class Asking:
             return classify(session.evidence(error))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise  # the place's own error, no verdict on the subject
+                raise  # the place's own error, not the subject's fault
             return Failure(Reason.NO_DISK, str(error))
         if not isinstance(result, Failure):
             warned = self._warning(session)
@@ -183,7 +183,7 @@ class Asking:
         return result
 
     def _warning(self, session: Session) -> Failure | None:
-        """A refusal that did not keep the attempt from its result: it is the identity's all the same."""
+        """A refusal that did not cost the attempt its result: it is charged to the identity all the same."""
         if refusals(session.requests):
             return classify(session.evidence())
         if session.refused:  # captions, of which another track had come

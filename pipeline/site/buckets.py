@@ -41,7 +41,7 @@ class Breaker:
     why: str = ""
 
     def open(self, now: float, pauses_s: Sequence[float], least_s: float, stretch: float, why: str) -> float:
-        """Pauses, or goes on with a pause that runs already; returns the seconds left of it."""
+        """Pauses, or continues a pause that is already running; returns the seconds left of it."""
         if self.paused_until > now:  # others in flight were refused too: the same block, not a further one
             return self.paused_until - now
         pause_s = max(pauses_s[min(self.level, len(pauses_s) - 1)], least_s) * stretch

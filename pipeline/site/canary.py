@@ -1,4 +1,4 @@
-"""The canary: one video that is known to have everything. What it lacks now, the site withholds from who asks."""
+"""The canary: one video that is known to have everything. What it lacks now, the site withholds from whoever asks."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -41,7 +41,7 @@ LONGEST_WAIT_HERE_S = 600.0
 
 MERGE_INPUT = ("-protocol_whitelist", "file", "-format_whitelist", CONTAINERS)
 """How ffmpeg opens each of the two files that it merges: as what they claim to be. A list of other files (ffconcat, a
-playlist) is none, so that the merge opens nothing but the files it was given."""
+playlist) does not open that way, so the merge opens nothing but the files it was given."""
 
 SPARE_S = 10.0
 """A download ends so long before its unit's time limit."""
@@ -99,7 +99,7 @@ class _Fetch:
         return result
 
     def _attempt(self, turn: Turn) -> Path | Failure:
-        """One extraction and one download as one identity. What a later attempt must not find is wiped."""
+        """One extraction and one download as one identity. What a later attempt must not find is deleted."""
         until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
         turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
         options = {**options_for(self.config, turn.identity, turn.clients), **self._download_options()}
@@ -213,7 +213,7 @@ def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None
                 return Failure(Reason.NO_AUDIO_FORMAT, "no audio track")
             size = container.streams.video[0].codec_context
             if size is None:
-                return Failure(Reason.UNSUPPORTED_CODEC, "a video track that no decoder here knows")
+                return Failure(Reason.UNSUPPORTED_CODEC, "a video track without a decoder")
             if not cut.is_720p(size.width, size.height):
                 return Failure(Reason.NO_720P, f"came as {size.width}x{size.height}")
             ends = _ends_s(container)

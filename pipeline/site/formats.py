@@ -58,7 +58,7 @@ def choose_format(formats: Sequence[Mapping[str, Any]], config: MediaFormatConfi
         return _choice(video)
     audios = [f for f in formats if _has_audio(f) and not _has_video(f) and _plain_file(f)]
     if not audios:
-        return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no audio to go with it")
+        return Choice(reason=Reason.NO_AUDIO_FORMAT, detail=f"{_size(video)} has no matching audio")
     return _choice(video, max(audios, key=_audio_rank))
 
 

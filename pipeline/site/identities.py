@@ -2,12 +2,39 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from pipeline.site.alarm import share_of_rejects
 from pipeline.site.buckets import Breaker, Bucket
+
+
+class IdentityState(TypedDict, total=False):
+    """One identity in politeness.json. A file of an earlier version lacks some keys."""
+
+    name: str
+    paused_s: float
+    captions_paused_s: float
+    by_hand: bool
+    why: str
+    level: int
+    videos: int
+    requests: dict[str, int]  # by kind
+    answers: int
+    refusals: int
+    reject_share: float
+    next_token_s: float
+    alarm: str
+
+
+class PolitenessState(TypedDict, total=False):
+    """politeness.json: what a run saves of its identities, and what people see of them."""
+
+    at: float  # seconds since 1970
+    requests: dict[str, int]  # by kind, of all identities
+    videos_per_hour: float
+    binds: str
+    identities: list[IdentityState]
 
 
 @dataclass(slots=True)
@@ -39,7 +66,7 @@ class Identity:
             return math.inf
         return max(self.breaker.paused_until, self.probe_until, self.captions.paused_until if captions else 0.0)
 
-    def facts(self, now: float) -> dict[str, Any]:
+    def facts(self, now: float) -> IdentityState:
         """What people and a later run read of it; `paused_s` and the like count from `now`."""
         return {
             "name": self.name,
@@ -56,7 +83,7 @@ class Identity:
             "next_token_s": round(self.bucket.wait_s(now), 3),
         }
 
-    def go_on_pausing(self, saved: Mapping[str, Any], now: float) -> None:
+    def go_on_pausing(self, saved: IdentityState, now: float) -> None:
         """Takes up the pauses that ran when its facts were saved."""
         if saved["paused_s"] > 0:
             self.breaker = Breaker(now + saved["paused_s"], int(saved.get("level", 1)), str(saved.get("why", "")))

@@ -22,16 +22,16 @@ MAX_BYTES = 256 * 1024**2
 TIMEOUT_S = 30
 
 
-def load_opt_outs(places: Sequence[str], store: Store) -> Tombstones:
+def load_opt_outs(sources: Sequence[str], store: Store) -> Tombstones:
     """Everything that must stay out. UserError where a list cannot be read or holds a line that is not an id:
     a wish to be left out is never dropped in silence."""
     found = read_tombstones(store)
-    for place in places:
-        found = found.joined(parse_opt_out(read_place(place), place))
+    for source in sources:
+        found = found.joined(parse_opt_out(read_source(source), source))
     return found
 
 
-def parse_opt_out(text: str, place: str) -> Tombstones:
+def parse_opt_out(text: str, source: str) -> Tombstones:
     """The ids of one list."""
     videos, channels, urls = set(), set(), set()
     for number, line in enumerate(text.splitlines(), 1):
@@ -46,7 +46,7 @@ def parse_opt_out(text: str, place: str) -> Tombstones:
             urls.add(origin)
         else:
             raise UserError(
-                f"{redact(place)}, line {number}: {word[:80]!r} is not a video or channel id; correct the list"
+                f"{redact(source)}, line {number}: {word[:80]!r} is not a video or channel id; correct the list"
             )
     return Tombstones(frozenset(videos), frozenset(channels), urls=frozenset(urls))
 
@@ -58,15 +58,15 @@ def _channel_of(word: str) -> str:
     return next((piece for piece in pieces if CHANNEL_ID.fullmatch(piece)), "")
 
 
-def read_place(place: str) -> str:
+def read_source(source: str) -> str:
     """The text of a file, an object in a bucket, or an http address (at most 256 MiB)."""
-    shown = redact(place)
+    shown = redact(source)
     try:
-        if place.startswith(("http://", "https://")):
-            with urllib.request.urlopen(place, timeout=TIMEOUT_S) as answer:
+        if source.startswith(("http://", "https://")):
+            with urllib.request.urlopen(source, timeout=TIMEOUT_S) as answer:
                 data = answer.read(MAX_BYTES + 1)
         else:
-            with fsspec.open(str(Path(place).expanduser()) if "://" not in place else place, "rb") as file:
+            with fsspec.open(str(Path(source).expanduser()) if "://" not in source else source, "rb") as file:
                 data = file.read(MAX_BYTES + 1)
     except (OSError, URLError, ValueError, ImportError) as error:
         raise UserError(

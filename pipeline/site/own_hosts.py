@@ -20,7 +20,7 @@ MAX_HOPS = 5
 
 
 class ForeignAddress(RequestError):  # type: ignore[misc, unused-ignore]
-    """An address that is none of the site's own: it was not asked for."""
+    """An address outside the site's own hosts: it was not requested."""
 
 
 def check_own(url: str) -> None:
@@ -29,15 +29,17 @@ def check_own(url: str) -> None:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
-        raise ForeignAddress("an address that is none: not asked for") from None
+        raise ForeignAddress("not a valid address: not requested") from None
     is_own = any(host == own or host.endswith(f".{own}") for own in OWN_HOSTS)
     if parts.scheme != "https" or not is_own or port not in (None, 443) or parts.username is not None:
         shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
-        raise ForeignAddress(f"the site's answer leads to {shown[:100]}, which is none of its own hosts: not asked for")
+        raise ForeignAddress(
+            f"the site's answer leads to {shown[:100]}, which is not one of its own hosts: not requested"
+        )
 
 
 def next_hop(request: Request, answer: HTTPError) -> Request | None:
-    """The request that a redirect asks for; None where the answer is none. Raises ForeignAddress."""
+    """The request that a redirect asks for; None where the answer is not a redirect. Raises ForeignAddress."""
     location = answer.response.headers.get("Location")
     if answer.status not in REDIRECTS or not location:
         return None

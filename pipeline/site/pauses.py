@@ -3,12 +3,13 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from pipeline.engine.desk import read_control, write_control
 from pipeline.engine.store import Store
+from pipeline.site.identities import IdentityState, PolitenessState
 
 log = logging.getLogger("hdvila")
 
@@ -20,7 +21,7 @@ STATE_FILE = "politeness.json"
 class Watched(Protocol):
     """What has a state to be shown: Politeness, here or in an actor."""
 
-    def snapshot(self) -> dict[str, Any]: ...
+    def snapshot(self) -> PolitenessState: ...
 
 
 def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
@@ -31,10 +32,10 @@ def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
     write_control(store, control.model_copy(update={"paused_identities": tuple(sorted(changed))}))
 
 
-def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
+def read_state(store: Store, now: float | None = None) -> PolitenessState:
     """The last saved state of the identities, with what is left of their pauses; {} where none can be read."""
     try:
-        state = store.read_json(STATE_FILE)
+        state: dict[str, Any] = store.read_json(STATE_FILE)
         elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
         for saved in state["identities"]:
             saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the name of earlier versions
@@ -42,7 +43,7 @@ def read_state(store: Store, now: float | None = None) -> dict[str, Any]:
                 saved[key] = round(max(0.0, saved.get(key, 0.0) - elapsed_s), 3)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}
-    return dict(state)
+    return cast(PolitenessState, state)
 
 
 @contextmanager
@@ -72,11 +73,11 @@ def log_pauses_of(polite: Watched, every_s: float = 5.0) -> Iterator[None]:
         watcher.join()
 
 
-def _is_paused(identity: Mapping[str, Any]) -> bool:
+def _is_paused(identity: IdentityState) -> bool:
     return identity["paused_s"] > 0 or bool(identity.get("by_hand"))
 
 
-def describe(snapshot: dict[str, Any]) -> str:
+def describe(snapshot: PolitenessState) -> str:
     """One line for a screen: which identities are paused, why and for how long; "" while all are active."""
     paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
     if not paused:

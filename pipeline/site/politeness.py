@@ -20,7 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from manifests.live import Control
 from manifests.reasons import Reason
@@ -30,7 +30,7 @@ from pipeline.engine.store import Store
 from pipeline.site.alarm import alarm_of
 from pipeline.site.buckets import Bucket, empty_bucket
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.identities import Identity
+from pipeline.site.identities import Identity, PolitenessState
 from pipeline.site.pauses import STATE_FILE, read_state
 from pipeline.site.rates import Rates, rates_of
 
@@ -84,7 +84,7 @@ class Polite(Protocol):
 
     def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling: ...
 
-    def snapshot(self) -> dict[str, Any]: ...
+    def snapshot(self) -> PolitenessState: ...
 
 
 class Politeness:
@@ -312,12 +312,12 @@ class Politeness:
     def _stretch(self) -> float:
         return 1 + self._config.jitter * self._random.random()
 
-    def snapshot(self) -> dict[str, Any]:
+    def snapshot(self) -> PolitenessState:
         """State for people: each identity with its pauses, its requests by kind, what they gave, and its next token."""
         with self._lock:
             return self._snapshot()
 
-    def _snapshot(self) -> dict[str, Any]:
+    def _snapshot(self) -> PolitenessState:
         now, wall = self._clock(), self._wall_clock()
         requests = sum((identity.requests for identity in self._identities.values()), Counter())
         verdicts = {identity.name: identity.verdicts for identity in self._identities.values()}
@@ -354,7 +354,7 @@ class Politeness:
 
     def _remember_pauses(self) -> None:
         """Takes up pauses that were running when the last run ended: a restart is not a way around a block."""
-        state = read_state(self._store, self._wall_clock()) if self._store else {}
+        state = read_state(self._store, self._wall_clock()) if self._store else PolitenessState()
         for saved in state.get("identities", []):
             if identity := self._identities.get(saved["name"]):
                 identity.go_on_pausing(saved, self._clock())

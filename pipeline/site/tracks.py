@@ -81,7 +81,7 @@ def _wanted(languages: Sequence[str], keys: Any) -> Sequence[str]:
 
 
 def _is_recognition(key: str, entries: Any) -> bool:
-    """By the key, else by the address of its first format (a real list has hundreds of translations, in 7 formats)."""
+    """By the key, else by the address of its first format (a real list has hundreds of translations in 7 formats)."""
     if key.endswith(ORIGINAL):
         return True
     url = next((str(entry.get("url", "")) for entry in entries if isinstance(entry, dict)), "")

@@ -89,7 +89,7 @@ class Session:
     def check_deadline(self, *_progress: Any) -> None:
         """Raises DeadlinePassed. Also serves as yt-dlp's progress hook."""
         if time.monotonic() > self.deadline:
-            raise DeadlinePassed("took longer than its time limit")
+            raise DeadlinePassed("exceeded its time limit")
 
     def wait_for_token(self, host: str, kind: str) -> None:
         """Blocks until the request may go. Raises IdentityPaused, and AfterRefusal once a request was answered 429."""

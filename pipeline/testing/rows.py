@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
+
+from manifests.rows import ClipRow, VideoRow
 
 
-def a_video_row(video_id: str, **changes: Any) -> dict[str, Any]:
+def a_video_row(video_id: str, **changes: Any) -> VideoRow:
     """A row of VIDEOS."""
-    row: dict[str, Any] = {
+    row: VideoRow = {
         "video_id": video_id,
         "url": f"https://www.youtube.com/watch?v={video_id}",
         "source": "folder",
@@ -33,14 +35,14 @@ def a_video_row(video_id: str, **changes: Any) -> dict[str, Any]:
         "round": 0,
         "extra": "",
     }
-    return row | changes
+    return cast(VideoRow, {**row, **changes})
 
 
-def a_clip_row(video_id: str, n: int, start_ms: int, end_ms: int, **changes: Any) -> dict[str, Any]:
+def a_clip_row(video_id: str, n: int, start_ms: int, end_ms: int, **changes: Any) -> ClipRow:
     """A row of CLIPS whose words are spread evenly over the span."""
     words = f"these are the words of clip {n}".split()
     step = max(1, (end_ms - start_ms) // len(words))
-    row: dict[str, Any] = {
+    row: ClipRow = {
         "clip_id": f"{video_id}.{n}",
         "video_id": video_id,
         "n": n,
@@ -58,4 +60,4 @@ def a_clip_row(video_id: str, n: int, start_ms: int, end_ms: int, **changes: Any
         "boundary_model": "punctuation",
         "flags": "[]",
     }
-    return row | changes
+    return cast(ClipRow, {**row, **changes})

@@ -24,6 +24,7 @@ import numpy as np
 
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
+from manifests.rows import VideoRow
 from manifests.sample import DEFAULT_MEMBERS, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
@@ -216,7 +217,7 @@ def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: 
     }
 
 
-def _video_row(video_id: str, channel_id: str, category_id: int) -> dict[str, Any]:
+def _video_row(video_id: str, channel_id: str, category_id: int) -> VideoRow:
     return a_video_row(
         video_id,
         url=_url(video_id),

@@ -55,7 +55,7 @@ class Alignment:
 
 
 def align_words(text_words: Sequence[str], timed_words: Sequence[Word]) -> Alignment:
-    """The text's words, in their order, with the times of the stamped words. Another speech gives no anchor."""
+    """The text's words, in their order, with the times of the stamped words. A different speech gives no anchors."""
     texts = [comparable(text) for text in text_words]
     stamped = [comparable(word.text) for word in timed_words]
     anchors = _anchors(texts, stamped, text_words, timed_words)
@@ -149,16 +149,16 @@ def _joined_words(said: list[str], heard: list[str], region: _Anchor) -> list[_A
     n, m = len(said), len(heard)
     if not (0 < n <= JOIN_REACH and 0 < m <= JOIN_REACH) or n + m < 3:
         return []
-    places: dict[str, list[tuple[int, int]]] = {}
+    heard_at: dict[str, list[tuple[int, int]]] = {}
     for j in range(m):
         for k in range(1, min(MAX_JOINED, m - j) + 1):
-            places.setdefault("".join(heard[j : j + k]), []).append((j, j + k))
+            heard_at.setdefault("".join(heard[j : j + k]), []).append((j, j + k))
     found: list[_Anchor] = []
     i = floor = 0
     while i < n:
         for k in range(min(MAX_JOINED, n - i), 0, -1):
             text = "".join(said[i : i + k])
-            spans = [span for span in places.get(text, ()) if span[0] >= floor and span[1] - span[0] + k > 2]
+            spans = [span for span in heard_at.get(text, ()) if span[0] >= floor and span[1] - span[0] + k > 2]
             if len(text) >= JOINED_LETTERS and spans:
                 at, end = spans[0]
                 found.append(_Anchor(region.first + i, region.first + i + k, region.at + at, region.at + end))

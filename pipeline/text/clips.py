@@ -95,7 +95,7 @@ class ClipsStage:
 
 def videos_of_unit(store: Store, unit: Unit) -> dict[str, VideoFacts]:
     """What the plan needs of a unit's videos. Their rows came from one unit, whose part the payload names; where it
-    names none, all parts are looked through."""
+    names none, all parts are searched."""
     own: Part | None = unit.payload["videos"]
     parts = [own] if own is not None else store.parts("videos")
     rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
@@ -218,12 +218,12 @@ def boilerplate(planned: Sequence[Any], videos: Mapping[str, VideoFacts], limit:
     """(video, n) of the clips whose text more than `limit` videos of one channel carry, counted within the part."""
     if limit == 0:
         return set()
-    places: dict[tuple[str, str], set[tuple[str, int]]] = {}
+    clips_of: dict[tuple[str, str], set[tuple[str, int]]] = {}
     for _, clips, _ in planned:
         for clip in clips:
             channel = videos.get(clip["video_id"], {}).get("channel_id", "")
             if channel:
                 key = (channel, boilerplate_key(clip["text"]))
-                places.setdefault(key, set()).add((clip["video_id"], clip["n"]))
-    counts = Counter({key: len({video for video, _ in found}) for key, found in places.items()})
-    return {place for key, found in places.items() if counts[key] > limit for place in found}
+                clips_of.setdefault(key, set()).add((clip["video_id"], clip["n"]))
+    counts = Counter({key: len({video for video, _ in found}) for key, found in clips_of.items()})
+    return {clip for key, found in clips_of.items() if counts[key] > limit for clip in found}

@@ -16,11 +16,11 @@ your there all our from by or but if when which would could should their his her
 than then because very really going don't it's that's i'm you're we're let's i
 """
 SURE = 10.0
-"""By so much its log probability must be above that of English for a stretch of a clip to be another language."""
+"""Margin by which its log probability must exceed that of English for a stretch of a clip to be in another language."""
 NOT_FOREIGN = frozenset({"en", "la", "pcm"})
 """English, and what English terms one after the other (metals, formulas read out) are taken for."""
 MAX_NAMES = 0.6
-"""Where more of the words begin with capitals they are names (in German prose about 0.4 do)."""
+"""Where a larger share of the words begins with capitals they are names (about 0.4 in German prose)."""
 ELSEWHERE_WORDS = 5
 MIN_ELSEWHERE = 8
 """Where a clip has fewer sequences its share is taken of this many: short phrases come back in any speech."""
@@ -53,10 +53,10 @@ def reject_of(
         return Reason.LOW_ALIGNMENT, f"{clip.confidence:.2f} of its words anchored"
     found = _of_text(clip, inside, events, filters)
     if found is None and elsewhere > filters.max_elsewhere_share:
-        found = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is said elsewhere too"
+        found = Reason.REPEATED_TEXT, f"{elsewhere:.2f} of it is repeated elsewhere"
     if found is None and language and len(inside) >= filters.language_words:
         spoken = language_of(clip.text)
-        found = (Reason.WRONG_LANGUAGE, f"the words are {spoken}") if spoken != language else None
+        found = (Reason.WRONG_LANGUAGE, f"the words are in {spoken}") if spoken != language else None
     if found is None and language == "en":
         found = foreign_sentence([word.text for word in inside], filters.foreign_words)
     return found or _of_flags(clip.text, filters)
@@ -137,7 +137,7 @@ def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str]
             continue
         stretch = [text for text in texts[begin:at] if len(text) > 1 and any(char.isalpha() for char in text)]
         if min_words and len(stretch) >= min_words and (spoken := _surely_foreign(stretch)):
-            return Reason.WRONG_LANGUAGE, f"{len(stretch)} words are {spoken}"
+            return Reason.WRONG_LANGUAGE, f"{len(stretch)} words are in {spoken}"
         begin = at + 1
     return None
 

@@ -2,7 +2,7 @@
 
 A change of speaker always ends a sentence. In a track with marks, a run longer than `max_words` without any end (an
 unmarked stretch) is split by the model inside that run alone; without marks, too long a sentence is split at the
-model's likeliest places.
+model's likeliest points.
 """
 
 from bisect import bisect_left
@@ -122,7 +122,7 @@ def longest_run(ends: NDArray[np.bool_]) -> int:
 def _split_long(
     probability: NDArray[np.float32], ends: NDArray[np.bool_], first: int, last: int, max_words: int
 ) -> None:
-    """Splits a run at its likeliest inner place until no part is longer than max_words."""
+    """Splits a run at its likeliest inner point until no part is longer than max_words."""
     waiting = [(first, last)]
     while waiting:
         a, b = waiting.pop()

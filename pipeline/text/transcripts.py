@@ -14,6 +14,7 @@ import numpy as np
 
 from manifests.reasons import Reason
 from manifests.rows import CaptionRow, TranscriptRow, WordRow
+from manifests.sample import GivenSpan
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
@@ -90,7 +91,7 @@ def part_of_unit(unit: Unit) -> Part:
 
 
 def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:
-    """The transcript of one video from its rows of `captions`. Raises BrokenTrack with the reason where none serves."""
+    """The transcript of one video from its rows of `captions`. Raises BrokenTrack where there is none."""
     wanted = [row for row in tracks if row["language"].split("-")[0].lower() == config.transcript.language]
     if not wanted:
         raise BrokenTrack(f"no {config.transcript.language} track", Reason.NO_CAPTIONS)
@@ -120,7 +121,7 @@ def _read_all(rows: Sequence[CaptionRow]) -> tuple[list[tuple[str, Track]], list
 
 
 def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
-    """Why a track that can be read does not serve; None where it does."""
+    """Why a readable track cannot be used; None where it can."""
     limits = config.transcript
     if track.false_times and limits.false_times == "reject":
         return BrokenTrack("its word times are evenly spread or on another clock", Reason.FALSE_WORD_TIMES)
@@ -131,7 +132,7 @@ def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
     if limits.check_language and len(track.words) >= config.filters.language_words:
         found = track_language(track.words)
         if found != limits.language:
-            return BrokenTrack(f"the words are {found}", Reason.WRONG_LANGUAGE)
+            return BrokenTrack(f"the words are in {found}", Reason.WRONG_LANGUAGE)
     return None
 
 
@@ -174,9 +175,9 @@ def transcript_row(video_id: str, transcript: Transcript) -> TranscriptRow:
     }
 
 
-def given_transcript_row(video_id: str, language: str, spans: Sequence[dict[str, Any]]) -> TranscriptRow:
+def given_transcript_row(video_id: str, language: str, spans: Sequence[GivenSpan]) -> TranscriptRow:
     """A row of `transcripts` for a video whose clips came with their text: it has no words of its own."""
-    texts = [word for span in spans for word in str(span["text"]).split()]
+    texts = [word for span in spans for word in span["text"].split()]
     return {
         "video_id": video_id,
         "kind": "manual",

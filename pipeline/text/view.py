@@ -95,7 +95,7 @@ def summary(view: View) -> str:
 
 
 def printable(line: str) -> str:
-    """A line that only shows: what would move a terminal's cursor, change its colours or turn its text is a space."""
+    """A line that is safe to print: whatever would move a terminal's cursor or change its colours becomes a space."""
     return line if line.isprintable() else "".join(char if char.isprintable() else " " for char in line)
 
 

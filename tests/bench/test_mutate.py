@@ -44,3 +44,11 @@ def test_a_modules_own_tests_come_first() -> None:
     assert first == ["tests/pipeline/engine/test_lock.py"]
     assert mutate.nearest_tests("train/objectives/mfr.py")[0] == ["tests/train/test_objectives.py"]
     assert all("e2e" not in name for group in others for name in group)
+
+
+def test_what_is_explained_is_a_change_that_can_be_drawn() -> None:
+    """An entry whose line was rewritten explains nothing any more."""
+    for path, line, new in mutate.EXPLAINED:
+        (area,) = (name for name, places in mutate.AREAS.items() if any(path.startswith(place) for place in places))
+        found = [m for m in mutate.mutations_of(area, REPO / path) if m.new == new and mutate.explanation_of(m)]
+        assert found, (path, line, new)

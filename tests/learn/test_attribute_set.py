@@ -14,8 +14,8 @@ from pipeline.demo.attribute_set import make_attribute_set
 from pipeline.demo.attributes import HATCHINGS, WAYS, all_scenes
 from train.attributes import oracle_r1, values_of
 from train.config import TrainConfig
+from train.data.arrange import MEMBERS
 from train.data.index import load_index, read_captions
-from train.data.views import MEMBERS
 
 pytestmark = pytest.mark.slow
 

@@ -152,7 +152,14 @@ def test_a_video_says_where_it_went(world: World) -> None:
     steps = where_did_it_go(world.store, "a")
     assert [step.stage for step in steps] == ["list", "extract", "extract", "clips", "clips", "balance"]
     told = " | ".join(step.what for step in steps)
-    for part in ("'guitar', place 3", "Six strings", "rate_limited", "void since", "3 clips planned", "rank 12"):
+    for part in (
+        "'guitar', position 3",
+        "Six strings",
+        "rate_limited",
+        "no longer in force",
+        "3 clips planned",
+        "rank 12",
+    ):
         assert part in told
     assert "its category is full" in steps[-1].what
     assert where_did_it_go(world.store, "nobody") == []

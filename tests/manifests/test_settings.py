@@ -77,8 +77,8 @@ def test_a_file_and_overrides_on_top_of_it_make_the_settings(tmp_path: Path):
         ("out: a\nengine: {workers: many}\n", ["engine.workers: must be an integer", "not 'many' (workers, a count)"]),
         ("out: a\nengine: {workers: [1]}\n", ["engine.workers: must be an integer", "not [1]"]),
         ("out: a\nengine: {workers: .nan}\n", ["engine.workers: must be"]),
-        ("out: 5\n", ["out: must be a text", "not 5 (where)"]),
-        ("{}", ["out: is needed and not set (where)"]),
+        ("out: 5\n", ["out: must be a string", "not 5 (where)"]),
+        ("{}", ["out: is required (where)"]),
         ("- 1\n", ["a configuration is a mapping"]),
         ("a: [1\n", ["is not valid YAML"]),
         ("out: a\nengine: 5\n", ["engine: must be a section"]),
@@ -96,7 +96,7 @@ def test_what_is_wrong_is_named_with_the_file_and_the_key(tmp_path: Path, text: 
 def test_a_secret_of_the_wrong_kind_is_not_repeated(tmp_path: Path, secret: str):
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, f"out: a\nengine: {{cookie: {secret}}}\n")
-    assert "engine.cookie: must be a text" in str(caught.value)
+    assert "engine.cookie: must be a string" in str(caught.value)
     assert "planted" not in str(caught.value) and "77" not in str(caught.value).replace(str(tmp_path), "")
 
 

@@ -10,7 +10,8 @@ import train
 from manifests.errors import UserError
 from train.data.decode import Views, decode_sample
 from train.data.video import open_clip
-from train.export import Origin, export
+from train.export import export
+from train.export_folder import Origin
 from train.inference import Encoder, hybrid_views
 from train.models import ModelConfig, build_model
 from train.testing import Scene, Shape, a_sample, encode_mp4

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.train.matrix import Case, config_of, plain_rows
 from tests.train.model_cases import TOKENS, small_model
 from train.batches import caption_ids
-from train.objectives import Draw, itm, prepare
+from train.objectives import Draw, itm, mfr, prepare
+from train.objectives.base import PURPOSES
 from train.rows import Rows
 
 ALL = (("contrastive", 1.0), ("mlm", 1.0), ("itm", 1.0))
@@ -126,3 +127,16 @@ def test_the_share_of_some_rows_is_their_part_of_the_mean_over_all() -> None:
     ]
 
     assert torch.allclose(shares[0] + shares[1], whole, atol=1e-12)
+
+
+def test_no_two_objectives_draw_the_same_numbers() -> None:
+    assert len(set(PURPOSES.values())) == len(PURPOSES)
+
+
+def test_the_shares_of_ranks_with_masked_frames_average_to_the_mean_over_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three ranks with unlike numbers of rows that were asked for."""
+    errors = [torch.tensor([3.0, 0.0]), torch.tensor([1.0, 5.0]), torch.tensor([0.0, 0.0])]
+    monkeypatch.setattr(mfr, "world_size", lambda: len(errors))
+    monkeypatch.setattr(mfr, "mean_over_ranks", lambda share: share)
+    shares = [float(mfr.loss(SimpleNamespace(mfr_error=e), None, torch.tensor(3), None)) for e in errors]
+    assert sum(shares) / len(shares) == pytest.approx((3 + 1 + 5) / 3)

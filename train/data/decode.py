@@ -18,6 +18,7 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -25,9 +26,12 @@ from pydantic import TypeAdapter
 
 from manifests.sample import SampleJson, read_sample
 from train.data import video
+from train.data.arrange import MEMBERS, arrange
 from train.data.crop import QUARTER, Crop, Pixels, choose_crop, cut_view, full_size, quarter
 from train.data.registry import Source
-from train.data.views import MEMBERS, Views, arrange
+
+if TYPE_CHECKING:
+    from train.data.views import Views
 
 NO_FRAME = -1
 """`Still.frame` of shards that were made before stills named their frame."""

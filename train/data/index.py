@@ -192,7 +192,7 @@ def published_columns(
 def _safe(name: str) -> str:
     """A hash as a file's name; anything else is not a hash."""
     if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
-        raise ValueError("the manifest's sha256 is none")
+        raise ValueError("the manifest's sha256 is not valid")
     return name[:16]
 
 

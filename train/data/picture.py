@@ -92,7 +92,7 @@ def make_view(name: str, config: Any) -> PictureView:
     """For a model whose section has `image_size` and `image_fit`. UserError for one that reads no single pictures."""
     model = config.model
     if not hasattr(model, "image_fit"):
-        raise UserError(f"data.view: {name} is for models of single pictures; model.kind {model.kind} is none")
+        raise UserError(f"data.view: {name} is for models of single pictures, which model.kind {model.kind} is not")
     return PictureView(model.image_size, model.image_fit, config.data.backend, config.data.flip)
 
 

@@ -69,7 +69,7 @@ class Reader:
             raise ShardUnreadable(index.manifest.root, f"the index names shard {number} of {len(index.shards)}")
         shard, members = index.shards[number], index.members(sample)
         url = index.manifest.resolve(shard.url)
-        _check_places(url, members, shard.bytes_)
+        _check_offsets(url, members, shard.bytes_)
         wanted = sorted((members[e][0], members[e][1], e) for e in extensions if e in members)
         out: dict[str, bytes] = {}
         for number, run in enumerate(_runs(wanted)):
@@ -132,7 +132,7 @@ def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, s
     return runs
 
 
-def _check_places(url: str, members: Mapping[str, tuple[int, int]], shard_bytes: int) -> None:
+def _check_offsets(url: str, members: Mapping[str, tuple[int, int]], shard_bytes: int) -> None:
     """An index comes from the data set's author: nothing is read, or made room for, outside the shard."""
     for extension, (offset, size) in members.items():
         if offset < HEADER_BYTES or not 0 <= size <= MAX_MEMBER_BYTES or offset + size > shard_bytes:

@@ -60,6 +60,6 @@ class SampleView(Protocol):
 def make_view(name: str, config: Any) -> SampleView:
     """The view of this name for a training configuration. ValueError for an unknown name."""
     if name not in VIEWS:
-        raise ValueError(f"view {name!r} is none of {', '.join(VIEWS)}")
+        raise ValueError(f"view {name!r} is not one of {', '.join(VIEWS)}")
     view: SampleView = import_module(VIEWS[name]).make_view(name, config)
     return view

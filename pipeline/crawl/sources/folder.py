@@ -67,7 +67,7 @@ class FolderStage:
         return units
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Reads each file of the batch; one that cannot be used is a reject and costs no other."""
+        """Reads each file of the batch; one that cannot be used is a reject and does not affect the others."""
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
         rejects: list[Reject] = []
@@ -91,7 +91,7 @@ class FolderStage:
             payloads = [(path, read_caption(path)) for path in beside]
         picture, cut = facts.video, self.media.cut
         if not cut.is_720p(picture.width, picture.height):
-            raise Rejected(Reason.BELOW_720P, f"the picture is {picture.width}x{picture.height}")
+            raise Rejected(Reason.BELOW_720P, f"the video is {picture.width}x{picture.height}")
         language = self.config.caption_language
         tracks = [
             caption_row(video_id, path, payload, info, language)
@@ -122,7 +122,7 @@ class FolderStage:
     def _folder(self) -> Path:
         folder = self.config.path
         if folder is None:
-            raise UserError("folder.path: not set, and the folder source needs it")
+            raise UserError("folder.path: not set, but the folder source needs it")
         if not folder.is_dir():
             raise UserError(f"folder.path: {folder} is not a folder; give the folder that holds the videos")
         if not any(media_files(folder)):
@@ -194,13 +194,13 @@ def _hash_id(file: Path, folder: Path, max_bytes: int) -> str:
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
-    """A whole ordinary file. ValueError says why it is none, or too large; nothing is read of pipes and devices."""
+    """A whole regular file. ValueError where it is not one (pipes and devices are not read), or is too large."""
     if not path.is_file():
-        raise ValueError("a link to nothing" if path.is_symlink() and not path.exists() else "no ordinary file")
+        raise ValueError("a broken link" if path.is_symlink() and not path.exists() else "not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as opened:  # noqa: PTH123 - opened by descriptor, so that what was looked at is read
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise ValueError("no ordinary file")
+            raise ValueError("not a regular file")
         data = opened.read(max_bytes + 1)
     if len(data) > max_bytes:
         raise ValueError(f"more than {max_bytes} bytes")
@@ -227,7 +227,7 @@ def caption_files(file: Path) -> list[Path]:
 
 
 def read_caption(path: Path) -> bytes | str:
-    """A caption file's bytes, or why it is none that can be read."""
+    """A caption file's bytes, or why it cannot be read."""
     try:
         return read_regular(path, MAX_CAPTION_BYTES)
     except ValueError as error:
@@ -273,7 +273,7 @@ def kind_shown_by(payload: bytes, suffix: str) -> str:
 
 
 def category_id_of(text: str) -> int:
-    """The id of a category given by name or id; uncategorised where it is none."""
+    """The id of a category given by name or id; uncategorised where it is not one."""
     found = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() and len(text) < 4 else None)
     return found.id if found else UNCATEGORISED_ID
 
@@ -281,7 +281,7 @@ def category_id_of(text: str) -> int:
 def read_mapping(path: Path | None) -> dict[str, int]:
     """{file name or id: category id} of a mapping file. Raises UserError for one that cannot be used."""
     if path is None:
-        raise UserError("folder.mapping: not set, and category_from: mapping needs it")
+        raise UserError("folder.mapping: not set, but category_from: mapping needs it")
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -291,7 +291,7 @@ def read_mapping(path: Path | None) -> dict[str, int]:
     mapping = {str(name): category_id_of(str(category)) for name, category in tree.items()}
     unknown = [str(tree[name]) for name, found in mapping.items() if found == UNCATEGORISED_ID]
     if unknown:
-        raise UserError(f"folder.mapping: {path} names {unknown[0]!r}, which is none of the 15 categories")
+        raise UserError(f"folder.mapping: {path} names {unknown[0]!r}, which is not one of the 15 categories")
     return mapping
 
 

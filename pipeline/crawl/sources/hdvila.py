@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests.origin import is_site_id, video_id_of
+from manifests.sample import GivenSpan
 from pipeline.crawl.sources import Listed
 from pipeline.crawl.sources.lines import read_lines
 from pipeline.engine.boundary import plain
@@ -42,11 +43,11 @@ def parse_line(line: str, position: int) -> Listed:
     return Listed(video_id, position, given_spans=_as_json(spans))
 
 
-def _as_json(spans: list[dict[str, Any]]) -> str:
+def _as_json(spans: list[GivenSpan]) -> str:
     return plain(json.dumps(spans, ensure_ascii=False, separators=(",", ":")))
 
 
-def _span(clip: Any, video_id: str) -> dict[str, Any] | None:
+def _span(clip: Any, video_id: str) -> GivenSpan | None:
     if not isinstance(clip, dict):
         return None
     clip_id, span = str(clip.get("clip_id", "")), clip.get("span")
@@ -74,7 +75,7 @@ def with_texts(results: Sequence[Listed], paths: Sequence[Path]) -> list[Listed]
     through once; only what is wanted is kept.
     """
     spans = {one.video_id: json.loads(one.given_spans) for one in results if one.given_spans}
-    wanted = {(video_id, span["n"]): span for video_id, mine in spans.items() for span in mine}
+    wanted = {(video_id, span["n"]): span for video_id, own in spans.items() for span in own}
     for path in paths if wanted else ():
         for line, _ in read_lines(path):
             found = _CLIP_ID.search(line)

@@ -22,7 +22,7 @@ def read_rows(file: str) -> Iterator[dict[str, Any]]:
     """The rows, in order. Raises UserError for a file that cannot be read, naming it and the line."""
     kind = PurePosixPath(file.partition("?")[0]).suffix.removeprefix(".").lower()
     if kind not in _KINDS:
-        raise UserError(f"{file}: not a table that can be read; its name must end in .csv, .tsv, .parquet or .jsonl")
+        raise UserError(f"{file}: not a readable table; its name must end in .csv, .tsv, .parquet or .jsonl")
     try:
         with fsspec.open(file, "rb") as opened:
             yield from _parquet(opened) if kind == "parquet" else _text(opened, kind, file)

@@ -6,8 +6,8 @@ Out: rows of `videos`, and of `captions` (a track to split) or `transcripts` (gi
 
 `clips` are video2dataset's spans, [[start, end], …] in seconds or as "HH:MM:SS.mmm"; a `caption` is the text of all of
 them, a list of captions that of each, and without clips it is that of the whole video. An id that cannot name a sample
-is replaced by a hash of the address. Columns that are not ours are kept in KEY.json (`extra`). What a column says of
-the resolution is not believed: the file is looked at when it comes.
+is replaced by a hash of the address. Columns that are not ours are kept in KEY.json (`extra`). A column about the
+resolution is not trusted: the file is probed when it arrives.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from manifests.categories import category_name
 from manifests.errors import UserError
 from manifests.reasons import Reason, ReasonClass
 from manifests.rows import CaptionRow, VideoRow
-from manifests.sample import is_video_id
+from manifests.sample import GivenSpan, is_video_id
 from pipeline.config.crawl import CrawlConfig
 from pipeline.config.urls import UrlsConfig
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
@@ -50,7 +50,7 @@ MAX_EXTRA_CHARACTERS = 16_384
 REFUSALS_OF_ONE_ADDRESS = 6
 """An address that its host refuses this many times is deferred: it would keep the host paused for all others."""
 LONGEST_WAIT_HERE_S = 60.0
-"""How long the fetch of a film waits at its place for a host that pauses; then it gives the place to another."""
+"""How long a fetch holds its slot while it waits for a host that pauses; then the slot goes to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class UrlsStage:
     def units(self, store: Store) -> Iterator[Unit]:
         """Batches in the order of the tables, named by their ids; of rows with one id the first counts."""
         if not self.config.files:
-            raise UserError("urls.files: names no table, and the urls source needs one")
+            raise UserError("urls.files: names no table, but the urls source needs one")
         known = _known(store)
         batch: dict[str, dict[str, Any]] = {}
         for file in self.config.files:
@@ -143,7 +143,7 @@ class UrlFetcher:
     hosts: PoliteHosts
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """The file. Raises Rejected (what may pass has a reason of class `later`), Transient while its host pauses."""
+        """The file. Raises Rejected (class `later` for temporary refusals), Transient while its host pauses."""
         target = context.scratch / "media"
         patience_s = min(LONGEST_WAIT_HERE_S, self.crawl.politeness.patience_s)
         try:
@@ -219,7 +219,7 @@ def _from_bucket(url: str, target: Path, max_bytes: int) -> None:
 def _beside(table: str, file: str, max_bytes: int) -> bytes:
     """A caption file in the folder of a local table, or below it."""
     if "://" in table:
-        raise Rejected(Reason.NO_CAPTIONS, "caption_file is only for a table on this machine's disk; use caption_url")
+        raise Rejected(Reason.NO_CAPTIONS, "caption_file works only for a table on a local disk; use caption_url")
     folder = Path(table).resolve().parent
     path = (folder / file).resolve()
     if not path.is_relative_to(folder) or not path.is_file() or path.stat().st_size > max_bytes:
@@ -238,7 +238,7 @@ def video_id_of_row(row: Mapping[str, Any]) -> str:
     return own if is_video_id(own) else hashlib.sha256(_text(row.get("url")).encode()).hexdigest()[:16]
 
 
-def given_spans(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+def given_spans(row: Mapping[str, Any]) -> list[GivenSpan]:
     """Spans that came with the row, as `videos.given_spans` holds them; one of the whole for a lone caption.
 
     Raises Rejected (span_outside) for clips that are no list of spans.
@@ -248,13 +248,13 @@ def given_spans(row: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not clips:
         whole = " ".join(texts) if isinstance(texts, list) else texts
         return [{"n": 0, "start_ms": 0, "end_ms": WHOLE_MS, "text": whole}] if whole else []
-    spans = []
+    spans: list[GivenSpan] = []
     for n, clip in enumerate(clips if isinstance(clips, list) else [clips]):
-        times = [_time_ms(t) for t in clip] if isinstance(clip, list | tuple) and len(clip) == 2 else [None]
-        if None in times:
+        start_ms, end_ms = map(_time_ms, clip if isinstance(clip, list | tuple) and len(clip) == 2 else (None, None))
+        if start_ms is None or end_ms is None:
             raise Rejected(Reason.SPAN_OUTSIDE, f"clips: {str(clip)[:80]!r} is not [start, end]")
         text = texts if isinstance(texts, str) else (texts[n] if n < len(texts) else "")
-        spans.append({"n": n, "start_ms": times[0], "end_ms": times[1], "text": text})
+        spans.append({"n": n, "start_ms": start_ms, "end_ms": end_ms, "text": text})
     return spans
 
 
@@ -269,7 +269,7 @@ def _video_row(
     url: str,
     row: Mapping[str, Any],
     language: str,
-    spans: list[dict[str, Any]],
+    spans: list[GivenSpan],
     config: UrlsConfig,
     tracks: Sequence[CaptionRow],
 ) -> VideoRow:

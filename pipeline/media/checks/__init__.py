@@ -31,7 +31,7 @@ Need = Literal["frames", "audio"]
 
 
 class Measure(Protocol):
-    """What a check gathers for itself while the clip's pictures pass."""
+    """What a check measures for itself while the clip's pictures pass."""
 
     def picture(self, luma: NDArray[np.uint8]) -> None:
         """A small picture, twice a second."""
@@ -52,7 +52,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`find` says what is wrong with a clip, "" where nothing is. `measure` makes what it gathers by itself."""
+    """`find` says what is wrong with a clip, "" where nothing is. `measure` makes its own measure, where it has one."""
 
     name: str
     needs: Need
@@ -86,7 +86,7 @@ def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
 
 
 def measures_for(config: MediaConfig) -> dict[str, Measure]:
-    """What the checks that are on gather by themselves, empty at a clip's start."""
+    """The own measures of the checks that are on, empty at a clip's start."""
     return {check.name: check.measure() for check in checks_on(config, "frames") if check.measure}
 
 

@@ -13,7 +13,7 @@ from pipeline.media.checks import Check, Seen
 
 @dataclass(slots=True)
 class MeanBrightness:
-    """The mean of the frames that are looked at."""
+    """The mean brightness of the frames that are measured."""
 
     total: float = 0.0
     n_pictures: int = 0

@@ -1,4 +1,4 @@
-"""What several checks need to know of a clip's pictures, gathered in one pass.
+"""What several checks need to know of a clip's pictures, measured in one pass.
 
 Picture area. Rows and columns at the border that stay black through the clip are bars. What is left has to be 720p
 itself: a small picture in a black frame (a 480-line film in the middle of a 720-line one) is a reject. Bars around a
@@ -35,7 +35,7 @@ _DARK_MEAN = 34.0
 
 @dataclass(slots=True)
 class Look:
-    """What is gathered of a clip's pictures in one pass; brightness comes as height x width uint8."""
+    """The measures of a clip's pictures, taken in one pass; brightness comes as height x width uint8."""
 
     row_max: NDArray[np.uint8] | None = None
     column_max: NDArray[np.uint8] | None = None

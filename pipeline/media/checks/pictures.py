@@ -1,4 +1,4 @@
-"""The checks that look at what `Look` gathers: black bars, still pictures, gaps, and the decoder's complaints."""
+"""The checks that read what `Look` measures: black bars, still pictures, gaps, and the decoder's errors."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def coverage(seen: Seen, config: MediaConfig) -> str:
 
 
 def _inside_bars(seen: Seen) -> tuple[int, int] | None:
-    """(width, height) of the picture inside black bars; None where there are none to speak of."""
+    """(width, height) of the picture inside black bars; None where there are no notable ones."""
     width, height = picture_size(_look(seen), seen.video)
     return (width, height) if width * height < _FULL_SHARE * seen.video.width * seen.video.height else None
 
 
 def _look(seen: Seen) -> Look:
     if seen.look is None:
-        raise ValueError("no picture of this clip was looked at")
+        raise ValueError("no picture of this clip was measured")
     return seen.look
 
 

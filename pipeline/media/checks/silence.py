@@ -10,7 +10,7 @@ from pipeline.media.checks import Check, Seen
 
 
 def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
-    """Loudness (RMS) of the loudest 100 ms of a clip's sound (channels x samples), dBFS; -120 for none or digital 0."""
+    """Loudness (RMS) of the loudest 100 ms of a clip's audio (channels x samples), dBFS; -120 for none or digital 0."""
     if samples is None:
         return -120.0
     size = max(1, rate // 10)

@@ -1,6 +1,6 @@
 """Clips out of a video by spans: one call for the three modes, each span a clip or a failure with its reason.
 
-    remux     (default) packets from the keyframe before, with the clip's place inside the file recorded
+    remux     (default) packets from the keyframe before, with the clip's position inside the file recorded
     exact     re-encoded with short GOPs: starts and ends at the sentence for readers that know no offset
     keyframe  begins at the keyframe before, and is recorded so
 

@@ -1,4 +1,4 @@
-"""Sound that has to be encoded: for mode `exact`, and where a source's codec cannot stand in an mp4."""
+"""Audio that has to be encoded: for mode `exact`, and where a source's codec cannot stand in an mp4."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 8
 """Sample rates that AAC knows."""
 
 SETTLE_MS = 200
-"""Sound decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
+"""Audio decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
 ROUNDED_PER_S = 1000
-"""Containers with times in ms (Matroska) put a block up to 1 / 1000 s off its place: blocks so near have no gap."""
+"""Containers with times in ms (Matroska) put a block up to 1 / 1000 s off its time: blocks so near have no gap."""
 
 
 def encode_audio(
@@ -69,7 +69,7 @@ def decode_audio(
 
 
 class ClipAudio:
-    """The samples of one stretch of source time, gathered from decoded frames: float32, 1 or 2 channels x samples."""
+    """The samples of one stretch of source time, collected from decoded frames: float32, 1 or 2 channels x samples."""
 
     def __init__(self, rate: int, channels: int, source: Probe, start_ms: int, end_ms: int) -> None:
         import numpy as np  # heavy, and clips whose audio is copied do without
@@ -90,7 +90,7 @@ class ClipAudio:
                 if self._next is not None and abs(at - self._next) <= self._rate // ROUNDED_PER_S:
                     at = self._next
                 self._next = at + part.samples
-                self._found |= _place(self._samples, part.to_ndarray(), at)
+                self._found |= _put(self._samples, part.to_ndarray(), at)
 
     def _resampled(self, frame: Any) -> list[Any]:
         """The frame's samples; one of another rate or layout than those before begins again."""
@@ -118,8 +118,8 @@ def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end
             continue
 
 
-def _place(samples: NDArray[np.float32], block: NDArray[np.float32], at: int) -> bool:
-    """Puts a block of samples at its place; False where it lies outside."""
+def _put(samples: NDArray[np.float32], block: NDArray[np.float32], at: int) -> bool:
+    """Puts a block of samples where it belongs; False where it lies outside."""
     first, last = max(0, at), min(samples.shape[1], at + block.shape[1])
     if first >= last:
         return False

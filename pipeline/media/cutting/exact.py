@@ -40,10 +40,13 @@ def exact_clips(
 
 def _refuse_formats(source: Probe) -> None:
     if source.video.hdr or source.video.bit_depth > 8:
-        raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{source.video.bit_depth} bits: encoded pictures have 8; use remux")
+        raise Unusable(
+            Reason.UNSUPPORTED_MEDIA,
+            f"{source.video.bit_depth} bits: encoded pictures have 8 bits; use cut.mode: remux",
+        )
     if source.video.coded_width % 2 or source.video.coded_height % 2:
         size = f"{source.video.coded_width}x{source.video.coded_height}"
-        raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{size}: encoded pictures have even sides; use remux")
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, f"{size}: encoded pictures need even sides; use cut.mode: remux")
 
 
 @dataclass(slots=True)
@@ -118,11 +121,11 @@ def decoded(packet: Any | None, stream: Any = None) -> list[Any]:
 
 
 def _encode_or_tell(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig) -> None:
-    """A picture that the encoder does not take (its size changed on the way) costs this clip alone."""
+    """A picture that the encoder refuses (its size changed on the way) costs only this clip."""
     try:
         _encode(job, frame, stream, source, config)
     except (av.FFmpegError, ValueError) as error:
-        job.fault = f"a picture of {frame.width}x{frame.height} is not encoded: {error}"
+        job.fault = f"a picture of {frame.width}x{frame.height} cannot be encoded: {error}"
 
 
 def _encode(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig) -> None:
@@ -172,10 +175,12 @@ def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfi
     if job.fault:
         return CutFailure(span.n, Reason.BROKEN_MEDIA, job.fault)
     if not job.times:
-        return CutFailure(span.n, Reason.SPAN_OUTSIDE, f"no picture from {span.start_ms} to {span.end_ms} ms decodes")
+        return CutFailure(
+            span.n, Reason.SPAN_OUTSIDE, f"no frame from {span.start_ms} to {span.end_ms} ms can be decoded"
+        )
     template, packets = read_back(job.buffer)
     if len(packets) != len(job.times):
-        return CutFailure(span.n, Reason.BROKEN_MEDIA, f"{len(job.times)} pictures made {len(packets)} packets")
+        return CutFailure(span.n, Reason.BROKEN_MEDIA, f"{len(job.times)} frames gave {len(packets)} packets")
     for packet, pts in zip(packets, job.times, strict=True):
         packet.pts = pts
     sound = _sound(audio_file, source, span, config)

@@ -20,13 +20,13 @@ from pipeline.media.cutting.window import audio_window, decode_times, picture_wi
 from pipeline.media.probe import Probe, Unusable
 
 CARRIED = ("h264", "hevc", "vp9", "av1")
-"""Codecs of pictures whose packets are carried over."""
+"""Video codecs whose packets are carried over."""
 
 
 def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip:
     """The clip of a span. `pictures` and `audio_file` are two open containers of the same file, read independently.
 
-    Raises Unusable with the reason where the span or the file doesn't serve.
+    Raises Unusable with the reason where the span or the file cannot be used.
     """
     _refuse_formats(source)
     span = fit_span(span, source, config.max_overrun_ms)
@@ -59,9 +59,11 @@ def _refuse_formats(source: Probe) -> None:
     if source.video.codec not in CARRIED:
         raise Unusable(Reason.UNSUPPORTED_CODEC, f"{source.video.codec}; carried over are {', '.join(CARRIED)}")
     if source.video.codec == "h264" and source.video.pix_fmt.startswith("yuv444"):
-        # x264 before build 151 wrote 4:4:4 wrongly; decoders mend it by the build's number, which stands only in
+        # x264 before build 151 wrote 4:4:4 wrongly; decoders correct it by the build's number, which is only in
         # the file's first packet and so is lost by any cut.
-        raise Unusable(Reason.UNSUPPORTED_MEDIA, "H.264 in 4:4:4 decodes rightly only whole; use cut.mode: exact")
+        raise Unusable(
+            Reason.UNSUPPORTED_MEDIA, "H.264 in 4:4:4 decodes correctly only as a whole; use cut.mode: exact"
+        )
 
 
 def _told_from_keyframe(clip: CutClip) -> CutClip:

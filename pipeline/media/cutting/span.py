@@ -25,7 +25,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class CutClip:
-    """A clip as mp4 bytes, with the place of the sentence inside it."""
+    """A clip as mp4 bytes, with the position of the sentence inside it."""
 
     n: int
     mp4: bytes
@@ -63,7 +63,7 @@ def fit_span(span: Span, source: Probe, max_overrun_ms: int) -> Span:
     if late_ms > max_overrun_ms or span.start_ms >= source.duration_ms:
         raise Unusable(
             Reason.SPAN_OUTSIDE,
-            f"{span.start_ms} to {span.end_ms} ms, the pictures end at {source.duration_ms} ms",
+            f"{span.start_ms} to {span.end_ms} ms, the video ends at {source.duration_ms} ms",
         )
     return replace(span, end_ms=source.duration_ms) if late_ms > 0 else span
 

@@ -21,7 +21,7 @@ from pipeline.media.cutting.span import Span, tick_at
 from pipeline.media.probe import Probe, Unusable
 
 _STEPS_BACK_S = (0, 2, 15, 60)
-"""How much earlier a seek is tried again where it landed behind the keyframe that is needed."""
+"""How much earlier a seek is retried where it landed after the keyframe that is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Bounds:
 
 @dataclass(frozen=True, slots=True)
 class PictureWindow:
-    """Packets of pictures in decode order; the frames of the span are `first_frame` and the `n_frames` from there."""
+    """Video packets in decode order; the frames of the span are `first_frame` and the `n_frames` from there."""
 
     packets: list[Any]
     first_frame: int
@@ -137,13 +137,13 @@ def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
     n_before = sum(packet.pts < bounds.start for packet in packets)
     n_frames = sum(bounds.start <= packet.pts < bounds.end for packet in packets)
     if not n_frames:
-        raise Unusable(Reason.SPAN_OUTSIDE, f"no picture begins between {span.start_ms} and {span.end_ms} ms")
+        raise Unusable(Reason.SPAN_OUTSIDE, f"no frame begins between {span.start_ms} and {span.end_ms} ms")
     if len({packet.pts for packet in packets}) < len(packets):
-        raise Unusable(Reason.BROKEN_MEDIA, "two pictures have the same time")
+        raise Unusable(Reason.BROKEN_MEDIA, "two frames have the same time")
     if any(packet.is_corrupt or packet.is_discard for packet in packets if packet.pts >= bounds.start):
-        raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged or not to be shown")
+        raise Unusable(Reason.BROKEN_MEDIA, "packets are marked as damaged or hidden")
     if any(packet.has_sidedata("new_extradata") for packet in packets[1:]):
-        raise Unusable(Reason.UNSUPPORTED_MEDIA, "the pictures' parameters change inside the clip")
+        raise Unusable(Reason.UNSUPPORTED_MEDIA, "the video's parameters change inside the clip")
     return PictureWindow(packets, n_before, n_frames)
 
 

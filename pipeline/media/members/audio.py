@@ -26,7 +26,7 @@ from pipeline.media.members.proxy import BROKEN
 from pipeline.media.resampling import resampled
 
 SILENT_RATE = 48_000
-"""Of silence, Hz, where no source says another."""
+"""Sample rate of silence where the source gives none, Hz."""
 PLAIN = {"fflags": "+bitexact", "metadata_header_padding": "0"}
 """FFmpeg leaves 8 kB in a FLAC for tags that someone may add, as much as a second of speech."""
 STRICT = {"err_detect": "crccheck+explode"}
@@ -98,7 +98,7 @@ class Coding:
             yield f"{self.name}: the json says its codec is {fields.audio_codec}"
         late_ms = fields.audio_samples * 1000 / max(1, fields.audio_rate) - sample.duration_ms
         if abs(late_ms) > 1:
-            yield f"{self.name}: {fields.audio_samples} samples are {late_ms:+.0f} ms from the clip's length"
+            yield f"{self.name}: {fields.audio_samples} samples are {late_ms:+.0f} ms off the clip's length"
         try:
             count, rate, channels = self._decoded(data, fields)
         except BROKEN as error:

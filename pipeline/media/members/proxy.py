@@ -132,11 +132,11 @@ def video_faults(
     try:
         with av.open(io.BytesIO(data), "r", format="mp4") as container:
             if not container.streams.video:
-                yield f"{name}: has no picture"
+                yield f"{name}: has no frame"
                 return
             context = container.streams.video[0].codec_context
             if context is None or context.width * context.height > MOST_PIXELS:
-                yield f"{name}: there is no decoder for its pictures, or they are larger than {MOST_PIXELS} pixels"
+                yield f"{name}: there is no decoder for its video, or its frames are larger than {MOST_PIXELS} pixels"
                 return
             sizes = [(frame.width, frame.height) for frame in container.decode(video=0)]
     except BROKEN as error:

@@ -52,7 +52,7 @@ def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
 
 
 class NetModel:
-    """A network over words and pauses: the shipped one, or one of one's own, which is named after its content."""
+    """A network over words and pauses: the shipped one, or your own, which is named after its content."""
 
     threshold = 0.0
 

@@ -73,5 +73,5 @@ def _habits(over: Floats, end: Floats, function: Floats) -> list[float]:
     ]
     order = np.argsort(over, kind="stable")
     shorter = np.cumsum((1 - end[order]).astype(np.float64))
-    told = float((end[order] * shorter).sum() / max(float(end.sum()) * float(shorter[-1]), 1e-6))
-    return [*means, float(over.std()), told]
+    separation = float((end[order] * shorter).sum() / max(float(end.sum()) * float(shorter[-1]), 1e-6))
+    return [*means, float(over.std()), separation]

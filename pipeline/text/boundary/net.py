@@ -80,14 +80,14 @@ class BoundaryNet:
         ids = np.fromiter((self.vocabulary.id(word) for word in normalised), np.int64, len(normalised))
         after = np.flatnonzero(turns[:-1]) + 1
         rows = np.insert(ids, after, TURN)
-        places = np.arange(len(ids)) + np.searchsorted(after, np.arange(len(ids)), side="right")
+        positions = np.arange(len(ids)) + np.searchsorted(after, np.arange(len(ids)), side="right")
         parts = []
         with self._one_thread():
             for at in range(0, len(rows), PART):
                 low = max(at - self.reach, 0)
                 logits = _words(self._embedding[rows[low : at + PART + self.reach]], self._weights, self.dilations)
                 parts.append(logits[at - low : at - low + PART])
-        logits = np.concatenate(parts)[places]
+        logits = np.concatenate(parts)[positions]
         logits -= logits.max(axis=1, keepdims=True)
         out: Floats = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
         return out
@@ -102,8 +102,8 @@ def trust_in_gaps(evident: Floats) -> float:
 
     Two readings of a track, of which one cannot be misled, are better than either on tracks of free speech.
     """
-    told = float(evident[0, -1])
-    return 0.5 + 0.5 * float(np.clip((told - GAPS_MISLEAD) / (GAPS_TELL - GAPS_MISLEAD), 0, 1))
+    separation = float(evident[0, -1])
+    return 0.5 + 0.5 * float(np.clip((separation - GAPS_MISLEAD) / (GAPS_TELL - GAPS_MISLEAD), 0, 1))
 
 
 def _words(x: Floats, w: Weights, dilations: Sequence[int]) -> Floats:

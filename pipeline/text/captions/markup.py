@@ -27,7 +27,7 @@ def decode(data: bytes) -> str:
     if not data.strip():
         raise BrokenTrack("the caption file is empty")
     if len(data) > MAX_BYTES:
-        raise BrokenTrack(f"the caption file holds {len(data)} bytes, more than any track should")
+        raise BrokenTrack(f"the caption file holds {len(data)} bytes, more than a caption track has")
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         text = data.decode("utf-16", errors="replace")
     else:
@@ -39,7 +39,7 @@ def decode(data: bytes) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\ufeff")
     for mark, most in MAX_MARKS.items():
         if text.count(mark) > most:
-            raise BrokenTrack(f"the caption file holds {text.count(mark)} of {mark!r}, more than any track should")
+            raise BrokenTrack(f"the caption file holds {text.count(mark)} of {mark!r}, more than a caption track has")
     if text.lstrip()[:15].lower().startswith(("<!doctype html", "<html")):
         raise BrokenTrack("the caption file is an HTML page")
     return text

@@ -147,7 +147,7 @@ def _ttml_frame_rate(root: ET.Element) -> tuple[float, float]:
     except ValueError:
         raise BrokenTrack("the ttml file's frame or tick rate is not a number") from None
     if not (1e-3 < frames < 1e6 and 1e-3 < ticks < 1e12):
-        raise BrokenTrack("the ttml file's frame or tick rate is none that there is")
+        raise BrokenTrack("the ttml file's frame or tick rate is out of range")
     return frames, ticks
 
 

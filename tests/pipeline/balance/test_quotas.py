@@ -15,7 +15,7 @@ from manifests.errors import ConfigError
 from manifests.reasons import Reason
 from manifests.schema import SELECTION
 from manifests.settings import parse_config
-from pipeline.balance.clip_lists import ClipLists, clip_lists, gather
+from pipeline.balance.clip_lists import ClipLists, clip_lists, runs_of
 from pipeline.balance.quotas import category_weights, plan_quotas, planned_supply, water_fill
 from pipeline.balance.ranking import CANDIDATES, rank_candidates
 from pipeline.balance.selection import Selection, select
@@ -462,15 +462,15 @@ def test_rows_out_of_order_and_in_parts_are_put_in_order() -> None:
         10,
         20,
     ]
-    assert lists.places(["b.2", "b.3", "c.0", "d.0"]).keys() == {"b.2", "c.0"}
+    assert lists.indices(["b.2", "b.3", "c.0", "d.0"]).keys() == {"b.2", "c.0"}
 
 
 def test_gathering_in_blocks_is_gathering_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.arange(100, dtype=np.int32)
     starts, counts = np.array([90, 0, 50, 3]), np.array([10, 5, 0, 7])
-    whole = gather(values, starts, counts)
-    monkeypatch.setattr("pipeline.balance.clip_lists.GATHER_CLIPS", 4)
-    assert gather(values, starts, counts).tolist() == whole.tolist() == [*range(90, 100), *range(5), *range(3, 10)]
+    whole = runs_of(values, starts, counts)
+    monkeypatch.setattr("pipeline.balance.clip_lists.CLIPS_AT_A_TIME", 4)
+    assert runs_of(values, starts, counts).tolist() == whole.tolist() == [*range(90, 100), *range(5), *range(3, 10)]
 
 
 # configuration
@@ -482,7 +482,7 @@ def test_gathering_in_blocks_is_gathering_at_once(monkeypatch: pytest.MonkeyPatc
         ({"policy": "weights"}, "needs a weight above 0"),
         ({"weights": {"Music": 1}}, "policy: weights"),
         ({"policy": "weights", "weights": {"Musik": 1}}, "did you mean 'Music'"),
-        ({"policy": "weights", "weights": {"Music": -1}}, "from 0 up"),
+        ({"policy": "weights", "weights": {"Music": -1}}, "0 or more"),
         ({"max_channel_shares": 0.5}, "did you mean max_channel_share"),
     ],
 )

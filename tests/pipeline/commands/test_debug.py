@@ -66,5 +66,5 @@ def test_an_unknown_stage_or_unit_and_a_live_run_are_one_message(config: str, tm
         run(config, "manifest", "v1")
     store = Store(str(tmp_path / "out"))
     store.write("status.json", RunStatus(updated_at=4e9).model_dump_json().encode())
-    with pytest.raises(UserError, match="a run is under way"):
+    with pytest.raises(UserError, match="a run is in progress"):
         run(config, "media", "v1")

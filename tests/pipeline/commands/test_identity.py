@@ -32,7 +32,7 @@ def test_an_identity_is_paused_and_resumed_by_name(out: Store, tmp_path: Path) -
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(out: Store, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no identity is called three; there are: one, two"):
+    with pytest.raises(UserError, match="no identity is called three; choose from: one, two"):
         run("pause", "three", str(tmp_path))
 
 

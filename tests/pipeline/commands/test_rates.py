@@ -23,7 +23,7 @@ def out(tmp_path: Path) -> str:
 
 
 def test_rates_are_set_added_to_shown_and_reset(out: str) -> None:
-    assert run(out) == "the configured rates hold\n"
+    assert run(out) == "the configured rates apply\n"
     run(out, "--identity", "one=30", "--kind", "page=20")
     run(out, "--most", "page=60.5")
     control = read_control(Store(out))
@@ -31,7 +31,7 @@ def test_rates_are_set_added_to_shown_and_reset(out: str) -> None:
     assert control.identity_requests_per_minute == {"page": 20.0}
     assert control.most_requests_per_minute == {"page": 60.5}
     assert "most_requests_per_minute.page 60.5" in run(out)
-    assert run(out, "--reset") == "the configured rates hold\n"
+    assert run(out, "--reset") == "the configured rates apply\n"
     assert not read_control(Store(out)).videos_per_hour
 
 

@@ -56,7 +56,7 @@ def test_no_configuration_can_trust_itself() -> None:
 
 
 def test_a_misspelt_option_is_refused_with_the_nearest_one() -> None:
-    with pytest.raises(ConfigError, match=r"ratelimt is none .* did you mean ratelimit\?"):
+    with pytest.raises(ConfigError, match=r"ratelimt is not an option .* did you mean ratelimit\?"):
         parse({"ydl_opts": {"ratelimt": 1000}})
 
 

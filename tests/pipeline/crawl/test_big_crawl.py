@@ -14,7 +14,7 @@ import pytest
 from manifests.reasons import Reason
 from pipeline.config.crawl import LimitsConfig
 from pipeline.crawl.plan import Wanted
-from pipeline.crawl.rounds import BuildPoliteness, explain
+from pipeline.crawl.rounds import BuildPoliteness, category_states
 from pipeline.demo.big_catalogue import a_catalogue
 from pipeline.demo.misbehave import BEHAVIOURS
 from pipeline.demo.server import MiniYouTube
@@ -92,7 +92,7 @@ def behaves_at_media(behaviour: str) -> bool:
 
 def check_quotas(road: Road, quotas: dict[int, float], behaviours: dict[str, str], catalogue: Any) -> None:
     """Within 2 % of what each category can give, up to its quota; and not far beyond."""
-    states = {s.category_id: s for s in explain(road.config, road.store, Wanted(quotas))}
+    states = {s.category_id: s for s in category_states(road.config, road.store, Wanted(quotas))}
     for category_id, quota in quotas.items():
         mine = [video for video in catalogue.videos if video.category_id == category_id]
         can = sum(comes_through_the_crawl(video.behaviour) for video in mine)

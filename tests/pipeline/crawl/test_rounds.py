@@ -129,13 +129,15 @@ def test_a_category_stops_when_it_is_full(site: MiniYouTube, tmp_path: Path) -> 
 
 def test_a_dry_category_is_filled_as_far_as_it_goes_and_says_why(site: MiniYouTube, tmp_path: Path) -> None:
     from pipeline.crawl.plan import Wanted
-    from pipeline.crawl.rounds import explain
+    from pipeline.crawl.rounds import category_states
 
     category_id = largest(site.catalogue)
     config = config_for(site, categories=(category_id,))
     road = Road.at(tmp_path, config).crawl({category_id: 1000.0})
     assert set(road.kept) == of_category(site.catalogue, category_id)
-    state = next(s for s in explain(config, road.store, Wanted({category_id: 1000.0})) if s.category_id == category_id)
+    state = next(
+        s for s in category_states(config, road.store, Wanted({category_id: 1000.0})) if s.category_id == category_id
+    )
     assert state.state == "dry"
     assert "listed to their end" in state.why
 

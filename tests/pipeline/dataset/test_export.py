@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
-from manifests.shards import member_places
+from manifests.shards import member_offsets
 from pipeline.cli import app
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.crawl.sources.hdvila import list_file
@@ -35,7 +35,7 @@ def samples(store: Store) -> dict[str, tuple[dict, dict[str, bytes]]]:
     for entry in read_entries(store):
         for row in read_rows(store, entry.url).to_pylist():
             if row["status"] == "success":
-                places = member_places(row["members"])
+                places = member_offsets(row["members"])
                 members = {e: store.read_range(entry.url, at, at + size) for e, (at, size) in places.items()}
                 found[row["key"]] = (row, members)
     return found
@@ -64,7 +64,7 @@ def test_the_source_of_a_new_run_reads_the_same_clips(made: Store, tmp_path: Pat
 
 def test_an_export_does_not_overwrite_another(made: Store, tmp_path: Path) -> None:
     export_hdvila(made, Store(str(tmp_path)))
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="exists already"):
         export_hdvila(made, Store(str(tmp_path)))
 
 

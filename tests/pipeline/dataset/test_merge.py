@@ -183,5 +183,5 @@ def test_a_tar_that_is_gone_is_named(tmp_path: Path) -> None:
     gone = read_entries(store)[0].url
     store.delete(gone)
 
-    with pytest.raises(UserError, match=f"{gone}: the manifest names it and it is not there"):
+    with pytest.raises(UserError, match=f"{gone}: named in the manifest but missing"):
         merge([store], Store(str(tmp_path / "out")))

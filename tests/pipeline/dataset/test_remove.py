@@ -192,7 +192,7 @@ def test_ids_are_read_with_comments_and_kinds():
     found = parse_ids(text, {"mine"})
     assert found.videos == {"dQw4w9WgXcQ", "mine2"}
     assert found.channels == {"folder-a", "UCabcdefghijklmnopqrstuv", "mine"}
-    with pytest.raises(UserError, match="one id a line"):
+    with pytest.raises(UserError, match="one id or address a line"):
         parse_ids(["a b c"], set())
 
 

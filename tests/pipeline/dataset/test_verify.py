@@ -73,7 +73,7 @@ def test_a_missing_file_is_named(copy: Path, name: str):
 def test_a_truncated_tar_is_named_and_the_samples_that_it_lost(copy: Path):
     (copy / TAR).write_bytes((copy / TAR).read_bytes()[:150_000])
     assert any(f"{TAR}: size is 150000" in f for f in faults(copy))
-    assert any("has a row and is not in the tar" in f or "is not a complete tar" in f for f in faults(copy))
+    assert any("has a row but is not in the tar" in f or "is not a complete tar" in f for f in faults(copy))
 
 
 def test_indexes_and_stats_that_disagree_are_named(copy: Path):
@@ -174,7 +174,7 @@ def test_a_sample_without_a_row_and_a_row_without_a_sample_are_named(copy: Path)
     pq.write_table(pa.Table.from_pylist(table, schema=SHARD_ROWS), copy / ROWS)
     found = faults(copy, decode=0)
     assert f"{TAR}: stranger_00000: stands in the tar and has no row" in found
-    assert f"{TAR}: another_00000: has a row and is not in the tar" in found
+    assert f"{TAR}: another_00000: has a row but is not in the tar" in found
 
 
 def test_a_key_in_two_shards_and_a_video_in_two_splits_are_named(copy: Path):

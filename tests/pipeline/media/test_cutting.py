@@ -5,6 +5,7 @@ import math
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.mp4 import timescale
-from pipeline.media.cutting.window import _made_decode_times
+from pipeline.media.cutting.window import _made_decode_times, decode_times
 from pipeline.media.probe import Unusable, probe, refuse_unfit
 from pipeline.testing.readers import READERS, codes_by_pyav, frame_hashes, timed_hashes
 from pipeline.testing.video import Film, a_video, tick_times, vfr_times
@@ -343,6 +344,17 @@ def _assert_same_pictures(path: Path) -> None:
         wanted = [digest for time_ms, digest in pictures if clip.start_ms <= time_ms < clip.end_ms]
         inside = frame_hashes(clip.mp4)[clip.first_frame : clip.first_frame + clip.n_frames]
         assert inside == wanted, path.name
+
+
+@pytest.mark.parametrize(
+    ("own", "kept"),
+    [([0, 10, 20], True), ([0, None, 20], False), ([0, 10, 10], False), ([0, 10, 90], False)],
+    ids=["sound", "missing", "not rising", "after its picture"],
+)
+def test_a_files_own_decode_times_are_kept_where_they_are_sound(own: list[int | None], kept: bool) -> None:
+    shown = [15, 40, 30]
+    packets = [SimpleNamespace(pts=pts, dts=dts) for pts, dts in zip(shown, own, strict=True)]
+    assert decode_times(packets) == (own if kept else _made_decode_times(shown))
 
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=40, unique=True))

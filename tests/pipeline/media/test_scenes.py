@@ -48,14 +48,21 @@ def a_picture(seed: int) -> NDArray[np.uint8]:
     return np.kron(rng.integers(20, 200, (9, 16), dtype=np.uint8), np.ones((20, 20), np.uint8))
 
 
-def found(pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]], fps: int = 25) -> Scenes:
-    """What is found in pictures of brightness at this rate."""
+def found(pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]], fps: int = 25, first_ms: int = 0) -> Scenes:
+    """What is found in pictures of brightness at this rate, the first of them shown at `first_ms`."""
     finder = SceneFinder(SHOTS, Fraction(fps))
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        finder.feed(frame, i * 1000 // fps, partial(lambda it: it, frame))
+        finder.feed(frame, first_ms + i * 1000 // fps, partial(lambda it: it, frame))
     return finder.scenes()
+
+
+@pytest.mark.parametrize("first_ms", [0, 20_000])
+def test_a_first_shot_that_is_too_short_is_no_scene_wherever_the_pictures_begin(first_ms: int) -> None:
+    n_short = SHOTS.min_scene_ms // 40 - 2
+    scenes = found([*[a_picture(1)] * n_short, *[a_picture(2)] * 60, *[a_picture(3)] * 60], first_ms=first_ms)
+    assert scenes.cuts_ms == [first_ms + (n_short + 60) * 40]
 
 
 @pytest.mark.parametrize("fps", [25, 50])

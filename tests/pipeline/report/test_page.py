@@ -25,7 +25,7 @@ from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
 from pipeline.report.charts import bins_of, concentration, histogram, nice_top
-from pipeline.report.data import gather
+from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report
 from pipeline.report.samples import MOST_VIDEO_BYTES, address_at, shrink
 
@@ -110,7 +110,7 @@ def test_what_was_lost_to_an_error_of_this_program_is_said_at_the_top(tmp_path: 
 
 
 def test_the_page_loads_nothing_and_runs_one_script_that_its_policy_names(finished: Store) -> None:
-    text = render(finished, gather(finished))
+    text = render(finished, read_report_data(finished))
     page = Page(text)
     (script,) = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]*)"', text)
@@ -123,7 +123,7 @@ def test_the_page_loads_nothing_and_runs_one_script_that_its_policy_names(finish
 
 
 def test_another_seed_shows_other_samples(finished: Store) -> None:
-    data = gather(finished)
+    data = read_report_data(finished)
     pages = {seed: Page(render(finished, data, seed=seed)).text for seed in range(4)}
     shown = {seed: frozenset(re.findall(r"video\d{6}_\d{5} in", text)) for seed, text in pages.items()}
     assert len(set(shown.values())) > 1
@@ -131,7 +131,7 @@ def test_another_seed_shows_other_samples(finished: Store) -> None:
 
 
 def test_the_same_directory_gives_the_same_page(finished: Store) -> None:
-    assert render(finished, gather(finished)) == render(finished, gather(finished))
+    assert render(finished, read_report_data(finished)) == render(finished, read_report_data(finished))
 
 
 def test_hostile_titles_captions_and_queries_are_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +146,7 @@ def test_hostile_titles_captions_and_queries_are_escaped(tmp_path: Path, monkeyp
     row = {**source, "up_to": 9, "n_listed": 9, "cursor": 0, "exhausted": False, "round": 0}
     store.write_part("sources", "list", "u", [row])
     store.commit("list", "u", {})
-    text = render(store, gather(store))
+    text = render(store, read_report_data(store))
     page = Page(text)
     assert page.tags.count("script") == 1 and not page.handlers
     assert all(link.startswith("#") for link in page.links) and all(s.startswith("data:") for s in page.loads)
@@ -254,7 +254,7 @@ def test_paper_keeps_bars_legend_and_pictures(finished: Store, chromium: str) ->
 
 def test_the_page_of_a_large_data_set_stays_small(finished: Store) -> None:
     """Rows of 100,000 clips: the page grows by numbers, not by rows; its media has a bound of its own."""
-    data = gather(finished)
+    data = read_report_data(finished)
     rows = pa.concat_tables([data.rows] * (100_000 // data.rows.num_rows))
     text = render(finished, replace(data, rows=rows))
     assert len(text) < 1_000_000 + 4 / 3 * MOST_VIDEO_BYTES

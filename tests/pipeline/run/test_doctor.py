@@ -73,7 +73,7 @@ def test_an_old_yt_dlp_is_told_by_its_version(days: int, state: str) -> None:
         (f"{NETSCAPE}.example.org\tTRUE\t/\tTRUE\t4102444800\tSID\tplanted\n", FAIL),
         ("nothing", FAIL),
     ],
-    ids=["good", "past their date", "of another site", "no cookie file"],
+    ids=["good", "have expired", "of another site", "no cookie file"],
 )
 def test_cookies_are_looked_at_before_the_crawl(tmp_path: Path, content: str, state: str) -> None:
     path = tmp_path / "cookies.txt"

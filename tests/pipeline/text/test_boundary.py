@@ -8,7 +8,7 @@ import pytest
 from manifests.errors import UserError
 from pipeline.text.boundary import MODEL_FILE, NetModel, PauseModel, best_threshold, load_model
 from pipeline.text.boundary.evidence import N_EVIDENCE, evidence
-from pipeline.text.boundary.features import TURN, Vocabulary, normalise
+from pipeline.text.boundary.features import TURN, Vocabulary, normalise, numbers
 from pipeline.text.boundary.net import BoundaryNet, trust_in_gaps
 from pipeline.text.captions.track import Word
 
@@ -122,6 +122,18 @@ def test_pauses_of_words_that_were_not_stamped_are_not_looked_at() -> None:
     nobody = np.zeros(60, np.bool_)
     assert np.array_equal(NetModel().probabilities(untimed, nobody), NetModel().probabilities(moved, nobody))
     assert not np.array_equal(NetModel().probabilities(made, nobody), NetModel().probabilities(untimed, nobody))
+
+
+def test_the_one_long_gap_of_a_track_is_its_rarest() -> None:
+    gaps = np.full(40, 300)
+    gaps[17] = 2500
+    starts_ms = np.concatenate(([0], np.cumsum(gaps)))
+    known, nobody = np.ones(41, np.bool_), np.zeros(41, np.bool_)
+    found = numbers(["word"] * 41, starts_ms, known, nobody)
+    gap, long, rarity, long_share = found[:, 0], found[:, 2], found[:, 6], found[:, 7]
+    assert gap.argmax() == long.argmax() == rarity.argmax() == 17
+    assert long.sum() == 1 and rarity[17] > 2 * np.median(rarity)
+    assert np.allclose(long_share, 10 / 40)
 
 
 def test_the_threshold_is_the_one_with_the_best_expected_f1() -> None:

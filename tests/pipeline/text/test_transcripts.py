@@ -13,7 +13,14 @@ from pipeline.config.text import TextConfig
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output
 from pipeline.text.clips import ClipsStage
-from pipeline.text.transcripts import TranscriptsStage, given_transcript_row, signature, similarity
+from pipeline.text.transcripts import (
+    TranscriptsStage,
+    choose_track,
+    given_transcript_row,
+    signature,
+    similarity,
+    transcript_row,
+)
 
 SPEECH = (
     "Hello everyone and welcome back to the workshop. Today we are going to build a small wooden box with a lid. "
@@ -197,6 +204,14 @@ def test_the_preferred_kind_decides_where_only_one_can_be_used(tmp_path: Path, p
     rows = [caption("v", "auto", auto()), caption("v", "manual", manual(), format="srt")]
     (row,) = run(store_with(tmp_path, rows), TranscriptsStage(config), tmp_path).rows["transcripts"]
     assert row["kind"] == {"manual": "manual_aligned", "auto": "auto"}[prefer]
+
+
+def test_events_of_any_script_can_be_read_in_the_table() -> None:
+    track = b"1\n00:00:00,000 --> 00:00:00,900\n[\xd0\x9c\xd1\x83\xd0\xb7\xd1\x8b\xd0\xba\xd0\xb0]\n\n" + manual()
+    transcript = choose_track([caption("v", "manual", track, format="srt")], TextConfig())
+    events = transcript_row("v", transcript)["events"]
+    assert "Музыка" in events
+    assert json.loads(events)[0]["kind"] == "sound"
 
 
 def test_a_given_caption_is_trusted_as_it_is() -> None:

@@ -40,6 +40,22 @@ def test_sentences_stand_below_their_clip_with_their_own_start() -> None:
     assert clock(7000).strip() in text
 
 
+def test_a_start_that_was_interpolated_is_marked() -> None:
+    """An automatic track stamps its words; cues of a manual one are stamped as a whole."""
+    stamped = b'{"events": [{"tStartMs": 0, "segs": [{"utf8": "one"}, {"utf8": " two.", "tOffsetMs": 600}]}]}'
+    track = read_track(stamped, format="json3", kind="auto", language="en")
+    (sentence,) = (line for _, line in terminal_lines(view_of(track, TextConfig())) if "one two." in line)
+    assert "~" not in sentence
+    assert all("~" in line for line in lines() if "The first sentence" in line)
+
+
+def test_the_summary_says_whether_words_or_cues_were_stamped() -> None:
+    stamped = b'{"events": [{"tStartMs": 0, "segs": [{"utf8": "one"}, {"utf8": " two.", "tOffsetMs": 600}]}]}'
+    track = read_track(stamped, format="json3", kind="auto", language="en")
+    assert ", word times, " in next(line for _, line in terminal_lines(view_of(track, TextConfig())))
+    assert ", cue times, " in lines()[0]
+
+
 def test_what_was_heard_is_shown_and_marks_of_speakers_are_not() -> None:
     shown = "\n".join(lines())
 

@@ -200,7 +200,7 @@ def test_a_mapping_to_no_category_is_refused_with_its_word(tmp_path: Path, folde
     mapping = tmp_path / "mapping.yaml"
     mapping.write_text("song: Musik\n")
 
-    with pytest.raises(UserError, match="'Musik', which is none of the 15"):
+    with pytest.raises(UserError, match="'Musik', which is not one of the 15"):
         run(tmp_path, folder, category_from="mapping", mapping=mapping)
 
 

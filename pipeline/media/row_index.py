@@ -21,7 +21,7 @@ from pipeline.engine.store import Part, Store
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class VideoRows:
     """Where a video's rows lie. `length_s` 0: not known. `is_file`: its media lies on a disk or in a bucket."""
 
     video: Part
@@ -31,7 +31,7 @@ class Place:
 
 
 @dataclass(slots=True)
-class _Found:
+class _TableIndex:
     """One table: for each video of each part the hash of its id, its part's number, and facts that a plan needs."""
 
     table: str
@@ -75,18 +75,18 @@ class _Found:
         return (range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True))
 
 
-class VideoPlaces:
+class RowIndex:
     """See the module. A copy that travels to a worker is empty: there nothing is planned."""
 
     def __init__(self) -> None:
-        self._videos = _Found("videos", ("video_id", "duration_s", "media_path"))
-        self._clips = _Found("clips", ("video_id",))
+        self._videos = _TableIndex("videos", ("video_id", "duration_s", "media_path"))
+        self._clips = _TableIndex("clips", ("video_id",))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return VideoPlaces, ()
+        return RowIndex, ()
 
-    def find(self, store: Store, video_ids: Sequence[str]) -> Iterator[Place | None]:
-        """For each video its place; None where it has no row or no clip. Reads what is new in the store first."""
+    def find(self, store: Store, video_ids: Sequence[str]) -> Iterator[VideoRows | None]:
+        """For each video where its rows lie; None without a row or a clip. Reads what is new in the store first."""
         for table in (self._videos, self._clips):
             table.update(store)
         hashes = hash_ids(pa.array(video_ids, pa.string()))
@@ -95,7 +95,7 @@ class VideoPlaces:
                 yield None
                 continue
             first, videos, clips = of_video[0], self._videos, self._clips
-            yield Place(
+            yield VideoRows(
                 video=videos.parts[videos.part[first]],
                 clips=tuple(clips.parts[clips.part[row]] for row in of_clips),
                 length_s=float(videos.length_s[first]),

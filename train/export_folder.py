@@ -1,0 +1,75 @@
+"""What every exported folder has: its files' names, where its model came from, config.json, and one whole write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from manifests.errors import UserError
+from train.data.views import View
+
+FORMAT = 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model came from: what its card and config.json say beside the architecture."""
+
+    source: str
+    stride: int = 12
+    """Source frames between a segment's frames."""
+    fps: float = 0.0
+    """Rate at which the stride counts frames; 0: the source's."""
+    view: View = "hybrid"
+    """What of a clip it was trained on (`data.view`)."""
+    step: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    facts: dict[str, Any] = field(default_factory=dict)
+    official: bool = False
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of an exported folder. UserError where there is none, or its format is not known."""
+    try:
+        document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        known = document.get("hdvila_format")
+    except FileNotFoundError:
+        raise UserError(f"{folder}: is not an exported model (no {CONFIG}); run hdvila-train export") from None
+    except (ValueError, AttributeError, OSError) as error:
+        raise UserError(f"{folder / CONFIG}: cannot be read ({error})") from None
+    if known != FORMAT:
+        raise UserError(f"{folder}: exported in format {known}, this program reads {FORMAT}")
+    return dict(document)
+
+
+def refuse_existing_file(out: Path) -> None:
+    """UserError where a file cannot be written at `out` without overwriting, or has no folder."""
+    if out.exists():
+        raise UserError(f"{out}: exists already; give another name")
+    if not out.parent.is_dir():
+        raise UserError(f"{out.parent}: no such folder to write {out.name} into")
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """A temporary folder beside `out` that gets its name at the end."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: exists already and isn't an empty folder; give another name")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from None
+    try:
+        part.chmod(0o755)
+        yield part
+        part.replace(out)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

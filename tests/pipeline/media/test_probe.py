@@ -96,7 +96,7 @@ def test_an_image_bomb_is_turned_away_without_the_memory_it_asks_for(tmp_path: P
 def test_an_mp4_that_does_not_say_how_it_is_encoded_has_a_reason(name: bytes, tmp_path: Path) -> None:
     film = a_video(tmp_path / "film.mp4", seconds=1, width=640, height=360)
     film.write_bytes(film.read_bytes().replace(b"stsd", name))
-    with pytest.raises(Unusable, match="no decoder for its pictures") as caught:
+    with pytest.raises(Unusable, match="no decoder for its video") as caught:
         probe(film)
     assert caught.value.reason is Reason.UNSUPPORTED_CODEC
 

@@ -163,7 +163,7 @@ def test_a_sample_that_lacks_a_member_of_the_others_is_named(copy: Path):
         return [*samples[:-1], Sample(last.key, {e: d for e, d in last.members.items() if e != "m4v"})]
 
     _rewrite(copy, without_proxy)
-    assert "members are mp4 txt json mjpg, of others mp4 txt json m4v mjpg" in faults(copy)[0]
+    assert "members are mp4 txt json mjpg, those of other samples mp4 txt json m4v mjpg" in faults(copy)[0]
 
 
 def test_a_sample_without_a_row_and_a_row_without_a_sample_are_named(copy: Path):
@@ -173,7 +173,7 @@ def test_a_sample_without_a_row_and_a_row_without_a_sample_are_named(copy: Path)
         row["key"] = row["key"].replace("stranger", "another")
     pq.write_table(pa.Table.from_pylist(table, schema=SHARD_ROWS), copy / ROWS)
     found = faults(copy, decode=0)
-    assert f"{TAR}: stranger_00000: stands in the tar and has no row" in found
+    assert f"{TAR}: stranger_00000: is in the tar but has no row" in found
     assert f"{TAR}: another_00000: has a row but is not in the tar" in found
 
 

@@ -67,11 +67,6 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
             time.sleep(30)
         case "nap":
             time.sleep(0.4)
-        case "take the machine away":
-            if not on_a_machine_that("leaves"):
-                return
-            os.kill(raylet_above(os.getpid()), signal.SIGKILL)
-            os.kill(os.getpid(), signal.SIGKILL)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)
         case "set the terminal":
@@ -263,6 +258,20 @@ class Fetched:
         yield
         mark = {"unit": unit.name, "what": what, "began": began, "ended": time.time(), "n_held": n_held}
         (self.marks / f"{what}.{unit.name}.{uuid.uuid4().hex[:6]}.json").write_text(json.dumps(mark))
+
+
+@dataclass(frozen=True)
+class Copied:
+    """Fetches a film by copying it, and notes in a file which process did."""
+
+    film: Path
+    log: Path
+
+    def __call__(self, video: object, context: Context) -> Path:
+        with self.log.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        (context.scratch / "fetch").mkdir()
+        return Path(shutil.copy(self.film, context.scratch / "fetch" / "film.mp4"))
 
 
 def on_a_machine_that(mark: str) -> bool:

@@ -19,6 +19,9 @@ from manifests.reasons import Reason, ReasonClass
 from manifests.sample import SampleJson
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
+from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Rejected, Transient
 from pipeline.media.packs import index_pack, read_members
@@ -28,6 +31,7 @@ from pipeline.media.verify_media import media_faults
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.video import a_video
+from tests.pipeline.engine.toys import Copied
 
 SMALL = {"width": 640, "height": 360}
 ANY_SIZE: dict[str, Any] = {"cut": {"min_short_side": 0}}
@@ -404,3 +408,26 @@ def test_a_busy_machine_is_no_verdict_on_a_video(film: Path, tmp_path: Path, mon
     with pytest.raises(Rejected, match=r"at a load of [\d.]+ on \d+ cores") as third:
         process(film, tmp_path / "3", attempt=3)
     assert third.value.reason is Reason.TIMEOUT and third.value.reason.class_ is ReasonClass.LATER
+
+
+@pytest.mark.slow
+def test_a_video_that_is_fetched_by_a_task_of_its_own_gives_the_same_pack(film: Path, tmp_path: Path) -> None:
+    from pipeline.engine.cluster import RayExecutor
+
+    packs = []
+    for executor in (LocalExecutor(tmp_path / "here"), RayExecutor(tmp_path / "there", n_cpus=1)):
+        store = Store(str(tmp_path / type(executor).__name__))
+        clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(SPANS)]
+        for table, rows in (("videos", [a_video_row("v1", media_path="")]), ("clips", clips)):
+            store.write_part(table, f"some_{table}", "v1", rows)
+            store.commit(f"some_{table}", "v1", {})
+        stage = MediaStage(MediaConfig.model_validate(ANY_SIZE), ["v1"], Copied(film, tmp_path / "fetched"))
+        with RunLock(store) as lock:
+            run_stage(stage, store, executor, lock)
+        executor.close()
+        packs.append(store.read("packs/v1.tar"))
+
+    assert packs[0] == packs[1]
+    assert [name for name in (tmp_path / "there").iterdir() if name.is_dir()] == []
+    by = (tmp_path / "fetched").read_text().split()
+    assert len(by) == 2, "fetched once by each"

@@ -207,9 +207,9 @@ class Remembered(Store):
         numbers = range(len(self.tables[folder]))
         return [Part(folder, f"{number:06d}", f"{folder}/{number}") for number in numbers]
 
-    def _read_part(self, part: Part, columns: list[str] | None) -> pa.Table:
+    def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
         if part.stage not in self.tables:
-            return super()._read_part(part, columns)
+            return super()._read_part(part, columns, keep=keep)
         table = self.tables[part.stage][int(part.unit)]
         return table if columns is None else table.select([name for name in columns if name in table.column_names])
 

@@ -121,9 +121,9 @@ def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict
     """Train, match all held-out pairs with each other, measure the flow."""
     folder = out / f"{kind}_{seed}"
     overrides = [f"model.kind={kind}", f"seed={seed}", f"out={folder}", f"data.manifest={manifest}"]
-    overrides += [f"loop.steps={steps}"] if steps else []
     for section, keys in EXTRA[kind].items():
         overrides += [f"{section}.{name}={json.dumps(value)}" for name, value in keys.items()]
+    overrides += [f"loop.steps={steps}"] if steps else []
     config = load_config(TrainConfig, CONFIG, overrides)
     process = process_from_environment("cpu")
     start, cpu = time.perf_counter(), time.process_time()

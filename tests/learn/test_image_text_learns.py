@@ -11,7 +11,7 @@ from bench.image_text import draw_curves, make_set, one_run, table_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.learn, pytest.mark.timeout(2400)]
 
-STEPS = {"visual_parsing": 350, "soho": 600}
+STEPS = {"visual_parsing": 600, "soho": 600}
 
 
 @pytest.fixture(scope="module")

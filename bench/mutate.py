@@ -10,6 +10,10 @@ long as without the change. Prints every change with its verdict; exit code 1 wh
 
 A change that no user could notice is listed in EXPLAINED with its reason: it is drawn and printed like the others, and
 counts as neither caught nor survived.
+
+Measured so far, with seed 1: the first 18 of 60 changes, of which 2 are explained and 12 of the other 16 were caught.
+The 4 that survived (a first shot that is too short, text of events escaped in a table, yt-dlp's progress printed, the
+mark of an interpolated start missing) have tests since that fail with them. The other 42 are not judged yet.
 """
 
 import argparse

@@ -21,7 +21,7 @@ from manifests.settings import load_config
 from manifests.shards import read_manifest
 from pipeline.balance.duplicates import COLUMNS, find_duplicates
 from pipeline.balance.selection import select
-from pipeline.balance.text_duplicates import find_text_duplicates
+from pipeline.balance.text_duplicates import Texts
 from pipeline.balance.waves import next_wave
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
@@ -29,6 +29,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted, plan_round
 from pipeline.crawl.rounds import crawl_facts
 from pipeline.dataset.remove import remove
+from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Unit
 from pipeline.media.stage import MediaStage
@@ -36,6 +37,7 @@ from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.report.page import write_report
 from pipeline.run.candidates import Candidates
+from pipeline.run.known import Known
 from pipeline.run.session import open_run
 from pipeline.shards.manifest import write_manifest
 from pipeline.shards.stage import ShardsStage
@@ -104,18 +106,18 @@ def _fetch(video: Mapping[str, Any], context: Any) -> Path:
 
 def candidates(place: Place) -> None:
     """Reads and ranks the candidates, with those that repeat by text."""
-    Candidates.read(place.config, place.store)
+    Candidates.read(Known(place.config, place.store), place.config)
 
 
 def wave(place: Place) -> None:
     """Plans the next wave of media."""
-    known = Candidates.read(place.config, place.store)
+    known = Candidates.read(Known(place.config, place.store), place.config)
     next_wave(known.ranked, known.outcomes(), place.config.balance)
 
 
 def selection(place: Place) -> None:
     """Selects and writes selection.parquet."""
-    known = Candidates.read(place.config, place.store)
+    known = Candidates.read(Known(place.config, place.store), place.config)
     chosen = select(known.ranked, known.outcomes(), place.config.balance)
     place.store.write_table(SELECTION_NAME, chosen.table)
 
@@ -127,7 +129,12 @@ def picture_duplicates(place: Place) -> None:
 
 def text_duplicates(place: Place) -> None:
     """Finds transcripts and sentences that repeat."""
-    find_text_duplicates(place.store, place.config.balance.text_duplicates)
+    texts = Texts(place.config.balance.text_duplicates)
+    for rows in Follower(place.store, "transcripts", ["video_id", "n_words", "minhash"]).new():
+        texts.add_transcripts(rows)
+    for rows in Follower(place.store, "clips", ["video_id", "n", "text"]).new():
+        texts.add_clips(rows)
+    texts.find(place.store.read_table("videos", ["video_id", "channel_id", "duration_s"]))
 
 
 def shard_plan(place: Place) -> None:

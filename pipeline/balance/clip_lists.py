@@ -3,7 +3,7 @@
 Video i's clips stand at starts[i] … starts[i+1]-1 of `n` and `ms`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,6 +81,31 @@ def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
     if not videos:
         return empty_clip_lists()
     return ClipLists(pa.concat_arrays(videos), np.concatenate(starts), n.values(), ms.values())
+
+
+def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
+    """Several lists as one. No video is in two of them."""
+    sizes = [len(lists.n) for lists in some]
+    shifts = np.cumsum([0, *sizes[:-1]])
+    starts = [lists.starts[1:] + shift for lists, shift in zip(some, shifts.tolist(), strict=True)]
+    return ClipLists(
+        pa.concat_arrays([lists.video_id for lists in some]),
+        np.concatenate([np.zeros(1, np.int64), *starts]),
+        np.concatenate([lists.n for lists in some]),
+        np.concatenate([lists.ms for lists in some]),
+    )
+
+
+def without_videos(lists: ClipLists, video_ids: pa.Array) -> ClipLists:
+    """The lists of all videos but these."""
+    gone = pc.is_in(lists.video_id, value_set=video_ids).to_numpy(zero_copy_only=False).astype(np.bool_)
+    if not gone.any():
+        return lists
+    left = np.flatnonzero(~gone)
+    counts = lists.counts()[left]
+    starts = np.concatenate(([0], np.cumsum(counts)))
+    n, ms = (gather(column, lists.starts[left], counts) for column in (lists.n, lists.ms))
+    return ClipLists(lists.video_id.take(pa.array(left)), starts, n, ms)
 
 
 class _Column:

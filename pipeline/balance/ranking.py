@@ -54,16 +54,26 @@ class Ranked:
         return self.n_clips.astype(np.int64) if unit == "clips" else self.clips_ms
 
 
-def candidates_of(videos: pa.Table, clips: pa.Table) -> pa.Table:
-    """CANDIDATES of the tables `videos` and `clips`: every video, also those without a planned clip."""
+def planned_by_video(clips: pa.Table) -> pa.Table:
+    """Columns video_id, n_clips, clips_ms of rows of the table `clips`."""
     length = pc.subtract(clips.column("end_ms"), clips.column("start_ms"))
     per_clip = pa.table({"video_id": clips.column("video_id"), "ms": length})
     planned = per_clip.group_by("video_id").aggregate([("ms", "count"), ("ms", "sum")])
+    return planned.select(["video_id", "ms_count", "ms_sum"]).rename_columns(["video_id", "n_clips", "clips_ms"])
+
+
+def candidates_of(videos: pa.Table, clips: pa.Table) -> pa.Table:
+    """CANDIDATES of the tables `videos` and `clips`: every video, also those without a planned clip."""
+    return candidates_with(videos, planned_by_video(clips))
+
+
+def candidates_with(videos: pa.Table, planned: pa.Table) -> pa.Table:
+    """CANDIDATES of `videos`, and of what `planned_by_video` counted."""
     row = pc.index_in(videos.column("video_id"), value_set=planned.column("video_id").combine_chunks())
     columns = {
         **{name: videos.column(name) for name in ("video_id", "category_id", "channel_id")},
-        "n_clips": pc.fill_null(planned.column("ms_count").take(row), 0),
-        "clips_ms": pc.fill_null(planned.column("ms_sum").take(row), 0),
+        "n_clips": pc.fill_null(planned.column("n_clips").take(row), 0),
+        "clips_ms": pc.fill_null(planned.column("clips_ms").take(row), 0),
     }
     return pa.table(columns).cast(CANDIDATES)
 

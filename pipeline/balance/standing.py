@@ -89,15 +89,23 @@ def outcomes_of(
     for table in packs:
         succeeded = is_success(table.column("status"))
         lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
-        away.append(_all_failed(table, succeeded))
+        away.append(all_failed(table, succeeded))
     return Outcomes(clip_lists(lists), pa.concat_tables(away), duplicates or {}, already_kept or empty_clip_lists())
+
+
+def outcomes_with(
+    made: ClipLists, failed: pa.Table, rejects: pa.Table, duplicates: Duplicates, already_kept: ClipLists
+) -> Outcomes:
+    """The same of clips that were gathered before, and of the videos (TURNED_AWAY) all of whose clips failed."""
+    return Outcomes(made, pa.concat_tables([_whole_videos(rejects), failed]), duplicates, already_kept)
 
 
 def _whole_videos(rejects: pa.Table) -> pa.Table:
     return rejects.filter(pc.equal(rejects.column("clip_id"), "")).select(["video_id", "reason"]).cast(TURNED_AWAY)
 
 
-def _all_failed(packs: pa.Table, succeeded: pa.ChunkedArray) -> pa.Table:
+def all_failed(packs: pa.Table, succeeded: pa.ChunkedArray) -> pa.Table:
+    """TURNED_AWAY of the videos in rows of PACKS of which no clip succeeded, with the reason that most clips have."""
     good = packs.filter(succeeded).column("video_id").combine_chunks()
     failed = packs.filter(pc.invert(pc.is_in(packs.column("video_id"), value_set=good)))
     if not failed.num_rows:

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from manifests.hashing import hash_texts
 from pipeline.balance.groups import groups_of
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.store import Store
 
 N_PERMUTATIONS = 64
 MISSES_WEIGH_MORE = (0.01, 0.99)
@@ -31,19 +30,35 @@ PREFIX_CHARS = 96
 """A sentence is compared by its length and this many of its first characters."""
 
 
-def find_text_duplicates(store: Store, config: TextDuplicatesConfig, videos: pa.Table | None = None) -> dict[str, str]:
-    """What repeats by text among `videos` (video_id, channel_id, duration_s; None: all of the output directory).
+class Texts:
+    """What is known of all texts: 0.3 KB a transcript, 16 bytes a sentence. More may be added at any time.
 
-    The keys are video ids, and clip ids `<video_id>.<n>`.
+    What repeats does not depend on the order in which they were added.
     """
-    videos = store.read_table("videos", ["video_id", "channel_id", "duration_s"]) if videos is None else videos
-    found: dict[str, str] = {}
-    if config.reuploads:
-        found |= find_reuploads(store.read_table("transcripts", ["video_id", "n_words", "minhash"]), videos, config)
-    if config.repeated_sentences:
-        parts = (store.read_part(part, ["video_id", "n", "text"]) for part in store.parts("clips"))
-        found |= find_repeated_sentences(parts, videos, config)
-    return found
+
+    def __init__(self, config: TextDuplicatesConfig) -> None:
+        self._config = config
+        self._transcripts: list[pa.Table] = []
+        self.sentences = Sentences(config)
+
+    def add_transcripts(self, rows: pa.Table) -> None:
+        """Rows with columns video_id, n_words, minhash."""
+        if self._config.reuploads:
+            long_enough = pc.greater_equal(rows.column("n_words"), self._config.min_words)
+            self._transcripts.append(rows.select(["video_id", "n_words", "minhash"]).filter(long_enough))
+
+    def add_clips(self, rows: pa.Table) -> None:
+        """Rows with columns video_id, n, text."""
+        if self._config.repeated_sentences:
+            self.sentences.add(rows)
+
+    def find(self, videos: pa.Table) -> dict[str, str]:
+        """What repeats among `videos` (video_id, channel_id, duration_s): by video id, and by clip id."""
+        found: dict[str, str] = {}
+        if self._transcripts:
+            self._transcripts = [pa.concat_tables(self._transcripts)]
+            found |= find_reuploads(self._transcripts[0], videos, self._config)
+        return found | self.sentences.repeats(videos)
 
 
 # re-uploads
@@ -62,7 +77,8 @@ def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicat
     rows, duration = rows.filter(pa.array(duration > 0)), duration[duration > 0]
     ids = rows.column("video_id").combine_chunks()
     signatures = signature_matrix(rows.column("minhash"))
-    first, second = near_pairs(signatures, duration, config.jaccard, config.duration_tolerance_s)
+    order = hash_texts(ids, 0)  # in which equal durations are taken, however the rows stand
+    first, second = near_pairs(signatures, duration, config.jaccard, config.duration_tolerance_s, order)
     pairs = zip(ids.take(pa.array(first)).to_pylist(), ids.take(pa.array(second)).to_pylist(), strict=True)
     return {video: group[0] for group in groups_of(pairs) for video in group[1:]}
 
@@ -86,11 +102,19 @@ def signature_matrix(column: pa.ChunkedArray) -> NDArray[np.uint32]:
 
 
 def near_pairs(
-    signatures: NDArray[np.uint32], duration_s: NDArray[np.float64], jaccard: float, tolerance_s: float
+    signatures: NDArray[np.uint32],
+    duration_s: NDArray[np.float64],
+    jaccard: float,
+    tolerance_s: float,
+    order: NDArray[np.uint64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows (first, second) of pairs whose estimated Jaccard is at least that and whose durations are that close."""
+    """Rows (first, second) of pairs whose estimated Jaccard is at least that and whose durations are that close.
+
+    `order` [N]: in which rows of the same duration are taken; None: as they stand.
+    """
+    order = np.arange(len(signatures), dtype=np.uint64) if order is None else order
     firsts, seconds = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    for first, second in _band_pairs(signatures, duration_s, jaccard, tolerance_s):
+    for first, second in _band_pairs(signatures, duration_s, jaccard, tolerance_s, order):
         alike = (signatures[first] == signatures[second]).mean(axis=1) >= jaccard
         firsts.append(first[alike])
         seconds.append(second[alike])
@@ -98,13 +122,17 @@ def near_pairs(
 
 
 def _band_pairs(
-    signatures: NDArray[np.uint32], duration_s: NDArray[np.float64], jaccard: float, tolerance_s: float
+    signatures: NDArray[np.uint32],
+    duration_s: NDArray[np.float64],
+    jaccard: float,
+    tolerance_s: float,
+    ties: NDArray[np.uint64],
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Candidate pairs band after band; the same pair may come more than once."""
     n_bands, n_rows = bands(jaccard)
     for band in range(n_bands):
         key = _fold(signatures[:, band * n_rows : (band + 1) * n_rows])
-        order = np.lexsort((duration_s, key))
+        order = np.lexsort((ties, duration_s, key))
         key, duration = key[order], duration_s[order]
         for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
             near = (key[step:] == key[:-step]) & (duration[step:] - duration[:-step] <= tolerance_s)
@@ -139,38 +167,63 @@ def find_repeated_sentences(
 
     `clips` are tables with columns video_id, n, text; `videos` has video_id, channel_id ("": never compared).
     """
-    known = videos.filter(pc.not_equal(videos.column("channel_id"), ""))
-    parts = [part for table in clips if (part := _sentences(table, known, config)).num_rows]
-    if not parts:
-        return {}
-    table = pa.concat_tables(parts)
-    key = table.column("key").to_numpy()
-    order = np.argsort(key, kind="stable")
-    first = np.flatnonzero(np.diff(key[order], prepend=key[order[0]] - np.uint64(1)))
-    sizes = np.diff(np.append(first, len(order)))
-    found: dict[str, str] = {}
-    for at, size in zip(first[sizes >= config.min_repeats], sizes[sizes >= config.min_repeats], strict=True):
-        rows = table.take(pa.array(order[at : at + size])).sort_by([("video_id", "ascending"), ("n", "ascending")])
-        names = [
-            f"{video}.{n}" for video, n in zip(*(rows.column(c).to_pylist() for c in ("video_id", "n")), strict=True)
-        ]
-        if len(set(rows.column("video_id").to_pylist())) >= config.min_repeats:
-            found.update(dict.fromkeys(names[1:], names[0]))
-    return found
+    sentences = Sentences(config)
+    for rows in clips:
+        sentences.add(rows)
+    return sentences.repeats(videos)
 
 
-def _sentences(clips: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> pa.Table:
-    """Columns video_id, n, key of the sentences that can count as repeats; key: channel and what is said."""
-    row = pc.index_in(clips.column("video_id"), value_set=videos.column("video_id").combine_chunks())
-    clips = clips.append_column("channel", videos.column("channel_id").take(row)).filter(pc.is_valid(row))
-    said = pc.replace_substring_regex(pc.utf8_lower(clips.column("text")), r"[^\p{L}\p{N}]+", " ")
-    said = pc.utf8_trim_whitespace(said)
-    enough = pc.greater_equal(pc.count_substring(said, " "), config.min_sentence_words - 1)
-    clips, said = clips.filter(enough), said.filter(enough)
-    prefix = pc.utf8_slice_codeunits(said, 0, PREFIX_CHARS)
-    length = pc.utf8_length(said).to_numpy().astype(np.uint64)
-    key = hash_texts(_flat(prefix), 1) ^ (length << np.uint64(32)) ^ hash_texts(_flat(clips.column("channel")), 2)
-    return pa.table({"video_id": clips.column("video_id"), "n": clips.column("n"), "key": pa.array(key)})
+class Sentences:
+    """The sentences that can count as repeats: of each its video, its number there and what is said, 16 bytes."""
+
+    def __init__(self, config: TextDuplicatesConfig) -> None:
+        self._config = config
+        self._ids: list[pa.Array] = []
+        self._n_ids = 0
+        self._pieces: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]] = []
+
+    def add(self, clips: pa.Table) -> None:
+        """Rows with columns video_id, n, text; a video's rows come in one table."""
+        said = pc.replace_substring_regex(pc.utf8_lower(clips.column("text")), r"[^\p{L}\p{N}]+", " ")
+        said = pc.utf8_trim_whitespace(said)
+        enough = pc.greater_equal(pc.count_substring(said, " "), self._config.min_sentence_words - 1)
+        clips, said = clips.filter(enough), said.filter(enough)
+        length = pc.utf8_length(said).to_numpy().astype(np.uint64)
+        prefix = _flat(pc.utf8_slice_codeunits(said, 0, PREFIX_CHARS))
+        ids = pc.dictionary_encode(_flat(clips.column("video_id")))
+        number = ids.indices.to_numpy(zero_copy_only=False).astype(np.int32) + np.int32(self._n_ids)
+        key = hash_texts(prefix, 1) ^ (length << np.uint64(32))
+        self._pieces.append((number, clips.column("n").to_numpy().astype(np.int32), key))
+        self._ids.append(ids.dictionary.cast(pa.string()))
+        self._n_ids += len(ids.dictionary)
+
+    def repeats(self, videos: pa.Table) -> dict[str, str]:
+        """{clip_id: the first clip, by video id, that says the same} among `videos`, as `find_repeated_sentences`."""
+        if not self._n_ids:
+            return {}
+        self._ids = [pa.concat_arrays(self._ids)]
+        columns = [np.concatenate([piece[i] for piece in self._pieces]) for i in range(3)]
+        self._pieces = [(columns[0], columns[1], columns[2])]
+        number, n, said = self._pieces[0]
+        known = videos.filter(pc.not_equal(videos.column("channel_id"), ""))
+        row = pc.index_in(self._ids[0], value_set=_flat(known.column("video_id")))
+        channel = (
+            hash_texts(_flat(known.column("channel_id").take(pc.fill_null(row, 0))), 2) if len(known) else said[:0]
+        )
+        rows = np.flatnonzero(pc.is_valid(row).to_numpy(zero_copy_only=False)[number])
+        key = said[rows] ^ channel[number[rows]] if len(rows) else said[:0]
+        order = np.argsort(key, kind="stable")
+        first = np.flatnonzero(np.diff(key[order], prepend=key[order[:1]] - np.uint64(1)))
+        sizes = np.diff(np.append(first, len(order)))
+        often = sizes >= self._config.min_repeats
+        found: dict[str, str] = {}
+        for at, size in zip(first[often].tolist(), sizes[often].tolist(), strict=True):
+            of_group = rows[order[at : at + size]]
+            ids = self._ids[0].take(pa.array(number[of_group])).to_pylist()
+            if len(set(ids)) >= self._config.min_repeats:
+                names = [f"{video}.{k}" for video, k in sorted(zip(ids, n[of_group].tolist(), strict=True))]
+                found.update(dict.fromkeys(names[1:], names[0]))
+        return found
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

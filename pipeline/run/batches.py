@@ -120,7 +120,7 @@ class Batches:
     def _planned(self, number: int, n_known: int, n_rounds: int | None) -> Batch:
         run, is_all = self.run, n_rounds is None
         rounds = self.gathered.n_rounds if n_rounds is None else n_rounds
-        candidates = Candidates.read(run.config, run.store, rounds)
+        candidates = Candidates.read(run.known, run.config, rounds)
         later = [generation for covered, generation in self.closings.items() if covered > n_known]
         every = max((entry.generation for entry in read_entries(run.store)), default=-1) + 1
         n_closed = min(later, default=every)

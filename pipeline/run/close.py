@@ -92,7 +92,7 @@ class Closing:
     def _selected(self, n_batches: int, n_closed: int | None = None) -> tuple[Selection, ShardsStage]:
         run, batches = self._run, self._batches
         config, but = run.config, batches.ids_from(n_batches)
-        candidates = Candidates.read(config, run.store, batches.batches[n_batches - 1].n_rounds)
+        candidates = Candidates.read(run.known, config, batches.batches[n_batches - 1].n_rounds)
         outcomes = candidates.outcomes(but, n_closed=n_closed)
         selection = select(candidates.ranked, outcomes, config.balance, shares_of(config.balance, {}))
         write_selection(run, selection)

@@ -65,7 +65,7 @@ def _side_by_side(run: Run, gathered: Gathered, crawl: Line) -> None:
 
 def select_all(run: Run) -> Selection:
     """The last word on what is kept of what exists, written down."""
-    candidates = Candidates.read(run.config, run.store)
+    candidates = Candidates.read(run.known, run.config)
     selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
     write_selection(run, selection)
     return selection

@@ -26,6 +26,7 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.engine.waiting import Waiting
 from pipeline.outdir.identity import check_identity
+from pipeline.run.known import Known
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import Polite
 
@@ -43,8 +44,16 @@ class Run:
     desk: Desk
     merger: Merger | None = None
     results: list[StageResult] = field(default_factory=list)
+    _known: Known | None = None
     _polite: Polite | None = None
     _hosts: PoliteHosts | None = None
+
+    @property
+    def known(self) -> Known:
+        """What plans know of all videos, kept from one plan to the next."""
+        if self._known is None:
+            self._known = Known(self.config, self.store)
+        return self._known
 
     @property
     def polite(self) -> Polite:

@@ -7,13 +7,13 @@ from manifests.reasons import Reason
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
-from pipeline.run.candidates import already_kept
+from pipeline.run.known import ClosedClips
 from pipeline.testing.shards import a_data_set, commit_video
 
 
 def test_the_clips_of_closed_shards_are_those_that_were_made(tmp_path: Path) -> None:
     store = a_data_set(tmp_path / "set", n_videos=4, n_clips=3)
-    kept = already_kept(store)
+    kept = ClosedClips(store).clips()
     videos = kept.video_id.to_pylist()
     numbers = [kept.n[a:b].tolist() for a, b in zip(kept.starts, kept.starts[1:], strict=False)]
     assert dict(zip(videos, numbers, strict=True)) == {
@@ -23,7 +23,7 @@ def test_the_clips_of_closed_shards_are_those_that_were_made(tmp_path: Path) -> 
 
 
 def test_a_run_without_shards_has_kept_nothing(tmp_path: Path) -> None:
-    assert not len(already_kept(Store(str(tmp_path))).video_id)
+    assert not len(ClosedClips(Store(str(tmp_path))).clips().video_id)
 
 
 def test_a_census_that_is_kept_says_what_a_fresh_one_says(tmp_path: Path) -> None:

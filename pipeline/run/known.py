@@ -1,0 +1,213 @@
+"""What the tables say of all videos, kept by the driver for its plans: each part is read once, few bytes of it stay.
+
+Plans are made after each batch. What they need of a video is far less than its rows: its address and channel, how many
+clips were planned and how long they are, which of them exist, the sums of its texts, its rejects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, ClassVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.census import Census
+from manifests.clip_status import is_success
+from manifests.schema import REJECTS, TABLES
+from manifests.shards import ShardEntry
+from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
+from pipeline.balance.duplicates import COLUMNS
+from pipeline.balance.ranking import planned_by_video
+from pipeline.balance.standing import TURNED_AWAY, all_failed
+from pipeline.balance.text_duplicates import Texts
+from pipeline.config import RunConfig
+from pipeline.engine.follow import Follower
+from pipeline.engine.store import Store
+from pipeline.shards.files import read_rows
+from pipeline.shards.stage import read_entries
+
+VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
+PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
+
+
+class Known:
+    """See the module. `update` takes up what was committed since; everything else says what was read by then."""
+
+    def __init__(self, config: RunConfig, store: Store) -> None:
+        self._config, self.store = config, store
+        self._tables = _Pieces(store)
+        self._census = Census(self._tables, by_clip=False)
+        self._texts = Texts(config.balance.text_duplicates)
+        self._videos: list[pa.Table] = []
+        self._planned: list[pa.Table] = []
+        self._made: list[ClipLists] = []
+        self._failed: list[pa.Table] = []
+        self._pictures: list[pa.Table] = []
+        self._closed = ClosedClips(store)
+
+    def update(self) -> None:
+        """Reads what is new."""
+        self._tables.update()
+        for rows in self._tables.take("videos"):
+            self._videos.append(rows)
+        for rows in self._tables.take("transcripts"):
+            self._texts.add_transcripts(rows)
+        for rows in self._tables.take("clips"):
+            self._planned.append(planned_by_video(rows))
+            self._texts.add_clips(rows)
+        for rows in self._tables.take("packs"):
+            self._add_packs(rows)
+        self._census.again()
+
+    def _add_packs(self, rows: pa.Table) -> None:
+        succeeded = is_success(rows.column("status"))
+        self._made.append(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
+        self._failed.append(all_failed(rows, succeeded))
+        if self._config.media.duplicates.enabled:
+            self._pictures.append(rows.select([*COLUMNS, "n"]))
+
+    def videos(self) -> pa.Table:
+        """VIDEO_COLUMNS, a row a video, by id: in no order that depends on when it came."""
+        whole = _whole(self._videos, TABLES["videos"], VIDEO_COLUMNS)
+        self._videos = [whole.sort_by([(name, "ascending") for name in VIDEO_COLUMNS])]
+        return self._videos[0]
+
+    def planned(self) -> pa.Table:
+        """Columns video_id, n_clips, clips_ms: what each transcript promises."""
+        self._planned = [pa.concat_tables([planned_by_video(TABLES["clips"].empty_table()), *self._planned])]
+        return self._planned[0]
+
+    def repeated_texts(self, videos: pa.Table) -> dict[str, str]:
+        """What repeats by text among `videos`."""
+        return self._texts.find(videos)
+
+    def made(self, but: pa.Array) -> tuple[ClipLists, pa.Table]:
+        """The clips that exist, and the videos (TURNED_AWAY) all of whose clips failed; none of the videos `but`."""
+        self._made = [joined_lists(self._made)] if self._made else []
+        self._failed = [pa.concat_tables([TURNED_AWAY.empty_table(), *self._failed])]
+        made, failed = (self._made or [empty_clip_lists()])[0], self._failed[0]
+        return without_videos(made, but), failed.filter(_not_in(failed, but))
+
+    def pictures(self, but: pa.Array) -> pa.Table:
+        """Columns of `packs` by which clips that show the same are found, by id and number."""
+        whole = _whole(self._pictures, TABLES["packs"], [*COLUMNS, "n"])
+        whole = whole.sort_by([("video_id", "ascending"), ("n", "ascending")])
+        self._pictures = [whole]
+        return whole.filter(_not_in(whole, but))
+
+    def rejects(self) -> pa.Table:
+        """Of each video the reject in force of the whole of it."""
+        return self._census.in_force()
+
+    def kept(self, n_closed: int | None = None) -> ClipLists:
+        """The clips in closed shards, of the first `n_closed` generations: they stay, whatever is chosen later."""
+        return self._closed.clips(n_closed)
+
+
+class ClosedClips:
+    """The clips in closed shards; the rows of each shard are read once."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._read: dict[str, pa.Table] = {}
+
+    def clips(self, n_closed: int | None = None) -> ClipLists:
+        """Those of the first `n_closed` generations; None: of all."""
+        entries = [one for one in read_entries(self._store) if n_closed is None or one.generation < n_closed]
+        kept = [self._clips_of(entry) for entry in entries]
+        return clip_lists([pa.concat_tables(kept).sort_by("video_id")]) if kept else empty_clip_lists()
+
+    def _clips_of(self, entry: ShardEntry) -> pa.Table:
+        name = f"{entry.url} {entry.sha256}"
+        if name not in self._read:
+            columns = ["video_id", "clip_id", "duration_ms", "status"]
+            self._read[name] = _kept_in(read_rows(self._store, entry.url, columns))
+        return self._read[name]
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Rows of one table that a look found: for the census one part."""
+
+    stage: str
+    unit: str
+    rows: pa.Table
+
+
+class _Pieces:
+    """The tables as pieces that came one after the other: what a census counts, and what else is made of them."""
+
+    READ: ClassVar[dict[str, list[str]]] = {
+        "videos": VIDEO_COLUMNS,
+        "transcripts": ["video_id", "n_words", "minhash"],
+        "clips": ["video_id", "n", "start_ms", "end_ms", "text"],
+        "packs": list(dict.fromkeys([*PACK_COLUMNS, *COLUMNS])),
+        "rejects": list(REJECTS.names),
+    }
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._followers = {table: Follower(store, table, columns) for table, columns in self.READ.items()}
+        self._new: dict[str, list[pa.Table]] = {}
+        self._counted: dict[str, list[_Piece]] = {}
+        self._rejects = [REJECTS.empty_table()]
+        self._number = 0
+
+    def update(self) -> None:
+        """Looks at all tables."""
+        for table, follower in self._followers.items():
+            found = [rows for rows in follower.new() if rows.num_rows]
+            if table == "rejects":
+                self._rejects += [rows.filter(pc.equal(rows.column("clip_id"), "")) for rows in found]
+            else:
+                self._new[table] = found
+                self._counted.setdefault(table, []).extend(self._piece(table, rows) for rows in found)
+
+    def _piece(self, table: str, rows: pa.Table) -> _Piece:
+        self._number += 1
+        names = ["video_id", "status", "reason"] if table == "packs" else ["video_id"]
+        return _Piece("", str(self._number), rows.select(names))
+
+    def take(self, table: str) -> Iterator[pa.Table]:
+        """The rows that the last look found, once."""
+        yield from self._new.pop(table, [])
+
+    # what a census asks
+
+    def parts(self, table: str) -> list[_Piece]:
+        return self._counted.pop(table, [])
+
+    def read_part(self, part: _Piece, columns: list[str] | None = None) -> pa.Table:
+        return part.rows if columns is None else part.rows.select(columns)
+
+    def read_rejects(self) -> pa.Table:
+        self._rejects = [pa.concat_tables(self._rejects).combine_chunks()]
+        return self._rejects[0]
+
+    def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
+        return self._store.read_table(table, columns)
+
+    def exists(self, relative: str) -> bool:
+        return self._store.exists(relative)
+
+    def open(self, relative: str) -> IO[bytes]:
+        return self._store.open(relative)
+
+
+def _whole(pieces: list[pa.Table], schema: pa.Schema, columns: list[str]) -> pa.Table:
+    empty = pa.schema([schema.field(name) for name in columns]).empty_table()
+    return pa.concat_tables([empty, *pieces])
+
+
+def _not_in(table: pa.Table, video_ids: pa.Array) -> pa.Array:
+    return pc.invert(pc.is_in(table.column("video_id"), value_set=video_ids))
+
+
+def _kept_in(rows: pa.Table) -> pa.Table:
+    """Columns video_id, n, duration_ms of the samples among a shard's rows."""
+    good = rows.filter(is_success(rows.column("status")))
+    number = pc.replace_substring_regex(good.column("clip_id"), r"^.*\.", "")
+    columns = {"video_id": good.column("video_id"), "n": number.cast(pa.int32())}
+    return pa.table({**columns, "duration_ms": good.column("duration_ms")})

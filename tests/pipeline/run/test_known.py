@@ -1,0 +1,102 @@
+"""What a driver keeps of the tables is what it would read afresh, however the rows came and were merged."""
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from manifests.funnel import rejects_in_force
+from manifests.reasons import Reason
+from pipeline.balance.standing import outcomes_of
+from pipeline.balance.waves import next_wave
+from pipeline.config import RunConfig
+from pipeline.engine.attempt import reject_row
+from pipeline.engine.follow import Follower
+from pipeline.engine.merge import MergeSizes
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Reject
+from pipeline.run.candidates import Candidates
+from pipeline.run.known import PACK_COLUMNS, Known
+from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.testing.shards import commit_video
+from tests.pipeline.engine.test_segments import merge_all
+
+MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))
+
+
+def commit(store: Store, stage: str, unit: str, **tables: list[dict[str, object]]) -> None:
+    parts = {table: store.write_part(table, stage, unit, rows, "t") for table, rows in tables.items()}
+    store.commit_all(stage, {unit: {"rows": {t: len(r) for t, r in tables.items()}, "rejects": {}, "parts": parts}})
+
+
+def grow(store: Store, number: int, draw: random.Random) -> None:
+    """One more unit of the extraction, with what came of its videos."""
+    ids = [f"v{number:03d}-{i}" for i in range(3)]
+    videos = [a_video_row(i, channel_id=f"c{number % 2}", round=number // 4) for i in ids]
+    commit(store, "extract", f"e{number}", videos=videos)
+    clips = [
+        a_clip_row(i, n, 10_000 * n, 10_000 * n + 900 + n, text=f"one two three four {n % 2}")
+        for i in ids
+        for n in range(3)
+    ]
+    commit(store, "clips", f"c{number}", clips=clips)
+    for video_id in ids[:2]:
+        if draw.random() < 0.3:
+            row = reject_row("media", Reject(draw.choice([Reason.TIMEOUT, Reason.NOT_A_VIDEO]), video_id), 1)
+            path = store.write_rejects("media", video_id, [row], "t")
+            facts = {"rows": {}, "rejects": {row["reason"]: 1}, "parts": {"rejects/media": path}}
+            store.commit_all("media", {video_id: facts})
+        else:
+            commit_video(store, video_id, n_clips=3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    store, config = Store(str(tmp_path)), RunConfig(out=str(tmp_path))
+    kept = Known(config, store)
+    for number in range(12):
+        grow(store, number, draw)
+        if draw.random() < 0.5:
+            merge_all(store, draw.choice(MERGES))
+        rounds, but = draw.choice([None, 1, 2]), [f"v{draw.randrange(number + 1):03d}-0"]
+        one = Candidates.read(kept, config, rounds)
+        other = Candidates.read(Known(config, Store(store.url)), config, rounds)
+        assert one.ranked.video_id.equals(other.ranked.video_id) and one.repeated_texts == other.repeated_texts
+        a, b = one.outcomes(but), other.outcomes(but)
+        assert a.duplicates == b.duplicates
+        assert next_wave(one.ranked, a, config.balance) == next_wave(other.ranked, b, config.balance)
+        assert sorted(zip(a.made.video_id.to_pylist(), a.made.counts(), strict=True)) == sorted(
+            zip(b.made.video_id.to_pylist(), b.made.counts(), strict=True)
+        )
+        assert kept.rejects().equals(rejects_in_force(store))
+    packs = [store.read_part(part, PACK_COLUMNS) for part in store.parts("packs")]
+    plain = outcomes_of(packs, rejects_in_force(store))
+    assert sorted(plain.turned_away.to_pylist(), key=str) == sorted(one.outcomes().turned_away.to_pylist(), key=str)
+    assert one.repeated_texts, "the sentences of a channel repeat"
+
+
+def test_each_row_comes_once_and_nothing_is_read_where_nothing_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, draw = Store(str(tmp_path)), random.Random(1)
+    follower = Follower(store, "clips", ["clip_id"])
+    came: list[str] = []
+    for number in range(20):
+        grow(store, number, draw)
+        if draw.random() < 0.4:
+            merge_all(store, draw.choice(MERGES))
+        if draw.random() < 0.5:
+            came += pa.concat_tables([pa.table({"clip_id": pa.array([], pa.string())}), *follower.new()])[
+                "clip_id"
+            ].to_pylist()
+    came += [i for rows in follower.new() for i in rows["clip_id"].to_pylist()]
+    assert sorted(came) == sorted(store.read_table("clips", ["clip_id"])["clip_id"].to_pylist())
+
+    def refuse(*_: object, **__: object) -> pa.Table:
+        raise AssertionError("a part was read")
+
+    merge_all(store, MergeSizes(2, 2, grace_s=0))
+    monkeypatch.setattr(Store, "read_part", refuse)
+    assert follower.new() == []

@@ -11,19 +11,19 @@ two near hashes that agree in a band of bits, which costs a sort a band; each is
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.clip_status import ClipStatus
 from manifests.reasons import Reason
 from pipeline.balance.groups import groups_of
+from pipeline.balance.shown import Shows, in_order, joined, shown_by_clips, shown_by_videos
 from pipeline.config.media import DuplicatesConfig
-from pipeline.media.phash import Hashes, distances, mirrored, unpack_hashes
+from pipeline.media.phash import Hashes, distances, mirrored
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
@@ -42,14 +42,24 @@ _HALF = 32
 _LOW = (1 << _HALF) - 1
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What a clip or a video shows: its id, whose it is, and the hashes of its distinct pictures (pictures x 2)."""
+class Pictures:
+    """What all clips and videos show that were added; what repeats does not depend on the order in which they were."""
 
-    id: str
-    video_id: str
-    channel_id: str
-    hashes: Hashes
+    def __init__(self, config: DuplicatesConfig) -> None:
+        self._config = config
+        self._clips: list[Shows] = []
+        self._videos: list[Shows] = []
+
+    def add(self, packs: pa.Table) -> None:
+        """Rows with the columns COLUMNS and n; a video's rows stand one after the other."""
+        clips = shown_by_clips(packs, self._config.max_distance)
+        self._clips.append(clips)
+        self._videos.append(shown_by_videos(clips, self._config.max_distance))
+
+    def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
+        """What repeats among all but these videos, as `find_duplicates`."""
+        self._clips, self._videos = ([in_order(joined(some))] for some in (self._clips, self._videos))
+        return _found(self._clips[0].without(but), self._videos[0].without(but), self._config)
 
 
 def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
@@ -59,10 +69,21 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
     """
     if not config.enabled:
         return {}
-    clips = _shown_by_clips(packs, config)
-    videos = _shown_by_videos(clips, config)
+    clips = shown_by_clips(packs, config.max_distance)
+    of_video = clips.take(_by_video(clips))
+    return _found(clips, shown_by_videos(of_video, config.max_distance), config)
+
+
+def _by_video(clips: Shows) -> NDArray[np.int64]:
+    """Indices of clips such that those of a video stand one after the other, videos in the order of their first clip."""
+    encoded = pc.dictionary_encode(clips.table.column("video_id").combine_chunks())
+    return np.argsort(encoded.indices.to_numpy(zero_copy_only=False), kind="stable").astype(np.int64)
+
+
+def _found(clips: Shows, videos: Shows, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
+    videos = videos.take(np.flatnonzero(videos.counts() >= config.min_frames))
     repeated_videos = _repeats(videos, config, config.video_share)
-    comparable = [clip for clip in clips if len(clip.hashes) >= config.min_frames]
+    comparable = clips.take(np.flatnonzero(clips.counts() >= config.min_frames))
     pairs = [
         (a, b)
         for a, b in _same(comparable, config, config.min_share)
@@ -75,37 +96,6 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
         Reason.STOCK_INTRO: intros,
     }
     return {reason: repeats for reason, repeats in found.items() if repeats}
-
-
-def _shown_by_clips(packs: pa.Table, config: DuplicatesConfig) -> list[Shown]:
-    rows = packs.select(list(COLUMNS)).to_pylist()
-    return [
-        Shown(
-            row["clip_id"],
-            row["video_id"],
-            row["channel_id"],
-            distinct(unpack_hashes(row["phashes"]), config.max_distance),
-        )
-        for row in rows
-        if row["status"] == ClipStatus.SUCCESS
-    ]
-
-
-def _shown_by_videos(clips: Sequence[Shown], config: DuplicatesConfig) -> list[Shown]:
-    """Videos with the distinct pictures of all their clips, those that show enough."""
-    of: dict[str, list[Shown]] = defaultdict(list)
-    for clip in clips:
-        of[clip.video_id].append(clip)
-    pooled = [
-        Shown(
-            video_id,
-            video_id,
-            shown[0].channel_id,
-            distinct(np.concatenate([s.hashes for s in shown]), config.max_distance),
-        )
-        for video_id, shown in of.items()
-    ]
-    return [video for video in pooled if len(video.hashes) >= config.min_frames]
 
 
 def distinct(hashes: Hashes, max_distance: int) -> Hashes:
@@ -132,29 +122,29 @@ def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
     return found / len(fewer) if found >= _LEAST_SHARED else 0.0
 
 
-def _repeats(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> dict[str, str]:
+def _repeats(shown: Shows, config: DuplicatesConfig, share: float) -> dict[str, str]:
     """{id: the first id, in order, that shows the same}."""
     repeats: dict[str, str] = {}
     for a, b in sorted(_same(shown, config, share)):
-        repeats.setdefault(shown[b].id, shown[a].id)
+        repeats.setdefault(shown.id_of(b), shown.id_of(a))
     return repeats
 
 
-def _same(shown: Sequence[Shown], config: DuplicatesConfig, share: float) -> list[tuple[int, int]]:
+def _same(shown: Shows, config: DuplicatesConfig, share: float) -> list[tuple[int, int]]:
     """Pairs (earlier, later) of indices whose pictures agree."""
     return [
         (a, b)
         for a, b in sorted(_candidates(shown, config.max_distance))
-        if shared(shown[a].hashes, shown[b].hashes, config.max_distance) >= share
+        if shared(shown.hashes_of(a), shown.hashes_of(b), config.max_distance) >= share
     ]
 
 
-def _candidates(shown: Sequence[Shown], max_distance: int) -> set[tuple[int, int]]:
+def _candidates(shown: Shows, max_distance: int) -> set[tuple[int, int]]:
     """Pairs of indices that have two hashes near each other, as they are or mirrored, which agree in one band."""
-    if not shown:
+    if not len(shown):
         return set()
-    hashes = np.concatenate([one.hashes.reshape(-1) for one in shown])
-    owners = np.repeat(np.arange(len(shown), dtype=np.int64), [one.hashes.size for one in shown])
+    hashes = shown.hashes.reshape(-1)
+    owners = np.repeat(np.arange(len(shown), dtype=np.int64), 2 * shown.counts())
     is_turned = np.repeat([False, True], len(hashes))
     hashes, owners = np.concatenate([hashes, mirrored(hashes)]), np.concatenate([owners, owners])
     codes = np.zeros(0, np.int64)
@@ -191,7 +181,7 @@ def _near_in_band(
 
 
 def _split_intros(
-    clips: Sequence[Shown], pairs: Sequence[tuple[int, int]], config: DuplicatesConfig
+    clips: Shows, pairs: Sequence[tuple[int, int]], config: DuplicatesConfig
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(stock intros, other repeats): an intro is a group of equal clips in enough videos of one channel."""
     found: list[tuple[int, int, bool]] = []  # clip, the first of its group, whether it is an intro

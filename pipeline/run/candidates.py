@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from manifests.origin import same_origin
 from manifests.reasons import Reason, ReasonClass
 from manifests.schema import REJECTS
-from pipeline.balance.duplicates import find_duplicates
 from pipeline.balance.ranking import Ranked, candidates_with, rank_candidates
 from pipeline.balance.standing import Duplicates, Outcomes, outcomes_with
 from pipeline.config import RunConfig
@@ -73,7 +72,7 @@ class Candidates:
         found: dict[Reason, dict[str, str]] = {Reason.DUPLICATE_TEXT: self.repeated_texts}
         config = self.config.media.duplicates
         if config.enabled and config.action == "drop":
-            found |= find_duplicates(self.known.pictures(away), config)
+            found |= self.known.repeated_pictures(away)
         found[Reason.DUPLICATE_VIDEO] = found.get(Reason.DUPLICATE_VIDEO, {}) | self.same_origins
         return found
 

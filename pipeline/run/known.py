@@ -15,10 +15,11 @@ import pyarrow.compute as pc
 
 from manifests.census import Census
 from manifests.clip_status import is_success
+from manifests.reasons import Reason
 from manifests.schema import REJECTS, TABLES
 from manifests.shards import ShardEntry
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
-from pipeline.balance.duplicates import COLUMNS
+from pipeline.balance.duplicates import COLUMNS, Pictures
 from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import TURNED_AWAY, all_failed
 from pipeline.balance.text_duplicates import Texts
@@ -44,7 +45,7 @@ class Known:
         self._planned: list[pa.Table] = []
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
-        self._pictures: list[pa.Table] = []
+        self._pictures = Pictures(config.media.duplicates)
         self._closed = ClosedClips(store)
 
     def update(self) -> None:
@@ -57,8 +58,8 @@ class Known:
         for rows in self._tables.take("clips"):
             self._planned.append(planned_by_video(rows))
             self._texts.add_clips(rows)
-        for rows in self._tables.take("packs"):
-            self._add_packs(rows)
+        if packs := list(self._tables.take("packs")):
+            self._add_packs(pa.concat_tables(packs))
         self._census.again()
 
     def _add_packs(self, rows: pa.Table) -> None:
@@ -66,7 +67,7 @@ class Known:
         self._made.append(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
         self._failed.append(all_failed(rows, succeeded))
         if self._config.media.duplicates.enabled:
-            self._pictures.append(rows.select([*COLUMNS, "n"]))
+            self._pictures.add(rows.select([*COLUMNS, "n"]))
 
     def videos(self) -> pa.Table:
         """VIDEO_COLUMNS, a row a video, by id: in no order that depends on when it came."""
@@ -90,12 +91,9 @@ class Known:
         made, failed = (self._made or [empty_clip_lists()])[0], self._failed[0]
         return without_videos(made, but), failed.filter(_not_in(failed, but))
 
-    def pictures(self, but: pa.Array) -> pa.Table:
-        """Columns of `packs` by which clips that show the same are found, by id and number."""
-        whole = _whole(self._pictures, TABLES["packs"], [*COLUMNS, "n"])
-        whole = whole.sort_by([("video_id", "ascending"), ("n", "ascending")])
-        self._pictures = [whole]
-        return whole.filter(_not_in(whole, but))
+    def repeated_pictures(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
+        """What shows the same among all but these videos."""
+        return self._pictures.find(but)
 
     def rejects(self) -> pa.Table:
         """Of each video the reject in force of the whole of it."""

@@ -1,0 +1,158 @@
+"""What many clips and videos show, as flat columns: the distinct pictures of each, some 20 bytes a picture.
+
+Pictures of a clip or video that lie near one before them there are left out when they come, for many at a time. So a
+driver keeps what was shown over its batches and looks at each clip's hashes once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.clip_status import is_success
+from pipeline.media.phash import NOTHING, Hashes
+
+AT_A_TIME = 1 << 14
+"""Clips or videos whose pictures are compared at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a clip or a video shows: its id, whose it is, and the hashes of its distinct pictures (pictures x 2)."""
+
+    id: str
+    video_id: str
+    channel_id: str
+    hashes: Hashes
+
+
+@dataclass(frozen=True, slots=True)
+class Shows(Sequence[Shown]):
+    """Many of them. `table` has columns id, video_id, channel_id [N]; pictures of i are starts[i] … starts[i+1]-1."""
+
+    table: pa.Table
+    starts: NDArray[np.int64]
+    hashes: Hashes
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    def __getitem__(self, place: int) -> Shown:  # type: ignore[override]
+        row = {name: self.table.column(name)[place].as_py() for name in ("id", "video_id", "channel_id")}
+        return Shown(**row, hashes=self.hashes_of(place))
+
+    def id_of(self, place: int) -> str:
+        """The id of one."""
+        return str(self.table.column("id")[place].as_py())
+
+    def hashes_of(self, place: int) -> Hashes:
+        """The pictures of one."""
+        return self.hashes[self.starts[place] : self.starts[place + 1]]
+
+    def counts(self) -> NDArray[np.int64]:
+        """[N] pictures of each."""
+        return np.diff(self.starts)
+
+    def take(self, places: NDArray[np.int64]) -> Shows:
+        """Those at these places, in that order."""
+        counts = self.counts()[places]
+        starts = np.concatenate(([0], np.cumsum(counts)))
+        at = np.repeat(self.starts[places] - starts[:-1], counts) + np.arange(starts[-1])
+        return Shows(self.table.take(pa.array(places)), starts, self.hashes[at])
+
+    def without(self, video_ids: pa.Array) -> Shows:
+        """Those that are of none of these videos."""
+        if not len(video_ids):
+            return self
+        gone = pc.is_in(self.table.column("video_id"), value_set=video_ids).to_numpy(zero_copy_only=False)
+        return self.take(np.flatnonzero(~gone.astype(np.bool_)))
+
+
+_NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
+
+
+def no_shows() -> Shows:
+    """Nothing shown by nobody."""
+    return Shows(_NAMES.empty_table(), np.zeros(1, np.int64), np.zeros((0, 2), np.uint64))
+
+
+def shown_by_clips(packs: pa.Table, max_distance: int) -> Shows:
+    """What the clips in rows of `packs` that succeeded show."""
+    rows = packs.filter(is_success(packs.column("status")))
+    if not rows.num_rows:
+        return no_shows()
+    n = rows.column("n") if "n" in rows.column_names else pa.array(np.arange(rows.num_rows))
+    table = pa.table(
+        {"id": rows.column("clip_id"), **{c: rows.column(c) for c in ("video_id", "channel_id")}, "n": n}
+    ).cast(_NAMES)
+    packed = rows.column("phashes").combine_chunks()
+    counts = pc.binary_length(packed).to_numpy().astype(np.int64) // 16
+    hashes = np.frombuffer(b"".join(packed.to_pylist()), ">u8").astype(np.uint64).reshape(-1, 2)
+    shows = (hashes != NOTHING).all(axis=1)
+    owner = np.repeat(np.arange(len(counts)), counts)[shows]
+    return _distinct(table, np.bincount(owner, minlength=len(counts)), hashes[shows], max_distance)
+
+
+def shown_by_videos(clips: Shows, max_distance: int) -> Shows:
+    """What videos show in all their clips together; the clips of a video stand one after the other."""
+    if not len(clips):
+        return clips
+    encoded = pc.run_end_encode(clips.table.column("video_id").combine_chunks())
+    ends = encoded.run_ends.to_numpy()
+    first = np.concatenate(([0], ends[:-1]))
+    table = clips.table.take(pa.array(first))
+    table = table.set_column(0, "id", table.column("video_id"))
+    return _distinct(table, clips.starts[ends] - clips.starts[first], clips.hashes, max_distance)
+
+
+def joined(some: Sequence[Shows]) -> Shows:
+    """Several as one."""
+    counts = np.concatenate([np.zeros(0, np.int64), *(one.counts() for one in some)])
+    table = pa.concat_tables([_NAMES.empty_table(), *(one.table for one in some)])
+    hashes = np.concatenate([np.zeros((0, 2), np.uint64), *(one.hashes for one in some)])
+    return Shows(table, np.concatenate(([0], np.cumsum(counts))), hashes)
+
+
+def in_order(shows: Shows) -> Shows:
+    """By video and number of the clip: in no order that depends on when they came."""
+    keys = [("video_id", "ascending"), ("n", "ascending"), ("id", "ascending")]
+    return shows.take(pc.sort_indices(shows.table, sort_keys=keys).to_numpy().astype(np.int64))
+
+
+def _distinct(table: pa.Table, counts: NDArray[np.int64], hashes: Hashes, max_distance: int) -> Shows:
+    starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    kept = np.zeros(len(hashes), np.bool_)
+    for begin in range(0, len(counts), AT_A_TIME):
+        end = min(len(counts), begin + AT_A_TIME)
+        a, b = int(starts[begin]), int(starts[end])
+        kept[a:b] = distinct_in(hashes[a:b, 0], counts[begin:end], max_distance)
+    before = np.concatenate(([0], np.cumsum(kept)))
+    return Shows(table, before[starts], hashes[kept])
+
+
+def distinct_in(hashes: NDArray[np.uint64], counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:
+    """[P] whether a hash lies further than `max_distance` from each that is kept before it in the same owner.
+
+    `counts`: hashes of each owner, which stand one after the other.
+    """
+    kept = np.zeros(len(hashes), np.bool_)
+    order = np.argsort(-counts, kind="stable")  # owners with most hashes first: those that have a t-th are a prefix
+    starts, counts = (np.cumsum(counts) - counts)[order], counts[order]
+    held = np.zeros((max(1, int(counts.max(initial=0))), len(counts)), np.uint64)
+    n_held = np.zeros(len(counts), np.int64)
+    for t in range(int(counts.max(initial=0))):
+        n = int(np.searchsorted(-counts, -t, side="left"))
+        here = hashes[starts[:n] + t]
+        is_near = np.zeros(n, np.bool_)
+        for k in range(int(n_held[:n].max(initial=0))):
+            is_near |= (np.bitwise_count(here ^ held[k, :n]) <= max_distance) & (k < n_held[:n])
+        new = np.flatnonzero(~is_near)
+        kept[starts[new] + t] = True
+        held[n_held[new], new] = here[new]
+        n_held[new] += 1
+    return kept

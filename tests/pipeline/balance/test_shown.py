@@ -1,0 +1,75 @@
+"""What is kept of many clips' pictures is what each clip alone would give, in whatever order they come."""
+
+import random
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.balance.duplicates import Pictures, distinct, find_duplicates
+from pipeline.balance.shown import distinct_in
+from pipeline.config.media import DuplicatesConfig
+
+CONFIG = DuplicatesConfig(enabled=True)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pictures_that_lie_apart_are_the_same_for_many_at_a_time_as_for_each_alone(seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    counts = draw.integers(0, 30, 60)
+    scenes = draw.integers(0, 2**63, 12, dtype=np.uint64)
+    hashes = scenes[draw.integers(0, 12, counts.sum())]
+    for _ in range(5):
+        hashes = hashes ^ (np.uint64(1) << draw.integers(0, 64, len(hashes), dtype=np.uint64))
+
+    kept = distinct_in(hashes, counts, CONFIG.max_distance)
+
+    ends = np.cumsum(counts)
+    for begin, end in zip(ends - counts, ends, strict=True):
+        pairs = np.stack([hashes[begin:end], hashes[begin:end]], axis=1)
+        assert distinct(pairs, CONFIG.max_distance)[:, 0].tolist() == hashes[begin:end][kept[begin:end]].tolist()
+    assert 0 < kept.sum() < len(hashes)
+
+
+def packs_of(names: list[str], seed: int) -> pa.Table:
+    """Nine clips a video of eight pictures each; video b shows what a shows, and d's first clip what c's last does."""
+    of = {}
+    for name in sorted(names):
+        draw = np.random.default_rng([seed, *({"b": "a"}.get(name, name)).encode()])
+        of[name] = draw.integers(0, 2**63, (9, 8, 2), dtype=np.uint64)
+    if "d" in of and "c" in of:
+        of["d"][0] = of["c"][2]
+    rows = [
+        {
+            "clip_id": f"{name}.{n}",
+            "video_id": name,
+            "n": n,
+            "channel_id": "",
+            "status": "success",
+            "phashes": of[name][n].astype(">u8").tobytes(),
+        }
+        for name in names
+        for n in range(9)
+    ]
+    return pa.Table.from_pylist(rows)
+
+
+def test_what_repeats_does_not_depend_on_when_it_came() -> None:
+    names = [chr(ord("a") + i) for i in range(12)]
+    wanted = find_duplicates(packs_of(names, 0), CONFIG)
+    assert len(wanted) == 2
+    for seed in range(5):
+        order = random.Random(seed).sample(names, len(names))
+        pictures = Pictures(CONFIG)
+        whole = packs_of(names, 0)
+        for name in order:
+            pictures.add(whole.filter(pa.compute.equal(whole.column("video_id"), name)))
+            pictures.find(pa.array([], pa.string()))
+        assert pictures.find(pa.array([], pa.string())) == wanted
+
+
+def test_videos_left_out_repeat_nothing() -> None:
+    pictures = Pictures(CONFIG)
+    pictures.add(packs_of(["a", "b", "c", "d"], 0))
+    assert pictures.find(pa.array(["a", "c"])) == {}
+    assert len(pictures.find(pa.array([], pa.string()))) == 2

@@ -187,6 +187,9 @@ class _Pieces:
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         return self._store.read_table(table, columns)
 
+    def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
+        yield self.read_table(table, columns)
+
     def exists(self, relative: str) -> bool:
         return self._store.exists(relative)
 

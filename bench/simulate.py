@@ -63,8 +63,6 @@ SPREAD = 1.0
 """Of the logarithm of a video's length: the longest in a thousand last twenty times as long as the median."""
 LOST = 0.01
 FAILED_CLIPS = 0.1
-JOINED = 64
-"""Parts of a table that are joined into one, as merges do beside a run."""
 
 
 class Jumping:
@@ -193,19 +191,13 @@ class Remembered(Store):
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
         """See Store. Also what the units made counts from now on."""
         super().commit_all(stage, units)
-        parts = self.tables.setdefault("packs", [])
-        parts.append(self.made(list(units)))
-        for size in (JOINED, JOINED**2):  # as segments of two levels
-            small = [part for part in parts if part.num_rows < size]
-            if len(small) >= JOINED:
-                parts[:] = [part for part in parts if part.num_rows >= size]
-                parts.append(pa.concat_tables(small).combine_chunks())
+        self.tables.setdefault("packs", []).append(self.made(list(units)))
 
-    def _parts_by(self, head: Head, folder: str) -> list[Part]:
+    def loose_parts(self, head: Head, folder: str) -> list[Part]:
+        """See Store. A part of a table in memory is called by its number, which it keeps."""
         if folder not in self.tables:
-            return super()._parts_by(head, folder)
-        numbers = range(len(self.tables[folder]))
-        return [Part(folder, f"{number:06d}", f"{folder}/{number}") for number in numbers]
+            return super().loose_parts(head, folder)
+        return [Part(folder, f"{number:06d}", f"{folder}/{number}") for number in range(len(self.tables[folder]))]
 
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
         if part.stage not in self.tables:

@@ -104,7 +104,7 @@ def without_videos(lists: ClipLists, video_ids: pa.Array) -> ClipLists:
     left = np.flatnonzero(~gone)
     counts = lists.counts()[left]
     starts = np.concatenate(([0], np.cumsum(counts)))
-    n, ms = (gather(column, lists.starts[left], counts) for column in (lists.n, lists.ms))
+    n, ms = (runs_of(column, lists.starts[left], counts) for column in (lists.n, lists.ms))
     return ClipLists(lists.video_id.take(pa.array(left)), starts, n, ms)
 
 

@@ -75,7 +75,7 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
 
 
 def _by_video(clips: Shows) -> NDArray[np.int64]:
-    """Indices of clips such that those of a video stand one after the other, videos in the order of their first clip."""
+    """Indices of clips such that those of a video follow each other, videos in the order of their first clip."""
     encoded = pc.dictionary_encode(clips.table.column("video_id").combine_chunks())
     return np.argsort(encoded.indices.to_numpy(zero_copy_only=False), kind="stable").astype(np.int64)
 

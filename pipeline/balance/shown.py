@@ -42,28 +42,28 @@ class Shows(Sequence[Shown]):
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
-    def __getitem__(self, place: int) -> Shown:  # type: ignore[override]
-        row = {name: self.table.column(name)[place].as_py() for name in ("id", "video_id", "channel_id")}
-        return Shown(**row, hashes=self.hashes_of(place))
+    def __getitem__(self, index: int) -> Shown:  # type: ignore[override]
+        row = {name: self.table.column(name)[index].as_py() for name in ("id", "video_id", "channel_id")}
+        return Shown(**row, hashes=self.hashes_of(index))
 
-    def id_of(self, place: int) -> str:
+    def id_of(self, index: int) -> str:
         """The id of one."""
-        return str(self.table.column("id")[place].as_py())
+        return str(self.table.column("id")[index].as_py())
 
-    def hashes_of(self, place: int) -> Hashes:
+    def hashes_of(self, index: int) -> Hashes:
         """The pictures of one."""
-        return self.hashes[self.starts[place] : self.starts[place + 1]]
+        return self.hashes[self.starts[index] : self.starts[index + 1]]
 
     def counts(self) -> NDArray[np.int64]:
         """[N] pictures of each."""
         return np.diff(self.starts)
 
-    def take(self, places: NDArray[np.int64]) -> Shows:
-        """Those at these places, in that order."""
-        counts = self.counts()[places]
+    def take(self, indices: NDArray[np.int64]) -> Shows:
+        """Those of these indices, in that order."""
+        counts = self.counts()[indices]
         starts = np.concatenate(([0], np.cumsum(counts)))
-        at = np.repeat(self.starts[places] - starts[:-1], counts) + np.arange(starts[-1])
-        return Shows(self.table.take(pa.array(places)), starts, self.hashes[at])
+        at = np.repeat(self.starts[indices] - starts[:-1], counts) + np.arange(starts[-1])
+        return Shows(self.table.take(pa.array(indices)), starts, self.hashes[at])
 
     def without(self, video_ids: pa.Array) -> Shows:
         """Those that are of none of these videos."""
@@ -77,7 +77,7 @@ _NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id
 
 
 def no_shows() -> Shows:
-    """Nothing shown by nobody."""
+    """Of no clip and no video."""
     return Shows(_NAMES.empty_table(), np.zeros(1, np.int64), np.zeros((0, 2), np.uint64))
 
 

@@ -98,8 +98,8 @@ class Follower:
     def _is_known(self, names: NDArray[np.uint64]) -> NDArray[np.bool_]:
         if not len(self._units):
             return np.zeros(len(names), np.bool_)
-        place = np.minimum(np.searchsorted(self._units, names), len(self._units) - 1)
-        return np.asarray(self._units[place] == names)
+        index = np.minimum(np.searchsorted(self._units, names), len(self._units) - 1)
+        return np.asarray(self._units[index] == names)
 
 
 def _hashes(stage: str, units: pa.Array) -> NDArray[np.uint64]:

@@ -266,12 +266,19 @@ WIDE: dict[str, tuple[str, ...]] = {
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table of an earlier version with the columns that came later: "" or 0 in each row."""
+    """A table of an earlier version with the columns that came later: "", b"", [] or 0 in each row."""
     for field in schema:
         if field.name not in table.schema.names:
-            empty = "" if pa.types.is_string(field.type) else 0
-            table = table.append_column(field, pa.array([empty] * table.num_rows, field.type))
+            table = table.append_column(field, pa.array([_blank(field.type)] * table.num_rows, field.type))
     return table.select(schema.names).cast(schema)
+
+
+def _blank(of_type: pa.DataType) -> str | bytes | list[Any] | int:
+    if pa.types.is_string(of_type):
+        return ""
+    if pa.types.is_binary(of_type):
+        return b""
+    return [] if pa.types.is_list(of_type) else 0
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:

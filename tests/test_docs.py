@@ -22,7 +22,7 @@ from tests.command_line import options_unknown, parsed
 
 REPO = Path(__file__).resolve().parent.parent
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
-NEEDS = re.compile(r"# needs (the net|the cluster|your videos)")
+NEEDS = re.compile(r"# needs (the net|the cluster|your videos|the published files)")
 AWAY = ("s3://", "configs/train_hd_vila", "configs/hybrid_vs_low")
 """What a page names and no test has: a bucket, and trainings that take hours."""
 EXPECTED = {"--require": 1}
@@ -34,8 +34,9 @@ PAGES = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
 
 def commands_in(page: Path) -> list[str]:
     """Lines of shell blocks that call one of our programs."""
-    blocks = re.findall(r"```(?:sh)?\n(.*?)```", page.read_text(), re.DOTALL)
-    lines = (line.strip() for block in blocks for line in block.splitlines())
+    blocks = re.findall(r"```(\w*)\n(.*?)```", page.read_text(), re.DOTALL)
+    shell = (block.replace("\\\n", " ") for kind, block in blocks if kind in ("", "sh"))
+    lines = (line.strip() for block in shell for line in block.splitlines())
     return [line for line in lines if line.split(" ")[0] in APPS]
 
 

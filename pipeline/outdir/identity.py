@@ -2,16 +2,19 @@
 
 A run over an output directory whose identity keys differ is refused, naming each key and the first stage it touches;
 `--redo STAGE` takes back the commits from that stage on. The same holds where a stage's `made_by` number has changed
-since; there `--mix` goes on with what is there, and run.json and the manifest keep both numbers.
+since; there `--mix` goes on with what is there, and run.json and the manifest keep both numbers. A key that the
+configuration does not name keeps the value that made the output directory then, so that a default that has changed
+since stops no run that began before.
 
 A key that run.json lacks counts as the value that acts as before there was such a key.
 """
 
+import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from manifests.errors import DamagedFile, UserError
 from manifests.settings import identity_values, removed_keys, say_removed, values_before
@@ -19,24 +22,30 @@ from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
 from manifests.version import SCHEMA_VERSION
 from pipeline.engine.store import Store
 
+log = logging.getLogger("hdvila")
+
+Config = TypeVar("Config", bound=BaseModel)
+
 RUN_FILE = "run.json"
 FIRST_MADE_BY = 1
 """The number of every stage in output directories that were made before stages had numbers."""
 
 
 def check_identity(
-    store: Store, config: BaseModel, *, redo: str = "", mix: bool = False, versions: Mapping[str, int] = MADE_BY
-) -> None:
+    store: Store, config: Config, *, redo: str = "", mix: bool = False, versions: Mapping[str, int] = MADE_BY
+) -> Config:
     """Compares a configuration with the one that made the output directory; writes run.json where it is new.
 
-    Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
+    Returns the configuration to go on with: under `mix`, keys that it does not name keep the values that made the
+    directory. Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
     `versions` are the numbers of this program's stages.
     """
     redone = ORDER.index(stage_of_redo(redo)) if redo else len(ORDER)
     kept = store.read_json(RUN_FILE) if store.exists(RUN_FILE) else None
     if kept is not None:
         _refuse_unknown(store, kept)
-        _refuse_changed_settings(store, kept, config, redone)
+        is_mixed = mix or any(len(numbers) > 1 for numbers in kept.get("made_by", {}).values())
+        config = _refuse_changed_settings(store, kept, config, redone, is_mixed)
     made_by = _made_by_now(store, kept or {}, versions, redone, mix)
     if redo:
         redo_from(store, redo)
@@ -49,6 +58,7 @@ def check_identity(
     }
     if kept is None or any(kept.get(name) != facts[name] for name in ("identity", "made_by")):
         store.write_json(RUN_FILE, facts)
+    return config
 
 
 def stages_made_by(store: Store) -> dict[str, list[int]]:
@@ -76,7 +86,7 @@ def _made_by_now(
     if differ and not mix:
         first = differ[0].partition(" ")[0]
         raise UserError(
-            f"{store.url}: was made by another version of {', '.join(differ)}. Run with --redo {first} to remake it"
+            f"{store.url}: was made by another version of {', '.join(differ)}. Run with --redo {first} to remake it "
             "from there, or with --mix to continue: the manifest then names the versions that are mixed"
         )
     return made_by
@@ -86,14 +96,52 @@ def _has_worked(store: Store, stage: str) -> bool:
     return bool(store.committed(stage)) or any(store.exists(file) for file in STAGES[stage].files)
 
 
-def _refuse_changed_settings(store: Store, kept: Mapping[str, Any], config: BaseModel, redone: int) -> None:
+def _refuse_changed_settings(
+    store: Store, kept: Mapping[str, Any], config: Config, redone: int, is_mixed: bool
+) -> Config:
     changed = changed_keys(store.url, kept["identity"], config)
-    if not changed:
-        return
     touched = kept.get("stages", {}) | {key: stage for key, (_, stage) in identity_values(config).items()}
-    first = min((_stage_touched(touched.get(key, "")) for key in changed), key=ORDER.index)
-    if redone > ORDER.index(first):
-        raise UserError(_difference(store, changed, first))
+    ranks = {key: ORDER.index(_stage_touched(touched.get(key, ""))) for key in changed}
+    if is_mixed:
+        unnamed = {key: changed[key][0] for key in changed if ranks[key] < redone and not _is_named(config, key)}
+        config = _with_values(config, unnamed, store.url)
+        wanted = identity_values(config)
+        changed = {key: values for key, values in changed.items() if wanted.get(key, (None,))[0] != values[0]}
+    first = min((ranks[key] for key in changed), default=redone)
+    if first < redone:
+        raise UserError(_difference(store, config, changed, ORDER[first]))
+    return config
+
+
+def _is_named(config: BaseModel, key: str) -> bool:
+    """Whether a configuration gives this key itself, instead of taking its default."""
+    section: Any = config
+    for name in key.split("."):
+        if name not in getattr(section, "model_fields_set", ()):
+            return False
+        section = getattr(section, name)
+    return True
+
+
+def _with_values(config: Config, values: Mapping[str, Any], source: str) -> Config:
+    """The configuration with these values, by dotted key; values that its model no longer takes are left out."""
+    for key, value in values.items():
+        try:
+            config = _replaced(config, key.split("."), value)
+        except (ValidationError, AttributeError, KeyError):
+            continue  # a key or a choice of an earlier version: the difference is named as any other
+        log.warning(
+            "%s: %s stays %r, as the directory was made; the configuration does not name it", source, key, value
+        )
+    return config
+
+
+def _replaced(section: Config, path: list[str], value: Any) -> Config:
+    name, *rest = path
+    if rest:
+        return section.model_copy(update={name: _replaced(getattr(section, name), rest, value)})
+    kind: Any = type(section).model_fields[name].annotation
+    return section.model_copy(update={name: TypeAdapter(kind).validate_python(value)})
 
 
 def changed_keys(source: str, kept: Mapping[str, Any], config: BaseModel) -> dict[str, tuple[Any, Any]]:
@@ -165,7 +213,7 @@ def _refuse_unknown(store: Store, kept: Any) -> None:
         raise DamagedFile(f"{store.url}/{RUN_FILE}: {', '.join(odd) or 'identity'} cannot be read; restore the file")
 
 
-def _difference(store: Store, changed: Mapping[str, tuple[Any, Any]], first: str) -> str:
+def _difference(store: Store, config: BaseModel, changed: Mapping[str, tuple[Any, Any]], first: str) -> str:
     lines = [f"  {key}: was {was!r}, is now {now!r}" for key, (was, now) in changed.items()]
     again = ", ".join(ORDER[ORDER.index(first) :])
     return (
@@ -173,4 +221,11 @@ def _difference(store: Store, changed: Mapping[str, tuple[Any, Any]], first: str
         + "\n".join(lines)
         + f"\nThe first stage they touch is {first}. "
         f"Use another output directory, or run with --redo {first}, which redoes: {again}"
+        + _hint_of_mix(config, changed)
     )
+
+
+def _hint_of_mix(config: BaseModel, changed: Mapping[str, Any]) -> str:
+    if any(_is_named(config, key) for key in changed):
+        return ""
+    return ". The configuration names none of these keys: with --mix they stay as the directory was made"

@@ -97,7 +97,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
     with RunLock(store) as lock:
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
-        check_identity(store, config, redo=redo, mix=mix)
+        config = check_identity(store, config, redo=redo, mix=mix)
         executor = build_executor(config.engine)
         try:
             # after the executor: Ray sets a handler of its own when it starts

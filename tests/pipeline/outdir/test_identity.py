@@ -131,6 +131,30 @@ def test_versions_can_be_mixed_and_both_are_kept_on_record(store: Store) -> None
     check_identity(store, Config(), versions=NEWER_MEDIA)
 
 
+def test_a_default_that_changed_keeps_its_value_where_versions_are_mixed(store: Store, caplog: Any) -> None:
+    made_before(store, **{"text.target_ms": 9000, "cut.mode": "remux"})
+
+    with pytest.raises(UserError, match="with --mix they stay"):
+        check_identity(store, Config(), versions=NEWER_MEDIA)
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        going_on = check_identity(store, Config(), mix=True, versions=NEWER_MEDIA)
+    assert going_on == Config(text=Text(target_ms=9000), cut=Cut(detector="content"))
+    assert "text.target_ms stays 9000" in caplog.text
+    assert check_identity(store, Config(), versions=NEWER_MEDIA) == going_on, "a mixed directory goes on as it was"
+
+
+def test_what_a_configuration_names_is_never_replaced(store: Store) -> None:
+    with pytest.raises(UserError, match=r"cut\.mode: was 'remux', is now 'exact'"):
+        check_identity(store, Config(cut=Cut(mode="exact")), mix=True)
+
+
+def test_a_stage_that_is_redone_takes_the_defaults_of_today(store: Store) -> None:
+    made_before(store, **{"text.target_ms": 9000, "cut.mode": "remux"})
+    made_again = check_identity(store, Config(), redo="clips", mix=True, versions=NEWER_MEDIA)
+
+    assert made_again == Config()
+
+
 def test_a_directory_without_numbers_was_made_by_the_first_version(store: Store) -> None:
     kept = store.read_json(RUN_FILE)
     made_before(store, **kept["identity"])

@@ -17,7 +17,7 @@ def run(
         str, typer.Option(help=f"Redo a stage and all that follow: {', '.join(ORDER)}.", metavar="STAGE")
     ] = "",
     mix: Annotated[
-        bool, typer.Option("--mix", help="Continue what another version made, with the settings it had; the manifest says so.")
+        bool, typer.Option("--mix", help="Continue what another version made, with its settings; the manifest says so.")
     ] = False,
     trust_ydl_opts: Annotated[
         bool, typer.Option("--trust-ydl-opts", help="Allow every yt-dlp option: some can run programs on this machine.")

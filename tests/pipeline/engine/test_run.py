@@ -93,7 +93,7 @@ def test_a_bug_costs_its_unit_and_says_where_it_was(tmp_path: Path, executor: Ex
 
 def test_units_that_all_fail_alike_stop_the_run_and_keep_no_verdict(tmp_path: Path) -> None:
     actions = [(f"u{i:02d}", "bug") for i in range(20)]
-    with pytest.raises(RunStopped, match="failed alike: RuntimeError: a bug of the stage"):
+    with pytest.raises(RunStopped, match="failed in the same way: RuntimeError: a bug of the stage"):
         run(tmp_path, LocalExecutor(tmp_path / "scratch"), *actions)
 
     assert Store(str(tmp_path / "out")).committed("toy") == set()

@@ -50,7 +50,11 @@ GROUNDS = {
     "purple": (110, 60, 150), "orange": (240, 140, 40), "olive": (120, 130, 30), "navy": (30, 40, 100),
 }  # fmt: skip
 EXTRA: dict[str, dict[str, Any]] = {
-    "soho": {"model": {"trunk_width": 8, "n_entries": 64}, "optim": {"lr": 3e-3, "optimizer": {"trunk": "adamw"}}},
+    "soho": {
+        "model": {"trunk_width": 8, "n_entries": 64},
+        "optim": {"lr": 3e-3, "optimizer": {"trunk": "adamw"}},
+        "loop": {"steps": 1200},
+    },
     "visual_parsing": {
         "model": {"parser_window": [2, 3], "parser_width": 16},
         "optim": {"lr": 2e-3},

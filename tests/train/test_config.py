@@ -64,7 +64,8 @@ def test_what_may_change_between_two_starts_of_a_run_is_a_promise():
     assert operational == {
         "out", "data.max_bad_shards", "data.max_lost_share", "data.workers", "data.chunk", "data.prefetch",
         "data.timeout_s", "data.storage_options", "model.gradient_checkpointing", "loop.micro_batch", "loop.strategy",
-        "loop.device", "loop.compile", "loop.threads", "checkpoint.every", "checkpoint.keep",
+        "loop.device", "loop.compile", "loop.threads", "loop.shard", "loop.tf32", "loop.cudnn_benchmark",
+        "loop.channels_last", "checkpoint.every", "checkpoint.keep",
         "checkpoint.asynchronous", "eval.every", "eval.max_clips", "eval.batch", "eval.attributes", "observe.every",
         "observe.tensorboard", "observe.wandb_project", "observe.peak_tflops",
     }  # fmt: skip

@@ -21,6 +21,7 @@ from pipeline.engine.lock import RunLock
 from pipeline.engine.run import RunStopped, run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
+from tests.conftest import REPO
 from tests.pipeline.engine.toys import Naps, SickOnOneNode
 
 pytestmark = pytest.mark.faults
@@ -95,6 +96,7 @@ def test_in_a_terminal_a_program_that_a_worker_starts_is_not_stopped_by_it(tmp_p
         stdin=screen,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=os.environ | {"PYTHONPATH": str(REPO)},
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     )

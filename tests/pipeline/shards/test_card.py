@@ -57,7 +57,7 @@ def test_a_rights_holder_finds_whom_to_ask(made: Path):
 
 @pytest.mark.parametrize("address", ["removals@example.org", "https://example.com/", "https://www.example.net/a"])
 def test_an_address_of_an_example_is_no_contact(address: str):
-    with pytest.raises(ConfigError, match="contact: an address of an example"):
+    with pytest.raises(ConfigError, match="contact: this is an example address"):
         parse_config(CardConfig, {"contact": address}, source="x")
 
 

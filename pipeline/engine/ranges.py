@@ -12,6 +12,8 @@ from pipeline.engine.files import Files
 
 TAIL_BYTES = 128 * 1024
 """Read at once from the end: the footer of most files."""
+MAGIC = b"PAR1"
+"""Last bytes of every Parquet file."""
 SPAN_BYTES = 64 * 1024**2
 """Wanted bytes up to this far apart come by one request, with what lies between them."""
 
@@ -19,9 +21,9 @@ SPAN_BYTES = 64 * 1024**2
 def read_rows(files: Files, path: str, first: int, n_rows: int, columns: Sequence[str], size: int = 0) -> pa.Table:
     """Rows first … first + n_rows - 1: only the row groups and columns that hold them are read.
 
-    `size`: bytes of the file, 0 where it has to be asked for. FileNotFoundError.
+    `size`: bytes of the file as its head tells, 0 where it has to be asked for. FileNotFoundError.
     """
-    spans = _Spans(files, path, size or files.size(path))
+    spans = _opened(files, path, size)
     file = pq.ParquetFile(spans)
     names = set(columns)
     groups, skipped = _groups_of(file.metadata, first, n_rows)
@@ -33,6 +35,20 @@ def read_rows(files: Files, path: str, first: int, n_rows: int, columns: Sequenc
     ]
     spans.fetch_all(sorted(wanted))
     return file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
+
+
+def _opened(files: Files, path: str, size: int) -> _Spans:
+    """The end of a file. Its size is asked for where the one given is not true: a purge rewrites files in place."""
+    if size:
+        try:
+            spans = _Spans(files, path, size)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a bucket refuses a range that begins after the file's end
+            return _Spans(files, path, files.size(path))
+        if spans.ends_as_parquet():
+            return spans
+    return _Spans(files, path, files.size(path))
 
 
 def _groups_of(metadata: pq.FileMetaData, first: int, n_rows: int) -> tuple[list[int], int]:
@@ -63,6 +79,10 @@ class _Spans(io.RawIOBase):
         self._files, self._path, self._size, self._at = files, path, size, 0
         self._spans: list[tuple[int, bytes]] = []
         self._fetch(max(0, size - TAIL_BYTES), size)
+
+    def ends_as_parquet(self) -> bool:
+        """Whether what was taken for the file's end is one."""
+        return self._held(self._size - 4, self._size) == MAGIC
 
     def fetch_all(self, places: Sequence[tuple[int, int]]) -> None:
         """Fetches sorted places, those near each other together."""

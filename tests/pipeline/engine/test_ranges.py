@@ -48,3 +48,10 @@ def test_a_missing_file_is_named_as_such(folder: Path) -> None:
         read_rows(Files(str(folder)), "gone.parquet", 0, 1, ["name"])
     with pytest.raises(FileNotFoundError):
         read_rows(Files(str(folder)), "gone.parquet", 0, 1, ["name"], 5_000)
+
+
+@pytest.mark.parametrize("other", [-1_000, 1_000, 10**9])
+def test_a_file_that_was_rewritten_since_its_size_was_told_is_read_as_it_is(folder: Path, other: int) -> None:
+    size = (folder / "t.parquet").stat().st_size + other
+    read = read_rows(Files(str(folder)), "t.parquet", 42_000, 10, ["name"], size)
+    assert read.equals(TABLE.select(["name"]).slice(42_000, 10))

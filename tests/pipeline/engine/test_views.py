@@ -64,7 +64,7 @@ def test_duckdb_and_the_books_of_verify_see_all_rows_while_merges_go_on(store: S
     over, wrong, looks = threading.Event(), [], Counter()
 
     def by_views() -> None:
-        while not over.is_set():
+        while not over.wait(0.02):  # the merges have to get on too
             reader = Store(store.url)
             select = duckdb_select(reader, "clips", ["clip_id", "text"])
             counted = duckdb.connect().sql(f"SELECT count(*), count(DISTINCT clip_id) FROM ({select})")
@@ -74,7 +74,7 @@ def test_duckdb_and_the_books_of_verify_see_all_rows_while_merges_go_on(store: S
                 wrong.append((n_rows, n_ids))
 
     def by_books() -> None:
-        while not over.is_set():
+        while not over.wait(0.02):  # the merges have to get on too
             looks["books"] += 1
             wrong.extend(unit_gaps(Store(store.url)))
 

@@ -39,9 +39,10 @@ from PIL import Image
 
 from manifests.sample import SampleJson, sample_key
 from manifests.shards import read_manifest
-from train.data.decode import MEMBERS, Source, Views, decode_sample
+from train.data.decode import MEMBERS, Source, decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader
+from train.data.views import Views
 from train.testing import Sample, Scene, Shape, a_sample_json, encode_mp4, replace_facts, write_manifest, write_shard
 
 HIGH, LOW = (640, 1024), (160, 256)

@@ -8,8 +8,9 @@ import torch
 
 import train
 from manifests.errors import UserError
-from train.data.decode import Views, decode_sample
+from train.data.decode import decode_sample
 from train.data.video import open_clip
+from train.data.views import Views
 from train.export import export
 from train.export_folder import Origin
 from train.inference import Encoder, hybrid_views

@@ -16,8 +16,9 @@ from pipeline.config.media import MediaConfig
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
-from train.data.decode import Views, decode_sample
+from train.data.decode import decode_sample
 from train.data.video import read_frames
+from train.data.views import Views
 
 PATCHES = (
     (200, 30, 40),

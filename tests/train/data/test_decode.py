@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from manifests.sample import SampleJson
 from train.data.crop import choose_crop, full_size, quarter
-from train.data.decode import SampleBroken, Views, choose_centres, decode_sample, frames_around, nearest_stills
+from train.data.decode import SampleBroken, choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.video import open_clip, read_frames
+from train.data.views import Views
 from train.testing import Scene, Shape, a_sample, encode_mp4, read_number
 
 VIEWS = Views(high=(160, 256), low=(40, 64), n_frames=7, n_segments=2, stride=3)

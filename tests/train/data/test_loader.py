@@ -18,12 +18,12 @@ from manifests.shards import read_manifest
 from tests.conftest import REPO
 from train.batches import view_of
 from train.config import TrainConfig
-from train.data.decode import Views
 from train.data.index import load_index
 from train.data.loader import ClipDataset, Lost, PlannedLoader, Ticket, Workers, read_once, unusable
 from train.data.plan import Mixing, Stream
 from train.data.read import ShardUnreadable
 from train.data.stream import StreamingLoader
+from train.data.views import Views
 from train.testing import Shape, a_sample, write_dataset, write_manifest, write_shard
 
 SMALL = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)

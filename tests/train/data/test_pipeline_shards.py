@@ -20,9 +20,10 @@ from pipeline.engine.store import Store
 from pipeline.media.stage import MediaStage
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.shards import make_shards, select
-from train.data.decode import Views, choose_centres, decode_sample, frames_around, nearest_stills
+from train.data.decode import choose_centres, decode_sample, frames_around, nearest_stills
 from train.data.index import Index, load_index
 from train.data.loader import ClipDataset, Ticket
+from train.data.views import Views
 from train.testing import Scene, encode_mp4, read_number
 
 FPS = 12

@@ -170,10 +170,7 @@ class RayExecutor:
     def _fetch_next(self) -> None:
         """Gives the first of two tasks of the units in turn, while a machine has room for what they need."""
         while self._to_fetch:
-            free = {
-                n["NodeID"]: n["Resources"].get("CPU", 0) for n in self._nodes() if n["NodeID"] not in self._kept_free
-            }
-            node = self._waiting.place(free)
+            node = self._waiting.place(self._slots_by_node())
             if not node:
                 return
             name, unit, attempt = self._to_fetch.popleft()

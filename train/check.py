@@ -184,8 +184,8 @@ def _check_split(
             break
     reader.close()
     _measure_text(found, captions, config)
-    reach_s = [(config.data.stride * _span(view)) / rate for rate in fps if rate > 0]
-    short = [d / 1000 < reach for d, reach in zip(found.durations_ms, reach_s, strict=False)]
+    reach = config.data.stride * _span(view)  # frames
+    short = [d / 1000 < reach / rate for d, rate in zip(found.durations_ms, fps, strict=True) if rate > 0]
     found.share_short = sum(short) / max(len(short), 1)
     report.notes += _notes_of(found, config)
     return found

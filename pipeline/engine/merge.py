@@ -14,10 +14,11 @@ import tempfile
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -391,7 +392,7 @@ class Merger:
 
     def tick(self) -> None:
         """Takes up a merge that is due, and installs one that is written. Never waits for one."""
-        if self._running and self._running.done():
+        if self._running and self._running.future.done():
             self._install()
         if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
             return
@@ -401,7 +402,7 @@ class Merger:
         """Merges until nothing is due."""
         while self.sizes.n_units:
             if self._running:
-                self._running.wait()
+                self._running.future.result()
                 self._install()
             self._look()
             if not self._running:
@@ -417,60 +418,38 @@ class Merger:
         sweep_segments(self.store, self.sizes.grace_s)
         apart = replace(self.store)  # what a store keeps of its files is not for two threads
         if job := plan_merge(self.store, self.sizes):
-            self._running = _Merge(job, self._pool.submit(write_segment, apart, job))
+            written = self._pool.submit(write_segment, apart, job)
+            self._running = _Written(written, partial(_segment_installed, self.store, job))
         elif ids := plan_ids(read_head(self.store)[0]):
-            self._running = _IdsMerge(ids, self._pool.submit(write_ids, apart, ids))
+            self._running = _Written(self._pool.submit(write_ids, apart, ids), partial(_ids_installed, self.store, ids))
 
     def _install(self) -> None:
         assert self._running
         written, self._running = self._running, None
         try:
-            written.wait()
+            made = written.future.result()
         except OSError as error:
             log.warning("%s: a merge failed (%s); it is done again later", self.store.url, error)
             return
         self.lock.check()
-        if said := written.install(self.store):
+        if said := written.install(made):
             log.info("%s", said)
             self._looked = float("-inf")  # the next one may be due at once
 
 
 @dataclass(frozen=True, slots=True)
-class _Merge:
-    """A segment that is being written. `install` says what was done; "" for nothing."""
+class _Written:
+    """What is being written. `install` puts it into the head and says what was done; "" for nothing."""
 
-    job: Job
-    future: "Future[Segment]"
-
-    def done(self) -> bool:
-        return self.future.done()
-
-    def wait(self) -> None:
-        self.future.result()
-
-    def install(self, store: Store) -> str:
-        segment = self.future.result()
-        said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
-        return said if install(store, self.job, segment) else ""
+    future: "Future[Any]"
+    install: Callable[[Any], str]
 
 
-@dataclass(frozen=True, slots=True)
-class _IdsMerge:
-    """A file of many segments' ids that is being written."""
-
-    job: IdsJob
-    future: "Future[IdsFile]"
-
-    def done(self) -> bool:
-        return self.future.done()
-
-    def wait(self) -> None:
-        self.future.result()
-
-    def install(self, store: Store) -> str:
-        made = self.future.result()
-        said = f"merged the ids of {len(self.job.segments)} segments into one file of {made.n_ids}"
-        return said if install_ids(store, self.job, made) else ""
+def _segment_installed(store: Store, job: Job, segment: Segment) -> str:
+    said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
+    return said if install(store, job, segment) else ""
 
 
-_Written = _Merge | _IdsMerge
+def _ids_installed(store: Store, job: IdsJob, made: IdsFile) -> str:
+    said = f"merged the ids of {len(job.segments)} segments into one file of {made.n_ids}"
+    return said if install_ids(store, job, made) else ""

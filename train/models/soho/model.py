@@ -90,12 +90,28 @@ class MvmScale(nn.Module):
         self.log = nn.Parameter(torch.tensor([scale]).log())
 
 
-class Soho(Model):
-    """The pre-training model."""
+class _OnTrunk(Model):
+    """What both models have of their trunk: a group of its own, and frozen stages."""
 
     groups = ("trunk", "rest")
     sgd_groups = ("trunk",)
     blocks = (Block, Layer)
+    backbone: Trunk
+
+    def group_of(self, name: str) -> str:
+        """The trunk apart: the published recipe moves it by SGD."""
+        return "trunk" if name.startswith("backbone.") else "rest"
+
+    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
+        """All but the frozen stages."""
+        self.requires_grad_(True)
+        for module in self.backbone.frozen_modules():
+            module.requires_grad_(False)
+
+
+class Soho(_OnTrunk):
+    """The pre-training model."""
+
     methods = ("look", "match")
     can_match = True
 
@@ -176,15 +192,9 @@ class Soho(Model):
         """Of the dictionary: entries in use, perplexity, entries re-seeded."""
         return dict(self.neck.vq.usage())
 
-    def group_of(self, name: str) -> str:
-        """The trunk apart: the published recipe moves it by SGD."""
-        return "trunk" if name.startswith("backbone.") else "rest"
-
     def mark_trainable(self, objectives: Collection[str], view: str) -> None:
         """All but the frozen stages, and the matching head without `itm`."""
-        self.requires_grad_(True)
-        for module in self.backbone.frozen_modules():
-            module.requires_grad_(False)
+        super().mark_trainable(objectives, view)
         self.head.requires_grad_("itm" in objectives)
 
     def title(self) -> str:
@@ -245,12 +255,8 @@ def second_picture(batch: Rows) -> Rows:
     return batch.having({"image": batch.image_2, "valid_hw": batch.valid_hw_2})
 
 
-class SohoVqa(Model):
+class SohoVqa(_OnTrunk):
     """The question-answering model; with `n_pictures: 2` it reads the question with each and joins both [CLS]."""
-
-    groups = ("trunk", "rest")
-    sgd_groups = ("trunk",)
-    blocks = (Block, Layer)
 
     def __init__(self, config: SohoConfig, n_answers: int = 0) -> None:
         super().__init__()
@@ -277,16 +283,6 @@ class SohoVqa(Model):
         canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
         tokens, mask = self.neck(self.backbone(canvas.pixels), canvas, batch.n_sentences)
         return tokens, mask, self.language(batch.text, tokens, mask)
-
-    def group_of(self, name: str) -> str:
-        """As in pre-training."""
-        return "trunk" if name.startswith("backbone.") else "rest"
-
-    def mark_trainable(self, objectives: Collection[str], view: str) -> None:
-        """All but the frozen stages."""
-        self.requires_grad_(True)
-        for module in self.backbone.frozen_modules():
-            module.requires_grad_(False)
 
     def title(self) -> str:
         """The preset and the head."""

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from pipeline.balance.duplicates import distinct, find_duplicates, shared
+from pipeline.balance.duplicates import find_duplicates, shared
+from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig, MediaLimits
 from pipeline.media.decode_pass import HASH_EVERY_MS
 from pipeline.media.ffmpeg import find_ffmpeg
@@ -60,7 +61,8 @@ def hashes_of(path: Path, max_distance: int, seconds: int = SECONDS) -> Hashes:
         if isinstance(item, Picture) and item.time_ms >= due_ms:
             due_ms = (item.time_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
             found.append(picture_hashes(luma_of(scaler(item.frame))))
-    return distinct(unpack_hashes(pack_hashes(found)), max_distance)
+    hashes = unpack_hashes(pack_hashes(found))
+    return hashes[distinct_in(hashes[:, 0], np.array([len(hashes)]), max_distance)]
 
 
 def main() -> None:

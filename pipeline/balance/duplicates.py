@@ -16,7 +16,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.reasons import Reason
@@ -63,21 +62,15 @@ class Pictures:
 
 
 def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
-    """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in the rows' order.
+    """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in the ids' order.
 
     `packs` has the columns COLUMNS. A clip of a repeated video is not named again by itself.
     """
     if not config.enabled:
         return {}
-    clips = shown_by_clips(packs, config.max_distance)
-    of_video = clips.take(_by_video(clips))
-    return _found(clips, shown_by_videos(of_video, config.max_distance), config)
-
-
-def _by_video(clips: Shows) -> NDArray[np.int64]:
-    """Indices of clips such that those of a video follow each other, videos in the order of their first clip."""
-    encoded = pc.dictionary_encode(clips.table.column("video_id").combine_chunks())
-    return np.argsort(encoded.indices.to_numpy(zero_copy_only=False), kind="stable").astype(np.int64)
+    pictures = Pictures(config)
+    pictures.add(packs.sort_by("video_id"))
+    return pictures.find(pa.array([], pa.string()))
 
 
 def _found(clips: Shows, videos: Shows, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
@@ -96,15 +89,6 @@ def _found(clips: Shows, videos: Shows, config: DuplicatesConfig) -> dict[Reason
         Reason.STOCK_INTRO: intros,
     }
     return {reason: repeats for reason, repeats in found.items() if repeats}
-
-
-def distinct(hashes: Hashes, max_distance: int) -> Hashes:
-    """The pictures (N x 2) without those whose first hash lies within `max_distance` of one before them."""
-    kept: list[int] = []
-    for i in range(len(hashes)):
-        if not kept or int(distances(hashes[i : i + 1, 0], hashes[kept, 0]).min()) > max_distance:
-            kept.append(i)
-    return hashes[kept]
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:

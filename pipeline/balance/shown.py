@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from pipeline.media.phash import NOTHING, Hashes
+from pipeline.media.phash import Hashes, show_something, unpack_all
 
 AT_A_TIME = 1 << 14
 """Clips or videos whose pictures are compared at a time."""
@@ -92,8 +92,8 @@ def shown_by_clips(packs: pa.Table, max_distance: int) -> Shows:
     ).cast(_NAMES)
     packed = rows.column("phashes").combine_chunks()
     counts = pc.binary_length(packed).to_numpy().astype(np.int64) // 16
-    hashes = np.frombuffer(b"".join(packed.to_pylist()), ">u8").astype(np.uint64).reshape(-1, 2)
-    shows = (hashes != NOTHING).all(axis=1)
+    hashes = unpack_all(b"".join(packed.to_pylist()))
+    shows = show_something(hashes)
     owner = np.repeat(np.arange(len(counts)), counts)[shows]
     return _distinct(table, np.bincount(owner, minlength=len(counts)), hashes[shows], max_distance)
 

@@ -68,10 +68,20 @@ def pack_hashes(hashes: list[tuple[int, int]]) -> bytes:
     return b"".join(value.to_bytes(HASH_BYTES, "big") for pair in hashes for value in pair)
 
 
+def unpack_all(packed: bytes) -> Hashes:
+    """The hashes of `phashes` values, pictures x 2, one value after the other."""
+    return np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
+
+
+def show_something(hashes: Hashes) -> NDArray[np.bool_]:
+    """[N] whether a picture shows anything that it could be known by."""
+    return np.asarray((hashes != NOTHING).all(axis=1))
+
+
 def unpack_hashes(packed: bytes) -> Hashes:
     """The hashes of a `phashes` value, pictures x 2; pictures that show nothing are left out."""
-    hashes = np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
-    return np.asarray(hashes[(hashes != NOTHING).all(axis=1)])
+    hashes = unpack_all(packed)
+    return hashes[show_something(hashes)]
 
 
 def mirrored(hashes: Hashes) -> Hashes:

@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.reasons import Reason
-from pipeline.balance.duplicates import COLUMNS, distinct, find_duplicates, shared
+from pipeline.balance.duplicates import COLUMNS, find_duplicates, shared
+from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.phash import mirrored, pack_hashes
 
@@ -110,4 +111,4 @@ def test_sharing_counts_the_pictures_of_the_shorter_and_one_is_chance() -> None:
     a = np.array(pictures(1, 6), np.uint64)
     assert shared(a, a[:3], 10) == 1.0
     assert shared(a, np.concatenate([a[:1], np.array(pictures(2, 5), np.uint64)]), 10) == 0.0
-    assert len(distinct(np.concatenate([a, a]), 10)) == 6
+    assert distinct_in(np.concatenate([a, a])[:, 0], np.array([12]), 10).sum() == 6

@@ -85,12 +85,13 @@ def outcomes_of(
     """Outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason), a video in one of them,
     and from rejects in force (manifests.funnel.rejects_in_force). A video whose clips all failed is turned away with
     the reason that most of them have."""
-    lists, away = [], [_whole_videos(rejects)]
+    lists, away = [], []
     for table in packs:
         succeeded = is_success(table.column("status"))
         lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
         away.append(all_failed(table, succeeded))
-    return Outcomes(clip_lists(lists), pa.concat_tables(away), duplicates or {}, already_kept or empty_clip_lists())
+    failed = pa.concat_tables([TURNED_AWAY.empty_table(), *away])
+    return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, already_kept or empty_clip_lists())
 
 
 def outcomes_with(

@@ -51,8 +51,7 @@ class Known:
     def update(self) -> None:
         """Reads what is new."""
         self._tables.update()
-        for rows in self._tables.take("videos"):
-            self._videos.append(rows)
+        self._videos += self._tables.take("videos")
         for rows in self._tables.take("transcripts"):
             self._texts.add_transcripts(rows)
         for rows in self._tables.take("clips"):

@@ -6,7 +6,7 @@ numbers and reasons, so that the funnel still adds up and no later run asks for 
 """
 
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.engine.merge import sweep_orphans, sweep_segments
-from pipeline.engine.segments import Segment, read_head
+from pipeline.engine.segments import Head, Segment, change_head, read_head
 from pipeline.engine.store import Part, Store
 
 EMPTIED = {
@@ -44,11 +44,23 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
         n_rows += _purge_parts(store, store.parts(table), columns, wanted)
     for stage in store.reject_stages():
         n_rows += _purge_parts(store, store.reject_parts(stage), ("detail",), wanted)
+    sizes: dict[str, int] = {}
     for segment in read_head(store)[0].segments:
         for table, n in segment.rows.items():
-            n_rows += _purge_segment(store, segment, table, wanted) if n else 0
+            n_rows += _purge_segment(store, segment, table, wanted, sizes) if n else 0
+    change_head(store, lambda head: _resized(head, sizes))
     store.forget()
     return n_rows
+
+
+def _resized(head: Head, sizes: Mapping[str, int]) -> Head:
+    """The head with the sizes that rewritten files have now, by path."""
+    segments = []
+    for segment in head.segments:
+        known = {name: sizes.get(f"{segment.folder}/{name}", size) for name, size in segment.sizes.items()}
+        n_bytes = sum(known.values()) if known else segment.bytes
+        segments.append(segment.model_copy(update={"sizes": known, "bytes": n_bytes}))
+    return head.model_copy(update={"segments": tuple(segments)})
 
 
 def _purge_parts(store: Store, parts: list[Part], columns: tuple[str, ...], wanted: pa.Array) -> int:
@@ -63,8 +75,11 @@ def _purge_parts(store: Store, parts: list[Part], columns: tuple[str, ...], want
     return n_rows
 
 
-def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array) -> int:
-    """Rewrites a segment's files in place, void rows too: no row moves, so the index of its units stays right."""
+def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array, sizes: dict[str, int]) -> int:
+    """Rewrites a segment's files in place, void rows too: no row moves, so the index of its units stays right.
+
+    Adds to `sizes` what the files have now, by path.
+    """
     columns = ("detail",) if table == "rejects" else EMPTIED.get(table, ())
     counts = [0]
     for path in (segment.path(table), segment.path(table, wide=True)):
@@ -83,6 +98,7 @@ def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array)
                     writer.write_table(emptied)
             if changed:
                 store.put(new, path)
+                sizes[path] = new.stat().st_size
                 counts.append(n_rows)
     return max(counts)
 

@@ -16,6 +16,7 @@ from pipeline.dataset.purge import EMPTIED
 from pipeline.dataset.remove import known, parse_ids, remove
 from pipeline.dataset.verify import verify
 from pipeline.engine.merge import MergeSizes, install, plan_merge, write_segment
+from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones
 from pipeline.report.page import write_report
@@ -118,6 +119,11 @@ def test_a_purge_reaches_merged_tables_and_what_their_merges_left(copy: Path) ->
                 assert row["video_id"] != "video-00001" or not row[name] or row[name].startswith("http"), (table, name)
     assert all(PLANTED not in str(row["detail"]) for row in store.read_rejects().to_pylist())
     assert texts_of(store, "video-00002") == other
+    segments = read_head(store)[0].segments
+    assert any(segment.sizes for segment in segments)
+    for segment in segments:
+        assert segment.sizes == {name: store.size(f"{segment.folder}/{name}") for name in segment.sizes}
+        assert segment.bytes == sum(segment.sizes.values())
 
 
 def test_other_videos_keep_every_word(copy: Path) -> None:

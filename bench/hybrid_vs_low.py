@@ -51,8 +51,8 @@ CEILINGS = {
     "mean": 1 / len(HATCHINGS) / 2,
 }
 """R@1 of one who sees all that a view shows and draws among the clips that then look alike."""
-PROBE_CROPS = 1
-"""Crops of each train clip that the probe learns from: drawn ones, or the centre one where it is one."""
+FOLDS = 8
+"""A linear probe guesses an eighth of the clips from the others, eight times over: all clips judge it."""
 RIDGE = 0.1
 N_PHASES = 16
 
@@ -71,23 +71,22 @@ class Looks:
     hatching: NDArray[np.int64]  # [n]
 
 
-def read_looks(manifest: Path, split: str, n_crops: int, config: TrainConfig) -> Looks:
-    """Every clip of a split `n_crops` times, each with a crop of its own (the centre one where it is once)."""
-    index = load_index(read_manifest(str(manifest)), split)
-    reader, views = Reader(index, None), make_view("hybrid", config)
+def read_looks(manifest: Path, config: TrainConfig) -> Looks:
+    """Every clip of both splits, in a seeded order, with the centre crop."""
     high, low, captions = [], [], []
-    for sample in range(len(index)):
-        members = reader.read(sample, MEMBERS["prepared"])
-        for crop in range(n_crops):
-            draw = np.random.default_rng((sample, crop)) if n_crops > 1 else None
-            clip = decode_sample(members, "prepared", views, draw)
+    for split in ("train", "val"):
+        index = load_index(read_manifest(str(manifest)), split)
+        reader, views = Reader(index, None), make_view("hybrid", config)
+        for sample in range(len(index)):
+            clip = decode_sample(reader.read(sample, MEMBERS["prepared"]), "prepared", views, None)
             assert clip.img_middle is not None and clip.img_other is not None
             high.append(clip.img_middle[0].mean(0))
             low.append(clip.img_other[0].mean(1))
             captions.append(clip.text)
     kinds = values_of(captions, config.eval.attributes["hatching"])
     numbers = np.array([list(HATCHINGS).index(kind) for kind in kinds])
-    return Looks(np.array(high, np.float32), np.array(low, np.float32), numbers)
+    order = np.random.default_rng(0).permutation(len(numbers))
+    return Looks(np.array(high, np.float32)[order], np.array(low, np.float32)[order], numbers[order])
 
 
 def template_matching(pictures: Pictures) -> NDArray[np.int64]:
@@ -114,43 +113,35 @@ def spectrum(pictures: Pictures) -> Pictures:
     return np.log(np.abs(np.fft.rfft2(centred)) ** 2 + 1).reshape(len(pictures), -1).astype(np.float32)
 
 
-def linear_probe(train: Pictures, labels: NDArray[np.int64], val: Pictures) -> NDArray[np.int64]:
-    """Classes that a ridge regression on `train [n, features]` gives to `val`."""
-    mean, deviation = train.mean(0), train.std(0) + 1e-3
-    a, b = (train - mean) / deviation, (val - mean) / deviation
-    kernel = a @ a.T / a.shape[1]
-    targets = np.eye(len(HATCHINGS), dtype=np.float32)[labels] - 1 / len(HATCHINGS)
-    weights = np.linalg.solve(kernel + RIDGE * np.eye(len(a), dtype=np.float32), targets)
-    return np.asarray((b @ a.T / a.shape[1] @ weights).argmax(1))
+def linear_probe(features: Pictures, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class that a ridge regression gives to each row `[n, features]`, after it learned from the other folds."""
+    guesses = np.full(len(features), -1)
+    for held_out in np.array_split(np.arange(len(features)), min(FOLDS, len(features))):
+        rest = np.setdiff1d(np.arange(len(features)), held_out)
+        mean, deviation = features[rest].mean(0), features[rest].std(0) + 1e-3
+        a, b = (features[rest] - mean) / deviation, (features[held_out] - mean) / deviation
+        kernel = a @ a.T / a.shape[1]
+        targets = np.eye(len(HATCHINGS), dtype=np.float32)[labels[rest]] - 1 / len(HATCHINGS)
+        weights = np.linalg.solve(kernel + RIDGE * np.eye(len(a), dtype=np.float32), targets)
+        guesses[held_out] = (b @ a.T / a.shape[1] @ weights).argmax(1)
+    return guesses
 
 
-def probe(manifest: Path, config: TrainConfig) -> dict[str, float]:
-    """How often the hatching of a val clip is read off each view: shares by view and way of reading."""
-    train, val = read_looks(manifest, "train", PROBE_CROPS, config), read_looks(manifest, "val", 1, config)
+def probe(manifest: Path, config: TrainConfig) -> tuple[dict[str, float], int]:
+    """How often the hatching of a clip is read off each view: shares by view and way of reading; of how many clips."""
+    looks = read_looks(manifest, config)
     found: dict[str, float] = {}
-    for view in ("high", "low"):
-        a, b = _frames(train, view), _frames(val, view)
+    for view, frames in (("high", looks.high[:, None]), ("low", looks.low)):
+        flat = frames.reshape(len(frames), -1)
+        # The mean over frames of each wave's log power.
+        spectra = np.mean([spectrum(frames[:, k]) for k in range(frames.shape[1])], axis=0)
         guesses = {
-            "template matching": template_matching(b.mean(1)),
-            "linear probe of pixels": linear_probe(_flat(a), train.hatching, _flat(b)),
-            "linear probe of the spectrum": linear_probe(_spectra(a), train.hatching, _spectra(b)),
+            "template matching": template_matching(frames.mean(1)),
+            "linear probe of pixels": linear_probe(flat, looks.hatching),
+            "linear probe of the spectrum": linear_probe(spectra, looks.hatching),
         }
-        found |= {f"{view}: {name}": float((guess == val.hatching).mean()) for name, guess in guesses.items()}
-    return found
-
-
-def _frames(looks: Looks, view: str) -> Pictures:
-    """[n, frames, h, w]."""
-    return looks.high[:, None] if view == "high" else looks.low
-
-
-def _flat(frames: Pictures) -> Pictures:
-    return frames.reshape(len(frames), -1)
-
-
-def _spectra(frames: Pictures) -> Pictures:
-    """The mean over frames of each wave's log power."""
-    return np.mean([spectrum(frames[:, k]) for k in range(frames.shape[1])], axis=0)
+        found |= {f"{view}: {name}": float((guess == looks.hatching).mean()) for name, guess in guesses.items()}
+    return found, len(looks.hatching)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -250,8 +241,11 @@ def main() -> None:
         make_attribute_set(manifest.parent)
     if not given.no_probe:
         config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *given.overrides])
-        for name, share in probe(manifest, config).items():
-            print(f"hatching read off {name}: {share:.1%} (chance {1 / len(HATCHINGS):.0%})", flush=True)
+        chance, (shares, n_clips) = 1 / len(HATCHINGS), probe(manifest, config)
+        for name, share in shares.items():
+            low, high = wilson_interval(share, n_clips)
+            told = f"{share:.1%} of {n_clips} (95 %: {low:.1%} to {high:.1%}; chance {chance:.0%})"
+            print(f"hatching read off {name}: {told}", flush=True)
     path = given.out / "results.jsonl"
     for seed in given.seeds:
         for view in given.views:

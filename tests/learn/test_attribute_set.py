@@ -50,10 +50,11 @@ def test_the_ceilings_of_views_follow_from_what_captions_name():
 
 
 def test_the_hatching_is_read_off_the_high_view_and_off_the_low_one_by_chance_alone(manifest):
-    found = probe(manifest, load_config(TrainConfig, CONFIG))
+    found, n_clips = probe(manifest, load_config(TrainConfig, CONFIG))
 
-    chance, n_val = 1 / len(HATCHINGS), N_COLOURS * len(HATCHINGS) * len(WAYS)
-    noise = (chance * (1 - chance) / n_val) ** 0.5
+    assert n_clips == N_COLOURS * len(HATCHINGS) * len(WAYS) * (PER_CAPTION + 1)
+    chance = 1 / len(HATCHINGS)
+    noise = (chance * (1 - chance) / n_clips) ** 0.5
     assert found["high: template matching"] > 0.95 and found["high: linear probe of the spectrum"] > 0.95
     for name in ("template matching", "linear probe of pixels", "linear probe of the spectrum"):
         assert found[f"low: {name}"] < chance + 3 * noise

@@ -9,6 +9,7 @@ Both are read leniently: a field that is unknown is passed over, a file that is 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -67,19 +68,24 @@ class StageStatus(BaseModel):
     bytes: int = 0
     """Bytes of the files that this run committed."""
 
-    def with_another(self, other: StageStatus) -> StageStatus:
-        """This and what another stage of its name did after it or beside it, such as the next batch: one line."""
-        is_planned = bool(self.total and other.total)
+    def with_others(self, others: Sequence[StageStatus]) -> StageStatus:
+        """This and what others of its name did after it or beside it, such as the next batches: one line."""
+        rejects, losses = Counter(self.rejects), Counter(self.losses)
+        for other in others:
+            rejects.update(other.rejects)
+            losses.update(other.losses)
+        all_of_them = (self, *others)
+        is_planned = all(one.total for one in all_of_them)
         return self.model_copy(
             update={
-                "done": self.done + other.done,
-                "known": self.known + other.known,
-                "total": self.total + other.total - other.done_before if is_planned else 0,
-                "in_flight": self.in_flight + other.in_flight,
-                "seconds": max(self.seconds, other.seconds),
-                "rejects": dict(Counter(self.rejects) + Counter(other.rejects)),
-                "losses": dict(Counter(self.losses) + Counter(other.losses)),
-                "bytes": self.bytes + other.bytes,
+                "done": sum(one.done for one in all_of_them),
+                "known": sum(one.known for one in all_of_them),
+                "total": self.total + sum(one.total - one.done_before for one in others) if is_planned else 0,
+                "in_flight": sum(one.in_flight for one in all_of_them),
+                "seconds": max(one.seconds for one in all_of_them),
+                "rejects": dict(rejects),
+                "losses": dict(losses),
+                "bytes": sum(one.bytes for one in all_of_them),
             }
         )
 

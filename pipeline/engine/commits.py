@@ -37,6 +37,8 @@ class Commits:
     floor: dict[str, int] = field(default_factory=dict)
     """By stage: groups up to this number are never looked at again (`Head.covered`), so none may be called so."""
     _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
+    _last: dict[str, int] = field(default_factory=dict)
+    """By stage: the highest number that was seen or given."""
 
     def stages(self) -> list[str]:
         """The stages that have commits."""
@@ -57,6 +59,7 @@ class Commits:
         found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
         self._forget_but(stage, groups)
+        self._note(stage, groups)
         groups = [path for path in groups if number_of(path) > after]
         self._read(groups)
         for path in groups:  # in the order of their numbers: a later one is right
@@ -109,14 +112,20 @@ class Commits:
         return max(map(number_of, self.files.names(f"{FOLDER}/{stage}")), default=0)
 
     def _next_number(self, stage: str) -> int:
-        known = [number_of(path) for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")]
-        return 1 + max(self.floor.get(stage, 0), *(known or [self.last_number(stage)]))
+        if stage not in self._last:
+            self._last[stage] = self.last_number(stage)
+        self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])
+        return self._last[stage]
+
+    def _note(self, stage: str, paths: list[str]) -> None:
+        self._last[stage] = max(self._last.get(stage, 0), max(map(number_of, paths), default=0))
 
     def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
         """Takes back the commits of units, in every object except `but`."""
         names = self.files.names(f"{FOLDER}/{stage}")
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
         self._forget_but(stage, groups)
+        self._note(stage, groups)
         self._read(groups)
         for path in groups:
             held = self._groups[path]

@@ -95,15 +95,13 @@ class Desk:
         """Takes in how far a finished stage came."""
         self._live.pop(number, None)
         before = self._over.get(stage.stage)
-        self._over[stage.stage] = before.with_another(stage) if before else stage
+        self._over[stage.stage] = before.with_others([stage]) if before else stage
         self._say(stage.stage)
 
     def _say(self, name: str) -> None:
         """Makes the line of a name again, and reports it."""
         parts = [stage for stage in (self._over.get(name), *self._live.values()) if stage and stage.stage == name]
-        line = parts[0]
-        for part in parts[1:]:
-            line = line.with_another(part)
+        line = parts[0].with_others(parts[1:])
         seconds = max(line.seconds, round(self._active_s.get(name, 0.0), 1))
         self._lines[name] = line.model_copy(update={"seconds": seconds})
         self._tell(self._lines[name])

@@ -22,6 +22,7 @@ from manifests.live import StageStatus
 from manifests.reasons import Reason
 from pipeline.engine import clock
 from pipeline.engine.attempt import End, Outcome, turn_away_all
+from pipeline.engine.commits import Facts
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import RunProgress, StageProgress
@@ -35,8 +36,6 @@ MAX_TAKEN = 3
 """Machines that may be lost under a unit before it gets one to itself."""
 MAX_ALIKE = 5
 """When this many units in a row end with the same error of this program, it is not the units' fault."""
-GROUP_S = 1.0
-"""Units that end within this time are committed together: a killed driver loses at most these, which run again."""
 ASK_EVERY_S = 2.0
 """How often a stage is asked for new units while the stages before it still commit, seconds."""
 
@@ -94,7 +93,7 @@ class LiveStage:
     """One stage under way: what is in flight, what waits, what each unit has cost."""
 
     def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
-        self.stage, self.n_in_flight = stage, 0
+        self.stage, self.resources, self.n_in_flight = stage, stage.resources, 0
         self._site, self._upstream, self._store = site, upstream, site.store
         done = site.store.committed(stage.name)
         planned: set[str] = set(getattr(stage, "unit_names", ()))  # where a stage knows them before it makes them
@@ -109,7 +108,6 @@ class LiveStage:
         self._order = itertools.count()
         self._alike: list[tuple[str, str]] = []
         self._ended: dict[str, Outcome] = {}
-        self._grouped_at = float("-inf")
         self._next: Unit | None = None
         self._pending: Iterator[Unit] | None = None
         self._asked_at, self._n_upstream = float("-inf"), -1
@@ -271,26 +269,30 @@ class LiveStage:
         heapq.heappush(self._waiting, (clock.now() + wait_s, next(self._order), unit))
 
     def _commit(self, unit: Unit, outcome: Outcome) -> None:
-        """With those that end within a second; at once where none did in the last one."""
+        """Puts it beside the others that ended and are to be committed."""
         self._charges.pop(unit.name, None)
         self._ended[unit.name] = outcome
-        self.commit_due()
         if outcome.n_internal:
             self._say(unit, outcome, f"{outcome.n_internal} turned away by an error of this program\n{outcome.detail}")
 
-    def commit_due(self) -> None:
-        """Commits the units that ended, if the last group was long enough ago or no other unit is in flight."""
-        if clock.now() - self._grouped_at >= GROUP_S or not (self.n_in_flight or self._waiting):
-            self.commit_ended()
+    @property
+    def ended(self) -> dict[str, Facts]:
+        """What the commits of the units will hold that ended and have none yet."""
+        return {name: outcome.facts for name, outcome in self._ended.items()}
 
-    def commit_ended(self) -> None:
-        """Commits the units that have ended so far, in one object."""
-        if not self._ended:
-            return
-        self._site.lock.check()
-        self._store.commit_all(self.stage.name, {name: outcome.facts for name, outcome in self._ended.items()})
+    @property
+    def waits_for_commit(self) -> bool:
+        """Whether units ended that have no commit yet."""
+        return bool(self._ended)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in flight, and nothing waits for its turn."""
+        return not (self.n_in_flight or self._waiting)
+
+    def count_committed(self) -> None:
+        """Takes up that those are committed."""
         ended, self._ended = self._ended, {}
-        self._grouped_at = clock.now()
         for name, outcome in ended.items():
             rejects = outcome.facts.get("rejects", {})
             self._progress.committed(name, outcome.host or host_name(), outcome.facts)
@@ -308,13 +310,21 @@ class LiveStage:
             self._alike.append((unit.name, outcome.detail))
         if len(self._alike) < MAX_ALIKE:
             return
-        self.commit_ended()
+        commit_together([self], self._site)
         self._store.uncommit(self.stage.name, *(name for name, _ in self._alike))
         raise RunStopped(
             f"{self.stage.name}: {len(self._alike)} units in a row failed in the same way: {outcome.detail}\n"
             "That is an error of this program or of what is installed beside it (`pip check`), not of the videos; none "
             "of them is turned away. rejects/ holds the traceback."
         )
+
+
+def commit_together(stages: Sequence[LiveStage], site: Site) -> None:
+    """Commits the units of stages of one name that have ended so far, in one object."""
+    site.lock.check()
+    site.store.commit_all(stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()})
+    for live in stages:
+        live.count_committed()
 
 
 def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | None:

@@ -16,7 +16,7 @@ from pipeline.engine import clock
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained
 from pipeline.engine.executor import Executor
-from pipeline.engine.live import ASK_EVERY_S, LiveStage, RunStopped, Site, StageResult, describe
+from pipeline.engine.live import ASK_EVERY_S, LiveStage, RunStopped, Site, StageResult, commit_together, describe
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import RunProgress
 from pipeline.engine.store import Store
@@ -29,6 +29,8 @@ log = logging.getLogger("hdvila")
 POLL_S = 1.0
 QUEUE = 2
 """Units in flight for each slot: one that runs, and one that is there when it ends."""
+GROUP_S = 1.0
+"""Units that end within this time are committed together: a killed driver loses at most these, which run again."""
 LEAST = 2
 """Units in flight where there is no slot: a cluster that grows by itself, and has no machine yet, must see the work."""
 
@@ -104,6 +106,7 @@ class _Driver:
         self._lines: list[_LineState] = []
         self._n_over = 0
         self._n_slots, self._slots_read = 1, float("-inf")
+        self._grouped_at: dict[str, float] = {}
 
     @property
     def _n_in_flight(self) -> int:
@@ -116,18 +119,16 @@ class _Driver:
         try:
             self._run()
         finally:
-            for live in self._live:
-                live.commit_ended()
+            self._commit(every=True)
 
     def _report(self) -> None:
+        for live in self._live:
+            live.tick()
         self._desk.take({id(live): live.status() for live in self._live})
 
     def _run(self) -> None:
         while self._lines:
             went_on = self._advance()
-            for live in self._live:
-                live.commit_due()
-                live.tick()
             if self._desk.is_due:
                 self._report()
             self._between()
@@ -193,16 +194,16 @@ class _Driver:
         Among stages of one name the one that began first comes first: what is planned next waits for it.
         """
         for live in self._live:
-            if most := live.stage.resources.max_in_flight:
+            if most := live.resources.max_in_flight:
                 while live.n_in_flight < most and live.has_next():
                     live.submit_next()
-        sharing = [live for live in self._live if not live.stage.resources.max_in_flight]
+        sharing = [live for live in self._live if not live.resources.max_in_flight]
         in_flight = Counter({live.stage.name: 0 for live in sharing})
         for live in sharing:
             in_flight[live.stage.name] += live.n_in_flight
         most = max(LEAST, QUEUE * self._slots())
         while in_flight.total() - self._executor.n_without_slot < most and (first := self._first_able(sharing)):
-            live = min(first, key=lambda live: in_flight[live.stage.name] / live.stage.resources.share)
+            live = min(first, key=lambda live: in_flight[live.stage.name] / live.resources.share)
             live.submit_next()
             in_flight[live.stage.name] += 1
 
@@ -229,6 +230,19 @@ class _Driver:
             clock.sleep(wait_s)
         elif due := [at for live in self._live if (at := live.next_at()) is not None]:
             clock.sleep(min(wait_s, max(0.0, min(due) - clock.now())))
+        self._commit()
+
+    def _commit(self, *, every: bool = False) -> None:
+        """Commits the units that ended, those of one name together: once in a while, at once where a stage has no other
+        unit to wait for."""
+        for name in dict.fromkeys(live.stage.name for live in self._live if live.waits_for_commit):
+            stages = [live for live in self._live if live.stage.name == name and live.waits_for_commit]
+            if every or self._is_group_due(name) or any(live.is_idle for live in stages):
+                commit_together(stages, self._site)
+                self._grouped_at[name] = clock.now()
+
+    def _is_group_due(self, name: str) -> bool:
+        return clock.now() - self._grouped_at.get(name, float("-inf")) >= GROUP_S
 
     def _drain(self) -> None:
         """Lets units in flight end within the grace. Raises Drained unless nothing remains of the live stages."""
@@ -244,8 +258,7 @@ class _Driver:
             self._handle_next(POLL_S)
             if self._desk.is_due:
                 self._report()
-        for live in self._live:
-            live.commit_ended()
+        self._commit(every=True)
         self._report()
         left = {live.stage.name: words for live in self._live if (words := live.what_remains())}
         if left:

@@ -14,7 +14,7 @@ from manifests.exits import ExitCode
 from manifests.live import Control
 from pipeline.commands.run import seconds_of
 from pipeline.engine import desk as desk_module
-from pipeline.engine import live as live_module
+from pipeline.engine import run as run_module
 from pipeline.engine.desk import Desk, read_run_status, write_control
 from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.executor import LocalExecutor
@@ -28,7 +28,7 @@ UNITS = tuple((f"u{i}", "") for i in range(5))
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(live_module, "GROUP_S", 0.0)  # each unit is committed as it ends, so that commits are countable
+    monkeypatch.setattr(run_module, "GROUP_S", 0.0)  # each unit is committed as it ends, so that commits are countable
     (tmp_path / "marks").mkdir()
     return Store(str(tmp_path / "out"))
 

@@ -11,6 +11,7 @@ import pytest
 from manifests.live import StageStatus
 from pipeline.engine import clock
 from pipeline.engine import live as live_module
+from pipeline.engine import run as run_module
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest
 from pipeline.engine.executor import Finished, LocalExecutor
@@ -80,7 +81,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watching]:
-    monkeypatch.setattr(live_module, "GROUP_S", 0.0)
+    monkeypatch.setattr(run_module, "GROUP_S", 0.0)
     monkeypatch.setattr(live_module, "ASK_EVERY_S", 0.0)
 
     def run(*lines: Line, n_slots: int = 1, desk: Desk | None = None) -> Watching:

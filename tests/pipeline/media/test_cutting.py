@@ -214,6 +214,15 @@ def plain_ticks(mp4: bytes) -> list[float]:
     return [at / rate for i, at in enumerate(loud) if i == 0 or at - loud[i - 1] > rate // 2]
 
 
+@pytest.mark.parametrize("mode", ["remux", "exact"])
+def test_a_clip_without_audio_says_that_its_audio_begins_at_0(films: Path, mode: str) -> None:
+    path, _ = film_at(films, "no sound")
+
+    clips = cut(path, [Span(0, 3000, 5200)], mode=mode)
+
+    assert isinstance(clips[0], CutClip) and clips[0].audio_start_ms == 0
+
+
 def test_two_cuts_of_the_same_span_are_the_same_bytes(films: Path) -> None:
     path, _ = film_at(films, "30 fps with B-frames")
     for mode in ("remux", "exact"):

@@ -74,18 +74,18 @@ class StageStatus(BaseModel):
         for other in others:
             rejects.update(other.rejects)
             losses.update(other.losses)
-        all_of_them = (self, *others)
-        is_planned = all(one.total for one in all_of_them)
+        stages = (self, *others)
+        is_planned = all(stage.total for stage in stages)
         return self.model_copy(
             update={
-                "done": sum(one.done for one in all_of_them),
-                "known": sum(one.known for one in all_of_them),
-                "total": self.total + sum(one.total - one.done_before for one in others) if is_planned else 0,
-                "in_flight": sum(one.in_flight for one in all_of_them),
-                "seconds": max(one.seconds for one in all_of_them),
+                "done": sum(stage.done for stage in stages),
+                "known": sum(stage.known for stage in stages),
+                "total": self.total + sum(other.total - other.done_before for other in others) if is_planned else 0,
+                "in_flight": sum(stage.in_flight for stage in stages),
+                "seconds": max(stage.seconds for stage in stages),
                 "rejects": dict(rejects),
                 "losses": dict(losses),
-                "bytes": sum(one.bytes for one in all_of_them),
+                "bytes": sum(stage.bytes for stage in stages),
             }
         )
 

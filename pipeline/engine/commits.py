@@ -58,15 +58,16 @@ class Commits:
         singles = [name for name in names if name.endswith(".json") and not is_group(name)]
         found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._forget_but(stage, groups)
-        self._note(stage, groups)
+        self._take_up(stage, groups)
         groups = [path for path in groups if number_of(path) > after]
         self._read(groups)
         for path in groups:  # in the order of their numbers: a later one is right
             found.update(dict.fromkeys(self._groups[path], path))
         return found
 
-    def _forget_but(self, stage: str, paths: list[str]) -> None:
+    def _take_up(self, stage: str, paths: list[str]) -> None:
+        """These are a stage's groups now: forgets the others, and notes the highest number."""
+        self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
         gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
         for path in gone:
             del self._groups[path]
@@ -117,15 +118,11 @@ class Commits:
         self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])
         return self._last[stage]
 
-    def _note(self, stage: str, paths: list[str]) -> None:
-        self._last[stage] = max(self._last.get(stage, 0), max(map(number_of, paths), default=0))
-
     def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
         """Takes back the commits of units, in every object except `but`."""
         names = self.files.names(f"{FOLDER}/{stage}")
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._forget_but(stage, groups)
-        self._note(stage, groups)
+        self._take_up(stage, groups)
         self._read(groups)
         for path in groups:
             held = self._groups[path]

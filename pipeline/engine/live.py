@@ -93,7 +93,8 @@ class LiveStage:
     """One stage under way: what is in flight, what waits, what each unit has cost."""
 
     def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
-        self.stage, self.resources, self.n_in_flight = stage, stage.resources, 0
+        self.stage, self.n_in_flight = stage, 0
+        self.resources = stage.resources  # kept: a stage may work them out each time, and the loop asks at every step
         self._site, self._upstream, self._store = site, upstream, site.store
         done = site.store.committed(stage.name)
         planned: set[str] = set(getattr(stage, "unit_names", ()))  # where a stage knows them before it makes them

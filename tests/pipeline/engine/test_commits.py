@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.attempt import Outcome, attempt_unit
+from pipeline.engine.commits import number_of
 from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.files import Files
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
@@ -63,6 +65,36 @@ def test_one_unit_is_taken_back_out_of_a_group(tmp_path: Path) -> None:
     assert ids(Store(store.url)) == ["a", "c"]
     store.commit_all("toy", {"b": attempt(tmp_path, "b").facts})
     assert ids(Store(store.url)) == ["a", "b", "c"]
+
+
+def test_groups_are_numbered_in_the_order_in_which_they_are_written_also_by_who_comes_later(tmp_path: Path) -> None:
+    def numbers(store: Store) -> list[int]:
+        return sorted(number_of(name) for name in store.names("commits/toy"))
+
+    store = Store(str(tmp_path / "out"))
+    for unit in "abc":
+        store.commit_all("toy", {unit: {}})
+    assert numbers(store) == [1, 2, 3]
+
+    later = Store(store.url)
+    later.uncommit("toy", "c")
+    later.commit_all("toy", {"d": {}})
+    again = Store(store.url)
+    again.commit_all("toy", {"e": {}})
+
+    assert numbers(again) == [1, 2, 4, 5], "no number is given twice by who knew it"
+
+
+def test_a_number_costs_no_look_at_the_groups_that_are_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path / "out"))
+    store.commit_all("toy", {"a": {}})
+    looked: list[str] = []
+    names = Files.names
+    monkeypatch.setattr(Files, "names", lambda files, folder: [looked.append(folder), names(files, folder)][1])
+
+    store.commit_all("toy", {"b": {}})
+
+    assert looked == [] and store.committed("toy") == {"a", "b"}
 
 
 def test_the_later_of_two_groups_is_right_where_a_kill_left_both(tmp_path: Path) -> None:

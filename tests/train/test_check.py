@@ -87,6 +87,16 @@ def test_what_a_run_would_do_unasked_is_a_note(tmp_path):
     assert "4 captions, 1 of them distinct" in notes
 
 
+def test_a_clip_of_unknown_rate_is_left_out_of_the_share_of_short_ones(tmp_path):
+    long, short = (a_sample(f"video{n}", 0, Scene(), SMALL) for n in range(2))
+    long.members["json"] = json.dumps({**json.loads(long.members["json"]), "fps": 0.0, "duration_ms": 100_000}).encode()
+    entry = write_shard(tmp_path / "shards/train/00000.tar", [long, short], "train", tmp_path)
+
+    report = report_on(write_manifest(tmp_path, [entry]), "data.stride=12")
+
+    assert report.splits[0].share_short == 1.0, "the short one is judged by its own length"
+
+
 def test_where_time_is_over_the_report_says_how_many_shards_were_seen(drawn):
     report = report_on(drawn, seconds=1e-9)
 

@@ -116,7 +116,7 @@ def spectrum(pictures: Pictures) -> Pictures:
 def linear_probe(features: Pictures, labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """The class that a ridge regression gives to each row `[n, features]`, after it learned from the other folds."""
     guesses = np.full(len(features), -1)
-    for held_out in np.array_split(np.arange(len(features)), min(FOLDS, len(features))):
+    for held_out in np.array_split(np.arange(len(features)), FOLDS):
         rest = np.setdiff1d(np.arange(len(features)), held_out)
         mean, deviation = features[rest].mean(0), features[rest].std(0) + 1e-3
         a, b = (features[rest] - mean) / deviation, (features[held_out] - mean) / deviation
@@ -244,8 +244,8 @@ def main() -> None:
         chance, (shares, n_clips) = 1 / len(HATCHINGS), probe(manifest, config)
         for name, share in shares.items():
             low, high = wilson_interval(share, n_clips)
-            told = f"{share:.1%} of {n_clips} (95 %: {low:.1%} to {high:.1%}; chance {chance:.0%})"
-            print(f"hatching read off {name}: {told}", flush=True)
+            reading = f"{share:.1%} of {n_clips} (95 %: {low:.1%} to {high:.1%}; chance {chance:.0%})"
+            print(f"hatching read off {name}: {reading}", flush=True)
     path = given.out / "results.jsonl"
     for seed in given.seeds:
         for view in given.views:

@@ -17,6 +17,7 @@ import shutil
 import warnings
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,22 @@ class _Unpickler(pickle.Unpickler):
         plain = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype | torch.layout)
         if plain or name in _METADATA.get(module, ()):
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"its description holds {module}.{name}, which no checkpoint of tensors needs")
+        if (module, name) == ("builtins", "getattr"):
+            return _member_of  # Python 3.11.0 to 3.11.3 write an enum's member as getattr(class, name)
+        raise _not_needed(module, name)
+
+
+def _member_of(enum: object, name: object) -> Enum:
+    """A member of one of the enums in `_METADATA`; what getattr could give besides is refused."""
+    if isinstance(enum, type) and issubclass(enum, Enum) and enum.__name__ in _METADATA.get(enum.__module__, ()):
+        member = enum.__members__.get(str(name))
+        if member is not None:
+            return member
+    raise _not_needed("builtins", "getattr")
+
+
+def _not_needed(module: str, name: str) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(f"its description holds {module}.{name}, which no checkpoint of tensors needs")
 
 
 class PlainReader(FileSystemReader):

@@ -93,7 +93,7 @@ def measure(where: str, stores: Sequence[Store], sizes: Sequence[int], names: Se
 
     for name in names or STEPS:
         costs = [_in_a_process(name, store, n) for store, n in zip(stores, sizes, strict=True)]
-        print("\n".join(rows_of(STEPS[name][0], sizes, costs)), flush=True)
+        print("\n".join(rows_of(STEPS[name].title, sizes, costs)), flush=True)
 
 
 def _in_a_process(step: str, store: Store, n_videos: int) -> Cost:
@@ -118,10 +118,11 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
         return Cost(0, 0, 0, 0, 0, 0, 0)
     some_video = store.read_json("waves/00000.json")["video_ids"][7]
     place = Place(store, config_of(store), n_videos, some_video)
+    STEPS[step].before(place)
     base_mb = peak_mb()
     with count_requests() as counted:
         started, cpu = time.monotonic(), _cpu_s()
-        STEPS[step][1](place)
+        STEPS[step].run(place)
         cpu_s, wall_s = _cpu_s() - cpu, time.monotonic() - started
     print(dict(counted.kinds), file=sys.stderr)
     return Cost(cpu_s, peak_mb(), base_mb, counted.n, counted.n_sequential, counted.n_bytes, wall_s)

@@ -1,7 +1,7 @@
 """The global steps of a run and of the commands beside it: each looks at a whole output directory.
 
-A step is what a driver or a person starts; one that only ever takes up what is new (a round of the crawl, the next
-wave) is measured from a fresh start, as a restarted driver pays for it.
+A step is what a driver or a person starts, measured from a fresh start, as a restarted driver pays for it. Steps that a
+driver takes again and again are measured a second time, warm: it has planned before, and a batch has come since.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import StringIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from bench.scaling.stores import LONG_AGO, WAVE_VIDEOS
+from bench.scaling.stores import BATCH_VIDEOS, LONG_AGO, WAVE_VIDEOS, add_batch
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import read_manifest
@@ -54,9 +54,19 @@ class Place:
     config: RunConfig
     n_videos: int
     some_video: str
+    known: Known = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known", Known(self.config, self.store))
 
 
-Step = Callable[[Place], None]
+@dataclass(frozen=True)
+class Step:
+    """What is measured, how it is called in the table, and what happens before it and is not measured."""
+
+    title: str
+    run: Callable[[Place], object]
+    before: Callable[[Place], object] = lambda place: None
 
 
 def config_of(store: Store) -> RunConfig:
@@ -104,22 +114,28 @@ def _fetch(video: Mapping[str, Any], context: Any) -> Path:
     raise NotImplementedError
 
 
-def candidates(place: Place) -> None:
+def candidates(place: Place) -> Candidates:
     """Reads and ranks the candidates, with those that repeat by text."""
-    Candidates.read(Known(place.config, place.store), place.config)
+    return Candidates.read(place.known, place.config)
 
 
 def wave(place: Place) -> None:
     """Plans the next wave of media."""
-    known = Candidates.read(Known(place.config, place.store), place.config)
+    known = candidates(place)
     next_wave(known.ranked, known.outcomes(), place.config.balance)
 
 
 def selection(place: Place) -> None:
     """Selects and writes selection.parquet."""
-    known = Candidates.read(Known(place.config, place.store), place.config)
+    known = candidates(place)
     chosen = select(known.ranked, known.outcomes(), place.config.balance)
     place.store.write_table(SELECTION_NAME, chosen.table)
+
+
+def planned_before(place: Place) -> None:
+    """A driver has planned, and a batch is over since."""
+    wave(place)
+    add_batch(place.store)
 
 
 def picture_duplicates(place: Place) -> None:
@@ -190,25 +206,28 @@ def remove_channel(place: Place) -> None:
     remove(place.store, Tombstones(channels=frozenset({f"UC{0:022d}"})))
 
 
-STEPS: dict[str, tuple[str, Step]] = {
-    "start": ("start of a run", start),
-    "round": ("round of the crawl", crawl_round),
-    "transcripts": ("units of transcripts", units_of_transcripts),
-    "clips": ("units of clips", units_of_clips),
-    "candidates": ("candidates, ranked", candidates),
-    "text": ("duplicates by text", text_duplicates),
-    "pictures": ("duplicates by picture", picture_duplicates),
-    "wave": ("next wave", wave),
-    "media": (f"units of a wave of {WAVE_VIDEOS}", units_of_media),
-    "selection": ("selection", selection),
-    "shards": ("shard plan", shard_plan),
-    "manifest": ("manifest", manifest),
-    "funnel": ("funnel", count_funnel),
-    "books": ("verify's books", books),
-    "report": ("report", report),
-    "status": ("status", status),
-    "why": ("why", why),
-    "index": ("the trainer's index", trainer_index),
-    "remove": ("remove of one channel", remove_channel),
+STEPS: dict[str, Step] = {
+    "start": Step("start of a run", start),
+    "round": Step("round of the crawl", crawl_round),
+    "transcripts": Step("units of transcripts", units_of_transcripts),
+    "clips": Step("units of clips", units_of_clips),
+    "candidates": Step("candidates, ranked", candidates),
+    "text": Step("duplicates by text", text_duplicates),
+    "pictures": Step("duplicates by picture", picture_duplicates),
+    "wave": Step("next wave", wave),
+    "media": Step(f"units of a wave of {WAVE_VIDEOS}", units_of_media),
+    "selection": Step("selection", selection),
+    "shards": Step("shard plan", shard_plan),
+    "manifest": Step("manifest", manifest),
+    "funnel": Step("funnel", count_funnel),
+    "books": Step("verify's books", books),
+    "report": Step("report", report),
+    "status": Step("status", status),
+    "why": Step("why", why),
+    "index": Step("the trainer's index", trainer_index),
+    "next-candidates": Step(f"candidates again, {BATCH_VIDEOS} videos later", candidates, planned_before),
+    "next-wave": Step(f"next wave again, {BATCH_VIDEOS} videos later", wave, planned_before),
+    "next-selection": Step(f"selection again, {BATCH_VIDEOS} videos later", selection, planned_before),
+    "remove": Step("remove of one channel", remove_channel),
 }
-"""By name: how it is called in the table, and the step. The last one changes the store."""
+"""By name. Those from `next-candidates` on change the store: each adds a batch, the last one takes a channel away."""

@@ -47,6 +47,8 @@ LISTED_A_VIDEO, ASKED_A_VIDEO = 4, 2
 RESULTS_A_LISTING = 600
 VIDEOS_A_CHANNEL = 20
 WAVE_VIDEOS = 1000
+BATCH_VIDEOS = 200
+"""Videos that are added to a store for a driver that has planned before."""
 SAMPLES_A_SHARD = 2000
 TURNED_AWAY = 0.05
 """Videos that are turned away at the media."""
@@ -89,6 +91,17 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
     _close_shards(store, made)
     stages = tuple(StageStatus(stage=name, done=n_videos) for name in ("extract", "transcripts", "clips", "media"))
     store.write(STATUS_NAME, RunStatus(state="ended", stages=stages).model_dump_json().encode())
+
+
+def add_batch(store: Store) -> None:
+    """Adds a batch of videos of new channels that were found, read and cut since: a segment a stage."""
+    first = 10**9 + store.read_table("videos", ["video_id"]).num_rows
+    heaps, draw = Heaps(store), Draw.of(first)
+    for number in range(BATCH_VIDEOS // VIDEOS_A_UNIT):
+        for write in _unit(heaps, draw, Made(), first + number):
+            write()
+    for stage in list(heaps.units):
+        heaps.write(stage)
 
 
 @dataclass

@@ -7,7 +7,8 @@ import pytest
 from bench.scale import FULL_SIZE, exponent, grown
 from bench.scaling.requests import count_requests
 from bench.scaling.steps import config_of
-from bench.scaling.stores import make_store
+from bench.scaling.stores import BATCH_VIDEOS, add_batch, make_store
+from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 from pipeline.outdir.accounts import unit_gaps
 
@@ -22,6 +23,18 @@ def test_a_store_holds_what_its_commits_say_and_a_row_a_clip_tried(tmp_path: Pat
     n_tried = len(set(packs.column("video_id").to_pylist()))
     assert n_tried <= 20
     assert packs.num_rows == clips.num_rows // 20 * n_tried
+
+
+def test_a_batch_that_is_added_is_all_that_a_warm_driver_reads(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    make_store(store, config_of(store), 20)
+    followers = [Follower(store, table, ["video_id"]) for table in ("videos", "clips")]
+    for follower in followers:
+        follower.new()
+    for _ in range(2):
+        add_batch(store)
+        new = [[rows.column("video_id").to_pylist() for rows in follower.new()] for follower in followers]
+        assert [len(set(sum(ids, []))) for ids in new] == [BATCH_VIDEOS, BATCH_VIDEOS]
 
 
 def test_every_request_is_counted_once_and_calls_within_calls_are_not(tmp_path: Path) -> None:

@@ -22,6 +22,13 @@ from train.distributed import process_from_environment
 from train.loop import StopRequest, fit
 
 
+RECIPES: dict[str, dict[str, dict[str, Any]]] = {
+    # Its trunk by SGD, as published. At 3e-3 and batches of 32 it never told entailment from contradiction (75 %).
+    "soho": {"optim": {"lr": 1e-3}, "loop": {"steps": 300, "batch": 64}},
+    "visual_parsing": {"optim": {"lr": 3e-3}, "loop": {"steps": 200, "batch": 32}},
+}
+
+
 def imported(task: str, tmp_path: Path) -> Path:
     """The folder of the imported set; all of it in `train`."""
     files = TASKS[task](tmp_path)
@@ -39,14 +46,12 @@ def tree(kind: str, task: str, folder: Path, out: Path, **sections: Any) -> dict
         "data": {"manifest": str(folder / "manifest.json"), "val_split": "train", "answers": answers},
         "model": model | ({"n_pictures": 2} if task == "nlvr2" else {}),
         "objective": {"contrastive": 0.0, "answers": 1.0, "answers_kind": "scores" if task == "vqa" else "one"},
-        "optim": {"lr": 3e-3, "warmup": 0.05, "schedule": "cosine", "optimizer": {}},
-        "loop": {"steps": 200, "batch": 32, "threads": 1, "device": "cpu"},
+        "optim": {"warmup": 0.05, "schedule": "cosine", "optimizer": {}, **RECIPES[kind]["optim"]},
+        "loop": {"threads": 1, "device": "cpu", **RECIPES[kind]["loop"]},
         "checkpoint": {"every": 0, "keep": 1},
         "eval": {"every": 0, "batch": 32},
         "observe": {"tensorboard": False, "every": 20},
     }
-    if kind == "soho":
-        found["optim"]["optimizer"] = {"trunk": "adamw"}
     for name, keys in sections.items():
         found[name] = {**found.get(name, {}), **keys}
     return found
@@ -72,9 +77,8 @@ def check_file(task: str, path: Path, data: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kind", "task"), [("soho", "vqa"), ("soho", "nlvr2"), ("visual_parsing", "snli_ve"), ("visual_parsing", "nlvr2")]
-)
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("kind", MODELS)
 def test_a_head_learns_64_samples_by_heart_and_writes_the_official_file(kind: str, task: str, tmp_path: Path) -> None:
     data = imported(task, tmp_path)
     run(kind, task, data, tmp_path / "run")

@@ -21,7 +21,6 @@ from train.config import TrainConfig
 from train.distributed import process_from_environment
 from train.loop import StopRequest, fit
 
-
 RECIPES: dict[str, dict[str, dict[str, Any]]] = {
     # Its trunk by SGD, as published. At 3e-3 and batches of 32 it never told entailment from contradiction (75 %).
     "soho": {"optim": {"lr": 1e-3}, "loop": {"steps": 300, "batch": 64}},

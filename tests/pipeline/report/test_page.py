@@ -8,7 +8,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import axe_core_python
-import numpy as np
 import pyarrow as pa
 import pytest
 from playwright.sync_api import sync_playwright
@@ -24,10 +23,9 @@ from pipeline.config.balance import BalanceConfig
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
-from pipeline.report.charts import bins_of, concentration, histogram, nice_top
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report
-from pipeline.report.samples import MOST_VIDEO_BYTES, address_at, shrink
+from pipeline.report.samples import MOST_VIDEO_BYTES
 
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 HOSTILE = "<script>alert('t')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"
@@ -166,39 +164,6 @@ def test_a_run_without_manifest_still_has_a_page_and_an_empty_folder_has_none(tm
 def test_only_categories_below_what_was_asked_are_listed_as_short(tmp_path: Path) -> None:
     _, selection = a_run(tmp_path, total=12)
     assert [row.category for row in short_categories(selection.result)] == ["News & Politics"]
-
-
-def test_histograms_count_every_value_once() -> None:
-    values = np.array([0.0, 0.4, 3.0, 9.99, 10.0, 500.0])
-    assert [n for _, _, n in bins_of(values, 10, 10)] == [2, 0, 0, 1, 0, 0, 0, 0, 0, 3]
-    assert histogram("x", np.array([]), top=10, unit="s").note == "nothing to count yet"
-
-
-def test_a_chart_says_each_of_its_numbers_to_who_points_and_to_who_reads() -> None:
-    chart = histogram("length", np.array([1.0, 1.2, 30.0]), top=24, unit="seconds", reference=13.4)
-    titles = re.findall(r"<title>(.*?)</title>", chart.svg)
-    assert "1 to 2 seconds: 2" in titles and "23 or more seconds: 1" in titles and "HD-VILA-100M 13.4" in chart.svg
-    assert ("1 to 2", "2") in chart.numbers and sum(int(n) for _, n in chart.numbers) == 3
-    assert 'role="img"' in chart.svg and "histogram of length" in chart.svg and "var(--after)" in chart.svg
-    assert "<script" not in chart.svg and "http" not in chart.svg.replace("http://www.w3.org/2000/svg", "")
-
-
-def test_concentration_adds_up_the_largest_channels_first() -> None:
-    assert concentration(np.array([1, 6, 3])).numbers == (("1", "60.0 %"), ("2", "90.0 %"), ("3", "100.0 %"))
-
-
-@pytest.mark.parametrize(("largest", "top"), [(7.0, 20.0), (21.0, 40.0), (300.0, 400.0), (1000.0, 1000.0)])
-def test_axes_end_at_round_numbers(largest: float, top: float) -> None:
-    assert nice_top(np.full(100, largest), 20) == top
-
-
-def test_only_web_addresses_become_links() -> None:
-    assert address_at("https://www.youtube.com/watch?v=a", 61_500) == "https://www.youtube.com/watch?v=a&t=61"
-    assert address_at("javascript:alert(1)", 0) == address_at("file:///etc/passwd", 0) == ""
-
-
-def test_a_broken_picture_is_left_out() -> None:
-    assert shrink(b"not a jpeg") == b""
 
 
 @pytest.mark.slow

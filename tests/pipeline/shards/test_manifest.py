@@ -11,7 +11,7 @@ import pytest
 from manifests.errors import UserError
 from manifests.shards import read_manifest, read_shard_rows
 from pipeline.engine.store import Store
-from pipeline.shards.manifest import given_head, write_manifest
+from pipeline.shards.manifest import given_head, remove_packs, sweep_shards, write_manifest
 from pipeline.shards.stage import read_entries
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
@@ -120,3 +120,32 @@ def test_what_was_given_is_found_again_in_the_manifest(made: Path):
 def test_the_table_has_the_promised_columns(made: Path):
     names = pq.read_table(made / "manifest.parquet").column_names
     assert names == ["url", "split", "generation", "sha256", "md5", "bytes", "nsamples", "hours", "categories"]
+
+
+def test_packs_that_no_row_names_go_with_the_last_ones(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=2)
+    manifest = make_shards(store)
+    store.write("packs/video-00000-other.tar", b"of a worker that was given up")
+    remove_packs(store, manifest, also_turned_away=False)
+    assert [path.name for path in tmp_path.glob("packs/*.tar")] == ["video-00000-other.tar"], "more may come"
+    remove_packs(store, manifest)
+    assert not list(tmp_path.glob("packs/*.tar")) and store.count_rows("packs") == 6
+
+
+def test_a_pack_that_only_a_quota_left_out_stays_for_a_larger_one(tmp_path: Path):
+    store = Store(str(tmp_path))
+    for name in ("kept", "over", "copy"):
+        commit_video(store, name)
+    select(store, {"kept": [0, 1, 2]}, reasons={"copy": "duplicate_video"})
+    remove_packs(store, make_shards(store))
+    assert [path.name for path in tmp_path.glob("packs/*.tar")] == ["over.tar"]
+    select(store, {"kept": [0, 1, 2], "over": [0, 1]})
+    assert make_shards(store).head["totals"]["samples"] == 5
+
+
+def test_leftovers_under_a_shards_name_are_swept_and_other_files_are_not(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=3)
+    for name in ("00007.tar", "00007.parquet", "notes.txt", "123.tar"):
+        (tmp_path / "shards/train" / name).write_bytes(b"x")
+    assert sweep_shards(store, make_shards(store)) == ["shards/train/00007.parquet", "shards/train/00007.tar"]
+    assert {"notes.txt", "123.tar"} <= {p.name for p in (tmp_path / "shards/train").iterdir()}

@@ -1,0 +1,87 @@
+"""One shard's files: its tar holds the packs' bytes, its rows say where, and what failed is a row with its reason."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.engine.store import Store
+from pipeline.media.packs import END
+from pipeline.shards.files import SUCCESS, read_rows
+from pipeline.shards.stage import read_entries
+from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
+
+
+def test_a_shard_holds_the_packs_bytes_and_its_rows_say_where(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=6, config=ShardsConfig(max_samples=5, card=NO_CARD))
+    packs = store.read_table("packs").to_pylist()
+    made = {row["key"]: row for row in packs if row["status"] == SUCCESS}
+    found = set()
+    for entry in read_entries(store):
+        tar = (tmp_path / entry.url).read_bytes()
+        for row in read_rows(store, entry.url).to_pylist():
+            if row["status"] != SUCCESS:
+                continue
+            found.add(row["key"])
+            pack = (tmp_path / made[row["key"]]["pack"]).read_bytes()
+            start = made[row["key"]]["pack_offset"]
+            for extension, (at, size) in json.loads(row["members"]).items():
+                there, size_there = json.loads(made[row["key"]]["members"])[extension]
+                assert tar[at : at + size] == pack[start + there :][:size_there]
+        with tarfile.open(tmp_path / entry.url) as archive:
+            assert len(archive.getnames()) == 5 * entry.nsamples
+        assert tar.endswith(END)
+    assert found == made.keys()
+
+
+def test_a_clip_that_failed_is_a_row_with_its_reason_and_never_a_sample(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=6)
+    rows = [row for entry in read_entries(store) for row in read_rows(store, entry.url).to_pylist()]
+    failed = [row for row in rows if row["status"] != SUCCESS]
+    assert {row["key"] for row in failed} == {"video-00002_00002", "video-00005_00002"}
+    assert all(
+        r["reason"] == "silent" and r["status"] == "failed_to_subsample" and r["members"] == "{}" for r in failed
+    )
+    stats = json.loads((tmp_path / "shards/train/00000_stats.json").read_text())
+    assert stats["count"] == stats["successes"] + stats["failed_to_subsample"] == sum(stats["status_dict"].values())
+    assert [stats[f"failed_to_{step}"] for step in ("download", "resize")] == [0, 0] and stats["start_time"] == 0
+    assert (stats["bytes_downloaded"], stats["end_time"]) == (0, stats["duration"])
+
+
+def test_a_lost_or_damaged_pack_costs_its_video_and_not_the_shard(tmp_path: Path):
+    store = Store(str(tmp_path))
+    for i in range(4):
+        commit_video(store, f"v{i}", n_clips=2)
+    select(store)
+    (tmp_path / "packs" / "v1.tar").unlink()
+    (tmp_path / "packs" / "v2.tar").write_bytes((tmp_path / "packs" / "v2.tar").read_bytes()[:30_000])
+    manifest = make_shards(store, ShardsConfig(split=SplitConfig(val=0), card=NO_CARD))
+    rows = read_rows(store, "shards/train/00000.tar").to_pylist()
+    assert {r["video_id"] for r in rows if r["status"] == SUCCESS} == {"v0", "v3"}
+    assert {(r["video_id"], r["reason"]) for r in rows if r["status"] != SUCCESS} == {
+        ("v1", "pack_lost"),
+        ("v2", "pack_lost"),
+    }
+    rejects = store.read_rejects().to_pylist()
+    assert {(r["video_id"], r["reason"]) for r in rejects} == {("v1", "pack_lost"), ("v2", "pack_lost")}
+    assert make_shards(store, ShardsConfig(split=SplitConfig(val=0), card=NO_CARD)).sha256 == manifest.sha256
+
+
+def test_a_pack_that_was_exchanged_for_another_is_not_copied_blindly(tmp_path: Path):
+    store = Store(str(tmp_path))
+    for name in ("v1", "v2"):
+        commit_video(store, name, n_clips=2)
+    select(store)
+    (tmp_path / "packs" / "v1.tar").write_bytes((tmp_path / "packs" / "v2.tar").read_bytes())
+    make_shards(store, ShardsConfig(split=SplitConfig(val=0), card=NO_CARD))
+    keys = [r["key"] for r in read_rows(store, "shards/train/00000.tar").to_pylist() if r["status"] == SUCCESS]
+    assert sorted(keys) == ["v2_00000", "v2_00001"]
+
+
+def test_rows_have_the_promised_columns(tmp_path: Path):
+    a_data_set(tmp_path, n_videos=2)
+    table = pq.read_table(tmp_path / "shards/train/00000.parquet")
+    wanted = "key url caption clips status error_message reason clip_id video_id channel_id category_id start_ms end_ms"
+    assert table.column_names == [*wanted.split(), "duration_ms", "width", "height", "fps", "codec", "members"]

@@ -1,0 +1,81 @@
+"""Token buckets: what they let through, and when."""
+
+import random
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.site.buckets import Bucket
+from tests.pipeline.site.toys import Clock, politeness, run
+
+
+@given(
+    arrivals=st.lists(st.floats(0, 3), max_size=60),
+    interval_s=st.floats(0.05, 2),
+    burst=st.floats(1, 5),
+    jitter=st.floats(0, 0.5),
+)
+def test_a_bucket_never_lets_more_through_than_its_rate(
+    arrivals: list[float], interval_s: float, burst: float, jitter: float
+) -> None:
+    bucket = Bucket(interval_s, burst, jitter, random.Random(0), full_at=burst * interval_s)
+    now, grants = 0.0, []
+    for gap in arrivals:
+        now += gap
+        grants.append(now + bucket.reserve(now))
+    for first, start in enumerate(grants):
+        for last in range(first, len(grants)):
+            assert last - first + 1 <= burst + (grants[last] - start) / interval_s + 1e-6
+
+
+def test_a_bucket_starts_empty() -> None:
+    bucket = Bucket(2.0, 5.0, 0.0, random.Random(0), full_at=10.0)
+    assert bucket.reserve(0.0) == pytest.approx(2.0)  # the first token has still to be made
+
+
+def test_requests_of_a_kind_are_spaced_over_all_callers() -> None:
+    polite = politeness(identity_requests_per_minute={"page": 1200.0})
+    taken: list[float] = []
+
+    def worker() -> None:
+        for _ in range(5):
+            assert run(polite.take("one", "youtube.com", "page")) == 0.0
+            taken.append(time.monotonic())
+
+    threads = [threading.Thread(target=worker) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    taken.sort()
+    span_s = taken[-1] - taken[0]
+    assert len(taken) == 20
+    assert span_s >= 19 * 0.05 - 0.05  # 1200 a minute is one each 50 ms, whoever asks
+
+
+def test_kinds_and_hosts_have_buckets_of_their_own() -> None:
+    polite = politeness(identity_requests_per_minute={"page": 6.0, "caption": 60_000.0})
+    started = time.monotonic()
+    run(polite.take("one", "youtube.com", "caption"))
+    assert time.monotonic() - started < 5
+
+
+def test_a_restart_starts_with_empty_buckets() -> None:
+    clock = Clock()
+    polite = politeness(clock, identity_requests_per_minute={"page": 60.0}, burst=5)
+    assert polite._buckets_of("one", "youtube.com", "page")[0].wait_s(clock.now) == pytest.approx(1.0)
+
+
+def test_each_identity_has_its_own_rates_and_a_ceiling_bounds_them_all() -> None:
+    clock = Clock()
+    free = politeness(clock, "one", "two", identity_requests_per_minute={"page": 60.0})
+    bounded = politeness(
+        clock, "one", "two", identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 30.0}
+    )
+    for polite, n_buckets in ((free, 2), (bounded, 3)):
+        buckets = {id(b) for name in ("one", "two") for b in polite._buckets_of(name, "youtube.com", "page")}
+        assert len(buckets) == n_buckets
+    assert [b.interval_s for b in bounded._buckets_of("two", "youtube.com", "page")] == [1.0, 2.0]

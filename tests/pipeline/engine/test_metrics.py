@@ -16,6 +16,7 @@ from pipeline.engine.progress import set_up_logging
 from pipeline.engine.run import run_stage
 from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
+from pipeline.engine.unit import Resources
 from tests.pipeline.engine.toys import ToyStage
 
 
@@ -29,7 +30,7 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
 
 def toy(tmp_path: Path, *actions: tuple[str, str]) -> ToyStage:
     (tmp_path / "marks").mkdir()
-    return ToyStage(actions, tmp_path / "marks")
+    return ToyStage(actions, tmp_path / "marks", resources=Resources(n_cpus=1, time_limit_s=3))
 
 
 def scraped(url: str) -> dict[str, float]:

@@ -18,7 +18,7 @@ from pipeline.engine.limits import KILL_AFTER_S
 from pipeline.engine.lock import RunLock
 from pipeline.engine.run import RunStopped, StageResult, run_stage
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Unit
+from pipeline.engine.unit import Resources, Unit
 from pipeline.outdir.retries import is_due
 from tests.pipeline.engine.toys import Counter, Counting, Itemwise, PartlyRejecting, ToyStage
 
@@ -37,11 +37,14 @@ def executor(request: pytest.FixtureRequest, tmp_path: Path) -> Executor:
     return LocalExecutor(tmp_path / "scratch") if request.param == "local" else request.getfixturevalue("ray_executor")
 
 
-def run(tmp_path: Path, executor: Executor, *actions: tuple[str, str], patience: int = 3) -> tuple[Store, StageResult]:
+def run(
+    tmp_path: Path, executor: Executor, *actions: tuple[str, str], patience: int = 3, limit_s: float = 60
+) -> tuple[Store, StageResult]:
     (tmp_path / "marks").mkdir(exist_ok=True)
     store = Store(str(tmp_path / "out"))
+    stage = ToyStage(actions, tmp_path / "marks", resources=Resources(n_cpus=1, time_limit_s=limit_s))
     with RunLock(store) as lock:
-        return store, run_stage(ToyStage(actions, tmp_path / "marks"), store, executor, lock, patience=patience)
+        return store, run_stage(stage, store, executor, lock, patience=patience)
 
 
 def attempts(tmp_path: Path, unit: str) -> int:
@@ -227,7 +230,7 @@ def test_a_full_disk_stops_the_run_with_the_cure(tmp_path: Path, executor: Execu
 
 
 def test_a_unit_over_its_time_twice_is_a_reject(tmp_path: Path, executor: Executor) -> None:
-    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"))
+    store, _ = run(tmp_path, executor, ("a", "hang"), ("b", "hang-once"), limit_s=3)
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}
     assert rejects == {"a": "timeout"}
@@ -242,7 +245,7 @@ def test_a_stuck_worker_is_killed_at_its_own_limit_however_busy_the_cluster(
     watch = threading.Thread(target=lambda: died.append(death_of(tmp_path / "marks" / "a.0")), daemon=True)
     watch.start()
 
-    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(30)))
+    store, _ = run(tmp_path, ray_executor, ("a", "stuck"), *((f"n{i}", "nap") for i in range(30)), limit_s=3)
     watch.join(timeout=30)
 
     rejects = {row["video_id"]: row["reason"] for row in store.read_rejects().to_pylist()}

@@ -28,9 +28,9 @@ def log_file(tmp_path: Path) -> Iterator[Path]:
     set_up_logging()
 
 
-def toy(tmp_path: Path, *actions: tuple[str, str]) -> ToyStage:
+def toy(tmp_path: Path, *actions: tuple[str, str], limit_s: float = 60) -> ToyStage:
     (tmp_path / "marks").mkdir()
-    return ToyStage(actions, tmp_path / "marks", resources=Resources(n_cpus=1, time_limit_s=3))
+    return ToyStage(actions, tmp_path / "marks", resources=Resources(n_cpus=1, time_limit_s=limit_s))
 
 
 def scraped(url: str) -> dict[str, float]:
@@ -72,7 +72,8 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
 def test_the_log_file_names_stage_unit_and_node_in_each_line_of_a_unit(tmp_path: Path, log_file: Path) -> None:
     store = Store(str(tmp_path / "out"))
     with RunLock(store) as lock:
-        run_stage(toy(tmp_path, ("a", ""), ("b", "hang-once")), store, LocalExecutor(tmp_path / "s"), lock)
+        stage = toy(tmp_path, ("a", ""), ("b", "hang-once"), limit_s=3)
+        run_stage(stage, store, LocalExecutor(tmp_path / "s"), lock)
 
     lines = [json.loads(line) for line in log_file.read_text().splitlines()]
     of_units = [line for line in lines if line.get("unit")]

@@ -57,14 +57,16 @@ class Batches:
     decide: Callable[[], object] = lambda: None
     is_over: bool = False
     _over: set[int] = field(default_factory=set)
-    _done: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, run: Run, gathered: Gathered) -> "Batches":
-        """With those that are written down."""
+        """With those that are written down. Which of them are over is known at once: the line that closes shards may
+        have nothing else to wait for."""
         names = [name for name in run.store.names(WAVES) if name.endswith(".json")]
         batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
-        return cls(run, gathered, batches, _done=run.store.committed("media"))
+        done = run.store.committed("media")
+        over = {batch.number for batch in batches if done.issuperset(batch.video_ids)}
+        return cls(run, gathered, batches, _over=over)
 
     @property
     def n_over(self) -> int:
@@ -85,9 +87,8 @@ class Batches:
         while self.n_begun < len(self.batches) or self._plan_next():
             batch = self.batches[self.n_begun]
             self.n_begun += 1
-            if not self._done.issuperset(batch.video_ids):
+            if batch.number not in self._over:
                 return batch
-            self.end(batch)
         return None
 
     def _plan_next(self) -> bool:

@@ -51,9 +51,9 @@ def work(run: Run) -> Selection:
         while (wanted := wanted_more(run, selection)) is not None:
             gathered.n_worked = 0
             _side_by_side(run, gathered, crawl(run, wanted, gathered))
+            selection = select_all(run)  # if nothing came too: the line that closes shards has written one of its own
             if not gathered.n_worked:
                 break
-            selection = select_all(run)
     return selection
 
 

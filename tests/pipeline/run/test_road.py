@@ -1,0 +1,117 @@
+"""A run whose shards close while media comes, stopped at the worst moments: what is selected is what is in shards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.settings import parse_config
+from pipeline.config import RunConfig
+from pipeline.crawl.plan import Wanted
+from pipeline.engine.run import Line
+from pipeline.engine.store import Store
+from pipeline.report.summary import Delivered
+from pipeline.run import road
+from pipeline.run.close import GENERATIONS
+from pipeline.run.gather import Gathered
+from pipeline.run.session import Run
+from pipeline.testing.video import Film, a_video
+
+pytestmark = pytest.mark.slow
+
+N_FILMS = 3
+
+
+class Stopped(BaseException):
+    """The process ends here."""
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films of music with a sentence each."""
+    folder = tmp_path_factory.mktemp("films")
+    film = a_video(folder / "film-0.mp4", Film(seconds=4, gop=25))
+    for k in range(N_FILMS):
+        path = folder / f"film-{k}.mp4"
+        if k:
+            path.symlink_to(film)
+        path.with_suffix(".info.json").write_text(json.dumps({"categories": ["Music"], "channel_id": f"channel-{k}"}))
+        path.with_suffix(".en.vtt").write_text(
+            f"WEBVTT\n\n00:00.200 --> 00:03.800\nHere horse number {k} of three runs to the old gate.\n"
+        )
+    return folder
+
+
+def start(out: Path, films: Path, **balance: Any) -> Delivered:
+    """One video a batch, one sample a shard."""
+    tree = {
+        "out": str(out),
+        "crawl": {"sources": ["folder"]},
+        "folder": {"path": str(films)},
+        "text": {"transcript": {"min_words": 3}},
+        "media": {"duplicates": {"enabled": False}},
+        "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
+        "shards": {"max_samples": 1, "split": {"val": 0}},
+        "engine": {"executor": "local"},
+    }
+    return road.run_pipeline(parse_config(RunConfig, tree, source="test"))
+
+
+def bytes_of(out: Path) -> dict[str, str]:
+    globs = ("shards/*/*.tar", "shards/*/*.parquet", "*.parquet", "waves/*.json", "generations/*.json")
+    files = [file for pattern in globs for file in out.glob(pattern)]
+    return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def stop_after_writing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The process ends as soon as this document is written."""
+    write: Callable[..., None] = Store.write_json
+
+    def write_and_stop(store: Store, path: str, document: Any) -> None:
+        write(store, path, document)
+        if path == name:
+            raise Stopped
+
+    monkeypatch.setattr(Store, "write_json", write_and_stop)
+
+
+def test_a_run_stopped_before_it_made_the_last_shards_it_decided_on_ends_as_if_undisturbed(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    start(undisturbed, films)
+    last = Store(str(undisturbed)).names(GENERATIONS)[-1]
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        stop_after_writing(patched, f"{GENERATIONS}/{last}")
+        start(stopped, films)
+    start(stopped, films)
+
+    assert bytes_of(stopped) == bytes_of(undisturbed)
+
+
+def test_shards_hold_what_is_selected_after_a_further_crawl_that_brought_nothing(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    further: list[Wanted | None] = [Wanted({}, "clips"), None]
+
+    def brings_nothing(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
+        gathered.is_over = True
+        yield from ()
+
+    monkeypatch.setattr(road, "wanted_more", lambda run, selection: further.pop(0))
+    monkeypatch.setattr(road, "crawl", brings_nothing)
+    # Each of 15 categories has a share of one clip until it is known that the others have none.
+    delivered = start(tmp_path, films, total=15)
+
+    assert len(further) == 1, "there was a further crawl"
+    selected = pq.read_table(tmp_path / "selection.parquet").column("clips_kept").to_pylist()
+    n_in_shards = delivered.manifest.head["totals"]["samples"]
+    assert sum(len(clips) for clips in selected) == n_in_shards == delivered.balance.clips_kept == N_FILMS
+    assert delivered.exit_code == 0

@@ -11,6 +11,8 @@ WORKERS ?= 2
 export PYTHONSAFEPATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
+# setuptools warns, in a frame of stars, that folders here have the names of our packages: they are the packages.
+QUIETLY := PYTHONWARNINGS="ignore:Editable installation"
 
 .PHONY: demo test test-only test-fast test-full test-foreign test-matrix test-faults test-mutations docs lint install clean help
 
@@ -23,7 +25,7 @@ $(VENV)/.installed: pyproject.toml
 	@echo "installing into $(VENV), some minutes: torch, Ray and the others come from the package registry"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
+	$(QUIETLY) $(BIN)/python -m pip install --editable '.[pipeline,train,s3,dev$(FFMPEG_EXTRA)]'
 	touch $@
 
 demo: install ## the main job on the embedded mini-YouTube, into out/demo, then a short training

@@ -99,10 +99,16 @@ def codes_of(program: str, command: str) -> list[ExitCode]:
     return sorted({*ALWAYS, *COMMANDS[program][command]})
 
 
+def example(program: str, command: str) -> str:
+    """A line that shows a command as it is typed."""
+    return f"Example: {program} {EXAMPLES[program][command]}"
+
+
 def epilog(program: str, command: str) -> str:
     """The last lines of a command's help: an example, and a line a code."""
-    example = f"Example: {program} {EXAMPLES[program][command]}"
-    return "\n\n".join([example, "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in codes_of(program, command))])
+    return "\n\n".join(
+        [example(program, command), "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in codes_of(program, command))]
+    )
 
 
 _OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)

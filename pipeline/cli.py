@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from manifests.exits import ExitsByTheTable, epilog
+from manifests.exits import ExitsByTheTable, epilog, example
 from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
 from pipeline.commands.audit import audit
@@ -45,6 +45,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards.",
+    epilog=example(PROGRAM, "demo"),
 )
 
 app.command("run", epilog=epilog(PROGRAM, "run"))(run)

@@ -3,9 +3,12 @@
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import pipeline.cli
@@ -36,19 +39,27 @@ def test_what_no_command_takes_is_found(words: list[str]) -> None:
         parsed(pipeline.cli.app, words)
 
 
-@pytest.mark.parametrize(("program", "command"), EVERY)
-def test_help_says_its_example_and_fits_80_columns(program: str, command: str) -> None:
-    shown = CliRunner().invoke(APPS[program], [command, "-h"], terminal_width=80).output
+def below(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The path of a command and of all below it: () is the program itself."""
+    yield path
+    for name, inner in getattr(command, "commands", {}).items():
+        yield from below(inner, (*path, name))
 
-    assert "Example:" in shown
+
+@pytest.mark.parametrize(
+    ("program", "path"), [(name, path) for name, app in APPS.items() for path in below(get_command(app))]
+)
+def test_help_says_its_example_and_fits_80_columns(program: str, path: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(APPS[program], [*path, "-h"], terminal_width=80).output
+
+    assert f"Example: {program} {' '.join(path)}".strip() in " ".join(shown.split())
     assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "[[" not in shown
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["config"]])
-def test_the_first_screens_fit_80_columns(arguments: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", *arguments], capture_output=True, text=True, env={"COLUMNS": "80"}
-    )
+def test_the_first_screen_of_the_settings_fits_80_columns() -> None:
+    command = [sys.executable, "-m", "pipeline.cli", "config"]
+    done = subprocess.run(command, capture_output=True, text=True, env={"COLUMNS": "80"})
 
     assert done.returncode == 0 and max(len(line) for line in done.stdout.splitlines()) <= 80
 

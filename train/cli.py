@@ -2,7 +2,7 @@
 
 import typer
 
-from manifests.exits import ExitsByTheTable, epilog
+from manifests.exits import ExitsByTheTable, epilog, example
 from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
 from train.commands.check import check
@@ -19,6 +19,7 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
+    epilog=example(PROGRAM, "fit"),
 )
 app.command("fit", epilog=epilog(PROGRAM, "fit"))(fit)
 app.command("check", epilog=epilog(PROGRAM, "check"))(check)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from manifests.errors import UserError
-from manifests.exits import NothingMatched
+from manifests.exits import NothingMatched, epilog
 
 if TYPE_CHECKING:
     from pipeline.config.text import TextConfig
@@ -21,11 +21,11 @@ def show() -> None:
     """Look at one thing."""
 
 
-@show_app.command("transcript")
+@show_app.command("transcript", epilog=epilog("hdvila-pipeline", "show"))
 def transcript(
     what: Annotated[str, typer.Argument(metavar="FILE_OR_VIDEO", help="A caption file, or a video's id with --out.")],
     page: Annotated[
-        Path | None, typer.Argument(metavar="[PAGE]", help="With --html: the file to write; none: print the page.")
+        Path | None, typer.Argument(metavar="PAGE", help="With --html: the file to write; none: print the page.")
     ] = None,
     out: Annotated[str, typer.Option("--out", help="Output directory of a run, for a video's id.")] = "",
     audio_track: Annotated[

@@ -161,10 +161,12 @@ def stages(results: Sequence[StageResult]) -> Table:
     for result in results:
         merged.setdefault(result.stage, []).append(result)
     for stage, runs in merged.items():
+        # Batches under way side by side each count what was done when they began: the first knows what was before all.
+        n_before, n_now = min(r.n_done_before for r in runs), sum(r.n_made for r in runs)
         table.add_row(
             stage,
-            f"{runs[-1].n_done_before + runs[-1].n_made:,}",
-            f"{sum(r.n_made for r in runs):,}",
+            f"{n_before + n_now:,}",
+            f"{n_now:,}",
             f"{sum(r.n_missing for r in runs):,}",
             f"{sum(sum(r.rejects.values()) for r in runs):,}",
             f"{sum(r.seconds for r in runs):.1f}",

@@ -13,7 +13,7 @@ from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.run import StageResult
 from pipeline.engine.store import Store
-from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, turned_away
+from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, stages, turned_away
 
 
 def a_run(folder: Path) -> Delivered:
@@ -65,6 +65,15 @@ def test_missing_units_are_said_loudly(tmp_path: Path) -> None:
     short = Delivered(delivered.manifest, delivered.balance, (StageResult("media", 0, 3, 2),))
     assert "1 units are missing" in printed(short)
     assert "missing:" not in printed(delivered)
+
+
+def test_units_of_batches_that_ran_side_by_side_are_counted_once() -> None:
+    """Ten were done by an earlier run; two batches began together, and one while these were under way."""
+    batches = (StageResult("media", 10, 20, 20), StageResult("media", 26, 8, 8), StageResult("media", 10, 16, 16))
+
+    table = stages(batches)
+
+    assert [str(next(iter(column.cells))) for column in table.columns][:3] == ["media", "54", "44"]
 
 
 def test_many_reasons_are_cut_short_and_still_add_up() -> None:

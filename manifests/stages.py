@@ -168,6 +168,11 @@ def notes_on(made_by: Mapping[str, Sequence[int]]) -> list[str]:
     return [note for (stage, number), note in OLDER.items() if number in made_by.get(stage, (1,))]
 
 
+def made_now() -> dict[str, list[int]]:
+    """What a manifest says under `made_by` of a data set that this version alone made."""
+    return {name: [number] for name, number in MADE_BY.items()}
+
+
 def find_stage(name: str) -> StageFacts | None:
     """The stage of a name or alias, None where no stage has it."""
     return STAGES.get(name) or next((stage for stage in TABLE if name in stage.aliases), None)

@@ -25,8 +25,10 @@ from manifests.rows import VideoRow
 from manifests.sample import clip_id
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
+from manifests.stages import made_now
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
+from pipeline.dataset.verify import made_by
 from pipeline.demo.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
@@ -82,6 +84,8 @@ def make_attribute_set(
     films = films_of(per_caption, n_colours, seed)
     by_id = {film.video_id: film for film in films}
     store = Store(str(out))
+    # an earlier call may have been of another version, and shards that are closed stay as they are
+    versions = made_by(store) if store.committed("shards") else made_now()
     for film in films:
         _commit_plan(store, film)
 
@@ -94,7 +98,7 @@ def make_attribute_set(
         _select_all(store, films)
         run_stage(ShardsStage(SHARDS, seed), store, executor, lock)
         facts = {"per_caption": per_caption, "n_colours": n_colours, "seed": seed}
-        manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card)
+        manifest = write_manifest(store, name="attributes", config=facts, card=SHARDS.card, facts={"made_by": versions})
         remove_packs(store, manifest)
     return manifest
 

@@ -10,6 +10,7 @@ import pytest
 from bench.hybrid_vs_low import CONFIG, probe
 from manifests.settings import load_config
 from manifests.shards import read_manifest
+from manifests.stages import notes_on
 from pipeline.demo.attribute_set import make_attribute_set
 from pipeline.demo.attributes import HATCHINGS, WAYS, all_scenes
 from train.attributes import oracle_r1, values_of
@@ -37,6 +38,10 @@ def test_val_holds_each_caption_once_and_train_as_often_as_asked(manifest):
     assert val == Counter(captions) and len(val) == N_COLOURS * len(HATCHINGS) * len(WAYS)
     assert train == Counter(captions * PER_CAPTION)
     assert load_index(opened, "train").has(*MEMBERS["prepared"])
+
+
+def test_readers_are_told_of_no_flaw_of_older_versions(manifest):
+    assert notes_on(read_manifest(str(manifest)).head["made_by"]) == []
 
 
 def test_the_ceilings_of_views_follow_from_what_captions_name():

@@ -62,6 +62,12 @@ def test_the_index_follows_the_manifest_and_knows_its_categories(manifest):
     assert read_captions(manifest, "train")[0] == "a red square moves left"
 
 
+def test_a_set_that_this_version_drew_is_opened_without_a_warning(manifest, caplog):
+    load_index(manifest, "train")
+
+    assert caplog.messages == []
+
+
 def test_failed_clips_of_a_shard_are_no_samples(manifest):
     path = manifest.resolve(manifest.shards[0].rows_url)
     rows = pq.read_table(path).to_pylist()

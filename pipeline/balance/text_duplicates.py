@@ -9,7 +9,7 @@ bands and rows for the threshold; the join itself is done on columns here, since
 millions of signatures would take tens of GiB.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
@@ -160,19 +160,6 @@ def _fold(band: NDArray[np.uint32]) -> NDArray[np.uint64]:
 # the same sentence over a channel's videos
 
 
-def find_repeated_sentences(
-    clips: Iterable[pa.Table], videos: pa.Table, config: TextDuplicatesConfig
-) -> dict[str, str]:
-    """{clip_id: the first clip, by video id, that says the same} of sentences in several videos of one channel.
-
-    `clips` are tables with columns video_id, n, text; `videos` has video_id, channel_id ("": never compared).
-    """
-    sentences = Sentences(config)
-    for rows in clips:
-        sentences.add(rows)
-    return sentences.repeats(videos)
-
-
 class Sentences:
     """The sentences that can count as repeats: of each its video, its number there and what is said, 16 bytes."""
 
@@ -198,32 +185,50 @@ class Sentences:
         self._n_ids += len(ids.dictionary)
 
     def repeats(self, videos: pa.Table) -> dict[str, str]:
-        """{clip_id: the first clip, by video id, that says the same} among `videos`, as `find_repeated_sentences`."""
+        """{clip_id: the first clip, by video id, that says the same} in several videos of one channel.
+
+        `videos` has video_id, channel_id ("": never compared).
+        """
         if not self._n_ids:
             return {}
-        self._ids = [pa.concat_arrays(self._ids)]
-        columns = [np.concatenate([piece[i] for piece in self._pieces]) for i in range(3)]
-        self._pieces = [(columns[0], columns[1], columns[2])]
-        number, n, said = self._pieces[0]
-        known = videos.filter(pc.not_equal(videos.column("channel_id"), ""))
-        row = pc.index_in(self._ids[0], value_set=_flat(known.column("video_id")))
-        channel = (
-            hash_texts(_flat(known.column("channel_id").take(pc.fill_null(row, 0))), 2) if len(known) else said[:0]
-        )
-        rows = np.flatnonzero(pc.is_valid(row).to_numpy(zero_copy_only=False)[number])
-        key = said[rows] ^ channel[number[rows]] if len(rows) else said[:0]
-        order = np.argsort(key, kind="stable")
-        first = np.flatnonzero(np.diff(key[order], prepend=key[order[:1]] - np.uint64(1)))
-        sizes = np.diff(np.append(first, len(order)))
-        often = sizes >= self._config.min_repeats
+        ids, number, n, said = self._joined()
+        channel, is_known = _channels(ids, videos)
+        rows = np.flatnonzero(is_known[number])
         found: dict[str, str] = {}
-        for at, size in zip(first[often].tolist(), sizes[often].tolist(), strict=True):
-            of_group = rows[order[at : at + size]]
-            ids = self._ids[0].take(pa.array(number[of_group])).to_pylist()
-            if len(set(ids)) >= self._config.min_repeats:
-                names = [f"{video}.{k}" for video, k in sorted(zip(ids, n[of_group].tolist(), strict=True))]
+        for group in _equal(said[rows] ^ channel[number[rows]], self._config.min_repeats):
+            of_group = rows[group]
+            says = ids.take(pa.array(number[of_group])).to_pylist()
+            if len(set(says)) >= self._config.min_repeats:
+                names = [f"{video}.{k}" for video, k in sorted(zip(says, n[of_group].tolist(), strict=True))]
                 found.update(dict.fromkeys(names[1:], names[0]))
         return found
+
+    def _joined(self) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]:
+        """The ids, and of every sentence its video's place among them, its number there and what is said."""
+        self._ids = [pa.concat_arrays(self._ids)]
+        number, n, said = (np.concatenate(column) for column in zip(*self._pieces, strict=True))
+        self._pieces = [(number, n, said)]
+        return self._ids[0], number, n, said
+
+
+def _channels(ids: pa.Array, videos: pa.Table) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """([ids] a number for the channel of each video, [ids] whether its channel is known)."""
+    known = videos.filter(pc.not_equal(videos.column("channel_id"), ""))
+    row = pc.index_in(ids, value_set=_flat(known.column("video_id")))
+    is_known = pc.is_valid(row).to_numpy(zero_copy_only=False)
+    if not len(known):
+        return np.zeros(len(ids), np.uint64), is_known
+    return hash_texts(_flat(known.column("channel_id").take(pc.fill_null(row, 0))), 2), is_known
+
+
+def _equal(key: NDArray[np.uint64], at_least: int) -> Iterator[NDArray[np.int64]]:
+    """Where in `key` each value stands that stands there so often."""
+    order = np.argsort(key, kind="stable")
+    first = np.flatnonzero(np.diff(key[order], prepend=key[order[:1]] - np.uint64(1)))
+    sizes = np.diff(np.append(first, len(order)))
+    often = sizes >= at_least
+    for at, size in zip(first[often].tolist(), sizes[often].tolist(), strict=True):
+        yield order[at : at + size]
 
 
 def _flat(column: pa.ChunkedArray) -> pa.Array:

@@ -9,8 +9,8 @@ from datasketch import MinHash, MinHashLSH
 
 from pipeline.balance.groups import groups_of
 from pipeline.balance.text_duplicates import (
+    Sentences,
     bands,
-    find_repeated_sentences,
     find_reuploads,
     near_pairs,
     signature_matrix,
@@ -104,6 +104,13 @@ def test_signatures_of_another_size_are_refused() -> None:
         signature_matrix(pa.chunked_array([[b"short"]], pa.binary()))
 
 
+def repeated(parts: list[pa.Table], videos: pa.Table) -> dict[str, str]:
+    sentences = Sentences(CONFIG)
+    for part in parts:
+        sentences.add(part)
+    return sentences.repeats(videos)
+
+
 def clips(rows: list[tuple[str, int, str]]) -> pa.Table:
     return pa.table(dict(zip(("video_id", "n", "text"), map(list, zip(*rows, strict=True)), strict=True)))
 
@@ -115,7 +122,7 @@ def test_a_sentence_that_a_channel_repeats_counts_once() -> None:
     rows += [(f"v{i}", 3, "Thank you.") for i in range(3)]
     channels = {"v0": "a", "v1": "a", "v2": "a", "x0": "b"}
     videos = pa.table({"video_id": list(channels), "channel_id": list(channels.values())})
-    assert find_repeated_sentences([clips(rows)], videos, CONFIG) == {"v1.2": "v0.2", "v2.2": "v0.2"}
+    assert repeated([clips(rows)], videos) == {"v1.2": "v0.2", "v2.2": "v0.2"}
 
 
 def test_parts_of_the_table_are_compared_with_each_other_and_one_video_with_itself_is_no_repeat() -> None:
@@ -123,8 +130,8 @@ def test_parts_of_the_table_are_compared_with_each_other_and_one_video_with_itse
     channels = {"v0": "a", "v1": "a", "v2": "a", "w": "b", "u0": "", "u1": "", "u2": ""}
     videos = pa.table({"video_id": list(channels), "channel_id": list(channels.values())})
     parts = [clips([(v, 0, text)]) for v in channels] + [clips([("w", n, text) for n in range(1, 4)])]
-    assert find_repeated_sentences(parts, videos, CONFIG) == {"v1.0": "v0.0", "v2.0": "v0.0"}
-    assert find_repeated_sentences([], videos, CONFIG) == {}
+    assert repeated(parts, videos) == {"v1.0": "v0.0", "v2.0": "v0.0"}
+    assert repeated([], videos) == {}
 
 
 def test_pairs_connect_into_groups() -> None:

@@ -116,6 +116,14 @@ def test_the_weight_decides_how_far_a_clip_goes_for_a_better_end() -> None:
     assert any(last % 60 for last in near)
 
 
+def test_doubt_alone_makes_no_clip_longer() -> None:
+    words, ends = speech(*[(6, 100)] * 100)
+    sure, doubtful = (
+        lengths_s(plan_clips(words, ends * np.float32(probability), ClipConfig())) for probability in (1.0, 0.1)
+    )
+    assert abs(sum(doubtful) / len(doubtful) - sum(sure) / len(sure)) < 0.5
+
+
 SPEECH = st.lists(st.tuples(st.integers(1, 60), st.integers(0, 4000)), min_size=1, max_size=25)
 CONFIGS = st.builds(
     ClipConfig,

@@ -164,7 +164,7 @@ PACKS = pa.schema(
         ("pack_offset", pa.int64()),  # first byte of the sample's first member header in the pack
         ("pack_bytes", pa.int64()),  # bytes of all its members with headers and padding
         ("members", pa.string()),  # JSON {extension: [offset of the data from pack_offset, size]}
-        ("phashes", pa.binary()),  # two of 8 bytes (picture, its middle) each half second, big-endian
+        ("phashes", pa.binary()),  # pipeline/media/phash.py: pack_hashes
         ("motion", pa.float64()),
         ("flags", pa.string()),  # JSON list of strings
     ]

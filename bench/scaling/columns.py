@@ -1,7 +1,7 @@
 """Columns as wide as real ones, made whole and not row by row: words, captions, signatures, picture hashes.
 
 Widths are those of HD-VILA-100M (31 clips of 13.4 s and 32.5 words a video) and of the site's json3 tracks, about
-45 bytes a word; a picture a second is hashed twice, and neighbours show nearly the same.
+45 bytes a word; a picture a second is hashed, and neighbours show nearly the same.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.schema import WORD
+from pipeline.media.phash import N_HASHES, VERSION
 
 CLIPS_A_VIDEO = 31
 CLIP_MS = 13_400
@@ -83,11 +84,12 @@ class Draw:
     def pictures(self, n_videos: int, n_clips: int) -> pa.Array:
         """[n_videos * n_clips] `phashes`; scenes of a few seconds in which some bits flicker."""
         n_scenes = -(-PICTURES_A_CLIP // PICTURES_A_SCENE)
-        scenes = self.rng.integers(0, 2**63, (n_videos, n_clips, n_scenes, 2), dtype=np.uint64) * np.uint64(2)
+        scenes = self.rng.integers(0, 2**63, (n_videos, n_clips, n_scenes, N_HASHES), dtype=np.uint64) * np.uint64(2)
         scenes[self._repeats(n_videos)] = scenes[self._repeats(n_videos) - 1]
         shown = np.repeat(scenes, PICTURES_A_SCENE, axis=2)[:, :, :PICTURES_A_CLIP]
         flicker = np.uint64(1) << self.rng.integers(0, 64, shown.shape, dtype=np.uint64)
-        return fixed_bytes((shown ^ flicker).astype(">u8").reshape(n_videos * n_clips, -1))
+        bodies = (shown ^ flicker).astype(">u8").reshape(n_videos * n_clips, -1).view(np.uint8)
+        return fixed_bytes(np.insert(bodies, 0, VERSION[0], axis=1))
 
     def _repeats(self, n: int) -> np.ndarray:
         return np.arange(1, n, round(1 / REPEATED))

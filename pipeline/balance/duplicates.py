@@ -1,11 +1,11 @@
 """Clips and videos that show the same pictures as others, and the openings that a channel puts before every video.
 
-In:  table `packs` (its column `phashes`: hashes of each clip, twice a second)   Out: {reason: {id: the id it repeats}}
+In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
 A clip is known by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
 a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
-pictures of all their clips together. Each picture has two hashes, of the whole and of its middle: a copy that was
-cropped agrees with one of them, and a mirrored picture's hash follows from the picture's own. Candidates are pairs with
+pictures of all their clips together. Each picture has a hash of the whole and of several parts: a copy that was altered
+agrees with one of them, and a mirrored picture's hashes follow from the picture's own. Candidates are pairs with
 two near hashes that agree in a band of bits, which costs a sort a band; each is then compared hash by hash.
 """
 
@@ -22,7 +22,17 @@ from manifests.reasons import Reason
 from pipeline.balance.groups import groups_of
 from pipeline.balance.shown import Shows, in_order, joined, shown_by_clips, shown_by_videos
 from pipeline.config.media import DuplicatesConfig
-from pipeline.media.phash import Hashes, distances, mirrored
+from pipeline.media.phash import (
+    ALIGNED,
+    CENTRE,
+    N_HASHES,
+    NOTHING,
+    WHOLE,
+    Hashes,
+    are_near,
+    mirrored,
+    mirrored_pictures,
+)
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
@@ -92,16 +102,15 @@ def _found(clips: Shows, videos: Shows, config: DuplicatesConfig) -> dict[Reason
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one that shows fewer that the other shows too, whole, cropped or mirrored.
+    """Share of the pictures of the one that shows fewer that the other shows too, in one part, as it is or mirrored.
 
     0 where fewer than three pictures agree: chance, or one logo on dark pictures, can do that.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
     found = max(
-        int((distances(fewer[:, i], other[:, j]) <= max_distance).any(axis=1).sum())
-        for other in (more, mirrored(more))
-        for i in (0, 1)
-        for j in (0, 1)
+        int(are_near(fewer[:, i], other[:, j], max_distance).any(axis=1).sum())
+        for other in (more, mirrored_pictures(more))
+        for i, j in ALIGNED
     )
     return found / len(fewer) if found >= _LEAST_SHARED else 0.0
 
@@ -127,10 +136,13 @@ def _candidates(shown: Shows, max_distance: int) -> set[tuple[int, int]]:
     """Pairs of indices that have two hashes near each other, as they are or mirrored, which agree in one band."""
     if not len(shown):
         return set()
-    hashes = shown.hashes.reshape(-1)
-    owners = np.repeat(np.arange(len(shown), dtype=np.int64), 2 * shown.counts())
-    is_turned = np.repeat([False, True], len(hashes))
-    hashes, owners = np.concatenate([hashes, mirrored(hashes)]), np.concatenate([owners, owners])
+    turned = mirrored(shown.hashes[:, (WHOLE, CENTRE)])
+    hashes = np.concatenate([shown.hashes.reshape(-1), turned.reshape(-1)])
+    owners = np.repeat(np.arange(len(shown), dtype=np.int64), shown.counts())
+    owners = np.concatenate([np.repeat(owners, N_HASHES), np.repeat(owners, 2)])
+    is_turned = np.arange(len(hashes)) >= shown.hashes.size
+    shows = hashes != NOTHING
+    hashes, owners, is_turned = hashes[shows], owners[shows], is_turned[shows]
     codes = np.zeros(0, np.int64)
     for shift in _BAND_SHIFTS:
         codes = np.union1d(codes, _near_in_band(hashes, owners, is_turned, shift, max_distance))

@@ -1,4 +1,4 @@
-"""What many clips and videos show, as flat columns: the distinct pictures of each, some 20 bytes a picture.
+"""What many clips and videos show, as flat columns: the distinct pictures of each, some 50 bytes a picture.
 
 Pictures of a clip or video that lie near one before them there are left out when they come, for many at a time. So a
 driver keeps what was shown over its batches and looks at each clip's hashes once.
@@ -15,15 +15,18 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from pipeline.media.phash import Hashes, show_something, unpack_all
+from pipeline.media.phash import N_HASHES, WHOLE, Hashes, show_something, unpack_all
 
 AT_A_TIME = 1 << 14
 """Clips or videos whose pictures are compared at a time."""
 
+_APART = 10
+"""Pictures of one clip whose hashes differ in so many bits or fewer show the same scene and count once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a clip or a video shows: its id, whose it is, and the hashes of its distinct pictures (pictures x 2)."""
+    """What a clip or a video shows: its id, whose it is, and the hashes of its distinct pictures (x N_HASHES)."""
 
     id: str
     video_id: str
@@ -78,7 +81,7 @@ _NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id
 
 def no_shows() -> Shows:
     """Of no clip and no video."""
-    return Shows(_NAMES.empty_table(), np.zeros(1, np.int64), np.zeros((0, 2), np.uint64))
+    return Shows(_NAMES.empty_table(), np.zeros(1, np.int64), np.zeros((0, N_HASHES), np.uint64))
 
 
 def shown_by_clips(packs: pa.Table, max_distance: int) -> Shows:
@@ -90,9 +93,7 @@ def shown_by_clips(packs: pa.Table, max_distance: int) -> Shows:
     table = pa.table(
         {"id": rows.column("clip_id"), **{c: rows.column(c) for c in ("video_id", "channel_id")}, "n": n}
     ).cast(_NAMES)
-    packed = rows.column("phashes").combine_chunks()
-    counts = pc.binary_length(packed).to_numpy().astype(np.int64) // 16
-    hashes = unpack_all(b"".join(packed.to_pylist()))
+    hashes, counts = unpack_all(rows.column("phashes").to_pylist())
     shows = show_something(hashes)
     owner = np.repeat(np.arange(len(counts)), counts)[shows]
     return _distinct(table, np.bincount(owner, minlength=len(counts)), hashes[shows], max_distance)
@@ -114,7 +115,7 @@ def joined(some: Sequence[Shows]) -> Shows:
     """Several as one."""
     counts = np.concatenate([np.zeros(0, np.int64), *(one.counts() for one in some)])
     table = pa.concat_tables([_NAMES.empty_table(), *(one.table for one in some)])
-    hashes = np.concatenate([np.zeros((0, 2), np.uint64), *(one.hashes for one in some)])
+    hashes = np.concatenate([np.zeros((0, N_HASHES), np.uint64), *(one.hashes for one in some)])
     return Shows(table, np.concatenate(([0], np.cumsum(counts))), hashes)
 
 
@@ -130,7 +131,7 @@ def _distinct(table: pa.Table, counts: NDArray[np.int64], hashes: Hashes, max_di
     for begin in range(0, len(counts), AT_A_TIME):
         end = min(len(counts), begin + AT_A_TIME)
         a, b = int(starts[begin]), int(starts[end])
-        kept[a:b] = distinct_in(hashes[a:b, 0], counts[begin:end], max_distance)
+        kept[a:b] = distinct_in(hashes[a:b, WHOLE], counts[begin:end], max(_APART, max_distance))
     before = np.concatenate(([0], np.cumsum(kept)))
     return Shows(table, before[starts], hashes[kept])
 

@@ -26,13 +26,13 @@ from pipeline.media.frames import (
 )
 from pipeline.media.hearing import Heard, Hearing
 from pipeline.media.members import ClipTools, Makers
-from pipeline.media.phash import pack_hashes, picture_hashes
+from pipeline.media.phash import ClipHashes
 from pipeline.media.probe import Probe, time_limit_s
 from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.sounds import Sound
 from pipeline.media.stopwatch import Stopwatch
 
-HASH_EVERY_MS = 500
+HASH_EVERY_MS = 250
 """Pictures of a clip this far apart are hashed."""
 
 _SEEK_GAP_MS = 8000
@@ -52,7 +52,7 @@ class ClipLook:
     makers: Makers
     measures: dict[str, Measure]
     facts: Look = field(default_factory=Look)
-    hashes: list[tuple[int, int]] = field(default_factory=list)
+    hashes: ClipHashes = field(default_factory=ClipHashes)
     faults: list[str] = field(default_factory=list)
     heard: Heard | None = None
     """The result of the audio; None where there is none, or where it was not near the pictures."""
@@ -68,7 +68,7 @@ class ClipLook:
     @property
     def packed_hashes(self) -> bytes:
         """The hashes as column `phashes` holds them."""
-        return pack_hashes(self.hashes)
+        return self.hashes.packed()
 
     def finish(self) -> None:
         """The clip's last frame has passed."""
@@ -174,7 +174,7 @@ class VideoLook:
                     measure.picture(luma)
         if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
             with self._watch("hash"):
-                one.hashes.append(picture_hashes(luma_of(small())))
+                one.hashes.add(luma_of(small()))
         for extension, maker in one.makers.running.items():
             with self._watch(NAMES[extension]):
                 maker.feed(picture, small, clip_ms)

@@ -1,11 +1,17 @@
-"""Perceptual hash of a picture: 64 bits that differ in few places where two pictures show the same.
+"""Perceptual hashes of a picture: each 64 bits that differ in few places where two pictures show the same.
 
 The DCT hash known as pHash: brightness at 32 x 32, the 8 x 8 lowest frequencies of its cosine transform, a bit for
-each that is above their median. Six lines here rather than a library that brings SciPy and wavelets along;
-a test holds them against ImageHash.
+each that is above their median. A few lines here rather than a library that brings SciPy and wavelets along; a test
+holds them against ImageHash.
+
+A picture has six of them, each of another part, since what is done to copies spoils some parts and spares others: a
+logo or a subtitle bar spares the inner part, a crop on one side the square at the other, blurred pillars the square in
+the middle; a crop on all sides makes the whole of what was the middle.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import cv2
 import numpy as np
@@ -13,7 +19,19 @@ from numpy.typing import NDArray
 
 HASH_BYTES = 8
 NOTHING = 0
-"""The hash of a picture that shows nothing to recognise it by (black, white, a flat colour)."""
+"""The hash of a part that shows nothing to recognise it by (black, white, a flat colour)."""
+
+WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER = range(6)
+"""Columns of the hashes: all of the picture inside black bars; 88 % of each side; the largest square in its centre,
+at its left (or upper) end and at its right (or lower) end; 70 % of each side."""
+N_HASHES = 6
+
+ALIGNED = ((WHOLE, WHOLE), (WHOLE, MIDDLE), (MIDDLE, WHOLE), (MIDDLE, MIDDLE), *((part, part) for part in range(2, 6)))
+"""The parts of two pictures that may show the same where one is an altered copy of the other."""
+
+VERSION = b"\x02"
+"""First byte of a `phashes` value. Values of whole times 16 bytes are older: WHOLE and MIDDLE of each picture."""
+_OLDER_BYTES = 2 * HASH_BYTES
 
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture shows nothing."""
@@ -26,33 +44,83 @@ for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
     for _columns in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
         _CROSS[_rows, _columns] = False
 
+_COSINES = np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1)) / 4
+_COSINES[0] /= np.sqrt(2)
+_COSINES = _COSINES.astype(np.float32)
+"""The eight lowest frequencies of the cosine transform of 32 values."""
+
 _TURNED_BITS = np.uint64(0x5555555555555555)
 """Bits of the odd horizontal frequencies: in a mirrored picture those coefficients have the other sign."""
 
 _BLACK = 30
-_MIDDLE_MARGIN = 0.06
-"""Share of each side that the hash of the middle leaves out: it answers for copies that were cropped."""
+_MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
+
+_REPEATED = 2
+"""A picture whose hash differs in so few bits from that of the one before shows the same."""
 
 Hashes = NDArray[np.uint64]
+PictureHashes = tuple[int, ...]
+"""N_HASHES of one picture."""
 
 
 def phash(luma: NDArray[np.uint8]) -> int:
     """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING where it shows nothing."""
-    small = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA).astype(np.float32)
-    if float(small.std()) < _MIN_CONTRAST or float(small[_CROSS].std()) < _MIN_CONTRAST:
-        return NOTHING  # flat, or flat but for what stands in a corner
-    low = cv2.dct(small)[:8, :8]
-    bits = low > np.median(low)
-    return int.from_bytes(np.packbits(bits.reshape(-1)).tobytes(), "big")
+    return _hashes([luma])[0]
 
 
-def picture_hashes(luma: NDArray[np.uint8]) -> tuple[int, int]:
-    """(hash of the picture without black bars, hash of its middle)."""
-    picture = _without_bars(luma)
+def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
+    """The hashes of a picture, one for each of its parts."""
+    return tuple(_hashes(_parts(_without_bars(luma))))
+
+
+class ClipHashes:
+    """The hashes of a clip's pictures, in their order; a picture that shows what the one before did is left out."""
+
+    def __init__(self) -> None:
+        self._pictures: list[PictureHashes] = []
+
+    def add(self, luma: NDArray[np.uint8]) -> None:
+        """The next picture's brightness."""
+        picture = _without_bars(luma)
+        before = self._pictures[-1][WHOLE] if self._pictures else NOTHING
+        whole = phash(picture)
+        if whole == NOTHING or (before != NOTHING and (whole ^ before).bit_count() <= _REPEATED):
+            return
+        self._pictures.append((whole, *_hashes(_parts(picture)[1:])))
+
+    def packed(self) -> bytes:
+        """They as column `phashes` holds them."""
+        return pack_hashes(self._pictures)
+
+
+def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
+    small = np.stack([cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA) for part in parts]).astype(np.float32)
+    low = (_COSINES @ small @ _COSINES.T).reshape(len(parts), 64)
+    bits = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
+    contrast = np.minimum(small.std(axis=(1, 2)), small[:, _CROSS].std(axis=1))  # flat, or flat but for a corner
+    return [
+        int.from_bytes(row.tobytes(), "big") if shows else NOTHING
+        for row, shows in zip(bits, contrast >= _MIN_CONTRAST, strict=True)
+    ]
+
+
+def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     height, width = picture.shape
-    down, right = round(height * _MIDDLE_MARGIN), round(width * _MIDDLE_MARGIN)
-    middle = np.ascontiguousarray(picture[down : height - down, right : width - right])
-    return phash(picture), phash(middle)
+    side = min(height, width)
+    down, right = height - side, width - side
+    squares = [(round(down * at), round(right * at)) for at in (0.5, 0, 1)]
+    return [
+        picture,
+        _inner(picture, _MIDDLE_SHARE),
+        *(picture[y : y + side, x : x + side] for y, x in squares),
+        _inner(picture, _INNER_SHARE),
+    ]
+
+
+def _inner(picture: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+    """Its middle with this share of each side."""
+    down, right = (round(side * (1 - share) / 2) for side in picture.shape)
+    return picture[down : picture.shape[0] - down, right : picture.shape[1] - right]
 
 
 def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -60,27 +128,38 @@ def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
     columns = np.flatnonzero(luma.max(axis=0) > _BLACK)
     if rows.size < 32 or columns.size < 32:
         return luma
-    return np.ascontiguousarray(luma[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return luma[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def pack_hashes(hashes: list[tuple[int, int]]) -> bytes:
-    """Hashes as the column `phashes` holds them: for each picture two, of 8 bytes each, big-endian."""
-    return b"".join(value.to_bytes(HASH_BYTES, "big") for pair in hashes for value in pair)
+def pack_hashes(pictures: Iterable[PictureHashes]) -> bytes:
+    """Hashes as the column `phashes` holds them: VERSION, and N_HASHES of 8 bytes a picture, big-endian."""
+    return VERSION + b"".join(value.to_bytes(HASH_BYTES, "big") for hashes in pictures for value in hashes)
 
 
-def unpack_all(packed: bytes) -> Hashes:
-    """The hashes of `phashes` values, pictures x 2, one value after the other."""
-    return np.frombuffer(packed, ">u8").astype(np.uint64).reshape(-1, 2)
+def unpack_all(values: Iterable[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
+    """(the hashes of `phashes` values, pictures x N_HASHES, one value after the other; [N] pictures of each value).
+
+    Pictures of older values have NOTHING in the parts that were not hashed then.
+    """
+    bodies = [value[1:] if len(value) % _OLDER_BYTES else _widened(value) for value in values]
+    counts = np.array([len(body) for body in bodies], np.int64) // (N_HASHES * HASH_BYTES)
+    return np.frombuffer(b"".join(bodies), ">u8").astype(np.uint64).reshape(-1, N_HASHES), counts
+
+
+def _widened(older: bytes) -> bytes:
+    hashes = np.zeros((len(older) // _OLDER_BYTES, N_HASHES), ">u8")
+    hashes[:, :2] = np.frombuffer(older, ">u8").reshape(-1, 2)
+    return hashes.tobytes()
 
 
 def show_something(hashes: Hashes) -> NDArray[np.bool_]:
     """[N] whether a picture shows anything that it could be known by."""
-    return np.asarray((hashes != NOTHING).all(axis=1))
+    return np.asarray((hashes[:, :2] != NOTHING).all(axis=1))
 
 
 def unpack_hashes(packed: bytes) -> Hashes:
-    """The hashes of a `phashes` value, pictures x 2; pictures that show nothing are left out."""
-    hashes = unpack_all(packed)
+    """The hashes of a `phashes` value, pictures x N_HASHES; pictures that show nothing are left out."""
+    hashes, _ = unpack_all([packed])
     return hashes[show_something(hashes)]
 
 
@@ -89,7 +168,18 @@ def mirrored(hashes: Hashes) -> Hashes:
 
     A cosine of odd frequency changes its sign, and the median that it is compared with lies near 0.
     """
-    return np.asarray(hashes ^ _TURNED_BITS)
+    return np.asarray(np.where(hashes == NOTHING, np.uint64(NOTHING), hashes ^ _TURNED_BITS))
+
+
+def mirrored_pictures(hashes: Hashes) -> Hashes:
+    """As `mirrored` for pictures x N_HASHES: the squares at the ends are exchanged."""
+    return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER]]
+
+
+def are_near(hashes: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bool_]:
+    """[N, M] whether hashes [N] differ in at most so many bits from others [M]; what shows nothing is near nothing."""
+    near = distances(hashes, others) <= max_distance
+    return np.asarray(near & (hashes != NOTHING)[:, None] & (others != NOTHING)[None, :])
 
 
 def distances(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,18 +12,18 @@ from manifests.reasons import Reason
 from pipeline.balance.duplicates import COLUMNS, find_duplicates, shared
 from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
-from pipeline.media.phash import mirrored, pack_hashes
+from pipeline.media.phash import N_HASHES, NOTHING, WHOLE, mirrored_pictures, pack_hashes
 
 CONFIG = DuplicatesConfig()
 
 
-def pictures(seed: int, count: int = 6) -> list[tuple[int, int]]:
+def pictures(seed: int, count: int = 6) -> list[tuple[int, ...]]:
     """Hashes of a shot after shot: random, so far apart."""
     rng = np.random.default_rng(seed)
-    return [tuple(int(v) for v in rng.integers(1, 2**63, 2)) for _ in range(count)]  # type: ignore[misc]
+    return [tuple(rng.integers(1, 2**63, N_HASHES).tolist()) for _ in range(count)]
 
 
-def copied(hashes: list[tuple[int, int]], n_bits: int, seed: int = 0) -> list[tuple[int, int]]:
+def copied(hashes: list[tuple[int, ...]], n_bits: int, seed: int = 0) -> list[tuple[int, ...]]:
     """The hashes of a copy: a few bits of each differ."""
     rng = np.random.default_rng(seed)
 
@@ -31,10 +32,10 @@ def copied(hashes: list[tuple[int, int]], n_bits: int, seed: int = 0) -> list[tu
             value ^= 1 << int(bit)
         return value
 
-    return [(flip(a), flip(b)) for a, b in hashes]
+    return [tuple(map(flip, picture)) for picture in hashes]
 
 
-def packs(rows: list[tuple[str, str, list[tuple[int, int]]]]) -> pa.Table:
+def packs(rows: list[tuple[str, str, list[tuple[int, ...]]]]) -> pa.Table:
     """Rows of (clip id, channel, hashes) as table `packs` has them."""
     return pa.Table.from_pylist(
         [
@@ -68,9 +69,35 @@ def test_one_clip_taken_over_is_a_repeated_clip() -> None:
 
 def test_a_mirrored_re_upload_is_a_repeated_video() -> None:
     mine = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
-    turned = [[tuple(int(v) for v in mirrored(np.array(pair, np.uint64))) for pair in pictures(n)] for n in range(4)]
-    theirs = [(f"b.{n}", "two", copied(turned[n], 5, n)) for n in range(4)]  # type: ignore[arg-type]
+    turned = [[tuple(p) for p in mirrored_pictures(np.array(pictures(n), np.uint64)).tolist()] for n in range(4)]
+    theirs = [(f"b.{n}", "two", copied(turned[n], 5, n)) for n in range(4)]
     assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+
+
+@pytest.mark.parametrize("part", range(N_HASHES))
+def test_a_copy_of_which_one_part_is_unchanged_is_found(part: int) -> None:
+    def altered(n: int) -> list[tuple[int, ...]]:
+        others = pictures(200 + n)
+        return [(*o[:part], p[part], *o[part + 1 :]) for p, o in zip(pictures(n), others, strict=True)]
+
+    mine = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
+    theirs = [(f"b.{n}", "two", copied(altered(n), 5, n)) for n in range(4)]
+    assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+
+
+def test_parts_that_show_nothing_are_no_likeness() -> None:
+    def dark(seed: int) -> list[tuple[int, ...]]:
+        return [(*picture[:2], *[NOTHING] * (N_HASHES - 2)) for picture in pictures(seed)]
+
+    assert find_duplicates(packs([("a.0", "one", dark(1)), ("b.0", "two", dark(2))]), CONFIG) == {}
+
+
+def test_clips_hashed_by_an_earlier_version_are_known_by_their_whole_picture_and_its_middle() -> None:
+    rows = packs([("a.0", "one", pictures(1)), ("b.0", "two", copied(pictures(1), 3)), ("c.0", "two", pictures(2))])
+    older = b"".join(value.to_bytes(8, "big") for picture in pictures(1) for value in picture[: WHOLE + 2])
+    values = rows.column("phashes").to_pylist()
+    rows = rows.set_column(rows.schema.get_field_index("phashes"), "phashes", pa.array([older, *values[1:]]))
+    assert find_duplicates(rows, CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 def test_the_opening_of_every_video_of_a_channel_is_a_stock_intro() -> None:

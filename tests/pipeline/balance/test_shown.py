@@ -9,6 +9,7 @@ import pytest
 from pipeline.balance.duplicates import Pictures, find_duplicates
 from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
+from pipeline.media.phash import N_HASHES, pack_hashes
 
 CONFIG = DuplicatesConfig(enabled=True)
 
@@ -39,7 +40,7 @@ def packs_of(names: list[str], seed: int) -> pa.Table:
     of = {}
     for name in sorted(names):
         draw = np.random.default_rng([seed, *({"b": "a"}.get(name, name)).encode()])
-        of[name] = draw.integers(0, 2**63, (9, 8, 2), dtype=np.uint64)
+        of[name] = draw.integers(0, 2**63, (9, 8, N_HASHES), dtype=np.uint64)
     if "d" in of and "c" in of:
         of["d"][0] = of["c"][2]
     rows = [
@@ -49,7 +50,7 @@ def packs_of(names: list[str], seed: int) -> pa.Table:
             "n": n,
             "channel_id": "",
             "status": "success",
-            "phashes": of[name][n].astype(">u8").tobytes(),
+            "phashes": pack_hashes(map(tuple, of[name][n].tolist())),
         }
         for name in names
         for n in range(9)

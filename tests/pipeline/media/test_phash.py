@@ -6,7 +6,25 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.media.phash import NOTHING, distances, mirrored, pack_hashes, phash, picture_hashes, unpack_hashes
+from pipeline.media.phash import (
+    BEGIN,
+    CENTRE,
+    END,
+    INNER,
+    MIDDLE,
+    N_HASHES,
+    NOTHING,
+    WHOLE,
+    ClipHashes,
+    distances,
+    mirrored,
+    mirrored_pictures,
+    pack_hashes,
+    phash,
+    picture_hashes,
+    unpack_all,
+    unpack_hashes,
+)
 from pipeline.testing.video import Film, draw_picture
 
 
@@ -41,9 +59,41 @@ def test_a_copy_is_near_and_another_picture_far() -> None:
 def test_bars_do_not_change_it_and_the_middle_answers_for_a_crop() -> None:
     luma = grey(3)
     framed = np.pad(luma, ((30, 30), (0, 0)), constant_values=16)
-    assert bits(picture_hashes(luma)[0], picture_hashes(framed)[0]) <= 4
+    assert bits(picture_hashes(luma)[WHOLE], picture_hashes(framed)[WHOLE]) <= 4
     cropped = np.ascontiguousarray(luma[11:-11, 19:-19])
-    assert bits(picture_hashes(luma)[1], picture_hashes(cropped)[0]) <= 6
+    assert bits(picture_hashes(luma)[MIDDLE], picture_hashes(cropped)[WHOLE]) <= 6
+
+
+def with_logo_and_bar(luma: Any) -> Any:
+    luma = luma.copy()
+    luma[9:30, 260:300] = 235
+    luma[155:172, 32:288] = 16
+    return luma
+
+
+ALTERED = {
+    "a logo and a bar": (with_logo_and_bar, INNER),
+    "a logo": (lambda luma: np.concatenate([with_logo_and_bar(luma)[:90], luma[90:]]), BEGIN),
+    "cropped at the right": (lambda luma: luma[:, :272], BEGIN),
+    "cropped at the left": (lambda luma: luma[:, 48:], END),
+    "pillars": (lambda luma: np.pad(luma, ((0, 0), (64, 64)), mode="edge"), CENTRE),
+}
+
+
+@pytest.mark.parametrize("name", ALTERED)
+def test_what_is_done_to_a_copy_spares_one_part(name: str) -> None:
+    alter, part = ALTERED[name]
+    for scene in range(6):
+        luma = grey(scene)
+        altered = np.ascontiguousarray(alter(luma))
+        assert bits(picture_hashes(luma)[part], picture_hashes(altered)[part]) <= 7, scene
+
+
+def test_parts_of_a_mirrored_picture_are_exchanged() -> None:
+    luma = grey(2)
+    turned = mirrored_pictures(np.array([picture_hashes(luma)], np.uint64))[0]
+    theirs = picture_hashes(np.ascontiguousarray(luma[:, ::-1]))
+    assert max(bits(int(a), b) for a, b in zip(turned, theirs, strict=True)) <= 6
 
 
 def test_the_hash_of_a_mirrored_picture_follows_from_its_own() -> None:
@@ -65,10 +115,25 @@ def test_a_logo_in_the_corner_of_a_dark_picture_tells_nothing(right: bool) -> No
 
 def test_a_flat_picture_has_nothing_to_be_told_by() -> None:
     assert phash(np.full((180, 320), 16, np.uint8)) == NOTHING
-    packed = pack_hashes([(NOTHING, NOTHING), (5, 7), (2**64 - 1, 1)])
-    assert len(packed) == 48
-    assert unpack_hashes(packed).tolist() == [[5, 7], [2**64 - 1, 1]]
-    assert unpack_hashes(b"").shape == (0, 2)
+    packed = pack_hashes([(NOTHING,) * N_HASHES, (5, 7, 1, 2, 3, 4), (2**64 - 1, 1, 0, 0, 0, 9)])
+    assert len(packed) == 1 + 3 * 48
+    assert unpack_hashes(packed).tolist() == [[5, 7, 1, 2, 3, 4], [2**64 - 1, 1, 0, 0, 0, 9]]
+    assert unpack_hashes(b"").shape == unpack_hashes(pack_hashes([])).shape == (0, N_HASHES)
+
+
+def test_values_of_an_earlier_version_hold_two_hashes_a_picture() -> None:
+    older = b"".join(value.to_bytes(8, "big") for value in (5, 7, 2**64 - 1, 1))
+    hashes, counts = unpack_all([older, b"", pack_hashes([(1, 2, 3, 4, 5, 6)])])
+    assert counts.tolist() == [2, 0, 1]
+    assert hashes.tolist() == [[5, 7, 0, 0, 0, 0], [2**64 - 1, 1, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]]
+
+
+def test_a_picture_that_stands_is_hashed_once() -> None:
+    clip = ClipHashes()
+    for scene in (0, 0, 0, 3, 3, 0):
+        clip.add(grey(scene))
+    clip.add(np.full((180, 320), 16, np.uint8))
+    assert unpack_hashes(clip.packed())[:, WHOLE].tolist() == [phash(grey(scene)) for scene in (0, 3, 0)]
 
 
 def test_distances_count_differing_bits() -> None:

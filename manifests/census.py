@@ -99,6 +99,10 @@ class Census:
         ids = pa.chunked_array(counts.column("video_id").chunks, pa.string()).combine_chunks()
         return Counted(ids, counts.column("n").to_numpy(), counts.column("n_failed").to_numpy())
 
+    def take_up(self, table: str) -> None:
+        """Reads the parts of a table that came since, so that they need not be kept until somebody counts."""
+        self._update(table)
+
     def failed_by_reason(self) -> Counter[str]:
         """How many rows of `packs` failed, by reason."""
         return self._update("packs").failed

@@ -96,16 +96,31 @@ def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
     )
 
 
+def merged_lists(some: Sequence[ClipLists]) -> ClipLists:
+    """Several lists as one, also where a video is in more than one of them."""
+    whole = joined_lists(some)
+    encoded = pc.dictionary_encode(whole.video_id)
+    if len(encoded.dictionary) == len(whole.video_id):
+        return whole
+    code = encoded.indices.to_numpy(zero_copy_only=False)
+    is_alone = np.bincount(code)[code] == 1
+    alone, several = taken(whole, np.flatnonzero(is_alone)), taken(whole, np.flatnonzero(~is_alone))
+    ids = several.video_id.take(pa.array(np.repeat(np.arange(len(several.video_id)), several.counts())))
+    return joined_lists([alone, _lists_of_one(pa.table({"video_id": ids, "n": several.n, "duration_ms": several.ms}))])
+
+
 def without_videos(lists: ClipLists, video_ids: pa.Array) -> ClipLists:
     """The lists of all videos but these."""
     gone = pc.is_in(lists.video_id, value_set=video_ids).to_numpy(zero_copy_only=False).astype(np.bool_)
-    if not gone.any():
-        return lists
-    left = np.flatnonzero(~gone)
-    counts = lists.counts()[left]
+    return taken(lists, np.flatnonzero(~gone)) if gone.any() else lists
+
+
+def taken(lists: ClipLists, rows: NDArray[np.int64]) -> ClipLists:
+    """The lists of the videos in these rows."""
+    counts = lists.counts()[rows]
     starts = np.concatenate(([0], np.cumsum(counts)))
-    n, ms = (runs_of(column, lists.starts[left], counts) for column in (lists.n, lists.ms))
-    return ClipLists(lists.video_id.take(pa.array(left)), starts, n, ms)
+    n, ms = (runs_of(column, lists.starts[rows], counts) for column in (lists.n, lists.ms))
+    return ClipLists(lists.video_id.take(pa.array(rows)), starts, n, ms)
 
 
 class _Column:

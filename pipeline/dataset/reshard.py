@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
-from manifests.errors import DamagedFile
+from manifests.errors import DamagedFile, UserError
 from manifests.funnel import SELECTION_NAME
 from manifests.parquet import read_parquet
 from manifests.rows import ShardRow
@@ -21,9 +22,11 @@ from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import read_tombstones, refuse_while_under_way, write_tombstones
 from pipeline.report.page import has_audit, write_report
+from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.files import SUCCESS, Piece, join_shard, put_shard, read_rows, sample_of_row
 from pipeline.shards.manifest import given_head, publish
-from pipeline.shards.plan import Placed, PlanClip, PlannedShard, PlanVideo, plan_shards
+from pipeline.shards.plan import PlannedShard, plan_shards
+from pipeline.shards.splits import SPLITS, Placed
 from pipeline.shards.stage import in_shard_order
 
 MAX_VIDEOS = 200_000_000
@@ -40,16 +43,15 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
     tombstones = read_tombstones(source)
     refuse_while_under_way(source, tombstones)
     pieces: dict[str, list[Piece]] = {}
-    placed = Placed()
+    splits: dict[str, str] = {}
     for entry in manifest.shards:
         for piece in _pieces(source, entry):
             video_id = piece.row["video_id"]
             pieces.setdefault(video_id, []).append(piece)
-            if not redraw:
-                placed.splits[video_id] = entry.split
+            splits[video_id] = entry.split
     groups = _groups(source)
-    videos = [_plan_video(video_id, same, groups) for video_id, same in pieces.items()]
-    placed.videos.update({v.video_id: replace(v, clips=()) for v in videos if v.video_id in placed.splits})
+    videos = PlanVideos.of(_plan_video(video_id, same, groups) for video_id, same in pieces.items())
+    placed = Placed() if redraw else _placed(videos, splits)
     plan = plan_shards(videos, placed, config, seed=seed, generation=0)
     with RunLock(out):
         write_tombstones(out, tombstones)
@@ -59,6 +61,14 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
         if has_audit(out):
             write_report(out)
         return made
+
+
+def _placed(videos: PlanVideos, splits: Mapping[str, str]) -> Placed:
+    """Each video in its split. UserError where that is none of those that shards are planned for."""
+    if unknown := sorted({*splits.values()} - {*SPLITS}):
+        raise UserError(f"split {unknown[0]!r} is none of {', '.join(SPLITS)}; `--split-by` draws new ones")
+    code = np.array([SPLITS.index(splits[video_id]) for video_id in videos.video_id.to_pylist()], np.int8)
+    return Placed(videos.video_id, videos.channel_id, videos.group, code)
 
 
 def _pieces(source: Store, entry: ShardEntry) -> list[Piece]:

@@ -7,8 +7,7 @@ read to the end, so that a look at a table in which nothing is new costs no file
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -16,20 +15,15 @@ from numpy.typing import NDArray
 
 from manifests.hashing import hash_texts
 from manifests.schema import REJECTS, TABLES, completed
-from pipeline.engine.segments import Head, Segment
-from pipeline.engine.store import Part, Store
+from pipeline.engine.segments import Head, Segment, read_head
+from pipeline.engine.store import MAX_MOVED, Part, Store
 
+Rows = NDArray[np.int64]
+
+PARTS_AT_A_TIME = 200
+"""Parts of single units that are read before their rows are handed on."""
 MOST_SPANS = 8
 """Of a segment with more separate spans of new rows than this, all rows are read."""
-
-
-@dataclass(slots=True)
-class _Look:
-    """What one look found."""
-
-    tables: list[pa.Table] = field(default_factory=list)
-    units: list[NDArray[np.uint64]] = field(default_factory=list)
-    segments: set[str] = field(default_factory=set)
 
 
 class Follower:
@@ -42,27 +36,39 @@ class Follower:
         self._units = np.zeros(0, np.uint64)
         self._segments: set[str] = set()
 
-    def new(self) -> list[pa.Table]:
-        """The rows of units that were committed since the last call, in no promised order."""
-        look = self._store.steadily(self._look)
-        self._units = np.unique(np.concatenate([self._units, *look.units]))
-        self._segments = look.segments
-        return look.tables
+    def new(self) -> Iterator[pa.Table]:
+        """The rows of units that were committed since the last call, those of a file at a time, in no promised order.
 
-    def _look(self, head: Head) -> _Look:
-        look = _Look()
+        What a merge moves meanwhile comes once; what is missing because of it is looked for again.
+        """
+        for _ in range(MAX_MOVED):
+            head, seen = read_head(self._store)
+            try:
+                yield from self._look(head)
+            except FileNotFoundError:
+                continue
+            if read_head(self._store)[1] == seen:
+                return
+        yield from self._look(read_head(self._store)[0])
+
+    def _look(self, head: Head) -> Iterator[pa.Table]:
         self._store.segments.follow(head)
-        for segment in head.segments:
-            if segment.rows.get(self._table):
-                look.segments.add(segment.id)
-                if segment.id not in self._segments:
-                    self._read_segment(segment, look)
-        for part in self._loose(head):
-            name = _hashes(part.stage, pa.array([part.unit]))
-            if not self._is_known(name)[0]:
-                look.units.append(name)
-                look.tables.append(self._read(part))
-        return look
+        segments = [segment for segment in head.segments if segment.rows.get(self._table)]
+        for segment in segments:
+            if segment.id not in self._segments:
+                yield from self._read_segment(segment)
+                self._segments.add(segment.id)
+        self._segments &= {segment.id for segment in segments}
+        parts = self._loose(head)
+        for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
+            names = np.concatenate([_hashes(part.stage, pa.array([part.unit])) for part in some])
+            is_new = ~self._is_known(names)
+            tables = [self._read(part) for part, wanted in zip(some, is_new.tolist(), strict=True) if wanted]
+            self._know(names[is_new])
+            yield from tables
+
+    def _know(self, names: NDArray[np.uint64]) -> None:
+        self._units = np.unique(np.concatenate([self._units, names]))
 
     def _loose(self, head: Head) -> list[Part]:
         if self._table != "rejects":
@@ -70,27 +76,29 @@ class Follower:
         stages = self._store.folders("rejects")
         return [part for stage in stages for part in self._store.loose_parts(head, f"rejects/{stage}")]
 
-    def _read_segment(self, segment: Segment, look: _Look) -> None:
+    def _read_segment(self, segment: Segment) -> Iterator[pa.Table]:
         units = self._store.segments.live(segment)
         names = _hashes(segment.stage, units.column("unit").combine_chunks())
         first, n_rows = (units.column(f"{what}:{self._table}").to_numpy() for what in ("first", "n"))
         is_new = ~self._is_known(names) & (n_rows > 0)
-        if not is_new.any():
-            return
-        look.units.append(names[is_new])
-        first, end = first[is_new], first[is_new] + n_rows[is_new]
+        if is_new.any():
+            tables = self._read_spans(segment, first[is_new], n_rows[is_new])
+            self._know(names[is_new])
+            yield from tables
+
+    def _read_spans(self, segment: Segment, first: Rows, n_rows: Rows) -> list[pa.Table]:
+        end = first + n_rows
         breaks = np.flatnonzero(first[1:] != end[:-1]) + 1
         begins, ends = first[np.append(0, breaks)], end[np.append(breaks - 1, len(end) - 1)]
         path = segment.path(self._table)
         if len(begins) <= MOST_SPANS:
             spans = zip(begins.tolist(), ends.tolist(), strict=True)
-            look.tables += [self._read(Part(segment.stage, "", path, a, b - a)) for a, b in spans]
-            return
+            return [self._read(Part(segment.stage, "", path, a, b - a)) for a, b in spans]
         rows = self._read(Part(segment.stage, "", path, 0, segment.rows[self._table]))
         wanted = np.zeros(rows.num_rows + 1, np.int64)
         np.add.at(wanted, begins, 1)
         np.add.at(wanted, ends, -1)
-        look.tables.append(rows.filter(pa.array(np.cumsum(wanted[:-1]) > 0)))
+        return [rows.filter(pa.array(np.cumsum(wanted[:-1]) > 0))]
 
     def _read(self, part: Part) -> pa.Table:
         return completed(self._store.read_part(part, self._columns), self._schema)

@@ -202,11 +202,16 @@ class SegmentReader:
         held = live.filter(pc.is_in(live, value_set=pa.array(sorted(units), pa.string())))
         return [str(unit) for unit in held.to_pylist()]
 
-    def row_ranges(self, segment: Segment, table: str) -> Iterator[tuple[str, int, int]]:
-        """(unit, its first row, rows) in a table of a segment, of the units that count and have rows there."""
+    def row_ranges(self, segment: Segment, table: str, only: pa.Array | None = None) -> Iterator[tuple[str, int, int]]:
+        """(unit, its first row, rows) in a table of a segment, of the units that count and have rows there.
+
+        `only`: of these units alone.
+        """
         units = self.live(segment)
         if f"n:{table}" not in units.schema.names:
             return
+        if only is not None:
+            units = units.filter(pc.is_in(units.column("unit"), value_set=only))
         columns = (units.column(name).to_pylist() for name in ("unit", f"first:{table}", f"n:{table}"))
         yield from ((unit, first, n) for unit, first, n in zip(*columns, strict=True) if n)
 

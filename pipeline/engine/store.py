@@ -197,6 +197,11 @@ class Store(Files):
         """The committed parts of a table, sorted by stage and unit."""
         return self._committed_parts(table)
 
+    def parts_of(self, table: str, units: Collection[str]) -> dict[str, Part]:
+        """The committed parts of these units, by unit: without an object for each of the others."""
+        found = self.steadily(lambda head: self._parts_by(head, table, pa.array(sorted(units), pa.string())))
+        return {part.unit: part for part in found}
+
     def reject_parts(self, stage: str) -> list[Part]:
         """The committed parts of one stage's rejects."""
         return self._committed_parts(f"rejects/{stage}")
@@ -204,16 +209,17 @@ class Store(Files):
     def _committed_parts(self, folder: str) -> list[Part]:
         return self.steadily(lambda head: self._parts_by(head, folder))
 
-    def _parts_by(self, head: Head, folder: str) -> list[Part]:
+    def _parts_by(self, head: Head, folder: str, units: pa.Array | None = None) -> list[Part]:
         self.segments.follow(head)
         table, _, stage = folder.partition("/")
         found = [
             Part(segment.stage, unit, segment.path(table), first, n_rows)
             for segment in head.segments
             if segment.rows.get(table) and stage in ("", segment.stage)
-            for unit, first, n_rows in self.segments.row_ranges(segment, table)
+            for unit, first, n_rows in self.segments.row_ranges(segment, table, units)
         ]
-        found += self.loose_parts(head, folder)
+        wanted = None if units is None else set(units.to_pylist())
+        found += [part for part in self.loose_parts(head, folder) if wanted is None or part.unit in wanted]
         found.sort(key=lambda part: part_name(part.stage, part.unit))
         return found
 

@@ -96,7 +96,7 @@ class Closing:
         outcomes = candidates.outcomes(but, n_closed=n_closed)
         selection = select(candidates.ranked, outcomes, config.balance, shares_of(config.balance, {}))
         write_selection(run, selection)
-        return selection, ShardsStage(config.shards, config.seed, only_full=True, but=but)
+        return selection, ShardsStage(config.shards, config.seed, only_full=True, but=but, books=run.known.shards)
 
     def _is_published(self, record: dict[str, Any]) -> bool:
         try:

@@ -6,7 +6,7 @@ clips were planned and how long they are, which of them exist, the sums of its t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, ClassVar
 
@@ -17,7 +17,6 @@ from manifests.census import Census
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from manifests.schema import REJECTS, TABLES
-from manifests.shards import ShardEntry
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
 from pipeline.balance.duplicates import COLUMNS, Pictures
 from pipeline.balance.ranking import planned_by_video
@@ -26,10 +25,14 @@ from pipeline.balance.text_duplicates import Texts
 from pipeline.config import RunConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
-from pipeline.shards.files import read_rows
+from pipeline.shards.books import PACK_COLUMNS as BOOK_COLUMNS
+from pipeline.shards.books import ShardBooks
+from pipeline.shards.closed import kept_clips
 from pipeline.shards.stage import read_entries
 
 VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
+BYTES_AT_A_TIME = 64 * 1024**2
+"""Rows of a table that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
 
 
@@ -46,25 +49,31 @@ class Known:
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
         self._pictures = Pictures(config.media.duplicates)
-        self._closed = ClosedClips(store)
+        self.shards = ShardBooks(is_fed=True)
 
     def update(self) -> None:
-        """Reads what is new."""
-        self._tables.update()
-        self._videos += self._tables.take("videos")
-        for rows in self._tables.take("transcripts"):
-            self._texts.add_transcripts(rows)
-        for rows in self._tables.take("clips"):
-            self._planned.append(planned_by_video(rows))
-            self._texts.add_clips(rows)
-        if packs := list(self._tables.take("packs")):
-            self._add_packs(pa.concat_tables(packs))
+        """Reads what is new, a file at a time: of its rows only what is condensed stays in memory."""
+        take = {
+            "videos": self._videos.append,
+            "transcripts": self._texts.add_transcripts,
+            "clips": self._add_clips,
+            "packs": self._add_packs,
+        }
+        for table, rows in self._tables.new():
+            if table != "rejects":
+                take[table](rows)
+                self._census.take_up(table)
         self._census.again()
+
+    def _add_clips(self, rows: pa.Table) -> None:
+        self._planned.append(planned_by_video(rows))
+        self._texts.add_clips(rows)
 
     def _add_packs(self, rows: pa.Table) -> None:
         succeeded = is_success(rows.column("status"))
         self._made.append(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
         self._failed.append(all_failed(rows, succeeded))
+        self.shards.add(rows)
         if self._config.media.duplicates.enabled:
             self._pictures.add(rows.select([*COLUMNS, "n"]))
 
@@ -99,29 +108,9 @@ class Known:
         return self._census.in_force()
 
     def kept(self, n_closed: int | None = None) -> ClipLists:
-        """The clips in closed shards, of the first `n_closed` generations: they stay, whatever is chosen later."""
-        return self._closed.clips(n_closed)
-
-
-class ClosedClips:
-    """The clips in closed shards; the rows of each shard are read once."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._read: dict[str, pa.Table] = {}
-
-    def clips(self, n_closed: int | None = None) -> ClipLists:
-        """Those of the first `n_closed` generations; None: of all."""
-        entries = [one for one in read_entries(self._store) if n_closed is None or one.generation < n_closed]
-        kept = [self._clips_of(entry) for entry in entries]
-        return clip_lists([pa.concat_tables(kept).sort_by("video_id")]) if kept else empty_clip_lists()
-
-    def _clips_of(self, entry: ShardEntry) -> pa.Table:
-        name = f"{entry.url} {entry.sha256}"
-        if name not in self._read:
-            columns = ["video_id", "clip_id", "duration_ms", "status"]
-            self._read[name] = _kept_in(read_rows(self._store, entry.url, columns))
-        return self._read[name]
+        """The clips in closed shards, of the first `n_closed` generations; None: of all."""
+        entries = [one for one in read_entries(self.store) if n_closed is None or one.generation < n_closed]
+        return kept_clips(self.shards.closed.held(self.store, entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,36 +129,31 @@ class _Pieces:
         "videos": VIDEO_COLUMNS,
         "transcripts": ["video_id", "n_words", "minhash"],
         "clips": ["video_id", "n", "start_ms", "end_ms", "text"],
-        "packs": list(dict.fromkeys([*PACK_COLUMNS, *COLUMNS])),
+        "packs": list(dict.fromkeys([*PACK_COLUMNS, *COLUMNS, *BOOK_COLUMNS])),
         "rejects": list(REJECTS.names),
     }
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._followers = {table: Follower(store, table, columns) for table, columns in self.READ.items()}
-        self._new: dict[str, list[pa.Table]] = {}
         self._counted: dict[str, list[_Piece]] = {}
         self._rejects = [REJECTS.empty_table()]
         self._number = 0
 
-    def update(self) -> None:
-        """Looks at all tables."""
+    def new(self) -> Iterator[tuple[str, pa.Table]]:
+        """(table, rows) that came since the last look, those of a file at a time; of rejects those of whole videos."""
         for table, follower in self._followers.items():
-            found = [rows for rows in follower.new() if rows.num_rows]
-            if table == "rejects":
-                self._rejects += [rows.filter(pc.equal(rows.column("clip_id"), "")) for rows in found]
-            else:
-                self._new[table] = found
-                self._counted.setdefault(table, []).extend(self._piece(table, rows) for rows in found)
+            for rows in _of_a_size(follower.new()):
+                if table == "rejects":
+                    self._rejects.append(rows.filter(pc.equal(rows.column("clip_id"), "")))
+                else:
+                    self._counted.setdefault(table, []).append(self._piece(table, rows))
+                yield table, rows
 
     def _piece(self, table: str, rows: pa.Table) -> _Piece:
         self._number += 1
         names = ["video_id", "status", "reason"] if table == "packs" else ["video_id"]
         return _Piece("", str(self._number), rows.select(names))
-
-    def take(self, table: str) -> Iterator[pa.Table]:
-        """The rows that the last look found, once."""
-        yield from self._new.pop(table, [])
 
     # what a census asks
 
@@ -196,6 +180,22 @@ class _Pieces:
         return self._store.open(relative)
 
 
+def _of_a_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """The same rows in fewer tables: what is made of a table costs more than its rows where it has only some."""
+    waiting: list[pa.Table] = []
+    n_bytes = 0
+    for rows in tables:
+        if not rows.num_rows:
+            continue
+        waiting.append(rows)
+        n_bytes += rows.nbytes
+        if n_bytes >= BYTES_AT_A_TIME:
+            yield pa.concat_tables(waiting)
+            waiting, n_bytes = [], 0
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
 def _whole(pieces: list[pa.Table], schema: pa.Schema, columns: list[str]) -> pa.Table:
     empty = pa.schema([schema.field(name) for name in columns]).empty_table()
     return pa.concat_tables([empty, *pieces])
@@ -203,11 +203,3 @@ def _whole(pieces: list[pa.Table], schema: pa.Schema, columns: list[str]) -> pa.
 
 def _not_in(table: pa.Table, video_ids: pa.Array) -> pa.Array:
     return pc.invert(pc.is_in(table.column("video_id"), value_set=video_ids))
-
-
-def _kept_in(rows: pa.Table) -> pa.Table:
-    """Columns video_id, n, duration_ms of the samples among a shard's rows."""
-    good = rows.filter(is_success(rows.column("status")))
-    number = pc.replace_substring_regex(good.column("clip_id"), r"^.*\.", "")
-    columns = {"video_id": good.column("video_id"), "n": number.cast(pa.int32())}
-    return pa.table({**columns, "duration_ms": good.column("duration_ms")})

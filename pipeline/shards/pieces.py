@@ -12,8 +12,8 @@ from manifests.rows import PackRow, ShardRow
 from manifests.schema import PACKS
 from pipeline.engine.store import Part, Store
 from pipeline.media.packs import PackedSample
+from pipeline.shards.clips import PlanVideo
 from pipeline.shards.files import FAILED, SUCCESS, Piece
-from pipeline.shards.plan import PlanVideo
 
 _SAME = ("key", "reason", "error_message", "clip_id", "video_id", "channel_id", "category_id", "start_ms", "end_ms")
 _SAME_FACTS = ("duration_ms", "width", "height", "fps", "codec")

@@ -99,4 +99,4 @@ def test_each_row_comes_once_and_nothing_is_read_where_nothing_is_new(
 
     merge_all(store, MergeSizes(2, 2, grace_s=0))
     monkeypatch.setattr(Store, "read_part", refuse)
-    assert follower.new() == []
+    assert list(follower.new()) == []

@@ -3,11 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.config.shards import ShardsConfig, SplitConfig
-from pipeline.shards.plan import Placed, PlanClip, PlanVideo, draw_splits, plan_shards
+from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
+from pipeline.shards.plan import PlannedShard, plan_shards
+from pipeline.shards.splits import SPLITS, Placed, draw_splits
 
 VIDEOS = st.lists(
     st.builds(
@@ -34,20 +37,30 @@ SIZES = st.builds(
 )
 
 
+def _planned(videos, config, *, seed=0) -> list[PlannedShard]:
+    return plan_shards(PlanVideos.of(videos), Placed(), config, seed=seed, generation=0)
+
+
+def _drawn(videos, config, *, seed, placed=None) -> dict[str, str]:
+    codes = draw_splits(PlanVideos.of(videos), placed or Placed(), config, seed=seed)
+    return {video.video_id: SPLITS[code] for video, code in zip(videos, codes.tolist(), strict=True)}
+
+
 @given(videos=VIDEOS, config=SIZES, seed=st.integers(0, 5), order=st.randoms(use_true_random=False))
 @settings(max_examples=60, deadline=None)
 def test_each_sample_is_planned_once_and_the_order_of_videos_does_not_count(videos, config, seed, order):
-    plan = plan_shards(videos, Placed(), config, seed=seed, generation=0)
+    plan = _planned(videos, config, seed=seed)
     placed = Counter((v.video_id, c.n) for shard in plan for v in shard.videos for c in v.clips if c.is_sample)
     assert placed == Counter((v.video_id, c.n) for v in videos for c in v.clips if c.is_sample)
     order.shuffle(videos)
-    assert plan_shards(videos, Placed(), config, seed=seed, generation=0) == plan
+    again = _planned(videos, config, seed=seed)
+    assert [(shard.name, shard.videos) for shard in again] == [(shard.name, shard.videos) for shard in plan]
 
 
 @given(videos=VIDEOS, config=SIZES)
 @settings(max_examples=60, deadline=None)
 def test_numbers_have_no_gap_no_shard_is_empty_and_none_exceeds_its_size_by_more_than_a_clip(videos, config):
-    plan = plan_shards(videos, Placed(), config, seed=0, generation=0)
+    plan = _planned(videos, config)
     for split in {shard.split for shard in plan}:
         assert [s.number for s in plan if s.split == split] == list(range(sum(s.split == split for s in plan)))
     for shard in plan:
@@ -61,7 +74,7 @@ def test_numbers_have_no_gap_no_shard_is_empty_and_none_exceeds_its_size_by_more
 @given(videos=VIDEOS, seed=st.integers(0, 5))
 @settings(max_examples=60, deadline=None)
 def test_channels_and_duplicates_stay_on_one_side(videos, seed):
-    splits = draw_splits(videos, Placed(), SplitConfig(by="channel", val=0.3, test=0.3), seed=seed)
+    splits = _drawn(videos, SplitConfig(by="channel", val=0.3, test=0.3), seed=seed)
     for name in ("channel_id", "group"):
         for value in {getattr(v, name) for v in videos} - {""}:
             assert len({splits[v.video_id] for v in videos if getattr(v, name) == value}) == 1
@@ -74,33 +87,34 @@ def _video(i: int, **changes) -> PlanVideo:
 def test_a_channels_split_depends_on_the_seed_and_the_channel_not_on_what_else_was_found():
     config = SplitConfig(val=0.3)
     few, many = [_video(i) for i in range(30)], [_video(i) for i in range(200)]
-    drawn = draw_splits(few, Placed(), config, seed=3)
-    assert drawn == {i: s for i, s in draw_splits(many, Placed(), config, seed=3).items() if i in drawn}
-    assert drawn != draw_splits(few, Placed(), config, seed=4)
-    share = Counter(draw_splits(many, Placed(), config, seed=3).values())["val"] / 200
+    drawn = _drawn(few, config, seed=3)
+    assert drawn == {i: s for i, s in _drawn(many, config, seed=3).items() if i in drawn}
+    assert drawn != _drawn(few, config, seed=4)
+    share = Counter(_drawn(many, config, seed=3).values())["val"] / 200
     assert 0.2 < share < 0.4
 
 
 def test_a_new_video_goes_where_its_channel_is_and_a_duplicate_where_the_first_one_is():
-    old = {"v1": "val", "v2": "train"}
-    placed = Placed(old, {i: _video(int(i[1:]), clips=()) for i in old})
+    old = PlanVideos.of([_video(1), _video(2)])
+    codes = np.array([SPLITS.index("val"), SPLITS.index("train")], np.int8)
+    placed = Placed(old.video_id, old.channel_id, old.group, codes)
     of_channel, duplicate = _video(3, channel_id="UC1"), _video(4, group="v1")
     both = _video(5, channel_id="UC2", group="v1")
     config = SplitConfig(val=0.001)
-    assert draw_splits([of_channel, duplicate], placed, config, seed=0) == {"v3": "val", "v4": "val"}
-    assert draw_splits([both], placed, config, seed=0) == {"v5": "val"}
+    assert _drawn([of_channel, duplicate], config, seed=0, placed=placed) == {"v3": "val", "v4": "val"}
+    assert _drawn([both], config, seed=0, placed=placed) == {"v5": "val"}
 
 
 def test_a_small_data_set_still_has_something_held_out_and_something_to_train_on():
     for seed in range(20):
-        splits = draw_splits([_video(i) for i in range(4)], Placed(), SplitConfig(val=0.01), seed=seed)
+        splits = _drawn([_video(i) for i in range(4)], SplitConfig(val=0.01), seed=seed)
         assert Counter(splits.values()) == {"train": 3, "val": 1}
-    assert set(draw_splits([_video(0)], Placed(), SplitConfig(val=0.01), seed=0).values()) == {"train"}
+    assert set(_drawn([_video(0)], SplitConfig(val=0.01), seed=0).values()) == {"train"}
 
 
 def test_any_few_shards_mix_the_categories():
     videos = [_video(i, clips=tuple(PlanClip(n, 1000) for n in range(3))) for i in range(150)]
     category = {f"v{i}": i // 10 for i in range(150)}  # ids that come in runs of one category
-    plan = plan_shards(videos, Placed(), ShardsConfig(max_samples=30, split=SplitConfig(val=0)), seed=0, generation=0)
+    plan = _planned(videos, ShardsConfig(max_samples=30, split=SplitConfig(val=0)))
     assert len(plan) == 15
     assert min(len({category[v.video_id] for v in shard.videos}) for shard in plan) >= 6

@@ -1,0 +1,143 @@
+"""What the plan of shards is made from: the clips in packs, those in closed shards, and what the selection keeps.
+
+A driver keeps one over its plans, so that each reads only what is new.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from manifests.clip_status import is_success
+from manifests.errors import UserError
+from manifests.funnel import SELECTION_NAME
+from manifests.membership import Ids
+from pipeline.engine.follow import Follower
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.clips import PlanVideos, joined_videos
+from pipeline.shards.closed import ClosedShards, Held, among, codes_of, not_held
+
+PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
+
+
+class ShardBooks:
+    """See the module. A copy that travels to a worker is empty: there nothing is planned.
+
+    `is_fed`: somebody else reads `packs` and hands the rows on; else `update` does.
+    """
+
+    def __init__(self, *, is_fed: bool = False) -> None:
+        self.closed = ClosedShards()
+        self._is_fed = is_fed
+        self._follower: Follower | None = None
+        self._packs: list[PlanVideos] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ShardBooks, ()
+
+    def add(self, packs: pa.Table) -> None:
+        """Rows with the columns PACK_COLUMNS; all rows of a video."""
+        if packs.num_rows:
+            self._packs.append(_condensed(packs))
+
+    def update(self, store: Store) -> None:
+        """Reads what was committed since."""
+        if self._is_fed:
+            return
+        self._follower = self._follower or Follower(store, "packs", PACK_COLUMNS)
+        for rows in self._follower.new():
+            self.add(rows)
+
+    def made(self) -> PlanVideos:
+        """All clips in packs that were ever made, and those that failed; groups are not known yet."""
+        self._packs = [joined_videos(self._packs)]
+        return self._packs[0]
+
+
+def _condensed(packs: pa.Table) -> PlanVideos:
+    videos = pc.dictionary_encode(packs.column("video_id").combine_chunks())
+    code = videos.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    ids = videos.dictionary.cast(pa.string())
+    order = np.lexsort((packs.column("n").to_numpy(), code))
+    starts = np.concatenate(([0], np.cumsum(np.bincount(code, minlength=len(ids))))).astype(np.int64)
+    first = np.unique(code, return_index=True)[1]
+    good = is_success(packs.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
+    size = np.where(good, packs.column("pack_bytes").to_numpy(), 0)
+    channel_id = packs.column("channel_id").combine_chunks().take(pa.array(first))
+    n = packs.column("n").to_numpy().astype(np.int32)
+    return PlanVideos(ids, channel_id, ids, starts, n[order], size[order])
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The selection: its videos, their groups of duplicates ("": none), and the numbers of the clips that it keeps."""
+
+    videos: Ids
+    group: pa.Array
+    starts: NDArray[np.int64]
+    n: NDArray[np.int32]
+
+    def groups_of(self, video_id: pa.Array) -> pa.Array:
+        """[N] the group of each video; its own id where it has none."""
+        row = self.videos.rows(video_id)
+        group = pc.fill_null(self.group.take(pa.array(row, mask=row < 0)), "")
+        return pc.if_else(pc.equal(group, ""), video_id, group)
+
+    def keeps(self, videos: PlanVideos) -> NDArray[np.bool_]:
+        """[C] which clips it keeps."""
+        ids = Ids.of(videos.video_id)
+        row = np.repeat(ids.rows(self.videos.column), np.diff(self.starts))
+        return among(codes_of(videos.owners(), videos.n), codes_of(row, self.n)[row >= 0])
+
+
+def read_chosen(store: Store) -> Chosen:
+    """selection.parquet. UserError where it is not there."""
+    try:
+        data = store.read(SELECTION_NAME)
+    except FileNotFoundError:
+        raise UserError(f"{store.url}/{SELECTION_NAME}: no such file; run the balance first") from None
+    rows = pq.read_table(io.BytesIO(data), columns=["video_id", "group", "kept", "clips_kept"]).combine_chunks()
+    lists = pc.if_else(rows.column("kept"), rows.column("clips_kept"), None).combine_chunks()
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    ids = Ids.of(rows.column("video_id"))
+    return Chosen(ids, rows.column("group").combine_chunks(), starts, lists.flatten().to_numpy())
+
+
+def open_clips(
+    made: PlanVideos, chosen: Chosen, held: Sequence[Held], tombstones: Tombstones, urls: pa.Table, but: Collection[str]
+) -> PlanVideos:
+    """What belongs in shards and is in none: clips that the selection keeps, and those that were tried and failed.
+
+    `urls`: columns video_id, url. `but`: videos to leave out.
+    """
+    left = not_held(made, held)
+    away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
+    left = left.take(np.flatnonzero(~away.astype(np.bool_)))
+    left = left.only(~left.is_sample() | chosen.keeps(left))
+    left = left.take(np.flatnonzero(~_covered(left, tombstones, urls)))
+    return PlanVideos(left.video_id, left.channel_id, chosen.groups_of(left.video_id), left.starts, left.n, left.bytes_)
+
+
+def _covered(videos: PlanVideos, tombstones: Tombstones, urls: pa.Table) -> NDArray[np.bool_]:
+    """[V] whether a video must stay out."""
+    if not (tombstones.videos or tombstones.channels or tombstones.urls):
+        return np.zeros(len(videos), np.bool_)
+    facts = zip(videos.video_id.to_pylist(), videos.channel_id.to_pylist(), urls_of(videos, urls), strict=True)
+    return np.array([tombstones.cover(*of_one) for of_one in facts], np.bool_)
+
+
+def urls_of(videos: PlanVideos, urls: pa.Table) -> list[str]:
+    """[V] the address of each video, "" where it is not known. `urls`: columns video_id, url."""
+    row = Ids.of(urls.column("video_id")).rows(videos.video_id)
+    found: list[str] = pc.fill_null(urls.column("url").take(pa.array(row, mask=row < 0)), "").to_pylist()
+    return found

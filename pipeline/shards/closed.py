@@ -1,0 +1,155 @@
+"""What closed shards hold, as flat columns, 8 bytes a clip: the rows of each shard are read once.
+
+A driver asks at each plan which clips may not change any more, which of those that were made are in no shard yet, and
+which splits are settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.clip_status import is_success
+from manifests.membership import Ids
+from manifests.shards import ShardEntry
+from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, merged_lists
+from pipeline.engine.store import Store
+from pipeline.shards.clips import Int64, PlanVideos
+from pipeline.shards.files import read_rows
+from pipeline.shards.splits import SPLITS, Codes, Placed
+
+COLUMNS = ["video_id", "channel_id", "clip_id", "duration_ms", "status"]
+_FAILED = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What some shards hold. Columns [V] of videos; clip k of video i at starts[i] + k: its number, and its length in
+    milliseconds, -1 where it failed. A clip may stand there as failed and, from a later shard, as a sample."""
+
+    video_id: pa.Array
+    channel_id: pa.Array
+    split: Codes
+    starts: Int64
+    n: NDArray[np.int32]
+    ms: NDArray[np.int32]
+
+    def is_sample(self) -> NDArray[np.bool_]:
+        """[C] whether a clip was made."""
+        return np.asarray(self.ms != _FAILED)
+
+    def samples(self) -> ClipLists:
+        """The clips that were made."""
+        good = self.is_sample()
+        before = np.concatenate(([0], np.cumsum(good, dtype=np.int64)))
+        starts = before[self.starts]
+        filled = np.flatnonzero(np.diff(starts))
+        ids = self.video_id.take(pa.array(filled))
+        return ClipLists(ids, np.append(starts[filled], starts[-1]), self.n[good], self.ms[good])
+
+
+class ClosedShards:
+    """See the module."""
+
+    def __init__(self) -> None:
+        self._by_generation: dict[int, list[Held]] = {}
+        self._names: set[str] = set()
+
+    def held(self, store: Store, entries: Iterable[ShardEntry]) -> list[Held]:
+        """What these shards hold, which are all of their generations."""
+        some = list(entries)
+        new: dict[int, list[ShardEntry]] = {}
+        for entry in some:
+            name = f"{entry.url} {entry.sha256}"
+            if name not in self._names:
+                self._names.add(name)
+                new.setdefault(entry.generation, []).append(entry)
+        for generation, of_generation in new.items():
+            self._by_generation.setdefault(generation, []).append(read_held(store, of_generation))
+        asked = sorted({entry.generation for entry in some})
+        return [held for generation in asked for held in self._by_generation[generation]]
+
+
+def read_held(store: Store, entries: Sequence[ShardEntry]) -> Held:
+    """What these shards hold, by their rows."""
+    tables = []
+    for entry in entries:
+        rows = read_rows(store, entry.url, COLUMNS)
+        code = np.full(rows.num_rows, SPLITS.index(entry.split), np.int8)
+        tables.append(rows.append_column("split", pa.array(code)))
+    return _condensed(pa.concat_tables(tables))
+
+
+def _condensed(rows: pa.Table) -> Held:
+    videos = pc.dictionary_encode(rows.column("video_id").combine_chunks())
+    code = videos.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    number = pc.replace_substring_regex(rows.column("clip_id"), r"^.*\.", "").cast(pa.int32()).to_numpy()
+    good = is_success(rows.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
+    ms = np.where(good, rows.column("duration_ms").to_numpy(), _FAILED).astype(np.int32)
+    last = np.zeros(len(videos.dictionary), np.int64)
+    last[code] = np.arange(len(code))  # of several rows the last one counts
+    order = np.lexsort((number, code))
+    counts = np.bincount(code, minlength=len(videos.dictionary))
+    return Held(
+        video_id=videos.dictionary.cast(pa.string()),
+        channel_id=rows.column("channel_id").combine_chunks().take(pa.array(last)),
+        split=rows.column("split").to_numpy()[last],
+        starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        n=number[order],
+        ms=ms[order],
+    )
+
+
+def kept_clips(some: Sequence[Held]) -> ClipLists:
+    """The samples in these shards: they stay, whatever is chosen later."""
+    return merged_lists([held.samples() for held in some]) if some else empty_clip_lists()
+
+
+def placed_in(some: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Callable[[pa.Array], pa.Array]) -> Placed:
+    """The view that a plan has of these shards. `groups_of`: the group of duplicates of each of some videos."""
+    numbers: dict[str, set[int]] = {}
+    for entry in entries:
+        number = int(entry.url.rpartition("/")[2].removesuffix(".tar"))
+        numbers.setdefault(entry.split, set()).add(number)
+    if not some:
+        return Placed(numbers=numbers)
+    every = pc.dictionary_encode(pa.concat_arrays([held.video_id for held in some]))
+    code = every.indices.to_numpy(zero_copy_only=False)
+    last = np.zeros(len(every.dictionary), np.int64)
+    last[code] = np.arange(len(code))
+    channel_id = pa.concat_arrays([held.channel_id for held in some]).take(pa.array(last))
+    split = np.concatenate([held.split for held in some])[last]
+    return Placed(every.dictionary, channel_id, groups_of(every.dictionary), split, numbers)
+
+
+def not_held(videos: PlanVideos, some: Sequence[Held]) -> PlanVideos:
+    """The clips that are in none of these shards. What failed before may come as a sample."""
+    ids = Ids.of(videos.video_id)
+    codes = codes_of(videos.owners(), videos.n)
+    is_there = np.zeros(len(codes), np.bool_)
+    for held in some:
+        row = np.repeat(ids.rows(held.video_id), np.diff(held.starts))
+        good = held.is_sample()
+        is_there |= among(codes, codes_of(row, held.n)[good & (row >= 0)])
+        is_there |= among(codes, codes_of(row, held.n)[~good & (row >= 0)]) & ~videos.is_sample()
+    return videos.only(~is_there)
+
+
+def codes_of(row: Int64, n: NDArray[np.int32]) -> Int64:
+    """[C] one number for a clip: its video's row and its number there."""
+    return np.asarray(row << 32 | n.astype(np.int64))
+
+
+def among(codes: Int64, wanted: Int64) -> NDArray[np.bool_]:
+    """[C] which of these sorted codes are wanted."""
+    found = np.zeros(len(codes), np.bool_)
+    wanted = np.sort(wanted)
+    at = np.searchsorted(codes, wanted)
+    wanted, at = wanted[at < len(codes)], at[at < len(codes)]
+    found[at[codes[at] == wanted]] = True
+    return found

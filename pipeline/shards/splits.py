@@ -1,0 +1,162 @@
+"""Which split each video goes to. What belongs together (one channel, or the duplicates of one video) is a component.
+
+A component with a committed member follows it; another is drawn by a hash of the seed and its name, so that its split
+does not depend on what else the crawl found. Where a held-out split would stay empty, it gets one component. Everything
+is columns: a plan at the paper's size looks at 3.3 million videos.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from manifests.hashing import hash_name
+from manifests.membership import Ids
+from pipeline.config.shards import SplitConfig
+from pipeline.shards.clips import Int64, PlanVideos
+
+TRAIN = "train"
+HELD_OUT = ("val", "test")
+SPLITS = (TRAIN, *HELD_OUT)
+"""A split's code is its index here."""
+
+Codes = NDArray[np.int8]
+
+
+def _no_names() -> pa.Array:
+    return pa.array([], pa.string())
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """What committed shards hold already; a new plan never contradicts it. Columns [P], each video once.
+
+    `numbers`: shard numbers in use, by split.
+    """
+
+    video_id: pa.Array = field(default_factory=_no_names)
+    channel_id: pa.Array = field(default_factory=_no_names)
+    group: pa.Array = field(default_factory=_no_names)
+    split: Codes = field(default_factory=lambda: np.zeros(0, np.int8))
+    numbers: dict[str, set[int]] = field(default_factory=dict)
+
+
+def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed: int) -> Codes:
+    """[V] the split of each video. Videos of one channel (with `by: channel`) and duplicates go to the same one.
+
+    Only where committed shards hold a component in two splits already can that not be kept: there a video follows
+    its duplicates first, then its channel.
+    """
+    parts = _components(placed, videos, config)
+    n_placed = len(placed.split)
+    held = np.zeros(len(parts.names), np.int8)  # bit s: split s holds some of the component
+    np.bitwise_or.at(held, parts.of_video[:n_placed], (1 << placed.split).astype(np.int8))
+    component = parts.of_video[n_placed:]
+    there = Ids.of(placed.video_id).rows(videos.video_id)
+    is_new = there < 0
+    drawn = _draw(parts, component[is_new], videos.n_samples()[is_new], held, placed, config, seed)
+    first_bit = np.array([0, 0, 1, 0, 2, 0, 1, 0], np.int8)  # by the mask of splits; several: see below
+    split = np.where(held[component] > 0, first_bit[held[component]], drawn[component])
+    split = np.where(is_new, split, np.append(placed.split, 0)[there]).astype(np.int8)
+    several = np.bitwise_count(held[component].astype(np.uint8)) > 1
+    for row in np.flatnonzero(is_new & several).tolist():
+        split[row] = _nearest(videos, row, placed, int(held[component[row]]))
+    return split
+
+
+def _nearest(videos: PlanVideos, row: int, placed: Placed, held: int) -> int:
+    """The split of the first video, by id, of the same group; else of the same channel; else the first by name."""
+    for name in ("group", "channel_id"):
+        value = getattr(videos, name)[row].as_py()
+        same = np.flatnonzero(pc.equal(getattr(placed, name), value).to_numpy(zero_copy_only=False))
+        if value and len(same):
+            ids = placed.video_id.take(pa.array(same)).to_pylist()
+            return int(placed.split[same[ids.index(min(ids))]])
+    return min((code for code in range(len(SPLITS)) if held >> code & 1), key=lambda code: SPLITS[code])
+
+
+# what belongs together
+
+
+@dataclass(frozen=True, slots=True)
+class _Components:
+    """`names` [N]: sorted names of channels and groups; `of_video` [P+V]: the first of those that its own connects to,
+    by name, which is its component."""
+
+    names: pa.Array
+    of_video: Int64
+
+
+def _components(placed: Placed, videos: PlanVideos, config: SplitConfig) -> _Components:
+    """Components of the placed videos, then of the new ones."""
+    group, groups = _ranked(pa.concat_arrays([placed.group, videos.group]))
+    names = pc.binary_join_element_wise("video ", groups, "")
+    if config.by != "channel":
+        return _Components(names, group)
+    channel_id = pa.concat_arrays([placed.channel_id, videos.channel_id])
+    channel, channels = _ranked(channel_id)
+    names = pa.concat_arrays([pc.binary_join_element_wise("channel ", channels, ""), names])  # in the order of names
+    group += len(channels)
+    known = np.flatnonzero(pc.not_equal(channel_id, "").to_numpy(zero_copy_only=False))
+    return _Components(names, _first_connected(channel[known], group[known], len(names))[group])
+
+
+def _ranked(column: pa.Array) -> tuple[Int64, pa.Array]:
+    """[N] the rank of each text among the different ones, and these, sorted."""
+    encoded = pc.dictionary_encode(column)
+    order = pc.sort_indices(encoded.dictionary).to_numpy().astype(np.int64)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return rank[indices] if len(order) else indices, encoded.dictionary.take(pa.array(order))
+
+
+def _first_connected(a: Int64, b: Int64, n: int) -> Int64:
+    """[n] the smallest node that the pairs a[i]–b[i] connect each node to."""
+    first = np.arange(n, dtype=np.int64)
+    while True:
+        near, far = np.minimum(first[a], first[b]), np.maximum(first[a], first[b])
+        if (near == far).all():
+            return first
+        np.minimum.at(first, far, near)
+        while (further := first[first]).tobytes() != first.tobytes():
+            first = further
+
+
+# the draw
+
+
+def _draw(
+    parts: _Components,
+    component: Int64,
+    n_samples: Int64,
+    held: Codes,
+    placed: Placed,
+    config: SplitConfig,
+    seed: int,
+) -> Codes:
+    """[N] the split of each component that no shard holds yet, of the new videos' components and samples."""
+    drawn = np.zeros(len(held), np.int8)
+    samples = np.bincount(component, weights=n_samples, minlength=len(held)).astype(np.int64)
+    open_ = np.unique(component[held[component] == 0])
+    names = parts.names.take(pa.array(open_)).to_pylist()
+    draw = np.array([hash_name(seed, "split", name) / 2**64 for name in names])
+    is_val, is_test = draw < config.val, draw < config.val + config.test
+    drawn[open_] = np.where(is_val, SPLITS.index("val"), np.where(is_test, SPLITS.index("test"), 0))
+    for split in HELD_OUT:
+        code = SPLITS.index(split)
+        is_empty = code not in placed.split and not samples[open_][drawn[open_] == code].any()
+        if getattr(config, split) > 0 and is_empty:
+            _give_one(code, drawn, open_, draw, samples[open_])
+    return drawn
+
+
+def _give_one(code: int, drawn: Codes, open_: Int64, draw: NDArray[np.float64], samples: Int64) -> None:
+    """Moves the first component in drawing order that holds at most half of all samples from train to a split."""
+    able = np.flatnonzero((drawn[open_] == 0) & (samples > 0) & (2 * samples <= samples.sum()))
+    if len(able):
+        drawn[open_[able[np.argmin(draw[able])]]] = code

@@ -148,6 +148,16 @@ def rejects_in_force(tables: Tables) -> pa.Table:
     return Census(tables).in_force()
 
 
+def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
+    """How many rejects there are: stages in the order of the road, the most frequent reason first."""
+    counted = rejects.group_by(["stage", "reason"]).aggregate([([], "count_all")])
+    order = [("count_all", "descending"), ("reason", "ascending")]
+    found: dict[str, dict[str, int]] = {}
+    for row in counted.sort_by(order).to_pylist():
+        found.setdefault(row["stage"], {})[row["reason"]] = row["count_all"]
+    return {stage: found[stage] for stage in sorted(found, key=rank_of)}
+
+
 # counts
 
 

@@ -116,6 +116,8 @@ class RunStatus(BaseModel):
     exit_code: int = 0
     stages: tuple[StageStatus, ...] = ()
     """In the order in which they began. Several are under way at a time: those with units in flight."""
+    rejects_in_force: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Videos that are turned away as a whole and not made up for, by stage and reason, at the run's last plan."""
     storage: str = ""
     """Trouble with the store that is being waited out; "" where there is none."""
 

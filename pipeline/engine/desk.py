@@ -46,6 +46,7 @@ class Desk:
     ) -> None:
         """`tell` is called with how far the stages of a name are, each time that is reported."""
         self.publishes, self._tell = publishes, tell
+        self.rejects_in_force: dict[str, dict[str, int]] = {}
         self.stop = stop or StopRequest()
         self._store = store
         self._over: dict[str, StageStatus] = {}
@@ -132,6 +133,7 @@ class Desk:
             detail=detail or self.stop.why,
             exit_code=exit_code,
             stages=tuple(self._lines.values()),
+            rejects_in_force=self.rejects_in_force,
         )
         self._store.write(STATUS_NAME, status.model_dump_json(indent=1).encode())
         self._written = clock.now()

@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import socket
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 
 import ray
@@ -33,13 +35,30 @@ def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str
         # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
         options |= {"num_cpus": n_cpus} if n_cpus else {}
+    where = f"Ray at {address}" if address else "a local Ray"
     try:
-        ray.init(**options)
+        with _WhatRaySays(where):
+            ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
-        where = f"Ray at {address}" if address else "a local Ray"
         raise UserError(
             f"{where}: cannot be reached or started ({first_line(error)}); check engine.ray_address"
         ) from None
+
+
+class _WhatRaySays(AbstractContextManager[None]):
+    """Where Ray's own processes do not come up (within 30 s, which nobody can set) it raises a bare Exception."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is Exception and error is not None:
+            raise UserError(
+                f"{self._where}: did not start ({first_line(error)}); on a very busy machine run again later, or set "
+                "engine.executor: local; else Ray's logs in /tmp/ray/session_latest/logs say why"
+            ) from None
 
 
 def _environment_of_the_job() -> set[str]:

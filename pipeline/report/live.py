@@ -26,6 +26,9 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
         numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
         table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", away)
     console.print(table)
+    for name, counts in status.rejects_in_force.items():
+        away = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+        console.print(f"{name}: videos turned away and not made up for: {away}", highlight=False, markup=False)
     for stage in status.stages:
         for what, n in stage.losses.items():
             console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)

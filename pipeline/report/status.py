@@ -1,13 +1,12 @@
 """Where a run stands, read from its output directory alone: by stage, category, source and identity."""
 
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypedDict
 
 import pyarrow.compute as pc
 
 from manifests.categories import category_name
-from manifests.funnel import rejects_in_force
+from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.reasons import ReasonClass
 from manifests.stages import TABLES_MADE, rank_of
 from pipeline.crawl.rounds import read_states
@@ -60,13 +59,10 @@ def read_status(store: Store) -> Status:
     rejects = rejects_in_force(store)
     waiting = rejects.filter(pc.field("class") == ReasonClass.LATER.value)
     state = read_state(store)
-    by_stage: dict[str, Counter[str]] = {}
-    for row in rejects.group_by(["stage", "reason"]).aggregate([([], "count_all")]).to_pylist():
-        by_stage.setdefault(row["stage"], Counter())[row["reason"]] = row["count_all"]
     return Status(
         rows={table: store.count_rows(table) for table in TABLES_MADE},
         units={stage: len(store.committed(stage)) for stage in sorted(store.stages(), key=rank_of)},
-        rejects={stage: dict(by_stage[stage].most_common()) for stage in sorted(by_stage, key=rank_of)},
+        rejects=by_stage_and_reason(rejects),
         waiting=waiting.num_rows,
         next_try_at=pc.min(waiting["next_try_at"]).as_py() or "",
         categories=_categories(store),

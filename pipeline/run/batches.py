@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
 from pipeline.balance.waves import Ahead, next_wave
-from pipeline.run.candidates import Candidates, rounds_with
+from pipeline.run.candidates import rounds_with
 from pipeline.run.gather import Gathered, shares_of
 from pipeline.run.session import Run
 from pipeline.shards.stage import read_entries
@@ -121,7 +121,7 @@ class Batches:
     def _planned(self, number: int, n_known: int, n_rounds: int | None) -> Batch:
         run, is_all = self.run, n_rounds is None
         rounds = self.gathered.n_rounds if n_rounds is None else n_rounds
-        candidates = Candidates.read(run.known, run.config, rounds)
+        candidates = run.plan_from(rounds)
         later = [generation for covered, generation in self.closings.items() if covered > n_known]
         every = max((entry.generation for entry in read_entries(run.store)), default=-1) + 1
         n_closed = min(later, default=every)

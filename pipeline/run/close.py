@@ -19,7 +19,6 @@ from pipeline.balance.result import BALANCE_NAME
 from pipeline.balance.selection import Selection, select
 from pipeline.engine.run import Line
 from pipeline.run.batches import Batches
-from pipeline.run.candidates import Candidates
 from pipeline.run.deliver import publish_shards
 from pipeline.run.gather import shares_of
 from pipeline.run.session import Run
@@ -92,7 +91,7 @@ class Closing:
     def _selected(self, n_batches: int, n_closed: int | None = None) -> tuple[Selection, ShardsStage]:
         run, batches = self._run, self._batches
         config, but = run.config, batches.ids_from(n_batches)
-        candidates = Candidates.read(run.known, config, batches.batches[n_batches - 1].n_rounds)
+        candidates = run.plan_from(batches.batches[n_batches - 1].n_rounds)
         outcomes = candidates.outcomes(but, n_closed=n_closed)
         selection = select(candidates.ranked, outcomes, config.balance, shares_of(config.balance, {}))
         write_selection(run, selection)

@@ -20,10 +20,11 @@ from pipeline.shards.stage import ShardsStage
 
 def deliver(run: Run, selection: Selection) -> Manifest:
     """Shards, manifest, cards, report. Packs go once the manifest that holds their samples is written."""
-    run.do(ShardsStage(run.config.shards, run.config.seed))
+    run.do(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
     manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
     sweep_shards(run.store, manifest)
     write_report(run.store)
+    run.count_rejects()
     return manifest
 
 

@@ -49,7 +49,7 @@ class Known:
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
         self._pictures = Pictures(config.media.duplicates)
-        self.shards = ShardBooks(is_fed=True)
+        self.shards = ShardBooks(self.update)
 
     def update(self) -> None:
         """Reads what is new, a file at a time: of its rows only what is condensed stays in memory."""

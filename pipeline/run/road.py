@@ -20,7 +20,6 @@ from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import take_up, take_up_due
 from pipeline.report.summary import Delivered
 from pipeline.run.batches import Batches
-from pipeline.run.candidates import Candidates
 from pipeline.run.close import close, write_selection
 from pipeline.run.deliver import deliver
 from pipeline.run.fill import fill
@@ -65,7 +64,7 @@ def _side_by_side(run: Run, gathered: Gathered, crawl: Line) -> None:
 
 def select_all(run: Run) -> Selection:
     """The last word on what is kept of what exists, written down."""
-    candidates = Candidates.read(run.known, run.config)
+    candidates = run.plan_from()
     selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
     write_selection(run, selection)
     return selection

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from manifests.errors import UserError
+from manifests.funnel import by_stage_and_reason
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
@@ -26,6 +27,7 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.engine.waiting import Waiting
 from pipeline.outdir.identity import check_identity
+from pipeline.run.candidates import Candidates
 from pipeline.run.known import Known
 from pipeline.site.hosts import Hosts, PoliteHosts
 from pipeline.site.politeness import Polite
@@ -69,6 +71,17 @@ class Run:
         if self._hosts is None:
             self._hosts = self.executor.share("hosts", partial(Hosts, self.config.crawl.politeness.pauses_s))
         return self._hosts
+
+    def plan_from(self, n_rounds: int | None = None) -> Candidates:
+        """What a plan knows by now, of the first rounds of the crawl; `status` shows the rejects that it counts."""
+        candidates = Candidates.read(self.known, self.config, n_rounds)
+        self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
+        return candidates
+
+    def count_rejects(self) -> None:
+        """Looks again which rejects are in force, for `status`."""
+        self.known.update()
+        self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
 
     def do(self, stage: Stage) -> StageResult:
         """Runs a stage's units that have no commit yet."""

@@ -6,7 +6,7 @@ A driver keeps one over its plans, so that each reads only what is new.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,12 @@ PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
 class ShardBooks:
     """See the module. A copy that travels to a worker is empty: there nothing is planned.
 
-    `is_fed`: somebody else reads `packs` and hands the rows on; else `update` does.
+    `feed` reads what is new in `packs` and hands the rows to `add`; without it, that is done here.
     """
 
-    def __init__(self, *, is_fed: bool = False) -> None:
+    def __init__(self, feed: Callable[[], object] | None = None) -> None:
         self.closed = ClosedShards()
-        self._is_fed = is_fed
+        self._feed = feed
         self._follower: Follower | None = None
         self._packs: list[PlanVideos] = []
 
@@ -51,7 +51,8 @@ class ShardBooks:
 
     def update(self, store: Store) -> None:
         """Reads what was committed since."""
-        if self._is_fed:
+        if self._feed:
+            self._feed()
             return
         self._follower = self._follower or Follower(store, "packs", PACK_COLUMNS)
         for rows in self._follower.new():

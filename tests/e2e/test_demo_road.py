@@ -5,8 +5,10 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 
+from manifests.funnel import by_stage_and_reason, rejects_in_force
 from manifests.sample import DEFAULT_MEMBERS, SampleJson
 from manifests.shards import Manifest, read_manifest, read_shard_rows
 from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_hdvila
@@ -15,6 +17,7 @@ from pipeline.demo.job import demo_config, pointed_at, some_of
 from pipeline.demo.request_log import RequestLog
 from pipeline.demo.script import FPS
 from pipeline.demo.server import MiniYouTube
+from pipeline.engine.desk import read_run_status
 from pipeline.engine.store import Store
 from pipeline.report.summary import Delivered
 from pipeline.run.road import run_pipeline
@@ -67,6 +70,15 @@ def test_every_candidate_is_kept_or_turned_away_with_a_reason(road: Road) -> Non
     assert videos["missing"] == 0
     assert videos["candidates"] == videos["kept"] + away
     assert videos["kept"] > 0
+
+
+def test_status_says_exactly_which_videos_are_turned_away(road: Road) -> None:
+    store = Store(str(road.out))
+    rejects = rejects_in_force(store)
+    whole = by_stage_and_reason(rejects.filter(pc.equal(rejects.column("clip_id"), "")))
+    run = read_run_status(store)
+
+    assert run is not None and whole and run.rejects_in_force == whole
 
 
 def test_no_other_host_was_asked(road: Road) -> None:

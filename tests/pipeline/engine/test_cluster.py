@@ -160,6 +160,30 @@ def test_a_worker_of_another_version_is_refused_with_both_named(tmp_path: Path) 
             run(Naps(2), Store(str(tmp_path / "out")), executor)
 
 
+def test_a_node_that_does_not_come_up_in_time_is_a_message_and_no_fault_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    def slow(**_: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen because …")
+
+    monkeypatch.setattr(ray, "init", slow)
+    with pytest.raises(
+        UserError, match=r"a local Ray: did not start .*timed out during startup.*engine.executor: local"
+    ):
+        RayExecutor(tmp_path)
+
+    def wrong(**_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    monkeypatch.setattr(ray, "init", wrong)
+    with pytest.raises(KeyError):
+        RayExecutor(tmp_path)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379", "ray://[::1]:1"])
 def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_path: Path, address: str) -> None:
     import ray

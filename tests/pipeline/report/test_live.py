@@ -39,3 +39,14 @@ def test_stages_show_units_rate_rejects_and_losses() -> None:
 
     text = buffer.getvalue()
     assert "30 (+10 before)" in text and "5 hdr, 1 silent" in text and "1 attempts lost on n1: lost" in text
+
+
+def test_rejects_in_force_are_told_apart_from_all_that_were_ever_made() -> None:
+    buffer = io.StringIO()
+    in_force = {"extract": {"no_captions": 1200}, "media": {"hdr": 4, "timeout": 1}}
+    status = RunStatus(host="h", stages=(BUSY,), updated_at=1.0, rejects_in_force=in_force)
+    print_run(status, Console(file=buffer, width=120), 2.0)
+
+    lines = buffer.getvalue().splitlines()
+    assert "extract: videos turned away and not made up for: 1,200 no_captions" in lines
+    assert "media: videos turned away and not made up for: 4 hdr, 1 timeout" in lines

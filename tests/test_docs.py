@@ -46,6 +46,20 @@ def test_the_settings_page_is_made_from_the_settings() -> None:
     assert page == settings_page(), "run: python -m pipeline.config.reference > docs/settings.md"
 
 
+def test_every_message_that_troubleshooting_explains_is_one_that_a_program_prints() -> None:
+    page = (REPO / "docs" / "troubleshooting.md").read_text()
+    rows = [
+        line.split("|")[1] for line in page.splitlines() if line.startswith("| ") and not line.startswith("| message")
+    ]
+    code = "".join(
+        file.read_text() for room in ("manifests", "pipeline", "train") for file in (REPO / room).rglob("*.py")
+    )
+
+    messages = [message for row in rows for message in re.findall("`([^`]+)`", row)]
+    assert len(messages) > 20
+    assert [message for message in messages for part in message.split("…") if part.strip() not in code] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> None:
     for line in commands_in(page):

@@ -1,6 +1,6 @@
 """What a training sample costs to load: ours beside what most repositories do, on the same shards, in one run.
 
-    python -m bench.loader [--data DIR] [--fps 30] [--segments 2] [--samples 40] [--rounds 3]
+    python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--segments 1 2] [--samples 40] [--rounds 3]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
 gives the same shapes: of each of a clip's segments one 640x1024 frame and six 160x256 ones.
@@ -12,10 +12,11 @@ gives the same shapes: of each of a clip's segments one 640x1024 frame and six 1
     whole       ours from the same mp4
     prepared    ours from the stills and the low-resolution proxy that the pipeline stores beside it
 
-The two loaders are written here by what they do (what they ask of the decoder), not imported. DIR is a data set of the
-pipeline (its train split is used). Without one, 720p clips of 10 s are drawn: moving texture, `--fps` frames/s, a
-keyframe every 250 frames and two seconds before the clip's start, as a remux of a download has them. The ways take
-turns, `rounds` times; the median round counts. Prints a table with segments, rate and source, and one line of JSON.
+The two loaders are written here by what they do (what they ask of the decoder), not imported. DIR is a data set of
+the pipeline (its train split is used), FILEs are films. Without either, 720p films of drifting textures are drawn,
+`--fps` frames/s, a keyframe every 250 frames. The pipeline itself cuts films, with its default members, into clips of
+10 s. The ways take turns, `rounds` times; the median round counts. Prints a table with source, segments and the
+machine's load, and one line of JSON.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import argparse
 import io
 import itertools
 import json
+import os
 import statistics
 import tempfile
 import time
@@ -35,52 +37,19 @@ import cv2
 import decord
 import numpy as np
 import webdataset
-from PIL import Image
 
-from manifests.sample import SampleJson, sample_key
+from bench.loader_clips import cut_films, drawn_film
+from manifests.sample import SampleJson
 from manifests.shards import read_manifest
 from train.data.decode import MEMBERS, Source, decode_sample
 from train.data.index import Index, load_index
 from train.data.read import Reader
 from train.data.views import Views
-from train.testing import Sample, Scene, Shape, a_sample_json, encode_mp4, replace_facts, write_manifest, write_shard
 
 HIGH, LOW = (640, 1024), (160, 256)
 N_FRAMES, STRIDE = 7, 12
-LEAD_S, LENGTH_S = 2, 10
 Pictures = tuple[np.ndarray, np.ndarray]
 Way = Callable[[dict[str, bytes], np.random.Generator, int], Pictures]
-
-
-def draw_clips(folder: Path, n_clips: int, fps: int) -> Path:
-    """A data set of textured clips with all members."""
-    lead, length = LEAD_S * fps, LENGTH_S * fps
-    texture = np.random.default_rng(0).integers(0, 256, (90, 160, 3), dtype=np.uint8)
-    texture = cv2.resize(texture, (2560, 1440), interpolation=cv2.INTER_CUBIC)
-    shape = Shape(1280, 720, fps, length, lead)
-    samples = []
-    for clip in range(n_clips):
-        frames = [texture[i : i + 720, 2 * i + 40 * clip : 2 * i + 40 * clip + 1280] for i in range(lead + length)]
-        mp4 = encode_mp4(frames, fps, 250, crf=23, preset="veryfast")
-        small = (cv2.resize(f, (320, 180), interpolation=cv2.INTER_AREA) for f in frames[lead:])
-        members = {"mp4": mp4, "txt": b"a texture moves", "m4v": encode_mp4(small, fps, 12, crf=23, preset="veryfast")}
-        members["mjpg"], stills = jpegs(frames[lead:], fps)
-        facts = replace_facts(a_sample_json(), video_id=f"v{clip}", n=0, scene=Scene(), shape=shape, stills=stills)
-        members["json"] = facts.model_dump_json().encode()
-        ordered = {m: members[m] for m in ("mp4", "txt", "json", "m4v", "mjpg")}
-        samples.append(Sample(sample_key(f"v{clip}", 0), ordered))
-    return write_manifest(folder, [write_shard(folder / "shards/train/00000.tar", samples, "train", folder)])
-
-
-def jpegs(frames: list[np.ndarray], fps: int) -> tuple[bytes, list[dict[str, int]]]:
-    """A still every two seconds: JPEGs end to end, and where each stands."""
-    data, stills = b"", []
-    for number in range(fps, len(frames), 2 * fps):
-        buffer = io.BytesIO()
-        Image.fromarray(frames[number]).save(buffer, "JPEG", quality=90)
-        stills.append({"frame": number, "time_ms": 1000 * number // fps, "offset": len(data), "size": buffer.tell()})
-        data += buffer.getvalue()
-    return data, stills
 
 
 def stream(index: Index) -> Iterator[dict[str, bytes]]:
@@ -204,7 +173,8 @@ def bytes_read(index: Index, source: Source) -> float:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a data set of the pipeline; without it clips are drawn")
+    parser.add_argument("--data", type=Path, help="a data set of the pipeline")
+    parser.add_argument("--films", type=Path, nargs="+", default=[], help="films to cut; without either they are drawn")
     parser.add_argument("--fps", type=int, nargs="+", default=[30], help="of the drawn clips")
     parser.add_argument("--segments", type=int, nargs="+", default=[2])
     parser.add_argument("--samples", type=int, default=40, help="samples a round and way")
@@ -212,18 +182,27 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=8, help="clips to draw")
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    for fps in [0] if given.data else given.fps:
-        with tempfile.TemporaryDirectory() as scratch:
-            manifest = read_manifest(str(given.data or draw_clips(Path(scratch), given.clips, fps)))
-            index = load_index(manifest, "train")
-            source = str(given.data) if given.data else f"drawn, 720p, {LENGTH_S} s, {fps} frames/s"
+    with tempfile.TemporaryDirectory() as scratch:
+        for source, place in sources(given, Path(scratch)):
+            index = load_index(read_manifest(str(place)), "train")
             for segments in given.segments:
                 told(compare(index, segments, given), index, segments, source)
 
 
+def sources(given: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Path]]:
+    """(what it is, the data set) of each source that was asked for."""
+    if given.data:
+        yield str(given.data), given.data
+    for n, film in enumerate(given.films):
+        yield film.name, cut_films([film], scratch / f"film{n}")
+    for fps in () if given.data or given.films else given.fps:
+        film = drawn_film(scratch / f"drawn{fps}.mp4", given.clips, fps)
+        yield f"drawn, 720p, {fps} frames/s", cut_films([film], scratch / f"set{fps}")
+
+
 def told(result: dict[str, float], index: Index, segments: int, source: str) -> None:
     """The table of one source and number of segments."""
-    print(f"{source}; {segments} segments of 1 + 6 frames")
+    print(f"{source}; {len(index)} clips, {segments} segments of 1 + 6 frames; load {os.getloadavg()[0]:.1f}")
     for name, value in result.items():
         print(f"  {name:10} {value:8.2f} samples per core-second   {value / result['naive']:6.2f} x naive")
     read = {name: bytes_read(index, name) for name in ("whole", "prepared")}  # type: ignore[arg-type]

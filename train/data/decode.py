@@ -152,10 +152,12 @@ def open_proxy(data: bytes, facts: SampleJson) -> Proxy:
 
 def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 0) -> Pixels:
     """Pictures `[h, w, 3]` as `[S, (N-1,) 3, h, w]`; what isn't uint8 of this size never reaches a model."""
-    array = np.stack(pictures)
-    if array.dtype != np.uint8 or array.shape[1:] != (*size, 3):
-        raise SampleBroken(f"frames came as {array.dtype} {array.shape[1:]}, wanted uint8 {(*size, 3)}")
-    array = np.ascontiguousarray(array.transpose(0, 3, 1, 2))
+    wanted = (*size, 3)
+    array = np.empty((len(pictures), 3, *size), np.uint8)
+    for place, picture in zip(array, pictures, strict=True):
+        if picture.dtype != np.uint8 or picture.shape != wanted:
+            raise SampleBroken(f"frames came as {picture.dtype} {picture.shape}, wanted uint8 {wanted}")
+        place[:] = picture.transpose(2, 0, 1)
     return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array
 
 
@@ -283,4 +285,4 @@ def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
             raise ValueError(f"a still of {image.width}x{image.height} pixels")
         if shrink <= 0.5:
             image.draft("RGB", (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
-        return np.asarray(image.convert("RGB"))
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

@@ -1,0 +1,61 @@
+"""Data sets for bench/loader.py: films cut by the pipeline with its default members, as its users have them."""
+
+from __future__ import annotations
+
+import tarfile
+import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from manifests.sample import clip_id
+from pipeline.config.media import ChecksConfig, MediaConfig
+from pipeline.media.probe import probe
+from pipeline.media.stage import packed
+from pipeline.media.video import make_video
+from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.testing.video import a_video
+from train.testing import Sample, write_manifest, write_shard
+
+CLIP_MS, EVERY_MS = 10_000, 12_000
+GOP = 250
+MEDIA = MediaConfig(checks=ChecksConfig(silence="ignore"))
+
+
+def drawn_film(path: Path, n_clips: int, fps: int) -> Path:
+    """A 720p film of drifting textures, a keyframe every 250 frames, long enough for `n_clips` clips of 10 s."""
+    return a_video(path, seconds=n_clips * EVERY_MS / 1000, fps=Fraction(fps), gop=GOP)
+
+
+def cut_films(films: Sequence[Path], out: Path) -> Path:
+    """A data set of clips of 10 s, one every 12 s of each film (one shorter than that is one clip); its manifest."""
+    samples = [sample for n, film in enumerate(films) for sample in samples_of(film, f"film{n}")]
+    if not samples:
+        raise SystemExit(f"the pipeline makes no clip of {', '.join(film.name for film in films)}")
+    return write_manifest(out, [write_shard(out / "shards/train/00000.tar", samples, "train", out)])
+
+
+def samples_of(film: Path, video_id: str) -> Iterator[Sample]:
+    """What the media stage makes of a film."""
+    duration_ms = probe(film).duration_ms
+    starts = range(0, max(1, duration_ms - CLIP_MS + 1), EVERY_MS)
+    clips = [a_clip_row(video_id, n, at, min(at + CLIP_MS, duration_ms)) for n, at in enumerate(starts)]
+    with tempfile.TemporaryDirectory() as folder:
+        (scratch := Path(folder) / "members").mkdir()
+        video = a_video_row(video_id)
+        output = packed(video, make_video(film, video, clips, MEDIA, scratch), Path(folder) / "pack.tar")
+        for reject in output.rejects:
+            print(f"{film.name}, {reject.clip_id or clip_id(video_id, 0)}: {reject.reason} {reject.detail}")
+        for pack in output.files.values():
+            yield from _samples_in(pack)
+
+
+def _samples_in(pack: Path) -> Iterator[Sample]:
+    members: dict[str, dict[str, bytes]] = {}
+    with tarfile.open(pack) as tar:
+        for entry in tar:
+            key, _, extension = entry.name.partition(".")
+            file = tar.extractfile(entry)
+            assert file is not None
+            members.setdefault(key, {})[extension] = file.read()
+    yield from (Sample(key, found) for key, found in members.items())

@@ -1,16 +1,18 @@
 """What is told of a clip's pictures and audio: bars, up-scaling, stills, silence, damage."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.config.media import ChecksConfig, MediaConfig
+from pipeline.config.media import ChecksConfig, MediaConfig, MediaLimits
 from pipeline.media.checks import Seen, all_checks, findings
 from pipeline.media.checks.brightness import MeanBrightness
 from pipeline.media.checks.look import Look, picture_size
 from pipeline.media.checks.silence import loudest_dbfs
+from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
 
@@ -83,6 +85,17 @@ def test_still_pictures_and_slide_shows_are_told_from_films(track: VideoTrack) -
     assert Reason.STILL_PICTURE in reasons(looked_at([one] * 10), track)
     assert Reason.STILL_PICTURE in reasons(looked_at([one] * 5 + [other] * 5), track)
     assert Reason.STILL_PICTURE not in reasons(looked_at(framed(180, 320, 3, 10)), track)
+
+
+@pytest.mark.parametrize("name", ["LatentSync__demo1_video.mp4", "moviepy__video_with_failing_audio.mp4"])
+def test_a_talking_face_is_no_still_picture(samples: Path, track: VideoTrack, name: str) -> None:
+    source = probe(samples / "videos" / name)
+    scaler, look = Scaler(source, SMALL_SHORT_SIDE, "yuv420p"), Look()
+    for item in decode(source, MediaLimits(), [Stretch(0, 5000)]):
+        if isinstance(item, Picture) and look.time(item.time_ms):
+            look.add(luma_of(scaler(item.frame)))
+    assert look.motion > 2 * ChecksConfig().still_motion
+    assert Reason.STILL_PICTURE not in reasons(look, track)
 
 
 def test_silence_is_told_from_a_quiet_voice(track: VideoTrack) -> None:

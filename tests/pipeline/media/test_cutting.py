@@ -2,11 +2,13 @@
 
 import io
 import math
+import subprocess
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.cutting import CutClip, CutFailure, Span, cut_clips
 from pipeline.media.cutting.mp4 import timescale
 from pipeline.media.cutting.window import _made_decode_times, decode_times
+from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.probe import Unusable, probe, refuse_unfit
 from pipeline.testing.readers import READERS, codes_by_pyav, frame_hashes, timed_hashes
 from pipeline.testing.video import Film, a_video, tick_times, vfr_times
@@ -230,6 +233,41 @@ def test_two_cuts_of_the_same_span_are_the_same_bytes(films: Path) -> None:
         assert isinstance(first, CutClip)
         assert isinstance(again, CutClip)
         assert first.mp4 == again.mp4
+
+
+SIXTY = {
+    "h264, closed": ("mp4", Film(seconds=4, fps=Fraction(60), gop=50, **SMALL)),
+    "h264, open": ("mp4", Film(seconds=4, fps=Fraction(60000, 1001), gop=50, open_gop=True, **SMALL)),
+    "h264, transport stream": ("ts", Film(seconds=4, fps=Fraction(60), gop=50, start_s=100, **SMALL)),
+    "h264, whole milliseconds": ("mkv", Film(seconds=4, fps=Fraction(60), gop=50, **SMALL)),
+    "HEVC, open": ("mp4", Film(seconds=4, fps=Fraction(60), gop=50, codec="libx265", open_gop=True, **SMALL)),
+}
+
+
+@pytest.mark.parametrize("mode", ["remux", "exact"])
+@pytest.mark.parametrize("name", SIXTY)
+def test_at_60_frames_a_second_times_rise_and_ffmpeg_has_nothing_to_say(tmp_path: Path, name: str, mode: str) -> None:
+    suffix, film = SIXTY[name]
+    path = a_video(tmp_path / f"film.{suffix}", film)
+    spans = [Span(0, 0, 1500), Span(1, 733, 2611), Span(2, 1716, 3977)]
+    for n, clip in cut(path, spans, mode=mode, exact_preset="ultrafast").items():
+        assert isinstance(clip, CutClip), clip
+        file = tmp_path / f"{n}.mp4"
+        file.write_bytes(clip.mp4)
+        with av.open(str(file)) as container:
+            for stream in container.streams:
+                container.seek(0)
+                packets = [packet for packet in container.demux(stream) if packet.size]
+                decoded = [packet.dts for packet in packets]
+                assert all(a < b for a, b in pairwise(decoded))
+                assert len({packet.pts for packet in packets}) == len(packets)
+                assert all(packet.pts >= packet.dts for packet in packets)
+        read = [find_ffmpeg(), "-v", "warning", "-xerror", "-i", str(file)]
+        copied = [*read, "-c", "copy", "-f", "mp4", "-y", "/dev/null"]
+        shown = [*read, "-fps_mode", "passthrough", "-f", "null", "-"]
+        for command in (copied, shown):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_clip_has_no_edit_list_and_no_wall_clock(films: Path) -> None:

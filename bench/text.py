@@ -36,7 +36,7 @@ from pipeline.text.captions import Word, read_track
 from pipeline.text.clip_plan import plan_clips
 from pipeline.text.clips import plan_track
 from pipeline.text.filters import language_of
-from pipeline.text.sentences import end_probabilities, sentence_breaks
+from pipeline.text.sentences import mark_probabilities, sentence_breaks
 
 Ends = NDArray[np.bool_]
 N_DRAWS = 2000
@@ -67,9 +67,9 @@ def measure(spoken: Spoken, model: BoundaryModel, clips: ClipConfig, *, gaps: bo
     """One track by one model, with or without the gaps between its words."""
     track = spoken.track
     seen = track if gaps else spoken.without_gaps()
-    probability = end_probabilities(seen, SentenceConfig(), model)
-    found = sentence_breaks(seen, SentenceConfig(), model, probability)
-    planned = plan_clips(track.words, probability, clips)
+    marks = mark_probabilities(seen, SentenceConfig(), model)
+    found = sentence_breaks(seen, SentenceConfig(), model, marks.ends)
+    planned = plan_clips(track.words, marks, clips)
     lasts = np.array([clip.last - 1 for clip in planned])
     true = spoken.ends
     firsts_whole = np.concatenate([[True], true[lasts[:-1]]])

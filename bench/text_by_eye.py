@@ -22,6 +22,7 @@ import numpy as np
 
 from bench.text_tracks import MARKS, automatic, pool_tracks
 from pipeline.config.text import TextConfig
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions import Track, read_track
 from pipeline.text.clip_plan import plan_clips
 from pipeline.text.clips import plan_track
@@ -78,7 +79,7 @@ def by_people(pool: Path) -> list[Border]:
     for spoken in pool_tracks(pool, "held"):
         if "captions" not in spoken.name:
             continue
-        clips = plan_clips(spoken.track.words, spoken.ends.astype(np.float32), TextConfig().clips)
+        clips = plan_clips(spoken.track.words, Marks.of_ends(spoken.ends.astype(np.float32)), TextConfig().clips)
         places = [clip.first for clip in clips[1:] if spoken.ends[clip.first - 1]]
         for border in borders(PEOPLE, [word.text for word in spoken.track.words], places):
             found.setdefault(border.line, border)

@@ -8,7 +8,7 @@ import numpy as np
 from bench.boundary_text import pool_turns
 from bench.text_tracks import marks_of
 from pipeline.config.text import TextConfig
-from pipeline.text.boundary.evidence import END
+from pipeline.text.boundary.evidence import END, Marks
 from pipeline.text.captions import Track, Word
 from pipeline.text.captions.pace import typical_ms
 from pipeline.text.captions.words import in_time_order
@@ -36,7 +36,7 @@ def report_filters(pool: Path) -> None:
             marks = marks_of([text for text, _, _ in turn])
             ends += [mark >= END for mark in marks[:-1]] + [True] * bool(marks)
         track = Track(tuple(in_time_order(words)), (), "json3", "auto", "en", True, True)
-        clips, away = plan_track(track, TextConfig(), language="en", ends=np.array(ends, np.float32))
+        clips, away = plan_track(track, TextConfig(), language="en", marks=Marks.of_ends(np.array(ends, np.float32)))
         n_clips += len(clips)
         for clip, reason in zip(clips, away, strict=True):
             names = [f"flag {flag}" for flag in flags_of(clip.text)]

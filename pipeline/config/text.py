@@ -72,7 +72,10 @@ class ClipConfig(Section):
     target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
     border_weight: float = identity(
-        1.0, ge=0, doc="weight of a doubtful boundary against a missed length: times -log(probability of an end there)"
+        1.5, ge=0, doc="weight of a doubtful boundary against a missed length: times -log(probability of an end there)"
+    )
+    unmarked_weight: float = identity(
+        3.0, ge=0, doc="weight of a boundary inside a clause: times the probability that not even a comma stands there"
     )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")

@@ -2,8 +2,9 @@
 
 A clip is a run of whole sentences near a target length. The plan is the cheapest partition of the words: a clip costs
 the square of its distance to the target, and a border inside speech costs `border_weight` times -log of the probability
-that a sentence ends there, less the mean of what the video's borders cost: so a doubtful border is taken only where the
-length gains by it, and doubt alone makes no clip longer. It is a pure function of its arguments. Where no likely end
+that a sentence ends there and `unmarked_weight` times the probability that no mark at all stands there, less the mean
+of what the video's borders cost: so a doubtful border is taken only where the length gains by it, rather at a comma
+than inside a clause, and doubt alone makes no clip longer. It is a pure function of its arguments. Where no likely end
 lies within the bound, speech is split at its longest silence. No word is cut, and clips do not overlap by default.
 """
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.text import ClipConfig
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 
 SCENE_REACH_MS = 250
@@ -45,7 +47,7 @@ class PlannedClip:
 
 def plan_clips(
     words: Sequence[Word],
-    ends: NDArray[np.float32],
+    marks: Marks,
     config: ClipConfig,
     *,
     anchored: Sequence[bool] | None = None,
@@ -54,7 +56,7 @@ def plan_clips(
 ) -> list[PlannedClip]:
     """The clips of a video in time order.
 
-    `ends` [n]: the probability that a sentence ends after each word. `anchored` (from an alignment): which words have
+    `marks`: what stands after each of n words. `anchored` (from an alignment): which words have
     a stamp of their own; None: all. Clips end at `scene_cuts_ms` that fall between words; a run knows cuts only once
     it has the media, and splits there (`media.scenes.action: split`). `duration_ms` (0: not known) bounds the last.
     """
@@ -62,7 +64,7 @@ def plan_clips(
         return []
     times = _Times(words)
     bounds = [0, *(np.flatnonzero(_must_part(times, config, sorted(scene_cuts_ms))) + 1).tolist(), len(words)]
-    groups = [_group(words, times, ends, first, last, config) for first, last in pairwise(bounds)]
+    groups = [_group(words, times, marks, first, last, config) for first, last in pairwise(bounds)]
     refund = 0.0
     for _ in range(N_PLANS):
         joined = [_join(group, refund) for group in groups]
@@ -110,18 +112,16 @@ class _Group:
         return list(pairwise([int(self.bounds[0]), *self.bounds[borders + 1].tolist()]))
 
 
-def _group(
-    words: Sequence[Word], times: _Times, ends: NDArray[np.float32], first: int, last: int, config: ClipConfig
-) -> _Group:
+def _group(words: Sequence[Word], times: _Times, marks: Marks, first: int, last: int, config: ClipConfig) -> _Group:
     """Words first to last (exclusive): clips may end where a sentence may, and where a long span must be split."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
-    likely = (np.flatnonzero(ends[first : last - 1] >= MIN_END) + first + 1).tolist()
+    likely = (np.flatnonzero(marks.ends[first : last - 1] >= MIN_END) + first + 1).tolist()
     found = [first]
     for a, b in pairwise([first, *likely, last]):
         found += _within(words, times, a, b, limit_ms)
     bounds = np.array(found, np.int64)
-    probability = np.append(ends[bounds[1:-1] - 1], 1.0)
-    costs = -config.border_weight * np.log(np.maximum(probability, MIN_END))
+    ends, inner = (np.append(column[bounds[1:-1] - 1], end) for column, end in ((marks.ends, 1.0), (marks.inner, 0.0)))
+    costs = -config.border_weight * np.log(np.maximum(ends, MIN_END)) + config.unmarked_weight * (1 - ends - inner)
     return _Group(bounds, costs, _lengths(times, bounds, limit_ms, config))
 
 

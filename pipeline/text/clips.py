@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypedDict
 
-import numpy as np
-from numpy.typing import NDArray
-
 from manifests.reasons import Reason
 from manifests.rows import ClipRow, TranscriptRow
 from manifests.sample import WHOLE_VIDEO, clip_id
@@ -21,11 +18,12 @@ from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
 from pipeline.engine.store import Part, Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
 from pipeline.text.filters import boilerplate_key, elsewhere_shares, reject_of
 from pipeline.text.flags import flags_of
-from pipeline.text.sentences import end_probabilities, model_used
+from pipeline.text.sentences import mark_probabilities, model_used
 from pipeline.text.transcripts import part_of_unit, unit_of_part, word_dicts
 
 WHOLE_MS = -1
@@ -143,16 +141,16 @@ def plan_track(
     language: str,
     anchored: Sequence[bool] | None = None,
     duration_ms: int = 0,
-    ends: NDArray[np.float32] | None = None,
+    marks: Marks | None = None,
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
     """A track's planned clips, and for each the reason that turns it away, or None.
 
     `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed.
-    `ends`: what `end_probabilities` gave, where it is at hand.
+    `marks`: what `mark_probabilities` gave, where it is at hand.
     """
-    if ends is None:
-        ends = end_probabilities(track, config.sentences)
-    clips = plan_clips(track.words, ends, config.clips, anchored=anchored, duration_ms=duration_ms)
+    if marks is None:
+        marks = mark_probabilities(track, config.sentences)
+    clips = plan_clips(track.words, marks, config.clips, anchored=anchored, duration_ms=duration_ms)
     language = language if config.transcript.check_language else ""
     sounds = [event for event in track.events if event.kind == "sound"]
     starts = [event.start_ms for event in sounds]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.text import SentenceConfig
 from pipeline.text.boundary import BoundaryModel, best_threshold, load_model
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Track, Word
 
@@ -56,25 +57,27 @@ def sentence_of(words: Sequence[Word], first: int, last: int) -> Sentence:
     return Sentence(first, last, words[first].start_ms, words[last - 1].end_ms, text)
 
 
-def end_probabilities(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> NDArray[np.float32]:
-    """[n] probability that a sentence ends after each word.
+def mark_probabilities(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> Marks:
+    """What stands after each of n words.
 
-    1 after the last word, before a change of speaker and, in a marked track, at its marks; elsewhere the model's where
-    the track has no marks or a run of more than `max_words` without any, and 0 where marks decide.
+    A sentence ends after the last word, before a change of speaker and, in a marked track, at its marks: 1. Elsewhere
+    the model's word counts where the track has no marks or a run of more than `max_words` without any, and 0 where
+    marks decide.
     """
     words = track.words
     certain = speaker_turns(track)
     if not words:
-        return certain.astype(np.float32)
+        return Marks.of_ends(certain.astype(np.float32))
     if track.punctuated:
         certain |= np.array(sentence_ends([word.text for word in words]), np.bool_)
     certain[-1] = True
     unmarked = _unmarked(certain, config.max_words) if track.punctuated else ~certain
-    probability = certain.astype(np.float32)
+    found = Marks.of_ends(certain.astype(np.float32))
     if unmarked.any():
         by_model = (model or load_model(config.model, config.weights)).probabilities(words, speaker_turns(track))
-        probability[unmarked] = by_model[unmarked]
-    return probability
+        found.ends[unmarked] = by_model.ends[unmarked]
+        found.inner[unmarked] = by_model.inner[unmarked]
+    return found
 
 
 def _unmarked(certain: NDArray[np.bool_], max_words: int) -> NDArray[np.bool_]:
@@ -93,10 +96,10 @@ def sentence_breaks(
 ) -> NDArray[np.bool_]:
     """[n] whether a sentence ends after each word; the last word always does.
 
-    `probability`: what `end_probabilities` gave, where it is at hand.
+    `probability`: the ends that `mark_probabilities` gave, where they are at hand.
     """
     if probability is None:
-        probability = end_probabilities(track, config, model)
+        probability = mark_probabilities(track, config, model).ends
     certain: NDArray[np.bool_] = probability == 1
     if np.all(certain | (probability == 0)):
         return certain

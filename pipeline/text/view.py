@@ -13,7 +13,7 @@ from pipeline.text.captions.track import Track
 from pipeline.text.clip_plan import PlannedClip
 from pipeline.text.clips import plan_track
 from pipeline.text.flags import flags_of
-from pipeline.text.sentences import Sentence, end_probabilities, model_used, split_sentences
+from pipeline.text.sentences import Sentence, mark_probabilities, model_used, split_sentences
 from pipeline.text.transcripts import track_language, word_dicts
 
 
@@ -40,10 +40,10 @@ def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> V
     if stamped is not None:
         track, _ = align_track(track, stamped)
         anchored = [word.timed for word in track.words]
-    ends = end_probabilities(track, config.sentences)
-    sentences = split_sentences(track, config.sentences, probability=ends)
+    marks = mark_probabilities(track, config.sentences)
+    sentences = split_sentences(track, config.sentences, probability=marks.ends)
     language = track.language.split("-")[0] or track_language(track.words)
-    clips, away = plan_track(track, config, language=language, anchored=anchored, ends=ends)
+    clips, away = plan_track(track, config, language=language, anchored=anchored, marks=marks)
     return View(track, sentences, clips, away, model_used(track, config.sentences))
 
 

@@ -37,7 +37,7 @@ def write_text(folder: Path) -> Path:
 
 def ends_of(model: NetModel, text: str) -> list[int]:
     track = [Word(word, i * 300, i * 300 + 250, False) for i, word in enumerate(text.split())]
-    return np.flatnonzero(model.probabilities(track, np.zeros(len(track), np.bool_)) > 0.5).tolist()
+    return np.flatnonzero(model.probabilities(track, np.zeros(len(track), np.bool_)).ends > 0.5).tolist()
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.features import normalise
 from pipeline.text.boundary.net import BoundaryNet
 from pipeline.text.captions.track import Word
@@ -31,8 +32,9 @@ class BoundaryModel(Protocol):
     threshold: float
     """A sentence ends where the probability is above this; 0: the one that promises this track the best F1."""
 
-    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
-        """[n] probability that a sentence ends after each word; turns [n]: another speaker follows the word."""
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:
+        """What stands after each of n words; turns [n]: another speaker follows the word. A model that knows only
+        where sentences end gives 0 for other marks."""
         ...
 
 
@@ -64,7 +66,7 @@ class NetModel:
             cure = "reinstall the package" if path == MODEL_FILE else "name a file that bench/train_boundary.py made"
             raise UserError(f"{path}: the sentence model cannot be read ({error}); {cure}") from None
 
-    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:
         """See BoundaryModel."""
         normalised = [normalise(word.text) for word in words]
         return self._net.probabilities(normalised, starts_of(words), known_gaps(words), turns)
@@ -77,12 +79,12 @@ class PauseModel:
     threshold = 0.5
     MEDIANS = 3.5
 
-    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:
         """See BoundaryModel."""
         gaps = np.diff(starts_of(words), append=starts_of(words)[-1:]).astype(np.float32)
         median = max(float(np.median(gaps)), 1.0) if len(gaps) else 1.0
         ratio = gaps / (median * self.MEDIANS)
-        return np.where(turns, 1.0, ratio / (1 + ratio)).astype(np.float32)
+        return Marks.of_ends(np.where(turns, 1.0, ratio / (1 + ratio)).astype(np.float32))
 
 
 def best_threshold(probability: NDArray[np.float32]) -> float:

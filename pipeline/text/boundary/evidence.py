@@ -6,6 +6,7 @@ long the gaps are where the words make an end likely, where they do not, and aft
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,21 @@ ODDS_SCALE = 4.0
 """Log odds and log probabilities stand divided by this in the evidence."""
 
 Floats = NDArray[np.float32]
+
+
+class Marks(NamedTuple):
+    """What stands after each of n words, probabilities [n] each."""
+
+    ends: Floats
+    """A sentence ends."""
+    inner: Floats
+    """It goes on after a mark: a comma or a dash."""
+
+    @classmethod
+    def of_ends(cls, ends: Floats) -> "Marks":
+        """Where nothing is known but where sentences end."""
+        return cls(ends, np.zeros_like(ends))
+
 
 _FUNCTION_WORDS = """
 and but so or because the a an of to that which in with is are was were i we he she they my your his her their for at on

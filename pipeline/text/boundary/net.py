@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from pipeline.text.boundary.evidence import ODDS_SCALE, evidence
+from pipeline.text.boundary.evidence import COMMA, ODDS_SCALE, Marks, evidence
 from pipeline.text.boundary.features import TURN, Vocabulary
 
 FIRST_WIDTH = 5
@@ -62,18 +62,21 @@ class BoundaryNet:
 
     def probabilities(
         self, normalised: list[str], starts_ms: NDArray[np.int64], known: NDArray[np.bool_], turns: NDArray[np.bool_]
-    ) -> Floats:
-        """[n] probability of a sentence end after each of n words; the other arguments [n] as in `features.numbers`."""
+    ) -> Marks:
+        """What stands after each of n words; the other arguments [n] as in `features.numbers`.
+
+        Where a sentence goes on, the words alone tell whether a mark stands there.
+        """
         if not normalised:
-            return np.zeros(0, np.float32)
+            return Marks.of_ends(np.zeros(0, np.float32))
         marks = self.marks(normalised, turns)
         shown = evidence(marks, normalised, starts_ms, known, turns)
         hidden = evidence(marks, normalised, starts_ms, np.zeros_like(known), turns)
         trust = trust_in_gaps(shown)
         with self._one_thread():
             odds = trust * _pauses(shown, self._weights) + (1 - trust) * _pauses(hidden, self._weights)
-        out: Floats = (0.5 * (np.tanh(0.5 * odds) + 1)).astype(np.float32)
-        return out
+        ends = _sigmoid(odds)
+        return Marks(ends, (1 - ends) * _sigmoid(marks[:, COMMA] - marks[:, 0]))
 
     def marks(self, normalised: list[str], turns: NDArray[np.bool_]) -> Floats:
         """[n, N_MARKS] log probabilities of the mark after each of n words, by the words and changes of speaker."""
@@ -95,6 +98,12 @@ class BoundaryNet:
     def _one_thread(self) -> "ThreadpoolController._ThreadpoolLimiter":
         """One BLAS thread inside the block: on a busy machine more cost ten times their gain."""
         return self._threads.limit(limits=1, user_api="blas")
+
+
+def _sigmoid(odds: Floats) -> Floats:
+    """Log odds to probabilities, without an overflow."""
+    out: Floats = (0.5 * (np.tanh(0.5 * odds) + 1)).astype(np.float32)
+    return out
 
 
 def trust_in_gaps(evident: Floats) -> float:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.errors import UserError
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 
 MODEL = "sat-3l-sm"
@@ -43,13 +44,13 @@ class SatModel:
             )
             raise UserError(f"the weights of {self.name} cannot be had from {where} ({error})") from None
 
-    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:
         """See BoundaryModel."""
         if not words:
-            return np.zeros(0, np.float32)
+            return Marks.of_ends(np.zeros(0, np.float32))
         texts = [word.text for word in words]
         by_char = np.asarray(next(iter(self._sat.predict_proba([" ".join(texts)]))), np.float32)
         ends = np.cumsum([len(text) + 1 for text in texts]) - 2
         spaces = np.minimum(ends + 1, len(by_char) - 1)
         best: NDArray[np.float32] = np.maximum(by_char[ends], by_char[spaces])
-        return np.where(turns, 1.0, best).astype(np.float32)
+        return Marks.of_ends(np.where(turns, 1.0, best).astype(np.float32))

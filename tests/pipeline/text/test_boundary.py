@@ -7,7 +7,7 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.text.boundary import MODEL_FILE, NetModel, PauseModel, best_threshold, load_model
-from pipeline.text.boundary.evidence import N_EVIDENCE, evidence
+from pipeline.text.boundary.evidence import COMMA, N_EVIDENCE, evidence
 from pipeline.text.boundary.features import TURN, Vocabulary, normalise, numbers
 from pipeline.text.boundary.net import BoundaryNet, trust_in_gaps
 from pipeline.text.captions.track import Word
@@ -52,7 +52,9 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     net = BoundaryNet(tmp_path / "model.npz")
     assert np.abs(net.marks(tokens, turns) - marks).max() < 0.02
     found = net.probabilities(tokens, starts, np.ones(len(tokens), np.bool_), turns)
-    assert np.abs(found - expected).max() < 0.02
+    assert np.abs(found.ends - expected).max() < 0.02
+    comma = np.exp(marks[:, COMMA]) / (np.exp(marks[:, COMMA]) + np.exp(marks[:, 0]))
+    assert np.abs(found.inner - (1 - expected) * comma).max() < 0.02
 
 
 def test_gaps_that_tell_little_are_half_believed() -> None:
@@ -91,7 +93,7 @@ def test_function_words_before_a_pause_end_no_sentence() -> None:
     for i in range(7, len(texts)):
         starts[i] += 900
     track = [Word(t, s, s + 200, True) for t, s in zip(texts, starts, strict=True)]
-    found = NetModel().probabilities(track, np.zeros(len(texts), np.bool_))
+    found = NetModel().probabilities(track, np.zeros(len(texts), np.bool_)).ends
     assert texts[6] == "and"
     assert found[6] < 0.2
 
@@ -102,7 +104,7 @@ def test_function_words_before_a_pause_end_no_sentence() -> None:
 def test_numbers_stay_with_their_units_and_names_together(text: str) -> None:
     texts = f"we looked at it and {text} so that was nice".split()
     track = [Word(t.lower(), i * 300, i * 300 + 200, True) for i, t in enumerate(texts)]
-    found = NetModel().probabilities(track, np.zeros(len(texts), np.bool_))
+    found = NetModel().probabilities(track, np.zeros(len(texts), np.bool_)).ends
     inside = slice(5, 5 + len(text.split()) - 1)
     assert found[inside].max() < 0.3
 
@@ -111,8 +113,9 @@ def test_numbers_stay_with_their_units_and_names_together(text: str) -> None:
 def test_any_length_gives_a_probability_a_word(n: int) -> None:
     for model in (NetModel(), PauseModel()):
         found = model.probabilities(words(n) if n else [], np.zeros(n, np.bool_))
-        assert found.shape == (n,)
-        assert np.all((found >= 0) & (found <= 1))
+        for column in (found.ends, found.inner):
+            assert column.shape == (n,)
+            assert np.all((column >= 0) & (column <= 1))
 
 
 def test_pauses_of_words_that_were_not_stamped_are_not_looked_at() -> None:
@@ -120,8 +123,9 @@ def test_pauses_of_words_that_were_not_stamped_are_not_looked_at() -> None:
     untimed = [Word(w.text, w.start_ms, w.end_ms, False) for w in made]
     moved = [Word(w.text, i * 300, i * 300 + 200, False) for i, w in enumerate(made)]
     nobody = np.zeros(60, np.bool_)
-    assert np.array_equal(NetModel().probabilities(untimed, nobody), NetModel().probabilities(moved, nobody))
-    assert not np.array_equal(NetModel().probabilities(made, nobody), NetModel().probabilities(untimed, nobody))
+    stamped, unstamped, elsewhere = (NetModel().probabilities(track, nobody).ends for track in (made, untimed, moved))
+    assert np.array_equal(unstamped, elsewhere)
+    assert not np.array_equal(stamped, unstamped)
 
 
 def test_the_one_long_gap_of_a_track_is_its_rarest() -> None:

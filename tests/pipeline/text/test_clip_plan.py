@@ -1,6 +1,7 @@
 """The plan: whole sentences near the target, within the bounds, never a word cut, never an overlap."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 from hypothesis import given
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.config.text import ClipConfig
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
 
@@ -35,35 +37,40 @@ def ends_at(n: int, *lasts: int, probability: float = 1.0) -> Ends:
     return ends
 
 
+def plan(words: list[Word], ends: Ends, config: ClipConfig, **known: Any) -> list[PlannedClip]:
+    """The clips where only the ends of sentences are known."""
+    return plan_clips(words, Marks.of_ends(ends), config, **known)
+
+
 def lengths_s(clips: list[PlannedClip]) -> list[float]:
     return [(clip.end_ms - clip.start_ms) / 1000 for clip in clips]
 
 
 def test_short_sentences_are_joined_to_about_the_target() -> None:
     words, ends = speech(*[(10, 200)] * 40)
-    found = lengths_s(plan_clips(words, ends, ClipConfig()))
+    found = lengths_s(plan(words, ends, ClipConfig()))
     assert 11 < sum(found) / len(found) < 15.5
 
 
 def test_steering_by_words_aims_at_words() -> None:
     words, ends = speech(*[(8, 150)] * 40, word_ms=250)
-    clips = plan_clips(words, ends, ClipConfig(steer_by="words"))
+    clips = plan(words, ends, ClipConfig(steer_by="words"))
     assert 28 < sum(c.last - c.first for c in clips) / len(clips) < 37
 
 
 def test_a_long_silence_parts_clips() -> None:
     words, ends = speech((10, 2500), (10, 200))
-    assert [(c.first, c.last) for c in plan_clips(words, ends, ClipConfig())] == [(0, 10), (10, 20)]
+    assert [(c.first, c.last) for c in plan(words, ends, ClipConfig())] == [(0, 10), (10, 20)]
 
 
 def test_a_silence_inside_a_sentence_parts_clips_too() -> None:
     words, _ = speech((10, 2500), (10, 200))
-    assert len(plan_clips(words, ends_at(20, 20), ClipConfig())) == 2
+    assert len(plan(words, ends_at(20, 20), ClipConfig())) == 2
 
 
 def test_too_long_a_sentence_is_split_between_words_at_its_longest_silence() -> None:
     words, _ = speech((60, 700), (60, 0))
-    clips = plan_clips(words, ends_at(120, 120), ClipConfig())
+    clips = plan(words, ends_at(120, 120), ClipConfig())
     assert clips[0].last <= 60
     assert 60 in {clip.last for clip in clips}
     assert all(length <= 25 for length in lengths_s(clips))
@@ -71,7 +78,7 @@ def test_too_long_a_sentence_is_split_between_words_at_its_longest_silence() -> 
 
 def test_padding_stays_inside_the_silence_and_is_shared() -> None:
     words, ends = speech((50, 300), (50, 100))
-    one, two = plan_clips(words, ends, ClipConfig(pad_ms=200))
+    one, two = plan(words, ends, ClipConfig(pad_ms=200))
     assert one.end_ms == words[49].end_ms + 160
     assert one.end_ms <= two.start_ms <= words[50].start_ms
 
@@ -79,15 +86,15 @@ def test_padding_stays_inside_the_silence_and_is_shared() -> None:
 def test_the_last_clip_ends_with_the_video() -> None:
     words, ends = speech((50, 0))
     end = words[-1].end_ms
-    assert plan_clips(words, ends, ClipConfig(), duration_ms=end + 50)[-1].end_ms == end + 50
-    assert plan_clips(words, ends, ClipConfig())[-1].end_ms == end + 200
+    assert plan(words, ends, ClipConfig(), duration_ms=end + 50)[-1].end_ms == end + 50
+    assert plan(words, ends, ClipConfig())[-1].end_ms == end + 200
 
 
 def test_scene_cuts_between_words_part_clips_where_they_are_given() -> None:
     words, ends = speech((20, 400), (20, 400))
     cut = [words[19].end_ms + 200]
-    joined = plan_clips(words, ends, ClipConfig())
-    parted = plan_clips(words, ends, ClipConfig(), scene_cuts_ms=cut)
+    joined = plan(words, ends, ClipConfig())
+    parted = plan(words, ends, ClipConfig(), scene_cuts_ms=cut)
     assert len(joined) == 1
     assert len(parted) == 2
 
@@ -95,31 +102,39 @@ def test_scene_cuts_between_words_part_clips_where_they_are_given() -> None:
 def test_confidence_is_the_share_of_anchored_words() -> None:
     words, ends = speech((40, 200))
     anchored = [True] * 30 + [False] * 10
-    assert plan_clips(words, ends, ClipConfig(), anchored=anchored)[0].confidence == 0.75
+    assert plan(words, ends, ClipConfig(), anchored=anchored)[0].confidence == 0.75
 
 
 def test_a_likelier_end_is_preferred_to_a_nearer_one() -> None:
     words, _ = speech((100, 0))
     ends = ends_at(100, 45, 100, probability=0.1)
     ends[39] = 0.9
-    assert plan_clips(words, ends, ClipConfig())[0].last == 40
-    assert plan_clips(words, ends, ClipConfig(border_weight=0.0))[0].last == 45
+    assert plan(words, ends, ClipConfig())[0].last == 40
+    assert plan(words, ends, ClipConfig(border_weight=0.0, unmarked_weight=0.0))[0].last == 45
 
 
 def test_the_weight_decides_how_far_a_clip_goes_for_a_better_end() -> None:
     words, ends = speech(*[(6, 100)] * 60)
     doubtful = np.where(ends > 0, 0.1, 0.0).astype(np.float32)
     doubtful[59::60] = 1.0
-    borders = {clip.last for clip in plan_clips(words, doubtful, ClipConfig(border_weight=1.0))}
+    borders = {clip.last for clip in plan(words, doubtful, ClipConfig(border_weight=1.0))}
     assert all(last % 60 == 0 for last in borders)
-    near = {clip.last for clip in plan_clips(words, doubtful, ClipConfig(border_weight=0.0))}
+    near = {clip.last for clip in plan(words, doubtful, ClipConfig(border_weight=0.0, unmarked_weight=0.0))}
     assert any(last % 60 for last in near)
+
+
+def test_a_comma_is_preferred_to_the_middle_of_a_clause() -> None:
+    words, _ = speech((100, 0))
+    marks = Marks.of_ends(ends_at(100, 38, 45, 100, probability=0.1))
+    marks.inner[37] = 0.8
+    assert plan_clips(words, marks, ClipConfig())[0].last == 38
+    assert plan_clips(words, marks, ClipConfig(unmarked_weight=0.0))[0].last == 45
 
 
 def test_doubt_alone_makes_no_clip_longer() -> None:
     words, ends = speech(*[(6, 100)] * 100)
     sure, doubtful = (
-        lengths_s(plan_clips(words, ends * np.float32(probability), ClipConfig())) for probability in (1.0, 0.1)
+        lengths_s(plan(words, ends * np.float32(probability), ClipConfig())) for probability in (1.0, 0.1)
     )
     assert abs(sum(doubtful) / len(doubtful) - sum(sure) / len(sure)) < 0.5
 
@@ -140,7 +155,7 @@ def test_any_plan_keeps_every_word_whole_in_order_within_bounds(
 ) -> None:
     words, ends = speech(*shape, word_ms=word_ms)
     duration = words[-1].end_ms + data.draw(st.integers(0, 300))
-    clips = plan_clips(words, ends, config, duration_ms=duration)
+    clips = plan(words, ends, config, duration_ms=duration)
     assert [i for clip in clips for i in range(clip.first, clip.last)] == list(range(len(words)))
     assert all(clip.start_ms <= words[clip.first].start_ms for clip in clips)
     assert all(words[clip.last - 1].end_ms <= clip.end_ms for clip in clips)
@@ -148,4 +163,4 @@ def test_any_plan_keeps_every_word_whole_in_order_within_bounds(
     assert all(length <= config.max_s + 0.001 for length in lengths_s(clips))
     assert clips[0].start_ms >= 0
     assert clips[-1].end_ms <= duration
-    assert clips == plan_clips(words, ends, config, duration_ms=duration)
+    assert clips == plan(words, ends, config, duration_ms=duration)

@@ -67,11 +67,11 @@ def test_probabilities_are_those_of_the_words_last_characters(tmp_path: Path) ->
     words = unmarked("we went home " * 400).words
     turns = np.zeros(len(words), np.bool_)
     turns[0] = True
-    found = model.probabilities(words, turns)
+    found = model.probabilities(words, turns).ends
     expected = np.tile([0.0025, 0.0025, 0.9975], 400)
     assert np.abs(found[1:] - expected[1:]).max() < 0.01
     assert found[0] == 1.0
-    assert model.probabilities((), turns[:0]).shape == (0,)
+    assert model.probabilities((), turns[:0]).ends.shape == (0,)
 
 
 def test_a_folder_without_the_files_or_with_spoilt_ones_is_one_clear_message(tmp_path: Path) -> None:

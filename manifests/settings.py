@@ -8,7 +8,7 @@ pipeline, which names the first stage that it touches.
 import copy
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from manifests.errors import ConfigError
-from manifests.wrong_value import wrong_value
+from manifests.wrong_value import field_at, sections_in, wrong_value
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -100,7 +100,7 @@ def parse_config(
     try:
         return model.model_validate(_without_removed(model, tree, source), context=dict(context or {}))
     except ValidationError as error:
-        lines = [_explain(model, dict(problem)) for problem in error.errors()]
+        lines = [line for problem in error.errors() for line in _explain(model, dict(problem))]
         raise ConfigError(f"{source}: " + "\n  ".join(["cannot be used:", *lines])) from None
 
 
@@ -175,13 +175,28 @@ def _set_override(tree: dict[str, Any], override: str) -> None:
         raise ConfigError(f"--set {override}: {value!r} is not a YAML value") from None
 
 
-def _explain(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    where = [part for part in problem["loc"] if isinstance(part, str)]
+def _explain(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
     key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "missing" and (inside := _required_in(field_at(model, problem["loc"]))):
+        return [f"{key}.{name}: is required ({field.description})" for name, field in inside]
     if problem["type"] != "extra_forbidden":
-        return f"{key or 'the whole file'}: {wrong_value(model, problem)}"
-    nearest = nearest_key(model, where)
-    return f"{key}: no such key" + (f"; did you mean {nearest}?" if nearest else "")
+        return [f"{key or 'the whole file'}: {wrong_value(model, problem)}"]
+    nearest = _sibling(model, problem["loc"]) or nearest_key(model, [p for p in problem["loc"] if isinstance(p, str)])
+    return [f"{key}: no such key" + (f"; did you mean {nearest}?" if nearest else "")]
+
+
+def _required_in(field: FieldInfo | None) -> list[tuple[str, FieldInfo]]:
+    """What a section must hold, where a key is one: nobody knows what to write in a section that is missing."""
+    section = _section_of(field.annotation) if field is not None else None
+    return [] if section is None else [(name, f) for name, f in section.model_fields.items() if f.is_required()]
+
+
+def _sibling(model: type[BaseModel], where: Sequence[str | int]) -> str:
+    """The key closest to an unknown one in the same section, also in one of a list; "" where none is close."""
+    field = field_at(model, where[:-1]) if len(where) > 1 else None
+    names = [name for section in (sections_in(field) if field else ()) for name in section.model_fields]
+    found = difflib.get_close_matches(str(where[-1]), names, n=1, cutoff=0.5)
+    return ".".join(str(part) for part in (*where[:-1], found[0])) if found else ""
 
 
 def nearest_key(model: type[BaseModel], where: list[str]) -> str:

@@ -4,6 +4,7 @@ The library that validates has words of its own ("Field required", "Input should
 is repeated only where its key cannot hold a secret.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
 
@@ -68,12 +69,13 @@ def _wanted(problem: dict[str, Any]) -> str:
     kind, facts = str(problem["type"]), problem.get("ctx") or {}
     if kind in _BOUNDS and _BOUNDS[kind][0] in facts:
         fact, words = _BOUNDS[kind]
-        return words.format(facts[fact])
+        bound = facts[fact]
+        return words.format(f"{bound:g}" if isinstance(bound, float) else bound)
     return _KINDS.get(kind.partition("_")[0], "another value")
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)  # as YAML writes them
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
 
 
@@ -88,8 +90,13 @@ def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | 
         if not fields:
             return found  # a tag of the validator's own, or a key inside a free value
         found = fields[0]
-        inside = [kind for kind in _types_in(found.annotation) if issubclass(kind, BaseModel)]
+        inside = sections_in(found)
     return found
+
+
+def sections_in(field: FieldInfo) -> list[type[BaseModel]]:
+    """The sections that a key can hold, by itself or in a list."""
+    return [kind for kind in _types_in(field.annotation) if issubclass(kind, BaseModel)]
 
 
 def may_be_secret(field: FieldInfo) -> bool:

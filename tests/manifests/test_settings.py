@@ -61,6 +61,45 @@ def load(tmp_path: Path, text: str, overrides: list[str] | None = None) -> Root:
     return load_config(Root, path, overrides)
 
 
+class Identity(Section):
+    """Who asks."""
+
+    name: str = operational(doc="a name")
+    proxy: str = operational("", doc="an address")
+
+
+class Data(Section):
+    """What is read."""
+
+    manifest: str = operational(doc="a path")
+    share: float = operational(1.0, gt=0, doc="a share")
+
+
+class Lists(Section):
+    """A configuration with a list of sections, and a section with a key that has no default."""
+
+    data: Data
+    identities: list[Identity] = operational(list, doc="identities")
+
+
+@pytest.mark.parametrize(
+    ("tree", "line"),
+    [
+        (
+            {"data": {"manifest": "m"}, "identities": [{"nam": "a"}]},
+            "identities.0.nam: no such key; did you mean identities.0.name?",
+        ),
+        ({}, "data.manifest: is required (a path)"),
+        ({"data": {"manifest": None}}, "not null (a path)"),
+        ({"data": {"manifest": "m", "share": -1}}, "must be more than 0, not -1"),
+    ],
+)
+def test_keys_are_named_as_a_person_writes_them(tree: dict, line: str):
+    with pytest.raises(ConfigError) as caught:
+        parse_config(Lists, tree, source="run.yaml")
+    assert line in str(caught.value)
+
+
 def test_a_file_and_overrides_on_top_of_it_make_the_settings(tmp_path: Path):
     config = load(tmp_path, "out: a\ncut: {mode: exact}\n", ["cut.margin_ms=10", "engine.workers=3", "out=b"])
     assert (config.out, config.cut.mode, config.cut.margin_ms, config.engine.workers) == ("b", "exact", 10, 3)

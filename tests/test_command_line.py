@@ -4,7 +4,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,8 @@ from typer.testing import CliRunner
 
 import pipeline.cli
 import train.cli
-from manifests.errors import UserError
 from manifests.examples import EXAMPLES
 from manifests.exits import COMMANDS
-from manifests.settings import load_config
-from pipeline.commands.init import Start
-from pipeline.config import RunConfig
 from tests.command_line import UsageError, parsed
 
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
@@ -69,24 +64,3 @@ def test_the_version_is_the_distributions(program: str) -> None:
     from importlib.metadata import version
 
     assert version("hdvila") in CliRunner().invoke(APPS[program], ["--version"]).output
-
-
-@pytest.mark.parametrize("start", Start)
-def test_a_starter_loads_as_it_stands_and_its_plan_is_told(start: Start, tmp_path: Path) -> None:
-    file = tmp_path / "run.yaml"
-    done = CliRunner().invoke(pipeline.cli.app, ["init", start, "--out", str(file)])
-    assert done.exit_code == 0
-    load_config(RunConfig, file)
-
-    plan = CliRunner().invoke(pipeline.cli.app, ["run", str(file), "--dry-run", "--set", f"out={tmp_path / 'out'}"])
-    assert plan.exit_code == 0 and "sources:" in plan.output and not (tmp_path / "out").exists()
-    if start is Start.CRAWL:
-        assert "100 hours, policy equal" in plan.output and "videos to fetch: about 888" in plan.output
-
-
-def test_a_starter_leaves_a_file_that_is_there_alone(tmp_path: Path) -> None:
-    file = tmp_path / "run.yaml"
-    file.write_text("mine")
-    done = CliRunner().invoke(pipeline.cli.app, ["init", "folder", "--out", str(file)])
-
-    assert isinstance(done.exception, UserError) and file.read_text() == "mine"

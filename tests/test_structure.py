@@ -96,6 +96,89 @@ def test_no_import_closes_a_circle() -> None:
     assert not left, f"these import each other: {sorted(left)}"
 
 
+WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
+    "declares settings; tests/pipeline/commands/test_config.py and tests/manifests/test_stages.py walk every key": [
+        f"pipeline/config/{name}" for name in ("engine", "folder", "media", "run", "shards", "text", "urls")
+    ],
+    "a table, or read from one; tests/pipeline/media/test_registries.py holds tables and modules together": [
+        "manifests/checks",
+        "manifests/members",
+        *(f"pipeline/media/{name}" for name in ("checks/look", "members/flac", "members/opus", "verify_media")),
+    ],
+    "a thin command; tests/test_docs.py runs it as the pages say, and the module that it calls has its tests": [
+        "pipeline/cli",
+        *(f"pipeline/commands/{name}" for name in ("audit", "demo", "estimate", "export", "import_images", "merge")),
+        *(f"pipeline/commands/{name}" for name in ("pause", "remove", "report", "reshard", "verify")),
+    ],
+    "a thin command; tests/train/test_cli.py runs it": [
+        f"train/commands/{name}" for name in ("check", "config", "convert", "eval", "export", "fit")
+    ],
+    "made for tests, which fail where it does": [
+        "train/testing",
+        *(f"pipeline/testing/{name}" for name in ("readers", "rows", "s3", "shards", "video")),
+    ],
+    "the examples of the help; tests/test_command_line.py takes each": ["manifests/examples"],
+    "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
+    "tests/pipeline/report/test_audit.py, on a whole data set": ["manifests/audit"],
+    "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
+        f"pipeline/report/{name}" for name in ("data", "facts", "rows")
+    ],
+    "tests/train/data/test_sample_index.py, where the trainer maps what the pipeline wrote": ["manifests/sample_index"],
+    "tests/pipeline/demo/test_site.py, where the real yt-dlp asks it": [
+        f"pipeline/demo/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
+    ],
+    "tests/learn/test_attribute_set.py": ["pipeline/demo/attribute_set"],
+    "tests/pipeline/engine/test_run.py and tests/pipeline/engine/test_lines.py run stages through it": [
+        "pipeline/engine/live"
+    ],
+    "tests/pipeline/engine/test_run.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
+        "pipeline/engine/remote",
+        "pipeline/engine/shared",
+    ],
+    "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
+    "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
+    "tests/pipeline/media/test_scenes.py, on drawn and on real films": ["pipeline/media/shots"],
+    "tests/pipeline/media/test_hearing.py": ["pipeline/media/sounds"],
+    "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
+        f"pipeline/run/{name}" for name in ("batches", "candidates", "close", "deliver", "fill", "gather", "session")
+    ],
+    "tests/pipeline/shards/test_plan.py and tests/pipeline/shards/test_stage.py plan and grow shards on its columns": [
+        f"pipeline/shards/{name}" for name in ("books", "clips", "closed", "splits")
+    ],
+    "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
+        f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")
+    ],
+    "tests/train/test_answers.py, on the published formats": ["train/data/questions"],
+    "tests/train/test_tuning.py, on every model": ["train/models/base"],
+    "tests/train/models/test_golden_stage2.py, against the published model": ["train/models/multimodal"],
+    "tests/train/models/test_golden_soho.py, against the published model": ["train/models/soho/trunk"],
+    "tests/train/models/visual_parsing/test_model.py": ["train/models/visual_parsing/init"],
+    "registers a model, which tests/train/models/test_registry.py and tests/train/test_image_text.py train": [
+        f"train/models/{name}" for name in ("hd_vila_kind", "soho/kind", "visual_parsing/kind")
+    ],
+}
+"""Modules that have no test file to their name: by what tests them, or why nothing need."""
+
+
+def test_every_module_has_the_test_file_that_its_name_says_or_a_reason() -> None:
+    excused = [module for group in WITHOUT_A_TEST_FILE.values() for module in group]
+    files = [path.relative_to(REPO) for path in modules().values() if not path.name.startswith("__")]
+    without = {
+        str(path.with_suffix(""))
+        for path in files
+        if not (REPO / "tests" / path.with_name(f"test_{path.name}")).exists()
+    }
+
+    assert not without - set(excused), "neither a test file nor a reason"
+    assert not set(excused) - without, "gone, or with a test file by now: strike it off the list"
+    assert len(excused) == len(set(excused))
+
+
+def test_every_test_that_a_reason_names_is_there() -> None:
+    named = [name for reason in WITHOUT_A_TEST_FILE for name in re.findall(r"tests/[\w/]+(?:\.py)?", reason)]
+    assert not [name for name in named if not (REPO / name).exists()]
+
+
 def test_the_map_shows_every_room() -> None:
     text = (REPO / "ARCHITECTURE.md").read_text()
 

@@ -13,7 +13,6 @@ import pipeline.cli
 import train.cli
 from manifests.errors import UserError
 from manifests.exits import COMMANDS, ExitCode, ExitsByTheTable, NothingMatched, codes_of
-from manifests.reference import reference
 
 REPO = Path(__file__).resolve().parents[2]
 PROGRAMS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
@@ -32,12 +31,6 @@ def test_every_command_is_in_the_table_and_its_help_names_its_codes(program: str
         words = " ".join(shown.split())
         missing = [code for code in codes_of(program, command) if f"{code} {code.meaning}" not in words]
         assert not missing, f"{command}: {missing}\n{shown}"
-
-
-def test_the_reference_page_is_made_from_the_tables() -> None:
-    page = REPO / "docs" / "reference.md"
-
-    assert page.read_text() == reference(), "run: python -m manifests.reference > docs/reference.md"
 
 
 @pytest.mark.parametrize(

@@ -1,65 +1,16 @@
 """The funnel: candidates = kept + rejected + missing, and the latest outcome wins."""
 
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from manifests.funnel import RejectCount, funnel, rejects_in_force
-from manifests.schema import REJECTS, SELECTION, TABLES
-from manifests.story import where_did_it_go
-from pipeline.engine.store import Store
-
-
-def fill_row(schema: pa.Schema, **known: Any) -> dict[str, Any]:
-    """A row with every column: those given, and empty values for the others."""
-    row: dict[str, Any] = {}
-    for column in schema:
-        if column.name in known:
-            row[column.name] = known.pop(column.name)
-        elif pa.types.is_list(column.type):
-            row[column.name] = []
-        elif pa.types.is_string(column.type):
-            row[column.name] = ""
-        elif pa.types.is_binary(column.type):
-            row[column.name] = b""
-        else:
-            row[column.name] = False if pa.types.is_boolean(column.type) else 0
-    assert not known, f"no such columns: {known}"
-    return row
-
-
-class World:
-    """An output directory written row by row through the real store."""
-
-    def __init__(self, folder: Path) -> None:
-        self.store = Store(str(folder))
-        self.n = 0
-
-    def add(self, table: str, *rows: dict[str, Any], stage: str = "s") -> None:
-        self.n += 1
-        self.store.write_part(table, stage, f"u{self.n}", [fill_row(TABLES[table], **row) for row in rows])
-        self.store.commit(stage, f"u{self.n}", {})
-
-    def reject(self, stage: str, reason: str, video_id: str, *, clip_id: str = "", at: str = "2025-01-01") -> None:
-        self.n += 1
-        row = fill_row(REJECTS, stage=stage, reason=reason, video_id=video_id, clip_id=clip_id, at=at)
-        self.store.write_rejects(stage, f"u{self.n}", [{**row, "class": "later"}])
-        self.store.commit(stage, f"u{self.n}", {})
-
-    def select(self, *rows: dict[str, Any]) -> None:
-        table = pa.Table.from_pylist([fill_row(SELECTION, **row) for row in rows], schema=SELECTION)
-        self.store.write_table("selection.parquet", table)
+from tests.manifests.worlds import World, clips
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
-
-
-def clips(video_id: str, n: int) -> list[dict[str, Any]]:
-    return [{"video_id": video_id, "clip_id": f"{video_id}.{k}", "n": k} for k in range(n)]
 
 
 def test_an_empty_directory_has_an_empty_funnel(world: World) -> None:
@@ -139,27 +90,3 @@ def test_a_kept_video_whose_pack_was_lost_is_not_counted_as_kept(world: World) -
     counts = funnel(world.store)
     assert counts.videos.kept == 0 and counts.videos.by_reason() == {"pack_lost": 1}
     assert counts.videos.adds_up and counts.clips.adds_up and counts.clips.kept == 0
-
-
-def test_a_video_says_where_it_went(world: World) -> None:
-    world.add("listings", {"video_id": "a", "source": "search", "query": "guitar", "position": 3, "round": 1})
-    world.add("candidates", {"video_id": "a"})
-    world.reject("extract", "rate_limited", "a", at="2025-01-01T00:00:00Z")
-    world.add("videos", {"video_id": "a", "title": "Six strings", "category": "Music", "duration_s": 61.0})
-    world.add("clips", *clips("a", 3))
-    world.reject("clips", "too_few_words", "a", clip_id="a.7")
-    world.select({"video_id": "a", "reason": "over_quota", "n_clips": 3, "rank": 12})
-    steps = where_did_it_go(world.store, "a")
-    assert [step.stage for step in steps] == ["list", "extract", "extract", "clips", "clips", "balance"]
-    told = " | ".join(step.what for step in steps)
-    for part in (
-        "'guitar', position 3",
-        "Six strings",
-        "rate_limited",
-        "no longer in force",
-        "3 clips planned",
-        "rank 12",
-    ):
-        assert part in told
-    assert "its category is full" in steps[-1].what
-    assert where_did_it_go(world.store, "nobody") == []

@@ -2,8 +2,10 @@
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from manifests.origin import origin_of, same_origin
+from manifests.origin import is_site_id, origin_of, same_origin, video_id_of
 
 ID = "dQw4w9WgXcQ"
 ADDRESSES = [
@@ -38,3 +40,33 @@ def test_a_row_whose_id_is_anothers_id_of_origin_is_that_video() -> None:
 def test_other_sites_addresses_are_their_own_origin() -> None:
     assert origin_of("https://vimeo.com/76979871/") == "https://vimeo.com/76979871"
     assert origin_of("file:x.mp4") == "" == origin_of("")
+
+
+VIDEO = "dQw4w9WgXcQ"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        VIDEO,
+        f"https://www.youtube.com/watch?v={VIDEO}",
+        f"https://m.youtube.com/watch?v={VIDEO}&t=3s",
+        f"https://youtu.be/{VIDEO}?si=x",
+        f"https://www.youtube.com/shorts/{VIDEO}",
+        f"https://www.youtube.com/embed/{VIDEO}",
+        f"youtube.com/watch?v={VIDEO}",
+    ],
+)
+def test_every_way_to_write_a_video_gives_its_id(text: str) -> None:
+    assert video_id_of(text) == VIDEO
+
+
+@pytest.mark.parametrize("text", ["", "short", "https://example.org/watch?v=" + VIDEO, "../../etc/passwd", VIDEO + "x"])
+def test_what_is_no_video_gives_none(text: str) -> None:
+    assert video_id_of(text) == ""
+
+
+@given(st.text(max_size=200))
+def test_no_line_breaks_the_reader(text: str) -> None:
+    found = video_id_of(text)
+    assert found == "" or is_site_id(found)

@@ -3,7 +3,6 @@
 import pyarrow as pa
 import pytest
 
-from manifests import version
 from manifests.schema import MANIFEST, REJECTS, SELECTION, SHARD_ROWS, TABLES, table_of
 
 PROMISED = {
@@ -61,7 +60,3 @@ def test_a_row_that_lacks_a_column_has_one_more_or_holds_a_null_is_refused_by_na
 
 def test_no_rows_still_make_a_table_with_all_columns():
     assert table_of([], MANIFEST).schema.equals(MANIFEST)
-
-
-def test_this_is_version_1_of_the_contract():
-    assert version.SCHEMA_VERSION == 1

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from manifests import rows
-from manifests.schema import TABLES
-from manifests.typed_rows import SINGULAR, module
+from manifests.typed_rows import module
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -13,9 +11,3 @@ def test_the_module_is_made_from_the_schema() -> None:
     made = (REPO / "manifests" / "rows.py").read_text()
 
     assert made == module(), "run: python -m manifests.typed_rows > manifests/rows.py"
-
-
-def test_every_table_has_a_row_type_with_its_columns() -> None:
-    assert {id(schema) for schema in TABLES.values()} <= {id(schema) for schema in SINGULAR.values()}
-    for name, schema in SINGULAR.items():
-        assert list(getattr(rows, name).__annotations__) == schema.names

@@ -14,7 +14,7 @@ from manifests.settings import parse_config
 from pipeline.engine.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from tests.published_questions import TASKS, N
-from tests.train.test_image_text import MODELS
+from tests.train.image_text_runs import MODELS
 from train.answers import Answers, Given, consistency, worth
 from train.cli import app
 from train.config import TrainConfig
@@ -91,7 +91,7 @@ def test_a_head_learns_64_samples_by_heart_and_writes_the_official_file(kind: st
 
 @pytest.mark.parametrize("kind", MODELS)
 def test_an_answering_run_starts_from_a_pre_trained_one_and_is_exported(kind: str, drawn: Path, tmp_path: Path) -> None:
-    from tests.train.test_image_text import run as pretrain
+    from tests.train.image_text_runs import run as pretrain
     from train.image_text_export import load_image_text
 
     pretrain(kind, drawn, tmp_path / "before", loop={"steps": 1}, model={"init_std": 0.15})

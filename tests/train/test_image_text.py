@@ -15,53 +15,15 @@ from manifests.errors import ConfigError, UserError
 from manifests.settings import parse_config
 from pipeline.engine.store import Store
 from pipeline.images.importer import ImportSettings, import_images
+from tests.train.image_text_runs import MODELS, WEIGHTS, run, tree
 from tests.train.test_resume import finish, start
 from train.checkpoint import checkpoints
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.image_text_export import load_image_text
-from train.loop import Outcome, StopRequest, evaluate_run, fit, open_run
-from train.matching import score_of_all
+from train.loop import StopRequest, evaluate_run, fit
 from train.observe import read_metrics
 from train.testing import a_tree
-
-SOHO: dict[str, Any] = {
-    "kind": "soho", "preset": "tiny", "width": 32, "n_entries": 24, "vocab_size": 128, "text_length": 12,
-    "max_text_positions": 16, "image_size": [64, 96], "trunk_width": 8, "dropout": 0.0,
-}  # fmt: skip
-VISUAL_PARSING: dict[str, Any] = {
-    "kind": "visual_parsing", "preset": "tiny", "width": 32, "vocab_size": 128, "text_length": 12,
-    "max_text_positions": 16, "image_size": [64, 96], "parser_width": 8, "parser_window": [2, 3], "dropout": 0.0,
-}  # fmt: skip
-MODELS = {"soho": SOHO, "visual_parsing": VISUAL_PARSING}
-WEIGHTS = {
-    "soho": {"contrastive": 0.0, "mlm": 1.0, "itm": 1.0, "mvm": 1.0, "mvm_share": 0.6},
-    "visual_parsing": {"contrastive": 0.0, "mlm": 1.0, "itm": 1.0, "mfr": 1.0},
-}
-
-
-def tree(kind: str, manifest: Path, out: Path, **sections: Any) -> dict[str, Any]:
-    """A configuration whose steps cost milliseconds."""
-    found: dict[str, Any] = {
-        "out": str(out),
-        "data": {"manifest": str(manifest)},
-        "model": dict(MODELS[kind]),
-        "objective": dict(WEIGHTS[kind]),
-        "optim": {"lr": 1e-3, "optimizer": {}},
-        "loop": {"steps": 6, "batch": 8, "threads": 1, "device": "cpu"},
-        "checkpoint": {"every": 2, "keep": 5},
-        "eval": {"every": 0},
-        "observe": {"tensorboard": False, "every": 1},
-    }
-    for name, keys in sections.items():
-        found[name] = {**found.get(name, {}), **keys}
-    return found
-
-
-def run(kind: str, manifest: Path, out: Path, **sections: Any) -> Outcome:
-    config = parse_config(TrainConfig, tree(kind, manifest, out, **sections), source="test")
-    return fit(config, process_from_environment("cpu"), StopRequest())
 
 
 def losses(out: Path) -> list[dict[str, float]]:
@@ -192,29 +154,3 @@ def test_flow_of_hd_vilas_stage_2_is_told_too_and_stage_1_says_why_not(drawn: Pa
     assert isinstance(refused.exception, UserError) and "stage 2" in str(refused.exception)
     towers = CliRunner().invoke(app, ["eval", str(tmp_path / "stage2"), "--matching"])
     assert isinstance(towers.exception, UserError) and "has towers" in str(towers.exception)
-
-
-def test_scores_of_matching_are_those_counted_by_hand() -> None:
-    scores = torch.tensor([[2.0, -1.0, 3.0], [-1.0, 1.0, -2.0], [0.5, -1.0, -0.5]])  # pictures x sentences
-    found = score_of_all(scores, ["a", "b", "c"])
-    assert found.image_to_text[1] == pytest.approx(1 / 3)  # pictures 0 and 2 prefer another sentence
-    assert found.text_to_image[1] == pytest.approx(2 / 3)  # sentence c finds picture 0 first
-    assert found.accuracy == pytest.approx(4 / 6)  # wrong are 2 with c and 2 with a
-    assert found.chance[1] == pytest.approx(1 / 3)
-    same = score_of_all(torch.zeros(2, 2), ["a", "b"])
-    assert same.text_to_image[1] == 0.0  # ties count against the model
-
-
-@pytest.mark.parametrize("kind", MODELS)
-def test_a_run_is_exported_and_another_starts_from_it(kind: str, drawn: Path, tmp_path: Path) -> None:
-    run(kind, drawn, tmp_path / "run", loop={"steps": 2})
-    exported = CliRunner().invoke(app, ["export", str(tmp_path / "run"), str(tmp_path / "export")])
-    assert exported.exit_code == 0, exported.output
-    model = load_image_text(tmp_path / "export")
-    opened = open_run(tmp_path / "run", process_from_environment("cpu")).model
-    theirs = opened.state_dict()
-    assert all(torch.equal(value, theirs[key]) for key, value in model.state_dict().items())
-    run(kind, drawn, tmp_path / "next", loop={"steps": 1}, model={"model_weights": str(tmp_path / "export")})
-    (tmp_path / "export" / "model.safetensors").unlink()
-    with pytest.raises(UserError, match="no such weights file"):
-        load_image_text(tmp_path / "export")

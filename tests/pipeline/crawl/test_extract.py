@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +16,6 @@ from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.media import CutConfig
 from pipeline.crawl.extract import Extractor, FoundVideo, check_payload
-from pipeline.crawl.progress import FOLDER, forget_committed
 from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.misbehave import Fault
@@ -184,60 +182,6 @@ def test_a_wrong_proxy_password_is_said_as_such(tmp_path: Path) -> None:
         with pytest.raises(RunStopped, match=r"identity office: the proxy refused its user name or password") as error:
             Road.at(tmp_path, config).crawl({EDUCATION: 10.0})
     assert "planted" not in str(error.value)
-
-
-def test_a_search_without_a_result_is_not_at_its_end(tmp_path: Path) -> None:
-    with MiniYouTube(one_of_each(("kids",)), draw="lazily") as site:
-        site.misbehave(Fault("search", "unknown_layout"))
-        config = config_for(site, categories=(EDUCATION,), queries={EDUCATION: ("lecture",)})
-        road = Road.at(tmp_path, config).crawl({EDUCATION: 10.0})
-    sources = road.store.read_table("sources").to_pylist()
-    assert sources
-    assert not any(row["exhausted"] for row in sources)
-    assert {row["reason"] for row in sources} == {Reason.BAD_ANSWER}
-
-
-class Killed(BaseException):
-    """What a kill is to the code that it meets."""
-
-
-class DyingAfter:
-    """A politeness whose caller is killed at its n-th watch page."""
-
-    def __init__(self, polite: Any, n: int) -> None:
-        self._polite, self._left = polite, n
-
-    def take(self, identity: str, host: str, kind: str) -> float:
-        self._left -= kind == "page"
-        if self._left < 0:
-            raise Killed
-        return float(self._polite.take(identity, host, kind))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._polite, name)
-
-
-def test_a_kill_costs_the_video_in_flight_and_not_its_batch(tmp_path: Path) -> None:
-    names = ("kids", "portrait", "dubbed", "private", "also_1080p", "odd_height")
-    with MiniYouTube(one_of_each(names), draw="lazily") as site:
-        config = config_for(site, batch_videos=50, player_clients=("tv",))
-        road = Road.at(tmp_path / "killed", config)
-        road.polite = DyingAfter(road.polite, 4)
-        with pytest.raises(Killed):
-            road.crawl({EDUCATION: 100.0})
-        assert not road.kept  # the one unit of the round has no commit
-        n_asked = Counter(request.video_id for request in site.log.of("watch"))
-        again = Road.at(tmp_path / "killed", config).crawl({EDUCATION: 100.0})
-        counts = Counter(request.video_id for request in site.log.of("watch"))
-        assert sum(n_asked.values()) == 4
-        assert max(counts.values()) == 1  # four were looked at before, and none of them is asked for again
-        whole = Road.at(tmp_path / "whole", config).crawl({EDUCATION: 100.0})
-    columns = ["video_id", "title", "category_id", "caption_tracks", "round"]
-    assert again.store.read_table("videos", columns).equals(whole.store.read_table("videos", columns))
-    assert again.store.read_table("captions").equals(whole.store.read_table("captions"))
-    assert {i: row["reason"] for i, row in again.rejects.items()} == {i: r["reason"] for i, r in whole.rejects.items()}
-    forget_committed(again.store)
-    assert again.store.names(FOLDER) == []
 
 
 def test_a_body_of_nothing_is_withheld_and_a_document_without_words_is_empty() -> None:

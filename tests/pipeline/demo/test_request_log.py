@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from manifests.errors import UserError
-from pipeline.commands.mini_youtube import CatalogueName, mini_youtube
-from pipeline.demo.media_cache import MediaCache
 from pipeline.demo.request_log import LoggedRequest, RequestLog
 
 
@@ -78,39 +70,3 @@ def test_requests_are_written_as_json_lines(tmp_path: Path) -> None:
     log.finish(request)
     (line,) = (tmp_path / "requests.jsonl").read_text().splitlines()
     assert json.loads(line)["video_id"] == "a"
-
-
-def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path, demo_cache: MediaCache) -> None:
-    code = "import typer; from pipeline.commands.mini_youtube import mini_youtube; typer.run(mini_youtube)"
-    options = ["--catalogue", "big", "--n-videos", "40", "--log", str(tmp_path / "log.jsonl"), "--behaviour", "private"]
-    environment = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()}
-    environment |= {"HDVILA_DEMO_CACHE": str(demo_cache.root), "PYTHONUNBUFFERED": "1"}
-    server = subprocess.Popen(
-        [sys.executable, "-c", code, *options], stdout=subprocess.PIPE, text=True, env=environment
-    )
-    try:
-        assert server.stdout is not None
-        proxy = next(line.split()[1] for line in server.stdout if line.startswith("proxy:"))
-        command = [sys.executable, "-P", "-m", "yt_dlp", "--ignore-config", "--proxy", proxy, "--no-check-certificates"]
-        command += ["--no-cache-dir", "--flat-playlist", "--print", "id", "ytsearch3:news report"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=True)
-        assert done.stdout.split()
-    finally:
-        server.send_signal(signal.SIGTERM)
-        rest, _ = server.communicate(timeout=30)
-    assert server.returncode == 0
-    assert "requests answered" in rest
-    kinds = [json.loads(line)["kind"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert kinds == ["home", "search"]
-
-
-def test_the_command_says_which_behaviours_there_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HDVILA_DEMO_CACHE", str(tmp_path))
-    with pytest.raises(UserError, match="short_media"):
-        mini_youtube(CatalogueName.BIG, n_videos=15, behaviour="nonsense")
-
-
-def test_the_command_says_that_a_port_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("HDVILA_DEMO_CACHE", str(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(UserError, match="--port"):
-        mini_youtube(CatalogueName.BIG, n_videos=15, port=taken.getsockname()[1])

@@ -12,10 +12,10 @@ from pipeline.engine import ids
 from pipeline.engine.files import Files
 from pipeline.engine.ids import ENTRY, TABLES_WITH_IDS, entries_of, find, hash_of, merge_files, sorted_entries
 from pipeline.engine.merge import MergeSizes
-from pipeline.engine.merge_ids import MOST_APART, install_ids, plan_ids, write_ids
 from pipeline.engine.segments import change_head, read_head
 from pipeline.engine.store import Store
-from tests.pipeline.engine.test_segments import fill, merge_all
+from tests.pipeline.engine.id_files import merge_ids
+from tests.pipeline.engine.merges import fill, merge_all
 
 COLUMNS = {
     "videos": ["video_id", "title"],
@@ -23,15 +23,6 @@ COLUMNS = {
     "packs": ["video_id"],
     "rejects": ["video_id", "reason"],
 }
-
-
-def merge_ids(store: Store) -> int:
-    """Merges files of ids until none is due."""
-    n_merges = 0
-    while job := plan_ids(read_head(store)[0]):
-        assert install_ids(store, job, write_ids(store, job))
-        n_merges += 1
-    return n_merges
 
 
 def by_whole_reads(store: Store, video_id: str) -> dict[str, list[dict[str, object]]]:
@@ -127,16 +118,3 @@ def test_merged_files_hold_what_is_live_and_no_more(tmp_path: Path, monkeypatch:
         assert merge_files(files, sources, {"a1", "c3"}, out) == 100
     made = np.frombuffer((tmp_path / "made.bin").read_bytes(), ENTRY)
     assert (made == sorted_entries([pieces["a1"], pieces["c3"]])).all()
-
-
-def test_few_files_of_ids_stay_however_many_segments_come(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    most = 0
-    for begin in range(0, 4 * 3 * MOST_APART, 4):
-        fill(store, [f"u{i}" for i in range(begin, begin + 4)], a_group=4)
-        merge_all(store, MergeSizes(4, 64, grace_s=0))
-        merge_ids(store)
-        head = read_head(store)[0]
-        most = max(most, len(head.ids) + sum(not segment.ids_in for segment in head.segments))
-    assert most <= MOST_APART + 2
-    assert {segment.ids_in for segment in read_head(store)[0].segments} <= {one.id for one in read_head(store)[0].ids}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from manifests.live import StageStatus
 from pipeline.engine.desk import Desk
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
@@ -83,9 +82,3 @@ def test_the_log_file_names_stage_unit_and_node_in_each_line_of_a_unit(tmp_path:
     assert made[0]["rows"] == {"listings": 1} and made[0]["bytes"] == 1
     assert any("timeout" in line["message"] and line["level"] == "warning" for line in of_units)
     assert all(line["at"].endswith("+00:00") for line in lines)
-
-
-def test_how_long_a_stage_will_take_is_told_from_what_is_planned() -> None:
-    stage = StageStatus(stage="media", done_before=10, done=20, known=25, total=70, seconds=100)
-    assert stage.eta_s == pytest.approx(200)
-    assert StageStatus(stage="media", done=20, seconds=100).eta_s is None

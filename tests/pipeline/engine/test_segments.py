@@ -1,142 +1,16 @@
-"""Segments: merged tables say what the parts said, at every moment, whatever is killed and whoever reads."""
+"""Segments: what a reader finds in them, and how their units are taken back."""
 
 from __future__ import annotations
 
-import random
-import shutil
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from pipeline.engine.attempt import reject_row
-from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import (
-    Merger,
-    MergeSizes,
-    install,
-    merging,
-    plan_merge,
-    sweep_orphans,
-    sweep_segments,
-    write_segment,
-)
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
-from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.s3 import S3, s3_server
-
-SIZES = MergeSizes(n_units=3, fan_in=2, grace_s=0)
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Mortal(Store):
-    """A store whose owner dies right before its n-th change of a file, or right after it."""
-
-    def lives(self, n_changes: int, *, after: bool) -> Mortal:
-        object.__setattr__(self, "_left", n_changes)
-        object.__setattr__(self, "_after", after)
-        object.__setattr__(self, "_depth", 0)
-        return self
-
-    def _count(self, change: Callable[[], Any]) -> Any:
-        if self._depth:
-            return change()
-        object.__setattr__(self, "_left", self._left - 1)
-        if self._left == 0 and not self._after:
-            raise Killed
-        object.__setattr__(self, "_depth", 1)
-        try:
-            made = change()
-        finally:
-            object.__setattr__(self, "_depth", 0)
-        if self._left == 0:
-            raise Killed
-        return made
-
-    def write(self, relative: str, data: bytes) -> None:
-        self._count(lambda: super(Mortal, self).write(relative, data))
-
-    def put(self, local: Path, relative: str) -> None:
-        self._count(lambda: super(Mortal, self).put(local, relative))
-
-    def create(self, relative: str, data: bytes) -> bool:
-        return bool(self._count(lambda: super(Mortal, self).create(relative, data)))
-
-    def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
-        return bool(self._count(lambda: super(Mortal, self).replace(relative, data, seen=seen)))
-
-    def delete(self, relative: str) -> None:
-        self._count(lambda: super(Mortal, self).delete(relative))
-
-
-def make(store: Store, unit: str, version: int = 0) -> dict[str, Any]:
-    """What a unit writes: two videos, three clips, and a reject where its number is even; the facts to commit."""
-    videos = [a_video_row(f"{unit}-{i}", title=f"{unit} {i} version {version}") for i in range(2)]
-    clips = [a_clip_row(f"{unit}-{i % 2}", i, i * 1000, i * 1000 + 900) for i in range(3)]
-    token = f"v{version}"
-    parts = {
-        "videos": store.write_part("videos", "extract", unit, videos, token),
-        "clips": store.write_part("clips", "extract", unit, clips, token),
-    }
-    facts: dict[str, Any] = {"rows": {"videos": 2, "clips": 3}, "rejects": {}, "seconds": 1.0, "version": version}
-    if int(unit[1:]) % 2 == 0:
-        row = reject_row("extract", _REJECT, 1) | {"video_id": f"{unit}-x", "at": "2026-01-01T00:00:00+00:00"}
-        parts["rejects/extract"] = store.write_rejects("extract", unit, [row], token)
-        facts["rejects"] = {"private": 1}
-    return facts | {"parts": parts}
-
-
-def _reject() -> Reject:
-    from manifests.reasons import Reason
-
-    return Reject(Reason.PRIVATE, "x")
-
-
-_REJECT = _reject()
-
-
-def fill(store: Store, units: list[str], *, a_group: int = 2, version: int = 0) -> None:
-    for begin in range(0, len(units), a_group):
-        store.commit_all("extract", {unit: make(store, unit, version) for unit in units[begin : begin + a_group]})
-
-
-def said(store: Store) -> dict[str, Any]:
-    """All that readers get."""
-    facts = {unit: (its["version"], its["rows"]) for unit, its in store.all_commit_facts("extract")}
-    tables = {table: store.read_table(table) for table in ("videos", "clips")}
-    parts = [(part.stage, part.unit, store.read_part(part, ["text", "clip_id"])) for part in store.parts("clips")]
-    narrow = store.read_table("clips", ["clip_id", "start_ms"])
-    return {"facts": facts, **tables, "rejects": store.read_rejects(), "parts": parts, "narrow": narrow}
-
-
-def same(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    tables = all(a[name].equals(b[name]) for name in ("videos", "clips", "rejects", "narrow"))
-    parts = [(s, u, t.to_pylist()) for s, u, t in a["parts"]] == [(s, u, t.to_pylist()) for s, u, t in b["parts"]]
-    return tables and parts and a["facts"] == b["facts"]
-
-
-def merge_all(store: Store, sizes: MergeSizes = SIZES) -> int:
-    n_merges = 0
-    sweep_segments(store, sizes.grace_s)
-    while job := plan_merge(store, sizes):
-        assert install(store, job, write_segment(store, job))
-        sweep_segments(store, sizes.grace_s)
-        n_merges += 1
-    return n_merges
-
-
-def files_of(folder: Path) -> list[str]:
-    return sorted(str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file())
+from tests.pipeline.engine.merges import UNITS, fill, merge_all, said, same
 
 
 @pytest.fixture(scope="module")
@@ -150,37 +24,6 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "disk":
         return Store(str(tmp_path / "out"))
     return request.getfixturevalue("s3").store(f"segments-{tmp_path.name}")
-
-
-UNITS = [f"u{i}" for i in range(13)]
-
-
-def test_merged_tables_say_what_the_parts_said_in_fewer_files(store: Store) -> None:
-    fill(store, UNITS)
-    store.commit("extract", "u99", {"version": 0, "rows": {}})  # a single commit, without parts
-    before = said(store)
-    n_before = len(store.fs.find(store.root))
-
-    assert merge_all(store) >= 1
-
-    again = Store(store.url, store.options)
-    assert same(said(again), before) and again.committed("extract") == {*UNITS, "u99"}
-    assert not again.names("videos") and not again.names("commits/extract") and not again.names("rejects/extract")
-    assert len(store.fs.find(store.root)) < n_before / 4
-    (segment,) = read_head(again)[0].segments
-    assert again.count_rows("clips") == sum(again.read_part(part, []).num_rows for part in again.parts("clips")) == 39
-    assert segment.rows == {"videos": 26, "clips": 39, "rejects": 7} and segment.rejects == {"private": 7}
-
-
-def test_small_segments_become_larger_ones_and_no_unit_is_written_often(store: Store) -> None:
-    for begin in range(0, 48, 3):
-        fill(store, [f"u{i}" for i in range(begin, begin + 3)])
-        merge_all(store)
-    before = said(store)
-
-    head, _ = read_head(store)
-    assert [segment.level for segment in head.segments] == [4] and not head.retired
-    assert before["videos"].num_rows == 96 and len(store.fs.find(store.root)) < 10
 
 
 def test_units_of_a_segment_are_taken_back_and_done_again(store: Store) -> None:
@@ -224,18 +67,6 @@ def test_a_commit_that_is_said_anew_keeps_the_unit_s_rows(store: Store) -> None:
     assert after["rejects"].equals(before["rejects"])
 
 
-def test_what_a_merge_covers_stays_for_a_while(tmp_path: Path) -> None:
-    store, reader = Store(str(tmp_path / "out")), Store(str(tmp_path / "out"))
-    fill(store, UNITS)
-    parts = reader.parts("clips")  # begins to read before the merge
-    merge_all(store, MergeSizes(3, 2, grace_s=3600))
-
-    assert all(part.n_rows < 0 and reader.read(part.path) for part in parts)
-    store.sweep_parts(), sweep_orphans(store)
-    assert all(reader.read(part.path) for part in parts)
-    assert reader.read_table("clips").num_rows == 39
-
-
 def test_who_meets_a_missing_file_lists_again(store: Store) -> None:
     fill(store, UNITS)
     parts = store.parts("clips")
@@ -248,89 +79,6 @@ def test_who_meets_a_missing_file_lists_again(store: Store) -> None:
         assert {row["video_id"].partition("-")[0] for row in some} == {part.unit}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_merge_that_is_killed_at_any_step_leaves_the_same_tables(tmp_path: Path, after: bool) -> None:
-    base = Store(str(tmp_path / "base"))
-    fill(base, UNITS[:4])
-    base.uncommit("extract", "u1")
-    merge_all(base, MergeSizes(3, 2, grace_s=3600))
-    fill(base, UNITS[5:8])
-    before = said(base)
-    n_killed = 0
-    while True:
-        n_killed += 1
-        folder = tmp_path / f"{n_killed}"
-        shutil.copytree(base.root, folder)
-        try:
-            merge_all(Mortal(str(folder)).lives(n_killed, after=after))
-        except Killed:
-            assert same(said(Store(str(folder))), before), f"step {n_killed}"
-        else:
-            break
-        again = Store(str(folder))
-        again.sweep(), again.sweep_parts(), sweep_orphans(again)
-        merge_all(again)
-        assert same(said(Store(str(folder))), before), f"step {n_killed}, then to the end"
-        assert not [name for name in files_of(folder) if name.startswith(("commits/", "videos/", "clips/"))]
-        named = {segment.id for segment in read_head(again)[0].segments}
-        assert {name.split("/")[2] for name in files_of(folder) if name.count("/") == 3} == named
-    assert n_killed > 10
-
-
-def test_readers_beside_merges_see_all_rows_at_any_time(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, UNITS)
-    over, errors, n_reads = threading.Event(), [], [0]
-
-    def read() -> None:
-        while not over.is_set():
-            reader = Store(store.url)
-            rows = reader.read_table("clips"), reader.read_rejects(), reader.committed("extract")
-            counts = rows[0].num_rows // 3, len(rows[2])
-            n_reads[0] += 1
-            if len(set(rows[0].column("clip_id").to_pylist())) != rows[0].num_rows or not 13 <= counts[0] <= counts[1]:
-                errors.append(counts)
-
-    thread = threading.Thread(target=read)
-    thread.start()
-    try:
-        for begin in range(20, 50, 3):
-            fill(store, [f"u{i}" for i in range(begin, begin + 3)])
-            merge_all(store)
-    finally:
-        over.set()
-        thread.join()
-    assert not errors and n_reads[0] > 3
-    assert store.read_table("clips").num_rows == 3 * 43
-
-
-def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    fill(store, UNITS)
-    job = plan_merge(store, SIZES)
-    assert job
-    segment = write_segment(Store(store.url), job)
-    store.uncommit("extract", "u5", "u6")
-    fill(store, ["u6"], version=1)
-    before = said(store)
-
-    assert install(store, job, segment)
-    sweep_segments(store, 0)
-
-    assert same(said(Store(store.url)), before) and before["facts"]["u6"][0] == 1
-
-
-def test_a_merger_merges_while_it_is_ticked_and_at_the_end(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    with RunLock(store) as lock:
-        with merging(store, lock, SIZES) as merger:
-            fill(store, UNITS)
-            merger.tick()
-        assert isinstance(merger, Merger) and not store.names("commits/extract")
-    assert store.read_table("clips").num_rows == 39
-
-
 def test_a_unit_that_lost_a_part_is_not_merged_away(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
     fill(store, UNITS)
@@ -340,43 +88,3 @@ def test_a_unit_that_lost_a_part_is_not_merged_away(tmp_path: Path) -> None:
     merge_all(store)
 
     assert list(store.loose(read_head(store)[0], "extract")) == ["u7"]
-
-
-@pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 2**32), st.integers(5, 25))
-def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, n_steps: int
-) -> None:
-    folder, chance = tmp_path_factory.mktemp("any"), random.Random(seed)
-    wanted: dict[str, int] = {}
-    store, version = Store(str(folder)), 0
-    for _ in range(n_steps):
-        match chance.choice(["commit", "commit", "uncommit", "merge", "kill", "purge-like"]):
-            case "commit":
-                version += 1
-                units = sorted(set(chance.choices(UNITS, k=4)) - wanted.keys())
-                fill(store, units, a_group=3, version=version)
-                wanted |= dict.fromkeys(units, version)
-            case "uncommit":
-                units = chance.sample(sorted(wanted), min(2, len(wanted)))
-                store.uncommit("extract", *units)
-                wanted = {unit: v for unit, v in wanted.items() if unit not in units}
-            case "merge":
-                merge_all(store, MergeSizes(2, 2, grace_s=chance.choice([0, 3600])))
-            case "kill":
-                mortal = Mortal(str(folder)).lives(chance.randrange(1, 12), after=chance.random() < 0.5)
-                try:
-                    merge_all(mortal, MergeSizes(2, 2, grace_s=0))
-                except Killed:
-                    store = Store(str(folder))
-                    store.sweep(), store.sweep_parts(), sweep_orphans(store)
-            case _:
-                store = Store(str(folder))
-        found = {unit: its["version"] for unit, its in store.all_commit_facts("extract")}
-        assert found == wanted and store.committed("extract") == wanted.keys()
-        ids = store.read_table("videos", ["video_id", "title"]).to_pylist()
-        titles = [(f"{u}-{i}", f"{u} {i} version {v}") for u, v in wanted.items() for i in range(2)]
-        assert sorted((row["video_id"], row["title"]) for row in ids) == sorted(titles)
-        assert store.read_rejects().num_rows == sum(int(unit[1:]) % 2 == 0 for unit in wanted)
-    assert isinstance(store.read_table("clips"), pa.Table)

@@ -10,7 +10,7 @@ from pipeline.engine.merge import MergeSizes
 from pipeline.engine.store import Store
 from pipeline.engine.views import duckdb_select, rows_of_table
 from pipeline.outdir.accounts import unit_gaps
-from tests.pipeline.engine.test_segments import UNITS, fill, merge_all
+from tests.pipeline.engine.merges import UNITS, fill, merge_all
 
 duckdb = pytest.importorskip("duckdb")
 

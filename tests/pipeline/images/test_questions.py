@@ -12,7 +12,7 @@ from pipeline.dataset.verify import verify
 from pipeline.engine.store import Store
 from pipeline.images.importer import ImportSettings, import_images
 from pipeline.images.questions import read_questions
-from tests.pipeline.images.test_import_images import samples_of
+from tests.pipeline.images.published import samples_of
 from tests.published_questions import TASKS, N
 
 

@@ -5,18 +5,13 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.config.media import MediaLimits
 from pipeline.media.clock import Starved
-from pipeline.media.convert import convert, needs_conversion
-from pipeline.media.cutting import CutClip, Span, cut_clips
 from pipeline.media.ffmpeg import find_ffmpeg, input_options, run_ffmpeg
-from pipeline.media.probe import Unusable, probe, refuse_unfit
-from pipeline.testing.readers import codes_by_pyav, timed_hashes
-from pipeline.testing.video import a_video
+from pipeline.media.probe import Unusable
 
 ffmpeg = pytest.importorskip("ffmpeg")
 LIMITS = MediaLimits()
-SMALL = {"width": 320, "height": 180}
 
 
 def test_a_program_is_found() -> None:
@@ -49,48 +44,3 @@ def test_a_program_that_waits_is_starved_and_no_verdict(tmp_path: Path) -> None:
     slow = ffmpeg.input("testsrc2=s=64x36:r=1:d=60", f="lavfi", re=None)
     with pytest.raises(Starved, match="ffmpeg got"):
         run_ffmpeg(ffmpeg.output(slow, str(tmp_path / "out.mp4")), time_limit_s=1)
-
-
-def test_a_converted_source_has_the_same_frames_at_the_same_times(tmp_path: Path) -> None:
-    """MPEG-4 part 2, which no clip carries: the codes and times of all frames, and the frames of a clip."""
-    path = a_video(tmp_path / "old.mkv", seconds=4, codec="mpeg4", options={"b": "3M"}, gop=50, **SMALL)
-    source = probe(path, LIMITS)
-    assert needs_conversion(source)
-    new = probe(convert(source, tmp_path / "new.mp4", CutConfig(), LIMITS), LIMITS)
-    assert not needs_conversion(new)
-    before = [round(1000 * float(t - source.zero_s)) for t, _ in timed_hashes(path, source.video.index)]
-    after = [round(1000 * float(t - new.zero_s)) for t, _ in timed_hashes(new.path, new.video.index)]
-    assert after == before
-    (clip,) = cut_clips(new, [Span(0, 1000, 2000)], CutConfig(min_short_side=0), LIMITS)
-    assert isinstance(clip, CutClip)
-    file = tmp_path / "clip.mp4"
-    file.write_bytes(clip.mp4)
-    assert codes_by_pyav(file)[clip.first_frame : clip.first_frame + clip.n_frames] == list(range(25, 50))
-
-
-def test_a_source_of_10_bits_is_converted_where_clips_are_encoded_and_copied_elsewhere(tmp_path: Path) -> None:
-    film = a_video(tmp_path / "ten.mp4", seconds=2, codec="libx265", pix_fmt="yuv420p10le", crf=18, gop=40, **SMALL)
-    source = probe(film, LIMITS)
-    assert not needs_conversion(source, "remux") and needs_conversion(source, "exact")
-    exact = CutConfig(min_short_side=0, mode="exact")
-    new = probe(convert(source, tmp_path / "new.mp4", exact, LIMITS), LIMITS)
-    (clip,) = cut_clips(new, [Span(0, 400, 1200)], exact, LIMITS)
-    assert isinstance(clip, CutClip)
-    (file := tmp_path / "clip.mp4").write_bytes(clip.mp4)
-    assert codes_by_pyav(file) == list(range(10, 30))
-
-
-def test_interlaced_and_hdr_samples_can_be_converted(samples: Path, tmp_path: Path) -> None:
-    for name in ("metadata-extractor-images__Sony_ILCE-7M3_A7M3_.mts", "media__hdr10-av1.mp4"):
-        source = probe(samples / "videos" / name, LIMITS)
-        new = probe(convert(source, tmp_path / f"{name}.mp4", CutConfig(), LIMITS), LIMITS)
-        refuse_unfit(new, CutConfig())
-        assert (new.video.codec, new.video.pix_fmt, new.video.hdr) == ("h264", "yuv420p", "")
-        assert (new.video.width, new.video.height) == (source.video.width, source.video.height)
-        assert new.audio is not None
-
-
-def test_converting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
-    source = probe(a_video(tmp_path / "old.mkv", seconds=1, codec="mpeg4", **SMALL), LIMITS)
-    first, again = (convert(source, tmp_path / f"{i}.mp4", CutConfig(), LIMITS).read_bytes() for i in range(2))
-    assert first == again

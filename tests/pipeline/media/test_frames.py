@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+import pytest
+
 from pipeline.config.media import MediaLimits
-from pipeline.media.frames import DecodeFault, Picture, Stretch, decode
+from pipeline.media.frames import DecodeFault, Picture, Scaler, Stretch, decode, merge_stretches, scaled_size
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.video import a_video
@@ -42,3 +44,41 @@ def test_times_are_source_times(tmp_path: Path) -> None:
     path = a_video(tmp_path / "a.mp4", seconds=1, gop=30, **SMALL)
     items = [item for item in decode(probe(path), MediaLimits()) if isinstance(item, Picture)]
     assert [item.time_ms for item in items] == [40 * i for i in range(25)]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "proxy", "still"),
+    [
+        (1280, 720, (320, 180), (1280, 720)),
+        (720, 1280, (180, 320), (720, 1280)),
+        (1920, 1080, (320, 180), (1280, 720)),
+        (1920, 800, (432, 180), (1728, 720)),
+        (960, 720, (240, 180), (960, 720)),
+    ],
+)
+def test_sizes_have_the_short_side_and_the_shape_and_are_even(
+    width: int, height: int, proxy: tuple[int, int], still: tuple[int, int]
+) -> None:
+    assert scaled_size(width, height, 180) == proxy
+    assert scaled_size(width, height, 720) == still
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_pictures_are_turned_as_a_player_turns_them(tmp_path: Path, rotation: int) -> None:
+    """The code is drawn at the stored picture's top left; upright it stands where the rotation takes it."""
+    path = a_video(tmp_path / "r.mp4", seconds=0.4, width=640, height=360, rotation=rotation, audio="")
+    source = probe(path)
+    scaler = Scaler(source, 360, "yuv420p")
+    picture = next(item for item in decode(source, MediaLimits()) if isinstance(item, Picture))
+    upright = scaler(picture.frame).to_ndarray(format="rgb24")
+    assert upright.shape[:2] == (source.video.height, source.video.width)
+    import numpy as np
+
+    back = np.ascontiguousarray(np.rot90(upright, k=source.video.rotation // 90))
+    assert read_frame_code(back) == 0
+
+
+def test_stretches_are_joined_where_a_seek_is_not_worth_it() -> None:
+    stretches = [Stretch(9000, 12000), Stretch(0, 2000), Stretch(1500, 3000), Stretch(30_000, 31_000)]
+    assert merge_stretches(stretches, 8000) == [Stretch(0, 12000), Stretch(30_000, 31_000)]
+    assert merge_stretches([], 8000) == []

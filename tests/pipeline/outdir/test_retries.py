@@ -3,19 +3,12 @@
 from pathlib import Path
 
 import pytest
-from typer import Typer
-from typer.testing import CliRunner
 
-from manifests.errors import UserError
-from manifests.exits import NothingMatched
 from manifests.reasons import Reason
-from pipeline.commands.retry import retry
-from pipeline.commands.status import status
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
 from pipeline.outdir.retries import read_retries, request_retries
-from pipeline.report.status import read_status
 
 
 @pytest.fixture
@@ -57,29 +50,3 @@ def test_only_the_last_word_on_a_video_counts(store: Store) -> None:
     store.commit("extract", "v", {})
     assert request_retries(store, ["private"], "extract") == {}
     assert list(request_retries(store, ["drm"]).values()) == [1]
-
-
-def test_the_command_says_what_it_asked_for(store: Store) -> None:
-    app = Typer()
-    app.command()(retry)
-    done = CliRunner().invoke(app, [store.url, "--reason", "private"])
-    assert done.exit_code == 0
-    assert "1 videos" in done.stdout
-    none = CliRunner().invoke(app, [store.url, "--reason", "drm"])
-    assert isinstance(none.exception, NothingMatched) and "no video was turned away for drm" in str(none.exception)
-    wrong = CliRunner().invoke(app, [store.url, "--reason", "nonsense"])
-    assert isinstance(wrong.exception, UserError)
-
-
-def test_status_counts_rejects_and_says_when_the_first_is_tried_again(store: Store) -> None:
-    found = read_status(store)
-    assert found.rejects == {"extract": {"private": 1, "rate_limited": 1}, "media": {"truncated": 1, "private": 1}}
-    assert found.waiting == 1
-    assert found.next_try_at
-    app = Typer()
-    app.command()(status)
-    shown = CliRunner().invoke(app, [store.url])
-    assert shown.exit_code == 0
-    assert "rate_limited" in shown.stdout
-    with_none = CliRunner().invoke(app, [f"{store.url}/nothing"])
-    assert isinstance(with_none.exception, UserError)

@@ -9,10 +9,7 @@ from typing import Any
 
 import pytest
 from pydantic import Secret, SecretStr
-from typer import Typer
-from typer.testing import CliRunner
 
-from pipeline.commands.doctor import doctor as command
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.config.engine import EngineConfig
@@ -115,19 +112,6 @@ def test_a_bucket_is_tried(tmp_path: Path) -> None:
         assert "planted" not in str(found)
     finally:
         server.stop()
-
-
-def test_the_command_prints_json_and_exits_with_1_on_a_fault(tmp_path: Path) -> None:
-    app = Typer()
-    app.command()(command)
-    good = CliRunner().invoke(app, ["--json", "--offline"])
-    assert good.exit_code == 0
-    assert {"name", "state", "found", "cure"} == set(json.loads(good.stdout)[0])
-    bad = CliRunner().invoke(
-        app, ["--offline", "--set", "out=" + str(tmp_path), "--set", "crawl.proxy=http://127.0.0.1:9"]
-    )
-    assert bad.exit_code == 1
-    assert "check its address" in " ".join(bad.stdout.split())
 
 
 def test_the_speed_of_the_scratch_folder_is_measured(tmp_path: Path) -> None:

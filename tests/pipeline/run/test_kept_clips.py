@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-from manifests.census import Census
-from manifests.reasons import Reason
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
 from pipeline.shards.closed import ClosedShards, kept_clips
 from pipeline.shards.stage import read_entries
 from pipeline.testing.shards import a_data_set, commit_video, make_shards, select
@@ -41,16 +37,3 @@ def test_a_clip_that_came_later_is_kept_with_those_that_its_video_had(tmp_path: 
 def test_a_run_without_shards_has_kept_nothing(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     assert not len(kept_clips(ClosedShards().held(store, read_entries(store))).video_id)
-
-
-def test_a_census_that_is_kept_says_what_a_fresh_one_says(tmp_path: Path) -> None:
-    store = Store(str(tmp_path))
-    kept = Census(store, by_clip=False)
-    for video_id in ("a", "b", "c"):
-        store.write_rejects("media", f"no-{video_id}", [reject_row("media", Reject(Reason.TIMEOUT, video_id), 1)])
-        store.commit("media", f"no-{video_id}", {})
-        if video_id != "a":
-            commit_video(store, video_id, n_clips=2)
-        kept.again()
-        assert kept.in_force().equals(Census(store).in_force())
-    assert kept.in_force().column("video_id").to_pylist() == ["a"]

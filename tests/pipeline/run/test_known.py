@@ -20,7 +20,7 @@ from pipeline.run.candidates import Candidates
 from pipeline.run.known import PACK_COLUMNS, Known
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.shards import commit_video
-from tests.pipeline.engine.test_segments import merge_all
+from tests.pipeline.engine.merges import merge_all
 
 MERGES = (MergeSizes(3, 2, grace_s=0), MergeSizes(2, 8, grace_s=3600))
 

@@ -7,73 +7,13 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.text.boundary import MODEL_FILE, NetModel, PauseModel, best_threshold, load_model
-from pipeline.text.boundary.evidence import COMMA, N_EVIDENCE, evidence
-from pipeline.text.boundary.features import TURN, Vocabulary, normalise, numbers
-from pipeline.text.boundary.net import BoundaryNet, trust_in_gaps
 from pipeline.text.captions.track import Word
-
-
-def words(n: int, seed: int = 0) -> list[Word]:
-    """n stamped words of the model's own vocabulary with uneven gaps."""
-    rng = np.random.default_rng(seed)
-    known = BoundaryNet(MODEL_FILE).words
-    starts = np.cumsum(rng.integers(80, 900, n))
-    return [Word(known[int(rng.integers(len(known)))], int(s), int(s) + 80, True) for s in starts]
+from tests.pipeline.text.boundary.tracks import words
 
 
 def test_the_shipped_file_is_small_and_has_its_licence_beside_it() -> None:
     assert MODEL_FILE.stat().st_size < 8_000_000
     assert "CC BY-SA 4.0" in MODEL_FILE.with_name("MODEL_LICENCE.md").read_text()
-
-
-def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    from bench.train_boundary import Words, save
-    from bench.train_pauses import Pauses
-
-    torch.manual_seed(0)
-    vocabulary = Vocabulary.of(["alpha", "beta", "gamma"])
-    spoken, pauses = Words(vocabulary.size).eval(), Pauses().eval()
-    torch.nn.init.normal_(pauses.out.weight)
-    save(spoken, pauses, vocabulary, tmp_path / "model.npz")
-    tokens = ["alpha", "unknown", "beta", "gamma", "other"] * 12
-    turns = np.zeros(len(tokens), np.bool_)
-    turns[[7, 30]] = True
-    starts = np.cumsum(np.random.default_rng(1).integers(80, 900, len(tokens)))
-    rows = [vocabulary.id(token) for token in tokens]
-    rows = [*rows[:8], TURN, *rows[8:31], TURN, *rows[31:]]
-    kept = [i for i, row in enumerate(rows) if row != TURN]
-    with torch.no_grad():
-        marks = spoken(torch.tensor([rows])).log_softmax(2)[0, kept].numpy()
-        shown, hidden = (evidence(marks, tokens, starts, np.full(len(tokens), known), turns) for known in (True, False))
-        odds = [pauses(torch.from_numpy(x[None]))[0].numpy() for x in (shown, hidden)]
-        trust = trust_in_gaps(shown)
-        expected = 1 / (1 + np.exp(-(trust * odds[0] + (1 - trust) * odds[1])))
-    net = BoundaryNet(tmp_path / "model.npz")
-    assert np.abs(net.marks(tokens, turns) - marks).max() < 0.02
-    found = net.probabilities(tokens, starts, np.ones(len(tokens), np.bool_), turns)
-    assert np.abs(found.ends - expected).max() < 0.02
-    comma = np.exp(marks[:, COMMA]) / (np.exp(marks[:, COMMA]) + np.exp(marks[:, 0]))
-    assert np.abs(found.inner - (1 - expected) * comma).max() < 0.02
-
-
-def test_gaps_that_tell_little_are_half_believed() -> None:
-    tells = np.zeros((3, N_EVIDENCE), np.float32)
-    tells[:, -1] = 0.85
-    misleads = np.zeros((3, N_EVIDENCE), np.float32)
-    misleads[:, -1] = 0.6
-    assert trust_in_gaps(tells) == 1.0
-    assert trust_in_gaps(misleads) == 0.5
-
-
-def test_parts_do_not_show_in_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    net = BoundaryNet(MODEL_FILE)
-    texts = [normalise(word.text) for word in words(700)]
-    nobody = np.zeros(700, np.bool_)
-    nobody[350] = True
-    whole = net.marks(texts, nobody)
-    monkeypatch.setattr("pipeline.text.boundary.net.PART", 97)
-    assert np.abs(net.marks(texts, nobody) - whole).max() < 1e-4
 
 
 def test_the_model_runs_in_one_thread_and_leaves_the_others_their_number() -> None:
@@ -128,18 +68,6 @@ def test_pauses_of_words_that_were_not_stamped_are_not_looked_at() -> None:
     assert not np.array_equal(stamped, unstamped)
 
 
-def test_the_one_long_gap_of_a_track_is_its_rarest() -> None:
-    gaps = np.full(40, 300)
-    gaps[17] = 2500
-    starts_ms = np.concatenate(([0], np.cumsum(gaps)))
-    known, nobody = np.ones(41, np.bool_), np.zeros(41, np.bool_)
-    found = numbers(["word"] * 41, starts_ms, known, nobody)
-    gap, long, rarity, long_share = found[:, 0], found[:, 2], found[:, 6], found[:, 7]
-    assert gap.argmax() == long.argmax() == rarity.argmax() == 17
-    assert long.sum() == 1 and rarity[17] > 2 * np.median(rarity)
-    assert np.allclose(long_share, 10 / 40)
-
-
 def test_the_threshold_is_the_one_with_the_best_expected_f1() -> None:
     sure = np.array([0.99, 0.98, 0.01, 0.01, 0.0], np.float32)
     assert best_threshold(sure) == pytest.approx(0.98)
@@ -155,14 +83,3 @@ def test_a_spoilt_model_file_is_one_clear_message(tmp_path: Path) -> None:
 def test_models_are_told_by_name() -> None:
     assert load_model("net").name.startswith("net")
     assert load_model("pause").name == "pause"
-
-
-def test_words_are_normalised_alike_with_and_without_marks() -> None:
-    assert [normalise(t) for t in ("Don’t,", "“U.S.”", "3.5", "1997!", "--", "state-of-the-art.")] == [
-        "don't",
-        "u.s",
-        "0.0",
-        "0000",
-        "",
-        "state-of-the-art",
-    ]

@@ -3,15 +3,13 @@
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from manifests.reasons import Reason
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
-from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output
+from pipeline.engine.unit import Context
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (
     TranscriptsStage,
@@ -21,68 +19,7 @@ from pipeline.text.transcripts import (
     similarity,
     transcript_row,
 )
-
-SPEECH = (
-    "Hello everyone and welcome back to the workshop. Today we are going to build a small wooden box with a lid. "
-    "First we measure the board, and then we cut it into five equal pieces. After that the glue goes on. Wait an hour. "
-    "Now the lid can be sanded until it fits. Thank you for watching and see you next time!"
-)
-
-
-def auto(text: str = SPEECH, step: int = 350) -> bytes:
-    """An automatic json3 track: about a word each step, lower case, no marks, rows of eight words."""
-    words = [word.strip(".,!").lower() for word in text.split()]
-    starts = [1000 + i * step + (i % 8 * 37) % 90 for i in range(len(words))]
-    events = []
-    for at in range(0, len(words), 8):
-        row = range(at, min(at + 8, len(words)))
-        segs = [{"utf8": (" " if i > at else "") + words[i], "tOffsetMs": starts[i] - starts[at]} for i in row]
-        events.append({"tStartMs": starts[at], "dDurationMs": 9 * step, "segs": segs})
-    return json.dumps({"events": events}).encode()
-
-
-def manual(text: str = SPEECH, step: int = 350, shift: int = 400) -> bytes:
-    """A manual srt of the same words, its cues late by `shift`."""
-    words = text.split()
-    blocks = []
-    for n, i in enumerate(range(0, len(words), 7), 1):
-        a, b = 1000 + shift + i * step, 1000 + shift + min(i + 7, len(words)) * step
-        stamps = [f"00:00:{ms // 1000:02d},{ms % 1000:03d}" for ms in (a, b)]
-        blocks.append(f"{n}\n{stamps[0]} --> {stamps[1]}\n{' '.join(words[i : i + 7])}")
-    return "\n\n".join(blocks).encode()
-
-
-def caption(video_id: str, kind: str, payload: bytes, language: str = "en", format: str = "json3") -> dict[str, Any]:
-    track = language if kind == "manual" else f"{language}-orig"
-    return {
-        "video_id": video_id, "kind": kind, "language": language, "track": track, "format": format, "payload": payload,
-    }  # fmt: skip
-
-
-def video(video_id: str, **known: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {}
-    for field in TABLES["videos"]:
-        empty: Any = [] if "list" in str(field.type) else "" if str(field.type) == "string" else 0
-        row[field.name] = False if str(field.type) == "bool" else empty
-    return row | {"video_id": video_id, "category_id": 3, "channel_id": "ch"} | known
-
-
-def store_with(folder: Path, captions: list[dict[str, Any]], videos: list[dict[str, Any]] | None = None) -> Store:
-    store = Store(str(folder))
-    store.write_part("captions", "extract", "abc", captions)
-    ids = sorted({row["video_id"] for row in captions})
-    store.write_part("videos", "extract", "abc", videos if videos is not None else [video(i) for i in ids])
-    store.commit("extract", "abc", {})
-    return store
-
-
-def run(store: Store, stage: TranscriptsStage | ClipsStage, scratch: Path) -> Output:
-    (unit,) = stage.units(store)
-    output = stage.process(unit, Context(store, scratch, time.monotonic() + 60))
-    for table, rows in output.rows.items():
-        store.write_part(table, stage.name, unit.name, rows)
-    store.commit(stage.name, unit.name, {})
-    return output
+from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with
 
 
 def test_manual_text_takes_the_automatic_tracks_times(tmp_path: Path) -> None:
@@ -142,50 +79,6 @@ def test_a_stage_gives_the_same_rows_twice(tmp_path: Path) -> None:
         (unit,) = stage.units(store)
         again = stage.process(unit, Context(store, tmp_path, time.monotonic() + 60))
         assert again == run(store, stage, tmp_path)
-
-
-def test_clips_carry_what_the_samples_json_needs(tmp_path: Path) -> None:
-    store = store_with(tmp_path, [caption("v", "auto", auto())])
-    run(store, TranscriptsStage(TextConfig()), tmp_path)
-    output = run(store, ClipsStage(TextConfig()), tmp_path)
-    rows = output.rows["clips"]
-    assert rows
-    assert not [r for r in output.rejects if not r.clip_id]
-    for row in rows:
-        assert row["clip_id"] == f"v.{row['n']}"
-        assert row["boundary_model"].startswith("net")
-        assert row["category_id"] == 3
-        assert row["start_ms"] <= row["words"][0]["start_ms"] <= row["words"][-1]["end_ms"] <= row["end_ms"]
-        assert row["text"] == " ".join(word["text"] for word in row["words"])
-    table_of(rows, TABLES["clips"])
-
-
-def test_given_spans_take_the_place_of_the_plan(tmp_path: Path) -> None:
-    spans = [
-        {"n": 7, "start_ms": 1000, "end_ms": 3000, "text": ""},
-        {"n": 8, "start_ms": 3000, "end_ms": 6000, "text": "their own words"},
-        {"n": 9, "start_ms": 900_000, "end_ms": 901_000, "text": ""},
-    ]
-    store = store_with(tmp_path, [caption("v", "auto", auto())], [video("v", given_spans=json.dumps(spans))])
-    run(store, TranscriptsStage(TextConfig()), tmp_path)
-    output = run(store, ClipsStage(TextConfig()), tmp_path)
-    assert [(r["n"], r["start_ms"], r["end_ms"], r["boundary_model"]) for r in output.rows["clips"]] == [
-        (7, 1000, 3000, "given"),
-        (8, 3000, 6000, "given"),
-    ]
-    assert output.rows["clips"][0]["text"] == "hello everyone and welcome back to"
-    assert output.rows["clips"][1]["text"] == "their own words"
-    assert [(r.clip_id, r.reason) for r in output.rejects] == [("v.9", Reason.TOO_FEW_WORDS)]
-
-
-def test_a_sentence_that_a_channel_repeats_is_boilerplate(tmp_path: Path) -> None:
-    rows = [caption(f"v{i}", "auto", auto(SPEECH)) for i in range(3)]
-    config = TextConfig.model_validate({"filters": {"max_boilerplate": 2}})
-    store = store_with(tmp_path, rows)
-    run(store, TranscriptsStage(config), tmp_path)
-    output = run(store, ClipsStage(config), tmp_path)
-    assert output.rows["clips"] == []
-    assert {r.reason for r in output.rejects} == {Reason.BOILERPLATE, Reason.NO_CLIPS}
 
 
 def test_near_duplicate_texts_have_near_signatures() -> None:

@@ -14,9 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests.sample import SampleJson
-from train.data.crop import choose_crop, full_size, quarter
 from train.data.decode import SampleBroken, choose_centres, decode_sample, frames_around, nearest_stills
-from train.data.video import open_clip, read_frames
 from train.data.views import Views
 from train.testing import Scene, Shape, a_sample, encode_mp4, read_number
 
@@ -97,15 +95,6 @@ def test_both_sources_show_the_same_part_of_the_scene(sample):
     assert np.abs(whole.img_other.astype(int) - prepared.img_other).mean() < 4
 
 
-def test_the_low_view_of_a_720p_picture_is_opencvs_cubic_quarter():
-    cv2 = pytest.importorskip("cv2")
-    picture = np.random.default_rng(0).integers(0, 256, (640, 1024, 3), dtype=np.uint8)
-
-    expected = cv2.resize(picture, (256, 160), interpolation=cv2.INTER_CUBIC)
-
-    assert np.abs(quarter(picture).astype(int) - expected).max() <= 1
-
-
 def test_views_of_720p_equal_a_naive_loaders_within_one_grey_level():
     cv2, decord = pytest.importorskip("cv2"), pytest.importorskip("decord")
     sample = a_sample(shape=Shape(width=1280, height=720, n_frames=14, first_frame=2, prepared=False))
@@ -157,16 +146,6 @@ def test_segments_take_different_stills_while_there_are_enough(stills, segments,
     chosen = nearest_stills(wanted, stills, margin=30, n_frames=301)
 
     assert len(set(chosen)) == min(segments, len(stills))
-
-
-@given(st.integers(90, 4000), st.integers(90, 4000), st.sampled_from([(160, 256), (48, 80), (16, 32)]), st.booleans())
-def test_a_crop_lies_inside_the_quarter_picture_and_has_the_views_shape(width, height, view, drawn):
-    crop = choose_crop(width, height, view, np.random.default_rng(0) if drawn else None)
-
-    full_width, full_height = full_size(width, height)
-    assert crop.x >= 0 and crop.x + crop.width <= full_width // 4
-    assert crop.y >= 0 and crop.y + crop.height <= full_height // 4
-    assert abs(crop.width - crop.height * view[1] / view[0]) <= view[1] / view[0]
 
 
 def test_augmentation_is_a_function_of_its_seed(sample):
@@ -301,15 +280,3 @@ def test_a_playlist_named_mp4_opens_nothing(sample, tmp_path):
 
     with pytest.raises(SampleBroken, match="cannot be decoded"):
         decode_sample(_without(sample, mp4=playlist), "whole", VIEWS, None)
-
-
-@pytest.mark.parametrize("backend", ["pyav", "decord"])
-def test_any_frames_in_any_order_are_those_of_a_full_decode(backend):
-    pictures = [np.full((64, 128, 3), 5 * i, np.uint8) for i in range(40)]
-    data = encode_mp4(pictures, fps=25, gop=9)
-
-    found = read_frames(data, [39, 3, 17, 3, 16, 0], backend)
-
-    assert sorted(found) == [0, 3, 16, 17, 39]
-    assert all(abs(int(found[n].mean()) - 5 * n) <= 2 for n in found)
-    assert open_clip(data).nearest_frames([0, 39, 41, 10_000]) == [0, 1, 1, 39]

@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,31 +15,20 @@ from manifests.errors import UserError
 from manifests.settings import load_config
 from manifests.shards import read_manifest
 from tests.conftest import REPO
+from tests.train.data.loaders import SMALL, VIEWS, a_loader
 from train.batches import view_of
 from train.config import TrainConfig
 from train.data.index import load_index
 from train.data.loader import ClipDataset, Lost, PlannedLoader, Ticket, Workers, read_once, unusable
 from train.data.plan import Mixing, Stream
 from train.data.read import ShardUnreadable
-from train.data.stream import StreamingLoader
-from train.data.views import Views
-from train.testing import Shape, a_sample, write_dataset, write_manifest, write_shard
-
-SMALL = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)
-VIEWS = Views(high=(64, 128), low=(16, 32), n_frames=3, n_segments=1, stride=2)
+from train.testing import a_sample, write_dataset, write_manifest, write_shard
 
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory):
     root = tmp_path_factory.mktemp("drawn")
     return load_index(read_manifest(str(write_dataset(root, videos=11, shard_size=4, shape=SMALL))), "train")
-
-
-def a_loader(index, rank=0, world=1, workers=0, batch=4, run_dir=None, dataset=ClipDataset, kind=PlannedLoader):
-    clips = dataset(index, VIEWS, "prepared", seed=1, n_workers=workers)
-    stream = Stream(index, 1, Mixing(window_shards=2), batch)
-    options = Workers(workers, chunk=2, prefetch=2)
-    return kind(clips, stream, rank=rank, world=world, workers=options, run_dir=run_dir)
 
 
 @pytest.fixture(scope="module")
@@ -283,20 +271,3 @@ def test_reading_once_keeps_the_order_and_leaves_lost_clips_out(tmp_path):
 
     assert [k for p in parts for k in p.keys] == [f"v{i}_00000" for i in range(8) if i != 3]
     assert [x.reason for p in parts for x in p.lost] == ["its caption is empty"]
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_streaming_gives_full_steps_of_real_clips(index, workers):
-    loaded = list(a_loader(index, workers=workers, kind=StreamingLoader).steps(0, 5))
-
-    assert [len(s.keys) for s in loaded] == [4] * 5
-    assert {k for s in loaded for k in s.keys} <= {index.key(i) for i in range(11)}
-    assert all(s.img_other.shape == (4, 1, 2, 3, 16, 32) and s.img_other.dtype == torch.uint8 for s in loaded)
-    assert len({k for s in loaded for k in s.keys}) > 6
-
-
-def test_streaming_ranks_read_different_shards(index):
-    first, second = (next(a_loader(index, r, 2, kind=StreamingLoader, batch=4).steps(0, 1)) for r in (0, 1))
-
-    assert not set(first.keys) & set(second.keys)
-    assert np.isfinite(first.img_middle.float().mean())

@@ -12,7 +12,6 @@ from yt_dlp import YoutubeDL
 from manifests.errors import UserError
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
-from pipeline.crawl.sources.file_names import id_in_name
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
@@ -141,11 +140,6 @@ def test_a_name_without_id_gets_it_from_the_info_json(tmp_path: Path, films: Pat
     add(tmp_path / "videos", films / "tall.mp4", name, **INFO)
 
     assert set(videos(run(tmp_path, tmp_path / "videos"))) == {"dQw4w9WgXcQ"}
-
-
-@pytest.mark.parametrize("name", ["My holiday-interesting.mp4", "a day out (Switzerland).mp4", "one.Information.mp4"])
-def test_a_word_of_eleven_letters_is_no_id_unless_in_brackets(name: str) -> None:
-    assert id_in_name(Path(name).stem) in ("", "Switzerland")
 
 
 def test_an_id_in_an_info_json_that_is_none_is_not_taken(tmp_path: Path, films: Path) -> None:

@@ -10,21 +10,15 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from manifests.errors import UserError
 from manifests.reasons import Reason
 from manifests.sample import ReadSample, read_sample
 from manifests.settings import parse_config
 from pipeline.config import RunConfig
-from pipeline.config.crawl import SourceName
 from pipeline.config.urls import UrlsConfig
-from pipeline.crawl.sources.registry import SOURCES
-from pipeline.crawl.sources.tables import read_rows
 from pipeline.crawl.sources.urls import given_spans, refuse_address, video_id_of_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Rejected
@@ -127,26 +121,6 @@ def test_without_permission_no_private_machine_is_asked(site: str, tmp_path: Pat
     assert reasons(store) == {"a": "bad_address"}
 
 
-@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "parquet"])
-def test_every_kind_of_table_gives_the_same_spans(tmp_path: Path, kind: str) -> None:
-    path, clips = tmp_path / f"t.{kind}", [[0.5, 2.0], [2.0, 4.25]]
-    if kind == "parquet":
-        pq.write_table(pa.table({"url": ["http://a.org/x"], "clips": [clips], "caption": [["one", "two"]]}), path)
-    elif kind == "jsonl":
-        path.write_text(json.dumps({"url": "http://a.org/x", "clips": clips, "caption": ["one", "two"]}) + "\n")
-    else:
-        with path.open("w", newline="") as file:
-            writer = csv.writer(file, delimiter="\t" if kind == "tsv" else ",")
-            writer.writerows([["url", "clips", "caption"], ["http://a.org/x", json.dumps(clips), '["one", "two"]']])
-
-    (row,) = read_rows(str(path))
-
-    assert given_spans(row) == [
-        {"n": 0, "start_ms": 500, "end_ms": 2000, "text": "one"},
-        {"n": 1, "start_ms": 2000, "end_ms": 4250, "text": "two"},
-    ]
-
-
 @pytest.mark.parametrize("clips", ["[[1]]", "[[2, null]]", '[["x", "y"]]', "[[1, 2, 3]]", "word"])
 def test_clips_that_are_no_spans_turn_the_row_away(clips: str) -> None:
     with pytest.raises(Rejected) as refused:
@@ -161,20 +135,6 @@ def test_only_named_buckets_are_read() -> None:
     for url in others:
         with pytest.raises(Rejected, match="bad_address"):
             refuse_address(url, config)
-
-
-@pytest.mark.parametrize(
-    ("name", "content"), [("t.txt", "x"), ("t.jsonl", "[1]\n"), ("t.parquet", "x"), ("none.csv", None)]
-)
-def test_a_table_that_cannot_be_read_is_one_message(tmp_path: Path, name: str, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=name):
-        list(read_rows(str(tmp_path / name)))
-
-
-def test_the_registry_holds_every_source_of_the_configuration() -> None:
-    assert set(SOURCES) == set(get_args(SourceName))
 
 
 class Refusing(http.server.SimpleHTTPRequestHandler):

@@ -1,0 +1,42 @@
+"""The command that says how a run is doing."""
+
+from pathlib import Path
+
+import pytest
+from typer import Typer
+from typer.testing import CliRunner
+
+from manifests.errors import UserError
+from manifests.reasons import Reason
+from pipeline.commands.status import status
+from pipeline.engine.attempt import reject_row
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Reject
+from pipeline.report.status import read_status
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Two rejects of the extraction, one of the media."""
+    made = Store(str(tmp_path))
+    for stage, rejects in {
+        "extract": [Reject(Reason.PRIVATE, "a"), Reject(Reason.RATE_LIMITED, "b")],
+        "media": [Reject(Reason.TRUNCATED, "c"), Reject(Reason.PRIVATE, "d")],
+    }.items():
+        made.write_rejects(stage, "u", [reject_row(stage, reject, 1) for reject in rejects])
+        made.commit(stage, "u", {})
+    return made
+
+
+def test_status_counts_rejects_and_says_when_the_first_is_tried_again(store: Store) -> None:
+    found = read_status(store)
+    assert found.rejects == {"extract": {"private": 1, "rate_limited": 1}, "media": {"truncated": 1, "private": 1}}
+    assert found.waiting == 1
+    assert found.next_try_at
+    app = Typer()
+    app.command()(status)
+    shown = CliRunner().invoke(app, [store.url])
+    assert shown.exit_code == 0
+    assert "rate_limited" in shown.stdout
+    with_none = CliRunner().invoke(app, [f"{store.url}/nothing"])
+    assert isinstance(with_none.exception, UserError)

@@ -1,0 +1,121 @@
+"""Scratch folders: what a dead worker left is swept, and a full one ends the run."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.attempt import attempt_unit
+from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.run import RunStopped
+from pipeline.engine.scratch import scratch_folder
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Unit
+from tests.conftest import REPO, need
+from tests.pipeline.engine.runs import run
+from tests.pipeline.engine.toy_limits import toy
+
+pytestmark = pytest.mark.faults
+
+
+def test_what_a_dead_worker_left_is_swept_by_the_next_attempt_there(tmp_path: Path) -> None:
+    root, run = tmp_path / "scratch", str(tmp_path / "out")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    with scratch_folder(root, run, "toy-mine") as mine, scratch_folder(root, "another run", "toy-theirs") as theirs:
+        left, of_another_run = (root / f.name.replace(f".{os.getpid()}.", f".{dead.pid}.") for f in (mine, theirs))
+        for folder in (left, of_another_run):
+            folder.mkdir()
+            (folder / "half").write_bytes(b"x")
+        alive, of_another_host = mine.with_name(mine.name + "-2"), left.with_name("elsewhere" + left.name)
+        alive.mkdir()
+        of_another_host.mkdir()
+
+        attempt_unit(toy(tmp_path, "", time_limit_s=9), Unit("a", "", ("a",)), Store(run), root, 1)
+
+        assert not left.exists()
+        assert all(folder.exists() for folder in (mine, theirs, alive, of_another_run, of_another_host))
+
+
+def test_a_scratch_folder_that_cannot_be_used_stops_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "link").symlink_to(tmp_path)
+    others = tmp_path / "others"
+    others.mkdir()
+
+    for scratch, said in ((tmp_path / "file", "cannot be made|is a link"), (tmp_path / "link", "is a link")):
+        with pytest.raises(RunStopped, match=said):
+            run(tmp_path, LocalExecutor(scratch), ("a", ""))
+    if os.getuid() == 0:
+        os.chown(others, 12345, -1)
+        with pytest.raises(RunStopped, match="another user"):
+            run(tmp_path, LocalExecutor(others), ("a", ""))
+    assert not Store(str(tmp_path / "out")).committed("toy")
+
+
+def test_the_scratch_folder_is_this_users_alone(tmp_path: Path) -> None:
+    run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""))
+
+    assert stat.S_IMODE((tmp_path / "scratch").stat().st_mode) == 0o700
+
+
+def test_scratch_is_gone_whatever_happened(tmp_path: Path) -> None:
+    run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""), ("b", "bug"), ("c", "reject"))
+
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+pytestmark = pytest.mark.faults
+
+RUN = """
+import sys
+from pathlib import Path
+from pipeline.engine.executor import LocalExecutor
+from pipeline.engine.lock import RunLock
+from pipeline.engine.run import RunStopped, run_stage
+from pipeline.engine.store import Store
+from tests.pipeline.engine.toys import ToyStage
+folder = Path(sys.argv[1])
+store = Store(str(folder / "out"))
+stage = ToyStage((("small", "ok"), ("big", "fill")), folder / "marks")
+try:
+    with RunLock(store) as lock:
+        run_stage(stage, store, LocalExecutor(folder / "scratch"), lock)
+except RunStopped as stopped:
+    print("stopped:", stopped)
+left = [str(path) for path in (folder / "scratch").rglob("*") if path.is_file()]
+print("left in scratch:", left)
+"""
+
+
+def run_on_a_disk_of(megabytes: int, folder: Path) -> str:
+    """What a run says whose scratch is a tmpfs of that size, in a mount namespace of its own."""
+    mounted = f'mount -t tmpfs -o size={megabytes}m none "$1/scratch" && exec "$0" -c "$2" "$1"'
+    command = ["unshare", "-rm", "sh", "-c", mounted, sys.executable, str(folder), RUN]
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def test_a_full_scratch_ends_the_run_and_the_next_one_with_room_does_the_rest(tmp_path: Path) -> None:
+    try:
+        may = subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0
+    except FileNotFoundError:
+        may = False
+    need(may, "user namespaces (unshare -rm)")
+    for name in ("marks", "scratch"):
+        (tmp_path / name).mkdir()
+
+    full = run_on_a_disk_of(4, tmp_path)
+    store = Store(str(tmp_path / "out"))
+    assert "stopped: toy: no_disk" in full and "left in scratch: []" in full
+    assert set(store.committed("toy")) == {"small"}
+    assert store.read_rejects().num_rows == 0
+
+    roomy = run_on_a_disk_of(64, tmp_path)
+    assert "stopped" not in roomy
+    assert set(Store(str(tmp_path / "out")).committed("toy")) == {"small", "big"}

@@ -1,0 +1,32 @@
+"""Mean brightness."""
+
+import numpy as np
+import pytest
+
+from manifests.reasons import Reason
+from pipeline.config.media import MediaConfig
+from pipeline.media.checks import Seen, findings
+from pipeline.media.checks.brightness import MeanBrightness
+from pipeline.media.checks.look import Look
+from pipeline.media.probe import VideoTrack, probe
+from pipeline.testing.video import a_video
+from tests.pipeline.media.looks import VOICE
+
+
+@pytest.fixture(scope="module")
+def track(tmp_path_factory: pytest.TempPathFactory) -> VideoTrack:
+    return probe(a_video(tmp_path_factory.mktemp("t") / "a.mp4", seconds=0.4)).video
+
+
+@pytest.mark.parametrize(("level", "told"), [(8, True), (60, False), (200, False), (245, True)])
+def test_clips_that_are_nearly_black_or_white_throughout_are_told_where_asked(
+    track: VideoTrack, level: int, told: bool
+) -> None:
+    gathered = MeanBrightness()
+    for _ in range(4):
+        gathered.picture(np.full((180, 320), level, np.uint8))
+    seen = Seen(track, Look(), audio=VOICE, measures={"brightness": gathered})
+    asked = MediaConfig.model_validate({"checks": {"brightness": "reject"}})
+
+    assert (Reason.BAD_EXPOSURE in {f.reason for f in findings(seen, asked)}) == told
+    assert Reason.BAD_EXPOSURE not in {f.reason for f in findings(seen, MediaConfig())}

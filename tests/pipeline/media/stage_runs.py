@@ -1,0 +1,58 @@
+"""One video through the media stage."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from manifests.sample import SampleJson
+from pipeline.config.media import MediaConfig
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output
+from pipeline.media.packs import index_pack, read_members
+from pipeline.media.stage import MediaStage
+from pipeline.testing.rows import a_clip_row, a_video_row
+
+SMALL = {"width": 640, "height": 360}
+ANY_SIZE: dict[str, Any] = {"cut": {"min_short_side": 0}}
+SPANS = [(0, 2500), (2500, 5200), (4000, 7950)]
+
+
+def no_fetch(video: Any, context: Context) -> Path:
+    raise AssertionError("a file of the folder source is not fetched")
+
+
+def process(
+    film: Path,
+    scratch: Path,
+    spans: list[tuple[int, int]] = SPANS,
+    config: dict[str, Any] = ANY_SIZE,
+    fetch: Callable[[Any, Context], Path] = no_fetch,
+    media_path: str | None = None,
+    attempt: int = 1,
+) -> Output:
+    scratch.mkdir(parents=True, exist_ok=True)
+    stage = MediaStage(MediaConfig.model_validate(config), ["v1"], fetch)
+    video = a_video_row("v1", media_path=str(film) if media_path is None else media_path)
+    clips = [a_clip_row("v1", n, start, end) for n, (start, end) in enumerate(spans)]
+    store = Store(str(scratch / "store"))
+    for table, rows in (("videos", [video]), ("clips", clips)):
+        store.write_part(table, f"some_{table}", "v1", rows)
+        store.commit(f"some_{table}", "v1", {})
+    [unit] = stage.units(store)
+    return stage.process(unit, Context(store, scratch, time.monotonic() + 600, attempt))
+
+
+def pack_of(output: Output) -> Path:
+    """The one pack of a unit."""
+    (pack,) = output.files.values()
+    return pack
+
+
+def samples_of(output: Output) -> list[tuple[SampleJson, dict[str, bytes]]]:
+    found = []
+    with pack_of(output).open("rb") as file:
+        for packed in list(index_pack(file)):
+            members = read_members(file, packed)
+            found.append((SampleJson.model_validate_json(members["json"]), members))
+    return found

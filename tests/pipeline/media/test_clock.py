@@ -1,0 +1,35 @@
+"""Limits on the work at a video: its own time rejects it, the machine's does not."""
+
+import pytest
+
+from manifests.reasons import Reason
+from pipeline.media.clock import WALL_FACTOR, Starved, WorkClock
+from pipeline.media.probe import Unusable
+
+
+@pytest.fixture
+def passed(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Seconds of the processor and of the wall that have passed."""
+    seconds = {"cpu": 0.0, "wall": 0.0}
+    monkeypatch.setattr("pipeline.media.clock.time.process_time", lambda: 50 + seconds["cpu"])
+    monkeypatch.setattr("pipeline.media.clock.time.monotonic", lambda: 900 + seconds["wall"])
+    return seconds
+
+
+def test_processor_time_past_the_limit_is_a_verdict(passed: dict[str, float]) -> None:
+    clock = WorkClock(10, "scaling")
+    passed.update(cpu=10.0, wall=10.0)
+    clock.check()
+    passed.update(cpu=10.1)
+    with pytest.raises(Unusable, match="scaling took 10 s of processor time") as caught:
+        clock.check()
+    assert caught.value.reason is Reason.TIMEOUT
+
+
+def test_a_machine_that_gives_too_little_is_none(passed: dict[str, float]) -> None:
+    clock = WorkClock(10)
+    passed.update(cpu=4.0, wall=WALL_FACTOR * 10)
+    clock.check()
+    passed.update(wall=WALL_FACTOR * 10 + 0.1)
+    with pytest.raises(Starved, match="10 % of a core for 40 s"):
+        clock.check()

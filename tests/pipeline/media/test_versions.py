@@ -1,0 +1,14 @@
+"""Versions: those that a clip's bytes depend on are among those of the manifest."""
+
+from pipeline.media.versions import sample_versions, tool_versions, version_of
+
+
+def test_what_a_sample_names_the_manifest_names_too() -> None:
+    manifest, sample = tool_versions(), sample_versions()
+    assert {"libavcodec", "av", "hdvila"} <= sample.keys()
+    assert all(manifest[tool] == version for tool, version in sample.items() if version)
+    assert list(manifest) == sorted(manifest) and {"python", "machine", "pyarrow"} <= manifest.keys()
+
+
+def test_a_tool_that_is_not_installed_has_no_version() -> None:
+    assert version_of("no-such-distribution-here") == ""

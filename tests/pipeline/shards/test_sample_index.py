@@ -1,0 +1,39 @@
+"""Index files of shards: one a split, the same bytes each time, put in place where they are not there already."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from manifests.errors import DamagedFile
+from manifests.sample_index import index_name, sha256_of
+from manifests.shards import read_manifest
+from pipeline.engine.store import Store
+from pipeline.shards.sample_index import make_indexes, put_indexes
+from pipeline.testing.shards import a_data_set
+
+
+def test_indexes_are_those_that_the_manifest_names_and_come_back_where_one_is_gone(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path / "set", n_videos=5)
+    manifest = read_manifest(str(tmp_path / "set"))
+    folder = tmp_path / "made"
+    folder.mkdir()
+    made = make_indexes(store, manifest.shards, manifest.head["shards_sha256"], folder)
+
+    assert made == manifest.head["index"]
+    name = index_name("train")
+    (tmp_path / "set" / name).unlink()
+    put_indexes(store, folder, made, made)
+    assert sha256_of(tmp_path / "set" / name) == made["train"]["sha256"]
+
+
+def test_rows_that_are_none_of_a_shard_are_named(tmp_path: Path) -> None:
+    a_data_set(tmp_path, n_videos=2)
+    manifest = read_manifest(str(tmp_path))
+    path = tmp_path / manifest.shards[0].rows_url
+    rows = pq.read_table(path)
+    column = rows.column_names.index("members")
+    pq.write_table(rows.set_column(column, "members", [["no json"] * rows.num_rows]), path)
+
+    with pytest.raises(DamagedFile, match=path.name):
+        make_indexes(Store(str(tmp_path)), manifest.shards, "0" * 64, tmp_path / "x")

@@ -1,0 +1,25 @@
+"""Cue blocks of WebVTT and SubRip, read leniently."""
+
+import pytest
+
+from pipeline.text.captions.cues import read_cues, stamp_ms
+
+
+@pytest.mark.parametrize(
+    ("stamp", "ms"),
+    [((None, "1", "2", "5"), 62_500), (("1", "0", "0", "007"), 3_600_007), (("100", "59", "59", "99"), 363_599_990)],
+)
+def test_stamps_are_milliseconds(stamp: tuple[str, str, str, str], ms: int) -> None:
+    assert stamp_ms(*stamp) == ms
+
+
+def test_comments_and_names_of_vtt_are_no_text_and_a_spoken_number_stays() -> None:
+    text = "WEBVTT\nhead\n\nintro\n00:01.000 --> 00:02.000\na\n\nNOTE not said\nnor this\n\nthe name\n"
+    text += "00:03.000 --> 00:04.000\n7\n\n"
+    assert [(c.start_ms, c.lines) for c in read_cues(text, comments=True)] == [(1000, ["a"]), (3000, ["7"])]
+
+
+def test_numbers_of_srt_are_no_text_with_or_without_a_blank_line() -> None:
+    text = "1\n00:00:01,000 --> 00:00:02,000\na\n2\n00:00:03,000 --> 00:00:04,000\nNOTE b\n\n3\n"
+    text += "00:00:05,000 --> 00:00:06,000\nc\n"
+    assert [c.lines for c in read_cues(text, comments=False)] == [["a"], ["NOTE b"], ["c"]]

@@ -1,0 +1,33 @@
+"""What all caption formats share: bytes to text, entities, spaces, tags."""
+
+import pytest
+
+from pipeline.text.captions.markup import MAX_BYTES, decode, strip_tags, unescape
+from pipeline.text.captions.track import BrokenTrack
+
+
+@pytest.mark.parametrize("data", [b"a\r\nb\rc", "\ufeffa\nb\nc".encode(), "a\nb\nc".encode("utf-16")])
+def test_every_encoding_and_line_end_gives_the_same_text(data: bytes) -> None:
+    assert decode(data) == "a\nb\nc"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b" \n", "empty"),
+        (b"x" * (MAX_BYTES + 1), "more than a caption track has"),
+        (b"ab\0cd", "binary"),
+        (b"\xff\x80\x81" * 40, "not UTF-8"),
+        (b"<!DOCTYPE html><p>", "HTML page"),
+        (b"{" * 300_001, "more than a caption track has"),
+    ],
+)
+def test_what_is_no_caption_file_is_one_clear_reject(data: bytes, words: str) -> None:
+    with pytest.raises(BrokenTrack, match=words):
+        decode(data)
+
+
+def test_entities_are_decoded_twice_and_a_tag_starts_with_a_letter() -> None:
+    assert unescape("a&amp;#39;b&nbsp;c\u200bd") == "a'b cd"
+    assert unescape("&#99999999999;") == "\ufffd"
+    assert strip_tags("<c.red>a</c> < b <i>{\\an8}c") == "a < b c"

@@ -1,0 +1,17 @@
+"""How long words last: longer with their letters, before a pause, and with digits; never without bound."""
+
+import pytest
+
+from pipeline.text.captions.pace import BEFORE_PAUSE, longest_ms, spoken_ms, typical_ms
+
+
+@pytest.mark.parametrize(("letters", "ms"), [(1, 220), (4, 215), (8, 390), (9, 435), (16, 780), (40, 780), (0, 220)])
+def test_a_word_lasts_what_was_measured_and_between_two_lengths_their_mean(letters: int, ms: float) -> None:
+    assert typical_ms(letters) == pytest.approx(ms)
+
+
+def test_a_digit_is_as_long_as_three_letters_and_marks_are_not_said() -> None:
+    assert spoken_ms("wonderful") == round(BEFORE_PAUSE * typical_ms(9))
+    assert spoken_ms("42") == spoken_ms("sixsix") == spoken_ms("'sixsix,'")
+    assert spoken_ms("x" * 99) == spoken_ms("x" * 16)
+    assert longest_ms("abc") == 540

@@ -1,0 +1,57 @@
+"""Clips: what each carries, given spans, and sentences that a channel repeats."""
+
+import json
+from pathlib import Path
+
+from manifests.reasons import Reason
+from manifests.schema import TABLES, table_of
+from pipeline.config.text import TextConfig
+from pipeline.text.clips import ClipsStage
+from pipeline.text.transcripts import (
+    TranscriptsStage,
+)
+from tests.pipeline.text.caption_tables import SPEECH, auto, caption, run, store_with, video
+
+
+def test_clips_carry_what_the_samples_json_needs(tmp_path: Path) -> None:
+    store = store_with(tmp_path, [caption("v", "auto", auto())])
+    run(store, TranscriptsStage(TextConfig()), tmp_path)
+    output = run(store, ClipsStage(TextConfig()), tmp_path)
+    rows = output.rows["clips"]
+    assert rows
+    assert not [r for r in output.rejects if not r.clip_id]
+    for row in rows:
+        assert row["clip_id"] == f"v.{row['n']}"
+        assert row["boundary_model"].startswith("net")
+        assert row["category_id"] == 3
+        assert row["start_ms"] <= row["words"][0]["start_ms"] <= row["words"][-1]["end_ms"] <= row["end_ms"]
+        assert row["text"] == " ".join(word["text"] for word in row["words"])
+    table_of(rows, TABLES["clips"])
+
+
+def test_given_spans_take_the_place_of_the_plan(tmp_path: Path) -> None:
+    spans = [
+        {"n": 7, "start_ms": 1000, "end_ms": 3000, "text": ""},
+        {"n": 8, "start_ms": 3000, "end_ms": 6000, "text": "their own words"},
+        {"n": 9, "start_ms": 900_000, "end_ms": 901_000, "text": ""},
+    ]
+    store = store_with(tmp_path, [caption("v", "auto", auto())], [video("v", given_spans=json.dumps(spans))])
+    run(store, TranscriptsStage(TextConfig()), tmp_path)
+    output = run(store, ClipsStage(TextConfig()), tmp_path)
+    assert [(r["n"], r["start_ms"], r["end_ms"], r["boundary_model"]) for r in output.rows["clips"]] == [
+        (7, 1000, 3000, "given"),
+        (8, 3000, 6000, "given"),
+    ]
+    assert output.rows["clips"][0]["text"] == "hello everyone and welcome back to"
+    assert output.rows["clips"][1]["text"] == "their own words"
+    assert [(r.clip_id, r.reason) for r in output.rejects] == [("v.9", Reason.TOO_FEW_WORDS)]
+
+
+def test_a_sentence_that_a_channel_repeats_is_boilerplate(tmp_path: Path) -> None:
+    rows = [caption(f"v{i}", "auto", auto(SPEECH)) for i in range(3)]
+    config = TextConfig.model_validate({"filters": {"max_boilerplate": 2}})
+    store = store_with(tmp_path, rows)
+    run(store, TranscriptsStage(config), tmp_path)
+    output = run(store, ClipsStage(config), tmp_path)
+    assert output.rows["clips"] == []
+    assert {r.reason for r in output.rejects} == {Reason.BOILERPLATE, Reason.NO_CLIPS}

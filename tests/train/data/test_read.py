@@ -1,0 +1,92 @@
+"""Reading members by offset: each is the one in the tar, and what is not there is named."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import pickle
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from manifests.shards import read_manifest
+from train.data.index import load_index
+from train.data.read import Reader, ShardUnreadable
+from train.testing import Shape, write_dataset
+
+SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    return read_manifest(str(write_dataset(tmp_path, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)))
+
+
+def test_every_member_read_by_offset_is_the_one_in_the_tar(manifest):
+    index = load_index(manifest, "train")
+    reader = pickle.loads(pickle.dumps(Reader(index)))  # as a worker gets it
+
+    for sample in range(len(index)):
+        path = manifest.resolve(index.shards[index.shard[sample]].url)
+        with tarfile.open(path) as tar:
+            wanted = {m.name.rpartition(".")[2]: tar.extractfile(m).read() for m in tar if index.key(sample) in m.name}
+        assert reader.read(sample, list(wanted)) == wanted
+        assert reader.read(sample, ["txt", "mjpg"]) == {k: wanted[k] for k in ("txt", "mjpg")}
+
+
+def test_a_set_that_this_version_drew_is_opened_without_a_warning(manifest, caplog):
+    load_index(manifest, "train")
+
+    assert caplog.messages == []
+
+
+def test_a_shard_that_is_gone_cut_short_or_another_one_is_unreadable(manifest):
+    index = load_index(manifest, "train")
+    first, second, third = (index.manifest.resolve(s.url) for s in index.shards)
+    Path(first).unlink()
+    os.truncate(second, 700)
+    data = Path(third).read_bytes()
+    Path(third).write_bytes(b"x" * 512 + data[512:])
+    reader = Reader(index)
+
+    with pytest.raises(ShardUnreadable, match="No such file"):
+        reader.read(0, ["txt"])
+    with pytest.raises(ShardUnreadable, match="ends at byte 700, the index promises"):
+        reader.read(4, ["mp4"])
+    with pytest.raises(ShardUnreadable, match="not the shard it was"):
+        reader.read(8, ["mp4"])
+
+
+def test_members_come_by_ranged_reads_from_an_object_store(tmp_path):
+    """On fsspec's in-memory store; a real S3 server stands in test_s3.py."""
+    import fsspec
+
+    write_dataset(tmp_path, videos=3, shard_size=2, shape=SMALL)
+    store = fsspec.filesystem("memory")
+    store.put(str(tmp_path), "/bucket", recursive=True)
+    remote = load_index(read_manifest("memory://bucket/manifest.json"), "train")
+    local = load_index(read_manifest(str(tmp_path)), "train")
+
+    for sample in range(3):
+        assert Reader(remote).read(sample, ["json", "m4v"]) == Reader(local).read(sample, ["json", "m4v"])
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("offset", 0), ("offset", 2**50), ("size", -2), ("size", 2**50), ("shard", 99), ("shard", -1)]
+)
+def test_an_index_that_names_places_outside_its_shards_reads_nothing(manifest, column, value):
+    """Offsets and sizes come mapped from a file that somebody else may have written."""
+    index = load_index(manifest, "train")
+    columns = index.columns
+    if column == "shard":
+        changed = dataclasses.replace(columns, shard=np.full_like(columns.shard, value))
+    else:
+        of = columns.offsets if column == "offset" else columns.sizes
+        moved = {m: np.full_like(array, value) for m, array in of.items()}
+        changed = dataclasses.replace(columns, **{"offsets" if column == "offset" else "sizes": moved})
+    hostile = dataclasses.replace(index, columns=changed)
+
+    with pytest.raises(ShardUnreadable, match="the index"):
+        Reader(hostile).read(0, ["txt"])

@@ -1,0 +1,27 @@
+"""Settings of visual parsing that cannot be meant."""
+
+from typing import Any
+
+import pytest
+
+from manifests.errors import ConfigError
+from manifests.settings import parse_config
+from train.models.visual_parsing import (
+    VisualParsingConfig,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_size": (100, 96)}, "multiples of 32"),
+        ({"width": 30}, "not a multiple of n_heads"),
+        ({"text_length": 600}, "exceeds max_text_positions"),
+        ({"parser": "own", "parser_heads": (3, 6, 12, 25)}, "do not divide"),
+        ({"parser": "swin_x"}, "swin_t"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused_with_the_reason(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_config(VisualParsingConfig, changes, source="model")

@@ -1,0 +1,48 @@
+"""What objectives draw: the same at any world size, and no two the same."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from tests.train.matrix import plain_rows
+from tests.train.model_cases import TOKENS
+from tests.train.objective_rows import CONFIG
+from train.objectives import Draw, prepare
+from train.objectives.base import PURPOSES
+from train.rows import Rows
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf(Draw):
+    """A rank of several without processes: it knows the whole batch."""
+
+    whole: Rows | None = None
+    rank: int = 0
+
+    def position(self, batch: Rows, row: int) -> int:
+        return self.rank * len(batch) + row
+
+    def everyone(self, x: torch.Tensor) -> torch.Tensor:
+        assert self.whole is not None
+        known = [v for v in self.whole.tensors().values() if len(v) and v.shape[1:] == x.shape[1:]]
+        start = self.position(x, 0)  # type: ignore[arg-type]
+        return next(v for v in known if torch.equal(v[start : start + len(x)], x))
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_any_world_size_draws_the_same_pairs_and_masks(world: int) -> None:
+    rows = plain_rows(CONFIG)
+    whole = prepare(rows, Draw(0, 5, TOKENS), CONFIG.objective)
+    n = len(rows) // world
+    known = rows.having({"input_ids": whole.input_ids})
+    for rank in range(world):
+        own = rows[rank * n : (rank + 1) * n]
+        draw = OneOf(0, 5, TOKENS, whole=known, rank=rank)
+        found = prepare(own, draw, CONFIG.objective)
+        for name in ("input_ids", "mlm_labels", "pair_ids", "pair_mask", "itm_labels"):
+            assert torch.equal(found[name], whole[name][rank * n : (rank + 1) * n]), name
+
+
+def test_no_two_objectives_draw_the_same_numbers() -> None:
+    assert len(set(PURPOSES.values())) == len(PURPOSES)

@@ -1,0 +1,40 @@
+"""One step's gradients: those of the whole batch, however it is cut, and no gradient for what nothing asks."""
+
+import pytest
+import torch
+
+from tests.train.matrix import Case, config_of, plain_rows
+from tests.train.model_cases import TOKENS, assert_same, gradients_of, small_model
+from train.objective import backward, mark_trainable
+from train.objectives import Draw, prepare
+
+ALL = (("contrastive", 1.0), ("mlm", 0.5), ("itm", 2.0))
+
+
+def step(micro_batch: int) -> tuple[dict[str, torch.Tensor], dict[str, float], float]:
+    config = config_of(Case("none", 2, False, ALL, micro_batch))
+    model = small_model(stage=2, itm=True)
+    rows = prepare(plain_rows(config), Draw(0, 0, TOKENS), config.objective)
+    loss = backward(model, rows, config)
+    return gradients_of(model), {name: float(term) for name, term in loss.terms.items()}, float(loss.total)
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3])
+def test_micro_batches_give_the_gradients_and_terms_of_the_whole(micro_batch: int) -> None:
+    whole, terms, total = step(0)
+    cut, terms_cut, total_cut = step(micro_batch)
+
+    assert_same(cut, whole)
+    assert terms_cut == pytest.approx(terms) and total_cut == pytest.approx(total)
+    assert total == pytest.approx(terms["contrastive"] + 0.5 * terms["mlm"] + 2 * terms["itm"])
+
+
+def test_what_no_objective_reaches_gets_no_gradient() -> None:
+    model = small_model(stage=2, itm=True)
+
+    def trained(n_objectives: int) -> set[str]:
+        mark_trainable(model, config_of(Case("none", 2, False, ALL[:n_objectives])))
+        return {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+    assert trained(1) < trained(2) < trained(3)
+    assert trained(1) == trained(1), "what had no gradient gets it back"

@@ -24,8 +24,8 @@ from manifests.stages import TABLE, rank_of
 _COUNTS = pa.schema([("video_id", pa.string()), ("n", pa.int64()), ("n_failed", pa.int64())])
 
 
-class Tables(Protocol):
-    """What is needed of an output directory. The pipeline's Store is one."""
+class Rows(Protocol):
+    """What a census needs of tables."""
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table: ...
 
@@ -36,6 +36,10 @@ class Tables(Protocol):
     def read_part(self, part: Any, columns: list[str] | None = None) -> pa.Table: ...
 
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]: ...
+
+
+class Tables(Rows, Protocol):
+    """What is needed of an output directory. The pipeline's Store is one."""
 
     def exists(self, relative: str) -> bool: ...
 
@@ -71,7 +75,7 @@ class Census:
     """See the module. `by_clip`: also which clips that were turned away came past their stage after all; such a census
     is of one moment. Without, `count` may be called again: it reads the parts that came since."""
 
-    def __init__(self, tables: Tables, *, by_clip: bool = True) -> None:
+    def __init__(self, tables: Rows, *, by_clip: bool = True) -> None:
         self._tables, self._by_clip = tables, by_clip
         self._kept: dict[str, _Kept] = {}
         self._in_force: pa.Table | None = None

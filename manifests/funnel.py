@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from manifests.census import Census, Tables
+from manifests.census import Census, Rows, Tables
 from manifests.errors import DamagedFile
 from manifests.membership import Ids
 from manifests.reasons import Reason
@@ -143,7 +143,7 @@ def _damaged(error: Exception) -> DamagedFile:
 # rejects in force
 
 
-def rejects_in_force(tables: Tables) -> pa.Table:
+def rejects_in_force(tables: Rows) -> pa.Table:
     """Of whole videos and of clips, the latest reject each (manifests.schema.REJECTS) that nothing has made void."""
     return Census(tables).in_force()
 

@@ -90,6 +90,7 @@ TABLE = (
         void_by="clips",
         aliases=("sentences", "align"),
         again="unit",
+        made_by=2,
     ),
     StageFacts(
         "balance",

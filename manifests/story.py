@@ -6,7 +6,6 @@ from typing import IO, Any, Protocol
 
 import pyarrow as pa
 
-from manifests.census import Tables
 from manifests.clip_status import ClipStatus
 from manifests.funnel import rejects_in_force, selected_rows
 from manifests.reasons import meaning_of
@@ -56,7 +55,6 @@ class _OneVideo:
     """The tables as if they held one video alone."""
 
     def __init__(self, tables: LookedUp, video_id: str) -> None:
-        self._tables = tables
         wanted = {**_COLUMNS, "rejects": list(REJECTS.names)}
         self._rows = tables.rows_of(video_id, wanted)
 
@@ -77,17 +75,11 @@ class _OneVideo:
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
         yield self.read_table(table, columns)
 
-    def exists(self, relative: str) -> bool:
-        return self._tables.exists(relative)
-
-    def open(self, relative: str) -> IO[bytes]:
-        return self._tables.open(relative)
-
 
 def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
     """A video's way through the tables, its rejects included; [] where no table knows it."""
     video = _OneVideo(tables, video_id)
-    steps = [*_story(video, video_id)]
+    steps = [*_story(video), *_selection_step(tables, video_id)]
     in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(video).to_pylist()}
     rejects = video.read_rejects().sort_by("at").to_pylist()
     steps += [_reject_step(r, (r["stage"], r["clip_id"]) in in_force) for r in rejects if not r["clip_id"]]
@@ -95,7 +87,7 @@ def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
     return sorted(steps, key=lambda step: rank_of(step.stage))
 
 
-def _story(tables: Tables, video_id: str) -> Iterator[Step]:
+def _story(tables: _OneVideo) -> Iterator[Step]:
     for row in sorted(_rows(tables, "listings"), key=lambda row: (row["round"], row["source"], row["position"])):
         yield Step(
             "list", f"listed by {row['source']} {row['query']!r}, position {row['position']}, round {row['round']}"
@@ -114,10 +106,9 @@ def _story(tables: Tables, video_id: str) -> Iterator[Step]:
                 failed[row["reason"]] = failed.get(row["reason"], 0) + 1
         lost = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
         yield Step("media", f"{len(packs) - sum(failed.values())} of {len(packs)} clips made{lost}")
-    yield from _selection_step(tables, video_id)
 
 
-def _selection_step(tables: Tables, video_id: str) -> Iterator[Step]:
+def _selection_step(tables: LookedUp, video_id: str) -> Iterator[Step]:
     for row in selected_rows(tables, video_id):
         rank = f"rank {row['rank']} of its category"
         if row["kept"]:
@@ -126,7 +117,7 @@ def _selection_step(tables: Tables, video_id: str) -> Iterator[Step]:
             yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}")
 
 
-def _rows(tables: Tables, table: str) -> list[dict[str, Any]]:
+def _rows(tables: _OneVideo, table: str) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = tables.read_table(table).to_pylist()
     return rows
 

@@ -75,7 +75,10 @@ class ClipConfig(Section):
         1.5, ge=0, doc="weight of a doubtful boundary against a missed length: times -log(probability of an end there)"
     )
     unmarked_weight: float = identity(
-        3.0, ge=0, doc="weight of a boundary inside a clause: times the probability that not even a comma stands there"
+        3.0,
+        before=0.0,
+        ge=0,
+        doc="weight of a boundary inside a clause: times the probability that not even a comma stands there",
     )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")

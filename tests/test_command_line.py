@@ -14,7 +14,7 @@ import pipeline.cli
 import train.cli
 from manifests.examples import EXAMPLES
 from manifests.exits import COMMANDS
-from tests.command_line import UsageError, parsed
+from tests.command_line import UsageError, commands_in_messages, parsed
 
 APPS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
 EVERY = [(program, command) for program, commands in COMMANDS.items() for command in commands]
@@ -26,6 +26,15 @@ def test_every_example_is_one_that_its_command_takes(program: str, command: str)
 
     assert words[0] == command
     assert parsed(APPS[program], words)
+
+
+def test_every_command_that_a_message_names_is_one_that_the_program_takes() -> None:
+    named = commands_in_messages()
+
+    assert {"pipeline/report/summary.py", "pipeline/report/templates/report.html.j2"} <= {file for file, _ in named}
+    for file, command in named:
+        program, *words = shlex.split(command.partition("  ")[0].partition(";")[0])
+        assert words[-1] == "--help" or parsed(APPS[program], words), (file, command)
 
 
 @pytest.mark.parametrize("words", [["nonsense"], ["status"], ["run", "run.yaml", "--nonsense"]])

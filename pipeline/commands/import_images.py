@@ -28,7 +28,7 @@ def import_images(
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "images",
     licence: Annotated[str, typer.Option(help="Licence of pictures whose source names none.")] = "",
     answer_floor: Annotated[
-        int, typer.Option(help="VQA: how often an answer has to be the one most given to be a class.", min=1)
+        int, typer.Option(help="VQA: how many times an answer must be the most given one to become a class.", min=1)
     ] = 9,
 ) -> None:
     """Reads COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files, and writes shards; of VQA 2.0,

@@ -129,5 +129,7 @@ def _from_run(video_id: str, out: str) -> "Track":
     table = Store(out).read_table("transcripts")
     rows = table.filter(pc.equal(table.column("video_id"), video_id)).to_pylist()
     if not rows:
-        raise NothingMatched(f"{video_id}: no transcript in {out}; `hdvila-pipeline why {video_id}` may say the reason")
+        raise NothingMatched(
+            f"{video_id}: no transcript in {out}; `hdvila-pipeline why {video_id} --out {out}` may say why"
+        )
     return track_of_row(rows[0])

@@ -66,8 +66,10 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     if delivered.n_internal:
         console.print(
             f"{delivered.n_internal} videos or clips were lost to errors of this program (internal_error): "
-            "`hdvila-pipeline why ID DIR` shows where; please report it",
+            f"`hdvila-pipeline why ID --out {delivered.manifest.root.rstrip('/')}` shows where; please report it",
             style="bold red",
+            markup=False,
+            soft_wrap=True,
         )
     if n_units := sum(result.n_missing for result in delivered.results):
         console.print(f"{n_units} units are missing: run the same command again", style="bold red")

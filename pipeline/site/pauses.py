@@ -83,7 +83,7 @@ def describe(snapshot: PolitenessState) -> str:
     if not paused:
         return ""
     parts = ", ".join(
-        f"{i['name']} paused by hand (hdvila-pipeline identity resume {i['name']})"
+        f"{i['name']} paused by hand (hdvila-pipeline identity resume {i['name']} DIR)"
         if i.get("by_hand")
         else f"{i['name']} paused for another {i['paused_s']:.0f} s ({i['why']})"
         for i in paused

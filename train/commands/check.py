@@ -18,7 +18,7 @@ def check(
     overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
     samples: Annotated[int, typer.Option(help="samples of each shard that are decoded", min=1)] = 2,
     seconds: Annotated[float, typer.Option(help="longest time to look, all splits together", min=0.1)] = 50.0,
-    workers: Annotated[int, typer.Option(help="data workers that rates are told for; 0: a core each", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="data workers to quote rates for; 0: one a core", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
 ) -> None:
     """Read, decode and tokenise a sample of every shard, as training would; exit 1 where something can't be used.

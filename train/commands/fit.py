@@ -9,7 +9,7 @@ from manifests.exits import ExitCode
 
 
 def fit(
-    config: Annotated[Path, typer.Argument(help="YAML of the run (hdvila-train config --schema lists its keys)")],
+    config: Annotated[Path, typer.Argument(help="YAML of the run (`hdvila-train config --schema` lists its keys)")],
     overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
 ) -> None:
     """Train as CONFIG says. A run folder that holds checkpoints is taken up at the newest.

@@ -5,7 +5,7 @@ each that is above their median. A few lines here rather than a library that bri
 holds them against ImageHash.
 
 A picture has six of them, each of another part, since what is done to copies spoils some parts and spares others: a
-logo or a subtitle bar spares the inner part, a crop on one side the square at the other, blurred pillars the square in
+logo or a subtitle bar spares the inner part, a crop on one side the square at the other, blurred pillars the strip in
 the middle; a crop on all sides makes the whole of what was the middle.
 """
 
@@ -22,8 +22,9 @@ NOTHING = 0
 """The hash of a part that shows nothing to recognise it by (black, white, a flat colour)."""
 
 WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER = range(6)
-"""Columns of the hashes: all of the picture inside black bars; 88 % of each side; the largest square in its centre,
-at its left (or upper) end and at its right (or lower) end; 70 % of each side."""
+"""Columns of the hashes: all of the picture inside black bars; 88 % of each side; the strip of 9:16 in its centre,
+which pillars at both sides leave as it is; the largest square at its left (or upper) end and at its right (or lower)
+end; 70 % of each side."""
 N_HASHES = 6
 
 ALIGNED = ((WHOLE, WHOLE), (WHOLE, MIDDLE), (MIDDLE, WHOLE), (MIDDLE, MIDDLE), *((part, part) for part in range(2, 6)))
@@ -54,6 +55,7 @@ _TURNED_BITS = np.uint64(0x5555555555555555)
 
 _BLACK = 30
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
+_STRIP_SHAPE = 9 / 16
 
 _REPEATED = 2
 """A picture whose hash differs in so few bits from that of the one before shows the same."""
@@ -107,12 +109,14 @@ def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
 def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     height, width = picture.shape
     side = min(height, width)
-    down, right = height - side, width - side
-    squares = [(round(down * at), round(right * at)) for at in (0.5, 0, 1)]
+    strip = min(width, round(height * _STRIP_SHAPE))
+    left = (width - strip) // 2
     return [
         picture,
         _inner(picture, _MIDDLE_SHARE),
-        *(picture[y : y + side, x : x + side] for y, x in squares),
+        picture[:, left : left + strip],
+        picture[:side, :side],
+        picture[height - side :, width - side :],
         _inner(picture, _INNER_SHARE),
     ]
 

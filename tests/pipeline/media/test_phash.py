@@ -77,6 +77,10 @@ ALTERED = {
     "cropped at the right": (lambda luma: luma[:, :272], BEGIN),
     "cropped at the left": (lambda luma: luma[:, 48:], END),
     "pillars": (lambda luma: np.pad(luma, ((0, 0), (64, 64)), mode="edge"), CENTRE),
+    "pillars at a portrait": (
+        lambda luma: np.pad(luma[:, 109:210], ((0, 0), (109, 110)), mode="edge"),
+        CENTRE,
+    ),
 }
 
 

@@ -97,6 +97,16 @@ EXPLAINED = {
         "wanted = lot < NEGATIVE_SHARE",
         "lot <= NEGATIVE_SHARE",
     ): "a drawn number of 53 bits is never quite the share",
+    (
+        "pipeline/shards/card.py",
+        "total = sum(counts.values()) or 1",
+        "2",
+    ): "where there is no clip at all, each share is 0 by whatever it is divided",
+    (
+        "train/data/stream.py",
+        "return loaded_of(seen, key, sample=-1, position=0)",
+        "1",
+    ): "a streamed sample has no position in a plan, and nothing reads it",
     ("train/data/stream.py", _STREAM, "3"): "a tuning constant: how full the shuffle buffer is before the first sample "
     "leaves it",
 }

@@ -42,7 +42,7 @@ def test_a_modules_own_tests_come_first() -> None:
     first, *others = mutate.nearest_tests("pipeline/engine/lock.py")
 
     assert first == ["tests/pipeline/engine/test_lock.py"]
-    assert mutate.nearest_tests("train/objectives/mfr.py")[0] == ["tests/train/test_objectives.py"]
+    assert mutate.nearest_tests("pipeline/media/checks/look.py")[0] == ["tests/pipeline/media/test_checks.py"]
     assert all("e2e" not in name for group in others for name in group)
 
 

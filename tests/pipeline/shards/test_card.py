@@ -1,6 +1,7 @@
 """The card and croissant.json: read by the libraries they are written for."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import mlcroissant
 import pytest
 import yaml
 
+from manifests.categories import category_name
 from manifests.errors import ConfigError
 from manifests.settings import parse_config
 from manifests.shards import read_manifest
@@ -49,6 +51,15 @@ def test_the_first_lines_say_where_a_clip_starts_in_its_mp4(made: Path, mode: st
     card = _card(made, **{"media.cut.mode": mode})
     first = card.split("---\n")[2].strip().splitlines()[2]
     assert words in first
+
+
+def test_every_category_stands_with_its_clips_and_its_share_of_them(made: Path):
+    counts = read_manifest(str(made)).head["totals"]["categories"]
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \| ([\d.]+) % \|$", _card(made), re.MULTILINE)
+
+    assert {name: int(n) for name, n, _ in rows} == {category_name(int(i)): n for i, n in counts.items()}
+    total = sum(counts.values())
+    assert all(abs(float(share) - 100 * int(n) / total) <= 0.05 for _, n, share in rows)
 
 
 def test_a_rights_holder_finds_whom_to_ask(made: Path):

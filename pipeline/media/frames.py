@@ -14,7 +14,7 @@ import av
 
 from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
-from pipeline.media.cutting.span import source_ms, tick_at
+from pipeline.media.cutting.span import tick_at, whole_ms
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
 from pipeline.media.sounds import Listener, Sound
@@ -99,6 +99,7 @@ def _decode_stretch(
 ) -> Iterator[Picture | DecodeFault | Sound]:
     start = tick_at(stretch.start_ms, source, stream.time_base)
     end = tick_at(stretch.end_ms, source, stream.time_base)
+    time_ms = whole_ms(source, stream.time_base)
     stream.codec_context.flush_buffers()
     if listener is not None:
         listener.begin(stretch.end_ms)
@@ -108,24 +109,24 @@ def _decode_stretch(
         if listener is not None and packet.stream_index != stream.index:
             yield from listener.decode(packet)
             continue
-        if is_over and (listener is None or listener.is_done_by(_time_ms(packet.dts or 0, source, stream))):
+        if is_over and (listener is None or listener.is_done_by(time_ms(packet.dts or 0))):
             return
         if is_over:
             continue
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            yield DecodeFault(_time_ms(packet.pts or 0, source, stream), str(error)[:120])
+            yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])
             continue
         for frame in frames:
             if frame.pts is None or frame.pts < start:
                 continue
             is_over |= frame.pts >= end
             if not is_over:
-                yield Picture(frame.pts, _time_ms(frame.pts, source, stream), frame)
+                yield Picture(frame.pts, time_ms(frame.pts), frame)
     for frame in [] if is_over else _last_frames(stream):
         if frame.pts is not None and start <= frame.pts < end:
-            yield Picture(frame.pts, _time_ms(frame.pts, source, stream), frame)
+            yield Picture(frame.pts, time_ms(frame.pts), frame)
 
 
 def _last_frames(stream: Any) -> list[Any]:
@@ -134,10 +135,6 @@ def _last_frames(stream: Any) -> list[Any]:
         return list(stream.codec_context.decode(None))
     except av.FFmpegError:
         return []
-
-
-def _time_ms(tick: int, source: Probe, stream: Any) -> int:
-    return int(source_ms(tick, source, stream.time_base) // 1)
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:

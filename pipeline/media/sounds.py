@@ -62,7 +62,10 @@ class Listener:
         return not self._wanted or self._wanted[0][0] >= self._until or time_ms > self._until_ms + LATE_MS
 
     def _length(self, frame: Any) -> int:
-        return int(frame.samples / frame.sample_rate / self.stream.time_base) if frame.sample_rate else 0
+        if not frame.sample_rate:
+            return 0
+        base = self.stream.time_base
+        return int(frame.samples * base.denominator // (frame.sample_rate * base.numerator))
 
     def _tick(self, ms: int) -> int:
         return tick_at(ms, self._source, self.stream.time_base)

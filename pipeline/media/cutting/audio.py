@@ -79,6 +79,8 @@ class ClipAudio:
         self._samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
         self._resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
+        first = self._start_s * self._rate
+        self._first = first.numerator if first.denominator == 1 else None
         self._found = False
         self._next: int | None = None  # where the block after the last one belongs, if there is no gap
 
@@ -86,11 +88,17 @@ class ClipAudio:
         """A decoded frame; what lies outside the stretch is left out."""
         for part in self._resampled(frame):
             if part.pts is not None:
-                at = round((part.pts * part.time_base - self._start_s) * self._rate)
+                at = self._place(part.pts, part.time_base)
                 if self._next is not None and abs(at - self._next) <= self._rate // ROUNDED_PER_S:
                     at = self._next
                 self._next = at + part.samples
-                self._found |= _put(self._samples, part.to_ndarray(), at)
+                self._found |= _put(self._samples, part, at)
+
+    def _place(self, pts: int, base: Fraction) -> int:
+        """The sample of the stretch at which a block begins."""
+        if base.numerator == 1 and base.denominator == self._rate:  # the usual case, and fractions are slow
+            return pts - self._first if self._first is not None else round(pts - self._start_s * self._rate)
+        return round((pts * base - self._start_s) * self._rate)
 
     def _resampled(self, frame: Any) -> list[Any]:
         """The frame's samples; one of another rate or layout than those before begins again."""
@@ -118,12 +126,15 @@ def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end
             continue
 
 
-def _put(samples: NDArray[np.float32], block: NDArray[np.float32], at: int) -> bool:
-    """Puts a block of samples where it belongs; False where it lies outside."""
-    first, last = max(0, at), min(samples.shape[1], at + block.shape[1])
+def _put(samples: NDArray[np.float32], block: Any, at: int) -> bool:
+    """Puts a frame of planar floats where it belongs; False where it lies outside."""
+    import numpy as np
+
+    first, last = max(0, at), min(samples.shape[1], at + block.samples)
     if first >= last:
         return False
-    samples[:, first:last] = block[:, first - at : last - at]
+    for channel, plane in zip(samples, block.planes, strict=True):
+        channel[first:last] = np.frombuffer(plane, np.float32)[first - at : last - at]
     return True
 
 

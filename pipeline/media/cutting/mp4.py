@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -52,21 +52,42 @@ def write_mp4(pictures: Track, sound: Track | None, base_s: Fraction) -> bytes:
         if sound is not None:
             queue += _retimed(container, sound, sound.time_base, base_s)
         container.start_encoding()
-        for _, packet, times in sorted(queue, key=lambda entry: entry[0]):
+        common = math.lcm(*(times[1].denominator for _, times in queue))
+        for packet, times in sorted(queue, key=lambda entry: _place(entry[1], common)):
             packet.stream, packet.time_base, packet.pts, packet.dts = times
             container.mux(packet)
     return buffer.getvalue()
 
 
-def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction) -> Iterable[tuple[Any, Any, Any]]:
-    """(sort key, packet, its stream and times in the mp4) of a track's packets."""
+def _place(times: tuple[Any, Fraction, int, int], common: int) -> tuple[int, int]:
+    """Where a packet stands in the file: by decode time, in ticks of `common` a second, then by track."""
+    stream, time_base, _, dts = times
+    return dts * time_base.numerator * (common // time_base.denominator), stream.index
+
+
+def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction) -> Iterable[tuple[Any, Any]]:
+    """(packet, its stream and times in the mp4) of a track's packets."""
     stream = container.add_stream_from_template(track.template, opaque=True)
     stream.time_base = time_base
+    tick = _ticks(track.time_base, time_base, base_s)
     last = -1
     for i, (packet, dts) in enumerate(zip(track.packets, track.dts, strict=True)):
-        pts = round((packet.pts * track.time_base - base_s) / time_base)
-        decode = 0 if i == 0 else max(round((dts * track.time_base - base_s) / time_base), last + 1)
+        pts = tick(packet.pts)
+        decode = 0 if i == 0 else max(tick(dts), last + 1)
         last = decode
         if track.template.type == "audio" and i == 0:
             pts = 0
-        yield (decode * time_base, stream.index), packet, (stream, time_base, max(pts, decode), decode)
+        yield packet, (stream, time_base, max(pts, decode), decode)
+
+
+def _ticks(of: Fraction, to: Fraction, base_s: Fraction) -> Callable[[int], int]:
+    """What gives round((t * of - base_s) / to) of a time t, by whole numbers: a minute of video has thousands."""
+    ratio, base = of / to, base_s / to
+    over = ratio.denominator * base.denominator
+    times, less = ratio.numerator * base.denominator, base.numerator * ratio.denominator
+
+    def tick(time: int) -> int:
+        whole, rest = divmod(time * times - less, over)
+        return whole + (2 * rest > over or (2 * rest == over and whole % 2 == 1))
+
+    return tick

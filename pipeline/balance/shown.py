@@ -68,15 +68,11 @@ class Shows(Sequence[Shown]):
         at = np.repeat(self.starts[indices] - starts[:-1], counts) + np.arange(starts[-1])
         return Shows(self.table.take(pa.array(indices)), starts, self.hashes[at])
 
-    def without(self, video_ids: pa.Array) -> Shows:
-        """Those that are of none of these videos."""
-        if not len(video_ids):
-            return self
-        gone = pc.is_in(self.table.column("video_id"), value_set=video_ids).to_numpy(zero_copy_only=False)
-        return self.take(np.flatnonzero(~gone.astype(np.bool_)))
-
 
 _NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
+
+ORDER = [("video_id", "ascending"), ("n", "ascending"), ("id", "ascending")]
+"""By video and number of the clip: in no order that depends on when they came."""
 
 
 def no_shows() -> Shows:
@@ -111,18 +107,9 @@ def shown_by_videos(clips: Shows, max_distance: int) -> Shows:
     return _distinct(table, clips.starts[ends] - clips.starts[first], clips.hashes, max_distance)
 
 
-def joined(some: Sequence[Shows]) -> Shows:
-    """Several as one."""
-    counts = np.concatenate([np.zeros(0, np.int64), *(one.counts() for one in some)])
-    table = pa.concat_tables([_NAMES.empty_table(), *(one.table for one in some)])
-    hashes = np.concatenate([np.zeros((0, N_HASHES), np.uint64), *(one.hashes for one in some)])
-    return Shows(table, np.concatenate(([0], np.cumsum(counts))), hashes)
-
-
-def in_order(shows: Shows) -> Shows:
-    """By video and number of the clip: in no order that depends on when they came."""
-    keys = [("video_id", "ascending"), ("n", "ascending"), ("id", "ascending")]
-    return shows.take(pc.sort_indices(shows.table, sort_keys=keys).to_numpy().astype(np.int64))
+def named_only(table: pa.Table) -> Shows:
+    """Those of a table, without their pictures."""
+    return Shows(table, np.zeros(table.num_rows + 1, np.int64), no_shows().hashes)
 
 
 def _distinct(table: pa.Table, counts: NDArray[np.int64], hashes: Hashes, max_distance: int) -> Shows:

@@ -46,8 +46,9 @@ from pipeline.engine.commits import Facts
 from pipeline.engine.desk import Desk
 from pipeline.engine.executor import Finished
 from pipeline.engine.lock import RunLock
+from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head
-from pipeline.engine.store import Part, Store
+from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
 from pipeline.media.stage import MediaStage
 from pipeline.run.batches import Batches

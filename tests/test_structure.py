@@ -135,6 +135,13 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/engine/remote",
         "pipeline/engine/shared",
     ],
+    "tests/pipeline/engine/test_merge.py kills every step of a merge, and reads beside it": [
+        f"pipeline/engine/{name}" for name in ("covered", "merger", "segment_files")
+    ],
+    "tests/pipeline/engine/test_store.py and tests/pipeline/engine/test_segments.py, through the store": [
+        f"pipeline/engine/{name}" for name in ("committed", "parts")
+    ],
+    "tests/pipeline/balance/test_near.py, whole groups and crowds": ["pipeline/balance/bands"],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
     "tests/pipeline/media/test_scenes.py, on drawn and on real films": ["pipeline/media/shots"],

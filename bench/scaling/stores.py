@@ -33,8 +33,8 @@ from manifests.shards import ShardEntry
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
 from pipeline.engine.commits import part_name
-from pipeline.engine.merge import write_rows
 from pipeline.engine.merge_ids import install_ids, plan_ids, write_ids
+from pipeline.engine.segment_files import write_rows
 from pipeline.engine.segments import change_head, read_head
 from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack

@@ -22,7 +22,8 @@ from manifests.rows import CandidateRow, ListingRow
 from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
-from pipeline.engine.store import Part, Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Store
 from pipeline.outdir.retries import read_retries
 
 MAX_CHANNELS = 20_000

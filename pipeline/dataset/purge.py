@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.engine.merge import sweep_orphans, sweep_segments
+from pipeline.engine.covered import sweep_orphans, sweep_segments
+from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head, Segment, change_head, read_head
-from pipeline.engine.store import Part, Store
+from pipeline.engine.store import Store
 
 EMPTIED = {
     "listings": ("title", "given_spans"),

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 
 from manifests.hashing import hash_texts
 from manifests.schema import REJECTS, TABLES, completed
+from pipeline.engine.committed import MAX_MOVED
+from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head, Segment, read_head
-from pipeline.engine.store import MAX_MOVED, Part, Store
+from pipeline.engine.store import Store
 
 Rows = NDArray[np.int64]
 

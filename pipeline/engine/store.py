@@ -5,12 +5,11 @@ commits/<stage>/group.<number>.<hash>.json         that is written last
 """
 
 import uuid
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,84 +17,25 @@ import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
-from pipeline.engine import segments
-from pipeline.engine.commits import READERS, Commits, Facts, is_group, part_name
-from pipeline.engine.files import Files
+from pipeline.engine.commits import READERS, Facts, is_group, part_name
+from pipeline.engine.committed import MAX_MOVED, Committed
 from pipeline.engine.ids import TABLES_WITH_IDS
+from pipeline.engine.parts import Part, joined, name_of, runs_of, strays
 from pipeline.engine.ranges import read_rows
-from pipeline.engine.segments import Head, SegmentReader, change_head, read_head, rows_of_id, without
-
-Made = TypeVar("Made")
-
-MAX_MOVED = 5
-"""How often a reader starts over because a merge or a retry removed a file under it."""
-
+from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
 MANY_READ = 2
 """Once this many parts of one file were asked for, it is read whole, and kept for those that follow."""
 MAX_KEPT_BYTES = 256 * 1024**2
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one committed unit wrote of a table: a file, or the rows of a segment's file from `first` on."""
-
-    stage: str
-    unit: str
-    path: str
-    first: int = 0
-    n_rows: int = -1
-    """-1: the whole file."""
-
-    @property
-    def table(self) -> str:
-        """The table; `rejects/<stage>` for rejects."""
-        folder, _, name = self.path.rpartition("/")
-        if not self.path.startswith(f"{segments.FOLDER}/"):
-            return folder
-        table = name.removesuffix(".parquet")
-        return f"rejects/{self.stage}" if table == "rejects" else table
-
-
 @dataclass(frozen=True)
-class Store(Files):
+class Store(Committed):
     """The files of an output directory, and the tables and commits among them."""
-
-    @cached_property
-    def commits(self) -> Commits:
-        """The commits that lie as objects of their own."""
-        return Commits(self)
-
-    @cached_property
-    def segments(self) -> SegmentReader:
-        """What was read of the segments."""
-        return SegmentReader(self)
 
     @cached_property
     def _kept(self) -> dict[tuple[str, tuple[str, ...]], int | pa.Table]:
         return {}  # by file and columns: how often a part of it was asked for, or all its rows
-
-    def steadily(self, read: Callable[[Head], Made]) -> Made:
-        """What `read` returns for a head that was the same before and after; a missing file makes it start over."""
-        for _ in range(MAX_MOVED):
-            head, seen = read_head(self)
-            try:
-                made = read(head)
-            except FileNotFoundError:
-                continue
-            if read_head(self)[1] == seen:
-                return made
-        return read(read_head(self)[0])
-
-    # commits
-
-    def stages(self) -> list[str]:
-        """The stages that have committed units."""
-        return sorted({*self.commits.stages(), *(segment.stage for segment in read_head(self)[0].segments)})
-
-    def committed(self, stage: str) -> set[str]:
-        """Names of the units of a stage that are done."""
-        return self.steadily(lambda head: {*self._own_commits(head, stage), *self.segments.names(head.of(stage))})
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
         """Declares a unit done, or says other facts of one that is. Everything it made is in place before."""
@@ -105,7 +45,7 @@ class Store(Files):
         holding = self._segments_with(head, stage, [unit])
         if holding:
             facts["parts"] = self._parts_anew(stage, unit)
-        if "parts" not in facts and not is_group(_name_of(before)):
+        if "parts" not in facts and not is_group(name_of(before)):
             self.write_json(f"commits/{stage}/{unit}.json", facts)
         else:
             written = self.commits.write(stage, {unit: facts})
@@ -120,76 +60,6 @@ class Store(Files):
         own = [part for part in found if part.unit == unit]
         token = uuid.uuid4().hex[:12]
         return {part.table: self.write_part(part.table, stage, unit, self.read_part(part), token) for part in own}
-
-    def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
-        """Declares units done that were not, by one object."""
-        if units:
-            if stage not in self.commits.floor:
-                self._own_commits(read_head(self)[0], stage)
-            self.commits.write(stage, units)
-
-    def uncommit(self, stage: str, *units: str) -> None:
-        """Takes units' commits back, so that they run again."""
-        self._own_commits(read_head(self)[0], stage)
-        self.commits.remove(stage, units)
-        change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, units)))
-
-    def _segments_with(self, head: Head, stage: str, units: Collection[str]) -> dict[str, list[str]]:
-        found = {segment.id: self.segments.among(segment, units) for segment in head.of(stage) if units}
-        return {name: held for name, held in found.items() if held}
-
-    def commit_facts(self, stage: str, unit: str) -> Facts:
-        """What a commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
-        return self.steadily(lambda head: self._facts(head, stage, unit))
-
-    def _facts(self, head: Head, stage: str, unit: str) -> Facts:
-        holding = self._segments_with(head, stage, [unit])
-        for segment in head.of(stage):
-            if segment.id in holding:
-                return next(facts for _, facts in self.segments.facts(segment, unit))
-        where = self._own_commits(head, stage)
-        if unit not in where:
-            raise FileNotFoundError(f"{self.url}/commits/{stage}: no commit of {unit}")
-        return self.commits.facts(where[unit], unit)
-
-    def all_commit_facts(self, stage: str) -> list[tuple[str, Facts]]:
-        """(unit, what its commit holds) of every unit of a stage that is done, by name."""
-        return self.steadily(lambda head: sorted(self._all_facts(head, stage), key=lambda pair: pair[0]))
-
-    def _all_facts(self, head: Head, stage: str) -> Iterator[tuple[str, Facts]]:
-        for segment in head.of(stage):
-            yield from self.segments.facts(segment)
-        for unit, path in self.loose(head, stage).items():
-            yield unit, self.commits.facts(path, unit)
-
-    def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
-        """{unit: path of its commit} of what lies as objects of its own; what segments cover may be among it."""
-        self.commits.floor[stage] = head.covered.get(stage, 0)
-        return self.commits.of(stage, head.covered.get(stage, 0))
-
-    def reject_counts(self, stage: str) -> Counter[str]:
-        """How many rejects the done units of a stage hold, by reason; also those that were made up for since."""
-        return self.steadily(lambda head: self._reject_counts(head, stage))
-
-    def _reject_counts(self, head: Head, stage: str) -> Counter[str]:
-        counts: Counter[str] = Counter()
-        for segment in head.of(stage):
-            if not segment.void:
-                counts.update(segment.rejects)
-                continue
-            for _, facts in self.segments.facts(segment):
-                counts.update(facts.get("rejects", {}))
-        for unit, path in self.loose(head, stage).items():
-            counts.update(self.commits.facts(path, unit).get("rejects", {}))
-        return counts
-
-    def loose(self, head: Head, stage: str) -> dict[str, str]:
-        """{unit: path of its commit} of the units that are in no segment."""
-        where = self._own_commits(head, stage)
-        covered = [name for names in self._segments_with(head, stage, where.keys()).values() for name in names]
-        for name in covered:
-            where.pop(name, None)
-        return where
 
     # tables
 
@@ -236,9 +106,9 @@ class Store(Files):
             for stage in stages
             for unit, path in self.commits.parts(units(stage), stage, folder)
         ]
-        if any(_name_of(part.path) not in present for part in found):  # committed since they were listed
+        if any(name_of(part.path) not in present for part in found):  # committed since they were listed
             present = set(self.names(folder))
-        return [part for part in found if _name_of(part.path) in present]
+        return [part for part in found if name_of(part.path) in present]
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         """All committed rows of a table (manifests.schema.TABLES), in the order of the parts."""
@@ -392,8 +262,8 @@ class Store(Files):
         n_swept = 0
         for folder in folders:
             named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
-            kept = {_name_of(path) for pairs in named for _, path in pairs}
-            for name in _strays(self.names(folder), kept):
+            kept = {name_of(path) for pairs in named for _, path in pairs}
+            for name in strays(self.names(folder), kept):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept
@@ -402,32 +272,3 @@ class Store(Files):
 def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:
     schema = REJECTS if table.partition("/")[0] == "rejects" else TABLES[table]
     return schema if columns is None else pa.schema([schema.field(name) for name in columns])
-
-
-def joined(parts: Iterable[Part]) -> Iterator[Part]:
-    """Parts whose rows follow each other in one file as one, so that few pieces are read."""
-    for run in runs_of(parts):
-        yield replace(run[0], n_rows=sum(part.n_rows for part in run)) if len(run) > 1 else run[0]
-
-
-def runs_of(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """Parts whose rows follow each other in one file."""
-    run: list[Part] = []
-    for part in parts:
-        last = run[-1] if run else None
-        if last and part.n_rows >= 0 and part.path == last.path and part.first == last.first + last.n_rows:
-            run.append(part)
-            continue
-        if run:
-            yield run
-        run = [part]
-    if run:
-        yield run
-
-
-def _strays(names: Collection[str], kept: Collection[str]) -> list[str]:
-    return [name for name in names if name.startswith("part-") and name.endswith(".parquet") and name not in kept]
-
-
-def _name_of(path: str) -> str:
-    return path.rpartition("/")[2]

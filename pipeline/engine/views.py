@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from manifests.schema import REJECTS, TABLES, WIDE
-from pipeline.engine.store import Store, joined
+from pipeline.engine.parts import joined
+from pipeline.engine.store import Store
 
 
 @dataclass(frozen=True, slots=True)

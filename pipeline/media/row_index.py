@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
-from pipeline.engine.store import Part, Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Store
 
 
 @dataclass(frozen=True, slots=True)

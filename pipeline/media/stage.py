@@ -27,7 +27,8 @@ from manifests.rows import ClipRow, PackRow, VideoRow
 from manifests.sample import clip_id, sample_key
 from pipeline.config.media import MediaConfig
 from pipeline.engine.boundary import plain, reading_input
-from pipeline.engine.store import Part, Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit
 from pipeline.media.clock import WALL_FACTOR, Starved
 from pipeline.media.packs import PackedSample, write_pack

@@ -17,11 +17,13 @@ from manifests.funnel import by_stage_and_reason
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
+from pipeline.engine.covered import sweep_orphans
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest, drain_on_sigterm
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import Merger, MergeSizes, merging, sweep_orphans
+from pipeline.engine.merge import MergeSizes
+from pipeline.engine.merger import Merger, merging
 from pipeline.engine.run import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage

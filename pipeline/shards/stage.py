@@ -21,7 +21,8 @@ from manifests.reasons import Reason
 from manifests.shards import TABLE_NAME, ShardEntry
 from manifests.shards import read_entries as entries_of_table
 from pipeline.config.shards import ShardsConfig
-from pipeline.engine.store import Part, Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
 from pipeline.shards.books import ShardBooks, open_clips, read_chosen, urls_of

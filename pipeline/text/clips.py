@@ -16,7 +16,8 @@ from manifests.rows import ClipRow, TranscriptRow
 from manifests.sample import WHOLE_VIDEO, clip_id
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
-from pipeline.engine.store import Part, Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Event, Track, Word

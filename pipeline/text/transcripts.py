@@ -17,7 +17,8 @@ from manifests.rows import CaptionRow, TranscriptRow, WordRow
 from manifests.sample import GivenSpan
 from pipeline.config.text import TextConfig
 from pipeline.engine.boundary import per_item
-from pipeline.engine.store import Part, Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit, name_over
 from pipeline.text.align import align_track
 from pipeline.text.boundary.features import normalise

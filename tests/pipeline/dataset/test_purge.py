@@ -15,7 +15,8 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.purge import EMPTIED
 from pipeline.dataset.remove import known, parse_ids, remove
 from pipeline.dataset.verify import verify
-from pipeline.engine.merge import MergeSizes, install, plan_merge, write_segment
+from pipeline.engine.merge import MergeSizes, install, plan_merge
+from pipeline.engine.segment_files import write_segment
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, read_tombstones

@@ -14,17 +14,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipeline.engine.covered import sweep_orphans, sweep_segments
 from pipeline.engine.lock import RunLock
-from pipeline.engine.merge import (
-    Merger,
-    MergeSizes,
-    install,
-    merging,
-    plan_merge,
-    sweep_orphans,
-    sweep_segments,
-    write_segment,
-)
+from pipeline.engine.merge import MergeSizes, install, plan_merge
+from pipeline.engine.merger import Merger, merging
+from pipeline.engine.segment_files import write_segment
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from pipeline.testing.s3 import S3, s3_server

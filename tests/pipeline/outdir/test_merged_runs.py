@@ -7,7 +7,7 @@ import pytest
 
 from manifests.exits import ExitCode
 from pipeline.dataset.verify import verify
-from pipeline.engine import merge
+from pipeline.engine import merger
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from pipeline.outdir.accounts import check_accounts, unit_gaps
@@ -46,7 +46,7 @@ def bytes_of(store: Store) -> dict[str, str]:
 
 
 def test_merges_change_no_byte_of_what_is_delivered(films: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(merge, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(merger, "LOOK_EVERY_S", 0.0)
     plain = finished(films, "plain", "executor: local, segments: {n_units: 0}")
     merged = finished(films, "merging", f"executor: local, {MERGING}")
 

@@ -1,0 +1,71 @@
+"""Deletes what segments cover, some time after: a reader that began before a merge ends right."""
+
+import time
+from pathlib import Path
+
+from manifests.schema import TABLES
+from pipeline.engine.segments import FOLDER, change_head, read_head
+from pipeline.engine.store import Store
+
+
+def sweep_segments(store: Store, grace_s: float) -> int:
+    """Deletes what segments cover and what is retired, where that was `grace_s` ago; returns how many files.
+
+    Only call while holding the run lock. With 0, also what a killed merge left.
+    """
+    head, _ = read_head(store)
+    before = time.time() - grace_s
+    gone = [one for one in head.retired if one.at <= before]
+    n_swept = sum(_delete_folder(store, f"{FOLDER}/{one.stage}/{one.id}") for one in gone)
+    if gone:
+        names = {one.id for one in gone}
+        change_head(store, lambda h: h.model_copy(update={"retired": tuple(r for r in h.retired if r.id not in names)}))
+    for stage in sorted({segment.stage for segment in head.segments}):
+        ripe = store.segments.names(segment for segment in head.of(stage) if segment.made_at <= before)
+        if ripe:
+            n_swept += _delete_covered(store, stage, ripe)
+    return n_swept
+
+
+def sweep_orphans(store: Store) -> int:
+    """Deletes the files of segments that no head names: what a killed merge left. Only at the start of a run."""
+    head, _ = read_head(store)
+    known = {one.id for one in head.segments} | {one.id for one in head.retired} | {one.id for one in head.ids}
+    strays = [
+        f"{FOLDER}/{stage}/{name}"
+        for stage in store.folders(FOLDER)
+        for name in store.folders(f"{FOLDER}/{stage}")
+        if name not in known
+    ]
+    return sum(_delete_folder(store, folder) for folder in strays)
+
+
+def _delete_folder(store: Store, folder: str) -> int:
+    names = store.names(folder)
+    for name in names:
+        store.delete(f"{folder}/{name}")
+    if store.is_local and Path(store.path(folder)).is_dir():
+        Path(store.path(folder)).rmdir()
+    return len(names)
+
+
+def _delete_covered(store: Store, stage: str, ripe: set[str]) -> int:
+    """Commits whose units all lie in segments, and the parts that they name."""
+    where = store.commits.of(stage)
+    by_path: dict[str, list[str]] = {}
+    for unit, path in where.items():
+        by_path.setdefault(path, []).append(unit)
+    n_swept = 0
+    for path, units in by_path.items():
+        if not ripe.issuperset(units):
+            continue
+        parts = [
+            part
+            for folder in (*TABLES, f"rejects/{stage}")
+            for _, part in store.commits.parts(dict.fromkeys(units, path), stage, folder)
+        ]
+        store.delete(path)
+        for part in parts:
+            store.delete(part)
+        n_swept += 1 + len(parts)
+    return n_swept

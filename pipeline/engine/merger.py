@@ -1,0 +1,109 @@
+"""Merges beside a run: planned and put in place between two looks at its units, written by a thread."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from pipeline.engine.covered import sweep_segments
+from pipeline.engine.lock import RunLock
+from pipeline.engine.merge import Job, MergeSizes, install, plan_merge
+from pipeline.engine.merge_ids import IdsJob, install_ids, plan_ids, write_ids
+from pipeline.engine.segment_files import write_segment
+from pipeline.engine.segments import IdsFile, Segment, read_head
+from pipeline.engine.store import Store
+
+log = logging.getLogger("hdvila")
+
+LOOK_EVERY_S = 10.0
+
+
+@contextmanager
+def merging(store: Store, lock: RunLock, sizes: MergeSizes) -> Iterator["Merger"]:
+    """A merger for as long as the block lasts; if it ends without an error, what is due by then is merged."""
+    merger = Merger(store, lock, sizes)
+    try:
+        yield merger
+        merger.settle()
+    finally:
+        merger.close()
+
+
+@dataclass(slots=True)
+class Merger:
+    """Merges beside a run: `tick` between two looks at the units; a merge is written by a thread of its own."""
+
+    store: Store
+    lock: RunLock
+    sizes: MergeSizes
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="merge"))
+    _running: "_Written | None" = None
+    _looked: float = float("-inf")
+
+    def tick(self) -> None:
+        """Takes up a merge that is due, and installs one that is written. Never waits for one."""
+        if self._running and self._running.future.done():
+            self._install()
+        if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
+            return
+        self._look()
+
+    def settle(self) -> None:
+        """Merges until nothing is due."""
+        while self.sizes.n_units:
+            if self._running:
+                self._running.future.result()
+                self._install()
+            self._look()
+            if not self._running:
+                return
+
+    def close(self) -> None:
+        """Waits for the merge that is being written, which the next run does again."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _look(self) -> None:
+        self._looked = time.monotonic()
+        self.lock.check()
+        sweep_segments(self.store, self.sizes.grace_s)
+        apart = replace(self.store)  # what a store keeps of its files is not for two threads
+        if job := plan_merge(self.store, self.sizes):
+            written = self._pool.submit(write_segment, apart, job)
+            self._running = _Written(written, partial(_segment_installed, self.store, job))
+        elif ids := plan_ids(read_head(self.store)[0]):
+            self._running = _Written(self._pool.submit(write_ids, apart, ids), partial(_ids_installed, self.store, ids))
+
+    def _install(self) -> None:
+        assert self._running
+        written, self._running = self._running, None
+        try:
+            made = written.future.result()
+        except OSError as error:
+            log.warning("%s: a merge failed (%s); it is done again later", self.store.url, error)
+            return
+        self.lock.check()
+        if said := written.install(made):
+            log.info("%s", said)
+            self._looked = float("-inf")  # the next one may be due at once
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What is being written. `install` puts it into the head and says what was done; "" for nothing."""
+
+    future: "Future[Any]"
+    install: Callable[[Any], str]
+
+
+def _segment_installed(store: Store, job: Job, segment: Segment) -> str:
+    said = f"merged {segment.n_units} units of {segment.stage} into one segment of {segment.bytes} bytes"
+    return said if install(store, job, segment) else ""
+
+
+def _ids_installed(store: Store, job: IdsJob, made: IdsFile) -> str:
+    said = f"merged the ids of {len(job.segments)} segments into one file of {made.n_ids}"
+    return said if install_ids(store, job, made) else ""

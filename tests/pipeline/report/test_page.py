@@ -216,6 +216,11 @@ def test_paper_keeps_bars_legend_and_pictures(finished: Store, chromium: str) ->
         assert why.evaluate("it => it.clientWidth") > 80, "words broken to letters"
         printed = "getComputedStyle(document.querySelector('#balance .bar.after')).printColorAdjust"
         assert page.evaluate(printed) == "exact"
+        assert page.locator("#made-with td").first.is_visible(), "the configuration, folded up on a screen"
+        for kept_with_next in ("#samples h2", "#samples h2 + p", "#balance .broad thead"):
+            style = f"getComputedStyle(document.querySelector('{kept_with_next}'))"
+            together = f"[{style}.breakAfter, {style}.breakInside].join()"
+            assert page.evaluate(together) == "avoid,avoid", "a heading alone at the end of a page"
         assert len(page.pdf()) > 20_000
         browser.close()
 

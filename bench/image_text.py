@@ -53,12 +53,10 @@ EXTRA: dict[str, dict[str, Any]] = {
     "soho": {
         "model": {"trunk_width": 8, "n_entries": 64},
         "optim": {"lr": 3e-3, "optimizer": {"trunk": "adamw"}},
-        "loop": {"steps": 1200},
     },
     "visual_parsing": {
         "model": {"parser_window": [2, 3], "parser_width": 16},
         "optim": {"lr": 2e-3},
-        "loop": {"steps": 600},
         "objective": {"mvm": 0.0, "mfr": 0.3},
     },
 }

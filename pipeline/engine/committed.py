@@ -81,15 +81,16 @@ class Committed(Files):
             raise FileNotFoundError(f"{self.url}/commits/{stage}: no commit of {unit}")
         return self.commits.facts(where[unit], unit)
 
-    def all_commit_facts(self, stage: str) -> list[tuple[str, Facts]]:
-        """(unit, what its commit holds) of every unit of a stage that is done, by name."""
-        return self.steadily(lambda head: sorted(self._all_facts(head, stage), key=lambda pair: pair[0]))
+    def all_commit_facts(self, stage: str, but: Callable[[str], bool] = lambda unit: False) -> list[tuple[str, Facts]]:
+        """(unit, what its commit holds) of every unit of a stage that is done, by name. `but`: not of these units."""
+        return self.steadily(lambda head: sorted(self._all_facts(head, stage, but), key=lambda pair: pair[0]))
 
-    def _all_facts(self, head: Head, stage: str) -> Iterator[tuple[str, Facts]]:
+    def _all_facts(self, head: Head, stage: str, but: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
         for segment in head.of(stage):
-            yield from self.segments.facts(segment)
+            yield from self.segments.facts(segment, but=but)
         for unit, path in self.loose(head, stage).items():
-            yield unit, self.commits.facts(path, unit)
+            if not but(unit):
+                yield unit, self.commits.facts(path, unit)
 
     def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
         """{unit: path of its commit} of what lies as objects of its own; what segments cover may be among it."""

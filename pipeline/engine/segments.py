@@ -224,14 +224,16 @@ class SegmentReader:
         place = int(np.searchsorted(firsts, row, side="right")) - 1
         return units.column("unit")[place].as_py() not in segment.void
 
-    def facts(self, segment: Segment, unit: str | None = None) -> Iterator[tuple[str, Facts]]:
-        """(unit, what its commit held) of the units that count, or of one of them."""
+    def facts(
+        self, segment: Segment, unit: str | None = None, *, but: Callable[[str], bool] = lambda unit: False
+    ) -> Iterator[tuple[str, Facts]]:
+        """(unit, what its commit held) of the units that count, or of one of them. `but`: not of these units."""
         filters = None if unit is None else pc.field("unit") == unit
         with self.files.open(segment.path(UNITS)) as file:
             read = pq.read_table(file, columns=["unit", "facts"], filters=filters)
         void = set(segment.void)
         for name, facts in zip(read.column("unit").to_pylist(), read.column("facts").to_pylist(), strict=True):
-            if name not in void:
+            if name not in void and not but(name):
                 yield name, {**json.loads(facts), "segment": segment.id}
 
     def follow(self, head: Head) -> None:

@@ -140,9 +140,5 @@ def read_entries(store: Store) -> list[ShardEntry]:
 def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, ShardEntry]:
     """Entry of each committed shard unit whose url is not among `but`. Units that were turned away made none."""
     known = {url.removeprefix("shards/").removesuffix(".tar").replace("/", "-") for url in but}
-    found: dict[str, ShardEntry] = {}
-    for unit, facts in store.all_commit_facts("shards"):
-        stem, _, _ = unit.rpartition("-")
-        if stem not in known and "shard" in facts:
-            found[unit] = ShardEntry.of_row(facts["shard"])
-    return found
+    new = store.all_commit_facts("shards", but=lambda unit: unit.rpartition("-")[0] in known)
+    return {unit: ShardEntry.of_row(facts["shard"]) for unit, facts in new if "shard" in facts}

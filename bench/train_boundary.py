@@ -3,20 +3,23 @@
     python -m bench.train_boundary TEXT_FOLDER --work WORK_FOLDER [--out pipeline/text/boundary/model.npz]
     python -m bench.train_boundary TEXT_FOLDER --work LARGE --width 512 --rounds 3 --device cuda --out large.npz
     python -m bench.train_boundary TEXT_FOLDER --work SMALL --teacher LARGE
+    python -m bench.train_boundary TEXT_FOLDER --work GROWN --start OLDER.npz
 
-TEXT_FOLDER is what `bench/boundary_text.py` describes. First a convolutional net over words is trained, one pass over
-the text and a shorter second one; WORK_FOLDER keeps its weights, and a run that finds them goes on from there. Then
+TEXT_FOLDER is what `bench/boundary_text.py` describes. First a convolutional net over words and pairs of words is
+trained, pass after pass over the text, in 16-bit floats where the processor has them; WORK_FOLDER keeps the weights of
+each pass, and a run that finds them goes on from there. Then
 `bench/train_pauses.py` trains the small net that weighs it with a track's gaps. Needs torch, which inference does not.
 
 A larger net (--width, --rounds) is for those who have a GPU or time: `text.sentences.weights` runs it, and a net of the
 shipped size learns from its probabilities as well as from the marks with --teacher, the WORK_FOLDER of a larger one
-that was trained on the same text.
+that was trained on the same text. With --start the first pass goes on from a model file of the same words and of as
+many channels or fewer, with or without pairs: so the shipped one was made of the one before.
 """
 
 import argparse
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,44 +31,49 @@ from torch import nn
 from bench.boundary_text import Episode, Lexicon, read_pool
 from bench.train_pauses import Pauses, train_pauses
 from pipeline.text.boundary.evidence import END, N_MARKS
-from pipeline.text.boundary.features import TURN, UNKNOWN, Vocabulary
+from pipeline.text.boundary.features import MAX_ROWS, TURN, UNKNOWN, Vocabulary, pair_keys, pair_rows
 from pipeline.text.boundary.net import DILATIONS, FIRST_WIDTH, BoundaryNet
 
 MAX_WORDS = 40_000
 """Words that the vocabulary knows: those said most often in the training text, at least MIN_COUNT times."""
 MIN_COUNT = 8
+MAX_PAIRS = 80_000
+"""Pairs of known words with a vector of their own: those said most often."""
 WINDOW = 256
 BATCH = 48
 MIXED_WORDS = 1_000_000
 """Windows are shuffled among this many words at a time."""
 REPORT_STEPS = 100
-PASSES = ((1.0, 2.5e-3), (0.4, 1.2e-3))
-"""(passes over the text, learning rate to start from) of each round of training."""
+PASSES = ((1.0, 2.5e-3), (1.0, 1.8e-3), (1.0, 1.2e-3))
+"""(passes over the text, learning rate to start from) of each round of training; each ends with weights to keep."""
 LAST = f"words-{len(PASSES) - 1}.pt"
 """The file of a work folder with the final weights of the net over words."""
 FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
 
 
-WIDTH = 128
+WIDTH = 160
 """Channels of the shipped net over words; one round of DILATIONS."""
 TAUGHT = 0.5
 """Share of the loss that a teacher's probabilities make; the rest is the marks'."""
 
 
 class Words(nn.Module):
-    """Embedding, a wide first convolution, residual dilated ones, N_MARKS logits a word (see BoundaryNet)."""
+    """Vectors of words and of pairs, a wide first convolution, residual dilated ones, N_MARKS logits a word (see
+    BoundaryNet). `size`, `n_pairs`: rows of the two tables; row 0 of each stands for none."""
 
-    def __init__(self, size: int, embed: int = 64, width: int = WIDTH, rounds: int = 1) -> None:
+    def __init__(self, size: int, n_pairs: int = 1, embed: int = 64, width: int = WIDTH, rounds: int = 1) -> None:
         super().__init__()
         self.embedding = nn.Embedding(size, embed, padding_idx=0)
+        self.pairs = nn.Embedding(n_pairs, embed, padding_idx=0)
         nn.init.normal_(self.embedding.weight, std=0.1)
+        nn.init.zeros_(self.pairs.weight)
         self.first = nn.Conv1d(embed, width, FIRST_WIDTH, padding=FIRST_WIDTH // 2)
         self.blocks = nn.ModuleList(nn.Conv1d(width, width, 3, padding=d, dilation=d) for d in DILATIONS * rounds)
         self.out = nn.Linear(width, N_MARKS)
 
-    def forward(self, ids: torch.Tensor) -> Any:
-        """ids [b, n] -> logits [b, n, N_MARKS]."""
-        x = torch.relu(self.first(self.embedding(ids).transpose(1, 2)))
+    def forward(self, ids: torch.Tensor, pairs: torch.Tensor) -> Any:
+        """ids, pairs [b, n] -> logits [b, n, N_MARKS]."""
+        x = torch.relu(self.first((self.embedding(ids) + self.pairs(pairs)).transpose(1, 2)))
         for block in self.blocks:
             x = x + torch.relu(block(x))
         return self.out(x.transpose(1, 2))
@@ -77,6 +85,7 @@ class Stream:
     def __init__(self, episodes: Sequence[Episode], lexicon: Lexicon, vocabulary: Vocabulary) -> None:
         self.episodes = episodes
         self.row_of = np.array([vocabulary.id(word) for word in lexicon.words], np.int32)
+        self.pairs = most_said_pairs((self.row_of[episode.ids] for episode in episodes), 2 + len(vocabulary.words))
         self.fillers = np.array([vocabulary.id(word) for word in FILLERS], np.int32)
         self.n_words = sum(len(episode.ids) for episode in episodes)
         self.said = np.concatenate([self.row_of[episode.ids] for episode in episodes[::20]])
@@ -127,22 +136,55 @@ def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon) -> Vocabulary:
     return Vocabulary.of(sorted(words[i] for i in order if counts[i] >= MIN_COUNT))
 
 
+def most_said_pairs(spoken: Iterable[NDArray[np.int32]], first_bucket: int) -> NDArray[np.int64]:
+    """The keys of the MAX_PAIRS pairs said most often, sorted; pairs of known words alone, not of hash buckets."""
+    keys = np.concatenate([pair_keys(rows)[:-1] for rows in spoken if len(rows)])
+    keys = keys[(keys // MAX_ROWS < first_bucket) & (keys % MAX_ROWS < first_bucket)]
+    found, times = np.unique(keys, return_counts=True)
+    return np.sort(found[np.argsort(-times, kind="stable")[:MAX_PAIRS]])
+
+
+def grow_from(net: Words, path: Path) -> None:
+    """Gives the net the weights of a model file with the same words, of as many channels or fewer.
+
+    It says then what that one says: what comes from channels and pairs that are new counts nothing yet.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    state = net.state_dict()
+    tables = [name for name in ("embedding", "pairs") if f"words.{name}.int8" in arrays]
+    for name in tables:
+        scale = arrays[f"words.{name}.scale"].astype(np.float32)
+        state[f"{name}.weight"] = torch.from_numpy(arrays[f"words.{name}.int8"].astype(np.float32) * scale)
+    for name in [name for name in state if not name.endswith(("embedding.weight", "pairs.weight"))]:
+        old = torch.from_numpy(arrays[f"words.{name}"].astype(np.float32))
+        if old.dim() > 1:
+            state[name][: len(old), old.shape[1] :] = 0
+            state[name][: len(old), : old.shape[1]] = old
+        else:
+            state[name][: len(old)] = old
+    net.load_state_dict(state)
+
+
 def words_like(state: dict[str, torch.Tensor]) -> Words:
     """The net that these weights belong to, whatever its size."""
     rounds = sum(name.startswith("blocks.") and name.endswith(".bias") for name in state) // len(DILATIONS)
-    net = Words(*state["embedding.weight"].shape, len(state["first.bias"]), rounds)
+    size, embed = state["embedding.weight"].shape
+    net = Words(size, len(state["pairs.weight"]), embed, len(state["first.bias"]), rounds)
     net.load_state_dict(state)
     return net
 
 
-def loss_of(net: Words, teacher: Words | None, ids: torch.Tensor, marks: torch.Tensor) -> torch.Tensor:
+def loss_of(
+    net: Words, teacher: Words | None, ids: torch.Tensor, pairs: torch.Tensor, marks: torch.Tensor
+) -> torch.Tensor:
     """Cross entropy with the marks (-1: not counted) and, where there is a teacher, with its probabilities of them."""
-    logits = net(ids).transpose(1, 2)
+    logits = net(ids, pairs).transpose(1, 2).float()
     loss = nn.functional.cross_entropy(logits, marks, ignore_index=-1)
     if teacher is None:
         return loss
     with torch.no_grad():
-        taught = teacher(ids).transpose(1, 2).softmax(1)
+        taught = teacher(ids, pairs).transpose(1, 2).float().softmax(1)
     return (1 - TAUGHT) * loss + TAUGHT * nn.functional.cross_entropy(logits, taught)
 
 
@@ -155,11 +197,13 @@ def train_words(
     """
     device = next(net.parameters()).device
     steps = int(passes * stream.n_words * 1.02) // (WINDOW * BATCH)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=0.01, fused=True)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
     started, total = time.perf_counter(), 0.0
-    for step, (ids, marks) in enumerate(itertools.islice(windows(stream, seed), steps), start=1):
-        loss = loss_of(net, teacher, ids.to(device), marks.to(device))
+    for step, batch in enumerate(itertools.islice(windows(stream, seed), steps), start=1):
+        ids, pairs, marks = (tensor.to(device) for tensor in batch)
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = loss_of(net, teacher, ids, pairs, marks)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(net.parameters(), 1.0)
@@ -167,41 +211,49 @@ def train_words(
         schedule.step()
         total += loss.item()
         if step % REPORT_STEPS == 0 or step == steps:
-            print(f"words, step {step} of {steps}: loss {total / step:.4f}, {time.perf_counter() - started:.0f} s")
+            print(
+                f"words, step {step} of {steps}: loss {total / step:.4f}, {time.perf_counter() - started:.0f} s",
+                flush=True,
+            )
     torch.save(net.state_dict(), keep)
 
 
-def windows(stream: Stream, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Batches (ids, marks) [BATCH, WINDOW] without end, each pass in another order and damaged in a new way."""
+def windows(stream: Stream, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """Batches (ids, pairs, marks) [BATCH, WINDOW] without end, each pass in another order and damaged in a new way."""
     for number in itertools.count():
         rng = np.random.default_rng([seed, number])
         for rows, marks in stream.mixed(rng):
             begin = int(rng.integers(0, WINDOW))
             n = (len(rows) - begin) // WINDOW
-            ids = torch.from_numpy(rows[begin : begin + n * WINDOW].reshape(n, WINDOW))
-            truth = torch.from_numpy(marks[begin : begin + n * WINDOW].reshape(n, WINDOW))
+            span = slice(begin, begin + n * WINDOW)
+            arrays = rows, pair_rows(rows, stream.pairs), marks
+            ids, pairs, truth = (torch.from_numpy(array[span].reshape(n, WINDOW)) for array in arrays)
             for chosen in torch.from_numpy(rng.permutation(n)).split(BATCH):
                 if len(chosen) == BATCH:
-                    yield ids[chosen], truth[chosen]
+                    yield ids[chosen], pairs[chosen], truth[chosen]
 
 
 def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
-    """A net's weights for the model file: 16-bit floats; an embedding table in 8 bits with a scale a row."""
+    """A net's weights for the model file: 16-bit floats; tables of vectors in 8 bits with a scale a row."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in net.state_dict().items():
         value = tensor.cpu().numpy()
-        if name == "embedding.weight":
+        if name in ("embedding.weight", "pairs.weight"):
+            table = f"{prefix}.{name.removesuffix('.weight')}"
             scale = np.abs(value).max(1, keepdims=True) / 127 + 1e-8
-            arrays[f"{prefix}.embedding.int8"] = np.round(value / scale).astype(np.int8)
-            arrays[f"{prefix}.embedding.scale"] = scale.astype(np.float32)
+            arrays[f"{table}.int8"] = np.round(value / scale).astype(np.int8)
+            arrays[f"{table}.scale"] = scale.astype(np.float16)
         else:
             arrays[f"{prefix}.{name}"] = value.astype(np.float16)
     return arrays
 
 
-def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, out: Path) -> None:
-    """The model file: a compressed npz of both nets and the list of words."""
-    listed = {"vocabulary": np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8)}
+def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np.int64], out: Path) -> None:
+    """The model file: a compressed npz of both nets, the list of words and that of pairs (steps between their keys)."""
+    listed = {
+        "vocabulary": np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8),
+        "pairs": np.diff(pairs, prepend=0).astype(np.uint32),
+    }
     with out.open("wb") as file:
         np.savez_compressed(file, **weights_of(words, "words"), **weights_of(pauses, "pauses"), **listed)
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB", flush=True)
@@ -221,17 +273,19 @@ def train(options: argparse.Namespace) -> None:
     teacher = None
     if options.teacher:
         teacher = words_like(torch.load(options.teacher / LAST, map_location=options.device)).to(options.device).eval()
-    words = Words(vocabulary.size, width=options.width, rounds=options.rounds).to(options.device)
+    words = Words(vocabulary.size, 1 + len(stream.pairs), width=options.width, rounds=options.rounds).to(options.device)
+    if options.start:
+        grow_from(words, options.start)
     for number, (passes, rate) in enumerate(PASSES):
         kept = options.work / f"words-{number}.pt"
         if kept.exists():
             words.load_state_dict(torch.load(kept, map_location=options.device))
         else:
             train_words(words, stream, passes, rate, options.seed + number, kept, teacher)
-    save(words, Pauses(), vocabulary, options.out)
+    save(words, Pauses(), vocabulary, stream.pairs, options.out)
     text_model = BoundaryNet(options.out).marks
     pauses = train_pauses([e for e in episodes if e.part == "pauses"], lexicon, text_model, options.seed)
-    save(words, pauses, vocabulary, options.out)
+    save(words, pauses, vocabulary, stream.pairs, options.out)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -243,6 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--width", type=int, default=WIDTH, help="channels of the net over words")
     parser.add_argument("--rounds", type=int, default=1, help="times that its convolutions go through all dilations")
+    parser.add_argument("--start", type=Path, help="a model file of the same words and no more channels to go on from")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--teacher", type=Path, help="the work folder of a larger net to learn from")
     train(parser.parse_args(arguments))

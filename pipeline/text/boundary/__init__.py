@@ -60,7 +60,7 @@ class NetModel:
 
     def __init__(self, path: Path = MODEL_FILE) -> None:
         try:
-            self.name = "net-2" if path == MODEL_FILE else f"net-{zlib.crc32(path.read_bytes()):08x}"
+            self.name = "net-3" if path == MODEL_FILE else f"net-{zlib.crc32(path.read_bytes()):08x}"
             self._net = BoundaryNet(path)
         except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
             cure = "reinstall the package" if path == MODEL_FILE else "name a file that bench/train_boundary.py made"

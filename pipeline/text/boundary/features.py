@@ -17,6 +17,8 @@ N_NUMBERS = 9
 """Columns of the numeric features: see `numbers`."""
 N_BUCKETS = 2048
 """Hash buckets for words outside the vocabulary, by their last three letters."""
+MAX_ROWS = 1 << 16
+"""More than the rows of any embedding table of words."""
 TURN = 1
 """The row that stands between two words where the track shows a change of speaker."""
 UNKNOWN = "\x00"
@@ -59,6 +61,22 @@ class Vocabulary:
         if known is not None:
             return known
         return 2 + len(self.words) + zlib.crc32((normalised or UNKNOWN)[-3:].encode()) % N_BUCKETS
+
+
+def pair_keys(rows: NDArray[np.integer]) -> NDArray[np.int64]:
+    """[n] a number for each of n rows of the embedding table with the row after it; 0 after the last."""
+    keys = np.zeros(len(rows), np.int64)
+    keys[:-1] = rows[:-1].astype(np.int64) * MAX_ROWS + rows[1:]
+    return keys
+
+
+def pair_rows(rows: NDArray[np.integer], known: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[n] the row in the table of pairs of each word with its next: 1 + its place in `known` (sorted keys); 0: none."""
+    if not len(known):
+        return np.zeros(len(rows), np.int64)
+    keys = pair_keys(rows)
+    at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.where(known[at] == keys, at + 1, 0)
 
 
 def numbers(

@@ -1,4 +1,5 @@
-"""The shipped boundary model in numpy: a convolutional net over words, and a small one that weighs it with the gaps.
+"""The shipped boundary model in numpy: a convolutional net over words and pairs of words, and a small one that weighs
+what it says with the gaps.
 
 Weights: `model.npz`, made by `bench/train_boundary.py`; its licence stands in `MODEL_LICENCE.md`. Inference needs no
 torch. Long tracks are cut into parts with as much context on both sides as the net sees, so that cuts do not show.
@@ -7,13 +8,14 @@ torch. Long tracks are cut into parts with as much context on both sides as the 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from pipeline.text.boundary.evidence import COMMA, ODDS_SCALE, Marks, evidence
-from pipeline.text.boundary.features import TURN, Vocabulary
+from pipeline.text.boundary.features import TURN, Vocabulary, pair_rows
 
 FIRST_WIDTH = 5
 """Words that the first convolution joins."""
@@ -35,8 +37,9 @@ class BoundaryNet:
     def __init__(self, path: Path) -> None:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        table = arrays.pop("words.embedding.int8").astype(np.float32)
-        self._embedding: Floats = table * arrays.pop("words.embedding.scale").astype(np.float32)
+        self._embedding = _table(arrays, "words.embedding")
+        self._pairs = _table(arrays, "words.pairs")
+        self._pair_keys = np.cumsum(arrays.pop("pairs").astype(np.int64))
         self.words = bytes(arrays.pop("vocabulary")).decode().split("\n")
         self._weights: Weights = {name: array.astype(np.float32) for name, array in arrays.items()}
 
@@ -84,11 +87,14 @@ class BoundaryNet:
         after = np.flatnonzero(turns[:-1]) + 1
         rows = np.insert(ids, after, TURN)
         positions = np.arange(len(ids)) + np.searchsorted(after, np.arange(len(ids)), side="right")
+        pairs = pair_rows(rows, self._pair_keys)
         parts = []
         with self._one_thread():
             for at in range(0, len(rows), PART):
                 low = max(at - self.reach, 0)
-                logits = _words(self._embedding[rows[low : at + PART + self.reach]], self._weights, self.dilations)
+                part = slice(low, at + PART + self.reach)
+                vectors = self._embedding[rows[part]] + self._pairs[pairs[part]]
+                logits = _words(vectors, self._weights, self.dilations)
                 parts.append(logits[at - low : at - low + PART])
         logits = np.concatenate(parts)[positions]
         logits -= logits.max(axis=1, keepdims=True)
@@ -104,6 +110,12 @@ def _sigmoid(odds: Floats) -> Floats:
     """Log odds to probabilities, without an overflow."""
     out: Floats = (0.5 * (np.tanh(0.5 * odds) + 1)).astype(np.float32)
     return out
+
+
+def _table(arrays: dict[str, NDArray[Any]], name: str) -> Floats:
+    """A table of vectors, kept in 8 bits with a scale a row; it is taken out of `arrays`."""
+    scale: Floats = arrays.pop(f"{name}.scale").astype(np.float32)
+    return arrays.pop(f"{name}.int8").astype(np.float32) * scale
 
 
 def trust_in_gaps(evident: Floats) -> float:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.text.boundary.features import normalise, numbers
+from pipeline.text.boundary.features import MAX_ROWS, normalise, numbers, pair_rows
 
 
 def test_the_one_long_gap_of_a_track_is_its_rarest() -> None:
@@ -15,6 +15,13 @@ def test_the_one_long_gap_of_a_track_is_its_rarest() -> None:
     assert gap.argmax() == long.argmax() == rarity.argmax() == 17
     assert long.sum() == 1 and rarity[17] > 2 * np.median(rarity)
     assert np.allclose(long_share, 10 / 40)
+
+
+def test_a_known_pair_has_a_row_and_another_none() -> None:
+    rows = np.array([5, 7, 9, 7, 9, 5])
+    known = np.array([5 * MAX_ROWS + 7, 9 * MAX_ROWS + 5])
+    assert pair_rows(rows, known).tolist() == [1, 0, 0, 0, 2, 0]
+    assert pair_rows(rows, known[:0]).tolist() == [0] * 6
 
 
 def test_words_are_normalised_alike_with_and_without_marks() -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from pipeline.text.boundary import MODEL_FILE
 from pipeline.text.boundary.evidence import COMMA, N_EVIDENCE, evidence
-from pipeline.text.boundary.features import TURN, Vocabulary, normalise
+from pipeline.text.boundary.features import TURN, Vocabulary, normalise, pair_keys, pair_rows
 from pipeline.text.boundary.net import BoundaryNet, trust_in_gaps
 from tests.pipeline.text.boundary.tracks import words
+
+PAIRS = (("beta", "gamma"), ("alpha", "beta"))
 
 
 def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
@@ -19,9 +21,11 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
 
     torch.manual_seed(0)
     vocabulary = Vocabulary.of(["alpha", "beta", "gamma"])
-    spoken, pauses = Words(vocabulary.size).eval(), Pauses().eval()
+    known = np.sort([pair_keys(np.array([vocabulary.id(a), vocabulary.id(b)]))[0] for a, b in PAIRS])
+    spoken, pauses = Words(vocabulary.size, 1 + len(known)).eval(), Pauses().eval()
     torch.nn.init.normal_(pauses.out.weight)
-    save(spoken, pauses, vocabulary, tmp_path / "model.npz")
+    torch.nn.init.normal_(spoken.pairs.weight)
+    save(spoken, pauses, vocabulary, known, tmp_path / "model.npz")
     tokens = ["alpha", "unknown", "beta", "gamma", "other"] * 12
     turns = np.zeros(len(tokens), np.bool_)
     turns[[7, 30]] = True
@@ -30,7 +34,8 @@ def test_numpy_gives_what_torch_gives(tmp_path: Path) -> None:
     rows = [*rows[:8], TURN, *rows[8:31], TURN, *rows[31:]]
     kept = [i for i, row in enumerate(rows) if row != TURN]
     with torch.no_grad():
-        marks = spoken(torch.tensor([rows])).log_softmax(2)[0, kept].numpy()
+        pairs = torch.from_numpy(pair_rows(np.array(rows), known))
+        marks = spoken(torch.tensor([rows]), pairs[None]).log_softmax(2)[0, kept].numpy()
         shown, hidden = (evidence(marks, tokens, starts, np.full(len(tokens), known), turns) for known in (True, False))
         odds = [pauses(torch.from_numpy(x[None]))[0].numpy() for x in (shown, hidden)]
         trust = trust_in_gaps(shown)

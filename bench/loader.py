@@ -1,6 +1,6 @@
 """What a training sample costs to load: ours beside what most repositories do, on the same shards, in one run.
 
-    python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--segments 1 2] [--samples 40] [--rounds 3]
+    python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--segments 1 2] [--samples 40] [--ways …]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
 gives the same shapes: of each of a clip's segments one 640x1024 frame and six 160x256 ones.
@@ -157,6 +157,7 @@ def compare(index: Index, segments: int, given: argparse.Namespace) -> dict[str,
     }
     sources: tuple[Source, ...] = ("whole", "prepared")
     ways |= {source: partial(ours, source, index, segments) for source in sources}
+    ways = {name: start for name, start in ways.items() if name in {"naive", *given.ways}}
     rounds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(given.rounds):
         for name, start in ways.items():
@@ -177,6 +178,8 @@ def main() -> None:
     parser.add_argument("--films", type=Path, nargs="+", default=[], help="films to cut; without either they are drawn")
     parser.add_argument("--fps", type=int, nargs="+", default=[30], help="of the drawn clips")
     parser.add_argument("--segments", type=int, nargs="+", default=[2])
+    every = [*WAYS, *MEMBERS]
+    parser.add_argument("--ways", nargs="+", default=every, choices=every, help="naive is always one")
     parser.add_argument("--samples", type=int, default=40, help="samples a round and way")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--clips", type=int, default=8, help="clips to draw")

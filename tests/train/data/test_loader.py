@@ -204,12 +204,19 @@ class Killed(ClipDataset):
     once = False
 
     def _load(self, ticket, sample):
-        if self.flag.exists():
+        if self._is_to_die():
             self.on_hand[torch.utils.data.get_worker_info().id] = torch.tensor([os.getpid(), sample])
-            if self.once:
-                self.flag.unlink()
             os.kill(os.getpid(), self.reason)
         return super()._load(ticket, sample)
+
+    def _is_to_die(self):
+        if not self.once:
+            return self.flag.exists()
+        try:
+            self.flag.unlink()  # of several workers that look at the same moment one dies
+        except FileNotFoundError:
+            return False
+        return True
 
 
 @pytest.mark.slow

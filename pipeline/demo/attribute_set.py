@@ -21,7 +21,7 @@ from typing import Any
 import av
 
 from manifests.funnel import SELECTION_NAME
-from manifests.rows import VideoRow
+from manifests.rows import ClipRow, VideoRow
 from manifests.sample import clip_id
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
@@ -160,7 +160,7 @@ def _video_row(film: Film) -> VideoRow:
     )
 
 
-def _clip_row(film: Film, n: int, scene: Scene) -> dict[str, Any]:
+def _clip_row(film: Film, n: int, scene: Scene) -> ClipRow:
     words = scene.caption.split()
     start_ms, step = n * CLIP_MS, CLIP_MS // len(words)
     times = [(word, start_ms + i * step) for i, word in enumerate(words)]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
@@ -30,6 +30,7 @@ from pipeline.engine.boundary import (
     refuse_sick_disk,
     refuse_unusable_scratch,
 )
+from pipeline.engine.commits import Facts
 from pipeline.engine.limits import MemoryLimitExceeded, TimeLimitExceeded, limits
 from pipeline.engine.scratch import HeldGone, hold, host_name, scratch_folder
 from pipeline.engine.store import Store
@@ -76,7 +77,7 @@ class Outcome:
     """Ray's id of the machine that it ran on; "" where there is only one."""
     host: str = ""
     """The machine's name, for people."""
-    facts: dict[str, Any] = field(default_factory=dict)
+    facts: Facts = field(default_factory=Facts)
 
     @property
     def n_internal(self) -> int:
@@ -208,7 +209,7 @@ def _trouble_of(store: Store) -> Iterator[None]:
         raise
 
 
-def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int, node: str = "") -> dict[str, Any]:
+def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt: int, node: str = "") -> Facts:
     with _trouble_of(store):
         tables, more = _tables_of(output)
         rejects = [*output.rejects, *more]
@@ -220,14 +221,14 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
         if rejects:
             reject_rows = [reject_row(stage, reject, attempt, node) for reject in rejects]
             parts[f"rejects/{stage}"] = store.write_rejects(stage, unit.name, reject_rows, token)
-    return {
+    facts: Facts = {
         "rows": {table: rows.num_rows for table, rows in tables.items()},
         "rejects": dict(sorted(Counter(r.reason.value for r in rejects).items())),
         "attempt": attempt,
-        **({"bytes": n_bytes} if n_bytes else {}),
-        **output.facts,
-        "parts": parts,
     }
+    if n_bytes:
+        facts["bytes"] = n_bytes
+    return cast(Facts, {**facts, **output.facts, "parts": parts})
 
 
 def _tables_of(output: Output) -> tuple[dict[str, pa.Table], list[Reject]]:

@@ -13,15 +13,28 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
+from manifests.rows import ManifestRow
 from pipeline.engine.files import Files
 
 FOLDER = "commits"
 READERS = 16
 """Groups read at a time: each is one object."""
 
-Facts = dict[str, Any]
+
+class Facts(TypedDict, total=False):
+    """What a commit holds of a unit. A commit of an earlier version lacks some keys; a stage adds its own beside."""
+
+    rows: dict[str, int]  # by table
+    rejects: dict[str, int]  # by reason
+    parts: dict[str, str]  # by table: the file that holds its rows
+    attempt: int
+    seconds: float
+    bytes: int  # of its files
+    held: str  # of a fetch: the folder where it lies; never in a commit
+    shard: ManifestRow  # of stage `shards`: its entry of the manifest
+    segment: str  # where it was merged: the segment's id; set as it is read
 
 
 def part_name(stage: str, unit: str, token: str = "") -> str:

@@ -234,7 +234,9 @@ class SegmentReader:
         void = set(segment.void)
         for name, facts in zip(read.column("unit").to_pylist(), read.column("facts").to_pylist(), strict=True):
             if name not in void and not but(name):
-                yield name, {**json.loads(facts), "segment": segment.id}
+                found: Facts = json.loads(facts)
+                found["segment"] = segment.id
+                yield name, found
 
     def follow(self, head: Head) -> None:
         """Drops what is kept of segments that are gone, and takes up how large the files of others are."""

@@ -39,7 +39,8 @@ class Store(Committed):
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
         """Declares a unit done, or says other facts of one that is. Everything it made is in place before."""
-        facts = {name: value for name, value in facts.items() if name != "segment"}
+        facts = facts.copy()
+        facts.pop("segment", None)
         head = read_head(self)[0]
         before = self._own_commits(head, stage).get(unit, "")
         holding = self._segments_with(head, stage, [unit])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
+from manifests.rows import ClipRow, VideoRow
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
 
@@ -104,8 +105,16 @@ class RowIndex:
             )
 
 
-def rows_of_video(store: Store, parts: Sequence[Part], video_id: str) -> list[dict[str, Any]]:
-    """The rows of one video in these parts, in their order."""
-    tables = [store.read_part(part) for part in parts]
-    found = [table.filter(pc.equal(table.column("video_id"), video_id)).to_pylist() for table in tables]
-    return [row for rows in found for row in rows]
+def video_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[VideoRow]:
+    """The rows of one video in these parts of `videos`, in their order."""
+    return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
+
+
+def clip_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[ClipRow]:
+    """The rows of one video's clips in these parts of `clips`, in their order."""
+    return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
+
+
+def _rows_of(store: Store, part: Part, video_id: str) -> pa.Table:
+    table = store.read_part(part)
+    return table.filter(pc.equal(table.column("video_id"), video_id))

@@ -16,7 +16,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import fsspec
@@ -33,7 +33,7 @@ from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, T
 from pipeline.media.clock import WALL_FACTOR, Starved
 from pipeline.media.packs import PackedSample, write_pack
 from pipeline.media.probe import Unusable
-from pipeline.media.row_index import RowIndex, rows_of_video
+from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
@@ -57,11 +57,11 @@ class MediaJob:
 
 def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow]]:
     """The video's row and those of its clips. Rejected where they are not there any more."""
-    videos = rows_of_video(store, [job.video], job.video_id)
-    clips = rows_of_video(store, job.clips, job.video_id)
+    videos = video_rows(store, [job.video], job.video_id)
+    clips = clip_rows(store, job.clips, job.video_id)
     if not videos or not clips:
         raise Rejected(Reason.NO_CLIPS, "its rows are gone from the tables")
-    return cast(VideoRow, videos[0]), cast(list[ClipRow], clips)
+    return videos[0], clips
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class MediaStage:
 
     def prepare(self, unit: Unit, context: Context) -> None:
         """Fetches a video into the scratch folder, and notes there which file it is."""
-        videos = rows_of_video(context.store, [unit.payload.video], unit.payload.video_id)
+        videos = video_rows(context.store, [unit.payload.video], unit.payload.video_id)
         if not videos:
             raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")
         path = self.fetch(videos[0], context)

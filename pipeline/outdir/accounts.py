@@ -7,13 +7,12 @@ held against the funnel's sum, candidates = kept + rejected + missing.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from manifests.census import Census
 from manifests.funnel import FunnelCounts, funnel, missing_videos
 from manifests.schema import WIDE
 from manifests.stages import ENDS, STAGES, rank_of
-from pipeline.engine.commits import part_name
+from pipeline.engine.commits import Facts, part_name
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 
@@ -94,7 +93,7 @@ def _segment_gaps(store: Store) -> Iterator[Gap]:
                     yield Gap(segment.stage, f"{path} ({n_rows} rows)")
 
 
-def _gaps_of_unit(stage: str, unit: str, facts: dict[str, Any], present: dict[str, set[str]]) -> Iterator[Gap]:
+def _gaps_of_unit(stage: str, unit: str, facts: Facts, present: dict[str, set[str]]) -> Iterator[Gap]:
     promised = {table: f"{n_rows} rows" for table, n_rows in facts.get("rows", {}).items()}
     if n_rejects := sum(facts.get("rejects", {}).values()):
         promised[f"rejects/{stage}"] = f"{n_rejects} rejects"

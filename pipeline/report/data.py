@@ -14,6 +14,7 @@ from manifests.errors import DamagedFile, UserError
 from manifests.funnel import FunnelCounts, funnel, read_selection
 from manifests.hashing import hash_texts
 from manifests.reasons import meaning_of
+from manifests.rows import SourceRow
 from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
@@ -198,7 +199,7 @@ def promised_by_category(store: Store, unit: str) -> dict[int, float]:
     return {i: float(n) if unit == "clips" else n / 3_600_000 for i, n in amounts.items()}
 
 
-def _state(row: dict[str, Any]) -> str:
+def _state(row: SourceRow) -> str:
     if row["reason"]:
         return str(row["reason"])
     return "no more to list" if row["exhausted"] else "has more"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +21,26 @@ READERS = 8
 """Shards whose rows are read at a time: a bucket answers many requests as fast as one."""
 SHARD_COLUMN = "shard"
 COUNTED = ["key", "clip_id", "video_id", "channel_id", "category_id", "duration_ms", "width", "height", "fps", "codec"]
-WHOLE = ["key", "url", "caption", "status", "category_id", "channel_id", "duration_ms", "height", "fps", "codec"]
-WHOLE += ["members"]
+
+
+class WholeRow(TypedDict):
+    """A row of a shard as far as the page shows it, with the path of its shard."""
+
+    key: str
+    url: str
+    caption: str
+    status: str
+    category_id: int
+    channel_id: str
+    duration_ms: int
+    height: int
+    fps: float
+    codec: str
+    members: str
+    shard: str
+
+
+WHOLE = [name for name in WholeRow.__annotations__ if name != SHARD_COLUMN]
 _JSON_OFFSET = r'"json": ?\[(?P<at>\d{1,18}), ?(?P<size>\d{1,18})\]'
 CLIP_COLUMNS = pa.schema(
     [
@@ -67,16 +85,16 @@ def _number(offset: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     return pc.fill_null(pc.struct_field(offset, name).cast(pa.int64()), -1)
 
 
-def whole_rows(store: Store, chosen: pa.Table) -> list[dict[str, Any]]:
+def whole_rows(store: Store, chosen: pa.Table) -> list[WholeRow]:
     """The shards' rows (WHOLE) of these few clips, in their order, with the shard's path; read again."""
     wanted = list(zip(chosen.column(SHARD_COLUMN).to_pylist(), chosen.column("key").to_pylist(), strict=True))
-    found: dict[tuple[str, str], dict[str, Any]] = {}
+    found: dict[tuple[str, str], WholeRow] = {}
     for url in dict.fromkeys(url for url, _ in wanted):
         rows = read_rows(store, url, WHOLE)
         rows = rows.filter(is_success(rows.column("status")))
         keys = pa.array([key for shard, key in wanted if shard == url], pa.string())
         for row in rows.filter(pc.is_in(rows.column("key"), value_set=keys)).to_pylist():
-            found[url, row["key"]] = {**row, SHARD_COLUMN: url}
+            found[url, row["key"]] = cast(WholeRow, {**row, SHARD_COLUMN: url})
     return [found[pair] for pair in wanted if pair in found]
 
 
@@ -103,6 +121,6 @@ def counts_of(clips: pa.Table, columns: Sequence[str]) -> dict[tuple[Any, ...], 
     return {tuple(row[name] for name in columns): row["count_all"] for row in counted.to_pylist()}
 
 
-def members_of(row: dict[str, Any]) -> dict[str, tuple[int, int]]:
+def members_of(row: WholeRow) -> dict[str, tuple[int, int]]:
     """{extension: (offset in the tar, size)} of a shard's row."""
     return member_offsets(row["members"])

@@ -14,7 +14,7 @@ from manifests.categories import category_name
 from manifests.hashing import hash_texts
 from pipeline.engine.store import Store
 from pipeline.report.data import NO_SAMPLE
-from pipeline.report.rows import SHARD_COLUMN, members_of, whole_rows
+from pipeline.report.rows import WholeRow, members_of, whole_rows
 
 log = logging.getLogger("hdvila")
 
@@ -60,7 +60,7 @@ def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleVi
                 video = _member(store, row, members["m4v"])
             views.append(_view(store, row, members, video))
         except NO_SAMPLE as error:
-            log.warning("%s: sample %s is left out of the report (%r)", row[SHARD_COLUMN], row["key"], error)
+            log.warning("%s: sample %s is left out of the report (%r)", row["shard"], row["key"], error)
             continue
         room -= len(video)
     return views
@@ -75,7 +75,7 @@ def _drawn(rows: pa.Table, seed: int) -> pa.Table:
     return rows.take(pa.array(chosen, pa.int64()))
 
 
-def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], video: bytes) -> SampleView:
+def _view(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], video: bytes) -> SampleView:
     if members["json"][1] > MOST_JSON_BYTES:
         raise ValueError(f"its json has {members['json'][1]} bytes")
     facts = json.loads(_member(store, row, members["json"]))
@@ -84,7 +84,7 @@ def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]]
     n_words = len(row["caption"].split())
     return SampleView(
         key=row["key"],
-        shard=row[SHARD_COLUMN],
+        shard=row["shard"],
         category=category_name(row["category_id"]),
         title=cut_short(str(facts["title"]), TITLE_CHARACTERS),
         text=cut_short(row["caption"], TEXT_CHARACTERS),
@@ -103,18 +103,18 @@ def _view(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]]
     )
 
 
-def _member(store: Store, row: dict[str, Any], span: tuple[int, int]) -> bytes:
-    return store.read_range(row[SHARD_COLUMN], span[0], span[0] + span[1])
+def _member(store: Store, row: WholeRow, span: tuple[int, int]) -> bytes:
+    return store.read_range(row["shard"], span[0], span[0] + span[1])
 
 
-def _picture(store: Store, row: dict[str, Any], members: dict[str, tuple[int, int]], facts: dict[str, Any]) -> bytes:
+def _picture(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], facts: dict[str, Any]) -> bytes:
     """The middle still, made small; b"" where the samples have none."""
     stills = json.loads(facts["stills"])
     if "mjpg" not in members or not stills:
         return b""
     still = stills[len(stills) // 2]
     start = members["mjpg"][0] + still["offset"]
-    return shrink(store.read_range(row[SHARD_COLUMN], start, start + still["size"]))
+    return shrink(store.read_range(row["shard"], start, start + still["size"]))
 
 
 def shrink(jpeg: bytes) -> bytes:

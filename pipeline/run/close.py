@@ -10,7 +10,7 @@ goes to the same split, and quotas and the shares of channels count it.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict
 
 from manifests.errors import UserError
 from manifests.funnel import SELECTION_NAME
@@ -38,13 +38,22 @@ class Generation:
     selection: Selection
 
 
+class Recorded(TypedDict):
+    """A file of generations/: after which batch a generation was closed, and the units that make its shards."""
+
+    n_batches: int
+    generation: int
+    units: list[str]
+
+
 class Closing:
     """Which generation is next, batch after batch. Sets what `batches` says of it."""
 
     def __init__(self, run: Run, batches: Batches) -> None:
         self._run, self._batches = run, batches
         self._next: Generation | None = None
-        self._records = [run.store.read_json(f"{GENERATIONS}/{name}") for name in run.store.names(GENERATIONS)]
+        names = run.store.names(GENERATIONS)
+        self._records: list[Recorded] = [run.store.read_json(f"{GENERATIONS}/{name}") for name in names]
         batches.closings = {record["n_batches"]: record["generation"] for record in self._records}
         batches.n_decided = max(batches.closings, default=0)
         batches.decide = self.decide
@@ -55,8 +64,8 @@ class Closing:
         """The next generation, written down; None where no batch that is over fills a shard."""
         batches = self._batches
         while self._next is None and batches.n_decided < batches.n_over:
-            recorded = self._records[-1] if self._records else {}
-            if recorded.get("n_batches") == batches.n_decided + 1:
+            recorded = self._records[-1] if self._records else None
+            if recorded and recorded["n_batches"] == batches.n_decided + 1:
                 self._next = self._again(recorded)
             else:
                 self._next = self._full_after(batches.n_decided + 1)
@@ -76,14 +85,14 @@ class Closing:
             return None
         number = units[0].payload.shard.generation
         generation = Generation(number, n_batches, tuple(unit.name for unit in units), stage, selection)
-        record = {"n_batches": n_batches, "generation": number, "units": list(generation.units)}
+        record: Recorded = {"n_batches": n_batches, "generation": number, "units": list(generation.units)}
         self._run.lock.check()
         self._run.store.write_json(f"{GENERATIONS}/{len(self._records):05d}.json", record)
         self._records.append(record)
         self._batches.closings[n_batches] = number
         return generation
 
-    def _again(self, record: dict[str, Any]) -> Generation:
+    def _again(self, record: Recorded) -> Generation:
         """A generation that a killed run wrote down and did not finish."""
         selection, stage = self._selected(record["n_batches"], record["generation"])
         return Generation(record["generation"], record["n_batches"], tuple(record["units"]), stage, selection)
@@ -97,7 +106,7 @@ class Closing:
         write_selection(run, selection)
         return selection, ShardsStage(config.shards, config.seed, only_full=True, but=but, books=run.known.shards)
 
-    def _is_published(self, record: dict[str, Any]) -> bool:
+    def _is_published(self, record: Recorded) -> bool:
         try:
             manifest = read_manifest(self._run.store.url, **dict(self._run.store.options))
         except UserError:

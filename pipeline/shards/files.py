@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -75,7 +75,7 @@ def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, g
     """
     tar, rows, stats = (folder / Path(name).name for name in shard_files(url))
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    done: list[dict[str, Any]] = []
+    done: list[ShardRow] = []
     with tar.open("wb") as out:
 
         def write(data: bytes) -> None:

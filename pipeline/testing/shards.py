@@ -17,14 +17,14 @@ from collections.abc import Collection, Mapping
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 
 from manifests.categories import category_name, load_categories
 from manifests.funnel import SELECTION_NAME
-from manifests.rows import VideoRow
+from manifests.rows import PackRow, VideoRow
 from manifests.sample import DEFAULT_MEMBERS, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
@@ -199,10 +199,10 @@ def commit_video(
     store.commit("extract", video_id, {})
 
 
-def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: str) -> dict[str, Any]:
+def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: str) -> PackRow:
     fields = _json_fields(video_id, n, f"this is sentence {n} of video {video_id}", category_id, channel_id)
     same = ("clip_id", "video_id", "category_id", "channel_id", "start_ms", "end_ms", "duration_ms", "text", "width")
-    return {
+    row = {
         **{name: fields[name] for name in (*same, "height", "fps", "codec", "motion", "flags")},
         "key": sample_key(video_id, n),
         "n": n,
@@ -215,6 +215,7 @@ def _pack_row(video_id: str, n: int, channel_id: str, category_id: int, reason: 
         "members": "{}",
         "phashes": b"",
     }
+    return cast(PackRow, row)
 
 
 def _video_row(video_id: str, channel_id: str, category_id: int) -> VideoRow:

@@ -5,8 +5,8 @@
                lines `identifier,True`
     snli_ve    the share of right answers; no result file is published, so lines {"pairID", "label"}
 
-A right answer that is no class counts as missed: an answering head cannot give it. Where answers are kept back (a test
-set), there is a file and no score.
+A right answer outside the classes counts as missed: an answering head cannot give it. Where answers are kept back (a
+test set), there is a file and no score.
 """
 
 from __future__ import annotations

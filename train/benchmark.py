@@ -72,11 +72,11 @@ class BenchmarkScores:
         return "\n".join(lines)
 
 
-def run_benchmark(encoder: Encoder, queries: Sequence[Query], place: str | Path, asked: Asked) -> BenchmarkScores:
+def run_benchmark(encoder: Encoder, queries: Sequence[Query], source: str | Path, asked: Asked) -> BenchmarkScores:
     """Embed the videos of a folder or data set and score them. UserError where none of the queries' can be read."""
     _look_as_asked(encoder, asked)
     wanted = list(dict.fromkeys(query.video for query in queries))
-    videos = open_videos(str(place), wanted)
+    videos = open_videos(str(source), wanted)
     missing = videos.missing(wanted)
     names, rows, unreadable = [], [], []
     for batch in _batches(sorted(set(wanted) - set(missing)), asked.batch):
@@ -90,7 +90,7 @@ def run_benchmark(encoder: Encoder, queries: Sequence[Query], place: str | Path,
             rows.append(encoder.embed_views([views for _, views in seen]))
             names += [name for name, _ in seen]
     if not names:
-        raise UserError(f"{place}: none of the {len(wanted)} videos that the captions name can be read")
+        raise UserError(f"{source}: none of the {len(wanted)} videos that the captions name can be read")
     read = set(names)
     kept = [query for query in queries if query.video in read]
     text = torch.cat([encoder.embed_text([q.text for q in batch]) for batch in _batches(kept, 64)])
@@ -131,13 +131,13 @@ def score_queries(
 
 def right_answers(names: Sequence[str], queries: Sequence[Query], ground_truth: GroundTruth) -> Tensor:
     """Which videos are right for which query: bool `[q, v]`."""
-    place = {name: i for i, name in enumerate(names)}
+    index_of = {name: i for i, name in enumerate(names)}
     right = torch.zeros(len(queries), len(names), dtype=torch.bool)
-    right[torch.arange(len(queries)), torch.tensor([place[query.video] for query in queries])] = True
+    right[torch.arange(len(queries)), torch.tensor([index_of[query.video] for query in queries])] = True
     if ground_truth == "caption":
         of_text: dict[str, set[int]] = {}
         for query in queries:
-            of_text.setdefault(query.text, set()).add(place[query.video])
+            of_text.setdefault(query.text, set()).add(index_of[query.video])
         for row, query in enumerate(queries):
             right[row, sorted(of_text[query.text])] = True
     return right

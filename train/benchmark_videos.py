@@ -79,12 +79,12 @@ class ShardVideos:
         return middle, other
 
 
-def open_videos(place: str, names: Iterable[str]) -> Videos:
-    """A data set where `place` is a manifest or holds one, else a folder of files."""
+def open_videos(source: str, names: Iterable[str]) -> Videos:
+    """A data set where `source` is a manifest or holds one, else a folder of files."""
     wanted = list(names)
-    if place.endswith(".json") or "://" in place or (Path(place) / MANIFEST_NAME).is_file():
-        return ShardVideos(place, wanted)
-    return FolderVideos(Path(place), wanted)
+    if source.endswith(".json") or "://" in source or (Path(source) / MANIFEST_NAME).is_file():
+        return ShardVideos(source, wanted)
+    return FolderVideos(Path(source), wanted)
 
 
 def _find_samples(manifest_at: str, wanted: set[str], options: Mapping[str, Any]) -> dict[str, Sample]:

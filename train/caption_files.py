@@ -38,7 +38,7 @@ class Query:
 
 
 def read_queries(path: Path, form: Format = "auto") -> list[Query]:
-    """The queries of a caption file, in its order. UserError names the file, the place and what was expected there."""
+    """The queries of a caption file, in its order. UserError names file, line or key, and what was expected there."""
     text = _text_of(path)
     chosen = _form_of(path, text) if form == "auto" else form
     try:
@@ -83,7 +83,7 @@ def _json_form(path: Path, text: str) -> Format:
     try:
         document = json.loads(text)
     except ValueError:
-        return "jsonl"  # a line each; a damaged file is told by its reader
+        return "jsonl"  # a line each; its reader reports a damaged file
     if isinstance(document, list):
         return "didemo"
     if not isinstance(document, dict):

@@ -125,7 +125,7 @@ def plain_config(overrides: Sequence[str]) -> TrainConfig:
         try:
             index = load_index(manifest, name, max_bad_shards=ANY_NUMBER, storage_options=options)
         except UserError:
-            continue  # told by check_data
+            continue  # reported by check_data
         return load_config(TrainConfig, None, [*PICTURES, *keys]) if index.has("jpg") else config
     return config
 
@@ -138,14 +138,14 @@ def check_data(config: TrainConfig, *, n_samples: int = 2, seconds: float = 50.0
     names = list(dict.fromkeys(shard.split for shard in manifest.shards))
     report.notes += [f"there is no split {s!r} ({k})" for k, s in _splits_read(config).items() if s not in names]
     ends_at, indexes = time.monotonic() + seconds, {}
-    for place, name in enumerate(names):
+    for index, name in enumerate(names):
         try:
             indexes[name] = load_index(manifest, name, max_bad_shards=ANY_NUMBER, storage_options=data.storage_options)
         except UserError as error:
             report.problems.append(f"{name}: {error}")
             continue
         report.problems += indexes[name].bad_shards
-        left_s = (ends_at - time.monotonic()) / (len(names) - place)
+        left_s = (ends_at - time.monotonic()) / (len(names) - index)
         report.splits.append(_check_split(indexes[name], name, config, report, n_samples, max(left_s, 0.0)))
     report.problems += _shared_videos(indexes)
     return report

@@ -59,8 +59,8 @@ class Matching:
         """Three lines for people."""
         lines = [f"matching of {self.n_pairs} held-out pairs: {self.accuracy:.1%} judged right (chance 50.0%)"]
         for name, recalls in (("text to image", self.text_to_image), ("image to text", self.image_to_text)):
-            told = "  ".join(f"R@{k} {recalls[k]:.1%} (chance {self.chance[k]:.1%})" for k in KS)
-            lines.append(f"  retrieval by matching, {name}: {told}")
+            scores = "  ".join(f"R@{k} {recalls[k]:.1%} (chance {self.chance[k]:.1%})" for k in KS)
+            lines.append(f"  retrieval by matching, {name}: {scores}")
         return "\n".join(lines)
 
 
@@ -123,10 +123,10 @@ def score_of_all(scores: Tensor, captions: list[str]) -> Matching:
     # The same wrong partner in every evaluation: the next pair with other words.
     n = len(captions)
     other = [next((j % n for j in range(i + 1, i + n) if not right[i, j % n]), i) for i in range(n)]
-    places = torch.arange(n)
+    own = torch.arange(n)
     wrong = [float(scores[i, j] < 0) for i, j in enumerate(other) if i != j]
-    told = (scores[places, places] > 0).double().tolist() + wrong
-    return Matching(n, sum(told) / len(told), recalls[0], recalls[1], chance)
+    answers = (scores[own, own] > 0).double().tolist() + wrong
+    return Matching(n, sum(answers) / len(answers), recalls[0], recalls[1], chance)
 
 
 def _all_scores(inner: Any, seen: tuple[Tensor, Tensor], texts: tuple[Tensor, Tensor]) -> Tensor:

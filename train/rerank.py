@@ -46,10 +46,10 @@ class TwoStages:
         """A line a direction, for people."""
         lines = [f"retrieval among {self.n_pairs} pairs; the towers' first {self.n_candidates} are read again"]
         for way in self.before:
-            told = "  ".join(
+            scores = "  ".join(
                 f"R@{k} {self.before[way][k]:.1%} -> {self.after[way][k]:.1%} (chance {self.chance[k]:.1%})" for k in KS
             )
-            lines.append(f"  {way}: {told}")
+            lines.append(f"  {way}: {scores}")
         return "\n".join(lines)
 
 

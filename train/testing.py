@@ -184,7 +184,7 @@ def replace_facts(
 def encode_mp4(
     pictures: Iterable[Pixels], fps: int, gop: int = 12, *, crf: int = 16, preset: str = "ultrafast", start_ms: int = 0
 ) -> bytes:
-    """RGB pictures as an H.264 mp4 with B-frames; near lossless unless told otherwise. The first is at `start_ms`."""
+    """RGB pictures as an H.264 mp4 with B-frames; near lossless by default. The first is at `start_ms`."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps)

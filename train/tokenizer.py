@@ -138,7 +138,7 @@ def _by_count(counts: Counter[str]) -> list[tuple[str, int]]:
 
 
 def _from_vocabulary(pieces: list[str], source: Path | None) -> Tokenizer:
-    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    vocabulary = {piece: index for index, piece in enumerate(pieces)}
     if missing := [token for token in SPECIAL if token not in vocabulary]:
         raise UserError(f"{source}: a BERT vocabulary has a line each for {', '.join(missing)}")
     fast = FastTokenizer(WordPiece(vocabulary, unk_token=UNK, max_input_chars_per_word=100))

@@ -97,7 +97,7 @@ def outcomes_of(
 def outcomes_with(
     made: ClipLists, failed: pa.Table, rejects: pa.Table, duplicates: Duplicates, already_kept: ClipLists
 ) -> Outcomes:
-    """The same of clips that were gathered before, and of the videos (TURNED_AWAY) all of whose clips failed."""
+    """The same of clips that were read before, and of the videos (TURNED_AWAY) all of whose clips failed."""
     return Outcomes(made, pa.concat_tables([_whole_videos(rejects), failed]), duplicates, already_kept)
 
 

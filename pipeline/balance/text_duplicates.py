@@ -204,7 +204,7 @@ class Sentences:
         return found
 
     def _joined(self) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]:
-        """The ids, and of every sentence its video's place among them, its number there and what is said."""
+        """The ids, and of every sentence its video's index among them, its number there and what is said."""
         self._ids = [pa.concat_arrays(self._ids)]
         number, n, said = (np.concatenate(column) for column in zip(*self._pieces, strict=True))
         self._pieces = [(number, n, said)]

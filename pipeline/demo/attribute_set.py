@@ -1,4 +1,4 @@
-"""A data set of drawn clips whose views can be told apart by what they can learn (`pipeline.demo.attributes`).
+"""A data set of drawn clips that shows what each view of a clip can learn (`pipeline.demo.attributes`).
 
     python -m pipeline.demo.attribute_set OUT [--per-caption 8] [--colours 8] [--seed 0]
 
@@ -77,7 +77,7 @@ def make_attribute_set(
 ) -> Manifest:
     """Draw, cut and shard the whole set under `out`; the manifest. The same arguments give the same shards.
 
-    ValueError for `per_caption` below 2: val, the smaller channel, is told from train by that.
+    ValueError for `per_caption` below 2: val is recognised as the smaller channel.
     """
     if per_caption < 2:
         raise ValueError(f"per_caption {per_caption} must be at least 2: train has to be larger than val")

@@ -51,12 +51,12 @@ def a_catalogue(
     names = _behaviours_for(round(n_videos * misbehaving), behaviours)
     sizes = category_sizes(n_videos, seed)
     # behaviours are dealt over the categories by hash, so that each category has its share
-    places = [(category_id, n) for category_id, size in sizes.items() for n in range(size)]
-    dealt = sorted(places, key=lambda place: stable_hash("deal", seed, *place))
+    slots = [(category_id, n) for category_id, size in sizes.items() for n in range(size)]
+    dealt = sorted(slots, key=lambda slot: stable_hash("deal", seed, *slot))
     behaviour_of = dict(zip(dealt, names, strict=False))
-    plain = {place: _a_video(seed, place, n_media, videos_per_channel) for place in places}
-    good = {place: video for place, video in plain.items() if place not in behaviour_of}
-    videos = [_cast_in_place(plain[place], behaviour_of.get(place, "good"), good, sizes) for place in places]
+    plain = {slot: _a_video(seed, slot, n_media, videos_per_channel) for slot in slots}
+    good = {slot: video for slot, video in plain.items() if slot not in behaviour_of}
+    videos = [_cast_in_place(plain[slot], behaviour_of.get(slot, "good"), good, sizes) for slot in slots]
     return Catalogue(tuple(videos))
 
 
@@ -105,9 +105,9 @@ def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
     return names + list(itertools.islice(itertools.cycle(others), n - len(names) if others else 0))
 
 
-def _a_video(seed: int, place: tuple[int, int], n_media: int, videos_per_channel: int) -> Video:
+def _a_video(seed: int, slot: tuple[int, int], n_media: int, videos_per_channel: int) -> Video:
     """A well-behaved video; its words are its own, its pictures one of the shared files of equal length."""
-    category_id, n = place
+    category_id, n = slot
     video_seed = stable_hash("big", seed, category_id, n) % 10**9
     footage = Script(video_seed % n_media, 1, 12_000 + 2_000 * (video_seed % n_media), "short")
     script = Script(video_seed, category_id, footage.duration_ms, "short")

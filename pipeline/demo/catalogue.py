@@ -189,8 +189,8 @@ class Catalogue:
         category together find all). Other words find what has them in title, keywords, channel or category,
         most words first.
         """
-        if place := self._seed_queries.get(_plain(query)):
-            category_id, n = place
+        if found_at := self._seed_queries.get(_plain(query)):
+            category_id, n = found_at
             found = [video for video in self._listed(category_id) if (_rank(video) + n) % 3]
             return sorted(found, key=lambda video: stable_hash(_plain(query), video.video_id))
         wanted = _words(query)
@@ -211,7 +211,7 @@ class Catalogue:
 
     @cached_property
     def _seed_queries(self) -> dict[str, tuple[int, int]]:
-        """Each seed query: its category and its place among that category's."""
+        """Each seed query: its category and its index among that category's queries."""
         return {
             _plain(query): (category_id, n)
             for category_id, queries in self.queries.items()

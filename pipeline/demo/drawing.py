@@ -139,11 +139,11 @@ def _paint_digit(planes: tuple[Plane, Plane, Plane], digit: int, height: int, un
 
 
 def _draw_things(planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, width: int, height: int) -> None:
-    """The scene's moving shapes at their places in frame `number`."""
+    """The scene's moving shapes at their positions in frame `number`."""
     unit = min(width, height) / 720
     radius = 100 * unit
-    for place in range(scene.count):
-        x, y = _position(scene, place, number, width, height, unit)
+    for index in range(scene.count):
+        x, y = _position(scene, index, number, width, height, unit)
         centre = np.array([x, y])
         outline = _outline(scene.shape, radius) + centre
         hole = _outline("circle", radius * 0.55) + centre
@@ -154,10 +154,10 @@ def _draw_things(planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, 
                 cv2.fillPoly(plane, [(hole / scale).round().astype(np.int32)], level_behind)
 
 
-def _position(scene: Scene, place: int, number: int, width: int, height: int, unit: float) -> tuple[float, float]:
+def _position(scene: Scene, index: int, number: int, width: int, height: int, unit: float) -> tuple[float, float]:
     """The centre of a thing: evenly spread, moved by the scene's motion, back from the other side where it leaves."""
-    x = width * (place + 0.5) / scene.count
-    y = height * (0.5 if scene.count < 3 else 0.36 + 0.28 * (place % 2))
+    x = width * (index + 0.5) / scene.count
+    y = height * (0.5 if scene.count < 3 else 0.36 + 0.28 * (index % 2))
     way, margin = number * _STEP_PX * unit, 100 * unit
     match scene.motion:
         case "to the left":

@@ -150,7 +150,7 @@ def video_details(video: Video) -> dict[str, Any]:
 
 
 def microformat(video: Video) -> dict[str, Any]:
-    """`playerMicroformatRenderer`: the only place of the category."""
+    """`playerMicroformatRenderer`: the only part that names the category."""
     return {
         "category": category_name(video.category_id),
         "uploadDate": f"{video.upload_date}T08:00:00-07:00",
@@ -173,7 +173,7 @@ def watch_player_response(video: Video) -> dict[str, Any]:
     }
     formats = streaming_data(video, 1, "", "WEB", {})
     for stream in formats["formats"] + formats["adaptiveFormats"]:
-        del stream["url"]  # yt-dlp leaves these out; which sizes they name is still told
+        del stream["url"]  # yt-dlp leaves these out; their sizes are still listed
     answer["streamingData"] = formats
     if video.tracks:
         languages = [{"languageCode": code, "languageName": {"simpleText": name}} for code, name in _TRANSLATIONS]

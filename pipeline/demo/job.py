@@ -31,8 +31,8 @@ def some_of(catalogue: Catalogue, n_videos: int) -> Catalogue:
     """A catalogue with this many of the videos, evenly chosen; 0: all."""
     if not 0 < n_videos < len(catalogue.videos):
         return catalogue
-    places = [i * len(catalogue.videos) // n_videos for i in range(n_videos)]
-    return replace(catalogue, videos=tuple(catalogue.videos[place] for place in places), playlists=())
+    indices = [i * len(catalogue.videos) // n_videos for i in range(n_videos)]
+    return replace(catalogue, videos=tuple(catalogue.videos[i] for i in indices), playlists=())
 
 
 def pointed_at(site: MiniYouTube, config: RunConfig) -> RunConfig:

@@ -2,8 +2,8 @@
 
 A `Fault` is one thing done to matching requests: of a video (`Video.faults`) or of the whole site
 (`MiniYouTube.misbehave`). A `Behaviour` is a row of the table: faults, changed facts of the video, and the
-expected end. `FaultBook` counts requests, so that a fault can last for so many requests, for so many
-extractions, or until it is told to relent.
+expected end. `FaultBook` counts requests, so that a fault can last for a number of requests or of
+extractions, or until `relent`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class Fault:
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
         "html" (a consent page), "unknown_layout" (of lists), or for the player the name of a refusal in
-        `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (of the formats only the 360p file with sound),
+        `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (of the formats only the 360p file with audio),
         "kids_client" (only the embedded and TV players get it). Of captions also "cut" (half of the file). "redirect":
         to `location`.
-    `requests`: it lasts for so many matching requests; `extractions`: for so many extractions of the video (a
-        new one begins with the first watch page after a player's answer); None in both: until told to relent.
-    `after`: so many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video"
+    `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new
+        one begins with the first watch page after a player's answer); None in both: until `relent`.
+    `after`: how many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video"
         and/or "audio". `identity`: only for clients that come through the proxy under this user name.
     """
 

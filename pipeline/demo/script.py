@@ -13,7 +13,7 @@ from functools import lru_cache
 
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 GROUNDS = ("crimson", "amber", "lemon", "olive", "navy", "violet", "ivory", "charcoal")
-"""Colours of backgrounds: words of their own, so that a tiny model need not tell a colour's role from its place."""
+"""Colours of backgrounds: words of their own, so that a tiny model need not tell a colour's role from its position."""
 TEXTURES = ("plain", "striped", "dotted", "checkered")
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 MOTIONS = ("to the left", "to the right", "upwards", "downwards", "around in a circle")

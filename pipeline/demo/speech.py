@@ -101,9 +101,9 @@ def caption_file(script: Script, kind: str, format_: str) -> bytes | None:
     return make(script) if make else None
 
 
-def _automatic_segment(word: Word, line_start_ms: int, place: int) -> dict[str, Any]:
-    segment: dict[str, Any] = {"utf8": word.text if place == 0 else f" {word.text}", "acAsrConf": 0}
-    if place:
+def _automatic_segment(word: Word, line_start_ms: int, index: int) -> dict[str, Any]:
+    segment: dict[str, Any] = {"utf8": word.text if index == 0 else f" {word.text}", "acAsrConf": 0}
+    if index:
         segment["tOffsetMs"] = word.start_ms - line_start_ms
     return segment
 

@@ -40,7 +40,7 @@ _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
 
 @dataclass
 class Site:
-    """The site's state: what it holds, what it is told to do wrong, the drawn files."""
+    """The site's state: what it holds, how it misbehaves, the drawn files."""
 
     catalogue: Catalogue
     cache: MediaCache
@@ -350,7 +350,7 @@ def _list_of(request: Request, catalogue: Catalogue) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """Where a list goes on: a query, channel or playlist, and the place in it."""
+    """Where a list goes on: a query, channel or playlist, and the position in it."""
 
     list_id: str
     offset: int = 0

@@ -29,13 +29,13 @@ Entries = NDArray[Any]
 """[N] of ENTRY, by hash."""
 
 TABLES_WITH_IDS = ("listings", "candidates", "videos", "captions", "transcripts", "clips", "packs", "rejects")
-"""An entry names a table by its place here: add at the end."""
+"""An entry names a table by its index here: add at the end."""
 
 MOST_ROWS = 2**16 - 1
 WHOLE_BYTES = 1 << 18
 """Files up to this size are read whole."""
 WINDOW = 6.0
-"""Half of what is read around the likely place, in square roots of the number of entries."""
+"""Half of what is read around the likely index, in square roots of the number of entries."""
 AT_A_TIME = 1 << 20
 """Entries of one file that are held while files are merged."""
 
@@ -77,9 +77,9 @@ def find(files: Files, path: str, n_entries: int, wanted: int) -> Entries:
     """The entries of a file whose hash is that."""
     size = ENTRY.itemsize
     half = int(WINDOW * math.sqrt(n_entries)) + 1 if n_entries * size > WHOLE_BYTES else n_entries
-    place = (wanted * n_entries) >> 64
+    likely = (wanted * n_entries) >> 64
     while True:
-        low, high = max(0, place - half), min(n_entries, place + half)
+        low, high = max(0, likely - half), min(n_entries, likely + half)
         window = np.frombuffer(files.read_range(path, low * size, high * size), ENTRY)
         begins = low == 0 or int(window["hash"][0]) < wanted
         ends = high == n_entries or int(window["hash"][-1]) > wanted

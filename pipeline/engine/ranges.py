@@ -84,10 +84,10 @@ class _Spans(io.RawIOBase):
         """Whether what was taken for the file's end is one."""
         return self._held(self._size - 4, self._size) == MAGIC
 
-    def fetch_all(self, places: Sequence[tuple[int, int]]) -> None:
-        """Fetches sorted places, those near each other together."""
+    def fetch_all(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Fetches sorted spans of bytes, those near each other together."""
         begin = end = -1
-        for start, stop in places:
+        for start, stop in spans:
             if begin >= 0 and stop - begin <= SPAN_BYTES:
                 end = max(end, stop)
                 continue

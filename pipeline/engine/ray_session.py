@@ -69,26 +69,26 @@ def _environment_of_the_job() -> set[str]:
 
 def _refuse_deaf(address: str) -> None:
     """UserError within seconds where no Ray listens at an address; Ray itself would try for a minute or two."""
-    place = address.rpartition("://")[2]
-    host, _, port = place.rpartition(":")
+    target = address.rpartition("://")[2]
+    host, _, port = target.rpartition(":")
     if not port.isdigit():
         return  # `auto`, or a name that Ray resolves itself
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-        _refuse_other_program(place)
+        _refuse_other_program(target)
     except (OSError, OverflowError) as error:
         raise UserError(
             f"Ray at {address}: no answer ({error}); check engine.ray_address, and that the head node runs"
         ) from None
 
 
-def _refuse_other_program(place: str) -> None:
+def _refuse_other_program(target: str) -> None:
     """ConnectionError where what listens is not Ray: it speaks no gRPC, or is a proxy that answers for others."""
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
         return  # its certificates are Ray's to read
     import grpc
 
-    with grpc.insecure_channel(place, options=[("grpc.enable_http_proxy", 0)]) as channel:
+    with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             grpc.channel_ready_future(channel).result(timeout=SPEAK_S)
             channel.unary_unary(CLUSTER_ID)(b"", timeout=SPEAK_S)

@@ -221,8 +221,8 @@ class SegmentReader:
             return True
         units = self.units(segment)
         firsts = units.column(f"first:{table}").to_numpy()
-        place = int(np.searchsorted(firsts, row, side="right")) - 1
-        return units.column("unit")[place].as_py() not in segment.void
+        index = int(np.searchsorted(firsts, row, side="right")) - 1
+        return units.column("unit")[index].as_py() not in segment.void
 
     def facts(
         self, segment: Segment, unit: str | None = None, *, but: Callable[[str], bool] = lambda unit: False

@@ -1,4 +1,4 @@
-"""What the report shows, gathered from an output directory alone: of any run, finished or under way."""
+"""What the report shows, read from an output directory alone: of any run, finished or under way."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -189,9 +189,9 @@ def commit_video(
     rows = []
     for n in range(n_clips):
         row = _pack_row(video_id, n, channel_id, category_id, failed.get(n, ""))
-        if place := packed.get(row["key"]):
-            members_at = json.dumps({e: list(at) for e, at in place.members.items()})
-            row |= {"pack_offset": place.offset, "pack_bytes": place.bytes_, "members": members_at}
+        if sample := packed.get(row["key"]):
+            members_at = json.dumps({e: list(at) for e, at in sample.members.items()})
+            row |= {"pack_offset": sample.offset, "pack_bytes": sample.bytes_, "members": members_at}
         rows.append(row)
     store.write_part("packs", "media", video_id, rows)
     store.commit("media", video_id, {})

@@ -348,7 +348,7 @@ class PlannedLoader:
         """Note the samples that dead workers were on; the second death on one blames it."""
         on_hand = {int(sample) for pid, sample in self._dataset.on_hand.tolist() if pid in pids and sample >= 0}
         if not on_hand - self._poisoned:
-            raise UserError("a data worker died without a sample in hand: look at this machine's log (dmesg)")
+            raise UserError("a data worker died while idle: look at this machine's log (dmesg)")
         new = on_hand & self._suspects
         self._suspects |= on_hand
         self._poisoned |= new
@@ -458,7 +458,7 @@ def killed_from_outside(deaths: Mapping[int, int], workers: Workers, dataset: Cl
 
 
 def shm_bytes() -> tuple[int, int]:
-    """(free, whole) of what workers hand their samples over in; (0, 0) where there is no such memory."""
+    """(free, total) bytes of the shared memory through which workers pass samples; (0, 0) where there is none."""
     try:
         usage = shutil.disk_usage("/dev/shm")
     except OSError:

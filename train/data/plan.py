@@ -186,7 +186,7 @@ class WindowedOrder:
 def _shard_bounds(shard: npt.NDArray[np.integer]) -> Int64:
     """Where each shard's samples begin in an index, and where the last one's end: `[shards + 1]`.
 
-    Found by bisection: a memory-mapped column of a hundred million rows is touched at few places.
+    Found by bisection: a memory-mapped column of a hundred million rows is touched on few pages.
     """
     if not len(shard):
         return np.zeros(1, np.int64)

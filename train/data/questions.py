@@ -1,6 +1,6 @@
 """A picture (or two) with what is asked about it, and its right answers as classes: VQA, NLVR2, SNLI-VE.
 
-`targets` [n_answers] holds the score of each class, 0 to 1; an answer that is no class has no place in it. Samples are
+`targets` [n_answers] holds the score of each class, 0 to 1; an answer outside the classes is left out. Samples are
 those of `hdvila-pipeline import-images` on the published question files.
 """
 

@@ -24,7 +24,7 @@ from train.data.crop import Pixels
 Backend = Literal["pyav", "decord"]
 
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-"""Tags that are not UTF-8 are no reason to refuse a file: PyAV 18 has to be told so, 19 no longer takes the word."""
+"""Tags may be in any encoding: PyAV 18 needs an option for that, which 19 no longer accepts."""
 
 MAX_PIXELS = 8_847_360  # 4096 x 2160
 MAX_PACKETS = 200_000  # an hour at 50 frames/s; a clip has a few hundred

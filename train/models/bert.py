@@ -29,8 +29,8 @@ class Embeddings(nn.Module):
         n_tokens = input_ids.shape[1]
         if n_tokens > self.position_embeddings.num_embeddings:
             raise ValueError(f"{n_tokens} tokens exceed the {self.position_embeddings.num_embeddings} text positions")
-        places = self.position_embeddings.weight[:n_tokens] + self.token_type_embeddings.weight[0]
-        return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + places))
+        positions = self.position_embeddings.weight[:n_tokens] + self.token_type_embeddings.weight[0]
+        return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + positions))
 
 
 class SelfAttention(nn.Module):

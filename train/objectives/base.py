@@ -67,7 +67,7 @@ class Objective:
 
     name: str
     settings: type[Section]
-    """Its keys in the section `objective`: its weight (`name`, 0 by default) and what else it wants to be told."""
+    """Its keys in the section `objective`: its weight (`name`, 0 by default) and its other settings."""
     loss: Loss
     """(outputs, batch, totals, section `objective`) -> []. Where it spans: outputs of all rows of this rank, equal on
     all ranks. Else: a micro-batch's share, such that the shares add up to the loss of the global batch."""

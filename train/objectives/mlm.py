@@ -1,4 +1,4 @@
-"""Masked language modelling: words are hidden, and told from the rest of the sentence and from what is seen."""
+"""Masked language modelling: words are hidden, and predicted from the rest of the sentence and from what is seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Masked visual modelling: cells of one word of the visual dictionary are hidden, and told from the rest."""
+"""Masked visual modelling: cells of one word of the visual dictionary are hidden, and predicted from the rest."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def totals(batch: Rows) -> Tensor:
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
     """The share of these rows in the mean over rows asked for; a row's loss is the mean over its masked cells.
 
-    `outputs.mvm_logits` [M, K] at the places of `outputs.mvm_labels` [B, P] that aren't -100, row by row.
+    `outputs.mvm_logits` [M, K] where `outputs.mvm_labels` [B, P] isn't -100, row by row.
     """
-    places = outputs.mvm_labels != IGNORED
-    rows = places.nonzero()[:, 0]
+    asked_cells = outputs.mvm_labels != IGNORED
+    rows = asked_cells.nonzero()[:, 0]
     with torch.autocast(outputs.mvm_logits.device.type, enabled=False):
         logits = outputs.mvm_logits if outputs.mvm_logits.dtype == torch.float64 else outputs.mvm_logits.float()
-        each = F.cross_entropy(logits, outputs.mvm_labels[places], reduction="none") / places.sum(1)[rows]
+        each = F.cross_entropy(logits, outputs.mvm_labels[asked_cells], reduction="none") / asked_cells.sum(1)[rows]
         own = (each * asked(batch)[rows]).sum() * world_size() / n_asked.clamp(min=1)
     return mean_over_ranks(own)
 

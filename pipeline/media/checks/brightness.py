@@ -26,10 +26,10 @@ class MeanBrightness:
 
 def find(seen: Seen, config: MediaConfig) -> str:
     """A mean outside the bounds."""
-    gathered = seen.measures.get("brightness")
-    if not isinstance(gathered, MeanBrightness) or not gathered.n_pictures:
+    measure = seen.measures.get("brightness")
+    if not isinstance(measure, MeanBrightness) or not measure.n_pictures:
         return ""
-    mean = gathered.total / gathered.n_pictures
+    mean = measure.total / measure.n_pictures
     inside = config.checks.darkest <= mean <= config.checks.brightest
     return "" if inside else f"mean brightness {mean:.0f} of 255"
 

@@ -45,7 +45,7 @@ class ImageBatch:
         """Sentences of a picture, S. ValueError where the rows cannot be shared evenly."""
         rows = len(self.text[0])
         if not len(self) or rows % len(self):
-            raise ValueError(f"{rows} sentences cannot belong to {len(self)} pictures, so many each")
+            raise ValueError(f"{rows} sentences cannot be shared out evenly among {len(self)} pictures")
         return rows // len(self)
 
     @property
@@ -143,8 +143,8 @@ def on_canvas(batch: ImageBatch, mean: Tensor, std: Tensor) -> Canvas:
         valid = torch.tensor([x.shape[-2:] for x in batch.images])
         height, width = (int(_padded(valid[:, i]).max()) for i in (0, 1))
         pixels = torch.zeros(len(batch), 3, height, width, dtype=dtype, device=mean.device)
-        for place, image in zip(pixels, batch.images, strict=True):
-            place[:, : image.shape[-2], : image.shape[-1]] = (image.to(dtype) - shift) / scale
+        for canvas, image in zip(pixels, batch.images, strict=True):
+            canvas[:, : image.shape[-2], : image.shape[-1]] = (image.to(dtype) - shift) / scale
         valid = valid.to(mean.device)
     padded = _padded(valid) if batch.padded_hw is None else torch.as_tensor(batch.padded_hw).to(mean.device)
     return Canvas(pixels, valid.long(), padded.long())

@@ -207,9 +207,9 @@ class Soho(_OnTrunk):
             draws[:, 1] = draws[:, 1] < (COMPAT_MVM_SHARE if self.config.compat else MVM_SHARE)
         else:
             draws = batch.draws.to(cells.device)
-        if self.config.compat:  # one place of the whole grid for the batch, padding or not
-            place = int(draws[0, 0] * cells.shape[1])
-            return MvmDraw(min(place, cells.shape[1] - 1), draws[:, 1] > 0)
+        if self.config.compat:  # one cell of the whole grid for the batch, padding or not
+            cell = int(draws[0, 0] * cells.shape[1])
+            return MvmDraw(min(cell, cells.shape[1] - 1), draws[:, 1] > 0)
         return draw_from(draws, cells)
 
     def _asked(self, labels: Tensor, batch: ImageBatch) -> Tensor:
@@ -251,7 +251,7 @@ class Answered(NamedTuple):
 
 
 def second_picture(batch: Rows) -> Rows:
-    """The rows with their second picture in the first one's place."""
+    """The rows with their second picture in place of the first."""
     return batch.having({"image": batch.image_2, "valid_hw": batch.valid_hw_2})
 
 

@@ -1,4 +1,4 @@
-"""From the trunk's map to visual tokens: pooled, embedded, matched with the dictionary, masked, told where they stand.
+"""From the trunk's map to visual tokens: pooled, embedded, matched with the dictionary, masked, given their positions.
 
 Shapes: b maps, R rows (a sentence each), P = gh*gw cells (row-major), D width.
 """
@@ -140,9 +140,9 @@ def mvm_labels(indices: Tensor, mask: Tensor, draw: MvmDraw) -> Tensor:
     A draw that falls on padding asks nothing of its row.
     """
     rows = torch.arange(len(indices), device=indices.device)
-    places = torch.as_tensor(draw.location, device=indices.device).expand(len(indices))
-    asked = draw.chosen.to(indices.device).bool() & mask[rows, places]
-    same = (indices == indices[rows, places][:, None]) & mask & asked[:, None]
+    drawn = torch.as_tensor(draw.location, device=indices.device).expand(len(indices))
+    asked = draw.chosen.to(indices.device).bool() & mask[rows, drawn]
+    same = (indices == indices[rows, drawn][:, None]) & mask & asked[:, None]
     return torch.where(same, indices, IGNORED)
 
 

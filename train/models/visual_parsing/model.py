@@ -41,7 +41,7 @@ class VisualParsingOutput(NamedTuple):
 
 
 class VisualEmbedding(nn.Module):
-    """The parser's tokens as the Transformer's: Linear, mask, type and place, LayerNorm."""
+    """The parser's tokens as the Transformer's: Linear, mask, type and position, LayerNorm."""
 
     def __init__(self, n_channels: int, config: VisualParsingConfig) -> None:
         super().__init__()
@@ -234,8 +234,8 @@ def related_tokens(attention: Tensor, valid: Tensor, draws: Tensor, share: float
     weights = attention[rows, pivot].masked_fill(~valid, -1.0)
     weights[rows, pivot] = 2.0  # above every share of attention: the drawn token comes first
     order = weights.argsort(dim=1, descending=True, stable=True)
-    places = torch.arange(valid.shape[1], device=valid.device).expand_as(order)
-    rank = torch.empty_like(order).scatter_(1, order, places)
+    positions = torch.arange(valid.shape[1], device=valid.device).expand_as(order)
+    rank = torch.empty_like(order).scatter_(1, order, positions)
     n_masked = (share * n_valid.float()).round().long().clamp(min=2)
     return (rank < n_masked[:, None]) & valid
 

@@ -20,7 +20,7 @@ class WindowAttention(NamedTuple):
     """Attention within windows."""
 
     weights: Tensor  # [B, windows, heads, n, n] after the softmax
-    cells: Tensor  # [windows, n] int64: which cell of the map each place of a window is; -1 for padding
+    cells: Tensor  # [windows, n] int64: which cell of the map each position of a window is; -1 for padding
 
 
 class Parsed(NamedTuple):
@@ -70,16 +70,16 @@ def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention
     rows, columns = attn.window_size
     padded = F.pad(x, (0, 0, 0, -w % columns, 0, -h % rows))
     full_h, full_w = padded.shape[1:3]
-    places = torch.full((full_h, full_w), -1, device=x.device)
-    places[:h, :w] = torch.arange(h * w, device=x.device).view(h, w)
-    sides = torch.zeros_like(places)
+    positions = torch.full((full_h, full_w), -1, device=x.device)
+    positions[:h, :w] = torch.arange(h * w, device=x.device).view(h, w)
+    sides = torch.zeros_like(positions)
     # A window as large as the map leaves nothing to shift.
     shift = [0 if rows >= full_h else attn.shift_size[0], 0 if columns >= full_w else attn.shift_size[1]]
     if any(shift):
         padded = padded.roll((-shift[0], -shift[1]), (1, 2))
-        places = places.roll((-shift[0], -shift[1]), (0, 1))
+        positions = positions.roll((-shift[0], -shift[1]), (0, 1))
         sides = _sides(sides, (rows, columns), shift)
-    cells = _windows(places[None, ..., None], rows, columns)[0, :, :, 0]
+    cells = _windows(positions[None, ..., None], rows, columns)[0, :, :, 0]
     tokens = _windows(padded, rows, columns)  # [B, windows, n, C]
     q, k = attn.qkv(tokens).unflatten(-1, (3, attn.num_heads, -1)).permute(3, 0, 1, 4, 2, 5)[:2]
     scores = q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1) + attn.get_relative_position_bias()
@@ -92,7 +92,7 @@ def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention
 def over_cells(found: WindowAttention, n_cells: int) -> Tensor:
     """[B, P, P]: the mean over heads, in the order of the map; 0 between cells that share no window."""
     weights, cells = found.weights.mean(2), found.cells
-    whole = weights.new_zeros(len(weights), n_cells + 1, n_cells + 1)  # the last place takes what is padding
+    whole = weights.new_zeros(len(weights), n_cells + 1, n_cells + 1)  # the last index takes what is padding
     for window, ids in enumerate(cells % (n_cells + 1)):
         whole[:, ids[:, None], ids[None, :]] = weights[:, window]
     return whole[:, :n_cells, :n_cells]

@@ -8,6 +8,9 @@ BIN := $(VENV)/bin
 FFMPEG_EXTRA := $(shell command -v ffmpeg >/dev/null || echo ,ffmpeg)
 OUT ?= out/demo
 WORKERS ?= 2
+# A file at a time to each worker, in the order of the folders: tests/e2e has the longest files, and one of them begun last
+# would leave the other workers idle to the end. pytest-xdist by itself begins with the files of many tests.
+BY_FILE := --dist loadfile --no-loadscope-reorder
 export PYTHONSAFEPATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -45,10 +48,10 @@ lint: install ## ruff and mypy
 test: lint test-only ## ruff, mypy, and all tests that need no GPU and no venv of their own
 
 test-only: install
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not full and not foreign and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not full and not foreign and not gpu"
 
 test-fast: install ## under two minutes, for use while working
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not full and not foreign and not gpu"
+	$(BIN)/python -m pytest -n $(WORKERS) $(BY_FILE) -m "not slow and not full and not foreign and not gpu"
 
 docs: install ## the pages of docs/ as a site in out/site; a dead link is an error
 	$(BIN)/mkdocs build --strict

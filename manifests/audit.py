@@ -132,4 +132,4 @@ def parse_requirement(text: str) -> Requirement:
 
 def falls_short(metrics: Metrics, requirements: Sequence[Requirement]) -> list[Requirement]:
     """The requirements that do not hold."""
-    return [one for one in requirements if not one.holds(metrics)]
+    return [requirement for requirement in requirements if not requirement.holds(metrics)]

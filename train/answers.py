@@ -57,10 +57,10 @@ class Answers:
 
     def flat(self) -> dict[str, float]:
         """{"accuracy": …} over the questions whose answers are known; NLVR2's consistency too."""
-        known = [one for one in self.given if one.score is not None]
+        known = [answer for answer in self.given if answer.score is not None]
         found: dict[str, float] = {"n_questions": len(self.given), "n_scored": len(known), "n_lost": self.n_lost}
         if known:
-            found["accuracy"] = sum(one.score or 0.0 for one in known) / len(known)
+            found["accuracy"] = sum(answer.score or 0.0 for answer in known) / len(known)
             if self.task == "nlvr2":
                 found["consistency"] = consistency(known)
         return found
@@ -89,22 +89,24 @@ def consistency(given: Sequence[Given]) -> float:
     An identifier is split-set-pair-sentence; the pair tells a sentence's examples apart.
     """
     right: dict[tuple[str, ...], bool] = defaultdict(lambda: True)
-    for one in given:
-        parts = one.question_id.split("-")
-        right[(*parts[:2], *parts[3:])] &= one.score == 1.0
+    for answer in given:
+        parts = answer.question_id.split("-")
+        right[(*parts[:2], *parts[3:])] &= answer.score == 1.0
     return sum(right.values()) / len(right)
 
 
 def _vqa_text(given: Sequence[Given]) -> str:
-    return json.dumps([{"question_id": _number(one.question_id), "answer": one.answer} for one in given]) + "\n"
+    return (
+        json.dumps([{"question_id": _number(answer.question_id), "answer": answer.answer} for answer in given]) + "\n"
+    )
 
 
 def _nlvr2_text(given: Sequence[Given]) -> str:
-    return "".join(f"{one.question_id},{one.answer.capitalize()}\n" for one in given)
+    return "".join(f"{answer.question_id},{answer.answer.capitalize()}\n" for answer in given)
 
 
 def _snli_ve_text(given: Sequence[Given]) -> str:
-    return "".join(json.dumps({"pairID": one.question_id, "label": one.answer}) + "\n" for one in given)
+    return "".join(json.dumps({"pairID": answer.question_id, "label": answer.answer}) + "\n" for answer in given)
 
 
 _TEXTS = {"vqa": _vqa_text, "nlvr2": _nlvr2_text, "snli_ve": _snli_ve_text}

@@ -130,8 +130,8 @@ def _jsonl(text: str) -> Iterable[Query]:
             texts = entry["text"]
         except (ValueError, KeyError, TypeError):
             raise ValueError(f'line {number} is not {{"clip_id": …, "text": …}}') from None
-        for one in [texts] if isinstance(texts, str) else texts:
-            yield Query(_name(entry["clip_id"]), _words(one))
+        for text in [texts] if isinstance(texts, str) else texts:
+            yield Query(_name(entry["clip_id"]), _words(text))
 
 
 def _paragraphs(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterable[Query]:

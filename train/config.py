@@ -286,7 +286,7 @@ class TrainConfig(Section):
             raise ValueError("data.grow: how long the epochs will be is not known; give loop.steps, not loop.epochs")
         if self.data.grow and self.data.order != "planned":
             raise ValueError("data.grow: streaming knows no start of an epoch; set data.order: planned")
-        weights = {one.name: weight for one, weight in active(self.objective)}
+        weights = {objective.name: weight for objective, weight in active(self.objective)}
         if not weights:
             raise ValueError("every weight of objective is 0: nothing would be learned")
         kind = kind_of(model)

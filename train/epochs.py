@@ -145,7 +145,7 @@ class EpochFeed:
 
     def _write_down(self) -> None:
         part = self._run / f".{EPOCHS}"
-        part.write_text(json.dumps([asdict(one) for one in self.epochs], indent=1) + "\n")
+        part.write_text(json.dumps([asdict(epoch) for epoch in self.epochs], indent=1) + "\n")
         part.rename(self._run / EPOCHS)
 
     def _say(self, text: str) -> None:

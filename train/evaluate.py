@@ -254,7 +254,7 @@ def _losses(
 ) -> HeldOut:
     """The objectives' losses over all chunks; draws are those of step -1, so that every evaluation asks the same."""
     inner, device, both = unwrap(model), next(model.parameters()).device, active(config.objective)
-    sums = dict.fromkeys((one.name for one, _ in both), 0.0)
+    sums = dict.fromkeys((objective.name for objective, _ in both), 0.0)
     n_rows = n_lost = 0
     for number, loaded in enumerate(chunks):
         size = min(config.eval.batch, n_rounds - number * config.eval.batch)
@@ -265,14 +265,16 @@ def _losses(
         rows = prepare(rows, draw, config.objective).to(device)
         with autocast(config, device):
             outputs = inner(rows)
-        for one, _ in both:
-            sums[one.name] += size * float(one.loss(outputs, rows, one.totals(rows), config.objective))
+        for objective, _ in both:
+            sums[objective.name] += size * float(
+                objective.loss(outputs, rows, objective.totals(rows), config.objective)
+            )
         n_rows += size
         n_lost += size - len(loaded.keys)
     losses = {name: total / max(n_rows, 1) for name, total in sums.items()}
     world = world_size()
     lost = int(sum_over_ranks(torch.tensor(n_lost, device=device)))
-    return HeldOut(losses, sum(weight * losses[one.name] for one, weight in both), n_rows * world, lost)
+    return HeldOut(losses, sum(weight * losses[objective.name] for objective, weight in both), n_rows * world, lost)
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:

@@ -33,7 +33,7 @@ class Loss:
 
 def mark_trainable(model: Model, config: TrainConfig) -> None:
     """Give a gradient to what the run's objectives reach through its view of samples, and to nothing else."""
-    model.mark_trainable([one.name for one, _ in active(config.objective)], config.data.view)
+    model.mark_trainable([objective.name for objective, _ in active(config.objective)], config.data.view)
 
 
 def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool = False) -> Loss:
@@ -64,18 +64,18 @@ class _Sums:
     def __init__(self, batch: Rows, config: TrainConfig) -> None:
         self._batch, self._config = batch, config.objective
         both = active(config.objective)
-        self._totals = {one.name: one.totals(batch) for one, _ in both}
-        self.local = [(one, weight) for one, weight in both if one.spans is None]
-        self._spanning = [(one, weight) for one, weight in both if one.spans is not None]
-        self.terms = {one.name: torch.zeros((), device=batch.device) for one, _ in both}
+        self._totals = {objective.name: objective.totals(batch) for objective, _ in both}
+        self.local = [(objective, weight) for objective, weight in both if objective.spans is None]
+        self._spanning = [(objective, weight) for objective, weight in both if objective.spans is not None]
+        self.terms = {objective.name: torch.zeros((), device=batch.device) for objective, _ in both}
 
     @property
     def spans(self) -> Spans | None:
         """All that losses over the global batch read; None where there are none."""
         found: Spans | None = None
-        for one, _ in self._spanning:
-            assert one.spans is not None
-            found = one.spans if found is None else found | one.spans
+        for objective, _ in self._spanning:
+            assert objective.spans is not None
+            found = objective.spans if found is None else found | objective.spans
         return found
 
     def of_all(self, outputs: Any) -> Tensor:
@@ -88,9 +88,9 @@ class _Sums:
 
     def _sum(self, objectives: Sequence[tuple[Objective, float]], outputs: Any, rows: Rows) -> Tensor:
         total = torch.zeros((), device=rows.device)
-        for one, weight in objectives:
-            loss = one.loss(outputs, rows, self._totals[one.name], self._config)
-            self.terms[one.name] = self.terms[one.name] + loss.detach()
+        for objective, weight in objectives:
+            loss = objective.loss(outputs, rows, self._totals[objective.name], self._config)
+            self.terms[objective.name] = self.terms[objective.name] + loss.detach()
             total = total + weight * loss
         return total
 

@@ -54,12 +54,12 @@ class Scalars:
     def read(self) -> list[Read]:
         """All that was added since the last read, in order: waits for the device once."""
         unread, self._unread = self._unread, []
-        tensors = [value for one in unread for value in one.values.values() if isinstance(value, Tensor)]
+        tensors = [value for step in unread for value in step.values.values() if isinstance(value, Tensor)]
         fetched = iter(torch.stack([t.detach().double().reshape(()) for t in tensors]).tolist() if tensors else ())
         return [
             Read(
-                one,
-                {n: float(next(fetched)) if isinstance(v, Tensor) else float(v) for n, v in one.values.items()},
+                step,
+                {n: float(next(fetched)) if isinstance(v, Tensor) else float(v) for n, v in step.values.items()},
             )
-            for one in unread
+            for step in unread
         ]

@@ -25,9 +25,9 @@ def audit(
     else:
         for name, value in found.metrics.model_dump().items():
             print(f"{name:24}{'not known' if value == -1 else value}")
-    for one in requirements:
-        value = one.value(found.metrics)
-        state = "falls short" if one in short else "holds"
-        typer.echo(f"{state}: {one} (it is {'not known' if value == -1 else f'{value:g}'})", err=as_json)
+    for requirement in requirements:
+        value = requirement.value(found.metrics)
+        state = "falls short" if requirement in short else "holds"
+        typer.echo(f"{state}: {requirement} (it is {'not known' if value == -1 else f'{value:g}'})", err=as_json)
     if short:
         raise typer.Exit(1)

@@ -41,7 +41,9 @@ def doctor(
     else:
         colours = {"ok": "green", "warn": "yellow", "fail": "red"}
         table = Table("", "what", "found", "cure", box=None)
-        for one in findings:
-            table.add_row(Text(one.state, style=colours[one.state]), one.name, Text(one.found), Text(one.cure))
+        for finding in findings:
+            table.add_row(
+                Text(finding.state, style=colours[finding.state]), finding.name, Text(finding.found), Text(finding.cure)
+            )
         Console().print(table)
     raise typer.Exit(ExitCode.INCOMPLETE if any(finding.state == FAIL for finding in findings) else ExitCode.OK)

@@ -19,7 +19,7 @@ def identity(
     store = Store(url)
     if not store.exists(RUN_FILE):
         raise UserError(f"{url}: holds no run; give the `out` of a run")
-    known = [one["name"] for one in read_state(store).get("identities", [])]
+    known = [identity["name"] for identity in read_state(store).get("identities", [])]
     if known and name not in known:
         raise UserError(f"{url}: no identity is called {name}; choose from: {', '.join(known)}")
     pause_by_hand(store, name, paused=action == "pause")

@@ -27,7 +27,7 @@ def rates(
     store = Store(url)
     if not store.exists(RUN_FILE):
         raise UserError(f"{url}: holds no run; give the `out` of a run")
-    known = {one["name"] for one in read_state(store).get("identities", [])}
+    known = {identity["name"] for identity in read_state(store).get("identities", [])}
     control = read_control(store)
     asked = {
         "videos_per_hour": _rates("--identity", identity, known),

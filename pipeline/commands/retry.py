@@ -17,7 +17,7 @@ def retry(
     from pipeline.engine.store import Store
     from pipeline.outdir.retries import request_retries
 
-    known = {one.value for one in Reason}
+    known = {reason.value for reason in Reason}
     if odd := sorted(set(reason) - known):
         raise UserError(f"--reason {odd[0]}: no such reason; `hdvila-pipeline status DIR` shows the ones that occurred")
     made = request_retries(Store(url), reason, stage)

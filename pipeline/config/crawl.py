@@ -275,15 +275,15 @@ class CrawlConfig(Section):
         if not isinstance(given, dict) or not given.get("proxy_file"):
             return given
         have = [*given.get("identities", ())]
-        names = {one.get("name") if isinstance(one, dict) else one.name for one in have}
+        names = {identity.get("name") if isinstance(identity, dict) else identity.name for identity in have}
         read = [{"name": f"proxy-{n}", "proxy": url} for n, url in enumerate(read_proxies(given["proxy_file"]), 1)]
-        return {**given, "identities": [*have, *(one for one in read if one["name"] not in names)]}
+        return {**given, "identities": [*have, *(identity for identity in read if identity["name"] not in names)]}
 
     @model_validator(mode="after")
     def _certificates_are_checked(self, info: ValidationInfo) -> "CrawlConfig":
         """Without the check the proxy's owner can read the cookies: only a proxy on this machine is trusted."""
         unchecked = self.ydl_opts.get_secret_value().get("nocheckcertificate")
-        if unchecked and not is_trusted(info) and not all(_is_here(one.proxy) for one in self.pool()):
+        if unchecked and not is_trusted(info) and not all(_is_here(identity.proxy) for identity in self.pool()):
             raise ValueError(
                 "ydl_opts: nocheckcertificate is for proxies on this machine (127.0.0.1); "
                 "for any other give --trust-ydl-opts on the command line, if you wrote this configuration"
@@ -292,7 +292,7 @@ class CrawlConfig(Section):
 
     @model_validator(mode="after")
     def _identities_differ(self) -> "CrawlConfig":
-        names = [one.name for one in self.identities]
+        names = [identity.name for identity in self.identities]
         if len(set(names)) != len(names):
             raise ValueError("identities: two have the same name")
         if self.identities and (self.cookies or self.proxy.get_secret_value()):

@@ -39,6 +39,6 @@ def pointed_at(site: MiniYouTube, config: RunConfig) -> RunConfig:
     """The settings with yt-dlp pointed at a mini-YouTube: a proxy, and its certificate not checked."""
     options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True, "cachedir": False}
     proxy = SecretStr(site.proxy_url)
-    identities = tuple(one.model_copy(update={"proxy": proxy}) for one in config.crawl.pool())
+    identities = tuple(identity.model_copy(update={"proxy": proxy}) for identity in config.crawl.pool())
     crawl = config.crawl.model_copy(update={"identities": identities, "ydl_opts": Secret(options)})
     return config.model_copy(update={"crawl": crawl})

@@ -135,7 +135,7 @@ class RayExecutor:
 
     def fence(self, node: str) -> bool:
         """See Executor."""
-        others = [one for one in self._nodes() if one["NodeID"] != node and one["Resources"].get("CPU", 0)]
+        others = [other for other in self._nodes() if other["NodeID"] != node and other["Resources"].get("CPU", 0)]
         if others:  # the last one is not fenced: a later stage, or run, may meet it cured
             self._fenced[node] = time.monotonic() + FENCE_S * 2 ** self._n_fenced[node]
             self._n_fenced[node] += 1
@@ -294,7 +294,7 @@ class RayExecutor:
 
     def _is_gone(self, node: str) -> bool:
         self._looked_at = float("-inf")
-        return all(one["NodeID"] != node for one in self._nodes()) and not self._is_fenced(node)
+        return all(other["NodeID"] != node for other in self._nodes()) and not self._is_fenced(node)
 
     def _let_go(self, given: _Attempt) -> None:
         """Takes an attempt off the roll, and gives a machine back that was kept free for it."""

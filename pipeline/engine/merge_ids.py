@@ -35,7 +35,7 @@ def plan_ids(head: Head) -> IdsJob | None:
         return None
     sources = [(segment.ids_path, segment.n_ids) for segment in apart]
     replaced = []
-    for file in sorted(head.ids, key=lambda one: one.n_ids):
+    for file in sorted(head.ids, key=lambda file: file.n_ids):
         if file.n_ids >= FACTOR * sum(n for _, n in sources):
             break
         sources.append((file.path, file.n_ids))
@@ -59,10 +59,10 @@ def install_ids(files: Files, job: IdsJob, made: IdsFile) -> bool:
     """Puts a written file in the place of those that it was made of; False where they are not there any more."""
 
     def change(head: Head) -> Head:
-        if not job.replaced <= {one.id for one in head.ids}:
+        if not job.replaced <= {file.id for file in head.ids}:
             return head
         gone = tuple(Retired(id=name, stage=IDS, at=time.time()) for name in sorted(job.replaced))
-        kept = tuple(one for one in head.ids if one.id not in job.replaced)
+        kept = tuple(file for file in head.ids if file.id not in job.replaced)
         segments = tuple(
             segment.model_copy(update={"ids_in": made.id})
             if segment.id in job.segments or segment.ids_in in job.replaced

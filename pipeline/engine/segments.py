@@ -257,7 +257,7 @@ def rows_of_id(
     """
     by_id = {int(segment.id, 16): segment for segment in head.segments}
     wanted = hash_of(video_id)
-    sources = [(one.path, one.n_ids) for one in head.ids if one.n_ids]
+    sources = [(file.path, file.n_ids) for file in head.ids if file.n_ids]
     sources += [(s.ids_path, s.n_ids) for s in head.segments if not s.ids_in and s.n_ids > 0]
     with ThreadPoolExecutor(READERS) as readers:
         found = list(readers.map(lambda source: find(reader.files, source[0], source[1], wanted), sources))
@@ -267,7 +267,7 @@ def rows_of_id(
         segment, table = by_id.get(segment_id), TABLES_WITH_IDS[code]
         if segment is not None and table in tables and reader.counts(segment, table, first):
             spans.append((segment, table, first, n_rows))
-    for segment in (one for one in head.segments if one.n_ids < 0):
+    for segment in (it for it in head.segments if it.n_ids < 0):
         for table in tables & segment.rows.keys():
             whole = [("", 0, segment.rows[table])] if not segment.void else reader.row_ranges(segment, table)
             spans += [(segment, table, first, n) for _, first, n in whole if n]

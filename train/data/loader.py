@@ -359,14 +359,14 @@ class PlannedLoader:
 
 def unusable(lost: Sequence[Lost]) -> str:
     """Why a position stays empty, in a few lines however many samples failed."""
-    reasons = Counter(one.reason for one in lost)
+    reasons = Counter(loss.reason for loss in lost)
     if len(reasons) == 1 and len(lost) > N_SPARES and not lost[0].shard:
         return (
             f"all {len(lost)} samples that were tried fail alike, the first is {lost[0].key}: {lost[0].reason}\n"
             "Data that is damaged here and there does not fail so; look at the installation (`pip check`) and the "
             "manifest's versions."
         )
-    shown = [f"{one.key}: {one.reason}" for one in lost[:MOST_NAMED]]
+    shown = [f"{loss.key}: {loss.reason}" for loss in lost[:MOST_NAMED]]
     more = [f"… and {len(lost) - MOST_NAMED} more"] if len(lost) > MOST_NAMED else []
     return "a position has neither a usable sample nor a usable spare:\n  " + "\n  ".join([*shown, *more])
 

@@ -92,11 +92,11 @@ def _taken(
 ) -> tuple[Int64, Int64]:
     """The samples an epoch takes, and for each its copy number inside this epoch (0 for the first)."""
     samples, turns = [], []
-    for one in np.unique(category):
-        members = np.flatnonzero(category == one).astype(np.int64)
-        weight = float(weights.get(int(one), 1.0))
+    for category_id in np.unique(category):
+        members = np.flatnonzero(category == category_id).astype(np.int64)
+        weight = float(weights.get(int(category_id), 1.0))
         if weight < 0:
-            raise ValueError(f"mixing weight of category {int(one)} is {weight}; weights are 0 or more")
+            raise ValueError(f"mixing weight of category {int(category_id)} is {weight}; weights are 0 or more")
         count = round(weight * len(members))
         members = members[np.argsort(mix(seed, _TAKE, members.astype(np.uint64)), kind="stable")]
         at = np.arange(epoch * count, (epoch + 1) * count, dtype=np.int64)

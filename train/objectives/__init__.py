@@ -37,7 +37,7 @@ __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_sect
 
 def objective_section() -> type[Section]:
     """The class of the section `objective`: the keys of all objectives."""
-    return _section_of(tuple(one.settings for one in OBJECTIVES))
+    return _section_of(tuple(objective.settings for objective in OBJECTIVES))
 
 
 @lru_cache
@@ -50,12 +50,12 @@ def _section_of(settings: tuple[type[Section], ...]) -> type[Section]:
 
 def active(config: Any) -> list[tuple[Objective, float]]:
     """The objectives of a run with their weights, in the order of the registry."""
-    return [(one, weight) for one in OBJECTIVES if (weight := float(getattr(config, one.name)))]
+    return [(objective, weight) for objective in OBJECTIVES if (weight := float(getattr(config, objective.name)))]
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> Rows:
     """The batch (on the CPU) with what the run's objectives add to it. All ranks call it together."""
-    for one, _ in active(config):
-        if one.prepare is not None:
-            batch = batch.having(one.prepare(batch, draw, config))
+    for objective, _ in active(config):
+        if objective.prepare is not None:
+            batch = batch.having(objective.prepare(batch, draw, config))
     return batch

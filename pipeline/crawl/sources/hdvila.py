@@ -74,14 +74,17 @@ def with_texts(results: Sequence[Listed], paths: Sequence[Path]) -> list[Listed]
     """The results with the texts of their clips. The files, which may hold 100 million lines in any order, are read
     through once; only what is wanted is kept.
     """
-    spans = {one.video_id: json.loads(one.given_spans) for one in results if one.given_spans}
+    spans = {listed.video_id: json.loads(listed.given_spans) for listed in results if listed.given_spans}
     wanted = {(video_id, span["n"]): span for video_id, own in spans.items() for span in own}
     for path in paths if wanted else ():
         for line, _ in read_lines(path):
             found = _CLIP_ID.search(line)
             if found and (span := wanted.get((found[1], int(found[2])))):
                 span["text"] = _text(line)
-    return [replace(one, given_spans=_as_json(spans[one.video_id])) if one.given_spans else one for one in results]
+    return [
+        replace(listed, given_spans=_as_json(spans[listed.video_id])) if listed.given_spans else listed
+        for listed in results
+    ]
 
 
 def _text(line: str) -> str:

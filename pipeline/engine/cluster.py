@@ -35,7 +35,7 @@ from pipeline.engine.executor import Finished
 from pipeline.engine.limits import KILL_AFTER_S
 from pipeline.engine.metrics import Metrics
 from pipeline.engine.ray_session import first_line, start_ray
-from pipeline.engine.remote import RollActor, Told, attempt_remotely, fetch_remotely, raised_there
+from pipeline.engine.remote import Briefing, RollActor, attempt_remotely, fetch_remotely, raised_there
 from pipeline.engine.roll import Begun
 from pipeline.engine.shared import SharedActor, SharedThere
 from pipeline.engine.store import Store
@@ -161,10 +161,10 @@ class RayExecutor:
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
     def _send(self, task: Any, given: _Attempt, *more: str) -> None:
-        told = Told(self._roll, given.number, self._build)
+        briefing = Briefing(self._roll, given.number, self._build)
         # in a list, so that a worker compares versions before it unpickles the stage
         stage = [self._stages[given.stage][1]]
-        ref = task.remote(told, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)
+        ref = task.remote(briefing, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)
         self._in_flight[ref] = given
 
     def _fetch_next(self) -> None:

@@ -15,10 +15,10 @@ def sweep_segments(store: Store, grace_s: float) -> int:
     """
     head, _ = read_head(store)
     before = time.time() - grace_s
-    gone = [one for one in head.retired if one.at <= before]
-    n_swept = sum(_delete_folder(store, f"{FOLDER}/{one.stage}/{one.id}") for one in gone)
+    gone = [retired for retired in head.retired if retired.at <= before]
+    n_swept = sum(_delete_folder(store, f"{FOLDER}/{retired.stage}/{retired.id}") for retired in gone)
     if gone:
-        names = {one.id for one in gone}
+        names = {retired.id for retired in gone}
         change_head(store, lambda h: h.model_copy(update={"retired": tuple(r for r in h.retired if r.id not in names)}))
     for stage in sorted({segment.stage for segment in head.segments}):
         ripe = store.segments.names(segment for segment in head.of(stage) if segment.made_at <= before)
@@ -30,7 +30,7 @@ def sweep_segments(store: Store, grace_s: float) -> int:
 def sweep_orphans(store: Store) -> int:
     """Deletes the files of segments that no head names: what a killed merge left. Only at the start of a run."""
     head, _ = read_head(store)
-    known = {one.id for one in head.segments} | {one.id for one in head.retired} | {one.id for one in head.ids}
+    known = {it.id for it in head.segments} | {it.id for it in head.retired} | {it.id for it in head.ids}
     strays = [
         f"{FOLDER}/{stage}/{name}"
         for stage in store.folders(FOLDER)

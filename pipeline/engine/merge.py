@@ -116,14 +116,14 @@ def install(store: Store, job: Job, segment: Segment) -> bool:
     """
 
     def change(head: Head) -> Head:
-        known = {one.id: one for one in head.segments}
+        known = {segment.id: segment for segment in head.segments}
         if any(name not in known for name in job.replaced):
             return head
         void = _void_since(store, head, job)
         if len(void) == segment.n_units:
             return head
         new = segment.model_copy(update={"void": tuple(sorted(void)), "made_at": time.time()})
-        rest = tuple(one for one in head.segments if one.id not in job.replaced)
+        rest = tuple(segment for segment in head.segments if segment.id not in job.replaced)
         gone = tuple(Retired(id=name, stage=job.stage, at=time.time()) for name in job.replaced)
         changed = head.model_copy(update={"segments": (*rest, new), "retired": (*head.retired, *gone)})
         if job.replaced:
@@ -133,7 +133,7 @@ def install(store: Store, job: Job, segment: Segment) -> bool:
 
     changed = change_head(store, change)
     store.commits.floor.update(changed.covered)
-    return any(one.id == segment.id for one in changed.segments)
+    return any(there.id == segment.id for there in changed.segments)
 
 
 def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:
@@ -145,7 +145,7 @@ def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:
 
 def _void_since(store: Store, head: Head, job: Job) -> set[str]:
     if job.replaced:
-        known = {one.id: one for one in head.segments}
+        known = {segment.id: segment for segment in head.segments}
         voided = {unit for name in job.replaced for unit in known[name].void}
         live = {unit for name in job.replaced for unit in store.segments.names([known[name]])}
         return (voided & job.facts.keys()) - live

@@ -15,7 +15,7 @@ from pipeline.engine.ids import merge_files
 from pipeline.engine.segments import IDS, Head, IdsFile, Retired, change_head, read_head
 
 MOST_APART = 4
-"""Segments whose ids are in no file of many: once there are so many, they get one."""
+"""Once this many segments have their ids in no common file, they get one."""
 FACTOR = 4
 
 

@@ -70,9 +70,9 @@ class StageProgress:
             self._bar.remove_task(self._task)
 
     def queued(self, n_units: int, n_planned: int = 0) -> None:
-        """This many units were taken up by now, of so many that are planned (0: not known).
+        """Units taken up by now, and how many are planned in all (0: not known).
 
-        The first is told at once: a unit may take minutes.
+        The first call is logged at once: a unit may take minutes.
         """
         self._n_planned = n_planned
         if not self._has_begun and not self._bar:

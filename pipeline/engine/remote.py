@@ -34,7 +34,7 @@ def raised_there(error: RayTaskError) -> BaseException:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Briefing:
     """What a worker needs before it begins: whom to tell, as which number, and the driver's build ("": not asked)."""
 
     roll: Any
@@ -57,29 +57,31 @@ def leave_the_terminal() -> None:
 
 @ray.remote
 def attempt_remotely(
-    told: Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, held: str = ""
+    briefing: Briefing, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, held: str = ""
 ) -> Outcome:
     folder = Path(held) if held else None
-    return _there(told, stage_in, unit, lambda stage: attempt_unit(stage, unit, store, scratch_root, attempt, folder))
+    return _there(
+        briefing, stage_in, unit, lambda stage: attempt_unit(stage, unit, store, scratch_root, attempt, folder)
+    )
 
 
 @ray.remote
 def fetch_remotely(
-    told: Told, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str
+    briefing: Briefing, stage_in: list[Any], unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str
 ) -> Outcome:
-    return _there(told, stage_in, unit, lambda stage: fetch_for(stage, unit, store, scratch_root, attempt, driver))
+    return _there(briefing, stage_in, unit, lambda stage: fetch_for(stage, unit, store, scratch_root, attempt, driver))
 
 
-def _there(told: Told, stage_in: list[Any], unit: Unit, work: Callable[[Stage], Outcome]) -> Outcome:
+def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[Stage], Outcome]) -> Outcome:
     """What a worker does with a task: it says that it begins, and holds the unit's limit."""
     leave_the_terminal()
     node = ray.get_runtime_context().get_node_id()
-    if told.build and told.build != build():
-        said = f"{host_name()} runs {build()}, the driver {told.build}; install the same on both"
+    if briefing.build and briefing.build != build():
+        said = f"{host_name()} runs {build()}, the driver {briefing.build}; install the same on both"
         return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
     stage: Stage = ray.get(stage_in[0])
     limit_s = time_limit_of(stage, unit)
-    told.roll.begin.remote(told.number, node, host_name(), os.getpid(), limit_s)
+    briefing.roll.begin.remote(briefing.number, node, host_name(), os.getpid(), limit_s)
     with process_ends_past(limit_s):
         outcome = work(stage)
     return replace(outcome, node=node, host=host_name())

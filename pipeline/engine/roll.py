@@ -29,7 +29,7 @@ class Roll:
         self._begun: dict[int, tuple[str, str, int, float, float]] = {}
 
     def begin(self, number: int, node: str, host: str, pid: int, limit_s: float) -> None:
-        """An attempt begins now, and may take so many seconds."""
+        """An attempt begins now; `limit_s`: seconds that it may take."""
         self._begun[number] = (node, host, pid, limit_s, time.monotonic())
 
     def of(self, number: int) -> Begun | None:

@@ -67,7 +67,7 @@ def run_lines(
     over: Callable[[StageResult], None] = lambda result: None,
     between: Callable[[], None] = nothing,
 ) -> None:
-    """Runs lines side by side until each is at its end; `over` is told each stage's result. Raises as `run_stage`.
+    """Runs lines side by side until each is at its end; `over` gets each stage's result. Raises as `run_stage`.
 
     `between` is called again and again while units are under way; it must not wait.
     """

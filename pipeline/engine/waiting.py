@@ -64,7 +64,7 @@ class Waiting:
         self._n_fetching[node] += 1
 
     def fetched(self, number: int, n_bytes: int) -> None:
-        """It has what it needs, so many bytes."""
+        """It has what it needs: its size in bytes."""
         node = self._fetching[number]
         self.end(number)
         self._held[number] = (node, n_bytes)

@@ -135,9 +135,9 @@ def _write(
         own = iter([(source, picture) for at, source, picture in planned if at == split])
         number = 0
         while chunk := list(islice(own, settings.shard_samples)):
-            made = [_without_copies(one, seen) for one in _make_all(chunk, archive, settings)]
-            turned_away.update(one.row["reason"] for one in made if one.sample is None)
-            n_captions += sum(one.n_captions for one in made if one.sample is not None)
+            made = [_without_copies(piece, seen) for piece in _make_all(chunk, archive, settings)]
+            turned_away.update(piece.row["reason"] for piece in made if piece.sample is None)
+            n_captions += sum(piece.n_captions for piece in made if piece.sample is not None)
             entries.append(_put(made, out, url=f"shards/{split}/{number:05d}.tar", split=split))
             number += 1
     head = {
@@ -161,7 +161,7 @@ def _description(n_pictures: int, n_captions: int) -> str:
 
 def _make_all(chunk: Sequence[tuple[str, Captioned]], archive: Archive, settings: ImportSettings) -> Iterator[_Made]:
     with ThreadPoolExecutor(THREADS) as pool:
-        yield from pool.map(lambda one: _make(one[0], one[1], archive, settings), chunk)
+        yield from pool.map(lambda task: _make(task[0], task[1], archive, settings), chunk)
 
 
 def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportSettings) -> _Made:
@@ -263,10 +263,11 @@ def _put(made: Sequence[_Made], out: Store, *, url: str, split: str) -> ShardEnt
     """One shard, with the rows of the pictures that were turned away."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        packed = {p.key: p for p in write_pack(folder / PACK_NAME, [one.sample for one in made if one.sample])}
+        packed = {p.key: p for p in write_pack(folder / PACK_NAME, [piece.sample for piece in made if piece.sample])}
         here = Store(str(folder))
         pieces = [
-            Piece(one.row, here, PACK_NAME, packed[one.row["key"]]) if one.sample else Piece(one.row) for one in made
+            Piece(piece.row, here, PACK_NAME, packed[piece.row["key"]]) if piece.sample else Piece(piece.row)
+            for piece in made
         ]
         done = folder / "done"
         done.mkdir()

@@ -94,7 +94,7 @@ def _vqa(documents: Sequence[Mapping[str, Any]], answer_floor: int) -> tuple[lis
     if answered and not any(q["question_id"] in answered for _, q in questions):
         raise ValueError("the questions and the annotations share no question_id")
     askings = [_official_vqa(document, question, answered) for document, question in questions]
-    most = Counter(normal_answer(one["multiple_choice_answer"]) for one in answered.values())
+    most = Counter(normal_answer(answer["multiple_choice_answer"]) for answer in answered.values())
     classes = sorted((a for a, n in most.items() if n >= answer_floor), key=lambda answer: (-most[answer], answer))
     return askings, classes
 
@@ -110,18 +110,24 @@ def _official_vqa(document: Mapping[str, Any], question: Mapping[str, Any], answ
     image_id = int(question["image_id"])
     name = f"COCO_{document['data_subtype']}_{image_id:012d}.jpg"
     annotation = answered.get(question["question_id"])
-    said = Counter(normal_answer(one["answer"]) for one in annotation["answers"]) if annotation else Counter[str]()
+    said = (
+        Counter(normal_answer(answer["answer"]) for answer in annotation["answers"]) if annotation else Counter[str]()
+    )
     scored = tuple((answer, vqa_score(n)) for answer, n in said.most_common())
     return _asking(str(image_id), name, question["question"], str(question["question_id"]), scored)
 
 
 def _soho_vqa(items: Iterable[Mapping[str, Any]], label2ans: Sequence[str]) -> Iterator[Captioned]:
     for item in items:
-        for one in item.get("vqa", [item]):
-            pairs = zip(one.get("labels", ()), one.get("scores", ()), strict=True)
+        for asked in item.get("vqa", [item]):
+            pairs = zip(asked.get("labels", ()), asked.get("scores", ()), strict=True)
             scored = sorted(((label2ans[label], float(score)) for label, score in pairs), key=lambda pair: -pair[1])
             yield _asking(
-                str(item["image_id"]), item["file_name"], one["question"], str(one["question_id"]), tuple(scored)
+                str(item["image_id"]),
+                item["file_name"],
+                asked["question"],
+                str(asked["question_id"]),
+                tuple(scored),
             )
 
 

@@ -99,7 +99,7 @@ def whole_rows(store: Store, chosen: pa.Table) -> list[WholeRow]:
 
 
 def evenly(clips: pa.Table, most: int) -> pa.Table:
-    """At most so many of the clips, evenly chosen in the order of the shards."""
+    """At most `most` of the clips, evenly chosen in the order of the shards."""
     n = clips.num_rows
     indices = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.empty(0, np.int64)
     return clips.take(pa.array(indices))

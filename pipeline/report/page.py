@@ -79,6 +79,8 @@ PARTS = (
     ("channels", "Channels"),
     ("samples", "Samples"),
 )
+OF_A_RUN = ("short", "funnel")
+"""What a data set that was merged or resharded cannot tell: the tables lie with those that it was made from."""
 
 
 def has_audit(store: Store) -> bool:
@@ -119,6 +121,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
     )
     environment.filters["amount"] = amount
     balance = data.balance
+    has_run = not data.manifest or balance is not None or data.funnel.videos.candidates > 0
     return environment.get_template("report.html.j2").render(
         data=data,
         name=data.manifest.get("name", "a run under way"),
@@ -128,7 +131,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
         shown=shown_categories(balance) if balance else [],
         audit=audit,
         m=audit.metrics,
-        parts=PARTS,
+        has_run=has_run,
+        parts=[part for part in PARTS if has_run or part[0] not in OF_A_RUN],
         style=Markup(style),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),

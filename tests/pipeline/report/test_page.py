@@ -20,6 +20,7 @@ from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import Selection, select
 from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
+from pipeline.dataset.merge import merge
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
@@ -159,6 +160,18 @@ def test_a_run_without_manifest_still_has_a_page_and_an_empty_folder_has_none(tm
     toys.commit_video(store, "video000000", n_clips=2)
     page = Page(store.read(write_report(store)).decode())
     assert "There is no manifest yet" in page.text and "1 missing" in page.text
+
+
+def test_a_merged_data_set_shows_its_clips_and_no_funnel_of_zeros(tmp_path: Path) -> None:
+    parts = [toys.a_data_set(tmp_path / name, n_videos=2, n_clips=2, prefix=name) for name in ("one", "two")]
+    merged = Store(str(tmp_path / "merged"))
+    merge(parts, merged)
+
+    page = Page(merged.read("report/index.html").decode())
+    assert "8 clips in shards" in page.text and "what became of every candidate is told by the reports" in page.text
+    for part in ("Funnel", "What could not be filled", "candidate videos", "0 = 0 kept"):
+        assert part not in page.text
+    assert "#funnel" not in page.links and "#samples" in page.links
 
 
 def test_only_categories_below_what_was_asked_are_listed_as_short(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ What pairs a group gives depends on its members alone: when some come or go, the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ SHIFTS = (0, 10, 21, 32, 42, 53)
 
 _CROWD = 64
 """Of more hashes than this in one band only neighbours are paired: a picture that everybody shows tells nothing."""
+
+_AT_A_TIME = 1 << 20
+"""Hashes that are sorted together, about: whole groups, so that a search through millions takes little memory."""
 
 HALF = 32
 LOW = (1 << HALF) - 1
@@ -104,22 +107,32 @@ def pairs_in(members: Sequence[Looked], bits: int, max_distance: int, ordered: I
     rank[ordered] = np.arange(len(ordered))
     found = []
     for band, looked in enumerate(members):
-        keys, first, second = _near_in_band(
-            Looked(looked.hashes, rank[looked.owners], looked.is_turned), SHIFTS[band], bits, max_distance
-        )
-        first, second = ordered[first], ordered[second]
-        codes = np.minimum(first, second) << HALF | np.maximum(first, second)
-        found.append(_once(keys.astype(np.int64) | band << HALF, codes))
+        keys = _keys(looked.hashes, SHIFTS[band], bits)
+        for rows in _whole_groups(keys):
+            part = looked.take(rows)
+            groups, first, second = _near_in_groups(
+                Looked(part.hashes, rank[part.owners], part.is_turned), keys[rows], max_distance
+            )
+            first, second = ordered[first], ordered[second]
+            codes = np.minimum(first, second) << HALF | np.maximum(first, second)
+            found.append(_once(groups.astype(np.int64) | band << HALF, codes))
     return joined_found(found)
 
 
-def _near_in_band(looked: Looked, shift: int, bits: int, max_distance: int) -> tuple[Hashes, Int64, Int64]:
-    """(group, owner, owner) of near hashes that agree in the band at `shift`; the same may come several times.
+def _whole_groups(keys: Hashes) -> Iterator[Int64]:
+    """Rows of some groups after the other, about _AT_A_TIME at a time."""
+    n_parts = 1 << (len(keys) // _AT_A_TIME).bit_length()
+    part_of = (keys & np.uint64(n_parts - 1)).astype(np.uint16)
+    for part in range(n_parts):
+        yield np.flatnonzero(part_of == part)
+
+
+def _near_in_groups(looked: Looked, keys: Hashes, max_distance: int) -> tuple[Hashes, Int64, Int64]:
+    """(group, owner, owner) of near hashes of the same group (`keys` [N]); the same may come several times.
 
     One sort, and then arrays alone: hashes are compared with the next one of the same group, the second next … up to
     _CROWD; where more than that agree, with the two that follow.
     """
-    keys = _keys(looked.hashes, shift, bits)
     order = np.lexsort((looked.owners, keys))
     keys, sorted_ = keys[order], looked.take(order)
     hashes, owners, is_turned = sorted_.hashes, sorted_.owners, sorted_.is_turned

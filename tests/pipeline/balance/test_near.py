@@ -57,12 +57,13 @@ def pairs_of(known: Near, but: list[str]) -> list[tuple[str, str]]:
     return [(shows.id_of(a), shows.id_of(b)) for a, b in pairs]
 
 
-@pytest.fixture(params=[(bands.bits_of, 64), (lambda n: max(3, n.bit_length() - 3), 64), (lambda n: 4, 3)])
+@pytest.fixture(params=[(bands.bits_of, 64), (lambda n: max(3, n.bit_length() - 3), 64), (lambda n: 5, 3)])
 def sizes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups as in a run, groups that change as more comes, and groups of which many are crowds."""
     bits_of, crowd = request.param
     monkeypatch.setattr(near, "bits_of", bits_of)
     monkeypatch.setattr(bands, "_CROWD", crowd)
+    monkeypatch.setattr(bands, "_AT_A_TIME", 40)
 
 
 @pytest.mark.usefixtures("sizes")

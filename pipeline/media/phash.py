@@ -40,10 +40,13 @@ _MIN_CONTRAST = 4.0
 _CORNER = 8
 """Of 32 rows and columns: what stands in a corner of this size, as a channel's logo does, identifies no picture."""
 
-_CROSS = np.ones((32, 32), bool)
+_CROSS = np.ones((32, 32), np.float32)
 for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
     for _columns in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
-        _CROSS[_rows, _columns] = False
+        _CROSS[_rows, _columns] = 0
+_PLACES = np.stack([np.ones(1024, np.float32), _CROSS.reshape(-1)], axis=1)
+_PLACES /= _PLACES.sum(axis=0)
+"""Weights of the means over the whole picture, and over what is no corner."""
 
 _COSINES = np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1)) / 4
 _COSINES[0] /= np.sqrt(2)
@@ -98,11 +101,13 @@ class ClipHashes:
 def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
     small = np.stack([cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA) for part in parts]).astype(np.float32)
     low = (_COSINES @ small @ _COSINES.T).reshape(len(parts), 64)
-    bits = np.packbits(low > np.median(low, axis=1, keepdims=True), axis=1)
-    contrast = np.minimum(small.std(axis=(1, 2)), small[:, _CROSS].std(axis=1))  # flat, or flat but for a corner
+    median = np.partition(low, (31, 32), axis=1)[:, 31:33].mean(axis=1, keepdims=True)
+    bits = np.packbits(low > median, axis=1)
+    flat = small.reshape(len(parts), -1)
+    variance = ((flat * flat) @ _PLACES - (flat @ _PLACES) ** 2).min(axis=1)  # flat, or flat but for a corner
     return [
         int.from_bytes(row.tobytes(), "big") if shows else NOTHING
-        for row, shows in zip(bits, contrast >= _MIN_CONTRAST, strict=True)
+        for row, shows in zip(bits, variance >= _MIN_CONTRAST**2, strict=True)
     ]
 
 

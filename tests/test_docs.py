@@ -60,6 +60,14 @@ def test_every_message_that_troubleshooting_explains_is_one_that_a_program_print
     assert [message for message in messages for part in message.split("…") if part.strip() not in code] == []
 
 
+def test_every_place_that_extending_names_is_there() -> None:
+    page = (REPO / "docs" / "extending.md").read_text()
+    places = [place for place in re.findall("`([^`<> ]+)`", page) if "/" in place]
+
+    assert len(places) > 20
+    assert [place for place in places if not (REPO / place).exists()] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> None:
     for line in commands_in(page):

@@ -35,6 +35,9 @@ from pipeline.media.stopwatch import Stopwatch
 HASH_EVERY_MS = 250
 """Pictures of a clip this far apart are hashed."""
 
+_CLOCK_EVERY = 16
+"""Items of the pass from one look at the clock to the next: looking costs as much as a small check of a picture."""
+
 _SEEK_GAP_MS = 8000
 """Clips closer than this are decoded in one go."""
 
@@ -104,8 +107,9 @@ class VideoLook:
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
-        for item in self._watch.each("decode", self._items(clips, hearing.stretches)):
-            self._clock.check()
+        for number, item in enumerate(self._watch.each("decode", self._items(clips, hearing.stretches))):
+            if number % _CLOCK_EVERY == 0:
+                self._clock.check()
             if isinstance(item, DecodeFault):
                 self._faults.append(item)
                 continue
@@ -166,8 +170,8 @@ class VideoLook:
         clip_ms = picture.time_ms - one.clip.start_ms
         if (picture.frame.width, picture.frame.height) != self._sizes_seen:
             one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
-        with self._watch("checks"):
-            if one.facts.time(clip_ms):
+        if one.facts.time(clip_ms):
+            with self._watch("checks"):
                 luma = luma_of(small())
                 one.facts.add(luma)
                 for measure in one.measures.values():

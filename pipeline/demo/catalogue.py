@@ -122,12 +122,12 @@ class Video:
         width, height = (round(side * scale / 2) * 2 for side in (self.width, self.height))
         return Rendition(self.footage, "video", width, height, damage=self.damage)
 
-    def sound(self, voice: str = "") -> Rendition:
-        """The adaptive sound stream (of one dub)."""
+    def audio(self, voice: str = "") -> Rendition:
+        """The adaptive audio stream (of one dub)."""
         return Rendition(self.footage, "audio", voice=voice)
 
     def joint(self) -> Rendition:
-        """Picture and sound in one 360p file."""
+        """Video and audio in one 360p file."""
         small = self.picture(360)
         return Rendition(self.footage, "progressive", small.width, small.height)
 
@@ -237,7 +237,7 @@ def expected_media(videos: Iterable[Video]) -> list[Rendition]:
     for video in videos:
         expected = BEHAVIOURS[video.behaviour].expected
         if expected.kept_in_the_end or expected.stage == "media":
-            wanted += [video.picture(720), *(video.sound(voice) for voice in video.dubs or ("",))]
+            wanted += [video.picture(720), *(video.audio(voice) for voice in video.dubs or ("",))]
     return wanted
 
 

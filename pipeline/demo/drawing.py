@@ -21,7 +21,7 @@ from pipeline.testing.frame_code import draw_frame_code
 Plane = NDArray[np.uint8]
 
 DRAWING_VERSION = 2
-"""Part of the key of cached media: raise it where a script's picture or sound changes."""
+"""Part of the key of cached media: raise it where a script's video or audio changes."""
 
 _RGB: dict[str, tuple[int, int, int]] = {
     "red": (225, 30, 30),

@@ -204,7 +204,7 @@ def channel_run(channel: Channel) -> dict[str, Any]:
 def streaming_data(
     video: Video, generation: int, identity: str, client: str, sizes: dict[Rendition, int]
 ) -> dict[str, Any]:
-    """The formats: adaptive pictures of each size, sound (of each dub), and the joint 360p file."""
+    """The formats: adaptive video of each size, audio (of each dub), and the joint 360p file."""
 
     def stream(itag: int, rendition: Rendition, mime: str, **facts: Any) -> dict[str, Any]:
         address = media_url(video.video_id, itag, generation, identity, rendition.voice)
@@ -225,14 +225,14 @@ def streaming_data(
         adaptive.append(stream(_PICTURE_ITAGS[short_side], picture, mime, **size, quality=_QUALITIES[short_side]))
     if video.has_audio:
         for voice in video.dubs or ("",):
-            sound: dict[str, Any] = {
+            audio: dict[str, Any] = {
                 "audioQuality": "AUDIO_QUALITY_MEDIUM",
                 "audioSampleRate": "22050",
                 "audioChannels": 1,
             }
             if voice:
-                sound["audioTrack"] = _audio_track(voice, voice == video.dubs[0])
-            adaptive.append(stream(140, video.sound(voice), 'audio/mp4; codecs="mp4a.40.2"', **sound))
+                audio["audioTrack"] = _audio_track(voice, voice == video.dubs[0])
+            adaptive.append(stream(140, video.audio(voice), 'audio/mp4; codecs="mp4a.40.2"', **audio))
     joint = []
     if video.progressive:
         rendition = video.joint()
@@ -256,7 +256,7 @@ def rendition_of(video: Video, itag: str, voice: str) -> Rendition | None:
     if itag == "18":
         return video.joint() if video.progressive else None
     if itag == "140":
-        return video.sound(voice) if video.has_audio and voice in (video.dubs or ("",)) else None
+        return video.audio(voice) if video.has_audio and voice in (video.dubs or ("",)) else None
     return next((video.picture(s) for s in video.renditions if str(_PICTURE_ITAGS[s]) == itag), None)
 
 

@@ -2,7 +2,7 @@
 
 A file is named by the hash of everything its bytes follow from: the script, the rendition and the drawing's
 version. x264 runs with one thread and no clock in the file, so the same machine gives the same bytes again.
-Streams are made like the site's adaptive ones (fragmented mp4, video and sound apart); `progressive` has both
+Streams are made like the site's adaptive ones (fragmented mp4, video and audio apart); `progressive` has both
 in one file.
 """
 
@@ -116,7 +116,7 @@ def _file_name(rendition: Rendition) -> str:
 
 
 def _encode(rendition: Rendition, path: Path) -> None:
-    """Writes one rendition: video, sound or both."""
+    """Writes one rendition: video, audio or both."""
     layout = "faststart" if rendition.kind == "progressive" else "dash+global_sidx"
     options = {"movflags": layout, "fflags": "bitexact"}
     with av.open(str(path), "w", format="mp4", options=options) as container:
@@ -163,24 +163,24 @@ def _add_audio(container: av.container.OutputContainer) -> av.AudioStream:
 
 
 def _encode_audio(container: av.container.OutputContainer, stream: av.AudioStream, rendition: Rendition) -> None:
-    sound = _sound_of(rendition.script, rendition.voice)
-    for start in range(0, len(sound), 1024):
-        frame = av.AudioFrame.from_ndarray(sound[None, start : start + 1024], format="fltp", layout="mono")
+    audio = _audio_of(rendition.script, rendition.voice)
+    for start in range(0, len(audio), 1024):
+        frame = av.AudioFrame.from_ndarray(audio[None, start : start + 1024], format="fltp", layout="mono")
         frame.sample_rate, frame.pts = _SAMPLE_RATE, start
         container.mux(stream.encode(frame))
     container.mux(stream.encode())
 
 
-def _sound_of(script: Script, voice: str) -> NDArray[np.float32]:
+def _audio_of(script: Script, voice: str) -> NDArray[np.float32]:
     """A quiet tone for each word, its pitch from the word; float32 mono, silence between."""
-    sound = np.zeros(script.duration_ms * _SAMPLE_RATE // 1000, np.float32)
+    audio = np.zeros(script.duration_ms * _SAMPLE_RATE // 1000, np.float32)
     for word in words_of(script):
         start, end = (ms * _SAMPLE_RATE // 1000 for ms in (word.start_ms, word.end_ms))
         pitch_hz = 180 + hashlib.sha256(f"{voice}{word.text}".encode()).digest()[0] * 2
         seconds = np.arange(end - start) / _SAMPLE_RATE
         envelope = np.sin(np.linspace(0, np.pi, end - start))
-        sound[start:end] = 0.05 * envelope * np.sin(2 * np.pi * pitch_hz * seconds)
-    return sound
+        audio[start:end] = 0.05 * envelope * np.sin(2 * np.pi * pitch_hz * seconds)
+    return audio
 
 
 def _break_middle(data: bytes) -> bytes:

@@ -293,12 +293,12 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "only_480p": Behaviour("no 720p", _never(Reason.NO_720P), changes={"renditions": (480, 360)}),
     "only_progressive": Behaviour("a joint 360p file only", _never(Reason.NO_720P), changes={"renditions": ()}),
     "no_audio_format": Behaviour(
-        "720p without a sound stream", _never(Reason.NO_AUDIO_FORMAT), changes={"has_audio": False}
+        "720p without an audio stream", _never(Reason.NO_AUDIO_FORMAT), changes={"has_audio": False}
     ),
     "portrait": Behaviour("720 wide, 1280 high", KEPT, changes={"width": 720, "height": 1280}),
     "odd_height": Behaviour("1280 x 718", KEPT, changes={"height": 718}),
     "also_1080p": Behaviour("a larger rendition beside 720p", KEPT, changes={"renditions": (1080, 720, 480, 360)}),
-    "dubbed": Behaviour("a dub beside the original sound", KEPT, changes={"dubs": ("en", "de")}),
+    "dubbed": Behaviour("a dub beside the original audio", KEPT, changes={"dubs": ("en", "de")}),
     # captions
     "no_captions": Behaviour("no caption track", _never(Reason.NO_CAPTIONS), changes={"tracks": ()}),
     "captions_locked": Behaviour(
@@ -373,7 +373,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "both streams end half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("video", "audio")}
     ),
     "short_audio": Behaviour(
-        "the sound ends half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("audio",)}
+        "the audio ends half way", _never(Reason.TRUNCATED, "media"), changes={"short_streams": ("audio",)}
     ),
     "broken_media": Behaviour(
         "garbage in the picture", _never(Reason.DECODE_ERRORS, "media"), changes={"damage": "broken"}

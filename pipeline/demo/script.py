@@ -86,7 +86,7 @@ class Script:
 
     `sentences` is "long" (about 8 to 14 s each) or "short" (about 5 to 7 s); `language` is "en" or "es";
     `greeting` is a sentence spoken first, the same in all videos of a channel; `duration_ms` is the length of
-    picture and sound.
+    video and audio.
     """
 
     seed: int

@@ -77,7 +77,7 @@ def all_checks() -> tuple[tuple[CheckFacts, Check], ...]:
 
 
 def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
-    """The checks that are switched on and need pictures, or sound."""
+    """The checks that are switched on and need frames, or audio."""
     if all(getattr(config.checks, facts.name) == "ignore" for facts in TABLE):
         return  # nothing is on: nothing has to be imported
     for facts, check in all_checks():

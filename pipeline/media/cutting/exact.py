@@ -183,11 +183,11 @@ def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfi
         return CutFailure(span.n, Reason.BROKEN_MEDIA, f"{len(job.times)} frames gave {len(packets)} packets")
     for packet, pts in zip(packets, job.times, strict=True):
         packet.pts = pts
-    sound = _sound(audio_file, source, span, config)
+    audio = _audio_of(audio_file, source, span, config)
     base_ms = span.start_ms
-    if sound is not None:
-        base_ms = min(base_ms, round(source_ms(sound.packets[0].pts, source, sound.time_base)))
-    data = write_mp4(Track(template, packets, job.times, base), sound, Fraction(base_ms, 1000) + source.zero_s)
+    if audio is not None:
+        base_ms = min(base_ms, round(source_ms(audio.packets[0].pts, source, audio.time_base)))
+    data = write_mp4(Track(template, packets, job.times, base), audio, Fraction(base_ms, 1000) + source.zero_s)
     return CutClip(
         n=span.n,
         mp4=data,
@@ -196,14 +196,14 @@ def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfi
         offset_ms=span.start_ms - base_ms,
         first_frame=0,
         n_frames=len(packets),
-        has_audio=sound is not None,
+        has_audio=audio is not None,
         mode="exact",
         codec="h264",
         from_ms=span.start_ms,
     )
 
 
-def _sound(audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> Track | None:
+def _audio_of(audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> Track | None:
     if audio_file is None or source.audio is None:
         return None
     stream = audio_file.streams[source.audio.index]

@@ -38,7 +38,7 @@ def timescale(time_base: Fraction) -> int:
     return ticks if ticks <= _MAX_TIMESCALE else 1_000_000
 
 
-def write_mp4(pictures: Track, sound: Track | None, base_s: Fraction) -> bytes:
+def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
     """The mp4. `base_s` is the moment of the tracks' clock that becomes file time 0; no picture may be shown before.
 
     Audio that begins before `base_s` by less than a millisecond is moved by that; where audio begins later than
@@ -49,8 +49,8 @@ def write_mp4(pictures: Track, sound: Track | None, base_s: Fraction) -> bytes:
     options = _MUXER | {"video_track_timescale": str(scale)}
     with av.open(buffer, "w", format="mp4", options=options) as container:
         queue = list(_retimed(container, pictures, Fraction(1, scale), base_s))
-        if sound is not None:
-            queue += _retimed(container, sound, sound.time_base, base_s)
+        if audio is not None:
+            queue += _retimed(container, audio, audio.time_base, base_s)
         container.start_encoding()
         common = math.lcm(*(times[1].denominator for _, times in queue))
         for packet, times in sorted(queue, key=lambda entry: _place(entry[1], common)):

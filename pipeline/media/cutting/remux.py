@@ -34,10 +34,10 @@ def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, conf
     window = picture_window(pictures, stream, span, source, config.max_preroll_ms)
     from_ms = math.floor(source_ms(window.packets[0].pts, source, stream.time_base))
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
-    sound = _sound(audio_file, source, span, config, _decode_ms(track, source)) if audio_file is not None else None
-    base_ms = _base_ms(track, sound, source)
-    audio_start_ms = _audio_start_ms(sound, source, base_ms)  # before writing, which gives packets the mp4's times
-    data = write_mp4(track, sound, Fraction(base_ms, 1000) + source.zero_s)
+    audio = _audio_of(audio_file, source, span, config, _decode_ms(track, source)) if audio_file is not None else None
+    base_ms = _base_ms(track, audio, source)
+    audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before writing, which gives packets the mp4's times
+    data = write_mp4(track, audio, Fraction(base_ms, 1000) + source.zero_s)
     clip = CutClip(
         n=span.n,
         mp4=data,
@@ -46,7 +46,7 @@ def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, conf
         offset_ms=span.start_ms - base_ms,
         first_frame=window.first_frame,
         n_frames=window.n_frames,
-        has_audio=sound is not None,
+        has_audio=audio is not None,
         mode="remux",
         codec=source.video.codec,
         from_ms=from_ms,
@@ -79,7 +79,7 @@ def _told_from_keyframe(clip: CutClip) -> CutClip:
     )
 
 
-def _sound(audio_file: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
+def _audio_of(audio_file: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
     """Audio packets from the video's first decode time on; re-encoded where an mp4 can't carry them."""
     assert source.audio is not None
     stream = audio_file.streams[source.audio.index]
@@ -92,19 +92,19 @@ def _sound(audio_file: Any, source: Probe, span: Span, config: CutConfig, decode
     return Track(stream, packets, [packet.pts for packet in packets], stream.time_base)
 
 
-def _base_ms(pictures: Track, sound: Track | None, source: Probe) -> int:
+def _base_ms(pictures: Track, audio: Track | None, source: Probe) -> int:
     """Source time (whole ms) of file time 0: where audio begins, but never after the first frame's decode time."""
-    if sound is None:
+    if audio is None:
         return _decode_ms(pictures, source)
-    return min(_decode_ms(pictures, source), round(source_ms(sound.packets[0].pts, source, sound.time_base)))
+    return min(_decode_ms(pictures, source), round(source_ms(audio.packets[0].pts, source, audio.time_base)))
 
 
-def _audio_start_ms(sound: Track | None, source: Probe, base_ms: int) -> int:
+def _audio_start_ms(audio: Track | None, source: Probe, base_ms: int) -> int:
     """Where the first decoded sample belongs: later than 0 where the first packet had to be stretched back to it."""
-    if sound is None:
+    if audio is None:
         return 0
-    begin_ms = source_ms(sound.packets[0].pts, source, sound.time_base) - base_ms
-    return round(begin_ms + _skipped_ms(sound.template.codec_context))
+    begin_ms = source_ms(audio.packets[0].pts, source, audio.time_base) - base_ms
+    return round(begin_ms + _skipped_ms(audio.template.codec_context))
 
 
 def _skipped_ms(context: Any) -> Fraction:

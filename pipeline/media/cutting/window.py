@@ -150,8 +150,8 @@ def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
 def decode_times(packets: list[Any]) -> list[int]:
     """Strictly rising decode times, none after its packet's presentation time: the file's own where they are so."""
     own = [packet.dts for packet in packets]
-    sound = all(t is not None for t in own) and all(a < b for a, b in pairwise(own))
-    if sound and all(packet.dts <= packet.pts for packet in packets):
+    usable = all(t is not None for t in own) and all(a < b for a, b in pairwise(own))
+    if usable and all(packet.dts <= packet.pts for packet in packets):
         return own
     return _made_decode_times([packet.pts for packet in packets])
 

@@ -1,6 +1,6 @@
 """What a cut costs: our whole `cut` command beside what others do, on one video, in one run.
 
-    python bench/cut.py [--minutes 10] [--rounds 1] [--video FILE --spans FILE] [--video2dataset PYTHON]
+    python bench/cut.py [--minutes 10] [--rounds 1] [--video FILE] [--video2dataset PYTHON]
 
 CPU seconds (user + system, children included) for 24 spans of a 720p video with a keyframe every 250 frames:
 
@@ -10,7 +10,8 @@ CPU seconds (user + system, children included) for 24 spans of a 720p video with
     c                  video2dataset's exact mode, where --video2dataset names a Python that has it
     with all           `cut` with scenes, members and checks on (no aim)
 
-Start and end of every clip are read from the burned-in frame numbers. Wall time is printed for the record only.
+Start and end of every clip are read from the burned-in frame numbers, which a film given by --video lacks. Wall time is
+printed for the record only.
 """
 
 import argparse
@@ -124,7 +125,9 @@ def report(name: str, times: list[tuple[float, float]], folder: Path, spans: lis
     wall = float(np.median([one for _, one in times]))
     starts, ends = errors_s(folder, spans)
     size = sum(file.stat().st_size for file in folder.glob("*.mp4")) / 1e6
-    said = f"start {np.median(starts):+.2f} s (worst {max(starts, key=abs):+.2f}), end {max(ends, key=abs):+.2f}"
+    said = "no frame numbers in the pictures"
+    if starts:
+        said = f"start {np.median(starts):+.2f} s (worst {max(starts, key=abs):+.2f}), end {max(ends, key=abs):+.2f}"
     print(f"{name:34s} {cpu:8.2f} CPU s {wall:8.1f} wall s {size:7.1f} MB  {said}", flush=True)
     return cpu
 

@@ -93,7 +93,7 @@ class Retrieval:
             low, high = wilson_interval(a.right, a.n)
             lines.append(
                 f"  {name}: right in {a.right:.1%} of the first clips (95 %: {low:.1%} to {high:.1%}; chance "
-                f"{a.chance:.1%}{'' if low <= a.chance else ', learned'}); knowing it alone gives "
+                f"{a.chance:.1%}{'' if low <= a.chance else ', above it'}); knowing it alone gives "
                 f"R@1 {a.oracle_r1:.1%}, knowing all others {a.without_r1:.1%}"
             )
         if self.n_lost:

@@ -76,7 +76,7 @@ MOST_OTHERS = 5
 """How many test files are run beside a module's own: those that name it most often."""
 _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)"
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
-_FAULT = "yield DecodeFault(_time_ms(packet.pts or 0, source, stream), str(error)[:120])"
+_FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 import yaml
 
@@ -55,10 +57,22 @@ def signal_after(process, out, step, number, n_checkpoints=0):
         assert process.poll() is None and time.monotonic() < deadline, "the run ended too early"
         time.sleep(0.01)
     if number == signal.SIGKILL:
-        os.killpg(process.pid, number)
+        kill_all(process)
     else:
         process.send_signal(number)
     return process.wait(timeout=120)
+
+
+def kill_all(process):
+    """Kill the run with all its ranks and wait until they are gone: torchrun puts each into a session of its own, where
+    it would train on and hold the lock of the run's folder."""
+    ranks = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    for rank in ranks:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            rank.kill()
+    _, alive = psutil.wait_procs(ranks, timeout=60)
+    assert not [rank for rank in alive if rank.status() != psutil.STATUS_ZOMBIE]
 
 
 def losses(out):

@@ -110,9 +110,15 @@ def _data_files(head: Mapping[str, Any]) -> list[dict[str, str]]:
     return [{"split": split, "path": f"shards/{split}/*.tar"} for split in head["splits"]]
 
 
+_SIZES = (
+    *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"),
+    *("100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T"),
+)
+"""The hub's words for how many samples a data set has, from fewer than a thousand on, each ten times the one before."""
+
+
 def _size_category(n_samples: int) -> str:
-    bounds = [(10**3, "n<1K"), (10**4, "1K<n<10K"), (10**5, "10K<n<100K"), (10**6, "100K<n<1M"), (10**7, "1M<n<10M")]
-    return next((name for bound, name in bounds if n_samples < bound), "10M<n<100M")
+    return next((name for power, name in enumerate(_SIZES, 3) if n_samples < 10**power), "n>1T")
 
 
 def _first_split(head: Mapping[str, Any]) -> str:

@@ -44,6 +44,25 @@ def test_the_front_matter_gives_each_split_its_tars(made: Path):
 
 
 @pytest.mark.parametrize(
+    ("n_samples", "words"),
+    [
+        (999, "n<1K"),
+        (1000, "1K<n<10K"),
+        (99_999, "10K<n<100K"),
+        (100_000, "100K<n<1M"),
+        (999_999, "100K<n<1M"),
+        (10_000_000, "10M<n<100M"),
+        (100_000_000, "100M<n<1B"),
+    ],
+)
+def test_the_size_is_named_as_the_hub_names_it(made: Path, n_samples: int, words: str):
+    head = json.loads((made / "manifest.json").read_text())
+    head["totals"]["samples"] = n_samples
+    card = dataset_card({**head, "config": {}}, CardConfig(title="Title", contact="removals@hdvila.test"))
+    assert _front_matter(card)["size_categories"] == [words]
+
+
+@pytest.mark.parametrize(
     ("mode", "words"),
     [("remux", "begins at the keyframe"), ("exact", "exactly its sentence"), ("keyframe", "counts as")],
 )

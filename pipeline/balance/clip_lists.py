@@ -5,11 +5,14 @@ Video i's clips stand at starts[i] … starts[i+1]-1 of `n` and `ms`.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+Number = TypeVar("Number", np.int32, np.int64)
 
 CLIPS_AT_A_TIME = 1 << 22
 """Clips taken at a time: bounds the index array (32 MiB)."""
@@ -161,10 +164,10 @@ def _lists_of_one(table: pa.Table) -> ClipLists:
     return ClipLists(names, np.append(first, len(code)), n, ms)
 
 
-def runs_of(values: NDArray[np.int32], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int32]:
+def runs_of(values: NDArray[Number], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Number]:
     """values[starts[i] : starts[i]+counts[i]] of every i, end to end."""
     ends = np.cumsum(counts, dtype=np.int64)
-    out = np.empty(int(ends[-1]) if len(ends) else 0, dtype=np.int32)
+    out = np.empty(int(ends[-1]) if len(ends) else 0, dtype=values.dtype)
     row = 0
     while row < len(counts):
         done = int(ends[row - 1]) if row else 0

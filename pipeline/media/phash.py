@@ -44,8 +44,8 @@ _CROSS = np.ones((32, 32), np.float32)
 for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
     for _columns in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
         _CROSS[_rows, _columns] = 0
-_PLACES = np.stack([np.ones(1024, np.float32), _CROSS.reshape(-1)], axis=1)
-_PLACES /= _PLACES.sum(axis=0)
+_WEIGHTS = np.stack([np.ones(1024, np.float32), _CROSS.reshape(-1)], axis=1)
+_WEIGHTS /= _WEIGHTS.sum(axis=0)
 """Weights of the means over the whole picture, and over what is no corner."""
 
 _COSINES = np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1)) / 4
@@ -94,7 +94,7 @@ class ClipHashes:
         self._pictures.append((whole, *_hashes(_parts(picture)[1:])))
 
     def packed(self) -> bytes:
-        """They as column `phashes` holds them."""
+        """What column `phashes` holds of them."""
         return pack_hashes(self._pictures)
 
 
@@ -104,7 +104,7 @@ def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
     median = np.partition(low, (31, 32), axis=1)[:, 31:33].mean(axis=1, keepdims=True)
     bits = np.packbits(low > median, axis=1)
     flat = small.reshape(len(parts), -1)
-    variance = ((flat * flat) @ _PLACES - (flat @ _PLACES) ** 2).min(axis=1)  # flat, or flat but for a corner
+    variance = ((flat * flat) @ _WEIGHTS - (flat @ _WEIGHTS) ** 2).min(axis=1)  # flat, or flat but for a corner
     return [
         int.from_bytes(row.tobytes(), "big") if shows else NOTHING
         for row, shows in zip(bits, variance >= _MIN_CONTRAST**2, strict=True)

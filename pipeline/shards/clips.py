@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from pipeline.balance.clip_lists import runs_of
+
 Int64 = NDArray[np.int64]
 
 
@@ -51,7 +53,7 @@ class PlanVideos:
 
     @classmethod
     def of(cls, videos: Iterable[PlanVideo]) -> PlanVideos:
-        """Of single ones."""
+        """The same from objects."""
         some = list(videos)
         names = zip(*((video.video_id, video.channel_id, video.group) for video in some), strict=True)
         ids, channels, groups = (pa.array(column, pa.string()) for column in (names if some else ((), (), ())))
@@ -88,15 +90,14 @@ class PlanVideos:
         """Those of these rows, in that order."""
         counts = self.counts()[rows]
         starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-        at = np.repeat(self.starts[rows] - starts[:-1], counts) + np.arange(starts[-1])
         at_rows = pa.array(rows)
         return PlanVideos(
             video_id=self.video_id.take(at_rows),
             channel_id=self.channel_id.take(at_rows),
             group=self.group.take(at_rows),
             starts=starts,
-            n=self.n[at],
-            bytes_=self.bytes_[at],
+            n=runs_of(self.n, self.starts[rows], counts),
+            bytes_=runs_of(self.bytes_, self.starts[rows], counts),
         )
 
     def only(self, clips: NDArray[np.bool_]) -> PlanVideos:
@@ -117,7 +118,7 @@ class PlanVideos:
         return part.only(clips)
 
     def rows(self) -> tuple[PlanVideo, ...]:
-        """As single ones."""
+        """An object for each."""
         clips = [PlanClip(n, size) for n, size in zip(self.n.tolist(), self.bytes_.tolist(), strict=True)]
         names = zip(self.video_id.to_pylist(), self.channel_id.to_pylist(), self.group.to_pylist(), strict=True)
         edges = self.starts.tolist()

@@ -88,13 +88,13 @@ class ClipAudio:
         """A decoded frame; what lies outside the stretch is left out."""
         for part in self._resampled(frame):
             if part.pts is not None:
-                at = self._place(part.pts, part.time_base)
+                at = self._index_of(part.pts, part.time_base)
                 if self._next is not None and abs(at - self._next) <= self._rate // ROUNDED_PER_S:
                     at = self._next
                 self._next = at + part.samples
                 self._found |= _put(self._samples, part, at)
 
-    def _place(self, pts: int, base: Fraction) -> int:
+    def _index_of(self, pts: int, base: Fraction) -> int:
         """The sample of the stretch at which a block begins."""
         if base.numerator == 1 and base.denominator == self._rate:  # the usual case, and fractions are slow
             return pts - self._first if self._first is not None else round(pts - self._start_s * self._rate)

@@ -16,6 +16,8 @@ from typing import Any
 
 import av
 
+from pipeline.media.cutting.span import whole_numbers
+
 _MAX_TIMESCALE = 10_000_000
 """Ticks a second that a track may have; above, times are rounded to microseconds."""
 
@@ -53,13 +55,13 @@ def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
             queue += _retimed(container, audio, audio.time_base, base_s)
         container.start_encoding()
         common = math.lcm(*(times[1].denominator for _, times in queue))
-        for packet, times in sorted(queue, key=lambda entry: _place(entry[1], common)):
+        for packet, times in sorted(queue, key=lambda entry: _order(entry[1], common)):
             packet.stream, packet.time_base, packet.pts, packet.dts = times
             container.mux(packet)
     return buffer.getvalue()
 
 
-def _place(times: tuple[Any, Fraction, int, int], common: int) -> tuple[int, int]:
+def _order(times: tuple[Any, Fraction, int, int], common: int) -> tuple[int, int]:
     """Where a packet stands in the file: by decode time, in ticks of `common` a second, then by track."""
     stream, time_base, _, dts = times
     return dts * time_base.numerator * (common // time_base.denominator), stream.index
@@ -82,9 +84,7 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
 
 def _ticks(of: Fraction, to: Fraction, base_s: Fraction) -> Callable[[int], int]:
     """What gives round((t * of - base_s) / to) of a time t, by whole numbers: a minute of video has thousands."""
-    ratio, base = of / to, base_s / to
-    over = ratio.denominator * base.denominator
-    times, less = ratio.numerator * base.denominator, base.numerator * ratio.denominator
+    times, less, over = whole_numbers(of / to, base_s / to)
 
     def tick(time: int) -> int:
         whole, rest = divmod(time * times - less, over)

@@ -81,7 +81,11 @@ def source_ms(tick: int, source: Probe, time_base: Fraction) -> Fraction:
 
 def whole_ms(source: Probe, time_base: Fraction) -> Callable[[int], int]:
     """What gives the source time of a track's ticks, ms rounded down: for many, since fractions are slow."""
-    ratio, zero = time_base * 1000, source.zero_s * 1000
-    over = ratio.denominator * zero.denominator
-    times, less = ratio.numerator * zero.denominator, zero.numerator * ratio.denominator
+    times, less, over = whole_numbers(time_base * 1000, source.zero_s * 1000)
     return lambda tick: (tick * times - less) // over
+
+
+def whole_numbers(ratio: Fraction, less: Fraction) -> tuple[int, int, int]:
+    """(a, b, c) so that t * ratio - less is (t * a - b) / c for every whole t."""
+    over = ratio.denominator * less.denominator
+    return ratio.numerator * less.denominator, less.numerator * ratio.denominator, over

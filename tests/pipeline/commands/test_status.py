@@ -7,25 +7,15 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
-from manifests.reasons import Reason
 from pipeline.commands.status import status
-from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Reject
 from pipeline.report.status import read_status
+from tests.pipeline.rejected import a_store_with_rejects
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Two rejects of the extraction, one of the media."""
-    made = Store(str(tmp_path))
-    for stage, rejects in {
-        "extract": [Reject(Reason.PRIVATE, "a"), Reject(Reason.RATE_LIMITED, "b")],
-        "media": [Reject(Reason.TRUNCATED, "c"), Reject(Reason.PRIVATE, "d")],
-    }.items():
-        made.write_rejects(stage, "u", [reject_row(stage, reject, 1) for reject in rejects])
-        made.commit(stage, "u", {})
-    return made
+    return a_store_with_rejects(tmp_path)
 
 
 def test_status_counts_rejects_and_says_when_the_first_is_tried_again(store: Store) -> None:

@@ -10,25 +10,13 @@ from typer.testing import CliRunner
 
 from manifests.errors import UserError
 from manifests.shards import read_manifest
-from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.verify import verify
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.manifest import given_head, publish
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 from tests.pipeline.dataset.damage import ROWS, STATS, TAR, faults
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    a_data_set(folder, n_videos=3, n_clips=2, config=ShardsConfig(split=SplitConfig(val=0), card=NO_CARD))
-    return folder
-
-
-@pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "copy"))
 
 
 def test_a_good_data_set_has_no_fault(made: Path):

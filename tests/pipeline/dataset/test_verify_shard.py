@@ -1,7 +1,6 @@
 """What is wrong inside one shard: named with the sample's key."""
 
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,25 +10,12 @@ import pytest
 
 from manifests.schema import SHARD_ROWS
 from manifests.shards import read_manifest
-from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, index_pack, read_members, write_pack
 from pipeline.shards.files import entry_of, stats_bytes
 from pipeline.shards.manifest import given_head, publish
-from pipeline.testing.shards import NO_CARD, a_data_set
+from pipeline.testing.shards import NO_CARD
 from tests.pipeline.dataset.damage import ROWS, STATS, TAR, faults
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    a_data_set(folder, n_videos=3, n_clips=2, config=ShardsConfig(split=SplitConfig(val=0), card=NO_CARD))
-    return folder
-
-
-@pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(made, tmp_path / "copy"))
 
 
 def _rewrite(folder: Path, change: Callable[[list[Sample]], list[Sample]], **columns: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from pipeline.engine.merger import Merger, merging
 from pipeline.engine.segment_files import write_segment
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
-from pipeline.testing.s3 import S3, s3_server
 from tests.pipeline.engine.merges import SIZES, UNITS, fill, merge_all, said, same
 
 
@@ -67,19 +66,6 @@ class Mortal(Store):
 
     def delete(self, relative: str) -> None:
         self._count(lambda: super(Mortal, self).delete(relative))
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["disk", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "disk":
-        return Store(str(tmp_path / "out"))
-    return request.getfixturevalue("s3").store(f"segments-{tmp_path.name}")
 
 
 def files_of(folder: Path) -> list[str]:

@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
-from pipeline.testing.s3 import S3, s3_server
 from tests.pipeline.engine.merges import UNITS, fill, merge_all, said, same
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[S3]:
-    with s3_server() as server:
-        yield server
-
-
-@pytest.fixture(params=["disk", "bucket"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    if request.param == "disk":
-        return Store(str(tmp_path / "out"))
-    return request.getfixturevalue("s3").store(f"segments-{tmp_path.name}")
 
 
 def test_units_of_a_segment_are_taken_back_and_done_again(store: Store) -> None:

@@ -9,19 +9,12 @@ from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
 from pipeline.outdir.retries import read_retries, request_retries
+from tests.pipeline.rejected import a_store_with_rejects
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Two rejects of the extraction, one of the media."""
-    made = Store(str(tmp_path))
-    for stage, rejects in {
-        "extract": [Reject(Reason.PRIVATE, "a"), Reject(Reason.RATE_LIMITED, "b")],
-        "media": [Reject(Reason.TRUNCATED, "c"), Reject(Reason.PRIVATE, "d")],
-    }.items():
-        made.write_rejects(stage, "u", [reject_row(stage, reject, 1) for reject in rejects])
-        made.commit(stage, "u", {})
-    return made
+    return a_store_with_rejects(tmp_path)
 
 
 def requests(store: Store, *stages: str) -> dict[str, tuple[str, ...]]:

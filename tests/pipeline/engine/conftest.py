@@ -1,0 +1,22 @@
+"""Stores that tests of tables run on: a folder, and a bucket of a real server."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pipeline.engine.store import Store
+from pipeline.testing.s3 import S3, s3_server
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[S3]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "disk":
+        return Store(str(tmp_path / "out"))
+    return request.getfixturevalue("s3").store(f"segments-{tmp_path.name}")

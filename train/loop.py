@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import signal
 from collections.abc import Iterator
@@ -61,9 +62,24 @@ from train.tuning import tune
 
 @dataclass(slots=True)
 class StopRequest:
-    """Set by a signal; the loop ends after the step it is in."""
+    """Asks the loop to end after the step it is in.
+
+    A signal sets it. It is also due once the torchrun that started this rank has died: the ranks would otherwise train
+    on and keep the folder's lock, with nobody to watch or restart them.
+    """
 
     requested: bool = False
+    launcher_pid: int = 0
+    """The torchrun whose child this process is, 0 for none."""
+
+    def is_due(self) -> bool:
+        """Whether the loop is to end after this step."""
+        return self.requested or (self.launcher_pid > 0 and os.getppid() != self.launcher_pid)
+
+
+def launcher_pid() -> int:
+    """The process that started this rank where that is torchrun, else 0."""
+    return os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         meter.step_ended()
         if scalars.due(done):
             record(run, recorder, meter, scalars.read())
-        last, stopping = done == run.n_steps, any_rank(stop.requested, process)
+        last, stopping = done == run.n_steps, any_rank(stop.is_due(), process)
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
         saving = evaluating or last or stopping or due(done, config.checkpoint.every)
         if saving:

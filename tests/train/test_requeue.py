@@ -1,5 +1,6 @@
 """A scheduler's SIGTERM under torchrun: a checkpoint, the mark to start again, and then the run goes on to its end."""
 
+import fcntl
 import json
 import os
 import signal
@@ -31,15 +32,23 @@ def torchrun(config: Path) -> subprocess.Popen[str]:
     )
 
 
+def write_config(path: Path, drawn: Path, run: Path, steps: int) -> None:
+    tree = a_tree(drawn, run, loop={"steps": steps, "batch": 4}, checkpoint={"every": 0}, data={"workers": 1})
+    path.write_text(yaml.safe_dump(tree))
+
+
+def wait_for_steps(process: subprocess.Popen[str], run: Path, n: int) -> None:
+    deadline = time.monotonic() + 180
+    while len(read_metrics(run)) < n and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_sigterm_leaves_a_checkpoint_and_the_mark_within_half_a_minute(drawn: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    tree = a_tree(drawn, run, loop={"steps": N_STEPS, "batch": 4}, checkpoint={"every": 0}, data={"workers": 1})
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(tree))
+    write_config(tmp_path / "run.yaml", drawn, run, N_STEPS)
     first = torchrun(tmp_path / "run.yaml")
-    deadline = time.monotonic() + 180
-    while len(read_metrics(run)) < 3 and first.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_for_steps(first, run, 3)
 
     asked = time.monotonic()
     first.send_signal(signal.SIGTERM)
@@ -58,3 +67,22 @@ def test_sigterm_leaves_a_checkpoint_and_the_mark_within_half_a_minute(drawn: Pa
     assert f"resuming after step {mark['step']}" in said
     assert not (run / "requeue").exists()
     assert json.loads((run / "summary.json").read_text())["status"] == "finished"
+
+
+@pytest.mark.slow
+def test_ranks_whose_torchrun_was_killed_stop_with_a_checkpoint_and_free_the_folder(
+    drawn: Path, tmp_path: Path
+) -> None:
+    run, config = tmp_path / "run", tmp_path / "run.yaml"
+    write_config(config, drawn, run, 100_000)
+    first = torchrun(config)
+    wait_for_steps(first, run, 3)
+
+    first.kill()
+    said, _ = first.communicate(timeout=120)  # the ranks write into the same pipe: it ends when they have
+
+    mark = json.loads((run / "requeue").read_text())
+    assert 3 <= mark["step"] < 100_000, said[-3000:]
+    assert checkpoints(run)[-1].name == f"step-{mark['step']:08d}"
+    with (run / "run.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,12 +19,12 @@ def fit(
     from manifests.settings import load_config
     from train.config import TrainConfig
     from train.distributed import process_from_environment, process_group
-    from train.loop import StopRequest, stop_on_signals
+    from train.loop import StopRequest, launcher_pid, stop_on_signals
     from train.loop import fit as run_fit
 
     settings = load_config(TrainConfig, config, overrides)
     process = process_from_environment(settings.loop.device)
-    stop = StopRequest()
+    stop = StopRequest(launcher_pid=launcher_pid())
     with stop_on_signals(stop), process_group(process):
         outcome = run_fit(settings, process, stop)
     if outcome.status == "stopped":

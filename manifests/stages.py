@@ -5,7 +5,9 @@ A stage stands where its work begins: what a changed setting touches is its firs
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
+
+from manifests.image_sample import IMAGE_KIND
 
 Again = Literal["round", "unit", "asked"]
 """How a rejected video is tried again: in a crawl round; as its unit, also by itself when due; on request only."""
@@ -169,8 +171,14 @@ ENDS = _by_their_end()
 """Names in the order in which stages decide: the order of the funnel and of a video's story."""
 
 
-def notes_on(made_by: Mapping[str, Sequence[int]]) -> list[str]:
-    """Known flaws of a data set by the stage versions that made it; a stage that is not named was made by version 1."""
+def notes_on(head: Mapping[str, Any]) -> list[str]:
+    """Known flaws of a data set, by the stage versions under `made_by` in its manifest's head.
+
+    A stage that is not named there was version 1. No stage made an image-text set, so it has none of their flaws.
+    """
+    if head.get("kind") == IMAGE_KIND:
+        return []
+    made_by: Mapping[str, Sequence[int]] = head.get("made_by", {})
     return [note for (stage, number), note in OLDER.items() if number in made_by.get(stage, (1,))]
 
 

@@ -15,7 +15,7 @@ def verify(
 ) -> None:
     """Reads every shard and names each fault: checksums, structure, json, counts, media."""
     from manifests.stages import notes_on
-    from pipeline.dataset.verify import made_by
+    from pipeline.dataset.verify import head_of
     from pipeline.dataset.verify import verify as verify_data_set
     from pipeline.engine.store import Store
 
@@ -25,7 +25,7 @@ def verify(
         print(fault, flush=True)
         n_faults += 1
     print(f"{url}: {n_faults} faults" if n_faults else f"{url}: no fault found")
-    for note in notes_on(made_by(store)):
+    for note in notes_on(head_of(store)):
         print(f"note: {note}")
     if n_faults:
         raise typer.Exit(ExitCode.INCOMPLETE)

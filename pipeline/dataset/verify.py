@@ -21,6 +21,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from manifests.errors import UserError
 from manifests.image_sample import IMAGE_KIND
@@ -67,10 +68,10 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
         yield from whole.add(entry, report)
 
 
-def made_by(store: Store) -> dict[str, list[int]]:
-    """The numbers of the stages that made a data set, as its manifest says them; all 1 where it cannot be read."""
+def head_of(store: Store) -> dict[str, Any]:
+    """What a data set's manifest says of the whole; empty where it cannot be read."""
     try:
-        return dict(read_manifest(store.url, **dict(store.options)).head.get("made_by", {}))
+        return dict(read_manifest(store.url, **dict(store.options)).head)
     except UserError:
         return {}
 

@@ -28,7 +28,7 @@ from manifests.shards import Manifest
 from manifests.stages import made_now
 from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, MembersConfig, ScenesConfig
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
-from pipeline.dataset.verify import made_by
+from pipeline.dataset.verify import head_of
 from pipeline.demo.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
@@ -85,7 +85,7 @@ def make_attribute_set(
     by_id = {film.video_id: film for film in films}
     store = Store(str(out))
     # an earlier call may have been of another version, and shards that are closed stay as they are
-    versions = made_by(store) if store.committed("shards") else made_now()
+    versions = head_of(store).get("made_by", {}) if store.committed("shards") else made_now()
     for film in films:
         _commit_plan(store, film)
 

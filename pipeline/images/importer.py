@@ -25,7 +25,6 @@ from manifests.reasons import Reason
 from manifests.rows import ShardRow
 from manifests.sample import is_video_id, sample_key
 from manifests.shards import Manifest, ShardEntry
-from manifests.stages import made_now
 from pipeline.config.shards import CardConfig
 from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
@@ -143,7 +142,6 @@ def _write(
     head = {
         "name": settings.name,
         "kind": IMAGE_KIND,
-        "made_by": made_now(),  # whose notes on older sets are none of this one's
         "config": {"images.seed": settings.seed, "images.val_share": settings.val_share},
         "versions": tool_versions(),
         "turned_away": dict(sorted(turned_away.items())),

@@ -9,9 +9,10 @@ from typing import Any
 from pydantic import BaseModel
 
 import pipeline
+from manifests.image_sample import IMAGE_KIND
 from manifests.schema import TABLES
 from manifests.settings import identity_values, walk_keys
-from manifests.stages import ENDS, ORDER, STAGES, TABLE, TABLES_MADE, find_stage, names_of, rank_of
+from manifests.stages import ENDS, OLDER, ORDER, STAGES, TABLE, TABLES_MADE, find_stage, names_of, notes_on, rank_of
 from pipeline.config import RunConfig
 
 
@@ -67,3 +68,11 @@ def test_an_alias_stands_for_its_stage_and_retries_are_known_by_stage() -> None:
 
     assert found is not None and found.name == "media"
     assert names_of("round") == ("choose", "extract") and "media" in names_of("unit")
+
+
+def test_a_set_of_clips_is_told_the_flaws_of_the_versions_that_made_it_and_a_set_of_pictures_none() -> None:
+    before = {stage: [STAGES[stage].made_by] for stage in ORDER} | {"media": [4]}
+
+    assert notes_on({}) == [note for (_, number), note in OLDER.items() if number == 1]
+    assert notes_on({"made_by": before}) == [OLDER["media", 4]]
+    assert notes_on({"made_by": before, "kind": IMAGE_KIND}) == notes_on({"kind": IMAGE_KIND}) == []

@@ -108,7 +108,7 @@ def load_index(
 
     Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
-    for note in notes_on(manifest.head.get("made_by", {})):
+    for note in notes_on(manifest.head):
         log.warning("%s: %s", manifest.root, note)
     shards = manifest.split(split)
     if not shards:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from manifests.errors import ConfigError
 from manifests.wrong_value import field_at, sections_in, wrong_value
+from manifests.yaml_file import read_yaml
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -86,7 +87,7 @@ def load_config(
     `context` goes to the models' own checks: what the command line says and no configuration can. Raises ConfigError
     naming the file and the key for anything that cannot be used.
     """
-    tree = _read_yaml(path) if path is not None else {}
+    tree = read_yaml(path) if path is not None else {}
     for override in overrides or []:
         _set_override(tree, override)
     source = str(path) if path is not None else "the given settings"
@@ -142,24 +143,6 @@ def _section_at(tree: dict[str, Any], dotted: str, *, make: bool = False) -> dic
     return tree
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as a configuration ({error})") from None
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: is not valid YAML: {error}") from None
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: a configuration is a mapping of keys, this is a {type(tree).__name__}")
-    return tree
-
-
 def _set_override(tree: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals or not key:
@@ -171,14 +154,16 @@ def _set_override(tree: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override}: {parent} is not a section")
     try:
         tree[leaf] = yaml.load(value, _LOADER)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {override}: {value!r} is not a YAML value") from None
+    except (yaml.YAMLError, RecursionError):
+        raise ConfigError(f"--set {override[:200]}: the value is not one that YAML reads") from None
 
 
 def _explain(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing" and (inside := _required_in(field_at(model, problem["loc"]))):
         return [f"{key}.{name}: is required ({field.description})" for name, field in inside]
+    if problem["type"] == "invalid_key":  # a number or a date in place of a name
+        return [f"{key}: no such key"]
     if problem["type"] != "extra_forbidden":
         return [f"{key or 'the whole file'}: {wrong_value(model, problem)}"]
     nearest = _sibling(model, problem["loc"]) or nearest_key(model, [p for p in problem["loc"] if isinstance(p, str)])

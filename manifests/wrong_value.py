@@ -4,6 +4,7 @@ The library that validates has words of its own ("Field required", "Input should
 is repeated only where its key cannot hold a secret.
 """
 
+import datetime
 import json
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
@@ -75,7 +76,10 @@ def _wanted(problem: dict[str, Any]) -> str:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)  # as YAML writes them
+    if isinstance(value, datetime.date):
+        text = value.isoformat()
+    else:
+        text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)  # as YAML writes them
     return text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]}…"
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 UInt64 = NDArray[np.uint64]
-_ROWS = 1 << 18
+_ROWS = 1 << 14
 """Texts hashed at a time, so that their padded bytes stay small."""
 
 

@@ -79,28 +79,39 @@ class Follower:
         return [part for stage in stages for part in self._store.loose_parts(head, f"rejects/{stage}")]
 
     def _read_segment(self, segment: Segment) -> Iterator[pa.Table]:
+        """The rows of its new units, piece by piece; a unit's are in one, since row groups hold whole units."""
         units = self._store.segments.live(segment)
         names = _hashes(segment.stage, units.column("unit").combine_chunks())
         first, n_rows = (units.column(f"{what}:{self._table}").to_numpy() for what in ("first", "n"))
         is_new = ~self._is_known(names) & (n_rows > 0)
-        if is_new.any():
-            tables = self._read_spans(segment, first[is_new], n_rows[is_new])
-            self._know(names[is_new])
-            yield from tables
+        names, first, end = names[is_new], first[is_new], (first + n_rows)[is_new]
+        if not len(names):
+            return
+        n_read = 0
+        try:
+            for stop, rows in self._read_spans(segment, first, end):
+                n_read = int(np.searchsorted(first, stop))
+                yield rows
+        finally:
+            self._know(names[:n_read])
 
-    def _read_spans(self, segment: Segment, first: Rows, n_rows: Rows) -> list[pa.Table]:
-        end = first + n_rows
+    def _read_spans(self, segment: Segment, first: Rows, end: Rows) -> Iterator[tuple[int, pa.Table]]:
+        """(row after the last that was read, those of the rows before it that are wanted), piece by piece."""
         breaks = np.flatnonzero(first[1:] != end[:-1]) + 1
         begins, ends = first[np.append(0, breaks)], end[np.append(breaks - 1, len(end) - 1)]
-        path = segment.path(self._table)
-        if len(begins) <= MOST_SPANS:
-            spans = zip(begins.tolist(), ends.tolist(), strict=True)
-            return [self._read(Part(segment.stage, "", path, a, b - a)) for a, b in spans]
-        rows = self._read(Part(segment.stage, "", path, 0, segment.rows[self._table]))
-        wanted = np.zeros(rows.num_rows + 1, np.int64)
+        wanted = np.zeros(segment.rows[self._table] + 1, np.int8)
         np.add.at(wanted, begins, 1)
         np.add.at(wanted, ends, -1)
-        return [rows.filter(pa.array(np.cumsum(wanted[:-1]) > 0))]
+        is_wanted = np.cumsum(wanted[:-1], dtype=np.int8) > 0
+        if len(begins) > MOST_SPANS:
+            begins, ends = begins[:1], ends[-1:]
+        for begin, stop in zip(begins.tolist(), ends.tolist(), strict=True):
+            part = Part(segment.stage, "", segment.path(self._table), begin, stop - begin)
+            for piece in self._store.read_pieces(part, self._columns):
+                rows = completed(piece, self._schema)
+                mask = is_wanted[begin : begin + rows.num_rows]
+                yield begin + rows.num_rows, rows if mask.all() else rows.filter(pa.array(mask))
+                begin += rows.num_rows
 
     def _read(self, part: Part) -> pa.Table:
         return completed(self._store.read_part(part, self._columns), self._schema)

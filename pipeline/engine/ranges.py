@@ -1,9 +1,12 @@
-"""Some rows of a Parquet file in a bucket, by two requests: its end, and the bytes of what is asked for."""
+"""Some rows of a Parquet file in a bucket, by two requests: its end, and the bytes of what is asked for.
+
+Many rows are read in pieces, so that no more of a file is in memory than what is being worked on.
+"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,18 +26,46 @@ def read_rows(files: Files, path: str, first: int, n_rows: int, columns: Sequenc
 
     `size`: bytes of the file as its head tells, 0 where it has to be asked for. FileNotFoundError.
     """
-    spans = _opened(files, path, size)
-    file = pq.ParquetFile(spans)
-    names = set(columns)
-    groups, skipped = _groups_of(file.metadata, first, n_rows)
-    wanted = [
-        _place(file.metadata.row_group(group).column(i))
-        for group in groups
-        for i in range(file.metadata.num_columns)
-        if file.metadata.row_group(group).column(i).path_in_schema.partition(".")[0] in names
-    ]
-    spans.fetch_all(sorted(wanted))
-    return file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
+    return RowFile(files, path, size).read(first, n_rows, columns)
+
+
+class RowFile:
+    """A Parquet file whose end is here, and of its rows none but those that are being read."""
+
+    def __init__(self, files: Files, path: str, size: int = 0) -> None:
+        self._spans = _opened(files, path, size)
+        self._file = pq.ParquetFile(self._spans)
+
+    def read(self, first: int, n_rows: int, columns: Sequence[str]) -> pa.Table:
+        """Rows first … first + n_rows - 1."""
+        metadata, names = self._file.metadata, set(columns)
+        groups, skipped = _groups_of(metadata, first, n_rows)
+        wanted = [_place(column) for group in groups for column in _columns_of(metadata.row_group(group), names)]
+        self._spans.fetch_all(sorted(wanted))
+        rows = self._file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
+        self._spans.drop()
+        return rows
+
+    def pieces(self, first: int, n_rows: int, columns: Sequence[str], max_bytes: int) -> Iterator[tuple[int, int]]:
+        """The same rows as (first row, rows) of pieces: whole row groups, of about so many bytes in memory each."""
+        metadata, names = self._file.metadata, set(columns)
+        groups, skipped = _groups_of(metadata, first, n_rows)
+        begin = at = first
+        end, n_bytes = first - skipped, 0
+        for group in groups:
+            end += metadata.row_group(group).num_rows
+            at = min(end, first + n_rows)
+            n_bytes += sum(column.total_uncompressed_size for column in _columns_of(metadata.row_group(group), names))
+            if n_bytes >= max_bytes:
+                yield begin, at - begin
+                begin, n_bytes = at, 0
+        if at > begin:
+            yield begin, at - begin
+
+
+def _columns_of(group: pq.RowGroupMetaData, names: Set[str]) -> list[pq.ColumnChunkMetaData]:
+    columns = (group.column(i) for i in range(group.num_columns))
+    return [column for column in columns if column.path_in_schema.partition(".")[0] in names]
 
 
 def _opened(files: Files, path: str, size: int) -> _Spans:
@@ -94,6 +125,10 @@ class _Spans(io.RawIOBase):
             self._fetch_once(begin, end)
             begin, end = start, stop
         self._fetch_once(begin, end)
+
+    def drop(self) -> None:
+        """Keeps of what was fetched the file's end alone."""
+        del self._spans[1:]
 
     def _fetch_once(self, start: int, end: int) -> None:
         if start >= 0 and self._held(start, end) is None:

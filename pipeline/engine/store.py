@@ -7,6 +7,7 @@ commits/<stage>/group.<number>.<hash>.json         that is written last
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,12 +22,14 @@ from pipeline.engine.commits import READERS, Facts, is_group, part_name
 from pipeline.engine.committed import MAX_MOVED, Committed
 from pipeline.engine.ids import TABLES_WITH_IDS
 from pipeline.engine.parts import Part, joined, name_of, runs_of, strays
-from pipeline.engine.ranges import read_rows
+from pipeline.engine.ranges import RowFile, read_rows
 from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
 MANY_READ = 2
 """Once this many parts of one file were asked for, it is read whole, and kept for those that follow."""
 MAX_KEPT_BYTES = 256 * 1024**2
+PIECE_BYTES = 8 * 1024**2
+"""Of what is read piece by piece, about so much is in memory."""
 
 
 @dataclass(frozen=True)
@@ -151,18 +154,43 @@ class Store(Committed):
                 part = same[0] if same else part
         return self._read_part(part, columns)
 
+    def read_pieces(self, part: Part, columns: list[str]) -> Iterator[pa.Table]:
+        """The rows of a part, some row groups of its file at a time; FileNotFoundError where a merge has moved it."""
+        if part.n_rows < 0:
+            yield self._read_part(part, columns)
+            return
+        wide = WIDE.get(part.table, ())
+        sets = {
+            part.path: [name for name in columns if name not in wide],
+            _wide_path(part.path): [name for name in columns if name in wide],
+        }
+        with self._as_table(part.path):
+            asked = {
+                RowFile(self, path, self.segments.sizes.get(path, 0)): names for path, names in sets.items() if names
+            }
+            largest = list(asked)[-1]
+            for first, n_rows in largest.pieces(part.first, part.n_rows, asked[largest], PIECE_BYTES):
+                tables = [file.read(first, n_rows, names) for file, names in asked.items()]
+                arrays = {name: table.column(name) for table in tables for name in table.column_names}
+                yield pa.table({name: arrays[name] for name in columns if name in arrays})
+
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
-        try:
+        with self._as_table(part.path):
             if part.n_rows < 0:
                 file = pq.ParquetFile(pa.BufferReader(self.read(part.path)))
                 names = set(file.schema_arrow.names)
                 return file.read(columns=None if columns is None else [name for name in columns if name in names])
             return self._read_of_segment(part, columns, keep)
+
+    @contextmanager
+    def _as_table(self, path: str) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
             reason = (str(error).splitlines() or [""])[0][:300]
-            raise DamagedFile(f"{self.url}/{part.path}: is not a Parquet table ({reason}); restore the file") from None
+            raise DamagedFile(f"{self.url}/{path}: is not a Parquet table ({reason}); restore the file") from None
 
     def _read_of_segment(self, part: Part, columns: list[str] | None, keep: bool) -> pa.Table:
         wide = WIDE.get(part.table, ())
@@ -172,7 +200,7 @@ class Store(Committed):
             return pa.table({"row": pa.nulls(part.n_rows)}).select([])
         made = self._rows(part.path, part, [name for name in names if name not in wide], keep)
         if apart := [name for name in names if name in wide]:
-            path = f"{part.path.removesuffix('.parquet')}.wide.parquet"
+            path = _wide_path(part.path)
             read = read_rows(self, path, part.first, part.n_rows, apart, self.segments.sizes.get(path, 0))
             for name in apart:
                 made = made.append_column(read.schema.field(name), read.column(name))
@@ -268,6 +296,10 @@ class Store(Committed):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept
+
+
+def _wide_path(path: str) -> str:
+    return f"{path.removesuffix('.parquet')}.wide.parquet"
 
 
 def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:

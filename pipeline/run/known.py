@@ -31,7 +31,7 @@ from pipeline.shards.closed import kept_clips
 from pipeline.shards.stage import read_entries
 
 VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
-BYTES_AT_A_TIME = 64 * 1024**2
+BYTES_AT_A_TIME = 8 * 1024**2
 """Rows of a table that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
 

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
+from pipeline.engine import segment_files, store
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
-from tests.pipeline.engine.merges import fill, merge_all
+from tests.pipeline.engine.merges import UNITS, fill, merge_all
 
 
 def ids(follower: Follower) -> list[str]:
@@ -24,3 +27,23 @@ def test_rows_come_once_before_and_after_a_merge_and_rejects_with_them(tmp_path:
     merge_all(store)
     assert (ids(videos), ids(rejects)) == ([f"u{n}-{i}" for n in (3, 4, 5) for i in (0, 1)], ["u4-x"])
     assert ids(Follower(store, "videos", ["video_id"])) == [f"u{n}-{i}" for n in range(1, 6) for i in (0, 1)]
+
+
+def test_a_segment_comes_in_pieces_of_whole_units_each_once_also_where_reading_broke_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segment_files, "GROUP_ROWS", 4)
+    monkeypatch.setattr(store, "PIECE_BYTES", 1)
+    out = Store(str(tmp_path / "out"))
+    fill(out, UNITS)
+    merge_all(out)
+    columns = ["video_id", "n", "text"]
+    whole = ids(Follower(out, "clips", columns))
+    assert whole == sorted(out.read_table("clips", ["video_id"]).column("video_id").to_pylist())
+    assert max(piece.num_rows for piece in Follower(out, "clips", columns).new()) < len(whole) / 2
+
+    follower = Follower(out, "clips", columns)
+    read = follower.new()
+    first = next(read).column("video_id").to_pylist()
+    read.close()
+    assert sorted(first + ids(follower)) == whole

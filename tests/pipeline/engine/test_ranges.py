@@ -8,7 +8,7 @@ import pytest
 
 from bench.scaling.requests import count_requests
 from pipeline.engine.files import Files
-from pipeline.engine.ranges import read_rows
+from pipeline.engine.ranges import RowFile, read_rows
 
 N_ROWS, A_GROUP = 100_000, 1_000
 TABLE = pa.table(
@@ -55,3 +55,15 @@ def test_a_file_that_was_rewritten_since_its_size_was_told_is_read_as_it_is(fold
     size = (folder / "t.parquet").stat().st_size + other
     read = read_rows(Files(str(folder)), "t.parquet", 42_000, 10, ["name"], size)
     assert read.equals(TABLE.select(["name"]).slice(42_000, 10))
+
+
+@pytest.mark.parametrize(("first", "n_rows"), [(0, N_ROWS), (1_500, 40_000), (99_999, 1)])
+def test_pieces_are_whole_row_groups_and_together_the_rows_that_were_asked_for(
+    folder: Path, first: int, n_rows: int
+) -> None:
+    file = RowFile(Files(str(folder)), "t.parquet")
+    pieces = list(file.pieces(first, n_rows, ["noise"], 200_000))
+    assert pieces[0][0] == first and sum(n for _, n in pieces) == n_rows
+    assert all(begin % A_GROUP == 0 for begin, _ in pieces[1:]) and max(n for _, n in pieces) <= 10_000
+    read = pa.concat_tables([file.read(begin, n, ["noise"]) for begin, n in pieces])
+    assert read.equals(TABLE.select(["noise"]).slice(first, n_rows))

@@ -2,6 +2,9 @@
 
 Only paths and small rows travel through Ray. Retries are the driver's business, so tasks are submitted with none of
 Ray's own: a lost worker comes back as an outcome and is counted against its unit.
+
+A task has its stage's name and not its unit's: of each name Ray keeps a metric in the driver for as long as that lives,
+some 30 KB, and offers it to Prometheus. The unit stands in the title of its worker's process and in its log.
 """
 
 import itertools
@@ -157,7 +160,7 @@ class RayExecutor:
 
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
         """One task for a unit."""
-        task = attempt_remotely.options(name=f"{name}:{unit.name}", **self._options(self._stages[name][0], home))
+        task = attempt_remotely.options(name=name, **self._options(self._stages[name][0], home))
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
     def _send(self, task: Any, given: _Attempt, *more: str) -> None:
@@ -178,7 +181,7 @@ class RayExecutor:
             self._waiting.begin(given.number, node)
             there = NodeAffinitySchedulingStrategy(node, soft=False)
             options = {"max_retries": 0, "num_cpus": 0, "scheduling_strategy": there}
-            self._send(fetch_remotely.options(name=f"{name}:{unit.name}:fetch", **options), given, self._run)
+            self._send(fetch_remotely.options(name=f"{name}:fetch", **options), given, self._run)
 
     def _work_on(self, fetch: _Attempt, outcome: Outcome) -> None:
         """Gives the second task of a unit, on the machine where what it needs lies now."""
@@ -187,9 +190,7 @@ class RayExecutor:
         there = NodeAffinitySchedulingStrategy(fetch.fetches_on, soft=False)
         options = {**self._options(self._stages[fetch.stage][0], ""), "scheduling_strategy": there}
         options.pop("label_selector", None)
-        self._send(
-            attempt_remotely.options(name=f"{fetch.stage}:{fetch.unit.name}", **options), given, outcome.facts["held"]
-        )
+        self._send(attempt_remotely.options(name=fetch.stage, **options), given, outcome.facts["held"])
 
     def _options(self, stage: Stage, home: str) -> dict[str, Any]:
         """What Ray is asked for: a slot for one unit, or a whole machine for one that runs alone."""

@@ -1,8 +1,10 @@
 """What a worker of the cluster does with a task, and what it says where it can't."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -81,10 +83,20 @@ def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[
         return Outcome(End.PLACE, Reason.PLACE_FAILED, said, node=node, host=host_name())
     stage: Stage = ray.get(stage_in[0])
     limit_s = time_limit_of(stage, unit)
+    _say_what_runs(stage, unit)
     briefing.roll.begin.remote(briefing.number, node, host_name(), os.getpid(), limit_s)
     with process_ends_past(limit_s):
         outcome = work(stage)
     return replace(outcome, node=node, host=host_name())
+
+
+def _say_what_runs(stage: Stage, unit: Unit) -> None:
+    """Names stage and unit where people look at a worker: its process, for Ray's dashboard and `ps`, and its log.
+
+    Ray sets the title again when the task is over.
+    """
+    ray._raylet.setproctitle(f"ray::{stage.name}:{unit.name}")  # type: ignore[attr-defined]
+    print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {stage.name}:{unit.name} begins", file=sys.stderr, flush=True)
 
 
 RollActor: Any = ray.remote(Roll)

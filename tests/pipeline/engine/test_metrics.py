@@ -1,6 +1,7 @@
-"""What a run tells of itself beside its tables: Prometheus' metrics, lines of JSON, names of tasks."""
+"""What a run tells of itself beside its tables: Prometheus' metrics, lines of JSON, what a worker is called."""
 
 import json
+import re
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from pipeline.engine.run import run_stage
 from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Resources
-from tests.pipeline.engine.toys import ToyStage
+from tests.pipeline.engine.toys import Naps, ToyStage
 
 
 @pytest.fixture
@@ -32,11 +33,21 @@ def toy(tmp_path: Path, *actions: tuple[str, str], limit_s: float = 60) -> ToySt
     return ToyStage(actions, tmp_path / "marks", resources=Resources(n_cpus=1, time_limit_s=limit_s))
 
 
-def scraped(url: str) -> dict[str, float]:
-    """{metric with labels: value} of what begins with hdvila."""
+def scraped(url: str) -> list[str]:
+    """The lines that Prometheus reads."""
     with urllib.request.urlopen(url, timeout=10) as answer:
-        lines = answer.read().decode().splitlines()
+        return str(answer.read().decode()).splitlines()
+
+
+def ours(lines: list[str]) -> dict[str, float]:
+    """{metric with labels: value} of what begins with hdvila."""
     return {k: float(v) for k, v in (line.rsplit(" ", 1) for line in lines if line.startswith("ray_hdvila"))}
+
+
+def names_of_tasks(lines: list[str]) -> set[str]:
+    """What Ray's own metric of tasks calls them."""
+    found = (re.search(r'^ray_tasks{.*\bName="([^"]*)"', line) for line in lines)
+    return {match[1] for match in found if match}
 
 
 @pytest.mark.slow
@@ -54,11 +65,12 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
         (node,) = ray.nodes()
         url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
         until = time.monotonic() + 60
-        while sum((found := scraped(url)).values()) < 6 and time.monotonic() < until:
+        while sum(ours(lines := scraped(url)).values()) < 6 and time.monotonic() < until:
             time.sleep(1)
     finally:
         executor.close()
 
+    found = ours(lines)
     assert {name.partition("{")[0]: n for name, n in found.items()} == {
         "ray_hdvila_units_total": 3,
         "ray_hdvila_units_in_flight": 0,
@@ -66,6 +78,27 @@ def test_prometheus_scrapes_units_rejects_and_bytes(tmp_path: Path, monkeypatch:
         "ray_hdvila_bytes_total": 2,
     }
     assert all('stage="toy"' in name for name in found)
+    named = {name for name in names_of_tasks(lines) if "Roll." not in name}  # its actor, one a run
+    assert named == {"toy"}, "Ray keeps a metric for each name for as long as the driver lives: no unit may be in it"
+
+
+@pytest.mark.slow
+def test_a_worker_s_process_and_its_log_name_stage_and_unit(tmp_path: Path) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    executor, store = RayExecutor(tmp_path / "scratch", n_cpus=1), Store(str(tmp_path / "out"))
+    try:
+        with RunLock(store) as lock:
+            run_stage(Naps(1, nap_s=0.0), store, executor, lock)
+        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+        written = "".join(log.read_text() for log in logs.glob("worker-*.err"))
+    finally:
+        executor.close()
+
+    assert store.commit_facts("naps", "u000")["process"].startswith("ray::naps:u000")
+    assert "naps:u000 begins" in written
 
 
 def test_the_log_file_names_stage_unit_and_node_in_each_line_of_a_unit(tmp_path: Path, log_file: Path) -> None:

@@ -176,7 +176,7 @@ class SickOnOneNode:
 
 @dataclass(frozen=True)
 class Naps:
-    """Units that take a while; each commit says on which machine."""
+    """Units that take a while; each commit says on which machine, and by a process of what title."""
 
     n_units: int
     nap_s: float = 0.5
@@ -190,7 +190,8 @@ class Naps:
         import ray
 
         time.sleep(self.nap_s)
-        return Output(facts={"node": ray.get_runtime_context().get_node_id()})
+        title = Path("/proc/self/cmdline").read_text().rstrip("\0")
+        return Output(facts={"node": ray.get_runtime_context().get_node_id(), "process": title})
 
 
 class Counter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ssl
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -22,13 +23,13 @@ def server_context() -> ssl.SSLContext:
     with tempfile.TemporaryDirectory() as folder:
         pem = Path(folder) / "certificate.pem"
         pem.touch(mode=0o600)
-        pem.write_bytes(_key_and_certificate())
+        pem.write_bytes(key_and_certificate())
         context.load_cert_chain(pem)
     return context
 
 
-def _key_and_certificate() -> bytes:
-    """Private key and certificate in PEM."""
+def key_and_certificate(hosts: Sequence[str] = _HOSTS) -> bytes:
+    """Private key and certificate for these host names, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hdvila mini-YouTube")])
     now = datetime.datetime.now(datetime.UTC)
@@ -40,7 +41,7 @@ def _key_and_certificate() -> bytes:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=365))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in _HOSTS]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
         .sign(key, hashes.SHA256())
     )
     private = key.private_bytes(

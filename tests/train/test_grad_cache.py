@@ -56,6 +56,22 @@ def test_dropout_and_stochastic_depth_are_replayed(changes: dict[str, Any]) -> N
         assert_same(found, kept_graphs(batch, 2, noisy))
 
 
+def test_a_loss_that_draws_at_random_moves_no_generator() -> None:
+    batch = small_batch(small_config(stage=2), 6)
+    losses = cached_losses(batch)
+
+    def next_draw(local_loss: Callable[..., torch.Tensor]) -> torch.Tensor:
+        torch.manual_seed(3)
+        cached_backward(small_model(stage=2), batch.split(2), **{**losses, "local_loss": local_loss})
+        return torch.rand(4)
+
+    def noisy(*args: Any) -> torch.Tensor:
+        torch.rand(5)
+        return losses["local_loss"](*args)
+
+    assert torch.equal(next_draw(noisy), next_draw(losses["local_loss"]))
+
+
 def cached(batch: Any, n_clips: int, changes: dict[str, Any], kind: str = "infonce") -> dict[str, torch.Tensor]:
     model = small_model(**changes)
     loss = cached_backward(model, batch.split(n_clips), **cached_losses(batch, kind))

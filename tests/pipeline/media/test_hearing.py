@@ -1,6 +1,6 @@
 """Audio in the decode pass: the same checks and members as of audio read by itself, whatever the order of the file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,16 @@ AUDIBLE = -9.0
 """What is fainter, ln of power, is what an AAC decoder still remembers of the packets before."""
 
 
-def made(path: Path, folder: Path, *settings: str) -> MadeVideo:
+def made(path: Path, folder: Path, *settings: str, spans: Sequence[tuple[int, int]] = tuple(SPANS)) -> MadeVideo:
     folder.mkdir()
     wanted = ["media.cut.min_short_side=0", "media.members.mel=true", "media.checks.silence=flag", *settings]
-    clips = [a_clip_row("a", n, start, end) for n, (start, end) in enumerate(SPANS)]
+    clips = [a_clip_row("a", n, start, end) for n, (start, end) in enumerate(spans)]
     return make_video(path, a_video_row("a"), clips, media_config(None, wanted), folder)
 
 
 def mels(result: MadeVideo) -> list[NDArray[np.float32]]:
     members = [clip.sample.members["mel.npy"] for clip in result.clips if clip.sample]
-    assert len(members) == len(SPANS)
+    assert len(members) == len(result.clips)
     found = [np.load(member).astype(np.float32) for member in members if isinstance(member, Path)]
     return [np.maximum(mel, AUDIBLE) for mel in found]
 
@@ -85,6 +85,19 @@ def test_audio_of_the_pass_is_that_of_a_reader_of_its_own(
         apart = made(film, tmp_path / "apart", scenes)
 
     assert not starts, "the pass heard every clip"
+    assert same(together, apart)
+
+
+def test_a_clip_that_ends_with_the_file_is_heard_in_the_pass(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = [(0, 1500), (SECONDS * 1000 - 2000, SECONDS * 1000)]
+    with counted_readings(monkeypatch) as starts:
+        together = made(film, tmp_path / "together", spans=spans)
+    with deaf_pass(monkeypatch):
+        apart = made(film, tmp_path / "apart", spans=spans)
+
+    assert not starts
     assert same(together, apart)
 
 

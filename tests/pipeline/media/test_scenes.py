@@ -48,9 +48,14 @@ def a_picture(seed: int) -> NDArray[np.uint8]:
     return np.kron(rng.integers(20, 200, (9, 16), dtype=np.uint8), np.ones((20, 20), np.uint8))
 
 
-def found(pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]], fps: int = 25, first_ms: int = 0) -> Scenes:
+def found(
+    pictures: Sequence[NDArray[np.float64] | NDArray[np.uint8]],
+    fps: int = 25,
+    first_ms: int = 0,
+    config: ScenesConfig = SHOTS,
+) -> Scenes:
     """What is found in pictures of brightness at this rate, the first of them shown at `first_ms`."""
-    finder = SceneFinder(SHOTS, Fraction(fps))
+    finder = SceneFinder(config, Fraction(fps))
     for i, luma in enumerate(pictures):
         planes = np.concatenate([luma.astype(np.uint8), np.full((90, 320), 128, np.uint8)])
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
@@ -63,6 +68,15 @@ def test_a_first_shot_that_is_too_short_is_no_scene_wherever_the_pictures_begin(
     n_short = SHOTS.min_scene_ms // 40 - 2
     scenes = found([*[a_picture(1)] * n_short, *[a_picture(2)] * 60, *[a_picture(3)] * 60], first_ms=first_ms)
     assert scenes.cuts_ms == [first_ms + (n_short + 60) * 40]
+
+
+def test_a_shot_as_long_as_the_least_is_a_scene() -> None:
+    config = ScenesConfig(detector="shots", min_scene_ms=1200)
+    shots = [[a_picture(1)] * 60, [a_picture(2)] * 30, [a_picture(3)] * 60]
+    pictures = [picture for shot in shots for picture in shot]
+    assert found(pictures, config=config).cuts_ms == [2400, 3600]
+    longer = config.model_copy(update={"min_scene_ms": 1201})
+    assert found(pictures, config=longer).cuts_ms == [2400]
 
 
 @pytest.mark.parametrize("fps", [25, 50])

@@ -1,6 +1,7 @@
 """Addresses from a table reach public machines only, at each hop, and cost no more than they may."""
 
 import http.server
+import ssl
 import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from manifests.reasons import Reason, ReasonClass
+from pipeline.demo.certificate import key_and_certificate
 from pipeline.engine.unit import Rejected
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
 
@@ -40,6 +42,20 @@ def site() -> Iterator[str]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+
+
+@pytest.fixture
+def secure_site(tmp_path: Path) -> Iterator[str]:
+    """The same by TLS, with the certificate that it leaves in `tmp_path`."""
+    pem = tmp_path / "certificate.pem"
+    pem.write_bytes(key_and_certificate(["localhost"]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pem)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"https://localhost:{server.server_address[1]}"
     server.shutdown()
 
 
@@ -75,6 +91,20 @@ def test_a_body_comes_as_it_is_where_the_machine_may_be_asked(site: str, tmp_pat
     download(f"{site}/to/http://127.0.0.1:PORT/film", tmp_path / "f", Limits(10**6, may_ask=only_here))
 
     assert (tmp_path / "f").read_bytes() == BODY
+
+
+def test_https_reaches_the_machine_that_was_checked(
+    secure_site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(Rejected, match="CERTIFICATE_VERIFY_FAILED"):
+        download(f"{secure_site}/film", tmp_path / "f", Limits(10**6, may_ask=only_here))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+
+    download(f"{secure_site}/film", tmp_path / "f", Limits(10**6, may_ask=only_here))
+
+    assert (tmp_path / "f").read_bytes() == BODY
+    with pytest.raises(Rejected, match="localhost is not a public machine"):
+        download(f"{secure_site}/film", tmp_path / "g", Limits(10**6))
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,13 @@ def test_a_bot_check_pauses_the_identity_at_once_and_longer_each_time() -> None:
     assert pauses == [10.0, 40.0, 40.0]
 
 
+def test_the_state_says_how_many_videos_each_identity_was_given() -> None:
+    polite = politeness(Clock(), "one", "two")
+    for prefer in ("one", "one", "two", "one"):
+        run(polite.lease(0.0, prefer=prefer))
+    assert {i["name"]: i["videos"] for i in polite.snapshot()["identities"]} == {"one": 3, "two": 1}
+
+
 def test_refusals_of_what_was_in_flight_are_one_block_not_many() -> None:
     clock = Clock()
     polite = politeness(clock)

@@ -52,6 +52,15 @@ def test_short_sentences_are_joined_to_about_the_target() -> None:
     assert 11 < sum(found) / len(found) < 15.5
 
 
+def test_the_room_around_the_words_counts_as_length() -> None:
+    """Sentences of 3 s, silence enough for the room of 1 s at both ends: four of them are 14 s, the aim."""
+    words, ends = speech(*[(10, 500)] * 40)
+    config = ClipConfig(target_s=12.0, pad_ms=1000, border_weight=0.0, unmarked_weight=0.0)
+    clips = plan(words, ends, config)
+    spoken_s = [(words[c.last - 1].end_ms - words[c.first].start_ms) / 1000 for c in clips]
+    assert sum(spoken_s) / len(spoken_s) < 10.5 + 0.5
+
+
 def test_steering_by_words_aims_at_words() -> None:
     words, ends = speech(*[(8, 150)] * 40, word_ms=250)
     clips = plan(words, ends, ClipConfig(steer_by="words"))

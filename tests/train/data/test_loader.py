@@ -19,7 +19,16 @@ from tests.train.data.loaders import SMALL, VIEWS, a_loader
 from train.batches import view_of
 from train.config import TrainConfig
 from train.data.index import load_index
-from train.data.loader import ClipDataset, Lost, PlannedLoader, Ticket, Workers, read_once, unusable
+from train.data.loader import (
+    ClipDataset,
+    Lost,
+    PlannedLoader,
+    Ticket,
+    Workers,
+    killed_from_outside,
+    read_once,
+    unusable,
+)
 from train.data.plan import Mixing, Stream
 from train.data.read import ShardUnreadable
 from train.testing import a_sample, write_dataset, write_manifest, write_shard
@@ -237,6 +246,16 @@ def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(index, step
     flag.unlink()  # the cause is cured: the same folder goes on as if nothing had been
     again = a_loader(index, workers=1, dataset=kind, run_dir=tmp_path)
     assert [s.keys for s in again.steps(0, 6)] == [s.keys for s in steps]
+
+
+def test_what_killed_workers_may_have_held_is_said_in_gib(index):
+    dataset = ClipDataset(index, VIEWS, "prepared", seed=1)
+    row = Workers(1, 1).shm_bytes(dataset.view, 0) / 2  # one chunk asked for, one in the making
+    workers = Workers(1, round(3 * 2**30 / (2 * row)))
+
+    message = killed_from_outside({1: -signal.SIGKILL}, workers, dataset, 0)
+
+    assert "may hold 3.0 GiB" in message and "(SIGKILL)" in message
 
 
 @pytest.mark.slow

@@ -22,6 +22,20 @@ def test_about_the_share_of_rows_is_masked_and_draws_are_the_steps_own() -> None
     assert torch.equal(draws(0), draws(0)) and not torch.equal(draws(0), draws(1))
 
 
+def test_where_a_word_is_taken_from_does_not_depend_on_whether_the_row_is_masked() -> None:
+    draws = prepare(Rows(input_ids=torch.zeros(400, 1)), Draw(0, 0, TOKENS), SimpleNamespace(mvm_share=0.25))
+    where, masked = draws["mvm_draws"].T
+
+    assert 0.35 < float(where[masked > 0].mean()) < 0.65 and float(where[masked > 0].max()) > 0.8
+
+
+def test_rows_that_were_not_drawn_are_not_asked_for() -> None:
+    draws = torch.tensor([[0.1, 0.0], [0.2, 1.0], [0.3, 0.0]])
+
+    assert asked(Rows(mvm_draws=draws)).tolist() == [False, True, False]
+    assert asked(Rows(mvm_draws=draws, itm_labels=torch.tensor([1, 1, 1]))).tolist() == [False, True, False]
+
+
 def test_a_rows_loss_is_the_mean_over_its_cells_and_unmatched_ones_count_nothing() -> None:
     labels = torch.tensor([[3, IGNORED, 1], [IGNORED, 2, IGNORED], [0, IGNORED, IGNORED]])
     draws = torch.tensor([[0.1, 1.0], [0.2, 1.0], [0.3, 1.0]])

@@ -44,6 +44,12 @@ def test_02_the_last_row_before_a_gap_is_kept_though_it_has_no_copy() -> None:
     assert texts(vtt(*ROLLING, later)) == ["good", "day", "to", "you", "again", "now"]
 
 
+@pytest.mark.parametrize(("start", "said"), [("04.200", 1), ("04.201", 2)])
+def test_02_a_row_counts_as_still_shown_until_the_screen_was_clear_for_200_ms(start: str, said: int) -> None:
+    again = f"00:00:{start} --> 00:00:06.000\nto you\n "
+    assert texts(vtt(*ROLLING, again)).count("you") == said
+
+
 def test_03_a_one_word_row_without_tags_comes_once_at_its_cue_start() -> None:
     track = vtt(
         "00:00:01.000 --> 00:00:02.000\n \nHello.",

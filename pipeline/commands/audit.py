@@ -1,4 +1,4 @@
-"""`hdvila-pipeline audit`: holds a data set against requirements."""
+"""`hdvila-pipeline audit`: checks a data set against requirements."""
 
 from typing import Annotated
 
@@ -8,11 +8,12 @@ import typer
 def audit(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
     require: Annotated[
-        list[str], typer.Option("--require", help="metric, >= <= == > or <, number; may be given several times.")
+        list[str],
+        typer.Option("--require", help="A metric, one of >= <= == > <, a number; may be given several times."),
     ] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole audit as JSON.")] = False,
 ) -> None:
-    """Holds a data set against requirements: counts it again, and ends with 1 where one does not hold."""
+    """Checks a data set against requirements: counts it again, and exits with 1 if one is not met."""
     from manifests.audit import falls_short, parse_requirement
     from pipeline.engine.store import Store
     from pipeline.report.audit import recount

@@ -9,7 +9,9 @@ import typer
 
 
 def show_config(
-    file: Annotated[Path | None, typer.Argument(help="A configuration to check; none: just the keys.")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(help="A configuration to check; without it, all keys are printed.")
+    ] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema.")] = False,
     trust_ydl_opts: Annotated[

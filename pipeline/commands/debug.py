@@ -12,7 +12,7 @@ def debug(
     unit: Annotated[str, typer.Argument(help="The unit's name: for media, the video's id.")],
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
 ) -> None:
-    """Makes one unit of a stage in this process, with its stack trace where it fails. Nothing is committed."""
+    """Runs one unit of a stage in this process, with a stack trace if it fails. Nothing is committed."""
     import traceback
     from collections import Counter
 

@@ -12,7 +12,9 @@ def demo(
     out: Annotated[Path, typer.Option(help="Output directory; a second run continues from what is there.")] = Path(
         "out/demo"
     ),
-    file: Annotated[Path | None, typer.Option("--config", help="YAML in place of the demo's own settings.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--config", help="YAML to use instead of the demo's own settings.")
+    ] = None,
     n_videos: Annotated[int, typer.Option(help="Serve only this many of the demo's videos; 0: all.")] = 0,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
 ) -> None:

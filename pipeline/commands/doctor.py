@@ -15,12 +15,12 @@ def doctor(
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
     offline: Annotated[bool, typer.Option("--offline", help="Make no network requests.")] = False,
-    canary: Annotated[str, typer.Option(help="A video id to extract, to see whether all parts work together.")] = "",
+    canary: Annotated[str, typer.Option(help="A video id to extract, as a check that all parts work together.")] = "",
     trust_ydl_opts: Annotated[
         bool, typer.Option("--trust-ydl-opts", help="Allow every yt-dlp option: some can run programs on this machine.")
     ] = False,
 ) -> None:
-    """Says what this machine lacks for a run, with its cure: ffmpeg, yt-dlp, cookies, proxies, disk, Ray, bucket."""
+    """Says what this machine lacks for a run and how to fix it: ffmpeg, yt-dlp, cookies, proxies, disk, Ray, bucket."""
     import json
     from dataclasses import asdict
 

@@ -15,15 +15,16 @@ class Format(StrEnum):
 
 def export(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
-    out: Annotated[str, typer.Option(help="Where the export goes: a folder or an s3:// url.")],
+    out: Annotated[str, typer.Option(help="Where to write the export: a folder or an s3:// url.")],
     format_: Annotated[
-        Format, typer.Option("--format", help="hdvila: ids, spans and texts, no media; exact: see --exact.")
+        Format, typer.Option("--format", help="hdvila: ids, spans and texts, without media; exact: see --exact.")
     ] = Format.HDVILA,
     exact: Annotated[
-        bool, typer.Option("--exact", help="A data set whose clips start at frame 0, for readers that know no offset.")
+        bool,
+        typer.Option("--exact", help="Write a data set whose clips start at frame 0, for readers that know no offset."),
     ] = False,
 ) -> None:
-    """Writes ids, spans and texts as HD-VILA-100M was released, or the data set again with clips from frame 0 on."""
+    """Writes ids, spans and texts the way HD-VILA-100M was released, or a copy whose clips start at frame 0."""
     from pipeline.dataset.export import CLIPS_NAME, TEXTS_NAME, export_exact, export_hdvila
     from pipeline.engine.store import Store
 

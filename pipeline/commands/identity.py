@@ -1,4 +1,4 @@
-"""`hdvila-pipeline identity`: pauses one identity of a run by name, or lets it go on."""
+"""`hdvila-pipeline identity`: pauses one identity of a run by name, or lets it continue."""
 
 from typing import Annotated, Literal
 
@@ -6,11 +6,11 @@ import typer
 
 
 def identity(
-    action: Annotated[Literal["pause", "resume"], typer.Argument(help="What to do with it.")],
-    name: Annotated[str, typer.Argument(help="A name of crawl.identities; `status` shows them.")],
+    action: Annotated[Literal["pause", "resume"], typer.Argument(help="What to do.")],
+    name: Annotated[str, typer.Argument(help="A name from crawl.identities; `status` shows them.")],
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
 ) -> None:
-    """Pauses one identity of a crawl, or lets it go on; the others go on. A run under way obeys within seconds."""
+    """Pauses one identity of a crawl, or lets it continue; the others carry on. A live run obeys within seconds."""
     from manifests.errors import UserError
     from pipeline.engine.store import Store
     from pipeline.outdir.identity import RUN_FILE

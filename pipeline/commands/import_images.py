@@ -9,32 +9,33 @@ import typer
 def import_images(
     captions: Annotated[list[Path], typer.Argument(help="Annotation files.", metavar="CAPTIONS...")],
     pictures: Annotated[Path, typer.Option(help="Where the pictures are: a folder or a .zip archive.")],
-    out: Annotated[str, typer.Option(help="Where the data set goes: a folder or an s3:// url.")],
+    out: Annotated[str, typer.Option(help="Where to write the data set: a folder or an s3:// url.")],
     kind: Annotated[
         str,
         typer.Option(
-            "--format", help="coco, soho, vg, flickr, vqa, nlvr2 or snli_ve; without it, recognised by the content."
+            "--format", help="coco, soho, vg, flickr, vqa, nlvr2 or snli_ve; by default, recognised by content."
         ),
     ] = "",
-    split: Annotated[str, typer.Option(help="Put all into this split (train, val …).")] = "",
+    split: Annotated[str, typer.Option(help="Put everything into this split (train, val …).")] = "",
     val: Annotated[
         float, typer.Option(help="Without --split: share of pictures held out as val.", min=0, max=0.99)
     ] = 0.05,
-    seed: Annotated[int, typer.Option(help="Seed of the order and of the draw of splits.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the order and for drawing the splits.")] = 0,
     max_side: Annotated[
-        int, typer.Option(help="Longest side of a picture, pixels; larger ones are scaled down; 0: as they are.", min=0)
+        int,
+        typer.Option(help="Longest side of a picture, in pixels; larger ones are scaled down; 0: as they are.", min=0),
     ] = 0,
     shard_samples: Annotated[int, typer.Option(help="Largest number of pictures in a shard.", min=1)] = 1000,
     name: Annotated[str, typer.Option(help="Name of the data set.")] = "images",
     licence: Annotated[str, typer.Option(help="Licence of pictures whose source names none.")] = "",
     answer_floor: Annotated[
-        int, typer.Option(help="VQA: how many times an answer must be the most given one to become a class.", min=1)
+        int, typer.Option(help="VQA: how often an answer must be the most common one to become a class.", min=1)
     ] = 9,
 ) -> None:
-    """Reads COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files, and writes shards; of VQA 2.0,
-    NLVR2 and SNLI-VE each question is a sample, and answers.json lists the answers that are classes.
+    """Writes shards from COCO captions, SOHO's lists, Visual Genome's regions or Flickr token files. From VQA 2.0,
+    NLVR2 and SNLI-VE, each question becomes a sample, and answers.json lists the answers that are classes.
 
-    Each picture becomes `KEY.jpg KEY.txt KEY.json`; what cannot be used is counted with its reason and stands in the
+    Each picture becomes `KEY.jpg KEY.txt KEY.json`; what cannot be used is counted by reason and listed in the
     shards' rows. The manifest has `kind: image`.
     """
     from typing import get_args

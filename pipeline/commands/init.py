@@ -18,23 +18,23 @@ class Start(StrEnum):
 _HEAD = """# {what}
 #
 #   hdvila-pipeline doctor {file}           what this machine lacks
-#   hdvila-pipeline run {file} --dry-run    what would be done, and what it costs
-#   hdvila-pipeline run {file}              stop and start it as you like
+#   hdvila-pipeline run {file} --dry-run    what it would do, and the cost
+#   hdvila-pipeline run {file}              stop and restart it whenever you like
 #
 # Every key with its meaning: hdvila-pipeline config
 out: {out}                 # a folder, or s3://bucket/prefix
 name: {name}
-seed: 24                   # the same seed and answers give the same data set
+seed: 24                   # the same seed and the same answers of the site give the same data set
 """
 
 _PARTS = {
     Start.CRAWL: """
 crawl:
-  sources: [search, channel]   # the words to search for are built in, a list a category
-  identities:                  # who asks: one line an address; proxy and cookies are secrets and never logged
+  sources: [search, channel]   # the search words are built in, a list for each category
+  identities:                  # who asks: one line per address; proxy and cookies are secrets and never logged
     - {name: here, videos_per_hour: 150}
   limits:
-    licences: []               # licences to keep to; empty: any
+    licences: []               # licences to accept; empty: any
 
 balance:
   policy: equal                # equal | hd-vila | weights
@@ -46,18 +46,18 @@ crawl:
   sources: [folder]
 
 folder:
-  path: videos                 # NAME.mp4 with NAME.en.vtt and, where there is one, NAME.info.json
+  path: videos                 # NAME.mp4 with NAME.en.vtt and, if there is one, NAME.info.json
   category_from: info          # info | folder | mapping
 """,
     Start.URLS: """
 crawl:
   sources: [ids]
-  ids_files: [urls.txt]        # one YouTube id or watch address a line
+  ids_files: [urls.txt]        # one YouTube id or watch address per line
   identities:
     - {name: here, videos_per_hour: 150}
 
-# Addresses of media files instead, in a table (CSV, TSV, Parquet, JSON Lines) as video2dataset reads them: in place of
-# the above
+# For a table (CSV, TSV, Parquet, JSON Lines) of addresses of media files, as video2dataset reads them, write instead of
+# the above:
 # crawl: {sources: [urls]}
 # urls: {files: [videos.csv], columns: {url: url, caption: caption}}
 """,
@@ -68,7 +68,7 @@ shards:
   split: {by: channel, val: 0.02}
   card:
     title: Sentence clips with 720p video
-    contact: ""                # where a rights holder asks for removal: an address that somebody reads
+    contact: ""                # where a rights holder can ask for removal: an address that somebody reads
 
 engine:
   ray_address: ""              # empty: this machine; auto or HOST:6379: a cluster
@@ -89,9 +89,9 @@ def starter(start: Start, file: str, out: str) -> str:
 
 def init(
     start: Annotated[Start, typer.Argument(help="What the run starts from.")] = Start.CRAWL,
-    file: Annotated[Path, typer.Option("--out", help="The file to write; an existing one is left alone.")] = Path(
-        "run.yaml"
-    ),
+    file: Annotated[
+        Path, typer.Option("--out", help="The file to write; an existing file is never overwritten.")
+    ] = Path("run.yaml"),
 ) -> None:
     """Writes a commented YAML to start from: a crawl, a folder of videos, or a list of addresses."""
     from manifests.errors import UserError

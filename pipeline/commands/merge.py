@@ -7,12 +7,15 @@ import typer
 
 def merge(
     urls: Annotated[list[str], typer.Argument(help="Two or more data sets.", metavar="DIR...")],
-    out: Annotated[str, typer.Option(help="Where the new one goes: a folder or an s3:// url.")],
+    out: Annotated[str, typer.Option(help="Where to write the new data set: a folder or an s3:// url.")],
     drop_duplicates: Annotated[
-        bool, typer.Option("--drop-duplicates", help="Leave out what an earlier data set holds, instead of refusing.")
+        bool,
+        typer.Option(
+            "--drop-duplicates", help="Leave out what an earlier data set already holds, instead of refusing."
+        ),
     ] = False,
 ) -> None:
-    """Joins data sets into a new one: shards are copied byte for byte, under one manifest."""
+    """Joins data sets into a new one: shards are copied byte for byte under one manifest."""
     from manifests.errors import UserError
     from pipeline.dataset.merge import merge as merge_data_sets
     from pipeline.engine.store import Store

@@ -34,13 +34,13 @@ def mini_youtube(
     host: Annotated[
         str, typer.Option(help="Address to listen on; one other than loopback is for containers that share a network.")
     ] = "127.0.0.1",
-    n_videos: Annotated[int, typer.Option(help="Videos of the big catalogue.")] = 2000,
+    n_videos: Annotated[int, typer.Option(help="Number of videos in the big catalogue.")] = 2000,
     seed: Annotated[int, typer.Option(help="Seed of the catalogue.")] = 0,
     behaviour: Annotated[str, typer.Option(help="List only the videos of one behaviour, e.g. short_media.")] = "",
     log: Annotated[Path | None, typer.Option(help="Write every request to this file as JSON lines.")] = None,
     list_videos: Annotated[bool, typer.Option("--list", help="Print every video and its behaviour.")] = False,
 ) -> None:
-    """Serves drawn videos on loopback in YouTube's own shapes, for the real yt-dlp."""
+    """Serves generated videos on loopback the way YouTube does, for the real yt-dlp."""
     from pipeline.demo.misbehave import BEHAVIOURS
     from pipeline.demo.server import MiniYouTube
 

@@ -8,13 +8,13 @@ OutDir = Annotated[str, typer.Argument(help="The output directory: a folder or a
 
 
 def pause(url: OutDir) -> None:
-    """Holds a run, also one that starts later: no further unit begins until `resume`, those in flight end."""
+    """Holds a run, even one that starts later: no new unit begins until `resume`; those in flight finish."""
     _ask(url, paused=True)
     print(f"{url}: paused; `hdvila-pipeline resume {url}` continues it")
 
 
 def resume(url: OutDir) -> None:
-    """Lets a paused run continue, within a few seconds."""
+    """Lets a paused run continue; it does within a few seconds."""
     _ask(url, paused=False)
     print(f"{url}: resumed")
 

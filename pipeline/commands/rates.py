@@ -7,16 +7,16 @@ import typer
 
 def rates(
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
-    identity: Annotated[list[str], typer.Option(help="Videos an hour of one identity.", metavar="NAME=RATE")] = [],  # noqa: B006
+    identity: Annotated[list[str], typer.Option(help="Videos per hour for one identity.", metavar="NAME=RATE")] = [],  # noqa: B006
     kind: Annotated[
-        list[str], typer.Option(help="Requests a minute of each identity, by kind.", metavar="KIND=RATE")
+        list[str], typer.Option(help="Requests per minute for each identity, by kind.", metavar="KIND=RATE")
     ] = [],  # noqa: B006
     most: Annotated[
-        list[str], typer.Option(help="Requests a minute of all identities together, by kind.", metavar="KIND=RATE")
+        list[str], typer.Option(help="Requests per minute for all identities together, by kind.", metavar="KIND=RATE")
     ] = [],  # noqa: B006
     reset: Annotated[bool, typer.Option("--reset", help="Return to the configured rates first.")] = False,
 ) -> None:
-    """Changes the rates of a live crawl, within seconds and without a restart; without options, shows them."""
+    """Changes the rates of a live crawl within seconds, without a restart; without options, shows them."""
     from manifests.errors import UserError
     from manifests.live import Control
     from pipeline.engine.desk import read_control, write_control

@@ -9,10 +9,12 @@ import typer
 def remove(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
     ids: Annotated[
-        Path, typer.Option(help="A text file: an id or address a line, or `video ID`, `channel ID`; # for comments.")
+        Path,
+        typer.Option(help="A text file, one id or address per line, or `video ID`, `channel ID`; # starts a comment."),
     ],
     purge: Annotated[
-        bool, typer.Option("--purge", help="Also erase titles, captions, words and texts from the crawl's tables.")
+        bool,
+        typer.Option("--purge", help="Also erase their titles, captions, words and texts from the crawl's tables."),
     ] = False,
 ) -> None:
     """Takes videos or channels out of finished shards and the manifest, and leaves tombstones that keep them out."""

@@ -9,7 +9,7 @@ def report(
     urls: Annotated[
         list[str] | None, typer.Argument(help="The output directory, a folder or an s3:// url.", metavar="DIR...")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the samples and examples: another seed shows others.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for the samples and examples: another seed shows others.")] = 0,
     compare: Annotated[
         bool, typer.Option("--compare", help="Print the numbers of two data sets side by side: --compare A B.")
     ] = False,

@@ -10,7 +10,7 @@ def retry(
     reason: Annotated[list[str], typer.Option("--reason", help="A reason code; may be given several times.")],
     stage: Annotated[str, typer.Option(help="Only rejects of this stage (extract, media …).")] = "",
 ) -> None:
-    """Takes up again what was turned away for a reason: the next `run` asks for these videos and no others."""
+    """Tries again what was turned away for a given reason: the next `run` asks for these videos and no others."""
     from manifests.errors import UserError
     from manifests.exits import NothingMatched
     from manifests.reasons import Reason

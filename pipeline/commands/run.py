@@ -14,23 +14,24 @@ def run(
     file: Annotated[Path, typer.Argument(help="The run's YAML; `hdvila-pipeline config` prints every key.")],
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set a.b=c.")] = [],  # noqa: B006
     redo: Annotated[
-        str, typer.Option(help=f"Redo a stage and all that follow: {', '.join(ORDER)}.", metavar="STAGE")
+        str, typer.Option(help=f"Repeat a stage and all that follow it: {', '.join(ORDER)}.", metavar="STAGE")
     ] = "",
     mix: Annotated[
-        bool, typer.Option("--mix", help="Continue what another version made, with its settings; the manifest says so.")
+        bool,
+        typer.Option("--mix", help="Continue what another version made, with its settings; the manifest notes it."),
     ] = False,
     trust_ydl_opts: Annotated[
         bool, typer.Option("--trust-ydl-opts", help="Allow every yt-dlp option: some can run programs on this machine.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; do nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost, and do nothing.")] = False,
     stop_after: Annotated[
-        str, typer.Option(help="Stop after this time with everything saved (exit 75).", metavar="2h|90m|45s")
+        str, typer.Option(help="Stop after this time, with everything saved (exit 75).", metavar="2h|90m|45s")
     ] = "",
     grace: Annotated[
-        float, typer.Option(help="Seconds that units in flight have to end after SIGTERM or --stop-after.", min=0)
+        float, typer.Option(help="Seconds that units in flight have to finish after SIGTERM or --stop-after.", min=0)
     ] = GRACE_S,
 ) -> None:
-    """Crawls, reads, balances, fetches, cuts, shards; continues from what is committed."""
+    """Runs everything: crawl, captions, balance, fetch, cuts, shards, report. Continues from what is committed."""
     from manifests.settings import load_config
     from pipeline.config import RunConfig
     from pipeline.config.ydl_opts import TRUST

@@ -13,35 +13,38 @@ if TYPE_CHECKING:
     from pipeline.config.text import TextConfig
     from pipeline.text.captions import Track
 
-show_app = typer.Typer(no_args_is_help=True, help="Look at a transcript: words, sentences, clips, what was filtered.")
+show_app = typer.Typer(no_args_is_help=True, help="Shows a transcript: words, sentences, clips, what was filtered.")
 
 
 @show_app.callback()
 def show() -> None:
-    """Look at one thing."""
+    """Shows one thing."""
 
 
 @show_app.command("transcript", epilog=epilog("hdvila-pipeline", "show"))
 def transcript(
     what: Annotated[str, typer.Argument(metavar="FILE_OR_VIDEO", help="A caption file, or a video's id with --out.")],
     page: Annotated[
-        Path | None, typer.Argument(metavar="PAGE", help="With --html: the file to write; none: print the page.")
+        Path | None,
+        typer.Argument(metavar="PAGE", help="With --html: the file to write; without it, the page is printed."),
     ] = None,
     out: Annotated[str, typer.Option("--out", help="Output directory of a run, for a video's id.")] = "",
     audio_track: Annotated[
         Path | None,
-        typer.Option("--audio-track", help="A word-timed track of the same speech to take word times from."),
+        typer.Option("--audio-track", help="A word-timed track of the same speech, to take word times from."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print words, events, sentences and clips as JSON.")] = False,
     html: Annotated[
-        bool, typer.Option("--html", help="Make a page instead: show transcript FILE --html page.html")
+        bool, typer.Option("--html", help="Write a page instead: show transcript FILE --html page.html")
     ] = False,
-    config: Annotated[Path | None, typer.Option("--config", help="A run's configuration; none: the defaults.")] = None,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="A run's configuration; without it, the defaults.")
+    ] = None,
     set_: Annotated[list[str], typer.Option("--set", help="Override a key: --set text.clips.target_s=9.")] = [],  # noqa: B006
-    format_: Annotated[str, typer.Option("--format", help="Format of the file, where its content doesn't say.")] = "",
-    kind: Annotated[str, typer.Option("--kind", help="manual or auto, where it is known.")] = "",
+    format_: Annotated[str, typer.Option("--format", help="Format of the file, if its content does not tell.")] = "",
+    kind: Annotated[str, typer.Option("--kind", help="manual or auto, if known.")] = "",
 ) -> None:
-    """Draws a caption track: words on the time line, sentence and clip boundaries, what was filtered and why."""
+    """Shows a caption track: words on the time line, sentence and clip boundaries, what was filtered and why."""
     from pipeline.text import view as transcript_view
 
     if page is not None and not html:

@@ -8,10 +8,12 @@ import typer
 def status(
     url: Annotated[str, typer.Argument(help="The output directory: a folder or a url.", metavar="DIR")],
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
-    tables: Annotated[bool, typer.Option("--tables", help="Also read every table: slow at a million videos.")] = False,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Also read every table; slow with a million videos.")
+    ] = False,
     n_sources: Annotated[int, typer.Option("--sources", help="How many sources to show, best yield first.")] = 10,
 ) -> None:
-    """Shows how the run is doing; with --tables also rows, rejects, categories, the yield of sources, identities."""
+    """Shows how a run is doing; with --tables also rows, rejects, categories, the yield of each source, identities."""
     import json
     import time
     from dataclasses import asdict

@@ -9,9 +9,9 @@ from manifests.exits import ExitCode
 
 def verify(
     url: Annotated[str, typer.Argument(help="The data set: a folder or an s3:// url.", metavar="DIR")],
-    decode: Annotated[int, typer.Option(help="Samples of each shard to decode; 0: none.", min=0)] = 2,
+    decode: Annotated[int, typer.Option(help="How many samples of each shard to decode; 0: none.", min=0)] = 2,
     decode_all: Annotated[bool, typer.Option("--decode-all", help="Decode every sample.")] = False,
-    workers: Annotated[int, typer.Option(help="Processes, each reading one shard at a time.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Number of processes; each reads one shard at a time.", min=1)] = 1,
 ) -> None:
     """Reads every shard and names each fault: checksums, structure, json, counts, media."""
     from manifests.stages import notes_on

@@ -1,4 +1,4 @@
-"""`hdvila-pipeline why`: where one video went."""
+"""`hdvila-pipeline why`: what became of one video."""
 
 import re
 from typing import TYPE_CHECKING, Annotated

@@ -11,20 +11,20 @@ from manifests.exits import ExitCode
 
 
 def check(
-    manifest: Annotated[str, typer.Argument(help="manifest.json of a data set, or its folder; a path or an address")],
+    manifest: Annotated[str, typer.Argument(help="A data set's manifest.json or folder: a path or a url.")],
     config: Annotated[
-        Path | None, typer.Option("--config", help="YAML of the run that is planned: its view, stride, vocabulary")
+        Path | None, typer.Option("--config", help="YAML of the planned run: its view, stride and vocabulary are used.")
     ] = None,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
-    samples: Annotated[int, typer.Option(help="samples of each shard that are decoded", min=1)] = 2,
-    seconds: Annotated[float, typer.Option(help="longest time to look, all splits together", min=0.1)] = 50.0,
-    workers: Annotated[int, typer.Option(help="data workers to quote rates for; 0: one a core", min=0)] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="print the report as JSON")] = False,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set a.b=c.")] = None,
+    samples: Annotated[int, typer.Option(help="How many samples of each shard to decode.", min=1)] = 2,
+    seconds: Annotated[float, typer.Option(help="Longest time to look, for all splits together.", min=0.1)] = 50.0,
+    workers: Annotated[int, typer.Option(help="Data workers to quote rates for; 0: one per core.", min=0)] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Read, decode and tokenise a sample of every shard, as training would; exit 1 where something can't be used.
+    """Reads, decodes and tokenises a sample of every shard as training would; exits with 1 if some cannot be used.
 
-    Prints problems, the mix of categories, lengths, words, and what workers load a second. Without --config: HD-VILA's
-    own view, and a vocabulary made of the captions.
+    Prints problems, the mix of categories, lengths, words, and how much the workers load per second. Without --config,
+    it uses HD-VILA's own view and a vocabulary made from the captions.
     """
     from manifests.settings import load_config
     from train.check import check_data, plain_config

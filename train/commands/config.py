@@ -7,11 +7,15 @@ import typer
 
 
 def config(
-    path: Annotated[Path | None, typer.Argument(help="a YAML to check and print with every default filled in")] = None,
-    schema: Annotated[bool, typer.Option("--schema", help="list every key with its default, kind and meaning")] = False,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="A YAML to check, and print with every default filled in.")
+    ] = None,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="List every key with its default, kind and meaning.")
+    ] = False,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set a.b=c.")] = None,
 ) -> None:
-    """Print the keys of a training run (--schema), or a YAML with its defaults filled in."""
+    """Prints the keys of a training run (--schema), or a YAML with its defaults filled in."""
     import yaml
 
     from manifests.errors import UserError

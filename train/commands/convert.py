@@ -7,20 +7,24 @@ import typer
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="an official checkpoint file, or an exported folder to turn into one")],
-    out: Annotated[Path, typer.Argument(help="folder to write (from a checkpoint), or .bin/.pt file (from a folder)")],
+    source: Annotated[
+        Path, typer.Argument(help="An official checkpoint file, or an exported folder to turn into one.")
+    ],
+    out: Annotated[
+        Path, typer.Argument(help="The folder to write (from a checkpoint), or the .bin/.pt file (from a folder).")
+    ],
     vocab: Annotated[
         Path | None,
-        typer.Option("--vocab", help="BERT's vocab.txt, tokenizer.json or their folder, put into the export"),
+        typer.Option("--vocab", help="BERT's vocab.txt, tokenizer.json or their folder, to put into the export."),
     ] = None,
     partial: Annotated[
         bool,
-        typer.Option("--partial", help="leave out unknown keys and fill missing ones at random, in place of refusing"),
+        typer.Option("--partial", help="Leave out unknown keys and fill missing ones at random, instead of refusing."),
     ] = False,
 ) -> None:
-    """Turn an official HD-VILA or SOHO checkpoint into a folder, or such a folder into an official checkpoint.
+    """Turns an official HD-VILA or SOHO checkpoint into a folder, or such a folder into an official checkpoint.
 
-    The direction follows from IN: a file is a checkpoint (its keys tell model and stage), a folder is an export.
+    The direction follows from SOURCE: a file is a checkpoint (its keys tell model and stage), a folder is an export.
     Every key has to be accounted for; a mismatch names the keys.
     """
     from train.export import export_official, write_official

@@ -32,45 +32,58 @@ class Truth(StrEnum):
 def evaluate(
     target: Annotated[
         Path,
-        typer.Argument(help="a run's folder, one of its checkpoints/step-*, the run's YAML; an export with --videos"),
+        typer.Argument(
+            help="A run's folder, one of its checkpoints/step-*, or the run's YAML; with --videos, also an export."
+        ),
     ],
-    best: Annotated[bool, typer.Option("--best", help="the best checkpoint by validation, not the newest")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="print the scores as JSON")] = False,
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the scores as JSON.")] = False,
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set a.b=c.")] = None,
     videos: Annotated[
-        str | None, typer.Option(help="benchmark: folder of its videos, with subfolders; or a data set's manifest.json")
+        str | None,
+        typer.Option(help="Benchmark: the folder of its videos, with subfolders; or a data set's manifest.json."),
     ] = None,
     captions: Annotated[
-        Path | None, typer.Option(help="benchmark: caption file of MSR-VTT, DiDeMo, LSMDC, ActivityNet, or JSON lines")
+        Path | None,
+        typer.Option(help="Benchmark: the caption file of MSR-VTT, DiDeMo, LSMDC or ActivityNet, or JSON lines."),
     ] = None,
-    form: Annotated[Form, typer.Option("--format", help="format of --captions; auto looks inside")] = Form.auto,
+    form: Annotated[Form, typer.Option("--format", help="Format of --captions; auto looks inside.")] = Form.auto,
     ground_truth: Annotated[
-        Truth, typer.Option(help="id: a query's own video is right; caption: any with the same words")
+        Truth,
+        typer.Option(help="What counts as right. id: a query's own video; caption: any video with the same words."),
     ] = Truth.id,
-    dsl: Annotated[bool, typer.Option("--dsl", help="dual softmax: uses all test queries for each")] = False,
-    segments: Annotated[int, typer.Option(help="benchmark: segments a video; 0: as in training", min=0)] = 0,
-    frames: Annotated[int, typer.Option(help="benchmark: frames a segment, odd; 0: as in training", min=0)] = 0,
-    stride: Annotated[int, typer.Option(help="benchmark: frames from one to the next; 0: as in training", min=0)] = 0,
+    dsl: Annotated[
+        bool, typer.Option("--dsl", help="Dual softmax: scores each query with the help of all the others.")
+    ] = False,
+    segments: Annotated[int, typer.Option(help="Benchmark: segments per video; 0: as in training.", min=0)] = 0,
+    frames: Annotated[int, typer.Option(help="Benchmark: frames per segment, odd; 0: as in training.", min=0)] = 0,
+    stride: Annotated[
+        int, typer.Option(help="Benchmark: step from one frame to the next; 0: as in training.", min=0)
+    ] = 0,
     fps: Annotated[
-        float, typer.Option(help="benchmark: read videos at this many frames/s; 0: as in training", min=0)
+        float, typer.Option(help="Benchmark: read videos at this many frames/s; 0: as in training.", min=0)
     ] = 0.0,
-    batch: Annotated[int, typer.Option(help="benchmark: videos embedded at once", min=1)] = 8,
+    batch: Annotated[int, typer.Option(help="Benchmark: videos embedded at once.", min=1)] = 8,
     matching: Annotated[
-        bool, typer.Option("--matching", help="match every held-out picture with every sentence (SOHO, Visual Parsing)")
+        bool,
+        typer.Option("--matching", help="Match every held-out picture with every sentence (SOHO, Visual Parsing)."),
     ] = False,
     flow: Annotated[
-        bool, typer.Option("--flow", help="inter-modality flow by layer: a table, and RUN/flow.png and flow.json")
+        bool, typer.Option("--flow", help="Inter-modality flow by layer: a table, and RUN/flow.png and flow.json.")
     ] = False,
     rerank: Annotated[
         int,
-        typer.Option(help="read the towers' first K again with both in view (hd_vila, stage 2 with itm)", min=0),
+        typer.Option(help="Rank the towers' first K again, reading both together (hd_vila, stage 2 with itm).", min=0),
     ] = 0,
     answers: Annotated[
-        Path | None, typer.Option(help="write the official result file here (runs that answer: VQA, NLVR2, SNLI-VE)")
+        Path | None,
+        typer.Option(help="Write the official result file here (for runs that answer: VQA, NLVR2, SNLI-VE)."),
     ] = None,
 ) -> None:
     """Text-to-video and video-to-text retrieval on the val split, beside chance; with --videos and --captions on a
-    benchmark's files: videos that are missing are listed, and scores say over how many they are."""
+    benchmark's files: missing videos are listed, and scores say how many videos they are over."""
     if (videos is None) != (captions is None):
         raise UserError(
             "--videos and --captions go together: a folder or manifest of videos and the file of their captions"

@@ -7,11 +7,13 @@ import typer
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="a run's folder, or one of its checkpoints/step-*")],
-    out: Annotated[Path, typer.Argument(help="folder to write; it must not exist yet")],
-    best: Annotated[bool, typer.Option("--best", help="the best checkpoint by validation, not the newest")] = False,
+    run: Annotated[Path, typer.Argument(help="A run's folder, or one of its checkpoints/step-*.")],
+    out: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
+    best: Annotated[
+        bool, typer.Option("--best", help="Use the best checkpoint by validation, not the newest.")
+    ] = False,
 ) -> None:
-    """Write model.safetensors, config.json, tokenizer and model card; the averaged weights where the run kept them."""
+    """Writes model.safetensors, config.json, tokenizer and model card; averaged weights if the run kept them."""
     from train.export import export_run
 
     checkpoint = export_run(run, out, best=best)

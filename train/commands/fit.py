@@ -1,4 +1,4 @@
-"""`hdvila-train fit CONFIG`: train, or go on with a run that was stopped."""
+"""`hdvila-train fit CONFIG`: train, or continue a run that was stopped."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,12 @@ from manifests.exits import ExitCode
 
 
 def fit(
-    config: Annotated[Path, typer.Argument(help="YAML of the run (`hdvila-train config --schema` lists its keys)")],
-    overrides: Annotated[list[str] | None, typer.Option("--set", help="a key of the YAML to replace: a.b=c")] = None,
+    config: Annotated[Path, typer.Argument(help="The run's YAML; `hdvila-train config --schema` lists its keys.")],
+    overrides: Annotated[list[str] | None, typer.Option("--set", help="Override a key: --set a.b=c.")] = None,
 ) -> None:
-    """Train as CONFIG says. A run folder that holds checkpoints is taken up at the newest.
+    """Trains as CONFIG says. A run folder that holds checkpoints is continued from the newest.
 
-    SIGTERM or Ctrl-C: a checkpoint is written first. Run the same command again and it goes on.
+    On SIGTERM or Ctrl-C a checkpoint is written first; the same command then continues from it.
     """
     from manifests.settings import load_config
     from train.config import TrainConfig
@@ -30,6 +30,6 @@ def fit(
     if outcome.status == "stopped":
         if process.is_first:
             typer.echo(
-                f"stopped after step {outcome.step} of {outcome.n_steps} with a checkpoint; run it again to go on"
+                f"stopped after step {outcome.step} of {outcome.n_steps} with a checkpoint; the same command continues"
             )
         raise typer.Exit(ExitCode.DRAINED)

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel, Secret, SecretBytes, SecretStr
+from pydantic import BaseModel, Secret, SecretBytes, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 MOST_CHARACTERS = 60
@@ -64,6 +64,16 @@ def wrong_value(model: type[BaseModel], problem: dict[str, Any]) -> str:
         return f"{problem['ctx']['error']}{meaning}" if problem.get("ctx") else f"cannot be used{meaning}"
     given = "" if field is None or may_be_secret(field) else f", not {_shown(problem['input'])}"
     return f"must be {_wanted(problem)}{given}{meaning}"
+
+
+def first_fault(model: type[BaseModel], error: ValidationError) -> str:
+    """The first thing that is wrong with a document that `model` refused: "key: what is wrong", in one line."""
+    problem: dict[str, Any] = dict(error.errors()[0])
+    if problem["type"] == "json_invalid":
+        return "is not valid JSON"
+    key = ".".join(str(part) for part in problem["loc"])
+    said = "no such key" if problem["type"] == "extra_forbidden" else wrong_value(model, problem)
+    return f"{key}: {said}" if key else said
 
 
 def _wanted(problem: dict[str, Any]) -> str:

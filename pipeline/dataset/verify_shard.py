@@ -16,6 +16,7 @@ from manifests.hashing import hash_name
 from manifests.rows import ShardRow
 from manifests.sample import LATER_KEYS, SampleJson, clip_id, read_sample
 from manifests.shards import ShardEntry
+from manifests.wrong_value import first_fault
 from pipeline.engine.store import Store
 from pipeline.media.packs import PackedSample, index_pack, read_members
 from pipeline.media.verify_media import media_faults
@@ -193,8 +194,7 @@ def _sample_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode
         sample = read_sample(members["json"])
         _read_lists(sample)
     except ValidationError as error:
-        first = error.errors()[0]
-        yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        yield f"json: {first_fault(SampleJson, error)}"
         return
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         yield f"json: a list in it cannot be read ({error!r})"

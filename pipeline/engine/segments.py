@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests.errors import DamagedFile
+from manifests.wrong_value import first_fault
 from pipeline.engine.commits import READERS, Facts
 from pipeline.engine.files import Files
 from pipeline.engine.ids import NAME as IDS_NAME
@@ -126,7 +127,7 @@ def read_head(files: Files) -> tuple[Head, bytes | None]:
         return Head.model_validate_json(data), data
     except ValidationError as error:
         raise DamagedFile(
-            f"{files.url}/{HEAD}: cannot be read ({error.errors()[0]['msg']}); restore the file"
+            f"{files.url}/{HEAD}: cannot be read ({first_fault(Head, error)}); restore the file"
         ) from None
 
 

@@ -26,6 +26,7 @@ from manifests.errors import UserError
 from manifests.members import MEMBERS, off_of
 from manifests.sample import clip_id, is_video_id, sample_key
 from manifests.settings import Section, load_config
+from manifests.wrong_value import first_fault
 from pipeline.config.media import MediaConfig
 from pipeline.media.probe import Unusable
 from pipeline.media.video import MadeClip, make_video
@@ -116,10 +117,8 @@ def read_spans(path: Path) -> list[SpanLine]:
         try:
             lines.append(SpanLine.model_validate_json(line))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
             raise UserError(
-                f"{path}, line {number}: {where or 'the line'}: {first['msg']}; "
+                f"{path}, line {number}: {first_fault(SpanLine, error)}; "
                 'a line is {"start_ms": 1200, "end_ms": 8400, "text": "what is said"}'
             ) from None
     if not lines:

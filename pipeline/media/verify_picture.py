@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
 from manifests.image_sample import IMAGE_MEMBERS, SECOND_MEMBER, ImageJson, QuestionJson, parse_image_json
+from manifests.wrong_value import first_fault
 
 
 def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:
@@ -22,8 +23,7 @@ def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: b
     try:
         sample = parse_image_json(members["json"], strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        yield f"json: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        yield f"json: {first_fault(QuestionJson, error)}"
         return
     missing_keys = type(sample).model_fields.keys() - json.loads(members["json"]).keys()
     if missing_keys:

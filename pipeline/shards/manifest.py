@@ -42,6 +42,7 @@ from manifests.shards import (
     sizes_bytes,
     wids_bytes,
 )
+from manifests.wrong_value import first_fault
 from pipeline.config.shards import CardConfig
 from pipeline.engine.store import Store
 from pipeline.media.versions import tool_versions
@@ -162,7 +163,7 @@ def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]
     try:
         return head, CardConfig.model_validate(document.get("card", {}))
     except ValidationError as error:
-        raise DamagedFile(f"{MANIFEST_NAME}: card: {error.errors()[0]['msg']}; restore the file") from None
+        raise DamagedFile(f"{MANIFEST_NAME}: card.{first_fault(CardConfig, error)}; restore the file") from None
 
 
 def _old_manifest(store: Store) -> dict[str, Any]:

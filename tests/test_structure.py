@@ -203,7 +203,7 @@ def test_every_module_that_the_documents_name_is_there() -> None:
 
 
 def test_every_stop_of_a_words_way_is_there() -> None:
-    text = (REPO / "ARCHITECTURE.md").read_text().partition("## A word on its way")[2].partition("\n## ")[0]
+    text = (REPO / "ARCHITECTURE.md").read_text().partition("## The path of a word")[2].partition("\n## ")[0]
     stops = re.findall(r"^\d+\. `([\w/]+)\.(\w+)`", text, re.MULTILINE)
     assert 8 <= len(stops) <= 12
     for module, name in stops:

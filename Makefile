@@ -63,7 +63,7 @@ test-mutations: install ## 60 small errors put into the code by a seed: how many
 	$(BIN)/python -m bench.mutate --jobs $(WORKERS)
 
 test-faults: install ## processes killed in every stage, machines and buckets that fail: nothing is lost, nothing is twice
-	$(BIN)/python -m pytest -m faults
+	HDVILA_FAULTS=long $(BIN)/python -m pytest -m faults
 
 test-full: install ## the reference model at full size (12 GiB of memory, some minutes)
 	$(BIN)/python -m pytest -m full

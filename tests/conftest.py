@@ -11,6 +11,8 @@ settings.register_profile("hdvila", deadline=None)  # no test is judged by time
 settings.load_profile("hdvila")
 
 REPO = Path(__file__).resolve().parent.parent
+LONG = os.environ.get("HDVILA_FAULTS") == "long"
+"""Whether tests that try some of many moments try all (`make test-faults`)."""
 
 
 def need(present: bool, what: str) -> None:

@@ -1,5 +1,7 @@
 """`reshard`: other shards, the same samples to the byte."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
+from manifests.shards import read_manifest
 from pipeline.commands.reshard import reshard as command
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.reshard import reshard
@@ -14,6 +17,7 @@ from pipeline.dataset.verify import verify
 from pipeline.engine.store import Store
 from pipeline.media.packs import index_pack, read_members
 from pipeline.shards.files import read_rows
+from pipeline.shards.manifest import given_head, publish
 from pipeline.shards.stage import read_entries
 from pipeline.testing.shards import NO_CARD, a_data_set
 
@@ -54,6 +58,21 @@ def test_there_and_back_gives_the_same_shards(made: Path, tmp_path: Path):
     reshard(small, back, ShardsConfig())
     first = {e.url: e.sha256 for e in read_entries(Store(str(made)))}
     assert {e.url: e.sha256 for e in read_entries(back)} == first
+
+
+def test_a_split_of_another_name_is_refused_and_a_drawn_one_takes_its_place(made: Path, tmp_path: Path):
+    """As a data set of another program may have it: no plan would make shards of such a split."""
+    other, out = shutil.copytree(made, tmp_path / "other"), Store(str(tmp_path / "out"))
+    manifest = read_manifest(str(other))
+    shards = [replace(shard, split="dev" if shard.split == "val" else shard.split) for shard in manifest.shards]
+    publish(Store(str(other)), shards, *given_head(manifest.head))
+
+    with pytest.raises(UserError, match=r"split 'dev' is none of train, val, test; `--split-by` draws new ones"):
+        reshard(Store(str(other)), out, ShardsConfig())
+    assert not list(tmp_path.glob("out/shards/*")), "nothing was written"
+
+    reshard(Store(str(other)), out, ShardsConfig(split=SplitConfig(val=0.3)), redraw=True)
+    assert samples(tmp_path / "out").keys() == samples(made).keys()
 
 
 def test_splits_can_be_drawn_anew_and_channels_stay_together(made: Path, tmp_path: Path):

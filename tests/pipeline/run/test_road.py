@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,21 +9,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from manifests.settings import parse_config
-from pipeline.config import RunConfig
 from pipeline.crawl.plan import Wanted
 from pipeline.engine.run import Line
 from pipeline.engine.store import Store
-from pipeline.report.summary import Delivered
 from pipeline.run import road
 from pipeline.run.close import GENERATIONS
 from pipeline.run.gather import Gathered
 from pipeline.run.session import Run
-from pipeline.testing.video import Film, a_video
+from tests.pipeline.run.small_runs import N_FILMS, bytes_of, films_in, start
 
 pytestmark = pytest.mark.slow
-
-N_FILMS = 3
 
 
 class Stopped(BaseException):
@@ -34,39 +27,7 @@ class Stopped(BaseException):
 
 @pytest.fixture(scope="module")
 def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Films of music with a sentence each."""
-    folder = tmp_path_factory.mktemp("films")
-    film = a_video(folder / "film-0.mp4", Film(seconds=4, gop=25))
-    for k in range(N_FILMS):
-        path = folder / f"film-{k}.mp4"
-        if k:
-            path.symlink_to(film)
-        path.with_suffix(".info.json").write_text(json.dumps({"categories": ["Music"], "channel_id": f"channel-{k}"}))
-        path.with_suffix(".en.vtt").write_text(
-            f"WEBVTT\n\n00:00.200 --> 00:03.800\nHere horse number {k} of three runs to the old gate.\n"
-        )
-    return folder
-
-
-def start(out: Path, films: Path, **balance: Any) -> Delivered:
-    """One video a batch, one sample a shard."""
-    tree = {
-        "out": str(out),
-        "crawl": {"sources": ["folder"]},
-        "folder": {"path": str(films)},
-        "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": False}},
-        "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
-        "shards": {"max_samples": 1, "split": {"val": 0}},
-        "engine": {"executor": "local"},
-    }
-    return road.run_pipeline(parse_config(RunConfig, tree, source="test"))
-
-
-def bytes_of(out: Path) -> dict[str, str]:
-    globs = ("shards/*/*.tar", "shards/*/*.parquet", "*.parquet", "waves/*.json", "generations/*.json")
-    files = [file for pattern in globs for file in out.glob(pattern)]
-    return {str(file.relative_to(out)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return films_in(tmp_path_factory.mktemp("films"))
 
 
 def stop_after_writing(monkeypatch: pytest.MonkeyPatch, name: str) -> None:

@@ -1,0 +1,110 @@
+"""A run that stops between any two changes of its output directory is finished by the next: the same bytes, no more.
+
+As it runs, its directory is copied before each change that it makes; each copy is what a kill at that moment leaves.
+Every tenth is finished here; `make test-faults` finishes all.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifests.schema import TABLES
+from manifests.shards import read_manifest
+from pipeline.engine.covered import sweep_orphans
+from pipeline.engine.lock import LOCK
+from pipeline.engine.store import Store
+from tests.conftest import LONG
+from tests.pipeline.run.small_runs import N_FILMS, bytes_of, describe, films_in, start
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+
+CHANGES = ("write", "put", "create", "replace", "delete")
+OPERATIONAL = (LOCK, "status.json")
+EVERY = 1 if LONG else 10
+MERGES = {"segments": {"n_units": 2, "fan_in": 2, "grace_s": 0}}
+
+
+@contextmanager
+def copied_before_each_change(out: Path, copies: Path) -> Iterator[list[str]]:
+    """Gives the list of changes: before the n-th was made, the directory looked like `copies`/n."""
+    changes: list[str] = []
+    guard, inside = threading.RLock(), threading.local()
+
+    def watched(name: str, change: Callable[..., Any]) -> Callable[..., Any]:
+        def call(store: Store, *arguments: Any, **named: Any) -> Any:
+            relative = arguments[1] if name == "put" else arguments[0]
+            if getattr(inside, "change", False) or relative in OPERATIONAL:
+                return change(store, *arguments, **named)
+            with guard:
+                copy(out, copies / str(len(changes)))
+                changes.append(f"{name} {relative}")
+                inside.change = True
+                try:
+                    return change(store, *arguments, **named)
+                finally:
+                    inside.change = False
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patched:
+        for name in CHANGES:
+            patched.setattr(Store, name, watched(name, getattr(Store, name)))
+        yield changes
+
+
+def copy(out: Path, to: Path) -> None:
+    """A directory as a dead process leaves it. Its files are never changed in place, so that links will do."""
+    shutil.copytree(out, to, copy_function=os.link, ignore=shutil.ignore_patterns(LOCK, ".tmp-*"))
+
+
+def books_of(out: Path) -> dict[str, Any]:
+    """What the tables hold and the manifest counts, times and hosts apart."""
+    store = Store(str(out))
+    of_videos = [table for table, schema in TABLES.items() if "video_id" in schema.names]
+    ids = {table: Counter(store.read_table(table, ["video_id"]).column(0).to_pylist()) for table in of_videos}
+    rejects = store.read_rejects().select(["stage", "video_id", "clip_id", "reason"]).to_pylist()
+    head = read_manifest(str(out)).head
+    counted = {name: head[name] for name in ("totals", "funnel")}
+    return {"ids": ids, "rejects": sorted(map(str, rejects)), "counted": json.dumps(counted, sort_keys=True)}
+
+
+@pytest.mark.timeout(7200 if LONG else 600)
+def test_a_run_stopped_between_any_two_changes_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    films, out, copies = (tmp_path / name for name in ("films", "out", "copies"))
+    films.mkdir()
+    films_in(films)
+    (films / "film-9.mp4").write_bytes(b"no film at all")
+    describe(films / "film-9.mp4", 9)
+    with copied_before_each_change(out, copies) as changes:
+        assert start(out, films, engine=MERGES).exit_code == 0
+    products, books = bytes_of(out), books_of(out)
+    assert sum(products_of_shards(products)) == 2 * N_FILMS and len(changes) > 60
+
+    for n in range(0, len(changes), EVERY):
+        stopped = copies / str(n)
+        assert start(stopped, films, engine=MERGES).exit_code == 0, f"stopped before {n}: {changes[n]}"
+        assert bytes_of(stopped) == products, f"stopped before {n}: {changes[n]}"
+        assert books_of(stopped) == books, f"stopped before {n}: {changes[n]}"
+        assert_nothing_is_left_over(Store(str(stopped)), changes[n])
+        shutil.rmtree(stopped)
+
+
+def products_of_shards(products: dict[str, str]) -> list[bool]:
+    return [name.startswith("shards/") for name in products]
+
+
+def assert_nothing_is_left_over(store: Store, change: str) -> None:
+    """Neither half a file nor one that no commit and no segment names."""
+    assert not list(Path(store.root).rglob(".tmp-*")), change
+    assert store.sweep_parts() == 0, change
+    sweep = sorted(store.fs.find(store.root))
+    sweep_orphans(store)
+    assert sorted(store.fs.find(store.root)) == sweep, change

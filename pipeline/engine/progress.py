@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
@@ -154,6 +157,33 @@ def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -
             bar.update(task, advance=1, note=what + pace(n_done, clock.now() - started, n_all))
 
 
+@contextmanager
+def under_way(what: str) -> Iterator[None]:
+    """Shows that work without a count still goes on: a live line on a terminal, else a log line now and then."""
+    from rich.console import Console
+
+    log.info(what)
+    console = Console(file=sys.stderr)
+    if console.is_terminal:
+        with _spinner(console) as line:
+            line.add_task(what, total=None)
+            yield
+        return
+    ended, started = threading.Event(), time.monotonic()
+
+    def remind() -> None:
+        while not ended.wait(PLAIN_EVERY_S):
+            log.info("%s: still under way after %s", what, length_of(time.monotonic() - started))
+
+    teller = threading.Thread(target=remind, daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
+
+
 def _told(items: Iterable[Item], n_all: int, job: str, what: str) -> Iterator[Item]:
     log.info("%s: %d %s", job, n_all, what)
     started = last_line = clock.now()
@@ -176,6 +206,14 @@ def _bar(console: Console) -> Progress:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
+    return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
+
+
+def _spinner(console: Console) -> Progress:
+    """A live line for what has no number."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     return Progress(*columns, console=console, transient=True, redirect_stdout=sys.stdout.isatty())
 
 

@@ -4,7 +4,8 @@ import json
 import logging
 import os
 import socket
-from contextlib import AbstractContextManager
+import threading
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -12,7 +13,9 @@ import ray
 
 from manifests.errors import UserError
 
-CONNECT_S, SPEAK_S = 4.0, 5.0
+CONNECT_S, SPEAK_S = 3.0, 4.0
+CLIENT_PORT = 10001
+"""Where Ray's client server listens unless told otherwise."""
 CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """A call that Ray's head answers, whatever it says; its client port and others refuse it as gRPC does."""
 
@@ -69,17 +72,45 @@ def _environment_of_the_job() -> set[str]:
 
 def _refuse_deaf(address: str) -> None:
     """UserError within seconds where no Ray listens at an address; Ray itself would try for a minute or two."""
-    target = address.rpartition("://")[2]
+    target = _target_of(address)
     host, _, port = target.rpartition(":")
     if not port.isdigit():
-        return  # `auto`, or a name that Ray resolves itself
+        return  # `auto`: Ray looks for a head on this machine
     try:
-        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+        _resolve(host.strip("[]"))
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_S).close()
         _refuse_other_program(target)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:
         raise UserError(
             f"Ray at {address}: no answer ({error}); check engine.ray_address, and that the head node runs"
         ) from None
+
+
+def _target_of(address: str) -> str:
+    """HOST:PORT of an address. A client's has port 10001 unless it names one; `auto` is $RAY_ADDRESS if that is set."""
+    given = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
+    scheme, _, target = given.rpartition("://")
+    if scheme == "ray" and target and not target.rpartition(":")[2].isdigit():
+        return f"{target}:{CLIENT_PORT}"
+    return target
+
+
+def _resolve(host: str) -> None:
+    """TimeoutError where name servers do not answer within CONNECT_S.
+
+    A resolver tries each of its servers for many seconds and takes no limit: it is left behind in a thread. That a name
+    does not exist is left to who connects.
+    """
+
+    def ask() -> None:
+        with suppress(OSError, UnicodeError):
+            socket.getaddrinfo(host, None)
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(CONNECT_S)
+    if asking.is_alive():
+        raise TimeoutError(f"the name {host} was not resolved in {CONNECT_S:.0f} s")
 
 
 def _refuse_other_program(target: str) -> None:

@@ -24,6 +24,7 @@ from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import Merger, merging
+from pipeline.engine.progress import under_way
 from pipeline.engine.run import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
@@ -155,13 +156,13 @@ def build_executor(config: EngineConfig) -> Executor:
     scratch = config.scratch or default_scratch()
     if config.executor == "local":
         return LocalExecutor(scratch)
-    log.info("joining Ray at %s" if config.ray_address else "starting a local Ray%s", config.ray_address)
-    from pipeline.engine.cluster import RayExecutor
+    with under_way(f"joining Ray at {config.ray_address}" if config.ray_address else "starting a local Ray"):
+        from pipeline.engine.cluster import RayExecutor
 
-    return RayExecutor(
-        scratch,
-        address=config.ray_address,
-        n_cpus=config.n_cpus,
-        object_store_bytes=config.object_store_bytes,
-        waiting=Waiting(config.waiting_bytes, config.downloads),
-    )
+        return RayExecutor(
+            scratch,
+            address=config.ray_address,
+            n_cpus=config.n_cpus,
+            object_store_bytes=config.object_store_bytes,
+            waiting=Waiting(config.waiting_bytes, config.downloads),
+        )

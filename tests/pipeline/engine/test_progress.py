@@ -1,11 +1,21 @@
 """What a person sees of a long job where there is no terminal: something at once, and something while nothing ends."""
 
 import logging
+import time
+from collections.abc import Callable
 
 import pytest
 
 from pipeline.engine import progress
-from pipeline.engine.progress import RunProgress, counted, log
+from pipeline.engine.progress import RunProgress, counted, log, under_way
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Waits up to 20 s."""
+    deadline = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -88,3 +98,16 @@ def test_on_a_terminal_the_line_has_its_rate_and_what_is_printed_beside_it_stays
     shown = capsys.readouterr()
     assert shown.out == "fault in a\nfault in b\nfault in c\n"
     assert "verify" in shown.err and "1 a minute" in shown.err
+
+
+def test_what_has_no_number_is_told_at_once_and_while_it_lasts(
+    lines: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "PLAIN_EVERY_S", 0.05)
+    with under_way("starting a local Ray"):
+        assert lines == ["starting a local Ray"]
+        wait_until(lambda: len(lines) > 2)
+    assert lines[1].startswith("starting a local Ray: still under way after")
+    told = len(lines)
+    time.sleep(0.2)
+    assert len(lines) == told

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from manifests.errors import UserError
 pytestmark = pytest.mark.faults
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379", "ray://[::1]:1"])
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:1", "ray://127.0.0.1:1", "no-such-host.invalid:6379", "ray://[::1]:1", "ray://127.0.0.1"]
+)
 def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_path: Path, address: str) -> None:
     import ray
 
@@ -21,6 +24,28 @@ def test_an_address_where_nobody_listens_is_named_without_waiting_for_ray(tmp_pa
     with pytest.raises(UserError, match=r"no answer .*engine.ray_address"):
         RayExecutor(tmp_path, address=address)
     assert not ray.is_initialized()
+
+
+def test_a_name_server_that_never_answers_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.engine import ray_session
+    from pipeline.engine.cluster import RayExecutor
+
+    answered = threading.Event()
+    monkeypatch.setattr(ray_session, "CONNECT_S", 0.2)
+    monkeypatch.setattr(ray_session.socket, "getaddrinfo", lambda *_: answered.wait(60))
+    try:
+        with pytest.raises(UserError, match=r"the name head\.example was not resolved"):
+            RayExecutor(tmp_path, address="head.example:6379")
+    finally:
+        answered.set()
+
+
+def test_an_address_from_the_environment_is_tried_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.engine.cluster import RayExecutor
+
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UserError, match="Ray at auto: no answer"):
+        RayExecutor(tmp_path, address="auto")
 
 
 @pytest.mark.slow

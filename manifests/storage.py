@@ -4,6 +4,7 @@ s3fs and gcsfs raise some of their own libraries' errors as they are, and others
 """
 
 import errno
+import sys
 from contextlib import AbstractContextManager
 from types import TracebackType
 
@@ -16,6 +17,12 @@ _CURES = {
     "ProfileNotFound": "the profile is not in ~/.aws; correct AWS_PROFILE",
     "EndpointConnectionError": "the store cannot be reached; check the network and AWS_ENDPOINT_URL",
 }
+_OWN_ERRORS = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("aiohttp", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+)
 _PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN}
 
 
@@ -28,6 +35,13 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
     return is_of_a_store(error) and type(error).__name__ not in _CURES.keys() - {"EndpointConnectionError"}
+
+
+def storage_errors() -> tuple[type[BaseException], ...]:
+    """What reading from a disk or a store may raise, for an `except`: a lost connection is not always an OSError."""
+    # A library that nobody has loaded raises nothing.
+    own = (getattr(sys.modules.get(module), name, None) for module, name in _OWN_ERRORS)
+    return (OSError, *(kind for kind in own if kind is not None))
 
 
 def explain(error: BaseException) -> str:

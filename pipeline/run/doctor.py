@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from manifests.errors import UserError
+from manifests.storage import storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
 from pipeline.engine.unit import StopRun
@@ -259,7 +260,7 @@ def check_store(config: RunConfig) -> Finding:
         again = store.create(probe, b"other")
         read = store.read(probe)
         store.delete(probe)
-    except _storage_errors() as error:
+    except (*storage_errors(), UserError, ValueError, RuntimeError, ImportError) as error:
         return Finding("output", FAIL, f"{redact(config.out)}: {_why(error)}", cure)
     if not made or again or read != b"hdvila":
         return Finding(
@@ -275,16 +276,6 @@ def check_contact(config: RunConfig) -> Finding:
         return Finding("takedown contact", OK, card.removals)
     cure = "set shards.card.contact to an address that somebody reads"
     return Finding("takedown contact", WARN, "none: the card cannot say where a rights holder asks for removal", cure)
-
-
-def _storage_errors() -> tuple[type[BaseException], ...]:
-    """What storage libraries raise: most translate to OSError, botocore keeps some of its own."""
-    common = (OSError, UserError, ValueError, RuntimeError, ImportError)
-    if not importlib.util.find_spec("botocore"):
-        return common
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    return (*common, BotoCoreError, ClientError)
 
 
 def check_ray(address: str, executor: str) -> Finding:

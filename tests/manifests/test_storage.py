@@ -3,10 +3,11 @@
 import errno
 
 import pytest
+from aiohttp import ServerDisconnectedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from manifests.errors import UserError
-from manifests.storage import StorageErrorsExplained, explain, is_passing
+from manifests.storage import StorageErrorsExplained, explain, is_passing, storage_errors
 
 AWAY = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 SLOW = ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
@@ -23,6 +24,12 @@ def test_what_may_go_well_a_little_later_is_passing(error: Exception):
 )
 def test_what_stays_wrong_is_not(error: Exception):
     assert not is_passing(error)
+
+
+@pytest.mark.parametrize("error", [AWAY, REFUSED, OSError(errno.EIO, "5xx"), ServerDisconnectedError()])
+def test_what_a_store_raises_is_caught_by_its_kinds_and_a_mistake_in_code_is_not(error: Exception):
+    assert isinstance(error, storage_errors())
+    assert not issubclass(KeyError, storage_errors())
 
 
 def test_an_error_of_a_store_becomes_one_message_with_its_cure():

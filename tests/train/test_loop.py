@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from manifests.errors import UserError
 from manifests.settings import parse_config
 from train.checkpoint import checkpoints
 from train.config import TrainConfig
+from train.data.read import Reader
 from train.distributed import process_from_environment
 from train.export import export_run
 from train.loop import StopRequest, evaluate_run, fit
@@ -202,6 +204,30 @@ def test_unreadable_shards_are_skipped_up_to_the_limit_and_named_past_it(drawn, 
     lost = [json.loads(line) for line in (tmp_path / "a" / "lost.jsonl").read_text().splitlines()]
     assert {x["shard"].rpartition("/")[2] for x in lost} == {"00001.tar"}
     assert read_metrics(tmp_path / "a")[-2]["lost"] == len(lost)
+
+
+def test_a_shard_that_is_away_for_a_while_is_not_counted_for_good(drawn, tmp_path, monkeypatch):
+    """Two of four, one after the other, where one at a time may: a read of each is refused and given up.
+
+    The first read of all asks how stills are named, before there is a step."""
+    once, read, away = Reader._once, [], []
+
+    def refused(reader, url, start, stop):
+        shard = Path(url).name
+        read.append(shard)
+        if (len(read) == 2 or len(read) > 16) and len(away) < 2 and shard not in away:
+            away.append(shard)
+            raise OSError("slow down")
+        return once(reader, url, start, stop)
+
+    monkeypatch.setattr(Reader, "_once", refused)
+    monkeypatch.setattr("train.data.read.RETRY_AFTER_S", ())
+
+    outcome = run(drawn, tmp_path / "run", data={"max_bad_shards": 1}, loop={"steps": 10})
+
+    assert outcome.status == "finished"
+    lost = [json.loads(line) for line in (tmp_path / "run" / "lost.jsonl").read_text().splitlines()]
+    assert len(away) == 2 and [Path(x["shard"]).name for x in lost] == away
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,16 @@ def test_each_group_has_its_own_rate_and_decay(model):
     assert by_name["cnn (no decay)"]["weight_decay"] == 0
 
 
+@pytest.mark.parametrize("on_gpu", [True, False])
+def test_adamw_is_one_kernel_where_the_weights_are_on_a_gpu_alone(model, monkeypatch, on_gpu):
+    monkeypatch.setattr(torch.nn.Parameter, "is_cuda", on_gpu, raising=False)
+
+    optimizer = build_optimizer(model, OptimConfig())
+
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert {bool(group["fused"]) for group in optimizer.param_groups} == {on_gpu}
+
+
 def test_a_parameter_without_gradient_is_neither_moved_nor_decayed(model):
     frozen = [p for p in model.parameters() if not p.requires_grad]
     grouped = {id(p) for g in parameter_groups(model, OptimConfig()) for p in g["params"]}

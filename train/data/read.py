@@ -16,6 +16,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from manifests.storage import is_of_a_store, is_passing, storage_errors
 from train.data.index import Index
 
 GAP_BYTES = 64 * 1024
@@ -87,8 +88,8 @@ class Reader:
             try:
                 block = self._once(url, start, stop)
                 break
-            except OSError as error:
-                if wait_s is None or isinstance(error, FINAL_ERRORS):
+            except storage_errors() as error:
+                if wait_s is None or _is_final(error):
                     raise ShardUnreadable(url, str(error)) from None
                 time.sleep(wait_s)
         if len(block) != stop - start:
@@ -119,6 +120,10 @@ class Reader:
         """Close what is open."""
         while self._files:
             os.close(self._files.popitem()[1])
+
+
+def _is_final(error: BaseException) -> bool:
+    return isinstance(error, FINAL_ERRORS) or (is_of_a_store(error) and not is_passing(error))
 
 
 def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import pickle
 import tarfile
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError
+from fsspec.implementations.memory import MemoryFileSystem
 
 from manifests.shards import read_manifest
 from train.data.index import load_index
@@ -61,8 +65,6 @@ def test_a_shard_that_is_gone_cut_short_or_another_one_is_unreadable(manifest):
 
 def test_members_come_by_ranged_reads_from_an_object_store(tmp_path):
     """On fsspec's in-memory store; a real S3 server stands in test_s3.py."""
-    import fsspec
-
     write_dataset(tmp_path, videos=3, shard_size=2, shape=SMALL)
     store = fsspec.filesystem("memory")
     store.put(str(tmp_path), "/bucket", recursive=True)
@@ -71,6 +73,55 @@ def test_members_come_by_ranged_reads_from_an_object_store(tmp_path):
 
     for sample in range(3):
         assert Reader(remote).read(sample, ["json", "m4v"]) == Reader(local).read(sample, ["json", "m4v"])
+
+
+AWAY = EndpointConnectionError(endpoint_url="http://bucket")
+
+
+@pytest.fixture
+def refusals():
+    """Errors that a store answers reads of shards with, the last one first; then it reads."""
+    return []
+
+
+@pytest.fixture
+def unsteady(tmp_path, monkeypatch, refusals):
+    """A reader of a data set in such a store."""
+    write_dataset(tmp_path, videos=2, shape=SMALL)
+    fsspec.filesystem("memory").put(str(tmp_path), "/unsteady", recursive=True)
+    read = MemoryFileSystem.cat_file
+
+    def cat_file(store, path, **part):
+        if refusals and path.endswith(".tar"):
+            raise refusals.pop()
+        return read(store, path, **part)
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", cat_file)
+    monkeypatch.setattr("train.data.read.RETRY_AFTER_S", (0.0, 0.0, 0.0))
+    yield Reader(load_index(read_manifest("memory://unsteady/manifest.json"), "train"))
+    fsspec.filesystem("memory").rm("/unsteady", recursive=True)
+
+
+@pytest.mark.parametrize("refusal", [OSError(errno.EIO, "slow down"), TimeoutError("timed out"), AWAY])
+def test_what_a_store_refuses_for_the_moment_is_asked_for_again(unsteady, refusals, refusal):
+    before = unsteady.read(0, ["txt"])
+
+    refusals[:] = [refusal] * 3
+    assert unsteady.read(0, ["txt"]) == before and not refusals
+
+    refusals[:] = [refusal] * 4
+    with pytest.raises(ShardUnreadable, match=r"\.tar: "):
+        unsteady.read(0, ["txt"])
+    assert not refusals
+
+
+@pytest.mark.parametrize("refusal", [FileNotFoundError("gone"), PermissionError("not yours"), NoCredentialsError()])
+def test_what_another_try_would_not_change_is_asked_for_once(unsteady, refusals, refusal):
+    refusals[:] = [refusal] * 2
+
+    with pytest.raises(ShardUnreadable, match=r"\.tar: "):
+        unsteady.read(0, ["txt"])
+    assert len(refusals) == 1
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ class StopAfter(StopRequest):
     """Asks for a stop once the metrics hold so many steps."""
 
     def __init__(self, out, step):
-        self.out, self.step = out, step
+        self.out, self.step, self.launcher_pid = out, step, 0
 
     @property
     def requested(self):

@@ -254,13 +254,14 @@ def check_store(config: RunConfig) -> Finding:
 
     probe = f".doctor-{uuid.uuid4().hex}"
     cure = "check out and engine.storage_options (endpoint_url, key, secret), and the rights to write there"
+    refusals: tuple[type[BaseException], ...] = (*storage_errors(), UserError, ValueError, RuntimeError, ImportError)
     try:
         store = open_store(config)
         made = store.create(probe, b"hdvila")
         again = store.create(probe, b"other")
         read = store.read(probe)
         store.delete(probe)
-    except (*storage_errors(), UserError, ValueError, RuntimeError, ImportError) as error:
+    except refusals as error:
         return Finding("output", FAIL, f"{redact(config.out)}: {_why(error)}", cure)
     if not made or again or read != b"hdvila":
         return Finding(

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.balance.duplicates import shared
-from pipeline.balance.shown import distinct_in
+from pipeline.balance.shown import APART, distinct_in
 from pipeline.config.media import DuplicatesConfig, MediaLimits
 from pipeline.media.decode_pass import HASH_EVERY_MS
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
-from pipeline.media.phash import WHOLE, ClipHashes, Hashes, unpack_hashes
+from pipeline.media.phash import ClipHashes, Hashes, unpack_hashes
 from pipeline.media.probe import Unusable, probe
 from pipeline.testing.video import Film, draw_picture
 
@@ -45,8 +45,7 @@ def distinct_hashes(pictures: Sequence[Luma], config: DuplicatesConfig) -> Hashe
     for luma in pictures:
         clip.add(luma)
     hashes = unpack_hashes(clip.packed())
-    apart = max(10, config.max_distance)
-    return hashes[distinct_in(hashes[:, WHOLE], np.array([len(hashes)]), apart)]
+    return hashes[distinct_in(hashes, np.array([len(hashes)]), max(APART, config.max_distance))]
 
 
 def pieces(paths: Sequence[Path], n_films: int) -> Iterator[tuple[str, list[Luma]]]:

@@ -100,6 +100,7 @@ TABLE = (
         reads=("videos", "clips", "packs"),
         files=("selection.parquet", "balance.json"),
         ends_after="media",
+        made_by=2,
     ),
     StageFacts(
         "media",

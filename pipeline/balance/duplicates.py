@@ -21,7 +21,7 @@ import pyarrow as pa
 from manifests.reasons import Reason
 from pipeline.balance.groups import groups_of
 from pipeline.balance.near import Near
-from pipeline.balance.shown import Shows, shown_by_clips, shown_by_videos
+from pipeline.balance.shown import APART, Shows, shown_by_clips, shown_by_videos
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.phash import ALIGNED, Hashes, are_near, mirrored_pictures
 
@@ -81,15 +81,34 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
     """Share of the pictures of the one that shows fewer that the other shows too, in one part, as it is or mirrored.
 
-    0 where fewer than three pictures agree: chance, or one logo on dark pictures, can do that.
+    Pictures that are alike in that part count once: a logo or a bar makes some parts of many pictures alike. 0 where
+    fewer than three agree, which chance can do.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
     found = max(
-        int(are_near(fewer[:, i], other[:, j], max_distance).any(axis=1).sum())
+        _n_agreeing(fewer[:, i], other[:, j], max_distance)
         for other in (more, mirrored_pictures(more))
         for i, j in ALIGNED
     )
     return found / len(fewer) if found >= _LEAST_SHARED else 0.0
+
+
+def _n_agreeing(one: Hashes, other: Hashes, max_distance: int) -> int:
+    """How many pictures of each agree with one of the other in a part; 0 where fewer than _LEAST_SHARED do."""
+    near = are_near(one, other, max_distance)
+    if int(near.any(axis=1).sum()) < _LEAST_SHARED:
+        return 0
+    apart = max(APART, max_distance)
+    return min(_n_apart(one[near.any(axis=1)], apart), _n_apart(other[near.any(axis=0)], apart))
+
+
+def _n_apart(hashes: Hashes, max_distance: int) -> int:
+    """How many of them lie further than this from each one before that counts."""
+    kept: list[int] = []
+    for value in hashes.tolist():
+        if all((value ^ other).bit_count() > max_distance for other in kept):
+            kept.append(value)
+    return len(kept)
 
 
 def _is_same(a: Hashes, b: Hashes, *, max_distance: int, share: float) -> bool:

@@ -15,13 +15,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from pipeline.media.phash import N_HASHES, WHOLE, Hashes, show_something, unpack_all
+from pipeline.media.phash import N_HASHES, NOTHING, Hashes, show_something, unpack_all
 
 AT_A_TIME = 1 << 14
 """Clips or videos whose pictures are compared at a time."""
 
-_APART = 10
-"""Pictures of one clip whose hashes differ in so many bits or fewer show the same scene and count once."""
+APART = 10
+"""Pictures whose hashes differ in so many bits or fewer show the same scene and count once."""
+
+_PARTS_APART = 2
+"""So many parts of two pictures of one clip lie apart where they show different scenes: a logo or bars that both wear
+make one part or another alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,29 +122,37 @@ def _distinct(table: pa.Table, counts: NDArray[np.int64], hashes: Hashes, max_di
     for begin in range(0, len(counts), AT_A_TIME):
         end = min(len(counts), begin + AT_A_TIME)
         a, b = int(starts[begin]), int(starts[end])
-        kept[a:b] = distinct_in(hashes[a:b, WHOLE], counts[begin:end], max(_APART, max_distance))
+        kept[a:b] = distinct_in(hashes[a:b], counts[begin:end], max(APART, max_distance))
     before = np.concatenate(([0], np.cumsum(kept)))
     return Shows(table, before[starts], hashes[kept])
 
 
-def distinct_in(hashes: NDArray[np.uint64], counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:
-    """[P] whether a hash lies further than `max_distance` from each that is kept before it in the same owner.
+def distinct_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:
+    """[P] whether a picture (x N_HASHES) lies further than `max_distance` from each that is kept before it in the same
+    owner: in _PARTS_APART parts, or in all that show something.
 
-    `counts`: hashes of each owner, which stand one after the other.
+    `counts`: pictures of each owner, which stand one after the other.
     """
     kept = np.zeros(len(hashes), np.bool_)
-    order = np.argsort(-counts, kind="stable")  # owners with most hashes first: those that have a t-th are a prefix
+    order = np.argsort(-counts, kind="stable")  # owners with most pictures first: those that have a t-th are a prefix
     starts, counts = (np.cumsum(counts) - counts)[order], counts[order]
-    held = np.zeros((max(1, int(counts.max(initial=0))), len(counts)), np.uint64)
+    held = np.zeros((max(1, int(counts.max(initial=0))), len(counts), hashes.shape[1]), np.uint64)
     n_held = np.zeros(len(counts), np.int64)
     for t in range(int(counts.max(initial=0))):
         n = int(np.searchsorted(-counts, -t, side="left"))
         here = hashes[starts[:n] + t]
         is_near = np.zeros(n, np.bool_)
         for k in range(int(n_held[:n].max(initial=0))):
-            is_near |= (np.bitwise_count(here ^ held[k, :n]) <= max_distance) & (k < n_held[:n])
+            is_near |= ~_are_apart(here, held[k, :n], max_distance) & (k < n_held[:n])
         new = np.flatnonzero(~is_near)
         kept[starts[new] + t] = True
         held[n_held[new], new] = here[new]
         n_held[new] += 1
     return kept
+
+
+def _are_apart(some: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bool_]:
+    """[N] whether pictures N x N_HASHES show other scenes than `others`, one with one."""
+    show = (some != NOTHING) & (others != NOTHING)
+    n_apart = (show & (np.bitwise_count(some ^ others) > max_distance)).sum(axis=1)
+    return np.asarray(n_apart >= np.minimum(_PARTS_APART, np.maximum(show.sum(axis=1), 1)))

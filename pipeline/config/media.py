@@ -213,7 +213,7 @@ class DuplicatesConfig(Section):
 
     enabled: bool = identity(True, doc="find near-duplicate clips and videos, and stock intros, by perceptual hashes")
     max_distance: int = identity(
-        7, doc="two frames show the same picture if at most this many of 64 bits differ", ge=0, le=20
+        8, doc="two frames show the same picture if at most this many of 64 bits differ", ge=0, le=20
     )
     min_share: float = identity(
         0.3, doc="share of a clip's distinct pictures that another must show too to be its duplicate", gt=0, le=1

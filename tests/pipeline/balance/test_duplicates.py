@@ -138,4 +138,20 @@ def test_sharing_counts_the_pictures_of_the_shorter_and_one_is_chance() -> None:
     a = np.array(pictures(1, 6), np.uint64)
     assert shared(a, a[:3], 10) == 1.0
     assert shared(a, np.concatenate([a[:1], np.array(pictures(2, 5), np.uint64)]), 10) == 0.0
-    assert distinct_in(np.concatenate([a, a])[:, 0], np.array([12]), 10).sum() == 6
+    assert distinct_in(np.concatenate([a, a]), np.array([12]), 10).sum() == 6
+
+
+def alike_in(part: int, seed: int) -> list[tuple[int, ...]]:
+    """Six pictures that differ, but not in one part: what a logo makes of them."""
+    return [(*picture[:part], 1 << 40, *picture[part + 1 :]) for picture in pictures(seed)]
+
+
+def test_a_copy_of_pictures_that_a_logo_makes_alike_as_a_whole_is_found() -> None:
+    rows = [("a.0", "one", pictures(1)), ("b.0", "two", copied(alike_in(WHOLE, 1), 3))]
+    assert find_duplicates(packs(rows), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+
+
+@pytest.mark.parametrize("part", range(N_HASHES))
+def test_strangers_that_one_logo_makes_alike_in_a_part_are_not_the_same(part: int) -> None:
+    rows = [("a.0", "one", alike_in(part, 1)), ("b.0", "two", copied(alike_in(part, 2), 2))]
+    assert find_duplicates(packs(rows), CONFIG) == {}

@@ -27,9 +27,9 @@ from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.demo.big_catalogue import a_catalogue
 from pipeline.demo.catalogue import site_id
 from pipeline.demo.server import MiniYouTube
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.politeness import Politeness

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from manifests.live import StageStatus
 from pipeline.engine.desk import Desk
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 

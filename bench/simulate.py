@@ -2,7 +2,7 @@
 
     python -m bench.simulate [--workers 500 2000] [--videos 60000 240000] [--under-way 6 16]
 
-The loop (pipeline.engine.run), the lines and batches of media (pipeline.run.fill, batches) and the tables that they
+The loop (pipeline.engine.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that they
 plan from are those of a run. Not real are the workers: an attempt takes as long as is drawn for its video, by a clock
 that jumps from one end of an attempt to the next. What the driver itself takes in CPU, planning included, is added to
 that clock, so that a slow loop shows. Downloads do not bind, and the crawl is over.

@@ -178,8 +178,8 @@ class Census:
         if len(clips) and kept.passed is not None:
             clip_rows = clips.rows(rows_that_count.column("clip_id"))
             kept.passed[clip_rows[clip_rows >= 0]] = True
-        one = pa.array(np.ones(rows.num_rows, dtype=np.int64))
-        counts = pa.table({"video_id": rows.column("video_id"), "n": one, "n_failed": pa.array(failed)})
+        ones = pa.array(np.ones(rows.num_rows, dtype=np.int64))
+        counts = pa.table({"video_id": rows.column("video_id"), "n": ones, "n_failed": pa.array(failed)})
         kept.pieces.append(_summed(counts))
 
 

@@ -98,7 +98,7 @@ def test_no_import_closes_a_circle() -> None:
 
 WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "declares settings; tests/pipeline/commands/test_config.py and tests/manifests/test_stages.py walk every key": [
-        f"pipeline/config/{name}" for name in ("engine", "folder", "media", "run", "shards", "text", "urls")
+        f"pipeline/config/{name}" for name in ("engine", "folder", "media", "run_config", "shards", "text", "urls")
     ],
     "a table, or read from one; tests/pipeline/media/test_registries.py holds tables and modules together": [
         "manifests/checks",
@@ -128,10 +128,10 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"pipeline/demo/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
     "tests/learn/test_attribute_set.py": ["pipeline/demo/attribute_set"],
-    "tests/pipeline/engine/test_run.py and tests/pipeline/engine/test_lines.py run stages through it": [
+    "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_lines.py run stages through it": [
         "pipeline/engine/live"
     ],
-    "tests/pipeline/engine/test_run.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
+    "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
         "pipeline/engine/remote",
         "pipeline/engine/shared",
     ],
@@ -145,7 +145,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
     "tests/pipeline/media/test_scenes.py, on drawn and on real films": ["pipeline/media/shots"],
-    "tests/pipeline/media/test_hearing.py": ["pipeline/media/sounds"],
+    "tests/pipeline/media/test_hearing.py": ["pipeline/media/audio_blocks"],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
         f"pipeline/run/{name}" for name in ("batches", "candidates", "close", "deliver", "fill", "gather", "session")
     ],

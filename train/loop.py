@@ -291,12 +291,12 @@ def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: li
     if not steps:
         return
     speed = meter.read()
-    for one in steps:
-        values = dict(one.values)
+    for step in steps:
+        values = dict(step.values)
         loss, grad_norm = values.pop("loss"), values.pop("grad_norm")
         if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            stop_nonfinite(run, one.unread.step, loss, grad_norm, one.unread.keys)
-        recorder.step(meter.step(one.unread, loss, grad_norm, values, speed), run.n_steps)
+            stop_nonfinite(run, step.unread.step, loss, grad_norm, step.unread.keys)
+        recorder.step(meter.step(step.unread, loss, grad_norm, values, speed), run.n_steps)
 
 
 def due(step: int, every: int) -> bool:

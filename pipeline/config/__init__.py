@@ -7,7 +7,7 @@ areas have been imported.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pipeline.config.run import RunConfig
+    from pipeline.config.run_config import RunConfig
 
 __all__ = ["RunConfig"]
 
@@ -15,6 +15,6 @@ __all__ = ["RunConfig"]
 def __getattr__(name: str) -> Any:
     if name != "RunConfig":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pipeline.config.run import RunConfig
+    from pipeline.config.run_config import RunConfig
 
     return RunConfig

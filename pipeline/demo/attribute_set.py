@@ -30,9 +30,9 @@ from pipeline.config.media import ChecksConfig, DuplicatesConfig, MediaConfig, M
 from pipeline.config.shards import CardConfig, ShardsConfig, SplitConfig
 from pipeline.dataset.verify import head_of
 from pipeline.demo.attributes import COLOURS, HEIGHT, N_FRAMES, WIDTH, Scene, all_scenes, frames_of
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context
 from pipeline.media.stage import MediaStage

@@ -173,7 +173,7 @@ class RayExecutor:
     def _fetch_next(self) -> None:
         """Gives the first of two tasks of the units in turn, while a machine has room for what they need."""
         while self._to_fetch:
-            node = self._waiting.place(self._slots_by_node())
+            node = self._waiting.node_for_next(self._slots_by_node())
             if not node:
                 return
             name, unit, attempt = self._to_fetch.popleft()

@@ -28,7 +28,7 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Runs attempts. The driver's loop (pipeline.engine.run) submits and collects; policy is not here."""
+    """Runs attempts. The driver's loop (pipeline.engine.driver) submits and collects; policy is not here."""
 
     @property
     def n_slots(self) -> int:

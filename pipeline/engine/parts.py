@@ -29,11 +29,11 @@ class Part:
 
 def joined(parts: Iterable[Part]) -> Iterator[Part]:
     """Parts whose rows follow each other in one file as one, so that few pieces are read."""
-    for run in runs_of(parts):
+    for run in adjoining(parts):
         yield replace(run[0], n_rows=sum(part.n_rows for part in run)) if len(run) > 1 else run[0]
 
 
-def runs_of(parts: Iterable[Part]) -> Iterator[list[Part]]:
+def adjoining(parts: Iterable[Part]) -> Iterator[list[Part]]:
     """Parts whose rows follow each other in one file."""
     run: list[Part] = []
     for part in parts:

@@ -21,7 +21,7 @@ from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine.commits import READERS, Facts, is_group, part_name
 from pipeline.engine.committed import MAX_MOVED, Committed
 from pipeline.engine.ids import TABLES_WITH_IDS
-from pipeline.engine.parts import Part, joined, name_of, runs_of, strays
+from pipeline.engine.parts import Part, adjoining, joined, name_of, strays
 from pipeline.engine.ranges import RowFile, read_rows
 from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
@@ -120,7 +120,7 @@ class Store(Committed):
 
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
         """All committed rows of a table, in the order of the parts: a run of those in one file at a time."""
-        for run in runs_of(self.parts(table)):
+        for run in adjoining(self.parts(table)):
             try:
                 yield self._read_part(next(joined(run)), columns, keep=False)
             except FileNotFoundError:  # a merge has moved them; maybe not all to one place
@@ -244,7 +244,10 @@ class Store(Committed):
     def _rows_of(self, head: Head, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
         self.segments.follow(head)
         spans = rows_of_id(self.segments, head, video_id, set(columns) & set(TABLES_WITH_IDS))
-        parts = [(table, Part(one.stage, "", one.path(table), first, n_rows)) for one, table, first, n_rows in spans]
+        parts = [
+            (table, Part(segment.stage, "", segment.path(table), first, n_rows))
+            for segment, table, first, n_rows in spans
+        ]
         parts += self._own_parts(head, columns)
         schemas = {table: _schema_of(table, columns[table]) for table in columns}
 

@@ -43,7 +43,7 @@ class Waiting:
         """What was fetched there and is not worked off."""
         return self._bytes[node]
 
-    def place(self, slots: Mapping[str, float]) -> str:
+    def node_for_next(self, slots: Mapping[str, float]) -> str:
         """The machine for the next fetch, given each one's CPU slots: the one with the least to do; "" for none."""
         if self.n_fetching >= (self.most_fetches or FETCHES_A_SLOT * sum(slots.values())):
             return ""

@@ -108,8 +108,8 @@ def _planned(
     """(split, annotation file's name, picture) of all, train first; within a split in the order of a seeded hash."""
     all_of_them = [(_split_of(p, settings), path.name, p) for path, _, pictures in found for p in pictures]
 
-    def order(one: tuple[str, str, Captioned]) -> tuple[str, int]:
-        split, source, picture = one
+    def order(entry: tuple[str, str, Captioned]) -> tuple[str, int]:
+        split, source, picture = entry
         number = f"/{picture.asked.number}" if picture.asked else ""
         return split, hash_name(settings.seed, "image-order", f"{source}/{picture.image_id}{number}")
 

@@ -73,9 +73,9 @@ def _task_of(documents: Sequence[Any]) -> Task | None:
     for document in documents:
         if isinstance(document, dict) and ("questions" in document or {"data", "label2ans"} <= document.keys()):
             return "vqa"
-        one = document[0] if isinstance(document, list) and document else document
+        first = document[0] if isinstance(document, list) and document else document
         for key, task in _LINES.items():
-            if isinstance(one, dict) and key in one:
+            if isinstance(first, dict) and key in first:
                 return task
     return None
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from manifests.members import MEMBERS
 from pipeline.config.media import MediaConfig
+from pipeline.media.audio_blocks import AudioBlock
 from pipeline.media.checks import Measure, measures_for
 from pipeline.media.checks.look import Look
 from pipeline.media.clock import WorkClock
@@ -29,7 +30,6 @@ from pipeline.media.members import ClipTools, Makers
 from pipeline.media.phash import ClipHashes
 from pipeline.media.probe import Probe, time_limit_s
 from pipeline.media.scenes import SceneFinder, Scenes
-from pipeline.media.sounds import Sound
 from pipeline.media.stopwatch import Stopwatch
 
 HASH_EVERY_MS = 250
@@ -113,7 +113,7 @@ class VideoLook:
             if isinstance(item, DecodeFault):
                 self._faults.append(item)
                 continue
-            if isinstance(item, Sound):
+            if isinstance(item, AudioBlock):
                 with self._watch("audio"):
                     hearing.hear(item)
                 continue
@@ -127,8 +127,8 @@ class VideoLook:
         done += [self._end(c) for c in (*active, *waiting)]
         with self._watch("audio"):
             hearing.finish()
-        for one in done:
-            one.heard = hearing.heard.get(one.clip.n)
+        for look in done:
+            look.heard = hearing.heard.get(look.clip.n)
         return done
 
     def _items(self, clips: Sequence[CutClip], hear: list[Stretch]) -> Any:
@@ -145,41 +145,41 @@ class VideoLook:
         tools = ClipTools(self._source, clip, start, self._config, self._scaler)
         return ClipLook(clip, start, end, Makers.begin(tools), measures_for(self._config))
 
-    def _end(self, one: ClipLook) -> ClipLook:
+    def _end(self, look: ClipLook) -> ClipLook:
         with self._watch("proxy"):
-            one.finish()
-        in_clip = (f for f in self._faults if one.clip.from_ms <= f.time_ms < one.clip.end_ms + _REORDER_MS)
-        one.faults += [f"{fault.message} at {fault.time_ms} ms" for fault in in_clip]
-        if one.facts.n_frames != one.clip.n_frames:
-            one.faults.append(f"{one.facts.n_frames} of {one.clip.n_frames} frames can be decoded")
-        return one
+            look.finish()
+        in_clip = (f for f in self._faults if look.clip.from_ms <= f.time_ms < look.clip.end_ms + _REORDER_MS)
+        look.faults += [f"{fault.message} at {fault.time_ms} ms" for fault in in_clip]
+        if look.facts.n_frames != look.clip.n_frames:
+            look.faults.append(f"{look.facts.n_frames} of {look.clip.n_frames} frames can be decoded")
+        return look
 
     def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
         small = cache(partial(self._shrunk, picture))
         if self._finder is not None:
             with self._watch("scenes"):
                 self._finder.feed(picture.frame, picture.time_ms, small)
-        for one in active:
-            self._feed(one, picture, small)
+        for look in active:
+            self._feed(look, picture, small)
 
     def _shrunk(self, picture: Picture) -> Any:
         with self._watch("shrink"):
             return self._small(picture.frame)
 
-    def _feed(self, one: ClipLook, picture: Picture, small: Small) -> None:
-        clip_ms = picture.time_ms - one.clip.start_ms
+    def _feed(self, look: ClipLook, picture: Picture, small: Small) -> None:
+        clip_ms = picture.time_ms - look.clip.start_ms
         if (picture.frame.width, picture.frame.height) != self._sizes_seen:
-            one.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
-        if one.facts.time(clip_ms):
+            look.faults.append(f"the picture becomes {picture.frame.width}x{picture.frame.height} at {clip_ms} ms")
+        if look.facts.time(clip_ms):
             with self._watch("checks"):
                 luma = luma_of(small())
-                one.facts.add(luma)
-                for measure in one.measures.values():
+                look.facts.add(luma)
+                for measure in look.measures.values():
                     measure.picture(luma)
-        if self._config.duplicates.enabled and one.hash_is_due(clip_ms):
+        if self._config.duplicates.enabled and look.hash_is_due(clip_ms):
             with self._watch("hash"):
-                one.hashes.add(luma_of(small()))
-        for extension, maker in one.makers.running.items():
+                look.hashes.add(luma_of(small()))
+        for extension, maker in look.makers.running.items():
             with self._watch(NAMES[extension]):
                 maker.feed(picture, small, clip_ms)
 

@@ -14,10 +14,10 @@ import av
 
 from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
+from pipeline.media.audio_blocks import AudioBlock, Listener
 from pipeline.media.cutting.span import tick_at, whole_ms
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
-from pipeline.media.sounds import Listener, Sound
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,11 +58,11 @@ class Stretch:
 def merge_stretches(stretches: list[Stretch], gap_ms: int) -> list[Stretch]:
     """Stretches in order, joined where the gap between them is not worth a seek."""
     merged: list[Stretch] = []
-    for one in sorted(stretches, key=lambda s: (s.start_ms, s.end_ms)):
-        if merged and one.start_ms - merged[-1].end_ms <= gap_ms:
-            merged[-1] = Stretch(merged[-1].start_ms, max(merged[-1].end_ms, one.end_ms))
+    for stretch in sorted(stretches, key=lambda s: (s.start_ms, s.end_ms)):
+        if merged and stretch.start_ms - merged[-1].end_ms <= gap_ms:
+            merged[-1] = Stretch(merged[-1].start_ms, max(merged[-1].end_ms, stretch.end_ms))
         else:
-            merged.append(one)
+            merged.append(stretch)
     return merged
 
 
@@ -73,7 +73,7 @@ def decode(
     *,
     rough: bool = False,
     hear: Sequence[Stretch] = (),
-) -> Iterator[Picture | DecodeFault | Sound]:
+) -> Iterator[Picture | DecodeFault | AudioBlock]:
     """Pictures in order of time, faults where they occur; of the whole video, or of stretches (in order, apart).
 
     `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, not good enough to train on.
@@ -96,7 +96,7 @@ def decode(
 
 def _decode_stretch(
     container: Any, stream: Any, source: Probe, stretch: Stretch, listener: Listener | None
-) -> Iterator[Picture | DecodeFault | Sound]:
+) -> Iterator[Picture | DecodeFault | AudioBlock]:
     start = tick_at(stretch.start_ms, source, stream.time_base)
     end = tick_at(stretch.end_ms, source, stream.time_base)
     time_ms = whole_ms(source, stream.time_base)

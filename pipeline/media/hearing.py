@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.config.media import MediaConfig
+from pipeline.media.audio_blocks import LATE_MS, AudioBlock
 from pipeline.media.checks import Audio, Seen, checks_on
 from pipeline.media.cutting.audio import SETTLE_MS, ClipAudio
 from pipeline.media.cutting.span import CutClip, tick_at
 from pipeline.media.frames import Stretch
 from pipeline.media.members import Made, members_on
 from pipeline.media.probe import Probe, VideoTrack
-from pipeline.media.sounds import LATE_MS, Sound
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ def is_wanted(config: MediaConfig) -> bool:
 
 
 @dataclass(slots=True)
-class _Ear:
-    """One clip that listens, with its bounds on the track's clock and the tick of the first block that came."""
+class _PendingClip:
+    """A clip whose audio is collected: its bounds on the track's clock, and the tick of the first block that came."""
 
     clip: CutClip
     start: int
@@ -60,7 +60,7 @@ class Hearing:
     source: Probe
     config: MediaConfig
     heard: dict[int, Heard] = field(default_factory=dict)
-    _ears: deque[_Ear] = field(default_factory=deque)
+    _pending: deque[_PendingClip] = field(default_factory=deque)
     _beginning: int = 0  # tick at which the track begins
 
     @classmethod
@@ -73,35 +73,35 @@ class Hearing:
         for clip in sorted(clips, key=lambda c: (c.start_ms, c.end_ms, c.n)):
             start, end = (tick_at(ms, source, track.time_base) for ms in (clip.start_ms, clip.end_ms))
             audio = ClipAudio(track.rate, track.channels, source, clip.start_ms, clip.end_ms)
-            hearing._ears.append(_Ear(clip, start, end, audio))
+            hearing._pending.append(_PendingClip(clip, start, end, audio))
         return hearing
 
     @property
     def stretches(self) -> list[Stretch]:
         """The parts of the video whose audio is wanted, in order."""
-        return [Stretch(max(0, ear.clip.start_ms - SETTLE_MS), ear.clip.end_ms) for ear in self._ears]
+        return [Stretch(max(0, pending.clip.start_ms - SETTLE_MS), pending.clip.end_ms) for pending in self._pending]
 
-    def hear(self, sound: Sound) -> None:
+    def hear(self, block: AudioBlock) -> None:
         """The next block of audio."""
-        self._close([ear for ear in self._ears if ear.end <= sound.tick])
-        for ear in self._ears:
-            if sound.frame is None or ear.start > sound.end_tick:
+        self._close([pending for pending in self._pending if pending.end <= block.tick])
+        for pending in self._pending:
+            if block.frame is None or pending.start > block.end_tick:
                 return
-            ear.first = sound.tick if ear.first is None else ear.first
-            ear.audio.add(sound.frame)
+            pending.first = block.tick if pending.first is None else pending.first
+            pending.audio.add(block.frame)
 
     def pictures_reach(self, time_ms: int) -> None:
         """Pictures have come to this moment: clips whose audio should have passed long ago are given up."""
-        while self._ears and self._ears[0].clip.end_ms + LATE_MS < time_ms:
-            self._ears.popleft()
+        while self._pending and self._pending[0].clip.end_ms + LATE_MS < time_ms:
+            self._pending.popleft()
 
     def finish(self) -> None:
         """The file has ended."""
-        self._close([*self._ears])
+        self._close([*self._pending])
 
-    def _close(self, ears: Iterable[_Ear]) -> None:
-        for ear in ears:
-            self._ears.remove(ear)
-            if ear.first is not None and ear.first <= max(ear.start, self._beginning):
-                duration_ms = ear.clip.end_ms - ear.clip.start_ms
-                self.heard[ear.clip.n] = heard_of(ear.audio.result, duration_ms, self.source.video, self.config)
+    def _close(self, ended: Iterable[_PendingClip]) -> None:
+        for pending in ended:
+            self._pending.remove(pending)
+            if pending.first is not None and pending.first <= max(pending.start, self._beginning):
+                duration_ms = pending.clip.end_ms - pending.clip.start_ms
+                self.heard[pending.clip.n] = heard_of(pending.audio.result, duration_ms, self.source.video, self.config)

@@ -160,9 +160,9 @@ def _probe(path: Path, limits: MediaLimits) -> Probe:
         if stream is None:
             raise Unusable(Reason.NOT_A_VIDEO, "no video track")
         _refuse_oversized(container, stream, limits)
-        sounds = [sound for sound in container.streams.audio if has_decoder(sound)]
-        zero_s = _zero(stream, sounds)
-        sound = _default(sounds)
+        audio_streams = [s for s in container.streams.audio if has_decoder(s)]
+        zero_s = _zero(stream, audio_streams)
+        audio = _default(audio_streams)
         end_s = _end_of_pictures(container, stream)
         if end_s is None:
             raise Unusable(Reason.TRUNCATED, "no video packets")
@@ -174,9 +174,9 @@ def _probe(path: Path, limits: MediaLimits) -> Probe:
             duration_ms=math.ceil((end_s - zero_s) * 1000),
             declared_ms=_duration_ms(container, stream),
             video=_video_track(stream, zero_s, _first_picture(container, stream)),
-            audio=_audio_track(sound, zero_s) if sound is not None else None,
+            audio=_audio_track(audio, zero_s) if audio is not None else None,
             n_video_tracks=len(container.streams.video),
-            n_audio_tracks=len(sounds),
+            n_audio_tracks=len(audio_streams),
         )
 
 
@@ -225,8 +225,8 @@ def _refuse_oversized(container: Any, stream: Any, limits: MediaLimits) -> None:
         raise Unusable(Reason.OVERSIZED, f"{duration_s:.0f} s, the limit is {limits.max_duration_s:.0f} s")
 
 
-def _zero(stream: Any, sounds: list[Any]) -> Fraction:
-    starts = [s.start_time * s.time_base for s in (stream, *sounds) if s.start_time is not None]
+def _zero(stream: Any, audio_streams: list[Any]) -> Fraction:
+    starts = [s.start_time * s.time_base for s in (stream, *audio_streams) if s.start_time is not None]
     return max(Fraction(0), min(starts, default=Fraction(0)))
 
 

@@ -85,7 +85,7 @@ class _Shots:
         self._finder.feed(luma_of(small()) if luma is None else luma)
 
     def finish(self) -> list[tuple[int, int]]:
-        return [(one.first, one.last) for one in self._finder.finish()]
+        return [(shot_change.first, shot_change.last) for shot_change in self._finder.finish()]
 
 
 class _PySceneDetect:

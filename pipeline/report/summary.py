@@ -11,7 +11,7 @@ from manifests.exits import ExitCode
 from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult, CategoryBalance
-from pipeline.engine.run import StageResult
+from pipeline.engine.driver import StageResult
 from pipeline.outdir.accounts import WHOLE, Accounts
 
 MOST_REASONS = 12

@@ -98,7 +98,7 @@ def check_ffmpeg() -> Iterator[Finding]:
     yield Finding("ffmpeg", OK, f"{version[1] if version else 'unknown version'} at {program}")
     for kind, names in (("encoders", ENCODERS), ("decoders", DECODERS)):
         have = {m[1] for m in re.finditer(r"^ [A-Z.]{6} (\S+)", _output(program, "-hide_banner", f"-{kind}"), re.M)}
-        lacking = [name for name in names if not any(name == one or one.endswith(f"{name}") for one in have)]
+        lacking = [name for name in names if not any(known.endswith(name) for known in have)]
         cure = f"install an ffmpeg built with {', '.join(lacking)}" if lacking else ""
         yield Finding(f"ffmpeg {kind}", FAIL if lacking else OK, ", ".join(lacking) or ", ".join(names), cure)
 

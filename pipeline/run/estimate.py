@@ -121,7 +121,7 @@ def _requests(size: Size, cost: dict[str, float]) -> dict[str, float]:
         "list": size.n_candidates * cost["list_requests_a_listed"],
         **both,
         "caption": size.n_videos * cost["caption_requests_a_video"],
-        "media": max(media, 2 * size.n_videos),  # a file of pictures and one of sound, however short
+        "media": max(media, 2 * size.n_videos),  # a file of video and one of audio, however short
     }
 
 
@@ -139,7 +139,7 @@ def _days_of_asking(config: RunConfig, made: Estimate) -> dict[str, float]:
     pool = config.crawl.pool()
     politeness = config.crawl.politeness
     repeated = [pool[i % len(pool)] for i in range(made.n_identities)]
-    pace = pace_of(politeness, {f"{i}": one.videos_per_hour for i, one in enumerate(repeated)})
+    pace = pace_of(politeness, {f"{i}": identity.videos_per_hour for i, identity in enumerate(repeated)})
     days = {f"asking ({pace.binds})": pace.days_for(made.size.n_candidates + made.size.n_videos)}
     for kind in ("list", "media"):  # the others are in the pace
         per_minute = made.n_identities * politeness.identity_requests_per_minute.get(kind, 60.0)

@@ -19,7 +19,7 @@ from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import category_states, rounds, stages_of
 from pipeline.crawl.sources.registry import SOURCES
-from pipeline.engine.run import Line
+from pipeline.engine.driver import Line
 from pipeline.engine.unit import Stage
 from pipeline.run.session import Run
 from pipeline.site.optout import load_opt_outs

@@ -109,7 +109,7 @@ class Known:
 
     def kept(self, n_closed: int | None = None) -> ClipLists:
         """The clips in closed shards, of the first `n_closed` generations; None: of all."""
-        entries = [one for one in read_entries(self.store) if n_closed is None or one.generation < n_closed]
+        entries = [entry for entry in read_entries(self.store) if n_closed is None or entry.generation < n_closed]
         return kept_clips(self.shards.closed.held(self.store, entries))
 
 

@@ -15,7 +15,7 @@ from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.registry import SOURCES
 from pipeline.engine.drain import StopRequest
-from pipeline.engine.run import Line
+from pipeline.engine.driver import Line
 from pipeline.outdir.accounts import check_accounts
 from pipeline.outdir.retries import take_up, take_up_due
 from pipeline.report.summary import Delivered

@@ -20,12 +20,12 @@ from pipeline.crawl.rounds import BuildPoliteness
 from pipeline.engine.covered import sweep_orphans
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest, drain_on_sigterm
+from pipeline.engine.driver import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import Merger, merging
 from pipeline.engine.progress import under_way
-from pipeline.engine.run import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from pipeline.engine.waiting import Waiting

@@ -128,17 +128,17 @@ class PlanVideos:
         )
 
 
-def joined_videos(some: Sequence[PlanVideos]) -> PlanVideos:
+def joined_videos(parts: Sequence[PlanVideos]) -> PlanVideos:
     """Several as one."""
-    if len(some) == 1:
-        return some[0]
-    every = [PlanVideos.of(()), *some]
-    counts = np.concatenate([one.counts() for one in every])
+    if len(parts) == 1:
+        return parts[0]
+    several = [PlanVideos.of(()), *parts]
+    counts = np.concatenate([part.counts() for part in several])
     return PlanVideos(
-        video_id=pa.concat_arrays([one.video_id for one in every]),
-        channel_id=pa.concat_arrays([one.channel_id for one in every]),
-        group=pa.concat_arrays([one.group for one in every]),
+        video_id=pa.concat_arrays([part.video_id for part in several]),
+        channel_id=pa.concat_arrays([part.channel_id for part in several]),
+        group=pa.concat_arrays([part.group for part in several]),
         starts=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
-        n=np.concatenate([one.n for one in every]),
-        bytes_=np.concatenate([one.bytes_ for one in every]),
+        n=np.concatenate([part.n for part in several]),
+        bytes_=np.concatenate([part.bytes_ for part in several]),
     )

@@ -29,9 +29,9 @@ from manifests.sample import DEFAULT_MEMBERS, SampleJson, clip_id, sample_key
 from manifests.schema import SELECTION, table_of
 from manifests.shards import Manifest
 from pipeline.config.shards import CardConfig, ShardsConfig
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.shards.manifest import write_manifest

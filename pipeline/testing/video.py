@@ -1,8 +1,8 @@
-"""Generated films whose frames carry their number and whose sound ticks every second: what a cut is measured with.
+"""Generated films whose frames carry their number and whose audio ticks every second: what a cut is measured with.
 
 Every picture has the frame code (pipeline.testing.frame_code) of its index, so that a decoder's answer can be
 read back as "this is frame 130 of the source". A tick of 5 ms sounds at each whole second of source time, so that
-sound can be held against pictures.
+audio can be held against pictures.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Film:
     start_s: float = 0.0
     """Time stamp of the first frame."""
     audio: str = "aac"
-    """Codec of the sound; "" for none."""
+    """Codec of the audio; "" for none."""
     n_audio_tracks: int = 1
     audio_start_s: float = 0.0
     audio_end_s: float = math.inf
@@ -80,14 +80,14 @@ def a_video(path: Path, film: Film | None = None, **changes: Any) -> Path:
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         video = _add_video(container, film)
         tracks = [_add_audio(container, film.audio) for _ in range(film.n_audio_tracks if film.audio else 0)]
-        sound = [(track, _sound(film)) for track in tracks]
+        audio = [(track, _audio_blocks(film)) for track in tracks]
         for index in range(film.n_frames):
             now = film.frame_time(index)
             _encode_picture(container, video, film, index)
-            for track, blocks in sound:
-                _encode_sound(container, track, blocks, until_s=now)
-        for track, blocks in sound:
-            _encode_sound(container, track, blocks, until_s=math.inf)
+            for track, blocks in audio:
+                _encode_audio(container, track, blocks, until_s=now)
+        for track, blocks in audio:
+            _encode_audio(container, track, blocks, until_s=math.inf)
         for stream in (video, *tracks):
             container.mux(stream.encode(None))
     return path
@@ -170,7 +170,7 @@ def _encode_picture(container: Any, stream: Any, film: Film, index: int) -> None
     container.mux(stream.encode(frame))
 
 
-def _sound(film: Film) -> Iterator[tuple[float, NDArray[np.int16], int]]:
+def _audio_blocks(film: Film) -> Iterator[tuple[float, NDArray[np.int16], int]]:
     """(time_s, samples, pts in samples) blocks of 1024 from audio_start_s to the film's end."""
     end_s = min(float(film.frame_time(film.n_frames - 1) + 1 / film.fps), film.audio_end_s)
     first = round(film.audio_start_s * AUDIO_RATE)
@@ -189,7 +189,7 @@ def _ticks(samples: NDArray[np.int64], silent: bool) -> NDArray[np.int16]:
     return np.asarray(burst + hum, np.int16)
 
 
-def _encode_sound(container: Any, stream: Any, blocks: Iterator[Any], until_s: float | Fraction) -> None:
+def _encode_audio(container: Any, stream: Any, blocks: Iterator[Any], until_s: float | Fraction) -> None:
     for time_s, samples, pts in blocks:
         data = samples[None] if stream.layout.name == "mono" else np.stack([samples, samples], 1).reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(data, format="s16", layout=stream.layout.name)
@@ -200,7 +200,7 @@ def _encode_sound(container: Any, stream: Any, blocks: Iterator[Any], until_s: f
 
 
 def tick_times(path: Path | Any, *, stream: int = 0) -> list[float]:
-    """File times (s) at which ticks begin, read from the decoded sound of a file."""
+    """File times (s) at which ticks begin, read from the decoded audio of a file."""
     times: list[float] = []
     with av.open(path if not isinstance(path, Path) else str(path)) as container:
         track = container.streams.audio[stream]

@@ -148,7 +148,7 @@ def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transc
     manual, auto = usable.get("manual"), usable.get("auto")
     order = (auto, manual) if config.transcript.prefer == "auto" else (manual, auto)
     if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:
-        key, track = next(one for one in order if one is not None)
+        key, track = next(pair for pair in order if pair is not None)
         return Transcript(track, key, 1.0)
     aligned, found = align_track(manual[1], auto[1], min_confidence=config.align.min_track_confidence)
     if aligned is manual[1]:

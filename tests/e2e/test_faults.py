@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Resources
 from tests.conftest import REPO, need
@@ -102,7 +102,7 @@ import sys
 from pathlib import Path
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
+from pipeline.engine.driver import run_stage
 from pipeline.engine.store import Store
 from tests.e2e.test_faults import LIMITS, UNITS
 from tests.pipeline.engine.toys import ToyStage

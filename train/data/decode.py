@@ -154,10 +154,10 @@ def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 
     """Pictures `[h, w, 3]` as `[S, (N-1,) 3, h, w]`; what isn't uint8 of this size never reaches a model."""
     wanted = (*size, 3)
     array = np.empty((len(pictures), 3, *size), np.uint8)
-    for place, picture in zip(array, pictures, strict=True):
+    for target, picture in zip(array, pictures, strict=True):
         if picture.dtype != np.uint8 or picture.shape != wanted:
             raise SampleBroken(f"frames came as {picture.dtype} {picture.shape}, wanted uint8 {wanted}")
-        place[:] = picture.transpose(2, 0, 1)
+        target[:] = picture.transpose(2, 0, 1)
     return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array
 
 

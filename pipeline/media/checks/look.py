@@ -78,8 +78,8 @@ class Look:
 
 def _bright(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Of each row the brightness that 2 % of it exceed."""
-    place = int(0.98 * (rows.shape[1] - 1))
-    return np.partition(np.ascontiguousarray(rows), place, axis=1)[:, place]
+    index = int(0.98 * (rows.shape[1] - 1))
+    return np.partition(np.ascontiguousarray(rows), index, axis=1)[:, index]
 
 
 def _greater(so_far: NDArray[np.uint8] | None, values: NDArray[np.uint8]) -> NDArray[np.uint8]:

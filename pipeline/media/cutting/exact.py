@@ -101,13 +101,13 @@ def _frames_for(waiting: list[_Job], container: Any, stream: Any) -> Iterator[An
             continue
         if held and held[0].is_keyframe:
             stream.codec_context.flush_buffers()
-        for one in (*held, packet):
-            for frame in decoded(one):
+        for held_back in (*held, packet):
+            for frame in decoded(held_back):
                 yield frame
                 shown = frame.pts
         held = []
-    for one in held:
-        yield from decoded(one)
+    for held_back in held:
+        yield from decoded(held_back)
     yield from decoded(None, stream)
 
 

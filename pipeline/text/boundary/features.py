@@ -71,7 +71,7 @@ def pair_keys(rows: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def pair_rows(rows: NDArray[np.integer], known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[n] the row in the table of pairs of each word with its next: 1 + its place in `known` (sorted keys); 0: none."""
+    """[n] the row in the table of pairs of each word with its next: 1 + its index in `known` (sorted keys); 0: none."""
     if not len(known):
         return np.zeros(len(rows), np.int64)
     keys = pair_keys(rows)

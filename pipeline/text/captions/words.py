@@ -239,7 +239,7 @@ def _limit(rows: list[Row], next_ms: int | None) -> int:
 
 
 def _place(tokens: list[Token], stamps: list[int | None], start_ms: int, limit_ms: int) -> list[int]:
-    """A start for each token: its stamp, or a place by letters between the stamps beside it. Never going back."""
+    """A start for each token: its stamp, or a time by letters between the stamps beside it. Never going back."""
     starts: list[int] = []
     floor = start_ms
     at = 0

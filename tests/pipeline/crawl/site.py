@@ -13,9 +13,9 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import RoundPlan, Wanted
 from pipeline.crawl.rounds import BuildPoliteness, rounds, stages_of
 from pipeline.demo.server import MiniYouTube
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones

@@ -18,9 +18,9 @@ from pipeline.crawl.rounds import BuildPoliteness, category_states
 from pipeline.demo.big_catalogue import a_catalogue
 from pipeline.demo.misbehave import BEHAVIOURS
 from pipeline.demo.server import MiniYouTube
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 from pipeline.site.fetch import Fetcher

@@ -20,8 +20,8 @@ from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.misbehave import Fault
 from pipeline.demo.server import MiniYouTube
+from pipeline.engine.driver import RunStopped
 from pipeline.engine.executor import SharedHere
-from pipeline.engine.run import RunStopped
 from pipeline.site.failures import Failure
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Politeness

@@ -18,7 +18,7 @@ from pipeline.demo.big_catalogue import a_catalogue, one_of_each
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.misbehave import BEHAVIOURS, Fault
 from pipeline.demo.server import MiniYouTube
-from pipeline.engine.run import RunStopped
+from pipeline.engine.driver import RunStopped
 from pipeline.engine.unit import Rejected, Transient
 from pipeline.outdir.retries import request_retries
 from pipeline.outdir.tombstones import Tombstones

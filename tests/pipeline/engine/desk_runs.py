@@ -4,9 +4,9 @@ from pathlib import Path
 
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import StopRequest
+from pipeline.engine.driver import StageResult, run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import StageResult, run_stage
 from pipeline.engine.store import Store
 from tests.pipeline.engine.toys import ToyStage
 

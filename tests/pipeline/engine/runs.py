@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from pipeline.engine.driver import StageResult, run_stage
 from pipeline.engine.executor import Executor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import StageResult, run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Resources
 from tests.pipeline.engine.toys import ToyStage

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import RunStopped, run_stage
 from pipeline.engine.store import Store
 from tests.pipeline.engine.toys import Itemwise
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from manifests.errors import UserError
+from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import RunStopped, run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
 from tests.conftest import REPO
@@ -72,7 +72,7 @@ import sys
 from pathlib import Path
 from pipeline.engine.cluster import RayExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
+from pipeline.engine.driver import run_stage
 from pipeline.engine.store import Store
 from tests.pipeline.engine.toys import ToyStage
 

@@ -6,10 +6,10 @@ import pytest
 
 from pipeline.engine.attempt import Outcome, attempt_unit
 from pipeline.engine.commits import number_of
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.files import Files
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Unit
 from tests.pipeline.engine.toys import ToyStage, listing

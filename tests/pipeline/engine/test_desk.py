@@ -10,12 +10,12 @@ import pytest
 
 from manifests.live import Control
 from pipeline.engine import desk as desk_module
-from pipeline.engine import run as run_module
+from pipeline.engine import driver
 from pipeline.engine.desk import Desk, read_run_status, write_control
 from pipeline.engine.drain import Drained, StopRequest
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import LockLost, RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from tests.pipeline.engine.desk_runs import UNITS, StopsAfter, run
 from tests.pipeline.engine.toys import ToyStage
@@ -23,7 +23,7 @@ from tests.pipeline.engine.toys import ToyStage
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(run_module, "GROUP_S", 0.0)  # each unit is committed as it ends, so that commits are countable
+    monkeypatch.setattr(driver, "GROUP_S", 0.0)  # each unit is committed as it ends, so that commits are countable
     (tmp_path / "marks").mkdir()
     return Store(str(tmp_path / "out"))
 

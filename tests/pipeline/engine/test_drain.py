@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from manifests.exits import ExitCode
-from pipeline.engine import run as run_module
+from pipeline.engine import driver
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.store import Store
@@ -16,7 +16,7 @@ from tests.pipeline.engine.desk_runs import StopsAfter, run
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    monkeypatch.setattr(run_module, "GROUP_S", 0.0)  # each unit is committed as it ends, so that commits are countable
+    monkeypatch.setattr(driver, "GROUP_S", 0.0)  # each unit is committed as it ends, so that commits are countable
     (tmp_path / "marks").mkdir()
     return Store(str(tmp_path / "out"))
 

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from manifests.live import StageStatus
-from pipeline.engine import clock
+from pipeline.engine import clock, driver
 from pipeline.engine import live as live_module
-from pipeline.engine import run as run_module
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest
+from pipeline.engine.driver import Line, one_chain, run_lines
 from pipeline.engine.executor import Finished, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import Line, one_chain, run_lines
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 
@@ -81,7 +80,7 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture
 def run(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Watching]:
-    monkeypatch.setattr(run_module, "GROUP_S", 0.0)
+    monkeypatch.setattr(driver, "GROUP_S", 0.0)
     monkeypatch.setattr(live_module, "ASK_EVERY_S", 0.0)
 
     def run(*lines: Line, n_slots: int = 1, desk: Desk | None = None) -> Watching:
@@ -160,7 +159,7 @@ def test_one_line_tells_of_all_stages_of_a_name(store: Store, run: Callable[...,
 def test_what_ends_together_in_stages_of_one_name_shares_a_commit(
     store: Store, run: Callable[..., Watching], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_module, "GROUP_S", 60.0)
+    monkeypatch.setattr(driver, "GROUP_S", 60.0)
     two_at_a_time = Resources(time_limit_s=30, max_in_flight=2)  # so that units of all three end in turn
 
     run(*(one_chain(Numbered("media", 4, first=first, resources=two_at_a_time)) for first in (100, 200, 300)))

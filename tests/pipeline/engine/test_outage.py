@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine import outage
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.outage import outlast
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.testing.s3 import BUCKET, S3, s3_server
 from tests.pipeline.engine.toys import ToyStage

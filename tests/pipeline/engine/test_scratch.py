@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.engine.attempt import attempt_unit
+from pipeline.engine.driver import RunStopped
 from pipeline.engine.executor import LocalExecutor
-from pipeline.engine.run import RunStopped
 from pipeline.engine.scratch import scratch_folder
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Unit
@@ -75,7 +75,7 @@ import sys
 from pathlib import Path
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import RunStopped, run_stage
+from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.store import Store
 from tests.pipeline.engine.toys import ToyStage
 folder = Path(sys.argv[1])

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.waiting import Waiting
 from tests.pipeline.engine.test_cluster import a_cluster, run
@@ -87,24 +87,24 @@ def test_the_machine_with_the_least_to_do_for_its_slots_fetches_next() -> None:
     waiting = Waiting(most_bytes=100, most_fetches=4)
     slots = {"a": 1.0, "b": 4.0, "head": 0.0}
 
-    assert waiting.place(slots) == "a"
+    assert waiting.node_for_next(slots) == "a"
     waiting.begin(0, "a")
-    assert waiting.place(slots) == "b"
+    assert waiting.node_for_next(slots) == "b"
     for number in (1, 2, 3):
         waiting.begin(number, "b")
-    assert waiting.place(slots) == "", "four fetch already"
+    assert waiting.node_for_next(slots) == "", "four fetch already"
     waiting.fetched(0, 60)
     assert (waiting.bytes_on("a"), waiting.n_fetching) == (60, 3)
-    assert waiting.place({"a": 1.0}) == "", "another of 60 bytes would be too much there"
+    assert waiting.node_for_next({"a": 1.0}) == "", "another of 60 bytes would be too much there"
     waiting.end(0)
-    assert waiting.place({"a": 1.0}) == "a"
+    assert waiting.node_for_next({"a": 1.0}) == "a"
 
 
 def test_one_that_is_larger_than_all_room_is_fetched_alone() -> None:
     waiting = Waiting(most_bytes=10)
     waiting.begin(0, "a")
     waiting.fetched(0, 50)
-    assert waiting.place({"a": 4.0}) == ""
+    assert waiting.node_for_next({"a": 4.0}) == ""
     waiting.end(0)
 
-    assert waiting.place({"a": 4.0}) == "a"
+    assert waiting.node_for_next({"a": 4.0}) == "a"

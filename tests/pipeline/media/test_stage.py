@@ -16,9 +16,9 @@ import pytest
 from manifests.reasons import Reason
 from manifests.schema import CLIPS, PACKS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Rejected
 from pipeline.media.stage import MediaStage, rows_of_job

@@ -11,7 +11,7 @@ from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
 from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
-from pipeline.engine.run import StageResult
+from pipeline.engine.driver import StageResult
 from pipeline.engine.store import Store
 from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, stages, turned_away
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.crawl.plan import Wanted
-from pipeline.engine.run import Line
+from pipeline.engine.driver import Line
 from pipeline.engine.store import Store
 from pipeline.run import road
 from pipeline.run.close import GENERATIONS

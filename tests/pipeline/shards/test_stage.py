@@ -10,9 +10,9 @@ import pytest
 
 from manifests.errors import UserError
 from pipeline.config.shards import ShardsConfig, SplitConfig
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import remove_packs

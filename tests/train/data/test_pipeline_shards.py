@@ -13,9 +13,9 @@ import pytest
 
 from manifests.shards import read_manifest
 from pipeline.config.media import MediaConfig
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.media.stage import MediaStage
 from pipeline.testing.rows import a_clip_row, a_video_row

@@ -13,9 +13,9 @@ from manifests.errors import UserError
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
 from pipeline.crawl.sources.folder import FolderStage, content_id, identify
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.run import run_stage
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context
 from pipeline.media.stage import source_file

@@ -17,7 +17,7 @@ LATE_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AudioBlock:
     """A block of audio from `tick` up to `end_tick` on its track's clock; no frame where it is not wanted."""
 
     tick: int
@@ -39,7 +39,7 @@ class Listener:
         """The file is read again, from a keyframe on, up to a moment."""
         self._until, self._until_ms, self._is_cold = self._tick(until_ms), until_ms, True
 
-    def decode(self, packet: Any) -> list[Sound]:
+    def decode(self, packet: Any) -> list[AudioBlock]:
         """The blocks of one packet; [] where it has no time or does not decode."""
         if packet.pts is None:
             return []
@@ -47,7 +47,7 @@ class Listener:
             self._wanted.popleft()
         if not self._wanted or packet.pts + (packet.duration or 0) < self._wanted[0][0]:
             self._is_cold = True
-            return [Sound(packet.pts, packet.pts)]
+            return [AudioBlock(packet.pts, packet.pts)]
         if self._is_cold:
             self.stream.codec_context.flush_buffers()
             self._is_cold = False
@@ -55,7 +55,8 @@ class Listener:
             frames = packet.decode()
         except av.FFmpegError:
             return []
-        return [Sound(frame.pts, frame.pts + self._length(frame), frame) for frame in frames if frame.pts is not None]
+        timed = [frame for frame in frames if frame.pts is not None]
+        return [AudioBlock(frame.pts, frame.pts + self._length(frame), frame) for frame in timed]
 
     def is_done_by(self, time_ms: int) -> bool:
         """Whether nothing more is to be heard of what began last, now that the file's pictures are at `time_ms`."""

@@ -95,10 +95,25 @@ def test_compose_is_a_head_two_workers_a_bucket_and_a_site_and_names_only_what_i
         assert {mount for mount in mounts if not mount.startswith(".")} <= document["volumes"].keys(), name
         if build := service.get("build"):
             assert (REPO / build["dockerfile"]).is_file(), name
-        program, *words = shlex.split(service["command"])
+        program, *words = shlex.split(service["command"].rpartition(" -- ")[2])
         if program == "hdvila-pipeline":
             program_of_ours: Any = typer.main.get_command(pipeline.cli.app)
             program_of_ours.commands[words[0]].make_context(name, words[1:])
+
+
+def test_composes_runs_are_jobs_on_the_head_and_wait_until_it_takes_them() -> None:
+    """A driver finds Ray by a node of its own machine, and a container of its own has none."""
+    services = compose()["services"]
+    runs = {name: service for name, service in services.items() if "hdvila-pipeline run" in service["command"]}
+
+    assert runs.keys() == {"demo", "run"}
+    for service in runs.values():
+        submit, _, driver = service["command"].partition(" -- ")
+        assert submit == "ray job submit --address http://head:8265"
+        assert driver.startswith("hdvila-pipeline run /config/")
+        assert service["depends_on"]["head"] == {"condition": "service_healthy"}
+    assert "ray job list --address http://head:8265" in str(services["head"]["healthcheck"]["test"])
+    assert "--dashboard-host=0.0.0.0" in services["head"]["command"]
 
 
 def test_kuberay_asks_for_a_token_too_and_grows_with_the_work() -> None:

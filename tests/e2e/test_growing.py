@@ -2,9 +2,12 @@
 
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,26 @@ pytestmark = pytest.mark.slow
 SETTINGS = ("balance.total=24", "balance.batch_videos=3", "balance.batch_candidates=4", "shards.max_samples=4")
 
 
-def start(out: Path, n_cpus: int) -> subprocess.Popen[bytes]:
+Start = Callable[[Path, int], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts runs. What still runs after the test is killed: one that fails would leave it working for minutes."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start_one(out: Path, n_cpus: int) -> subprocess.Popen[bytes]:
+        started.append(run_of(out, n_cpus))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def run_of(out: Path, n_cpus: int) -> subprocess.Popen[bytes]:
     """The demo on ten videos, in batches of three and shards of four samples."""
     command = [sys.executable, "-P", "-m", "pipeline.cli", "demo", "--out", str(out), "--n-videos", "10"]
     sets = [part for text in (*SETTINGS, f"engine.n_cpus={n_cpus}") for part in ("--set", text)]
@@ -27,11 +49,12 @@ def start(out: Path, n_cpus: int) -> subprocess.Popen[bytes]:
 
 
 def first_manifest(out: Path, process: subprocess.Popen[bytes]) -> Manifest:
-    """The manifest as soon as there is one. Fails where the run ends before."""
+    """The manifest as soon as there is one. Fails where the run ends before, or after minutes without one."""
     until = time.monotonic() + 400
     while not (out / "manifest.json").exists() and time.monotonic() < until:
         assert process.poll() is None, (out.parent / f"{out.name}.log").read_text()[-3000:]
         time.sleep(0.02)
+    assert (out / "manifest.json").exists(), (out.parent / f"{out.name}.log").read_text()[-3000:]
     return read_manifest(str(out))
 
 
@@ -58,7 +81,7 @@ def line_of(out: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.timeout(1500)
-def test_the_manifest_grows_from_the_first_closed_shard_on_killed_or_not(tmp_path: Path) -> None:
+def test_the_manifest_grows_from_the_first_closed_shard_on_killed_or_not(tmp_path: Path, start: Start) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
     process = start(undisturbed, 3)
     first = first_manifest(undisturbed, process)

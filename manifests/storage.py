@@ -28,6 +28,8 @@ _PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGA
 
 def is_passing(error: BaseException) -> bool:
     """Whether a call to a remote store may succeed a little later: lost connections, time-outs, 5xx, "slow down"."""
+    if isinstance(error, FileNotFoundError) and "NoSuchUpload" in repr(error.__cause__):
+        return True  # an upload in parts that was joined, or given up, by a request whose answer was lost
     if isinstance(error, FileNotFoundError | FileExistsError | PermissionError):
         return False
     if isinstance(error, ConnectionError | TimeoutError):

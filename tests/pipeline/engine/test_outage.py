@@ -1,21 +1,25 @@
 """The driver outlives a store that fails for a while, whether it refuses, answers 503 or says nothing."""
 
 import logging
+import random
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from manifests.storage import is_passing
 from pipeline.engine import outage
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.outage import outlast
 from pipeline.engine.store import Store
+from pipeline.engine.unit import Context, Output, Resources, Unit
 from pipeline.testing.s3 import BUCKET, S3, s3_server
 from tests.pipeline.engine.toys import ToyStage
 
@@ -28,11 +32,19 @@ def s3() -> Iterator[S3]:
         yield server
 
 
+MiB = 1024**2
+TEAR_AT = 20 * MiB
+
+
 class FaultyDoor:
-    """Passes connections on to a server, or, while `fault` is set, does what it says with them."""
+    """Passes connections on to a server, or, while `fault` is set, does what it says with them.
+
+    `n_to_tear` connections are cut off once TEAR_AT bytes have gone in, and `n_unanswered` that ask to join the parts
+    of an upload once that is done.
+    """
 
     def __init__(self, port: int) -> None:
-        self.port, self.fault = port, ""
+        self.port, self.fault, self.n_to_tear, self.n_unanswered = port, "", 0, 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.endpoint = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
@@ -45,8 +57,12 @@ class FaultyDoor:
 
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError), socket.create_connection(("127.0.0.1", self.port)) as server:
-            threading.Thread(target=self._pass_back, args=(server, client), daemon=True).start()
+            n_passed, muted = 0, threading.Event()
+            threading.Thread(target=self._pass_back, args=(server, client, muted), daemon=True).start()
             while data := client.recv(1 << 16):
+                if self.n_unanswered and data.startswith(b"POST") and b"uploadId=" in data:
+                    self.n_unanswered -= 1
+                    muted.set()
                 if self.fault == "503":
                     client.sendall(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
                 if self.fault == "silence":
@@ -55,10 +71,18 @@ class FaultyDoor:
                     client.shutdown(socket.SHUT_RDWR)
                     return
                 server.sendall(data)
+                n_passed += len(data)
+                if self.n_to_tear and n_passed > TEAR_AT:
+                    self.n_to_tear -= 1
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
 
-    def _pass_back(self, server: socket.socket, client: socket.socket) -> None:
+    def _pass_back(self, server: socket.socket, client: socket.socket, muted: threading.Event) -> None:
         with suppress(OSError):
             while data := server.recv(1 << 16):
+                if muted.is_set():
+                    client.shutdown(socket.SHUT_RDWR)
+                    return
                 client.sendall(data)
 
 
@@ -69,13 +93,13 @@ def door(s3: S3) -> Iterator[FaultyDoor]:
     door.listener.close()
 
 
-def store_behind(door: FaultyDoor, prefix: str) -> Store:
+def store_behind(door: FaultyDoor, prefix: str, timeout_s: float = 1) -> Store:
     options = {
         "endpoint_url": door.endpoint,
         "key": "x",
         "secret": "x",
         "skip_instance_cache": True,
-        "config_kwargs": {"retries": {"max_attempts": 0}, "read_timeout": 1, "connect_timeout": 1},
+        "config_kwargs": {"retries": {"max_attempts": 0}, "read_timeout": timeout_s, "connect_timeout": timeout_s},
     }
     return Store(f"s3://{BUCKET}/{prefix}", tuple(options.items()), patience_s=60)
 
@@ -98,6 +122,56 @@ def test_a_run_goes_on_after_an_outage(
 
     assert result.n_missing == 0 and store.committed("toy") == {"u0", "u1", "u2"}
     assert "does not answer" in caplog.text and "answers again" in caplog.text
+
+
+@dataclass(frozen=True)
+class Large:
+    """One unit with a file that goes up in parts."""
+
+    name: str = "large"
+    resources: Resources = Resources(time_limit_s=300)
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield Unit("one")
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        made = context.scratch / "made"
+        made.write_bytes(random.Random(7).randbytes(MiB) * 112)
+        return Output(files={"packs/one.tar": made})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n_to_tear", "n_unanswered"),
+    [(1, 0), (12, 0), (0, 1)],
+    ids=["torn once", "torn more often than the library tries again", "joined, and the answer is lost"],
+)
+def test_an_upload_in_parts_that_comes_apart_is_made_again_whole(
+    door: FaultyDoor, tmp_path: Path, n_to_tear: int, n_unanswered: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 1.0)
+    store = store_behind(door, f"torn-{n_to_tear}-{n_unanswered}", timeout_s=60)
+    with RunLock(store) as lock:
+        door.n_to_tear, door.n_unanswered = n_to_tear, n_unanswered
+        run_stage(Large(), store, LocalExecutor(tmp_path / "scratch"), lock)
+
+    assert (door.n_to_tear, door.n_unanswered) == (0, 0)
+    assert store.commit_facts("large", "one")["attempt"] == 1, "no fault of the unit"
+    assert store.read_rejects().num_rows == 0
+    assert store.read("packs/one.tar") == random.Random(7).randbytes(MiB) * 112
+    assert store.names("packs") == ["one.tar"]
+    assert not store.fs.call_s3("list_multipart_uploads", Bucket=BUCKET).get("Uploads"), "paid for and never seen"
+
+
+def test_an_upload_that_is_gone_when_it_is_given_up_is_the_store_s_trouble_and_no_missing_file(s3: S3) -> None:
+    """As when the request that joins its parts fails with 500 and was carried out all the same."""
+    store = s3.store("gone")
+    with pytest.raises(FileNotFoundError) as gone:
+        store.fs.call_s3("abort_multipart_upload", Bucket=BUCKET, Key="gone/x", UploadId="none")
+    with pytest.raises(FileNotFoundError) as missing:
+        store.read("x")
+
+    assert is_passing(gone.value) and not is_passing(missing.value)
 
 
 def test_what_does_not_pass_is_not_waited_for() -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.sample import ALL_MEMBERS
 from manifests.sample_index import ABSENT, SampleColumns, index_entry, write_index
@@ -37,6 +38,7 @@ from train.data.views import MEMBERS
 
 BATCH, WORLD, STEPS = 4096, 64, 50
 MOST_WHOLE = 10_000_000
+KEYS_AT_ONCE = 4_000_000
 
 
 @dataclass
@@ -81,7 +83,7 @@ def write_set(folder: Path, n: int, clips: int) -> None:
         )
         for k in range(-(-n // clips))
     ]  # fmt: skip
-    keys = pa.array(np.char.add(np.arange(n).astype("U11"), "_00000"), pa.large_string())
+    keys = _keys(n)
     place = np.arange(n, dtype=np.int64) % clips * 100_000 + 512
     absent = np.full(n, ABSENT, np.int64)
     there = MEMBERS["prepared"]
@@ -99,6 +101,14 @@ def write_set(folder: Path, n: int, clips: int) -> None:
     document, table = manifest_bytes(shards, {"index": {"train": index_entry("train", path, n)}})
     (folder / "manifest.parquet").write_bytes(table)
     (folder / "manifest.json").write_bytes(document)
+
+
+def _keys(n: int) -> pa.Array:
+    """Names of n samples, made some millions at a time: all at once they would take ten times their own size."""
+    starts = range(0, n, KEYS_AT_ONCE)
+    numbers = (pa.array(np.arange(at, min(at + KEYS_AT_ONCE, n))).cast(pa.large_string()) for at in starts)
+    rest, between = (pa.scalar(text, pa.large_string()) for text in ("00000", "_"))
+    return pa.concat_arrays([pc.binary_join_element_wise(part, rest, between) for part in numbers])
 
 
 def measure_opening(folder: Path, n_workers: int) -> str:

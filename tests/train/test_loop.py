@@ -14,6 +14,7 @@ import yaml
 
 from manifests.errors import UserError
 from manifests.settings import parse_config
+from train import objective
 from train.checkpoint import checkpoints
 from train.config import TrainConfig
 from train.data.read import Reader
@@ -123,6 +124,21 @@ def test_averaged_weights_cached_gradients_and_bf16_resume_exactly_too(drawn, tm
 
 
 @pytest.mark.slow
+def test_a_runs_first_step_and_no_other_holds_the_cached_passes_against_each_other(drawn, tmp_path, monkeypatch):
+    checked = []
+
+    def backward(*given, check=False):
+        checked.append(check)
+        return objective.backward(*given, check=check)
+
+    monkeypatch.setattr("train.loop.backward", backward)
+    run(drawn, tmp_path / "run", StopAfter(tmp_path / "run", 2), loop={"micro_batch": 2})
+    assert checked == [True, False]
+
+    run(drawn, tmp_path / "run", StopAfter(tmp_path / "run", 4), loop={"micro_batch": 2})
+    assert checked == [True, False, True, False]
+
+
 def test_cached_gradients_give_the_losses_of_the_whole_batch(whole, drawn, tmp_path):
     still = {"dropout": 0.0, "drop_path": 0.0}
     run(drawn, tmp_path / "whole", model=still)

@@ -25,13 +25,22 @@ class AudioBlock:
     frame: Any = None
 
 
-class Listener:
-    """The audio side of a decode pass. `wanted`: parts of source time, (start_ms, end_ms) in order."""
+@dataclass(slots=True)
+class Wanted:
+    """A part of source time whose audio is wanted, ms, until `is_over`: enough of it was heard."""
 
-    def __init__(self, stream: Any, source: Probe, wanted: Sequence[tuple[int, int]]) -> None:
+    start_ms: int
+    end_ms: int
+    is_over: bool = False
+
+
+class Listener:
+    """The audio side of a decode pass. `wanted` in order; what is over by the time it comes is not decoded."""
+
+    def __init__(self, stream: Any, source: Probe, wanted: Sequence[Wanted]) -> None:
         self.stream = stream
-        self._source = source
-        self._wanted = deque((self._tick(start_ms), self._tick(end_ms)) for start_ms, end_ms in wanted)
+        self._source, self._base = source, stream.time_base  # PyAV makes a Fraction each time it is asked
+        self._wanted = deque((self._tick(one.start_ms), self._tick(one.end_ms), one) for one in wanted)
         self._until = self._until_ms = 0
         self._is_cold = True
 
@@ -43,7 +52,7 @@ class Listener:
         """The blocks of one packet; [] where it has no time or does not decode."""
         if packet.pts is None:
             return []
-        while self._wanted and self._wanted[0][1] <= packet.pts:
+        while self._wanted and (self._wanted[0][1] <= packet.pts or self._wanted[0][2].is_over):
             self._wanted.popleft()
         if not self._wanted or packet.pts + (packet.duration or 0) < self._wanted[0][0]:
             self._is_cold = True
@@ -60,13 +69,14 @@ class Listener:
 
     def is_done_by(self, time_ms: int) -> bool:
         """Whether nothing more is to be heard of what began last, now that the file's pictures are at `time_ms`."""
+        while self._wanted and self._wanted[0][2].is_over:
+            self._wanted.popleft()
         return not self._wanted or self._wanted[0][0] >= self._until or time_ms > self._until_ms + LATE_MS
 
     def _length(self, frame: Any) -> int:
         if not frame.sample_rate:
             return 0
-        base = self.stream.time_base
-        return int(frame.samples * base.denominator // (frame.sample_rate * base.numerator))
+        return int(frame.samples * self._base.denominator // (frame.sample_rate * self._base.numerator))
 
     def _tick(self, ms: int) -> int:
-        return tick_at(ms, self._source, self.stream.time_base)
+        return tick_at(ms, self._source, self._base)

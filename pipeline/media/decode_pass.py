@@ -9,7 +9,7 @@ from typing import Any
 
 from manifests.members import MEMBERS
 from pipeline.config.media import MediaConfig
-from pipeline.media.audio_blocks import AudioBlock
+from pipeline.media.audio_blocks import AudioBlock, Wanted
 from pipeline.media.checks import Measure, measures_for
 from pipeline.media.checks.look import Look
 from pipeline.media.clock import WorkClock
@@ -107,7 +107,7 @@ class VideoLook:
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
-        for number, item in enumerate(self._watch.each("decode", self._items(clips, hearing.stretches))):
+        for number, item in enumerate(self._watch.each("decode", self._items(clips, hearing.wanted))):
             if number % _CLOCK_EVERY == 0:
                 self._clock.check()
             if isinstance(item, DecodeFault):
@@ -131,10 +131,10 @@ class VideoLook:
             look.heard = hearing.heard.get(look.clip.n)
         return done
 
-    def _items(self, clips: Sequence[CutClip], hear: list[Stretch]) -> Any:
+    def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Any:
         if self._finder is not None:
             return decode(self._source, self._config.limits, hear=hear)
-        stretches = hear or [Stretch(clip.start_ms, clip.end_ms) for clip in clips]
+        stretches = [Stretch(one.start_ms, one.end_ms) for one in hear or clips]
         if not stretches:
             return iter(())
         return decode(self._source, self._config.limits, merge_stretches(stretches, _SEEK_GAP_MS), hear=hear)

@@ -14,7 +14,7 @@ import av
 
 from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
-from pipeline.media.audio_blocks import AudioBlock, Listener
+from pipeline.media.audio_blocks import AudioBlock, Listener, Wanted
 from pipeline.media.cutting.span import tick_at, whole_ms
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe, open_media
@@ -72,12 +72,13 @@ def decode(
     stretches: list[Stretch] | None = None,
     *,
     rough: bool = False,
-    hear: Sequence[Stretch] = (),
+    hear: Sequence[Wanted] = (),
 ) -> Iterator[Picture | DecodeFault | AudioBlock]:
     """Pictures in order of time, faults where they occur; of the whole video, or of stretches (in order, apart).
 
     `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, not good enough to train on.
-    `hear`: the parts whose audio is decoded too (in order), each block as it comes between the pictures.
+    `hear`: the parts whose audio is decoded too (in order), each block as it comes between the pictures; no more of one
+    that is over by then.
     """
     options = dict(_STRICT, max_pixels=str(limits.max_pixels))
     if rough:
@@ -89,7 +90,7 @@ def decode(
         for other in container.streams:
             if other not in (stream, audio):
                 other.discard = av.stream.Discard.all
-        listener = Listener(audio, source, [(s.start_ms, s.end_ms) for s in hear]) if audio is not None else None
+        listener = Listener(audio, source, hear) if audio is not None else None
         for stretch in stretches or [Stretch(0, source.duration_ms + 1)]:
             yield from _decode_stretch(container, stream, source, stretch, listener)
 

@@ -1,7 +1,8 @@
 """The audio of clips in the decode pass: one demux and one decode serve pictures and audio.
 
-A clip's samples are held only until its audio has passed; then its checks and members are made of them. A clip whose
-audio does not stand near its pictures in the file is not `heard` here: its audio is read by itself afterwards.
+A clip's samples are held only until its audio has passed; then its checks and members are made of them. Where no member
+is made of the audio and what was heard so far decides the checks, the rest of the clip's audio is not decoded. A clip
+whose audio does not stand near its pictures in the file is not `heard` here: its audio is read by itself afterwards.
 """
 
 from __future__ import annotations
@@ -11,11 +12,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.config.media import MediaConfig
-from pipeline.media.audio_blocks import LATE_MS, AudioBlock
+from pipeline.media.audio_blocks import LATE_MS, AudioBlock, Wanted
 from pipeline.media.checks import Audio, Seen, checks_on
 from pipeline.media.cutting.audio import SETTLE_MS, ClipAudio
 from pipeline.media.cutting.span import CutClip, tick_at
-from pipeline.media.frames import Stretch
 from pipeline.media.members import Made, members_on
 from pipeline.media.probe import Probe, VideoTrack
 
@@ -42,6 +42,17 @@ def is_wanted(config: MediaConfig) -> bool:
     return any(members_on(config, "audio")) or any(checks_on(config, "audio"))
 
 
+_FIRST_ASKED_S = 0.5
+"""After so much of a clip's audio the checks are asked first whether it is enough; then each time it has doubled."""
+
+
+def is_enough(audio: Audio, config: MediaConfig) -> bool:
+    """Whether the beginning of a clip's audio decides all that is made of it."""
+    if any(members_on(config, "audio")):
+        return False
+    return all(check.enough is not None and check.enough(audio, config) for check in checks_on(config, "audio"))
+
+
 @dataclass(slots=True)
 class _PendingClip:
     """A clip whose audio is collected: its bounds on the track's clock, and the tick of the first block that came."""
@@ -50,7 +61,16 @@ class _PendingClip:
     start: int
     end: int
     audio: ClipAudio
+    wanted: Wanted
+    ask_at_s: float = _FIRST_ASKED_S
     first: int | None = None
+
+    def has_enough(self, config: MediaConfig) -> bool:
+        """Whether no more of the clip has to be heard."""
+        if self.audio.heard_s < self.ask_at_s:
+            return False
+        self.ask_at_s = 2 * self.audio.heard_s
+        return is_enough(self.audio.so_far, config)
 
 
 @dataclass(slots=True)
@@ -73,22 +93,29 @@ class Hearing:
         for clip in sorted(clips, key=lambda c: (c.start_ms, c.end_ms, c.n)):
             start, end = (tick_at(ms, source, track.time_base) for ms in (clip.start_ms, clip.end_ms))
             audio = ClipAudio(track.rate, track.channels, source, clip.start_ms, clip.end_ms)
-            hearing._pending.append(_PendingClip(clip, start, end, audio))
+            wanted = Wanted(max(0, clip.start_ms - SETTLE_MS), clip.end_ms)
+            hearing._pending.append(_PendingClip(clip, start, end, audio, wanted))
         return hearing
 
     @property
-    def stretches(self) -> list[Stretch]:
+    def wanted(self) -> list[Wanted]:
         """The parts of the video whose audio is wanted, in order."""
-        return [Stretch(max(0, pending.clip.start_ms - SETTLE_MS), pending.clip.end_ms) for pending in self._pending]
+        return [pending.wanted for pending in self._pending]
 
     def hear(self, block: AudioBlock) -> None:
         """The next block of audio."""
         self._close([pending for pending in self._pending if pending.end <= block.tick])
+        if block.frame is None:
+            return
+        enough = []
         for pending in self._pending:
-            if block.frame is None or pending.start > block.end_tick:
-                return
+            if pending.start > block.end_tick:
+                break
             pending.first = block.tick if pending.first is None else pending.first
             pending.audio.add(block.frame)
+            if pending.has_enough(self.config):
+                enough.append(pending)
+        self._close(enough)
 
     def pictures_reach(self, time_ms: int) -> None:
         """Pictures have come to this moment: clips whose audio should have passed long ago are given up."""
@@ -102,6 +129,7 @@ class Hearing:
     def _close(self, ended: Iterable[_PendingClip]) -> None:
         for pending in ended:
             self._pending.remove(pending)
+            pending.wanted.is_over = True
             if pending.first is not None and pending.first <= max(pending.start, self._beginning):
                 duration_ms = pending.clip.end_ms - pending.clip.start_ms
                 self.heard[pending.clip.n] = heard_of(pending.audio.result, duration_ms, self.source.video, self.config)

@@ -52,12 +52,16 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`find` says what is wrong with a clip, "" where nothing is. `measure` makes its own measure, where it has one."""
+    """`find` says what is wrong with a clip, "" where nothing is. `measure` makes its own measure, where it has one.
+
+    `enough`, of a check of audio: whether the beginning of it proves already that nothing is wrong.
+    """
 
     name: str
     needs: Need
     find: Callable[[Seen, MediaConfig], str]
     measure: Callable[[], Measure] | None = None
+    enough: Callable[[Audio, MediaConfig], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

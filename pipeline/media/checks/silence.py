@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks import Check, Seen
+from pipeline.media.checks import Audio, Check, Seen
 
 
 def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
@@ -26,4 +26,14 @@ def find(seen: Seen, config: MediaConfig) -> str:
     return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < config.checks.silence_dbfs else ""
 
 
-CHECKS = (Check("silence", "audio", find),)
+def enough(audio: Audio, config: MediaConfig) -> bool:
+    """Whether something is heard in the beginning of a clip's audio."""
+    samples, rate = audio
+    if samples is None:
+        return False
+    whole = samples.shape[1] // (rate // 10) * (rate // 10)  # the blocks that `find` will look at
+    least: float = config.checks.silence_dbfs
+    return whole > 0 and loudest_dbfs(samples[:, :whole], rate) >= least
+
+
+CHECKS = (Check("silence", "audio", find, enough=enough),)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import av
 
 from pipeline.config.media import CutConfig
 from pipeline.media.cutting.mp4 import Track
-from pipeline.media.cutting.span import tick_at
+from pipeline.media.cutting.span import tick_at, ticks_of
 from pipeline.media.cutting.window import packets_from
 from pipeline.media.probe import Probe
 
@@ -79,26 +80,25 @@ class ClipAudio:
         self._samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
         self._resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
-        first = self._start_s * self._rate
-        self._first = first.numerator if first.denominator == 1 else None
+        self._index_of = cache(self._indices)
         self._found = False
         self._next: int | None = None  # where the block after the last one belongs, if there is no gap
+        self._n_heard = 0
 
     def add(self, frame: Any) -> None:
         """A decoded frame; what lies outside the stretch is left out."""
         for part in self._resampled(frame):
             if part.pts is not None:
-                at = self._index_of(part.pts, part.time_base)
+                at = self._index_of(part.time_base)(part.pts)
                 if self._next is not None and abs(at - self._next) <= self._rate // ROUNDED_PER_S:
                     at = self._next
                 self._next = at + part.samples
                 self._found |= _put(self._samples, part, at)
+                self._n_heard = max(self._n_heard, min(self._next, self._samples.shape[1]))
 
-    def _index_of(self, pts: int, base: Fraction) -> int:
-        """The sample of the stretch at which a block begins."""
-        if base.numerator == 1 and base.denominator == self._rate:  # the usual case, and fractions are slow
-            return pts - self._first if self._first is not None else round(pts - self._start_s * self._rate)
-        return round((pts * base - self._start_s) * self._rate)
+    def _indices(self, base: Fraction) -> Callable[[int], int]:
+        """What gives the sample of the stretch at which a block begins that has a time on this clock."""
+        return ticks_of(base, Fraction(1, self._rate), self._start_s)
 
     def _resampled(self, frame: Any) -> list[Any]:
         """The frame's samples; one of another rate or layout than those before begins again."""
@@ -107,6 +107,16 @@ class ClipAudio:
         except ValueError:
             self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
             return list(self._resampler.resample(frame))
+
+    @property
+    def heard_s(self) -> float:
+        """Seconds of the stretch up to the end of what came."""
+        return self._n_heard / self._rate
+
+    @property
+    def so_far(self) -> tuple[NDArray[np.float32] | None, int]:
+        """As `result`, up to the end of what came."""
+        return (self._samples[:, : self._n_heard] if self._found else None), self._rate
 
     @property
     def result(self) -> tuple[NDArray[np.float32] | None, int]:

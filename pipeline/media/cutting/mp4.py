@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import av
 
-from pipeline.media.cutting.span import whole_numbers
+from pipeline.media.cutting.span import ticks_of
 
 _MAX_TIMESCALE = 10_000_000
 """Ticks a second that a track may have; above, times are rounded to microseconds."""
@@ -71,7 +71,7 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
     """(packet, its stream and times in the mp4) of a track's packets."""
     stream = container.add_stream_from_template(track.template, opaque=True)
     stream.time_base = time_base
-    tick = _ticks(track.time_base, time_base, base_s)
+    tick = ticks_of(track.time_base, time_base, base_s)
     last = -1
     for i, (packet, dts) in enumerate(zip(track.packets, track.dts, strict=True)):
         pts = tick(packet.pts)
@@ -80,14 +80,3 @@ def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction
         if track.template.type == "audio" and i == 0:
             pts = 0
         yield packet, (stream, time_base, max(pts, decode), decode)
-
-
-def _ticks(of: Fraction, to: Fraction, base_s: Fraction) -> Callable[[int], int]:
-    """What gives round((t * of - base_s) / to) of a time t, by whole numbers: a minute of video has thousands."""
-    times, less, over = whole_numbers(of / to, base_s / to)
-
-    def tick(time: int) -> int:
-        whole, rest = divmod(time * times - less, over)
-        return whole + (2 * rest > over or (2 * rest == over and whole % 2 == 1))
-
-    return tick

@@ -85,6 +85,17 @@ def whole_ms(source: Probe, time_base: Fraction) -> Callable[[int], int]:
     return lambda tick: (tick * times - less) // over
 
 
+def ticks_of(of: Fraction, to: Fraction, base_s: Fraction) -> Callable[[int], int]:
+    """What gives round((t * of - base_s) / to) of a time t, by whole numbers: a minute of video has thousands."""
+    times, less, over = whole_numbers(of / to, base_s / to)
+
+    def tick(time: int) -> int:
+        whole, rest = divmod(time * times - less, over)
+        return whole + (2 * rest > over or (2 * rest == over and whole % 2 == 1))
+
+    return tick
+
+
 def whole_numbers(ratio: Fraction, less: Fraction) -> tuple[int, int, int]:
     """(a, b, c) so that t * ratio - less is (t * a - b) / c for every whole t."""
     over = ratio.denominator * less.denominator

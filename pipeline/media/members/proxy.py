@@ -18,6 +18,7 @@ from manifests.colour import LIMITED, SMPTE170M
 from manifests.sample import SampleJson
 from pipeline.config.media import MembersConfig
 from pipeline.media.cutting.mp4 import timescale
+from pipeline.media.cutting.span import ticks_of
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Small
 from pipeline.media.members import ClipTools, Made, Member
 from pipeline.media.probe import Probe
@@ -27,16 +28,17 @@ class ProxyWriter:
     """An encoder of low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
 
     def __init__(self, source: Probe, size: tuple[int, int], start: int, config: MembersConfig, threads: int) -> None:
-        self._base = source.video.time_base
-        self._start = start
-        self._scale = timescale(self._base)
+        base = source.video.time_base
+        self._scale = timescale(base)
+        self._clock = Fraction(1, self._scale)
+        self._tick = ticks_of(base, self._clock, start * base)
         self._buffer = io.BytesIO()
         options = {"fflags": "+bitexact", "use_editlist": "0", "video_track_timescale": str(self._scale)}
         self._container: Any = av.open(self._buffer, "w", format="mp4", options=options)
         self._stream: Any = self._container.add_stream("libx264", rate=source.video.fps or 25)
         self._stream.width, self._stream.height, self._stream.pix_fmt = size[0], size[1], "yuv420p"
         context = self._stream.codec_context
-        context.time_base = Fraction(1, self._scale)
+        context.time_base = self._clock
         context.gop_size, context.max_b_frames = config.proxy_gop, 0
         context.thread_count = threads
         context.flags |= av.codec.context.Flags.bitexact
@@ -53,8 +55,8 @@ class ProxyWriter:
         """The next frame (yuv420p, the proxy's size), at a time on the source's clock."""
         small = self._to_601(small)
         small.pict_type = av.video.frame.PictureType.NONE
-        small.time_base = Fraction(1, self._scale)
-        small.pts = round((tick - self._start) * self._base * self._scale)
+        small.time_base = self._clock
+        small.pts = self._tick(tick)
         self._mux(self._stream.encode(small))
 
     def _mux(self, packets: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.media import video
 from pipeline.media.cut_files import media_config
+from pipeline.media.cutting.audio import ClipAudio
 from pipeline.media.video import MadeVideo, make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.video import Film, a_video
@@ -120,3 +122,59 @@ def test_audio_far_from_its_pictures_is_read_by_itself(
 
     assert starts, "at least one clip was given up"
     assert same(found, apart)
+
+
+@contextmanager
+def counted_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """The samples of each block of audio that is decoded for clips inside the block."""
+    sizes: list[int] = []
+    add = ClipAudio.add
+
+    def counting(audio: ClipAudio, frame: Any) -> None:
+        sizes.append(frame.samples)
+        add(audio, frame)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ClipAudio, "add", counting)
+        yield sizes
+
+
+@pytest.mark.parametrize("whole", ["true", "false"], ids=["whole film", "stretches"])
+def test_where_the_beginning_of_the_audio_is_enough_the_rest_is_not_decoded(
+    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: str
+) -> None:
+    settings = ("media.members.mel=false", f"media.scenes.enabled={whole}")
+    with counted_blocks(monkeypatch) as sizes:
+        clips = made(film, tmp_path / "few", *settings).clips
+    with counted_blocks(monkeypatch) as all_sizes:
+        made(film, tmp_path / "all", f"media.scenes.enabled={whole}")
+
+    assert [clip.flags for clip in clips] == [()] * len(SPANS)
+    assert sum(sizes) < 0.5 * sum(all_sizes)
+
+
+def with_audio(film: Path, path: Path, samples: NDArray[np.int16], rate: int) -> Path:
+    """The pictures of a film with other audio, mono."""
+    with av.open(str(film)) as source, av.open(str(path), "w", format="matroska") as out:
+        pictures = out.add_stream_from_template(source.streams.video[0])
+        audio = out.add_stream("pcm_s16le", rate=rate, layout="mono")
+        for packet in source.demux(source.streams.video[0]):
+            if packet.size:
+                packet.stream = pictures
+                out.mux(packet)
+        for at in range(0, len(samples), 1024):
+            frame = av.AudioFrame.from_ndarray(samples[None, at : at + 1024], format="s16", layout="mono")
+            frame.sample_rate, frame.pts, frame.time_base = rate, at, Fraction(1, rate)
+            out.mux(audio.encode(frame))
+    return path
+
+
+def test_a_clip_in_which_something_is_heard_at_its_very_end_is_not_silent(film: Path, tmp_path: Path) -> None:
+    rate = 48000
+    samples = np.zeros(8 * rate, np.int16)
+    samples[rate * 27 // 10 : rate * 29 // 10] = 9000 * np.sin(np.arange(rate // 5) / 20)
+    loud = with_audio(film, tmp_path / "loud.mkv", samples, rate)
+
+    clips = made(loud, tmp_path / "made", "media.members.mel=false", spans=[(0, 3000), (3000, 7000)]).clips
+
+    assert [clip.flags for clip in clips] == [(), ("silent",)]

@@ -12,10 +12,14 @@ is begun after that time, and the same call later goes on.
 A change that no user could notice is listed in EXPLAINED with its reason: it is drawn and printed like the others, and
 counts as neither caught nor survived.
 
-Measured so far: with seed 1 the first 18 of 60 changes (2 explained, 12 of the other 16 caught), with seed 7 the first
-14 (2 explained, 1 not judged since its tests did not end in time on a busy machine, 10 of the other 11 caught), and
-with seed 11 the first 19 (2 explained, 15 of the other 17 caught): 37 of 44, 84 %. Those that survived have tests since
-that fail with them. The rest of these seeds is not judged yet.
+Measured so far, each change by the tests that there were when it was drawn: seeds 1, 7 and 11 in part, 37 of 44
+caught; seed 23 whole, 35 of 60. Five of its 25 survivors are explained, so 35 of 55, 64 %: below the aim, and 73 %
+over all four seeds. Two of the other 20 were caught by tests that this program had not taken for near (it reads the
+reasons in tests/test_structure.py since). Each of the rest has a test that fails with it: the clip that ends with the
+file, rows that are not masked or whose place hangs on the mask, generators after a loss that draws, a plan joined of
+two parts, https of a table, a shot of the least length, room around words, a row still on the screen after 200 ms, a
+count that begins at 0, NUL in a caption, another player's look, a run's keyframe, rows read in one piece, and four
+figures shown.
 """
 
 import argparse
@@ -36,6 +40,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
+
+from tests.test_structure import WITHOUT_A_TEST_FILE
 
 REPO = Path(__file__).resolve().parent.parent
 AREAS = {
@@ -81,8 +87,8 @@ _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (
         "pipeline/engine/ray_session.py",
-        "CONNECT_S, SPEAK_S = 4.0, 5.0",
-        "5.0",
+        "CONNECT_S, SPEAK_S = 3.0, 4.0",
+        "4.0",
     ): "a tuning constant: how long an address is tried before it is said that nobody answers there",
     ("pipeline/media/cutting/audio.py", _PAST_END, "packet.pts is None"): "reads on behind the clip, to no effect",
     ("pipeline/media/cutting/audio.py", _PAST_END, "packet.pts > end"): "reads one packet more, to no effect",
@@ -98,6 +104,21 @@ EXPLAINED = {
         "wanted = lot < NEGATIVE_SHARE",
         "lot <= NEGATIVE_SHARE",
     ): "a drawn number of 53 bits is never quite the share",
+    (
+        "pipeline/engine/commits.py",
+        "self._last[stage] = 1 + max(self.floor.get(stage, 0), self._last[stage])",
+        "1",
+    ): "numbers of commits begin at 2; only their order counts",
+    (
+        "pipeline/engine/live.py",
+        "self._charges.pop(unit.name, None)",
+        "pass",
+    ): "the record of a unit that ended is kept until its stage is over, some hundred bytes",
+    (
+        "pipeline/engine/attempt.py",
+        "wait_s: float = 0.0",
+        "1.0",
+    ): "only what is tried again has a time to wait, and it always says which",
     (
         "train/losses.py",
         "random = chosen & (fate >= 0.8) & (fate < 0.9)",
@@ -247,18 +268,29 @@ def _files(path: Path) -> list[Path]:
 def nearest_tests(path: str, root: Path = REPO) -> list[list[str]]:
     """Test files to run for a module, nearest first: its own or its folder's, then the few that name it most often.
 
-    A module without a test file is tested through those that import it too, and one that no test names by its room.
+    A module without a test file is tested by what tests/test_structure.py names as its tests, through those that import
+    it, and one that no test names by its room.
     """
     module = Path(path)
     near = root / "tests" / module.parent
     own = near / f"test_{module.stem}.py"
+    named = [] if own.exists() else _tests_of_reason(module, root)
     if not own.exists():
         own = near.parent / f"test_{module.parent.name}.py"
     others = [file for file in _naming(module, sorted((root / "tests").rglob("test_*.py"))) if file != own]
     if not own.exists():
         others += [*_tests_of_importers(module, root), *(sorted(near.glob("test_*.py")) if not others else [])]
-    groups = [[own] if own.exists() else [], list(dict.fromkeys(others))[:MOST_OTHERS]]
+    first = [*([own] if own.exists() else []), *named]
+    groups = [first, [file for file in dict.fromkeys(others) if file not in first][:MOST_OTHERS]]
     return [[str(f.relative_to(root)) for f in group] for group in groups if group]
+
+
+def _tests_of_reason(module: Path, root: Path) -> list[Path]:
+    """The test files, or all files of a folder, that say why a module has no test file of its own."""
+    reasons = [reason for reason, names in WITHOUT_A_TEST_FILE.items() if str(module.with_suffix("")) in names]
+    paths = [root / name for reason in reasons for name in re.findall(r"tests/[\w/]+(?:\.py)?", reason)]
+    files = [file for path in paths for file in ([path] if path.suffix else sorted(path.glob("test_*.py")))]
+    return [file for file in files if file.exists() and "e2e" not in file.parts]
 
 
 def _naming(module: Path, files: Sequence[Path]) -> list[Path]:

@@ -42,7 +42,9 @@ def test_a_modules_own_tests_come_first() -> None:
     first, *others = mutate.nearest_tests("pipeline/engine/lock.py")
 
     assert first == ["tests/pipeline/engine/test_lock.py"]
-    assert mutate.nearest_tests("pipeline/media/checks/look.py")[0] == ["tests/pipeline/media/test_checks.py"]
+    assert mutate.nearest_tests("pipeline/media/checks/look.py")[0][0] == "tests/pipeline/media/test_checks.py"
+    captions, *_ = mutate.nearest_tests("pipeline/text/captions/vtt.py")
+    assert "tests/pipeline/text/captions/test_pitfalls.py" in captions, "a whole folder where that is what tests it"
     assert all("e2e" not in name for group in others for name in group)
 
 

@@ -6,9 +6,21 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine.parts import Part, joined
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all, said, same
+
+
+def test_rows_that_follow_each_other_in_a_file_are_read_in_one_piece() -> None:
+    def part(path: str, first: int, n_rows: int) -> Part:
+        return Part("extract", f"u{first}", path, first, n_rows)
+
+    one, two, apart, before, other = part("a", 0, 3), part("a", 3, 2), part("a", 7, 2), part("a", 5, 2), part("b", 7, 1)
+    own = part("c", 0, -1)
+
+    assert list(joined([one, two, apart, before, other])) == [part("a", 0, 5), apart, before, other]
+    assert list(joined([own, own])) == [own, own], "files of their own are read one by one"
 
 
 def test_units_of_a_segment_are_taken_back_and_done_again(store: Store) -> None:

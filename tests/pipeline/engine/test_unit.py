@@ -1,11 +1,14 @@
 """Units have safe names that follow from their content, and what ends one travels between processes."""
 
 import pickle
+import time
+from pathlib import Path
 
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.engine.unit import UNIT_NAME, Rejected, StopRun, Transient, Unit, content_name, name_over
+from pipeline.engine.store import Store
+from pipeline.engine.unit import UNIT_NAME, Context, Rejected, StopRun, Transient, Unit, content_name, name_over
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "ü", "x" * 97])
@@ -20,6 +23,13 @@ def test_a_name_follows_from_the_content_in_its_order() -> None:
     assert name_over("list", "u1") == "list-u1"
     long = name_over("list", "x" * 96)
     assert UNIT_NAME.fullmatch(long) and long != name_over("list", "y" * 96)
+
+
+def test_time_that_has_run_out_is_none_left(tmp_path: Path) -> None:
+    store, now = Store(str(tmp_path)), time.monotonic()
+
+    assert Context(store, tmp_path, now - 5).remaining_s() == 0.0
+    assert 59 < Context(store, tmp_path, now + 60).remaining_s() <= 60
 
 
 def test_what_ends_a_unit_says_the_same_in_another_process() -> None:

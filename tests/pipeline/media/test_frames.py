@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.media import MediaLimits
+from pipeline.media.audio_blocks import AudioBlock
 from pipeline.media.frames import DecodeFault, Picture, Scaler, Stretch, decode, merge_stretches, scaled_size
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
@@ -31,6 +32,17 @@ def test_stretches_give_their_frames_and_no_others(tmp_path: Path) -> None:
     late = probe(path).video.start_ms  # pictures start a little after the sound
     found = numbers(path, [Stretch(1000 + late, 2000 + late), Stretch(6000 + late, 6200 + late)])
     assert found == [*range(25, 50), *range(150, 155)]
+
+
+def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
+    source = probe(a_video(tmp_path / "a.mp4", seconds=4, gop=30, **SMALL))
+    assert source.audio is not None
+    blocks = [i for i in decode(source, MediaLimits(), hear=[Stretch(1000, 2000)]) if isinstance(i, AudioBlock)]
+
+    heard = [block for block in blocks if block.frame is not None]
+    base = source.audio.time_base
+    assert 0.9 <= float(heard[0].tick * base) <= 1.0 and 2.0 <= float(heard[-1].end_tick * base) <= 2.1
+    assert not [i for i in decode(source, MediaLimits()) if isinstance(i, AudioBlock)]
 
 
 def test_a_damaged_packet_is_a_fault_at_its_time(samples: Path) -> None:

@@ -55,6 +55,12 @@ def test_each_message_has_its_one_reason(text: str, reason: Reason, pause: Pause
     assert (found.reason, found.pause) == (reason, pause)
 
 
+@pytest.mark.parametrize("text", [text for text, reason, _ in TEXTS if reason is Reason.FORMATS_HIDDEN])
+def test_what_one_player_is_refused_another_may_see(text: str) -> None:
+    assert classify(Evidence(text=text)).look_again
+    assert not classify(Evidence(text="Private video. Sign in if you've been granted access")).look_again
+
+
 def test_the_apostrophe_of_the_bot_message_does_not_matter() -> None:
     typographic, plain = (classify(Evidence(text=f"Sign in to confirm you{c}re not a bot")) for c in "’'")
     assert typographic.reason is plain.reason is Reason.BOT_CHECK

@@ -1,4 +1,4 @@
-"""Decode times: a file's own where they are usable, and made ones that rise."""
+"""The packets of a span, and their decode times: a file's own where they are usable, else made ones that rise."""
 
 from itertools import pairwise
 from types import SimpleNamespace
@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.media.cutting.window import _made_decode_times, decode_times
+from pipeline.media.cutting.window import _Bounds, _made_decode_times, _run_of, decode_times
+
+
+def test_a_run_begins_at_the_last_keyframe_before_the_span_wherever_the_reading_began() -> None:
+    packets = [SimpleNamespace(pts=pts, dts=pts, is_keyframe=pts % 30 == 0) for pts in range(100)]
+
+    run = _run_of(iter(packets), _Bounds(start=65, end=70, earliest=0))
+
+    assert [packet.pts for packet in run] == list(range(60, 70))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,15 @@ def test_comments_and_names_of_vtt_are_no_text_and_a_spoken_number_stays() -> No
     assert [(c.start_ms, c.lines) for c in read_cues(text, comments=True)] == [(1000, ["a"]), (3000, ["7"])]
 
 
-def test_numbers_of_srt_are_no_text_with_or_without_a_blank_line() -> None:
-    text = "1\n00:00:01,000 --> 00:00:02,000\na\n2\n00:00:03,000 --> 00:00:04,000\nNOTE b\n\n3\n"
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_of_srt_are_no_text_with_or_without_a_blank_line(first: int) -> None:
+    text = f"{first}\n00:00:01,000 --> 00:00:02,000\na\n{first + 1}\n00:00:03,000 --> 00:00:04,000\nNOTE b\n\n"
+    text += f"{first + 2}\n"
     text += "00:00:05,000 --> 00:00:06,000\nc\n"
     assert [c.lines for c in read_cues(text, comments=False)] == [["a"], ["NOTE b"], ["c"]]
+
+
+def test_a_count_that_begins_again_at_0_goes_on_with_1() -> None:
+    text = "00:00:01,000 --> 00:00:02,000\na\n\n0\n00:00:03,000 --> 00:00:04,000\nb\n1\n"
+    text += "00:00:05,000 --> 00:00:06,000\nc\n"
+    assert [c.lines for c in read_cues(text, comments=False)] == [["a"], ["b"], ["c"]]

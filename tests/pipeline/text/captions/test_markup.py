@@ -29,5 +29,6 @@ def test_what_is_no_caption_file_is_one_clear_reject(data: bytes, words: str) ->
 
 def test_entities_are_decoded_twice_and_a_tag_starts_with_a_letter() -> None:
     assert unescape("a&amp;#39;b&nbsp;c\u200bd") == "a'b cd"
+    assert unescape("a\x00b") == "ab" and unescape("a&#0;b") == "a\ufffdb"
     assert unescape("&#99999999999;") == "\ufffd"
     assert strip_tags("<c.red>a</c> < b <i>{\\an8}c") == "a < b c"

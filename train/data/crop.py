@@ -12,12 +12,14 @@ afterwards; one with another shape takes the largest crop of its shape inside 25
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 Pixels = npt.NDArray[np.uint8]
+Lines = npt.NDArray[Any]
 
 SHORT_SIDE = 720
 QUARTER = 4
@@ -85,8 +87,24 @@ def quarter(picture: Pixels) -> Pixels:
     -3/32, 19/32, 19/32, -3/32, which is what HD-VILA's pre-training used (OpenCV INTER_CUBIC), here in whole numbers.
     """
     height, width = picture.shape[0] // QUARTER * QUARTER, picture.shape[1] // QUARTER * QUARTER
-    rows = picture[:height, :width].astype(np.int16).reshape(height // QUARTER, QUARTER, width, 3)
-    rows = 19 * (rows[:, 1] + rows[:, 2]) - 3 * (rows[:, 0] + rows[:, 3])
-    block = rows.astype(np.int32).reshape(height // QUARTER, width // QUARTER, QUARTER, 3)
-    total = 19 * (block[:, :, 1] + block[:, :, 2]) - 3 * (block[:, :, 0] + block[:, :, 3])
-    return np.asarray(np.clip((total + 512) >> 10, 0, 255), np.uint8)
+    rows = picture[:height, :width].reshape(height // QUARTER, QUARTER, width, 3)
+    columns = _four_in_one(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], np.int16).reshape(-1, QUARTER, 3)
+    small = np.empty((len(columns), 3), np.uint8)
+    for channel in range(3):  # numpy is slow along an axis of three
+        a, b, c, d = columns[:, :, channel].T
+        total = _four_in_one(a, b, c, d, np.int32)
+        total += 512
+        total >>= 10
+        small[:, channel] = total.clip(0, 255, out=total)
+    return small.reshape(height // QUARTER, width // QUARTER, 3)
+
+
+def _four_in_one(a: Lines, b: Lines, c: Lines, d: Lines, kind: type[np.signedinteger]) -> npt.NDArray[Any]:
+    """-3a + 19b + 19c - 3d in whole numbers of a kind that holds it."""
+    inner, outer = b.astype(kind), a.astype(kind)
+    inner += c
+    inner *= 19
+    outer += d
+    outer *= 3
+    inner -= outer
+    return inner

@@ -19,6 +19,17 @@ def test_the_low_view_of_a_720p_picture_is_opencvs_cubic_quarter():
     assert np.abs(quarter(picture).astype(int) - expected).max() <= 1
 
 
+@given(st.integers(4, 23), st.integers(4, 23), st.integers(0, 2**32 - 1))
+def test_a_quarter_is_the_weighted_sum_of_whole_blocks_rounded_to_the_nearest(height, width, seed):
+    picture = np.random.default_rng(seed).choice(np.array([0, 1, 128, 254, 255], np.uint8), (height, width, 3))
+    weights = np.array([-3, 19, 19, -3])
+
+    blocks = picture[: height // 4 * 4, : width // 4 * 4].astype(int).reshape(height // 4, 4, width // 4, 4, 3)
+    total = np.einsum("i,hiwjc,j->hwc", weights, blocks, weights)
+
+    assert np.array_equal(quarter(picture), ((total + 512) // 1024).clip(0, 255))
+
+
 @given(st.integers(90, 4000), st.integers(90, 4000), st.sampled_from([(160, 256), (48, 80), (16, 32)]), st.booleans())
 def test_a_crop_lies_inside_the_quarter_picture_and_has_the_views_shape(width, height, view, drawn):
     crop = choose_crop(width, height, view, np.random.default_rng(0) if drawn else None)

@@ -9,7 +9,7 @@ The latest outcome wins: a reject is void once the video has come past the stage
 """
 
 from dataclasses import asdict, dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypedDict, cast
 
 import numpy as np
 import pyarrow as pa
@@ -93,9 +93,34 @@ class FunnelCounts:
     videos: Level
     clips: Level
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> "FunnelJson":
         """As manifest.json has it."""
-        return asdict(self)
+        return cast(FunnelJson, asdict(self))
+
+
+class RejectCountJson(TypedDict):
+    """A `RejectCount` in manifest.json."""
+
+    stage: str
+    reason: str
+    count: int
+
+
+class LevelJson(TypedDict):
+    """A `Level` in manifest.json."""
+
+    candidates: int
+    kept: int
+    missing: int
+    rejected: list[RejectCountJson]
+
+
+class FunnelJson(TypedDict, total=False):
+    """`funnel` in manifest.json; {} where no run made the data set."""
+
+    listed: int
+    videos: LevelJson
+    clips: LevelJson
 
 
 class Files(Protocol):

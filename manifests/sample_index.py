@@ -17,7 +17,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -91,7 +91,16 @@ def write_index(columns: SampleColumns, path: Path, shards_sha256: str) -> None:
         writer.write_batch(batch)
 
 
-def index_entry(split: str, path: Path, n_samples: int) -> dict[str, Any]:
+class IndexEntry(TypedDict):
+    """What manifest.json says of an index file."""
+
+    url: str
+    sha256: str
+    bytes: int
+    samples: int
+
+
+def index_entry(split: str, path: Path, n_samples: int) -> IndexEntry:
     """What manifest.json says of an index file."""
     return {"url": index_name(split), "sha256": sha256_of(path), "bytes": path.stat().st_size, "samples": n_samples}
 

@@ -1,17 +1,20 @@
 """Where one video went: its way through the tables of an output directory, in words."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Protocol
+from typing import IO, Protocol, TypeVar
 
 import pyarrow as pa
 
 from manifests.clip_status import ClipStatus
 from manifests.funnel import rejects_in_force, selected_rows
 from manifests.reasons import meaning_of
-from manifests.rows import RejectRow
+from manifests.rows import ClipRow, ListingRow, PackRow, RejectRow, TranscriptRow, VideoRow
 from manifests.schema import REJECTS
 from manifests.stages import rank_of
+
+Row = TypeVar("Row")
 
 
 class LookedUp(Protocol):
@@ -88,24 +91,21 @@ def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
 
 
 def _story(tables: _OneVideo) -> Iterator[Step]:
-    for row in sorted(_rows(tables, "listings"), key=lambda row: (row["round"], row["source"], row["position"])):
-        yield Step(
-            "list", f"listed by {row['source']} {row['query']!r}, position {row['position']}, round {row['round']}"
-        )
-    for row in _rows(tables, "videos"):
-        yield Step("extract", f"{row['title']!r}, {row['category']}, {row['duration_s']:.0f} s, {row['channel_id']}")
-    for row in _rows(tables, "transcripts"):
-        yield Step("transcripts", f"{row['kind']} captions in {row['language']}, {row['n_words']} words")
-    if clips := _rows(tables, "clips"):
+    listings = _rows(tables, "listings", ListingRow)
+    for listing in sorted(listings, key=lambda row: (row["round"], row["source"], row["position"])):
+        where = f"position {listing['position']}, round {listing['round']}"
+        yield Step("list", f"listed by {listing['source']} {listing['query']!r}, {where}")
+    for video in _rows(tables, "videos", VideoRow):
+        length = f"{video['duration_s']:.0f} s"
+        yield Step("extract", f"{video['title']!r}, {video['category']}, {length}, {video['channel_id']}")
+    for track in _rows(tables, "transcripts", TranscriptRow):
+        yield Step("transcripts", f"{track['kind']} captions in {track['language']}, {track['n_words']} words")
+    if clips := _rows(tables, "clips", ClipRow):
         yield Step("clips", f"{len(clips)} clips planned")
-    packs = _rows(tables, "packs")
-    if packs:
-        failed: dict[str, int] = {}
-        for row in packs:
-            if row["status"] != ClipStatus.SUCCESS:
-                failed[row["reason"]] = failed.get(row["reason"], 0) + 1
+    if packs := _rows(tables, "packs", PackRow):
+        failed = Counter(pack["reason"] for pack in packs if pack["status"] != ClipStatus.SUCCESS)
         lost = "".join(f", {count} {reason}" for reason, count in sorted(failed.items()))
-        yield Step("media", f"{len(packs) - sum(failed.values())} of {len(packs)} clips made{lost}")
+        yield Step("media", f"{len(packs) - failed.total()} of {len(packs)} clips made{lost}")
 
 
 def _selection_step(tables: LookedUp, video_id: str) -> Iterator[Step]:
@@ -117,8 +117,9 @@ def _selection_step(tables: LookedUp, video_id: str) -> Iterator[Step]:
             yield Step("balance", f"{rank}: left out, {_meaning(row['reason'])}")
 
 
-def _rows(tables: _OneVideo, table: str) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = tables.read_table(table).to_pylist()
+def _rows(tables: _OneVideo, table: str, kind: type[Row]) -> list[Row]:
+    """The video's rows of a table, of the columns that are shown; `kind` is the type of its rows."""
+    rows: list[Row] = tables.read_table(table).to_pylist()
     return rows
 
 

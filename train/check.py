@@ -96,7 +96,7 @@ class DataReport:
     notes: list[str] = field(default_factory=list)
     n_workers: int = 1
 
-    def flat(self) -> dict[str, Any]:
+    def flat(self) -> dict[str, object]:
         """For --json: numbers in the place of lists of them."""
         return {
             "root": self.root,

@@ -47,7 +47,7 @@ class Flow:
             lines.append(f"{name:>6} {t:>15.4f} {v:>15.4f} {imf:>8.4f} {lift:>9.4f}")
         return "\n".join(lines)
 
-    def flat(self) -> dict[str, Any]:
+    def flat(self) -> dict[str, object]:
         """For JSON: each number by layer, and its mean."""
         names = ("imf", "text_to_vision", "vision_to_text", "imf_lift")
         by_layer = {name: getattr(self, name).tolist() for name in names}

@@ -1,7 +1,7 @@
 """What the balance did, in numbers and in words: the part of the manifest and of the report about balance."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -59,12 +59,12 @@ class BalanceResult:
     effective_categories_after: float
     categories: tuple[CategoryBalance, ...]
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """As JSON has it: balance.json, and the `balance` of manifest.json."""
         return {**asdict(self), "categories": [asdict(c) for c in self.categories]}
 
     @classmethod
-    def of_document(cls, document: dict[str, Any]) -> "BalanceResult":
+    def of_document(cls, document: Mapping[str, Any]) -> "BalanceResult":
         """The result that `document()` wrote."""
         return cls(**{**document, "categories": tuple(CategoryBalance(**c) for c in document["categories"])})
 

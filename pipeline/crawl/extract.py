@@ -10,7 +10,6 @@ import json
 import time
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
@@ -35,6 +34,7 @@ from pipeline.site.tracks import CaptionTrack, choose_tracks, list_tracks
 from pipeline.site.ytdlp import (
     WATCH_URL,
     YT_DLP_VERSION,
+    Info,
     RecordingYoutubeDL,
     Session,
     extract_video,
@@ -125,7 +125,7 @@ class ExtractStage:
 class FoundVideo:
     """A video that is wanted: yt-dlp's info, its caption rows, and who asked."""
 
-    info: dict[str, Any]
+    info: Info
     captions: list[CaptionRow]
     identity: str
     made_for_kids: bool
@@ -164,7 +164,7 @@ class Extractor:
             return captions
         return FoundVideo(info, captions, turn.identity.name, session.made_for_kids)
 
-    def _verdict(self, info: dict[str, Any], session: Session, wanted_category_id: int) -> Failure | None:
+    def _verdict(self, info: Info, session: Session, wanted_category_id: int) -> Failure | None:
         """What speaks against an extracted video, in the order from certain to doubtful."""
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
@@ -188,7 +188,7 @@ class Extractor:
         failure = classify(session.evidence(text="the watch page named no category"))
         return Failure(Reason.BAD_ANSWER, failure.detail) if failure.reason is Reason.EXTRACTOR_ERROR else failure
 
-    def _no_captions(self, info: dict[str, Any], session: Session) -> Failure | None:
+    def _no_captions(self, info: Info, session: Session) -> Failure | None:
         if self._tracks(info):
             return None
         if session.captions_locked:
@@ -196,7 +196,7 @@ class Extractor:
         others = list_tracks(info.get("subtitles"), info.get("automatic_captions"))
         return Failure(Reason.NO_CAPTIONS, f"tracks: {', '.join(others)[:200] or 'none'}")
 
-    def _tracks(self, info: dict[str, Any]) -> list[CaptionTrack]:
+    def _tracks(self, info: Info) -> list[CaptionTrack]:
         wanted = self._config.captions
         return choose_tracks(
             info.get("subtitles"),
@@ -206,7 +206,7 @@ class Extractor:
             formats=wanted.formats,
         )
 
-    def _captions(self, site: RecordingYoutubeDL, info: dict[str, Any], session: Session) -> list[CaptionRow] | Failure:
+    def _captions(self, site: RecordingYoutubeDL, info: Info, session: Session) -> list[CaptionRow] | Failure:
         """A row for each track that came with text; where none did, the failure that speaks most for trying again."""
         rows: list[CaptionRow] = []
         failures: list[Failure] = []

@@ -5,7 +5,7 @@ looked at; the ids themselves stay in the tables.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids, spans_in
 from manifests.reasons import Reason, ReasonClass
-from manifests.rows import CandidateRow, ListingRow
+from manifests.rows import CandidateRow, ListingRow, SourceRow
 from manifests.stages import names_of
 from manifests.version import made_by
 from pipeline.crawl.plan import CrawlFacts, RoundPlan, SourceFacts, SourceKey
@@ -92,7 +92,7 @@ class CrawlLedger:
         """Reads the parts that were committed since the last call."""
         self._read_listings()
         self._read_candidates()
-        for row in self._new_rows("sources"):
+        for row in self._new_sources():
             self._add_source(row)
         self._read_videos()
         self._read_supply()
@@ -167,9 +167,9 @@ class CrawlLedger:
         self._read[table] = names
         return [part for part, is_new in zip(parts, new, strict=True) if is_new]
 
-    def _new_rows(self, table: str, columns: list[str] | None = None) -> Iterator[dict[str, Any]]:
-        for part in self._new_parts(table):
-            yield from self.store.read_part(part, columns).to_pylist()
+    def _new_sources(self) -> Iterator[SourceRow]:
+        for part in self._new_parts("sources"):
+            yield from self.store.read_part(part).to_pylist()
 
     def _read_listings(self) -> None:
         parts = self._new_parts("listings")
@@ -193,7 +193,7 @@ class CrawlLedger:
             for video_id, attempt in _rows(table.filter(pc.invert(is_first)).select(["video_id", "attempt"])):
                 self.attempts[video_id] = max(attempt, self.attempts.get(video_id, 1))
 
-    def _add_source(self, row: Mapping[str, Any]) -> None:
+    def _add_source(self, row: SourceRow) -> None:
         key = (row["source"], row["query"], row["wanted_category_id"])
         known = self.sources.get(key, SourceFacts())
         self.sources[key] = SourceFacts(

@@ -24,7 +24,7 @@ from pipeline.outdir.tombstones import Tombstones
 from pipeline.site.asking import Asking, NobodyMayAsk, Rules, Turn
 from pipeline.site.failures import Failure
 from pipeline.site.politeness import Polite
-from pipeline.site.ytdlp import list_entries, site_for
+from pipeline.site.ytdlp import Info, list_entries, site_for
 
 LIST_TRIES = 3
 
@@ -141,7 +141,7 @@ def address_of(ask: Ask, config: CrawlConfig) -> str:
     return channel.url_of(ask.query) if ask.source == "channel" else playlist.url_of(ask.query)
 
 
-def _from_entry(video_id: str, entry: dict[str, Any], position: int) -> Listed:
+def _from_entry(video_id: str, entry: Info, position: int) -> Listed:
     views = entry.get("view_count")
     return Listed(
         video_id,

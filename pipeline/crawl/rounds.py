@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypedDict
 
 from manifests.categories import category_name
 from pipeline.config.crawl import CrawlConfig
@@ -112,10 +112,31 @@ def category_states(
     return states_of(config, crawl_facts(books, len(plans), [n for p in plans for n in p.requests]), wanted)
 
 
+class AskJson(TypedDict):
+    """An `Ask` in a file of `rounds/`."""
+
+    source: str
+    query: str
+    wanted_category_id: int
+    up_to: int
+    cursor: int
+    attempt: int
+
+
+class PlanJson(TypedDict):
+    """A file of `rounds/`."""
+
+    round: int
+    asks: list[AskJson]
+    n_candidates: list[tuple[int, int]]
+    """(category, how many) in the order of the categories."""
+    due: list[tuple[str, int]]
+    requests: list[str]
+
+
 def write_plan(store: Store, plan: RoundPlan) -> None:
     """Writes a plan down before anything of it is done."""
-    facts: dict[str, Any] = asdict(plan)
-    facts["n_candidates"] = sorted(plan.n_candidates.items())
+    facts = {**asdict(plan), "n_candidates": sorted(plan.n_candidates.items())}
     store.write_json(f"{ROUNDS}/{plan.round:05d}.json", facts)
 
 
@@ -124,7 +145,7 @@ def read_plans(store: Store) -> list[RoundPlan]:
     return [_plan(store.read_json(f"{ROUNDS}/{name}")) for name in store.names(ROUNDS) if name.endswith(".json")]
 
 
-def _plan(facts: dict[str, Any]) -> RoundPlan:
+def _plan(facts: PlanJson) -> RoundPlan:
     return RoundPlan(
         round=facts["round"],
         asks=tuple(Ask(**ask) for ask in facts["asks"]),

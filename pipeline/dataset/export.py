@@ -12,11 +12,11 @@ from __future__ import annotations
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 from manifests.errors import UserError
 from manifests.rows import ShardRow
@@ -47,6 +47,21 @@ class Released:
     n_clips: int
 
 
+class ReleasedClip(TypedDict):
+    """A clip of hdvila.jsonl; `span` in hours, minutes and seconds."""
+
+    clip_id: str
+    span: list[str]
+
+
+class ReleasedVideo(TypedDict):
+    """A line of hdvila.jsonl."""
+
+    video_id: str
+    url: str
+    clip: list[ReleasedClip]
+
+
 def export_hdvila(source: Store, out: Store) -> Released:
     """Writes hdvila.jsonl and text.jsonl of a finished data set. UserError where `out` holds one of them."""
     for name in (CLIPS_NAME, TEXTS_NAME):
@@ -54,7 +69,7 @@ def export_hdvila(source: Store, out: Store) -> Released:
             raise UserError(f"{out.url}/{name}: exists already; name another folder")
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_while_under_way(source, read_tombstones(source))
-    videos: dict[str, dict[str, Any]] = {}
+    videos: dict[str, ReleasedVideo] = {}
     texts: list[str] = []
     for row in _samples(source, manifest):
         name = f"{clip_id(row['video_id'], _number(row))}.mp4"
@@ -79,7 +94,7 @@ def _number(row: ShardRow) -> int:
     return int(row["clip_id"].rpartition(".")[2])
 
 
-def _line(value: dict[str, Any]) -> str:
+def _line(value: Mapping[str, object]) -> str:
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 

@@ -8,6 +8,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+Json = dict[str, Any]
+"""A JSON object that the site or its client sends: what it holds is theirs to say."""
+
 
 class Conduct(StrEnum):
     """How an answer is sent."""
@@ -29,7 +32,7 @@ class Request:
     path: str
     query: dict[str, str]
     headers: dict[str, str]
-    body: dict[str, Any]
+    body: Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from manifests.categories import category_name
+from pipeline.demo.answers import Json
 from pipeline.demo.catalogue import Channel, Track, Video, stable_hash
 from pipeline.demo.media_cache import Rendition
 
@@ -21,7 +22,7 @@ SIGNATURE_MARK = "SIGNEDBYMINIYOUTUBE"
 WEB_CLIENTS = frozenset({"WEB", "MWEB", "WEB_EMBEDDED_PLAYER"})
 _TRANSLATIONS = (("en", "English"), ("es", "Spanish"), ("de", "German"), ("fr", "French"))
 
-REFUSALS: dict[str, dict[str, Any]] = {
+REFUSALS: dict[str, Json] = {
     "private": {
         "status": "LOGIN_REQUIRED",
         "reason": "Private video",
@@ -99,25 +100,23 @@ REFUSALS: dict[str, dict[str, Any]] = {
 """What the player says when it refuses, by the name of a fault's effect."""
 
 
-def refusal(video_id: str, name: str) -> dict[str, Any]:
+def refusal(video_id: str, name: str) -> Json:
     """A player's answer that refuses, of one of the `REFUSALS`."""
     said = REFUSALS[name]
     message = {key: {"simpleText": said[key]} for key in ("reason", "subreason") if key in said}
-    screen: dict[str, Any] = {"playerErrorMessageRenderer": message}
+    screen: Json = {"playerErrorMessageRenderer": message}
     if said.get("captcha"):
         screen["playerCaptchaViewModel"] = {"title": "captcha"}
-    status: dict[str, Any] = {"status": said["status"], "reason": said["reason"], "errorScreen": screen}
+    status: Json = {"status": said["status"], "reason": said["reason"], "errorScreen": screen}
     if "desktopLegacyAgeGateReason" in said:
         status["desktopLegacyAgeGateReason"] = said["desktopLegacyAgeGateReason"]
     return {"playabilityStatus": status, "videoDetails": {"videoId": video_id}}
 
 
-def player_response(
-    video: Video, *, generation: int, identity: str, client: str, sizes: dict[Rendition, int]
-) -> dict[str, Any]:
+def player_response(video: Video, *, generation: int, identity: str, client: str, sizes: dict[Rendition, int]) -> Json:
     """The player's answer for a video that plays. `sizes` are the bytes of the files that are drawn already."""
     details = video_details(video)
-    answer: dict[str, Any] = {"playabilityStatus": {"status": "OK"}, "videoDetails": details}
+    answer: Json = {"playabilityStatus": {"status": "OK"}, "videoDetails": details}
     if video.tracks:
         tracks = [_caption_track(video, track) for track in video.tracks]
         answer["captions"] = {"playerCaptionsTracklistRenderer": {"captionTracks": tracks}}
@@ -127,10 +126,10 @@ def player_response(
     return answer
 
 
-def video_details(video: Video) -> dict[str, Any]:
+def video_details(video: Video) -> Json:
     """`videoDetails` of a player's answer."""
     live = video.live.startswith("is_live")
-    details: dict[str, Any] = {
+    details: Json = {
         "videoId": video.video_id,
         "title": video.title,
         "lengthSeconds": "0" if live else str(video.duration_s),
@@ -149,7 +148,7 @@ def video_details(video: Video) -> dict[str, Any]:
     return details
 
 
-def microformat(video: Video) -> dict[str, Any]:
+def microformat(video: Video) -> Json:
     """`playerMicroformatRenderer`: the only part that names the category."""
     return {
         "category": category_name(video.category_id),
@@ -164,9 +163,9 @@ def microformat(video: Video) -> dict[str, Any]:
     }
 
 
-def watch_player_response(video: Video) -> dict[str, Any]:
+def watch_player_response(video: Video) -> Json:
     """The player answer inside the watch page: metadata, the list of translations, and formats without addresses."""
-    answer: dict[str, Any] = {
+    answer: Json = {
         "playabilityStatus": {"status": "OK"},
         "videoDetails": video_details(video),
         "microformat": {"playerMicroformatRenderer": microformat(video)},
@@ -181,7 +180,7 @@ def watch_player_response(video: Video) -> dict[str, Any]:
     return answer
 
 
-def watch_data(video: Video) -> dict[str, Any]:
+def watch_data(video: Video) -> Json:
     """`ytInitialData` of the watch page, the same as the answer of `next`: channel and licence."""
     rows = []
     if video.license:
@@ -195,20 +194,18 @@ def watch_data(video: Video) -> dict[str, Any]:
     return {"contents": {"twoColumnWatchNextResults": {"results": {"results": {"contents": contents}}}}}
 
 
-def channel_run(channel: Channel) -> dict[str, Any]:
+def channel_run(channel: Channel) -> Json:
     """A channel's name as a text run that leads to its page."""
     endpoint = {"browseEndpoint": {"browseId": channel.channel_id, "canonicalBaseUrl": f"/{channel.handle}"}}
     return {"text": channel.name, "navigationEndpoint": endpoint}
 
 
-def streaming_data(
-    video: Video, generation: int, identity: str, client: str, sizes: dict[Rendition, int]
-) -> dict[str, Any]:
+def streaming_data(video: Video, generation: int, identity: str, client: str, sizes: dict[Rendition, int]) -> Json:
     """The formats: adaptive video of each size, audio (of each dub), and the joint 360p file."""
 
-    def stream(itag: int, rendition: Rendition, mime: str, **facts: Any) -> dict[str, Any]:
+    def stream(itag: int, rendition: Rendition, mime: str, **facts: Any) -> Json:
         address = media_url(video.video_id, itag, generation, identity, rendition.voice)
-        found: dict[str, Any] = {"itag": itag, "url": address, "mimeType": mime, **facts}
+        found: Json = {"itag": itag, "url": address, "mimeType": mime, **facts}
         found["approxDurationMs"] = str(video.script.duration_ms)
         if rendition in sizes:
             n_bytes = served_bytes(video, rendition, sizes[rendition])
@@ -225,7 +222,7 @@ def streaming_data(
         adaptive.append(stream(_PICTURE_ITAGS[short_side], picture, mime, **size, quality=_QUALITIES[short_side]))
     if video.has_audio:
         for voice in video.dubs or ("",):
-            audio: dict[str, Any] = {
+            audio: Json = {
                 "audioQuality": "AUDIO_QUALITY_MEDIUM",
                 "audioSampleRate": "22050",
                 "audioChannels": 1,
@@ -273,7 +270,7 @@ def media_url(video_id: str, itag: int, generation: int, identity: str, voice: s
     return f"https://{host}/videoplayback?{urlencode(query)}"
 
 
-def _audio_track(voice: str, original: bool) -> dict[str, Any]:
+def _audio_track(voice: str, original: bool) -> Json:
     name = {"en": "English", "de": "German"}.get(voice, voice)
     return {
         "id": f"{voice}.{4 if original else 3}",
@@ -282,7 +279,7 @@ def _audio_track(voice: str, original: bool) -> dict[str, Any]:
     }
 
 
-def _caption_track(video: Video, track: Track) -> dict[str, Any]:
+def _caption_track(video: Video, track: Track) -> Json:
     query = {"v": video.video_id, "lang": track.language}
     if track.kind == "auto":
         query["kind"] = "asr"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from pipeline.demo.answers import Json
 from pipeline.demo.catalogue import Catalogue, Channel, Playlist, Video, stable_hash
 from pipeline.demo.innertube import channel_run
 
 
-def search_page(videos: Sequence[Video], next_token: str, first: bool) -> dict[str, Any]:
+def search_page(videos: Sequence[Video], next_token: str, first: bool) -> Json:
     """A page of search results; both kinds of item that the site mixes, and an advertisement."""
     items = [list_item(video) for video in videos]
-    contents: list[dict[str, Any]] = [{"itemSectionRenderer": {"contents": [*items, {"adSlotRenderer": {}}]}}]
+    contents: list[Json] = [{"itemSectionRenderer": {"contents": [*items, {"adSlotRenderer": {}}]}}]
     contents += _continuation(next_token)
     if not first:
         action = {"appendContinuationItemsAction": {"continuationItems": contents}}
@@ -21,14 +21,14 @@ def search_page(videos: Sequence[Video], next_token: str, first: bool) -> dict[s
     return {"contents": {"twoColumnSearchResultsRenderer": {"primaryContents": section}}}
 
 
-def unknown_layout_page() -> dict[str, Any]:
+def unknown_layout_page() -> Json:
     """A page in a layout that no extractor knows: it looks like a query without hits."""
-    item: dict[str, Any] = {"itemSectionRenderer": {"contents": [{"tileViewModel": {}}]}}
+    item: Json = {"itemSectionRenderer": {"contents": [{"tileViewModel": {}}]}}
     section = {"sectionListRenderer": {"contents": [item]}}
     return {"contents": {"twoColumnSearchResultsRenderer": {"primaryContents": section}}}
 
 
-def playlist_page(playlist: Playlist, videos: Sequence[Video], next_token: str) -> dict[str, Any]:
+def playlist_page(playlist: Playlist, videos: Sequence[Video], next_token: str) -> Json:
     """The first page of a playlist."""
     items = [{"playlistVideoRenderer": _video_renderer(video)} for video in videos] + _continuation(next_token)
     inner = {"itemSectionRenderer": {"contents": [{"playlistVideoListRenderer": {"contents": items}}]}}
@@ -45,7 +45,7 @@ def playlist_page(playlist: Playlist, videos: Sequence[Video], next_token: str) 
     }
 
 
-def channel_page(channel: Channel, videos: Sequence[Video], next_token: str) -> dict[str, Any]:
+def channel_page(channel: Channel, videos: Sequence[Video], next_token: str) -> Json:
     """The first page of a channel's Videos tab."""
     items = [{"richItemRenderer": {"content": list_item(video)}} for video in videos] + _continuation(next_token)
     tab = {
@@ -68,38 +68,38 @@ def channel_page(channel: Channel, videos: Sequence[Video], next_token: str) -> 
     }
 
 
-def more_of_list(videos: Sequence[Video], next_token: str, is_channel: bool) -> dict[str, Any]:
+def more_of_list(videos: Sequence[Video], next_token: str, is_channel: bool) -> Json:
     """A further page of a channel or playlist."""
     if is_channel:
-        items: list[dict[str, Any]] = [{"richItemRenderer": {"content": list_item(video)}} for video in videos]
+        items: list[Json] = [{"richItemRenderer": {"content": list_item(video)}} for video in videos]
     else:
         items = [{"playlistVideoRenderer": _video_renderer(video)} for video in videos]
     action = {"appendContinuationItemsAction": {"continuationItems": items + _continuation(next_token)}}
     return {"onResponseReceivedActions": [action]}
 
 
-def missing_list() -> dict[str, Any]:
+def missing_list() -> Json:
     """What the site says of a list that isn't there."""
     alert = {"type": "ERROR", "text": {"simpleText": "The playlist does not exist."}}
     return {"alerts": [{"alertRenderer": alert}]}
 
 
-def list_item(video: Video) -> dict[str, Any]:
+def list_item(video: Video) -> Json:
     """An item of a search or channel page: mostly the older renderer, for one video in three the newer view model."""
     if stable_hash("item", video.video_id) % 3 or video.live or video.members_only:
         return {"videoRenderer": _video_renderer(video)}
     return {"lockupViewModel": _lockup(video)}
 
 
-def _continuation(token: str) -> list[dict[str, Any]]:
+def _continuation(token: str) -> list[Json]:
     if not token:
         return []
     return [{"continuationItemRenderer": {"continuationEndpoint": {"continuationCommand": {"token": token}}}}]
 
 
-def _video_renderer(video: Video) -> dict[str, Any]:
+def _video_renderer(video: Video) -> Json:
     by = {"runs": [channel_run(video.channel)]}
-    item: dict[str, Any] = {
+    item: Json = {
         "videoId": video.video_id,
         "title": {"runs": [{"text": video.title}]},
         "ownerText": by,
@@ -117,7 +117,7 @@ def _video_renderer(video: Video) -> dict[str, Any]:
     return item
 
 
-def _lockup(video: Video) -> dict[str, Any]:
+def _lockup(video: Video) -> Json:
     endpoint = {"browseId": video.channel.channel_id, "canonicalBaseUrl": f"/{video.channel.handle}"}
     by = {"content": video.channel.name, "commandRuns": [{"onTap": {"innertubeCommand": {"browseEndpoint": endpoint}}}]}
     badge = {
@@ -149,7 +149,7 @@ def _clock(seconds: int) -> str:
     return f"{hours}:{rest // 60:02}:{rest % 60:02}" if hours else f"{rest // 60}:{rest % 60:02}"
 
 
-def resolved(catalogue: Catalogue, url_path: str, list_id: str) -> dict[str, Any]:
+def resolved(catalogue: Catalogue, url_path: str, list_id: str) -> Json:
     """The answer of `navigation/resolve_url` for a channel or playlist address."""
     if list_id:
         return {"endpoint": {"browseEndpoint": {"browseId": f"VL{list_id}"}}}

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+
+from pipeline.demo.answers import Json
 
 METADATA_KINDS = frozenset({"home", "search", "browse", "watch", "player", "embed", "next", "resolve"})
 """Kinds that count towards the site's budget of a session."""
@@ -31,7 +32,7 @@ class LoggedRequest:
     path: str
     query: dict[str, str]
     kind: str
-    body: dict[str, Any] = field(default_factory=dict)
+    body: Json = field(default_factory=dict)
     client: str = ""
     video_id: str = ""
     identity: str = ""

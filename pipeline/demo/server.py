@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline.demo.answers import Answer, Conduct, Request
+from pipeline.demo.answers import Answer, Conduct, Json, Request
 from pipeline.demo.catalogue import Catalogue
 from pipeline.demo.certificate import server_context
 from pipeline.demo.media_cache import MediaCache
@@ -300,7 +300,7 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
     return method, target, {name.strip().lower(): value.strip() for name, value in headers.items()}
 
 
-def _read_body(reader: io.BufferedIOBase, n_bytes: int) -> dict[str, Any]:
+def _read_body(reader: io.BufferedIOBase, n_bytes: int) -> Json:
     """A request's JSON body; {} where there is none or where it isn't an object."""
     if n_bytes > _MAX_BODY_BYTES:
         raise ValueError("request body too long")

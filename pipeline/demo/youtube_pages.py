@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from pipeline.demo import innertube, listings
@@ -17,6 +16,7 @@ from pipeline.demo.answers import (
     Answer,
     Conduct,
     FileSlice,
+    Json,
     Request,
     error_answer,
     html_answer,
@@ -93,7 +93,7 @@ class Site:
             where = "script"
         return Asked(where, video_id, page, stream, self._generation(where, video_id, query), request.identity)
 
-    def _classify_api(self, path: str, body: dict[str, Any]) -> tuple[str, str, int]:
+    def _classify_api(self, path: str, body: Json) -> tuple[str, str, int]:
         name = path.removeprefix("/youtubei/v1/")
         where = {"navigation/resolve_url": "resolve"}.get(name, name)
         if where not in ("search", "browse", "player", "next", "resolve"):
@@ -135,7 +135,7 @@ class Site:
             return json_answer(data)
         return html_answer(_page(_config("WEB"), data, None)) if data else error_answer(404)
 
-    def _first_page(self, list_id: str) -> dict[str, Any]:
+    def _first_page(self, list_id: str) -> Json:
         page, next_token = self._page_of(self._list(list_id), _Token(list_id))
         if channel := self.catalogue.channels.get(list_id):
             return listings.channel_page(channel, page, next_token)
@@ -268,7 +268,7 @@ _HANDLERS: dict[str, Callable[[Site, Request, Asked, Video | None], Answer]] = {
 }
 
 
-def client_name(body: dict[str, Any]) -> str:
+def client_name(body: Json) -> str:
     """The player's or browser's name in an API request."""
     context = body.get("context")
     client = context.get("client") if isinstance(context, dict) else None
@@ -367,7 +367,7 @@ def _read_token(text: str) -> _Token | None:
         return None
 
 
-def _config(client: str) -> dict[str, Any]:
+def _config(client: str) -> Json:
     """`ytcfg`: what a page tells its scripts. The signature timestamp is in it, so that no player script is fetched."""
     return {
         "INNERTUBE_CLIENT_NAME": client,
@@ -379,7 +379,7 @@ def _config(client: str) -> dict[str, Any]:
     }
 
 
-def _page(config: dict[str, Any], data: dict[str, Any], player: dict[str, Any] | None, note: str = "") -> str:
+def _page(config: Json, data: Json, player: Json | None, note: str = "") -> str:
     """A web page with the data that scripts (and yt-dlp) read."""
     parts = [f"ytcfg.set({_script_json(config)});"]
     if player is not None:
@@ -390,6 +390,6 @@ def _page(config: dict[str, Any], data: dict[str, Any], player: dict[str, Any] |
     return f"<!DOCTYPE html><html><head><title>Mini</title></head><body><p>{note}</p>{scripts}</body></html>"
 
 
-def _script_json(data: dict[str, Any]) -> str:
+def _script_json(data: Json) -> str:
     """JSON that can stand in a script element."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

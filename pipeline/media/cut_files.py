@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -24,6 +24,7 @@ from manifests.checks import CHECKS
 from manifests.clip_status import ClipStatus
 from manifests.errors import UserError
 from manifests.members import MEMBERS, off_of
+from manifests.rows import ClipRow, VideoRow
 from manifests.sample import clip_id, is_video_id, sample_key
 from manifests.settings import Section, load_config
 from manifests.wrong_value import first_fault
@@ -135,24 +136,41 @@ def media_config(path: Path | None, overrides: list[str]) -> MediaConfig:
     return load_config(RunConfig, path, ["out=.", *overrides]).media
 
 
-def _video_row(video: Path, name: str) -> dict[str, Any]:
-    """A row of VIDEOS as far as a sample tells of it."""
+def _video_row(video: Path, name: str) -> VideoRow:
+    """A row of VIDEOS; of a file alone little is known."""
     return {
         "video_id": name,
         "url": video.absolute().as_uri(),
-        "channel_id": "",
-        "title": video.stem,
-        "license": "",
-        "upload_date": "",
-        "yt_dlp_version": "",
+        "source": "",
+        "query": "",
         "category_id": UNCATEGORISED_ID,
+        "category": "",
+        "title": video.stem,
+        "channel_id": "",
+        "channel": "",
+        "duration_s": 0.0,
+        "language": "",
+        "upload_date": "",
+        "license": "",
+        "view_count": -1,
+        "age_limit": 0,
+        "made_for_kids": False,
+        "heights": [],
+        "caption_tracks": [],
+        "media_path": str(video),
+        "given_spans": "",
+        "egress": "",
+        "yt_dlp_version": "",
+        "round": 0,
+        "extra": "",
     }
 
 
-def _clip_row(name: str, n: int, line: SpanLine) -> dict[str, Any]:
+def _clip_row(name: str, n: int, line: SpanLine) -> ClipRow:
     """A row of CLIPS for a span."""
     return {
         "clip_id": clip_id(name, n),
+        "video_id": name,
         "n": n,
         "start_ms": line.start_ms,
         "end_ms": line.end_ms,

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
 from manifests.exits import ExitCode
+from manifests.funnel import FunnelJson, LevelJson
 from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult, CategoryBalance
@@ -78,7 +78,7 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     console.print(f"report: {delivered.manifest.root.rstrip('/')}/{REPORT_NAME}", markup=False, soft_wrap=True)
 
 
-def totals(manifest: Manifest, funnel: dict[str, Any]) -> Table:
+def totals(manifest: Manifest, funnel: FunnelJson) -> Table:
     """One line a number: the funnel of videos and clips, and what lies in the shards."""
     table = Table(title="the data set", title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_column()
@@ -98,17 +98,17 @@ def totals(manifest: Manifest, funnel: dict[str, Any]) -> Table:
     return table
 
 
-def _sum(level: dict[str, Any]) -> int:
+def _sum(level: LevelJson) -> int:
     return sum(turned["count"] for turned in level["rejected"])
 
 
-def turned_away(funnel: dict[str, Any]) -> Table:
+def turned_away(funnel: FunnelJson) -> Table:
     """Videos turned away by stage and reason, the most frequent first."""
     table = Table(title="videos turned away", title_justify="left", box=None, padding=(0, 2))
     for name in ("stage", "reason", "what it means"):
         table.add_column(name)
     table.add_column("videos", justify="right")
-    rejected = sorted(funnel.get("videos", {}).get("rejected", ()), key=lambda t: -t["count"])
+    rejected = sorted(funnel["videos"]["rejected"] if funnel else (), key=lambda t: -t["count"])
     for turned in rejected[:MOST_REASONS]:
         table.add_row(turned["stage"], turned["reason"], meaning_of(turned["reason"]), f"{turned['count']:,}")
     if more := sum(t["count"] for t in rejected[MOST_REASONS:]):

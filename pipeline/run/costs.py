@@ -3,7 +3,6 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 FILE = Path(__file__).with_name("costs.json")
 
@@ -20,7 +19,7 @@ class Cost:
     source: str
     each: tuple[float, ...] = ()
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, object]:
         """As it stands in the file."""
         return {name: value for name, value in asdict(self).items() if value != ()}
 

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from manifests.errors import DamagedFile
-from manifests.sample_index import SampleColumns, columns_of_rows, index_entry, index_name, join_columns, write_index
+from manifests.sample_index import (
+    IndexEntry,
+    SampleColumns,
+    columns_of_rows,
+    index_entry,
+    index_name,
+    join_columns,
+    write_index,
+)
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
@@ -22,12 +30,12 @@ _COLUMNS = ["key", "status", "category_id", "members"]
 
 def make_indexes(
     store: Store, entries: Sequence[ShardEntry], shards_sha256: str, folder: Path
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, IndexEntry]:
     """Write the indexes of these shards into `folder`, as `index_name` names them; manifest.json's entry by split.
 
     A split without samples gets none. UserError where the rows of a shard are missing or unreadable.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, IndexEntry] = {}
     for split in sorted({entry.split for entry in entries}):
         shards = [entry for entry in entries if entry.split == split]
         with ThreadPoolExecutor(READ_THREADS) as pool:

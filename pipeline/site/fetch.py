@@ -30,6 +30,7 @@ from pipeline.site.formats import Choice, judge_formats
 from pipeline.site.options import options_for
 from pipeline.site.politeness import Polite
 from pipeline.site.ytdlp import (
+    Info,
     RecordingYoutubeDL,
     Session,
     extract_video,
@@ -152,7 +153,7 @@ class _Fetch:
                 Reason.NO_DISK, f"{free >> 20} MiB free under {where}, {(2 * bytes_ + SPARE_BYTES) >> 20} needed"
             )
 
-    def _download(self, site: RecordingYoutubeDL, info: dict[str, Any], choice: Choice) -> Path | Failure:
+    def _download(self, site: RecordingYoutubeDL, info: Info, choice: Choice) -> Path | Failure:
         if self.staged != (choice.format, choice.bytes_):  # a .part of another encode would be continued blindly
             self._wipe()
             self.staged = (choice.format, choice.bytes_)

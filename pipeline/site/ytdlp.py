@@ -46,6 +46,7 @@ from pipeline.site.redact import redact, secrets_of
 __all__ = [
     "YT_DLP_VERSION",
     "IdentityPaused",
+    "Info",
     "RecordingYoutubeDL",
     "Session",
     "extract_video",
@@ -53,6 +54,8 @@ __all__ = [
     "open_site",
 ]
 
+Info = dict[str, Any]
+"""What yt-dlp knows of a video, or of an entry of a list: its own keys, any of which may be missing."""
 WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
@@ -317,7 +320,7 @@ def forget_sites(identity: str = "") -> None:
         _SITES.pop(key).close()
 
 
-def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> dict[str, Any]:
+def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> Info:
     """yt-dlp's info of one video, unprocessed: formats, subtitles, automatic_captions … No media is asked for.
 
     Raises yt-dlp's errors, DeadlinePassed, IdentityPaused. A video without formats is returned with `formats` empty.
@@ -329,7 +332,7 @@ def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> dict[str, Any]:
     return dict(info or {})
 
 
-def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[dict[str, Any]]:
+def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[Info]:
     """The entries of a search, playlist or channel, a page at a time as they are taken. Raises as extract_video."""
     try:
         info = ydl.extract_info(url, download=False, process=False) or {}

@@ -47,7 +47,7 @@ def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> V
     return View(track, sentences, clips, away, model_used(track, config.sentences))
 
 
-def as_json(view: View) -> dict[str, Any]:
+def as_json(view: View) -> dict[str, object]:
     """The view as plain data: the contract of `show transcript --json`."""
     track = view.track
     return {

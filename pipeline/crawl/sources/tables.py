@@ -17,8 +17,11 @@ from manifests.errors import UserError
 MAX_FIELD_CHARACTERS = 16 * 1024**2
 _KINDS = ("csv", "tsv", "parquet", "jsonl", "json")
 
+TableRow = dict[str, Any]
+"""A row of somebody's table by column: what it holds is theirs to say."""
 
-def read_rows(file: str) -> Iterator[dict[str, Any]]:
+
+def read_rows(file: str) -> Iterator[TableRow]:
     """The rows, in order. Raises UserError for a file that cannot be read, naming it and the line."""
     kind = PurePosixPath(file.partition("?")[0]).suffix.removeprefix(".").lower()
     if kind not in _KINDS:
@@ -32,12 +35,12 @@ def read_rows(file: str) -> Iterator[dict[str, Any]]:
         raise UserError(f"{file}: cannot be read as {kind} ({error})") from None
 
 
-def _parquet(opened: Any) -> Iterator[dict[str, Any]]:
+def _parquet(opened: Any) -> Iterator[TableRow]:
     for batch in pq.ParquetFile(opened).iter_batches(batch_size=1024):
         yield from batch.to_pylist()
 
 
-def _text(opened: Any, kind: str, file: str) -> Iterator[dict[str, Any]]:
+def _text(opened: Any, kind: str, file: str) -> Iterator[TableRow]:
     lines = io.TextIOWrapper(opened, encoding="utf-8-sig", newline="")
     if kind in ("csv", "tsv"):
         csv.field_size_limit(MAX_FIELD_CHARACTERS)

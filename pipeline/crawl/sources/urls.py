@@ -33,7 +33,7 @@ from pipeline.config.crawl import CrawlConfig
 from pipeline.config.urls import UrlsConfig
 from pipeline.crawl.sources.folder import CAPTION_SUFFIXES, category_id_of, kind_shown_by
 from pipeline.crawl.sources.hdvila import parse_time_ms
-from pipeline.crawl.sources.tables import read_rows
+from pipeline.crawl.sources.tables import TableRow, read_rows
 from pipeline.engine.boundary import per_item, plain
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Transient, Unit, content_name
@@ -68,7 +68,7 @@ class UrlsStage:
         if not self.config.files:
             raise UserError("urls.files: names no table, but the urls source needs one")
         known = _known(store)
-        batch: dict[str, dict[str, Any]] = {}
+        batch: dict[str, TableRow] = {}
         for file in self.config.files:
             for row in read_rows(file):
                 found = self._renamed(row)
@@ -95,11 +95,11 @@ class UrlsStage:
                 made_rows[table].extend(rows)
         return output
 
-    def _renamed(self, row: Mapping[str, Any]) -> dict[str, Any]:
+    def _renamed(self, row: Mapping[str, Any]) -> TableRow:
         theirs = {name: ours for ours, name in self.config.columns.items()}
         return {theirs.get(name, name): value for name, value in row.items()}
 
-    def _read(self, video_id: str, row: dict[str, Any], context: Context) -> dict[str, list[Mapping[str, Any]]]:
+    def _read(self, video_id: str, row: TableRow, context: Context) -> dict[str, list[Mapping[str, Any]]]:
         url = _text(row.get("url"))
         refuse_address(url, self.config)
         spans = given_spans(row)
@@ -111,7 +111,7 @@ class UrlsStage:
         video = _video_row(video_id, url, row, language, spans, self.config, [])
         return {"videos": [video], "transcripts": [given_transcript_row(video_id, language, spans)]}
 
-    def _track(self, video_id: str, row: dict[str, Any], language: str, context: Context) -> CaptionRow:
+    def _track(self, video_id: str, row: TableRow, language: str, context: Context) -> CaptionRow:
         address, file = _text(row.get("caption_url")), _text(row.get("caption_file"))
         if address:
             target = context.scratch / "captions"
@@ -306,7 +306,7 @@ def _video_row(
 
 def _extra(row: Mapping[str, Any], ours: set[str]) -> str:
     """The columns that are not ours, as JSON; those that would make it too long are left out."""
-    kept: dict[str, Any] = {}
+    kept: TableRow = {}
     n_characters = 2
     for name, value in sorted(row.items()):
         if name in ours or value is None:
@@ -331,7 +331,7 @@ def _value(value: Any) -> Any:
     return value
 
 
-def _unit(batch: dict[str, dict[str, Any]]) -> Unit:
+def _unit(batch: dict[str, TableRow]) -> Unit:
     return Unit(content_name(batch), dict(batch), tuple(batch))
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.media.cutting.mp4 import _ticks
-from pipeline.media.cutting.span import source_ms, whole_ms
+from pipeline.media.cutting.span import source_ms, ticks_of, whole_ms
 
 BASES = st.builds(
     Fraction, st.sampled_from([1, 2, 1001]), st.sampled_from([24, 1000, 12_800, 30_000, 44_100, 48_000, 90_000])
@@ -20,7 +19,7 @@ TIMES = st.integers(-(10**6), 10**10)
 
 @given(BASES, BASES, MOMENTS, TIMES)
 def test_ticks_of_an_mp4_are_rounded_as_fractions_are(of: Fraction, to: Fraction, base_s: Fraction, time: int) -> None:
-    assert _ticks(of, to, base_s)(time) == round((time * of - base_s) / to)
+    assert ticks_of(of, to, base_s)(time) == round((time * of - base_s) / to)
 
 
 @given(BASES, MOMENTS, TIMES)

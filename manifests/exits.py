@@ -40,7 +40,7 @@ MEANINGS = {
     ExitCode.INTERNAL: "an error of this program; please report it with the output",
     ExitCode.NOTHING_MATCHED: "nothing matched what was asked for",
     ExitCode.DRAINED: "stopped on request with everything saved: run the same command again (EX_TEMPFAIL)",
-    ExitCode.INTERRUPTED: "interrupted (Ctrl-C); committed work is kept, the same command goes on from there",
+    ExitCode.INTERRUPTED: "interrupted (Ctrl-C); committed work is kept, and the same command continues from there",
 }
 
 ALWAYS = (ExitCode.OK, ExitCode.USER_ERROR, ExitCode.INTERNAL, ExitCode.INTERRUPTED)

@@ -9,7 +9,8 @@ from manifests.stages import TABLE
 
 HEAD = """# Reference
 
-Made by `python -m manifests.reference` from the tables in `manifests/`; a test compares. Change the tables, not this.
+Made by `python -m manifests.reference` from the tables in `manifests/`; a test compares the two. Change the tables,
+not this page.
 """
 
 

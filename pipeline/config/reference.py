@@ -5,9 +5,9 @@ from pipeline.config import RunConfig
 
 HEAD = """# Settings of a run
 
-Made by `python -m pipeline.config.reference` from `pipeline/config/`; a test compares. Change the settings, not this.
-A key is *identity* (it changes what comes out; a run over an output directory that others made is refused) or
-*operational* (it may change between two runs).
+Made by `python -m pipeline.config.reference` from `pipeline/config/`; a test compares the two. Change the settings,
+not this page. A key is *identity* (it changes what comes out; a run into an output directory that was made with another
+value is refused) or *operational* (it may change between two runs).
 
 | key | default | kind | what it is |
 |---|---|---|---|

@@ -20,7 +20,7 @@ class TranscriptConfig(Section):
     max_words: int = identity(
         200_000,
         ge=1,
-        doc="a video with more words is turned away (too_long), in any case with more than 50,000",
+        doc="a video with more words is turned away (too_long); so is any with more than 50,000",
     )
     check_language: bool = identity(True, doc="turn a track away whose words are another language (wrong_language)")
     false_times: Literal["cue", "reject"] = identity(

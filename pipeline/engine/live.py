@@ -195,7 +195,7 @@ class LiveStage:
         n_left = self._result.n_missing
         if not n_left and not more:
             return ""
-        others = ", and others not yet taken up" if more else ""
+        others = ", others had not begun" if more else ""
         made = self._result.n_made
         return f"{made} units were committed by this run, {n_left} were given back{others}"
 

@@ -38,7 +38,7 @@ def test_every_command_is_in_the_table_and_its_help_names_its_codes(program: str
     [
         (UserError("there is no such folder"), ExitCode.USER_ERROR, "there is no such folder"),
         (NothingMatched("no such video"), ExitCode.NOTHING_MATCHED, "no such video"),
-        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "goes on from there"),
+        (KeyboardInterrupt(), ExitCode.INTERRUPTED, "continues from there"),
         (ZeroDivisionError("by zero"), ExitCode.INTERNAL, "ZeroDivisionError: by zero"),
     ],
 )
@@ -81,7 +81,7 @@ def test_ctrl_c_ends_a_process_with_130_and_a_line(tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
 
-    assert running.returncode == ExitCode.INTERRUPTED and "goes on from there" in said
+    assert running.returncode == ExitCode.INTERRUPTED and "continues from there" in said
 
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["gone", "a folder"])

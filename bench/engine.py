@@ -21,9 +21,11 @@ from pathlib import Path
 
 from manifests.live import StageStatus
 from pipeline.engine.desk import Desk
-from pipeline.engine.driver import run_stage
+from pipeline.engine.driver import one_chain, run_lines
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
+from pipeline.engine.merge import MergeSizes
+from pipeline.engine.merger import merging
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 
@@ -66,12 +68,12 @@ class Worked:
 
 
 def by_engine(stage: Worked, executor: Executor, desk: Desk | None = None) -> float:
-    """Seconds of wall for a stage in a new store."""
+    """Seconds of wall for a stage in a new store, whose commits are merged beside it as a run's are."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        with RunLock(store) as lock:
-            began = time.perf_counter()
-            run_stage(stage, store, executor, lock, desk=desk or Desk(store, publishes=False))
+        with RunLock(store) as lock, merging(store, lock, MergeSizes()) as merger:
+            began, desk = time.perf_counter(), desk or Desk(store, publishes=False)
+            run_lines([one_chain(stage)], store, executor, lock, desk=desk, between=merger.tick)
             return time.perf_counter() - began
 
 

@@ -46,6 +46,8 @@ MEANINGS = {
 ALWAYS = (ExitCode.OK, ExitCode.USER_ERROR, ExitCode.INTERNAL, ExitCode.INTERRUPTED)
 """Codes with which any command can end."""
 
+_LOCKED = (ExitCode.STOPPED,)
+"""Of commands that write a data set: another run may hold its directory."""
 _RUN = (ExitCode.INCOMPLETE, ExitCode.STOPPED, ExitCode.DRAINED)
 
 COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
@@ -68,11 +70,11 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "report": (),
         "cut": (ExitCode.INCOMPLETE,),
         "verify": (ExitCode.INCOMPLETE,),
-        "remove": (ExitCode.NOTHING_MATCHED,),
-        "merge": (),
-        "export": (),
-        "import-images": (),
-        "reshard": (),
+        "remove": (ExitCode.NOTHING_MATCHED, *_LOCKED),
+        "merge": _LOCKED,
+        "export": _LOCKED,
+        "import-images": _LOCKED,
+        "reshard": _LOCKED,
         "mini-youtube": (),
         "show": (ExitCode.NOTHING_MATCHED,),
     },

@@ -45,6 +45,12 @@ class LockLost(UserError):
     exit_code = ExitCode.STOPPED
 
 
+class LockHeld(UserError):
+    """Another run works on this output directory."""
+
+    exit_code = ExitCode.STOPPED
+
+
 class RunLock:
     """Holds run.lock while open: `with RunLock(store) as lock: … lock.check()` before each commit."""
 
@@ -91,23 +97,24 @@ class RunLock:
                 first, since = found, time.monotonic()
                 self._refuse_live_process(_parse(found))
             elif found != first:
-                raise UserError(f"{self._store.url}: in use by {_name(_parse(found))}, which has just renewed its lock")
+                raise LockHeld(f"{self._store.url}: in use by {_name(_parse(found))}, which has just renewed its lock")
             if self._is_dead(_parse(found), time.monotonic() - since):
                 self._take_over(found)
                 return
             time.sleep(min(POLL_S, self._stale_s / 4))
 
     def _refuse_live_process(self, found: Holder) -> None:
-        """UserError where the holder runs on this machine; one on another machine is named, since it is waited for."""
+        """LockHeld where the holder runs on this machine; one on another machine is named, since it is waited for."""
         if found.get("host") != socket.gethostname():
             log.warning(
-                "%s: locked by %s; last renewed %s. Waiting up to %.0f s for a sign of life, then taking over",
+                "%s: locked by %s; last renewed %s by the clocks of both machines. "
+                "Waiting up to %.0f s for a sign of life, then taking over",
                 self._store.url, _name(found), _age(found), self._stale_s,
             )  # fmt: skip
         elif _is_alive(int(found.get("pid", 0)), str(found.get("process_start", ""))):
-            raise UserError(
-                f"{self._store.url}: in use by a run on this machine (pid {found.get('pid')}); "
-                "wait for it, or stop it and start again"
+            raise LockHeld(
+                f"{self._store.url}: in use by {_name(found)}, a run on this machine that last renewed its lock "
+                f"{_age(found)}; wait for it, or stop it and start again"
             )
 
     def _is_dead(self, found: Holder, unchanged_s: float) -> bool:
@@ -115,7 +122,7 @@ class RunLock:
 
     def _take_over(self, seen: bytes) -> None:
         if not self._store.replace(LOCK, self._written, seen=seen):
-            raise UserError(f"{self._store.url}: another run took over first; start again when it has ended")
+            raise LockHeld(f"{self._store.url}: another run took over first; start again when it has ended")
         self.check()
 
     def _renew_until_released(self) -> None:
@@ -161,7 +168,7 @@ def _age(found: Holder) -> str:
     beat = found.get("beat")
     if not isinstance(beat, int):
         return "at an unknown time"
-    return f"{max(0.0, (time.time_ns() - beat) / 1e9):.0f} s ago by the clocks of both machines"
+    return f"{max(0.0, (time.time_ns() - beat) / 1e9):.0f} s ago"
 
 
 def _is_alive(pid: int, process_start: str) -> bool:

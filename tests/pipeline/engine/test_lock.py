@@ -4,6 +4,7 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import socket
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import UserError
+from manifests.exits import ExitCode
 from pipeline.engine.lock import LOCK, LockLost, RunLock
 from pipeline.engine.store import Store
 
@@ -40,8 +42,10 @@ def a_holder(store: Store) -> multiprocessing.process.BaseProcess:
 def test_a_live_run_is_respected_and_named(store: Store) -> None:
     holder = a_holder(store)
     try:
-        with pytest.raises(UserError, match=f"pid {holder.pid}"), RunLock(store):
+        named = rf"in use by {re.escape(socket.gethostname())} pid {holder.pid}, .* last renewed its lock \d+ s ago"
+        with pytest.raises(UserError, match=named) as refused, RunLock(store):
             pass
+        assert refused.value.exit_code == ExitCode.STOPPED, "nothing to correct in what was asked"
     finally:
         holder.kill()
 

@@ -27,6 +27,7 @@ from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.cutting.exact import exact_clips
 from pipeline.media.cutting.remux import remux
 from pipeline.media.cutting.span import CutClip, CutFailure, Span
+from pipeline.media.cutting.window import read_only
 from pipeline.media.probe import Probe, Unusable, open_media
 
 __all__ = ["CutClip", "CutFailure", "Span", "cut_clips"]
@@ -38,20 +39,19 @@ def cut_clips(
     """Each span as a clip or a failure, in the order of their starts. Raises Unusable where the file won't open."""
     ordered = sorted(spans, key=lambda span: (span.start_ms, span.end_ms, span.n))
     with ExitStack() as stack:
-        pictures = stack.enter_context(_opened(source, limits, source.video.index))
-        audio_file = stack.enter_context(_opened(source, limits, source.audio.index)) if source.audio else None
         if config.mode == "exact":
+            pictures = stack.enter_context(_opened(source, limits, source.video.index))
+            audio_file = stack.enter_context(_opened(source, limits, source.audio.index)) if source.audio else None
             yield from exact_clips(pictures, audio_file, source, ordered, config)
             return
+        container = stack.enter_context(open_media(source.path, limits))
         for span in ordered:
-            yield _remuxed(pictures, audio_file, source, span, config)
+            yield _remuxed(container, source, span, config)
 
 
-def _remuxed(
-    pictures: Any, audio_file: Any | None, source: Probe, span: Span, config: CutConfig
-) -> CutClip | CutFailure:
+def _remuxed(container: Any, source: Probe, span: Span, config: CutConfig) -> CutClip | CutFailure:
     try:
-        return remux(pictures, audio_file, source, span, config)
+        return remux(container, source, span, config)
     except Unusable as fault:
         return CutFailure(span.n, fault.reason, fault.detail)
     except av.FFmpegError as error:
@@ -61,7 +61,5 @@ def _remuxed(
 def _opened(source: Probe, limits: MediaLimits, index: int) -> Any:
     """The file, with every track but one left unread."""
     container = open_media(source.path, limits)
-    for stream in container.streams:
-        if stream.index != index:
-            stream.discard = av.stream.Discard.all
+    read_only(container, index)
     return container

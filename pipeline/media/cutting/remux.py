@@ -16,25 +16,26 @@ from pipeline.config.media import CutConfig
 from pipeline.media.cutting.audio import COPIED, encode_audio
 from pipeline.media.cutting.mp4 import Track, write_mp4
 from pipeline.media.cutting.span import CutClip, Span, fit_span, source_ms
-from pipeline.media.cutting.window import audio_window, decode_times, picture_window
+from pipeline.media.cutting.window import audio_window, decode_times, picture_window, read_only
 from pipeline.media.probe import Probe, Unusable
 
 CARRIED = ("h264", "hevc", "vp9", "av1")
 """Video codecs whose packets are carried over."""
 
 
-def remux(pictures: Any, audio_file: Any | None, source: Probe, span: Span, config: CutConfig) -> CutClip:
-    """The clip of a span. `pictures` and `audio_file` are two open containers of the same file, read independently.
+def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutClip:
+    """The clip of a span out of the open file: its pictures are read first, then its audio.
 
     Raises Unusable with the reason where the span or the file cannot be used.
     """
     _refuse_formats(source)
     span = fit_span(span, source, config.max_overrun_ms)
-    stream = pictures.streams[source.video.index]
-    window = picture_window(pictures, stream, span, source, config.max_preroll_ms)
+    stream = container.streams[source.video.index]
+    read_only(container, stream.index)
+    window = picture_window(container, stream, span, source, config.max_preroll_ms)
     from_ms = math.floor(source_ms(window.packets[0].pts, source, stream.time_base))
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
-    audio = _audio_of(audio_file, source, span, config, _decode_ms(track, source)) if audio_file is not None else None
+    audio = _audio_of(container, source, span, config, _decode_ms(track, source)) if source.audio else None
     base_ms = _base_ms(track, audio, source)
     audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before writing, which gives packets the mp4's times
     data = write_mp4(track, audio, Fraction(base_ms, 1000) + source.zero_s)
@@ -79,14 +80,15 @@ def _told_from_keyframe(clip: CutClip) -> CutClip:
     )
 
 
-def _audio_of(audio_file: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
+def _audio_of(container: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
     """Audio packets from the video's first decode time on; re-encoded where an mp4 can't carry them."""
     assert source.audio is not None
-    stream = audio_file.streams[source.audio.index]
+    stream = container.streams[source.audio.index]
+    read_only(container, stream.index)
     begin_ms = min(decode_ms, span.start_ms - config.audio_preroll_ms)
     if source.audio.codec not in COPIED:
-        return encode_audio(audio_file, stream, source, max(0, begin_ms), span.end_ms, config)
-    packets = audio_window(audio_file, stream, begin_ms, span, source)
+        return encode_audio(container, stream, source, max(0, begin_ms), span.end_ms, config)
+    packets = audio_window(container, stream, begin_ms, span, source)
     if not packets:
         return None
     return Track(stream, packets, [packet.pts for packet in packets], stream.time_base)

@@ -72,6 +72,12 @@ def audio_window(container: Any, stream: Any, from_ms: int, span: Span, source: 
     return kept
 
 
+def read_only(container: Any, index: int) -> None:
+    """From the next seek on, the file's other tracks are left unread."""
+    for stream in container.streams:
+        stream.discard = av.stream.Discard.default if stream.index == index else av.stream.Discard.all
+
+
 def packets_from(container: Any, stream: Any, tick: int, beside: Any = None) -> Iterator[Any]:
     """Packets of a track in file order, from a keyframe at or before a moment (ticks) on, to the readable end.
 

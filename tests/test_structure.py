@@ -141,7 +141,9 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/engine/test_store.py and tests/pipeline/engine/test_segments.py, through the store": [
         f"pipeline/engine/{name}" for name in ("committed", "parts")
     ],
-    "tests/pipeline/balance/test_near.py, whole groups and crowds": ["pipeline/balance/bands"],
+    "tests/pipeline/balance/test_kept.py and test_duplicates.py, over what things are filed by": [
+        "pipeline/balance/pictures"
+    ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
     "tests/pipeline/media/test_scenes.py, on drawn and on real films": ["pipeline/media/shots"],

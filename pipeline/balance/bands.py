@@ -1,6 +1,9 @@
-"""Near hashes among many, by bands of bits: hashes that agree in one are a group, and each group is searched alone.
+"""Near hashes among many, by bands of bits: hashes that agree in one are a group.
 
-What pairs a group gives depends on its members alone: when some come or go, the other groups stay as they are.
+Things stand in the order in which they were taken up. Each of a thing's hashes is compared with those of earlier things
+in its group, with the first _CROWD of them; of what is near there it keeps all, or, where so many came before it, the
+first two. So what a thing is paired with follows from what came before it alone, never from what comes after, and a
+search for new ones leaves the pairs of old ones as they are.
 """
 
 from __future__ import annotations
@@ -16,163 +19,158 @@ from pipeline.media.phash import Hashes
 SHIFTS = (0, 10, 21, 32, 42, 53)
 """Where bands begin in the 64 bits, which are a ring: they overlap, so that few differing bits spare one of them."""
 
-_CROWD = 64
-"""Of more hashes than this in one band only neighbours are paired: a picture that everybody shows tells nothing."""
+LEAST_BITS, MOST_BITS = 16, 32
 
-_AT_A_TIME = 1 << 20
-"""Hashes that are sorted together, about: whole groups, so that a search through millions takes little memory."""
+_CROWD = 64
+"""With no more hashes of a group than this is one compared: a picture that everybody shows tells nothing."""
+
+_OF_A_CROWD = 2
+"""Near ones that are kept in a group from which a hash was compared with _CROWD: enough to hold the group together."""
+
+_AT_A_TIME = 1 << 16
+"""Hashes that are looked up together."""
 
 HALF = 32
 LOW = (1 << HALF) - 1
 
-_FILTER_BITS = 22
-"""Low bits of a band by which most hashes are told apart from those of wanted groups, in a table of 4 MiB."""
-
 Int64 = NDArray[np.int64]
-Groups = list[Hashes]
-"""By band the bits, sorted, of some groups."""
+ENTRY = np.dtype([("key", "<u8"), ("owner", "<u4")])
+"""A hash in one band: turned until the band's bits are the highest, and whose it is."""
+Entries = NDArray[np.void]
+"""ENTRY [N], by the 32 highest bits of the key, then by owner, then by key."""
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
-    """Hashes that are looked up [N], whose each is, and whether it is that of the mirrored picture."""
+class Keys:
+    """Hashes of things: whose each is [N], and its key in each band [bands, N]."""
 
-    hashes: Hashes
     owners: Int64
-    is_turned: NDArray[np.bool_]
-
-    def take(self, rows: NDArray[np.bool_] | Int64) -> Looked:
-        """Some of them."""
-        return Looked(self.hashes[rows], self.owners[rows], self.is_turned[rows])
-
-
-def joined_looked(some: Sequence[Looked]) -> Looked:
-    """Several as one."""
-    return Looked(
-        np.concatenate([np.zeros(0, np.uint64), *(one.hashes for one in some)]),
-        np.concatenate([np.zeros(0, np.int64), *(one.owners for one in some)]),
-        np.concatenate([np.zeros(0, np.bool_), *(one.is_turned for one in some)]),
-    )
+    keys: Hashes
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Pairs [N]: the group that gave each (band << 32 | bits) and its owners (lower << 32 | higher). The same pair may
-    come of several groups."""
+class Asked:
+    """Hashes that are looked up in one band [N], by key: owner, and in how many bits the group of each agrees."""
 
-    groups: Int64
-    codes: Int64
+    keys: Hashes
+    owners: NDArray[np.uint32]
+    bits: NDArray[np.uint8]
 
-    def outside(self, groups: Groups) -> Found:
-        """Those of all groups but these."""
-        stay = np.ones(len(self.groups), np.bool_)
-        band = self.groups >> HALF
-        for number, of_band in enumerate(groups):
-            rows = np.flatnonzero(band == number)
-            stay[rows] = ~_are_among((self.groups[rows] & LOW).astype(np.uint64), of_band)
-        return Found(self.groups[stay], self.codes[stay])
+    @classmethod
+    def of(cls, keys: Hashes, owners: Int64, bits: NDArray[np.uint8]) -> Asked:
+        """Those of these hashes."""
+        order = np.argsort(keys)
+        return cls(keys[order], owners[order].astype(np.uint32), bits[order])
 
+    def between(self, low: int, high: int) -> Asked:
+        """Those whose key's highest 32 bits are low … high - 1."""
+        span = slice(*np.searchsorted(self.keys >> np.uint64(HALF), np.array([low, high], np.uint64)).tolist())
+        return self.part(span)
 
-def joined_found(some: Sequence[Found]) -> Found:
-    """Several as one."""
-    groups = [np.zeros(0, np.int64), *(one.groups for one in some)]
-    return Found(np.concatenate(groups), np.concatenate([np.zeros(0, np.int64), *(one.codes for one in some)]))
-
-
-def bits_of(n_hashes: int) -> int:
-    """How many bits of a band a group of so many hashes agrees in: as many as leave some hashes a group."""
-    return min(32, max(16, n_hashes.bit_length() - 1))
+    def part(self, span: slice) -> Asked:
+        """Those of these rows."""
+        return Asked(self.keys[span], self.owners[span], self.bits[span])
 
 
-def groups_of_hashes(looked: Looked, bits: int) -> Groups:
-    """The groups that these hashes are in."""
-    return [np.unique(_keys(looked.hashes, shift, bits)) for shift in SHIFTS]
+def keys_of_hashes(hashes: Hashes, owners: Int64) -> Keys:
+    """The keys of hashes [N] in the bands of SHIFTS."""
+    turns = [np.uint64((shift + MOST_BITS) % 64) for shift in SHIFTS]
+    return Keys(owners, np.stack([(hashes >> n) | (hashes << (np.uint64(64) - n)) for n in turns]))
 
 
-def members_of(looked: Looked, groups: Groups, bits: int) -> list[Looked]:
-    """By band those of the hashes that are in these groups."""
-    found = []
-    for shift, wanted in zip(SHIFTS, groups, strict=True):
-        keys = _keys(looked.hashes, shift, bits)
-        maybe = np.zeros(1 << _FILTER_BITS, np.bool_)
-        maybe[_low_bits(wanted)] = True
-        rows = np.flatnonzero(maybe[_low_bits(keys)])
-        found.append(looked.take(rows[_are_among(keys[rows], wanted)]))
-    return found
+def bits_of(n_before: Int64) -> NDArray[np.uint8]:
+    """[N] in how many bits a group agrees where so many hashes came before: as many as leave some hashes a group."""
+    bit_length = np.frexp(n_before.astype(np.float64))[1]
+    return np.asarray(np.clip(bit_length - 1, LEAST_BITS, MOST_BITS).astype(np.uint8))
 
 
-def pairs_in(members: Sequence[Looked], bits: int, max_distance: int, ordered: Int64) -> Found:
-    """The pairs that groups give which have these members, by band. `ordered`: their owners, as neighbours follow."""
-    rank = np.zeros(int(ordered.max(initial=0)) + 1, np.int64)
-    rank[ordered] = np.arange(len(ordered))
-    found = []
-    for band, looked in enumerate(members):
-        keys = _keys(looked.hashes, SHIFTS[band], bits)
-        for rows in _whole_groups(keys):
-            part = looked.take(rows)
-            groups, first, second = _near_in_groups(
-                Looked(part.hashes, rank[part.owners], part.is_turned), keys[rows], max_distance
-            )
-            first, second = ordered[first], ordered[second]
-            codes = np.minimum(first, second) << HALF | np.maximum(first, second)
-            found.append(_once(groups.astype(np.int64) | band << HALF, codes))
-    return joined_found(found)
+def sorted_entries(keys: Hashes, owners: Int64) -> Entries:
+    """Entries of one band."""
+    order = np.argsort(keys)
+    groups = keys[order] >> np.uint64(HALF)
+    same = groups[1:] == groups[:-1]
+    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    of_tied = order[tied]
+    order[tied] = of_tied[np.lexsort((keys[of_tied], owners[of_tied], groups[tied]))]
+    entries = np.empty(len(keys), ENTRY)
+    entries["key"], entries["owner"] = keys[order], owners[order]
+    return entries
 
 
-def _whole_groups(keys: Hashes) -> Iterator[Int64]:
-    """Rows of some groups after the other, about _AT_A_TIME at a time."""
-    n_parts = 1 << (len(keys) // _AT_A_TIME).bit_length()
-    part_of = (keys & np.uint64(n_parts - 1)).astype(np.uint16)
-    for part in range(n_parts):
-        yield np.flatnonzero(part_of == part)
+def merged_entries(some: Sequence[Entries]) -> Entries:
+    """Entries of things that were taken up one after the other, without those that nothing is compared with."""
+    joined = np.concatenate(some)
+    joined = joined[np.argsort(joined["key"] >> np.uint64(HALF), kind="stable")]
+    return joined[_nth_of_run(joined["key"] >> np.uint64(HALF)) < _CROWD]
 
 
-def _near_in_groups(looked: Looked, keys: Hashes, max_distance: int) -> tuple[Hashes, Int64, Int64]:
-    """(group, owner, owner) of near hashes of the same group (`keys` [N]); the same may come several times.
-
-    One sort, and then arrays alone: hashes are compared with the next one of the same group, the second next … up to
-    _CROWD; where more than that agree, with the two that follow.
-    """
-    order = np.lexsort((looked.owners, keys))
-    keys, sorted_ = keys[order], looked.take(order)
-    hashes, owners, is_turned = sorted_.hashes, sorted_.owners, sorted_.is_turned
-    starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else np.zeros(0, np.int64)
-    sizes = np.diff(np.append(starts, len(keys)))
-    left = np.repeat(starts + sizes, sizes) - np.arange(len(keys)) - 1  # hashes of the same group that follow
-    reach = np.where(np.repeat(sizes, sizes) <= _CROWD, left, np.minimum(left, 2))
-    groups, first, second = [keys[:0]], [owners[:0]], [owners[:0]]
-    for step in range(1, int(reach.max(initial=0)) + 1):
-        here = np.flatnonzero(reach >= step)
-        there = here + step
-        near = np.bitwise_count(hashes[here] ^ hashes[there]) <= max_distance
-        near &= (owners[here] != owners[there]) & ~(is_turned[here] & is_turned[there])
-        groups.append(keys[here[near]])
-        first.append(owners[here[near]])
-        second.append(owners[there[near]])
-    return np.concatenate(groups), np.concatenate(first), np.concatenate(second)
+def near_pairs(files: Sequence[Entries], asked: Asked, max_distance: int) -> Int64:
+    """(owner << 32 | owner asked for) of hashes near one of those asked for, in one band. `files`: entries of things
+    that were taken up one after the other."""
+    groups = [(entries["key"] >> np.uint64(HALF)).astype(np.uint32) for entries in files]
+    found = [np.zeros(0, np.int64)]
+    for begin in range(0, len(asked.keys), _AT_A_TIME):
+        found.append(_near(files, groups, asked.part(slice(begin, begin + _AT_A_TIME)), max_distance))
+    return np.unique(np.concatenate(found))
 
 
-def _keys(hashes: Hashes, shift: int, bits: int) -> Hashes:
-    """[N] the bits of a band."""
-    turned = (hashes >> np.uint64(shift)) | (hashes << np.uint64((64 - shift) % 64))
-    return np.asarray(turned & np.uint64((1 << bits) - 1))
+def _near(files: Sequence[Entries], groups: Sequence[NDArray[np.uint32]], asked: Asked, max_distance: int) -> Int64:
+    spare = np.uint64(MOST_BITS) - asked.bits.astype(np.uint64)
+    low = ((asked.keys >> np.uint64(HALF)) >> spare << spare).astype(np.uint32)
+    high = low | ((np.uint64(1) << spare) - np.uint64(1)).astype(np.uint32)
+    left = np.full(len(asked.keys), _CROWD, np.int64)
+    askers, owners = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for entries, group in zip(files, groups, strict=True):
+        begin, end = np.searchsorted(group, low, side="left"), np.searchsorted(group, high, side="right")
+        for asker, rows in _members(entries, begin, end, left):
+            is_earlier = entries["owner"][rows] < asked.owners[asker]
+            asker, rows = asker[is_earlier], rows[is_earlier]
+            n_each = np.bincount(asker, minlength=len(left))
+            if (n_each > left).any():
+                is_first = _nth_of_run(asker) < left[asker]
+                asker, rows = asker[is_first], rows[is_first]
+                n_each = np.minimum(n_each, left)
+            left -= n_each
+            near = np.bitwise_count(entries["key"][rows] ^ asked.keys[asker]) <= max_distance
+            askers.append(asker[near])
+            owners.append(entries["owner"][rows[near]].astype(np.int64))
+    asker, owner = np.concatenate(askers), np.concatenate(owners)
+    order = np.lexsort((owner, asker))
+    asker, owner = asker[order], owner[order]
+    kept = (left[asker] > 0) | (_nth_of_run(asker) < _OF_A_CROWD)
+    return np.unique(owner[kept] << HALF | asked.owners[asker[kept]].astype(np.int64))
 
 
-def _low_bits(keys: Hashes) -> Int64:
-    return np.asarray((keys & np.uint64((1 << _FILTER_BITS) - 1)).astype(np.int64))
+def _members(entries: Entries, begin: Int64, end: Int64, left: Int64) -> Iterator[tuple[Int64, Int64]]:
+    """(asker, row) of the rows begin … end - 1 of each asker: all, or, by owner, the first _CROWD at least."""
+    sizes = np.where(left > 0, end - begin, 0)
+    for askers, in_order in (
+        (np.flatnonzero((sizes > 0) & (sizes <= left)), False),
+        (np.flatnonzero((sizes > left) & (sizes <= _CROWD)), True),
+    ):
+        n = sizes[askers]
+        asker = np.repeat(askers, n)
+        rows = begin[asker] + np.arange(len(asker)) - np.repeat(np.cumsum(n) - n, n)
+        if in_order:
+            order = np.lexsort((entries["key"][rows], entries["owner"][rows], asker))
+            asker, rows = asker[order], rows[order]
+        yield asker, rows
+    many = np.flatnonzero(sizes > _CROWD)
+    if len(many):
+        spans, of_span = np.unique(np.stack([begin[many], end[many]]), axis=1, return_inverse=True)
+        firsts = np.stack([_first_rows(entries, a, b) for a, b in spans.T.tolist()])
+        yield np.repeat(many, _CROWD), firsts[of_span.reshape(-1)].reshape(-1)
 
 
-def _are_among(keys: Hashes, wanted: Hashes) -> NDArray[np.bool_]:
-    """[N] which keys are among sorted ones."""
-    if not len(wanted):
-        return np.zeros(len(keys), np.bool_)
-    at = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
-    return np.asarray(wanted[at] == keys)
+def _first_rows(entries: Entries, begin: int, end: int) -> Int64:
+    """The rows of the first _CROWD entries by owner, then by key."""
+    part = entries[begin:end]
+    return np.asarray(begin + np.lexsort((part["key"], part["owner"]))[:_CROWD])
 
 
-def _once(groups: Int64, codes: Int64) -> Found:
-    order = np.lexsort((codes, groups))
-    groups, codes = groups[order], codes[order]
-    is_first = np.ones(len(groups), np.bool_)
-    is_first[1:] = (groups[1:] != groups[:-1]) | (codes[1:] != codes[:-1])
-    return Found(groups[is_first], codes[is_first])
+def _nth_of_run(values: NDArray[np.int64] | Hashes) -> Int64:
+    """[N] how many equal values stand directly before each."""
+    if not len(values):
+        return np.zeros(0, np.int64)
+    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))

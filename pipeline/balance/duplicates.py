@@ -6,55 +6,142 @@ A clip is known by its distinct pictures: hashes that lie apart. One that shows 
 a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
 pictures of all their clips together. Each picture has a hash of the whole and of several parts: a copy that was altered
 agrees with one of them, and a mirrored picture's hashes follow from the picture's own. Candidates are pairs with
-two near hashes that agree in a band of bits, which costs a sort a band; each is then compared hash by hash.
+two near hashes that agree in a band of bits (`bands.py`); each is then compared hash by hash, once.
 """
 
 from __future__ import annotations
 
+import logging
+import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.reasons import Reason
+from pipeline.balance.bands import Int64
 from pipeline.balance.groups import groups_of
-from pipeline.balance.near import Near
-from pipeline.balance.shown import APART, Shows, shown_by_clips, shown_by_videos
+from pipeline.balance.kept import Kept, Spread, spread_here
+from pipeline.balance.near_files import LostHashes
+from pipeline.balance.pictures import NAMES, kind_of, things_of
+from pipeline.balance.shown import (
+    APART,
+    ORDER,
+    Shows,
+    joined_shows,
+    named_only,
+    no_shows,
+    shown_by_clips,
+    shown_by_videos,
+)
 from pipeline.config.media import DuplicatesConfig
+from pipeline.engine.follow import Follower
+from pipeline.engine.store import Store
 from pipeline.media.phash import ALIGNED, Hashes, are_near, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
+
+log = logging.getLogger("hdvila")
+
+CLIPS, VIDEOS = "clips", "videos"
+FORMAT = 1
+"""Rises when what is kept of pictures changes."""
+
+AT_A_TIME = 1 << 19
+"""Pictures that are taken up together, of some 5,000 videos: sorting and looking up takes 2 KB for each."""
+MOST_WAITING = 1 << 23
+"""Pictures that may wait, 400 MB. Where more come at once, as where everything is compared again, the order in which
+they are taken up follows that of the tables."""
 
 _LEAST_SHARED = 3
 """Pictures that two must have in common: two that wear the same logo over dark pictures agree in one or two."""
 
 
 class Pictures:
-    """What all clips and videos show that were added; what repeats does not depend on the order in which they were."""
+    """What all clips and videos of a store show; what repeats does not depend on when their packs were committed.
 
-    def __init__(self, config: DuplicatesConfig) -> None:
-        self._config = config
-        self._clips, self._videos = (
-            Near(config.max_distance, partial(_is_same, max_distance=config.max_distance, share=share))
-            for share in (config.min_share, config.video_share)
-        )
+    A video is compared once, with all that were taken up before it: in the order that `order_of` gives to its id, then
+    by its id. `kept.py` says where that is kept.
+    """
 
-    def add(self, packs: pa.Table) -> None:
-        """Rows with the columns COLUMNS and n; a video's rows stand one after the other."""
-        clips = shown_by_clips(packs, self._config.max_distance)
-        for near, shows in ((self._clips, clips), (self._videos, shown_by_videos(clips, self._config.max_distance))):
-            near.add(shows.take(np.flatnonzero(shows.counts() >= self._config.min_frames)))
+    def __init__(
+        self,
+        config: DuplicatesConfig,
+        store: Store,
+        spread: Spread = spread_here,
+        order_of: Callable[[pa.Array], Int64] = lambda video_ids: np.zeros(len(video_ids), np.int64),
+    ) -> None:
+        self._config, self._store, self._order_of = config, store, order_of
+        kinds = [
+            kind_of(name, config.max_distance, partial(_is_same, max_distance=config.max_distance, share=share))
+            for name, share in ((CLIPS, config.min_share), (VIDEOS, config.video_share))
+        ]
+        self._kept = Kept(store, "pictures", kinds, f"{FORMAT} {config.model_dump_json()}", spread)
+        self._start()
+
+    def _start(self) -> None:
+        columns = [*COLUMNS, "n"]
+        self._follower = Follower(self._store, "packs", columns, lambda ids: ~self._kept.are_taken(ids))
+        self._waiting: list[Shows] = []
+        self._waiting_ids: list[pa.Array] = []
 
     def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """What repeats among all but these videos, as `find_duplicates`."""
-        videos, same_videos = self._videos.same(but)
+        try:
+            self._kept.refresh()
+            self._follow(but)
+        except LostHashes as error:
+            log.warning("%s; what clips show is compared again from the beginning", error)
+            self._kept.clear()
+            self._start()
+            self._follow(but)
+        return self._found(but)
+
+    def _follow(self, but: pa.Array) -> None:
+        for rows in self._follower.new():
+            self.add(rows)
+            if sum(len(shows.hashes) for shows in self._waiting) >= MOST_WAITING:
+                self._take_up(but)
+        self._take_up(but)
+
+    def add(self, packs: pa.Table) -> None:
+        """Rows with the columns COLUMNS and n; a video's rows stand one after the other."""
+        packs = packs.filter(pa.array(~self._kept.are_taken(packs.column("video_id"))))
+        self._waiting_ids.append(pc.unique(packs.column("video_id")))
+        self._waiting.append(shown_by_clips(packs, self._config.max_distance))
+
+    def _take_up(self, but: pa.Array) -> None:
+        """Compares what waits, except what these videos show."""
+        ids = pa.concat_arrays([pa.array([], pa.string()), *self._waiting_ids])
+        is_away = pc.is_in(ids, value_set=but)
+        ready = ids.filter(pc.invert(is_away))
+        if not len(ready):
+            return
+        shows = joined_shows(self._waiting)
+        waits = pc.is_in(shows.table.column("video_id"), value_set=but).to_numpy().astype(np.bool_)
+        clips = _in_order(shows.take(np.flatnonzero(~waits)), self._order_of)
+        show_nothing = ready.filter(pc.invert(pc.is_in(ready, value_set=clips.table.column("video_id"))))
+        for some in _of_a_size(clips):
+            videos = shown_by_videos(some, self._config.max_distance)
+            things = {
+                name: things_of(of_kind.take(np.flatnonzero(of_kind.counts() >= self._config.min_frames)))
+                for name, of_kind in ((CLIPS, some), (VIDEOS, videos))
+            }
+            of_some = pc.unique(some.table.column("video_id"))
+            self._kept.add(things, pa.concat_arrays([of_some, show_nothing]))
+            show_nothing = of_some.slice(0, 0)
+        self._waiting, self._waiting_ids = [shows.take(np.flatnonzero(waits))], [ids.filter(is_away)]
+
+    def _found(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
+        videos, same_videos = _in_pairs(self._kept.pairs(VIDEOS), but)
         repeated_videos: dict[str, str] = {}
         for a, b in same_videos:
             repeated_videos.setdefault(videos.id_of(b), videos.id_of(a))
-        clips, same_clips = self._clips.same(but)
+        clips, same_clips = _in_pairs(self._kept.pairs(CLIPS), but)
         of_video = clips.table.column("video_id").to_pylist()
         pairs = [(a, b) for a, b in same_clips if repeated_videos.keys().isdisjoint((of_video[a], of_video[b]))]
         intros, clip_repeats = _split_intros(clips, pairs, self._config)
@@ -66,6 +153,41 @@ class Pictures:
         return {reason: repeats for reason, repeats in found.items() if repeats}
 
 
+def _in_order(clips: Shows, order_of: Callable[[pa.Array], Int64]) -> Shows:
+    table = clips.table
+    ids = table.column("video_id").combine_chunks().dictionary_encode()
+    order = order_of(ids.dictionary)[ids.indices.to_numpy()] if len(table) else np.zeros(0, np.int64)
+    table = table.select(["video_id", "n", "id"]).append_column("order", pa.array(order))
+    rows = pc.sort_indices(table, [("order", "ascending"), *ORDER])
+    return clips.take(rows.to_numpy().astype(np.int64))
+
+
+def _of_a_size(clips: Shows) -> Iterator[Shows]:
+    """The same, about AT_A_TIME pictures at a time, at least once; a video's clips stand together and stay so."""
+    ids = clips.table.column("video_id").combine_chunks()
+    is_first = np.append(True, pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(False))
+    number = clips.starts[:-1] // AT_A_TIME
+    of_video = number[np.maximum.accumulate(np.where(is_first[: len(ids)], np.arange(len(ids)), 0))]
+    edges = np.flatnonzero(np.diff(of_video)) + 1
+    for rows in np.split(np.arange(len(ids)), edges):
+        yield clips.take(rows)
+
+
+def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, int]]]:
+    """Pairs (earlier, later) among all but what is of these videos.
+
+    They are rows of what comes with them: all that are in a pair, by video and number, without their pictures.
+    """
+    away = [pc.is_in(pairs.column(f"{side}.video_id"), value_set=but) for side in "ab"]
+    pairs = pairs.filter(pc.invert(pc.or_(*away)))
+    sides = [pairs.select([f"{side}.{name}" for name in NAMES.names]).rename_columns(NAMES.names) for side in "ab"]
+    named = pa.concat_tables([no_shows().table, *sides])
+    table = named.group_by(NAMES.names).aggregate([]).sort_by(ORDER).select(NAMES.names)
+    rows = np.stack([pc.index_in(side.column("id"), table.column("id").combine_chunks()).to_numpy() for side in sides])
+    rows = np.sort(rows, axis=0).astype(np.int64)
+    return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
+
+
 def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
     """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in the ids' order.
 
@@ -73,9 +195,10 @@ def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, d
     """
     if not config.enabled:
         return {}
-    pictures = Pictures(config)
-    pictures.add(packs.sort_by("video_id"))
-    return pictures.find(pa.array([], pa.string()))
+    with tempfile.TemporaryDirectory() as folder:
+        pictures = Pictures(config, Store(folder))
+        pictures.add(packs.sort_by("video_id"))
+        return pictures.find(pa.array([], pa.string()))
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:

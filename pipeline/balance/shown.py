@@ -1,7 +1,6 @@
 """What many clips and videos show, as flat columns: the distinct pictures of each, some 50 bytes a picture.
 
-Pictures of a clip or video that lie near one before them there are left out when they come, for many at a time. So a
-driver keeps what was shown over its batches and looks at each clip's hashes once.
+Pictures of a clip or video that lie near one before them there are left out when they come, for many at a time.
 """
 
 from __future__ import annotations
@@ -109,6 +108,14 @@ def shown_by_videos(clips: Shows, max_distance: int) -> Shows:
     table = clips.table.take(pa.array(first))
     table = table.set_column(0, "id", table.column("video_id"))
     return _distinct(table, clips.starts[ends] - clips.starts[first], clips.hashes, max_distance)
+
+
+def joined_shows(some: Sequence[Shows]) -> Shows:
+    """Several as one."""
+    counts = np.concatenate([np.zeros(0, np.int64), *(one.counts() for one in some)])
+    starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    table = pa.concat_tables([_NAMES.empty_table(), *(one.table for one in some)])
+    return Shows(table, starts, np.concatenate([no_shows().hashes, *(one.hashes for one in some)]))
 
 
 def named_only(table: pa.Table) -> Shows:

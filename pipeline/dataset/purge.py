@@ -17,6 +17,7 @@ from pipeline.engine.covered import sweep_orphans, sweep_segments
 from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head, Segment, change_head, read_head
 from pipeline.engine.store import Store
+from pipeline.outdir.remade import forget_alike
 
 EMPTIED = {
     "listings": ("title", "given_spans"),
@@ -40,6 +41,7 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
     sweep_orphans(store)
     sweep_segments(store, grace_s=0)
     store.sweep_parts()
+    forget_alike(store)
     n_rows = 0
     for table, columns in EMPTIED.items():
         n_rows += _purge_parts(store, store.parts(table), columns, wanted)

@@ -11,7 +11,7 @@ import itertools
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from pipeline.engine.executor import Finished
 from pipeline.engine.limits import KILL_AFTER_S
 from pipeline.engine.metrics import Metrics
 from pipeline.engine.ray_session import first_line, start_ray
-from pipeline.engine.remote import Briefing, RollActor, attempt_remotely, fetch_remotely, raised_there
+from pipeline.engine.remote import Briefing, RollActor, attempt_remotely, do_on, fetch_remotely, raised_there
 from pipeline.engine.roll import Begun
 from pipeline.engine.shared import SharedActor, SharedThere
 from pipeline.engine.store import Store
@@ -358,6 +358,17 @@ class RayExecutor:
             max_concurrency=10_000,
         )  # fmt: skip
         return SharedThere(actor.remote(build))
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+        """See Executor. Takes no slot, since units may hold all of them for hours; as many at a time as there are."""
+        under_way: deque[Any] = deque()
+        there = ray.put(work)
+        for item in items:
+            under_way.append(do_on.remote(there, item))
+            if len(under_way) > self.n_slots:
+                yield ray.get(under_way.popleft())
+        for last in under_way:
+            yield ray.get(last)
 
     def measure(self, status: StageStatus) -> None:
         """See Executor. Ray's metrics show it, for Prometheus."""

@@ -6,7 +6,7 @@
 import asyncio
 import inspect
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -69,6 +69,10 @@ class Executor(Protocol):
         """One object for all workers: `build()` here, and a picklable proxy whose methods block until they return."""
         ...
 
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """Does a short piece of work on each of some items, beside the units; gives what it makes, in their order."""
+        ...
+
     def measure(self, status: StageStatus) -> None:
         """Reports to those who watch the cluster how far a stage is."""
         ...
@@ -122,6 +126,10 @@ class LocalExecutor:
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor."""
         return SharedHere(build())
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """See Executor."""
+        return map(work, items)
 
     def measure(self, status: StageStatus) -> None:
         """See Executor. This process has no watcher."""

@@ -7,7 +7,7 @@ read to the end, so that a look at a table in which nothing is new costs no file
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -29,9 +29,20 @@ MOST_SPANS = 8
 
 
 class Follower:
-    """See the module. `table`: one of TABLES, or `rejects` for those of all stages."""
+    """See the module. `table`: one of TABLES, or `rejects` for those of all stages.
 
-    def __init__(self, store: Store, table: str, columns: Sequence[str]) -> None:
+    `wanted`: says of video ids [N] whether rows of theirs are wanted. Pieces of segments with none of these are not
+    read but for their ids; of others all rows come.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        table: str,
+        columns: Sequence[str],
+        wanted: Callable[[pa.ChunkedArray], NDArray[np.bool_]] | None = None,
+    ) -> None:
+        self._wanted = wanted
         self._store, self._table, self._columns = store, table, list(columns)
         schema = REJECTS if table == "rejects" else TABLES[table]
         self._schema = pa.schema([schema.field(name) for name in columns])
@@ -107,11 +118,12 @@ class Follower:
             begins, ends = begins[:1], ends[-1:]
         for begin, stop in zip(begins.tolist(), ends.tolist(), strict=True):
             part = Part(segment.stage, "", segment.path(self._table), begin, stop - begin)
-            for piece in self._store.read_pieces(part, self._columns):
-                rows = completed(piece, self._schema)
-                mask = is_wanted[begin : begin + rows.num_rows]
-                yield begin + rows.num_rows, rows if mask.all() else rows.filter(pa.array(mask))
-                begin += rows.num_rows
+            for piece in self._store.pieces(part, self._columns):
+                stop = piece.first + piece.n_rows
+                if self._wanted is None or self._wanted(piece.read(["video_id"]).column("video_id")).any():
+                    rows = completed(piece.read(self._columns), self._schema)
+                    mask = is_wanted[piece.first : stop]
+                    yield stop, rows if mask.all() else rows.filter(pa.array(mask))
 
     def _read(self, part: Part) -> pa.Table:
         return completed(self._store.read_part(part, self._columns), self._schema)

@@ -36,9 +36,11 @@ class RowFile:
         self._spans = _opened(files, path, size)
         self._file = pq.ParquetFile(self._spans)
 
-    def read(self, first: int, n_rows: int, columns: Sequence[str]) -> pa.Table:
-        """Rows first … first + n_rows - 1."""
-        metadata, names = self._file.metadata, set(columns)
+    def read(self, first: int, n_rows: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows first … first + n_rows - 1, or fewer where the file ends; None: all columns."""
+        metadata = self._file.metadata
+        columns = self._file.schema_arrow.names if columns is None else columns
+        names = set(columns)
         groups, skipped = _groups_of(metadata, first, n_rows)
         wanted = [_place(column) for group in groups for column in _columns_of(metadata.row_group(group), names)]
         self._spans.fetch_all(sorted(wanted))

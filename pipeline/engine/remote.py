@@ -74,6 +74,12 @@ def fetch_remotely(
     return _there(briefing, stage_in, unit, lambda stage: fetch_for(stage, unit, store, scratch_root, attempt, driver))
 
 
+@ray.remote(num_cpus=0, scheduling_strategy="SPREAD")
+def do_on(work: Callable[[Any], Any], item: Any) -> Any:
+    """Work on one item, on any machine."""
+    return work(item)
+
+
 def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[Stage], Outcome]) -> Outcome:
     """What a worker does with a task: it says that it begins, and holds the unit's limit."""
     leave_the_terminal()

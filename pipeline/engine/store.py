@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import pyarrow as pa
@@ -30,6 +30,15 @@ MANY_READ = 2
 MAX_KEPT_BYTES = 256 * 1024**2
 PIECE_BYTES = 8 * 1024**2
 """Of what is read piece by piece, about so much is in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Some rows of a segment's file. `read`: these columns of them."""
+
+    first: int
+    n_rows: int
+    read: Callable[[list[str]], pa.Table]
 
 
 @dataclass(frozen=True)
@@ -154,25 +163,28 @@ class Store(Committed):
                 part = same[0] if same else part
         return self._read_part(part, columns)
 
-    def read_pieces(self, part: Part, columns: list[str]) -> Iterator[pa.Table]:
-        """The rows of a part, some row groups of its file at a time; FileNotFoundError where a merge has moved it."""
-        if part.n_rows < 0:
-            yield self._read_part(part, columns)
-            return
+    def pieces(self, part: Part, columns: list[str]) -> Iterator[Piece]:
+        """The rows of a segment's part, some row groups at a time, about PIECE_BYTES in these columns.
+
+        FileNotFoundError where a merge has moved the part."""
         wide = WIDE.get(part.table, ())
-        sets = {
-            part.path: [name for name in columns if name not in wide],
-            _wide_path(part.path): [name for name in columns if name in wide],
-        }
+        sizes, paths = self.segments.sizes, {part.path: False, _wide_path(part.path): True}
         with self._as_table(part.path):
-            asked = {
-                RowFile(self, path, self.segments.sizes.get(path, 0)): names for path, names in sets.items() if names
+            files = {
+                is_wide: RowFile(self, path, sizes.get(path, 0))
+                for path, is_wide in paths.items()
+                if not is_wide or any(name in wide for name in columns)
             }
-            largest = list(asked)[-1]
-            for first, n_rows in largest.pieces(part.first, part.n_rows, asked[largest], PIECE_BYTES):
-                tables = [file.read(first, n_rows, names) for file, names in asked.items()]
-                arrays = {name: table.column(name) for table in tables for name in table.column_names}
-                yield pa.table({name: arrays[name] for name in columns if name in arrays})
+
+        def read(first: int, n_rows: int, names: list[str]) -> pa.Table:
+            asked = {is_wide: [name for name in names if (name in wide) == is_wide] for is_wide in files}
+            with self._as_table(part.path):
+                tables = [files[is_wide].read(first, n_rows, own) for is_wide, own in asked.items() if own]
+            arrays = {name: table.column(name) for table in tables for name in table.column_names}
+            return pa.table({name: arrays[name] for name in names if name in arrays})
+
+        for first, n_rows in files[max(files)].pieces(part.first, part.n_rows, columns, PIECE_BYTES):
+            yield Piece(first, n_rows, partial(read, first, n_rows))
 
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
         with self._as_table(part.path):

@@ -21,6 +21,7 @@ from manifests.settings import identity_values, removed_keys, say_removed, value
 from manifests.stages import MADE_BY, ORDER, STAGES, TABLE, find_stage
 from manifests.version import SCHEMA_VERSION
 from pipeline.engine.store import Store
+from pipeline.outdir.remade import forget_alike
 
 log = logging.getLogger("hdvila")
 
@@ -180,6 +181,8 @@ def redo_from(store: Store, name: str) -> None:
         for folder in ("rounds", "rounds/wanted", "retries", "progress"):
             for plan in store.names(folder):
                 store.delete(f"{folder}/{plan}")
+    if first <= ORDER.index("media"):
+        forget_alike(store)
     for folder in ("generations", "manifests"):  # no shard of theirs stays
         for name in store.names(folder):
             store.delete(f"{folder}/{name}")

@@ -17,10 +17,9 @@ from dataclasses import asdict, dataclass, field
 from pipeline.balance.waves import Ahead, next_wave
 from pipeline.run.candidates import rounds_with
 from pipeline.run.gather import Gathered, shares_of
+from pipeline.run.known import WAVES
 from pipeline.run.session import Run
 from pipeline.shards.stage import read_entries
-
-WAVES = "waves"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, ClassVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from manifests.census import Census
 from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from manifests.schema import REJECTS, TABLES
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
-from pipeline.balance.duplicates import COLUMNS, Pictures
+from pipeline.balance.duplicates import Pictures
+from pipeline.balance.kept import Spread, spread_here
 from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import TURNED_AWAY, all_failed
 from pipeline.balance.text_duplicates import Texts
@@ -34,13 +38,15 @@ VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "
 BYTES_AT_A_TIME = 8 * 1024**2
 """Rows of a table that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
+WAVES = "waves"
+"""The folder of the batches of media."""
 
 
 class Known:
     """See the module. `update` takes up what was committed since; everything else says what was read by then."""
 
-    def __init__(self, config: RunConfig, store: Store) -> None:
-        self._config, self.store = config, store
+    def __init__(self, config: RunConfig, store: Store, spread: Spread = spread_here) -> None:
+        self.store = store
         self._tables = _Pieces(store)
         self._census = Census(self._tables, by_clip=False)
         self._texts = Texts(config.balance.text_duplicates)
@@ -48,7 +54,7 @@ class Known:
         self._planned: list[pa.Table] = []
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
-        self._pictures = Pictures(config.media.duplicates)
+        self._pictures = Pictures(config.media.duplicates, store, spread, partial(batch_numbers, store))
         self.shards = ShardBooks(self.update)
 
     def update(self) -> None:
@@ -74,8 +80,6 @@ class Known:
         self._made.append(clip_lists([rows.filter(succeeded).select(["video_id", "n", "duration_ms"])]))
         self._failed.append(all_failed(rows, succeeded))
         self.shards.add(rows)
-        if self._config.media.duplicates.enabled:
-            self._pictures.add(rows.select([*COLUMNS, "n"]))
 
     def videos(self) -> pa.Table:
         """VIDEO_COLUMNS, a row a video, by id: in no order that depends on when it came."""
@@ -113,6 +117,20 @@ class Known:
         return kept_clips(self.shards.closed.held(self.store, entries))
 
 
+def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
+    """[N] the last batch of media that names each video, -1 where none does. Looks at batches from the last one back,
+    until all videos are found."""
+    numbers = np.full(len(video_ids), -1, np.int64)
+    for name in reversed(store.names(WAVES)):
+        left = np.flatnonzero(numbers < 0)
+        if not len(left):
+            break
+        ids = pa.array(store.read_json(f"{WAVES}/{name}")["video_ids"], pa.string())
+        is_here = pc.is_in(video_ids.take(pa.array(left)), value_set=ids).to_numpy(zero_copy_only=False)
+        numbers[left[is_here.astype(np.bool_)]] = int(name.removesuffix(".json"))
+    return numbers
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     """Rows of one table that a look found: for the census one part."""
@@ -129,7 +147,7 @@ class _Pieces:
         "videos": VIDEO_COLUMNS,
         "transcripts": ["video_id", "n_words", "minhash"],
         "clips": ["video_id", "n", "start_ms", "end_ms", "text"],
-        "packs": list(dict.fromkeys([*PACK_COLUMNS, *COLUMNS, *BOOK_COLUMNS])),
+        "packs": list(dict.fromkeys([*PACK_COLUMNS, *BOOK_COLUMNS])),
         "rejects": list(REJECTS.names),
     }
 

@@ -57,7 +57,7 @@ class Run:
     def known(self) -> Known:
         """What plans know of all videos, kept from one plan to the next."""
         if self._known is None:
-            self._known = Known(self.config, self.store)
+            self._known = Known(self.config, self.store, self.executor.spread)
         return self._known
 
     @property

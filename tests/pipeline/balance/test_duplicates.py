@@ -1,5 +1,7 @@
 """Copies are found, others are not, and a channel's opening is told from a re-upload."""
 
+import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from manifests.reasons import Reason
-from pipeline.balance.duplicates import COLUMNS, find_duplicates, shared
+from manifests.schema import PACKS
+from pipeline.balance import duplicates
+from pipeline.balance.duplicates import COLUMNS, Pictures, find_duplicates, shared
 from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
+from pipeline.engine.follow import Follower
+from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, WHOLE, mirrored_pictures, pack_hashes
+from tests.pipeline.engine.merges import merge_all
 
 CONFIG = DuplicatesConfig()
 
@@ -155,3 +162,108 @@ def test_a_copy_of_pictures_that_a_logo_makes_alike_as_a_whole_is_found() -> Non
 def test_strangers_that_one_logo_makes_alike_in_a_part_are_not_the_same(part: int) -> None:
     rows = [("a.0", "one", alike_in(part, 1)), ("b.0", "two", copied(alike_in(part, 2), 2))]
     assert find_duplicates(packs(rows), CONFIG) == {}
+
+
+def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        (f"{video}.{n}", "one", copied(pictures(n + 9 * (i % 4)), 3, i))
+        for i, video in enumerate("abcdefgh")
+        for n in range(4)
+    ]
+    whole = find_duplicates(packs(rows), CONFIG)
+    monkeypatch.setattr(duplicates, "AT_A_TIME", 30)
+    assert (
+        whole
+        == find_duplicates(packs(rows), CONFIG)
+        == {Reason.DUPLICATE_VIDEO: dict(zip("efgh", "abcd", strict=True))}
+    )
+
+
+# kept in a store, from plan to plan
+
+Row = tuple[str, str, list[tuple[int, ...]]]
+
+
+def commit(store: Store, rows: list[Row]) -> None:
+    """Rows of clips as the media stage commits them, a unit a video."""
+    blank = {field.name: _nothing(field.type) for field in PACKS}
+    table = packs(rows).to_pylist()
+    for video in dict.fromkeys(row["video_id"] for row in table):
+        own = [blank | row | {"n": int(row["clip_id"].rpartition(".")[2])} for row in table if row["video_id"] == video]
+        path = store.write_part("packs", "media", video, own, "t")
+        store.commit_all("media", {video: {"rows": {"packs": len(own)}, "rejects": {}, "parts": {"packs": path}}})
+
+
+def _nothing(kind: pa.DataType) -> Any:
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return 0
+    return [] if pa.types.is_list(kind) else b"" if pa.types.is_binary(kind) else ""
+
+
+def a_channel(seed: int, n_videos: int) -> list[list[Row]]:
+    """Videos of which some are copies of others, some hold a clip of another, and all of a channel have one opening."""
+    rng = np.random.default_rng(seed)
+    videos: list[list[Row]] = []
+    for i in range(n_videos):
+        shown = [pictures(1000 * seed + 10 * i + n, 4) for n in range(5)]
+        kind = rng.integers(4)
+        if kind == 0 and videos:
+            shown = [copied(hashes, 3, i) for _, _, hashes in videos[rng.integers(len(videos))]]
+        if kind == 1 and videos:
+            shown[1] = copied(videos[rng.integers(len(videos))][2][2], 3, i)
+        if kind == 2:
+            shown[0] = copied(pictures(7, 4), 3, i)
+        videos.append([(f"v{i:02d}.{n}", f"c{i % 2}", hashes) for n, hashes in enumerate(shown)])
+    return videos
+
+
+def at_once(videos: list[list[Row]]) -> dict[Reason, dict[str, str]]:
+    return find_duplicates(packs([row for video in videos for row in video]), CONFIG)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_repeats_is_the_same_in_whatever_order_videos_come_merged_left_out_or_after_a_restart(
+    tmp_path: Path, seed: int
+) -> None:
+    draw, store = random.Random(seed), Store(str(tmp_path))
+    videos = a_channel(seed, 14)
+    came = draw.sample(range(14), 14)
+    kept = Pictures(CONFIG, store)
+    n = 0
+    while n < 14:
+        more = draw.randint(1, 5)
+        commit(store, [row for i in came[n : n + more] for row in videos[i]])
+        n = min(14, n + more)
+        if draw.random() < 0.5:
+            merge_all(store)
+        if draw.random() < 0.3:
+            kept = Pictures(CONFIG, store)
+        for but in ([], draw.sample(came[:n], min(n, 2))):
+            wanted = at_once([videos[i] for i in sorted(set(came[:n]) - set(but))])
+            assert kept.find(pa.array([f"v{i:02d}" for i in but], pa.string())) == wanted
+    assert len(at_once(videos)) > 1
+
+
+def test_a_driver_that_starts_again_reads_no_hashes_again_and_says_what_it_has_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, videos = Store(str(tmp_path)), a_channel(1, 12)
+    commit(store, [row for video in videos for row in video])
+    commit(store, [("black.0", "c0", [])])
+    merge_all(store)
+    wanted = Pictures(CONFIG, store).find(NONE)
+    assert wanted == at_once(videos)
+
+    def refuse(self: Follower, *_: object) -> pa.Table:
+        raise AssertionError("hashes were read")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(duplicates, "shown_by_clips", refuse)
+        assert Pictures(CONFIG, Store(store.url)).find(NONE) == wanted
+    for path in tmp_path.rglob("alike/**/clips.pairs.parquet"):
+        path.unlink()
+    assert Pictures(CONFIG, Store(store.url)).find(NONE) == wanted
+    assert "compared again from the beginning" in caplog.text
+
+
+NONE = pa.array([], pa.string())

@@ -33,14 +33,16 @@ def describe(film: Path, k: int) -> None:
     )
 
 
-def start(out: Path, films: Path, *, engine: dict[str, Any] | None = None, **balance: Any) -> Delivered:
-    """A run to its end, or to what stops it."""
+def start(
+    out: Path, films: Path, *, engine: dict[str, Any] | None = None, compares: bool = False, **balance: Any
+) -> Delivered:
+    """A run to its end, or to what stops it. `compares`: films that show the same are found."""
     tree = {
         "out": str(out),
         "crawl": {"sources": ["folder"]},
         "folder": {"path": str(films)},
         "text": {"transcript": {"min_words": 3}},
-        "media": {"duplicates": {"enabled": False}},
+        "media": {"duplicates": {"enabled": compares, "min_frames": 1}},
         "balance": {"batch_videos": 1, "unit": "clips", "text_duplicates": {"reuploads": False}, **balance},
         "shards": {"max_samples": 1, "split": {"val": 0}},
         "engine": {"executor": "local", **(engine or {})},

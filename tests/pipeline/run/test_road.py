@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from pipeline.crawl.plan import Wanted
 from pipeline.engine.driver import Line
+from pipeline.engine.files import Files
 from pipeline.engine.store import Store
 from pipeline.run import road
 from pipeline.run.close import GENERATIONS
@@ -53,6 +55,31 @@ def test_a_run_stopped_before_it_made_the_last_shards_it_decided_on_ends_as_if_u
         stop_after_writing(patched, f"{GENERATIONS}/{last}")
         start(stopped, films)
     start(stopped, films)
+
+    assert bytes_of(stopped) == bytes_of(undisturbed)
+
+
+@pytest.mark.parametrize("n_writes", [3, 9, 14])
+def test_a_run_stopped_while_it_compares_pictures_ends_as_if_undisturbed(
+    films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_writes: int
+) -> None:
+    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
+    start(undisturbed, films, compares=True)
+    assert "duplicate_video" in pq.read_table(undisturbed / "selection.parquet").column("reason").to_pylist()
+    write, left = Files.write, [n_writes]
+
+    def write_and_stop(files: Files, path: str, data: bytes) -> None:
+        write(files, path, data)
+        left[0] -= path.startswith("alike/")
+        if not left[0]:
+            raise Stopped
+
+    with monkeypatch.context() as patched, pytest.raises(Stopped):
+        patched.setattr(Files, "write", write_and_stop)
+        start(stopped, films, compares=True)
+    if n_writes > 10:
+        shutil.rmtree(stopped / "alike")
+    start(stopped, films, compares=True)
 
     assert bytes_of(stopped) == bytes_of(undisturbed)
 

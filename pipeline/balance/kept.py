@@ -1,0 +1,353 @@
+"""Pairs that are alike among millions of things, found new against old; what finds them is kept from plan to plan.
+
+    alike/<what>/state.json                        which files count; replaced as a whole
+    alike/<what>/<batch>/<kind>.parquet            things that were taken up together, and what is compared of them
+                         <kind>.pairs.parquet      those of them that are like an earlier one
+                         <kind>.<level>.<cell>.near  hashes, sorted (near_files.py): of one batch, or of 8, 64 …
+                         taken.bin                 hashes of the ids of the videos that were taken up
+
+Nothing of this is in memory but the pairs and 8 bytes a video. It lies in the output directory, since workers on any
+machine search it, some cells each, and since a driver that starts again goes on with it. All of it can be made again
+from the tables: where a file is gone or damaged (`LostHashes`), `clear` and add everything again.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+
+from manifests.hashing import UInt64
+from manifests.membership import hash_ids
+from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, merged_entries, near_pairs, sorted_entries
+from pipeline.balance.near_files import CELL_BITS, N_CELLS, LostHashes, NearFile, cells_of, read_run, write_cells
+from pipeline.engine.commits import READERS
+from pipeline.engine.files import Files
+from pipeline.engine.ranges import RowFile
+from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
+
+FAN_IN = 8
+"""So many runs of one level are merged into one of the next."""
+TASK_BYTES = 64 * 1024**2
+"""Sorted hashes that one task reads, about."""
+GROUP_ROWS = 256
+"""Things in a row group: of old ones only those are read that a new one may be like."""
+
+Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
+"""Does a piece of work on each of some items, on other machines where there are any; gives what it makes, in order."""
+
+
+def spread_here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+    """In this process, one after the other."""
+    return map(work, items)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of things. `filed`, `asked`: the hashes by which some (a table) are found, and by which they look for
+    others, rows as owners; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs."""
+
+    name: str
+    n_bands: int
+    max_distance: int
+    filed: Callable[[pa.Table], Keys]
+    asked: Callable[[pa.Table], Keys]
+    is_same: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
+    names: pa.Schema
+
+    @property
+    def pairs(self) -> pa.Schema:
+        """The columns of the table of pairs."""
+        return pa.schema([pa.field(f"{side}.{field.name}", field.type) for side in "ab" for field in self.names])
+
+
+class _Run(BaseModel):
+    level: int
+    files: tuple[NearFile, ...]
+
+
+class _OfKind(BaseModel):
+    n_things: int = 0
+    n_hashes: int = 0
+    runs: tuple[_Run, ...] = ()
+
+
+class _Batch(BaseModel):
+    name: str
+    first: dict[str, int]
+    """By kind the number of its first thing."""
+
+
+class _State(BaseModel):
+    settings: str
+    batches: tuple[_Batch, ...] = ()
+    kinds: dict[str, _OfKind] = {}
+    gone: tuple[str, ...] = ()
+    """Files that were merged into others."""
+
+
+class Kept:
+    """See the module. `settings`: whatever the pairs depend on; with others everything is made again."""
+
+    def __init__(
+        self, files: Files, what: str, kinds: Sequence[Kind], settings: str, spread: Spread = spread_here
+    ) -> None:
+        self._files, self._what, self._settings, self._spread = files, what, settings, spread
+        self._folder = f"{ALIKE}/{what}"
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._seen: bytes | None = b""
+        self._state = _State(settings=settings)
+        self._taken = np.zeros(0, np.uint64)
+        self._pairs: dict[str, list[pa.Table]] = {}
+
+    def are_taken(self, video_ids: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """[N] which videos were taken up."""
+        hashes = hash_ids(video_ids)
+        at = np.minimum(np.searchsorted(self._taken, hashes), max(0, len(self._taken) - 1))
+        return self._taken[at] == hashes if len(self._taken) else np.zeros(len(hashes), np.bool_)
+
+    def pairs(self, kind: str) -> pa.Table:
+        """The pairs that are alike: columns a.<name>, b.<name>; a was taken up before b."""
+        return pa.concat_tables([self._kinds[kind].pairs.empty_table(), *self._pairs.get(kind, [])])
+
+    def add(self, things: Mapping[str, pa.Table], video_ids: pa.Array) -> None:
+        """Takes up things, by kind, in their order, and with them the videos that they are of. LostHashes."""
+        name = f"{len(self._state.batches):05d}-{uuid.uuid4().hex[:8]}"
+        folder = f"{self._folder}/{name}"
+        batch = _Batch(name=name, first={kind: self._of(kind).n_things for kind in self._kinds})
+        changed, new_pairs = {}, {}
+        for kind, table in things.items():
+            pq_write(self._files, f"{folder}/{kind}.parquet", table)
+            changed[kind], new_pairs[kind] = self._take_up(self._kinds[kind], table, folder)
+            self._files.write_table(f"{folder}/{kind}.pairs.parquet", new_pairs[kind])
+        taken = np.unique(hash_ids(video_ids))
+        self._files.write(f"{folder}/taken.bin", taken.tobytes())
+        merged = {kind: self._merged(kind, of_kind, folder) for kind, of_kind in changed.items()}
+        gone = _paths(changed) - _paths(merged)
+        state = _State(
+            settings=self._settings,
+            batches=(*self._state.batches, batch),
+            kinds={**self._state.kinds, **merged},
+            gone=tuple(sorted(gone)),
+        )
+        self._write(state)
+        self._remember(taken, new_pairs)
+        for path in gone:
+            self._files.delete(path)
+
+    def _of(self, kind: str) -> _OfKind:
+        return self._state.kinds.get(kind, _OfKind())
+
+    # search
+
+    def _take_up(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, pa.Table]:
+        known = self._of(kind.name)
+        filed = kind.filed(table)
+        bands = [sorted_entries(keys, filed.owners + known.n_things) for keys in filed.keys]
+        file = write_cells(self._files, f"{folder}/{kind.name}.0.0.near", cells_of(bands))
+        del bands
+        runs = (*known.runs, _Run(level=0, files=(file,)))
+        of_kind = _OfKind(
+            n_things=known.n_things + table.num_rows, n_hashes=known.n_hashes + len(filed.owners), runs=runs
+        )
+        codes = self._search(kind, runs, self._asked(kind, table, filed.owners, known))
+        pairs = np.stack([codes >> HALF, codes & LOW], axis=1)
+        return of_kind, self._alike(kind, pairs, table, known.n_things)
+
+    def _asked(self, kind: Kind, table: pa.Table, filed: Int64, known: _OfKind) -> list[Asked]:
+        counts = np.bincount(filed, minlength=table.num_rows)
+        bits = bits_of(known.n_hashes + np.cumsum(counts) - counts)
+        asked = kind.asked(table)
+        return [Asked.of(keys, asked.owners + known.n_things, bits[asked.owners]) for keys in asked.keys]
+
+    def _search(self, kind: Kind, runs: Sequence[_Run], asked: Sequence[Asked]) -> Int64:
+        n_bytes = sum(file.n_bytes for run in runs for file in run.files)
+        work = partial(_search_cells, _Patient(self._files), [run.files for run in runs], kind.max_distance)
+        items = [(cells, [of_band.between(*_groups(cells)) for of_band in asked]) for cells in _spans(n_bytes)]
+        found = [np.zeros(0, np.int64), *self._done(work, items)]
+        return np.unique(np.concatenate(found))
+
+    def _done(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        return self._spread(work, items) if len(items) > 1 else spread_here(work, items)
+
+    def _merged(self, kind: str, of_kind: _OfKind, folder: str) -> _OfKind:
+        """With runs of one level as one of the next, where there are enough of them."""
+        runs = list(of_kind.runs)
+        while len(runs) >= FAN_IN and runs[-FAN_IN].level == runs[-1].level:
+            some, level = runs[-FAN_IN:], runs[-1].level + 1
+            n_bytes = sum(file.n_bytes for run in some for file in run.files)
+            path = f"{folder}/{kind}.{level}"
+            work = partial(_merge_cells, _Patient(self._files), [run.files for run in some], path)
+            runs[-FAN_IN:] = [_Run(level=level, files=tuple(self._done(work, _spans(n_bytes))))]
+        return of_kind.model_copy(update={"runs": tuple(runs)})
+
+    # what is alike
+
+    def _alike(self, kind: Kind, pairs: Int64, table: pa.Table, first: int) -> pa.Table:
+        """Of the pairs [N, 2] of numbers those that are alike. `table`: the new things, numbered from `first` on."""
+        rows = {**self._old_rows(kind, np.unique(pairs[pairs < first]))}
+        new = np.unique(pairs[pairs >= first])
+        rows.update(zip(new.tolist(), table.take(pa.array(new - first)).to_pylist(), strict=True))
+        same = [(rows[a], rows[b]) for a, b in pairs.tolist() if kind.is_same(rows[a], rows[b])]
+        sides = (("a", [a for a, _ in same]), ("b", [b for _, b in same]))
+        return pa.table(
+            {f"{side}.{name}": [row[name] for row in some] for side, some in sides for name in kind.names.names},
+            schema=kind.pairs,
+        )
+
+    def _old_rows(self, kind: Kind, numbers: Int64) -> dict[int, dict[str, Any]]:
+        batches = self._state.batches
+        firsts = np.array([batch.first[kind.name] for batch in batches], np.int64)
+        of_batch = np.searchsorted(firsts, numbers, side="right") - 1
+        asked = [(batches[i].name, int(firsts[i]), numbers[of_batch == i]) for i in np.unique(of_batch).tolist()]
+
+        def read(one: tuple[str, int, Int64]) -> dict[int, dict[str, Any]]:
+            name, first, wanted = one
+            found = _rows(self._files, f"{self._folder}/{name}/{kind.name}.parquet", wanted - first)
+            return dict(zip(wanted.tolist(), found, strict=True))
+
+        with ThreadPoolExecutor(READERS) as readers:
+            return {number: row for found in readers.map(read, asked) for number, row in found.items()}
+
+    # what is kept
+
+    def refresh(self) -> None:
+        """Takes up what another driver left, or an earlier one. LostHashes."""
+        data = self._read_state()
+        if data == self._seen:
+            return
+        self._taken, self._pairs, self._state = np.zeros(0, np.uint64), {}, _State(settings=self._settings)
+        try:
+            state = _State.model_validate_json(data) if data else self._state
+        except ValidationError as error:
+            raise LostHashes(
+                f"{self._files.url}/{self._folder}/state.json: is damaged ({error.errors()[0]['msg']})"
+            ) from None
+        if state.settings != self._settings:
+            raise LostHashes(f"{self._files.url}/{self._folder}: was made with other settings")
+        self._state, self._seen = state, data
+        self._sweep()
+        with ThreadPoolExecutor(READERS) as readers:
+            for taken, pairs in readers.map(self._read_batch, state.batches):
+                self._remember(taken, pairs, is_last=False)
+        self._taken = np.unique(self._taken)
+
+    def _read_batch(self, batch: _Batch) -> tuple[UInt64, dict[str, pa.Table]]:
+        folder = f"{self._folder}/{batch.name}"
+        try:
+            taken = np.frombuffer(self._files.read(f"{folder}/taken.bin"), "<u8").astype(np.uint64)
+            tables = {}
+            for kind in self._kinds:
+                with self._files.open(f"{folder}/{kind}.pairs.parquet") as file:
+                    tables[kind] = pq.read_table(file)
+        except (FileNotFoundError, ValueError, pa.ArrowException) as error:
+            raise LostHashes(f"{self._files.url}/{folder}: is damaged ({error})") from None
+        return taken, tables
+
+    def _remember(self, taken: UInt64, pairs: Mapping[str, pa.Table], *, is_last: bool = True) -> None:
+        self._taken = np.concatenate([self._taken, taken])
+        if is_last:
+            self._taken = np.unique(self._taken)
+        for kind, table in pairs.items():
+            if table.num_rows:
+                self._pairs.setdefault(kind, []).append(table)
+
+    def _read_state(self) -> bytes | None:
+        try:
+            return self._files.read(f"{self._folder}/state.json")
+        except FileNotFoundError:
+            return None
+
+    def _write(self, state: _State) -> None:
+        data = state.model_dump_json().encode()
+        self._files.write(f"{self._folder}/state.json", data)
+        self._state, self._seen = state, data
+
+    def _sweep(self) -> None:
+        """Deletes what killed drivers left: files that were merged, and batches that never counted."""
+        for path in self._state.gone:
+            self._files.delete(path)
+        for name in sorted(set(self._files.folders(self._folder)) - {batch.name for batch in self._state.batches}):
+            delete_folder(self._files, f"{self._folder}/{name}")
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        forget_alike(self._files, self._what)
+        self._seen, self._state = None, _State(settings=self._settings)
+        self._taken, self._pairs = np.zeros(0, np.uint64), {}
+
+
+def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
+    return {file.path for of_kind in kinds.values() for run in of_kind.runs for file in run.files}
+
+
+def _spans(n_bytes: int) -> list[range]:
+    """All cells in so many spans that of so many bytes about TASK_BYTES are in each."""
+    n_spans = min(N_CELLS, 1 << max(0, (n_bytes - 1) // TASK_BYTES).bit_length())
+    size = N_CELLS // n_spans
+    return [range(begin, begin + size) for begin in range(0, N_CELLS, size)]
+
+
+def _groups(cells: range) -> tuple[int, int]:
+    return cells.start << (HALF - CELL_BITS), cells.stop << (HALF - CELL_BITS)
+
+
+class _Patient:
+    """Files whose copy on another machine waits for a store that does not answer as long as the driver does."""
+
+    def __init__(self, files: Files) -> None:
+        self._files, self._patience_s = files, files.patience_s
+
+    def there(self) -> Files:
+        """The files, where they are used."""
+        return replace(self._files, patience_s=self._patience_s)
+
+
+def _search_cells(
+    files: _Patient, runs: Sequence[Sequence[NearFile]], max_distance: int, item: tuple[range, Sequence[Asked]]
+) -> Int64:
+    """What is near one of those asked for, in some cells of all runs."""
+    cells, asked = item
+    by_run = [read_run(files.there(), run, cells) for run in runs]
+    found = [np.zeros(0, np.int64)]
+    for band, of_band in enumerate(asked):
+        entries = [np.concatenate([bands[band] for bands in of_run]) for of_run in by_run]
+        found.append(near_pairs(entries, of_band, max_distance))
+    return np.unique(np.concatenate(found))
+
+
+def _merge_cells(files: _Patient, runs: Sequence[Sequence[NearFile]], path: str, cells: range) -> NearFile:
+    """Some cells of several runs as a file of one run."""
+    by_run = [read_run(files.there(), run, cells) for run in runs]
+    merged = [
+        [merged_entries(of_band) for of_band in zip(*of_cell, strict=True)] for of_cell in zip(*by_run, strict=True)
+    ]
+    return write_cells(files.there(), f"{path}.{cells.start}.near", merged, cells.start)
+
+
+def pq_write(files: Files, path: str, table: pa.Table) -> None:
+    """A Parquet file of small row groups."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)
+    files.write(path, sink.getvalue().to_pybytes())
+
+
+def _rows(files: Files, path: str, wanted: Int64) -> list[dict[str, Any]]:
+    """These rows of a Parquet file of small row groups; `wanted` ascends. LostHashes."""
+    try:
+        file = RowFile(files, path)
+        found: list[dict[str, Any]] = []
+        for group in np.unique(wanted // GROUP_ROWS).tolist():
+            here = wanted[wanted // GROUP_ROWS == group] - group * GROUP_ROWS
+            found += file.read(group * GROUP_ROWS, GROUP_ROWS).take(pa.array(here)).to_pylist()
+    except (FileNotFoundError, ValueError, pa.ArrowException) as error:
+        raise LostHashes(f"{files.url}/{path}: is damaged ({error})") from None
+    return found

@@ -1,0 +1,188 @@
+"""Pairs that are kept while more comes are those that one search through everything finds."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.balance import bands, kept
+from pipeline.balance.bands import bits_of
+from pipeline.balance.kept import Kept, Kind
+from pipeline.balance.near_files import LostHashes
+from pipeline.balance.pictures import asked, filed, kind_of, things_of
+from pipeline.balance.shown import Shows, no_shows
+from pipeline.engine.files import Files
+from pipeline.media.phash import N_HASHES, Hashes, distances, mirrored_pictures
+
+MAX_DISTANCE = 7
+
+
+def is_same(a: Hashes, b: Hashes) -> bool:
+    """Whether any picture of one is near one of the other in its whole, as it is or mirrored."""
+    return any(bool((distances(a[:, 0], other[:, 0]) <= MAX_DISTANCE).any()) for other in (b, mirrored_pictures(b)))
+
+
+KIND = kind_of("clips", MAX_DISTANCE, is_same)
+
+
+def a_world(seed: int, n_videos: int) -> pa.Table:
+    """A clip a video; some are copies, whole or mirrored, and some pictures are everybody's."""
+    rng = np.random.default_rng(seed)
+    everybody = rng.integers(1, 2**63, (2, N_HASHES), dtype=np.uint64)
+    counts = rng.integers(0, 5, n_videos)
+    pictures = rng.integers(1, 2**63, (int(counts.sum()), N_HASHES), dtype=np.uint64)
+    for row in range(len(pictures)):
+        kind = rng.integers(5)
+        if kind == 0 and row:
+            pictures[row] = pictures[rng.integers(row)]
+        if kind == 1 and row:
+            pictures[row] = mirrored_pictures(pictures[rng.integers(row)][None, :])[0]
+        if kind == 2:
+            pictures[row] = everybody[rng.integers(2)]
+        if kind == 3:
+            pictures[row, rng.integers(N_HASHES)] = 0
+        pictures[row, pictures[row] != 0] ^= np.uint64(1) << rng.integers(0, 64, dtype=np.uint64)
+    ids = [f"v{i:03d}" for i in range(n_videos)]
+    table = pa.table({"id": ids, "video_id": ids, "channel_id": [""] * n_videos, "n": [0] * n_videos})
+    shows = Shows(table.cast(no_shows().table.schema), np.append(0, np.cumsum(counts)), pictures)
+    return things_of(shows)
+
+
+def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
+    """What one search through everything finds, hash by hash."""
+    has, wants = filed(things), asked(things)
+    counts = np.bincount(has.owners, minlength=things.num_rows)
+    bits = bits_of(np.cumsum(counts) - counts).tolist()
+    candidates = set()
+    for of_band, looked in zip(has.keys.tolist(), wants.keys.tolist(), strict=True):
+        entries = sorted(zip(has.owners.tolist(), of_band, strict=True))
+        for key, owner in zip(looked, wants.owners.tolist(), strict=True):
+            shift = 64 - bits[owner]
+            group = [(o, k) for o, k in entries if o < owner and k >> shift == key >> shift][: bands._CROWD]
+            near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE]
+            candidates |= {(o, owner) for o in (near if len(group) < bands._CROWD else near[: bands._OF_A_CROWD])}
+    rows = things.to_pylist()
+    return sorted((rows[a]["id"], rows[b]["id"]) for a, b in candidates if kind.is_same(rows[a], rows[b]))
+
+
+def found(one: Kept) -> list[tuple[str, str]]:
+    pairs = one.pairs("clips")
+    return sorted(zip(pairs.column("a.id").to_pylist(), pairs.column("b.id").to_pylist(), strict=True))
+
+
+def opened(folder: Path, settings: str = "1") -> Kept:
+    one = Kept(Files(str(folder)), "pictures", [KIND], settings)
+    one.refresh()
+    return one
+
+
+def left_of(one: Kept, things: pa.Table) -> pa.Table:
+    return things.filter(pa.array(~one.are_taken(things.column("video_id"))))
+
+
+def grow(one: Kept, things: pa.Table, draw: random.Random, most: int = 12) -> None:
+    """Takes up what is left, some at a time."""
+    while (left := left_of(one, things)).num_rows:
+        some = left.slice(0, draw.randint(1, most))
+        one.add({"clips": some}, some.column("video_id").combine_chunks())
+
+
+@pytest.fixture(params=[64, 3])
+def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of many spans, merged soon; groups of which many are crowds, and groups by chance."""
+    monkeypatch.setattr(bands, "_CROWD", request.param)
+    monkeypatch.setattr(bands, "LEAST_BITS", 9)
+    monkeypatch.setattr(kept, "TASK_BYTES", 40_000)
+    monkeypatch.setattr(kept, "FAN_IN", 3)
+    monkeypatch.setattr(kept, "GROUP_ROWS", 4)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("seed", range(2))
+def test_new_against_old_finds_what_one_search_through_everything_finds(tmp_path: Path, seed: int) -> None:
+    things, draw = a_world(seed, 45), random.Random(seed)
+    wanted = by_the_rule(things)
+    one = opened(tmp_path / "some")
+    grow(one, things.slice(0, 30), draw)
+    assert found(one) == [(a, b) for a, b in wanted if b < "v030"], "what comes later changes nothing"
+    grow(opened(tmp_path / "some"), things, draw)  # another driver, which takes up what the first one left
+    one.refresh()
+    assert wanted and found(one) == wanted == found(opened(tmp_path / "some"))
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("seed", range(2))
+def test_a_driver_killed_at_any_write_goes_on_and_leaves_no_stray_file(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    things, draw = a_world(seed, 40), random.Random(seed)
+    write, delete = Files.write, Files.delete
+    left = [0]
+
+    def counted(call: Any) -> Any:
+        def perhaps(self: Files, *arguments: Any) -> None:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Killed
+            call(self, *arguments)
+
+        return perhaps
+
+    monkeypatch.setattr(Files, "write", counted(write))
+    monkeypatch.setattr(Files, "delete", counted(delete))
+    n_killed = 0
+    for left[0] in [draw.randint(1, 12) for _ in range(8)] + [10**9]:
+        try:
+            grow(opened(tmp_path / "killed"), things, draw)
+        except Killed:
+            n_killed += 1
+    one = opened(tmp_path / "killed")
+    assert n_killed > 3 and found(one) == by_the_rule(things)
+    named = {
+        Path(file.path).name for of_kind in one._state.kinds.values() for run in of_kind.runs for file in run.files
+    }
+    assert {path.name for path in (tmp_path / "killed").rglob("*.near")} == named
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("what", ["*.near", "taken.bin", "clips.pairs.parquet", "clips.parquet", "state.json"])
+def test_what_is_lost_or_damaged_is_said_and_made_again(tmp_path: Path, what: str) -> None:
+    things, draw = a_world(1, 40), random.Random(1)
+    grow(opened(tmp_path), things.slice(0, 30), draw)
+    for path in tmp_path.rglob(what):
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(LostHashes):
+        grow(one := opened(tmp_path), things, draw)
+    one = Kept(Files(str(tmp_path)), "pictures", [KIND], "1")
+    one.clear()
+    one.refresh()
+    grow(one, things, draw)
+    assert found(one) == by_the_rule(things)
+
+
+def test_other_settings_make_everything_again(tmp_path: Path) -> None:
+    grow(opened(tmp_path), a_world(1, 10), random.Random(1))
+    with pytest.raises(LostHashes, match="other settings"):
+        opened(tmp_path, "2")
+
+
+@pytest.mark.usefixtures("small")
+def test_work_is_spread_and_a_search_reads_each_byte_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    things = a_world(2, 60)
+    sizes: list[int] = []
+
+    def spread(work: Any, items: Any) -> Any:
+        sizes.append(len(items))
+        return map(work, reversed(list(items))) if "search" in str(work) else map(work, items)
+
+    one = Kept(Files(str(tmp_path)), "pictures", [KIND], "1", spread)
+    one.refresh()
+    grow(one, things, random.Random(2))
+    assert max(sizes) > 3 and found(one) == by_the_rule(things)

@@ -1,6 +1,8 @@
 """What prepared members cost and what they save: bytes and CPU to make them, CPU to decode a training sample from them.
 
-    python -m bench.members [VIDEO] [--samples ../shared/samples]
+    python -m bench.members [VIDEO …] [--samples ../shared/samples] [--default]
+
+Without VIDEO: a drawn film of 720p30 and samples of at least 720p. `--default` leaves the other settings out.
 
 A training sample is HD-VILA's: 1 high-resolution frame and 6 low-resolution ones around it. From the clip, PyAV seeks
 to the keyframe before and decodes to the last frame; from members, it decodes the proxy's frames and one JPEG.
@@ -11,6 +13,7 @@ import io
 import tempfile
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from manifests.sample import SampleJson
 from pipeline.config.media import MediaConfig, MembersConfig
 from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
+from pipeline.testing.video import a_video
 
 SETTINGS = [
     {"proxy": False, "stills": False},
@@ -37,6 +41,7 @@ SETTINGS = [
     {"still_quality": 95},
     {"still_every_s": 1.0},
 ]
+SAMPLES = ("nodejs-docs-samples__ForBiggerEscapes.mp4", "video2dataset__test_video.mp4")
 N_READS = 12
 LOW_FRAMES, LOW_STRIDE = 6, 4
 
@@ -44,13 +49,18 @@ LOW_FRAMES, LOW_STRIDE = 6, 4
 def main() -> None:
     """Prints a line a setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("video", type=Path, nargs="?")
+    parser.add_argument("videos", type=Path, nargs="*")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
+    parser.add_argument("--default", action="store_true", help="only the default settings")
     arguments = parser.parse_args()
-    video = arguments.video or arguments.samples / "videos" / "nodejs-docs-samples__ForBiggerEscapes.mp4"
-    print(video.name)
-    for changes in SETTINGS:
-        measure(video, changes)
+    with tempfile.TemporaryDirectory() as folder:
+        drawn = Path(folder) / "drawn.mp4"
+        for path in arguments.videos or [drawn, *(arguments.samples / "videos" / name for name in SAMPLES)]:
+            if path == drawn:
+                a_video(drawn, seconds=16, fps=Fraction(30), gop=60)
+            print(path.name)
+            for changes in [{}] if arguments.default else SETTINGS:
+                measure(path, changes)
 
 
 def measure(path: Path, changes: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ LATE_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """A block of audio from `tick` up to `end_tick` on its track's clock; no frame where it is not wanted."""
+    """A block of audio from `tick` up to `end_tick` on its track's clock; no frame in the first that is not wanted."""
 
     tick: int
     end_tick: int
@@ -55,8 +55,8 @@ class Listener:
         while self._wanted and (self._wanted[0][1] <= packet.pts or self._wanted[0][2].is_over):
             self._wanted.popleft()
         if not self._wanted or packet.pts + (packet.duration or 0) < self._wanted[0][0]:
-            self._is_cold = True
-            return [AudioBlock(packet.pts, packet.pts)]
+            was_cold, self._is_cold = self._is_cold, True
+            return [] if was_cold else [AudioBlock(packet.pts, packet.pts)]
         if self._is_cold:
             self.stream.codec_context.flush_buffers()
             self._is_cold = False

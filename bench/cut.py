@@ -112,8 +112,8 @@ def errors_s(folder: Path, spans: list[tuple[int, int]]) -> tuple[list[float], l
         codes = codes_by_pyav(file)
         fact = file.with_suffix(".json")
         if fact.exists():
-            told = json.loads(fact.read_text())
-            codes = codes[told["first_frame"] : told["first_frame"] + told["n_frames"]]
+            span_facts = json.loads(fact.read_text())
+            codes = codes[span_facts["first_frame"] : span_facts["first_frame"] + span_facts["n_frames"]]
         first, last = wanted(span)
         if codes and codes[0] is not None and codes[-1] is not None:
             starts.append((codes[0] - first) / FPS)

@@ -95,9 +95,9 @@ def main() -> None:
     config = DuplicatesConfig()
     paths = sorted((arguments.samples / "videos").glob("*.*"))
     shown = {path: hashes_of(path, config, arguments.seconds) for path in paths}
-    told = [path for path in paths if is_same(shown[path], shown[path], config)]
+    comparable = [path for path in paths if is_same(shown[path], shown[path], config)]
     for half in ("tuned", "held"):
-        films = [path for path in told if (path.name in TUNED) == (half == "tuned")]
+        films = [path for path in comparable if (path.name in TUNED) == (half == "tuned")]
         if arguments.half in (half, "both"):
             print(f"{half}: {', '.join(path.name for path in films)}", flush=True)
             kinds = [kind for kind in COPIES if kind.startswith(tuple(arguments.kinds.split(",")))]

@@ -130,17 +130,17 @@ def _run_child(case: Case, folder: Path, writer: int) -> None:
 
 def _watch(folder: Path, result: Result) -> Any:
     """An audit hook: what Python itself writes elsewhere, connects to or starts."""
-    mine = (f"{os.path.realpath(folder)}/", "/dev/null", "/proc/self/", "/dev/shm/")
+    own = (f"{os.path.realpath(folder)}/", "/dev/null", "/proc/self/", "/dev/shm/")
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open" and isinstance(args[0], str | bytes) and len(args) > 2 and isinstance(args[2], int):
             path = os.path.realpath(os.fsdecode(args[0]))
-            if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not f"{path}/".startswith(mine):
+            if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not f"{path}/".startswith(own):
                 result.escapes.append(f"writes {path}")
         elif event in ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "shutil.rmtree"):
             first = int(event in ("os.link", "os.symlink"))  # what a link names is not what is made
             paths = [_real_path(a, args[2:] or args[1:]) for a in args[first:2] if isinstance(a, str | bytes)]
-            result.escapes += [f"{event} {path}" for path in paths if not f"{path}/".startswith(mine)]
+            result.escapes += [f"{event} {path}" for path in paths if not f"{path}/".startswith(own)]
         elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
             result.escapes.append(f"{event} {args[0]!r}")
         elif event == "socket.connect" and isinstance(args[1], tuple):

@@ -229,8 +229,8 @@ def table_of(results: Sequence[dict[str, Any]]) -> str:
         "| imf_lift | mean over seeds | by layer |",
         "|---|---|---|",
     ]
-    for kind, mine in _by_model(results).items():
-        by_layer = _mean_by_layer(mine, "imf_lift")
+    for kind, own in _by_model(results).items():
+        by_layer = _mean_by_layer(own, "imf_lift")
         lines.append(
             f"| {kind} | {sum(by_layer) / len(by_layer):.3f} | {', '.join(f'{value:.3f}' for value in by_layer)} |"
         )
@@ -239,7 +239,7 @@ def table_of(results: Sequence[dict[str, Any]]) -> str:
 
 def _by_model(results: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     found = {kind: [r for r in results if r["model"] == kind] for kind in EXTRA}
-    return {kind: mine for kind, mine in found.items() if mine}
+    return {kind: own for kind, own in found.items() if own}
 
 
 def _mean_by_layer(results: Sequence[dict[str, Any]], name: str) -> list[float]:
@@ -251,8 +251,8 @@ def draw_curves(results: Sequence[dict[str, Any]], out: Path) -> None:
     flow.png: flow by layer, a mean over seeds, both models."""
     dictionary = [("entries in use", "live_entries"), ("perplexity", "perplexity")]
     curves = [
-        (f"{told}, seed {r['seed']}", [(x["step"], x[name]) for x in r["readings"] if name in x])
-        for r in results if r["model"] == "soho" for told, name in dictionary
+        (f"{label}, seed {r['seed']}", [(x["step"], x[name]) for x in r["readings"] if name in x])
+        for r in results if r["model"] == "soho" for label, name in dictionary
     ]  # fmt: skip
     targets = [
         (f"seed {r['seed']}", [(x["step"], x["mfr_target_variance"]) for x in r["readings"]])
@@ -293,7 +293,7 @@ def draw_lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], path
 def draw_bars(results: Sequence[dict[str, Any]], path: Path) -> None:
     """A PNG of inter-modality flow by layer: a row a model, bars of both directions and of the lift."""
     names = ("text_to_vision", "vision_to_text", "imf_lift")
-    rows = {kind: [_mean_by_layer(mine, name) for name in names] for kind, mine in _by_model(results).items()}
+    rows = {kind: [_mean_by_layer(own, name) for name in names] for kind, own in _by_model(results).items()}
     highest = max(1.0, *(value for columns in rows.values() for column in columns for value in column))
     image = Image.new("RGB", (560, 40 + 190 * len(rows)), "white")
     pen = ImageDraw.Draw(image)

@@ -189,7 +189,7 @@ def main() -> None:
         for source, place in sources(given, Path(scratch)):
             index = load_index(read_manifest(str(place)), "train")
             for segments in given.segments:
-                told(compare(index, segments, given), index, segments, source)
+                print_comparison(compare(index, segments, given), index, segments, source)
 
 
 def sources(given: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Path]]:
@@ -203,7 +203,7 @@ def sources(given: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Pat
         yield f"drawn, 720p, {fps} frames/s", cut_films([film], scratch / f"set{fps}")
 
 
-def told(result: dict[str, float], index: Index, segments: int, source: str) -> None:
+def print_comparison(result: dict[str, float], index: Index, segments: int, source: str) -> None:
     """The table of one source and number of segments."""
     print(f"{source}; {len(index)} clips, {segments} segments of 1 + 6 frames; load {os.getloadavg()[0]:.1f}")
     for name, value in result.items():

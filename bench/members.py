@@ -92,25 +92,25 @@ def decode_ms(samples: list[dict[str, bytes]], read: Callable[..., None]) -> flo
     times = []
     for _ in range(N_READS):
         members = samples[int(rng.integers(len(samples)))]
-        told = SampleJson.model_validate_json(members["json"])
-        first = int(rng.integers(max(1, told.n_frames - LOW_FRAMES * LOW_STRIDE)))
+        facts = SampleJson.model_validate_json(members["json"])
+        first = int(rng.integers(max(1, facts.n_frames - LOW_FRAMES * LOW_STRIDE)))
         began = time.process_time()
-        read(members, told, first)
+        read(members, facts, first)
         times.append(1000 * (time.process_time() - began))
     return float(np.median(times))
 
 
-def from_clip(members: dict[str, bytes], told: SampleJson, first: int) -> None:
+def from_clip(members: dict[str, bytes], facts: SampleJson, first: int) -> None:
     """All seven frames out of the 720p clip."""
-    frames = _frames(members["mp4"], told.first_frame + first, LOW_FRAMES * LOW_STRIDE)
+    frames = _frames(members["mp4"], facts.first_frame + first, LOW_FRAMES * LOW_STRIDE)
     for i in range(0, len(frames), LOW_STRIDE):
         picture = frames[i].to_ndarray(format="rgb24")
         cv2.resize(picture, (picture.shape[1] // 4, picture.shape[0] // 4), interpolation=cv2.INTER_AREA)
 
 
-def from_members(members: dict[str, bytes], told: SampleJson, first: int) -> None:
+def from_members(members: dict[str, bytes], facts: SampleJson, first: int) -> None:
     """Six frames out of the proxy and one still."""
-    step = told.proxy_step
+    step = facts.proxy_step
     for frame in _frames(members["m4v"], first // step, LOW_FRAMES * LOW_STRIDE // step)[:: LOW_STRIDE // step]:
         frame.to_ndarray(format="rgb24")
     end = members["mjpg"].index(b"\xff\xd9\xff\xd8") + 2 if b"\xff\xd9\xff\xd8" in members["mjpg"] else None

@@ -92,10 +92,10 @@ def report(paths: Sequence[Path], config: DuplicatesConfig, n_films: int = FILMS
     films = list(pieces(paths, n_films))
     for name, what in SETTINGS.items():
         hashed = [(film, distinct_hashes([covered(luma, what) for luma in shown], config)) for film, shown in films]
-        told = [(film, hashes) for film, hashes in hashed if len(hashes) >= config.min_frames]
+        comparable = [(film, hashes) for film, hashes in hashed if len(hashes) >= config.min_frames]
         n_pairs, wrong = 0, []
-        for i, (film, hashes) in enumerate(told):
-            for other, others in told[:i]:
+        for i, (film, hashes) in enumerate(comparable):
+            for other, others in comparable[:i]:
                 if film != other:
                     n_pairs += 1
                     if shared(hashes, others, config.max_distance) >= config.min_share:

@@ -91,15 +91,15 @@ def write_sheet(folder: Path, model: Sequence[Sequence[Border]], people: Sequenc
     rng = random.Random(seed)
     drawn = [rng.sample(list(found), min(PER_TRACK, len(found))) for found in model]
     names = ["+".join(dict.fromkeys(border.track for border in found)) for found in drawn]
-    mine = [border._replace(track=name) for name, found in zip(names, drawn, strict=True) for border in found]
-    mixed = mine + rng.sample(list(people), min(len(mine), len(people)))
+    own = [border._replace(track=name) for name, found in zip(names, drawn, strict=True) for border in found]
+    mixed = own + rng.sample(list(people), min(len(own), len(people)))
     rng.shuffle(mixed)
     folder.mkdir(parents=True, exist_ok=True)
     lines = [f"{number} {border.line}" for number, border in enumerate(mixed, start=1)]
     (folder / "sheet.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     with (folder / "key.tsv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter="\t").writerows((n, b.track, b.at) for n, b in enumerate(mixed, start=1))
-    print(f"{folder}: {len(mine)} borders of clips and {len(mixed) - len(mine)} of people; write wrong.txt, then score")
+    print(f"{folder}: {len(own)} borders of clips and {len(mixed) - len(own)} of people; write wrong.txt, then score")
 
 
 def score(folder: Path) -> bool:

@@ -78,12 +78,14 @@ def repeated(path: Path, long: Path) -> Path:
         tracks = [source.streams.video[0], *source.streams.audio[:1]]
         packets: list[Any] = [packet for packet in source.demux(tracks) if packet.size and packet.dts is not None]
         first = {t.index: min(p.dts for p in packets if p.stream_index == t.index) for t in tracks}
-        told = [(p.stream_index, bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe) for p in packets]
+        packet_facts = [
+            (p.stream_index, bytes(p), p.pts, p.dts, p.duration, p.time_base, p.is_keyframe) for p in packets
+        ]
     with av.open(str(path)) as source, av.open(str(long), "w") as out:
         tracks = [source.streams.video[0], *source.streams.audio[:1]]
         copies = {track.index: out.add_stream_from_template(track) for track in tracks}
         for turn in range(-(-int(LEAST_S) // max(1, int(duration_s)))):
-            for index, data, pts, dts, duration, base, is_keyframe in told:
+            for index, data, pts, dts, duration, base, is_keyframe in packet_facts:
                 shift = round(turn * duration_s / base) - first[index]
                 packet = av.Packet(data)
                 packet.stream, packet.time_base, packet.duration = copies[index], base, duration

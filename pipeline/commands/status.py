@@ -19,13 +19,12 @@ def status(
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     from manifests.errors import UserError
     from manifests.live import STATUS_NAME
     from pipeline.engine.desk import read_run_status
     from pipeline.engine.store import Store
-    from pipeline.report.live import print_identities, print_run
+    from pipeline.report.live import print_identities, print_run, print_tables
     from pipeline.report.status import read_status
     from pipeline.site.pauses import read_state
 
@@ -44,23 +43,4 @@ def status(
     print_identities(read_state(store), console)
     if found is None:
         return
-    console.print(", ".join(f"{n} {table}" for table, n in found.rows.items()), highlight=False)
-    rejects = Table("stage", "reason", "videos or clips", box=None)
-    for stage, counts in found.rejects.items():
-        for reason, n in counts.items():
-            rejects.add_row(stage, reason, str(n))
-    console.print(rejects)
-    if found.waiting:
-        console.print(f"{found.waiting} were refused temporarily; the first is tried again after {found.next_try_at}")
-    categories = Table("category", "videos", "planned clips", "hours", "quota", "crawl", box=None)
-    for row in found.categories:
-        numbers = str(row["videos"]), str(row["clips"]), f"{row['hours']:.2f}", f"{row['quota']:.1f}"
-        categories.add_row(row["name"], *numbers, f"{row['state']} {row['why']}".strip())
-    console.print(categories)
-    sources = Table("source", "query", "listed", "kept", "", box=None)
-    for source in found.sources[:n_sources]:
-        end = source["reason"] or ("at its end" if source["exhausted"] else "")
-        sources.add_row(source["source"], source["query"], str(source["listed"]), str(source["kept"]), end)
-    console.print(sources)
-    if found.pace:
-        console.print(found.pace, highlight=False)
+    print_tables(found, console, n_sources)

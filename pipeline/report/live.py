@@ -1,4 +1,4 @@
-"""How a run is doing, on a terminal, from the one small file that its driver keeps."""
+"""How a run is doing, on a terminal: from the one small file that its driver keeps, and from its tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from manifests.live import RunStatus, StageStatus
 from pipeline.engine.progress import length_of
+from pipeline.report.status import Status
 from pipeline.site.identities import PolitenessState
 from pipeline.site.pauses import describe
 
@@ -32,6 +33,38 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     for stage in status.stages:
         for what, n in stage.losses.items():
             console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
+
+
+def print_tables(status: Status, console: Console, n_sources: int) -> None:
+    """Prints what the tables say: rows, rejects, categories, and the sources with the best yield."""
+    console.print(", ".join(f"{n} {table}" for table, n in status.rows.items()), highlight=False)
+    rejects = Table("stage", "reason", "videos or clips", box=None)
+    for stage, counts in status.rejects.items():
+        for reason, n in counts.items():
+            rejects.add_row(stage, reason, str(n))
+    console.print(rejects)
+    if status.waiting:
+        console.print(f"{status.waiting} were refused temporarily; the first is tried again after {status.next_try_at}")
+    console.print(_categories(status))
+    console.print(_sources(status, n_sources))
+    if status.pace:
+        console.print(status.pace, highlight=False)
+
+
+def _categories(status: Status) -> Table:
+    table = Table("category", "videos", "planned clips", "hours", "quota", "crawl", box=None)
+    for row in status.categories:
+        numbers = str(row["videos"]), str(row["clips"]), f"{row['hours']:.2f}", f"{row['quota']:.1f}"
+        table.add_row(row["name"], *numbers, f"{row['state']} {row['why']}".strip())
+    return table
+
+
+def _sources(status: Status, n_sources: int) -> Table:
+    table = Table("source", "query", "listed", "kept", "", box=None)
+    for source in status.sources[:n_sources]:
+        end = source["reason"] or ("at its end" if source["exhausted"] else "")
+        table.add_row(source["source"], source["query"], str(source["listed"]), str(source["kept"]), end)
+    return table
 
 
 def print_identities(state: PolitenessState, console: Console) -> None:

@@ -44,9 +44,9 @@ def test_a_judge_who_calls_more_than_a_twentieth_of_peoples_borders_wrong_is_not
 ) -> None:
     write_sheet(tmp_path, [made_up("a", 80), made_up("b", 30)], made_up(PEOPLE, 200), seed=0)
     kinds = key(tmp_path)
-    mine = [number for number, kind in kinds.items() if kind == "b"][:9]
+    own = [number for number, kind in kinds.items() if kind == "b"][:9]
     people = [number for number, kind in kinds.items() if kind == PEOPLE][:n_wrong]
-    counted, printed = judged(tmp_path, mine + people, capsys)
+    counted, printed = judged(tmp_path, own + people, capsys)
     assert counted is counts
     assert "9 of 30 30.0%" in printed
     assert "all tracks 9 of 90 10.0%" in printed

@@ -23,7 +23,7 @@ def test_a_video_says_where_it_went(world: World) -> None:
     world.select({"video_id": "a", "reason": "over_quota", "n_clips": 3, "rank": 12})
     steps = where_did_it_go(world.store, "a")
     assert [step.stage for step in steps] == ["list", "extract", "extract", "clips", "clips", "balance"]
-    told = " | ".join(step.what for step in steps)
+    text = " | ".join(step.what for step in steps)
     for part in (
         "'guitar', position 3",
         "Six strings",
@@ -32,6 +32,6 @@ def test_a_video_says_where_it_went(world: World) -> None:
         "3 clips planned",
         "rank 12",
     ):
-        assert part in told
+        assert part in text
     assert "its category is full" in steps[-1].what
     assert where_did_it_go(world.store, "nobody") == []

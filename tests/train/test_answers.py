@@ -82,9 +82,9 @@ def test_a_head_learns_64_samples_by_heart_and_writes_the_official_file(kind: st
     data = imported(task, tmp_path)
     run(kind, task, data, tmp_path / "run")
     out = tmp_path / "result"
-    told = CliRunner().invoke(app, ["eval", str(tmp_path / "run"), "--answers", str(out), "--json"])
-    assert told.exit_code == 0, told.output
-    scores = json.loads(told.stdout)
+    result = CliRunner().invoke(app, ["eval", str(tmp_path / "run"), "--answers", str(out), "--json"])
+    assert result.exit_code == 0, result.output
+    scores = json.loads(result.stdout)
     assert scores["n_scored"] == N and scores["accuracy"] >= 0.95, scores
     check_file(task, out, data)
 

@@ -80,8 +80,8 @@ def test_missing_and_unreadable_videos_are_listed_and_scores_say_over_how_many(f
 
     assert (found.retrieval.n_clips, found.n_queries, found.missing) == (3, 3, ("gone",))
     assert len(found.unreadable) == 1 and "broken.mp4: cannot be decoded" in found.unreadable[0]
-    told = found.describe()
-    assert "among 3 clips" in told and "gone" in told and "broken.mp4" in told
+    text = found.describe()
+    assert "among 3 clips" in text and "gone" in text and "broken.mp4" in text
     with pytest.raises(UserError, match="none of the 1 videos"):
         run_benchmark(train.load(folder), queries[4:], videos, Asked())
 

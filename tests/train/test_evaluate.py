@@ -98,7 +98,7 @@ def test_an_attribute_is_said_to_be_above_chance_where_its_whole_interval_is():
     blind = torch.nn.functional.normalize(torch.randn(80, 8, generator=torch.Generator().manual_seed(0)), dim=1)
     patterns = {"colour": r"a (\w+) ball"}
 
-    told = score_retrieval(knows, knows, captions, attributes=patterns).describe()
-    assert "colour: right in 100.0% of the first clips (95 %: 95.4% to 100.0%; chance 50.0%, above it)" in told
+    described = score_retrieval(knows, knows, captions, attributes=patterns).describe()
+    assert "colour: right in 100.0% of the first clips (95 %: 95.4% to 100.0%; chance 50.0%, above it)" in described
 
     assert "above it" not in score_retrieval(blind, blind.roll(1, 0), captions, attributes=patterns).describe()

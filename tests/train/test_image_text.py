@@ -137,8 +137,8 @@ def test_eval_tells_matching_and_flow_and_draws_it(kind: str, drawn: Path, tmp_p
     assert Image.open(out / "flow.png").size[0] >= 520
     found = json.loads((out / "flow.json").read_text())
     assert len(found["imf"]) == 2 and 0 < found["imf_lift_mean"] < 2.7
-    told = CliRunner().invoke(app, ["eval", str(out), "--flow", "--json"])
-    assert json.loads(told.stdout)["flow"] == found
+    done = CliRunner().invoke(app, ["eval", str(out), "--flow", "--json"])
+    assert json.loads(done.stdout)["flow"] == found
 
 
 def test_flow_of_hd_vilas_stage_2_is_told_too_and_stage_1_says_why_not(drawn: Path, tmp_path: Path) -> None:

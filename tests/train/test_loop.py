@@ -307,8 +307,8 @@ def test_a_run_that_stopped_leaves_a_mark_until_it_is_taken_up(drawn, tmp_path):
 
 
 def test_a_folder_that_is_being_trained_is_refused(drawn, tmp_path):
-    told = rf"is being trained by process {os.getpid()} on "
-    with held(tmp_path / "run", process_from_environment("cpu")), pytest.raises(UserError, match=told):
+    refusal = rf"is being trained by process {os.getpid()} on "
+    with held(tmp_path / "run", process_from_environment("cpu")), pytest.raises(UserError, match=refusal):
         run(drawn, tmp_path / "run")
     assert run(drawn, tmp_path / "run", loop={"steps": 1}).status == "finished"
 

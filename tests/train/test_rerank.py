@@ -31,9 +31,9 @@ def test_eval_tells_recalls_before_and_after(drawn: Path, tmp_path: Path) -> Non
     for name, (model, objective) in stages.items():
         tree = a_tree(drawn, tmp_path / name, model=model, loop={"steps": 1}, objective=objective)
         fit(parse_config(TrainConfig, tree, source="test"), process_from_environment("cpu"), StopRequest())
-    told = CliRunner().invoke(app, ["eval", str(tmp_path / "both"), "--rerank", "2", "--json"])
-    assert told.exit_code == 0, told.output
-    found = json.loads(told.stdout)["rerank"]
+    done = CliRunner().invoke(app, ["eval", str(tmp_path / "both"), "--rerank", "2", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)["rerank"]
     assert found["n_candidates"] == 2 and 0 <= found["reranked_text_to_video_r1"] <= 1
     # Of two candidates only the order changes: what is among the first five stays so.
     assert found["reranked_text_to_video_r5"] == pytest.approx(found["towers_text_to_video_r5"])

@@ -62,23 +62,23 @@ def packs(rows: list[tuple[str, str, list[tuple[int, ...]]]]) -> pa.Table:
 
 
 def test_a_re_upload_is_a_repeated_video() -> None:
-    mine = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
+    ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(pictures(n), 5, n)) for n in range(4)]
     other = [(f"c.{n}", "two", pictures(50 + n)) for n in range(4)]
-    assert find_duplicates(packs(mine + theirs + other), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs + other), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 def test_one_clip_taken_over_is_a_repeated_clip() -> None:
-    mine = [(f"a.{n}", "one", pictures(n)) for n in range(8)]
+    ours = [(f"a.{n}", "one", pictures(n)) for n in range(8)]
     theirs = [("b.0", "two", copied(pictures(3), 4))] + [(f"b.{n}", "two", pictures(70 + n)) for n in range(1, 8)]
-    assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_CLIP: {"b.0": "a.3"}}
+    assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_CLIP: {"b.0": "a.3"}}
 
 
 def test_a_mirrored_re_upload_is_a_repeated_video() -> None:
-    mine = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
+    ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     turned = [[tuple(p) for p in mirrored_pictures(np.array(pictures(n), np.uint64)).tolist()] for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(turned[n], 5, n)) for n in range(4)]
-    assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 @pytest.mark.parametrize("part", range(N_HASHES))
@@ -87,9 +87,9 @@ def test_a_copy_of_which_one_part_is_unchanged_is_found(part: int) -> None:
         others = pictures(200 + n)
         return [(*o[:part], p[part], *o[part + 1 :]) for p, o in zip(pictures(n), others, strict=True)]
 
-    mine = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
+    ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(altered(n), 5, n)) for n in range(4)]
-    assert find_duplicates(packs(mine + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
 
 
 def test_parts_that_show_nothing_are_no_likeness() -> None:

@@ -31,15 +31,15 @@ def test_a_kept_video_and_a_left_out_one_tell_their_way(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     toys.commit_video(store, "abcde_12345", n_clips=3, failed={1: "silent"})
     toys.select(store)
-    told = CliRunner().invoke(app, ["why", "abcde_12345_00002", "--out", str(tmp_path)])
-    assert told.exit_code == 0
-    assert "2 of 3 clips made, 1 silent" in told.stdout and "2 of 2 clips kept" in told.stdout
+    done = CliRunner().invoke(app, ["why", "abcde_12345_00002", "--out", str(tmp_path)])
+    assert done.exit_code == 0
+    assert "2 of 3 clips made, 1 silent" in done.stdout and "2 of 2 clips kept" in done.stdout
 
 
 def test_an_unknown_video_is_said_to_be_unknown(tmp_path: Path) -> None:
     toys.commit_video(Store(str(tmp_path)), "abcde_12345")
-    told = CliRunner().invoke(app, ["why", "nobody", "--out", str(tmp_path)])
-    assert isinstance(told.exception, UserError) and "no table knows nobody" in str(told.exception)
+    done = CliRunner().invoke(app, ["why", "nobody", "--out", str(tmp_path)])
+    assert isinstance(done.exception, UserError) and "no table knows nobody" in str(done.exception)
 
 
 def test_control_characters_of_a_title_do_not_reach_the_terminal(
@@ -52,5 +52,5 @@ def test_control_characters_of_a_title_do_not_reach_the_terminal(
 
     monkeypatch.setattr(toys, "_video_row", hostile_row)
     toys.commit_video(Store(str(tmp_path)), "video000000")
-    told = CliRunner().invoke(app, ["why", "video000000", "--out", str(tmp_path)])
-    assert "\x1b[31m" not in told.stdout and "[bold]title[/bold]" in told.stdout
+    done = CliRunner().invoke(app, ["why", "video000000", "--out", str(tmp_path)])
+    assert "\x1b[31m" not in done.stdout and "[bold]title[/bold]" in done.stdout

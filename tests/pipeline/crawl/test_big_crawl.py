@@ -94,8 +94,8 @@ def check_quotas(road: Road, quotas: dict[int, float], behaviours: dict[str, str
     """Within 2 % of what each category can give, up to its quota; and not far beyond."""
     states = {s.category_id: s for s in category_states(road.config, road.store, Wanted(quotas))}
     for category_id, quota in quotas.items():
-        mine = [video for video in catalogue.videos if video.category_id == category_id]
-        can = sum(comes_through_the_crawl(video.behaviour) for video in mine)
+        own = [video for video in catalogue.videos if video.category_id == category_id]
+        can = sum(comes_through_the_crawl(video.behaviour) for video in own)
         kept = sum(row["category_id"] == category_id for row in road.kept.values())
         assert min(kept, quota) >= 0.98 * min(quota, can), (category_id, kept, can)
         assert kept <= max(1.3 * quota, quota + 10), (category_id, kept, quota)

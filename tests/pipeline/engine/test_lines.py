@@ -147,13 +147,13 @@ def test_of_stages_of_one_name_the_first_is_finished_first_and_they_share_as_one
 
 def test_one_line_tells_of_all_stages_of_a_name(store: Store, run: Callable[..., Watching]) -> None:
     batches = [one_chain(Numbered("media", 4, first=100 * n)) for n in range(3)]
-    told: list[StageStatus] = []
+    statuses: list[StageStatus] = []
 
-    run(*batches, desk=Desk(store, publishes=False, tell=told.append))
+    run(*batches, desk=Desk(store, publishes=False, tell=statuses.append))
 
-    assert max(status.in_flight for status in told) <= 2
-    assert [(s.done_before, s.done, s.known, s.in_flight) for s in told[-1:]] == [(0, 12, 12, 0)]
-    assert [status.done for status in told] == sorted(status.done for status in told)
+    assert max(status.in_flight for status in statuses) <= 2
+    assert [(s.done_before, s.done, s.known, s.in_flight) for s in statuses[-1:]] == [(0, 12, 12, 0)]
+    assert [status.done for status in statuses] == sorted(status.done for status in statuses)
 
 
 def test_what_ends_together_in_stages_of_one_name_shares_a_commit(

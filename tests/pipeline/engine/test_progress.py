@@ -108,6 +108,6 @@ def test_what_has_no_number_is_told_at_once_and_while_it_lasts(
         assert lines == ["starting a local Ray"]
         wait_until(lambda: len(lines) > 2)
     assert lines[1].startswith("starting a local Ray: still under way after")
-    told = len(lines)
+    n_before = len(lines)
     time.sleep(0.2)
-    assert len(lines) == told
+    assert len(lines) == n_before

@@ -25,19 +25,19 @@ def test_what_a_dead_worker_left_is_swept_by_the_next_attempt_there(tmp_path: Pa
     root, run = tmp_path / "scratch", str(tmp_path / "out")
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    with scratch_folder(root, run, "toy-mine") as mine, scratch_folder(root, "another run", "toy-theirs") as theirs:
-        left, of_another_run = (root / f.name.replace(f".{os.getpid()}.", f".{dead.pid}.") for f in (mine, theirs))
+    with scratch_folder(root, run, "toy-mine") as own, scratch_folder(root, "another run", "toy-theirs") as theirs:
+        left, of_another_run = (root / f.name.replace(f".{os.getpid()}.", f".{dead.pid}.") for f in (own, theirs))
         for folder in (left, of_another_run):
             folder.mkdir()
             (folder / "half").write_bytes(b"x")
-        alive, of_another_host = mine.with_name(mine.name + "-2"), left.with_name("elsewhere" + left.name)
+        alive, of_another_host = own.with_name(own.name + "-2"), left.with_name("elsewhere" + left.name)
         alive.mkdir()
         of_another_host.mkdir()
 
         attempt_unit(toy(tmp_path, "", time_limit_s=9), Unit("a", "", ("a",)), Store(run), root, 1)
 
         assert not left.exists()
-        assert all(folder.exists() for folder in (mine, theirs, alive, of_another_run, of_another_host))
+        assert all(folder.exists() for folder in (own, theirs, alive, of_another_run, of_another_host))
 
 
 def test_a_scratch_folder_that_cannot_be_used_stops_the_run(tmp_path: Path) -> None:

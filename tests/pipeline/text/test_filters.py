@@ -107,13 +107,13 @@ def test_a_refrain_is_turned_away_and_a_phrase_that_comes_back_is_not() -> None:
     words = [Word(w, i * 300, i * 300 + 300, True) for i, w in enumerate(song)]
     n = len(refrain.split())
     clips = [PlannedClip(a, b, a * 300, b * 300, " ".join(song[a:b]), 1.0) for a, b in ((0, n), (n, len(song) - n))]
-    sung, told = elsewhere_shares(words, clips)
+    sung, spoken = elsewhere_shares(words, clips)
     assert sung == 1.0
-    assert told == 0.0
+    assert spoken == 0.0
     found = reject_of(clips[0], words, (), ClipConfig(), FilterConfig(), elsewhere=sung)
     assert found is not None
     assert found[0] is Reason.REPEATED_TEXT
-    assert reject_of(clips[1], words, (), ClipConfig(), FilterConfig(min_words=1), elsewhere=told) is None
+    assert reject_of(clips[1], words, (), ClipConfig(), FilterConfig(min_words=1), elsewhere=spoken) is None
 
 
 def test_two_mentions_are_speech_and_many_are_a_song() -> None:

@@ -238,10 +238,10 @@ def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(index, step
 
     with pytest.raises(
         UserError, match=r"killed 3 times in a row \(SIG.*\n.*/dev/shm is full.*\n.*memory ran out"
-    ) as told:
+    ) as raised:
         list(loader.steps(0, 6))
 
-    assert "They were on train0" in str(told.value)
+    assert "They were on train0" in str(raised.value)
     assert not (tmp_path / "poisoned.txt").exists()
     flag.unlink()  # the cause is cured: the same folder goes on as if nothing had been
     again = a_loader(index, workers=1, dataset=kind, run_dir=tmp_path)

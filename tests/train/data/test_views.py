@@ -76,8 +76,8 @@ def test_a_model_takes_each_view_and_trains_only_what_its_pictures_pass_through(
     of_video = {n: p for n, p in model.named_parameters() if p.requires_grad and not n.startswith(("tr", "temp"))}
     assert of_video and all(p.grad is not None for p in of_video.values())
     blank = nothing(views)
-    for mine, theirs in ((clip.img_middle, blank.img_middle), (clip.img_other, blank.img_other)):
-        assert (mine is None) == (theirs is None) and (mine is None or mine.shape == theirs.shape[1:])
+    for own, theirs in ((clip.img_middle, blank.img_middle), (clip.img_other, blank.img_other)):
+        assert (own is None) == (theirs is None) and (own is None or own.shape == theirs.shape[1:])
 
 
 @pytest.mark.parametrize("view", ["high", "low", "mean", "low_upscaled"])
@@ -93,7 +93,7 @@ def test_inference_takes_the_view_that_evaluation_takes(sample, view):
 
     middle, other = hybrid_views(read, 40, views)
 
-    for mine, theirs in ((middle, seen.img_middle), (other, seen.img_other)):
-        assert (mine is None and theirs is None) or np.array_equal(mine.numpy(), theirs)
+    for own, theirs in ((middle, seen.img_middle), (other, seen.img_other)):
+        assert (own is None and theirs is None) or np.array_equal(own.numpy(), theirs)
     assert choose_centres(40, views, None)[0] == choose_centres(40, HYBRID, None)[0]
     assert len(frames_around(20, 3, 40, views)) == 6

@@ -108,8 +108,8 @@ def toys(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "toys", module)
     monkeypatch.setitem(registry.MODELS, "toy", "toys")
     monkeypatch.setitem(views.VIEWS, "mean_colour", "toys")
-    mine = Objective("colour", ColourSettings, colour_loss, totals=len)
-    monkeypatch.setattr(objectives, "OBJECTIVES", [*objectives.OBJECTIVES, mine])
+    ours = Objective("colour", ColourSettings, colour_loss, totals=len)
+    monkeypatch.setattr(objectives, "OBJECTIVES", [*objectives.OBJECTIVES, ours])
 
 
 def tree_of(manifest: Any, out: Any, **sections: Any) -> dict[str, Any]:

@@ -105,9 +105,13 @@ def test_a_table_of_addresses_becomes_a_data_set(site: str, tmp_path: Path) -> N
     assert (whole.start_ms, whole.end_ms, whole.text) == (0, 6000, "the whole film")
     assert json.loads((whole.model_extra or {})["extra"]) == {"views": "12"}
     assert whole.boundary_model == "given" and "whole_video" in json.loads(whole.flags)
-    told = reasons(store)
-    assert told["small"] == Reason.BELOW_720P, "a resolution column is not believed"
-    assert (told["gone"], told["foreign"], told["silent"]) == ("unavailable", "bad_address", "no_captions")
+    reason_of = reasons(store)
+    assert reason_of["small"] == Reason.BELOW_720P, "a resolution column is not believed"
+    assert (reason_of["gone"], reason_of["foreign"], reason_of["silent"]) == (
+        "unavailable",
+        "bad_address",
+        "no_captions",
+    )
     kept = store.read_json("manifest.json")["funnel"]["videos"]
     assert (kept["candidates"], kept["kept"], kept["missing"]) == (7, 3, 0)
 

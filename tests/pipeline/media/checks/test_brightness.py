@@ -18,9 +18,9 @@ def track(tmp_path_factory: pytest.TempPathFactory) -> VideoTrack:
     return probe(a_video(tmp_path_factory.mktemp("t") / "a.mp4", seconds=0.4)).video
 
 
-@pytest.mark.parametrize(("level", "told"), [(8, True), (60, False), (200, False), (245, True)])
+@pytest.mark.parametrize(("level", "is_found"), [(8, True), (60, False), (200, False), (245, True)])
 def test_clips_that_are_nearly_black_or_white_throughout_are_told_where_asked(
-    track: VideoTrack, level: int, told: bool
+    track: VideoTrack, level: int, is_found: bool
 ) -> None:
     gathered = MeanBrightness()
     for _ in range(4):
@@ -28,5 +28,5 @@ def test_clips_that_are_nearly_black_or_white_throughout_are_told_where_asked(
     seen = Seen(track, Look(), audio=VOICE, measures={"brightness": gathered})
     asked = MediaConfig.model_validate({"checks": {"brightness": "reject"}})
 
-    assert (Reason.BAD_EXPOSURE in {f.reason for f in findings(seen, asked)}) == told
+    assert (Reason.BAD_EXPOSURE in {f.reason for f in findings(seen, asked)}) == is_found
     assert Reason.BAD_EXPOSURE not in {f.reason for f in findings(seen, MediaConfig())}

@@ -26,9 +26,9 @@ import pyarrow.parquet as pq
 from manifests.categories import load_categories
 from pipeline.balance.clip_lists import clip_lists
 from pipeline.balance.ranking import CANDIDATES, rank_candidates
+from pipeline.balance.reuploads import N_PERMUTATIONS, find_reuploads
 from pipeline.balance.selection import select
 from pipeline.balance.standing import Outcomes
-from pipeline.balance.text_duplicates import N_PERMUTATIONS, find_reuploads
 from pipeline.config.balance import BalanceConfig, TextDuplicatesConfig
 
 CHUNK = 500_000

@@ -6,6 +6,9 @@ driver takes again and again are measured a second time, warm: it has planned be
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import redirect_stdout
@@ -15,11 +18,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from bench.scaling.stores import BATCH_VIDEOS, LONG_AGO, WAVE_VIDEOS, add_batch
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import read_manifest
-from pipeline.balance.duplicates import COLUMNS, find_duplicates
+from pipeline.balance.duplicates import Pictures
 from pipeline.balance.selection import select
 from pipeline.balance.text_duplicates import Texts
 from pipeline.balance.waves import next_wave
@@ -34,6 +39,7 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Unit
 from pipeline.media.stage import MediaStage
 from pipeline.outdir.accounts import check_accounts
+from pipeline.outdir.remade import forget_alike
 from pipeline.outdir.tombstones import Tombstones
 from pipeline.report.page import write_report
 from pipeline.run.candidates import Candidates
@@ -132,6 +138,20 @@ def selection(place: Place) -> None:
     place.store.write_table(SELECTION_NAME, chosen.table)
 
 
+def nothing_compared(place: Place) -> None:
+    """No video was compared with others yet."""
+    forget_alike(place.store)
+
+
+def all_compared(place: Place) -> None:
+    """Another driver has planned, and left what it compared by."""
+    if place.store.names("alike/pictures"):
+        return
+    options = json.dumps({k: v for k, v in place.store.options if k != "skip_instance_cache"})
+    one = ["--one", "wave", place.store.url, str(place.n_videos), options]
+    subprocess.run([sys.executable, "-m", "bench.scale", *one], check=True, capture_output=True)
+
+
 def planned_before(place: Place) -> None:
     """A driver has planned, and a batch is over since."""
     wave(place)
@@ -140,14 +160,12 @@ def planned_before(place: Place) -> None:
 
 def picture_duplicates(place: Place) -> None:
     """Finds clips and videos that show the same."""
-    find_duplicates(place.store.read_table("packs", list(COLUMNS)), place.config.media.duplicates)
+    Pictures(place.config.media.duplicates, place.store).find(pa.array([], pa.string()))
 
 
 def text_duplicates(place: Place) -> None:
     """Finds transcripts and sentences that repeat."""
-    texts = Texts(place.config.balance.text_duplicates)
-    for rows in Follower(place.store, "transcripts", ["video_id", "n_words", "minhash"]).new():
-        texts.add_transcripts(rows)
+    texts = Texts(place.config.balance.text_duplicates, place.store)
     for rows in Follower(place.store, "clips", ["video_id", "n", "text"]).new():
         texts.add_clips(rows)
     texts.find(place.store.read_table("videos", ["video_id", "channel_id", "duration_s"]))
@@ -211,12 +229,13 @@ STEPS: dict[str, Step] = {
     "round": Step("round of the crawl", crawl_round),
     "transcripts": Step("units of transcripts", units_of_transcripts),
     "clips": Step("units of clips", units_of_clips),
-    "candidates": Step("candidates, ranked", candidates),
-    "text": Step("duplicates by text", text_duplicates),
-    "pictures": Step("duplicates by picture", picture_duplicates),
-    "wave": Step("next wave", wave),
+    "candidates": Step("candidates, ranked", candidates, nothing_compared),
+    "text": Step("duplicates by text", text_duplicates, nothing_compared),
+    "pictures": Step("duplicates by picture", picture_duplicates, nothing_compared),
+    "wave": Step("next wave", wave, nothing_compared),
+    "restart": Step("next wave, driver started again", wave, all_compared),
     "media": Step(f"units of a wave of {WAVE_VIDEOS}", units_of_media),
-    "selection": Step("selection", selection),
+    "selection": Step("selection", selection, all_compared),
     "shards": Step("shard plan", shard_plan),
     "manifest": Step("manifest", manifest),
     "funnel": Step("funnel", count_funnel),

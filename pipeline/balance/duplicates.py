@@ -11,7 +11,6 @@ two near hashes that agree in a band of bits (`bands.py`); each is then compared
 
 from __future__ import annotations
 
-import logging
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -25,7 +24,6 @@ from manifests.reasons import Reason
 from pipeline.balance.bands import Int64
 from pipeline.balance.groups import groups_of
 from pipeline.balance.kept import Kept, Spread, spread_here
-from pipeline.balance.near_files import LostHashes
 from pipeline.balance.pictures import NAMES, kind_of, things_of
 from pipeline.balance.shown import (
     APART,
@@ -44,8 +42,6 @@ from pipeline.media.phash import ALIGNED, Hashes, are_near, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
-
-log = logging.getLogger("hdvila")
 
 CLIPS, VIDEOS = "clips", "videos"
 FORMAT = 1
@@ -91,14 +87,7 @@ class Pictures:
 
     def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """What repeats among all but these videos, as `find_duplicates`."""
-        try:
-            self._kept.refresh()
-            self._follow(but)
-        except LostHashes as error:
-            log.warning("%s; what clips show is compared again from the beginning", error)
-            self._kept.clear()
-            self._start()
-            self._follow(but)
+        self._kept.go_on(self._start, partial(self._follow, but))
         return self._found(but)
 
     def _follow(self, but: pa.Array) -> None:

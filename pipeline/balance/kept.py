@@ -13,6 +13,7 @@ from the tables: where a file is gone or damaged (`LostHashes`), `clear` and add
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -33,6 +34,8 @@ from pipeline.engine.commits import READERS
 from pipeline.engine.files import Files
 from pipeline.engine.ranges import RowFile
 from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
+
+log = logging.getLogger("hdvila")
 
 FAN_IN = 8
 """So many runs of one level are merged into one of the next."""
@@ -145,6 +148,18 @@ class Kept:
 
     def _of(self, kind: str) -> _OfKind:
         return self._state.kinds.get(kind, _OfKind())
+
+    def go_on(self, start: Callable[[], object], take_up: Callable[[], object]) -> None:
+        """Takes up what is new. Where something was lost that is kept, everything is forgotten and taken up again:
+        `start` makes the taking up begin at the beginning."""
+        try:
+            self.refresh()
+            take_up()
+        except LostHashes as error:
+            log.warning("%s; everything is compared again from the beginning", error)
+            self.clear()
+            start()
+            take_up()
 
     # search
 

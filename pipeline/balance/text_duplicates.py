@@ -3,49 +3,43 @@
 In:  tables `transcripts` (the `minhash` column), `videos` (durations, channels), `clips` (texts)
 Out: {id: the id that it repeats}, of videos and of clips: what `selection.Outcomes.duplicates` takes
 
-Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
-locality-sensitive hashing: cut into bands, two signatures with an equal band are a candidate pair. datasketch chooses
-bands and rows for the threshold; the join itself is done on columns here, since an index of Python dictionaries over
-millions of signatures would take tens of GiB.
+Re-uploads are found by `reuploads.py`.
 """
+
+from __future__ import annotations
 
 from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
 from manifests.hashing import hash_texts
-from pipeline.balance.groups import groups_of
+from pipeline.balance.kept import Spread, spread_here
+from pipeline.balance.reuploads import Reuploads
 from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.engine.store import Store
 
-N_PERMUTATIONS = 64
-MISSES_WEIGH_MORE = (0.01, 0.99)
-"""Weights of false and missed candidate pairs: each pair is compared in full afterwards, so false ones cost little."""
-NEIGHBOURS = 4
-"""Of signatures with an equal band, in the order of their durations, each is compared with this many that follow."""
 PREFIX_CHARS = 96
 """A sentence is compared by its length and this many of its first characters."""
+HEAP_BITS = 4
+N_HEAPS = 1 << HEAP_BITS
+
+_Said = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]
+"""Of sentences the indices of their videos, their numbers there, and what is said."""
 
 
 class Texts:
-    """What is known of all texts: 0.3 KB a transcript, 16 bytes a sentence. More may be added at any time.
+    """What is known of all texts; more may be committed at any time. In memory are 16 bytes a sentence.
 
-    What repeats does not depend on the order in which they were added.
+    What repeats does not depend on the order in which they came.
     """
 
-    def __init__(self, config: TextDuplicatesConfig) -> None:
+    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
         self._config = config
-        self._transcripts: list[pa.Table] = []
+        self._reuploads = Reuploads(config, store, spread)
         self.sentences = Sentences(config)
-
-    def add_transcripts(self, rows: pa.Table) -> None:
-        """Rows with columns video_id, n_words, minhash."""
-        if self._config.reuploads:
-            long_enough = pc.greater_equal(rows.column("n_words"), self._config.min_words)
-            self._transcripts.append(rows.select(["video_id", "n_words", "minhash"]).filter(long_enough))
 
     def add_clips(self, rows: pa.Table) -> None:
         """Rows with columns video_id, n, text."""
@@ -54,120 +48,24 @@ class Texts:
 
     def find(self, videos: pa.Table) -> dict[str, str]:
         """What repeats among `videos` (video_id, channel_id, duration_s): by video id, and by clip id."""
-        found: dict[str, str] = {}
-        if self._transcripts:
-            self._transcripts = [pa.concat_tables(self._transcripts)]
-            found |= find_reuploads(self._transcripts[0], videos, self._config)
+        found = self._reuploads.find(videos) if self._config.reuploads else {}
         return found | self.sentences.repeats(videos)
-
-
-# re-uploads
-
-
-def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
-    """{video_id: the first, by id, of the videos that it repeats}: same duration, near-same transcript.
-
-    `transcripts` has columns video_id, n_words, minhash; `videos` has video_id, duration_s (0 or less: not known,
-    then nothing is known to be the same).
-    """
-    long_enough = pc.greater_equal(transcripts.column("n_words"), config.min_words)
-    rows = transcripts.filter(long_enough).select(["video_id", "minhash"])
-    row = pc.index_in(rows.column("video_id"), value_set=videos.column("video_id").combine_chunks())
-    duration = pc.fill_null(videos.column("duration_s").take(row), 0.0).to_numpy()
-    rows, duration = rows.filter(pa.array(duration > 0)), duration[duration > 0]
-    ids = rows.column("video_id").combine_chunks()
-    signatures = signature_matrix(rows.column("minhash"))
-    order = hash_texts(ids, 0)  # in which equal durations are taken, however the rows stand
-    first, second = near_pairs(signatures, duration, config.jaccard, config.duration_tolerance_s, order)
-    pairs = zip(ids.take(pa.array(first)).to_pylist(), ids.take(pa.array(second)).to_pylist(), strict=True)
-    return {video: group[0] for group in groups_of(pairs) for video in group[1:]}
-
-
-def signature_matrix(column: pa.ChunkedArray) -> NDArray[np.uint32]:
-    """[N, 64] of a column of little-endian uint32 signatures. ValueError where one has another size."""
-    matrix = np.empty((len(column), N_PERMUTATIONS), dtype=np.uint32)
-    row = 0
-    for chunk in column.chunks:
-        sizes = pc.unique(pc.binary_length(chunk)).to_pylist()
-        if sizes not in ([], [4 * N_PERMUTATIONS]):
-            raise ValueError(f"minhash: signatures of {sizes} bytes, expected {4 * N_PERMUTATIONS}")
-        if not len(chunk):
-            continue
-        _, ends, data = chunk.buffers()
-        first = int(np.frombuffer(ends, dtype=np.int32)[chunk.offset])
-        words = np.frombuffer(data, dtype="<u4", count=len(chunk) * N_PERMUTATIONS, offset=first)
-        matrix[row : row + len(chunk)] = words.reshape(len(chunk), N_PERMUTATIONS)
-        row += len(chunk)
-    return matrix
-
-
-def near_pairs(
-    signatures: NDArray[np.uint32],
-    duration_s: NDArray[np.float64],
-    jaccard: float,
-    tolerance_s: float,
-    order: NDArray[np.uint64] | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows (first, second) of pairs whose estimated Jaccard is at least that and whose durations are that close.
-
-    `order` [N]: in which rows of the same duration are taken; None: as they stand.
-    """
-    order = np.arange(len(signatures), dtype=np.uint64) if order is None else order
-    firsts, seconds = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    for first, second in _band_pairs(signatures, duration_s, jaccard, tolerance_s, order):
-        alike = (signatures[first] == signatures[second]).mean(axis=1) >= jaccard
-        firsts.append(first[alike])
-        seconds.append(second[alike])
-    return np.concatenate(firsts), np.concatenate(seconds)
-
-
-def _band_pairs(
-    signatures: NDArray[np.uint32],
-    duration_s: NDArray[np.float64],
-    jaccard: float,
-    tolerance_s: float,
-    ties: NDArray[np.uint64],
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Candidate pairs band after band; the same pair may come more than once."""
-    n_bands, n_rows = bands(jaccard)
-    for band in range(n_bands):
-        key = _fold(signatures[:, band * n_rows : (band + 1) * n_rows])
-        order = np.lexsort((ties, duration_s, key))
-        key, duration = key[order], duration_s[order]
-        for step in range(1, min(NEIGHBOURS, len(order) - 1) + 1):
-            near = (key[step:] == key[:-step]) & (duration[step:] - duration[:-step] <= tolerance_s)
-            at = np.flatnonzero(near)
-            if len(at):
-                yield order[at], order[at + step]
-
-
-def bands(jaccard: float) -> tuple[int, int]:
-    """(bands, rows a band) that datasketch chooses for a threshold."""
-    if jaccard >= 1:
-        return 1, N_PERMUTATIONS
-    index = MinHashLSH(threshold=jaccard, num_perm=N_PERMUTATIONS, weights=MISSES_WEIGH_MORE)
-    return int(index.b), int(index.r)
-
-
-def _fold(band: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """[N] one 64-bit number for the words of a band (multiply and add, as FNV-1 does)."""
-    folded = np.full(len(band), 0xCBF29CE484222325, dtype=np.uint64)
-    for column in band.T:
-        folded = (folded * np.uint64(0x100000001B3)) ^ column
-    return folded
 
 
 # the same sentence over a channel's videos
 
 
 class Sentences:
-    """The sentences that can count as repeats: of each its video, its number there and what is said, 16 bytes."""
+    """The sentences that can count as repeats: of each its video, its number there and what is said, 16 bytes.
+
+    They lie in N_HEAPS by what is said, so that a search through all of them sorts a few at a time.
+    """
 
     def __init__(self, config: TextDuplicatesConfig) -> None:
         self._config = config
         self._ids: list[pa.Array] = []
         self._n_ids = 0
-        self._pieces: list[tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]] = []
+        self._heaps: list[list[_Said]] = [[] for _ in range(N_HEAPS)]
 
     def add(self, clips: pa.Table) -> None:
         """Rows with columns video_id, n, text; a video's rows come in one table."""
@@ -180,7 +78,11 @@ class Sentences:
         ids = pc.dictionary_encode(_flat(clips.column("video_id")))
         number = ids.indices.to_numpy(zero_copy_only=False).astype(np.int32) + np.int32(self._n_ids)
         key = hash_texts(prefix, 1) ^ (length << np.uint64(32))
-        self._pieces.append((number, clips.column("n").to_numpy().astype(np.int32), key))
+        n = clips.column("n").to_numpy().astype(np.int32)
+        heap = key >> np.uint64(64 - HEAP_BITS)
+        for i, pieces in enumerate(self._heaps):
+            here = heap == i
+            pieces.append((number[here], n[here], key[here]))
         self._ids.append(ids.dictionary.cast(pa.string()))
         self._n_ids += len(ids.dictionary)
 
@@ -191,24 +93,26 @@ class Sentences:
         """
         if not self._n_ids:
             return {}
-        ids, number, n, said = self._joined()
-        channel, is_known = _channels(ids, videos)
+        self._ids = [pa.concat_arrays(self._ids)]
+        channel, is_known = _channels(self._ids[0], videos)
+        found: dict[str, str] = {}
+        for pieces in self._heaps:
+            number, n, said = (np.concatenate(column) for column in zip(*pieces, strict=True))
+            pieces[:] = [(number, n, said)]
+            found |= self._repeats_in(pieces[0], channel, is_known)
+        return dict(sorted(found.items()))
+
+    def _repeats_in(self, heap: _Said, channel: NDArray[np.uint64], is_known: NDArray[np.bool_]) -> dict[str, str]:
+        number, n, said = heap
         rows = np.flatnonzero(is_known[number])
         found: dict[str, str] = {}
         for group in _equal(said[rows] ^ channel[number[rows]], self._config.min_repeats):
             of_group = rows[group]
-            says = ids.take(pa.array(number[of_group])).to_pylist()
+            says = self._ids[0].take(pa.array(number[of_group])).to_pylist()
             if len(set(says)) >= self._config.min_repeats:
                 names = [f"{video}.{k}" for video, k in sorted(zip(says, n[of_group].tolist(), strict=True))]
                 found.update(dict.fromkeys(names[1:], names[0]))
         return found
-
-    def _joined(self) -> tuple[pa.Array, NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64]]:
-        """The ids, and of every sentence its video's index among them, its number there and what is said."""
-        self._ids = [pa.concat_arrays(self._ids)]
-        number, n, said = (np.concatenate(column) for column in zip(*self._pieces, strict=True))
-        self._pieces = [(number, n, said)]
-        return self._ids[0], number, n, said
 
 
 def _channels(ids: pa.Array, videos: pa.Table) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:

@@ -49,7 +49,7 @@ class Known:
         self.store = store
         self._tables = _Pieces(store)
         self._census = Census(self._tables, by_clip=False)
-        self._texts = Texts(config.balance.text_duplicates)
+        self._texts = Texts(config.balance.text_duplicates, store, spread)
         self._videos: list[pa.Table] = []
         self._planned: list[pa.Table] = []
         self._made: list[ClipLists] = []
@@ -61,7 +61,7 @@ class Known:
         """Reads what is new, a file at a time: of its rows only what is condensed stays in memory."""
         take = {
             "videos": self._videos.append,
-            "transcripts": self._texts.add_transcripts,
+            "transcripts": lambda rows: None,
             "clips": self._add_clips,
             "packs": self._add_packs,
         }
@@ -145,7 +145,7 @@ class _Pieces:
 
     READ: ClassVar[dict[str, list[str]]] = {
         "videos": VIDEO_COLUMNS,
-        "transcripts": ["video_id", "n_words", "minhash"],
+        "transcripts": ["video_id"],
         "clips": ["video_id", "n", "start_ms", "end_ms", "text"],
         "packs": list(dict.fromkeys([*PACK_COLUMNS, *BOOK_COLUMNS])),
         "rejects": list(REJECTS.names),

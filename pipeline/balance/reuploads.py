@@ -1,0 +1,176 @@
+"""Re-uploads by their words: videos as long as another whose transcripts are near-same.
+
+In:  table `transcripts` (its `minhash` column), `videos` (durations)   Out: {video_id: the video that it repeats}
+
+Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
+locality-sensitive hashing: cut into bands, two signatures with an equal band are a candidate pair; datasketch chooses
+bands and rows for the threshold. Each transcript is compared once, with those of all videos that were taken up before
+it (`kept.py`): a band together with the duration, to the tolerance, is what it is filed by.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasketch import MinHashLSH
+from numpy.typing import NDArray
+
+from manifests.hashing import splitmix64
+from manifests.membership import Ids
+from pipeline.balance.bands import Int64, Keys
+from pipeline.balance.groups import groups_of
+from pipeline.balance.kept import Kept, Kind, Spread, spread_here
+from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.engine.follow import Follower
+from pipeline.engine.store import Store
+from pipeline.media.phash import Hashes
+
+N_PERMUTATIONS = 64
+MISSES_WEIGH_MORE = (0.01, 0.99)
+"""Weights of false and missed candidate pairs: each pair is compared in full afterwards, so false ones cost little."""
+FORMAT = 1
+"""Rises when what is kept of texts changes."""
+TEXTS = "texts"
+AT_A_TIME = 1 << 17
+"""Transcripts that are taken up together."""
+_SLACK_S = 0.01
+"""Durations are rounded to buckets this much wider than they need be."""
+
+COLUMNS = ["video_id", "n_words", "minhash"]
+
+
+class Reuploads:
+    """The transcripts of a store; what repeats does not depend on when they were committed."""
+
+    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
+        self._config, self._store = config, store
+        self._kept = Kept(store, "texts", [kind_of(config)], f"{FORMAT} {config.model_dump_json()}", spread)
+        self._start()
+
+    def _start(self) -> None:
+        self._follower = Follower(self._store, "transcripts", COLUMNS, lambda ids: ~self._kept.are_taken(ids))
+        self._waiting: list[pa.Table] = []
+
+    def find(self, videos: pa.Table) -> dict[str, str]:
+        """{video_id: the first, by id, of the videos that it repeats} among `videos`.
+
+        Columns video_id, duration_s (0 or less: not known, then nothing is known to be the same), and round, in whose
+        order they are taken up.
+        """
+        self._kept.go_on(self._start, partial(self._follow, videos))
+        pairs = self._kept.pairs(TEXTS)
+        known = Ids.of(videos.column("video_id"))
+        here = known.holds(pairs.column("a.video_id")) & known.holds(pairs.column("b.video_id"))
+        names = (pairs.column(f"{side}.video_id").filter(pa.array(here)).to_pylist() for side in "ab")
+        return {video: group[0] for group in groups_of(zip(*names, strict=True)) for video in group[1:]}
+
+    def _follow(self, videos: pa.Table) -> None:
+        for rows in self._follower.new():
+            self.add(rows)
+        self._take_up(videos)
+
+    def add(self, transcripts: pa.Table) -> None:
+        """Rows with the columns COLUMNS."""
+        rows = transcripts.select(COLUMNS)
+        self._waiting.append(rows.filter(pa.array(~self._kept.are_taken(rows.column("video_id")))))
+
+    def _take_up(self, videos: pa.Table) -> None:
+        """Compares what waits of these videos."""
+        waiting = pa.concat_tables(self._waiting) if self._waiting else None
+        if not waiting:
+            return
+        row = Ids.of(videos.column("video_id")).rows(waiting.column("video_id"))
+        self._waiting = [waiting.filter(pa.array(row < 0))]
+        ready, row = waiting.filter(pa.array(row >= 0)), row[row >= 0]
+        if not ready.num_rows:
+            return
+        duration = videos.column("duration_s").take(pa.array(row))
+        rounds = videos.column("round").take(pa.array(row)) if "round" in videos.column_names else pa.array(row * 0)
+        ready = ready.append_column("duration_s", duration.cast(pa.float64())).append_column("round", rounds)
+        ready = ready.sort_by([("round", "ascending"), ("video_id", "ascending")])
+        for begin in range(0, ready.num_rows, AT_A_TIME):
+            some = ready.slice(begin, AT_A_TIME)
+            enough = pc.greater_equal(some.column("n_words"), self._config.min_words)
+            some_things = some.filter(pc.and_(enough, pc.greater(some.column("duration_s"), 0.0)))
+            self._kept.add({TEXTS: some_things.select(_THINGS)}, some.column("video_id").combine_chunks())
+
+
+def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
+    """What `Reuploads.find` finds in tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
+    with tempfile.TemporaryDirectory() as folder:
+        one = Reuploads(config, Store(folder))
+        one.add(transcripts)
+        return one.find(videos)
+
+
+_THINGS = ["video_id", "duration_s", "minhash"]
+
+
+def kind_of(config: TextDuplicatesConfig) -> Kind:
+    """Transcripts of videos of which the length is known: a table of video_id, duration_s, minhash."""
+    n_bands, n_rows = bands(config.jaccard)
+    tolerance_s = config.duration_tolerance_s
+
+    def is_same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+        if abs(a["duration_s"] - b["duration_s"]) > tolerance_s:
+            return False
+        one, other = (np.frombuffer(row["minhash"], "<u4") for row in (a, b))
+        return bool((one == other).mean() >= config.jaccard)
+
+    filed = partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
+    asked = partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
+    return Kind(TEXTS, n_bands, 0, filed, asked, is_same, pa.schema([("video_id", pa.string())]))
+
+
+def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Keys:
+    bucket = _buckets(things.column("duration_s").to_numpy(), tolerance_s)
+    return Keys(np.arange(things.num_rows), _keys(_folded(things, n_bands, n_rows), bucket))
+
+
+def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Keys:
+    """As durations within the tolerance lie in two buckets at most, each looks in both."""
+    duration_s, folded = things.column("duration_s").to_numpy(), _folded(things, n_bands, n_rows)
+    reach = tolerance_s + _SLACK_S / 4
+    keys = [_keys(folded, _buckets(duration_s + shift, tolerance_s)) for shift in (-reach, reach)]
+    return Keys(np.tile(np.arange(things.num_rows), 2), np.concatenate(keys, axis=1))
+
+
+def _buckets(duration_s: NDArray[np.float64], tolerance_s: float) -> Int64:
+    return np.floor(duration_s / (2 * tolerance_s + _SLACK_S)).astype(np.int64)
+
+
+def _keys(folded: Hashes, bucket: Int64) -> Hashes:
+    return splitmix64(folded ^ splitmix64(bucket.astype(np.uint64))[None, :])
+
+
+def _folded(things: pa.Table, n_bands: int, n_rows: int) -> Hashes:
+    """[bands, N] one 64-bit number for the words of a band (multiply and add, as FNV-1 does)."""
+    signatures = signature_matrix(things.column("minhash"))
+    folded = np.full((n_bands, len(signatures)), 0xCBF29CE484222325, dtype=np.uint64)
+    for i in range(n_rows):
+        words = signatures[:, i : n_bands * n_rows : n_rows].T
+        folded = (folded * np.uint64(0x100000001B3)) ^ words
+    return folded
+
+
+def signature_matrix(column: pa.ChunkedArray) -> NDArray[np.uint32]:
+    """[N, 64] of a column of little-endian uint32 signatures. ValueError where one has another size."""
+    values = column.to_pylist()
+    sizes = sorted({len(value) for value in values})
+    if sizes not in ([], [4 * N_PERMUTATIONS]):
+        raise ValueError(f"minhash: signatures of {sizes} bytes, expected {4 * N_PERMUTATIONS}")
+    return np.frombuffer(b"".join(values), "<u4").reshape(-1, N_PERMUTATIONS)
+
+
+def bands(jaccard: float) -> tuple[int, int]:
+    """(bands, rows a band) that datasketch chooses for a threshold."""
+    if jaccard >= 1:
+        return 1, N_PERMUTATIONS
+    index = MinHashLSH(threshold=jaccard, num_perm=N_PERMUTATIONS, weights=MISSES_WEIGH_MORE)
+    return int(index.b), int(index.r)

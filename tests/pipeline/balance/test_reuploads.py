@@ -1,0 +1,143 @@
+"""Re-uploads are found by their words, however transcripts come."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from datasketch import MinHash, MinHashLSH
+
+from pipeline.balance import reuploads
+from pipeline.balance.kept import Kept
+from pipeline.balance.reuploads import Reuploads, bands, find_reuploads, signature_matrix
+from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.engine.store import Store
+from pipeline.text.transcripts import MINHASH_SEED, N_PERMUTATIONS, signature
+from tests.pipeline.engine.merges import merge_all
+
+CONFIG = TextDuplicatesConfig()
+WORDS = [a + b + c for a in "bdfgklmnprstvz" for b in "aeiou" for c in ("n", "r", "st", "ck", "ll", "mp", "sh", "")]
+
+
+def speech(seed: int, n_words: int = 300) -> list[str]:
+    return random.Random(seed).choices(WORDS, k=n_words)
+
+
+def misheard(words: list[str], share: float, seed: int = 0) -> list[str]:
+    """The same speech with a share of its words heard otherwise."""
+    draw = random.Random(seed)
+    return [draw.choice(WORDS) if draw.random() < share else word for word in words]
+
+
+def tables(videos: dict[str, tuple[list[str], float]]) -> tuple[pa.Table, pa.Table]:
+    """`transcripts` and `videos` of {video_id: (words, duration_s)}."""
+    transcripts = pa.table(
+        {
+            "video_id": pa.array(list(videos), pa.string()),
+            "n_words": pa.array([len(words) for words, _ in videos.values()], pa.int64()),
+            "minhash": pa.array([signature(words) for words, _ in videos.values()], pa.binary()),
+        }
+    )
+    durations = pa.array([d for _, d in videos.values()], pa.float64())
+    return transcripts, pa.table({"video_id": pa.array(list(videos), pa.string()), "duration_s": durations})
+
+
+def test_a_reupload_with_other_captions_is_found_and_other_videos_are_not() -> None:
+    talk = speech(1)
+    videos = {f"other{i}": (speech(100 + i), 200.0) for i in range(200)}
+    videos |= {"a": (talk, 200.0), "b": (misheard(talk, 0.02), 201.5), "c": (talk, 200.0)}
+    assert find_reuploads(*tables(videos), CONFIG) == {"b": "a", "c": "a"}
+
+
+def test_the_same_words_at_another_length_are_no_reupload() -> None:
+    talk = speech(1)
+    videos = {"a": (talk, 200.0), "b": (talk, 203.0), "c": (talk, 0.0), "d": (talk, 0.0)}
+    assert find_reuploads(*tables(videos), CONFIG) == {}
+    assert find_reuploads(*tables(videos), TextDuplicatesConfig(duration_tolerance_s=5)) == {"b": "a"}
+
+
+def test_short_transcripts_are_never_compared() -> None:
+    videos = {"a": (["hello", "world"], 9.0), "b": (["hello", "world"], 9.0), "c": ([], 9.0), "d": ([], 9.0)}
+    assert find_reuploads(*tables(videos), CONFIG) == {}
+
+
+def test_no_transcripts_give_no_duplicates() -> None:
+    assert find_reuploads(*tables({}), CONFIG) == {}
+
+
+def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None:
+    draw = random.Random(4)
+    texts = []
+    for i in range(150):
+        talk = speech(i, 120)
+        texts += [talk, *(misheard(talk, share, seed=i) for share in draw.sample([0.0, 0.01, 0.03, 0.08], 2))]
+    matrix = signature_matrix(pa.chunked_array([[signature(t)] for t in texts], pa.binary()))
+    index = MinHashLSH(num_perm=N_PERMUTATIONS, params=bands(CONFIG.jaccard))
+    like = MinHash(num_perm=N_PERMUTATIONS, seed=MINHASH_SEED)
+    sketches = [like.copy() for _ in texts]
+    for sketch, row in zip(sketches, matrix, strict=True):
+        sketch.hashvalues = row.astype(like.hashvalues.dtype)
+    for i, sketch in enumerate(sketches):
+        index.insert(i, sketch)
+    wanted = {
+        (i, j)
+        for i, sketch in enumerate(sketches)
+        for j in index.query(sketch)
+        if i < j and sketch.jaccard(sketches[j]) >= CONFIG.jaccard
+    }
+    names = pa.array([f"{i:03d}" for i in range(len(texts))])
+    rows = pa.table({"video_id": names, "n_words": [120] * len(texts), "minhash": [signature(t) for t in texts]})
+    one = Reuploads(CONFIG, Store(str(tmp_path)))
+    one.add(rows)
+    one.find(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
+    pairs = one._kept.pairs("texts")
+    found = zip(*(map(int, pairs.column(f"{side}.video_id").to_pylist()) for side in "ab"), strict=True)
+    assert set(found) == wanted and len(wanted) > 100
+
+
+def test_bands_cover_no_more_than_the_signature() -> None:
+    for jaccard in (0.3, 0.5, 0.8, 0.95, 1.0):
+        n_bands, n_rows = bands(jaccard)
+        assert 0 < n_bands * n_rows <= N_PERMUTATIONS
+
+
+def test_signatures_of_another_size_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected 256"):
+        signature_matrix(pa.chunked_array([[b"short"]], pa.binary()))
+
+
+def commit(store: Store, transcripts: pa.Table, number: int) -> None:
+    schema_row = {"kind": "auto", "language": "en", "format": "json3", "track": "en", "words": [], "events": "[]"}
+    more = {"alignment_confidence": 1.0, "punctuated": True, "word_timed": True}
+    rows = [schema_row | more | row for row in transcripts.to_pylist()]
+    path = store.write_part("transcripts", "transcripts", f"u{number}", rows, "t")
+    facts = {"rows": {"transcripts": len(rows)}, "rejects": {}, "parts": {"transcripts": path}}
+    store.commit_all("transcripts", {f"u{number}": facts})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merged_or_after_a_restart(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reuploads, "AT_A_TIME", 4)
+    draw, store, talks = random.Random(seed), Store(str(tmp_path)), [speech(i, 60) for i in range(5)]
+    said = {
+        f"v{i:02d}": (misheard(draw.choice(talks), 0.02, i), draw.choice([60.0, 61.9, 64.0, 0.0])) for i in range(24)
+    }
+    transcripts, videos = tables(said)
+    videos = videos.append_column("round", pa.array([i // 8 for i in range(24)]))
+    came = pa.array(draw.sample(range(24), 24))
+    kept = Reuploads(CONFIG, store)
+    for number, begin in enumerate(range(0, 24, 5)):
+        commit(store, transcripts.take(came[begin : begin + 5]), number)
+        if draw.random() < 0.5:
+            merge_all(store)
+        if draw.random() < 0.3:
+            kept = Reuploads(CONFIG, store)
+        here = transcripts.take(came[: begin + 5])
+        for some in (videos.slice(0, 16), videos):
+            assert kept.find(some) == find_reuploads(here, some, CONFIG)
+    assert len(kept.find(videos)) > 2
+    monkeypatch.setattr(Kept, "add", lambda *_: pytest.fail("transcripts were compared again"))
+    assert Reuploads(CONFIG, Store(store.url)).find(videos) == kept.find(videos)

@@ -1,12 +1,15 @@
 """`hdvila-pipeline why`: what became of one video."""
 
 import re
+from collections.abc import Callable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import parse_qs, urlsplit
 
 import typer
 
 if TYPE_CHECKING:
+    from manifests.story import Step
     from pipeline.engine.store import Store
 
 
@@ -23,14 +26,31 @@ def why(
     from pipeline.engine.store import Store
 
     store = Store(out)
-    steps = next((found for name in ids_in(video) if (found := where_did_it_go(store, name))), [])
-    steps = steps or next((found for name in ids_from(store, video) if (found := where_did_it_go(store, name))), [])
+    names = chain(ids_in(video), _later(lambda: ids_from(store, video)))
+    video_id, steps = next(((name, found) for name in names if (found := where_did_it_go(store, name))), ("", []))
+    steps = [*steps, *taken_down(store, [video_id] if video_id else ids_in(video))]
     if not steps:
         raise NothingMatched(f"{out}: no table knows {video}; it was never listed, or this is not its output directory")
     table = Table.grid(padding=(0, 2))
     for step in steps:
         table.add_row(step.stage, _plain(step.what))
     Console(highlight=False, markup=False).print(table)
+
+
+def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
+    """What the tombstones say of a video, known here or not: that it was removed, and on which days."""
+    from manifests.story import Step
+    from pipeline.outdir.tombstones import TOMBSTONES, days_of_removal, read_tombstones
+
+    tombstones = read_tombstones(store)
+    for video_id in video_ids:
+        rows = store.rows_of(video_id, {"videos": ["video_id", "channel_id", "url"]})["videos"].to_pylist()
+        row = rows[0] if rows else {"channel_id": "", "url": ""}
+        if tombstones.cover(video_id, row["channel_id"], row["url"]):
+            days = days_of_removal(store, video_id)
+            when = f"taken down on {', '.join(days)}" if days else "asked to be left out"
+            return [Step("removed", f"{when}; {TOMBSTONES} keeps it out of this data set")]
+    return []
 
 
 def ids_from(store: "Store", text: str) -> list[str]:
@@ -49,6 +69,11 @@ def ids_in(text: str) -> list[str]:
         address = urlsplit(text)
         return parse_qs(address.query).get("v", [address.path.rstrip("/").rpartition("/")[2]])[:1]
     return [text, re.sub(r"(\.\d+|_\d{5})$", "", text)]
+
+
+def _later(ask: Callable[[], list[str]]) -> Iterator[str]:
+    """What `ask` gives, asked only when the first is wanted: it reads a whole table."""
+    yield from ask()
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,8 @@ from manifests.origin import origin_of
 from pipeline.engine.store import Store
 
 TOMBSTONES = "tombstones.txt"
+RECORDS = "removals"
+"""Folder of what each removal took out: <date>-<hash>.json, ids and keys alone."""
 UNDER_WAY = "# a removal is under way; if none is running, run the same `hdvila-pipeline remove` again"
 
 
@@ -84,6 +86,12 @@ def write_tombstones(store: Store, tombstones: Tombstones) -> None:
     lines += [f"url {name}" for name in sorted(tombstones.urls)]
     lines += [f"video {name}" for name in sorted(tombstones.videos)]
     store.write(TOMBSTONES, "".join(f"{line}\n" for line in lines).encode())
+
+
+def days_of_removal(store: Store, video_id: str) -> list[str]:
+    """The days (YYYY-MM-DD, UTC) on which a removal took this video out, by the records of removals; sorted."""
+    records = (store.read_json(f"{RECORDS}/{name}") for name in store.names(RECORDS))
+    return sorted({record["date"] for record in records if video_id in record["videos"]})
 
 
 def refuse_while_under_way(store: Store, tombstones: Tombstones) -> None:

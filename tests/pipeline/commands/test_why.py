@@ -1,5 +1,6 @@
 """`hdvila-pipeline why ID`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pipeline.testing.shards as toys
 from manifests.errors import UserError
 from pipeline.cli import app
 from pipeline.commands.why import ids_in
+from pipeline.config.shards import ShardsConfig
 from pipeline.engine.store import Store
 
 
@@ -34,6 +36,23 @@ def test_a_kept_video_and_a_left_out_one_tell_their_way(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["why", "abcde_12345_00002", "--out", str(tmp_path)])
     assert done.exit_code == 0
     assert "2 of 3 clips made, 1 silent" in done.stdout and "2 of 2 clips kept" in done.stdout
+
+
+def test_a_video_that_was_taken_down_is_said_to_be_gone(tmp_path: Path) -> None:
+    toys.a_data_set(tmp_path, n_videos=3, n_clips=2, prefix="video", config=ShardsConfig(card=toys.NO_CARD))
+    asked = tmp_path / "asked.txt"
+    asked.write_text("video-00000\nnever-seen1\n")
+    assert CliRunner().invoke(app, ["remove", str(tmp_path), "--ids", str(asked)]).exit_code == 0
+
+    gone = CliRunner().invoke(app, ["why", "video-00000", "--out", str(tmp_path)])
+    unseen = CliRunner().invoke(app, ["why", "never-seen1", "--out", str(tmp_path)])
+    stays = CliRunner().invoke(app, ["why", "video-00001", "--out", str(tmp_path)])
+
+    today = datetime.now(UTC).date().isoformat()
+    assert (gone.exit_code, unseen.exit_code, stays.exit_code) == (0, 0, 0)
+    assert f"taken down on {today}" in " ".join(gone.stdout.split()) and "tombstones.txt" in gone.stdout
+    assert "asked to be left out" in " ".join(unseen.stdout.split())
+    assert "removed" not in stays.stdout
 
 
 def test_an_unknown_video_is_said_to_be_unknown(tmp_path: Path) -> None:

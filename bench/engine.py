@@ -30,6 +30,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 
 RSS_LINES = 10
+SIZES = MergeSizes(grace_s=60.0)
+"""A run keeps what a merge covers for an hour, and the facts of its commits as long: more units than it makes then."""
 
 
 def sleep(seconds: float) -> None:
@@ -71,7 +73,7 @@ def by_engine(stage: Worked, executor: Executor, desk: Desk | None = None) -> fl
     """Seconds of wall for a stage in a new store, whose commits are merged beside it as a run's are."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        with RunLock(store) as lock, merging(store, lock, MergeSizes()) as merger:
+        with RunLock(store) as lock, merging(store, lock, SIZES) as merger:
             began, desk = time.perf_counter(), desk or Desk(store, publishes=False)
             run_lines([one_chain(stage)], store, executor, lock, desk=desk, between=merger.tick)
             return time.perf_counter() - began
@@ -134,6 +136,7 @@ def main() -> None:
     parser.add_argument("--tiny", type=int, default=200_000)
     parser.add_argument("--tiny-ray", type=int, default=20_000)
     arguments = parser.parse_args()
+    os.environ.setdefault("RAY_worker_niceness", "0")  # as the pool's; Ray's own 15 would compare two priorities
     from pipeline.engine.cluster import RayExecutor
 
     n_workers = len(os.sched_getaffinity(0))

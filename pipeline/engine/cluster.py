@@ -287,11 +287,15 @@ class RayExecutor:
         return _outcome(End.LOST, begun, detail)
 
     def _begun(self, number: int) -> Begun | None:
-        try:
-            found: Begun | None = ray.get(self._roll.of.remote(number), timeout=ROLL_WAIT_S)
-        except RayError:  # the roll went away with its machine, and begins again
-            return None
+        found: Begun | None = self._answer(self._roll.of.remote(number), None)
         return found
+
+    def _answer(self, asked: Any, otherwise: Any) -> Any:
+        """What the roll answers; `otherwise` where it went away with its machine, or was killed, and begins again."""
+        try:
+            return ray.get(asked, timeout=ROLL_WAIT_S)
+        except RayError:
+            return otherwise
 
     def _is_gone(self, node: str) -> bool:
         self._looked_at = float("-inf")
@@ -315,8 +319,8 @@ class RayExecutor:
         """Submits again the attempts that have not begun: they were kept off a machine that is free now."""
         chosen = (given.alone or given.fetches_on or given.waited >= 0 for given in self._in_flight.values())
         refs = [ref for ref, has_its_own in zip(self._in_flight, chosen, strict=True) if not has_its_own]
-        begun = ray.get([self._roll.of.remote(self._in_flight[ref].number) for ref in refs])
-        for ref, is_begun in zip(refs, begun, strict=True):
+        begun = self._answer([self._roll.of.remote(self._in_flight[ref].number) for ref in refs], [])
+        for ref, is_begun in zip(refs, begun, strict=bool(begun)):
             if is_begun is None:
                 ray.cancel(ref)
                 given = self._in_flight.pop(ref)
@@ -327,7 +331,7 @@ class RayExecutor:
         if not self._in_flight or time.monotonic() - self._looked_for_overdue < LOOK_EVERY_S:
             return None
         self._looked_for_overdue = time.monotonic()
-        overdue = set(ray.get(self._roll.overdue.remote(KILL_AFTER_S + OVERDUE_GRACE_S)))
+        overdue = set(self._answer(self._roll.overdue.remote(KILL_AFTER_S + OVERDUE_GRACE_S), ()))
         for ref, given in self._in_flight.items():
             if given.number in overdue:
                 ray.cancel(ref, force=True)

@@ -18,9 +18,9 @@ from manifests.errors import UserError
 from pipeline.engine.driver import RunStopped, run_stage
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Stage
+from pipeline.engine.unit import Resources, Stage
 from tests.conftest import REPO
-from tests.pipeline.engine.toys import Naps, SickOnOneNode
+from tests.pipeline.engine.toys import Naps, SickOnOneNode, ToyStage
 
 pytestmark = pytest.mark.faults
 
@@ -156,6 +156,26 @@ def test_a_worker_of_another_version_is_refused_with_both_named(tmp_path: Path) 
         executor._build = "hdvila 9.9, source 0123456789ab"  # as if this driver were of another version
         with pytest.raises(RunStopped, match=r"runs hdvila .*, source .*, the driver hdvila 9\.9, source 0123456789ab"):
             run(Naps(2), Store(str(tmp_path / "out")), executor)
+
+
+@pytest.mark.slow
+def test_what_ray_kills_when_memory_runs_out_is_no_fault_of_a_unit_that_was_not_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipeline.engine.cluster import RayExecutor
+
+    monkeypatch.setenv("RAY_memory_usage_threshold", "0.01")  # always over it: whatever runs is killed
+    monkeypatch.setenv("RAY_memory_monitor_refresh_ms", "250")
+    (tmp_path / "marks").mkdir()
+    store, executor = Store(str(tmp_path / "out")), RayExecutor(tmp_path / "scratch", n_cpus=1)
+    try:
+        run(ToyStage((("a", "hang"),), tmp_path / "marks", resources=Resources(time_limit_s=120)), store, executor)
+    finally:
+        executor.close()
+
+    (row,) = store.read_rejects().to_pylist()
+    assert (row["video_id"], row["reason"], row["attempts"]) == ("a", "over_memory", 1), "three were not charged"
+    assert len(list((tmp_path / "marks").glob("a.*"))) <= 4
 
 
 def test_a_node_that_does_not_come_up_in_time_is_a_message_and_no_fault_of_ours(

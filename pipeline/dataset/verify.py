@@ -14,6 +14,7 @@ what the manifest and the indexes say, and what must hold across shards.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -28,17 +29,23 @@ from manifests.image_sample import IMAGE_KIND
 from manifests.sample_index import index_name
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, Manifest, ShardEntry, read_manifest, sizes_bytes, wids_bytes
 from pipeline.dataset.verify_shard import Fault, ShardReport, read_shard
+from pipeline.engine.desk import read_run_status
 from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import TOMBSTONES, Tombstones, read_tombstones
 from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS_NAME, split_indexes, stray_files
 from pipeline.shards.sample_index import make_indexes
 
+LOOKS, LOOK_EVERY_S = 5, 1.0
+"""How often, and how many seconds apart, indexes that differ are looked at while a run is at work."""
+
 
 def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault]:
     """Every fault of the data set, shard by shard. `decode`: samples of each shard to decode, -1 for all.
 
-    Raises UserError only where there is no manifest at all; one that cannot be used is a fault and ends the check.
+    While a run makes the data set grow, what it publishes meanwhile is what is looked at, and shards that it has not
+    listed yet are no fault. Raises UserError only where there is no manifest at all; one that cannot be used is a
+    fault and ends the check.
     """
     try:
         manifest = read_manifest(store.url, **dict(store.options))
@@ -54,11 +61,8 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
         tombstones = Tombstones()
     if tombstones.under_way:
         yield Fault(TOMBSTONES, "a removal was interrupted; run the same `remove` again")
-    yield from _index_faults(store, manifest)
-    yield from (
-        Fault(name, "not listed in the manifest, but readers that glob *.tar will load it")
-        for name in _strays(store, manifest)
-    )
+    manifest, found = _of_all_shards(store, manifest)
+    yield from found
     whole = _Whole(by_channel=manifest.head.get("config", {}).get("shards.split.by") == "channel")
     of_images = manifest.head.get("kind") == IMAGE_KIND
     read = partial(read_shard, store, tombstones=tombstones, decode=decode, of_images=of_images)
@@ -66,6 +70,25 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
     for entry, report in zip(manifest.shards, reports, strict=True):
         yield from report.faults
         yield from whole.add(entry, report)
+
+
+def _of_all_shards(store: Store, manifest: Manifest) -> tuple[Manifest, list[Fault]]:
+    """Faults of indexes and folders, and the manifest that they were held against.
+
+    A run that is at work publishes indexes first and their manifest a moment later: what differs is looked at again.
+    """
+    for look in range(LOOKS):
+        run = read_run_status(store)
+        is_growing = run is not None and run.is_alive(time.time())
+        found = list(_index_faults(store, manifest))
+        if not is_growing:
+            return manifest, [*found, *_stray_faults(store, manifest)]
+        if not found:
+            break
+        if look + 1 < LOOKS:
+            time.sleep(LOOK_EVERY_S)
+            manifest = read_manifest(store.url, **dict(store.options))
+    return manifest, found
 
 
 def head_of(store: Store) -> dict[str, Any]:
@@ -84,8 +107,9 @@ def _map(read: partial[ShardReport], entries: tuple[ShardEntry, ...], workers: i
         yield from pool.map(read, entries)
 
 
-def _strays(store: Store, manifest: Manifest) -> list[str]:
-    return [name for name in stray_files(store, manifest) if name.endswith(".tar")]
+def _stray_faults(store: Store, manifest: Manifest) -> list[Fault]:
+    said = "not listed in the manifest, but readers that glob *.tar will load it"
+    return [Fault(name, said) for name in stray_files(store, manifest) if name.endswith(".tar")]
 
 
 def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,9 +11,13 @@ import pytest
 from typer.testing import CliRunner
 
 from manifests.errors import UserError
+from manifests.live import STATUS_NAME, RunStatus
 from manifests.shards import read_manifest
 from pipeline.config.shards import ShardsConfig
 from pipeline.dataset.verify import verify
+from pipeline.engine.covered import sweep_segments
+from pipeline.engine.merge import MergeSizes, install, plan_merge
+from pipeline.engine.segment_files import write_segment
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.manifest import given_head, publish
@@ -21,6 +27,65 @@ from tests.pipeline.dataset.damage import ROWS, STATS, TAR, faults
 
 def test_a_good_data_set_has_no_fault(made: Path):
     assert faults(made) == []
+
+
+def test_beside_merges_it_finds_no_fault_whatever_they_move_meanwhile(tmp_path: Path):
+    url, merged = str(tmp_path), threading.Event()
+    a_data_set(url, n_videos=16, n_clips=2, config=ShardsConfig(max_samples=8, card=NO_CARD))
+    n_loose = len(Store(url).names("packs"))
+
+    def merge() -> None:
+        while merge_next(Store(url)):
+            time.sleep(0.05)
+        merged.set()
+
+    thread = threading.Thread(target=merge)
+    thread.start()
+    n_times = 0
+    while not merged.is_set() or not n_times:
+        assert faults(tmp_path, decode=0) == []
+        n_times += 1
+    thread.join()
+    assert faults(tmp_path, decode=0) == []
+    assert n_times > 1 and len(Store(url).names("packs")) < n_loose, "parts became segments meanwhile"
+
+
+def test_a_data_set_that_a_run_makes_grow_meanwhile_has_no_fault(tmp_path: Path):
+    """A run closes shards, writes indexes over them and then the manifest; `verify` begins with the one before."""
+    config = ShardsConfig(max_samples=4, card=NO_CARD)
+    store = a_data_set(tmp_path, n_videos=4, n_clips=2, config=config)
+    names = ("manifest.json", "manifest.parquet")
+    young = {name: store.read(name) for name in names}
+    for i in range(4, 8):
+        commit_video(store, f"video-{i:05d}", n_clips=2, channel_id=f"UC-{i}")
+    select(store)
+    make_shards(store, config)
+    grown = {name: store.read(name) for name in names}
+
+    def publish_all(files: dict[str, bytes]) -> None:
+        for name, data in files.items():
+            store.write(name, data)
+
+    publish_all(young)
+    assert any("differs from the manifest" in fault for fault in faults(tmp_path, decode=0)), "no run is at work"
+
+    now = time.time()
+    status = RunStatus(state="running", host="here", pid=1, started_at=now, updated_at=now)
+    store.write(STATUS_NAME, status.model_dump_json().encode())
+    timer = threading.Timer(1.5, publish_all, (grown,))
+    timer.start()
+    assert faults(tmp_path, decode=0) == []
+    timer.join()
+
+
+def merge_next(store: Store) -> bool:
+    """One merge, of two units or two segments, and what it covers is deleted at once; False where none is due."""
+    job = plan_merge(store, MergeSizes(2, 2, grace_s=0))
+    if job is None:
+        return False
+    install(store, job, write_segment(store, job))
+    sweep_segments(store, 0)
+    return True
 
 
 def test_no_manifest_is_an_error_and_a_broken_one_a_fault(copy: Path, tmp_path: Path):

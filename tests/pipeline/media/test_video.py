@@ -1,14 +1,19 @@
 """One video's work: cuts, clips that fail, time limits."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from manifests.reasons import Reason
 from manifests.schema import PACKS, table_of
 from pipeline.engine.unit import Rejected
 from pipeline.media.verify_media import media_faults
+from pipeline.testing.frame_code import read_frame_code
+from pipeline.testing.readers import codes_by_pyav
 from pipeline.testing.video import a_video
 from tests.pipeline.media.stage_runs import ANY_SIZE, SMALL, process, samples_of
 
@@ -137,3 +142,23 @@ def test_every_sample_is_right_or_turned_away_with_its_own_reason(samples: Path,
     assert (row["reason"] or "ok") == EXPECTED[name], row["error_message"]
     for sample, members in samples_of(output) if row["status"] == "success" else []:
         assert not list(media_faults(sample, members))
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)], ids=["720p60", "1080p60"])
+def test_sixty_frames_a_second_come_out_frame_for_frame(tmp_path: Path, size: tuple[int, int]) -> None:
+    """The clip, the proxy of every second frame, the stills and the scene cut, by the numbers in the pictures."""
+    shape = {"width": size[0], "height": size[1]}
+    film = a_video(tmp_path / "film.mp4", seconds=2.5, fps=Fraction(60), gop=45, cuts=(80,), **shape)
+    output = process(film, tmp_path, spans=[(500, 2000)], config={})
+    ((sample, members),) = samples_of(output)
+
+    files = {name: tmp_path / f"clip.{name}" for name in ("mp4", "m4v")}
+    for name, file in files.items():
+        file.write_bytes(members[name])
+    codes = codes_by_pyav(files["mp4"])
+    assert codes[sample.first_frame : sample.first_frame + sample.n_frames] == list(range(30, 120))
+    assert (sample.proxy_step, codes_by_pyav(files["m4v"])) == (2, list(range(30, 120, 2)))
+    assert output.facts["scene_cuts_ms"] == [80 * 1000 // 60]
+    for still in json.loads(sample.stills):
+        jpeg = np.frombuffer(members["mjpg"], np.uint8)[still["offset"] : still["offset"] + still["size"]]
+        assert read_frame_code(np.asarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR), np.uint8)) == 30 + still["frame"]

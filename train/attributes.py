@@ -3,13 +3,16 @@
 An attribute is named by a regular expression with one group (`eval.attributes`): its value in a caption is what the
 group finds. Its *oracle* knows that value of every clip and nothing else; it picks at random among the clips that share
 it. R@1 beside the oracles of single attributes, and of all but one, tells what a score is made of.
+
+Whether a model *tells* an attribute is asked by itself: is a clip nearer to its own caption than to the same words with
+another value? What else the caption says is then the same on both sides.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -33,6 +36,10 @@ class AttributeScore:
     without_r1: float
     """R@1 of one who knows all attributes but this one."""
     n: int
+    told: float = float("nan")
+    """Of the clips, those that are nearer to their own caption than to it with any other value. NaN: not asked."""
+    told_chance: float = float("nan")
+    """One by the number of values."""
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
@@ -79,6 +86,35 @@ def score_attributes(first: Tensor, captions: Sequence[str], patterns: Mapping[s
             n=len(asked),
         )
     return scores
+
+
+def swapped(caption: str, pattern: str, values: Sequence[str]) -> list[str]:
+    """The caption with each of these values in the place of its own; [] where it names none."""
+    match = re.search(pattern, caption, re.IGNORECASE)
+    group = next((k for k in range(1, match.re.groups + 1) if match[k]), 0) if match else 0
+    if not match or not group:
+        return []
+    start, stop = match.span(group)
+    return [caption[:start] + value + caption[stop:] for value in values]
+
+
+def told_apart(
+    video: Tensor, captions: Sequence[str], pattern: str, embed: Callable[[list[str]], Tensor]
+) -> tuple[float, float]:
+    """(share of clips `[n, d]` that are nearest to their own value's caption, chance); `embed` gives texts' `[m, d]`.
+
+    A tie counts against the model.
+    """
+    own = values_of(captions, pattern)
+    values = sorted(set(own) - {""})
+    asked = [i for i, value in enumerate(own) if value]
+    if not asked:
+        return float("nan"), float("nan")
+    texts = embed([text for i in asked for text in swapped(captions[i], pattern, values)])
+    near = (texts.view(len(asked), len(values), -1) @ video[asked].unsqueeze(2)).squeeze(2)
+    mine = torch.tensor([values.index(own[i]) for i in asked])
+    others = near.scatter(1, mine[:, None], float("-inf")).amax(1)
+    return float((near.gather(1, mine[:, None]).squeeze(1) > others).double().mean()), 1 / len(values)
 
 
 def first_answers(queries: Tensor, candidates: Tensor, chunk: int = 1024) -> Tensor:

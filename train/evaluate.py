@@ -13,8 +13,8 @@ so that constant embeddings get the worst score and not the best. A NaN similari
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from math import comb
+from dataclasses import asdict, dataclass, field, replace
+from math import comb, isnan
 from typing import Any
 
 import torch
@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.attributes import AttributeScore, first_answers, score_attributes, wilson_interval
+from train.attributes import AttributeScore, first_answers, score_attributes, told_apart, wilson_interval
 from train.batches import rows_of, view_of
 from train.config import TrainConfig
 from train.data.index import Index
@@ -36,6 +36,7 @@ Part = tuple[Tensor, Tensor, list[str], int]
 
 KS = (1, 5, 10)
 CHUNK = 1024
+TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class Retrieval:
             low, high = wilson_interval(recall.r1, self.n_clips)
             scores |= {f"{way}_r1_from": round(low, 6), f"{way}_r1_to": round(high, 6)}
         for attribute, score in self.attributes.items():
-            scores |= {f"{attribute}_{name}": round(value, 6) for name, value in asdict(score).items()}
+            known = {name: value for name, value in asdict(score).items() if not isnan(value)}
+            scores |= {f"{attribute}_{name}": round(value, 6) for name, value in known.items()}
         return {**scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
     def describe(self) -> str:
@@ -96,6 +98,12 @@ class Retrieval:
                 f"{a.chance:.1%}{'' if low <= a.chance else ', above it'}); knowing it alone gives "
                 f"R@1 {a.oracle_r1:.1%}, knowing all others {a.without_r1:.1%}"
             )
+            if not isnan(a.told):
+                low, high = wilson_interval(a.told, a.n)
+                lines.append(
+                    f"    told from the same words with another {name}: {a.told:.1%} of clips (95 %: {low:.1%} to "
+                    f"{high:.1%}; chance {a.told_chance:.1%}{'' if low <= a.told_chance else ', above it'})"
+                )
         if self.n_lost:
             lines.append(f"  {self.n_lost} clips could not be read and are left out")
         return "\n".join(lines)
@@ -215,7 +223,38 @@ def evaluate(
         raise UserError(f"{index.manifest.root}: none of the {n_clips} clips of the val split can be read")
     n_lost = sum(part[3] for part in parts)
     video, text = (torch.cat([p[k] for p in parts]) for k in (0, 1))  # type: ignore[misc]
-    return score_retrieval(video, text, joined, n_lost, config.eval.attributes)
+    scores = score_retrieval(video, text, joined, n_lost, config.eval.attributes)
+    return replace(scores, attributes=_told(model, scores.attributes, video, joined, config, tokenizer))
+
+
+@torch.no_grad()
+def _told(
+    model: nn.Module,
+    scores: Mapping[str, AttributeScore],
+    video: Tensor,
+    captions: Sequence[str],
+    config: TrainConfig,
+    tokenizer: Tokenizer,
+) -> dict[str, AttributeScore]:
+    """The attributes' scores with what the model tells apart by each; every rank embeds the same texts."""
+    device, was_training = next(model.parameters()).device, model.training
+    embed_text: Any = unwrap(model).embed_text
+
+    def embed(texts: list[str]) -> Tensor:
+        parts = []
+        for at in range(0, len(texts), TEXTS_AT_ONCE):
+            ids, mask = tokenizer.encode(texts[at : at + TEXTS_AT_ONCE], config.model.text_length)
+            with autocast(config, device):
+                parts.append(embed_text(ids.to(device), mask.to(device)).float().cpu())
+        return torch.cat(parts)
+
+    model.eval()
+    found = {}
+    for name, score in scores.items():
+        told, chance = told_apart(video.float().cpu(), captions, config.eval.attributes[name], embed)
+        found[name] = replace(score, told=told, told_chance=chance)
+    model.train(was_training)
+    return found
 
 
 @torch.no_grad()

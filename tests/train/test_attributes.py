@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.attributes import oracle_r1, score_attributes, values_of, wilson_interval
+from train.attributes import oracle_r1, score_attributes, swapped, told_apart, values_of, wilson_interval
 
 CAPTIONS = [f"{colour} dots drift {way}" for colour in ("red", "green") for way in ("left", "right", "up", "down")]
 PATTERNS = {"colour": r"^(\w+) dots", "way": r"drift (\w+)"}
@@ -32,6 +32,24 @@ def test_scores_say_which_attribute_the_first_answers_have():
     assert (scores["colour"].right, scores["way"].right) == (1.0, 0.0)
     assert (scores["colour"].chance, scores["way"].chance) == (0.5, 0.25)
     assert scores["colour"].oracle_r1 == scores["way"].without_r1 == pytest.approx(1 / 4)
+
+
+def test_a_caption_is_swapped_in_the_place_of_its_own_value():
+    assert swapped("A red dot on red", r"a (\w+) dot", ["red", "blue"]) == ["A red dot on red", "A blue dot on red"]
+    assert swapped("number six", r"marked (\w+)|number (\w+)", ["two"]) == ["number two"]
+    assert swapped("nothing", r"marked (\w+)", ["two"]) == []
+
+
+def test_what_is_told_apart_is_asked_with_the_same_words_but_one():
+    """Clips that show the colour and nothing of the way: ties, which count against the model."""
+    colours = torch.eye(2).repeat_interleave(4, 0)
+
+    def embed(texts):
+        return torch.stack([torch.tensor([float("red" in text), float("green" in text)]) for text in texts])
+
+    assert told_apart(colours, CAPTIONS, PATTERNS["colour"], embed) == (1.0, 0.5)
+    assert told_apart(colours.flip(1), CAPTIONS, PATTERNS["colour"], embed) == (0.0, 0.5)
+    assert told_apart(colours, CAPTIONS, PATTERNS["way"], embed) == (0.0, 0.25)
 
 
 def test_the_interval_of_a_share():

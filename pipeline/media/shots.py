@@ -115,8 +115,8 @@ class ShotFinder:
     def _decide(self, until: int) -> None:
         """Takes transitions whose middle lies before frame `until`, and lets go of pictures that no later one needs."""
         found = transitions(np.stack(self._held).astype(np.float32), self._step)
-        for one in found:
-            moved = Transition(one.first + self._first, one.last + self._first)
+        for transition in found:
+            moved = Transition(transition.first + self._first, transition.last + self._first)
             if self._decided <= moved.middle < until:
                 self._found.append(moved)
         self._decided = until
@@ -144,7 +144,7 @@ def transitions(pictures: Pictures, step: int = 1) -> list[Transition]:
 
 
 def _near(first: int, last: int, others: list[Transition], step: int) -> bool:
-    return any(first <= one.last + 2 * step and last >= one.first - 2 * step for one in others)
+    return any(first <= o.last + 2 * step and last >= o.first - 2 * step for o in others)
 
 
 def likeness(one: Pictures, other: Pictures) -> float:
@@ -253,12 +253,12 @@ def _dissolves(pictures: Pictures, step: int, cuts: list[int]) -> list[Transitio
         span = _mixture(pictures[c - half : c + half + 1], step)
         if span is None:
             continue
-        one = Transition(c - half + span[0], c - half + span[1])
-        if not found or one.first > found[-1][0].last:
-            found.append((one, float(drift[c])))
+        dissolve = Transition(c - half + span[0], c - half + span[1])
+        if not found or dissolve.first > found[-1][0].last:
+            found.append((dissolve, float(drift[c])))
         elif drift[c] > found[-1][1]:  # the same one, with ends that are less mixed
-            found[-1] = one, float(drift[c])
-    return [one for one, _ in found]
+            found[-1] = dissolve, float(drift[c])
+    return [dissolve for dissolve, _ in found]
 
 
 def _mixture(run: Pictures, step: int) -> tuple[int, int] | None:

@@ -119,26 +119,26 @@ class _Work:
             looks, seen = self._look(cut, find_cuts=scenes.enabled and not moves)
             self.scenes = self.scenes if moves else seen
         made = [self._made(clip, looks.get(clip.n)) for clip in cut]
-        made += [self._failed(one.n, one.reason, one.detail) for one in failed]
+        made += [self._failed(failure.n, failure.reason, failure.detail) for failure in failed]
         return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), self.scenes.cuts_ms, self.watch)
 
     def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], Scenes]:
         """The decode pass: each clip's look by number, and the scenes it met."""
         from pipeline.media.decode_pass import VideoLook  # brings OpenCV, which clips alone don't need
 
-        look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
-        return {one.clip.n: one for one in look.run(cut)}, look.scenes
+        video_look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
+        return {look.clip.n: look for look in video_look.run(cut)}, video_look.scenes
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
         """Cuts into files of the scratch folder, so that one clip at a time is in memory."""
         cut: list[CutClip] = []
         failed: list[CutFailure] = []
-        for one in self.watch.each("cut", cut_clips(self.source, spans, self.config.cut, self.config.limits)):
-            if isinstance(one, CutFailure):
-                failed.append(one)
+        for clip in self.watch.each("cut", cut_clips(self.source, spans, self.config.cut, self.config.limits)):
+            if isinstance(clip, CutFailure):
+                failed.append(clip)
                 continue
-            self._file(one.n, "mp4").write_bytes(one.mp4)
-            cut.append(replace(one, mp4=b""))
+            self._file(clip.n, "mp4").write_bytes(clip.mp4)
+            cut.append(replace(clip, mp4=b""))
         return cut, failed
 
     def _made(self, clip: CutClip, look: ClipLook | None) -> MadeClip:
@@ -276,7 +276,7 @@ class _Work:
             "txt": text.encode(),
             "json": document.model_dump_json().encode(),
         }
-        members |= {extension: self._written(clip.n, extension, one.data) for extension, one in made.items()}
+        members |= {extension: self._written(clip.n, extension, member.data) for extension, member in made.items()}
         return Sample(sample_key(self.video["video_id"], clip.n), members)
 
     def _failed(self, n: int, reason: Reason, detail: str) -> MadeClip:

@@ -26,7 +26,7 @@ import logging
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -174,6 +174,10 @@ class Imagined:
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
         """See Executor. Nobody asks for it here."""
+
+    def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
+        """See Executor."""
+        return map(work, items)
 
     def measure(self, status: StageStatus) -> None:
         """See Executor."""

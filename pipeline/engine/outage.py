@@ -24,21 +24,31 @@ SAY_EVERY_S = 60.0
 
 Result = TypeVar("Result")
 
+_silent_since: dict[str, float] = {}
+"""By store: since when it has answered no call of this process. What ends a run still writes and unlocks, and must not
+wait for the whole patience again at each of its calls."""
+
 
 def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Result:
-    """What the call returns. Raises its error if that is not a passing one, or has lasted for `patience_s`."""
+    """What the call returns. Raises its error if that is not a passing one, or the store has been silent for
+    `patience_s`, to this call or to all."""
     started, said, wait_s = time.monotonic(), float("-inf"), FIRST_WAIT_S
     while True:
         try:
             result = call()
         except BaseException as error:  # judged below; what is not a store's passing trouble goes on as it is
-            waited_s = time.monotonic() - started
-            if not is_passing(error) or waited_s + wait_s > patience_s:
+            if not is_passing(error):
+                _silent_since.pop(where, None)
+                raise
+            now = time.monotonic()
+            waited_s = now - min(started, _silent_since.setdefault(where, now))
+            if waited_s + wait_s > patience_s:
                 raise
             if time.monotonic() - said > SAY_EVERY_S:
                 log.warning("%s does not answer (%s); tried for up to %.0f s more", where, error, patience_s - waited_s)
                 said = time.monotonic()
         else:
+            _silent_since.pop(where, None)
             if said > 0:
                 log.warning("%s answers again after %.0f s", where, time.monotonic() - started)
             return result

@@ -1,5 +1,6 @@
 """The driver outlives a store that fails for a while, whether it refuses, answers 503 or says nothing."""
 
+import errno
 import logging
 import random
 import socket
@@ -195,6 +196,49 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConnectionError):
         outlast(down, where="s3://b", patience_s=0.1)
     assert len(calls) > 2
+
+
+class FakeTime:
+    """A clock that sleeping sets on."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Away:
+    """A call to a store that answers 503 until a time."""
+
+    def __init__(self, time: FakeTime, until: float) -> None:
+        self._time, self._until, self.n_calls = time, until, 0
+
+    def __call__(self) -> str:
+        self.n_calls += 1
+        if self._time.now < self._until:
+            raise OSError(errno.EBUSY, "503 Slow Down")
+        return "here"
+
+
+def test_half_an_hour_without_an_answer_is_outlived_and_more_ends_the_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(outage, "time", fake)
+    half_an_hour = Away(fake, fake.now + 1750)
+    assert outlast(half_an_hour, where="s3://half", patience_s=outage.PATIENCE_S) == "here"
+
+    began, longer = fake.now, Away(fake, fake.now + 7200)
+    for _ in range(4):  # the call, and then what ends a run: a last commit, the status, the lock
+        with pytest.raises(OSError, match="503"):
+            outlast(longer, where="s3://half", patience_s=outage.PATIENCE_S)
+    assert 1750 < fake.now - began <= 1800, "not half an hour for each"
+
+    fake.now = began + 7200
+    assert outlast(longer, where="s3://half", patience_s=outage.PATIENCE_S) == "here"
+    assert outlast(Away(fake, fake.now + 1700), where="s3://half", patience_s=outage.PATIENCE_S) == "here"
 
 
 def test_a_worker_is_not_patient_in_its_slot() -> None:

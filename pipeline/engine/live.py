@@ -25,7 +25,7 @@ from pipeline.engine.attempt import End, Outcome, turn_away_all
 from pipeline.engine.commits import Facts
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
-from pipeline.engine.progress import RunProgress, StageProgress
+from pipeline.engine.progress import RunProgress, StageProgress, units_of
 from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage, Unit
@@ -197,7 +197,8 @@ class LiveStage:
             return ""
         others = ", others had not begun" if more else ""
         made = self._result.n_made
-        return f"{made} units were committed by this run, {n_left} were given back{others}"
+        were = "was" if made == 1 else "were"
+        return f"{units_of(made)} {were} committed by this run, {n_left} given back{others}"
 
     def status(self) -> StageStatus:
         """How far it is."""
@@ -351,4 +352,4 @@ def describe(result: StageResult) -> str:
     rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
     away = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
     before = f" ({result.n_done_before} done before)" if result.n_done_before else ""
-    return f"{result.stage}: {result.n_made} units{before}, {rows}; turned away: {away}; {result.seconds:.1f} s"
+    return f"{result.stage}: {units_of(result.n_made)}{before}, {rows}; turned away: {away}; {result.seconds:.1f} s"

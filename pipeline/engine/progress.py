@@ -79,8 +79,8 @@ class StageProgress:
         """
         self._n_planned = n_planned
         if not self._has_begun and not self._bar:
-            facts = [f"{n_planned} units"] if n_planned else []
-            facts += [f"{self._resumed} units done before"] if self._resumed else []
+            facts = [units_of(n_planned)] if n_planned else []
+            facts += [f"{units_of(self._resumed)} done before"] if self._resumed else []
             log.info("%s: begins%s", self._stage, f"; {', '.join(facts)}" if facts else "")
         self._has_begun = True
         if self._bar:
@@ -98,7 +98,7 @@ class StageProgress:
         if self._bar or not self._has_begun or clock.now() - self._last_line < PLAIN_EVERY_S:
             return
         self._last_line = clock.now()
-        done = f"{self._n_done} of {self._n_planned} units" if self._n_planned else f"{self._n_done} units"
+        done = f"{self._n_done} of {units_of(self._n_planned)}" if self._n_planned else units_of(self._n_done)
         log.info("%s: %s, %d in flight%s", self._stage, done, n_in_flight, self._note())
 
     def say(self, message: str, *, unit: str = "", node: str = "") -> None:
@@ -122,6 +122,11 @@ class StageProgress:
         said = pace(self._n_done, clock.now() - self._started, self._n_planned)
         turned_away = sum(self._rejects.values())
         return said + (f", {turned_away} turned away" if turned_away else "")
+
+
+def units_of(n: int) -> str:
+    """A number of units as people say it: 1 unit, 2 units."""
+    return f"{n} unit" if n == 1 else f"{n} units"
 
 
 def pace(n_done: int, seconds: float, n_all: int = 0) -> str:

@@ -12,6 +12,7 @@ from manifests.reasons import Reason, meaning_of
 from manifests.shards import Manifest
 from pipeline.balance.result import BalanceResult, CategoryBalance
 from pipeline.engine.driver import StageResult
+from pipeline.engine.progress import units_of
 from pipeline.outdir.accounts import WHOLE, Accounts
 
 MOST_REASONS = 12
@@ -72,7 +73,7 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
             soft_wrap=True,
         )
     if n_units := sum(result.n_missing for result in delivered.results):
-        console.print(f"{n_units} units are missing: run the same command again", style="bold red")
+        console.print(f"{units_of(n_units)} missing: run the same command again", style="bold red")
     for line in delivered.accounts.lines():
         console.print(line, style="bold red", markup=False, soft_wrap=True)
     console.print(f"report: {delivered.manifest.root.rstrip('/')}/{REPORT_NAME}", markup=False, soft_wrap=True)

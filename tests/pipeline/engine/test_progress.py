@@ -55,7 +55,7 @@ def test_a_line_comes_though_no_unit_ends_and_the_rate_once_some_have(
     assert lines == [
         "media: begins",
         "media: 0 units, 2 in flight",
-        "media: 1 units, 2 in flight, 1.43 a minute, 4 turned away",
+        "media: 1 unit, 2 in flight, 1.43 a minute, 4 turned away",
     ]
 
 

@@ -63,7 +63,7 @@ def test_the_summary_says_what_came_of_the_run(tmp_path: Path) -> None:
 def test_missing_units_are_said_loudly(tmp_path: Path) -> None:
     delivered = a_run(tmp_path)
     short = Delivered(delivered.manifest, delivered.balance, (StageResult("media", 0, 3, 2),))
-    assert "1 units are missing" in printed(short)
+    assert "1 unit missing: run the same command again" in printed(short)
     assert "missing:" not in printed(delivered)
 
 

@@ -19,26 +19,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
+from bench.read_hatching import Hatched, described, probe
 from manifests.settings import load_config
-from manifests.shards import read_manifest
 from pipeline.demo.attribute_set import make_attribute_set
-from pipeline.demo.attributes import HATCHINGS, HEIGHT, WAYS, WIDTH, hatching_wave
-from train.attributes import values_of, wilson_interval
+from pipeline.demo.attributes import HATCHINGS, LOW_PX, WAYS
+from train.attributes import wilson_interval
 from train.config import TrainConfig
-from train.data.arrange import MEMBERS
-from train.data.crop import QUARTER, choose_crop
-from train.data.decode import decode_sample
-from train.data.index import load_index
-from train.data.read import Reader
-from train.data.views import make_view
 
 ROOT = Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "hybrid_vs_low.yaml"
@@ -51,97 +42,7 @@ CEILINGS = {
     "mean": 1 / len(HATCHINGS) / 2,
 }
 """R@1 of one who sees all that a view shows and draws among the clips that then look alike."""
-FOLDS = 8
-"""A linear probe guesses an eighth of the clips from the others, eight times over: all clips judge it."""
-RIDGE = 0.1
-N_PHASES = 16
-
-Pictures = NDArray[np.float32]
-
-
-# ---- what the low view shows of the hatching -------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Looks:
-    """Brightness of clips as both views show them, and which hatching each has."""
-
-    high: Pictures  # [n, H, W]
-    low: Pictures  # [n, frames, h, w]
-    hatching: NDArray[np.int64]  # [n]
-
-
-def read_looks(manifest: Path, config: TrainConfig) -> Looks:
-    """Every clip of both splits, in a seeded order, with the centre crop."""
-    high, low, captions = [], [], []
-    for split in ("train", "val"):
-        index = load_index(read_manifest(str(manifest)), split)
-        reader, views = Reader(index, None), make_view("hybrid", config)
-        for sample in range(len(index)):
-            clip = decode_sample(reader.read(sample, MEMBERS["prepared"]), "prepared", views, None)
-            assert clip.img_middle is not None and clip.img_other is not None
-            high.append(clip.img_middle[0].mean(0))
-            low.append(clip.img_other[0].mean(1))
-            captions.append(clip.text)
-    kinds = values_of(captions, config.eval.attributes["hatching"])
-    numbers = np.array([list(HATCHINGS).index(kind) for kind in kinds])
-    order = np.random.default_rng(0).permutation(len(numbers))
-    return Looks(np.array(high, np.float32)[order], np.array(low, np.float32)[order], numbers[order])
-
-
-def template_matching(pictures: Pictures) -> NDArray[np.int64]:
-    """The hatching that correlates most with each picture `[n, h, w]`, at the phase that fits it best.
-
-    Templates are drawn hatchings as the view's own resampling shows them.
-    """
-    height, width = pictures.shape[1:]
-    crop = choose_crop(WIDTH, HEIGHT, (height, width), None).times(QUARTER)
-    box = (crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)
-    flat = (pictures - pictures.mean((1, 2), keepdims=True)).reshape(len(pictures), -1)
-    scores = []
-    for hatching in HATCHINGS:
-        waves = [Image.fromarray(hatching_wave(hatching, 2 * np.pi * k / N_PHASES)) for k in range(N_PHASES)]
-        shown = [np.asarray(w.resize((width, height), Image.Resampling.BICUBIC, box=box)).reshape(-1) for w in waves]
-        templates = np.stack([s - s.mean() for s in shown])
-        scores.append((flat @ templates.T / np.linalg.norm(templates, axis=1)).max(1))
-    return np.asarray(np.stack(scores).argmax(0))
-
-
-def spectrum(pictures: Pictures) -> Pictures:
-    """Log power of each wave in pictures `[n, h, w]`: what a linear probe needs to be blind to the phase."""
-    centred = pictures - pictures.mean((1, 2), keepdims=True)
-    return np.log(np.abs(np.fft.rfft2(centred)) ** 2 + 1).reshape(len(pictures), -1).astype(np.float32)
-
-
-def linear_probe(features: Pictures, labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class that a ridge regression gives to each row `[n, features]`, after it learned from the other folds."""
-    guesses = np.full(len(features), -1)
-    for held_out in np.array_split(np.arange(len(features)), FOLDS):
-        rest = np.setdiff1d(np.arange(len(features)), held_out)
-        mean, deviation = features[rest].mean(0), features[rest].std(0) + 1e-3
-        a, b = (features[rest] - mean) / deviation, (features[held_out] - mean) / deviation
-        kernel = a @ a.T / a.shape[1]
-        targets = np.eye(len(HATCHINGS), dtype=np.float32)[labels[rest]] - 1 / len(HATCHINGS)
-        weights = np.linalg.solve(kernel + RIDGE * np.eye(len(a), dtype=np.float32), targets)
-        guesses[held_out] = (b @ a.T / a.shape[1] @ weights).argmax(1)
-    return guesses
-
-
-def probe(manifest: Path, config: TrainConfig) -> tuple[dict[str, float], int]:
-    """How often the hatching of a clip is read off each view: shares by view and way of reading; of how many clips."""
-    looks = read_looks(manifest, config)
-    found: dict[str, float] = {}
-    for view, frames in (("high", looks.high[:, None]), ("low", looks.low)):
-        flat = frames.reshape(len(frames), -1)
-        # The mean over frames of each wave's log power.
-        spectra = np.mean([spectrum(frames[:, k]) for k in range(frames.shape[1])], axis=0)
-        guesses = {
-            "template matching": template_matching(frames.mean(1)),
-            "linear probe of pixels": linear_probe(flat, looks.hatching),
-            "linear probe of the spectrum": linear_probe(spectra, looks.hatching),
-        }
-        found |= {f"{view}: {name}": float((guess == looks.hatching).mean()) for name, guess in guesses.items()}
-    return found, len(looks.hatching)
+ATTRIBUTES = Hatched("hatching", HATCHINGS, LOW_PX)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------
@@ -241,11 +142,7 @@ def main() -> None:
         make_attribute_set(manifest.parent)
     if not given.no_probe:
         config = load_config(TrainConfig, CONFIG, [f"data.manifest={manifest}", *given.overrides])
-        chance, (shares, n_clips) = 1 / len(HATCHINGS), probe(manifest, config)
-        for name, share in shares.items():
-            low, high = wilson_interval(share, n_clips)
-            reading = f"{share:.1%} of {n_clips} (95 %: {low:.1%} to {high:.1%}; chance {chance:.0%})"
-            print(f"hatching read off {name}: {reading}", flush=True)
+        print(described(ATTRIBUTES, *probe(manifest, config, ATTRIBUTES)), flush=True)
     path = given.out / "results.jsonl"
     for seed in given.seeds:
         for view in given.views:

@@ -6,8 +6,7 @@
                               whatever its way, and what comes before and after is the same for a way and its opposite
 
 Sizes are those of a 1280x720 picture of which a pixel of the low-resolution view covers 32x32 (a view of 16x32 pixels
-shows a crop of 512x1024). The hatching's period along both axes is one such pixel, at which the cubic kernel that makes
-the view has a zero: of the hatching nothing but its mean is left.
+shows a crop of 512x1024). The hatching's period along both axes is one such pixel (`hatching.py` says why).
 """
 
 from __future__ import annotations
@@ -20,6 +19,8 @@ from itertools import product
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+import pipeline.demo.hatching as hatching
 
 Picture = NDArray[np.uint8]
 
@@ -37,8 +38,12 @@ COLOURS: dict[str, tuple[int, int, int]] = {
     "purple": (150, 40, 190),
     "orange": (250, 140, 20),
 }
-HATCHINGS: dict[str, tuple[int, int]] = {"level": (0, 1), "upright": (1, 0), "rising": (1, 1), "falling": (1, -1)}
-"""Waves a low-resolution pixel along x and y."""
+HATCHINGS: dict[str, hatching.Waves] = {
+    "level": ((0, 1),),
+    "upright": ((1, 0),),
+    "rising": ((1, 1),),
+    "falling": ((1, -1),),
+}
 WAYS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 
 N_FRAMES = 7
@@ -49,7 +54,7 @@ _JITTER_X, _JITTER_Y = 120, 40
 _RADIUS = 110
 _AMPLITUDE = 26.0
 _GRAIN, _GRAIN_PX = 12.0, 16
-"""Deviation and size of the ground's grain: what an encoder leaves of the hatching in a small picture drowns in it."""
+"""Deviation and size of the ground's grain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,19 +92,11 @@ def frames_of(scene: Scene) -> Iterator[Picture]:
         yield picture
 
 
-def hatching_wave(hatching: str, phase: float) -> NDArray[np.float32]:
-    """A hatching alone, float32 [720, 1280] between -1 and 1; `phase` in radians."""
-    across, down = HATCHINGS[hatching]
-    step = 2 * np.pi / LOW_PX
-    wave = step * across * np.arange(WIDTH)[None] + step * down * np.arange(HEIGHT)[:, None] + phase
-    return np.sin(wave).astype(np.float32)
-
-
 def _ground(scene: Scene, dice: random.Random) -> Picture:
     """A grey ground with its hatching. Mean and contrast are drawn, and tell nothing of the hatching's kind."""
     level, phase = dice.uniform(100, 150), dice.uniform(0, 2 * np.pi)
-    grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * hatching_wave(scene.hatching, phase)
-    cells = (HEIGHT // _GRAIN_PX, WIDTH // _GRAIN_PX)
-    grain = np.random.default_rng(dice.randrange(2**32)).normal(0, _GRAIN, cells).astype(np.float32)
-    grey += cv2.resize(grain, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+    size = HEIGHT, WIDTH
+    wave = hatching.hatching_wave(HATCHINGS[scene.hatching], phase, size, LOW_PX)
+    grey = level + _AMPLITUDE * dice.uniform(0.85, 1.0) * wave
+    grey += hatching.grain(dice.randrange(2**32), _GRAIN, size, _GRAIN_PX)
     return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[:, :, None], 3, axis=2)

@@ -8,19 +8,21 @@ any frame can be drawn without those before it.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.demo.hatching import Waves, grain, hatching_wave
 from pipeline.demo.icons import icon
 from pipeline.demo.script import FPS, Scene, Script, shots_of
 from pipeline.testing.frame_code import draw_frame_code
 
 Plane = NDArray[np.uint8]
 
-DRAWING_VERSION = 2
+DRAWING_VERSION = 4
 """Part of the key of cached media: raise it where a script's video or audio changes."""
 
 _RGB: dict[str, tuple[int, int, int]] = {
@@ -47,6 +49,20 @@ _CIRCLE_FRAMES = 30
 """Frames that one turn "around in a circle" takes."""
 _DIGIT_PX = 22
 """Height of the small number where the short side is 720: below 6 pixels in a 180-line copy."""
+TEXTURE_PX = 20
+"""Period of the hatchings where the short side is 720: a pixel of the low view of configs/train_demo.yaml."""
+HATCHINGS: dict[str, Waves] = {
+    "ruled": ((0, 1),),
+    "striped": ((1, 0),),
+    "tilted": ((1, 1),),
+    "checkered": ((1, 1), (1, -1)),
+}
+"""What the words for a background's texture look like."""
+_AMPLITUDE = 30.0
+_GRAIN, _GRAIN_PX = 11.0, 10
+"""Deviation of the ground's grain in steps of luma, and its size where the short side is 720."""
+_ROOM = 50
+"""What a background's colour keeps to black and to full light, of 255, for its hatching and grain."""
 
 
 def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
@@ -91,27 +107,31 @@ def _ground(scene: Scene, width: int, height: int) -> Plane:
     """What doesn't move in a shot: the background, the category's object and the small number beside it."""
     canvas = np.empty((height * 3 // 2, width), np.uint8)
     unit = min(width, height) / 720
-    shade = _texture(scene.texture, width, height, unit)
     y, u, v = _planes(canvas)
-    level, u[:], v[:] = _yuv(scene.background)
-    y[:] = np.where(shade, level + (34 if level < 190 else -34), level)
+    level, u[:], v[:] = _ground_yuv(scene.background)
+    y[:] = np.rint(level + _texture(scene, width, height, unit)).clip(16, 235)
     _paint_icon((y, u, v), scene.noun, "black" if level > 100 else "white", height, unit)
     _paint_digit((y, u, v), scene.digit, height, unit)
     return canvas
 
 
-def _texture(name: str, width: int, height: int, unit: float) -> NDArray[np.bool_]:
-    """Where the background is a little lighter or darker: bool, height x width."""
-    step = max(2, round(120 * unit))
-    rows, columns = np.arange(height)[:, None], np.arange(width)[None, :]
-    if name == "striped":
-        return np.broadcast_to(rows // (step // 2) % 2 == 1, (height, width))
-    if name == "checkered":
-        return np.asarray((rows // step + columns // step) % 2 == 1, bool)
-    if name == "dotted":
-        dots = (rows % step - step // 2) ** 2 + (columns % step - step // 2) ** 2 < (step // 5) ** 2
-        return np.asarray(dots, bool)
-    return np.zeros((height, width), bool)
+def _ground_yuv(background: str) -> tuple[int, int, int]:
+    """A background's colour, as much lighter or darker as its hatching needs to stay inside what colours can be.
+
+    Where it were cut off, its mean would tell of it.
+    """
+    darkest, lightest = min(_RGB[background]), max(_RGB[background])
+    moved = max(0, _ROOM - darkest) - max(0, lightest - (255 - _ROOM))
+    level, u, v = _yuv(background)
+    return level + round(moved * 219 / 255), u, v
+
+
+def _texture(scene: Scene, width: int, height: int, unit: float) -> NDArray[np.float32]:
+    """How much lighter or darker each place of the background is: luma, height x width. The scene is its seed."""
+    dice = random.Random(str(scene))
+    size = height, width
+    wave = hatching_wave(HATCHINGS[scene.texture], dice.uniform(0, 2 * math.pi), size, TEXTURE_PX * unit)
+    return _AMPLITUDE * wave + grain(dice.randrange(2**32), _GRAIN, size, _GRAIN_PX * unit)
 
 
 def _paint_icon(planes: tuple[Plane, Plane, Plane], noun: str, colour: str, height: int, unit: float) -> None:
@@ -147,7 +167,7 @@ def _draw_things(planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, 
         centre = np.array([x, y])
         outline = _outline(scene.shape, radius) + centre
         hole = _outline("circle", radius * 0.55) + centre
-        levels = zip(planes, _yuv(scene.colour), _yuv(scene.background), (1, 2, 2), strict=True)
+        levels = zip(planes, _yuv(scene.colour), _ground_yuv(scene.background), (1, 2, 2), strict=True)
         for plane, level, level_behind, scale in levels:
             cv2.fillPoly(plane, [(outline / scale).round().astype(np.int32)], level)
             if scene.shape == "ring":

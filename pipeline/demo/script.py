@@ -2,7 +2,8 @@
 
 A script is a run of shots. Each shot has one spoken sentence that describes its scene: the background, what moves on
 it and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The
-picture changes in the pause before a sentence, so a clip cut at its sentence shows what the sentence says.
+background's colour is seen at any size, its hatching in a high-resolution view alone. The picture changes in the pause
+before a sentence, so a clip cut at its sentence shows what the sentence says.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from functools import lru_cache
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 GROUNDS = ("crimson", "amber", "lemon", "olive", "navy", "violet", "ivory", "charcoal")
 """Colours of backgrounds: words of their own, so that a tiny model need not tell a colour's role from its position."""
-TEXTURES = ("plain", "striped", "dotted", "checkered")
+TEXTURES = ("ruled", "striped", "tilted", "checkered")
+"""Hatchings of backgrounds: level, upright or slanting lines, or squares (`drawing.py`)."""
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
 MOTIONS = ("to the left", "to the right", "upwards", "downwards", "around in a circle")
 COUNTS = ("one", "two", "three", "four")

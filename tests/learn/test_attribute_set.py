@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.hybrid_vs_low import CONFIG, probe
+from bench.hybrid_vs_low import ATTRIBUTES, CONFIG
+from bench.read_hatching import probe
 from manifests.settings import load_config
 from manifests.shards import read_manifest
 from manifests.stages import notes_on
@@ -55,7 +56,7 @@ def test_the_ceilings_of_views_follow_from_what_captions_name():
 
 
 def test_the_hatching_is_read_off_the_high_view_and_off_the_low_one_by_chance_alone(manifest):
-    found, n_clips = probe(manifest, load_config(TrainConfig, CONFIG))
+    found, n_clips = probe(manifest, load_config(TrainConfig, CONFIG), ATTRIBUTES)
 
     assert n_clips == N_COLOURS * len(HATCHINGS) * len(WAYS) * (PER_CAPTION + 1)
     chance = 1 / len(HATCHINGS)

@@ -1,19 +1,15 @@
 """Three attributes that other views show: what the low-resolution view can and cannot see of a drawn clip."""
 
-import cv2
 import numpy as np
-import pytest
 
 from pipeline.demo.attributes import (
     COLOURS,
     HATCHINGS,
-    LOW_PX,
     N_FRAMES,
     WAYS,
     Scene,
     all_scenes,
     frames_of,
-    hatching_wave,
 )
 
 
@@ -27,13 +23,6 @@ def test_a_scene_is_drawn_alike_and_its_seed_changes_it() -> None:
     first, again, other = (list(frames_of(Scene("blue", "level", "left", seed))) for seed in (1, 1, 2))
     assert len(first) == N_FRAMES and all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
-
-
-@pytest.mark.parametrize("hatching", HATCHINGS)
-def test_the_cubic_kernel_leaves_nothing_of_a_hatching(hatching: str) -> None:
-    wave = hatching_wave(hatching, 0.7)[: 20 * LOW_PX, : 40 * LOW_PX]
-    small = cv2.resize(wave, (40, 20), interpolation=cv2.INTER_AREA)
-    assert wave.std() > 0.5 and np.abs(small).max() < 1e-3
 
 
 def test_a_way_and_its_opposite_show_the_same_frames_in_turn() -> None:

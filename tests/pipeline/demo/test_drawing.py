@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.demo import drawing
 from pipeline.demo.drawing import frames_of
-from pipeline.demo.script import FPS, Scene, Script, shots_of
+from pipeline.demo.script import FPS, GROUNDS, TEXTURES, Scene, Script, shots_of
 from tests.pipeline.demo.renditions import PLAIN
 
 
@@ -35,7 +35,7 @@ def test_a_cut_is_seen_where_a_shot_begins() -> None:
     [("to the left", 1, -1), ("to the right", 1, 1), ("upwards", 0, -1), ("downwards", 0, 1)],
 )
 def test_things_move_where_the_sentence_says(motion: str, axis: int, sign: int) -> None:
-    scene = Scene("ivory", "plain", "square", "red", 1, motion, "cat", 3)
+    scene = Scene("ivory", "ruled", "square", "red", 1, motion, "cat", 3)
     centres = []
     for number in (0, 4):
         canvas = drawing._ground(scene, 1280, 720)
@@ -46,6 +46,19 @@ def test_things_move_where_the_sentence_says(motion: str, axis: int, sign: int) 
     moved = centres[1] - centres[0]
     assert moved[axis] * sign > 30
     assert abs(moved[1 - axis]) < 2
+
+
+@pytest.mark.parametrize("background", GROUNDS)
+def test_a_background_keeps_its_colour_under_any_texture(background: str) -> None:
+    """Hardly anything is cut off at black or at full light: what was cut off would show in the mean, at any size."""
+    means = []
+    for texture in TEXTURES:
+        scene = Scene(background, texture, "circle", "red", 1, "upwards", "cat", 3)
+        picture = rgb(drawing._ground(scene, 1280, 720))[:400, 320:1280].astype(float)
+        assert ((picture > 0) & (picture < 255)).mean() > 0.98
+        assert picture[..., 1].std() > 15, "a texture is seen"
+        means.append(picture.mean((0, 1)))
+    assert np.ptp(means, axis=0).max() < 1.5
 
 
 def test_the_small_number_is_lost_at_180_lines_and_not_at_720() -> None:

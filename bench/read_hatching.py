@@ -1,0 +1,171 @@
+"""How well the hatching of clips can be read off the views that a training gives, by template and by linear probe.
+
+    python -m bench.read_hatching out/demo/manifest.json     # the textures of the demo, by configs/train_demo.yaml
+
+Clips are decoded as a run decodes them: the high-resolution frame from its still, the low ones from the proxy, after
+the pipeline's encoder. Where neither template nor probe reads more than chance off a view, it has nothing to teach.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from manifests.settings import load_config
+from manifests.shards import read_manifest
+from pipeline.demo.drawing import HATCHINGS, TEXTURE_PX
+from pipeline.demo.hatching import Waves, hatching_wave
+from train.attributes import values_of, wilson_interval
+from train.config import TrainConfig
+from train.data.arrange import MEMBERS
+from train.data.crop import QUARTER, choose_crop
+from train.data.decode import decode_sample
+from train.data.index import load_index
+from train.data.read import Reader
+from train.data.views import make_view
+
+CONFIG = Path(__file__).resolve().parent.parent / "configs" / "train_demo.yaml"
+FOLDS = 8
+"""A linear probe guesses the clips of an eighth of the videos from the others, eight times over: all clips judge it."""
+RIDGE = 0.1
+N_PHASES = 16
+SIZE = 720, 1280
+"""Of the drawn pictures, (height, width)."""
+
+Pictures = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Hatched:
+    """A set's hatchings: the attribute of its captions that names them, how they are drawn, and their period."""
+
+    attribute: str
+    hatchings: Mapping[str, Waves]
+    period_px: float
+
+
+DEMO = Hatched("texture", HATCHINGS, TEXTURE_PX)
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Brightness of clips as both views show them, which hatching each has, and which are of one video."""
+
+    high: Pictures  # [n, H, W]
+    low: Pictures  # [n, frames, h, w]
+    hatching: NDArray[np.int64]  # [n]
+    video: NDArray[np.int64]  # [n]
+
+
+def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
+    """Every clip of both splits, with the centre crop."""
+    high, low, captions, videos = [], [], [], []
+    for split in ("train", "val"):
+        index = load_index(read_manifest(str(manifest)), split)
+        reader, views = Reader(index, None), make_view("hybrid", config)
+        for sample in range(len(index)):
+            clip = decode_sample(reader.read(sample, MEMBERS["prepared"]), "prepared", views, None)
+            assert clip.img_middle is not None and clip.img_other is not None
+            high.append(clip.img_middle[0].mean(0))
+            low.append(clip.img_other[0].mean(1))
+            captions.append(clip.text)
+            videos.append(index.key(sample).rpartition("_")[0])
+    kinds = values_of(captions, config.eval.attributes[hatched.attribute])
+    numbers = np.array([list(hatched.hatchings).index(kind) for kind in kinds])
+    return Looks(
+        np.array(high, np.float32), np.array(low, np.float32), numbers, np.unique(videos, return_inverse=True)[1]
+    )
+
+
+def template_matching(pictures: Pictures, hatched: Hatched) -> NDArray[np.int64]:
+    """The hatching that correlates most with each picture `[n, h, w]`, at the phase that fits it best.
+
+    Templates are drawn hatchings as the view's own resampling shows them.
+    """
+    height, width = pictures.shape[1:]
+    crop = choose_crop(SIZE[1], SIZE[0], (height, width), None).times(QUARTER)
+    box = (crop.x, crop.y, crop.x + crop.width, crop.y + crop.height)
+    flat = (pictures - pictures.mean((1, 2), keepdims=True)).reshape(len(pictures), -1)
+    scores = []
+    for kind in hatched.hatchings.values():
+        phases = 2 * np.pi * np.arange(N_PHASES) / N_PHASES
+        waves = [Image.fromarray(hatching_wave(kind, phase, SIZE, hatched.period_px)) for phase in phases]
+        shown = [np.asarray(w.resize((width, height), Image.Resampling.BICUBIC, box=box)).reshape(-1) for w in waves]
+        templates = np.stack([s - s.mean() for s in shown])
+        # A view may leave nothing of a wave.
+        norms = np.maximum(np.linalg.norm(templates, axis=1), 1e-6)
+        scores.append((flat @ templates.T / norms).max(1))
+    return np.asarray(np.stack(scores).argmax(0))
+
+
+def spectrum(pictures: Pictures) -> Pictures:
+    """Log power of each wave in pictures `[n, h, w]`: what a linear probe needs to be blind to the phase."""
+    centred = pictures - pictures.mean((1, 2), keepdims=True)
+    return np.log(np.abs(np.fft.rfft2(centred)) ** 2 + 1).reshape(len(pictures), -1).astype(np.float32)
+
+
+def linear_probe(features: Pictures, labels: NDArray[np.int64], videos: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The class that a ridge regression gives to each row `[n, features]`, after it learned from other videos.
+
+    (Two clips of one video may show the same ground.)
+    """
+    guesses = np.full(len(features), -1)
+    order = np.random.default_rng(0).permutation(videos.max() + 1)
+    for fold in np.array_split(order, FOLDS):
+        held_out = np.flatnonzero(np.isin(videos, fold))
+        rest = np.setdiff1d(np.arange(len(features)), held_out)
+        mean, deviation = features[rest].mean(0), features[rest].std(0) + 1e-3
+        a, b = (features[rest] - mean) / deviation, (features[held_out] - mean) / deviation
+        kernel = a @ a.T / a.shape[1]
+        kinds = np.eye(labels.max() + 1, dtype=np.float32)
+        targets = kinds[labels[rest]] - 1 / len(kinds)
+        weights = np.linalg.solve(kernel + RIDGE * np.eye(len(a), dtype=np.float32), targets)
+        guesses[held_out] = (b @ a.T / a.shape[1] @ weights).argmax(1)
+    return guesses
+
+
+def probe(manifest: Path, config: TrainConfig, hatched: Hatched) -> tuple[dict[str, float], int]:
+    """How often the hatching of a clip is read off each view: shares by view and way of reading; of how many clips."""
+    looks = read_looks(manifest, config, hatched)
+    found: dict[str, float] = {}
+    for view, frames in (("high", looks.high[:, None]), ("low", looks.low)):
+        flat = frames.reshape(len(frames), -1)
+        # The mean over frames of each wave's log power.
+        spectra = np.mean([spectrum(frames[:, k]) for k in range(frames.shape[1])], axis=0)
+        guesses = {
+            "template matching": template_matching(frames.mean(1), hatched),
+            "linear probe of pixels": linear_probe(flat, looks.hatching, looks.video),
+            "linear probe of the spectrum": linear_probe(spectra, looks.hatching, looks.video),
+        }
+        found |= {f"{view}: {name}": float((guess == looks.hatching).mean()) for name, guess in guesses.items()}
+    return found, len(looks.hatching)
+
+
+def described(hatched: Hatched, shares: Mapping[str, float], n_clips: int) -> str:
+    """A line a view and way of reading, with the 95 % interval."""
+    chance = 1 / len(hatched.hatchings)
+    lines = []
+    for name, share in shares.items():
+        low, high = wilson_interval(share, n_clips)
+        reading = f"{share:.1%} of {n_clips} (95 %: {low:.1%} to {high:.1%}; chance {chance:.0%})"
+        lines.append(f"{hatched.attribute} read off {name}: {reading}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("manifest", type=Path)
+    given = parser.parse_args()
+    config = load_config(TrainConfig, CONFIG, [f"data.manifest={given.manifest}"])
+    print(described(DEMO, *probe(given.manifest, config, DEMO)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""Grounds that only a high-resolution view tells apart: waves one pixel of the low-resolution view long, under grain.
+
+At that period the cubic kernel that makes the low view has a zero, so that of the waves nothing but their mean is left.
+An encoder in between does not keep to that, and what it leaves of them in a small picture drowns in the grain.
+All hatchings have the same power and grain; a random phase says nothing of their kind.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Waves = tuple[tuple[int, int], ...]
+"""Waves a period along x and y; more than one are laid over each other."""
+
+
+def hatching_wave(waves: Waves, phase: float, size: tuple[int, int], period_px: float) -> NDArray[np.float32]:
+    """A hatching alone, float32 of `size` (height, width), with the power of one wave between -1 and 1.
+
+    `phase` is in radians.
+    """
+    height, width = size
+    step = 2 * np.pi / period_px
+    x, y = np.arange(width)[None], np.arange(height)[:, None]
+    total = sum(np.sin(step * across * x + step * down * y + phase) for across, down in waves)
+    return np.asarray(total / np.sqrt(len(waves)), np.float32)
+
+
+def grain(seed: int, deviation: float, size: tuple[int, int], cell_px: float) -> NDArray[np.float32]:
+    """Smooth noise, float32 of `size` (height, width): normal values a cell, linear between them."""
+    height, width = size
+    cells = (round(height / cell_px), round(width / cell_px))
+    values = np.random.default_rng(seed).normal(0, deviation, cells).astype(np.float32)
+    return np.asarray(cv2.resize(values, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.train.matrix import plain_rows
 from tests.train.model_cases import TOKENS
 from tests.train.objective_rows import CONFIG
-from train.objectives import Draw, prepare
+from train.objectives import OBJECTIVES, Draw, objective_section, prepare
 from train.objectives.base import PURPOSES
 from train.rows import Rows
 
@@ -46,3 +47,11 @@ def test_any_world_size_draws_the_same_pairs_and_masks(world: int) -> None:
 
 def test_no_two_objectives_draw_the_same_numbers() -> None:
     assert len(set(PURPOSES.values())) == len(PURPOSES)
+
+
+@pytest.mark.parametrize("name", [objective.name for objective in OBJECTIVES])
+def test_a_weight_is_any_number_from_0_on(name: str) -> None:
+    for weight in (0.0, 0.5, 2.0):
+        assert getattr(objective_section().model_validate({name: weight}), name) == weight
+    with pytest.raises(ValidationError):
+        objective_section().model_validate({name: -0.1})

@@ -2,12 +2,14 @@
 
 from types import SimpleNamespace
 
+import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.train.model_cases import TOKENS
 from train.losses import IGNORED
 from train.objectives.base import Draw
-from train.objectives.mlm import asked, loss, prepare, totals
+from train.objectives.mlm import MlmSettings, asked, loss, prepare, totals
 from train.rows import Rows
 
 IDS = torch.randint(5, 40, (6, 8), generator=torch.Generator().manual_seed(1))
@@ -40,3 +42,11 @@ def test_unmatched_rows_ask_nothing_and_shares_add_up() -> None:
     by_hand = torch.nn.functional.cross_entropy(logits[kept], IDS[kept])
     assert abs(share(slice(0, 6)) - float(by_hand)) < 1e-12
     assert abs(share(slice(0, 2)) + share(slice(2, 6)) - float(by_hand)) < 1e-12
+
+
+def test_a_share_lies_between_0_and_1() -> None:
+    for share in (0.01, 0.15, 0.99):
+        assert MlmSettings.model_validate({"mlm_share": share}).mlm_share == share
+    for wrong in (0.0, 1.0, -0.1):
+        with pytest.raises(ValidationError):
+            MlmSettings.model_validate({"mlm_share": wrong})

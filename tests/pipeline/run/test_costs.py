@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from pipeline.run.costs import FILE, read_costs
 
 REPO = Path(__file__).resolve().parents[3]
@@ -15,4 +17,8 @@ def test_every_cost_says_its_unit_and_where_it_comes_from() -> None:
         if cost.source.startswith("python"):
             module = cost.source.split()[2].replace(".", "/")
             assert (REPO / f"{module}.py").is_file(), name
-    assert all(set(facts) == {"value", "unit", "source"} for facts in json.loads(FILE.read_bytes()).values())
+        if cost.each:
+            assert cost.value == pytest.approx(sum(cost.each) / len(cost.each), rel=0.01), name
+            assert list(cost.each) == sorted(cost.each), name
+    keys = {frozenset(facts) - {"each"} for facts in json.loads(FILE.read_bytes()).values()}
+    assert keys == {frozenset({"value", "unit", "source"})}

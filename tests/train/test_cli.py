@@ -38,6 +38,23 @@ def test_every_verb_explains_itself():
         assert result.exit_code == 0 and "Usage" in result.output
 
 
+def test_fit_says_something_before_torch_is_loaded(tmp_path):
+    script = (
+        "import sys, typer\n"
+        "typer.echo = lambda text, **_: print(text, 'torch' in sys.modules)\n"
+        "from train.commands.fit import fit\n"
+        "from pathlib import Path\n"
+        "from manifests.errors import ConfigError\n"
+        "try:\n    fit(Path('none.yaml'), [])\n"
+        "except ConfigError as error:\n    print(error)\n"
+    )
+    said = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+
+    assert said.stdout.splitlines()[0] == "none.yaml: loading the trainer False"
+
+
 @pytest.mark.slow
 def test_fit_then_eval(drawn, tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(a_tree(drawn, tmp_path / "run")))

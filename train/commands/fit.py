@@ -1,5 +1,6 @@
 """`hdvila-train fit CONFIG`: train, or continue a run that was stopped."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,8 @@ def fit(
 
     On SIGTERM or Ctrl-C a checkpoint is written first; the same command then continues from it.
     """
+    if os.environ.get("RANK", "0") == "0":  # torch alone takes seconds to load, half a minute on a busy machine
+        typer.echo(f"{config}: loading the trainer", err=True)
     from manifests.settings import load_config
     from train.config import TrainConfig
     from train.distributed import process_from_environment, process_group

@@ -29,7 +29,7 @@ def start(out: Path) -> subprocess.Popen[bytes]:
 def finish(out: Path) -> None:
     """Runs to the end."""
     process = start(out)
-    assert process.wait(timeout=300) == 0, (out.parent / f"{out.name}.log").read_text()[-3000:]
+    assert process.wait(timeout=900) == 0, (out.parent / f"{out.name}.log").read_text()[-3000:]
 
 
 def n_commits(out: Path) -> int:
@@ -71,7 +71,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 def test_sigterm_drains_and_the_next_run_ends_with_the_same_bytes(undisturbed: Path, tmp_path: Path) -> None:
     out = tmp_path / "drained"
     process = start(out)
@@ -92,7 +92,7 @@ def test_sigterm_drains_and_the_next_run_ends_with_the_same_bytes(undisturbed: P
     assert json.loads((out / "status.json").read_bytes())["exit_code"] == 0
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_three_kills_at_random_moments_change_no_byte(undisturbed: Path, tmp_path: Path) -> None:
     killed = tmp_path / "killed"
     total = n_commits(undisturbed)

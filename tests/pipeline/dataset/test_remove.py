@@ -121,23 +121,14 @@ def test_the_same_removal_twice_changes_nothing(copy: Path):
 
 
 _RUN = """
-import os, signal, sys
+import sys
 from pipeline.engine.store import Store
 from pipeline.dataset.remove import remove
 from pipeline.outdir.tombstones import Tombstones
-fatal, count = int(sys.argv[2]), 0
-def counted(method):
-    def call(*args, **kwargs):
-        global count
-        count += 1
-        if count == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*args, **kwargs)
-    return call
-for name in ("put", "write", "delete"):
-    setattr(Store, name, counted(getattr(Store, name)))
+from pipeline.testing.kills import Writes
+writes = Writes(int(sys.argv[2]), "put", "write", "delete")
 remove(Store(sys.argv[1]), Tombstones(frozenset({"video-00001", "video-00004"})))
-print(count)
+print(writes.count)
 """
 
 

@@ -228,22 +228,13 @@ def _fill(store: Store) -> None:
 
 
 _RUN = """
-import os, signal, sys
+import sys
 from pipeline.engine.store import Store
+from pipeline.testing.kills import Writes
 from pipeline.testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig
 endpoint, url, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
-count = 0
-def counted(method):
-    def call(*args, **kwargs):
-        global count
-        count += 1
-        if count == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*args, **kwargs)
-    return call
-for name in ("put", "write"):
-    setattr(Store, name, counted(getattr(Store, name)))
+Writes(fatal)
 store = Store(url, (("endpoint_url", endpoint), ("key", "x"), ("secret", "x")))
 make_shards(store, ShardsConfig(max_samples=4, card=NO_CARD))
 """

@@ -80,27 +80,15 @@ def test_without_a_selection_the_message_says_what_is_missing(tmp_path: Path):
 
 
 _RUN = """
-import os, signal, sys
-from pathlib import Path
+import sys
 from pipeline.engine.store import Store
+from pipeline.testing.kills import Writes
 from pipeline.testing.shards import NO_CARD, make_shards
 from pipeline.config.shards import ShardsConfig
 
-fatal, count = int(sys.argv[2]), 0
-
-def counted(method):
-    def call(*args, **kwargs):
-        global count
-        count += 1
-        if count == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return method(*args, **kwargs)
-    return call
-
-for name in ("put", "write"):
-    setattr(Store, name, counted(getattr(Store, name)))
+writes = Writes(int(sys.argv[2]))
 make_shards(Store(sys.argv[1]), ShardsConfig(max_samples=4, card=NO_CARD))
-print(count)
+print(writes.count)
 """
 
 

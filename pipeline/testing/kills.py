@@ -1,0 +1,27 @@
+"""A process that dies at one of its writes: for tests of what a kill leaves behind."""
+
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from pipeline.engine.store import Store
+
+
+class Writes:
+    """Counts the calls of a store's methods in this process and kills it at call `fatal`, before it; 0: never."""
+
+    def __init__(self, fatal: int, *methods: str) -> None:
+        self.count = 0
+        self._fatal = fatal
+        for name in methods or ("put", "write"):
+            setattr(Store, name, self._counted(getattr(Store, name)))
+
+    def _counted(self, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.count += 1
+            if self.count == self._fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return method(*args, **kwargs)
+
+        return call

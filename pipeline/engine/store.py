@@ -28,7 +28,7 @@ from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, w
 MANY_READ = 2
 """Once this many parts of one file were asked for, it is read whole, and kept for those that follow."""
 MAX_KEPT_BYTES = 256 * 1024**2
-PIECE_BYTES = 8 * 1024**2
+PIECE_BYTES = 16 * 1024**2
 """Of what is read piece by piece, about so much is in memory."""
 
 

@@ -1,10 +1,11 @@
 """Deletes what segments cover, some time after: a reader that began before a merge ends right."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from manifests.schema import TABLES
-from pipeline.engine.segments import FOLDER, change_head, read_head
+from pipeline.engine.segments import FOLDER, Segment, change_head, read_head
 from pipeline.engine.store import Store
 
 
@@ -21,9 +22,8 @@ def sweep_segments(store: Store, grace_s: float) -> int:
         names = {retired.id for retired in gone}
         change_head(store, lambda h: h.model_copy(update={"retired": tuple(r for r in h.retired if r.id not in names)}))
     for stage in sorted({segment.stage for segment in head.segments}):
-        ripe = store.segments.names(segment for segment in head.of(stage) if segment.made_at <= before)
-        if ripe:
-            n_swept += _delete_covered(store, stage, ripe)
+        ripe = [segment for segment in head.of(stage) if segment.made_at <= before]
+        n_swept += _delete_covered(store, stage, ripe) if ripe else 0
     return n_swept
 
 
@@ -49,15 +49,19 @@ def _delete_folder(store: Store, folder: str) -> int:
     return len(names)
 
 
-def _delete_covered(store: Store, stage: str, ripe: set[str]) -> int:
-    """Commits whose units all lie in segments, and the parts that they name."""
+def _delete_covered(store: Store, stage: str, ripe: Sequence[Segment]) -> int:
+    """Commits whose units all lie in these segments, and the parts that they name.
+
+    Units of commits are looked up in segments, never the other way round: those may hold millions.
+    """
     where = store.commits.of(stage)
+    covered = {unit for segment in ripe for unit in store.segments.among(segment, where)} if where else set()
     by_path: dict[str, list[str]] = {}
     for unit, path in where.items():
         by_path.setdefault(path, []).append(unit)
     n_swept = 0
     for path, units in by_path.items():
-        if not ripe.issuperset(units):
+        if not covered.issuperset(units):
             continue
         parts = [
             part

@@ -9,9 +9,11 @@ since stops no run that began before.
 A key that run.json lacks counts as the value that acts as before there was such a key.
 """
 
+import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -28,6 +30,7 @@ log = logging.getLogger("hdvila")
 Config = TypeVar("Config", bound=BaseModel)
 
 RUN_FILE = "run.json"
+_MAX_RUN_BYTES = 1024**2
 FIRST_MADE_BY = 1
 """The number of every stage in output directories that were made before stages had numbers."""
 
@@ -60,6 +63,15 @@ def check_identity(
     if kept is None or any(kept.get(name) != facts[name] for name in ("identity", "made_by")):
         store.write_json(RUN_FILE, facts)
     return config
+
+
+def is_of_a_run(path: Path) -> bool:
+    """Whether a file named run.json is one that a run keeps in its output directory, and not a stranger's."""
+    try:
+        kept = json.loads(path.read_bytes()) if path.stat().st_size <= _MAX_RUN_BYTES else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(kept, dict) and {"schema_version", "identity"} <= kept.keys()
 
 
 def stages_made_by(store: Store) -> dict[str, list[int]]:

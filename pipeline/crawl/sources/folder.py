@@ -32,6 +32,7 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Rejected, Resources, Unit, content_name
 from pipeline.media.probe import Probe, Unusable, probe
 from pipeline.media.stage import path_text, refuse_unreadable
+from pipeline.outdir.identity import RUN_FILE, is_of_a_run
 from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.markup import MAX_BYTES
 
@@ -140,11 +141,16 @@ def _known(store: Store) -> tuple[set[str], dict[str, str]]:
 
 
 def media_files(folder: Path) -> Iterator[Path]:
-    """Files that may be videos, in the order of their paths: all but caption files, other sidecars and hidden ones."""
-    for file in sorted(folder.rglob("*")):
+    """Files that may be videos, in the order of their paths: all but caption files, other sidecars and hidden ones, and
+    all but what lies in the output directory of a run."""
+    paths = sorted(folder.rglob("*"))
+    of_runs = {path.parent for path in paths if path.name == RUN_FILE and path.parent != folder and is_of_a_run(path)}
+    for file in paths:
         suffix = file.suffix.removeprefix(".").lower()
         hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.is_file() and not hidden and suffix not in CAPTION_SUFFIXES | SIDECARS:
+        if hidden or suffix in CAPTION_SUFFIXES | SIDECARS or not of_runs.isdisjoint(file.parents):
+            continue
+        if file.is_file():
             yield file
 
 

@@ -10,15 +10,17 @@ import pytest
 from yt_dlp import YoutubeDL
 
 from manifests.errors import UserError
+from pipeline.config import RunConfig
 from pipeline.config.folder import FolderConfig
 from pipeline.config.media import MediaConfig
-from pipeline.crawl.sources.folder import FolderStage, content_id, identify
+from pipeline.crawl.sources.folder import FolderStage, content_id, identify, media_files
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context
 from pipeline.media.stage import source_file
+from pipeline.outdir.identity import check_identity
 from pipeline.testing.video import a_video
 
 WATCH = "https://www.youtube.com/watch?v=dQw4w9WgXcQ"
@@ -206,6 +208,15 @@ def test_a_second_run_takes_up_only_what_is_new(tmp_path: Path, folder: Path, fi
     counts = [store.commit_facts("folder", unit)["rows"]["videos"] for unit in store.committed("folder")]
     assert counts == [1, 1]
     assert set(videos(store)) == {"abc_123-XYZ", "later"}
+
+
+def test_what_a_run_left_inside_the_folder_is_no_source(tmp_path: Path, folder: Path, films: Path) -> None:
+    check_identity(Store(str(folder / "out")), RunConfig(out=str(folder / "out")))
+    add(folder, films / "tall.mp4", "out/packs/abc_123-XYZ.mp4")
+    add(folder, films / "tall.mp4", "holiday/other.mp4")
+    (folder / "holiday" / "run.json").write_text('{"distance_km": 10}')
+
+    assert [file.name for file in media_files(folder)] == ["abc_123-XYZ.mp4", "other.mp4"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "empty"])

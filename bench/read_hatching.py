@@ -64,7 +64,7 @@ class Looks:
 
 
 def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
-    """Every clip of both splits, with the centre crop."""
+    """Every clip of both splits whose caption names its hatching, with the centre crop."""
     high, low, captions, videos = [], [], [], []
     for split in ("train", "val"):
         index = load_index(read_manifest(str(manifest)), split)
@@ -77,10 +77,10 @@ def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
             captions.append(clip.text)
             videos.append(index.key(sample).rpartition("_")[0])
     kinds = values_of(captions, config.eval.attributes[hatched.attribute])
-    numbers = np.array([list(hatched.hatchings).index(kind) for kind in kinds])
-    return Looks(
-        np.array(high, np.float32), np.array(low, np.float32), numbers, np.unique(videos, return_inverse=True)[1]
-    )
+    named = [n for n, kind in enumerate(kinds) if kind]
+    numbers = np.array([list(hatched.hatchings).index(kinds[n]) for n in named])
+    of_video = np.unique(videos, return_inverse=True)[1][named]
+    return Looks(np.array(high, np.float32)[named], np.array(low, np.float32)[named], numbers, of_video)
 
 
 def template_matching(pictures: Pictures, hatched: Hatched) -> NDArray[np.int64]:

@@ -67,7 +67,7 @@ def short_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cut(scenes: list[Scene], name: str, out: Path) -> Iterator[Sample]:
     film, clip_ms = out / f"{name}.mp4", N_FRAMES * 1000 // FPS
     draw(film, scenes)
-    words = [f"a {scene.texture} {scene.background} wall" for scene in scenes]
+    words = ["welcome to the channel", *(f"a {scene.texture} {scene.background} wall" for scene in scenes[1:])]
     clips = [a_clip_row(name, n, n * clip_ms, (n + 1) * clip_ms, text=text) for n, text in enumerate(words)]
     row = a_video_row(name)
     members = out / name
@@ -94,7 +94,7 @@ def draw(path: Path, scenes: list[Scene]) -> None:
 def test_a_texture_is_read_off_the_high_view_and_off_the_low_one_by_chance_alone(short_clips: Path) -> None:
     found, n_clips = probe(short_clips, load_config(TrainConfig, CONFIG, [f"data.manifest={short_clips}"]), DEMO)
 
-    assert n_clips == N_FILMS * SCENES_A_FILM
+    assert n_clips == N_FILMS * (SCENES_A_FILM - 1), "a sentence that names no texture says nothing of it"
     assert found["high: template matching"] > 0.97
     chance = 1 / len(TEXTURES)
     noise = (chance * (1 - chance) / n_clips) ** 0.5

@@ -141,7 +141,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/engine/test_store.py and tests/pipeline/engine/test_segments.py, through the store": [
         f"pipeline/engine/{name}" for name in ("committed", "parts")
     ],
-    "tests/pipeline/balance/test_kept.py and test_duplicates.py, over what things are filed by": [
+    "tests/pipeline/balance/test_alike.py and test_duplicates.py, over what things are filed by": [
         "pipeline/balance/pictures"
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],

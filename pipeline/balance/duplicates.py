@@ -21,9 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.reasons import Reason
+from pipeline.balance.alike import AlikeIndex
 from pipeline.balance.bands import Int64
 from pipeline.balance.groups import groups_of
-from pipeline.balance.kept import Kept, Spread, spread_here
+from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.pictures import NAMES, kind_of, things_of
 from pipeline.balance.shown import (
     APART,
@@ -61,7 +62,7 @@ class Pictures:
     """What all clips and videos of a store show; what repeats does not depend on when their packs were committed.
 
     A video is compared once, with all that were taken up before it: in the order that `order_of` gives to its id, then
-    by its id. `kept.py` says where that is kept.
+    by its id. `alike.py` says where that is kept.
     """
 
     def __init__(
@@ -76,18 +77,18 @@ class Pictures:
             kind_of(name, config.max_distance, partial(_is_same, max_distance=config.max_distance, share=share))
             for name, share in ((CLIPS, config.min_share), (VIDEOS, config.video_share))
         ]
-        self._kept = Kept(store, "pictures", kinds, f"{FORMAT} {config.model_dump_json()}", spread)
+        self._index = AlikeIndex(store, "pictures", kinds, f"{FORMAT} {config.model_dump_json()}", spread)
         self._start()
 
     def _start(self) -> None:
         columns = [*COLUMNS, "n"]
-        self._follower = Follower(self._store, "packs", columns, lambda ids: ~self._kept.are_taken(ids))
+        self._follower = Follower(self._store, "packs", columns, lambda ids: ~self._index.are_taken(ids))
         self._waiting: list[Shows] = []
         self._waiting_ids: list[pa.Array] = []
 
     def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
         """What repeats among all but these videos, as `find_duplicates`."""
-        self._kept.go_on(self._start, partial(self._follow, but))
+        self._index.go_on(self._start, partial(self._follow, but))
         return self._found(but)
 
     def _follow(self, but: pa.Array) -> None:
@@ -99,7 +100,7 @@ class Pictures:
 
     def add(self, packs: pa.Table) -> None:
         """Rows with the columns COLUMNS and n; a video's rows stand one after the other."""
-        packs = packs.filter(pa.array(~self._kept.are_taken(packs.column("video_id"))))
+        packs = packs.filter(pa.array(~self._index.are_taken(packs.column("video_id"))))
         self._waiting_ids.append(pc.unique(packs.column("video_id")))
         self._waiting.append(shown_by_clips(packs, self._config.max_distance))
 
@@ -121,16 +122,16 @@ class Pictures:
                 for name, of_kind in ((CLIPS, some), (VIDEOS, videos))
             }
             of_some = pc.unique(some.table.column("video_id"))
-            self._kept.add(things, pa.concat_arrays([of_some, show_nothing]))
+            self._index.add(things, pa.concat_arrays([of_some, show_nothing]))
             show_nothing = of_some.slice(0, 0)
         self._waiting, self._waiting_ids = [shows.take(np.flatnonzero(waits))], [ids.filter(is_away)]
 
     def _found(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
-        videos, same_videos = _in_pairs(self._kept.pairs(VIDEOS), but)
+        videos, same_videos = _in_pairs(self._index.pairs(VIDEOS), but)
         repeated_videos: dict[str, str] = {}
         for a, b in same_videos:
             repeated_videos.setdefault(videos.id_of(b), videos.id_of(a))
-        clips, same_clips = _in_pairs(self._kept.pairs(CLIPS), but)
+        clips, same_clips = _in_pairs(self._index.pairs(CLIPS), but)
         of_video = clips.table.column("video_id").to_pylist()
         pairs = [(a, b) for a, b in same_clips if repeated_videos.keys().isdisjoint((of_video[a], of_video[b]))]
         intros, clip_repeats = _split_intros(clips, pairs, self._config)

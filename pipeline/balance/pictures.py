@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipeline.balance.alike import Kind
 from pipeline.balance.bands import SHIFTS, Keys, keys_of_hashes
-from pipeline.balance.kept import Kind
 from pipeline.balance.shown import Shows
 from pipeline.media.phash import N_HASHES, NOTHING, Hashes, mirrored_pictures
 

@@ -5,7 +5,7 @@ In:  table `transcripts` (its `minhash` column), `videos` (durations)   Out: {vi
 Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
 locality-sensitive hashing: cut into bands, two signatures with an equal band are a candidate pair; datasketch chooses
 bands and rows for the threshold. Each transcript is compared once, with those of all videos that were taken up before
-it (`kept.py`): a band together with the duration, to the tolerance, is what it is filed by.
+it (`alike.py`): a band together with the duration, to the tolerance, is what it is filed by.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from manifests.hashing import splitmix64
 from manifests.membership import Ids
+from pipeline.balance.alike import AlikeIndex, Kind
 from pipeline.balance.bands import Int64, Keys
 from pipeline.balance.groups import groups_of
-from pipeline.balance.kept import Kept, Kind, Spread, spread_here
+from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
@@ -50,11 +51,11 @@ class Reuploads:
 
     def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
         self._config, self._store = config, store
-        self._kept = Kept(store, "texts", [kind_of(config)], f"{FORMAT} {config.model_dump_json()}", spread)
+        self._index = AlikeIndex(store, "texts", [kind_of(config)], f"{FORMAT} {config.model_dump_json()}", spread)
         self._start()
 
     def _start(self) -> None:
-        self._follower = Follower(self._store, "transcripts", COLUMNS, lambda ids: ~self._kept.are_taken(ids))
+        self._follower = Follower(self._store, "transcripts", COLUMNS, lambda ids: ~self._index.are_taken(ids))
         self._waiting: list[pa.Table] = []
 
     def find(self, videos: pa.Table) -> dict[str, str]:
@@ -63,8 +64,8 @@ class Reuploads:
         Columns video_id, duration_s (0 or less: not known, then nothing is known to be the same), and round, in whose
         order they are taken up.
         """
-        self._kept.go_on(self._start, partial(self._follow, videos))
-        pairs = self._kept.pairs(TEXTS)
+        self._index.go_on(self._start, partial(self._follow, videos))
+        pairs = self._index.pairs(TEXTS)
         known = Ids.of(videos.column("video_id"))
         here = known.holds(pairs.column("a.video_id")) & known.holds(pairs.column("b.video_id"))
         names = (pairs.column(f"{side}.video_id").filter(pa.array(here)).to_pylist() for side in "ab")
@@ -78,7 +79,7 @@ class Reuploads:
     def add(self, transcripts: pa.Table) -> None:
         """Rows with the columns COLUMNS."""
         rows = transcripts.select(COLUMNS)
-        self._waiting.append(rows.filter(pa.array(~self._kept.are_taken(rows.column("video_id")))))
+        self._waiting.append(rows.filter(pa.array(~self._index.are_taken(rows.column("video_id")))))
 
     def _take_up(self, videos: pa.Table) -> None:
         """Compares what waits of these videos."""
@@ -98,7 +99,7 @@ class Reuploads:
             some = ready.slice(begin, AT_A_TIME)
             enough = pc.greater_equal(some.column("n_words"), self._config.min_words)
             some_things = some.filter(pc.and_(enough, pc.greater(some.column("duration_s"), 0.0)))
-            self._kept.add({TEXTS: some_things.select(_THINGS)}, some.column("video_id").combine_chunks())
+            self._index.add({TEXTS: some_things.select(_THINGS)}, some.column("video_id").combine_chunks())
 
 
 def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.hashing import hash_texts
-from pipeline.balance.kept import Spread, spread_here
+from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.reuploads import Reuploads
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store

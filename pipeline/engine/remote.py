@@ -74,9 +74,9 @@ def fetch_remotely(
     return _there(briefing, stage_in, unit, lambda stage: fetch_for(stage, unit, store, scratch_root, attempt, driver))
 
 
-@ray.remote(num_cpus=0, scheduling_strategy="SPREAD")
+@ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_retries=10)
 def do_on(work: Callable[[Any], Any], item: Any) -> Any:
-    """Work on one item, on any machine."""
+    """Work on one item, on any machine; done again where its machine or process is lost."""
     return work(item)
 
 

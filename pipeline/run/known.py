@@ -22,7 +22,7 @@ from manifests.reasons import Reason
 from manifests.schema import REJECTS, TABLES
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, joined_lists, without_videos
 from pipeline.balance.duplicates import Pictures
-from pipeline.balance.kept import Spread, spread_here
+from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.ranking import planned_by_video
 from pipeline.balance.standing import TURNED_AWAY, all_failed
 from pipeline.balance.text_duplicates import Texts

@@ -9,7 +9,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from pipeline.balance import reuploads
-from pipeline.balance.kept import Kept
+from pipeline.balance.alike import AlikeIndex
 from pipeline.balance.reuploads import Reuploads, bands, find_reuploads, signature_matrix
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
@@ -91,7 +91,7 @@ def test_the_search_finds_what_the_library_s_index_finds(tmp_path: Path) -> None
     one = Reuploads(CONFIG, Store(str(tmp_path)))
     one.add(rows)
     one.find(pa.table({"video_id": names, "duration_s": np.full(len(texts), 60.0)}))
-    pairs = one._kept.pairs("texts")
+    pairs = one._index.pairs("texts")
     found = zip(*(map(int, pairs.column(f"{side}.video_id").to_pylist()) for side in "ab"), strict=True)
     assert set(found) == wanted and len(wanted) > 100
 
@@ -139,5 +139,5 @@ def test_new_against_old_finds_the_same_in_whatever_order_transcripts_come_merge
         for some in (videos.slice(0, 16), videos):
             assert kept.find(some) == find_reuploads(here, some, CONFIG)
     assert len(kept.find(videos)) > 2
-    monkeypatch.setattr(Kept, "add", lambda *_: pytest.fail("transcripts were compared again"))
+    monkeypatch.setattr(AlikeIndex, "add", lambda *_: pytest.fail("transcripts were compared again"))
     assert Reuploads(CONFIG, Store(store.url)).find(videos) == kept.find(videos)

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import subprocess
 import sys
 import termios
@@ -9,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -200,3 +202,24 @@ def test_a_node_that_does_not_come_up_in_time_is_a_message_and_no_fault_of_ours(
     monkeypatch.setattr(ray, "init", wrong)
     with pytest.raises(KeyError):
         RayExecutor(tmp_path)
+
+
+def doubled_or_lost(folder: Path, item: int) -> int:
+    """Twice the item. Item 2 takes its process down the first time; a negative one is the caller's fault."""
+    if item < 0:
+        raise UserError(f"{item} is negative")
+    seen = folder / f"{item}"
+    if item == 2 and not seen.exists():
+        seen.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 2 * item
+
+
+def test_short_work_is_spread_in_order_and_done_again_where_its_process_is_lost(tmp_path: Path) -> None:
+    with a_cluster(tmp_path, head_cpus=2) as (_, executor):
+        work = partial(doubled_or_lost, tmp_path)
+
+        assert list(executor.spread(work, range(7))) == [0, 2, 4, 6, 8, 10, 12]
+        assert (tmp_path / "2").exists()
+        with pytest.raises(UserError, match="-1 is negative"):
+            list(executor.spread(work, [3, -1]))

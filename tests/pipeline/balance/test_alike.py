@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from pipeline.balance import bands, kept
+from pipeline.balance import alike, bands, near_tasks
+from pipeline.balance.alike import AlikeIndex, Kind
 from pipeline.balance.bands import bits_of
-from pipeline.balance.kept import Kept, Kind
 from pipeline.balance.near_files import LostHashes
 from pipeline.balance.pictures import asked, filed, kind_of, things_of
 from pipeline.balance.shown import Shows, no_shows
@@ -68,22 +68,22 @@ def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
     return sorted((rows[a]["id"], rows[b]["id"]) for a, b in candidates if kind.is_same(rows[a], rows[b]))
 
 
-def found(one: Kept) -> list[tuple[str, str]]:
+def found(one: AlikeIndex) -> list[tuple[str, str]]:
     pairs = one.pairs("clips")
     return sorted(zip(pairs.column("a.id").to_pylist(), pairs.column("b.id").to_pylist(), strict=True))
 
 
-def opened(folder: Path, settings: str = "1") -> Kept:
-    one = Kept(Files(str(folder)), "pictures", [KIND], settings)
+def opened(folder: Path, settings: str = "1") -> AlikeIndex:
+    one = AlikeIndex(Files(str(folder)), "pictures", [KIND], settings)
     one.refresh()
     return one
 
 
-def left_of(one: Kept, things: pa.Table) -> pa.Table:
+def left_of(one: AlikeIndex, things: pa.Table) -> pa.Table:
     return things.filter(pa.array(~one.are_taken(things.column("video_id"))))
 
 
-def grow(one: Kept, things: pa.Table, draw: random.Random, most: int = 12) -> None:
+def grow(one: AlikeIndex, things: pa.Table, draw: random.Random, most: int = 12) -> None:
     """Takes up what is left, some at a time."""
     while (left := left_of(one, things)).num_rows:
         some = left.slice(0, draw.randint(1, most))
@@ -95,9 +95,9 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Files of many spans, merged soon; groups of which many are crowds, and groups by chance."""
     monkeypatch.setattr(bands, "_CROWD", request.param)
     monkeypatch.setattr(bands, "LEAST_BITS", 9)
-    monkeypatch.setattr(kept, "TASK_BYTES", 40_000)
-    monkeypatch.setattr(kept, "FAN_IN", 3)
-    monkeypatch.setattr(kept, "GROUP_ROWS", 4)
+    monkeypatch.setattr(near_tasks, "TASK_BYTES", 40_000)
+    monkeypatch.setattr(alike, "FAN_IN", 3)
+    monkeypatch.setattr(alike, "GROUP_ROWS", 4)
 
 
 @pytest.mark.usefixtures("small")
@@ -160,7 +160,7 @@ def test_what_is_lost_or_damaged_is_said_and_made_again(tmp_path: Path, what: st
         path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(LostHashes):
         grow(one := opened(tmp_path), things, draw)
-    one = Kept(Files(str(tmp_path)), "pictures", [KIND], "1")
+    one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1")
     one.clear()
     one.refresh()
     grow(one, things, draw)
@@ -182,7 +182,7 @@ def test_work_is_spread_and_a_search_reads_each_byte_once(tmp_path: Path, monkey
         sizes.append(len(items))
         return map(work, reversed(list(items))) if "search" in str(work) else map(work, items)
 
-    one = Kept(Files(str(tmp_path)), "pictures", [KIND], "1", spread)
+    one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1", spread)
     one.refresh()
     grow(one, things, random.Random(2))
     assert max(sizes) > 3 and found(one) == by_the_rule(things)

@@ -17,7 +17,7 @@ import logging
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -28,8 +28,17 @@ from pydantic import BaseModel, ValidationError
 
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids
-from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, merged_entries, near_pairs, sorted_entries
-from pipeline.balance.near_files import CELL_BITS, N_CELLS, LostHashes, NearFile, cells_of, read_run, write_cells
+from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, sorted_entries
+from pipeline.balance.near_files import LostHashes, NearFile, cells_of, write_cells
+from pipeline.balance.near_tasks import (
+    PatientFiles,
+    Spread,
+    groups_in,
+    merge_cells,
+    search_cells,
+    spans_of,
+    spread_here,
+)
 from pipeline.engine.commits import READERS
 from pipeline.engine.files import Files
 from pipeline.engine.ranges import RowFile
@@ -39,18 +48,8 @@ log = logging.getLogger("hdvila")
 
 FAN_IN = 8
 """So many runs of one level are merged into one of the next."""
-TASK_BYTES = 64 * 1024**2
-"""Sorted hashes that one task reads, about."""
 GROUP_ROWS = 256
 """Things in a row group: of old ones only those are read that a new one may be like."""
-
-Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""Does a piece of work on each of some items, on other machines where there are any; gives what it makes, in order."""
-
-
-def spread_here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-    """In this process, one after the other."""
-    return map(work, items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +96,7 @@ class _State(BaseModel):
     """Files that were merged into others."""
 
 
-class Kept:
+class AlikeIndex:
     """See the module. `settings`: whatever the pairs depend on; with others everything is made again."""
 
     def __init__(
@@ -185,8 +184,8 @@ class Kept:
 
     def _search(self, kind: Kind, runs: Sequence[_Run], asked: Sequence[Asked]) -> Int64:
         n_bytes = sum(file.n_bytes for run in runs for file in run.files)
-        work = partial(_search_cells, _Patient(self._files), [run.files for run in runs], kind.max_distance)
-        items = [(cells, [of_band.between(*_groups(cells)) for of_band in asked]) for cells in _spans(n_bytes)]
+        work = partial(search_cells, PatientFiles(self._files), [run.files for run in runs], kind.max_distance)
+        items = [(cells, [of_band.between(*groups_in(cells)) for of_band in asked]) for cells in spans_of(n_bytes)]
         found = [np.zeros(0, np.int64), *self._done(work, items)]
         return np.unique(np.concatenate(found))
 
@@ -200,8 +199,8 @@ class Kept:
             some, level = runs[-FAN_IN:], runs[-1].level + 1
             n_bytes = sum(file.n_bytes for run in some for file in run.files)
             path = f"{folder}/{kind}.{level}"
-            work = partial(_merge_cells, _Patient(self._files), [run.files for run in some], path)
-            runs[-FAN_IN:] = [_Run(level=level, files=tuple(self._done(work, _spans(n_bytes))))]
+            work = partial(merge_cells, PatientFiles(self._files), [run.files for run in some], path)
+            runs[-FAN_IN:] = [_Run(level=level, files=tuple(self._done(work, spans_of(n_bytes))))]
         return of_kind.model_copy(update={"runs": tuple(runs)})
 
     # what is alike
@@ -302,50 +301,6 @@ class Kept:
 
 def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
     return {file.path for of_kind in kinds.values() for run in of_kind.runs for file in run.files}
-
-
-def _spans(n_bytes: int) -> list[range]:
-    """All cells in so many spans that of so many bytes about TASK_BYTES are in each."""
-    n_spans = min(N_CELLS, 1 << max(0, (n_bytes - 1) // TASK_BYTES).bit_length())
-    size = N_CELLS // n_spans
-    return [range(begin, begin + size) for begin in range(0, N_CELLS, size)]
-
-
-def _groups(cells: range) -> tuple[int, int]:
-    return cells.start << (HALF - CELL_BITS), cells.stop << (HALF - CELL_BITS)
-
-
-class _Patient:
-    """Files whose copy on another machine waits for a store that does not answer as long as the driver does."""
-
-    def __init__(self, files: Files) -> None:
-        self._files, self._patience_s = files, files.patience_s
-
-    def there(self) -> Files:
-        """The files, where they are used."""
-        return replace(self._files, patience_s=self._patience_s)
-
-
-def _search_cells(
-    files: _Patient, runs: Sequence[Sequence[NearFile]], max_distance: int, item: tuple[range, Sequence[Asked]]
-) -> Int64:
-    """What is near one of those asked for, in some cells of all runs."""
-    cells, asked = item
-    by_run = [read_run(files.there(), run, cells) for run in runs]
-    found = [np.zeros(0, np.int64)]
-    for band, of_band in enumerate(asked):
-        entries = [np.concatenate([bands[band] for bands in of_run]) for of_run in by_run]
-        found.append(near_pairs(entries, of_band, max_distance))
-    return np.unique(np.concatenate(found))
-
-
-def _merge_cells(files: _Patient, runs: Sequence[Sequence[NearFile]], path: str, cells: range) -> NearFile:
-    """Some cells of several runs as a file of one run."""
-    by_run = [read_run(files.there(), run, cells) for run in runs]
-    merged = [
-        [merged_entries(of_band) for of_band in zip(*of_cell, strict=True)] for of_cell in zip(*by_run, strict=True)
-    ]
-    return write_cells(files.there(), f"{path}.{cells.start}.near", merged, cells.start)
 
 
 def pq_write(files: Files, path: str, table: pa.Table) -> None:

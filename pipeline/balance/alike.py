@@ -28,6 +28,7 @@ from pydantic import BaseModel, ValidationError
 
 from manifests.hashing import UInt64
 from manifests.membership import hash_ids
+from manifests.wrong_value import first_fault
 from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, sorted_entries
 from pipeline.balance.near_files import LostHashes, NearFile, cells_of, write_cells
 from pipeline.balance.near_tasks import (
@@ -242,9 +243,8 @@ class AlikeIndex:
         try:
             state = _State.model_validate_json(data) if data else self._state
         except ValidationError as error:
-            raise LostHashes(
-                f"{self._files.url}/{self._folder}/state.json: is damaged ({error.errors()[0]['msg']})"
-            ) from None
+            said = first_fault(_State, error)
+            raise LostHashes(f"{self._files.url}/{self._folder}/state.json: is damaged ({said})") from None
         if state.settings != self._settings:
             raise LostHashes(f"{self._files.url}/{self._folder}: was made with other settings")
         self._state, self._seen = state, data

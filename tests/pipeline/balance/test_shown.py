@@ -1,6 +1,7 @@
 """What is kept of many clips' pictures is what each clip alone would give, in whatever order they come."""
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from pipeline.balance.duplicates import Pictures, find_duplicates
 from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
+from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, pack_hashes
 
 CONFIG = DuplicatesConfig(enabled=True)
@@ -65,13 +67,13 @@ def packs_of(names: list[str], seed: int) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
-def test_what_repeats_does_not_depend_on_when_it_came() -> None:
+def test_what_repeats_does_not_depend_on_when_it_came(tmp_path: Path) -> None:
     names = [chr(ord("a") + i) for i in range(12)]
     wanted = find_duplicates(packs_of(names, 0), CONFIG)
     assert len(wanted) == 2
     for seed in range(5):
         order = random.Random(seed).sample(names, len(names))
-        pictures = Pictures(CONFIG)
+        pictures = Pictures(CONFIG, Store(str(tmp_path / f"{seed}")))
         whole = packs_of(names, 0)
         for name in order:
             pictures.add(whole.filter(pa.compute.equal(whole.column("video_id"), name)))
@@ -79,8 +81,8 @@ def test_what_repeats_does_not_depend_on_when_it_came() -> None:
         assert pictures.find(pa.array([], pa.string())) == wanted
 
 
-def test_videos_left_out_repeat_nothing() -> None:
-    pictures = Pictures(CONFIG)
+def test_videos_left_out_repeat_nothing(tmp_path: Path) -> None:
+    pictures = Pictures(CONFIG, Store(str(tmp_path)))
     pictures.add(packs_of(["a", "b", "c", "d"], 0))
     assert pictures.find(pa.array(["a", "c"])) == {}
     assert len(pictures.find(pa.array([], pa.string()))) == 2

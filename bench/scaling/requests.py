@@ -75,7 +75,12 @@ def count_requests() -> Iterator[Requests]:
 
 
 def _put(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
-    stack.callback(setattr, owner, name, getattr(owner, name))
+    """Puts `new` in a name's place while the stack lasts. What the owner inherits it inherits again afterwards: were it
+    set on the owner itself, a later change of the parent's would not be seen."""
+    if name in vars(owner):
+        stack.callback(setattr, owner, name, getattr(owner, name))
+    else:
+        stack.callback(delattr, owner, name)
     setattr(owner, name, new)
 
 

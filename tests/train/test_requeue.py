@@ -55,7 +55,7 @@ def test_sigterm_leaves_a_checkpoint_and_the_mark_within_half_a_minute(drawn: Pa
     said, _ = first.communicate(timeout=120)
 
     assert time.monotonic() - asked < 45, "torchrun kills its workers after 30 s"
-    assert "with a checkpoint; run it again to go on" in said
+    assert "with a checkpoint; the same command continues" in said
     mark = json.loads((run / "requeue").read_text())
     assert 3 <= mark["step"] < N_STEPS
     assert checkpoints(run)[-1].name == f"step-{mark['step']:08d}"

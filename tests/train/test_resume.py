@@ -110,7 +110,7 @@ def test_sigterm_leaves_a_checkpoint_and_the_requeue_exit_code(drawn, tmp_path):
     assert code == 75, log.read_text()
     (checkpoint,) = checkpoints(out)
     assert checkpoint.name == f"step-{steps_done(out):08d}" and steps_done(out) < 200
-    assert "run it again to go on" in log.read_text() and "Traceback" not in log.read_text()
+    assert "the same command continues" in log.read_text() and "Traceback" not in log.read_text()
 
 
 MOVED = {"loop": {"steps": 24, "batch": 4}, "model": STILL, "checkpoint": {"every": 2}}

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.media import MediaLimits
-from pipeline.media.audio_blocks import AudioBlock
+from pipeline.media.audio_blocks import AudioBlock, Wanted
 from pipeline.media.frames import DecodeFault, Picture, Scaler, Stretch, decode, merge_stretches, scaled_size
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
@@ -37,7 +37,7 @@ def test_stretches_give_their_frames_and_no_others(tmp_path: Path) -> None:
 def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tmp_path: Path) -> None:
     source = probe(a_video(tmp_path / "a.mp4", seconds=4, gop=30, **SMALL))
     assert source.audio is not None
-    blocks = [i for i in decode(source, MediaLimits(), hear=[Stretch(1000, 2000)]) if isinstance(i, AudioBlock)]
+    blocks = [i for i in decode(source, MediaLimits(), hear=[Wanted(1000, 2000)]) if isinstance(i, AudioBlock)]
 
     heard = [block for block in blocks if block.frame is not None]
     base = source.audio.time_base

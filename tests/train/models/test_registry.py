@@ -134,12 +134,8 @@ def test_a_newcomer_trains_stops_and_goes_on_exactly(toys: None, drawn: Any, tmp
     config = parse_config(TrainConfig, tree_of(drawn, tmp_path / "cut", loop={"steps": 30}), source="test")
 
     class At(StopRequest):
-        @property
-        def requested(self) -> bool:  # type: ignore[override]
+        def is_due(self) -> bool:
             return len(read_metrics(tmp_path / "cut")) >= 7
-
-        def __init__(self) -> None:
-            pass
 
     assert fit(config, process, At()).step == 7
     assert run("cut", steps=30) == whole

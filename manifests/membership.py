@@ -31,6 +31,14 @@ def spans_in(ordered: UInt64, wanted: UInt64) -> tuple[NDArray[np.int64], NDArra
     return np.searchsorted(ordered, wanted, side="left"), np.searchsorted(ordered, wanted, side="right")
 
 
+def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
+    """[M] whether each wanted hash is among sorted ones."""
+    if not len(ordered):
+        return np.zeros(len(wanted), np.bool_)
+    index = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
+    return np.asarray(ordered[index] == wanted)
+
+
 @dataclass(frozen=True, slots=True)
 class Ids:
     """A column of ids [N] in which others are looked up. Of equal ones the first is found."""

@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
 
 from manifests.hashing import UInt64
-from manifests.membership import hash_ids
+from manifests.membership import are_in, hash_ids
 from manifests.wrong_value import first_fault
 from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, sorted_entries
 from pipeline.balance.near_files import LostHashes, NearFile, cells_of, write_cells
@@ -59,7 +60,6 @@ class Kind:
     others, rows as owners; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs."""
 
     name: str
-    n_bands: int
     max_distance: int
     filed: Callable[[pa.Table], Keys]
     asked: Callable[[pa.Table], Keys]
@@ -111,11 +111,9 @@ class AlikeIndex:
         self._taken = np.zeros(0, np.uint64)
         self._pairs: dict[str, list[pa.Table]] = {}
 
-    def are_taken(self, video_ids: pa.Array) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def are_taken(self, video_ids: pa.Array) -> NDArray[np.bool_]:
         """[N] which videos were taken up."""
-        hashes = hash_ids(video_ids)
-        at = np.minimum(np.searchsorted(self._taken, hashes), max(0, len(self._taken) - 1))
-        return self._taken[at] == hashes if len(self._taken) else np.zeros(len(hashes), np.bool_)
+        return are_in(self._taken, hash_ids(video_ids))
 
     def pairs(self, kind: str) -> pa.Table:
         """The pairs that are alike: columns a.<name>, b.<name>; a was taken up before b."""
@@ -128,7 +126,7 @@ class AlikeIndex:
         batch = _Batch(name=name, first={kind: self._of(kind).n_things for kind in self._kinds})
         changed, new_pairs = {}, {}
         for kind, table in things.items():
-            pq_write(self._files, f"{folder}/{kind}.parquet", table)
+            _write_rows(self._files, f"{folder}/{kind}.parquet", table)
             changed[kind], new_pairs[kind] = self._take_up(self._kinds[kind], table, folder)
             self._files.write_table(f"{folder}/{kind}.pairs.parquet", new_pairs[kind])
         taken = np.unique(hash_ids(video_ids))
@@ -142,7 +140,8 @@ class AlikeIndex:
             gone=tuple(sorted(gone)),
         )
         self._write(state)
-        self._remember(taken, new_pairs)
+        self._taken = np.union1d(self._taken, taken)
+        self._add_pairs(new_pairs)
         for path in gone:
             self._files.delete(path)
 
@@ -208,7 +207,7 @@ class AlikeIndex:
 
     def _alike(self, kind: Kind, pairs: Int64, table: pa.Table, first: int) -> pa.Table:
         """Of the pairs [N, 2] of numbers those that are alike. `table`: the new things, numbered from `first` on."""
-        rows = {**self._old_rows(kind, np.unique(pairs[pairs < first]))}
+        rows = self._old_rows(kind, np.unique(pairs[pairs < first]))
         new = np.unique(pairs[pairs >= first])
         rows.update(zip(new.tolist(), table.take(pa.array(new - first)).to_pylist(), strict=True))
         same = [(rows[a], rows[b]) for a, b in pairs.tolist() if kind.is_same(rows[a], rows[b])]
@@ -250,9 +249,10 @@ class AlikeIndex:
         self._state, self._seen = state, data
         self._sweep()
         with ThreadPoolExecutor(READERS) as readers:
-            for taken, pairs in readers.map(self._read_batch, state.batches):
-                self._remember(taken, pairs, is_last=False)
-        self._taken = np.unique(self._taken)
+            batches = list(readers.map(self._read_batch, state.batches))
+        self._taken = np.unique(np.concatenate([self._taken, *(taken for taken, _ in batches)]))
+        for _, pairs in batches:
+            self._add_pairs(pairs)
 
     def _read_batch(self, batch: _Batch) -> tuple[UInt64, dict[str, pa.Table]]:
         folder = f"{self._folder}/{batch.name}"
@@ -266,10 +266,7 @@ class AlikeIndex:
             raise LostHashes(f"{self._files.url}/{folder}: is damaged ({error})") from None
         return taken, tables
 
-    def _remember(self, taken: UInt64, pairs: Mapping[str, pa.Table], *, is_last: bool = True) -> None:
-        self._taken = np.concatenate([self._taken, taken])
-        if is_last:
-            self._taken = np.unique(self._taken)
+    def _add_pairs(self, pairs: Mapping[str, pa.Table]) -> None:
         for kind, table in pairs.items():
             if table.num_rows:
                 self._pairs.setdefault(kind, []).append(table)
@@ -303,7 +300,7 @@ def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
     return {file.path for of_kind in kinds.values() for run in of_kind.runs for file in run.files}
 
 
-def pq_write(files: Files, path: str, table: pa.Table) -> None:
+def _write_rows(files: Files, path: str, table: pa.Table) -> None:
     """A Parquet file of small row groups."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)

@@ -22,10 +22,10 @@ SHIFTS = (0, 10, 21, 32, 42, 53)
 LEAST_BITS, MOST_BITS = 16, 32
 
 _CROWD = 64
-"""With no more hashes of a group than this is one compared: a picture that everybody shows tells nothing."""
+"""A hash is compared with at most so many of its group: a picture that everybody shows tells nothing."""
 
 _OF_A_CROWD = 2
-"""Near ones that are kept in a group from which a hash was compared with _CROWD: enough to hold the group together."""
+"""Near ones that are kept of a hash that was compared with _CROWD: enough to hold the group together."""
 
 _AT_A_TIME = 1 << 16
 """Hashes that are looked up together."""

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from pipeline.balance.alike import Kind
-from pipeline.balance.bands import SHIFTS, Keys, keys_of_hashes
+from pipeline.balance.bands import Keys, keys_of_hashes
 from pipeline.balance.shown import Shows
 from pipeline.media.phash import N_HASHES, NOTHING, Hashes, mirrored_pictures
 
@@ -26,7 +26,7 @@ def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bo
     def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
 
-    return Kind(name, len(SHIFTS), max_distance, filed, asked, same, NAMES)
+    return Kind(name, max_distance, filed, asked, same, NAMES)
 
 
 def things_of(shows: Shows) -> pa.Table:

@@ -126,7 +126,7 @@ def kind_of(config: TextDuplicatesConfig) -> Kind:
 
     filed = partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
     asked = partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
-    return Kind(TEXTS, n_bands, 0, filed, asked, is_same, pa.schema([("video_id", pa.string())]))
+    return Kind(TEXTS, 0, filed, asked, is_same, pa.schema([("video_id", pa.string())]))
 
 
 def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Keys:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from manifests.hashing import hash_texts
+from manifests.membership import are_in
 from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.committed import MAX_MOVED
 from pipeline.engine.parts import Part
@@ -75,7 +76,7 @@ class Follower:
         parts = self._loose(head)
         for some in (parts[i : i + PARTS_AT_A_TIME] for i in range(0, len(parts), PARTS_AT_A_TIME)):
             names = np.concatenate([_hashes(part.stage, pa.array([part.unit])) for part in some])
-            is_new = ~self._is_known(names)
+            is_new = ~are_in(self._units, names)
             tables = [self._read(part) for part, wanted in zip(some, is_new.tolist(), strict=True) if wanted]
             self._know(names[is_new])
             yield from tables
@@ -94,7 +95,7 @@ class Follower:
         units = self._store.segments.live(segment)
         names = _hashes(segment.stage, units.column("unit").combine_chunks())
         first, n_rows = (units.column(f"{what}:{self._table}").to_numpy() for what in ("first", "n"))
-        is_new = ~self._is_known(names) & (n_rows > 0)
+        is_new = ~are_in(self._units, names) & (n_rows > 0)
         names, first, end = names[is_new], first[is_new], (first + n_rows)[is_new]
         if not len(names):
             return
@@ -127,12 +128,6 @@ class Follower:
 
     def _read(self, part: Part) -> pa.Table:
         return completed(self._store.read_part(part, self._columns), self._schema)
-
-    def _is_known(self, names: NDArray[np.uint64]) -> NDArray[np.bool_]:
-        if not len(self._units):
-            return np.zeros(len(names), np.bool_)
-        index = np.minimum(np.searchsorted(self._units, names), len(self._units) - 1)
-        return np.asarray(self._units[index] == names)
 
 
 def _hashes(stage: str, units: pa.Array) -> NDArray[np.uint64]:

@@ -6,7 +6,7 @@ import pyarrow.compute as pc
 import pytest
 
 from manifests import membership
-from manifests.membership import NOWHERE, Ids, hash_ids, spans_in
+from manifests.membership import NOWHERE, Ids, are_in, hash_ids, spans_in
 
 
 def test_the_rows_are_those_of_a_search_in_full() -> None:
@@ -38,3 +38,11 @@ def test_a_span_is_every_row_with_the_hash() -> None:
 def test_hashes_of_different_ids_differ() -> None:
     names = pa.array([f"{n:011d}" for n in range(20_000)])
     assert len(np.unique(hash_ids(names))) == len(names)
+
+
+def test_hashes_are_found_among_sorted_ones_and_nowhere_else() -> None:
+    ordered = np.array([3, 3, 9, 2**64 - 1], np.uint64)
+
+    assert are_in(ordered, np.array([0, 3, 4, 9, 2**64 - 1], np.uint64)).tolist() == [False, True, False, True, True]
+    assert are_in(ordered[:3], ordered).tolist() == [True, True, True, False]
+    assert are_in(ordered[:0], ordered).tolist() == [False] * 4

@@ -24,11 +24,8 @@ rounding, and four figures shown.
 """
 
 import argparse
-import ast
 import json
 import os
-import random
-import re
 import shutil
 import signal
 import subprocess
@@ -36,65 +33,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from queue import SimpleQueue
 
-from bench.unnoticed import EXPLAINED
-from tests.test_structure import WITHOUT_A_TEST_FILE
+from bench.mutations import AREAS, REPO, Mutation, drawn, explanation_of
+from bench.nearest_tests import nearest_tests
 
-REPO = Path(__file__).resolve().parent.parent
-AREAS = {
-    "engine": ["pipeline/engine"],
-    "site": ["pipeline/site"],
-    "text": ["pipeline/text"],
-    "media": ["pipeline/media"],
-    "shards": ["pipeline/shards", "manifests/shards.py", "manifests/sample_index.py"],
-    "train data": ["train/data"],
-    "losses": ["train/losses.py", "train/objective.py", "train/objectives", "train/grad_cache.py"],
-}
 AIM = 0.85
-SWAPS: dict[type[ast.AST], type[ast.AST]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-    ast.Eq: ast.NotEq,
-    ast.NotEq: ast.Eq,
-    ast.In: ast.NotIn,
-    ast.NotIn: ast.In,
-    ast.Is: ast.IsNot,
-    ast.IsNot: ast.Is,
-    ast.Add: ast.Sub,
-    ast.Sub: ast.Add,
-    ast.Mult: ast.FloorDiv,
-    ast.FloorDiv: ast.Mult,
-    ast.Div: ast.Mult,
-    ast.Mod: ast.FloorDiv,
-    ast.And: ast.Or,
-    ast.Or: ast.And,
-}
-SILENT = ("log.", "logging.", "warnings.", "self._progress.say", "print", "super().__init__")
-"""Calls that only tell: what they say is checked by reading, not by tests."""
 TEST_LIMIT_S, GROUP_LIMIT_S = 90, 600
 """What one test may take, and one call of pytest: a change may turn a loop into one without an end."""
-MOST_OTHERS = 5
-"""How many test files are run beside a module's own: those that name it most often."""
-
-
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """One change: the text between two offsets of a file, and what stands there instead."""
-
-    area: str
-    path: str
-    line: int
-    start: int
-    end: int
-    old: str
-    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,146 +60,6 @@ class Verdict:
     seconds: float
     judged: bool = True
     explained: str = ""
-
-
-def mutations_of(area: str, path: Path) -> list[Mutation]:
-    """Every change that this program knows how to make in a file, in the order of the text."""
-    source = path.read_text()
-    starts = [0]
-    for line in source.encode().splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
-    raw = source.encode()
-    found = []
-    for node, replacement in _changes(ast.parse(source)):
-        start = starts[node.lineno - 1] + node.col_offset
-        end = starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
-        old = raw[start:end].decode()
-        name = str(path.relative_to(REPO))
-        found.append(Mutation(area, name, node.lineno, start, end, old, replacement))
-    return sorted(found, key=lambda m: (m.start, m.end, m.new))
-
-
-def _changes(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
-    for node in _live_nodes(tree):
-        if isinstance(node, ast.Compare) and len(node.ops) == 1:
-            other = SWAPS.get(type(node.ops[0]))
-            yield from [(node, _unparsed(node, ops=[other()]))] if other else []
-        elif isinstance(node, ast.BinOp) and not _is_text(node):
-            other = SWAPS.get(type(node.op))
-            yield from [(node, f"({_unparsed(node, op=other())})")] if other else []
-        elif isinstance(node, ast.BoolOp):
-            yield node, f"({_unparsed(node, op=SWAPS[type(node.op)]())})"
-        elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-            yield node, str(not node.value)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, int | float):
-            yield node, repr(node.value + 1 if abs(node.value) < 10 else node.value * 2)
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-            yield node, ast.unparse(node.operand)
-        elif isinstance(node, ast.If | ast.While | ast.IfExp):
-            yield node.test, f"(not ({ast.unparse(node.test)}))"
-        elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            if not ast.unparse(node.value.func).startswith(SILENT):
-                yield node, "pass"
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("min", "max"):
-            yield node.func, "max" if node.func.id == "min" else "min"
-
-
-def _live_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of code that runs and counts: without annotations, messages, field defaults' texts and type checks."""
-    for name, value in ast.iter_fields(tree):
-        for child in value if isinstance(value, list) else [value]:
-            if not isinstance(child, ast.AST) or name in ("annotation", "returns", "decorator_list"):
-                continue
-            if isinstance(child, ast.Raise | ast.JoinedStr | ast.Assert):
-                continue
-            if isinstance(child, ast.Call) and ast.unparse(child.func).startswith(SILENT):
-                continue
-            if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
-                continue
-            yield child
-            yield from _live_nodes(child)
-
-
-def _is_text(node: ast.BinOp) -> bool:
-    """Whether an operation is one on texts or types, where another operator is only a crash."""
-    sides = [side for side in ast.walk(node) if isinstance(side, ast.Constant | ast.JoinedStr)]
-    return any(isinstance(side, ast.JoinedStr) or isinstance(side.value, str) for side in sides)
-
-
-def _unparsed(node: ast.expr, **fields: object) -> str:
-    values = {name: getattr(node, name) for name in node._fields} | fields
-    return ast.unparse(ast.fix_missing_locations(type(node)(**values)))
-
-
-def drawn(seed: int, n: int, areas: Sequence[str]) -> list[Mutation]:
-    """n mutations, the same for the same seed and code: from the areas in turn, longer files more often."""
-    pools = {}
-    for area in areas:
-        files = sorted(f for path in AREAS[area] for f in _files(REPO / path))
-        pool = [m for f in files for m in mutations_of(area, f)]
-        random.Random(f"{seed} {area}").shuffle(pool)
-        pools[area] = pool
-    turns = [areas[i % len(areas)] for i in range(n)]
-    return [pools[area].pop() for area in turns if pools[area]]
-
-
-def explanation_of(mutation: Mutation) -> str:
-    """Why no user could notice a mutation, as EXPLAINED says; "" for all others."""
-    line = (REPO / mutation.path).read_text().splitlines()[mutation.line - 1].strip()
-    return EXPLAINED.get((mutation.path, line, mutation.new), "")
-
-
-def _files(path: Path) -> list[Path]:
-    files = [path] if path.is_file() else sorted(path.rglob("*.py"))
-    return [f for f in files if f.name != "__init__.py"]
-
-
-def nearest_tests(path: str, root: Path = REPO) -> list[list[str]]:
-    """Test files to run for a module, nearest first: its own or its folder's, then the few that name it most often.
-
-    A module without a test file is tested by what tests/test_structure.py names as its tests, through those that import
-    it, and one that no test names by its room.
-    """
-    module = Path(path)
-    near = root / "tests" / module.parent
-    own = near / f"test_{module.stem}.py"
-    named = [] if own.exists() else _tests_of_reason(module, root)
-    if not own.exists():
-        own = near.parent / f"test_{module.parent.name}.py"
-    others = [file for file in _naming(module, sorted((root / "tests").rglob("test_*.py"))) if file != own]
-    if not own.exists():
-        others += [*_tests_of_importers(module, root), *(sorted(near.glob("test_*.py")) if not others else [])]
-    first = [*([own] if own.exists() else []), *named]
-    groups = [first, [file for file in dict.fromkeys(others) if file not in first][:MOST_OTHERS]]
-    return [[str(f.relative_to(root)) for f in group] for group in groups if group]
-
-
-def _tests_of_reason(module: Path, root: Path) -> list[Path]:
-    """The test files, or all files of a folder, that say why a module has no test file of its own."""
-    reasons = [reason for reason, names in WITHOUT_A_TEST_FILE.items() if str(module.with_suffix("")) in names]
-    paths = [root / name for reason in reasons for name in re.findall(r"tests/[\w/]+(?:\.py)?", reason)]
-    files = [file for path in paths for file in ([path] if path.suffix else sorted(path.glob("test_*.py")))]
-    return [file for file in files if file.exists() and "e2e" not in file.parts]
-
-
-def _naming(module: Path, files: Sequence[Path]) -> list[Path]:
-    """Files that import a module, those of its room and those that speak of it most often first."""
-    dotted = ".".join(module.with_suffix("").parts)
-    package, _, name = dotted.rpartition(".")
-    words = (f"from {dotted} import", f"import {dotted}", f"from {package} import {name}", f'"{dotted}')
-    found = []
-    for file in files:
-        text = file.read_text()
-        if "e2e" not in file.parts and any(word in text for word in words):
-            near = file.parent.parts[-len(module.parent.parts) :] == module.parent.parts
-            found.append((not near, -len(re.findall(rf"\b{name}\b", text)), file))
-    return [file for _, _, file in sorted(found)]
-
-
-def _tests_of_importers(module: Path, root: Path) -> list[Path]:
-    importers = _naming(module, sorted((root / module.parts[0]).rglob("*.py")))
-    tests = [root / "tests" / f.relative_to(root).parent / f"test_{f.stem}.py" for f in importers]
-    return [file for file in tests if file.exists()]
 
 
 QUICK, SLOW = "not slow", "slow"

@@ -50,11 +50,6 @@ EXPLAINED = {
         "fate <= 0.9",
     ): "a drawn number of 24 bits is the share once in 17 million words",
     (
-        "pipeline/engine/store.py",
-        "for (table, part), found in zip(parts, read, strict=True):",
-        "False",
-    ): "one result is read of each part, so the two are equally long",
-    (
         "pipeline/shards/card.py",
         "total = sum(counts.values()) or 1",
         "2",

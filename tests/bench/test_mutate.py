@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from bench import mutate
+from bench import mutations
+from bench.nearest_tests import nearest_tests
+from bench.unnoticed import EXPLAINED
 
 REPO = Path(__file__).resolve().parents[2]
 
 
 def test_every_change_parses_and_says_something_else() -> None:
-    for mutation in mutate.drawn(seed=3, n=140, areas=list(mutate.AREAS)):
+    for mutation in mutations.drawn(seed=3, n=140, areas=list(mutations.AREAS)):
         raw = (REPO / mutation.path).read_bytes()
         changed = raw[: mutation.start] + mutation.new.encode() + raw[mutation.end :]
 
@@ -22,35 +24,36 @@ def test_every_change_parses_and_says_something_else() -> None:
 def test_the_seed_decides_what_is_changed() -> None:
     areas = ["engine", "losses"]
 
-    assert mutate.drawn(1, 10, areas) == mutate.drawn(1, 10, areas)
-    assert mutate.drawn(1, 10, areas) != mutate.drawn(2, 10, areas)
-    assert [m.area for m in mutate.drawn(1, 4, areas)] == ["engine", "losses", "engine", "losses"]
+    assert mutations.drawn(1, 10, areas) == mutations.drawn(1, 10, areas)
+    assert mutations.drawn(1, 10, areas) != mutations.drawn(2, 10, areas)
+    assert [m.area for m in mutations.drawn(1, 4, areas)] == ["engine", "losses", "engine", "losses"]
 
 
 def test_annotations_messages_and_errors_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = 'def f(a: "int" = 1) -> "int":\n    log.info("%d", 2)\n    raise ValueError(3)\n'
+    source = 'def f(a: "int" = 1) -> "int":\n    log.info("%d", 2)\n    zip(a, strict=True)\n    raise ValueError(3)\n'
     file = tmp_path / "module.py"
     file.write_text(source)
-    monkeypatch.setattr(mutate, "REPO", tmp_path)
+    monkeypatch.setattr(mutations, "REPO", tmp_path)
 
-    found = mutate.mutations_of("engine", file)
+    found = mutations.mutations_of("engine", file)
 
-    assert [(m.old, m.new) for m in found] == [("1", "2")]
+    assert [(m.old, m.new) for m in found] == [("1", "2"), ("zip(a, strict=True)", "pass")]
 
 
 def test_a_modules_own_tests_come_first() -> None:
-    first, *others = mutate.nearest_tests("pipeline/engine/lock.py")
+    first, *others = nearest_tests("pipeline/engine/lock.py")
 
     assert first == ["tests/pipeline/engine/test_lock.py"]
-    assert mutate.nearest_tests("pipeline/media/checks/look.py")[0][0] == "tests/pipeline/media/test_checks.py"
-    captions, *_ = mutate.nearest_tests("pipeline/text/captions/vtt.py")
+    assert nearest_tests("pipeline/media/checks/look.py")[0][0] == "tests/pipeline/media/test_checks.py"
+    captions, *_ = nearest_tests("pipeline/text/captions/vtt.py")
     assert "tests/pipeline/text/captions/test_pitfalls.py" in captions, "a whole folder where that is what tests it"
+    assert "tests/train/objectives/test_base.py" in nearest_tests("train/objectives/mvm.py")[1], "of all in a registry"
     assert all("e2e" not in name for group in others for name in group)
 
 
 def test_what_is_explained_is_a_change_that_can_be_drawn() -> None:
     """An entry whose line was rewritten explains nothing any more."""
-    for path, line, new in mutate.EXPLAINED:
-        (area,) = (name for name, places in mutate.AREAS.items() if any(path.startswith(place) for place in places))
-        found = [m for m in mutate.mutations_of(area, REPO / path) if m.new == new and mutate.explanation_of(m)]
+    for path, line, new in EXPLAINED:
+        (area,) = (name for name, places in mutations.AREAS.items() if any(path.startswith(place) for place in places))
+        found = [m for m in mutations.mutations_of(area, REPO / path) if m.new == new and mutations.explanation_of(m)]
         assert found, (path, line, new)

@@ -64,3 +64,9 @@ def test_the_signal_asks_for_the_end_and_the_process_lives() -> None:
         assert stop.is_due
         assert stop.why == "SIGTERM"
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_grace_is_the_one_that_the_documentation_names() -> None:
+    page = Path(__file__).parents[3] / "docs" / "crawl.md"
+
+    assert f"`--grace` seconds ({StopRequest().grace_s:.0f})" in page.read_text()

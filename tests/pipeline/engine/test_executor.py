@@ -48,3 +48,21 @@ def test_a_unit_that_loses_a_machine_of_its_own_after_three_others_is_given_up(t
     (row,) = store.read_rejects().to_pylist()
     assert (row["video_id"], row["reason"], row["node"]) == ("a", "killed_worker", "spot-7")
     assert attempts(tmp_path, "a") == 4
+
+
+def test_dropped_units_are_counted_by_stage_and_never_run(tmp_path: Path) -> None:
+    executor = LocalExecutor(tmp_path / "scratch")
+    for stage, name in (("toy", "a"), ("toy", "b"), ("other", "c")):
+        executor.submit(stage, Unit(name), 1)
+
+    assert executor.drop_queued() == {"toy": 2, "other": 1}
+    assert executor.collect(0.0) is None and executor.drop_queued() == {}
+
+
+def test_cancelled_units_never_run(tmp_path: Path) -> None:
+    executor = LocalExecutor(tmp_path / "scratch")
+    executor.submit("toy", Unit("a"), 1)
+
+    executor.cancel_all()
+
+    assert executor.collect(0.0) is None

@@ -118,3 +118,32 @@ def test_any_few_shards_mix_the_categories():
     plan = _planned(videos, ShardsConfig(max_samples=30, split=SplitConfig(val=0)))
     assert len(plan) == 15
     assert min(len({category[v.video_id] for v in shard.videos}) for shard in plan) >= 6
+
+
+def _full(videos, config) -> list[PlannedShard]:
+    return plan_shards(PlanVideos.of(videos), Placed(), config, seed=0, generation=0, only_full=True)
+
+
+def test_while_more_is_to_come_only_whole_shards_are_closed_and_the_rest_waits():
+    """Ten videos of 1,000 bytes in two samples, shards of four videos: by bytes, by samples, by what is full first."""
+    videos = [_video(i, clips=(PlanClip(0, 500), PlanClip(1, 500))) for i in range(10)]
+    split = SplitConfig(val=0)
+    for config in (
+        ShardsConfig(max_bytes=4000, max_samples=0, split=split),
+        ShardsConfig(max_bytes=10**9, max_samples=8, split=split),
+        ShardsConfig(max_bytes=4000, max_samples=10**6, split=split),
+    ):
+        assert [sum(len(v.clips) for v in shard.videos) for shard in _full(videos, config)] == [8, 8]
+        assert _full(videos[:3], config) == [], "three are no whole shard"
+        assert [len(shard.videos) for shard in _full(videos[:4], config)] == [4], "four are just one"
+
+
+def test_a_held_out_split_without_a_shard_gets_one_of_what_there_is():
+    videos = [_video(i) for i in range(40)]
+    config = ShardsConfig(max_samples=20, split=SplitConfig(val=0.2))
+
+    plan = _full(videos, config)
+
+    assert {shard.split for shard in plan} == {"train", "val"}
+    assert [len(shard.videos) for shard in plan if shard.split == "train"] == [20]
+    assert 0 < sum(len(shard.videos) for shard in plan if shard.split == "val") < 20

@@ -74,3 +74,14 @@ def test_a_tone_stands_in_the_filter_of_its_frequency() -> None:
 
     centres = mel_filters(rate, 512, 40) @ np.fft.rfftfreq(512, 1 / rate) / mel_filters(rate, 512, 40).sum(axis=1)
     assert abs(centres[int(mel[:, 50].argmax())] - 1000) < 100
+
+
+def test_filters_lie_evenly_on_the_mel_scale_from_0_to_half_the_rate() -> None:
+    """8,000 Hz are 2,840 mel: 70 filters stand 40 mel apart, and 1,000 Hz (1,000 mel) is the middle of the 25th."""
+    filters = mel_filters(16_000, 32_768, 70)
+    middles = filters.argmax(axis=1) * 16_000 / 32_768
+
+    assert middles[24] == pytest.approx(1000, abs=1)
+    assert middles[[0, 69]] == pytest.approx([700 * (10 ** (mel / 2595) - 1) for mel in (40, 2800)], abs=1)
+    assert filters.max(axis=1) == pytest.approx(1, abs=0.02)
+    assert filters[:, 0].max() == 0 and filters[-1, -2] > 0, "nothing of 0 Hz, and all but half the rate"

@@ -29,11 +29,12 @@ from pipeline.images.importer import ImportSettings, import_images
 from train.batches import choose_source
 from train.config import TrainConfig
 from train.distributed import process_from_environment, unwrap
-from train.loop import StopRequest, fit, open_run
+from train.loop import StopRequest, fit
 from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
 from train.models.soho.batch import as_images
 from train.objectives import Draw, prepare
 from train.observe import read_metrics
+from train.opened import open_run
 from train.rows import Rows
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "image_text.yaml"

@@ -30,11 +30,12 @@ from train.config import TrainConfig
 from train.copies import Copies
 from train.data.decode import NO_FRAME, read_facts, read_stills
 from train.data.index import Index, load_index, read_captions, refuse_bad_shards
-from train.data.loader import ClipDataset, Loaded, PlannedLoader, Workers
+from train.data.loader import ClipDataset, Loaded, PlannedLoader
 from train.data.plan import Mixing, Stream
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Source, make_view
 from train.data.stream import StreamingLoader
+from train.data.workers import Workers
 from train.distributed import Process, agree
 from train.models.base import ModelSection
 from train.models.init import read_bert

@@ -31,22 +31,17 @@ import torch.distributed as dist
 from torch import nn
 
 from manifests.errors import UserError
-from manifests.settings import load_config
 from train import hard_negatives, observe, run_folder
-from train.batches import TrainData, choose_source, open_data
+from train.batches import TrainData, choose_source
 from train.checkpoint import (
     Checkpointer,
     Facts,
     capture,
     checkpoints,
-    find_checkpoint,
-    folder_of,
     read_facts,
     restore,
-    restore_weights,
 )
 from train.config import TrainConfig
-from train.data.index import Index
 from train.data.plan import mix
 from train.distributed import Process, Strategy, agree, from_first, ranks_a_node, unwrap, whole, wrap
 from train.epochs import EpochFeed, epochs_of
@@ -369,42 +364,3 @@ def stop_on_signals(stop: StopRequest) -> Iterator[None]:
     finally:
         for s, handler in before.items():
             signal.signal(s, handler)
-
-
-# ---- after a run -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A run's checkpoint with what it is evaluated on."""
-
-    config: TrainConfig
-    folder: Path
-    checkpoint: Path
-    data: TrainData
-    val: Index
-    model: nn.Module
-
-
-def open_run(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
-    """A run's folder, one of its checkpoints, or the run that a YAML names. UserError where nothing is held out."""
-    if target.is_file():
-        target = Path(load_config(TrainConfig, target, overrides).out)
-    checkpoint = find_checkpoint(target, best=best)
-    folder = checkpoint.parent.parent if checkpoint.parent.name == folder_of(Path()).name else checkpoint.parent
-    config = load_config(TrainConfig, folder / "config.yaml", overrides)
-    data = open_data(config, folder, process)
-    if data.val is None:
-        raise UserError(f"{config.data.manifest}: has no split {config.data.val_split!r} to evaluate on")
-    model = wrap(first_model(config, process, resuming=True), strategy_of(config, process))
-    restore_weights(checkpoint, model)
-    return Opened(config, folder, checkpoint, data, data.val, model)
-
-
-def evaluate_run(
-    target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None
-) -> tuple[Scores, Path]:
-    """`(scores, checkpoint)` of what `open_run` opens."""
-    run = open_run(target, process, best=best, overrides=overrides)
-    source = choose_source(run.config, run.val)
-    return evaluate(run.model, run.val, run.data.tokenizer, run.config, process, source), run.checkpoint

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from train.ahead import ahead
-from train.data.loader import Workers
+from train.data.workers import Workers
 
 
 def counting(made: list[int], stop: int = 1000) -> Iterator[int]:

@@ -21,8 +21,9 @@ from train.checkpoint import checkpoints
 from train.cli import app
 from train.config import TrainConfig
 from train.distributed import process_from_environment
-from train.loop import StopRequest, evaluate_run, fit
+from train.loop import StopRequest, fit
 from train.observe import read_metrics
+from train.opened import evaluate_run
 from train.testing import a_tree
 
 

@@ -20,7 +20,7 @@ from train.config import TrainConfig
 from train.data.read import Reader
 from train.distributed import process_from_environment
 from train.export import export_run
-from train.loop import StopRequest, evaluate_run, fit
+from train.loop import StopRequest, fit
 from train.observe import read_metrics
 from train.run_folder import held
 from train.testing import Shape, a_tree, write_dataset
@@ -174,14 +174,6 @@ def test_the_model_learns_what_drawn_clips_show(tmp_path):
     )
 
     assert outcome.scores["t2v_r1"] >= 0.5  # chance is 1 in 8
-
-
-def test_evaluating_a_run_later_gives_the_scores_it_ended_with(whole):
-    outcome, out = whole
-
-    scores, checkpoint = evaluate_run(out, process_from_environment("cpu"))
-
-    assert checkpoint.name == "step-00000006" and scores.flat() == outcome.scores
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_keys_of_the_batch(drawn, tmp_path):

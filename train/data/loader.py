@@ -16,21 +16,15 @@ in a row the run ends with a message, and nothing is held against a sample.
 
 from __future__ import annotations
 
-import atexit
 import faulthandler
 import os
-import re
-import shutil
-import signal
 import sys
-import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from weakref import WeakSet
 
 import numpy as np
 import torch
@@ -42,6 +36,18 @@ from train.data.index import Index
 from train.data.plan import Stream, rank_slice
 from train.data.read import Reader, ShardUnreadable
 from train.data.registry import SampleView, Seen, Source
+from train.data.workers import (
+    MAX_KILLED,
+    NOT_THE_SAMPLES,
+    POISONED,
+    WORKER_ERRORS,
+    Workers,
+    dead_workers,
+    end_workers,
+    ignore_stop_signals,
+    killed_from_outside,
+    started,
+)
 from train.rows import Rows, joined
 
 N_SPARES = 4
@@ -49,11 +55,6 @@ MOST_IN_FLIGHT = 16
 """Samples that a worker reads from an object store at the same time."""
 MOST_NAMED = 10
 """Unusable samples that one message names."""
-POISONED = "poisoned.txt"
-MAX_KILLED = 3
-"""Times in a row that workers may be killed from outside before the run ends."""
-NOT_THE_SAMPLES = frozenset({-signal.SIGKILL, -signal.SIGBUS, -signal.SIGTERM})
-"""Exit codes of workers that say nothing of what they decoded: the out-of-memory killer, a full /dev/shm, a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,10 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
             finally:
                 self._coming.clear()
 
+    def held_by(self, pids: Collection[int]) -> list[str]:
+        """Keys of the samples that these workers are on."""
+        return [self.index.key(int(sample)) for pid, sample in self.on_hand.tolist() if pid in pids and sample >= 0]
+
     def _members(self, sample: int) -> Mapping[str, bytes]:
         coming = self._coming.pop(sample, None)
         return coming.result() if coming else self._reader.read(sample, self.view.members(self.source))
@@ -179,43 +184,6 @@ def loaded_of(seen: Seen, key: str, sample: int, position: int) -> Loaded:
     return Loaded(rows, [seen.text], [key], [sample], [position])
 
 
-def ignore_stop_signals(worker: int) -> None:
-    """Worker start. SIGTERM and Ctrl-C reach the whole process group; the main process decides what they mean."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-_living: WeakSet[Any] = WeakSet()
-"""Workers' processes. They are deaf to SIGTERM, by which Python would end them at its own end, and wait for ever."""
-
-
-def end_workers(workers: Iterable[Any]) -> None:
-    """End these at once: they hold nothing that would be lost."""
-    for worker in list(workers):
-        worker.kill()
-
-
-atexit.register(end_workers, _living)
-
-
-def started(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's iterator, its workers at work.
-
-    torch would raise a worker's death from its signal handler, in the middle of whatever runs; without the handler the
-    same error comes out of the next read, where it can be answered.
-    """
-    before = signal.getsignal(signal.SIGCHLD)
-    chunks = iter(loader)
-    _living.update(getattr(chunks, "_workers", ()))
-    if threading.current_thread() is threading.main_thread() and _is_torchs(signal.getsignal(signal.SIGCHLD)):
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None or _is_torchs(before) else before)
-    return chunks
-
-
-def _is_torchs(handler: Any) -> bool:
-    return str(getattr(handler, "__module__", "")).startswith("torch.utils.data")
-
-
 def nothing(view: SampleView) -> Loaded:
     """A share of no samples."""
     return Loaded(blank_rows(view)[:0], [], [], [], [])
@@ -238,32 +206,6 @@ def join(parts: Sequence[Loaded]) -> Loaded:
         [x for p in parts for x in p.positions],
         [x for p in parts for x in p.lost],
     )
-
-
-def _joined(parts: Sequence[torch.Tensor | None]) -> torch.Tensor | None:
-    """One tensor of all parts; None where they have none."""
-    tensors = [part for part in parts if part is not None]
-    return torch.cat(tensors) if tensors else None
-
-
-@dataclass(frozen=True, slots=True)
-class Workers:
-    """How reading is spread in this process's workers; changes speed only."""
-
-    count: int = 0
-    chunk: int = 4
-    """Samples a worker is asked for at a time."""
-    prefetch: int = 2
-    """Steps that they are asked for ahead, all together."""
-
-    def chunks_ahead(self, n_rows: int) -> int:
-        """Chunks that each worker is asked for ahead, of a share of `n_rows` a step."""
-        return max(1, -(-self.prefetch * -(-n_rows // self.chunk) // max(self.count, 1)))
-
-    def shm_bytes(self, view: SampleView, n_rows: int) -> int:
-        """Most that they may hold in shared memory: the chunks asked for ahead and the one in the making."""
-        row = sum(array.nbytes for array in view.blank().values())
-        return self.count * (self.chunks_ahead(n_rows) + 1) * self.chunk * row
 
 
 class PlannedLoader:
@@ -300,8 +242,8 @@ class PlannedLoader:
                 if all(code in NOT_THE_SAMPLES for code in deaths.values()):
                     killed += 1
                     if killed >= MAX_KILLED:
-                        n_rows = self._stream.batch // self._world
-                        raise UserError(killed_from_outside(deaths, self._workers, self._dataset, n_rows)) from None
+                        most = self._workers.shm_bytes(self._dataset.view, self._stream.batch // self._world)
+                        raise UserError(killed_from_outside(deaths, self._dataset.held_by(deaths), most)) from None
                 else:
                     self._suspect({pid for pid, code in deaths.items() if code not in NOT_THE_SAMPLES})
 
@@ -387,7 +329,8 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
         yield from loaded
     except WORKER_ERRORS as error:
         deaths = dead_workers(error, loaded)
-        raise UserError(killed_from_outside(deaths, Workers(n_workers, chunk), dataset, n_workers * chunk)) from None
+        most = Workers(n_workers, chunk).shm_bytes(dataset.view, n_workers * chunk)
+        raise UserError(killed_from_outside(deaths, dataset.held_by(deaths), most)) from None
 
 
 @dataclass(slots=True)
@@ -413,54 +356,3 @@ def _read_poisoned(path: Path | None) -> set[int]:
     if path is None or not path.exists():
         return set()
     return {int(line) for line in path.read_text().split()}
-
-
-WORKER_ERRORS = (RuntimeError, ConnectionError, EOFError)
-"""What the death of a worker shows as: torch's own error, or a line that went dead while a sample came through it."""
-
-
-def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
-    """{process id: exit code, negative for a signal} of workers that died; any other error goes on.
-
-    A full /dev/shm shows as a worker's own error where it isn't a signal: it counts as killed from outside.
-    """
-    if isinstance(error, ConnectionError | EOFError):
-        for worker in getattr(chunks, "_workers", ()):
-            worker.join(timeout=0.5)  # its line goes before it does
-        codes = {w.pid: w.exitcode for w in getattr(chunks, "_workers", ()) if w.exitcode}
-        if not codes:
-            raise error
-        return codes
-    if "No space left on device" in str(error) or "out of shared memory" in str(error):
-        return {0: -signal.SIGBUS}
-    found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
-    if found is None:
-        raise error
-    codes = {worker.pid: worker.exitcode for worker in getattr(chunks, "_workers", [])}
-    return {int(pid): codes.get(int(pid)) or 1 for pid in found[1].split(",")}
-
-
-def killed_from_outside(deaths: Mapping[int, int], workers: Workers, dataset: ClipDataset, n_rows: int) -> str:
-    """What to look at where workers die of something that isn't their samples'."""
-    names = ", ".join(sorted({signal.Signals(-code).name for code in deaths.values() if code < 0}))
-    held = [dataset.index.key(int(sample)) for pid, sample in dataset.on_hand.tolist() if pid in deaths and sample >= 0]
-    free, whole = shm_bytes()
-    held_gib = workers.shm_bytes(dataset.view, n_rows) / 2**30
-    return (
-        f"data workers were killed {MAX_KILLED} times in a row ({names}); nothing is held against a sample. Either\n"
-        f"  /dev/shm is full: {free / 2**30:.1f} of {whole / 2**30:.1f} GiB are free, the workers of one rank may hold "
-        f"{held_gib:.1f} GiB (docker: --shm-size; or less data.workers, data.prefetch, "
-        "data.chunk), or\n"
-        "  memory ran out (dmesg names the out-of-memory killer; fewer data.workers), or someone killed them.\n"
-        f"They were on {', '.join(held) or 'no sample'}; should it always be the same one, write its number into "
-        f"{POISONED} of the run."
-    )
-
-
-def shm_bytes() -> tuple[int, int]:
-    """(free, total) bytes of the shared memory through which workers pass samples; (0, 0) where there is none."""
-    try:
-        usage = shutil.disk_usage("/dev/shm")
-    except OSError:
-        return 0, 0
-    return usage.free, usage.total

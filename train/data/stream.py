@@ -18,8 +18,9 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from train.data.decode import SampleBroken
-from train.data.loader import ClipDataset, Loaded, Lost, Workers, ignore_stop_signals, join, loaded_of, nothing, started
+from train.data.loader import ClipDataset, Loaded, Lost, join, loaded_of, nothing
 from train.data.plan import Stream, mix
+from train.data.workers import Workers, ignore_stop_signals, started
 
 BUFFER_SHARE = 5  # of a window's samples
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from train.data.loader import ClipDataset, PlannedLoader, Workers
+from train.data.loader import ClipDataset, PlannedLoader
 from train.data.plan import Mixing, Stream
 from train.data.views import Views
+from train.data.workers import Workers
 from train.testing import Shape
 
 SMALL = Shape(width=160, height=96, n_frames=12, first_frame=1, n_stills=3)

@@ -9,15 +9,10 @@ import time
 
 import pytest
 import torch
-import yaml
 
 from manifests.errors import UserError
-from manifests.settings import load_config
 from manifests.shards import read_manifest
-from tests.conftest import REPO
 from tests.train.data.loaders import SMALL, VIEWS, a_loader
-from train.batches import view_of
-from train.config import TrainConfig
 from train.data.index import load_index
 from train.data.loader import (
     ClipDataset,
@@ -25,7 +20,6 @@ from train.data.loader import (
     PlannedLoader,
     Ticket,
     Workers,
-    killed_from_outside,
     read_once,
     unusable,
 )
@@ -203,90 +197,6 @@ def test_a_decoder_that_hangs_costs_one_sample(index, tmp_path, capfd):
     assert [len(s.keys) for s in loaded] == [4, 4, 4]
     assert "train00002_00000" not in {k for s in loaded for k in s.keys}
     assert "Timeout" in capfd.readouterr().err  # with the stack of where it hung
-
-
-class Killed(ClipDataset):
-    """Workers that are killed, whatever they are on, as long as a file says so: a full /dev/shm, the OOM killer."""
-
-    reason = signal.SIGKILL
-    flag = None
-    once = False
-
-    def _load(self, ticket, sample):
-        if self._is_to_die():
-            self.on_hand[torch.utils.data.get_worker_info().id] = torch.tensor([os.getpid(), sample])
-            os.kill(os.getpid(), self.reason)
-        return super()._load(ticket, sample)
-
-    def _is_to_die(self):
-        if not self.once:
-            return self.flag.exists()
-        try:
-            self.flag.unlink()  # of several workers that look at the same moment one dies
-        except FileNotFoundError:
-            return False
-        return True
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("reason", [signal.SIGKILL, signal.SIGBUS])
-def test_workers_killed_from_outside_end_the_run_and_blame_no_sample(index, steps, tmp_path, reason):
-    flag = tmp_path / "full"
-    flag.touch()
-    kind = type("Full", (Killed,), {"reason": reason, "flag": flag})
-    loader = a_loader(index, workers=1, dataset=kind, run_dir=tmp_path)
-
-    with pytest.raises(
-        UserError, match=r"killed 3 times in a row \(SIG.*\n.*/dev/shm is full.*\n.*memory ran out"
-    ) as raised:
-        list(loader.steps(0, 6))
-
-    assert "They were on train0" in str(raised.value)
-    assert not (tmp_path / "poisoned.txt").exists()
-    flag.unlink()  # the cause is cured: the same folder goes on as if nothing had been
-    again = a_loader(index, workers=1, dataset=kind, run_dir=tmp_path)
-    assert [s.keys for s in again.steps(0, 6)] == [s.keys for s in steps]
-
-
-def test_what_killed_workers_may_have_held_is_said_in_gib(index):
-    dataset = ClipDataset(index, VIEWS, "prepared", seed=1)
-    row = Workers(1, 1).shm_bytes(dataset.view, 0) / 2  # one chunk asked for, one in the making
-    workers = Workers(1, round(3 * 2**30 / (2 * row)))
-
-    message = killed_from_outside({1: -signal.SIGKILL}, workers, dataset, 0)
-
-    assert "may hold 3.0 GiB" in message and "(SIGKILL)" in message
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("reason", [signal.SIGKILL, signal.SIGSEGV])
-def test_one_death_costs_nothing(index, steps, tmp_path, reason):
-    flag = tmp_path / "once"
-    flag.touch()
-    kind = type("Once", (Killed,), {"reason": reason, "flag": flag, "once": True})
-
-    loaded = list(a_loader(index, workers=2, dataset=kind, run_dir=tmp_path).steps(0, 6))
-
-    assert not flag.exists() and [s.keys for s in loaded] == [s.keys for s in steps]
-    assert not (tmp_path / "poisoned.txt").exists()
-
-
-@pytest.mark.slow
-def test_a_killed_worker_of_an_evaluation_is_one_message(index, tmp_path):
-    flag = tmp_path / "full"
-    flag.touch()
-    kind = type("Full", (Killed,), {"flag": flag})
-    with pytest.raises(UserError, match="data workers were killed"):
-        list(read_once(kind(index, VIEWS, "prepared", seed=None, n_workers=1), range(4), 1, 2))
-
-
-def test_the_compose_files_shared_memory_holds_what_its_workers_hand_over():
-    config = load_config(TrainConfig, REPO / "configs" / "train_hd_vila.yaml")
-    compose = yaml.safe_load((REPO / "docker" / "compose.yaml").read_text())
-    d = config.data
-    per_rank = Workers(d.workers, d.chunk, d.prefetch).shm_bytes(view_of(config), config.loop.batch // 8)
-
-    assert int(compose["services"]["train"]["shm_size"].removesuffix("gb")) * 2**30 > 8 * per_rank
 
 
 def test_reading_once_keeps_the_order_and_leaves_lost_clips_out(tmp_path):

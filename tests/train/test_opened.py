@@ -1,0 +1,48 @@
+"""A run that has ended is opened again: what it is judged by, and what can't be opened."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from manifests.errors import UserError
+from manifests.settings import parse_config
+from train.checkpoint import checkpoints
+from train.config import TrainConfig
+from train.distributed import process_from_environment
+from train.loop import StopRequest, fit
+from train.opened import evaluate_run, open_run
+from train.testing import a_tree
+
+
+@pytest.fixture(scope="module")
+def whole(drawn, tmp_path_factory):
+    """A run of six steps."""
+    out = tmp_path_factory.mktemp("whole")
+    config = parse_config(TrainConfig, a_tree(drawn, out), source="test")
+    return fit(config, process_from_environment("cpu"), StopRequest()), out
+
+
+def test_evaluating_a_run_later_gives_the_scores_it_ended_with(whole):
+    outcome, out = whole
+
+    scores, checkpoint = evaluate_run(out, process_from_environment("cpu"))
+
+    assert checkpoint.name == "step-00000006" and scores.flat() == outcome.scores
+
+
+def test_a_runs_folder_its_checkpoint_and_the_yaml_that_names_it_open_the_same(whole, tmp_path):
+    _, out = whole
+    newest = checkpoints(out)[-1]
+    (tmp_path / "run.yaml").write_text((out / "config.yaml").read_text())
+
+    opened = [open_run(target, process_from_environment("cpu")) for target in (out, newest, tmp_path / "run.yaml")]
+
+    assert {(run.folder, run.checkpoint) for run in opened} == {(out, newest)}
+    assert json.loads((out / "summary.json").read_text())["scores"]["n_clips"] == len(opened[0].val)
+
+
+def test_a_run_without_held_out_clips_is_one_message(whole):
+    with pytest.raises(UserError, match="has no split 'nowhere' to evaluate on"):
+        open_run(whole[1], process_from_environment("cpu"), overrides=["data.val_split=nowhere"])

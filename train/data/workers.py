@@ -1,0 +1,131 @@
+"""Worker processes of a loader: what they hold ahead, how they start and end, and what their deaths mean."""
+
+from __future__ import annotations
+
+import atexit
+import re
+import shutil
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakSet
+
+from torch.utils.data import DataLoader
+
+from train.data.registry import SampleView
+
+POISONED = "poisoned.txt"
+"""A run's list of samples that are not tried again."""
+MAX_KILLED = 3
+"""Times in a row that workers may be killed from outside before the run ends."""
+NOT_THE_SAMPLES = frozenset({-signal.SIGKILL, -signal.SIGBUS, -signal.SIGTERM})
+"""Exit codes of workers that say nothing of what they decoded: the out-of-memory killer, a full /dev/shm, a person."""
+WORKER_ERRORS = (RuntimeError, ConnectionError, EOFError)
+"""What the death of a worker shows as: torch's own error, or a line that went dead while a sample came through it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """How reading is spread in this process's workers; changes speed only."""
+
+    count: int = 0
+    chunk: int = 4
+    """Samples a worker is asked for at a time."""
+    prefetch: int = 2
+    """Steps that they are asked for ahead, all together."""
+
+    def chunks_ahead(self, n_rows: int) -> int:
+        """Chunks that each worker is asked for ahead, of a share of `n_rows` a step."""
+        return max(1, -(-self.prefetch * -(-n_rows // self.chunk) // max(self.count, 1)))
+
+    def shm_bytes(self, view: SampleView, n_rows: int) -> int:
+        """Most that they may hold in shared memory: the chunks asked for ahead and the one in the making."""
+        row = sum(array.nbytes for array in view.blank().values())
+        return self.count * (self.chunks_ahead(n_rows) + 1) * self.chunk * row
+
+
+def ignore_stop_signals(worker: int) -> None:
+    """Worker start. SIGTERM and Ctrl-C reach the whole process group; the main process decides what they mean."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+_living: WeakSet[Any] = WeakSet()
+"""Workers' processes. They are deaf to SIGTERM, by which Python would end them at its own end, and wait for ever."""
+
+
+def end_workers(workers: Iterable[Any]) -> None:
+    """End these at once: they hold nothing that would be lost."""
+    for worker in list(workers):
+        worker.kill()
+
+
+atexit.register(end_workers, _living)
+
+
+def started(loader: DataLoader[Any]) -> Iterator[Any]:
+    """The loader's iterator, its workers at work.
+
+    torch would raise a worker's death from its signal handler, in the middle of whatever runs; without the handler the
+    same error comes out of the next read, where it can be answered.
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    chunks = iter(loader)
+    _living.update(getattr(chunks, "_workers", ()))
+    if threading.current_thread() is threading.main_thread() and _is_torchs(signal.getsignal(signal.SIGCHLD)):
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL if before is None or _is_torchs(before) else before)
+    return chunks
+
+
+def _is_torchs(handler: Any) -> bool:
+    return str(getattr(handler, "__module__", "")).startswith("torch.utils.data")
+
+
+def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
+    """{process id: exit code, negative for a signal} of workers that died; any other error goes on.
+
+    A full /dev/shm shows as a worker's own error where it isn't a signal: it counts as killed from outside.
+    """
+    if isinstance(error, ConnectionError | EOFError):
+        for worker in getattr(chunks, "_workers", ()):
+            worker.join(timeout=0.5)  # its line goes before it does
+        codes = {w.pid: w.exitcode for w in getattr(chunks, "_workers", ()) if w.exitcode}
+        if not codes:
+            raise error
+        return codes
+    if "No space left on device" in str(error) or "out of shared memory" in str(error):
+        return {0: -signal.SIGBUS}
+    found = re.search(r"DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)", str(error))
+    if found is None:
+        raise error
+    codes = {worker.pid: worker.exitcode for worker in getattr(chunks, "_workers", [])}
+    return {int(pid): codes.get(int(pid)) or 1 for pid in found[1].split(",")}
+
+
+def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_bytes: int) -> str:
+    """What to look at where workers die of something that isn't their samples'.
+
+    `held` are the keys of the samples they were on, `most_bytes` what the workers may hold in shared memory.
+    """
+    names = ", ".join(sorted({signal.Signals(-code).name for code in deaths.values() if code < 0}))
+    free, whole = shm_bytes()
+    return (
+        f"data workers were killed {MAX_KILLED} times in a row ({names}); nothing is held against a sample. Either\n"
+        f"  /dev/shm is full: {free / 2**30:.1f} of {whole / 2**30:.1f} GiB are free, the workers of one rank may hold "
+        f"{most_bytes / 2**30:.1f} GiB (docker: --shm-size; or less data.workers, data.prefetch, "
+        "data.chunk), or\n"
+        "  memory ran out (dmesg names the out-of-memory killer; fewer data.workers), or someone killed them.\n"
+        f"They were on {', '.join(held) or 'no sample'}; should it always be the same one, write its number into "
+        f"{POISONED} of the run."
+    )
+
+
+def shm_bytes() -> tuple[int, int]:
+    """(free, total) bytes of the shared memory through which workers pass samples; (0, 0) where there is none."""
+    try:
+        usage = shutil.disk_usage("/dev/shm")
+    except OSError:
+        return 0, 0
+    return usage.free, usage.total

@@ -2,11 +2,15 @@
 
     python -m bench.scale                              10k, 30k and 100k videos on disk, 10k and 30k on an S3 server
     python -m bench.scale --sizes 1000 3000 10000 --s3-sizes
-    python -m bench.scale --sizes 1000 3000 --steps why status --keep /dev/shm/stores
+    python -m bench.scale --sizes 1000 3000 --steps why status --keep /dev/shm/stores --results costs.jsonl
 
 Each step runs in a process of its own. Time is modelled for a bucket: processor time + requests that wait for one
-another * 30 ms + bytes at 1 Gbit/s. The exponent is that of the growth between the two largest sizes; what is said of
-3.3 million videos is extrapolated, by that power or along a line, whichever gives more, and was not run.
+another * 30 ms + bytes at 1 Gbit/s. Growth is value = fixed + factor * videos ** power, fitted to all sizes
+(`scaling/growth.py`); of two sizes, the power through both. What is said of 3.3 million videos is extrapolated, by that
+or along the line through the two largest sizes, whichever gives more, and was not run.
+
+`--results` keeps what was measured, a line each, with the machine's load: what is in there is not measured again, so
+that many calls make one table.
 """
 
 from __future__ import annotations
@@ -20,11 +24,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.scaling.growth import grown_to, growth_of
 from bench.scaling.requests import count_requests
 from pipeline.engine.store import Store
 from pipeline.testing.s3 import s3_server
@@ -48,6 +53,8 @@ class Cost:
     n_bytes: int
     wall_s: float
     error: str = ""
+    load: float = math.nan
+    """Programs that wanted a processor in the minute before."""
 
     @property
     def modelled_s(self) -> float:
@@ -62,25 +69,60 @@ def main() -> None:
     options.add_argument("--s3-sizes", type=int, nargs="*", default=[10_000, 30_000])
     options.add_argument("--steps", nargs="*", default=None)
     options.add_argument("--keep", type=Path, default=None, help="folder that keeps the stores on disk")
+    options.add_argument("--results", type=Path, default=None, help="file that keeps what was measured")
+    options.add_argument(
+        "--repeats", type=int, default=1, help="runs of each step; the one of least processor time counts"
+    )
     options.add_argument("--one", nargs=4, metavar=("STEP", "URL", "VIDEOS", "OPTIONS"), help=argparse.SUPPRESS)
     asked = options.parse_args()
     if asked.one:
         step, url, n_videos, storage = asked.one
         print(json.dumps(asdict(run_one(step, url, int(n_videos), json.loads(storage)))))
         return
+    results = Results(asked.results, asked.repeats)
     with ExitStack() as stack:
         folder = asked.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-scale-")))
         if asked.sizes:
-            measure("disk", [Store(str(folder / str(n))) for n in asked.sizes], asked.sizes, asked.steps)
+            stores = [Store(str(folder / str(n))) for n in asked.sizes]
+            measure("disk", stores, asked.sizes, asked.steps, results)
         if asked.s3_sizes:
             server = stack.enter_context(s3_server())
             os.environ |= server.environment
             stores = [server.store(str(n)) for n in asked.s3_sizes]
-            measure("S3 (moto)", stores, asked.s3_sizes, asked.steps)
+            measure("S3 (moto)", stores, asked.s3_sizes, asked.steps, results)
 
 
-def measure(where: str, stores: Sequence[Store], sizes: Sequence[int], names: Sequence[str] | None) -> None:
-    """Builds what is not there, runs each step on each size, smallest first, and prints the table."""
+@dataclass(frozen=True)
+class Results:
+    """What was measured, kept in a file of a line each where there is one."""
+
+    path: Path | None
+    n_runs: int = 1
+
+    def cost(self, where: str, step: str, store: Store, n_videos: int) -> Cost:
+        """What is kept of a step, or is measured now."""
+        kept = self._kept(where, step, n_videos)
+        if kept:
+            return kept
+        costs = [_in_a_process(step, store, n_videos) for _ in range(self.n_runs)]
+        cost = min(costs, key=lambda one: (bool(one.error), one.cpu_s))
+        if self.path and not cost.error:
+            with self.path.open("a") as file:
+                file.write(json.dumps({"where": where, "step": step, "videos": n_videos, **asdict(cost)}) + "\n")
+        return cost
+
+    def _kept(self, where: str, step: str, n_videos: int) -> Cost | None:
+        lines = self.path.read_text().splitlines() if self.path and self.path.exists() else []
+        for facts in map(json.loads, lines):
+            if (facts.pop("where"), facts.pop("step"), facts.pop("videos")) == (where, step, n_videos):
+                return Cost(**facts)
+        return None
+
+
+def measure(
+    where: str, stores: Sequence[Store], sizes: Sequence[int], names: Sequence[str] | None, results: Results
+) -> None:
+    """Builds what is not there, runs each step on each size, smallest first, and prints the table as it comes."""
     for store, n_videos in zip(stores, sizes, strict=True):
         if not store.exists("manifest.json"):
             started = time.monotonic()
@@ -92,8 +134,13 @@ def measure(where: str, stores: Sequence[Store], sizes: Sequence[int], names: Se
     from bench.scaling.steps import STEPS
 
     for name in names or STEPS:
-        costs = [_in_a_process(name, store, n) for store, n in zip(stores, sizes, strict=True)]
-        print("\n".join(rows_of(STEPS[name].title, sizes, costs)), flush=True)
+        costs = []
+        for store, n_videos in zip(stores, sizes, strict=True):
+            costs.append(results.cost(where, name, store, n_videos))
+            print(row_of(STEPS[name].title, n_videos, costs[-1]), flush=True)
+        good = [(n, cost) for n, cost in zip(sizes, costs, strict=True) if not cost.error]
+        if len(good) > 1:
+            print(extrapolated(STEPS[name].title, good), flush=True)
 
 
 def _in_a_process(step: str, store: Store, n_videos: int) -> Cost:
@@ -125,7 +172,8 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
         STEPS[step].run(place)
         cpu_s, wall_s = _cpu_s() - cpu, time.monotonic() - started
     print(dict(counted.kinds), file=sys.stderr)
-    return Cost(cpu_s, peak_mb(), base_mb, counted.n, counted.n_sequential, counted.n_bytes, wall_s)
+    requests = counted.n, counted.n_sequential, counted.n_bytes
+    return Cost(cpu_s, peak_mb(), base_mb, *requests, wall_s, load=round(os.getloadavg()[0], 1))
 
 
 def _cpu_s() -> float:
@@ -146,60 +194,49 @@ def objects_of(store: Store) -> str:
 
 
 HEAD = (
-    "| step | videos | CPU s | peak MB | requests | in sequence | MB | modelled s = CPU + waiting + bytes | growth |",
+    "| step | videos | CPU s | peak MB | requests | in sequence | MB | modelled s = CPU + waiting + bytes "
+    "| power of growth and fixed part |",
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
 )
 
 
-def rows_of(title: str, sizes: Sequence[int], costs: Sequence[Cost]) -> Iterator[str]:
-    """Rows of the table: one a size, and one that is extrapolated."""
-    for n_videos, cost in zip(sizes, costs, strict=True):
-        if cost.error:
-            yield f"| {title} | {n_videos:,} | {cost.error} | | | | | | |"
-            continue
-        waiting, transfer = cost.n_sequential * REQUEST_S, cost.n_bytes / BYTES_PER_S
-        yield (
-            f"| {title} | {n_videos:,} | {cost.cpu_s:.2f} | {cost.peak_mb:,.0f} | {cost.n_requests:,} | "
-            f"{cost.n_sequential:,} | {cost.n_bytes / 1e6:,.1f} | {cost.modelled_s:,.1f} = {cost.cpu_s:.1f} + "
-            f"{waiting:.1f} + {transfer:.1f} | |"
-        )
-    good = [(n, cost) for n, cost in zip(sizes, costs, strict=True) if not cost.error]
-    if len(good) > 1:
-        yield _extrapolated(title, good)
+def row_of(title: str, n_videos: int, cost: Cost) -> str:
+    """The table's row of one size."""
+    if cost.error:
+        return f"| {title} | {n_videos:,} | {cost.error} | | | | | | |"
+    waiting, transfer = cost.n_sequential * REQUEST_S, cost.n_bytes / BYTES_PER_S
+    return (
+        f"| {title} | {n_videos:,} | {cost.cpu_s:.2f} | {cost.peak_mb:,.0f} | {cost.n_requests:,} | "
+        f"{cost.n_sequential:,} | {cost.n_bytes / 1e6:,.1f} | {cost.modelled_s:,.1f} = {cost.cpu_s:.1f} + "
+        f"{waiting:.1f} + {transfer:.1f} | |"
+    )
 
 
-def _extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
-    (n_before, before), (n_last, last) = measured[-2:]
-    step = n_before, n_last
-    cpu_s = grown(step, before.cpu_s, last.cpu_s)
-    n_sequential = grown(step, before.n_sequential, last.n_sequential)
-    n_requests = grown(step, before.n_requests, last.n_requests)
-    n_bytes = grown(step, before.n_bytes, last.n_bytes)
-    mb = grown(step, before.peak_mb, last.peak_mb)
+def extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
+    """The table's row of the full size, and how each quantity grew."""
+    sizes = [n for n, _ in measured]
+
+    def at_full_size(values: Sequence[float]) -> float:
+        return grown_to(FULL_SIZE, sizes, values)
+
+    cpu_s = at_full_size([cost.cpu_s for _, cost in measured])
+    n_sequential = at_full_size([cost.n_sequential for _, cost in measured])
+    n_requests = at_full_size([cost.n_requests for _, cost in measured])
+    n_bytes = at_full_size([cost.n_bytes for _, cost in measured])
+    mb = at_full_size([cost.peak_mb for _, cost in measured])
     waiting, transfer = n_sequential * REQUEST_S, n_bytes / BYTES_PER_S
+    cpu = growth_of(sizes, [cost.cpu_s for _, cost in measured], LEAST_CPU_S)
+    requests = growth_of(sizes, [cost.n_sequential for _, cost in measured])
+    of_bytes = growth_of(sizes, [cost.n_bytes for _, cost in measured])
     growth = (
-        f"CPU {exponent(step, before.cpu_s, last.cpu_s, LEAST_CPU_S):.2f}, "
-        f"requests {exponent(step, before.n_sequential, last.n_sequential):.2f}, "
-        f"bytes {exponent(step, before.n_bytes, last.n_bytes):.2f}"
+        f"CPU {cpu.power:.2f} and {cpu.fixed:.2f} s, requests {requests.power:.2f} and {requests.fixed:.0f}, "
+        f"bytes {of_bytes.power:.2f} and {of_bytes.fixed / 1e6:.1f} MB"
     )
     return (
         f"| {title} | *{FULL_SIZE:,}, extrapolated* | *{cpu_s:,.0f}* | *{mb:,.0f}* | *{n_requests:,.0f}* | "
         f"*{n_sequential:,.0f}* | *{n_bytes / 1e6:,.0f}* | *{cpu_s + waiting + transfer:,.0f} = {cpu_s:,.0f} + "
         f"{waiting:,.0f} + {transfer:,.0f}* | {growth} |"
     )
-
-
-def exponent(step: tuple[int, int], before: float, last: float, least: float = 0.0) -> float:
-    """The power of the size with which a quantity grew; what is below `least` counts as that."""
-    before, last = max(before, least), max(last, least)
-    return math.log(last / before) / math.log(step[1] / step[0]) if before > 0 and last > 0 else 0.0
-
-
-def grown(step: tuple[int, int], before: float, last: float) -> float:
-    """A quantity at the full size: by its power, or along a line where that gives more (a fixed part hides growth)."""
-    by_power = last * (FULL_SIZE / step[1]) ** max(0.0, exponent(step, before, last))
-    along_line = last + (last - before) / (step[1] - step[0]) * (FULL_SIZE - step[1])
-    return max(by_power, along_line)
 
 
 if __name__ == "__main__":

@@ -142,7 +142,10 @@ class _Spans(io.RawIOBase):
         del self._spans[1:]
 
     def _fetch(self, start: int, end: int) -> bytes:
-        data = self._files.read_range(self._path, start, end)
+        """The bytes start … end - 1. What the file's end holds of them is here and is not asked for again."""
+        here, tail = self._spans[0] if self._spans else (end, b"")
+        stop = here if start < here < end else end
+        data = self._files.read_range(self._path, start, stop) + tail[: end - stop]
         self._spans.append((start, data))
         return data
 

@@ -8,7 +8,7 @@ import pytest
 
 from bench.scaling.requests import count_requests
 from pipeline.engine.files import Files
-from pipeline.engine.ranges import RowFile, read_rows
+from pipeline.engine.ranges import TAIL_BYTES, RowFile, read_rows
 
 N_ROWS, A_GROUP = 100_000, 1_000
 TABLE = pa.table(
@@ -41,6 +41,17 @@ def test_one_row_takes_two_requests_and_few_bytes(folder: Path) -> None:
     with count_requests() as counted:
         read_rows(files, "t.parquet", 42_000, 10, ["name", "number"], size)
     assert counted.n == 2 and counted.n_bytes < size / 4
+
+
+def test_of_a_file_longer_than_its_end_no_byte_comes_twice(tmp_path: Path) -> None:
+    some = TABLE.slice(0, 10_000)
+    pq.write_table(some, tmp_path / "t.parquet", row_group_size=A_GROUP, compression="none")
+    files, size = Files(str(tmp_path)), (tmp_path / "t.parquet").stat().st_size
+    assert size > TAIL_BYTES
+    with count_requests() as counted:
+        read = read_rows(files, "t.parquet", 0, some.num_rows, TABLE.column_names, size)
+    assert read.equals(some)
+    assert counted.n == 2 and counted.n_bytes <= size
 
 
 def test_a_missing_file_is_named_as_such(folder: Path) -> None:

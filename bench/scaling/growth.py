@@ -1,0 +1,61 @@
+"""How a quantity grows with the size of a store.
+
+From three sizes on: value = fixed + factor * size ** power, with `fixed` and `factor` of 0 or more, and those three for
+which the sum of squares of (value - said) / value is least; powers are tried from 0 to 3 in steps of 0.01. The fixed
+part (a footer, a program's own memory) would otherwise make a power look smaller than it is, and a part that is read
+only of larger stores would make it look larger. From two sizes: the power through both, without a fixed part.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+POWERS = np.arange(0, 301) / 100
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """fixed + factor * size ** power, in the quantity's unit."""
+
+    fixed: float
+    factor: float
+    power: float
+
+    def at(self, size: int) -> float:
+        """The value of a store of this size."""
+        return self.fixed + self.factor * size**self.power
+
+
+def growth_of(sizes: Sequence[int], values: Sequence[float], least: float = 0.0) -> Growth:
+    """The growth through values of ascending sizes, two at least; what is below `least` counts as that: it is noise."""
+    seen = [max(value, least) for value in values]
+    if min(seen) <= 0 or max(seen) == min(seen):
+        return Growth(seen[-1], 0.0, 0.0)
+    if len(sizes) == 2:
+        power = max(0.0, math.log(seen[1] / seen[0]) / math.log(sizes[1] / sizes[0]))
+        return Growth(0.0, seen[1] / sizes[1] ** power, power)
+    fits = [_fit(np.array(sizes, float) ** power, np.array(seen)) for power in POWERS[1:].tolist()]
+    best = int(np.argmin([error for error, _, _ in fits]))
+    _, fixed, factor = fits[best]
+    return Growth(fixed, factor, float(POWERS[1 + best])) if factor else Growth(fixed, 0.0, 0.0)
+
+
+def _fit(grown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """(error, fixed, factor) of fixed + factor * grown, neither of them below 0."""
+    columns = np.stack([1 / values, grown / values], axis=1)
+    both = np.linalg.lstsq(columns, np.ones(len(values)), rcond=None)[0]
+    only_fixed, only_grown = (float(column.sum() / (column @ column)) for column in columns.T)
+    tried = [(both[0], both[1])] if (both >= 0).all() else [(only_fixed, 0.0), (0.0, only_grown)]
+    return min((float(((columns @ some - 1) ** 2).sum()), float(some[0]), float(some[1])) for some in tried)
+
+
+def grown_to(size: int, sizes: Sequence[int], values: Sequence[float]) -> float:
+    """The value at a larger size: by the growth, or along the line through the last two, whichever gives more."""
+    (before, last), (value_before, value_last) = sizes[-2:], values[-2:]
+    along_line = value_last + (value_last - value_before) / (last - before) * (size - last)
+    return max(growth_of(sizes, values).at(size), along_line)

@@ -3,6 +3,7 @@
 _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)"
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
 _FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
+_RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (
@@ -45,11 +46,6 @@ EXPLAINED = {
         "time.monotonic() - said >= SAY_EVERY_S",
     ): "two readings of a clock of nanoseconds are never quite that far apart",
     (
-        "train/losses.py",
-        "random = chosen & (fate >= 0.8) & (fate < 0.9)",
-        "fate <= 0.9",
-    ): "a drawn number of 24 bits is the share once in 17 million words",
-    (
         "pipeline/shards/card.py",
         "total = sum(counts.values()) or 1",
         "2",
@@ -59,6 +55,28 @@ EXPLAINED = {
         "return loaded_of(seen, key, sample=-1, position=0)",
         "1",
     ): "a streamed sample has no position in a plan, and nothing reads it",
+    **{
+        ("train/losses.py", line, new): "a drawn number of 24 bits is the share once in 17 million words"
+        for line, new in (
+            (_RANDOM, "fate <= 0.9"),
+            (_RANDOM, "fate > 0.8"),
+            ("masked[chosen & (fate < 0.8)] = tokens.mask_id", "fate <= 0.8"),
+            (
+                "chosen = (torch.rand(cpu_ids.shape, generator=generator) < share) & ~special",
+                "torch.rand(cpu_ids.shape, generator=generator) <= share",
+            ),
+        )
+    },
+    (
+        "train/grad_cache.py",
+        "if not off <= SAME_PASS:",
+        "off < SAME_PASS",
+    ): "two passes are never off by just the limit",
+    (
+        "pipeline/site/fetch.py",
+        "shutil.rmtree(self.staging, ignore_errors=True)",
+        "False",
+    ): "the folder was made before, when the free space was looked up",
     ("train/data/stream.py", _STREAM, "3"): "a tuning constant: how full the shuffle buffer is before the first sample "
     "leaves it",
 }

@@ -1,6 +1,8 @@
 """Cached gradients are those of the whole batch, in one process (on several: test_distributed.py)."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ from tests.train.model_cases import (
     small_model,
     whole_loss,
 )
-from train.grad_cache import RandomState, cached_backward
+from train import grad_cache
+from train.grad_cache import RandomState, _refuse_another_pass, cached_backward
 from train.losses import contrastive_loss
 
 CHANGES: list[dict[str, Any]] = [
@@ -146,3 +149,34 @@ def test_a_random_state_is_restored() -> None:
     first = torch.rand(3)
     state.restore()
     assert torch.equal(first, torch.rand(3))
+
+
+def test_on_a_gpu_its_own_generator_is_kept_and_restored_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    device, kept = torch.device("cuda", 1), torch.tensor([5], dtype=torch.uint8)
+    restored: list[tuple[torch.Tensor, torch.device]] = []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", {device: kept}.__getitem__)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state, device)))
+
+    RandomState.of(device).restore()
+
+    assert restored == [(kept, device)]
+
+
+@pytest.mark.parametrize(
+    ("off", "same"), [(0.0, True), (0.01, True), (0.03, False), (0.5, False), (float("nan"), False)]
+)
+def test_two_passes_are_the_same_up_to_what_rounding_does(off: float, same: bool) -> None:
+    first = torch.ones(4, 8)
+    second = SimpleNamespace(video=first * (1 + off))
+    with nullcontext() if same else pytest.raises(UserError, match="another video than the first"):
+        _refuse_another_pass(second, {"video": first})
+
+
+def test_ranks_exchange_gradients_once_after_the_last_micro_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    exchanges: list[bool] = []
+    monkeypatch.setattr(grad_cache, "gradient_sync", lambda _, enabled: exchanges.append(enabled) or nullcontext())
+    batch = small_batch(small_config(), 6)
+
+    cached_backward(small_model(), batch.split(2), **cached_losses(batch))
+
+    assert exchanges == [False, False, True]

@@ -8,8 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from train import losses
 from train.losses import (
+    EMBEDDINGS,
+    Kind,
     MaskTokens,
+    Spans,
     contrastive_loss,
     count_asked,
     itm_loss,
@@ -165,3 +169,51 @@ def test_the_mean_over_words_is_exact_in_fp64() -> None:
     logits = torch.randn(7, 30, generator=generator, dtype=torch.float64)
     labels = torch.randint(0, 30, (1, 7), generator=generator)
     assert float(mlm_loss(logits, labels)) == pytest.approx(float(F.cross_entropy(logits, labels[0])), rel=1e-14)
+
+
+@pytest.mark.parametrize("captions", [None, torch.tensor([7, 1, 7, 3, 1, 9])], ids=["plain", "same captions"])
+@pytest.mark.parametrize("kind", ["infonce", "siglip"])
+def test_the_losses_of_three_ranks_average_to_that_of_one(
+    kind: Kind, captions: torch.Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranks without processes: what each gathers is the whole batch."""
+    video, text = pairs(6)
+    whole = contrastive_loss(video, text, torch.tensor([10.0]), kind=kind, caption_ids=captions)
+    shares = []
+    for rank in range(3):
+        own = slice(2 * rank, 2 * rank + 2)
+        known = [x for x in (video, text, captions) if x is not None]
+        of_all = {x[own].data_ptr(): x for x in known}
+        monkeypatch.setattr(losses, "rank_in", lambda group, rank=rank: rank)
+        monkeypatch.setattr(losses, "gather", lambda x, group, of_all=of_all: of_all[x.data_ptr()])
+        ids = None if captions is None else captions[own]
+        shares.append(contrastive_loss(video[own], text[own], torch.tensor([10.0]), kind=kind, caption_ids=ids))
+
+    assert float(sum(shares)) / 3 == pytest.approx(float(whole), rel=1e-5)
+
+
+def test_masked_words_of_several_ranks_average_to_the_mean_over_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two ranks of three words and one: an average of both ranks' means would count the lone one three times."""
+    logits = torch.randn(4, 30, generator=torch.Generator().manual_seed(4))
+    labels = torch.tensor([[3, 5, 7], [9, -100, -100]])
+    monkeypatch.setattr(losses, "world_size", lambda group: 2)
+    shares = [
+        mlm_loss(logits[some], labels[i : i + 1], n_asked=torch.tensor(4))
+        for i, some in enumerate((slice(0, 3), slice(3, 4)))
+    ]
+
+    assert float(sum(shares)) / 2 == pytest.approx(float(F.cross_entropy(logits, labels[labels != -100])), rel=1e-6)
+
+
+def test_a_single_masked_word_is_the_whole_loss() -> None:
+    logits = torch.randn(1, 30, generator=torch.Generator().manual_seed(5))
+
+    assert float(mlm_loss(logits, torch.tensor([[6, -100]]))) == pytest.approx(
+        float(F.cross_entropy(logits, torch.tensor([6])))
+    )
+
+
+def test_what_two_losses_read_is_listed_once() -> None:
+    both = EMBEDDINGS | Spans(("text", "masked"), ("logit_scale",))
+
+    assert both == Spans(("video", "text", "masked"), ("logit_scale", "logit_bias"))

@@ -1,10 +1,13 @@
 """One step's gradients: those of the whole batch, however it is cut, and no gradient for what nothing asks."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
 from tests.train.matrix import Case, config_of, plain_rows
 from tests.train.model_cases import TOKENS, assert_same, gradients_of, small_model
+from train import objective
 from train.objective import backward, mark_trainable
 from train.objectives import Draw, prepare
 
@@ -38,3 +41,26 @@ def test_what_no_objective_reaches_gets_no_gradient() -> None:
 
     assert trained(1) < trained(2) < trained(3)
     assert trained(1) == trained(1), "what had no gradient gets it back"
+
+
+def test_without_a_loss_over_the_batch_ranks_exchange_once_and_micro_batches_add_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    exchanges: list[bool] = []
+    monkeypatch.setattr(objective, "gradient_sync", lambda _, enabled: exchanges.append(enabled) or nullcontext())
+
+    def words_alone(micro_batch: int) -> tuple[dict[str, torch.Tensor], float]:
+        config = config_of(Case("none", 2, False, (("contrastive", 0.0), ("mlm", 0.5)), micro_batch))
+        model = small_model(stage=2)
+        loss = backward(model, prepare(plain_rows(config), Draw(0, 0, TOKENS), config.objective), config)
+        assert float(loss.total) == pytest.approx(0.5 * float(loss.terms["mlm"]))
+        return gradients_of(model), float(loss.total)
+
+    n_rows = len(plain_rows(config_of(Case("none", 2, False, ALL))))
+    cut, total = words_alone(n_rows // 2)
+    assert exchanges == [False, True]
+    whole, total_whole = words_alone(0)
+
+    assert exchanges[2:] == [True]
+    assert_same(cut, whole)
+    assert total == pytest.approx(total_whole)

@@ -108,3 +108,40 @@ def test_one_that_is_larger_than_all_room_is_fetched_alone() -> None:
     waiting.end(0)
 
     assert waiting.node_for_next({"a": 4.0}) == "a"
+
+
+def test_the_slots_bound_fetches_where_no_number_is_set() -> None:
+    waiting = Waiting(most_bytes=100)
+    for number in range(4):
+        assert waiting.node_for_next({"a": 2.0}) == "a"
+        waiting.begin(number, "a")
+
+    assert waiting.node_for_next({"a": 2.0}) == "", "two fetches for each slot"
+
+
+def test_what_is_expected_of_those_that_fetch_counts_as_if_it_lay_there() -> None:
+    waiting = Waiting(most_bytes=100, most_fetches=9)
+    for number, n_bytes in enumerate((20, 40)):
+        waiting.begin(number, "a")
+        waiting.fetched(number, n_bytes)
+    assert (waiting.n_fetching, waiting.n_held, waiting.bytes_on("a")) == (0, 2, 60)
+
+    assert waiting.node_for_next({"a": 4.0}) == "a", "30 more, their mean, fit"
+    waiting.begin(2, "a")
+    assert waiting.node_for_next({"a": 4.0}) == "", "60 and twice 30 do not"
+    waiting.end(0)
+    waiting.end(2)
+    assert (waiting.n_held, waiting.n_fetching, waiting.bytes_on("a")) == (1, 0, 40)
+    assert waiting.node_for_next({"a": 4.0}) == "a"
+
+
+def test_after_the_end_of_all_nothing_fetches_or_waits() -> None:
+    waiting = Waiting(most_bytes=100, most_fetches=2)
+    waiting.begin(0, "a")
+    waiting.fetched(0, 90)
+    waiting.begin(1, "a")
+
+    waiting.clear()
+
+    assert (waiting.n_fetching, waiting.n_held, waiting.bytes_on("a")) == (0, 0, 0)
+    assert waiting.node_for_next({"a": 1.0, "b": 4.0}) == "a", "nothing is left to do on either"

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from train.objectives.answers import loss, totals
+from train.objectives.answers import AnswersSettings, loss, totals
 from train.rows import Rows
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.0, 3.0, -2.0], [1.0, 1.0, 1.0]], dtype=torch.float64)
@@ -29,3 +29,20 @@ def test_scores_are_summed_over_answers_and_one_is_a_softmax() -> None:
 @pytest.mark.parametrize("kind", ["scores", "one"])
 def test_shares_of_micro_batches_add_up(kind: str) -> None:
     assert of(kind, slice(0, 2)) + of(kind, slice(2, 3)) == pytest.approx(of(kind))
+
+
+@pytest.mark.parametrize("kind", ["scores", "one"])
+def test_logits_in_half_precision_are_counted_in_single(kind: str) -> None:
+    """256 answers: a sum of them in bfloat16 would be off by a percent."""
+    logits = torch.randn(2, 256, generator=torch.Generator().manual_seed(0)).bfloat16()
+    targets = torch.rand(2, 256, generator=torch.Generator().manual_seed(1))
+
+    def loss_of(x: torch.Tensor) -> float:
+        config = SimpleNamespace(answers_kind=kind)
+        return float(loss(SimpleNamespace(answer_logits=x), Rows(targets=targets), 2, config))
+
+    assert loss_of(logits) == pytest.approx(loss_of(logits.double()), rel=1e-5)
+
+
+def test_answers_are_scored_each_for_itself_unless_one_is_asked_for() -> None:
+    assert AnswersSettings().answers_kind == "scores"

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from tests.train.matrix import plain_rows
 from tests.train.model_cases import TOKENS
 from tests.train.objective_rows import CONFIG
-from train.objectives import OBJECTIVES, Draw, objective_section, prepare
+from train.objectives import OBJECTIVES, Draw, base, objective_section, prepare
 from train.objectives.base import PURPOSES
 from train.rows import Rows
 
@@ -55,3 +55,34 @@ def test_a_weight_is_any_number_from_0_on(name: str) -> None:
         assert getattr(objective_section().model_validate({name: weight}), name) == weight
     with pytest.raises(ValidationError):
         objective_section().model_validate({name: -0.1})
+
+
+def test_a_run_that_names_no_objective_trains_the_contrastive_one_with_the_published_shares() -> None:
+    found = objective_section()().model_dump()
+
+    assert {name: found[name] for name in (o.name for o in OBJECTIVES) if found[name]} == {"contrastive": 1.0}
+    assert found["mlm_share"] == found["mvm_share"] == 0.15
+    assert (found["kind"], found["same_caption"], found["itm_negatives"]) == ("infonce", "negative", "random")
+
+
+def test_draws_stay_as_they_are_from_version_to_version() -> None:
+    """A run that goes on from a checkpoint of an older version draws what it would have drawn."""
+    rows = Rows(input_ids=torch.zeros(4, 1))
+    seeds = {name: Draw(7, 5, TOKENS).generator(rows, 2, PURPOSES[name]).initial_seed() for name in PURPOSES}
+
+    assert seeds == {
+        "mlm": 160794014185693382,
+        "itm": 7766398699027570678,
+        "mvm": 1221072985868970341,
+        "mfr": 5077147659679636381,
+        "itm hard": 3123882076841481712,
+    }
+
+
+def test_a_rows_draws_follow_its_position_in_the_global_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, rows = Draw(0, 5, TOKENS), Rows(input_ids=torch.zeros(4, 1))
+    alone = draw.generator(Rows(input_ids=torch.zeros(12, 1)), 9, 1).initial_seed()
+    monkeypatch.setattr(base, "rank_in", lambda group: 2)
+
+    assert draw.position(rows, 1) == 9
+    assert draw.generator(rows, 1, 1).initial_seed() == alone

@@ -1,78 +1,93 @@
 """`hdvila-pipeline`: the commands, each in a module of its own under pipeline/commands.
 
-How a command ends is said by manifests/exits.py. Commands import what is heavy inside themselves, so that `cut` needs
-neither Ray nor yt-dlp.
+How a command ends is said by manifests/exits.py. Only the command that is asked for is imported, and it imports what is
+heavy inside itself, so that `cut` of one clip is not mostly imports, and needs neither Ray nor yt-dlp.
 """
 
+import atexit
+import gc
+from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from manifests.exits import ExitsByTheTable, epilog, example
 from manifests.storage import StorageErrorsExplained
 from manifests.version import print_version
-from pipeline.commands.audit import audit
-from pipeline.commands.config import show_config
-from pipeline.commands.cut import cut
-from pipeline.commands.debug import debug
-from pipeline.commands.demo import demo
-from pipeline.commands.doctor import doctor
-from pipeline.commands.estimate import estimate
-from pipeline.commands.export import export
-from pipeline.commands.identity import identity
-from pipeline.commands.import_images import import_images
-from pipeline.commands.init import init
-from pipeline.commands.merge import merge
-from pipeline.commands.mini_youtube import mini_youtube
-from pipeline.commands.pause import pause, resume
-from pipeline.commands.rates import rates
-from pipeline.commands.remove import remove
-from pipeline.commands.report import report
-from pipeline.commands.reshard import reshard
-from pipeline.commands.retry import retry
-from pipeline.commands.run import run
-from pipeline.commands.show import show_app
-from pipeline.commands.status import status
-from pipeline.commands.verify import verify
-from pipeline.commands.why import why
 from pipeline.engine.progress import set_up_logging
 
 PROGRAM = "hdvila-pipeline"
 
+COMMANDS = {
+    "run": "run:run",
+    "init": "init:init",
+    "demo": "demo:demo",
+    "config": "config:show_config",
+    "doctor": "doctor:doctor",
+    "estimate": "estimate:estimate",
+    "debug": "debug:debug",
+    "status": "status:status",
+    "pause": "pause:pause",
+    "resume": "pause:resume",
+    "identity": "identity:identity",
+    "rates": "rates:rates",
+    "why": "why:why",
+    "retry": "retry:retry",
+    "audit": "audit:audit",
+    "report": "report:report",
+    "cut": "cut:cut",
+    "verify": "verify:verify",
+    "remove": "remove:remove",
+    "merge": "merge:merge",
+    "export": "export:export",
+    "import-images": "import_images:import_images",
+    "reshard": "reshard:reshard",
+    "mini-youtube": "mini_youtube:mini_youtube",
+    "show": "show:show_app",
+}
+"""By name, in the order of the help: the module under pipeline/commands, and the function in it (or a Typer)."""
+
+
+class _WhenAskedFor(Mapping[str, Any]):
+    """The commands by name, each imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, function = COMMANDS[name].partition(":")
+        found = getattr(import_module(f"pipeline.commands.{module}"), function)
+        alone = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+        if isinstance(found, typer.Typer):
+            alone.add_typer(found, name=name, epilog=epilog(PROGRAM, name))
+            return get_command(alone).commands[name]  # type: ignore[attr-defined]
+        alone.command(name, epilog=epilog(PROGRAM, name))(found)
+        return get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Commands(TyperGroup):
+    """All commands of the program."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.commands = _WhenAskedFor()  # type: ignore[assignment]
+
+
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Crawl, balance, cut and shard: from YouTube, a list of ids or a folder to WebDataset shards.",
     epilog=example(PROGRAM, "demo"),
 )
-
-app.command("run", epilog=epilog(PROGRAM, "run"))(run)
-app.command("init", epilog=epilog(PROGRAM, "init"))(init)
-app.command("demo", epilog=epilog(PROGRAM, "demo"))(demo)
-app.command("config", epilog=epilog(PROGRAM, "config"))(show_config)
-app.command("doctor", epilog=epilog(PROGRAM, "doctor"))(doctor)
-app.command("estimate", epilog=epilog(PROGRAM, "estimate"))(estimate)
-app.command("debug", epilog=epilog(PROGRAM, "debug"))(debug)
-app.command("status", epilog=epilog(PROGRAM, "status"))(status)
-app.command("pause", epilog=epilog(PROGRAM, "pause"))(pause)
-app.command("resume", epilog=epilog(PROGRAM, "resume"))(resume)
-app.command("identity", epilog=epilog(PROGRAM, "identity"))(identity)
-app.command("rates", epilog=epilog(PROGRAM, "rates"))(rates)
-app.command("why", epilog=epilog(PROGRAM, "why"))(why)
-app.command("retry", epilog=epilog(PROGRAM, "retry"))(retry)
-app.command("audit", epilog=epilog(PROGRAM, "audit"))(audit)
-app.command("report", epilog=epilog(PROGRAM, "report"))(report)
-app.command("cut", epilog=epilog(PROGRAM, "cut"))(cut)
-app.command("verify", epilog=epilog(PROGRAM, "verify"))(verify)
-app.command("remove", epilog=epilog(PROGRAM, "remove"))(remove)
-app.command("merge", epilog=epilog(PROGRAM, "merge"))(merge)
-app.command("export", epilog=epilog(PROGRAM, "export"))(export)
-app.command("import-images", epilog=epilog(PROGRAM, "import-images"))(import_images)
-app.command("reshard", epilog=epilog(PROGRAM, "reshard"))(reshard)
-app.command("mini-youtube", epilog=epilog(PROGRAM, "mini-youtube"))(mini_youtube)
-app.add_typer(show_app, name="show", epilog=epilog(PROGRAM, "show"))
 
 
 @app.callback()
@@ -91,6 +106,7 @@ def options(
 
 def main() -> None:
     """Runs the command that the arguments name."""
+    atexit.register(gc.freeze)  # the process ends: looking once more through all that it loaded would take 60 ms
     with ExitsByTheTable(PROGRAM), StorageErrorsExplained():
         app()
 

@@ -60,3 +60,17 @@ def test_commands_for_local_files_need_neither_ray_nor_yt_dlp(command: str) -> N
     result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=REPO, timeout=120)
 
     assert result.returncode == 0, result.stderr[-2000:]
+
+
+def test_a_command_imports_no_other_command() -> None:
+    code = (
+        "import sys\n"
+        "from pipeline import cli\n"
+        "from typer.testing import CliRunner\n"
+        "result = CliRunner().invoke(cli.app, ['cut', '--help'])\n"
+        "assert result.exit_code == 0, result.output\n"
+        "print(sorted(name for name in sys.modules if name.startswith('pipeline.commands.')))\n"
+    )
+    result = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd=REPO, timeout=120)
+
+    assert result.stdout.strip() == "['pipeline.commands.cut']", result.stderr[-2000:]

@@ -1,5 +1,6 @@
 """`hdvila-pipeline cut`: a local video, spans in a file, clips in a folder."""
 
+import ast
 import json
 import subprocess
 import sys
@@ -55,6 +56,31 @@ def test_it_writes_the_members_of_each_clip_and_tells_of_those_that_failed(
     assert [row["status"] for row in rows] == ["success", "success", "failed"]
     sample = SampleJson.model_validate_json((tmp_path / "out" / f"{keys[0]}.json").read_bytes())
     assert (sample.text, sample.start_ms, sample.n_frames) == ("one", 1000, 38)
+
+
+HEAVY = {
+    *("cv2", "duckdb", "datasketch", "fsspec", "jinja2", "numpy", "pandas", "PIL", "pyarrow", "ray", "requests"),
+    *("rich", "scenedetect", "scipy", "torch", "yt_dlp"),
+}
+"""What clips alone have no use for, and what takes long to import."""
+
+
+def test_cutting_clips_alone_loads_nothing_heavy(film: Path, spans: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys\n"
+        "from pipeline.cli import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "print(sorted(name for name in sys.modules if '.' not in name))\n"
+    )
+    words = ["cut", film, "--spans", spans, "--out", tmp_path / "out", "--any-size", "--only-clips"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, words)], cwd=REPO, capture_output=True, text=True, timeout=240
+    )
+
+    assert "2 of 3 clips" in done.stdout, done.stderr
+    loaded = set(ast.literal_eval(done.stdout.splitlines()[-1]))
+    assert "av" in loaded
+    assert not loaded & HEAVY
 
 
 def test_its_clips_are_those_of_a_whole_run_byte_for_byte(film: Path, spans: Path, tmp_path: Path) -> None:

@@ -241,6 +241,33 @@ def test_half_an_hour_without_an_answer_is_outlived_and_more_ends_the_run_once(m
     assert outlast(Away(fake, fake.now + 1700), where="s3://half", patience_s=outage.PATIENCE_S) == "here"
 
 
+def test_an_outage_that_no_call_saw_the_end_of_takes_nothing_from_the_patience_of_a_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(outage, "time", fake)
+    with pytest.raises(OSError, match="503"):
+        outlast(Away(fake, float("inf")), where="s3://later", patience_s=1.0)
+
+    fake.now += 3600  # the store is back, and for an hour nothing is asked of it
+    assert outlast(Away(fake, fake.now + 1700), where="s3://later", patience_s=outage.PATIENCE_S) == "here"
+
+
+def test_a_store_that_takes_minutes_to_fail_a_call_is_one_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(outage, "time", fake)
+
+    def hangs() -> None:
+        fake.now += 300
+        raise TimeoutError("no answer")
+
+    began = fake.now
+    for _ in range(4):
+        with pytest.raises(TimeoutError):
+            outlast(hangs, where="s3://hangs", patience_s=outage.PATIENCE_S)
+    assert fake.now - began < outage.PATIENCE_S + 4 * 300, "one patience, and then one try for each call"
+
+
 def test_a_worker_is_not_patient_in_its_slot() -> None:
     import pickle
 

@@ -34,7 +34,6 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import Wanted, plan_round
 from pipeline.crawl.rounds import crawl_facts
 from pipeline.dataset.remove import remove
-from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Unit
 from pipeline.media.stage import MediaStage
@@ -166,8 +165,6 @@ def picture_duplicates(place: Place) -> None:
 def text_duplicates(place: Place) -> None:
     """Finds transcripts and sentences that repeat."""
     texts = Texts(place.config.balance.text_duplicates, place.store)
-    for rows in Follower(place.store, "clips", ["video_id", "n", "text"]).new():
-        texts.add_clips(rows)
     texts.find(place.store.read_table("videos", ["video_id", "channel_id", "duration_s"]))
 
 

@@ -57,7 +57,8 @@ GROUP_ROWS = 256
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of things. `filed`, `asked`: the hashes by which some (a table) are found, and by which they look for
-    others, rows as owners; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs."""
+    others, rows as owners; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs.
+    `first_only`: a thing is paired with the first that its hashes find and no other: where all that agree are alike."""
 
     name: str
     max_distance: int
@@ -65,6 +66,7 @@ class Kind:
     asked: Callable[[pa.Table], Keys]
     is_same: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     names: pa.Schema
+    first_only: bool = False
 
     @property
     def pairs(self) -> pa.Schema:
@@ -173,6 +175,8 @@ class AlikeIndex:
             n_things=known.n_things + table.num_rows, n_hashes=known.n_hashes + len(filed.owners), runs=runs
         )
         codes = self._search(kind, runs, self._asked(kind, table, filed.owners, known))
+        if kind.first_only:
+            codes = codes[np.unique(codes & LOW, return_index=True)[1]]
         pairs = np.stack([codes >> HALF, codes & LOW], axis=1)
         return of_kind, self._alike(kind, pairs, table, known.n_things)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-Node = TypeVar("Node", str, int)
+Node = TypeVar("Node", str, int, tuple[str, int])
 
 
 def groups_of(pairs: Iterable[tuple[Node, Node]]) -> Iterator[list[Node]]:

@@ -5,7 +5,7 @@ In:  table `transcripts` (its `minhash` column), `videos` (durations)   Out: {vi
 Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
 locality-sensitive hashing: cut into bands, two signatures with an equal band are a candidate pair; datasketch chooses
 bands and rows for the threshold. Each transcript is compared once, with those of all videos that were taken up before
-it (`alike.py`): a band together with the duration, to the tolerance, is what it is filed by.
+it (`compared.py`): a band together with the duration, to the tolerance, is what it is filed by.
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
 from manifests.hashing import splitmix64
-from manifests.membership import Ids
-from pipeline.balance.alike import AlikeIndex, Kind
+from pipeline.balance.alike import Kind
 from pipeline.balance.bands import Int64, Keys
+from pipeline.balance.compared import Compared, Source
 from pipeline.balance.groups import groups_of
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.config.balance import TextDuplicatesConfig
-from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 from pipeline.media.phash import Hashes
 
@@ -43,71 +42,40 @@ AT_A_TIME = 1 << 17
 _SLACK_S = 0.01
 """Durations are rounded to buckets this much wider than they need be."""
 
-COLUMNS = ["video_id", "n_words", "minhash"]
+COLUMNS = ("video_id", "n_words", "minhash")
 
 
 class Reuploads:
     """The transcripts of a store; what repeats does not depend on when they were committed."""
 
     def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
-        self._config, self._store = config, store
-        self._index = AlikeIndex(store, "texts", [kind_of(config)], f"{FORMAT} {config.model_dump_json()}", spread)
-        self._start()
+        source = Source("transcripts", COLUMNS, ("duration_s",), partial(things_of, config), AT_A_TIME)
+        settings = f"{FORMAT} {config.model_dump_json()}"
+        self.compared = Compared(store, TEXTS, kind_of(config), source, settings, spread)
 
-    def _start(self) -> None:
-        self._follower = Follower(self._store, "transcripts", COLUMNS, lambda ids: ~self._index.are_taken(ids))
-        self._waiting: list[pa.Table] = []
-
-    def find(self, videos: pa.Table) -> dict[str, str]:
+    def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
         """{video_id: the first, by id, of the videos that it repeats} among `videos`.
 
         Columns video_id, duration_s (0 or less: not known, then nothing is known to be the same), and round, in whose
-        order they are taken up.
+        order they are taken up. `every`: all videos that are known, these among them.
         """
-        self._index.go_on(self._start, partial(self._follow, videos))
-        pairs = self._index.pairs(TEXTS)
-        known = Ids.of(videos.column("video_id"))
-        here = known.holds(pairs.column("a.video_id")) & known.holds(pairs.column("b.video_id"))
-        names = (pairs.column(f"{side}.video_id").filter(pa.array(here)).to_pylist() for side in "ab")
+        pairs = self.compared.pairs(videos, every)
+        names = (pairs.column(f"{side}.video_id").to_pylist() for side in "ab")
         return {video: group[0] for group in groups_of(zip(*names, strict=True)) for video in group[1:]}
-
-    def _follow(self, videos: pa.Table) -> None:
-        for rows in self._follower.new():
-            self.add(rows)
-        self._take_up(videos)
-
-    def add(self, transcripts: pa.Table) -> None:
-        """Rows with the columns COLUMNS."""
-        rows = transcripts.select(COLUMNS)
-        self._waiting.append(rows.filter(pa.array(~self._index.are_taken(rows.column("video_id")))))
-
-    def _take_up(self, videos: pa.Table) -> None:
-        """Compares what waits of these videos."""
-        waiting = pa.concat_tables(self._waiting) if self._waiting else None
-        if not waiting:
-            return
-        row = Ids.of(videos.column("video_id")).rows(waiting.column("video_id"))
-        self._waiting = [waiting.filter(pa.array(row < 0))]
-        ready, row = waiting.filter(pa.array(row >= 0)), row[row >= 0]
-        if not ready.num_rows:
-            return
-        duration = videos.column("duration_s").take(pa.array(row))
-        rounds = videos.column("round").take(pa.array(row)) if "round" in videos.column_names else pa.array(row * 0)
-        ready = ready.append_column("duration_s", duration.cast(pa.float64())).append_column("round", rounds)
-        ready = ready.sort_by([("round", "ascending"), ("video_id", "ascending")])
-        for begin in range(0, ready.num_rows, AT_A_TIME):
-            some = ready.slice(begin, AT_A_TIME)
-            enough = pc.greater_equal(some.column("n_words"), self._config.min_words)
-            some_things = some.filter(pc.and_(enough, pc.greater(some.column("duration_s"), 0.0)))
-            self._index.add({TEXTS: some_things.select(_THINGS)}, some.column("video_id").combine_chunks())
 
 
 def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
     """What `Reuploads.find` finds in tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
     with tempfile.TemporaryDirectory() as folder:
         one = Reuploads(config, Store(folder))
-        one.add(transcripts)
+        one.compared.add(transcripts)
         return one.find(videos)
+
+
+def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:
+    """Of transcripts with `duration_s` those that are compared."""
+    enough = pc.greater_equal(rows.column("n_words"), config.min_words)
+    return rows.filter(pc.and_(enough, pc.greater(rows.column("duration_s"), 0.0))).select(_THINGS)
 
 
 _THINGS = ["video_id", "duration_s", "minhash"]

@@ -1,7 +1,7 @@
 """What the tables say of all videos, kept by the driver for its plans: each part is read once, few bytes of it stay.
 
 Plans are made after each batch. What they need of a video is far less than its rows: its address and channel, how many
-clips were planned and how long they are, which of them exist, the sums of its texts, its rejects.
+clips were planned and how long they are, which of them exist, its rejects. What repeats is found by files (alike.py).
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ class Known:
         self._census = Census(self._tables, by_clip=False)
         self._texts = Texts(config.balance.text_duplicates, store, spread)
         self._videos: list[pa.Table] = []
+        self._is_sorted = False
         self._planned: list[pa.Table] = []
         self._made: list[ClipLists] = []
         self._failed: list[pa.Table] = []
@@ -73,7 +74,6 @@ class Known:
 
     def _add_clips(self, rows: pa.Table) -> None:
         self._planned.append(planned_by_video(rows))
-        self._texts.add_clips(rows)
 
     def _add_packs(self, rows: pa.Table) -> None:
         succeeded = is_success(rows.column("status"))
@@ -83,8 +83,10 @@ class Known:
 
     def videos(self) -> pa.Table:
         """VIDEO_COLUMNS, a row a video, by id: in no order that depends on when it came."""
-        whole = _whole(self._videos, TABLES["videos"], VIDEO_COLUMNS)
-        self._videos = [whole.sort_by([(name, "ascending") for name in VIDEO_COLUMNS])]
+        if len(self._videos) != 1 or not self._is_sorted:
+            whole = _whole(self._videos, TABLES["videos"], VIDEO_COLUMNS)
+            self._videos = [whole.sort_by([(name, "ascending") for name in VIDEO_COLUMNS])]
+            self._is_sorted = True
         return self._videos[0]
 
     def planned(self) -> pa.Table:
@@ -94,7 +96,7 @@ class Known:
 
     def repeated_texts(self, videos: pa.Table) -> dict[str, str]:
         """What repeats by text among `videos`."""
-        return self._texts.find(videos)
+        return self._texts.find(videos, self.videos())
 
     def made(self, but: pa.Array) -> tuple[ClipLists, pa.Table]:
         """The clips that exist, and the videos (TURNED_AWAY) all of whose clips failed; none of the videos `but`."""
@@ -146,7 +148,7 @@ class _Pieces:
     READ: ClassVar[dict[str, list[str]]] = {
         "videos": VIDEO_COLUMNS,
         "transcripts": ["video_id"],
-        "clips": ["video_id", "n", "start_ms", "end_ms", "text"],
+        "clips": ["video_id", "start_ms", "end_ms"],
         "packs": list(dict.fromkeys([*PACK_COLUMNS, *BOOK_COLUMNS])),
         "rejects": list(REJECTS.names),
     }

@@ -1,44 +1,29 @@
-"""Sentences that a channel repeats."""
+"""What repeats by text: whole videos and single sentences, each where it is wanted."""
+
+from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
-from pipeline.balance.groups import groups_of
-from pipeline.balance.text_duplicates import Sentences
+from pipeline.balance.text_duplicates import Texts
 from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.engine.store import Store
+from tests.pipeline.balance import test_reuploads, test_sentences
 
-CONFIG = TextDuplicatesConfig()
-
-
-def repeated(parts: list[pa.Table], videos: pa.Table) -> dict[str, str]:
-    sentences = Sentences(CONFIG)
-    for part in parts:
-        sentences.add(part)
-    return sentences.repeats(videos)
+WORDS = [f"word{i}" for i in range(60)]
+LINE = "a line that this channel says in each video"
 
 
-def clips(rows: list[tuple[str, int, str]]) -> pa.Table:
-    return pa.table(dict(zip(("video_id", "n", "text"), map(list, zip(*rows, strict=True)), strict=True)))
-
-
-def test_a_sentence_that_a_channel_repeats_counts_once() -> None:
-    greeting = ["Hello and welcome back!", "hello, and WELCOME back", "Hello — and welcome back…"]
-    rows = [(f"v{i}", 2, text) for i, text in enumerate(greeting)]
-    rows += [("x0", 0, "Hello and welcome back!"), ("v0", 5, "Something said only once here.")]
-    rows += [(f"v{i}", 3, "Thank you.") for i in range(3)]
-    channels = {"v0": "a", "v1": "a", "v2": "a", "x0": "b"}
-    videos = pa.table({"video_id": list(channels), "channel_id": list(channels.values())})
-    assert repeated([clips(rows)], videos) == {"v1.2": "v0.2", "v2.2": "v0.2"}
-
-
-def test_parts_of_the_table_are_compared_with_each_other_and_one_video_with_itself_is_no_repeat() -> None:
-    text = "This sentence stands in three parts."
-    channels = {"v0": "a", "v1": "a", "v2": "a", "w": "b", "u0": "", "u1": "", "u2": ""}
-    videos = pa.table({"video_id": list(channels), "channel_id": list(channels.values())})
-    parts = [clips([(v, 0, text)]) for v in channels] + [clips([("w", n, text) for n in range(1, 4)])]
-    assert repeated(parts, videos) == {"v1.0": "v0.0", "v2.0": "v0.0"}
-    assert repeated([], videos) == {}
-
-
-def test_pairs_connect_into_groups() -> None:
-    pairs = [("c", "d"), ("a", "b"), ("b", "c"), ("x", "y")]
-    assert list(groups_of(pairs)) == [["a", "b", "c", "d"], ["x", "y"]]
+@pytest.mark.parametrize("reuploads", [True, False])
+@pytest.mark.parametrize("sentences", [True, False])
+def test_videos_and_sentences_that_repeat_are_named_where_wanted(
+    tmp_path: Path, reuploads: bool, sentences: bool
+) -> None:
+    store = Store(str(tmp_path))
+    transcripts, videos = test_reuploads.tables({f"v{i}": (WORDS, 60.0 + 9 * (i > 1)) for i in range(3)})
+    test_reuploads.commit(store, transcripts, 0)
+    test_sentences.commit(store, [(f"v{i}", 0, LINE) for i in range(3)], 0)
+    config = TextDuplicatesConfig(reuploads=reuploads, repeated_sentences=sentences)
+    found = Texts(config, store).find(videos.append_column("channel_id", pa.array(["c"] * 3)))
+    of_videos, of_clips = {"v1": "v0"}, {"v1.0": "v0.0", "v2.0": "v0.0"}
+    assert found == (of_videos if reuploads else {}) | (of_clips if sentences else {})

@@ -1,0 +1,119 @@
+"""Things of a table that are compared as soon as the video that they are of is known: new against old, once (alike.py).
+
+Of the table only rows of videos that were not taken up are read, so a driver that starts again reads what is new. Rows
+whose video is not known yet wait in memory, condensed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.membership import Ids
+from pipeline.balance.alike import AlikeIndex, Kind
+from pipeline.balance.near_tasks import Spread, spread_here
+from pipeline.engine.follow import Follower
+from pipeline.engine.store import Store
+
+MOST_WAITING = 1 << 22
+"""Rows that may wait. Where more come at once, as where everything is compared again, they are taken up in the order of
+the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where things come from: columns of a table. `condensed`: what of its rows is kept while they wait; `of_videos`:
+    columns of the videos that are put to it; `things`: what of these rows is compared. All keep column video_id.
+
+    Rows are taken up by round, by id, then by `order`; `at_a_time` of them together, and those of a video always.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    of_videos: tuple[str, ...]
+    things: Callable[[pa.Table], pa.Table]
+    at_a_time: int
+    condensed: Callable[[pa.Table], pa.Table] = lambda rows: rows
+    order: tuple[str, ...] = ()
+
+
+class Compared:
+    """See the module. `what`: the folder of `alike/` in which it is kept; `settings`: whatever the pairs depend on."""
+
+    def __init__(
+        self, store: Store, what: str, kind: Kind, source: Source, settings: str, spread: Spread = spread_here
+    ) -> None:
+        self._store, self._kind, self._source = store, kind, source
+        self._index = AlikeIndex(store, what, [kind], settings, spread)
+        self._start()
+
+    def _start(self) -> None:
+        source = self._source
+        self._follower = Follower(self._store, source.table, source.columns, lambda ids: ~self._index.are_taken(ids))
+        self._waiting: list[pa.Table] = []
+        self._waiting_ids: list[pa.Array] = []
+
+    def pairs(self, videos: pa.Table, every: pa.Table | None = None) -> pa.Table:
+        """The pairs among `videos`, whatever else was taken up: columns a.<name>, b.<name>; a was before b.
+
+        `every`: all videos that are known (None: these), with the columns that the source wants of them and perhaps
+        `round`, in whose order they are taken up.
+        """
+        self._index.go_on(self._start, partial(self._follow, videos if every is None else every))
+        pairs, known = self._index.pairs(self._kind.name), Ids.of(videos.column("video_id"))
+        return pairs.filter(pa.array(known.holds(pairs.column("a.video_id")) & known.holds(pairs.column("b.video_id"))))
+
+    def add(self, rows: pa.Table) -> None:
+        """Rows with the source's columns."""
+        rows = rows.select(self._source.columns)
+        rows = rows.filter(pa.array(~self._index.are_taken(rows.column("video_id"))))
+        self._waiting_ids.append(pc.unique(rows.column("video_id")).cast(pa.string()))
+        self._waiting.append(self._source.condensed(rows))
+
+    def _follow(self, videos: pa.Table) -> None:
+        for rows in self._follower.new():
+            self.add(rows)
+            if sum(table.num_rows for table in self._waiting) >= MOST_WAITING:
+                self._take_up(videos)
+        self._take_up(videos)
+
+    def _take_up(self, videos: pa.Table) -> None:
+        """Compares what waits of these videos."""
+        if not self._waiting:
+            return
+        known, ids, rows = Ids.of(videos.column("video_id")), self._ids(), pa.concat_tables(self._waiting)
+        is_known, row = known.holds(ids), known.rows(rows.column("video_id"))
+        self._waiting_ids, self._waiting = [ids.filter(pa.array(~is_known))], [rows.filter(pa.array(row < 0))]
+        ids, rows, row = ids.filter(pa.array(is_known)), rows.filter(pa.array(row >= 0)), row[row >= 0]
+        if not len(ids):
+            return
+        for name in self._source.of_videos:
+            rows = rows.append_column(name, videos.column(name).take(pa.array(row)))
+        rounds = videos.column("round").take(pa.array(row)) if "round" in videos.column_names else pa.array(row * 0)
+        order = [(name, "ascending") for name in ("round", "video_id", *self._source.order)]
+        rows = rows.append_column("round", rounds).sort_by(order)
+        silent = ids.filter(pc.invert(pc.is_in(ids, value_set=pc.unique(rows.column("video_id")))))
+        for some in _of_a_size(rows, self._source.at_a_time):
+            of_some = pc.unique(some.column("video_id")).cast(pa.string())
+            self._index.add({self._kind.name: self._source.things(some)}, pa.concat_arrays([of_some, silent]))
+            silent = silent.slice(0, 0)
+
+    def _ids(self) -> pa.Array:
+        return pa.concat_arrays([pa.array([], pa.string()), *self._waiting_ids])
+
+
+def _of_a_size(rows: pa.Table, at_a_time: int) -> Iterator[pa.Table]:
+    """The same rows, about so many at a time, at least once; those of a video stand together and stay so."""
+    ids = rows.column("video_id").combine_chunks()
+    first = np.flatnonzero(
+        np.append(True, pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(False))
+    )
+    number = first // at_a_time
+    edges = first[np.flatnonzero(np.diff(number)) + 1].tolist()
+    for begin, end in zip([0, *edges], [*edges, len(ids)], strict=True):
+        yield rows.slice(begin, end - begin)

@@ -1,0 +1,92 @@
+"""Sentences that a channel says in video after video: what is said is compared without case and marks.
+
+In:  table `clips` (texts), `videos` (channels)   Out: {clip_id: the first clip, by video id, that says the same}
+
+Each sentence is compared once, with those that were taken up before it (`compared.py`): it is filed by one hash of what
+is said and of who says it.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from manifests.hashing import hash_texts, splitmix64
+from pipeline.balance.alike import Kind
+from pipeline.balance.bands import Keys
+from pipeline.balance.compared import Compared, Source
+from pipeline.balance.groups import groups_of
+from pipeline.balance.near_tasks import Spread, spread_here
+from pipeline.config.balance import TextDuplicatesConfig
+from pipeline.engine.store import Store
+
+PREFIX_CHARS = 96
+"""A sentence is compared by its length and this many of its first characters."""
+COLUMNS = ("video_id", "n", "text")
+SENTENCES = "sentences"
+AT_A_TIME = 1 << 20
+"""Sentences that are taken up together, about."""
+FORMAT = 1
+"""Rises when what is kept of sentences changes."""
+
+
+class Sentences:
+    """The sentences of a store; what repeats does not depend on the order in which they came."""
+
+    def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
+        self._config = config
+        source = Source(
+            "clips", COLUMNS, ("channel_id",), things_of, AT_A_TIME, partial(said_in, config.min_sentence_words), ("n",)
+        )
+        settings = f"{FORMAT} {config.min_sentence_words}"
+        self.compared = Compared(store, SENTENCES, KIND, source, settings, spread)
+
+    def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
+        """{clip_id: the first clip, by video id, that says the same} in `min_repeats` or more of these videos, which
+        are of one channel.
+
+        Columns video_id, channel_id ("": never compared), and round, in whose order they are taken up. `every`: all
+        videos that are known, these among them.
+        """
+        pairs = self.compared.pairs(videos, every)
+        sides = (
+            zip(*(pairs.column(f"{side}.{name}").to_pylist() for name in NAMES.names), strict=True) for side in "ab"
+        )
+        found: dict[str, str] = {}
+        for group in groups_of(zip(*sides, strict=True)):
+            if len({video_id for video_id, _ in group}) >= self._config.min_repeats:
+                first, *others = (f"{video_id}.{n}" for video_id, n in group)
+                found.update(dict.fromkeys(others, first))
+        return dict(sorted(found.items()))
+
+
+def said_in(min_words: int, clips: pa.Table) -> pa.Table:
+    """Columns video_id, n, said: of the sentences that are long enough, a hash of what is said."""
+    said = pc.replace_substring_regex(pc.utf8_lower(clips.column("text")), r"[^\p{L}\p{N}]+", " ")
+    said = pc.utf8_trim_whitespace(said)
+    enough = pc.greater_equal(pc.count_substring(said, " "), min_words - 1)
+    clips, said = clips.filter(enough), said.filter(enough)
+    length = pc.utf8_length(said).to_numpy().astype(np.uint64)
+    prefix = pc.utf8_slice_codeunits(said, 0, PREFIX_CHARS).combine_chunks()
+    key = hash_texts(prefix, 1) ^ (length << np.uint64(32))
+    ids, n = (clips.column(name).cast(kind) for name, kind in zip(NAMES.names, NAMES.types, strict=True))
+    return pa.table({"video_id": ids, "n": n, "said": key})
+
+
+def things_of(rows: pa.Table) -> pa.Table:
+    """Of sentences with `channel_id` those of known channels: columns video_id, n, said by that channel."""
+    known = rows.filter(pc.not_equal(rows.column("channel_id"), ""))
+    channel = hash_texts(known.column("channel_id").combine_chunks().cast(pa.string()), 2)
+    said = splitmix64(known.column("said").to_numpy() ^ channel)
+    return known.select(NAMES.names).append_column("said", pa.array(said))
+
+
+def _filed(things: pa.Table) -> Keys:
+    return Keys(np.arange(things.num_rows), things.column("said").to_numpy()[None, :])
+
+
+NAMES = pa.schema([("video_id", pa.string()), ("n", pa.int64())])
+KIND = Kind(SENTENCES, 0, _filed, _filed, lambda a, b: a["said"] == b["said"], NAMES, first_only=True)

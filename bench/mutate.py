@@ -4,8 +4,8 @@
 
 Draws spots in the code from a seed, equally from each area, changes one thing at a time (a comparison, a sign, a
 constant, a condition, a call left out …) in a copy of the repository, and runs the tests nearest to it until one fails:
-the module's own test file, the few files that name the module most often, then what is slow in its own file. Caught: a
-test fails, or does not end in its time, that passes without the change. Prints every change with its verdict; exit code
+the module's own test file, the few files that name the module most often, then what is slow in both. Caught: a test
+fails, or does not end in its time, that passes without the change. Prints every change with its verdict; exit code
 1 where less than 85 % are caught. With --keep, what was judged before is not judged again; with --minutes, no change
 is begun after that time, and the same call later goes on.
 
@@ -82,7 +82,8 @@ class Workplace:
         """Runs the nearest tests with the change in place; the file is as before afterwards."""
         started, ran = time.monotonic(), False
         first, *others = nearest_tests(mutation.path, self.root)
-        for tests, which in [(first, QUICK), *((group, QUICK) for group in others), (first, SLOW)]:
+        groups = [first, *others]
+        for tests, which in [(group, which) for which in (QUICK, SLOW) for group in groups]:
             failed, some = self._noticed(mutation, tests, which)
             ran |= some
             if failed:

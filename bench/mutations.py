@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.unnoticed import EXPLAINED
+from bench.unnoticed import EXPLAINED, TUNING
 
 REPO = Path(__file__).resolve().parent.parent
 AREAS = {
@@ -144,9 +144,18 @@ def drawn(seed: int, n: int, areas: Sequence[str]) -> list[Mutation]:
 
 
 def explanation_of(mutation: Mutation) -> str:
-    """Why no user could notice a mutation, as EXPLAINED says; "" for all others."""
+    """Why no user could notice a mutation, as EXPLAINED or TUNING says; "" for all others."""
     line = (REPO / mutation.path).read_text().splitlines()[mutation.line - 1].strip()
-    return EXPLAINED.get((mutation.path, line, mutation.new), "")
+    if explained := EXPLAINED.get((mutation.path, line, mutation.new)):
+        return explained
+    if not mutation.old[0].isdigit() or not mutation.new[0].isdigit():
+        return ""
+    if line.startswith("resources: Resources = "):
+        return "what a stage asks of a machine for a unit: more than enough either way"
+    names, _, value = line.partition(" = ")
+    reasons = TUNING.get(mutation.path, {})
+    of_names = [reasons.get(name.partition(":")[0], "") for name in names.split(", ")]
+    return f"a tuning constant: {of_names[0]}" if value and all(of_names) else ""
 
 
 def _files(path: Path) -> list[Path]:

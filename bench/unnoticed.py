@@ -81,3 +81,91 @@ EXPLAINED = {
     "leaves it",
 }
 """(path, line of the source, what stands there instead) -> why no user could notice the change."""
+
+_OFTEN = "how often something is looked at, written or said"
+_PIECE = "how much is read, held or done at a time"
+_PATIENCE = "how long something is waited for or tried before the next step"
+_ABSURD = "a bound far beyond what a real file has: what is absurd is refused a little later"
+_MESSAGE = "the length at which a message is cut"
+TUNING = {
+    "pipeline/engine/attempt.py": {"DETAIL_CHARACTERS": _MESSAGE},
+    "pipeline/engine/boundary.py": {"STORE_WAIT_S": _PATIENCE, "ROW_ENDS_AFTER_S": _PATIENCE},
+    "pipeline/engine/cluster.py": {
+        "LOOK_EVERY_S": _OFTEN,
+        "OVERDUE_GRACE_S": _PATIENCE,
+        "FORGET_EVERY": _OFTEN,
+        "ROLL_WAIT_S": _PATIENCE,
+        "FENCE_S": _PATIENCE,
+    },
+    "pipeline/engine/commits.py": {"READERS": _PIECE},
+    "pipeline/engine/committed.py": {"MAX_MOVED": _PATIENCE},
+    "pipeline/engine/desk.py": {"TAKE_EVERY_S": _OFTEN, "WRITE_EVERY_S": _OFTEN, "READ_EVERY_S": _OFTEN},
+    "pipeline/engine/driver.py": {"POLL_S": _OFTEN, "QUEUE": _PIECE, "GROUP_S": _OFTEN, "LEAST": _PIECE},
+    "pipeline/engine/follow.py": {"PARTS_AT_A_TIME": _PIECE, "MOST_SPANS": _PIECE},
+    "pipeline/engine/ids.py": {"WHOLE_BYTES": _PIECE, "WINDOW": _PIECE, "AT_A_TIME": _PIECE},
+    "pipeline/engine/limits.py": {"KILL_AFTER_S": _PATIENCE},
+    "pipeline/engine/live.py": {"ASK_EVERY_S": _OFTEN},
+    "pipeline/engine/lock.py": {"RENEW_S": _OFTEN, "POLL_S": _OFTEN},
+    "pipeline/engine/merge.py": {"MOST_AT_ONCE": _PIECE},
+    "pipeline/engine/merge_ids.py": {"MOST_APART": _PIECE, "FACTOR": _PIECE},
+    "pipeline/engine/merger.py": {"LOOK_EVERY_S": _OFTEN},
+    "pipeline/engine/outage.py": {"FIRST_WAIT_S": _PATIENCE, "LONGEST_WAIT_S": _PATIENCE, "SAY_EVERY_S": _OFTEN},
+    "pipeline/engine/progress.py": {"PLAIN_EVERY_S": _OFTEN},
+    "pipeline/engine/ranges.py": {"TAIL_BYTES": _PIECE, "SPAN_BYTES": _PIECE, "AT_ONCE": _PIECE},
+    "pipeline/engine/ray_session.py": {"CONNECT_S": _PATIENCE, "SPEAK_S": _PATIENCE},
+    "pipeline/engine/segment_files.py": {"GROUP_ROWS": _PIECE, "GROUP_BYTES": _PIECE},
+    "pipeline/engine/store.py": {"MANY_READ": _PIECE, "MAX_KEPT_BYTES": _PIECE, "PIECE_BYTES": _PIECE},
+    "pipeline/site/addresses.py": {"BLOCK_BYTES": _PIECE, "SPEED_AFTER_S": _PATIENCE, "LONGEST_RETRY_AFTER_S": _ABSURD},
+    "pipeline/site/fetch.py": {
+        "LONGEST_WAIT_HERE_S": _PATIENCE,
+        "SPARE_S": _PATIENCE,
+        "SPARE_BYTES": _PIECE,
+        "SPEED_WINDOW_S": _PATIENCE,
+    },
+    "pipeline/site/hosts.py": {"POLL_S": _OFTEN},
+    "pipeline/site/optout.py": {"MAX_BYTES": _ABSURD, "TIMEOUT_S": _PATIENCE},
+    "pipeline/site/own_hosts.py": {"MAX_HOPS": _PATIENCE},
+    "pipeline/site/politeness.py": {"POLL_S": _OFTEN, "SAVE_EVERY_S": _OFTEN, "READ_CONTROL_EVERY_S": _OFTEN},
+    "pipeline/site/ytdlp.py": {"MAX_WARNINGS": _ABSURD, "MAX_LISTS": _PATIENCE, "MAX_SITES": _PIECE},
+    "pipeline/text/boundary/features.py": {"MAX_ROWS": _ABSURD},
+    "pipeline/text/boundary/net.py": {"PART": _PIECE},
+    "pipeline/text/captions/markup.py": {"MAX_BYTES": _ABSURD, "MAX_MARKS": _ABSURD},
+    "pipeline/text/captions/track.py": {"MAX_MS": _ABSURD},
+    "pipeline/text/captions/words.py": {"MAX_TOKENS": _ABSURD},
+    "pipeline/text/clip_plan.py": {"MAX_SPANS": _ABSURD},
+    "pipeline/text/transcripts.py": {"SHINGLES_AT_ONCE": _PIECE},
+    "pipeline/media/clock.py": {"WALL_FACTOR": _PATIENCE},
+    "pipeline/media/cutting/window.py": {"_STEPS_BACK_S": _PIECE},
+    "pipeline/media/decode_pass.py": {"_CLOCK_EVERY": _OFTEN, "_SEEK_GAP_MS": _PIECE},
+    "pipeline/media/ffmpeg.py": {"_LAST_LINES": _MESSAGE, "_LAST_CHARACTERS": _MESSAGE},
+    "pipeline/media/hearing.py": {"_FIRST_ASKED_S": _PIECE},
+    "pipeline/media/packs.py": {"_COPY_BYTES": _PIECE},
+    "pipeline/media/shots.py": {"_BLOCK": _PIECE},
+    "pipeline/media/stage.py": {"_START_S": _PATIENCE},
+    "pipeline/shards/files.py": {"BATCH_BYTES": _PIECE},
+    "pipeline/shards/sample_index.py": {"READ_THREADS": _PIECE},
+    "manifests/shards.py": {
+        "MAX_SHARDS": _ABSURD,
+        "MAX_SHARD_ROWS": _ABSURD,
+        "MAX_JSON_BYTES": _ABSURD,
+        "MAX_TABLE_BYTES": _ABSURD,
+    },
+    "train/data/audio.py": {"MAX_SAMPLES": _ABSURD},
+    "train/data/film.py": {"MAX_FILE_BYTES": _ABSURD},
+    "train/data/index.py": {"READ_THREADS": _PIECE, "HASHED_BYTES": _PIECE},
+    "train/data/loader.py": {"N_SPARES": _PIECE, "MOST_IN_FLIGHT": _PIECE, "MOST_NAMED": _MESSAGE},
+    "train/data/mel.py": {"MAX_BYTES": _ABSURD},
+    "train/data/plan.py": {"_WINDOWS_KEPT": _PIECE},
+    "train/data/read.py": {
+        "GAP_BYTES": _PIECE,
+        "OPEN_FILES": _PIECE,
+        "MAX_MEMBER_BYTES": _ABSURD,
+        "RETRY_AFTER_S": _PATIENCE,
+    },
+    "train/data/stream.py": {"BUFFER_SHARE": _PIECE},
+    "train/data/video.py": {"MAX_PIXELS": _ABSURD, "MAX_PACKETS": _ABSURD},
+}
+"""File -> constant -> why no user could notice another number there. Signs and operators are not explained by it.
+
+What a document names, what changes a byte of a data set and what decides about a video or clip is not in this list.
+"""

@@ -151,9 +151,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
         f"pipeline/run/{name}" for name in ("batches", "candidates", "close", "deliver", "fill", "gather", "session")
     ],
-    "tests/pipeline/shards/test_plan.py and tests/pipeline/shards/test_stage.py plan and grow shards on its columns": [
-        f"pipeline/shards/{name}" for name in ("books", "closed", "splits")
-    ],
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")
     ],

@@ -110,12 +110,11 @@ def mlm_loss(mlm_logits: Tensor, mlm_labels: Tensor, group: Group = None, n_aske
     """
     asked = mlm_labels[mlm_labels != IGNORED]
     total = count_asked(mlm_labels, group) if n_asked is None else n_asked
-    with torch.autocast(mlm_logits.device.type, enabled=False):
-        # Times the world size, since gradients are averaged over ranks while this is a sum over tokens.
-        summed = F.cross_entropy(_wide(mlm_logits), asked, reduction="sum")
-        # In the sum's own type: a quotient of whole numbers would be rounded to fp32.
-        own = summed * world_size(group) / total.clamp(min=1).to(summed.dtype)
-        return mean_over_ranks(own, group)
+    # Times the world size, since gradients are averaged over ranks while this is a sum over tokens.
+    summed = F.cross_entropy(_wide(mlm_logits), asked, reduction="sum")
+    # In the sum's own type: a quotient of whole numbers would be rounded to fp32.
+    own = summed * world_size(group) / total.clamp(min=1).to(summed.dtype)
+    return mean_over_ranks(own, group)
 
 
 def count_asked(mlm_labels: Tensor, group: Group = None) -> Tensor:
@@ -125,8 +124,7 @@ def count_asked(mlm_labels: Tensor, group: Group = None) -> Tensor:
 
 def itm_loss(itm_logits: Tensor, itm_labels: Tensor, group: Group = None) -> Tensor:
     """Mean two-way cross entropy of matching, [n, 2] and [n] (1: match) -> []."""
-    with torch.autocast(itm_logits.device.type, enabled=False):
-        return mean_over_ranks(F.cross_entropy(_wide(itm_logits), itm_labels), group)
+    return mean_over_ranks(F.cross_entropy(_wide(itm_logits), itm_labels), group)
 
 
 def labels_of_matches(mlm_labels: Tensor, itm_labels: Tensor) -> Tensor:

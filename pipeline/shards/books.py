@@ -66,7 +66,7 @@ class ShardBooks:
 
 def _condensed(packs: pa.Table) -> PlanVideos:
     videos = pc.dictionary_encode(packs.column("video_id").combine_chunks())
-    code = videos.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    code = videos.indices.to_numpy().astype(np.int64)
     ids = videos.dictionary.cast(pa.string())
     order = np.lexsort((packs.column("n").to_numpy(), code))
     starts = np.concatenate(([0], np.cumsum(np.bincount(code, minlength=len(ids))))).astype(np.int64)
@@ -108,7 +108,7 @@ def read_chosen(store: Store) -> Chosen:
         raise UserError(f"{store.url}/{SELECTION_NAME}: no such file; run the balance first") from None
     rows = pq.read_table(io.BytesIO(data), columns=["video_id", "group", "kept", "clips_kept"]).combine_chunks()
     lists = pc.if_else(rows.column("kept"), rows.column("clips_kept"), None).combine_chunks()
-    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    counts = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
     starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     ids = Ids.of(rows.column("video_id"))
     return Chosen(ids, rows.column("group").combine_chunks(), starts, lists.flatten().to_numpy())

@@ -87,7 +87,7 @@ def read_held(store: Store, entries: Sequence[ShardEntry]) -> Held:
 
 def _condensed(rows: pa.Table) -> Held:
     videos = pc.dictionary_encode(rows.column("video_id").combine_chunks())
-    code = videos.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    code = videos.indices.to_numpy().astype(np.int64)
     number = pc.replace_substring_regex(rows.column("clip_id"), r"^.*\.", "").cast(pa.int32()).to_numpy()
     good = is_success(rows.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
     ms = np.where(good, rows.column("duration_ms").to_numpy(), _FAILED).astype(np.int32)
@@ -119,7 +119,7 @@ def placed_in(some: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Ca
     if not some:
         return Placed(numbers=numbers)
     every = pc.dictionary_encode(pa.concat_arrays([held.video_id for held in some]))
-    code = every.indices.to_numpy(zero_copy_only=False)
+    code = every.indices.to_numpy()
     last = np.zeros(len(every.dictionary), np.int64)
     last[code] = np.arange(len(code))
     channel_id = pa.concat_arrays([held.channel_id for held in some]).take(pa.array(last))

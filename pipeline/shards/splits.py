@@ -111,7 +111,7 @@ def _ranked(column: pa.Array) -> tuple[Int64, pa.Array]:
     order = pc.sort_indices(encoded.dictionary).to_numpy().astype(np.int64)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
-    indices = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    indices = encoded.indices.to_numpy().astype(np.int64)
     return rank[indices] if len(order) else indices, encoded.dictionary.take(pa.array(order))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench import mutations
 from bench.nearest_tests import nearest_tests
-from bench.unnoticed import EXPLAINED
+from bench.unnoticed import EXPLAINED, TUNING
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -57,3 +57,20 @@ def test_what_is_explained_is_a_change_that_can_be_drawn() -> None:
         (area,) = (name for name, places in mutations.AREAS.items() if any(path.startswith(place) for place in places))
         found = [m for m in mutations.mutations_of(area, REPO / path) if m.new == new and mutations.explanation_of(m)]
         assert found, (path, line, new)
+
+
+def test_each_tuning_constant_is_one_of_its_module() -> None:
+    for path, reasons in TUNING.items():
+        (area,) = (name for name, places in mutations.AREAS.items() if any(path.startswith(place) for place in places))
+        explained = [m for m in mutations.mutations_of(area, REPO / path) if "tuning" in mutations.explanation_of(m)]
+        lines = (REPO / path).read_text().splitlines()
+        assert explained, path
+        for name in reasons:
+            assert any(name in lines[m.line - 1] for m in explained), (path, name)
+
+
+def test_an_operator_or_a_sign_of_a_tuning_constant_is_not_explained() -> None:
+    changes = mutations.mutations_of("engine", REPO / "pipeline/engine/store.py")
+    sizes = {m.new: mutations.explanation_of(m) for m in changes if m.old in ("256 * 1024**2", "256")}
+
+    assert sizes["512"] and not sizes["(256 // 1024 ** 2)"]

@@ -32,14 +32,13 @@ def totals(batch: Rows) -> int:
 def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
     """The share of these rows; `outputs.answer_logits` and `targets`, both [B, n_answers]."""
     logits, targets = outputs.answer_logits, batch.targets
-    with torch.autocast(logits.device.type, enabled=False):
-        logits = logits if logits.dtype == torch.float64 else logits.float()
-        targets = targets.to(logits.dtype)
-        if config.answers_kind == "scores":
-            each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
-        else:
-            each = -(targets * logits.log_softmax(1)).sum(1)
-        return each.sum() / n_rows
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    targets = targets.to(logits.dtype)
+    if config.answers_kind == "scores":
+        each = F.binary_cross_entropy_with_logits(logits, targets, reduction="none").sum(1)
+    else:
+        each = -(targets * logits.log_softmax(1)).sum(1)
+    return each.sum() / n_rows
 
 
 ANSWERS = Objective("answers", AnswersSettings, loss, totals=totals)

@@ -50,10 +50,9 @@ def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
     """
     asked_cells = outputs.mvm_labels != IGNORED
     rows = asked_cells.nonzero()[:, 0]
-    with torch.autocast(outputs.mvm_logits.device.type, enabled=False):
-        logits = outputs.mvm_logits if outputs.mvm_logits.dtype == torch.float64 else outputs.mvm_logits.float()
-        each = F.cross_entropy(logits, outputs.mvm_labels[asked_cells], reduction="none") / asked_cells.sum(1)[rows]
-        own = (each * asked(batch)[rows]).sum() * world_size() / n_asked.clamp(min=1)
+    logits = outputs.mvm_logits if outputs.mvm_logits.dtype == torch.float64 else outputs.mvm_logits.float()
+    each = F.cross_entropy(logits, outputs.mvm_labels[asked_cells], reduction="none") / asked_cells.sum(1)[rows]
+    own = (each * asked(batch)[rows]).sum() * world_size() / n_asked.clamp(min=1)
     return mean_over_ranks(own)
 
 

@@ -60,6 +60,8 @@ def test_the_scratch_folder_is_this_users_alone(tmp_path: Path) -> None:
     run(tmp_path, LocalExecutor(tmp_path / "scratch"), ("a", ""))
 
     assert stat.S_IMODE((tmp_path / "scratch").stat().st_mode) == 0o700
+    with scratch_folder(tmp_path / "scratch", "run", "toy-a") as own:
+        assert stat.S_IMODE(own.stat().st_mode) == 0o700
 
 
 def test_scratch_is_gone_whatever_happened(tmp_path: Path) -> None:

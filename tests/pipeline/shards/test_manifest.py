@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import UserError
+from manifests.image_sample import IMAGE_KIND
 from manifests.shards import read_manifest, read_shard_rows
 from pipeline.engine.store import Store
 from pipeline.shards.manifest import given_head, remove_packs, sweep_shards, write_manifest
@@ -149,3 +150,10 @@ def test_leftovers_under_a_shards_name_are_swept_and_other_files_are_not(tmp_pat
         (tmp_path / "shards/train" / name).write_bytes(b"x")
     assert sweep_shards(store, make_shards(store)) == ["shards/train/00007.parquet", "shards/train/00007.tar"]
     assert {"notes.txt", "123.tar"} <= {p.name for p in (tmp_path / "shards/train").iterdir()}
+
+
+def test_the_kind_of_a_set_of_pictures_was_given_and_that_of_clips_is_counted(made: Path) -> None:
+    head = read_manifest(str(made)).head
+
+    assert "kind" not in given_head(head)[0]
+    assert given_head({**head, "kind": IMAGE_KIND})[0]["kind"] == IMAGE_KIND

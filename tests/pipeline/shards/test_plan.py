@@ -147,3 +147,21 @@ def test_a_held_out_split_without_a_shard_gets_one_of_what_there_is():
     assert {shard.split for shard in plan} == {"train", "val"}
     assert [len(shard.videos) for shard in plan if shard.split == "train"] == [20]
     assert 0 < sum(len(shard.videos) for shard in plan if shard.split == "val") < 20
+
+
+def test_a_shards_unit_keeps_its_name_from_version_to_version_and_has_another_for_other_content():
+    """A run that goes on in a newer version would make a shard of another name a second time."""
+    videos = PlanVideos.of([PlanVideo("a", "UCa", "a", (PlanClip(0, 700), PlanClip(1, 0)))])
+    shard = PlannedShard("train", 3, 1, videos)
+
+    assert (shard.stem, shard.name) == ("shards/train/00003", "train-00003-815093770bbfc302")
+    other = PlanVideos.of([PlanVideo("a", "UCa", "a", (PlanClip(0, 701), PlanClip(1, 0)))])
+    assert len({shard.name, replace(shard, generation=2).name, replace(shard, content=other).name}) == 3
+
+
+def test_a_shard_has_at_most_as_many_bytes_and_as_many_samples_as_asked_for_whichever_binds():
+    videos = [_video(i, clips=(PlanClip(0, 1000),)) for i in range(40)]
+    split = SplitConfig(val=0)
+    for max_bytes, max_samples, sizes in ((10_000, 0, [10] * 4), (10_000, 5, [5] * 8), (4000, 20, [4] * 10)):
+        plan = _planned(videos, ShardsConfig(max_bytes=max_bytes, max_samples=max_samples, split=split))
+        assert [len(shard.videos) for shard in plan] == sizes

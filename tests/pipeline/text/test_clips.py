@@ -3,10 +3,13 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from manifests.reasons import Reason
+from manifests.sample import WHOLE_VIDEO
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
-from pipeline.text.clips import ClipsStage
+from pipeline.text.clips import WHOLE_MS, ClipsStage
 from pipeline.text.transcripts import (
     TranscriptsStage,
 )
@@ -45,6 +48,21 @@ def test_given_spans_take_the_place_of_the_plan(tmp_path: Path) -> None:
     assert output.rows["clips"][0]["text"] == "hello everyone and welcome back to"
     assert output.rows["clips"][1]["text"] == "their own words"
     assert [(r.clip_id, r.reason) for r in output.rejects] == [("v.9", Reason.TOO_FEW_WORDS)]
+
+
+@pytest.mark.parametrize(("duration_s", "end_ms"), [(12.5, 12_500), (0.0, 10_000)])
+def test_a_given_whole_is_as_long_as_its_video_and_counts_as_10_s_where_that_is_not_known(
+    tmp_path: Path, duration_s: float, end_ms: int
+) -> None:
+    whole = json.dumps([{"n": 0, "start_ms": 0, "end_ms": WHOLE_MS, "text": "what is shown"}])
+    row = video("v", given_spans=whole, duration_s=duration_s)
+    store = store_with(tmp_path, [caption("v", "auto", auto())], [row])
+    run(store, TranscriptsStage(TextConfig()), tmp_path)
+
+    (clip,) = run(store, ClipsStage(TextConfig()), tmp_path).rows["clips"]
+
+    assert (clip["start_ms"], clip["end_ms"], clip["text"]) == (0, end_ms, "what is shown")
+    assert WHOLE_VIDEO in json.loads(clip["flags"])
 
 
 def test_a_sentence_that_a_channel_repeats_is_boilerplate(tmp_path: Path) -> None:

@@ -12,9 +12,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from manifests.sample import SampleJson
-from train.data.decode import SampleBroken, choose_centres, decode_sample, frames_around, nearest_stills
+from train.data.decode import (
+    SampleBroken,
+    Still,
+    choose_centres,
+    decode_sample,
+    frames_around,
+    nearest_stills,
+    read_still,
+)
 from train.data.views import Views
 from train.testing import Scene, Shape, a_sample, encode_mp4, read_number
 
@@ -280,3 +289,29 @@ def test_a_playlist_named_mp4_opens_nothing(sample, tmp_path):
 
     with pytest.raises(SampleBroken, match="cannot be decoded"):
         decode_sample(_without(sample, mp4=playlist), "whole", VIEWS, None)
+
+
+def jpeg(width: int = 64, height: int = 32, mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (width, height), 200).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_a_still_is_the_bytes_between_its_offset_and_its_end() -> None:
+    first, second = jpeg(), jpeg(32, 48)
+    data = first + second
+
+    assert read_still(data, Still(0, len(first))).shape == (32, 64, 3)
+    assert read_still(data, Still(len(first), len(second))).shape == (48, 32, 3)
+    for offset, size in ((-1, 9), (0, 0), (len(first), len(second) + 1), (len(data), 1)):
+        with pytest.raises(ValueError, match=r"a still at -?\d+\+\d+ of"):
+            read_still(data, Still(offset, size))
+
+
+def test_a_still_without_colour_has_three_channels_too() -> None:
+    assert read_still(jpeg(mode="L"), Still(0, len(jpeg(mode="L")))).shape == (32, 64, 3)
+
+
+@pytest.mark.parametrize(("shrink", "shape"), [(1.0, (32, 64)), (0.51, (32, 64)), (0.5, (16, 32)), (0.2, (8, 16))])
+def test_a_still_is_decoded_as_small_as_it_will_be_used_and_no_smaller(shrink: float, shape: tuple[int, int]) -> None:
+    assert read_still(jpeg(), Still(0, len(jpeg())), shrink).shape[:2] == shape

@@ -50,6 +50,14 @@ def test_02_a_row_counts_as_still_shown_until_the_screen_was_clear_for_200_ms(st
     assert texts(vtt(*ROLLING, again)).count("you") == said
 
 
+def test_02_rows_without_tags_that_come_together_are_said_once_each_in_their_order() -> None:
+    both = "00:00:05.000 --> 00:00:08.000\nfirst row\nsecond row"
+    track = vtt(*ROLLING, both, "00:00:08.000 --> 00:00:08.010\nsecond row\n ")
+
+    assert texts(track) == ["good", "day", "to", "you", "first", "row", "second", "row"]
+    assert all(5000 <= word.start_ms < 8000 for word in track.words[4:])
+
+
 def test_03_a_one_word_row_without_tags_comes_once_at_its_cue_start() -> None:
     track = vtt(
         "00:00:01.000 --> 00:00:02.000\n \nHello.",

@@ -1,0 +1,120 @@
+"""What a plan of shards is made from: what packs hold, less what shards hold and what is left out or removed."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from manifests.errors import UserError
+from manifests.membership import Ids
+from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones
+from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
+from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
+from pipeline.testing.shards import commit_video, select
+
+MADE = PlanVideos.of(
+    [
+        PlanVideo("a", "UCa", "a", (PlanClip(0, 700), PlanClip(1, 0), PlanClip(2, 900))),
+        PlanVideo("b", "UCb", "b", (PlanClip(0, 512),)),
+        PlanVideo("c", "", "c", (PlanClip(0, 512), PlanClip(3, 512))),
+    ]
+)
+URLS = pa.table({"video_id": ["c", "a"], "url": ["https://vimeo.com/5", "https://www.youtube.com/watch?v=a"]})
+ALL = Chosen(
+    Ids.of(MADE.video_id), pa.array(["g", "", "g"]), np.array([0, 2, 3, 5]), np.array([0, 2, 0, 0, 3], np.int32)
+)
+
+
+def names(videos: PlanVideos) -> list[str]:
+    return [f"{video.video_id}{clip.n}" for video in videos.rows() for clip in video.clips]
+
+
+NONE = Tombstones()
+
+
+def left(tombstones: Tombstones = NONE, but: tuple[str, ...] = (), chosen: Chosen = ALL) -> PlanVideos:
+    return open_clips(MADE, chosen, (), tombstones, URLS, but)
+
+
+def test_what_was_tried_and_failed_is_open_beside_what_the_selection_keeps() -> None:
+    assert names(left()) == ["a0", "a1", "a2", "b0", "c0", "c3"]
+    fewer = Chosen(Ids.of(pa.array(["a", "c"])), pa.array(["", ""]), np.array([0, 1, 2]), np.array([2, 3], np.int32))
+    assert names(left(chosen=fewer)) == ["a1", "a2", "c3"]
+
+
+def test_a_video_has_the_group_of_its_duplicates_or_itself() -> None:
+    assert [(video.video_id, video.group) for video in left().rows()] == [("a", "g"), ("b", "b"), ("c", "g")]
+    unknown = Chosen(Ids.of(pa.array(["b"])), pa.array(["g"]), np.array([0, 1]), np.array([0], np.int32))
+    assert unknown.groups_of(pa.array(["a", "b"])).to_pylist() == ["a", "g"]
+
+
+@pytest.mark.parametrize(
+    ("tombstones", "stays"),
+    [
+        (Tombstones(videos=frozenset({"a"})), ["b0", "c0", "c3"]),
+        (Tombstones(channels=frozenset({"UCb"})), ["a0", "a1", "a2", "c0", "c3"]),
+        (Tombstones(urls=frozenset({"https://vimeo.com/5"})), ["a0", "a1", "a2", "b0"]),
+    ],
+    ids=["video", "channel", "url"],
+)
+def test_what_is_removed_stays_out_by_its_id_its_channel_or_its_address(
+    tombstones: Tombstones, stays: list[str]
+) -> None:
+    assert names(left(tombstones)) == stays
+
+
+def test_videos_may_be_left_out_by_name() -> None:
+    assert names(left(but=("c", "b", "unknown"))) == ["a0", "a1", "a2"]
+
+
+def test_an_address_that_is_not_known_is_none() -> None:
+    assert urls_of(MADE, URLS) == ["https://www.youtube.com/watch?v=a", "", "https://vimeo.com/5"]
+
+
+def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    commit_video(store, "video000000", n_clips=3, failed={1: "silent"})
+    commit_video(store, "video000001", n_clips=1, channel_id="UCx")
+    books = ShardBooks()
+    books.update(store)
+    rows = {(row["video_id"], row["n"]): row for row in store.read_table("packs").to_pylist()}
+
+    made = {video.video_id: video for video in books.made().rows()}
+
+    assert [clip.n for clip in made["video000000"].clips] == [0, 1, 2]
+    assert [clip.is_sample for clip in made["video000000"].clips] == [True, False, True]
+    assert made["video000000"].clips[2].bytes_ == rows["video000000", 2]["pack_bytes"]
+    assert made["video000001"].channel_id == "UCx"
+    commit_video(store, "video000002", n_clips=1)
+    books.update(store)
+    assert [video.video_id for video in books.made().rows()] == [*sorted(made), "video000002"], (
+        "only what is new is read"
+    )
+
+
+def test_books_that_are_fed_read_nothing_themselves(tmp_path: Path) -> None:
+    store, fed = Store(str(tmp_path)), []
+    commit_video(store, "video000000", n_clips=1)
+    books = ShardBooks(lambda: fed.append(1))
+    books.update(store)
+    books.add(store.read_table("packs").select(PACK_COLUMNS).slice(0, 0))
+
+    assert fed == [1] and len(books.made()) == 0
+
+
+def test_the_selection_is_read_with_what_it_keeps_of_each_video(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    for name in ("v1", "v2", "v3"):
+        commit_video(store, name, n_clips=3)
+    with pytest.raises(UserError, match="run the balance first"):
+        read_chosen(store)
+    select(store, {"v1": [0, 2], "v3": [1]})
+
+    chosen = read_chosen(store)
+    books = ShardBooks()
+    books.update(store)
+    made = books.made()
+
+    assert names(made.only(chosen.keeps(made))) == ["v10", "v12", "v31"]

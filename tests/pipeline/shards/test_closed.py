@@ -1,0 +1,108 @@
+"""What closed shards hold: which clips are theirs, what may still come, and where each video stands."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from manifests.shards import read_manifest
+from pipeline.engine.store import Store
+from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
+from pipeline.shards.closed import ClosedShards, Held, among, codes_of, kept_clips, not_held, placed_in
+from pipeline.shards.splits import SPLITS
+from pipeline.testing.shards import a_data_set, commit_video, make_shards, select
+
+HELD = Held(
+    video_id=pa.array(["a", "b", "c"]),
+    channel_id=pa.array(["UCa", "UCb", ""]),
+    split=np.array([0, 1, 2], np.int8),
+    starts=np.array([0, 2, 3, 4]),
+    n=np.array([0, 1, 0, 5], np.int32),
+    ms=np.array([4000, -1, -1, 0], np.int32),
+)
+LATER = Held(
+    video_id=pa.array(["a"]),
+    channel_id=pa.array(["UCa2"]),
+    split=np.array([1], np.int8),
+    starts=np.array([0, 1]),
+    n=np.array([1], np.int32),
+    ms=np.array([2000], np.int32),
+)
+
+
+def names(videos: PlanVideos) -> list[str]:
+    return [f"{video.video_id}{clip.n}" for video in videos.rows() for clip in video.clips]
+
+
+def test_samples_are_the_clips_that_did_not_fail_and_a_video_without_one_is_none_of_them() -> None:
+    samples = kept_clips([HELD])
+
+    assert samples.video_id.to_pylist() == ["a", "c"]
+    assert (samples.starts.tolist(), samples.n.tolist()) == ([0, 1, 2], [0, 5])
+    assert len(kept_clips([]).video_id) == 0
+
+
+def test_what_failed_before_may_come_as_a_sample_and_nothing_comes_twice() -> None:
+    now = PlanVideos.of(
+        [
+            PlanVideo("a", "UCa", "a", (PlanClip(0, 512), PlanClip(1, 512), PlanClip(2, 0))),
+            PlanVideo("b", "UCb", "b", (PlanClip(0, 0),)),
+            PlanVideo("new", "", "new", (PlanClip(0, 0), PlanClip(1, 512))),
+        ]
+    )
+
+    assert names(not_held(now, [HELD])) == ["a1", "a2", "new0", "new1"]
+    assert names(not_held(now, [HELD, LATER])) == ["a2", "new0", "new1"]
+    assert names(not_held(now, [])) == names(now)
+
+
+def test_of_several_shards_that_hold_a_video_the_last_one_says_where_it_is() -> None:
+    class Entry:
+        def __init__(self, split: str, number: int) -> None:
+            self.split, self.url = split, f"shards/{split}/{number:05d}.tar"
+
+    entries = [Entry("train", 0), Entry("train", 7), Entry("val", 1)]
+    placed = placed_in([HELD, LATER], entries, lambda ids: pa.array([f"g-{name}" for name in ids.to_pylist()]))  # type: ignore[arg-type]
+
+    assert placed.video_id.to_pylist() == ["a", "b", "c"] and placed.group.to_pylist() == ["g-a", "g-b", "g-c"]
+    assert (placed.channel_id.to_pylist(), placed.split.tolist()) == (["UCa2", "UCb", ""], [1, 1, 2])
+    assert placed.numbers == {"train": {0, 7}, "val": {1}}
+    assert placed_in([], entries, lambda ids: ids).numbers == placed.numbers  # type: ignore[arg-type]
+
+
+@given(
+    st.sets(st.tuples(st.integers(0, 5), st.integers(0, 5))), st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)))
+)
+def test_clips_are_found_by_their_video_and_number(there: set[tuple[int, int]], wanted: set[tuple[int, int]]) -> None:
+    def codes(pairs: list[tuple[int, int]]) -> np.ndarray:
+        row, n = (np.array([pair[i] for pair in pairs], np.int64) for i in (0, 1))
+        return codes_of(row, n.astype(np.int32))
+
+    ordered = sorted(there)
+
+    assert among(codes(ordered), codes(list(wanted))).tolist() == [pair in wanted for pair in ordered]
+
+
+def test_rows_of_shards_are_read_once_and_say_what_their_tars_hold(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=3)
+    entries = read_manifest(str(tmp_path)).shards
+    closed = ClosedShards()
+
+    held = closed.held(store, entries)
+
+    by_video = {name: i for i, name in enumerate(held[0].video_id.to_pylist())}
+    third = by_video["video-00002"]
+    assert held[0].is_sample()[held[0].starts[third] : held[0].starts[third + 1]].tolist() == [True, True, False]
+    assert sum(len(ids.n) for ids in held) == 9 and set(held[0].split.tolist()) == {
+        SPLITS.index(e.split) for e in entries
+    }
+    nowhere = Store(str(tmp_path / "nowhere"))
+    assert closed.held(nowhere, entries) == held, "what is known is not read again"
+    commit_video(store, "late-000001", n_clips=2)
+    select(store)
+    grown = make_shards(store).shards
+    more = closed.held(store, grown)
+    assert more[: len(held)] == held and [len(one.n) for one in more[len(held) :]] == [2]
+    assert closed.held(nowhere, entries) == held, "of the generations that are asked for alone"

@@ -1,0 +1,122 @@
+"""Splits: what belongs together stays together, also where committed shards contradict each other."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from pipeline.config.shards import SplitConfig
+from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
+from pipeline.shards.splits import SPLITS, Placed, draw_splits
+
+HELD_OUT = SplitConfig(val=0.2, test=0.2)
+
+
+def video(video_id: str, channel_id: str = "", group: str = "", n_samples: int = 1) -> PlanVideo:
+    return PlanVideo(video_id, channel_id, group or video_id, tuple(PlanClip(n, 512) for n in range(n_samples)))
+
+
+def placed(*rows: tuple[PlanVideo, str]) -> Placed:
+    videos = PlanVideos.of([row for row, _ in rows])
+    codes = np.array([SPLITS.index(split) for _, split in rows], np.int8)
+    return Placed(videos.video_id, videos.channel_id, videos.group, codes)
+
+
+def drawn(videos: list[PlanVideo], there: Placed, config: SplitConfig = HELD_OUT, seed: int = 0) -> dict[str, str]:
+    codes = draw_splits(PlanVideos.of(videos), there, config, seed=seed)
+    return {one.video_id: SPLITS[code] for one, code in zip(videos, codes.tolist(), strict=True)}
+
+
+def test_a_video_that_shards_hold_already_stays_where_it_is() -> None:
+    old = [video(f"v{i}") for i in range(9)]
+    there = placed(*((one, SPLITS[i % 3]) for i, one in enumerate(old)))
+
+    assert drawn(old, there) == {f"v{i}": SPLITS[i % 3] for i in range(9)}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_new_video_follows_its_channel_and_its_duplicates_into_any_split(split: str) -> None:
+    there = placed((video("a", "UCa", "g"), split))
+
+    assert drawn([video("b", "UCa"), video("c", "UCc", "g"), video("d", "UCc")], there) == dict.fromkeys("bcd", split)
+
+
+def test_by_video_channels_part_and_duplicates_stay_together() -> None:
+    config = HELD_OUT.model_copy(update={"by": "video"})
+    many = [video(f"v{i}", "UCa", f"g{i // 2}") for i in range(200)]
+    splits = drawn(many, Placed(), config)
+
+    assert set(splits.values()) == set(SPLITS), "one channel is in all"
+    assert all(splits[f"v{i}"] == splits[f"v{i + 1}"] for i in range(0, 200, 2))
+
+
+def test_videos_without_a_channel_have_none_in_common() -> None:
+    splits = drawn([video(f"v{i}") for i in range(100)], Placed())
+
+    assert set(splits.values()) == set(SPLITS)
+
+
+def test_where_shards_hold_a_component_in_two_splits_duplicates_count_before_the_channel_and_ids_in_order() -> None:
+    there = placed(
+        (video("p", "UCa", "g1"), "train"),
+        (video("q", "UCa", "g2"), "val"),
+        (video("b", "UCb", "g3"), "test"),
+        (video("a", "UCb", "g3"), "val"),
+        (video("y", "UCc", "g4"), "val"),
+        (video("z", "UCd", "g4"), "train"),
+    )
+
+    found = drawn(
+        [
+            video("new-1", "UCa", "g2"),
+            video("new-2", "UCa", "other"),
+            video("new-3", "UCe", "g3"),
+            video("new-4", "UCd", "g5"),
+            video("new-5", "UCf", "g5"),
+        ],
+        there,
+    )
+
+    assert found["new-1"] == "val", "its duplicate q is there"
+    assert found["new-2"] == "train", "no duplicate: the first video of its channel, p"
+    assert found["new-3"] == "val", "of two duplicates the first by id, a"
+    assert found["new-4"] == "train", "of its channel: z"
+    assert found["new-5"] == "train", "only connected through others: the first split by name that holds some of them"
+
+
+def test_shares_are_those_that_were_asked_for() -> None:
+    config = SplitConfig(val=0.3, test=0.1)
+    splits = list(drawn([video(f"v{i}") for i in range(3000)], Placed(), config).values())
+
+    assert [splits.count(name) / 3000 for name in SPLITS] == pytest.approx([0.6, 0.3, 0.1], abs=0.03)
+
+
+def test_an_empty_held_out_split_gets_a_component_of_at_most_half_of_all_samples() -> None:
+    videos = [
+        video("large", n_samples=5),
+        video("small", n_samples=3),
+        video("tiny", n_samples=2),
+        video("none", "", "", 0),
+    ]
+    config = SplitConfig(val=1e-9, test=0)
+    held_out = set()
+    for seed in range(8):
+        (name,) = (name for name, split in drawn(videos, Placed(), config, seed).items() if split == "val")
+        held_out.add(name)
+    assert "large" in held_out and held_out <= {"large", "small", "tiny"}, "five of ten are at most half"
+    assert set(drawn([video("a", n_samples=3), video("b", n_samples=0)], Placed(), config).values()) == {"train"}
+
+
+def test_a_held_out_split_that_shards_fill_already_gets_nothing_by_force() -> None:
+    there = placed((video("old"), "val"))
+    splits = drawn([video(f"v{i}") for i in range(4)], there, SplitConfig(val=1e-9))
+
+    assert set(splits.values()) == {"train"}
+
+
+def test_nothing_asked_for_is_nothing_held_out() -> None:
+    assert set(drawn([video(f"v{i}") for i in range(50)], Placed(), SplitConfig(val=0, test=0)).values()) == {"train"}
+    assert draw_splits(PlanVideos.of([]), Placed(), HELD_OUT, seed=0).tolist() == []
+
+
+def test_names_are_no_nulls() -> None:
+    assert Placed().video_id.type == pa.string() and len(Placed().split) == 0

@@ -5,7 +5,8 @@ import logging
 import os
 import socket
 import threading
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -20,32 +21,46 @@ CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
 """A call that Ray's head answers, whatever it says; its client port and others refuse it as gRPC does."""
 
 
+WORKERS_ENVIRONMENT = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+"""What workers have in their environment. Those of a Ray of our own inherit it: the workers that Ray starts beforehand
+have no runtime environment, and a driver with one would have them ended and others started in their place."""
+
+
 def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
     """Connects to an address, or starts a local Ray where that is "". UserError where that fails."""
-    environment = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-    given = _environment_of_the_job()
-    environment = {name: value for name, value in environment.items() if name not in given}
-    options: dict[str, Any] = {
-        "namespace": namespace,
-        "logging_level": logging.ERROR,
-        "log_to_driver": False,
-        "runtime_env": {"env_vars": environment},
-    }
+    options: dict[str, Any] = {"namespace": namespace, "logging_level": logging.ERROR, "log_to_driver": False}
     if address:
         _refuse_deaf(address)
-        options["address"] = address
+        given = _environment_of_the_job()
+        wanted = {name: value for name, value in WORKERS_ENVIRONMENT.items() if name not in given}
+        options |= {"address": address, "runtime_env": {"env_vars": wanted}}
     else:
         # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
         options |= {"num_cpus": n_cpus} if n_cpus else {}
     where = f"Ray at {address}" if address else "a local Ray"
     try:
-        with _WhatRaySays(where):
+        with _WhatRaySays(where), _environment_for(WORKERS_ENVIRONMENT if not address else {}):
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise UserError(
             f"{where}: cannot be reached or started ({first_line(error)}); check engine.ray_address"
         ) from None
+
+
+@contextmanager
+def _environment_for(started: Mapping[str, str]) -> Iterator[None]:
+    """Sets variables for the processes that are started in the block."""
+    before = {name: os.environ.get(name) for name in started}
+    os.environ.update(started)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 class _WhatRaySays(AbstractContextManager[None]):

@@ -78,3 +78,24 @@ def test_a_driver_that_was_submitted_as_a_job_takes_the_environment_of_the_job(
         executor.close()
 
     assert (there["OF_THE_JOB"], there["PYTHONSAFEPATH"]) == ("yes", "1")
+
+
+@pytest.mark.slow
+def test_the_workers_that_a_local_ray_starts_beforehand_are_the_ones_that_work(tmp_path: Path) -> None:
+    import ray
+
+    from pipeline.engine.cluster import RayExecutor
+
+    before = dict(os.environ)
+    executor = RayExecutor(tmp_path / "scratch", n_cpus=2)
+    try:
+        pid, there = ray.get(ray.remote(lambda: (os.getpid(), dict(os.environ))).remote())
+        logs = Path(ray._private.worker._global_node.get_logs_dir_path())
+        beforehand = {int(path.stem.rpartition("-")[2]) for path in logs.glob("worker-*-ffffffff-*.err")}
+    finally:
+        executor.close()
+
+    assert len(beforehand) == 2, "Ray names the log of a worker that it starts without a driver after no job"
+    assert pid in beforehand
+    assert (there["PYTHONSAFEPATH"], there["RAY_USAGE_STATS_ENABLED"]) == ("1", "0")
+    assert os.environ.get("PYTHONSAFEPATH") == before.get("PYTHONSAFEPATH"), "the driver's own stays"

@@ -31,7 +31,7 @@ from manifests.hashing import UInt64
 from manifests.membership import are_in, hash_ids
 from manifests.wrong_value import first_fault
 from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, sorted_entries
-from pipeline.balance.near_files import LostHashes, NearFile, cells_of, write_cells
+from pipeline.balance.near_files import FORMAT, LostHashes, NearFile, cells_of, write_cells
 from pipeline.balance.near_tasks import (
     PatientFiles,
     Spread,
@@ -105,11 +105,12 @@ class AlikeIndex:
     def __init__(
         self, files: Files, what: str, kinds: Sequence[Kind], settings: str, spread: Spread = spread_here
     ) -> None:
-        self._files, self._what, self._settings, self._spread = files, what, settings, spread
+        self._files, self._what, self._spread = files, what, spread
+        self._settings = f"{FORMAT} {settings}"
         self._folder = f"{ALIKE}/{what}"
         self._kinds = {kind.name: kind for kind in kinds}
         self._seen: bytes | None = b""
-        self._state = _State(settings=settings)
+        self._state = _State(settings=self._settings)
         self._taken = np.zeros(0, np.uint64)
         self._pairs: dict[str, list[pa.Table]] = {}
 

@@ -1,6 +1,9 @@
 """Files of sorted hashes: cell by cell of the highest bits, in each the entries of every band.
 
-Who searches some cells reads their bytes of each file and no others; each cell has a checksum.
+Who searches some cells reads their bytes of each file and no others; each cell has a checksum. Of an entry's 12 bytes
+8 to 10 are stored, the fewer the more entries there are. They are sorted, so the upper halves of their keys are stored
+as steps from one to the next, which are small; owners are fewer than 32 bits can tell. Both lie byte by byte, the
+lowest of all first, and are compressed; the lower halves of keys are noise.
 """
 
 from __future__ import annotations
@@ -10,14 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
 
 from pipeline.balance.bands import ENTRY, HALF, LEAST_BITS, Entries
 from pipeline.engine.files import Files
+
+FORMAT = 2
+"""Rises when what is stored changes: files of another format are made again from the tables."""
 
 CELL_BITS = 9
 N_CELLS = 1 << CELL_BITS
 assert CELL_BITS <= LEAST_BITS, "a group lies in one cell"
 _EDGES = np.arange(1, N_CELLS, dtype=np.uint64)
+_LOWER, _UPPER, _OWNER = range(3)
+"""The three words of an entry: the halves of its key, its owner."""
+_ZSTD = pa.Codec("zstd", compression_level=1)
 
 
 class LostHashes(Exception):
@@ -42,9 +53,11 @@ class NearFile:
 
 def write_cells(files: Files, path: str, cells: Sequence[Sequence[Entries]], first_cell: int = 0) -> NearFile:
     """Writes by cell the entries of each band."""
-    bodies = [b"".join(entries.tobytes() for entries in bands) for bands in cells]
+    bodies = [_packed(np.concatenate(bands)) for bands in cells]
     sizes = np.array([[len(entries) for entries in bands] for bands in cells], "<u8")
-    head = sizes.tobytes() + np.array([zlib.crc32(body) for body in bodies], "<u4").tobytes()
+    lengths = np.array([len(body) for body in bodies], "<u8")
+    sums = np.array([zlib.crc32(body) for body in bodies], "<u4")
+    head = sizes.tobytes() + lengths.tobytes() + sums.tobytes()
     data = b"".join([head, np.uint32(zlib.crc32(head)).tobytes(), *bodies])
     files.write(path, data)
     return NearFile(path, sizes.shape[1], first_cell, len(cells), len(data))
@@ -69,15 +82,16 @@ def read_run(files: Files, run: Sequence[NearFile], cells: range) -> list[list[E
 
 def read_cells(files: Files, file: NearFile, cells: range) -> list[list[Entries]]:
     """By cell the entries of each band; `cells` are some of the file's. LostHashes."""
-    n_head = file.n_cells * (8 * file.n_bands + 4)
+    n_head = file.n_cells * (8 * file.n_bands + 12)
     try:
         head = files.read_range(file.path, 0, n_head + 4)
         if len(head) != n_head + 4 or np.uint32(zlib.crc32(head[:-4])).tobytes() != head[-4:]:
             raise LostHashes(f"{files.url}/{file.path}: is damaged")
         sizes = np.frombuffer(head, "<u8", file.n_cells * file.n_bands).reshape(-1, file.n_bands).astype(np.int64)
-        sums = np.frombuffer(head, "<u4", file.n_cells, sizes.nbytes)
-        ends = n_head + 4 + np.cumsum(sizes.sum(axis=1)) * ENTRY.itemsize
-        begins = np.append(n_head + 4, ends[:-1])
+        lengths = np.frombuffer(head, "<u8", file.n_cells, sizes.nbytes).astype(np.int64)
+        sums = np.frombuffer(head, "<u4", file.n_cells, sizes.nbytes + lengths.nbytes)
+        ends = n_head + 4 + np.cumsum(lengths)
+        begins = ends - lengths
         a, b = cells.start - file.first_cell, cells.stop - file.first_cell
         body = files.read_range(file.path, int(begins[a]), int(ends[b - 1])) if ends[b - 1] > begins[a] else b""
     except FileNotFoundError:
@@ -87,6 +101,44 @@ def read_cells(files: Files, file: NearFile, cells: range) -> list[list[Entries]
         part = body[begins[cell] - begins[a] : ends[cell] - begins[a]]
         if len(part) != ends[cell] - begins[cell] or zlib.crc32(part) != sums[cell]:
             raise LostHashes(f"{files.url}/{file.path}: is damaged")
-        entries = np.frombuffer(part, ENTRY)
+        entries = _unpacked(part, int(sizes[cell].sum()))
         found.append(np.split(entries, np.cumsum(sizes[cell])[:-1]))
     return found
+
+
+def _packed(entries: Entries) -> bytes:
+    """The bytes of a cell's entries, band after band."""
+    if not len(entries):
+        return b""
+    words = np.ascontiguousarray(entries).view("<u4").reshape(-1, 3)
+    columns = [_planes(np.diff(words[:, _UPPER], prepend=np.uint32(0))), _planes(words[:, _OWNER])]
+    blocks = [_ZSTD.compress(column, asbytes=True) for column in columns]
+    sizes = np.array([[len(column), len(block)] for column, block in zip(columns, blocks, strict=True)], "<u4")
+    return b"".join([sizes.tobytes(), *blocks, words[:, _LOWER].tobytes()])
+
+
+def _unpacked(body: bytes, n: int) -> Entries:
+    """The entries of a cell that holds n."""
+    words = np.zeros((n, 3), "<u4")
+    if n:
+        (n_steps, of_steps), (n_owners, of_owners) = np.frombuffer(body, "<u4", 4).reshape(2, 2).tolist()
+        at = 16 + of_steps
+        steps = _from_planes(_ZSTD.decompress(body[16:at], n_steps, asbytes=True), n)
+        np.cumsum(steps, dtype=np.uint32, out=words[:, _UPPER])
+        words[:, _OWNER] = _from_planes(_ZSTD.decompress(body[at : at + of_owners], n_owners, asbytes=True), n)
+        words[:, _LOWER] = np.frombuffer(body, "<u4", n, at + of_owners)
+    return words.view(ENTRY)[:, 0]
+
+
+def _planes(values: NDArray[np.uint32]) -> bytes:
+    """The lowest bytes of all values, their second bytes … as far as any value has them."""
+    n_planes = -(-int(values.max()).bit_length() // 8)
+    bytes_of = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4)
+    return b"".join(bytes_of[:, plane].tobytes() for plane in range(n_planes))
+
+
+def _from_planes(planes: bytes, n: int) -> NDArray[np.uint32]:
+    bytes_of = np.zeros((n, 4), np.uint8)
+    for plane, column in enumerate(np.frombuffer(planes, np.uint8).reshape(-1, n)):
+        bytes_of[:, plane] = column
+    return bytes_of.view("<u4")[:, 0]

@@ -173,6 +173,16 @@ def test_other_settings_make_everything_again(tmp_path: Path) -> None:
         opened(tmp_path, "2")
 
 
+def test_files_of_an_older_format_are_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    things, wanted = a_world(1, 20), by_the_rule(a_world(1, 20))
+    with monkeypatch.context() as older:
+        older.setattr(alike, "FORMAT", 1)
+        grow(opened(tmp_path), things, random.Random(1))
+    one = AlikeIndex(Files(str(tmp_path)), "pictures", [KIND], "1")
+    one.go_on(lambda: None, lambda: grow(one, things, random.Random(2)))
+    assert found(one) == wanted and wanted
+
+
 @pytest.mark.usefixtures("small")
 def test_work_is_spread_and_a_search_reads_each_byte_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     things = a_world(2, 60)

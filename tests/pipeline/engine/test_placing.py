@@ -1,0 +1,322 @@
+"""On which machine an attempt is made, what is asked of Ray for it, and what its end means: without Ray."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from ray.exceptions import NodeDiedError, OutOfMemoryError, RayError, TaskUnschedulableError, WorkerCrashedError
+
+from manifests.reasons import Reason
+from pipeline.engine import cluster
+from pipeline.engine.attempt import End
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Resources, Unit
+from pipeline.engine.waiting import Waiting
+from tests.pipeline.engine.fake_ray import GIB, FakeRay, an_executor, done, fetched, machine
+
+
+@dataclass(frozen=True)
+class AStage:
+    resources: Resources = Resources(n_cpus=2, memory_bytes=4 * GIB, time_limit_s=60)
+    name: str = "toy"
+
+
+@pytest.fixture
+def three() -> Iterator[tuple[FakeRay, Any]]:
+    """A head without slots and two machines, one of them larger."""
+    with an_executor([machine("head", 0), machine("a", 4), machine("b", 8)], address="cluster:6379") as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        yield ray, executor
+
+
+def submit(executor: Any, *names: str, **how: Any) -> None:
+    for name in names:
+        executor.submit("toy", Unit(name), 1, **how)
+
+
+def test_a_unit_goes_to_any_machine_and_asks_for_its_cores_and_memory(three: tuple[FakeRay, Any]) -> None:
+    ray, executor = three
+    submit(executor, "u")
+
+    (task,) = ray.sent
+    assert task.options == {
+        "name": "toy",
+        "max_retries": 0,
+        "num_cpus": 2,
+        "memory": 4 * GIB,
+        "scheduling_strategy": "SPREAD",
+    }
+    assert executor.n_slots == 12 and executor.n_without_slot == 0
+
+
+def test_no_unit_asks_for_more_memory_than_most_of_the_largest_machine_and_a_local_ray_for_none() -> None:
+    small = [machine("head", 0, 64 * GIB), machine("a", 4, 2 * GIB), machine("b", 4, 4 * GIB)]
+    with an_executor(small, address="cluster:6379") as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        submit(executor, "u")
+        assert ray.of("u").options["memory"] == int(0.8 * 4 * GIB)
+    with an_executor(small) as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        submit(executor, "u")
+        assert "memory" not in ray.of("u").options
+
+
+def test_a_unit_that_runs_alone_has_the_largest_free_machine_and_others_are_kept_off_it(
+    three: tuple[FakeRay, Any],
+) -> None:
+    ray, executor = three
+    submit(executor, "early")
+    submit(executor, "alone", alone=True)
+    submit(executor, "other")
+
+    assert (ray.of("alone").home, ray.of("alone").options["num_cpus"]) == ("b", 8)
+    assert ray.of("other").options["label_selector"] == {"ray.io/node-id": "!in(b)"}
+    assert executor.n_slots == 4, "the slots of the machine that is kept free are no one's"
+    submit(executor, "second", alone=True)
+    assert ray.of("second").home == "a"
+    submit(executor, "third", alone=True)
+    assert ray.of("third").home in ("", "head"), "none with slots is left"
+
+
+def test_when_the_lone_unit_ends_its_machine_is_free_and_what_had_not_begun_is_given_again(
+    three: tuple[FakeRay, Any],
+) -> None:
+    ray, executor = three
+    submit(executor, "alone", alone=True)
+    submit(executor, "runs", "waits")
+    ray.begins(ray.of("runs"), "a")
+    kept_off = ray.of("waits")
+    ray.of("alone").ends(done("b"))
+
+    finished = executor.collect(0.0)
+
+    assert finished.unit.name == "alone" and executor.n_slots == 12
+    assert ray.cancelled == [(kept_off, False)]
+    assert ray.of("waits") is not kept_off and "label_selector" not in ray.of("waits").options
+    assert [task.unit for task in ray.sent].count("runs") == 1
+
+
+def test_a_machine_that_fails_is_fenced_for_longer_each_time_and_never_the_last_one(
+    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray, executor = three
+    now = [1000.0]
+    monkeypatch.setattr(cluster.time, "monotonic", lambda: now[0])
+
+    assert executor.fence("b")
+    assert executor.n_slots == 4
+    submit(executor, "u")
+    assert ray.of("u").options["label_selector"] == {"ray.io/node-id": "!in(b)"}
+    assert not executor.fence("a"), "no other machine with slots is left"
+    now[0] += cluster.FENCE_S + 1
+    assert executor.n_slots == 12
+    assert executor.fence("b")
+    now[0] += cluster.FENCE_S + 1
+    assert executor.n_slots == 4, "twice as long the second time"
+    now[0] += cluster.FENCE_S
+    assert executor.n_slots == 12
+
+
+def test_machines_that_come_and_go_are_seen(three: tuple[FakeRay, Any]) -> None:
+    ray, executor = three
+    ray.machines.append(machine("c", 16))
+    assert executor.n_slots == 28
+    ray.machines[-1]["Alive"] = False
+    assert executor.n_slots == 12
+
+
+@pytest.mark.parametrize(
+    ("error", "begun_on", "end", "reason"),
+    [
+        (WorkerCrashedError(), "a", End.LOST, None),
+        (WorkerCrashedError(), "", End.LOST, None),
+        (WorkerCrashedError(), "gone", End.TAKEN, Reason.KILLED_WORKER),
+        (OutOfMemoryError("too much"), "a", End.TAKEN, Reason.OVER_MEMORY),
+        (NodeDiedError("spot"), "a", End.TAKEN, Reason.KILLED_WORKER),
+    ],
+    ids=["worker", "worker before it began", "worker of a lost machine", "memory", "machine"],
+)
+def test_what_a_lost_worker_means_for_its_unit(
+    three: tuple[FakeRay, Any], error: RayError, begun_on: str, end: End, reason: Reason | None
+) -> None:
+    ray, executor = three
+    submit(executor, "u")
+    if begun_on:
+        ray.begins(ray.of("u"), begun_on)
+    ray.of("u").ends(error)
+
+    outcome = executor.collect(0.0).outcome
+
+    assert (outcome.end, outcome.reason, outcome.node) == (end, reason, begun_on)
+    assert outcome.host == (f"host-of-{begun_on}" if begun_on else "")
+
+
+@pytest.mark.parametrize("error", [NodeDiedError("spot"), TaskUnschedulableError("gone")], ids=["machine", "its own"])
+def test_an_attempt_that_had_not_begun_is_given_again_and_charged_to_nobody(
+    three: tuple[FakeRay, Any], error: RayError
+) -> None:
+    ray, executor = three
+    submit(executor, "u")
+    first = ray.of("u")
+    first.ends(error)
+
+    assert executor.collect(0.0) is None
+    assert ray.of("u") is not first and ray.of("u").number != first.number
+
+
+def test_a_worker_that_died_after_its_time_ran_out_is_one_that_did_not_end(
+    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray, executor = three
+    submit(executor, "u")
+    ray.begins(ray.of("u"), "a")
+    later = cluster.time.monotonic() + 61
+    monkeypatch.setattr("pipeline.engine.roll.time.monotonic", lambda: later)
+    ray.of("u").ends(WorkerCrashedError())
+
+    assert executor.collect(0.0).outcome.end is End.TIMEOUT
+
+
+def test_a_worker_that_nothing_ends_is_killed_after_its_limit_and_a_grace(
+    three: tuple[FakeRay, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray, executor = three
+    submit(executor, "u", "v")
+    ray.begins(ray.of("u"), "a")
+    assert executor.collect(0.0) is None and not ray.cancelled
+    later = cluster.time.monotonic() + 60 + cluster.KILL_AFTER_S + cluster.OVERDUE_GRACE_S
+    monkeypatch.setattr("pipeline.engine.roll.time.monotonic", lambda: later + 1)
+
+    finished = executor.collect(0.0)
+
+    assert (finished.unit.name, finished.outcome.end, finished.outcome.node) == ("u", End.TIMEOUT, "a")
+    assert ray.cancelled == [(ray.of("u"), True)]
+    assert executor.collect(0.0) is None, "once"
+
+
+def test_where_the_roll_is_gone_too_a_lost_attempt_is_one_of_unknown_place(three: tuple[FakeRay, Any]) -> None:
+    ray, executor = three
+    submit(executor, "u")
+    ray.begins(ray.of("u"), "a")
+    ray.roll_is_gone = True
+    ray.of("u").ends(WorkerCrashedError())
+
+    assert (executor.collect(0.0).outcome.end, executor.n_slots) == (End.LOST, 12)
+
+
+def test_attempts_that_ended_are_taken_off_the_roll_in_lots(three: tuple[FakeRay, Any]) -> None:
+    ray, executor = three
+    names = [f"u{i}" for i in range(cluster.FORGET_EVERY + 3)]
+    submit(executor, *names)
+    for task in list(ray.sent):
+        task.ends(done("a"))
+    while executor.collect(0.0):
+        pass
+
+    assert ray.forgotten == [task.number for task in ray.sent[: cluster.FORGET_EVERY]]
+
+
+def test_an_autoscaler_is_told_how_many_slots_could_be_used_and_at_the_end_that_none_is(
+    three: tuple[FakeRay, Any],
+) -> None:
+    ray, executor = three
+    submit(executor, "u", "v", "w")
+    executor.collect(0.0)
+    executor.collect(0.0)
+    assert ray.slots_asked == [3], "once, while it stays the same"
+    ray.of("u").ends(done("a"))
+    executor.collect(0.0)
+    executor.collect(0.0)
+    assert ray.slots_asked == [3, 2]
+    executor.close()
+    assert ray.slots_asked == [3, 2, 0] and not ray.is_shut, "a Ray that others started stays"
+
+
+def test_a_local_ray_has_no_autoscaler() -> None:
+    with an_executor([machine("a")]) as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        submit(executor, "u")
+        executor.collect(0.0)
+        executor.close()
+
+        assert ray.slots_asked == []
+
+
+@pytest.fixture
+def two_steps() -> Iterator[tuple[FakeRay, Any]]:
+    """Two machines of two slots, at most three fetches at a time, and 100 bytes that may wait on each."""
+    waiting = Waiting(most_bytes=100, most_fetches=3)
+    with an_executor([machine("a", 2), machine("b", 2)], address="cluster:6379", waiting=waiting) as (ray, executor):
+        executor.begin(AStage(), Store("out"))
+        yield ray, executor
+
+
+def fetch(executor: Any, *names: str, **how: Any) -> None:
+    for name in names:
+        executor.submit("toy", Unit(name, is_fetched=True), 1, **how)
+
+
+def test_a_unit_is_fetched_without_a_slot_and_made_where_what_it_needs_lies(two_steps: tuple[FakeRay, Any]) -> None:
+    ray, executor = two_steps
+    fetch(executor, "u", "v", "w", "x")
+
+    assert [(task.kind, task.unit, task.home) for task in ray.sent] == [
+        ("fetch", "u", "a"),
+        ("fetch", "v", "b"),
+        ("fetch", "w", "a"),
+    ], "three at a time, the least busy machine first"
+    assert ray.of("u").options["num_cpus"] == 0 and ray.of("u").options["name"] == "toy:fetch"
+    assert executor.n_without_slot == 3
+    ray.of("v").ends(fetched(40))
+    assert executor.collect(0.0) is None
+    made = ray.of("v")
+    assert (made.kind, made.home, made.options["num_cpus"], made.args[-1]) == ("attempt", "b", 2, "/there/held")
+    assert (made.options["name"], executor.n_without_slot) == ("toy", 2)
+    made.ends(done("b"))
+    assert executor.collect(0.0).unit.name == "v"
+    assert ray.of("x").kind == "fetch", "its turn came"
+
+
+def test_what_waits_on_a_disk_is_bounded_and_given_back_when_its_unit_ends(two_steps: tuple[FakeRay, Any]) -> None:
+    ray, executor = two_steps
+    ray.machines.pop()
+    fetch(executor, "u", "v")
+    for name in ("u", "v"):
+        ray.of(name).ends(fetched(45))
+    executor.collect(0.0)
+    executor.collect(0.0)
+    fetch(executor, "w")
+    assert all(task.unit != "w" for task in ray.sent), "a third one would be too much"
+    ray.of("u").ends(done("a"))
+    executor.collect(0.0)
+    executor.collect(0.0)
+
+    assert ray.of("w").kind == "fetch"
+
+
+def test_a_lost_fetch_frees_its_place_and_a_lone_unit_fetches_for_itself(two_steps: tuple[FakeRay, Any]) -> None:
+    ray, executor = two_steps
+    fetch(executor, "u")
+    ray.begins(ray.of("u"), "a")
+    ray.of("u").ends(WorkerCrashedError())
+    assert executor.collect(0.0).outcome.end is End.LOST
+    assert executor.n_without_slot == 0
+
+    fetch(executor, "v", alone=True)
+
+    assert ray.of("v").kind == "attempt"
+
+
+def test_units_that_wait_for_their_fetch_can_be_dropped_and_all_can_be_cancelled(
+    two_steps: tuple[FakeRay, Any],
+) -> None:
+    ray, executor = two_steps
+    fetch(executor, "u", "v", "w", "x", "y")
+
+    assert executor.drop_queued() == {"toy": 2}
+    executor.cancel_all()
+
+    assert [force for _, force in ray.cancelled] == [True] * 3
+    assert executor.n_without_slot == 0 and executor.collect(0.0) is None
+    assert executor.drop_queued() == {}

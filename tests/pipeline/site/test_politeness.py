@@ -1,14 +1,16 @@
 """Buckets, identities and the breaker: in process here, in an actor in test_crawl."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
+from pipeline.engine.store import Store
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.pauses import describe
-from pipeline.site.politeness import NO_NETWORK_STOPS
+from pipeline.site.pauses import STATE_FILE, describe
+from pipeline.site.politeness import NO_NETWORK_STOPS, SAVE_EVERY_S, Lease, Politeness, Ruling
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -192,3 +194,111 @@ def test_the_old_rates_are_read_as_before_with_a_warning_that_names_the_new_ones
     config = PolitenessConfig.model_validate({"requests_per_minute": {"page": 12.0}})
     assert config.identity_requests_per_minute == config.most_requests_per_minute == {"page": 12.0}
     assert "identity_requests_per_minute" in caplog.text
+
+
+def test_refused_captions_are_an_answer_of_the_page_so_the_next_pause_is_the_first_again() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    run(polite.report("one", "v", BOT))
+    clock.now += 11
+    assert run(polite.lease(0.0)).identity == "one"
+    run(polite.report("one", "w", REFUSED_CAPTIONS))
+    assert run(polite.lease(0.0)).identity == "one", "nobody waits for the probe's answer any more"
+    assert run(polite.report("one", "x", BOT)).paused_s == 10.0
+
+
+def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_than_the_longest_pause() -> None:
+    clock = Clock()
+    polite = politeness(clock, "one", "two")
+    run(polite.report("one", "v", BOT))
+    clock.now += 4
+    run(polite.report("two", "w", BOT))
+    assert run(polite.lease(0.0)) == Lease("", paused_s=6.0)
+    clock.now += 11
+    for name in ("one", "two"):
+        run(polite.report(name, f"again-{name}", Failure(Reason.SESSION_LIMIT, "", Pause.HARD)))
+    assert run(polite.lease(0.0)).paused_s == 40.0, "100 s are left, and the longest pause is 40"
+    assert run(polite.lease(0.0, among=("two",))).paused_s == 40.0
+
+
+def test_a_lease_is_no_look_at_the_canary_unless_it_is_due() -> None:
+    clock = Clock()
+    polite = politeness(clock, canary_every_s=600.0)
+
+    assert [run(polite.lease(0.0)).canary for _ in range(2)] == [True, False]
+    clock.now += 599
+    assert not run(polite.lease(0.0)).canary
+    clock.now += 1
+    assert run(polite.lease(0.0)).canary
+    assert not Lease("one").canary and Lease("one").paused_s == 0
+    assert Ruling() == Ruling(paused_s=0.0, charged=False, stop=None, detail="")
+
+
+def test_only_those_that_are_named_serve_and_where_none_of_them_is_left_anyone_does() -> None:
+    polite = politeness(Clock(), "one", "two", "three")
+
+    assert run(polite.lease(0.0, prefer="one", among=("three",))).identity == "three"
+    assert run(polite.lease(0.0, prefer="one", among=("gone",))).identity == "one"
+
+
+def test_an_identity_whose_bucket_is_empty_is_waited_for_and_the_fuller_one_is_taken_first() -> None:
+    clock = Clock()
+    polite = politeness(clock, "one", "two")
+    for name, wait_s in (("one", 9.0), ("two", 5.0)):
+        polite._identities[name].bucket.full_at = clock.now + wait_s
+    assert polite._choose(clock.now, "", "", (), False) == ("", pytest.approx(5.0, abs=0.01), False)
+    clock.now += 4.9
+
+    name, wait_s, all_paused = polite._choose(clock.now, "", "", (), False)
+
+    assert (name, all_paused) == ("two", False) and wait_s == pytest.approx(0.1, abs=0.01)
+
+
+def test_requests_are_counted_by_kind_and_stop_while_the_identity_pauses() -> None:
+    clock = Clock()
+    polite = politeness(clock, "one", "two")
+    for kind in ("page", "page", "player"):
+        assert run(polite.take("one", "youtube.com", kind)) == 0.0
+    run(polite.report("one", "v", BOT))
+    clock.now += 3
+    assert run(polite.take("one", "youtube.com", "page")) == 7.0
+    state = polite.snapshot()
+
+    assert state["requests"] == {"page": 2, "player": 1}
+    one = state["identities"][0]
+    assert (one["requests"], one["refusals"], one["answers"]) == ({"page": 2, "player": 1}, 1, 0)
+    assert (one["paused_s"], one["why"], one["level"]) == (7.0, "bot_check", 1)
+
+
+def test_a_failure_of_our_own_is_no_answer_of_the_site() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    run(polite.report("one", "v", BOT))
+    clock.now += 11
+    for reason in (Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES):
+        run(polite.report("one", "v", Failure(reason, "")))
+
+    assert polite.snapshot()["identities"][0]["level"] == 1
+    assert polite.snapshot()["identities"][0]["answers"] == 0
+
+
+def test_one_soft_refusal_after_a_pause_is_the_same_block_and_pauses_at_once() -> None:
+    clock = Clock()
+    polite = politeness(clock)
+    run(polite.report("one", "v", BOT))
+    clock.now += 11
+
+    assert run(polite.report("one", "w", SOFT)).paused_s == 40.0
+
+
+def test_state_is_saved_with_every_pause_and_else_now_and_then(tmp_path: Path) -> None:
+    clock, store = Clock(), Store(str(tmp_path))
+    config = PolitenessConfig(pauses_s=(10.0, 40.0), jitter=0.0)
+    polite = Politeness(config, {"one": 3600.0}, store=store, clock=clock, wall_clock=clock)
+    run(polite.report("one", "v", None))
+    assert not store.exists(STATE_FILE)
+    run(polite.report("one", "v", BOT))
+    assert store.read_json(STATE_FILE)["identities"][0]["level"] == 1
+    clock.now += SAVE_EVERY_S + 1
+    run(polite.report("one", "v", None))
+    assert store.read_json(STATE_FILE)["identities"][0]["level"] == 0

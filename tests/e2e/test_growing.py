@@ -58,6 +58,13 @@ def first_manifest(out: Path, process: subprocess.Popen[bytes]) -> Manifest:
     return read_manifest(str(out))
 
 
+def first_and_all(out: Path) -> tuple[int, int]:
+    """How many videos the batches had before the first shards were closed, and how many all batches have."""
+    n_batches = json.loads((out / "generations" / "00000.json").read_text())["n_batches"]
+    sizes = [len(json.loads(file.read_text())["video_ids"]) for file in sorted((out / "waves").glob("*.json"))]
+    return sum(sizes[:n_batches]), sum(sizes)
+
+
 def finish(out: Path, process: subprocess.Popen[bytes]) -> None:
     assert process.wait(timeout=500) == 0, (out.parent / f"{out.name}.log").read_text()[-3000:]
 
@@ -90,6 +97,8 @@ def test_the_manifest_grows_from_the_first_closed_shard_on_killed_or_not(tmp_pat
 
     last = read_manifest(str(undisturbed))
     assert n_made < len(Store(str(undisturbed)).committed("media")), "media was still to be fetched"
+    n_first, n_all = first_and_all(undisturbed)
+    assert 2 * n_first <= n_all, "the first manifest within the first half of the work, on any machine"
     assert {shard.url for shard in first.shards} < {shard.url for shard in last.shards}
     assert all(shard in last.shards for shard in first.shards), "what is closed stays as it is"
     assert read_published(str(undisturbed), first.sha256).shards == first.shards

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.demo.big_catalogue import a_catalogue
+from pipeline.demo.demo_catalogue import demo_catalogue
 from pipeline.demo.job import demo_config, pointed_at, some_of
 from pipeline.demo.server import MiniYouTube
 
@@ -23,3 +24,11 @@ def test_every_identity_asks_the_embedded_site_and_keeps_its_other_settings(tmp_
         assert {one.proxy.get_secret_value() for one in pool if one.proxy} == {site.proxy_url}
     assert pool and all(one.proxy for one in pool) and pointed.seed == 7
     assert pointed.crawl.ydl_opts.get_secret_value()["nocheckcertificate"] is True
+
+
+def test_the_first_batch_of_media_fills_a_shard_so_that_the_manifest_comes_early(tmp_path: Path) -> None:
+    config = demo_config(tmp_path / "out", None, [])
+    n_good = sum(video.behaviour == "good" for video in demo_catalogue().videos)
+    n_clips = config.balance.batch_videos * config.balance.total / n_good
+
+    assert n_clips * (1 - config.shards.split.val) > 1.25 * config.shards.max_samples, "some clips are turned away"

@@ -30,8 +30,8 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Unit
 
 RSS_LINES = 10
-SIZES = MergeSizes(grace_s=60.0)
-"""A run keeps what a merge covers for an hour, and the facts of its commits as long: more units than it makes then."""
+SIZES = MergeSizes()
+"""As a run has them."""
 
 
 def sleep(seconds: float) -> None:

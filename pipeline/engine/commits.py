@@ -44,7 +44,8 @@ def part_name(stage: str, unit: str, token: str = "") -> str:
 
 @dataclass(slots=True)
 class Commits:
-    """The commits that lie as objects of their own. What was read of a group is kept, since groups never change."""
+    """The commits that lie as objects of their own. What was read of a group is kept, since groups never change, until
+    segments cover it."""
 
     files: Files
     floor: dict[str, int] = field(default_factory=dict)
@@ -52,27 +53,35 @@ class Commits:
     _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
     _last: dict[str, int] = field(default_factory=dict)
     """By stage: the highest number that was seen or given."""
+    _covered_at: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
+    """By stage: (seconds since 1970, a number up to which segments have covered every group since then)."""
 
     def stages(self) -> list[str]:
         """The stages that have commits."""
         return self.files.folders(FOLDER)
 
-    def of(self, stage: str, after: int = 0) -> dict[str, str]:
-        """{unit: path of the object that holds its commit}, of groups with a number above `after`."""
+    def of(self, stage: str, after: int = 0, *, but: range = range(0)) -> dict[str, str]:
+        """{unit: path of the object that holds its commit}, of groups with a number above `after` and none of `but`.
+
+        Groups up to `after` are covered: what they hold is let go. A run would keep an hour of it otherwise.
+        """
         for _ in range(3):
             try:
-                return self._of(stage, after)
+                return self._of(stage, after, but)
             except FileNotFoundError:  # a group was replaced after it was listed
                 continue
-        return self._of(stage, after)
+        return self._of(stage, after, but)
 
-    def _of(self, stage: str, after: int) -> dict[str, str]:
+    def _of(self, stage: str, after: int, but: range) -> dict[str, str]:
         names = self.files.names(f"{FOLDER}/{stage}")
         singles = [name for name in names if name.endswith(".json") and not is_group(name)]
         found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
         self._take_up(stage, groups)
-        groups = [path for path in groups if number_of(path) > after]
+        for path in groups:
+            if number_of(path) <= after:
+                self._groups.pop(path, None)
+        groups = [path for path in groups if number_of(path) > after and number_of(path) not in but]
         self._read(groups)
         for path in groups:  # in the order of their numbers: a later one is right
             found.update(dict.fromkeys(self._groups[path], path))
@@ -90,6 +99,19 @@ class Commits:
         with ThreadPoolExecutor(READERS) as readers:
             for path, value in zip(new, readers.map(self.files.read_json, new), strict=True):
                 self._groups[path] = value["units"]
+
+    def note_covered(self, stage: str, number: int, at: float) -> None:
+        """Takes up that segments cover every group up to a number, at the latest since `at`."""
+        known = self._covered_at.setdefault(stage, [])
+        if not known or number > known[-1][1]:
+            known.append((at, number))
+
+    def covered_before(self, stage: str, at: float) -> int:
+        """The number up to which segments covered every group by then; 0 for none."""
+        known = self._covered_at.get(stage, [])
+        while len(known) > 1 and known[1][0] <= at:
+            known.pop(0)
+        return known[0][1] if known and known[0][0] <= at else 0
 
     def facts(self, path: str, unit: str) -> Facts:
         """What a unit's commit holds, given the object that `of` named. FileNotFoundError where it is gone."""

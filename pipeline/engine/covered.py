@@ -1,11 +1,11 @@
 """Deletes what segments cover, some time after: a reader that began before a merge ends right."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from manifests.schema import TABLES
-from pipeline.engine.segments import FOLDER, Segment, change_head, read_head
+from pipeline.engine.commits import number_of
+from pipeline.engine.segments import FOLDER, Head, change_head, read_head
 from pipeline.engine.store import Store
 
 
@@ -22,8 +22,10 @@ def sweep_segments(store: Store, grace_s: float) -> int:
         names = {retired.id for retired in gone}
         change_head(store, lambda h: h.model_copy(update={"retired": tuple(r for r in h.retired if r.id not in names)}))
     for stage in sorted({segment.stage for segment in head.segments}):
-        ripe = [segment for segment in head.of(stage) if segment.made_at <= before]
-        n_swept += _delete_covered(store, stage, ripe) if ripe else 0
+        made_at = [segment.made_at for segment in head.of(stage)]
+        store.commits.note_covered(stage, head.covered.get(stage, 0), max(made_at))
+        if store.commits.covered_before(stage, before) or min(made_at) <= before:
+            n_swept += _delete_covered(store, head, stage, before)
     return n_swept
 
 
@@ -49,19 +51,23 @@ def _delete_folder(store: Store, folder: str) -> int:
     return len(names)
 
 
-def _delete_covered(store: Store, stage: str, ripe: Sequence[Segment]) -> int:
-    """Commits whose units all lie in these segments, and the parts that they name.
+def _delete_covered(store: Store, head: Head, stage: str, before: float) -> int:
+    """Commits whose units all lay in segments by then, and the parts that they name.
 
-    Units of commits are looked up in segments, never the other way round: those may hold millions.
+    Groups that were covered later are not read: a run goes on for an hour, and looks every ten seconds. Of groups that
+    are not covered as a whole some may be all the same, behind one with a unit that cannot be merged.
     """
-    where = store.commits.of(stage)
-    covered = {unit for segment in ripe for unit in store.segments.among(segment, where)} if where else set()
+    number, last = store.commits.covered_before(stage, before), head.covered.get(stage, 0)
+    where = store.commits.of(stage, but=range(number + 1, last + 1))
+    ripe = [segment for segment in head.of(stage) if segment.made_at <= before]
+    others = [unit for unit, path in where.items() if not 0 < number_of(path) <= number]
+    covered = {unit for segment in ripe for unit in store.segments.among(segment, others)} if others else set()
     by_path: dict[str, list[str]] = {}
     for unit, path in where.items():
         by_path.setdefault(path, []).append(unit)
     n_swept = 0
     for path, units in by_path.items():
-        if not covered.issuperset(units):
+        if not (0 < number_of(path) <= number or covered.issuperset(units)):
             continue
         parts = [
             part

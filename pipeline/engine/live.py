@@ -25,6 +25,7 @@ from pipeline.engine.attempt import End, Outcome, turn_away_all
 from pipeline.engine.commits import Facts
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
+from pipeline.engine.names import Names
 from pipeline.engine.progress import RunProgress, StageProgress, units_of
 from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
@@ -98,7 +99,7 @@ class LiveStage:
         self._site, self._upstream, self._store = site, upstream, site.store
         done = site.store.committed(stage.name)
         planned: set[str] = set(getattr(stage, "unit_names", ()))  # where a stage knows them before it makes them
-        self._taken = done & planned if planned else done
+        self._taken = Names(done & planned if planned else done)
         self._result = StageResult(stage.name, n_done_before=len(done))
         self._n_planned = len(done) + len(planned) - len(self._taken) if planned else 0
         self._progress: StageProgress = site.progress.stage(stage.name, len(done))

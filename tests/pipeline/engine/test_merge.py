@@ -6,6 +6,7 @@ import random
 import shutil
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,49 @@ def test_a_merge_beside_a_run_knows_what_happened_meanwhile(tmp_path: Path) -> N
     sweep_segments(store, 0)
 
     assert same(said(Store(store.url)), before) and before["facts"]["u6"][0] == 1
+
+
+def test_a_run_keeps_nothing_in_memory_of_commits_that_are_merged_and_reads_none_until_they_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour = replace(SIZES, grace_s=3600)
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS)
+    before = said(store)
+    merge_all(store, an_hour)
+    assert same(said(store), before) and len(store.names("commits/extract")) == 7, "they lie there for an hour"
+    assert sum(map(len, store.commits._groups.values())) == 0
+
+    opened: list[str] = []
+    read = Store.read
+    monkeypatch.setattr(Store, "read", lambda store, path: [opened.append(path), read(store, path)][1])
+    sweep_segments(store, an_hour.grace_s)
+    assert [path for path in opened if path.startswith("commits/")] == []
+
+    sweep_segments(store, 0)
+    assert store.names("commits/extract") == [] and same(said(store), before)
+
+
+def test_what_is_covered_goes_after_the_grace_also_where_its_segment_was_merged_again_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    an_hour, now = replace(SIZES, grace_s=3600), [1_000_000.0]
+    monkeypatch.setattr("time.time", lambda: now[0])
+    store = Store(str(tmp_path / "out"))
+    fill(store, UNITS[:4])
+    merge_all(store, an_hour)
+    now[0] += 3000
+    fill(store, UNITS[4:8])
+    merge_all(store, an_hour)
+    assert [segment.level for segment in read_head(store)[0].segments] == [1]
+
+    now[0] += 700
+    sweep_segments(store, an_hour.grace_s)
+    assert len(store.names("commits/extract")) == 2, "the later ones have their hour yet"
+    now[0] += 3600
+    sweep_segments(store, an_hour.grace_s)
+    assert store.names("commits/extract") == []
+    assert len(store.committed("extract")) == 8
 
 
 def test_a_merger_merges_while_it_is_ticked_and_at_the_end(tmp_path: Path) -> None:

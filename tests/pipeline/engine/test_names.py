@@ -1,0 +1,29 @@
+"""Names that were taken up: what is among them, and how little of them is kept."""
+
+import random
+import sys
+
+import pytest
+
+from pipeline.engine import names
+from pipeline.engine.names import Names
+
+
+def test_what_was_given_or_added_is_among_them_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "RECENT", 7)
+    rng, known = random.Random(5), {"a", "b"}
+    found = Names(known)
+    for _ in range(500):
+        name = f"unit{rng.randrange(200)}"
+        assert (name in found) == (name in known)
+        found.add(name)
+        known.add(name)
+        assert len(found) == len(known)
+    assert all(name in found for name in known) and "unit200" not in found
+
+
+def test_a_name_is_kept_in_eight_bytes() -> None:
+    found = Names(f"transcripts-extract-00000-{n:016x}" for n in range(20_000))
+
+    assert len(found) == 20_000
+    assert sys.getsizeof(found._ordered) + sys.getsizeof(found._recent) < 9 * 20_000

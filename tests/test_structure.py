@@ -211,33 +211,6 @@ def test_every_stop_of_a_words_way_is_there() -> None:
         assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}, name
 
 
-def calls(tree: ast.AST, name: str) -> list[ast.Call]:
-    """Calls of a dotted name, `av.open` for instance."""
-    return [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == name]
-
-
-def opens_a_path(call: ast.Call) -> bool:
-    """Whether a call of av.open may read a file of any kind: neither written to nor held to one format."""
-    words = {keyword.arg for keyword in call.keywords}
-    writes = len(call.args) > 1 and ast.unparse(call.args[1]) == "'w'"
-    return not writes and "format" not in words
-
-
-def test_media_opens_through_one_door() -> None:
-    doors = []
-    for path in pipeline_modules():
-        if room_of(path) in ("demo", "testing"):
-            continue
-        tree = ast.parse(path.read_text())
-        for call in calls(tree, "av.open"):
-            if opens_a_path(call):
-                doors.append(str(path.relative_to(REPO / "pipeline")))
-        for other in ("VideoCapture", "open_video", "VideoReader"):
-            assert not [c for c in ast.walk(tree) if isinstance(c, ast.Call) and ast.unparse(c.func).endswith(other)]
-
-    assert doors == ["media/probe.py"]
-
-
 def test_one_place_turns_unforeseen_errors_into_rejects() -> None:
     broad = {
         str(path.relative_to(REPO))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.unnoticed import EXPLAINED, TUNING
+from bench.unnoticed import ALIKE, EXPLAINED, TUNING
 
 REPO = Path(__file__).resolve().parent.parent
 AREAS = {
@@ -144,18 +144,30 @@ def drawn(seed: int, n: int, areas: Sequence[str]) -> list[Mutation]:
 
 
 def explanation_of(mutation: Mutation) -> str:
-    """Why no user could notice a mutation, as EXPLAINED or TUNING says; "" for all others."""
+    """Why no user could notice a mutation, as EXPLAINED, ALIKE or TUNING says; "" for all others."""
     line = (REPO / mutation.path).read_text().splitlines()[mutation.line - 1].strip()
     if explained := EXPLAINED.get((mutation.path, line, mutation.new)):
         return explained
     if not mutation.old[0].isdigit() or not mutation.new[0].isdigit():
         return ""
+    if alike := _alike(mutation):
+        return alike
     if line.startswith("resources: Resources = "):
         return "what a stage asks of a machine for a unit: more than enough either way"
     names, _, value = line.partition(" = ")
     reasons = TUNING.get(mutation.path, {})
     of_names = [reasons.get(name.partition(":")[0], "") for name in names.split(", ")]
     return f"a tuning constant: {of_names[0]}" if value and all(of_names) else ""
+
+
+def _alike(mutation: Mutation) -> str:
+    """Why ALIKE explains a changed number; "" where it does not."""
+    raw = (REPO / mutation.path).read_bytes()
+    line_starts = raw.rfind(b"\n", 0, mutation.start) + 1
+    line = raw[line_starts:].partition(b"\n")[0].decode()
+    column = len(raw[line_starts : mutation.start].decode())
+    found = (reason for pattern, reason in ALIKE for match in pattern.finditer(line) if match.start(1) == column)
+    return next(found, "")
 
 
 def _files(path: Path) -> list[Path]:

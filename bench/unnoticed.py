@@ -1,11 +1,32 @@
 """Changes that `bench.mutate` can make and no user could notice, each with its reason."""
 
+import re
+
+ALIKE = ((re.compile(r"uuid4\(\)\.hex\[:(\d+)\]"), "the length of a random name; any is long enough"),)
+"""(pattern of a line, its group the number that is changed; why no user could notice that, wherever it stands)."""
+
 _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)"
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
 _FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
 _RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
+    ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
+    (
+        "pipeline/engine/cluster.py",
+        "return self._fenced.get(node, 0.0) > time.monotonic()",
+        "1.0",
+    ): "a machine's clock shows more than a second by the time a driver runs",
+    (
+        "pipeline/engine/cluster.py",
+        'int(MOST_MEMORY * node["Resources"].get("memory", 0))',
+        "1",
+    ): "most of one byte is none as well",
+    (
+        "pipeline/engine/cluster.py",
+        "max_concurrency=10_000,",
+        "20000",
+    ): "a tuning constant: calls that may wait in an actor at a time, more than a cluster makes",
     (
         "pipeline/engine/ray_session.py",
         "CONNECT_S, SPEAK_S = 3.0, 4.0",
@@ -42,8 +63,8 @@ EXPLAINED = {
     ): "only what is tried again has a time to wait, and it always says which",
     (
         "pipeline/engine/outage.py",
-        "if time.monotonic() - said > SAY_EVERY_S:",
-        "time.monotonic() - said >= SAY_EVERY_S",
+        "if now - said > SAY_EVERY_S:",
+        "now - said >= SAY_EVERY_S",
     ): "two readings of a clock of nanoseconds are never quite that far apart",
     (
         "pipeline/shards/card.py",
@@ -95,7 +116,6 @@ TUNING = {
         "OVERDUE_GRACE_S": _PATIENCE,
         "FORGET_EVERY": _OFTEN,
         "ROLL_WAIT_S": _PATIENCE,
-        "FENCE_S": _PATIENCE,
     },
     "pipeline/engine/commits.py": {"READERS": _PIECE},
     "pipeline/engine/committed.py": {"MAX_MOVED": _PATIENCE},

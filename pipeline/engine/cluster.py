@@ -214,13 +214,12 @@ class RayExecutor:
         return min([stage.resources.memory_bytes, *([max(there)] if there else [])])
 
     def _roomiest(self) -> str:
-        """The machine with the most CPU slots among those not kept already; "" where there is none."""
-        free = [node for node in self._nodes() if node["NodeID"] not in self._kept_free]
-        ids = sorted((-node["Resources"].get("CPU", 0), node["NodeID"]) for node in free)
-        return str(ids[0][1]) if ids else ""
+        """The machine with the most CPU slots among those not kept already; "" where none has one."""
+        free = {node: cpus for node, cpus in self._slots_by_node().items() if cpus}
+        return min(free, key=lambda node: (-free[node], node), default="")
 
     def _cpus_of(self, home: str) -> float:
-        return float(next(n["Resources"].get("CPU", 1) for n in self._nodes_seen if n["NodeID"] == home))
+        return float(next(n["Resources"]["CPU"] for n in self._nodes_seen if n["NodeID"] == home))
 
     def collect(self, timeout_s: float) -> Finished | None:
         """See Executor. Workers past their time limit plus grace are killed here."""

@@ -7,7 +7,7 @@ import pytest
 
 from bench import mutations
 from bench.nearest_tests import nearest_tests
-from bench.unnoticed import EXPLAINED, TUNING
+from bench.unnoticed import ALIKE, EXPLAINED, TUNING
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -74,3 +74,23 @@ def test_an_operator_or_a_sign_of_a_tuning_constant_is_not_explained() -> None:
     sizes = {m.new: mutations.explanation_of(m) for m in changes if m.old in ("256 * 1024**2", "256")}
 
     assert sizes["512"] and not sizes["(256 // 1024 ** 2)"]
+
+
+def test_what_is_alike_is_explained_wherever_it_stands_and_nothing_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("name = f(3) + uuid.uuid4().hex[:12]\n")
+    monkeypatch.setattr(mutations, "REPO", tmp_path)
+
+    found = {m.old: mutations.explanation_of(m) for m in mutations.mutations_of("engine", file)}
+
+    assert {old for old, reason in found.items() if reason} == {"12"}
+    assert {old for old, reason in found.items() if not reason} == {"3", "f(3) + uuid.uuid4().hex[:12]"}
+
+
+def test_what_is_alike_is_found_in_the_code() -> None:
+    folders = [REPO / place for places in mutations.AREAS.values() for place in places]
+    texts = [file.read_text() for folder in folders for file in folder.rglob("*.py")]
+    for pattern, reason in ALIKE:
+        assert any(pattern.search(text) for text in texts), reason

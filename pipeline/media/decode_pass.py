@@ -21,6 +21,7 @@ from pipeline.media.frames import (
     Scaler,
     Small,
     Stretch,
+    chroma_of,
     decode,
     luma_of,
     merge_stretches,
@@ -175,7 +176,7 @@ class VideoLook:
                 luma = luma_of(small())
                 look.facts.add(luma)
                 for measure in look.measures.values():
-                    measure.picture(luma)
+                    measure.picture(luma, chroma_of(small()))
         if self._config.duplicates.enabled and look.hash_is_due(clip_ms):
             with self._watch("hash"):
                 look.hashes.add(luma_of(small()))

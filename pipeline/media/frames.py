@@ -208,6 +208,12 @@ def luma_of(small: Any) -> NDArray[np.uint8]:
     return planes[: small.height]
 
 
+def chroma_of(small: Any) -> NDArray[np.uint8]:
+    """Colour of a yuv420p frame: 2 (to blue, to red) x half its height x half its width, uint8; 128 is grey."""
+    planes: NDArray[np.uint8] = small.to_ndarray()
+    return planes[small.height :].reshape(2, small.height // 2, small.width // 2)
+
+
 _PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
 
 

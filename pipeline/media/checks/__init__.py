@@ -33,8 +33,8 @@ Need = Literal["frames", "audio"]
 class Measure(Protocol):
     """What a check measures for itself while the clip's pictures pass."""
 
-    def picture(self, luma: NDArray[np.uint8]) -> None:
-        """A small picture, twice a second."""
+    def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
+        """A small picture, twice a second: brightness, height x width, and colour as `frames.chroma_of` gives it."""
 
 
 @dataclass(slots=True)

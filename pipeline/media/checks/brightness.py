@@ -18,8 +18,8 @@ class MeanBrightness:
     total: float = 0.0
     n_pictures: int = 0
 
-    def picture(self, luma: NDArray[np.uint8]) -> None:
-        """A small picture of the clip, brightness, height x width."""
+    def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
+        """See Measure."""
         self.total += float(luma.mean())
         self.n_pictures += 1
 

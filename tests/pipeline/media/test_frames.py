@@ -2,11 +2,23 @@
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 
 from pipeline.config.media import MediaLimits
 from pipeline.media.audio_blocks import AudioBlock, Wanted
-from pipeline.media.frames import DecodeFault, Picture, Scaler, Stretch, decode, merge_stretches, scaled_size
+from pipeline.media.frames import (
+    DecodeFault,
+    Picture,
+    Scaler,
+    Stretch,
+    chroma_of,
+    decode,
+    luma_of,
+    merge_stretches,
+    scaled_size,
+)
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.video import a_video
@@ -94,3 +106,17 @@ def test_stretches_are_joined_where_a_seek_is_not_worth_it() -> None:
     stretches = [Stretch(9000, 12000), Stretch(0, 2000), Stretch(1500, 3000), Stretch(30_000, 31_000)]
     assert merge_stretches(stretches, 8000) == [Stretch(0, 12000), Stretch(30_000, 31_000)]
     assert merge_stretches([], 8000) == []
+
+
+COLOURS = [((0, 0, 255), 240, 110), ((255, 0, 0), 90, 240), ((90, 90, 90), 128, 128)]
+
+
+@pytest.mark.parametrize(("colour", "to_blue", "to_red"), COLOURS)
+def test_colour_is_given_beside_brightness(colour: tuple[int, int, int], to_blue: int, to_red: int) -> None:
+    pixels = np.full((36, 64, 3), colour, np.uint8)
+    small = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="yuv420p")
+
+    chroma = chroma_of(small)
+
+    assert luma_of(small).shape == (36, 64) and chroma.shape == (2, 18, 32)
+    assert np.allclose(chroma.mean(axis=(1, 2)), (to_blue, to_red), atol=2)

@@ -24,7 +24,7 @@ def test_clips_that_are_nearly_black_or_white_throughout_are_told_where_asked(
 ) -> None:
     gathered = MeanBrightness()
     for _ in range(4):
-        gathered.picture(np.full((180, 320), level, np.uint8))
+        gathered.picture(np.full((180, 320), level, np.uint8), np.full((2, 90, 160), 128, np.uint8))
     seen = Seen(track, Look(), audio=VOICE, measures={"brightness": gathered})
     asked = MediaConfig.model_validate({"checks": {"brightness": "reject"}})
 

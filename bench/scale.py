@@ -37,6 +37,8 @@ from pipeline.testing.s3 import s3_server
 FULL_SIZE = 3_300_000
 REQUEST_S = 0.030
 BYTES_PER_S = 1e9 / 8
+MEMORY_NOISE = 0.03
+"""Peaks of a process differ by so much from run to run."""
 LEAST_CPU_S = 0.05
 """Below this, growth is that of the clock's noise."""
 
@@ -216,14 +218,14 @@ def extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
     """The table's row of the full size, and how each quantity grew."""
     sizes = [n for n, _ in measured]
 
-    def at_full_size(values: Sequence[float]) -> float:
-        return grown_to(FULL_SIZE, sizes, values)
+    def at_full_size(values: Sequence[float], noise: float = 0.0) -> float:
+        return grown_to(FULL_SIZE, sizes, values, noise)
 
     cpu_s = at_full_size([cost.cpu_s for _, cost in measured])
     n_sequential = at_full_size([cost.n_sequential for _, cost in measured])
     n_requests = at_full_size([cost.n_requests for _, cost in measured])
     n_bytes = at_full_size([cost.n_bytes for _, cost in measured])
-    mb = at_full_size([cost.peak_mb for _, cost in measured])
+    mb = at_full_size([cost.peak_mb for _, cost in measured], MEMORY_NOISE)
     waiting, transfer = n_sequential * REQUEST_S, n_bytes / BYTES_PER_S
     cpu = growth_of(sizes, [cost.cpu_s for _, cost in measured], LEAST_CPU_S)
     requests = growth_of(sizes, [cost.n_sequential for _, cost in measured])

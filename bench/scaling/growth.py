@@ -31,22 +31,25 @@ class Growth:
         return self.fixed + self.factor * size**self.power
 
 
-def growth_of(sizes: Sequence[int], values: Sequence[float], least: float = 0.0) -> Growth:
+def growth_of(sizes: Sequence[int], values: Sequence[float], least: float = 0.0, noise: float = 0.0) -> Growth:
     """The growth through values of ascending sizes, two at least; what is below `least` counts as that: it is noise."""
     seen = [max(value, least) for value in values]
-    if min(seen) <= 0 or max(seen) == min(seen):
+    if min(seen) <= 0 or max(seen) - min(seen) <= noise * min(seen):
         return Growth(seen[-1], 0.0, 0.0)
     if len(sizes) == 2:
         power = max(0.0, math.log(seen[1] / seen[0]) / math.log(sizes[1] / sizes[0]))
         return Growth(0.0, seen[1] / sizes[1] ** power, power)
     fits = [_fit(np.array(sizes, float) ** power, np.array(seen)) for power in POWERS[1:].tolist()]
-    best = int(np.argmin([error for error, _, _ in fits]))
+    errors = np.array([error for error, _, _ in fits])
+    linear = int(np.flatnonzero(POWERS[1:] == 1.0)[0])
+    best = linear if errors[linear] <= noise**2 else int(np.argmin(errors))
     _, fixed, factor = fits[best]
     return Growth(fixed, factor, float(POWERS[1 + best])) if factor else Growth(fixed, 0.0, 0.0)
 
 
 def _fit(grown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """(error, fixed, factor) of fixed + factor * grown, neither of them below 0."""
+    """(error, fixed, factor) of fixed + factor * grown, neither of them below 0; the error's root is the largest that
+    any value can be off by, as a share of it."""
     columns = np.stack([1 / values, grown / values], axis=1)
     both = np.linalg.lstsq(columns, np.ones(len(values)), rcond=None)[0]
     only_fixed, only_grown = (float(column.sum() / (column @ column)) for column in columns.T)
@@ -54,8 +57,8 @@ def _fit(grown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float
     return min((float(((columns @ some - 1) ** 2).sum()), float(some[0]), float(some[1])) for some in tried)
 
 
-def grown_to(size: int, sizes: Sequence[int], values: Sequence[float]) -> float:
+def grown_to(size: int, sizes: Sequence[int], values: Sequence[float], noise: float = 0.0) -> float:
     """The value at a larger size: by the growth, or along the line through the last two, whichever gives more."""
     (before, last), (value_before, value_last) = sizes[-2:], values[-2:]
     along_line = value_last + (value_last - value_before) / (last - before) * (size - last)
-    return max(growth_of(sizes, values).at(size), along_line)
+    return max(growth_of(sizes, values, noise=noise).at(size), along_line)

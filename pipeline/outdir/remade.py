@@ -6,7 +6,8 @@ Who takes rows of the tables back, or erases what they hold of a video, deletes 
 from pipeline.engine.files import Files
 
 ALIKE = "alike"
-"""What clips, videos and texts were compared by: pipeline/balance/alike.py."""
+"""What clips, videos and texts were compared by (pipeline/balance/alike.py), and what closed shards hold
+(pipeline/shards/closed.py)."""
 
 
 def forget_alike(files: Files, what: str = "") -> None:

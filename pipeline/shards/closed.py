@@ -1,30 +1,47 @@
 """What closed shards hold, as flat columns, 8 bytes a clip: the rows of each shard are read once.
 
 A driver asks at each plan which clips may not change any more, which of those that were made are in no shard yet, and
-which splits are settled.
+which splits are settled. What it reads of a generation's shards it leaves in `alike/closed/<generation>/` for the next
+driver, in one file that is named by the shards: where that is missing, damaged or of other shards, these are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
 from manifests.membership import Ids
 from manifests.shards import ShardEntry
 from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, merged_lists
+from pipeline.engine.commits import READERS
 from pipeline.engine.store import Store
+from pipeline.outdir.remade import ALIKE
 from pipeline.shards.clips import Int64, PlanVideos
 from pipeline.shards.files import read_rows
 from pipeline.shards.splits import SPLITS, Codes, Placed
 
 COLUMNS = ["video_id", "channel_id", "clip_id", "duration_ms", "status"]
 _FAILED = -1
+FOLDER = f"{ALIKE}/closed"
+_FILE = pa.schema(
+    [
+        ("video_id", pa.string()),
+        ("channel_id", pa.string()),
+        ("split", pa.int8()),
+        ("n", pa.list_(pa.int32())),
+        ("ms", pa.list_(pa.int32())),
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +86,67 @@ class ClosedShards:
             if name not in self._names:
                 self._names.add(name)
                 new.setdefault(entry.generation, []).append(entry)
-        for generation, of_generation in new.items():
-            self._by_generation.setdefault(generation, []).append(read_held(store, of_generation))
+        for generation, held in _held(store, new).items():
+            self._by_generation.setdefault(generation, []).append(held)
         asked = sorted({entry.generation for entry in some})
         return [held for generation in asked for held in self._by_generation[generation]]
 
 
+def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> dict[int, Held]:
+    """What these shards hold, by generation: of files that are kept where there are any."""
+    with ThreadPoolExecutor(READERS) as readers:
+        kept = dict(
+            zip(by_generation, readers.map(lambda item: _kept(store, *item), by_generation.items()), strict=True)
+        )
+    return {generation: kept[generation] or _keep(store, generation, by_generation[generation]) for generation in kept}
+
+
+def _path(generation: int, entries: Sequence[ShardEntry]) -> tuple[str, str]:
+    """The folder of a generation, and the name in it of what these shards hold."""
+    names = "\n".join(f"{entry.url} {entry.split} {entry.sha256}" for entry in entries)
+    return f"{FOLDER}/{generation:05d}", f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"
+
+
+def _kept(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held | None:
+    try:
+        data = store.read("/".join(_path(generation, entries)))
+        return _held_in(pq.read_table(io.BytesIO(data)).cast(_FILE))
+    except (FileNotFoundError, ValueError, pa.ArrowException):
+        return None
+
+
+def _keep(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held:
+    """Reads what these shards hold, and leaves it in the one file of their generation."""
+    held = read_held(store, entries)
+    folder, name = _path(generation, entries)
+    store.write_table(f"{folder}/{name}", _table_of(held))
+    for other in store.names(folder):
+        if other != name:
+            store.delete(f"{folder}/{other}")
+    return held
+
+
+def _table_of(held: Held) -> pa.Table:
+    n, ms = (pa.ListArray.from_arrays(held.starts.astype(np.int32), pa.array(values)) for values in (held.n, held.ms))
+    return pa.table([held.video_id, held.channel_id, pa.array(held.split), n, ms], schema=_FILE)
+
+
+def _held_in(table: pa.Table) -> Held:
+    video_id, channel_id, split, n, ms = (column.combine_chunks() for column in table.columns)
+    starts = np.concatenate(([0], np.cumsum(pc.list_value_length(n).to_numpy()))).astype(np.int64)
+    return Held(video_id, channel_id, split.to_numpy(), starts, n.flatten().to_numpy(), ms.flatten().to_numpy())
+
+
 def read_held(store: Store, entries: Sequence[ShardEntry]) -> Held:
     """What these shards hold, by their rows."""
-    tables = []
-    for entry in entries:
+
+    def read(entry: ShardEntry) -> pa.Table:
         rows = read_rows(store, entry.url, COLUMNS)
         code = np.full(rows.num_rows, SPLITS.index(entry.split), np.int8)
-        tables.append(rows.append_column("split", pa.array(code)))
-    return _condensed(pa.concat_tables(tables))
+        return rows.append_column("split", pa.array(code))
+
+    with ThreadPoolExecutor(READERS) as readers:
+        return _condensed(pa.concat_tables(readers.map(read, entries)))
 
 
 def _condensed(rows: pa.Table) -> Held:

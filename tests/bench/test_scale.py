@@ -67,6 +67,9 @@ def test_what_does_not_grow_or_is_noise_has_no_power() -> None:
     assert growth_of((1_000, 3_000, 10_000), (7, 7, 7)) == Growth(7, 0.0, 0.0)
     assert growth_of((1_000, 3_000, 10_000), (0.01, 0.02, 0.04), least=0.05).power == 0.0
     assert growth_of((1_000, 3_000, 10_000), (9.0, 8.0, 7.0)).factor == 0.0
+    assert growth_of((1_000, 3_000, 10_000), (276.0, 276.2, 282.0)).power > 2
+    assert growth_of((1_000, 3_000, 10_000), (276.0, 276.2, 282.0), noise=0.03).power == 0.0
+    assert growth_of((1_000, 3_000, 10_000), (276.0, 296.0, 366.0), noise=0.03).power == 1.0
 
 
 def test_a_fixed_part_does_not_hide_linear_growth() -> None:

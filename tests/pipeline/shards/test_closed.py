@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.scaling.requests import count_requests
 from manifests.shards import read_manifest
 from pipeline.engine.store import Store
+from pipeline.outdir.remade import forget_alike
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.shards.closed import ClosedShards, Held, among, codes_of, kept_clips, not_held, placed_in
 from pipeline.shards.splits import SPLITS
@@ -106,3 +109,53 @@ def test_rows_of_shards_are_read_once_and_say_what_their_tars_hold(tmp_path: Pat
     more = closed.held(store, grown)
     assert more[: len(held)] == held and [len(one.n) for one in more[len(held) :]] == [2]
     assert closed.held(nowhere, entries) == held, "of the generations that are asked for alone"
+
+
+def all_of(store: Store) -> list[tuple[object, ...]]:
+    """What a driver that starts knows of the closed shards."""
+    held = ClosedShards().held(store, read_manifest(store.url).shards)
+    return [tuple(np.asarray(column).tolist() for column in vars_of(one)) for one in held]
+
+
+def vars_of(held: Held) -> tuple[object, ...]:
+    return held.video_id, held.channel_id, held.split, held.starts, held.n, held.ms
+
+
+def kept_files(folder: Path) -> list[Path]:
+    return sorted((folder / "alike" / "closed").rglob("*.parquet"))
+
+
+def two_generations(folder: Path) -> Store:
+    store = a_data_set(folder, n_videos=3)
+    commit_video(store, "late-000001", n_clips=2)
+    select(store)
+    make_shards(store)
+    return store
+
+
+def test_a_driver_that_starts_again_reads_a_file_a_generation_and_no_shard(tmp_path: Path) -> None:
+    store = two_generations(tmp_path)
+    first = all_of(store)
+    assert len(first) == 2 == len(kept_files(tmp_path))
+    for path in (tmp_path / "shards").rglob("*.parquet"):
+        path.unlink()
+    with count_requests() as counted:
+        assert all_of(store) == first
+    assert counted.kinds["cat_file"] <= 2 + 3, "the manifest's files beside those of the generations"
+
+
+@pytest.mark.parametrize("harm", ["gone", "short", "other"])
+def test_what_is_kept_of_shards_is_made_again_where_it_is_no_good(tmp_path: Path, harm: str) -> None:
+    store = two_generations(tmp_path)
+    first = all_of(store)
+    for path in kept_files(tmp_path):
+        if harm == "gone":
+            path.unlink()
+        if harm == "short":
+            path.write_bytes(path.read_bytes()[:-7])
+        if harm == "other":
+            path.rename(path.with_name(f"{'0' * 32}.parquet"))
+    assert all_of(store) == first
+    assert len(kept_files(tmp_path)) == 2 and all(path.stem != "0" * 32 for path in kept_files(tmp_path))
+    forget_alike(store)
+    assert not kept_files(tmp_path) and all_of(store) == first

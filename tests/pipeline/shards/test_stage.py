@@ -60,9 +60,18 @@ def test_a_clip_that_failed_once_can_come_as_a_sample_later(tmp_path: Path):
 
 def test_a_run_that_finds_nothing_new_changes_nothing(tmp_path: Path):
     store = a_data_set(tmp_path, n_videos=3)
-    before = {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()}
+    before = _files(tmp_path)
     make_shards(store)
-    assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+    after = _files(tmp_path)
+    new = [path for path in after if path not in before]
+    assert [path.parent for path in new] == [tmp_path / "alike" / "closed" / "00000"], "for the next driver alone"
+    assert {path: data for path, data in after.items() if path not in new} == before
+    make_shards(store)
+    assert _files(tmp_path) == after
+
+
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_packs_can_go_once_the_manifest_holds_them_and_are_not_asked_for_again(tmp_path: Path):

@@ -1,9 +1,11 @@
 """The plan: whole sentences near the target, within the bounds, never a word cut, never an overlap."""
 
-from itertools import pairwise
+from dataclasses import replace
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -173,3 +175,156 @@ def test_any_plan_keeps_every_word_whole_in_order_within_bounds(
     assert clips[0].start_ms >= 0
     assert clips[-1].end_ms <= duration
     assert clips == plan(words, ends, config, duration_ms=duration)
+
+
+def cheapest(words: list[Word], marks: Marks, config: ClipConfig) -> list[int]:
+    """Where clips end by trying every partition of the sentences, by the costs that the module promises."""
+    limit_ms = config.max_s * 1000 - 2 * config.pad_ms
+    ends = [i + 1 for i in range(len(words) - 1) if marks.ends[i] >= 0.02] + [len(words)]
+
+    def clip(first: int, last: int) -> float:
+        length_ms = words[last - 1].end_ms - words[first].start_ms
+        if length_ms > limit_ms:
+            return np.inf
+        by_words = (last - first) / config.target_words - 1
+        by_time = (length_ms + 2 * config.pad_ms) / (config.target_s * 1000) - 1
+        miss = by_words if config.steer_by == "words" else by_time
+        return miss * miss + (4.0 if length_ms < config.min_s * 1000 else 0.0)
+
+    def border(last: int) -> float:
+        if last == len(words):
+            return 0.0
+        end, inner = float(marks.ends[last - 1]), float(marks.inner[last - 1])
+        return -config.border_weight * np.log(max(end, 0.02)) + config.unmarked_weight * (1 - end - inner)
+
+    def cost(chosen: tuple[int, ...], refund: float) -> float:
+        return sum(clip(a, b) + border(b) - refund for a, b in pairwise((0, *chosen)))
+
+    every = [(*inner, ends[-1]) for n in range(len(ends)) for inner in combinations(ends[:-1], n)]
+    first = min(every, key=lambda chosen: cost(chosen, 0.0))
+    refund = float(np.mean([border(last) for last in first[:-1]])) if len(first) > 1 else 0.0
+    return list(min(every, key=lambda chosen: cost(chosen, refund)))
+
+
+@pytest.mark.parametrize("steer_by", ["seconds", "words"])
+@pytest.mark.parametrize("seed", range(12))
+def test_the_plan_is_the_cheapest_of_all_partitions(seed: int, steer_by: Any) -> None:
+    random = np.random.default_rng(seed)
+    sentences = [
+        (int(n), int(gap)) for n, gap in zip(random.integers(2, 9, 9), random.integers(0, 900, 9), strict=True)
+    ]
+    words, sure = speech(*sentences)
+    ends = np.where(sure > 0, random.uniform(0.02, 1.0, len(words)), random.uniform(0, 0.019, len(words)))
+    inner = np.where(sure > 0, random.uniform(0, 1, len(words)) * (1 - ends), 0)
+    marks = Marks.of_ends(ends.astype(np.float32))
+    marks.inner[:] = inner
+    config = ClipConfig(target_s=5.0, target_words=14, max_s=9.0, min_s=2.5, steer_by=steer_by, pad_ms=100)
+
+    assert [clip.last for clip in plan_clips(words, marks, config)] == cheapest(words, marks, config)
+
+
+def silences(*gaps_ms: int, word_ms: int = 400) -> list[Word]:
+    """Words of one length with these silences between them."""
+    words, now = [Word("w0", 1000, 1000 + word_ms, True)], 1000 + word_ms
+    for i, gap_ms in enumerate(gaps_ms, 1):
+        words.append(Word(f"w{i}", now + gap_ms, now + gap_ms + word_ms, True))
+        now += gap_ms + word_ms
+    return words
+
+
+@pytest.mark.parametrize(("gap_ms", "n_clips"), [(2000, 1), (2001, 2)])
+def test_a_silence_parts_clips_once_it_is_longer_than_allowed(gap_ms: int, n_clips: int) -> None:
+    words = silences(100, gap_ms, 100)
+
+    assert len(plan(words, ends_at(4, 4), ClipConfig(max_gap_s=2.0))) == n_clips
+
+
+@pytest.mark.parametrize(("cut_ms", "n_clips"), [(1149, 1), (1150, 2), (1400, 2), (1800, 2), (1850, 2), (1851, 1)])
+def test_a_scene_cut_parts_clips_in_a_gap_and_250_ms_before_and_after_it(cut_ms: int, n_clips: int) -> None:
+    words = silences(200, word_ms=400)  # a gap from 1,400 to 1,600 ms
+
+    assert len(plan(words, ends_at(2, 2), ClipConfig(), scene_cuts_ms=[cut_ms])) == n_clips
+
+
+@pytest.mark.parametrize(("probability", "can_end"), [(0.02, True), (0.0199, False)])
+def test_an_end_that_is_nearly_impossible_is_none(probability: float, can_end: bool) -> None:
+    words = silences(*[10] * 39)
+    ends = ends_at(40, 40)
+    ends[19] = probability
+    config = ClipConfig(target_s=8.0, border_weight=0.0, unmarked_weight=0.0)
+
+    assert ([clip.last for clip in plan(words, ends, config)] == [20, 40]) == can_end
+
+
+@pytest.mark.parametrize(("extra_ms", "n_clips"), [(0, 1), (1, 2)])
+def test_a_sentence_as_long_as_allowed_with_its_room_stays_whole(extra_ms: int, n_clips: int) -> None:
+    words = silences(200, 3000 - 3 * 400 - 200 + extra_ms)
+    config = ClipConfig(max_s=3.4, pad_ms=200, min_s=0.1, target_s=3.0, max_gap_s=9.0)
+
+    assert len(plan(words, ends_at(3, 3), config)) == n_clips
+
+
+def split_at(words: list[Word]) -> int:
+    """Where too long a sentence is split first."""
+    max_s = (words[-1].end_ms - words[0].start_ms - 1) / 1000
+    config = ClipConfig(max_s=max_s, target_s=max_s, min_s=0.1, pad_ms=0, max_gap_s=99.0)
+    first, *_ = plan(words, ends_at(len(words), len(words)), config)
+    return first.last
+
+
+def test_too_long_a_sentence_is_split_at_its_longest_silence_but_not_at_its_ends() -> None:
+    gaps = [50] * 19
+    assert split_at(silences(*gaps)) == 10, "all alike: in the middle"
+    gaps[5] = 90
+    assert split_at(silences(*gaps)) == 6
+    gaps[1] = 700
+    assert split_at(silences(*gaps)) == 6, "15 % at each end are left alone: 3 of 20 words"
+    gaps[2] = 800
+    assert split_at(silences(*gaps)) == 3
+    gaps[16] = 900
+    assert split_at(silences(*gaps)) == 17
+    gaps[17] = 999
+    assert split_at(silences(*gaps)) == 17
+
+
+def test_a_comma_is_worth_400_ms_of_silence_where_a_sentence_is_split() -> None:
+    words = silences(*[50] * 19)
+    words[6] = replace(words[6], text="well,")
+    assert split_at(words) == 7
+    longer = silences(*[449 if i == 11 else 50 for i in range(19)])
+    longer[6] = replace(longer[6], text="well,")
+    assert split_at(longer) == 7
+    longest = silences(*[451 if i == 11 else 50 for i in range(19)])
+    longest[6] = replace(longest[6], text="well,")
+    assert split_at(longest) == 12
+
+
+def test_room_is_what_the_silence_leaves_and_beyond_half_of_it_only_by_the_overlap() -> None:
+    words, ends = speech((50, 299), (50, 0))  # a silence of 319 ms between the two
+    start, end, after = words[0].start_ms, words[49].end_ms, words[50].start_ms
+
+    def edges(**settings: Any) -> tuple[int, int, int]:
+        one, two = plan(words, ends, ClipConfig(**settings))
+        return start - one.start_ms, one.end_ms - end, after - two.start_ms
+
+    assert edges(pad_ms=100) == (100, 100, 100)
+    assert edges(pad_ms=400) == (400, 159, 159), "half of the silence each"
+    assert edges(pad_ms=200, overlap_ms=30) == (200, 189, 189)
+    assert edges(pad_ms=400, overlap_ms=900) == (400, 319, 319), "never over a word"
+    assert edges(pad_ms=2000)[0] == 1000, "nor before the video begins"
+
+
+def test_a_video_that_is_said_to_end_before_its_last_word_ends_with_it() -> None:
+    words, ends = speech((50, 0))
+
+    assert plan(words, ends, ClipConfig(pad_ms=200), duration_ms=5)[-1].end_ms == words[-1].end_ms
+    assert plan(words, ends, ClipConfig(pad_ms=200), duration_ms=words[-1].end_ms + 900)[-1].end_ms == (
+        words[-1].end_ms + 200
+    )
+
+
+def test_no_words_are_no_clips_and_without_an_alignment_all_are_trusted() -> None:
+    assert plan([], np.zeros(0, np.float32), ClipConfig()) == []
+    words, ends = speech((3, 0))
+    assert plan(words, ends, ClipConfig())[0].confidence == 1.0
+    assert plan(words, ends, ClipConfig(), anchored=[True, False, False])[0].confidence == 0.3333

@@ -2,10 +2,11 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.text.align import align_track, align_words, comparable
+from pipeline.text.align import Alignment, align_track, align_words, comparable, expected_ms
 from pipeline.text.captions.track import Event, Track, Word
 
 
@@ -129,3 +130,179 @@ def test_any_two_texts_give_every_word_in_time_order(text: list[str], heard: lis
 def test_a_text_aligned_to_itself_gets_its_own_times(heard: list[str]) -> None:
     timed = stamped(" ".join(heard))
     assert list(align_words(heard, timed).words) == timed
+
+
+def times(found: Alignment) -> list[tuple[int, int]]:
+    return [(word.start_ms, word.end_ms) for word in found.words]
+
+
+@pytest.mark.parametrize(("text", "letters"), [("", 0), ("a", 1), ("models", 6)])
+def test_a_word_is_expected_to_last_90_ms_and_45_for_each_letter(text: str, letters: int) -> None:
+    assert expected_ms(text) == 90 + 45 * letters
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [("Don’t", "dont"), ("«Non»", "non"), ("twenty", "20"), ("Thirty", "30"), ("ninety", "90"), ("zero", "0"),
+     ("&", "and"), ("%", "percent"), ("OK", "okay"), ("'cause", "cause"), ("e-mail", "email"), ("…", ""), ("$", "$"),
+     ("C++", "c"), ("x²", "x²")],
+)  # fmt: skip
+def test_words_are_compared_by_letters_and_digits_and_small_numbers_as_digits(text: str, same: str) -> None:
+    assert comparable(text) == same
+
+
+@pytest.mark.parametrize(("n_beside", "is_anchor"), [(3, True), (4, False)])
+def test_a_short_word_between_mismatches_is_trusted_while_they_are_short(n_beside: int, is_anchor: bool) -> None:
+    said = [f"said{i}" for i in range(n_beside)] + ["the"] + [f"told{i}" for i in range(n_beside)]
+    heard = [f"heard{i}" for i in range(n_beside)] + ["the"] + [f"noise{i}" for i in range(n_beside)]
+
+    assert any(align_words(said, stamped(" ".join(heard))).anchored) == is_anchor
+
+
+@pytest.mark.parametrize(("word", "is_anchor"), [("abcde", False), ("abcdef", True)])
+def test_a_long_word_is_trusted_wherever_it_stands(word: str, is_anchor: bool) -> None:
+    said = [*["q", "w", "e", "r", "t"], word, *["z", "u", "i", "o", "p"]]
+    heard = [*["1a", "2a", "3a", "4a", "5a"], word, *["6a", "7a", "8a", "9a", "0a"]]
+
+    assert any(align_words(said, stamped(" ".join(heard))).anchored) == is_anchor
+
+
+@pytest.mark.parametrize(
+    ("said", "heard", "anchored"),
+    [
+        ("abc d", "abcd", True),  # four letters are evidence
+        ("ab c", "abc", False),
+        ("ab cd ef gh", "abcdefgh", True),
+        ("ab cd ef gh ij", "abcdefghij", False),  # of five words, no
+        ("abcdefgh", "ab cd ef gh", True),
+        ("abcdefghij", "ab cd ef gh ij", False),
+        ("ab cd", "a bcd", True),
+    ],
+)
+def test_words_are_joined_up_to_four_of_them_and_where_they_have_four_letters(
+    said: str, heard: str, anchored: bool
+) -> None:
+    found = align_words(f"before {said} afterwards".split(), stamped(f"before {heard} afterwards"))
+
+    assert all(found.anchored[1:-1]) == anchored and found.anchored[0] and found.anchored[-1]
+
+
+@pytest.mark.parametrize(("n_more", "anchored"), [(10, True), (11, False)])
+def test_joined_words_are_looked_for_in_mismatches_of_up_to_twelve(n_more: int, anchored: bool) -> None:
+    more = [f"extra{i}" for i in range(n_more)]
+    found = align_words(["one1", "ice", "cream", *more, "two2"], stamped("one1 icecream two2"))
+
+    assert found.anchored[1:3] == (anchored, anchored)
+
+
+def test_joined_words_are_found_in_order_and_once_each() -> None:
+    found = align_words(["we", "ice", "cream", "xx", "ice", "cream", "end"], stamped("we icecream yy icecream end"))
+
+    assert [found.words[i].start_ms for i in (0, 1, 3, 4, 6)] == [0, 300, 600, 900, 1200]
+    assert found.anchored == (True, True, True, False, True, True, True)
+
+
+@pytest.mark.parametrize(("n", "timed"), [(4, True), (5, False)])
+def test_of_up_to_four_words_those_that_were_misheard_take_the_stamps(n: int, timed: bool) -> None:
+    said = [f"spoken{i}" for i in range(n)]
+    found = align_words(["start", *said, "stop"], stamped("start nothing stop"))
+
+    assert any(word.timed for word in found.words[1:-1]) == timed
+    assert not any(found.anchored[1:-1])
+
+
+def test_as_many_words_as_stamps_without_an_anchor_take_them_one_by_one_as_guesses() -> None:
+    said = ["v", "w", "x", "y", "z"]
+    found = align_words(["beginning", *said, "finish"], stamped("beginning one two three four five finish"))
+
+    assert times(found) == [(300 * i, 300 * i + 250) for i in range(7)]
+    assert [word.timed for word in found.words] == [True, *[False] * 5, True]
+    assert found.confidence == pytest.approx(2 / 7)
+
+
+def test_more_words_than_stamps_share_their_span_by_the_lengths_they_are_expected_to_have() -> None:
+    """Five words of 135, 180, 225, 270 and 315 ms, 1,125 in all, over two stamps from 300 to 850 ms."""
+    found = align_words(["start", "x", "xx", "xxx", "xxxx", "xxxxx", "stop"], stamped("start alpha beta stop"))
+
+    edges = [300 + 550 * passed // 1125 for passed in (0, 135, 315, 540, 810, 1125)]
+    assert times(found)[1:-1] == list(pairwise(edges))
+    assert found.words[-1].start_ms == 900
+
+
+def test_missing_words_stand_by_the_side_on_which_their_sentence_goes_on() -> None:
+    """A gap from 250 to 5,000 ms, two words of 180 ms before the sentence's end and one of 225 after it."""
+    timed = [Word("home", 0, 250, True), Word("slept", 5000, 5250, True)]
+    found = align_words(["home", "so", "xx.", "Abc", "slept"], timed)
+
+    assert times(found)[1:-1] == [(250, 430), (430, 655), (4775, 5000)]
+
+
+def test_where_no_sentence_ends_half_of_the_missing_words_stand_on_each_side() -> None:
+    timed = [Word("home", 0, 250, True), Word("slept", 5000, 5250, True)]
+    found = align_words(["home", "aa", "bb", "cc", "slept"], timed)
+
+    assert times(found)[1:-1] == [(250, 430), (4640, 4820), (4820, 5000)]
+
+
+def test_a_long_word_ends_where_it_is_expected_to_and_what_follows_may_begin_there() -> None:
+    timed = [Word("a", 0, 4000, True), Word("slept", 5000, 5250, True)]
+    found = align_words(["a", "bb.", "Slept"], timed)
+
+    assert times(found)[1] == (135, 360)
+
+
+def test_words_that_do_not_fit_are_squeezed_between_their_neighbours() -> None:
+    timed = [Word("home", 0, 250, True), Word("slept", 350, 600, True)]
+    found = align_words(["home", "aaa", "bbb", "slept"], timed)
+
+    assert times(found)[1:-1] == [(250, 300), (300, 350)]
+
+
+def test_words_at_an_edge_of_the_track_take_the_time_that_they_need_and_none_before_0() -> None:
+    found = align_words(["aa", "bb", "slept", "cc", "dd"], stamped("slept", start=1000))
+    assert times(found) == [(640, 820), (820, 1000), (1000, 1250), (1250, 1430), (1430, 1610)]
+    assert times(align_words(["aa", "bb", "slept"], stamped("slept", start=100)))[:2] == [(0, 50), (50, 100)]
+
+
+def test_words_without_any_stamp_have_no_time_and_no_words_are_trusted() -> None:
+    found = align_words(["aa", "bb"], [])
+    assert (times(found), found.confidence) == ([(0, 0), (0, 0)], 0.0)
+    assert align_words([], stamped("aa")).confidence == 1.0
+
+
+def test_split_words_share_the_span_of_the_one_that_was_heard_by_their_letters() -> None:
+    found = align_words(["we", "ice", "cream", "now"], stamped("we icecream now"))
+
+    assert times(found)[1:3] == [(300, 300 + 250 * 3 // 8), (300 + 250 * 3 // 8, 550)]
+    assert [word.timed for word in found.words[1:3]] == [True, False]
+
+
+def test_the_limit_of_confidence_is_enough_and_an_empty_track_never_is() -> None:
+    manual = track(stamped("one two three four", step=1000))
+    auto = track(stamped("one two nine eight seven six five"), "auto")
+    confidence = align_track(manual, auto)[1].confidence
+
+    assert 0 < confidence < 1
+    assert align_track(manual, auto, min_confidence=confidence)[0].kind == "manual_aligned"
+    assert align_track(manual, auto, min_confidence=confidence + 1e-9) == (
+        manual,
+        Alignment(manual.words, (False,) * 4, 0.0),
+    )
+    assert align_track(manual, track([], "auto"))[0] is manual
+
+
+def test_events_other_than_speakers_stay_where_they_were_and_all_are_in_order() -> None:
+    marks = (
+        Event("sound", "[Music]", 500, 900),
+        Event("speaker_change", "", 4000, 4000),
+        Event("speaker", "Bo", 99_000, 99_000),
+    )
+    manual = track(stamped("Hello there. Welcome back", step=2000), events=marks)
+    aligned, _ = align_track(manual, track(stamped("hello there welcome back", start=70), "auto"))
+
+    assert [(event.kind, event.start_ms) for event in aligned.events] == [
+        ("sound", 500),
+        ("speaker_change", 670),
+        ("speaker", 99_000),
+    ]
+    assert (aligned.word_timed, aligned.false_times, aligned.punctuated) == (True, False, True)

@@ -8,6 +8,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from manifests.errors import DamagedFile, UserError
 from pipeline.engine.outage import outlast
 
 TEMPORARY = ".tmp-"
+BLOCK_BYTES = 4 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,7 @@ class Files:
         temporary = _temporary_beside(target)
         try:
             with local.open("rb") as source, temporary.open("wb") as file:
-                while block := source.read(1 << 22):
-                    file.write(block)
+                shutil.copyfileobj(source, file, BLOCK_BYTES)
                 _flush_to_disk(file)
             _put_in_place(temporary, target)
         finally:
@@ -176,7 +177,6 @@ class Files:
         """Writes a file that must not be there yet; False if it is (O_EXCL on a disk, If-None-Match in a bucket)."""
         if self.is_local:
             target = Path(self.path(relative))
-            target.parent.mkdir(parents=True, exist_ok=True)
             temporary = _temporary_beside(target)
             temporary.write_bytes(data)
             try:
@@ -184,7 +184,7 @@ class Files:
             except FileExistsError:
                 return False
             finally:
-                temporary.unlink(missing_ok=True)
+                temporary.unlink()
             return True
         try:
             self._call("pipe_file", self.path(relative), data, mode="create")

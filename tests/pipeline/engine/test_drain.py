@@ -2,12 +2,13 @@
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
 
 from manifests.exits import ExitCode
-from pipeline.engine import driver
+from pipeline.engine import clock, driver
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.store import Store
@@ -70,3 +71,51 @@ def test_the_grace_is_the_one_that_the_documentation_names() -> None:
     page = Path(__file__).parents[3] / "docs" / "crawl.md"
 
     assert f"`--grace` seconds ({StopRequest().grace_s:.0f})" in page.read_text()
+
+
+class At:
+    """A clock that stands."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def now(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+def test_a_stop_is_due_once_its_time_has_passed_and_the_grace_runs_from_then() -> None:
+    with clock.going_by(At(1000.0)):
+        stop, never = StopRequest(stop_after_s=90.0), StopRequest()
+        for seconds, is_due in ((89.0, False), (1.0, True), (1e9, True)):
+            clock.sleep(seconds)
+            assert (stop.is_due, never.is_due) == (is_due, False)
+            if seconds == 1.0:
+                assert stop.grace_left_s == stop.grace_s == 60.0
+                clock.sleep(20)
+                assert (stop.is_due, stop.grace_left_s) == (True, 40.0), "asked again it is the same request"
+        assert stop.grace_left_s == 0.0
+        assert (stop.why, never.why) == ("--stop-after 90 s has passed", "")
+
+
+def test_a_second_reason_does_not_replace_the_first() -> None:
+    stop = StopRequest()
+    stop.request("SIGTERM")
+    stop.request("--stop-after")
+
+    assert stop.why == "SIGTERM"
+
+
+def test_a_thread_leaves_signals_alone() -> None:
+    before, seen = signal.getsignal(signal.SIGTERM), []
+
+    def beside() -> None:
+        with drain_on_sigterm(StopRequest()):
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=beside)
+    thread.start()
+    thread.join()
+    assert seen == [before]

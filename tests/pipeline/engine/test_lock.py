@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -16,7 +17,8 @@ import pytest
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
-from pipeline.engine.lock import LOCK, LockLost, RunLock
+from pipeline.engine import lock as lock_module
+from pipeline.engine.lock import LOCK, LockHeld, LockLost, RunLock
 from pipeline.engine.store import Store
 
 
@@ -146,3 +148,157 @@ def test_one_of_many_processes_replaces_and_nothing_is_left_beside(store: Store)
 
 def replace_first(url: str, name: str) -> bool:
     return Store(url).replace(LOCK, name.encode(), seen=b"first")
+
+
+class Told:
+    """A clock that sleeping sets on, and what was slept."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def time_ns(self) -> int:
+        return 50_000_000_000
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.mark.parametrize(("stale_s", "steps_s"), [(60.0, 2.0), (2.0, 0.5)])
+def test_a_silent_lock_is_looked_at_every_two_seconds_for_a_minute_or_four_times(
+    store: Store, monkeypatch: pytest.MonkeyPatch, stale_s: float, steps_s: float
+) -> None:
+    told = Told()
+    monkeypatch.setattr(lock_module, "time", told)
+    store.write(LOCK, json.dumps({"holder": "x", "host": "elsewhere", "pid": 1, "beat": 1}).encode())
+
+    with RunLock(store) if stale_s == 60 else RunLock(store, stale_s=stale_s):
+        pass
+
+    assert told.slept == [steps_s] * int(stale_s / steps_s)
+
+
+@pytest.mark.parametrize(
+    ("beat", "age"), [(20_000_000_000, "30 s ago"), (90_000_000_000, "0 s ago"), ("soon", "at an unknown time")]
+)
+def test_who_holds_the_lock_is_named_with_the_time_since_its_last_renewal(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, beat: object, age: str
+) -> None:
+    monkeypatch.setattr(lock_module, "time", Told())
+    store.write(LOCK, json.dumps({"holder": "x", "host": "elsewhere", "pid": 7, "beat": beat}).encode())
+
+    with caplog.at_level(logging.WARNING, "hdvila"), RunLock(store):
+        pass
+
+    assert f"locked by elsewhere pid 7; last renewed {age}" in caplog.text
+    assert "Waiting up to 60 s" in caplog.text
+
+
+@pytest.mark.parametrize("damaged", [b"", b"[1]", b"{", b'{"pid": 0}'])
+def test_a_damaged_lock_is_one_of_an_unknown_run_and_waited_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, damaged: bytes
+) -> None:
+    monkeypatch.setattr(lock_module, "time", Told())
+    store.write(LOCK, damaged or b" ")
+
+    with caplog.at_level(logging.WARNING, "hdvila"), RunLock(store) as lock:
+        lock.check()
+        store.write(LOCK, damaged)
+        with pytest.raises(LockLost, match="another run pid"):
+            lock.check()
+
+    assert "locked by another run pid" in caplog.text
+
+
+def test_a_lock_that_went_while_it_was_looked_at_is_tried_again(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([False, False, True])
+    monkeypatch.setattr(Store, "create", lambda *_: next(answers))
+
+    lock = RunLock(store)
+    lock._acquire()
+
+    assert next(answers, None) is None
+
+
+def test_a_lock_whose_creation_was_not_answered_is_ones_own(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    create = Store.create
+    monkeypatch.setattr(Store, "create", lambda *args: bool(create(*args) and False))
+
+    with RunLock(store) as lock:
+        lock.check()
+
+
+def test_of_two_that_find_a_dead_lock_the_second_is_told_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
+    store.write(LOCK, json.dumps(facts).encode())
+    monkeypatch.setattr(Store, "replace", lambda *_, seen: False)
+
+    with pytest.raises(LockHeld, match="another run took over first"), RunLock(store):
+        pass
+
+
+def test_one_that_is_written_over_right_after_it_took_over_stops(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
+    store.write(LOCK, json.dumps(facts).encode())
+    monkeypatch.setattr(Store, "replace", lambda *_, seen: True)
+
+    with pytest.raises(LockLost, match="taken over"), RunLock(store):
+        pass
+
+
+def test_a_renewal_whose_answer_was_lost_is_one(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace, renewed = Store.replace, []
+
+    def without_answer(self: Store, *args: object, seen: bytes) -> bool:
+        renewed.append(replace(self, *args, seen=seen))  # type: ignore[arg-type]
+        return False
+
+    monkeypatch.setattr(Store, "replace", without_answer)
+    with RunLock(store, renew_s=0.01) as lock:
+        wait_until(lambda: len(renewed) >= 3)
+        lock.check()
+    assert all(renewed)
+
+
+def test_whether_a_process_is_that_of_the_lock() -> None:
+    own = lock_module._process_start(os.getpid())
+    ended = subprocess.Popen(["true"])
+    while "State:\tZ" not in Path(f"/proc/{ended.pid}/status").read_text():
+        time.sleep(0.01)
+    zombie = lock_module._process_start(ended.pid)
+    ended.wait()
+
+    stat = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    assert own == stat[22 - 3], "field 22 of proc(5), the third stands first"
+    assert (zombie, lock_module._process_start(ended.pid)) == ("", "")
+    alive = lock_module._is_alive
+    assert alive(os.getpid(), own) and alive(os.getpid(), "") and not alive(os.getpid(), own + "1")
+    assert alive(1, "")
+    assert not alive(ended.pid, "") and not alive(0, "") and not alive(-1, "")
+
+
+def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(pid: int, number: int) -> None:
+        assert number == 0
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert lock_module._is_alive(4242, "")
+
+
+def test_a_renewal_under_way_ends_before_the_lock_is_given_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+
+    def slowly(*_: object, seen: bytes) -> bool:
+        begun.set()
+        time.sleep(0.2)
+        return True
+
+    monkeypatch.setattr(Store, "replace", slowly)
+    with RunLock(store, renew_s=0.01) as lock:
+        assert begun.wait(20) and lock._renewer.daemon, "no process lives on for it"
+    assert not lock._renewer.is_alive()

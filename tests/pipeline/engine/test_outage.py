@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from manifests.storage import is_passing
+from pipeline.config.engine import EngineConfig
 from pipeline.engine import outage
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
@@ -292,3 +293,42 @@ def test_the_waits_between_tries_grow_and_no_two_drivers_keep_step(monkeypatch: 
     assert all(0.25 <= wait <= outage.LONGEST_WAIT_S for wait in waits)
     assert waits[-1] > 10 * waits[0]
     assert len(set(waits)) == 8, "each wait is drawn"
+    assert [0.5 * first <= wait <= first for wait, first in zip(waits, (0.5, 1, 2, 4, 8, 16, 20, 20), strict=True)] == (
+        [True] * 8
+    )
+
+
+def test_the_patience_is_that_of_the_settings() -> None:
+    assert EngineConfig().outage_s == outage.PATIENCE_S
+
+
+def test_an_outage_is_told_once_a_minute_and_so_is_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(outage, "time", fake)
+    monkeypatch.setattr(outage.random, "uniform", lambda least, most: most)
+    with caplog.at_level(logging.WARNING, "hdvila"):
+        assert outlast(lambda: "at once", where="s3://told", patience_s=600) == "at once"
+        assert not caplog.records
+        outlast(Away(fake, fake.now + 130), where="s3://told", patience_s=600)
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "s3://told does not answer ([Errno 16] 503 Slow Down); tried for up to 600 s more",
+        "s3://told does not answer ([Errno 16] 503 Slow Down); tried for up to 528 s more",
+        "s3://told answers again after 132 s",
+    ]
+
+
+def test_what_does_not_pass_ends_an_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(outage, "time", fake)
+
+    def refused() -> None:
+        raise PermissionError("403")
+
+    with pytest.raises(OSError, match="503"):
+        outlast(Away(fake, float("inf")), where="s3://ends", patience_s=100)
+    with pytest.raises(PermissionError):
+        outlast(refused, where="s3://ends", patience_s=100)
+    assert outlast(Away(fake, fake.now + 60), where="s3://ends", patience_s=100) == "here"

@@ -11,6 +11,12 @@ _FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
 _RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
+    (
+        "pipeline/engine/lock.py",
+        "self._renewer.join(timeout=self._renew_s + 5)",
+        "6",
+    ): "a tuning constant: how long a renewal that hangs is waited for at the end",
+    ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (
         "pipeline/engine/cluster.py",
@@ -121,6 +127,7 @@ TUNING = {
     "pipeline/engine/committed.py": {"MAX_MOVED": _PATIENCE},
     "pipeline/engine/desk.py": {"TAKE_EVERY_S": _OFTEN, "WRITE_EVERY_S": _OFTEN, "READ_EVERY_S": _OFTEN},
     "pipeline/engine/driver.py": {"POLL_S": _OFTEN, "QUEUE": _PIECE, "GROUP_S": _OFTEN, "LEAST": _PIECE},
+    "pipeline/engine/files.py": {"BLOCK_BYTES": _PIECE},
     "pipeline/engine/follow.py": {"PARTS_AT_A_TIME": _PIECE, "MOST_SPANS": _PIECE},
     "pipeline/engine/ids.py": {"WHOLE_BYTES": _PIECE, "WINDOW": _PIECE, "AT_A_TIME": _PIECE},
     "pipeline/engine/limits.py": {"KILL_AFTER_S": _PATIENCE},

@@ -179,6 +179,7 @@ def test_on_a_terminal_each_stage_has_a_line_and_messages_stand_above(
     console, screen = a_terminal()
     with RunProgress(console=console) as run:
         assert run._bar is not None and run._bar.live.is_started
+        assert run._bar.live.transient and progress._spinner(console).live.transient, "lines go when they are over"
         first, second = run.stage("media", 3), run.stage("list", 0)
         first.queued(1, 20)
         second.queued(4)

@@ -25,10 +25,15 @@ def need(present: bool, what: str) -> None:
     pytest.skip(f"{what}: not on this machine")
 
 
+def samples_folder() -> Path:
+    """Where the samples should be."""
+    return Path(os.environ.get("HDVILA_SAMPLES", REPO.parent / "shared" / "samples"))
+
+
 @pytest.fixture(scope="session")
 def samples() -> Path:
     """The folder of real captions and videos (HDVILA_SAMPLES, by default ../shared/samples beside the checkout)."""
-    folder = Path(os.environ.get("HDVILA_SAMPLES", REPO.parent / "shared" / "samples"))
+    folder = samples_folder()
     need(folder.is_dir(), f"sample files in {folder} (HDVILA_SAMPLES)")
     return folder
 

@@ -128,9 +128,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         f"pipeline/demo/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],
     "tests/learn/test_attribute_set.py": ["pipeline/demo/attribute_set"],
-    "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_lines.py run stages through it": [
-        "pipeline/engine/live"
-    ],
     "tests/pipeline/engine/test_driver.py and tests/pipeline/engine/test_cluster.py, on a cluster of their own": [
         "pipeline/engine/remote",
         "pipeline/engine/shared",

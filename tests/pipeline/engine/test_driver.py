@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.engine.driver import RunStopped, run_stage
+from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.limits import KILL_AFTER_S
+from pipeline.engine.live import RunStopped
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.outdir.retries import is_due

@@ -16,7 +16,16 @@ from pipeline.engine import clock
 from pipeline.engine.desk import Desk
 from pipeline.engine.drain import Drained
 from pipeline.engine.executor import Executor
-from pipeline.engine.live import ASK_EVERY_S, LiveStage, RunStopped, Site, StageResult, commit_together, describe
+from pipeline.engine.live import (
+    ASK_EVERY_S,
+    LiveStage,
+    RunStopped,
+    Site,
+    StageResult,
+    commit_together,
+    describe,
+    what_remains,
+)
 from pipeline.engine.lock import RunLock
 from pipeline.engine.progress import RunProgress
 from pipeline.engine.store import Store
@@ -252,7 +261,8 @@ class _Driver:
         for stage, n_dropped in self._executor.drop_queued().items():
             for live in self._live:
                 if live.stage.name == stage:
-                    live.n_in_flight, n_dropped = max(0, live.n_in_flight - n_dropped), n_dropped - live.n_in_flight
+                    n_own = min(live.n_in_flight, n_dropped)
+                    live.n_in_flight, n_dropped = live.n_in_flight - n_own, n_dropped - n_own
         log.warning("stopping (%s): %d units in flight may end within the grace", stop.why, self._n_in_flight)
         while self._n_in_flight and stop.grace_left_s > 0:
             self._handle_next(POLL_S)
@@ -260,7 +270,9 @@ class _Driver:
                 self._report()
         self._commit(every=True)
         self._report()
-        left = {live.stage.name: words for live in self._live if (words := live.what_remains())}
+        names = dict.fromkeys(live.stage.name for live in self._live)
+        remains = {name: what_remains([live for live in self._live if live.stage.name == name]) for name in names}
+        left = {name: words for name, words in remains.items() if words}
         if left:
             words = "; ".join(left.values() if len(left) == 1 else (f"{name}: {said}" for name, said in left.items()))
             stages = ", ".join(left)

@@ -153,7 +153,7 @@ class LiveStage:
     def _may_ask(self) -> bool:
         """Whether asking for units can give new ones: once, and again after the stage before this has committed."""
         upstream = self._upstream
-        n_upstream = upstream._result.n_made if upstream else 0
+        n_upstream = upstream.n_made if upstream else 0
         if n_upstream == self._n_upstream:
             return False
         too_soon = clock.now() - self._asked_at < ASK_EVERY_S
@@ -190,16 +190,19 @@ class LiveStage:
         self._result.seconds = clock.now() - self._started
         return self._result
 
-    def what_remains(self) -> str:
-        """What a stop leaves undone, in words; "" where that is nothing."""
-        more = self._peek() is not None or (self._upstream is not None and not self._upstream.is_over())
-        n_left = self._result.n_missing
-        if not n_left and not more:
-            return ""
-        others = ", others had not begun" if more else ""
-        made = self._result.n_made
-        were = "was" if made == 1 else "were"
-        return f"{units_of(made)} {were} committed by this run, {n_left} given back{others}"
+    def has_more(self) -> bool:
+        """Whether units are to come that were not taken up yet."""
+        return self._peek() is not None or (self._upstream is not None and not self._upstream.is_over())
+
+    @property
+    def n_made(self) -> int:
+        """Units that this run committed."""
+        return self._result.n_made
+
+    @property
+    def n_missing(self) -> int:
+        """Units that this run took up and did not commit."""
+        return self._result.n_missing
 
     def status(self) -> StageStatus:
         """How far it is."""
@@ -328,6 +331,16 @@ def commit_together(stages: Sequence[LiveStage], site: Site) -> None:
     site.store.commit_all(stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()})
     for live in stages:
         live.count_committed()
+
+
+def what_remains(stages: Sequence[LiveStage]) -> str:
+    """What a stop leaves undone of stages of one name, in words; "" where that is nothing."""
+    more, n_left = any(live.has_more() for live in stages), sum(live.n_missing for live in stages)
+    if not n_left and not more:
+        return ""
+    n_made = sum(live.n_made for live in stages)
+    were, others = "was" if n_made == 1 else "were", ", others had not begun" if more else ""
+    return f"{units_of(n_made)} {were} committed by this run, {n_left} given back{others}"
 
 
 def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | None:

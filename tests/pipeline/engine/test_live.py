@@ -12,7 +12,16 @@ from manifests.reasons import Reason
 from pipeline.engine import clock
 from pipeline.engine.attempt import End, Outcome
 from pipeline.engine.executor import Finished
-from pipeline.engine.live import LiveStage, RunStopped, Site, StageResult, _verdict, commit_together, describe
+from pipeline.engine.live import (
+    LiveStage,
+    RunStopped,
+    Site,
+    StageResult,
+    _verdict,
+    commit_together,
+    describe,
+    what_remains,
+)
 from pipeline.engine.scratch import host_name
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Resources, Unit
@@ -168,7 +177,7 @@ def test_how_many_there_are_is_known_from_the_start_where_a_stage_knows_its_name
 
 def before(n_made: int = 0, is_over: bool = False) -> Any:
     """The stage before another."""
-    upstream = SimpleNamespace(_result=SimpleNamespace(n_made=n_made), over=is_over)
+    upstream = SimpleNamespace(n_made=n_made, over=is_over)
     upstream.is_over = lambda: upstream.over
     return upstream
 
@@ -182,17 +191,17 @@ def test_a_later_stage_is_asked_again_when_the_one_before_has_committed_but_not_
     assert not live.has_next() and not live.is_over() and stage.n_asked == 1
     time_.at += 60
     assert not live.has_work() and stage.n_asked == 1, "nothing was committed"
-    upstream._result.n_made, stage.names = 1, ["a"]
+    upstream.n_made, stage.names = 1, ["a"]
     assert live.has_next() and stage.n_asked == 2
     assert live.status().total == 0, "more may come"
     live.submit_next()
-    upstream._result.n_made, stage.names = 2, ["a", "b"]
+    upstream.n_made, stage.names = 2, ["a", "b"]
     time_.at += 1.9
     assert not live.has_next() and stage.n_asked == 2, "asked a moment ago"
     time_.at += 0.1
     assert live.has_next() and stage.n_asked == 3
     live.submit_next()
-    upstream._result.n_made, upstream.over, stage.names = 3, True, ["a", "b", "c"]
+    upstream.n_made, upstream.over, stage.names = 3, True, ["a", "b", "c"]
     assert live.has_next(), "once the one before is over nobody waits"
     live.submit_next()
     assert [name for name, _, _ in around.submitted] == ["a", "b", "c"]
@@ -369,19 +378,21 @@ def test_the_verdicts_on_units_that_all_fail_alike_are_taken_back(store: Store) 
 
 def test_what_a_stop_leaves_undone_is_told_in_words(store: Store, time_: Seconds) -> None:
     live, _, site = begin(store, Listing(["a", "b"]))
-    assert live.what_remains() == "0 units were committed by this run, 0 given back, others had not begun"
+    assert what_remains([live]) == "0 units were committed by this run, 0 given back, others had not begun"
     live.submit_next()
     end(live, "a", DONE)
     commit_together([live], site)
     live.submit_next()
-    assert live.what_remains() == "1 unit was committed by this run, 1 given back"
+    assert what_remains([live]) == "1 unit was committed by this run, 1 given back"
     end(live, "b", DONE)
     commit_together([live], site)
-    assert live.what_remains() == ""
+    assert what_remains([live]) == ""
 
     later, _, _ = begin(store, Listing([]), upstream=before())
-    assert later.what_remains().endswith("0 given back, others had not begun")
-    assert begin(store, Listing([]), upstream=before(is_over=True))[0].what_remains() == ""
+    assert what_remains([later]).endswith("0 given back, others had not begun")
+    done, _, _ = begin(store, Listing([]), upstream=before(is_over=True))
+    assert what_remains([done]) == ""
+    assert what_remains([live, later, done]) == "2 units were committed by this run, 0 given back, others had not begun"
 
 
 def test_stages_of_one_name_commit_together(store: Store) -> None:

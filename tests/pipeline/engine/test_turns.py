@@ -1,0 +1,297 @@
+"""When the driver gives units out, commits them, waits and stops, by a clock that jumps."""
+
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from manifests.live import Control, StageStatus
+from manifests.reasons import Reason
+from pipeline.config.engine import EngineConfig
+from pipeline.engine import clock, driver
+from pipeline.engine.attempt import End, Outcome
+from pipeline.engine.desk import Desk, read_run_status, write_control
+from pipeline.engine.drain import Drained, StopRequest
+from pipeline.engine.driver import Line, one_chain, run_lines, run_stage
+from pipeline.engine.executor import Finished
+from pipeline.engine.lock import RunLock
+from pipeline.engine.store import Store
+from pipeline.engine.unit import Resources, Stage, Unit
+
+
+@dataclass
+class Jumping:
+    """A clock that goes by what is waited for, and notes it."""
+
+    at: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def now(self) -> float:
+        return self.at
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.at += seconds
+
+
+@dataclass
+class Lasting:
+    """Units by name with the seconds that each takes."""
+
+    lasts: dict[str, float]
+    name: str = "toy"
+    resources: Resources = Resources()
+
+    def units(self, store: Store) -> Iterator[Unit]:
+        yield from (Unit(name, seconds) for name, seconds in self.lasts.items())
+
+    def process(self, unit: Unit, context: Any) -> Any:
+        raise NotImplementedError
+
+
+@dataclass
+class Late:
+    """Units end as long after they were given as their payload says. `refused`: those are refused once, for so long."""
+
+    n_slots_now: int = 1
+    n_without_slot: int = 0
+    n_not_begun: dict[str, int] = field(default_factory=dict)
+    refused: dict[str, float] = field(default_factory=dict)
+    in_flight: list[tuple[float, str, Unit, int]] = field(default_factory=list)
+    most: Counter[str] = field(default_factory=Counter)
+    ended: list[tuple[float, str]] = field(default_factory=list)
+    n_looks: int = 0
+    n_cancelled: int = 0
+
+    @property
+    def n_slots(self) -> int:
+        self.n_looks += 1
+        return self.n_slots_now
+
+    def begin(self, stage: Stage, store: Store) -> None: ...
+
+    def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
+        self.in_flight.append((clock.now() + unit.payload, stage, unit, attempt))
+        now = Counter(name for _, name, _, _ in self.in_flight)
+        self.most.update({name: n - self.most[name] for name, n in now.items() if n > self.most[name]})
+
+    def collect(self, timeout_s: float) -> Finished | None:
+        first = min(self.in_flight, key=lambda given: given[0])
+        if first[0] > clock.now():
+            clock.sleep(min(timeout_s, first[0] - clock.now()))
+        if first[0] > clock.now():
+            return None
+        self.in_flight.remove(first)
+        _, stage, unit, attempt = first
+        if (wait_s := self.refused.pop(unit.name, None)) is not None:
+            return Finished(stage, unit, attempt, Outcome(End.AGAIN, Reason.RATE_LIMITED, "429", wait_s))
+        self.ended.append((clock.now(), unit.name))
+        return Finished(stage, unit, attempt, Outcome(End.DONE))
+
+    def drop_queued(self) -> dict[str, int]:
+        for stage, n in self.n_not_begun.items():
+            for given in [given for given in reversed(self.in_flight) if given[1] == stage][:n]:
+                self.in_flight.remove(given)
+        return self.n_not_begun
+
+    def cancel_all(self) -> None:
+        self.n_cancelled += 1
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "out"))
+
+
+@pytest.fixture
+def time_() -> Iterator[Jumping]:
+    jumping = Jumping()
+    with clock.going_by(jumping):
+        yield jumping
+
+
+@pytest.fixture
+def run(store: Store, time_: Jumping) -> Callable[..., Late]:
+    def run(*stages: Lasting, executor: Late | None = None, **more: Any) -> Late:
+        executor = executor or Late()
+        with RunLock(store) as lock:
+            run_lines([one_chain(stage) for stage in stages], store, executor, lock, **more)  # type: ignore[arg-type]
+        return executor
+
+    return run
+
+
+def seconds(n: int, each: float, first: str = "u") -> dict[str, float]:
+    return {f"{first}{i:02d}": each for i in range(n)}
+
+
+@pytest.mark.parametrize(("n_slots", "most"), [(0, 2), (1, 2), (3, 6)])
+def test_each_slot_has_a_unit_that_runs_and_one_that_is_there_when_it_ends(
+    run: Callable[..., Late], n_slots: int, most: int
+) -> None:
+    assert run(Lasting(seconds(20, 1.0)), executor=Late(n_slots)).most == {"toy": most}
+
+
+def test_what_takes_no_slot_leaves_it_to_others(run: Callable[..., Late]) -> None:
+    assert run(Lasting(seconds(20, 1.0)), executor=Late(1, n_without_slot=3)).most == {"toy": 5}
+
+
+def test_a_stage_may_have_a_number_of_its_own_beside_what_others_share(run: Callable[..., Late]) -> None:
+    few = Lasting(seconds(20, 1.0), "few", Resources(max_in_flight=3))
+
+    assert run(few, Lasting(seconds(20, 1.0), "sharing")).most == {"few": 3, "sharing": 2}
+
+
+def test_slots_are_counted_again_every_two_seconds(run: Callable[..., Late], time_: Jumping) -> None:
+    executor = run(Lasting(seconds(40, 1.0)), executor=Late(2))
+
+    assert executor.n_looks == pytest.approx(time_.at / 3, abs=2), "at the first step past two seconds"
+
+
+def test_units_that_end_within_a_second_share_a_commit_and_the_last_waits_for_none(
+    run: Callable[..., Late], store: Store
+) -> None:
+    run(Lasting({f"u{i}": 0.25 * (i + 1) for i in range(9)}), executor=Late(9))
+
+    sizes = sorted(len(store.read_json(f"commits/toy/{name}")["units"]) for name in store.names("commits/toy"))
+    assert sizes == [1, 4, 4], "at once, and then as a second has passed"
+
+
+def test_a_refusal_is_waited_for_in_steps_and_no_longer_than_it_takes(
+    run: Callable[..., Late], time_: Jumping, store: Store
+) -> None:
+    run(Lasting({"a": 0.0}), executor=Late(refused={"a": 2.5}))
+
+    assert time_.slept == [1.0, 1.0, 0.5] and store.committed("toy") == {"a"}
+
+
+def test_a_paused_run_gives_nothing_out_and_looks_every_second(
+    run: Callable[..., Late], store: Store, time_: Jumping
+) -> None:
+    write_control(store, Control(paused=True))
+    seen: list[int] = []
+
+    def between() -> None:
+        seen.append(len(executor.in_flight))
+        if time_.at >= 9:
+            write_control(store, Control(paused=False))
+
+    executor = Late()
+    run(Lasting({"a": 0.0}), executor=executor, desk=Desk(store, publishes=False), between=between)
+
+    assert [s for s in time_.slept if s] == [1.0] * 12, "control.json is read at 0, 6 and 12 s: every five seconds"
+    assert not any(seen) and store.committed("toy") == {"a"}
+
+
+def stopped(run: Callable[..., Late], store: Store, executor: Late, *stages: Lasting, at_s: float, **more: Any) -> str:
+    """What a run says that is asked to stop after so long, with ten seconds of grace."""
+    desk = Desk(store, StopRequest(grace_s=10.0, stop_after_s=at_s), publishes=False, **more)
+    with pytest.raises(Drained) as drained:
+        run(*stages, executor=executor, desk=desk)
+    return str(drained.value)
+
+
+def test_units_in_flight_may_end_within_the_grace_and_are_given_back_after_it(
+    run: Callable[..., Late], store: Store, time_: Jumping
+) -> None:
+    told: list[tuple[float, int]] = []
+
+    def tell(status: StageStatus) -> None:
+        told.append((time_.at, status.in_flight))
+
+    executor = Late()
+    said = stopped(run, store, executor, Lasting({"a": 8.0, "b": 99.0, "c": 1.0}), at_s=5.0, tell=tell)
+
+    assert executor.ended == [(8.0, "a")] and executor.n_cancelled == 1
+    assert said.startswith(
+        "toy: stopped on request (--stop-after 5 s has passed); 1 unit was committed by this run, 1 "
+    )
+    assert "others had not begun. Run the same command" in said
+    assert time_.at == pytest.approx(15.0) and store.committed("toy") == {"a"}
+    assert [(at, n) for at, n in told if 8 < at <= 14], "it goes on to tell how far it is"
+
+
+def test_a_stop_ends_as_soon_as_nothing_is_in_flight(run: Callable[..., Late], store: Store, time_: Jumping) -> None:
+    said = stopped(run, store, Late(), Lasting(seconds(9, 6.0)), at_s=5.0)
+
+    assert time_.at == 6.0 and "2 units were committed by this run, 0 given back, others" in said
+
+
+def test_units_that_had_not_begun_are_given_back_at_once_also_of_several_stages_of_a_name(
+    run: Callable[..., Late], store: Store, time_: Jumping
+) -> None:
+    batches = [Lasting(seconds(4, 6.0, name), "media", Resources(max_in_flight=4)) for name in "xyz"]
+    other = Lasting(seconds(1, 6.0), "other", Resources(max_in_flight=4))
+    executor = Late(n_not_begun={"media": 6})
+    said = stopped(run, store, executor, *batches, other, at_s=5.0)
+
+    assert time_.at == 6.0, "it waits for those that run alone"
+    assert len(store.committed("media")) == 6 and store.committed("other") == {"u00"}
+    assert said.startswith("media: stopped on request") and "6 units were committed by this run, 6 given back" in said
+
+
+def test_a_run_whose_work_is_done_when_it_is_asked_to_stop_ends_well(run: Callable[..., Late], store: Store) -> None:
+    stop = StopRequest(grace_s=10.0, stop_after_s=5.0)
+    run(Lasting({"a": 6.0, "b": 7.0}), desk=Desk(store, stop, publishes=False))
+
+    assert stop.is_due and store.committed("toy") == {"a", "b"}
+
+
+def test_lines_that_wait_for_each_other_are_an_error_of_ours(store: Store, time_: Jumping) -> None:
+    def waiting() -> Line:
+        while True:
+            yield ()
+
+    executor = Late()
+    with RunLock(store) as lock, pytest.raises(RuntimeError, match="every line waits for another"):
+        run_lines([waiting(), waiting()], store, executor, lock)  # type: ignore[arg-type]
+    assert executor.n_cancelled == 1
+
+
+def test_each_stage_that_is_over_is_told_and_other_work_is_done_between(run: Callable[..., Late]) -> None:
+    over: list[str] = []
+    between: list[int] = []
+    run(
+        Lasting({"a": 1.0}, "first"),
+        Lasting({"b": 2.0}, "second"),
+        over=lambda result: over.append(f"{result.stage} {result.n_made}"),
+        between=lambda: between.append(1),
+    )
+
+    assert over == ["first 1", "second 1"] and len(between) >= 2
+
+
+def test_a_stage_on_its_own_writes_no_status_and_is_as_patient_as_the_settings_say(
+    store: Store, time_: Jumping
+) -> None:
+    with RunLock(store) as lock:
+        result = run_stage(Lasting({"a": 1.0}), store, Late(), lock)  # type: ignore[arg-type]
+
+    assert result.n_made == 1 and read_run_status(store) is None
+    for run in (run_stage, run_lines):
+        assert inspect.signature(run).parameters["patience"].default == EngineConfig().patience
+
+
+def test_a_long_plan_of_one_line_holds_up_others_for_a_moment_alone(run: Callable[..., Late], time_: Jumping) -> None:
+    assert driver.POLL_S == 1.0
+
+    def planning(name: str, takes_s: float) -> Line:
+        clock.sleep(takes_s)
+        yield (Lasting({name: 0.0}, name),)
+
+    with RunLock(Store("memory://turns")) as lock:
+        executor = Late()
+        run_lines(
+            [planning("a", 1.0), planning("b", 0.1), planning("c", 0.1)],
+            Store("memory://turns"),
+            executor,
+            lock,  # type: ignore[arg-type]
+        )
+    assert [name for _, name in executor.ended] == ["a", "b", "c"]
+    assert executor.ended[0][0] == pytest.approx(1.1), (
+        "after the one that went over a second, what is planned is given out"
+    )

@@ -107,11 +107,16 @@ def merged_entries(some: Sequence[Entries]) -> Entries:
 def near_pairs(files: Sequence[Entries], asked: Asked, max_distance: int) -> Int64:
     """(owner << 32 | owner asked for) of hashes near one of those asked for, in one band. `files`: entries of things
     that were taken up one after the other."""
-    groups = [(entries["key"] >> np.uint64(HALF)).astype(np.uint32) for entries in files]
+    groups = [_groups(entries) for entries in files]
     found = [np.zeros(0, np.int64)]
     for begin in range(0, len(asked.keys), _AT_A_TIME):
         found.append(_near(files, groups, asked.part(slice(begin, begin + _AT_A_TIME)), max_distance))
     return np.unique(np.concatenate(found))
+
+
+def _groups(entries: Entries) -> NDArray[np.uint32]:
+    """The 32 highest bits of each key: the second of the three words of an entry, which is faster than shifting."""
+    return np.ascontiguousarray(entries.view("<u4").reshape(-1, 3)[:, 1])
 
 
 def _near(files: Sequence[Entries], groups: Sequence[NDArray[np.uint32]], asked: Asked, max_distance: int) -> Int64:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.balance.bands import HALF, Asked, Int64, merged_entries, near_pairs
+from pipeline.balance.bands import HALF, Asked, Entries, Int64, merged_entries, near_pairs
 from pipeline.balance.near_files import CELL_BITS, N_CELLS, NearFile, read_run, write_cells
 from pipeline.engine.files import Files
 
@@ -55,9 +55,13 @@ def search_cells(
     by_run = [read_run(files.there(), run, cells) for run in runs]
     found = [np.zeros(0, np.int64)]
     for band, of_band in enumerate(asked):
-        entries = [np.concatenate([bands[band] for bands in of_run]) for of_run in by_run]
+        entries = [_joined([bands[band] for bands in of_run]) for of_run in by_run]
         found.append(near_pairs(entries, of_band, max_distance))
     return np.unique(np.concatenate(found))
+
+
+def _joined(some: Sequence[Entries]) -> Entries:
+    return some[0] if len(some) == 1 else np.concatenate(some)  # a large index has a task for each cell: no copy
 
 
 def merge_cells(files: PatientFiles, runs: Sequence[Sequence[NearFile]], path: str, cells: range) -> NearFile:

@@ -147,24 +147,38 @@ def _near(first: int, last: int, others: list[Transition], step: int) -> bool:
     return any(first <= o.last + 2 * step and last >= o.first - 2 * step for o in others)
 
 
-def likeness(one: Pictures, other: Pictures) -> float:
-    """How much two pictures show the same, up to 1: their correlation, as they are or at the best of small shifts."""
+def likeness(one: Pictures, other: Pictures, enough: float = 1.0) -> float:
+    """How much two pictures show the same, up to 1: their correlation, as they are or at the best of small shifts.
+
+    Shifts are not tried where the pictures as they are come to `enough`: they cost twenty times as much.
+    """
     if float(np.abs(one - other).mean()) < _SAME:
         return 1.0
+    in_place = _in_place(one, other)
+    if in_place >= enough:
+        return in_place
     down, right = round(_SHIFT * HEIGHT), round(_SHIFT * WIDTH)
-    middle = other[down : HEIGHT - down, right : WIDTH - right]
-    return max(_correlation(one, other), _correlation(one, middle))
+    return max(in_place, _shifted(one, other[down : HEIGHT - down, right : WIDTH - right]))
 
 
-def _correlation(one: Pictures, other: Pictures) -> float:
-    """Of `other` with the part of `one` that fits it best; noise of flat pictures is no likeness."""
-    spread = float(other.var())
-    return float(cv2.matchTemplate(one, other, cv2.TM_CCOEFF_NORMED).max()) * spread / (spread + _FLAT)
+def _in_place(one: Pictures, other: Pictures) -> float:
+    """The correlation of two pictures; noise of flat ones is no likeness."""
+    a, b = (one - one.mean()).reshape(-1), (other - other.mean()).reshape(-1)
+    of_other = float(b @ b)
+    both = float(np.sqrt(float(a @ a) * of_other))
+    spread = of_other / len(b)
+    return float(a @ b) / both * spread / (spread + _FLAT) if both else 0.0
+
+
+def _shifted(one: Pictures, middle: Pictures) -> float:
+    """The same of `middle` with the part of `one` that fits it best."""
+    spread = float(middle.var())
+    return float(cv2.matchTemplate(one, middle, cv2.TM_CCOEFF_NORMED).max()) * spread / (spread + _FLAT)
 
 
 def _cuts(pictures: Pictures, step: int) -> list[int]:
     change = np.zeros(len(pictures) + 1, np.float32)
-    change[1:-1] = np.abs(np.diff(pictures, axis=0)).mean(axis=(1, 2))
+    change[1:-1] = [cv2.norm(a, b, cv2.NORM_L1) / (WIDTH * HEIGHT) for a, b in pairwise(pictures)]
     found = []
     for i in np.flatnonzero(change > _LEAST_CHANGE).tolist():
         if change[i] < change[max(0, i - 2) : i + 3].max():
@@ -212,7 +226,7 @@ def _is_one_mixed_frame(pictures: Pictures, i: int) -> bool:
 def _is_another_shot(pictures: Pictures, i: int, step: int, alike: float = _ALIKE) -> bool:
     before = [a for a in (i - 1, i - 1 - 3 * step, i - _NEAR * step) if a >= 0]
     after = [b for b in (i, i + 2 * step, i + (_NEAR - 1) * step) if b < len(pictures)]
-    return all(likeness(pictures[a], pictures[b]) < alike for a in before for b in after)
+    return all(likeness(pictures[a], pictures[b], alike) < alike for a in before for b in after)
 
 
 def _fades(pictures: Pictures, step: int) -> list[Transition]:

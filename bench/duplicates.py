@@ -23,11 +23,12 @@ import numpy as np
 import pyarrow as pa
 
 from bench import strangers
-from pipeline.balance.duplicates import find_duplicates, shared
+from pipeline.balance.duplicates import shared
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.ffmpeg import find_ffmpeg
 from pipeline.media.phash import N_HASHES, Hashes, pack_hashes
 from pipeline.media.probe import Unusable
+from pipeline.testing.plans import find_duplicates
 
 COPIES = {
     "re-encoded": ["-vf", "scale=-2:480", "-crf", "33"],

@@ -35,12 +35,12 @@ from manifests.schema import CLIPS, PACKS, REJECTS, SHARD_ROWS, TABLES, VIDEOS
 from manifests.shards import MANIFEST_NAME, TABLE_NAME, ShardEntry, manifest_bytes
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
-from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
 from pipeline.report.page import write_report
 from pipeline.shards.files import entry_of, shard_files
+from pipeline.testing.plans import outcomes_of
 from pipeline.testing.shards import DURATION_MS, tiny_film, tiny_members
 
 CLIPS_A_VIDEO, VIDEOS_A_PART, CLIPS_A_SHARD = 20, 1000, 2000

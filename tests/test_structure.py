@@ -115,7 +115,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "made for tests, which fail where it does": [
         "train/testing",
-        *(f"pipeline/testing/{name}" for name in ("kills", "readers", "rows", "s3", "shards", "video")),
+        *(f"pipeline/testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards", "video")),
     ],
     "the examples of the help; tests/test_command_line.py takes each": ["manifests/examples"],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],
@@ -146,7 +146,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/media/test_scenes.py, on drawn and on real films": ["pipeline/media/shots"],
     "tests/pipeline/media/test_hearing.py": ["pipeline/media/audio_blocks"],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
-        f"pipeline/run/{name}" for name in ("batches", "candidates", "close", "deliver", "fill", "gather", "session")
+        f"pipeline/run/{name}" for name in ("batches", "candidates", "close", "deliver", "fill", "gather")
     ],
     "tests/pipeline/text/captions: by what stands in a file, whatever its format": [
         f"pipeline/text/captions/{name}" for name in ("json3", "tokens", "track", "vtt", "words", "xml_tracks")

@@ -11,7 +11,6 @@ two near hashes that agree in a band of bits (`bands.py`); each is then compared
 
 from __future__ import annotations
 
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -87,7 +86,8 @@ class Pictures:
         self._waiting_ids: list[pa.Array] = []
 
     def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
-        """What repeats among all but these videos, as `find_duplicates`."""
+        """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in the ids' order,
+        among all but these videos. A clip of a repeated video is not named again by itself."""
         self._index.go_on(self._start, partial(self._follow, but))
         return self._found(but)
 
@@ -176,19 +176,6 @@ def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, in
     rows = np.stack([pc.index_in(side.column("id"), table.column("id").combine_chunks()).to_numpy() for side in sides])
     rows = np.sort(rows, axis=0).astype(np.int64)
     return named_only(table), sorted(zip(rows[0].tolist(), rows[1].tolist(), strict=True))
-
-
-def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
-    """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in the ids' order.
-
-    `packs` has the columns COLUMNS. A clip of a repeated video is not named again by itself.
-    """
-    if not config.enabled:
-        return {}
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = Pictures(config, Store(folder))
-        pictures.add(packs.sort_by("video_id"))
-        return pictures.find(pa.array([], pa.string()))
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:

@@ -4,7 +4,7 @@ In:  `Ranked` candidates; `Outcomes`, what the media stage made of those that it
 Out: `Standing`, on which `waves.py` and `selection.py` decide
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,9 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from manifests.clip_status import is_success
 from manifests.reasons import Reason
-from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists, rows_of, runs_of
+from pipeline.balance.clip_lists import ClipLists, empty_clip_lists, rows_of, runs_of
 from pipeline.balance.groups import groups_of
 from pipeline.balance.ranking import Ranked
 from pipeline.config.balance import Unit
@@ -76,28 +75,11 @@ REASONS: tuple[str, ...] = ("", *(reason.value for reason in Reason))
 CODE_OF = {reason: code for code, reason in enumerate(REASONS)}
 
 
-def outcomes_of(
-    packs: Iterable[pa.Table],
-    rejects: pa.Table,
-    duplicates: Duplicates | None = None,
-    already_kept: ClipLists | None = None,
-) -> Outcomes:
-    """Outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason), a video in one of them,
-    and from rejects in force (manifests.funnel.rejects_in_force). A video whose clips all failed is turned away with
-    the reason that most of them have."""
-    lists, away = [], []
-    for table in packs:
-        succeeded = is_success(table.column("status"))
-        lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
-        away.append(all_failed(table, succeeded))
-    failed = pa.concat_tables([TURNED_AWAY.empty_table(), *away])
-    return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, already_kept or empty_clip_lists())
-
-
 def outcomes_with(
     made: ClipLists, failed: pa.Table, rejects: pa.Table, duplicates: Duplicates, already_kept: ClipLists
 ) -> Outcomes:
-    """The same of clips that were read before, and of the videos (TURNED_AWAY) all of whose clips failed."""
+    """Outcomes of the clips that exist, of the videos (TURNED_AWAY) all of whose clips failed, and of rejects in force
+    (manifests.funnel.rejects_in_force)."""
     return Outcomes(made, pa.concat_tables([_whole_videos(rejects), failed]), duplicates, already_kept)
 
 

@@ -134,7 +134,8 @@ def sizes_of(config: EngineConfig) -> MergeSizes:
 
 
 def open_store(config: RunConfig) -> Store:
-    """The store of a configuration's output. UserError where it cannot be written to."""
+    """The store of a configuration's output. UserError where it cannot be written to, or is the source itself."""
+    _refuse_the_source(config)
     url = config.out if "://" in config.out else str(Path(config.out).absolute())
     options = tuple(sorted(config.engine.storage_options.get_secret_value().items()))
     store = Store(url, options, config.engine.outage_s)
@@ -144,6 +145,15 @@ def open_store(config: RunConfig) -> Store:
         except OSError as error:
             raise UserError(f"out: {config.out} cannot be made ({error.strerror}); choose another folder") from None
     return store
+
+
+def _refuse_the_source(config: RunConfig) -> None:
+    """An output directory may lie inside the folder of videos, where nobody looks into it, but not be that folder."""
+    videos = config.folder.path if "folder" in config.crawl.sources else None
+    if videos and "://" not in config.out and Path(config.out).resolve() == videos.resolve():
+        raise UserError(
+            f"out: {config.out} is the folder of videos itself (folder.path); choose another, such as {videos / 'out'}"
+        )
 
 
 def default_scratch() -> Path:

@@ -99,8 +99,7 @@ class GrowsAfter(StopAfter):
         super().__init__(out, step)
         self.root, self.newer = root, ""
 
-    @property
-    def requested(self):
+    def is_due(self):
         if not self.newer and len(losses(self.out)) >= self.step:
             self.newer = published(self.root, more=6)
         return False

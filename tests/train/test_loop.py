@@ -86,10 +86,10 @@ class StopAfter(StopRequest):
     """Asks for a stop once the metrics hold so many steps."""
 
     def __init__(self, out, step):
-        self.out, self.step, self.launcher_pid = out, step, 0
+        super().__init__()
+        self.out, self.step = out, step
 
-    @property
-    def requested(self):
+    def is_due(self):
         return len(losses(self.out)) >= self.step
 
 

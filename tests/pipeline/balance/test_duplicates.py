@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from manifests.reasons import Reason
 from manifests.schema import PACKS
 from pipeline.balance import duplicates
-from pipeline.balance.duplicates import COLUMNS, Pictures, find_duplicates, shared
+from pipeline.balance.duplicates import COLUMNS, Pictures, shared
 from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 from pipeline.media.phash import N_HASHES, NOTHING, WHOLE, mirrored_pictures, pack_hashes
+from pipeline.testing.plans import find_duplicates
 from tests.pipeline.engine.merges import merge_all
 
 CONFIG = DuplicatesConfig()

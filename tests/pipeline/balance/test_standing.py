@@ -5,8 +5,9 @@ import pyarrow as pa
 from manifests.reasons import Reason
 from pipeline.balance.ranking import rank_candidates
 from pipeline.balance.selection import select
-from pipeline.balance.standing import Outcomes, outcomes_of
+from pipeline.balance.standing import Outcomes
 from pipeline.config.balance import BalanceConfig
+from pipeline.testing.plans import outcomes_of
 from tests.pipeline.balance.worlds import MUSIC, away, candidates, made
 
 

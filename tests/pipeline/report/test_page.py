@@ -18,7 +18,6 @@ from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import Selection, select
-from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
 from pipeline.dataset.merge import merge
 from pipeline.engine.attempt import reject_row
@@ -27,6 +26,7 @@ from pipeline.engine.unit import Reject
 from pipeline.report.data import read_report_data
 from pipeline.report.page import render, short_categories, write_report
 from pipeline.report.samples import MOST_VIDEO_BYTES
+from pipeline.testing.plans import outcomes_of
 
 AXE = Path(axe_core_python.__file__).with_name("axe.min.js")
 HOSTILE = "<script>alert('t')</script><img src=x onerror=alert(1)> \" ' & {{ 7*7 }}"

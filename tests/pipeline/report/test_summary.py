@@ -9,11 +9,11 @@ import pipeline.testing.shards as toys
 from manifests.funnel import funnel
 from pipeline.balance.ranking import candidates_of, rank_candidates
 from pipeline.balance.selection import select
-from pipeline.balance.standing import outcomes_of
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.driver import StageResult
 from pipeline.engine.store import Store
 from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, stages, turned_away
+from pipeline.testing.plans import outcomes_of
 
 
 def a_run(folder: Path) -> Delivered:

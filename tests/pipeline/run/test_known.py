@@ -8,7 +8,6 @@ import pytest
 
 from manifests.funnel import rejects_in_force
 from manifests.reasons import Reason
-from pipeline.balance.standing import outcomes_of
 from pipeline.balance.waves import next_wave
 from pipeline.config import RunConfig
 from pipeline.engine.attempt import reject_row
@@ -18,6 +17,7 @@ from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
 from pipeline.run.candidates import Candidates
 from pipeline.run.known import PACK_COLUMNS, Known
+from pipeline.testing.plans import outcomes_of
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.shards import commit_video
 from tests.pipeline.engine.merges import merge_all

@@ -26,7 +26,7 @@ from manifests.errors import DamagedFile, UserError
 from pipeline.engine.outage import outlast
 
 TEMPORARY = ".tmp-"
-BLOCK_BYTES = 4 * 1024**2
+BLOCK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)

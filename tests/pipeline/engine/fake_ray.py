@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,6 +30,13 @@ class OnNode:
 
     node_id: str
     soft: bool
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What lies in Ray's object store."""
+
+    value: Any
 
 
 @dataclass(eq=False)
@@ -72,18 +80,27 @@ class FakeRay:
     roll: Roll = field(default_factory=Roll)
     roll_is_gone: bool = False
     is_shut: bool = False
+    is_there: bool = True
+    n_looks: int = 0
+    waited: list[float] = field(default_factory=list)
+    actors: list[dict[str, Any]] = field(default_factory=list)
 
     def is_initialized(self) -> bool:
-        return True
+        return self.is_there
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(get_node_id=lambda: "of the driver")
 
     def shutdown(self) -> None:
         self.is_shut = True
 
     def nodes(self) -> list[dict[str, Any]]:
-        return self.machines
+        self.n_looks += 1
+        return list(self.machines)
 
     def put(self, value: Any) -> Any:
-        return value
+        """What workers read it by: nothing that the driver could use."""
+        return Stored(value)
 
     def get(self, ref: Any, timeout: float | None = None) -> Any:
         if isinstance(ref, list):
@@ -95,7 +112,10 @@ class FakeRay:
         return ref
 
     def wait(self, refs: Sequence[Task], *, num_returns: int, timeout: float) -> tuple[list[Task], list[Task]]:
+        assert 0 < num_returns <= len(refs)
         over = [ref for ref in refs if ref.is_over][:num_returns]
+        if len(over) < num_returns:
+            self.waited.append(timeout)
         return over, [ref for ref in refs if ref not in over]
 
     def cancel(self, ref: Task, *, force: bool = False) -> None:
@@ -147,16 +167,28 @@ class _Actor:
         self._ray = ray
 
     def options(self, **options: Any) -> _Actor:
+        self._ray.actors.append(options)
         return self
 
-    def remote(self) -> _RollActor:
+    def remote(self, *_: Any) -> _RollActor:
         return _RollActor(self._ray)
 
 
 @contextmanager
-def an_executor(machines: list[dict[str, Any]], *, address: str = "", **more: Any) -> Iterator[tuple[FakeRay, Any]]:
-    """(the cluster, an executor on it). The list of machines may change; each look at them is a new one."""
-    ray = FakeRay(machines)
+def an_executor(
+    machines: list[dict[str, Any]],
+    *,
+    address: str = "",
+    started: list[Any] | None = None,
+    look_every_s: float = 0.0,
+    **more: Any,
+) -> Iterator[tuple[FakeRay, Any]]:
+    """(the cluster, an executor on it). The list of machines may change; each look at them is a new one.
+
+    `started`: there is no Ray yet, and this takes up with what one was started. `look_every_s`: how often it looks at
+    the machines, and for what is overdue.
+    """
+    ray = FakeRay(machines, is_there=started is None)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cluster, "ray", ray)
         patch.setattr(cluster, "RollActor", _Actor(ray))
@@ -164,9 +196,10 @@ def an_executor(machines: list[dict[str, Any]], *, address: str = "", **more: An
         patch.setattr(cluster, "fetch_remotely", _Remote(ray, "fetch"))
         patch.setattr(cluster, "NodeAffinitySchedulingStrategy", OnNode)
         patch.setattr(cluster, "Metrics", lambda: None)
-        patch.setattr(cluster, "_beside_the_driver", lambda: None)
+        patch.setattr(cluster, "SharedActor", _Actor(ray))
+        patch.setattr(cluster, "start_ray", lambda *given: started.append(given) if started is not None else None)
         patch.setattr(cluster, "request_resources", lambda num_cpus: ray.slots_asked.append(num_cpus))
-        patch.setattr(cluster, "LOOK_EVERY_S", 0.0)
+        patch.setattr(cluster, "LOOK_EVERY_S", look_every_s)
         yield ray, RayExecutor(Path("scratch"), address=address, **more)
 
 

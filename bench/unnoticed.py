@@ -12,6 +12,11 @@ _RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (
+        "pipeline/engine/live.py",
+        'self._asked_at, self._n_upstream = float("-inf"), -1',
+        "2",
+    ): "any number below 0 is that of no stage",
+    (
         "pipeline/engine/lock.py",
         "self._renewer.join(timeout=self._renew_s + 5)",
         "6",

@@ -1,5 +1,6 @@
 """Scratch folders: what a dead worker left is swept, and a full one ends the run."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.engine import scratch as scratch_module
 from pipeline.engine.attempt import attempt_unit
 from pipeline.engine.driver import RunStopped
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.scratch import scratch_folder
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Unit
+from pipeline.engine.unit import PlaceFailed, StopRun, Unit
 from tests.conftest import REPO, need
 from tests.pipeline.engine.runs import run
 from tests.pipeline.engine.toy_limits import toy
@@ -121,3 +123,96 @@ def test_a_full_scratch_ends_the_run_and_the_next_one_with_room_does_the_rest(tm
     roomy = run_on_a_disk_of(64, tmp_path)
     assert "stopped" not in roomy
     assert set(Store(str(tmp_path / "out")).committed("toy")) == {"small", "big"}
+
+
+def dead_pid() -> int:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    return dead.pid
+
+
+def test_a_folder_is_this_users_alone_and_gone_at_the_end_also_where_the_block_removed_it(tmp_path: Path) -> None:
+    root = tmp_path / "deep" / "scratch"
+    with scratch_folder(root, "run", "toy-a") as scratch:
+        assert stat.S_IMODE(scratch.stat().st_mode) == stat.S_IMODE(root.stat().st_mode) == 0o700
+        assert scratch.name.startswith(scratch_module._prefix("run") + f"{os.getpid()}.toy-a-")
+        scratch.rmdir()
+    with scratch_folder(root, "run", "toy-a") as scratch:
+        (scratch / "film").write_bytes(b"x")
+    assert list(root.iterdir()) == []
+
+
+def test_a_held_folder_waits_for_its_driver_and_goes_with_another(tmp_path: Path) -> None:
+    def held_by(driver: str) -> Path:
+        with scratch_folder(tmp_path, "run", "toy-a") as scratch:
+            (scratch / "film").write_text(driver)
+            return scratch_module.hold(scratch, tmp_path, "run", driver)
+
+    first, second = held_by("one"), held_by("one")
+    assert first != second and all((held / "film").exists() for held in (first, second))
+    prefix = scratch_module._prefix("run")
+    assert scratch_module.sweep(tmp_path, prefix) == 0, "what waits is no leftover"
+    with scratch_folder(tmp_path, "run", "toy-a", first) as scratch:
+        assert (scratch / "film").read_text() == "one" and not first.exists()
+    assert second.exists()
+    in_the_way = tmp_path / f"{prefix}held.zero.file"
+    in_the_way.write_text("cannot be removed as a folder")
+
+    other = held_by("two")
+
+    assert other.exists() and not second.exists() and in_the_way.exists()
+    gone = pytest.raises(scratch_module.HeldGone, match="what was fetched is gone")
+    with gone, scratch_folder(tmp_path, "run", "toy-a", second):
+        pass
+
+
+def test_folders_of_dead_processes_are_swept_and_counted(tmp_path: Path) -> None:
+    prefix, pid = scratch_module._prefix("run"), dead_pid()
+    for name in (f"{pid}.toy-a", f"{pid}.toy-b", f"{os.getpid()}.toy-c", "held.one.toy-d"):
+        (tmp_path / f"{prefix}{name}").mkdir()
+    (tmp_path / f"{prefix}{pid}.file").write_text("cannot be removed as a folder")
+
+    assert scratch_module.sweep(tmp_path, prefix) == 3
+    left = {path.name.removeprefix(prefix) for path in tmp_path.iterdir()}
+    assert left == {f"{os.getpid()}.toy-c", "held.one.toy-d", f"{pid}.file"}
+
+
+def test_a_process_of_another_user_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(pid: int, number: int) -> None:
+        assert number == 0
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", kill)
+    assert scratch_module._is_alive(4242)
+
+
+def test_a_host_s_name_takes_no_more_than_its_part_of_a_folder_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scratch_module, "host_name", lambda: "a.host" * 40)
+    host, run, rest = scratch_module._prefix("run").split(".")
+
+    assert (host, len(run), rest) == (("a_host" * 40)[:64], 12, "")
+    assert scratch_module._prefix("run") != scratch_module._prefix("another run")
+
+
+@pytest.mark.parametrize("at", ["root", "folder"])
+@pytest.mark.parametrize(
+    ("number", "error", "said"),
+    [
+        (errno.ENOSPC, StopRun, "free some space"),
+        (errno.EROFS, PlaceFailed, "look at this machine's disk"),
+        (errno.EACCES, PlaceFailed, r"can(not)? be made .*set engine\.scratch"),
+    ],
+)
+def test_a_folder_that_cannot_be_made_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str, number: int, error: type[Exception], said: str
+) -> None:
+    mkdir = Path.mkdir
+
+    def failing(path: Path, *args: int, **how: bool) -> None:
+        if (path == tmp_path / "scratch") == (at == "root"):
+            raise OSError(number, os.strerror(number))
+        mkdir(path, *args, **how)
+
+    monkeypatch.setattr(Path, "mkdir", failing)
+    with pytest.raises(error, match=said), scratch_folder(tmp_path / "scratch", "run", "toy-a"):
+        pass

@@ -20,7 +20,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from bench.scaling.stores import BATCH_VIDEOS, LONG_AGO, WAVE_VIDEOS, add_batch
+from bench.scaling.rows import LONG_AGO
+from bench.scaling.stores import BATCH_VIDEOS, WAVE_VIDEOS, add_batch
 from manifests.funnel import SELECTION_NAME, funnel
 from manifests.settings import load_config
 from manifests.shards import read_manifest

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,13 +22,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from bench.scaling.columns import CLIP_MS, CLIPS_A_VIDEO, SPOKEN_OUTSIDE, WORDS_A_CLIP, WORDS_A_VIDEO, Draw
-from manifests.categories import category_name, load_categories
+from bench.scaling.columns import CLIP_MS, CLIPS_A_VIDEO, WORDS_A_VIDEO, Draw
+from bench.scaling.rows import (
+    LONG_AGO,
+    captions_table,
+    clips_table,
+    filled,
+    packs_table,
+    rejects_table,
+    transcripts_table,
+    videos_table,
+)
+from manifests.categories import load_categories
 from manifests.hashing import hash_name
 from manifests.live import STATUS_NAME, RunStatus, StageStatus
 from manifests.reasons import Reason
-from manifests.sample import sample_key
-from manifests.schema import CLIPS, PACKS, REJECTS, SHARD_ROWS, TABLES, TRANSCRIPTS, VIDEOS
+from manifests.schema import SHARD_ROWS, TABLES
 from manifests.shards import ShardEntry
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
@@ -52,12 +61,11 @@ BATCH_VIDEOS = 200
 SAMPLES_A_SHARD = 2000
 TURNED_AWAY = 0.05
 """Videos that are turned away at the media."""
-FAILED_CLIPS = 0.1
 SEGMENT_BYTES = 768 * 1024**2
 """Of a segment's rows in memory: its files come to a third or half of that."""
 WRITERS = 8
 MOST_PENDING = 64
-LONG_AGO, FAR_AHEAD = "2026-01-01T00:00:00+00:00", "2126-01-01T00:00:00+00:00"
+FAR_AHEAD = "2126-01-01T00:00:00+00:00"
 
 
 @dataclass
@@ -156,23 +164,23 @@ def _unit(heaps: Heaps, draw: Draw, made: Made, number: int) -> Iterator[Callabl
     unit = f"00000-{number:016x}"
     words = draw.words(len(ids) * WORDS_A_VIDEO)
     tables = {
-        "videos": _videos(draw, ids, categories, channel),
-        "captions": _captions(draw, ids, words),
+        "videos": videos_table(draw, ids, categories, channel),
+        "captions": captions_table(draw, ids, words),
     }
-    lost = _rejects("extract", draw.ids(VIDEOS_A_UNIT), Reason.NO_CAPTIONS)
+    lost = rejects_table("extract", draw.ids(VIDEOS_A_UNIT), Reason.NO_CAPTIONS)
     heaps.add("extract", unit, tables, lost)
     over = f"extract-{unit}"
-    heaps.add("transcripts", over, {"transcripts": _transcripts(draw, ids, words)}, None)
-    clips = _clips(draw, ids, categories)
-    away = _rejects("clips", [i for i in ids for _ in range(3)], Reason.TOO_FEW_WORDS, clip=".9")
+    heaps.add("transcripts", over, {"transcripts": transcripts_table(draw, ids, words)}, None)
+    clips = clips_table(draw, ids, categories)
+    away = rejects_table("clips", [i for i in ids for _ in range(3)], Reason.TOO_FEW_WORDS, clip=".9")
     heaps.add("clips", f"transcripts-{over}", {"clips": clips}, away)
-    packs = _packs(draw, clips, channel)
+    packs = packs_table(draw, clips, channel)
     made.ids += ids
     made.categories += categories
     for i, video_id in enumerate(ids):
         rows = packs.slice(i * CLIPS_A_VIDEO, CLIPS_A_VIDEO)
         if draw.rng.random() < TURNED_AWAY:
-            turned = _rejects("media", [video_id], Reason.NOT_A_VIDEO)
+            turned = rejects_table("media", [video_id], Reason.NOT_A_VIDEO)
             heaps.add("media", video_id, {}, turned)
             continue
         made.packs.append(rows.select(["key", "clip_id", "video_id", "n", "status", "channel_id", "category_id"]))
@@ -184,137 +192,6 @@ def _unit(heaps: Heaps, draw: Draw, made: Made, number: int) -> Iterator[Callabl
 def _is_open(video_id: str) -> bool:
     """Whether a video's samples wait for a shard: their pack is still there."""
     return bool(hash_name(0, "half", video_id) & 1)
-
-
-def _filled(schema: pa.Schema, n: int, columns: dict[str, Any]) -> pa.Table:
-    """A table of n rows: the columns given, and in others what stands for "not known"."""
-
-    def blank(kind: pa.DataType) -> Any:
-        if pa.types.is_string(kind):
-            return pa.array([""] * n, kind)
-        if pa.types.is_list(kind):
-            return pa.array([[]] * n, kind)
-        return pa.array(np.zeros(n), pa.float64()).cast(kind)
-
-    arrays = {f.name: columns[f.name] if f.name in columns else blank(f.type) for f in schema}
-    return pa.table({k: v if isinstance(v, pa.Array) else pa.array(v) for k, v in arrays.items()}).cast(schema)
-
-
-def _videos(draw: Draw, ids: list[str], categories: list[int], channel: list[str]) -> pa.Table:
-    columns = {
-        "video_id": ids,
-        "url": [f"https://www.youtube.com/watch?v={i}" for i in ids],
-        "source": ["search"] * len(ids),
-        "query": [f"words of query {c}" for c in categories],
-        "category_id": categories,
-        "category": [category_name(c) for c in categories],
-        "title": draw.texts(len(ids), 8),
-        "channel_id": channel,
-        "channel": channel,
-        "duration_s": draw.rng.random(len(ids)) * 900 + 60,
-        "language": ["en"] * len(ids),
-        "upload_date": ["20240102"] * len(ids),
-        "heights": [[360, 480, 720, 1080]] * len(ids),
-        "caption_tracks": [["manual:en", "auto:en"]] * len(ids),
-        "egress": ["direct"] * len(ids),
-        "yt_dlp_version": ["2026.11.1"] * len(ids),
-    }
-    return _filled(VIDEOS, len(ids), columns)
-
-
-def _captions(draw: Draw, ids: list[str], words: pa.Array) -> pa.Table:
-    columns = {
-        "video_id": ids,
-        "kind": ["auto"] * len(ids),
-        "language": ["en"] * len(ids),
-        "track": ["en"] * len(ids),
-        "format": ["json3"] * len(ids),
-        "payload": draw.payloads(words, len(ids)),
-    }
-    return _filled(TABLES["captions"], len(ids), columns)
-
-
-def _transcripts(draw: Draw, ids: list[str], words: pa.Array) -> pa.Table:
-    columns = {
-        "video_id": ids,
-        "kind": ["auto"] * len(ids),
-        "language": ["en"] * len(ids),
-        "format": ["json3"] * len(ids),
-        "track": ["en"] * len(ids),
-        "n_words": [WORDS_A_VIDEO] * len(ids),
-        "words": draw.timed_words(words, len(ids)),
-        "events": ["[]"] * len(ids),
-        "alignment_confidence": np.ones(len(ids)),
-        "minhash": draw.signatures(len(ids)),
-    }
-    return _filled(TRANSCRIPTS, len(ids), columns)
-
-
-def _clips(draw: Draw, ids: list[str], categories: list[int]) -> pa.Table:
-    n = len(ids) * CLIPS_A_VIDEO
-    words = draw.words(n * WORDS_A_CLIP)
-    number = np.tile(np.arange(CLIPS_A_VIDEO, dtype=np.int32), len(ids))
-    start = number.astype(np.int64) * round(CLIP_MS * (1 + SPOKEN_OUTSIDE))
-    video = np.repeat(np.array(ids, object), CLIPS_A_VIDEO).tolist()
-    columns = {
-        "clip_id": [f"{v}.{k}" for v, k in zip(video, number.tolist(), strict=True)],
-        "video_id": video,
-        "n": number,
-        "start_ms": start,
-        "end_ms": start + CLIP_MS,
-        "text": pc.binary_join(pa.ListArray.from_arrays(np.arange(n + 1, dtype=np.int32) * WORDS_A_CLIP, words), " "),
-        "words": draw.timed_words(words, n),
-        "category_id": np.repeat(np.array(categories, np.int32), CLIPS_A_VIDEO),
-        "confidence": np.ones(n),
-        "language": ["en"] * n,
-        "caption_kind": ["auto"] * n,
-        "boundary_model": ["net-1"] * n,
-        "flags": ["[]"] * n,
-    }
-    return _filled(CLIPS, n, columns)
-
-
-def _packs(draw: Draw, clips: pa.Table, channel: list[str]) -> pa.Table:
-    n = clips.num_rows
-    failed = draw.rng.random(n) < FAILED_CLIPS
-    video, number = clips.column("video_id").to_pylist(), clips.column("n").to_pylist()
-    members = json.dumps({"mp4": [512, 812_345], "txt": [813_568, 180], "json": [814_592, 6_021], "m4v": [821_248, 99]})
-    columns = {
-        **{name: clips.column(name).combine_chunks() for name in ("clip_id", "video_id", "n", "start_ms", "end_ms")},
-        **{name: clips.column(name).combine_chunks() for name in ("category_id", "text")},
-        "key": [sample_key(v, k) for v, k in zip(video, number, strict=True)],
-        "status": np.where(failed, "failed", "success").tolist(),
-        "reason": np.where(failed, Reason.SILENT.value, "").tolist(),
-        "channel_id": np.repeat(np.array(channel, object), CLIPS_A_VIDEO).tolist(),
-        "duration_ms": np.full(n, CLIP_MS),
-        "width": np.full(n, 1280),
-        "height": np.full(n, 720),
-        "fps": np.full(n, 30.0),
-        "codec": ["h264"] * n,
-        "pack": np.where(failed, "", [f"packs/{v}.tar" for v in video]).tolist(),
-        "pack_offset": np.where(failed, -1, np.array(number) * 1_000_000),
-        "pack_bytes": np.where(failed, 0, 1_000_000),
-        "members": np.where(failed, "{}", members).tolist(),
-        "phashes": draw.pictures(n // CLIPS_A_VIDEO, CLIPS_A_VIDEO),
-        "motion": draw.rng.random(n),
-        "flags": ["[]"] * n,
-    }
-    return _filled(PACKS, n, columns)
-
-
-def _rejects(stage: str, ids: Sequence[str], reason: Reason, clip: str = "") -> pa.Table:
-    n = len(ids)
-    columns = {
-        "stage": [stage] * n,
-        "video_id": list(ids),
-        "clip_id": [f"{i}{clip}{k}" if clip else "" for k, i in enumerate(ids)],
-        "reason": [reason.value] * n,
-        "class": [reason.class_.value] * n,
-        "detail": ["as the bench asked"] * n,
-        "attempts": [1] * n,
-        "at": [LONG_AGO] * n,
-    }
-    return _filled(REJECTS, n, columns)
 
 
 # the crawl's own tables
@@ -336,12 +213,12 @@ def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
             "wanted_category_id": [wanted],
         }
         many = {name: values * len(part) for name, values in facts.items()}
-        rows = _filled(
+        rows = filled(
             TABLES["listings"],
             len(part),
             {**many, "video_id": part, "position": np.arange(len(part)), "title": draw.texts(len(part), 8)},
         )
-        source = _filled(TABLES["sources"], 1, {**facts, "up_to": [600], "n_listed": [len(part)]})
+        source = filled(TABLES["sources"], 1, {**facts, "up_to": [600], "n_listed": [len(part)]})
         unit = f"{number // 100:05d}-search-{number:016x}"
         heaps.add("list", unit, {"listings": rows, "sources": source}, None)
     asked = made.ids + ids[n : n * ASKED_A_VIDEO]
@@ -355,7 +232,7 @@ def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
             "asked": [True] * len(part),
             "attempt": [1] * len(part),
         }
-        rows = _filled(TABLES["candidates"], len(part), columns)
+        rows = filled(TABLES["candidates"], len(part), columns)
         heaps.add("choose", f"{number:05d}-plan", {"candidates": rows}, None)
 
 
@@ -411,7 +288,7 @@ def _close_shard(store: Store, packs: pa.Table, number: int, folder: Path) -> Sh
         "members": members,
         "codec": ["h264"] * n,
     }
-    rows = _filled(SHARD_ROWS, n, columns)
+    rows = filled(SHARD_ROWS, n, columns)
     pq.write_table(rows, folder / f"{number:05d}.parquet", compression="zstd")
     entry = entry_of(rows, url, "train", 0, f"{number:064x}", f"{number:032x}", tar.stat().st_size)
     (folder / f"{number:05d}_stats.json").write_bytes(stats_bytes(entry, rows))

@@ -48,7 +48,7 @@ class Tables(Rows, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One table by video. Columns [V]: rows, and those of them that failed (table `packs` only)."""
+    """Counts of one table by video. Columns [V]: rows, and those that failed (table `packs` only)."""
 
     video_id: pa.Array
     n: NDArray[np.int64]
@@ -62,7 +62,7 @@ class Counted:
 
 @dataclass(slots=True)
 class _Kept:
-    """What stays of the parts of one table that were read."""
+    """What is kept of the parts of one table that were read."""
 
     read: set[tuple[str, str]] = field(default_factory=set)
     pieces: list[pa.Table] = field(default_factory=list)
@@ -184,7 +184,7 @@ class Census:
 
 
 def _summed(counts: pa.Table) -> pa.Table:
-    """Counts, one row a video."""
+    """Counts, one row per video."""
     summed = counts.group_by("video_id").aggregate([("n", "sum"), ("n_failed", "sum")])
     columns = {"video_id": "video_id", "n_sum": "n", "n_failed_sum": "n_failed"}
     return summed.select(list(columns)).rename_columns(list(columns.values()))

@@ -32,7 +32,7 @@ def spans_in(ordered: UInt64, wanted: UInt64) -> tuple[NDArray[np.int64], NDArra
 
 
 def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
-    """[M] whether each wanted hash is among sorted ones."""
+    """[M] whether each wanted hash is among sorted hashes."""
     if not len(ordered):
         return np.zeros(len(wanted), np.bool_)
     index = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)

@@ -87,7 +87,7 @@ def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
 
 
 def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
-    """Several lists as one. No video is in two of them."""
+    """Joins lists; no video may be in two of them."""
     sizes = [len(lists.n) for lists in some]
     shifts = np.cumsum([0, *sizes[:-1]])
     starts = [lists.starts[1:] + shift for lists, shift in zip(some, shifts.tolist(), strict=True)]
@@ -100,7 +100,7 @@ def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
 
 
 def merged_lists(some: Sequence[ClipLists]) -> ClipLists:
-    """Several lists as one, also where a video is in more than one of them."""
+    """Merges lists, also where a video is in more than one of them."""
     whole = joined_lists(some)
     encoded = pc.dictionary_encode(whole.video_id)
     if len(encoded.dictionary) == len(whole.video_id):

@@ -7,7 +7,7 @@ Node = TypeVar("Node", str, int, tuple[str, int])
 
 
 def groups_of(pairs: Iterable[tuple[Node, Node]]) -> Iterator[list[Node]]:
-    """The sets of ids (or of indices) that the pairs connect, each sorted; in the order of their first ones."""
+    """The sets of ids (or indices) that the pairs connect, each sorted, in the order of their first members."""
     parent: dict[Node, Node] = {}
 
     def root(node: Node) -> Node:

@@ -43,7 +43,7 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One category's share of the balance. Amounts are clips or milliseconds.
+    """A category's share of the balance. Amounts are clips or milliseconds.
 
     `asked` is the policy's share of the total (None: as much as there is), `quota` what water-filling gives.
     """
@@ -230,7 +230,7 @@ def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:
 
 
 def _channel_cap(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int | None:
-    """What one channel may hold of a category's `amount`: its share, at least one clip of mean length."""
+    """How much of a category's `amount` a single channel may hold: its share, at least one clip of mean length."""
     if config.max_channel_share >= 1:
         return None
     return max(_one_clip(supply, config, category_id), int(Fraction(str(config.max_channel_share)) * amount))

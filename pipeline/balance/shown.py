@@ -111,7 +111,7 @@ def shown_by_videos(clips: Shows, max_distance: int) -> Shows:
 
 
 def joined_shows(some: Sequence[Shows]) -> Shows:
-    """Several as one."""
+    """Joins several."""
     counts = np.concatenate([np.zeros(0, np.int64), *(one.counts() for one in some)])
     starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     table = pa.concat_tables([_NAMES.empty_table(), *(one.table for one in some)])

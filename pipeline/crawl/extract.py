@@ -48,7 +48,7 @@ CAPTION_TRIES = 2
 
 @dataclass(frozen=True, slots=True)
 class ExtractStage:
-    """One unit a batch of candidates, named by their ids and attempts."""
+    """One unit per batch of candidates, named by their ids and attempts."""
 
     config: CrawlConfig
     polite: Polite
@@ -132,7 +132,7 @@ class FoundVideo:
 
 
 class Extractor:
-    """Looks at videos one after the other, as whichever identity may ask."""
+    """Extracts videos one after the other, as whichever identity may ask."""
 
     def __init__(self, config: CrawlConfig, polite: Polite, cut: CutConfig) -> None:
         self._config = config
@@ -256,7 +256,7 @@ class Extractor:
 
 
 def check_payload(payload: bytes, format_: str) -> Reason | None:
-    """Whether a caption body can be one: the site answers 200 with nothing, or with a page, as if it were good."""
+    """Why a caption body cannot be one, None where it can: the site answers 200 with nothing, or with a page."""
     if not payload:  # nothing at all: withheld from this client, where a track without a word is still a document
         return Reason.CAPTIONS_LOCKED
     text = payload[:4096].decode("utf-8", errors="replace").strip()

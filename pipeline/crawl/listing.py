@@ -31,7 +31,7 @@ LIST_TRIES = 3
 
 @dataclass(frozen=True, slots=True)
 class ListStage:
-    """One unit an ask of the round."""
+    """One unit per listing of the round."""
 
     config: CrawlConfig
     polite: Polite
@@ -67,7 +67,7 @@ class ListStage:
 
 @dataclass(slots=True)
 class ListedSource:
-    """What one ask gave."""
+    """What one listing gave."""
 
     results: list[Listed] = field(default_factory=list)
     exhausted: bool = False
@@ -190,7 +190,7 @@ def _source_row(listed: ListedSource, ask: Ask, round_: int) -> SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class ChooseStage:
-    """One unit a round. The choice is made where the ledger is, in the driver; the unit writes it down."""
+    """One unit per round. The choice is made in the driver, which has the ledger; the unit writes it down."""
 
     config: CrawlConfig
     plan: RoundPlan

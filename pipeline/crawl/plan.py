@@ -174,7 +174,7 @@ def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask
 
 
 def _yield(known: SourceFacts) -> float:
-    """Kept videos a listed one; a source that was never asked is taken for a good one."""
+    """Kept videos per listed one; a source that was never asked counts as a good one."""
     return known.n_kept / known.n_listed if known.n_listed else 1.0
 
 

@@ -135,7 +135,7 @@ class PlanJson(TypedDict):
 
 
 def write_plan(store: Store, plan: RoundPlan) -> None:
-    """Writes a plan down before anything of it is done."""
+    """Records a plan before it is carried out."""
     facts = {**asdict(plan), "n_candidates": sorted(plan.n_candidates.items())}
     store.write_json(f"{ROUNDS}/{plan.round:05d}.json", facts)
 

@@ -42,7 +42,7 @@ class Fault:
 
 @dataclass(slots=True)
 class ShardReport:
-    """What one shard is like: its faults, and what has to be held against other shards."""
+    """A shard's faults, and what has to be compared with other shards."""
 
     faults: list[Fault] = field(default_factory=list)
     samples: list[tuple[str, str, str]] = field(default_factory=list)

@@ -117,7 +117,7 @@ def _first_id(unit: Unit) -> str:
 
 
 def _made_of(stage: Stage, unit: Unit, made: Output | Reject, context: Context) -> Outcome:
-    """Puts in place what came of a unit."""
+    """Puts the output of a unit in place: files, then rows, then rejects."""
     output = made if isinstance(made, Output) else _of_the_whole(unit, made)
     if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
         refuse_unusable_scratch(context.scratch)
@@ -135,7 +135,7 @@ def _limited(
     work: Callable[[Context], Outcome],
     held: Path | None = None,
 ) -> Outcome:
-    """What `work` gives, in a scratch folder and within the unit's limits, or how it ended otherwise."""
+    """Runs `work` in a scratch folder within the unit's limits; returns its outcome, or how it ended instead."""
     limit_s = time_limit_of(stage, unit)
     started = time.monotonic()
     try:
@@ -188,7 +188,7 @@ def turn_away_all(
 
 
 def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attempt: int, node: str = "") -> Outcome:
-    """Puts rejects in place as all that a unit made."""
+    """Puts rejects in place as the only output of a unit."""
     return Outcome(End.DONE, facts=_put_in_place(stage, unit, Output(rejects=rejects), store, attempt, node))
 
 

@@ -91,7 +91,7 @@ def refuse_unusable_scratch(scratch: Path) -> None:
 
 @contextmanager
 def reading_input(name: str, context: Context) -> Iterator[None]:
-    """Around the reading of one input file: an error of the system turns away that file, to be tried again later.
+    """Wraps the reading of one input file: a system error rejects that file, to be tried again later.
 
     Three unreadable files in a row on one machine are the machine's fault: PlaceFailed.
     """
@@ -110,7 +110,7 @@ def reading_input(name: str, context: Context) -> Iterator[None]:
 
 
 def _in_a_row(log: Path) -> int:
-    """Counts one more unreadable input of this machine, over all its workers; returns how many there are in a row."""
+    """Counts another unreadable input of this machine, across all its workers; returns how many there are in a row."""
     try:
         if log.stat().st_mtime < time.time() - ROW_ENDS_AFTER_S:
             log.unlink(missing_ok=True)

@@ -20,7 +20,7 @@ class Clock(Protocol):
 
 
 class MachineClock:
-    """The clock of this machine, which nobody sets."""
+    """This machine's monotonic clock."""
 
     def now(self) -> float:
         """Seconds on time.monotonic()."""

@@ -159,7 +159,7 @@ class RayExecutor:
         self._give(stage, unit, attempt, home)
 
     def _give(self, name: str, unit: Unit, attempt: int, home: str) -> None:
-        """One task for a unit."""
+        """Submits a unit as one task."""
         task = attempt_remotely.options(name=name, **self._options(self._stages[name][0], home))
         self._send(task, _Attempt(next(self._numbers), name, unit, attempt, home))
 
@@ -171,7 +171,7 @@ class RayExecutor:
         self._in_flight[ref] = given
 
     def _fetch_next(self) -> None:
-        """Gives the first of two tasks of the units in turn, while a machine has room for what they need."""
+        """Submits the fetch tasks of waiting units in turn, while a machine has room for what they fetch."""
         while self._to_fetch:
             node = self._waiting.node_for_next(self._slots_by_node())
             if not node:
@@ -184,7 +184,7 @@ class RayExecutor:
             self._send(fetch_remotely.options(name=f"{name}:fetch", **options), given, self._run)
 
     def _work_on(self, fetch: _Attempt, outcome: Outcome) -> None:
-        """Gives the second task of a unit, on the machine where what it needs lies now."""
+        """Submits the second task of a unit, on the machine that holds what was fetched for it."""
         self._waiting.fetched(fetch.number, outcome.facts["bytes"])
         given = replace(fetch, number=next(self._numbers), fetches_on="", waited=fetch.number)
         there = NodeAffinitySchedulingStrategy(fetch.fetches_on, soft=False)
@@ -193,7 +193,7 @@ class RayExecutor:
         self._send(attempt_remotely.options(name=fetch.stage, **options), given, outcome.facts["held"])
 
     def _options(self, stage: Stage, home: str) -> dict[str, Any]:
-        """What Ray is asked for: a slot for one unit, or a whole machine for one that runs alone."""
+        """Ray's options for a task: a slot for a unit, or a whole machine for one that runs alone."""
         options: dict[str, Any] = {"max_retries": 0, "num_cpus": stage.resources.n_cpus}
         if home:
             alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
@@ -245,7 +245,7 @@ class RayExecutor:
             self._n_asked = n_slots
 
     def _wait(self, timeout_s: float) -> list[Any]:
-        """Waits for an attempt to end, and gives all that have: to ask for each of thousands takes too long."""
+        """Waits for an attempt to end, and returns all that have: asking for each of thousands takes too long."""
         refs = list(self._in_flight)
         if not refs:
             time.sleep(min(timeout_s, LOOK_EVERY_S / 4))
@@ -301,7 +301,7 @@ class RayExecutor:
         return all(other["NodeID"] != node for other in self._nodes()) and not self._is_fenced(node)
 
     def _let_go(self, given: _Attempt) -> None:
-        """Takes an attempt off the roll, and gives a machine back that was kept free for it."""
+        """Takes an attempt off the roll, and releases the machine that was kept free for it."""
         self._strike(given)
         self._waiting.end(given.number if given.fetches_on else given.waited)
         if given.alone:

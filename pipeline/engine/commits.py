@@ -135,7 +135,7 @@ class Commits:
                 yield unit, facts["parts"][table]
 
     def write(self, stage: str, units: Mapping[str, Facts]) -> str:
-        """Declares units done, all in one object; returns its path."""
+        """Commits units, all in one object; returns its path."""
         data = json.dumps({"units": units}, sort_keys=True, ensure_ascii=False).encode() + b"\n"
         number = self._next_number(stage)
         path = f"{FOLDER}/{stage}/group.{number:010d}.{hashlib.sha256(data).hexdigest()[:12]}.json"

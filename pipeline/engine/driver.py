@@ -61,7 +61,7 @@ def run_stage(
 
 
 def one_chain(*stages: Stage) -> Line:
-    """The line of one chain."""
+    """A line that consists of one chain of stages."""
     yield stages
 
 
@@ -150,7 +150,7 @@ class _Driver:
     # lines
 
     def _advance(self) -> bool:
-        """Lets lines go on whose chains are over, but no longer than a moment; whether there was one.
+        """Resumes lines whose chains have ended, for a moment at most; returns whether there was one.
 
         To plan what comes next may take a minute: workers get what other lines have planned before another does that.
         """
@@ -230,7 +230,7 @@ class _Driver:
         return self._n_slots
 
     def _handle_next(self, wait_s: float) -> None:
-        """Takes up the next attempt that ended, or waits where none did, no longer than that."""
+        """Handles the next attempt that has ended, or waits for one, at most `wait_s` seconds."""
         if self._n_in_flight:
             finished = self._executor.collect(wait_s)
             if finished:

@@ -70,7 +70,7 @@ class Executor(Protocol):
         ...
 
     def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """Does a short piece of work on each of some items, beside the units; gives what it makes, in their order."""
+        """Does a short piece of work on each item, beside the units; yields the results in the items' order."""
         ...
 
     def measure(self, status: StageStatus) -> None:

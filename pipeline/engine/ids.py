@@ -90,7 +90,7 @@ def find(files: Files, path: str, n_entries: int, wanted: int) -> Entries:
 
 
 class _Source:
-    """One sorted file, read from its beginning to its end."""
+    """A sorted file that is read from start to end."""
 
     def __init__(self, files: Files, path: str, n_entries: int) -> None:
         self._files, self._path, self._n = files, path, n_entries

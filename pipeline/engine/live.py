@@ -222,7 +222,7 @@ class LiveStage:
     # what comes back
 
     def has_in_flight(self, finished: Finished) -> bool:
-        """Whether an attempt is one of this stage's."""
+        """Whether an attempt belongs to this stage."""
         return finished.stage == self.stage.name and finished.unit.name in self._charges
 
     def handle(self, finished: Finished) -> None:
@@ -297,7 +297,7 @@ class LiveStage:
         return not (self.n_in_flight or self._waiting)
 
     def count_committed(self) -> None:
-        """Takes up that those are committed."""
+        """Records that these units are committed."""
         ended, self._ended = self._ended, {}
         for name, outcome in ended.items():
             rejects = outcome.facts.get("rejects", {})
@@ -334,7 +334,7 @@ def commit_together(stages: Sequence[LiveStage], site: Site) -> None:
 
 
 def what_remains(stages: Sequence[LiveStage]) -> str:
-    """What a stop leaves undone of stages of one name, in words; "" where that is nothing."""
+    """What a stop leaves undone in stages of the same name, in words; "" for nothing."""
     more, n_left = any(live.has_more() for live in stages), sum(live.n_missing for live in stages)
     if not n_left and not more:
         return ""

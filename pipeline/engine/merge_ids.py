@@ -56,7 +56,7 @@ def write_ids(files: Files, job: IdsJob) -> IdsFile:
 
 
 def install_ids(files: Files, job: IdsJob, made: IdsFile) -> bool:
-    """Puts a written file in the place of those that it was made of; False where they are not there any more."""
+    """Replaces the files that a new one was made of with it; False where they are gone by now."""
 
     def change(head: Head) -> Head:
         if not job.replaced <= {file.id for file in head.ids}:

@@ -45,7 +45,7 @@ class Merger:
     _looked: float = float("-inf")
 
     def tick(self) -> None:
-        """Takes up a merge that is due, and installs one that is written. Never waits for one."""
+        """Starts a merge that is due, and installs one that is written. Never waits."""
         if self._running and self._running.future.done():
             self._install()
         if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
@@ -93,7 +93,7 @@ class Merger:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """What is being written. `install` puts it into the head and says what was done; "" for nothing."""
+    """A merge that is being written. `install` puts it into the head and returns what was done, "" for nothing."""
 
     future: "Future[Any]"
     install: Callable[[Any], str]

@@ -15,7 +15,7 @@ from manifests.live import StageStatus
 
 
 class Metrics:
-    """Takes up how far stages are; only what has changed since is added."""
+    """Updates the metrics with the progress of stages; only what has changed since is added."""
 
     def __init__(self) -> None:
         self._units = Counter("hdvila_units", "Units committed by this run.", ("stage",))

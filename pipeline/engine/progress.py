@@ -50,7 +50,7 @@ class RunProgress:
             self._bar.stop()
 
     def stage(self, stage: str, n_done_before: int) -> StageProgress:
-        """The line of one more stage."""
+        """Adds a line for another stage."""
         return StageProgress(stage, n_done_before, self._bar)
 
 
@@ -87,7 +87,7 @@ class StageProgress:
             self._bar.update(self._task, total=n_planned or n_units)
 
     def advance(self, rejects: dict[str, int]) -> None:
-        """One more unit is committed."""
+        """Counts another committed unit."""
         self._n_done += 1
         self._rejects.update(rejects)
         if self._bar:
@@ -109,7 +109,7 @@ class StageProgress:
         log.warning("%s: %s", self._stage, message, extra={"facts": facts, FOR_FILES: self._bar is not None})
 
     def committed(self, unit: str, node: str, facts: Mapping[str, Any]) -> None:
-        """One unit is committed, made on the machine `node`; its commit holds these facts. For log files only."""
+        """Logs a committed unit, made on the machine `node`, with the facts of its commit. For log files only."""
         said = {key: facts[key] for key in ("seconds", "attempt", "rows", "rejects", "bytes") if key in facts}
         log.info(
             "%s: %s committed",
@@ -145,7 +145,7 @@ def length_of(seconds: float) -> str:
 
 
 def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -> Iterator[Item]:
-    """The items one after the other, with what RunProgress shows of a stage: for a command that reads shards in turn.
+    """Yields the items with the progress that RunProgress shows of a stage: for commands that read shards in turn.
 
     The first line comes before the first item. `job` and `what` are words for a person: verify, shards.
     """
@@ -231,7 +231,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, stream: TextIO) -> None:
-        """The base class sets one; it is not kept."""
+        """Ignored: the base class sets a stream."""
 
 
 class _JsonLines(logging.Formatter):

@@ -118,7 +118,7 @@ class _Spans(io.RawIOBase):
         self._fetch(max(0, size - TAIL_BYTES), size)
 
     def ends_as_parquet(self) -> bool:
-        """Whether what was taken for the file's end is one."""
+        """Whether these bytes are the end of a Parquet file."""
         return self._held(self._size - 4, self._size) == MAGIC
 
     def fetch_all(self, spans: Sequence[tuple[int, int]]) -> None:

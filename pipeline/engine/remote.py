@@ -81,7 +81,7 @@ def do_on(work: Callable[[Any], Any], item: Any) -> Any:
 
 
 def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[Stage], Outcome]) -> Outcome:
-    """What a worker does with a task: it says that it begins, and holds the unit's limit."""
+    """Runs a task in a worker: reports its start and enforces the unit's time limit."""
     leave_the_terminal()
     node = ray.get_runtime_context().get_node_id()
     if briefing.build and briefing.build != build():

@@ -68,7 +68,7 @@ def make_scratch(root: Path) -> None:
 
 
 def hold(scratch: Path, root: Path, run: str, driver: str) -> Path:
-    """Keeps a scratch folder beyond its block, until an attempt that this driver gives takes it; returns its path.
+    """Keeps a scratch folder after its block, until an attempt of this driver takes it over; returns its path.
 
     What other drivers of this run let be held goes: only one at a time is alive.
     """

@@ -44,7 +44,7 @@ class _Entry(BaseModel):
 
 
 class Segment(_Entry):
-    """One segment, with what its commits come to."""
+    """One segment, with totals of its commits."""
 
     id: str
     stage: str
@@ -138,7 +138,7 @@ def write_head(files: Files, head: Head, seen: bytes | None) -> bool:
 
 
 def change_head(files: Files, change: Callable[[Head], Head]) -> Head:
-    """The head with a change of its own applied, also where another one came between."""
+    """Applies a change to the head, again where another process changed it in between; returns the new head."""
     for _ in range(10):
         head, seen = read_head(files)
         changed = change(head)

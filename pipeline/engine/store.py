@@ -50,7 +50,7 @@ class Store(Committed):
         return {}  # by file and columns: how often a part of it was asked for, or all its rows
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
-        """Declares a unit done, or says other facts of one that is. Everything it made is in place before."""
+        """Commits a unit, or replaces the facts of its commit. All its output must be in place."""
         facts = facts.copy()
         facts.pop("segment", None)
         head = read_head(self)[0]
@@ -67,7 +67,7 @@ class Store(Committed):
             change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, [unit])))
 
     def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
-        """What a unit wrote, out of its segment again as parts of its own: {table: path}."""
+        """Writes a unit's rows out of its segment again as parts of its own: {table: path}."""
         folders = [*TABLES, f"rejects/{stage}"]
         found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
         own = [part for part in found if part.unit == unit]
@@ -81,12 +81,12 @@ class Store(Committed):
         return self._committed_parts(table)
 
     def parts_of(self, table: str, units: Collection[str]) -> dict[str, Part]:
-        """The committed parts of these units, by unit: without an object for each of the others."""
+        """The committed parts of these units, by unit, without creating an object for every other unit."""
         found = self.steadily(lambda head: self._parts_by(head, table, pa.array(sorted(units), pa.string())))
         return {part.unit: part for part in found}
 
     def reject_parts(self, stage: str) -> list[Part]:
-        """The committed parts of one stage's rejects."""
+        """The committed parts of a stage's rejects."""
         return self._committed_parts(f"rejects/{stage}")
 
     def _committed_parts(self, folder: str) -> list[Part]:

@@ -44,7 +44,7 @@ class Waiting:
         return self._bytes[node]
 
     def node_for_next(self, slots: Mapping[str, float]) -> str:
-        """The machine for the next fetch, given each one's CPU slots: the one with the least to do; "" for none."""
+        """The machine for the next fetch, by the CPU slots of each: the least busy for its slots; "" for none."""
         if self.n_fetching >= (self.most_fetches or FETCHES_A_SLOT * sum(slots.values())):
             return ""
         able = {node: n for node, n in slots.items() if n > 0 and self._has_room(node)}

@@ -49,7 +49,7 @@ class Listener:
         self._until, self._until_ms, self._is_cold = self._tick(until_ms), until_ms, True
 
     def decode(self, packet: Any) -> list[AudioBlock]:
-        """The blocks of one packet; [] where it has no time or does not decode."""
+        """The blocks of a packet; [] where it has no time stamp or cannot be decoded."""
         if packet.pts is None:
             return []
         while self._wanted and (self._wanted[0][1] <= packet.pts or self._wanted[0][2].is_over):

@@ -60,7 +60,7 @@ class SpanLine(BaseModel):
 
 
 class ClipLine(TypedDict):
-    """A line of clips.jsonl: one span that was tried."""
+    """A line of clips.jsonl: a span and what became of it."""
 
     key: str
     status: str

@@ -47,7 +47,7 @@ _FIRST_ASKED_S = 0.5
 
 
 def is_enough(audio: Audio, config: MediaConfig) -> bool:
-    """Whether the beginning of a clip's audio decides all that is made of it."""
+    """Whether the beginning of a clip's audio settles everything that is made of it."""
     if any(members_on(config, "audio")):
         return False
     return all(check.enough is not None and check.enough(audio, config) for check in checks_on(config, "audio"))
@@ -85,7 +85,7 @@ class Hearing:
 
     @classmethod
     def of(cls, source: Probe, config: MediaConfig, clips: Sequence[CutClip]) -> Hearing:
-        """One for the clips of a video; it wants nothing where the video has no audio or nothing needs it."""
+        """Makes the collector for a video's clips; it wants nothing where there is no audio or nothing needs it."""
         hearing, track = cls(source, config), source.audio
         if track is None or not is_wanted(config):
             return hearing
@@ -118,7 +118,7 @@ class Hearing:
         self._close(enough)
 
     def pictures_reach(self, time_ms: int) -> None:
-        """Pictures have come to this moment: clips whose audio should have passed long ago are given up."""
+        """The pictures have reached this time: clips whose audio should long have passed are given up."""
         while self._pending and self._pending[0].clip.end_ms + LATE_MS < time_ms:
             self._pending.popleft()
 

@@ -60,7 +60,7 @@ class PackedSample:
 
 
 def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
-    """Writes the samples, in the given order, as a tar at `path` and gives where each lies.
+    """Writes the samples, in the given order, as a tar at `path`; returns where each lies.
 
     The same samples give the same bytes. Raises ValueError for a key or extension that readers could not use,
     for a sample without members and for a repeated key.
@@ -184,6 +184,6 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
 
 
 def _name(file: BinaryIO) -> str:
-    """What to call a file in a message: its path, where it has one."""
+    """The name of a file for messages: its path, where it has one."""
     name = getattr(file, "name", getattr(file, "path", ""))
     return name if name and isinstance(name, str) else "the tar"

@@ -74,7 +74,7 @@ def phash(luma: NDArray[np.uint8]) -> int:
 
 
 def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
-    """The hashes of a picture, one for each of its parts."""
+    """The hashes of a picture: one for each of its parts."""
     return tuple(_hashes(_parts(_without_bars(luma))))
 
 

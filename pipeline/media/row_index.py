@@ -46,7 +46,7 @@ class _TableIndex:
     _names: set[tuple[str, str]] = field(default_factory=set)
 
     def update(self, store: Store) -> None:
-        """Takes up the parts that were committed since."""
+        """Adds the parts that were committed since."""
         current = {(part.stage, part.unit): part for part in store.parts(self.table)}
         self.parts = [current.get((part.stage, part.unit), part) for part in self.parts]  # a part may have moved
         new = [part for name, part in current.items() if name not in self._names]
@@ -62,7 +62,7 @@ class _TableIndex:
         self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
 
     def _columns(self, rows: pa.Table, number: int) -> tuple[NDArray[Any], ...]:
-        """The columns of one part, a row for each of its videos."""
+        """The columns of a part, with a row for each of its videos."""
         hashes, first = np.unique(hash_ids(rows.column("video_id")), return_index=True)
         length_s, is_file = np.zeros(len(hashes), np.float64), np.zeros(len(hashes), np.bool_)
         if "duration_s" in self.columns:

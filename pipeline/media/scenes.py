@@ -188,7 +188,7 @@ def _snapped(span: Span, cuts_ms: Sequence[int], snap_ms: int) -> Span:
 
 
 def _pieces(span: Span, cuts_ms: Sequence[int], min_part_ms: int) -> list[tuple[int, int]]:
-    """The stretches of a span between its cuts that are long enough; all of it where none is."""
+    """The parts of a span between its cuts that are long enough; the whole span where none is."""
     edges = [span.start_ms, *cuts_inside(cuts_ms, span), span.end_ms]
     pieces = [(a, b) for a, b in pairwise(edges) if b - a >= min_part_ms]
     return pieces or [(span.start_ms, span.end_ms)]

@@ -88,7 +88,7 @@ class MediaStage:
         return self.video_ids
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit a video, the longest first: else a batch ends with many workers that wait for a few.
+        """One unit per video, the longest first: else a batch ends with many workers waiting for a few.
 
         The payload says where its rows lie; the worker reads them.
         """
@@ -206,14 +206,14 @@ def pack_name(video_id: str, pack: Path) -> str:
 
 
 def _whole_video(video_id: str, made: MadeVideo) -> Reject:
-    """Why nothing came of a video: the one reason that all its clips have, or that no clip was left."""
+    """Why a video gave no sample: the reason that all its clips share, or that no clip was left."""
     reasons = {clip.reason for clip in made.clips if clip.reason}
     reason = reasons.pop() if len(reasons) == 1 else Reason.NO_CLIPS
     return Reject(reason, video_id, detail=f"none of {len(made.clips)} clips could be made")
 
 
 def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, stored: PackedSample | None) -> PackRow:
-    """The row of table `packs` of one clip."""
+    """A clip's row of table `packs`."""
     picture = made.probe.video
     return {
         "key": sample_key(video["video_id"], clip.n),

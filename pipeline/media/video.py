@@ -42,7 +42,7 @@ CROSSES_CUT = "crosses_scene_cut"
 
 @dataclass(frozen=True, slots=True)
 class MadeClip:
-    """What became of one clip. `sample` is None where it failed; then `reason` and `detail` say why."""
+    """The result for one clip. `sample` is None where it failed; then `reason` and `detail` say why."""
 
     n: int
     start_ms: int
@@ -130,7 +130,7 @@ class _Work:
         return {look.clip.n: look for look in video_look.run(cut)}, video_look.scenes
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
-        """Cuts into files of the scratch folder, so that one clip at a time is in memory."""
+        """Cuts into files of the scratch folder, so that only one clip at a time is in memory."""
         cut: list[CutClip] = []
         failed: list[CutFailure] = []
         for clip in self.watch.each("cut", cut_clips(self.source, spans, self.config.cut, self.config.limits)):

@@ -127,7 +127,7 @@ def _refuse_changed_settings(
 
 
 def _is_named(config: BaseModel, key: str) -> bool:
-    """Whether a configuration gives this key itself, instead of taking its default."""
+    """Whether a configuration sets this key itself rather than leaving it at its default."""
     section: Any = config
     for name in key.split("."):
         if name not in getattr(section, "model_fields_set", ()):

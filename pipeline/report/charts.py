@@ -40,7 +40,7 @@ def bins_of(values: NDArray[np.float64], top: float, n_bins: int = BINS) -> list
 def histogram(
     title: str, values: NDArray[np.float64], *, top: float, unit: str, reference: float | None = None
 ) -> Chart:
-    """How the values are spread, with their mean and, where the paper has one, its own."""
+    """The distribution of the values, with their mean and, where the paper gives one, its mean."""
     bins = bins_of(values, top)
     spans = [f"{a:g} to {b:g}" if k < BINS - 1 else f"{a:g} or more" for k, (a, b, _) in enumerate(bins)]
     rows = [

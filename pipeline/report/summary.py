@@ -80,7 +80,7 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
 
 
 def totals(manifest: Manifest, funnel: FunnelJson) -> Table:
-    """One line a number: the funnel of videos and clips, and what lies in the shards."""
+    """One line per number: the funnel of videos and clips, and what the shards hold."""
     table = Table(title="the data set", title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")

@@ -73,7 +73,7 @@ class Batches:
         return next(n for n in range(len(self.batches) + 1) if n not in self._over)
 
     def end(self, batch: Batch) -> None:
-        """Takes up that all units of a batch are committed."""
+        """Records that all units of a batch are committed."""
         self._over.add(batch.number)
 
     def ids_from(self, number: int) -> frozenset[str]:

@@ -40,7 +40,7 @@ LONG_DAYS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. `state`: ok, warn (works, but) or fail; `cure` is "" where ok."""
+    """A finding of the doctor. `state`: ok, warn (works, but) or fail; `cure` is "" where ok."""
 
     name: str
     state: str
@@ -329,7 +329,7 @@ def check_site(config: RunConfig) -> Finding:
 
 
 def check_canary(config: RunConfig, video_id: str) -> Finding:
-    """One known video: is there 720p, a caption track, a category?"""
+    """Checks a known video for 720p, a caption track and a category."""
     from yt_dlp.utils import YoutubeDLError
 
     from pipeline.site.canary import lacking_of

@@ -110,7 +110,7 @@ class Known:
         return self._pictures.find(but)
 
     def rejects(self) -> pa.Table:
-        """Of each video the reject in force of the whole of it."""
+        """The reject in force of each video as a whole."""
         return self._census.in_force()
 
     def kept(self, n_closed: int | None = None) -> ClipLists:

@@ -129,7 +129,7 @@ class PlanVideos:
 
 
 def joined_videos(parts: Sequence[PlanVideos]) -> PlanVideos:
-    """Several as one."""
+    """Joins several."""
     if len(parts) == 1:
         return parts[0]
     several = [PlanVideos.of(()), *parts]

@@ -48,6 +48,6 @@ def piece_of(store: Store, row: PackRow, url: str) -> Piece:
 
 
 def failed_piece(piece: Piece, reason: Reason, detail: str) -> Piece:
-    """The same clip as a failed one."""
+    """The same clip, marked as failed."""
     row = {**piece.row, "status": FAILED, "reason": reason.value, "error_message": detail, "members": "{}"}
     return replace(piece, row=cast(ShardRow, row), store=None, tar="", sample=None)

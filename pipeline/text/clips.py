@@ -58,7 +58,7 @@ class ClipsStage:
     resources: Resources = Resources(n_cpus=1.0, memory_bytes=2 * 1024**3, time_limit_s=1800.0)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit a committed part of `transcripts`."""
+        """One unit per committed part of `transcripts`."""
         done = store.committed(self.name)
         videos = store.parts("videos")
         own = {name_over(part.stage, part.unit): part for part in videos}

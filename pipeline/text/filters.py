@@ -143,7 +143,7 @@ def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str]
 
 
 def _surely_foreign(texts: Sequence[str]) -> str:
-    """The language of words that are surely not English, else "". Names on end are no language."""
+    """The language of words that are certainly not English, else "". A run of names is no language."""
     import py3langid  # its model takes half a second to load
 
     if sum(text[:1].isupper() for text in texts) > MAX_NAMES * len(texts):

@@ -54,7 +54,7 @@ class TranscriptsStage:
     resources: Resources = Resources(n_cpus=1.0, memory_bytes=2 * 1024**3, time_limit_s=1800.0)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """One unit a committed part of `captions`."""
+        """One unit per committed part of `captions`."""
         done = store.committed(self.name)
         for part in store.parts("captions"):
             yield unit_of_part(store, part, done)

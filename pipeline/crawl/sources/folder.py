@@ -47,7 +47,7 @@ MAX_NAME_BYTES = 255
 
 @dataclass(frozen=True, slots=True)
 class FolderStage:
-    """One unit a batch of files that have no verdict yet, in the order of their names."""
+    """One unit per batch of files without a verdict, in the order of their names."""
 
     config: FolderConfig
     media: MediaConfig

@@ -55,7 +55,7 @@ LONGEST_WAIT_HERE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class UrlsStage:
-    """One unit a batch of rows that have no verdict yet."""
+    """One unit per batch of rows without a verdict."""
 
     config: UrlsConfig
     crawl: CrawlConfig

@@ -66,7 +66,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found of a clip: what the configuration does about it, and what people read."""
+    """A finding about a clip: its reason, what the configuration does about it, and the detail for people."""
 
     reason: Reason
     action: str

@@ -47,7 +47,7 @@ class Look:
     _before: NDArray[np.int16] | None = None
 
     def time(self, clip_ms: int) -> bool:
-        """Counts a frame at this time of the clip; True where it is one to look at."""
+        """Counts a frame at this time of the clip; returns whether it is to be measured."""
         self.longest_gap_ms = max(self.longest_gap_ms, clip_ms - self._last_ms)
         self._last_ms = clip_ms
         self.n_frames += 1
@@ -77,7 +77,7 @@ class Look:
 
 
 def _bright(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Of each row the brightness that 2 % of it exceed."""
+    """The brightness that 2 % of each row's pixels exceed."""
     index = int(0.98 * (rows.shape[1] - 1))
     return np.partition(np.ascontiguousarray(rows), index, axis=1)[:, index]
 

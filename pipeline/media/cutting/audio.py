@@ -86,7 +86,7 @@ class ClipAudio:
         self._n_heard = 0
 
     def add(self, frame: Any) -> None:
-        """A decoded frame; what lies outside the stretch is left out."""
+        """Adds a decoded frame; what lies outside the stretch is left out."""
         for part in self._resampled(frame):
             if part.pts is not None:
                 at = self._index_of(part.time_base)(part.pts)
@@ -101,7 +101,7 @@ class ClipAudio:
         return ticks_of(base, Fraction(1, self._rate), self._start_s)
 
     def _resampled(self, frame: Any) -> list[Any]:
-        """The frame's samples; one of another rate or layout than those before begins again."""
+        """The frame's samples; a change of rate or layout starts a new resampler."""
         try:
             return list(self._resampler.resample(frame))
         except ValueError:

@@ -92,7 +92,7 @@ class Makers:
 
     @classmethod
     def begin(cls, tools: ClipTools) -> Makers:
-        """One maker for each member that is on and made of pictures."""
+        """A maker for each switched-on member that is made of pictures."""
         return cls({m.extension: m.picture(tools) for m in members_on(tools.config, "frames") if m.picture})
 
     def finish(self) -> None:

@@ -48,7 +48,7 @@ class Coding:
     """The rate that it is given where the configuration names none, Hz; 0 for the source's."""
 
     def make(self, audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
-        """The member of one clip, from its samples."""
+        """Encodes the member of a clip from its samples."""
         wanted = config.members.audio_rate
         samples, rate = audio
         if samples is None:

@@ -88,7 +88,7 @@ def proxy_step(tools: ClipTools) -> int:
 
 
 class ProxyMaker:
-    """KEY.m4v of one clip."""
+    """Makes a clip's KEY.m4v."""
 
     def __init__(self, tools: ClipTools) -> None:
         self._tools = tools

@@ -67,7 +67,7 @@ def still_times_ms(span: Span, config: MembersConfig) -> list[int]:
 
 
 class StillsMaker:
-    """KEY.mjpg of one clip."""
+    """Makes a clip's KEY.mjpg."""
 
     def __init__(self, tools: ClipTools) -> None:
         config, clip = tools.config.members, tools.clip

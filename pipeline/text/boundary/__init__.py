@@ -26,7 +26,7 @@ MODEL_FILE = Path(__file__).with_name("model.npz")
 
 
 class BoundaryModel(Protocol):
-    """Tells sentence ends in words without marks. `name` goes into every clip's json."""
+    """Finds sentence ends in words without marks. `name` goes into every clip's json."""
 
     name: str
     threshold: float

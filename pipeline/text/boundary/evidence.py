@@ -33,7 +33,7 @@ class Marks(NamedTuple):
 
     @classmethod
     def of_ends(cls, ends: Floats) -> "Marks":
-        """Where nothing is known but where sentences end."""
+        """Marks from sentence ends alone."""
         return cls(ends, np.zeros_like(ends))
 
 

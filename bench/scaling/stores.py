@@ -42,8 +42,9 @@ from manifests.shards import ShardEntry
 from pipeline.config import RunConfig
 from pipeline.config.shards import CardConfig
 from pipeline.engine.commits import part_name
+from pipeline.engine.merge import MergeSizes, install, plan_merge
 from pipeline.engine.merge_ids import install_ids, plan_ids, write_ids
-from pipeline.engine.segment_files import write_rows
+from pipeline.engine.segment_files import write_rows, write_segment
 from pipeline.engine.segments import change_head, read_head
 from pipeline.engine.store import Store
 from pipeline.media.packs import Sample, write_pack
@@ -97,6 +98,8 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
         store.write_json(f"waves/{number:05d}.json", {"video_ids": ids})
     _plans(store, n_videos)
     _close_shards(store, made)
+    while due := plan_merge(store, MergeSizes()):
+        install(store, due, write_segment(store, due))
     stages = tuple(StageStatus(stage=name, done=n_videos) for name in ("extract", "transcripts", "clips", "media"))
     store.write(STATUS_NAME, RunStatus(state="ended", stages=stages).model_dump_json().encode())
 

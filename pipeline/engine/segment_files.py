@@ -144,14 +144,37 @@ def _blocks(
 
 
 def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa.Table]]:
-    """(unit, rows) of the parts in their order. Of those that are a file each, several are read at a time."""
+    """(unit, rows) of the parts in their order. Of those that are a file each, several are read at a time; of a
+    segment's file each row group once."""
     loose = iter([part for part in parts if part.n_rows < 0])
+    ends = {part.path: part.first + part.n_rows for part in parts if part.n_rows > 0}
+    of_segments = {path: _InOrder(store, path, end) for path, end in ends.items()}
     with ThreadPoolExecutor(READERS) as readers:
         ahead = deque(readers.submit(store.read_part, part) for part in islice(loose, READERS))
         for part in parts:
-            if part.n_rows >= 0:
-                yield part.unit, store.read_part(part)
-                continue
-            read = ahead.popleft().result()
-            ahead.extend(readers.submit(store.read_part, more) for more in islice(loose, 1))
-            yield part.unit, read
+            if part.n_rows > 0:
+                yield part.unit, of_segments[part.path].rows(part.first, part.n_rows)
+            elif part.n_rows < 0:
+                read = ahead.popleft().result()
+                ahead.extend(readers.submit(store.read_part, more) for more in islice(loose, 1))
+                yield part.unit, read
+
+
+class _InOrder:
+    """Rows of a segment's file, asked for in the order in which they lie there: each row group is read once, and one
+    piece of the file is in memory."""
+
+    def __init__(self, store: Store, path: str, n_rows: int) -> None:
+        whole = Part("", "", path, 0, n_rows)
+        self._names = (REJECTS if path.endswith("/rejects.parquet") else TABLES[whole.table]).names
+        self._pieces = store.pieces(whole, self._names)
+        self._first, self._rows = 0, pa.table({})
+
+    def rows(self, first: int, n_rows: int) -> pa.Table:
+        """Rows first … first + n_rows - 1; `first` is never less than it was before."""
+        while first + n_rows > self._first + self._rows.num_rows:
+            piece = next(self._pieces)
+            left = self._rows.slice(first - self._first) if first < piece.first else None
+            rows = piece.read(self._names)
+            self._first, self._rows = (first, pa.concat_tables([left, rows])) if left else (piece.first, rows)
+        return self._rows.slice(first - self._first, n_rows)

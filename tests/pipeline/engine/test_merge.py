@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from bench.scaling.requests import count_requests
 from pipeline.engine.covered import sweep_orphans, sweep_segments
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes, install, plan_merge
 from pipeline.engine.merger import Merger, merging
-from pipeline.engine.segment_files import write_segment
+from pipeline.engine.segment_files import _InOrder, write_segment
 from pipeline.engine.segments import read_head
 from pipeline.engine.store import Store
 from tests.pipeline.engine.merges import SIZES, UNITS, fill, merge_all, said, same
@@ -277,3 +279,32 @@ def test_any_order_of_commits_retries_merges_and_kills_keeps_the_books(
         assert sorted((row["video_id"], row["title"]) for row in ids) == sorted(titles)
         assert store.read_rejects().num_rows == sum(int(unit[1:]) % 2 == 0 for unit in wanted)
     assert isinstance(store.read_table("clips"), pa.Table)
+
+
+def test_a_merge_of_segments_reads_each_of_their_files_once(tmp_path: Path) -> None:
+    store, units = Store(str(tmp_path)), [f"u{i}" for i in range(60)]
+    for begin in (0, 30):
+        fill(store, units[begin : begin + 30])
+        merge_all(store, MergeSizes(n_units=30, fan_in=9, grace_s=0))
+    before = said(store)
+    head, _ = read_head(store)
+    n_files = sum(len(segment.sizes) for segment in head.segments)
+    again = Store(store.url)
+    job = plan_merge(again, MergeSizes(n_units=30, fan_in=2))
+    assert job and len(job.replaced) == len(head.segments) == 2
+    with count_requests() as counted:
+        segment = write_segment(again, job)
+    assert counted.kinds["cat_file"] <= 2 * n_files < len(units)
+    assert install(again, job, segment) and same(said(Store(store.url)), before)
+
+
+def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pipeline.engine.store.PIECE_BYTES", 1)
+    rows = pa.table({name: [f"{name} {i}" for i in range(9)] for name in ("video_id", "text")})
+    folder = tmp_path / "segments" / "x" / "y"
+    folder.mkdir(parents=True)
+    pq.write_table(rows.select(["video_id"]), folder / "clips.parquet", row_group_size=2)
+    pq.write_table(rows, folder / "clips.wide.parquet", row_group_size=2)
+    one = _InOrder(Store(str(tmp_path)), "segments/x/y/clips.parquet", 9)
+    for first, n_rows in ((0, 3), (3, 1), (5, 4)):
+        assert one.rows(first, n_rows).select(rows.column_names).equals(rows.slice(first, n_rows))

@@ -9,6 +9,9 @@ _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
 _FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
 _RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
+_STILL = "if still.offset < 0 or still.size < 1 or still.offset + still.size > len(mjpg):"
+_SIZES = "videos.bytes_ if by_bytes >= by_count else is_sample.astype(np.int64)"
+_EDGES = f"edges = _edges({_SIZES}, max(by_bytes, by_count))"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (
@@ -109,6 +112,19 @@ EXPLAINED = {
         "shutil.rmtree(self.staging, ignore_errors=True)",
         "False",
     ): "the folder was made before, when the free space was looked up",
+    ("manifests/shards.py", 'said = str(head["totals"][key])[:40]', "80"): "the length at which a message is cut",
+    (
+        "pipeline/shards/plan.py",
+        _EDGES,
+        "by_bytes > by_count",
+    ): "where both ask for as many shards either is as good",
+    (
+        "train/objectives/mvm.py",
+        'rows = [torch.rand(2, generator=draw.generator(batch, i, PURPOSES["mvm"])) for i in range(len(batch))]',
+        "3",
+    ): "a third number is drawn, and not used",
+    ("train/data/decode.py", _STILL, "still.size <= 1"): "a JPEG of one byte is refused by its decoder",
+    ("train/data/decode.py", _STILL, "2"): "a JPEG of one byte is refused by its decoder",
     ("train/data/stream.py", _STREAM, "3"): "a tuning constant: how full the shuffle buffer is before the first sample "
     "leaves it",
 }

@@ -1,5 +1,6 @@
 """manifest.json and manifest.parquet: read back as written, and refused with a reason when they cannot be trusted."""
 
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,13 +9,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from manifests import shards
 from manifests.errors import DamagedFile, UserError
 from manifests.sample import ALL_MEMBERS
 from manifests.shards import (
+    PUBLISHED,
     ShardEntry,
+    head_of,
+    lineage,
     manifest_bytes,
     member_offsets,
+    published_names,
     read_manifest,
+    read_published,
     read_shard_rows,
     sizes_bytes,
     wids_bytes,
@@ -182,3 +189,115 @@ def test_every_member_that_a_data_set_can_have_is_taken_for_one() -> None:
     assert member_offsets(json.dumps(places)).keys() == set(ALL_MEMBERS)
     with pytest.raises(UserError, match="not valid offsets"):
         member_offsets(json.dumps({"../mp4": [512, 10]}))
+
+
+def publish(folder: Path, entries: list[ShardEntry], head: dict) -> str:
+    """The manifest in force, kept under its hash too; its hash."""
+    document, table = manifest_bytes(entries, head)
+    write(folder, entries, head)
+    for name, data in zip(published_names(document, table), (document, table), strict=True):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(data)
+    return hashlib.sha256(document).hexdigest()
+
+
+def test_a_manifest_that_was_published_is_read_by_its_hash_with_shards_beside_the_one_in_force(tmp_path: Path) -> None:
+    first = publish(tmp_path, [GOOD], {"name": "x"})
+    publish(tmp_path, [GOOD, ENTRY], {"name": "x", "parent": first})
+
+    manifest = read_published(str(tmp_path), first)
+
+    assert manifest.shards == (GOOD,) and manifest.sha256 == first
+    assert manifest.resolve(GOOD.url) == f"{tmp_path}/{GOOD.url}"
+    assert read_published(f"{tmp_path}/", first) == read_published(str(tmp_path), first)
+    with pytest.raises(UserError, match="is not a sha256"):
+        read_published(str(tmp_path), "latest")
+    with pytest.raises(UserError, match="no such file"):
+        read_published(str(tmp_path), "0" * 64)
+    kept = tmp_path / PUBLISHED / f"{first}.json"
+    kept.write_bytes(kept.read_bytes().replace(b'"x"', b'"y"'))
+    with pytest.raises(DamagedFile, match="checksum is not the one in its name"):
+        read_published(str(tmp_path), first)
+
+
+def test_a_manifests_lineage_goes_back_to_the_first_that_is_kept(tmp_path: Path) -> None:
+    names = [publish(tmp_path, [GOOD], {"name": "0"})]
+    for number in (1, 2, 3):
+        names.append(publish(tmp_path, [GOOD], {"name": str(number), "parent": names[-1]}))
+    newest = read_manifest(str(tmp_path))
+
+    assert newest.sha256 == names[3] and list(lineage(newest)) == names[2::-1]
+    assert list(lineage(read_published(str(tmp_path), names[0]))) == []
+    (tmp_path / PUBLISHED / f"{names[1]}.json").write_bytes(b"{}")
+    with pytest.raises(DamagedFile, match="checksum"):
+        list(lineage(newest))
+    (tmp_path / PUBLISHED / f"{names[1]}.json").unlink()
+    assert list(lineage(newest)) == [names[2], names[1]], "after the first that is no longer kept"
+
+
+GOOD_TOTALS = {"shards": 1, "samples": 3, "hours": 0.1, "bytes": 10, "categories": {"1": 3}}
+
+
+@pytest.mark.parametrize(
+    ("totals", "is_good"),
+    [
+        ({}, True),
+        ({"hours": 0}, True),
+        ({"categories": {"-1": 0, "123456789": 5}}, True),
+        ({"hours": -0.1}, False),
+        ({"hours": 1e12}, False),
+        ({"hours": "5"}, False),
+        ({"samples": 3.0}, False),
+        ({"bytes": -1}, False),
+        ({"shards": True}, False),
+        ({"categories": {"x": 1}}, False),
+        ({"categories": {"1": 1.5}}, False),
+        ({"categories": [1]}, False),
+    ],
+    ids=str,
+)
+def test_totals_are_counts_or_the_manifest_is_refused(totals: dict, is_good: bool) -> None:
+    head = {"schema_version": 1, "shards": "manifest.parquet", "shards_sha256": "", "totals": {**GOOD_TOTALS, **totals}}
+    raw = json.dumps({**head, "schema_version": json.loads(manifest_bytes([], {})[0])["schema_version"]}).encode()
+    if is_good:
+        assert head_of(raw, "x")["totals"]["samples"] == 3
+    else:
+        with pytest.raises(DamagedFile, match="totals or splits"):
+            head_of(raw, "x")
+
+
+@pytest.mark.parametrize("key", ["shards", "samples", "bytes"])
+def test_a_head_whose_counts_are_not_its_tables_is_refused_by_the_key(tmp_path: Path, key: str) -> None:
+    write(tmp_path, [GOOD], {"totals": {**GOOD_TOTALS, key: GOOD_TOTALS[key] + 1}})
+
+    with pytest.raises(DamagedFile, match=rf"totals\.{key} is {GOOD_TOTALS[key] + 1}, its table counts"):
+        read_manifest(str(tmp_path))
+    write(tmp_path, [GOOD], {"splits": {"val": GOOD_TOTALS}})
+    with pytest.raises(DamagedFile, match="splits lacks train"):
+        read_manifest(str(tmp_path))
+
+
+def test_members_lie_behind_a_tars_first_header_and_may_be_empty() -> None:
+    assert member_offsets('{"mp4": [512, 0], "txt": [1024, 7]}') == {"mp4": (512, 0), "txt": (1024, 7)}
+    for places in ([511, 1], [512, -1], [512.0, 1], [2**62, 1], [512, 2**62]):
+        with pytest.raises(DamagedFile, match="not valid offsets"):
+            member_offsets(json.dumps({"mp4": places}))
+    assert member_offsets(json.dumps({"mp4": [2**62 - 1, 2**62 - 1]}))
+
+
+def test_totals_add_up_over_shards_and_splits() -> None:
+    document = json.loads(manifest_bytes([GOOD, ENTRY], {})[0])
+
+    assert document["totals"] == {"shards": 2, "samples": 5, "hours": 0.6, "bytes": 20, "categories": {"1": 3, "27": 2}}
+    assert document["splits"]["val"] == {"shards": 1, "samples": 2, "hours": 0.5, "bytes": 10, "categories": {"27": 2}}
+
+
+def test_a_file_larger_than_any_manifest_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, [GOOD], {"name": "x"})
+    size = (tmp_path / "manifest.json").stat().st_size
+    monkeypatch.setattr(shards, "MAX_JSON_BYTES", size)
+    assert read_manifest(str(tmp_path)).shards == (GOOD,)
+    monkeypatch.setattr(shards, "MAX_JSON_BYTES", size - 1)
+
+    with pytest.raises(DamagedFile, match="larger than"):
+        read_manifest(str(tmp_path))

@@ -16,6 +16,11 @@ _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (
         "pipeline/engine/live.py",
+        "n_upstream = upstream.n_made if upstream else 0",
+        "1",
+    ): "a stage with none before it is asked once, whatever the number",
+    (
+        "pipeline/engine/live.py",
         'self._asked_at, self._n_upstream = float("-inf"), -1',
         "2",
     ): "any number below 0 is that of no stage",

@@ -3,14 +3,17 @@
 import json
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from manifests.live import Control
+from manifests.errors import UserError
+from manifests.live import Control, StageStatus
+from pipeline.engine import clock, driver
 from pipeline.engine import desk as desk_module
-from pipeline.engine import driver
 from pipeline.engine.desk import Desk, read_run_status, write_control
 from pipeline.engine.drain import Drained, StopRequest
 from pipeline.engine.driver import run_stage
@@ -18,6 +21,7 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import LockLost, RunLock
 from pipeline.engine.store import Store
 from tests.pipeline.engine.desk_runs import UNITS, StopsAfter, run
+from tests.pipeline.engine.test_lines import Jumping
 from tests.pipeline.engine.toys import ToyStage
 
 
@@ -97,3 +101,113 @@ def test_unknown_fields_are_passed_over(store: Store) -> None:
     store.write("control.json", json.dumps({"paused": True, "louder": 3}).encode())
 
     assert Desk(store).is_paused
+
+
+@pytest.fixture
+def at() -> Iterator[Jumping]:
+    jumping = Jumping(1000.0)
+    with clock.going_by(jumping):
+        yield jumping
+
+
+def status_of(store: Store) -> dict[str, Any]:
+    return store.read_json("status.json")  # type: ignore[no-any-return]
+
+
+def live(n_done: int, seconds: float = 0.0, **more: Any) -> StageStatus:
+    return StageStatus(stage="media", done=n_done, seconds=seconds, **more)
+
+
+def test_a_run_asks_for_control_and_tells_how_far_it_is_every_few_seconds(
+    store: Store, at: Jumping, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, told = Desk(store), []
+    monkeypatch.setattr(desk, "_tell", told.append)
+    assert not desk.is_paused and desk.is_due
+    write_control(store, Control(paused=True))
+    at.at += 5.0
+    assert not desk.is_paused, "read five seconds ago"
+    at.at += 0.1
+    assert desk.is_paused
+    desk.take({1: live(1)})
+    at.at += 1.0
+    assert not desk.is_due and status_of(store)["state"] == "paused"
+    at.at += 0.1
+    assert desk.is_due
+    desk.take({1: live(2)})
+    assert status_of(store)["stages"][0]["done"] == 1 and [line.done for line in told] == [1, 2]
+    at.at += 3.9
+    desk.take({1: live(3)})
+    assert status_of(store)["stages"][0]["done"] == 1, "written five seconds ago"
+    at.at += 0.1
+    desk.take({1: live(4)})
+    assert status_of(store)["stages"][0]["done"] == 4
+
+
+def test_the_seconds_of_a_stage_are_those_in_which_any_batch_of_it_was_under_way(store: Store, at: Jumping) -> None:
+    desk = Desk(store, publishes=False)
+    desk.take({1: live(1, 10.0), 2: live(5, 4.0)})
+    at.at += 20.04
+    desk.take({1: live(2, 30.0)})
+    assert desk._lines["media"].seconds == 30.0
+    at.at += 20.0
+    desk.take({1: live(3, 35.0)})
+    desk.end(1, live(3, 35.0))
+    desk.take({})
+    at.at += 1000.0
+    desk.take({3: live(1, 2.0)})
+
+    line = desk._lines["media"]
+    assert (line.done, line.seconds) == (4, 40.0)
+    desk.end(3, live(2, 2.0))
+    assert desk._lines["media"].done == 5
+    assert not store.exists("status.json"), "a stage on its own publishes nothing"
+
+
+def test_what_earlier_runs_did_is_taken_up_once_and_by_who_publishes(store: Store, at: Jumping) -> None:
+    store.commit_all("media", {"a": {"rejects": {"live": 2}}, "b": {}})
+    quiet, desk = Desk(store, publishes=False), Desk(store)
+    for one in (quiet, desk):
+        one.begin()
+        store.commit_all("media", {"c": {}})
+        one.begin()
+
+    assert quiet._lines == {}
+    line = desk._lines["media"]
+    assert (line.done_before, line.total, line.rejects_before) == (3, 3, {"live": 2})
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "detail"),
+    [
+        (None, 0, ""),
+        (UserError("wrong"), 2, "wrong"),
+        (KeyboardInterrupt(), 130, ""),
+        (ValueError("ours"), 4, "ours"),
+    ],
+)
+def test_the_last_word_says_how_the_run_ended(
+    store: Store, error: BaseException | None, code: int, detail: str
+) -> None:
+    before = time.time()
+    with suppress(BaseException), Desk(store):
+        if error:
+            raise error
+
+    status = status_of(store)
+    assert (status["state"], status["exit_code"], status["detail"]) == ("ended", code, detail)
+    assert before - 1 < status["started_at"] <= status["updated_at"] < time.time() + 1
+    assert all(round(status[name], 3) == status[name] for name in ("started_at", "updated_at"))
+    assert store.read("status.json").startswith(b'{\n "')
+
+
+def test_the_status_of_a_run_that_stops_says_why(store: Store, at: Jumping) -> None:
+    desk = Desk(store)
+    desk.stop.request("SIGTERM")
+    desk.take({})
+
+    assert (status_of(store)["state"], status_of(store)["detail"]) == ("draining", "SIGTERM")
+    running = Desk(store)
+    at.at += 10
+    running.take({})
+    assert (status_of(store)["state"], status_of(store)["exit_code"]) == ("running", 0)

@@ -1,19 +1,26 @@
 """What the real yt-dlp hides, made visible: statuses, warnings, deadlines, secrets."""
 
 import contextlib
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yt_dlp
 from pydantic import Secret, SecretStr
+from yt_dlp.networking.common import Response
+from yt_dlp.networking.exceptions import HTTPError, ProxyError, RequestError, TransportError
+from yt_dlp.utils import ExtractorError, YoutubeDLError
 
+from manifests.errors import UserError
 from manifests.reasons import Reason
 from pipeline.config.crawl import IdentityConfig
 from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.server import MiniYouTube
-from pipeline.site.failures import AfterRefusal, DeadlinePassed, classify
+from pipeline.site import ytdlp
+from pipeline.site.failures import PROXY_PASSWORD, AfterRefusal, DeadlinePassed, classify
 from pipeline.site.options import options_for
 from pipeline.site.ytdlp import (
     IdentityPaused,
@@ -24,6 +31,8 @@ from pipeline.site.ytdlp import (
     list_entries,
     no_token,
     open_site,
+    read_caption,
+    site_for,
     upload_date_of,
 )
 from tests.pipeline.crawl.site import config_for
@@ -59,6 +68,9 @@ def video_id(site: MiniYouTube, behaviour: str) -> str:
         ("https://www.youtube.com/api/timedtext?v=x", ("youtube.com", "caption", "/api/timedtext")),
         ("https://rr3---sn-x.googlevideo.com/videoplayback?sig=x", ("googlevideo.com", "media", "/videoplayback")),
         ("https://www.youtube.com/", ("youtube.com", "list", "/")),
+        ("https://www.youtube.com", ("youtube.com", "list", "")),
+        ("https://www.youtube.com/youtubei/v1/next", ("youtube.com", "player", "/youtubei/v1/next")),
+        ("https://www.youtube.com/embed/x", ("youtube.com", "page", "/embed/x")),
         ("https://www.youtube.com/@someone/videos", ("youtube.com", "list", "/@someone/videos")),
         ("https://www.youtube.com/tv", ("youtube.com", "other", "/tv")),
         ("https://www.youtube.com/s/player/abc/base.js", ("youtube.com", "other", "/s/player/abc/base.js")),
@@ -167,3 +179,249 @@ def test_settings_never_show_their_secrets(site: MiniYouTube) -> None:
     )
     shown = repr(config) + str(config.model_dump()) + config.model_dump_json()
     assert "planted" not in shown
+
+
+def test_warnings_are_kept_up_to_a_number_and_what_they_say_of_captions_is_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ytdlp, "MAX_WARNINGS", 2)
+    works = [session() for _ in range(3)]
+    texts = ("Some SUBTITLES require a PO Token", "missing subtitles languages: en", "odd")
+    for work, text in zip(works, texts, strict=True):
+        for _ in range(3):
+            work.note(text)
+
+    assert [work.captions_locked for work in works] == [True, True, False]
+    assert [len(work.warnings) for work in works] == [2, 2, 2]
+    said = works[0].evidence(text="x")
+    assert (said.warnings, said.text, said.about) == (tuple(works[0].warnings), "x", "video")
+
+
+def a_site(monkeypatch: pytest.MonkeyPatch, *answers: Any) -> tuple[RecordingYoutubeDL, list[str]]:
+    """yt-dlp whose requests are answered in turn, and the addresses that it asks for."""
+    asked: list[str] = []
+    answer = iter(answers)
+
+    def urlopen(self: Any, request: Any) -> Any:
+        asked.append(request.url)
+        made = next(answer)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    monkeypatch.setattr(yt_dlp.YoutubeDL, "urlopen", urlopen)
+    return RecordingYoutubeDL({"quiet": True}, session()), asked
+
+
+def response(body: bytes = b"", url: str = "https://www.youtube.com/x", status: int = 200, **headers: str) -> Response:
+    return Response(io.BytesIO(body), url, headers, status)
+
+
+def test_what_a_request_came_to_is_kept_in_the_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    ydl, _ = a_site(
+        monkeypatch,
+        response(status=206),
+        HTTPError(response(status=503)),
+        TransportError("read timed out"),
+        TransportError("Timeout on connect"),
+        TransportError("connection reset"),
+        ProxyError("Tunnel connection failed: 407"),
+        ProxyError("cannot connect"),
+        TransportError("407"),
+    )
+    for _ in range(8):
+        with contextlib.suppress(RequestError):
+            ydl.urlopen("https://www.youtube.com/youtubei/v1/player")
+
+    seen = [(found.status, found.error) for found in ydl.session.requests]
+    assert seen[:3] == [(206, ""), (503, ""), (0, "Timeout")]
+    assert seen[3:] == [
+        (0, "Timeout"),
+        (0, "TransportError"),
+        (0, PROXY_PASSWORD),
+        (0, "ProxyError"),
+        (0, "TransportError"),
+    ]
+    assert not ydl.session.refused and {found.kind for found in ydl.session.requests} == {"player"}
+
+
+class Broken(io.BytesIO):
+    def read(self, *_: Any) -> bytes:
+        raise TransportError("timed out half-way")
+
+
+def test_a_watch_page_is_read_for_what_yt_dlp_does_not_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = b'{"isMadeForKids":true, "qualityLabel": "720p60", "qualityLabel":"1080p"}'
+    ydl, _ = a_site(monkeypatch, response(page), response(b'"qualityLabel":"144p" of an embed'), response(b"plain"))
+    url = "https://www.youtube.com/watch?v=x"
+
+    assert ydl.urlopen(url).read() == page, "yt-dlp reads it too"
+    assert (ydl.session.made_for_kids, ydl.session.listed_sizes) == (True, {720, 1080})
+    ydl.urlopen("https://www.youtube.com/embed/x")
+    assert ydl.session.listed_sizes == {720, 1080}
+    ydl.urlopen(url)
+    assert (ydl.session.made_for_kids, ydl.session.listed_sizes) == (False, frozenset())
+
+    broken, _ = a_site(monkeypatch, Response(Broken(), url, {}, 200))
+    with pytest.raises(TransportError):
+        broken.urlopen(url)
+    assert [(seen.kind, seen.path, seen.error) for seen in broken.session.requests] == [
+        ("page", "/watch", ""),
+        ("page", "/watch", "Timeout"),
+    ]
+
+
+def moved(to: str) -> HTTPError:
+    return HTTPError(response(status=302, url="https://www.youtube.com/api/timedtext", Location=to))
+
+
+def test_captions_come_from_the_sites_own_hosts_after_five_hops_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = "https://www.youtube.com/api/timedtext"
+    ydl, asked = a_site(monkeypatch, moved(own), moved(own), moved(own), moved(own), response(b"0123456789", own))
+    assert read_caption(ydl, own, 4) == b"0123" and len(asked) == 5
+    assert not ydl.session.own_hosts_only
+    ydl, asked = a_site(monkeypatch, *[moved(own)] * 9)
+    with pytest.raises(RequestError, match="redirected too often"):
+        read_caption(ydl, own, 4)
+    assert len(asked) == 5
+    ydl, asked = a_site(monkeypatch, moved("https://elsewhere.example/x"))
+    with pytest.raises(RequestError):
+        read_caption(ydl, own, 4)
+    assert len(asked) == 1
+    ydl, _ = a_site(monkeypatch, HTTPError(response(status=404)))
+    with pytest.raises(HTTPError):
+        read_caption(ydl, own, 4)
+    ydl, asked = a_site(monkeypatch, response(url="https://elsewhere.example/x"))
+    with pytest.raises(RequestError):
+        read_caption(ydl, own, 4)
+
+
+def test_debug_lines_of_what_was_dropped_are_warnings_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed: list[tuple[str, bool]] = []
+    monkeypatch.setattr(
+        yt_dlp.YoutubeDL, "write_debug", lambda self, message, only_once: passed.append((message, only_once))
+    )
+    ydl = RecordingYoutubeDL({"quiet": True}, session())
+    passed.clear()
+    for message in ("no PO Token was given", "a PO token is missing", "Loading plugins"):
+        ydl.write_debug(message)
+
+    assert ydl.session.warnings == ["no PO Token was given", "a PO token is missing"]
+    assert passed[0] == ("no PO Token was given", False) and len(passed) == 3
+    ydl.params["logger"].warning("seen")
+    assert ydl.session.warnings[-1] == "seen"
+
+
+class Fake:
+    """A guest session that notes what is asked of it."""
+
+    def __init__(self, *infos: Any) -> None:
+        self.infos, self.asked, self.begun, self.is_closed = iter(infos), [], [], False  # type: ignore[var-annotated]
+
+    def begin(self, work: Session) -> None:
+        self.begun.append(work)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    def extract_info(self, url: str, **more: Any) -> Any:
+        self.asked.append((url, more))
+        made = next(self.infos)
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+
+def test_a_guest_session_is_kept_for_each_identity_and_clients_and_ended_after_a_refusal(
+    site: MiniYouTube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Fake] = []
+    monkeypatch.setattr(ytdlp, "_SITES", {})
+    monkeypatch.setattr(ytdlp, "MAX_SITES", 3)
+    monkeypatch.setattr(ytdlp, "open_site", lambda options, work: made.append(Fake()) or made[-1])
+    config = config_for(site)
+    one, two = (IdentityConfig(name=name) for name in ("one", "two"))
+    works = [session() for _ in range(3)]
+
+    first = site_for(config, one, (), works[0])
+    assert site_for(config, one, (), works[1]) is first and first.begun == works[:2]  # type: ignore[attr-defined]
+    site_for(config, one, ("tv",), works[2])
+    other = site_for(config, two, (), works[2])
+    ytdlp.forget_sites("one")
+    assert [one.is_closed for one in made] == [True, True, False]
+    assert site_for(config, two, (), works[0]) is other
+    for clients in (("a",), ("b",)):
+        site_for(config, two, clients, works[0])
+    assert not other.is_closed  # type: ignore[attr-defined]
+    site_for(config, two, ("c",), works[0])
+    assert all(one.is_closed for one in made[:-1]) and not made[-1].is_closed, "no more than so many at a time"
+
+
+def entries(*infos: Any) -> tuple[list[Any], Fake]:
+    fake = Fake(*infos)
+    return list(list_entries(fake, "https://www.youtube.com/@a")), fake  # type: ignore[arg-type]
+
+
+def test_a_list_behind_others_is_followed_three_times_and_empty_entries_are_left_out() -> None:
+    def link(to: str) -> dict[str, Any]:
+        return {"_type": "url", "url": to, "ie_key": "Tab"}
+
+    found, fake = entries(
+        link("b"), link("c"), {"_type": "url_transparent", "url": "d"}, {"entries": [{"id": "x"}, None]}
+    )
+    assert found == [{"id": "x"}] and [url for url, _ in fake.asked] == ["https://www.youtube.com/@a", "b", "c", "d"]
+    assert fake.asked[1][1] == {"ie_key": "Tab", "download": False, "process": False}
+    assert fake.asked[0][1] == {"download": False, "process": False}
+    assert entries(link("b"), link("c"), link("d"), link("e"))[0] == []
+    assert entries(None)[0] == [] and entries(link("b"), None)[0] == []
+    with pytest.raises(ExtractorError, match="failed with KeyError"):
+        entries(KeyError("x"))
+
+
+def test_a_video_is_asked_for_unprocessed_and_a_bug_of_the_extractor_is_its_own() -> None:
+    fake = Fake({"id": "x"}, None, KeyError("y"))
+    assert extract_video(fake, "x") == {"id": "x"} and extract_video(fake, "x") == {}  # type: ignore[arg-type]
+    assert fake.asked[0] == ("https://www.youtube.com/watch?v=x", {"download": False, "process": False})
+    with pytest.raises(ExtractorError, match="the extractor failed with KeyError: 'y'"):
+        extract_video(fake, "x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"format_srot": []}, None, r"yt-dlp .* has no option format_srot; did you mean format_sort\?$"),
+        ({"zzzzz": 1}, None, "has no option zzzzz$"),
+        ({}, YoutubeDLError("Impersonate target is not available\nmore"), r"not available; pip install 'hdvila\[imp"),
+        ({}, KeyError(), "yt-dlp cannot be set up: KeyError; see crawl.ydl_opts"),
+    ],
+)
+def test_options_that_yt_dlp_cannot_take_are_found_before_a_run(
+    site: MiniYouTube, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], error: Exception | None, said: str
+) -> None:
+    def open_it(options: Any, work: Session) -> Fake:
+        if error:
+            raise error
+        return Fake()
+
+    monkeypatch.setattr(ytdlp, "open_site", open_it)
+    fine = {"retry_sleep_functions": {}, "match_filter": None, "format_sort": []}
+    ytdlp.check_identities(config_for(site)) if not error else None
+    with pytest.raises(UserError, match=said):
+        ytdlp.check_identities(config_for(site).model_copy(update={"ydl_opts": Secret({**fine, **options})}))
+
+
+def test_a_session_goes_on_with_the_next_video_and_says_again_what_it_said_once() -> None:
+    ydl, work = RecordingYoutubeDL({"quiet": True}, session()), session()
+    extractor = ydl.get_info_extractor("Youtube")
+    extractor._printed_messages.add("once")
+    ydl.begin(work)
+    assert ydl.session is work and not extractor._printed_messages
+    late = session(limit_s=-1.0)
+    ydl.begin(late)
+    with pytest.raises(DeadlinePassed):
+        ydl._progress({})
+
+
+@pytest.mark.parametrize(("stamp", "day"), [(1_714_521_600.0, "20240501"), ("soon", ""), (0, "19700101")])
+def test_a_time_that_is_none_gives_no_day(stamp: Any, day: str) -> None:
+    assert upload_date_of({"timestamp": stamp}) == day

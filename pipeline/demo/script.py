@@ -3,7 +3,8 @@
 A script is a run of shots. Each shot has one spoken sentence that describes its scene: the background, what moves on
 it and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The
 background's colour is seen at any size, its hatching in a high-resolution view alone. The picture changes in the pause
-before a sentence, so a clip cut at its sentence shows what the sentence says.
+before a sentence, so a clip cut at its sentence shows what the sentence says. Plain sentences name the background and
+the colour of what moves, each one of four, and nothing else: so little that a few hundred of them teach a small model.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from functools import lru_cache
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black")
 GROUNDS = ("crimson", "amber", "lemon", "olive", "navy", "violet", "ivory", "charcoal")
 """Colours of backgrounds: words of their own, so that a tiny model need not tell a colour's role from its position."""
+PLAIN_COLOURS, PLAIN_GROUNDS = COLOURS[::2], GROUNDS[1::2]
+"""Colours of what moves, and of backgrounds, in scenes that are described plainly: each goes with each."""
 TEXTURES = ("ruled", "striped", "tilted", "checkered")
 """Hatchings of backgrounds: level, upright or slanting lines, or squares (`drawing.py`)."""
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
@@ -59,10 +62,20 @@ _SHORT = (
     "{things} {motion} over a {texture} {background} wall beside a {noun} with the number {digit}",
     "on a {texture} {background} wall {things} {motion} near the {noun} marked {digit}",
 )
+_PLAIN = (
+    "now some {colour} things {verb} over a {texture} {background} wall",
+    "now the {colour} things {verb} over a {texture} {background} wall",
+    "now there are {colour} things on a {texture} {background} wall",
+    "now a {texture} {background} wall has {colour} things on it",
+)
+"""Each begins with a word that no sentence ends with: without marks, as in automatic captions, sentences this short are
+found apart by little else."""
+_ENGLISH = {"long": _LONG, "short": _SHORT, "plain": _PLAIN}
 _SPANISH = {
     "long": "en esta escena vemos {things} que se mueve {motion} sobre un fondo {background} mientras en la esquina "
     "espera un objeto pequeño con el número {digit} escrito a su lado",
     "short": "vemos {things} {motion} sobre un fondo {background} junto al número {digit}",
+    "plain": "ahora vemos {things} sobre un fondo {background}",
 }
 _SPANISH_WORDS = {
     **dict(zip(COLOURS, ("rojo", "naranja", "amarillo", "verde", "azul", "morado", "blanco", "negro"), strict=True)),
@@ -75,6 +88,8 @@ _SPANISH_WORDS = {
 }
 _SPANISH_DIGITS = ("cero", "uno", "dos", "tres", "cuatro", "cinco", "seis", "siete", "ocho", "nueve")
 
+_PAUSES_MS = {"long": (800, 1600), "short": (800, 1600), "plain": (600, 1000)}
+"""Shortest and longest pause between two sentences."""
 _LEAD_MS = 250
 """The picture changes this long before the sentence starts."""
 _FIRST_WORD_MS = 900
@@ -86,7 +101,8 @@ _TAIL_MS = 1200
 class Script:
     """The seed of a video's words and pictures; equal scripts give equal bytes.
 
-    `sentences` is "long" (about 8 to 14 s each) or "short" (about 5 to 7 s); `language` is "en" or "es";
+    `sentences` is "long" (about 8 to 14 s each), "short" (about 5 to 7 s) or "plain" (about 3 to 4 s); `language` is
+    "en" or "es";
     `greeting` is a sentence spoken first, the same in all videos of a channel; `duration_ms` is the length of
     video and audio.
     """
@@ -146,18 +162,18 @@ def shots_of(script: Script) -> tuple[Shot, ...]:
     dice = random.Random(f"{script.seed}/{script.category_id}/{script.language}")
     shots: list[Shot] = []
     now_ms, shot_start_ms = _FIRST_WORD_MS, 0
-    scene = _draw_scene(dice, script.category_id, None)
+    scene = _draw_scene(dice, script, None)
     texts = [script.greeting] if script.greeting else []
     while True:
         text = texts.pop() if texts else _describe(dice, scene, script)
         words = _speak(dice, text, now_ms)
         if words[-1].end_ms + _TAIL_MS > script.duration_ms:
             break
-        next_ms = words[-1].end_ms + dice.randrange(800, 1600)
+        next_ms = words[-1].end_ms + dice.randrange(*_PAUSES_MS[script.sentences])
         shots.append(Shot(shot_start_ms, next_ms - _LEAD_MS, scene, words))
         now_ms, shot_start_ms = next_ms, next_ms - _LEAD_MS
         if text == script.greeting or dice.random() >= 1 / 6:
-            scene = _draw_scene(dice, script.category_id, scene)
+            scene = _draw_scene(dice, script, scene)
     return _fill_to_end(shots, script, scene)
 
 
@@ -182,9 +198,9 @@ def in_english(script: Script) -> Script:
     return Script(script.seed, script.category_id, script.duration_ms, script.sentences, "en")
 
 
-def duration_for(seed: int, category_id: int, n_sentences: int, greeting: str = "") -> int:
-    """Milliseconds (a whole number of seconds) that `n_sentences` long sentences of this seed need."""
-    roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), "long", "en", greeting)
+def duration_for(seed: int, category_id: int, n_sentences: int, sentences: str = "long", greeting: str = "") -> int:
+    """Milliseconds (a whole number of seconds) that `n_sentences` of this kind and seed need."""
+    roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), sentences, "en", greeting)
     last = [shot for shot in shots_of(roomy) if shot.words][n_sentences - 1]
     return -(-(last.words[-1].end_ms + _TAIL_MS) // 1000) * 1000
 
@@ -197,17 +213,19 @@ def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot,
     return (*shots[:-1], Shot(last.start_ms, script.duration_ms, last.scene, last.words))
 
 
-def _draw_scene(dice: random.Random, category_id: int, before: Scene | None) -> Scene:
+def _draw_scene(dice: random.Random, script: Script, before: Scene | None) -> Scene:
     """A scene of random attributes; its background differs from the one before, so that the cut can be seen."""
-    background = dice.choice([ground for ground in GROUNDS if before is None or ground != before.background])
+    plain = script.sentences == "plain"
+    colours, grounds = (PLAIN_COLOURS, PLAIN_GROUNDS) if plain else (COLOURS, GROUNDS)
+    background = dice.choice([ground for ground in grounds if before is None or ground != before.background])
     return Scene(
         background=background,
         texture=dice.choice(TEXTURES),
         shape=dice.choice(SHAPES),
-        colour=dice.choice([c for c in COLOURS if c != COLOURS[GROUNDS.index(background)]]),
-        count=dice.randrange(1, 5),
+        colour=dice.choice([c for c in colours if c != COLOURS[GROUNDS.index(background)]]),
+        count=dice.randrange(2 if plain else 1, 5),
         motion=dice.choice(MOTIONS),
-        noun=dice.choice(NOUNS[category_id]),
+        noun=dice.choice(NOUNS[script.category_id]),
         digit=dice.randrange(10),
     )
 
@@ -216,7 +234,7 @@ def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
     """One sentence, lower case and without punctuation, that says what the scene shows."""
     if script.language == "es":
         return _describe_in_spanish(scene, script.sentences)
-    template = dice.choice(_LONG if script.sentences == "long" else _SHORT)
+    template = dice.choice(_ENGLISH[script.sentences])
     verb = dice.choice(VERBS)
     if scene.count == 1:
         things = f"one {scene.colour} {scene.shape} {verb}s"
@@ -224,6 +242,8 @@ def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
         things = f"{COUNTS[scene.count - 1]} {scene.colour} {_plural(scene.shape)} {verb}"
     return template.format(
         things=things,
+        colour=scene.colour,
+        verb=verb,
         motion=scene.motion,
         texture=scene.texture,
         background=scene.background,

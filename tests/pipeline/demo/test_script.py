@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.demo.script import Script, sentences_of, shots_of
+from pipeline.demo.script import PLAIN_COLOURS, Script, sentences_of, shots_of
 
 SCRIPT = Script(7, 15, 52_000)
 
@@ -19,6 +19,19 @@ def test_sentences_last_about_as_long_as_they_should_with_pauses_between(seed: i
     assert all(8 <= length <= 14 for length in lengths_s)
     pauses_ms = [b[0].start_ms - a[-1].end_ms for a, b in pairwise(spoken)]
     assert all(800 <= pause < 1600 for pause in pauses_ms)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_plain_sentence_is_short_and_says_what_moves_before_which_wall(seed: int) -> None:
+    spoken = [shot for shot in shots_of(Script(seed, 15, 60_000, "plain")) if shot.words]
+    assert len(spoken) >= 10
+    for shot in spoken:
+        words = [word.text for word in shot.words]
+        assert 2_800 <= shot.words[-1].end_ms - shot.words[0].start_ms <= 4_500
+        wall = words.index("wall")
+        assert words[wall - 2 : wall] == [shot.scene.texture, shot.scene.background]
+        assert words[words.index("things") - 1] == shot.scene.colour in PLAIN_COLOURS
+        assert shot.scene.count > 1, "things"
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -1,4 +1,4 @@
-"""A cluster that grows by itself: work that is offered brings machines, and nothing keeps them when it is done."""
+"""A cluster that grows by itself: work that is offered brings machines; those without work go, the run goes on."""
 
 import json
 import os
@@ -16,8 +16,9 @@ MAY_BE_ALONE = ["unshare", "-rmpfn", "--mount-proc"]
 """Processes and network of its own: the head takes fixed ports, and all that it started ends with the first process."""
 
 RUN = """
-import json, os, subprocess, sys, time
+import json, os, subprocess, sys, threading, time
 from pathlib import Path
+import ray
 from ray.autoscaler._private.fake_multi_node.node_provider import FAKE_HEAD_NODE_ID
 from pipeline.engine.cluster import RayExecutor
 from pipeline.engine.driver import run_stage
@@ -38,6 +39,7 @@ config = {
         "type": "fake_multinode",
         "head_node_id": FAKE_HEAD_NODE_ID,
         **dict.fromkeys(("use_internal_ips", "disable_node_updaters", "disable_launch_config_check"), True),
+        "use_node_id_as_ip": True,  # all on one machine: by their addresses the idle one would be as busy as the others
     },
     "available_node_types": types,
     "head_node_type": "ray.head.default",
@@ -55,10 +57,25 @@ head = ["ray", "start", "--head", "--num-cpus=0", f"--autoscaling-config={folder
 fake = {"AUTOSCALER_UPDATE_INTERVAL_S": "1", "RAY_FAKE_CLUSTER": "1"}
 subprocess.run(head, check=True, stdout=subprocess.DEVNULL, env={**os.environ, **fake})
 store, executor = Store(str(folder / "out")), RayExecutor(folder / "scratch", address="auto")
-slots = [executor.n_slots]
+def machines():
+    return sum(bool(node["Alive"] and node["Resources"].get("CPU")) for node in ray.nodes())
+
+n_there, is_over = [], threading.Event()
+
+def watch():
+    while not is_over.wait(0.5):
+        n_there.append(machines())
+
+slots, room = [executor.n_slots], Resources(memory_bytes=0, time_limit_s=600)
 with RunLock(store) as lock:
-    run_stage(Naps(16, 2.0, resources=Resources(memory_bytes=0)), store, executor, lock)
+    run_stage(Naps(16, 2.0, resources=room), store, executor, lock)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    run_stage(Naps(1, 60.0, name="last", resources=room), store, executor, lock)
+    is_over.set()
+    watcher.join()
 nodes = [store.commit_facts("naps", unit)["node"] for unit in sorted(store.committed("naps"))]
+last = [store.commit_facts("last", unit)["attempt"] for unit in sorted(store.committed("last"))]
 executor.close()
 
 def demands():
@@ -68,13 +85,17 @@ def demands():
 until = time.monotonic() + 120
 while "request_resources()" in (left := demands()) and time.monotonic() < until:
     time.sleep(1)
+ray.init(address="auto", logging_level="ERROR", log_to_driver=False)
+while (n_left := machines()) and time.monotonic() < until:
+    time.sleep(1)
 said = {"slots": slots, "nodes": nodes, "demands": left, "rejects": store.read_rejects().num_rows}
+said |= {"n_there": n_there, "last": last, "n_left": n_left}
 print(json.dumps(said), flush=True)
 """
 
 
 @pytest.mark.timeout(900)
-def test_work_brings_machines_to_a_cluster_without_a_slot_and_nothing_keeps_them_after_it(
+def test_work_brings_machines_to_a_cluster_without_a_slot_and_those_without_work_go_while_the_run_goes_on(
     tmp_path: Path,
 ) -> None:
     try:
@@ -91,6 +112,9 @@ def test_work_brings_machines_to_a_cluster_without_a_slot_and_nothing_keeps_them
     said = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("{")))
     assert said["slots"] == [0], "no machine for units at first"
     assert len(said["nodes"]) == 16 and len(set(said["nodes"])) == 2, "two came, which is the most"
-    assert "no resource demands" in said["demands"], "nothing keeps them: the autoscaler takes idle ones away"
+    assert said["n_there"][-1] == 1, "one went while the other worked"
+    assert said["last"] == [1], "and cost no unit a try"
+    assert said["n_left"] == 0, "the last one went after the run"
+    assert "no resource demands" in said["demands"], "nothing keeps them"
     assert "request_resources()" not in said["demands"]
     assert said["rejects"] == 0

@@ -8,7 +8,7 @@ plans depends on what it waited for and never on how fast the others are.
 """
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 
@@ -116,6 +116,8 @@ class _Driver:
         self._n_over = 0
         self._n_slots, self._slots_read = 1, float("-inf")
         self._grouped_at: dict[str, float] = {}
+        self._work_s: dict[str, float] = defaultdict(float)
+        """By name of stage: seconds for which its units would keep all slots busy, of the stages so far."""
 
     @property
     def _n_in_flight(self) -> int:
@@ -200,7 +202,8 @@ class _Driver:
     def _fill(self) -> None:
         """Submits units until every slot has its queue: each next one of the name that is furthest below its share.
 
-        Among stages of one name the one that began first comes first: what is planned next waits for it.
+        Among stages of one name the one that began first comes first, since what is planned next waits for it; but a
+        long unit of a later one begins so early that it ends with the others of its stage (`_start_by`).
         """
         for live in self._live:
             if most := live.resources.max_in_flight:
@@ -217,12 +220,22 @@ class _Driver:
             in_flight[live.stage.name] += 1
 
     def _first_able(self, sharing: Sequence[LiveStage]) -> list[LiveStage]:
-        """Of each name the stage that began first among those that have a unit to submit."""
-        found: dict[str, LiveStage] = {}
+        """Of each name the stage whose next unit is to begin first, among those that have a unit to submit."""
+        found: dict[str, tuple[float, LiveStage]] = {}
         for live in sharing:
-            if live.stage.name not in found and live.has_next():
-                found[live.stage.name] = live
-        return list(found.values())
+            if live.has_next():
+                start_by, name = self._start_by(live), live.stage.name
+                if name not in found or start_by < found[name][0]:
+                    found[name] = start_by, live
+        return [live for _, live in found.values()]
+
+    def _start_by(self, live: LiveStage) -> float:
+        """When the next unit of a stage is to begin, if all slots did the work of the stages of its name one after the
+        other: seconds. The same for all where units do not say how long they take."""
+        if live.due_s < 0:
+            self._work_s[live.stage.name] += live.expected_s / max(1, self._slots())
+            live.due_s = self._work_s[live.stage.name]
+        return live.due_s - live.next_expected_s
 
     def _slots(self) -> int:
         if clock.now() - self._slots_read > ASK_EVERY_S:

@@ -95,6 +95,7 @@ class LiveStage:
 
     def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
         self.stage, self.n_in_flight = stage, 0
+        self.expected_s, self.due_s = 0.0, -1.0
         self.resources = stage.resources  # kept: a stage may work them out each time, and the loop asks at every step
         self._site, self._upstream, self._store = site, upstream, site.store
         done = site.store.committed(stage.name)
@@ -128,6 +129,13 @@ class LiveStage:
         """Whether a unit can be submitted now."""
         return bool(self._waiting and self._waiting[0][0] <= clock.now()) or self._peek() is not None
 
+    @property
+    def next_expected_s(self) -> float:
+        """How long the unit roughly takes that is submitted next; 0 where that is not known."""
+        is_due = self._waiting and self._waiting[0][0] <= clock.now()
+        unit = self._waiting[0][2] if is_due else self._next
+        return unit.expected_s if unit else 0.0
+
     def next_at(self) -> float | None:
         """When this stage has something to do with nothing in flight, by the driver's clock; None: not by itself."""
         return self._waiting[0][0] if self._waiting else None
@@ -147,7 +155,9 @@ class LiveStage:
     def _counted(self, units: Iterable[Unit]) -> Iterable[Unit]:
         """The units; where they are all there is to come, it is known now how many that is."""
         if isinstance(units, Sequence) and (self._upstream is None or self._upstream.is_over()):
-            self._n_planned = len(self._taken) + sum(unit.name not in self._taken for unit in units)
+            left = [unit for unit in units if unit.name not in self._taken]
+            self._n_planned = self._result.n_done_before + self._result.n_units + len(left)
+            self.expected_s = sum(unit.expected_s for unit in left)
         return units
 
     def _may_ask(self) -> bool:

@@ -32,7 +32,8 @@ class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
     `ids` are the videos that the unit covers: turned away together if the unit as a whole fails. `time_limit_s` is the
-    unit's own limit, where its length gives one; 0: that of its stage. `is_fetched`: its stage's `prepare` fetches
+    unit's own limit, where its length gives one; 0: that of its stage. `expected_s`: how long it roughly takes, which
+    decides nothing but the order in which units begin; 0: not known. `is_fetched`: its stage's `prepare` fetches
     what the unit needs, which takes time and no CPU; on a cluster that is a task of its own.
     """
 
@@ -41,6 +42,7 @@ class Unit:
     ids: tuple[str, ...] = ()
     time_limit_s: float = 0.0
     is_fetched: bool = False
+    expected_s: float = 0.0
 
     def __post_init__(self) -> None:
         if not UNIT_NAME.fullmatch(self.name):
@@ -115,7 +117,7 @@ class Stage(Protocol):
     """A stage: its units, in a deterministic order from committed inputs alone, and what is done with one.
 
     `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes. A stage that gives
-    its units as a sequence says with it how many there are, and so how long they take.
+    its units as a sequence says with it how many there are, and how long they take.
     """
 
     @property

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 """Gives the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
 
 _START_S = 60.0
+_WORK_S_AN_HOUR = 250.0
+"""Processor time for an hour of the costliest film of pipeline/run/costs.json (media_cpu_s_a_source_hour)."""
 _FETCHED = "fetched.txt"
 
 MAX_STARVED, STARVED_WAIT_S = 3, 60.0
@@ -87,17 +89,20 @@ class MediaStage:
         """All units that it can have: what is planned, for an estimate of how long it takes."""
         return self.video_ids
 
-    def units(self, store: Store) -> Iterator[Unit]:
+    def units(self, store: Store) -> list[Unit]:
         """One unit per video, the longest first: else a batch ends with many workers waiting for a few.
 
         The payload says where its rows lie; the worker reads them.
         """
         found = zip(self.video_ids, self.index.find(store, self.video_ids), strict=True)
         known = [(video_id, rows) for video_id, rows in found if rows is not None]
+        units = []
         for video_id, rows in sorted(known, key=lambda video: -video[1].length_s):
             payload = MediaJob(video_id, rows.video, rows.clips)
             limit_s = self.unit_limit_s(rows.length_s, is_file=rows.is_file)
-            yield Unit(video_id, payload, (video_id,), limit_s, is_fetched=not rows.is_file)
+            expected_s = rows.length_s * _WORK_S_AN_HOUR / 3600
+            units.append(Unit(video_id, payload, (video_id,), limit_s, not rows.is_file, expected_s))
+        return units
 
     def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
         """Seconds for one video by its length (0: not known), with those for fetching it where it is not a file."""

@@ -40,6 +40,21 @@ class Numbered:
         return Output()
 
 
+@dataclass(frozen=True)
+class Lasting:
+    """Units that are said to last for so many seconds each, by name."""
+
+    lasts_s: dict[str, float]
+    name: str = "cut"
+    resources: Resources = Resources(time_limit_s=30)
+
+    def units(self, store: Store) -> list[Unit]:
+        return [Unit(name, expected_s=seconds) for name, seconds in self.lasts_s.items()]
+
+    def process(self, unit: Unit, context: Context) -> Output:
+        return Output()
+
+
 @dataclass
 class Jumping:
     """A clock that goes by what is waited for."""
@@ -208,3 +223,35 @@ def test_an_error_in_a_line_ends_the_run_and_closes_the_others(store: Store, run
     with pytest.raises(ValueError, match="the plan is wrong"):
         run(careful(), broken())
     assert closed and 0 < len(store.committed("a")) < 50
+
+
+def test_a_long_unit_of_a_later_stage_begins_in_time_to_end_with_its_stage(run: Callable[..., Watching]) -> None:
+    first = Lasting({f"a{i}": 10.0 for i in range(8)})  # 20 s on four slots
+    later = Lasting({"long": 50.0, "longer": 15.0, **{f"b{i}": 10.0 for i in range(4)}})  # 26 s more
+
+    ran = [said.removeprefix("cut ") for said in run(one_chain(first), one_chain(later), n_slots=4).ran]
+
+    assert ran == ["long", *first.lasts_s, "longer", *(f"b{i}" for i in range(4))], "what has time keeps its turn"
+
+
+def test_where_units_do_not_say_how_long_they_take_the_stage_that_began_first_comes_first(
+    run: Callable[..., Watching],
+) -> None:
+    ran = run(one_chain(Numbered("cut", 4)), one_chain(Numbered("cut", 4, first=4)), n_slots=1).ran
+
+    assert ran == [f"cut u{i}" for i in range(8)]
+
+
+def test_the_total_of_a_batch_counts_what_earlier_ones_made(
+    store: Store, tmp_path: Path, run: Callable[..., Watching]
+) -> None:
+    class Batch(Lasting):
+        @property
+        def unit_names(self) -> list[str]:
+            return list(self.lasts_s)
+
+    run(one_chain(Batch({"a": 1.0, "b": 1.0})))
+    told: list[StageStatus] = []
+    run(one_chain(Batch({"b": 1.0, "c": 1.0, "d": 1.0})), desk=Desk(store, publishes=False, tell=told.append))
+
+    assert (told[-1].done_before, told[-1].done, told[-1].total) == (2, 2, 4)

@@ -5,11 +5,14 @@ import tarfile
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
+from manifests.errors import DamagedFile
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
-from pipeline.media.packs import END
-from pipeline.shards.files import SUCCESS, read_rows
+from pipeline.media.packs import END, PackedSample
+from pipeline.shards import files
+from pipeline.shards.files import SUCCESS, Piece, read_rows, sample_of_row
 from pipeline.shards.stage import read_entries
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
@@ -85,3 +88,46 @@ def test_rows_have_the_promised_columns(tmp_path: Path):
     table = pq.read_table(tmp_path / "shards/train/00000.parquet")
     wanted = "key url caption clips status error_message reason clip_id video_id channel_id category_id start_ms end_ms"
     assert table.column_names == [*wanted.split(), "duration_ms", "width", "height", "fps", "codec", "members"]
+
+
+def test_a_rows_sample_reaches_from_its_first_header_to_the_end_of_its_last_block(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=2)
+    (entry, *_) = read_entries(store)
+    tar = (tmp_path / entry.url).read_bytes()
+    at = 0
+    for row in read_rows(store, entry.url).to_pylist():
+        sample = sample_of_row(row)
+        assert (sample.key, sample.offset, sample.offset % 512, sample.bytes_ % 512) == (row["key"], at, 0, 0)
+        for extension, (inside, size) in sample.members.items():
+            assert json.loads(row["members"])[extension] == [sample.offset + inside, size]
+        at += sample.bytes_
+    assert tar[at:] == END
+    with pytest.raises(DamagedFile, match="without members"):
+        sample_of_row({**row, "members": "{}"})
+
+
+def test_samples_are_read_in_lots_of_bounded_size_and_come_in_their_order(tmp_path: Path, monkeypatch):
+    pieces = [
+        Piece({"key": f"k{i}"}, tar="t", sample=PackedSample(f"k{i}", 0, size, {}))  # type: ignore[typeddict-item]
+        for i, size in enumerate((40, 60, 1, 100, 250, 10))
+    ]
+    monkeypatch.setattr(files, "BATCH_BYTES", 100)
+    failed = Piece({"key": "failed"})  # type: ignore[typeddict-item]
+
+    lots = [[piece.row["key"] for piece in lot] for lot in files._batches([*pieces, failed])]
+
+    assert lots == [["k0", "k1"], ["k2"], ["k3"], ["k4"], ["k5", "failed"]]
+    assert list(files._batches([])) == []
+
+
+def test_the_stats_say_what_the_rows_say_in_seconds_of_the_clips(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=3)
+    (entry, *_) = read_entries(store)
+    rows = read_rows(store, entry.url)
+    stats = json.loads((tmp_path / entry.url.replace(".tar", "_stats.json")).read_text())
+
+    made = [row for row in rows.to_pylist() if row["status"] == SUCCESS]
+    assert stats["duration"] == pytest.approx(sum(row["duration_ms"] for row in made) / 1000, abs=1e-3)
+    assert (stats["count"], stats["successes"]) == (rows.num_rows, len(made))
+    assert entry.hours == pytest.approx(stats["duration"] / 3600) and entry.nsamples == len(made)
+    assert entry.bytes_ == (tmp_path / entry.url).stat().st_size

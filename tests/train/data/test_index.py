@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import UserError
-from manifests.shards import read_manifest
-from train.data.index import load_index, read_captions
+from manifests.shards import ShardEntry, read_manifest
+from train.data import index as index_module
+from train.data.index import _checked, _some, load_index, read_captions
 from train.testing import Shape, write_dataset
 
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
@@ -82,3 +85,65 @@ def test_a_manifest_of_an_unknown_version_is_refused(tmp_path):
 
 def test_the_manifests_hash_is_of_its_bytes(manifest, tmp_path):
     assert manifest.sha256 == hashlib.sha256((tmp_path / "manifest.json").read_bytes()).hexdigest()
+
+
+def shards_of(*counts: int) -> list[ShardEntry]:
+    return [ShardEntry(f"{i}.tar", "train", 0, "0" * 64, "0" * 32, 1, n, 0.0, {1: n}) for i, n in enumerate(counts)]
+
+
+def test_just_as_many_shards_are_drawn_as_hold_what_is_asked_for():
+    shards = shards_of(5, 5, 5, 5)
+
+    assert [len(_some(shards, n, 0)) for n in (1, 5, 6, 10, 11, 19)] == [1, 1, 2, 2, 3, 4]
+    assert _some(shards, 0, 0) == _some(shards, 20, 0) == _some(shards, 99, 0) == shards
+    assert {shard.url for seed in range(20) for shard in _some(shards, 1, seed)} == {f"{i}.tar" for i in range(4)}
+    drawn = _some(shards, 11, 3)
+    assert drawn == sorted(drawn, key=lambda shard: shard.url), "in their order"
+
+
+def test_columns_that_cannot_be_those_of_the_shards_are_not_used(manifest):
+    index = load_index(manifest, "train")
+    columns, shards = index.columns, index.shards
+
+    def usable(shard: np.ndarray) -> bool:
+        return _checked(manifest, shards, dataclasses.replace(columns, shard=shard)) is not None
+
+    assert usable(columns.shard)
+    assert not usable(columns.shard[:-1]), "a sample is missing"
+    assert not usable(columns.shard[::-1].copy()), "out of order"
+    assert not usable(columns.shard - 1) and not usable(columns.shard + 1), "no such shard"
+    assert not usable(columns.shard[:0])
+
+
+def test_an_index_that_was_made_is_kept_in_the_cache_and_used_from_there(manifest, tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    whole = load_index(manifest, "train", cache=cache)
+    (kept,) = cache.iterdir()
+    assert kept.name == f"train-of-{manifest.sha256[:16]}.arrow"
+    monkeypatch.setattr(index_module, "_build", lambda *_: pytest.fail("made again"))
+
+    again = load_index(manifest, "train", cache=cache)
+
+    assert again.columns.keys.to_pylist() == whole.columns.keys.to_pylist()
+
+
+def test_a_fingerprint_is_of_the_manifest_and_of_the_shards_that_can_be_read(manifest):
+    index = load_index(manifest, "train")
+    fewer = dataclasses.replace(index, shards=index.shards[1:])
+    other = dataclasses.replace(index, manifest=dataclasses.replace(manifest, sha256="1" * 64))
+
+    assert len({index.fingerprint(), fewer.fingerprint(), other.fingerprint()}) == 3
+    assert index.fingerprint() == load_index(manifest, "train").fingerprint()
+
+
+def test_a_member_outside_its_tar_makes_the_shard_unreadable(manifest):
+    shard = manifest.shards[0]
+    path = manifest.resolve(shard.rows_url)
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["members"] = json.dumps({**json.loads(rows[0]["members"]), "mp4": [512, shard.bytes_]})
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
+
+    with pytest.raises(UserError, match=r"1 unreadable shard,(.|\n)*mp4 lies outside its tar"):
+        load_index(manifest, "train")
+    index = load_index(manifest, "train", max_bad_shards=1)
+    assert len(index.bad_shards) == 1 and len(index.shards) == 2

@@ -16,6 +16,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError
 from fsspec.implementations.memory import MemoryFileSystem
 
 from manifests.shards import read_manifest
+from train.data import read
 from train.data.index import load_index
 from train.data.read import Reader, ShardUnreadable
 from train.testing import Shape, write_dataset
@@ -141,3 +142,68 @@ def test_an_index_that_names_places_outside_its_shards_reads_nothing(manifest, c
 
     with pytest.raises(ShardUnreadable, match="the index"):
         Reader(hostile).read(0, ["txt"])
+
+
+def test_members_that_lie_near_each_other_are_one_read_and_distant_ones_two(manifest, monkeypatch):
+    index = load_index(manifest, "train")
+    members = index.members(0)
+    reads = []
+    monkeypatch.setattr(
+        Reader, "_range", lambda self, url, start, stop: reads.append((start, stop)) or whole(url)[start:stop]
+    )
+
+    Reader(index).read(0, ["txt", "json"])
+    assert reads == [(members["txt"][0] - 512, sum(members["json"]))]
+    reads.clear()
+    monkeypatch.setattr(read, "GAP_BYTES", members["json"][0] - sum(members["txt"]) - 1)
+    found = Reader(index).read(0, ["txt", "json"])
+    assert reads == [(members["txt"][0] - 512, sum(members["txt"])), (members["json"][0], sum(members["json"]))]
+    assert len(found["json"]) == members["json"][1]
+
+
+def whole(url: str) -> bytes:
+    return Path(url).read_bytes()
+
+
+def n_open() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_no_more_files_stay_open_than_allowed_and_none_after_the_end(manifest, monkeypatch):
+    monkeypatch.setattr(read, "OPEN_FILES", 2)
+    index = load_index(manifest, "train")
+    before = n_open()
+    reader = Reader(index)
+    first_of = [int(np.flatnonzero(index.shard == shard)[0]) for shard in range(3)]
+    for sample in (*first_of, *first_of[::-1], *first_of):
+        assert reader.read(sample, ["txt"])["txt"]
+
+    assert n_open() == before + 2
+    reader.close()
+    assert n_open() == before
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "fits"),
+    [(512, 0, True), (512, 488, True), (511, 1, False), (512, 489, False), (600, -1, False)],
+)
+def test_a_member_lies_behind_the_first_header_and_before_the_shards_end(offset, size, fits):
+    if fits:
+        read._check_offsets("x.tar", {"mp4": (offset, size)}, 1000)
+    else:
+        with pytest.raises(ShardUnreadable, match=rf"mp4 at {offset}\+{size} of 1000 bytes"):
+            read._check_offsets("x.tar", {"mp4": (offset, size)}, 1000)
+
+
+def test_a_member_larger_than_any_clips_is_not_made_room_for():
+    read._check_offsets("x.tar", {"mp4": (512, read.MAX_MEMBER_BYTES)}, 2**40)
+    with pytest.raises(ShardUnreadable):
+        read._check_offsets("x.tar", {"mp4": (512, read.MAX_MEMBER_BYTES + 1)}, 2**40)
+
+
+@pytest.mark.parametrize(("root", "is_remote"), [("/data", False), ("file:///data", False), ("s3://bucket/x", True)])
+def test_a_bucket_is_remote_and_a_disk_is_not(manifest, root, is_remote):
+    index = load_index(manifest, "train")
+    moved = dataclasses.replace(index, manifest=dataclasses.replace(manifest, root=root))
+
+    assert Reader(moved).is_remote == is_remote

@@ -1,17 +1,24 @@
 """Addresses from a table reach public machines only, at each hop, and cost no more than they may."""
 
+import http.client
 import http.server
+import io
+import socket
 import ssl
 import threading
+import urllib.error
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.demo.certificate import key_and_certificate
 from pipeline.engine.unit import Rejected
+from pipeline.site import addresses
 from pipeline.site.addresses import Limits, download, is_public, refuse_scheme
 
 BODY = b"x" * 100_000
@@ -147,3 +154,160 @@ def test_a_host_that_does_not_answer_is_tried_later(tmp_path: Path) -> None:
     with pytest.raises(Rejected) as refused:
         download("http://127.0.0.1:9/", tmp_path / "f", Limits(1000, timeout_s=2, may_ask=only_here))
     assert refused.value.reason.class_ is ReasonClass.LATER
+
+
+@pytest.mark.parametrize(
+    ("address", "is_one"),
+    [
+        ("::ffff:8.8.8.8", True),
+        ("2002:808:808::", True),
+        ("2001:0:4136:e378:8000:63bf:f7f7:f7f7", True),  # Teredo of 8.8.8.8
+        ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False),  # of 10.0.0.1
+        ("64:ff9b::7f00:1", False),
+        ("ff02::1", False),
+        ("239.255.255.250", False),
+    ],
+)
+def test_an_address_within_another_is_the_one_that_counts(address: str, is_one: bool) -> None:
+    assert is_public(ip_address(address)) is is_one
+
+
+@pytest.mark.parametrize(
+    ("url", "is_one"), [("https://a.org:443/x", True), ("http://[::1", False), ("http://a\u200b/", False)]
+)
+def test_an_address_is_read_as_it_stands(url: str, is_one: bool) -> None:
+    if is_one:
+        refuse_scheme(url)
+        return
+    with pytest.raises(Rejected, match="not an http"):
+        refuse_scheme(url)
+
+
+def test_a_transfer_has_twenty_seconds_for_an_answer_an_hour_in_all_and_may_be_slow() -> None:
+    limits = Limits(10)
+
+    assert (limits.timeout_s, limits.total_s, limits.slowest_bytes_per_s) == (20.0, 3600.0, 0.0)
+
+
+def copied(
+    monkeypatch: pytest.MonkeyPatch, blocks: list[bytes], seconds: list[float], length: str = "", **more: Any
+) -> bytes | Rejected:
+    """What comes of a body whose blocks come at these times."""
+    times, parts, file = iter([0.0, *seconds]), iter([*blocks, b""]), io.BytesIO()
+    answer = SimpleNamespace(headers={"Content-Length": length}, read=lambda n: next(parts))
+    monkeypatch.setattr(addresses, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    try:
+        addresses._copy(answer, file, Limits(**{"max_bytes": 10, **more}))
+    except Rejected as refused:
+        return refused
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "seconds", "length", "more", "expected"),
+    [
+        ([b"12345", b"67890"], [1, 2], "10", {}, b"1234567890"),
+        ([b"12345", b"67890"], [1, 2], "", {}, b"1234567890"),
+        ([b"12345", b"6789"], [1, 2], "10", {}, "9 of 10 bytes arrived"),
+        ([b"12345", b"678901"], [1, 2], "", {}, "more than 10 bytes"),
+        ([], [], "11", {}, "11 bytes, the limit is 10"),
+        ([b"1"], [30], "odd", {"slowest_bytes_per_s": 1.0}, b"1"),
+        ([b"1"], [31], "", {"slowest_bytes_per_s": 1.0}, "1 bytes in 31 s"),
+        ([b"12345678"], [32], "", {"slowest_bytes_per_s": 0.25}, b"12345678"),
+        ([b"1"], [60], "", {"total_s": 60.0}, b"1"),
+        ([b"1"], [61], "", {"total_s": 60.0}, "1 bytes in 61 s"),
+    ],
+)
+def test_a_body_is_taken_within_its_limits(
+    monkeypatch: pytest.MonkeyPatch, blocks: list[bytes], seconds: list[float], length: str, more: Any, expected: Any
+) -> None:
+    made = copied(monkeypatch, blocks, seconds, length, **more)
+
+    assert made.detail == expected if isinstance(made, Rejected) else made == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "asked", "reason", "retry_after_s"),
+    [
+        (399, "", Reason.BAD_ADDRESS, None),
+        (400, "", Reason.FORBIDDEN, 0.0),
+        (404, "", Reason.UNAVAILABLE, 0.0),
+        (410, "", Reason.UNAVAILABLE, 0.0),
+        (451, "", Reason.UNAVAILABLE, 0.0),
+        (429, " 120 ", Reason.RATE_LIMITED, 120.0),
+        (429, "99999999", Reason.RATE_LIMITED, 86_400.0),
+        (499, "", Reason.FORBIDDEN, 0.0),
+        (500, "Fri, 27 Nov 2026 10:00:00 GMT", Reason.SERVER_ERROR, 0.0),
+    ],
+)
+def test_what_a_status_means(code: int, asked: str, reason: Reason, retry_after_s: float | None) -> None:
+    headers = http.client.HTTPMessage()
+    headers["Retry-After"] = asked
+    rejected = addresses._of_status(urllib.error.HTTPError("http://a/", code, "x", headers, None))
+
+    assert rejected.reason is reason
+    assert retry_after_s is None or rejected.retry_after_s == retry_after_s
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "said"),
+    [
+        (socket.gaierror(socket.EAI_AGAIN, "again"), Reason.CONNECTION_RESET, "no such host"),
+        (socket.gaierror(socket.EAI_NONAME, "unknown"), Reason.UNAVAILABLE, "no such host"),
+        (urllib.error.URLError(socket.gaierror(socket.EAI_NONAME, "x")), Reason.UNAVAILABLE, "no such host"),
+        (TimeoutError("the read operation timed out"), Reason.STALLED, "timed out"),
+        (urllib.error.URLError(TimeoutError()), Reason.STALLED, "timed out"),
+        (ConnectionResetError("peer"), Reason.CONNECTION_RESET, "ConnectionResetError: peer"),
+        (ssl.SSLError("bad"), Reason.CONNECTION_RESET, "SSLError"),
+        (http.client.IncompleteRead(b""), Reason.CONNECTION_RESET, "IncompleteRead"),
+        (urllib.error.URLError(OSError(113, "No route to host")), Reason.CONNECTION_RESET, "No route"),
+        (urllib.error.URLError(Rejected(Reason.BAD_ADDRESS, "private")), Reason.BAD_ADDRESS, "private"),
+    ],
+)
+def test_what_an_error_of_the_net_means(error: Exception, reason: Reason, said: str) -> None:
+    rejected = addresses._of_error(error)
+
+    assert isinstance(rejected, Rejected) and rejected.reason is reason and said in rejected.detail
+
+
+def test_an_error_of_the_disk_is_no_verdict_on_an_address() -> None:
+    full = OSError(28, "No space left on device")
+
+    assert addresses._of_error(full) is full
+
+
+class Socket:
+    """A connection to a machine that answers unless its address is among `deaf`."""
+
+    deaf = ("10.0.0.1",)
+    made: ClassVar[list["Socket"]] = []
+
+    def __init__(self, *_: Any) -> None:
+        self.timeout, self.address, self.is_closed = 0.0, ("", 0), False
+        Socket.made.append(self)
+
+    def settimeout(self, seconds: float) -> None:
+        self.timeout = seconds
+
+    def connect(self, address: tuple[str, int]) -> None:
+        self.address = address
+        if address[0] in self.deaf:
+            raise ConnectionRefusedError("refused")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_each_address_of_a_host_that_may_be_asked_is_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(2, 1, 6, "", (name, 80)) for name in ("127.0.0.1", "10.0.0.1", "10.0.0.2")]
+    monkeypatch.setattr(Socket, "made", [])
+    monkeypatch.setattr(addresses.socket, "getaddrinfo", lambda *_, type: found)
+    monkeypatch.setattr(addresses.socket, "socket", Socket)
+    limits = Limits(10, may_ask=lambda address: str(address).startswith("10."))
+
+    made: Any = addresses._connect("a.org", 80, limits, 7.0)
+    assert made.address == ("10.0.0.2", 80) and not made.is_closed
+    assert [(one.timeout, one.is_closed) for one in Socket.made] == [(7.0, True), (7.0, False)]
+    found.pop()
+    with pytest.raises(ConnectionRefusedError):
+        addresses._connect("a.org", 80, limits, 7.0)

@@ -1,19 +1,24 @@
 """The one loop of everything that asks: what each end of an attempt is charged to, and who asks next."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from yt_dlp.networking.exceptions import RequestError
+from yt_dlp.utils import ExtractorError, YoutubeDLError
 
 import pipeline
 from manifests.reasons import Reason
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.engine.executor import SharedHere
 from pipeline.engine.unit import StopRun
+from pipeline.site import asking as asking_module
 from pipeline.site.asking import REFUSALS_OF_ONE_SUBJECT, Asking, NobodyMayAsk, Rules, Turn
-from pipeline.site.failures import Failure, Pause
-from pipeline.site.politeness import Politeness
+from pipeline.site.failures import AfterRefusal, DeadlinePassed, Failure, Pause, SeenRequest
+from pipeline.site.politeness import Lease, Politeness, Ruling
 from pipeline.site.ytdlp import IdentityPaused
 from tests.pipeline.crawl.site import hurried
 
@@ -116,3 +121,156 @@ def test_nothing_else_in_the_pipeline_takes_a_lease() -> None:
     """Pauses, stops, tries and back-off have one rule because they have one place."""
     files = (Path(pipeline.__file__ or "").parent).rglob("*.py")
     assert [file.name for file in files if ".lease(" in file.read_text(encoding="utf-8")] == ["asking.py"]
+
+
+def pool(**countries: str) -> Asking:
+    """Identities by name, each in a country."""
+    work = asking(*countries)
+    identities = tuple(
+        identity.model_copy(update={"country": countries[identity.name]}) for identity in work.config.pool()
+    )
+    return Asking(work.config.model_copy(update={"identities": identities}), work.polite)
+
+
+def blocked(*countries: str) -> Failure:
+    return Failure(Reason.GEO_BLOCKED, "not here", countries=countries)
+
+
+def test_where_a_video_is_not_seen_identities_of_other_countries_look_each_country_once() -> None:
+    turns: list[Turn] = []
+    work = pool(one="AT", two="AT", three="CH", four="")
+    work.prefer = "one"
+    assert work.ask("v", ends(turns, blocked()), RULES) == blocked()
+    assert who(turns) == ["one", "three"], "neither the same country again nor one that nobody knows"
+
+    turns.clear()
+    work = pool(one="AT", two="CH", three="DE")
+    work.prefer = "one"
+    assert work.ask("v", ends(turns, blocked("DE"), "found"), RULES) == "found"
+    assert who(turns) == ["one", "three"], "where the site says that it is seen"
+
+
+def test_tries_wait_twice_as_long_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(asking_module.time, "sleep", waits.append)
+    work = asking()
+    work = Asking(work.config.model_copy(update={"retry_wait_s": 3.0}), work.polite)
+    stalled = Failure(Reason.STALLED, "slow")
+    assert work.ask("v", ends([], stalled), Rules(10.0, 4, 5.0)) == stalled
+    assert waits == [3.0, 6.0, 12.0]
+
+
+def test_an_attempt_has_its_limit_its_subject_and_the_identity_s_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking_module, "time", SimpleNamespace(monotonic=lambda: 100.0))
+    turns: list[Turn] = []
+    work = asking()
+    assert work.ask("v", ends(turns, "found"), Rules(10.0, 2, 5.0, about="list")) == "found"
+    assert (turns[0].session.deadline, turns[0].session.about) == (110.0, "list")
+    assert RULES.captions is False and work.prefer == "one"
+
+
+@pytest.mark.parametrize(
+    "error", [YoutubeDLError("odd"), RequestError("odd"), DeadlinePassed("late"), AfterRefusal("after a 429")]
+)
+def test_errors_of_an_attempt_are_classified(error: Exception) -> None:
+    assert isinstance(asking().ask("v", ends([], error), Rules(10.0, 1, 5.0)), Failure)
+
+
+def charged(*statuses: tuple[int, str], refused: bool = False) -> tuple[Any, Any]:
+    """(what the attempt gave, its identity's state) where requests were answered so on the way."""
+    work = asking()
+
+    def attempt(turn: Turn) -> str:
+        turn.session.refused = refused
+        for status, kind in statuses:
+            turn.session.requests.append(SeenRequest(kind, "youtube.com", "/x", status))
+        return "found"
+
+    return work.ask("v", attempt, RULES), work.polite.snapshot()["identities"][0]
+
+
+def test_a_refusal_that_did_not_cost_the_result_is_charged_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(asking_module, "forget_sites", forgotten.append)
+    found, state = charged((200, "page"))
+    assert (found, state["refusals"], state["level"], forgotten) == ("found", 0, 0, [])
+    with caplog.at_level("WARNING", "hdvila"):
+        found, state = charged((200, "page"), (429, "player"))
+    assert (found, state["refusals"], state["level"], forgotten) == ("found", 1, 1, ["one"])
+    assert "identity one paused for" in caplog.text and "(rate_limited)" in caplog.text
+    found, state = charged((200, "page"), (429, "caption"), refused=True)
+    assert (found, state["refusals"], state["level"]) == ("found", 1, 0), "captions alone"
+
+
+def test_a_pause_of_captions_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
+    work = asking("one")
+    refused = Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
+    with caplog.at_level("WARNING", "hdvila"):
+        for subject in ("v", "w"):
+            work.ask(subject, ends([], refused), Rules(10.0, 1, 5.0))
+    assert "captions of identity one paused for" in caplog.text
+
+
+def with_canary(monkeypatch: pytest.MonkeyPatch, *infos: Any) -> tuple[Asking, list[str]]:
+    """One that looks at the canary at each lease, and what is asked for."""
+    work, asked, answers = asking("one", "two", canary_every_s=0.001), [], iter(infos)  # type: ignore[var-annotated]
+    work = Asking(work.config.model_copy(update={"canary": "bird"}), work.polite)
+
+    def extract(site: Any, video_id: str) -> Any:
+        asked.append(video_id)
+        made = next(answers, {"all": True})
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+    monkeypatch.setattr(asking_module, "site_for", lambda *_: None)
+    monkeypatch.setattr(asking_module, "extract_video", extract)
+    lacking = ["720p", "captions"]
+    monkeypatch.setattr(asking_module, "lacking_of", lambda info, config: [] if info.get("all") else lacking)
+    time.sleep(0.002)
+    return work, asked
+
+
+def test_who_no_longer_gets_all_of_the_canary_is_paused_and_another_asks(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    turns: list[Turn] = []
+    work, asked = with_canary(monkeypatch, {})
+    with caplog.at_level("WARNING", "hdvila"):
+        assert work.ask("v", ends(turns, "found"), RULES) == "found"
+    assert asked[:2] == ["bird", "bird"] and len(turns) == 1
+    assert "the canary bird has no 720p, captions" in caplog.text
+    paused = [one["name"] for one in work.polite.snapshot()["identities"] if one["level"]]
+    assert paused and turns[0].identity.name not in paused
+
+
+def test_a_canary_that_was_taken_down_says_nothing_about_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = ExtractorError("Private video", expected=True)
+    work, asked = with_canary(monkeypatch, gone)
+    assert work.ask("v", ends([], "found"), RULES) == "found" and asked == ["bird"]
+
+
+class AlwaysDue:
+    """A politeness by which it is always time to look at the canary."""
+
+    def lease(self, *_: Any) -> Lease:
+        return Lease("one", canary=True)
+
+    def report(self, *_: Any) -> Ruling:
+        return Ruling()
+
+
+def test_an_identity_that_is_paused_at_the_canary_is_no_one_that_passed(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, asked = with_canary(monkeypatch, IdentityPaused(1.0))
+    work = Asking(work.config, AlwaysDue())  # type: ignore[arg-type]
+    turns: list[Turn] = []
+    assert work.ask("v", ends(turns, "found"), RULES) == "found"
+    assert asked == ["bird", "bird"] and len(turns) == 1
+
+
+def test_without_a_canary_nothing_more_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, asked = with_canary(monkeypatch)
+    work = Asking(work.config.model_copy(update={"canary": ""}), work.polite)
+    assert work.ask("v", ends([], "found"), RULES) == "found" and asked == []

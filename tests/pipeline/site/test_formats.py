@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from manifests.reasons import Reason
 from pipeline.config.crawl import MediaFormatConfig
 from pipeline.config.media import CutConfig
-from pipeline.site.formats import choose_format, original_language, short_sides
+from pipeline.site.formats import choose_format, judge_formats, original_language, short_sides
+from pipeline.site.ytdlp import Session, no_token
 
 
 def video(height: int, codec: str = "avc1.4d401f", width: int = 0, **more: Any) -> dict[str, Any]:
@@ -113,3 +114,92 @@ def test_the_size_that_the_cut_takes_is_the_size_that_is_fetched() -> None:
 def test_where_any_size_is_taken_720p_is_still_preferred_and_the_tallest_is_next() -> None:
     assert choose(video(144), video(720), video(1080), SOUND, min_short_side=0).height == 720
     assert choose(video(144), video(360), SOUND, min_short_side=0).height == 360
+
+
+def judged(*formats: dict[str, Any], sizes: tuple[int, ...] = (), warnings: tuple[str, ...] = ()) -> Any:
+    session = Session(no_token, 0.0, listed_sizes=frozenset(sizes), warnings=list(warnings))
+    return judge_formats({"formats": formats}, session, MediaFormatConfig(), CutConfig())
+
+
+WITHHELD = "Some web client https formats have been skipped as they are missing a url (SABR-only)"
+
+
+@pytest.mark.parametrize(
+    ("made", "reason", "look_again"),
+    [
+        (lambda: judged(video(480), SOUND, sizes=(480, 1080)), Reason.FORMATS_HIDDEN, True),
+        (lambda: judged(video(360), SOUND, sizes=(144, CutConfig().least_side)), Reason.NO_720P, False),
+        (lambda: judged(video(360), SOUND, sizes=(CutConfig().least_side + 1,)), Reason.FORMATS_HIDDEN, True),
+        (lambda: judged(video(480, format_note="1080p60"), SOUND, sizes=(1080,)), Reason.NO_720P, False),
+        (lambda: judged(video(480, format_note="1080p60"), SOUND, sizes=(1081,)), Reason.FORMATS_HIDDEN, True),
+        (lambda: judged(video(480, format_note="144p"), video(360), SOUND, sizes=(480,)), Reason.NO_720P, False),
+        (lambda: judged(video(480), SOUND), Reason.NO_720P, False),
+        (lambda: judged(video(480), SOUND, warnings=(WITHHELD,)), Reason.FORMATS_HIDDEN, True),
+        (lambda: judged(video(720), warnings=()), Reason.NO_AUDIO_FORMAT, False),
+        (lambda: judged(video(720), sizes=(1080,)), Reason.NO_AUDIO_FORMAT, False),
+        (lambda: judged(SOUND), Reason.FORMATS_HIDDEN, None),
+    ],
+)
+def test_no_720p_is_a_verdict_only_where_the_page_names_no_larger_size(
+    made: Any, reason: Reason, look_again: bool | None
+) -> None:
+    failure = made()
+
+    assert failure.reason is reason
+    assert look_again is None or failure.look_again is look_again
+
+
+def test_what_can_be_fetched_is_no_failure_whatever_the_page_lists() -> None:
+    choice = judged(video(720, filesize=100), SOUND, sizes=(2160,), warnings=(WITHHELD,))
+
+    assert (choice.format, choice.bytes_, choice.width, choice.height) == ("v1280x720avc+140", 110, 1280, 720)
+    assert choice.codec == "avc1.4d401f" and [f["format_id"] for f in choice.formats] == ["v1280x720avc", "140"]
+    assert judged(video(720), {**SOUND, "filesize": None}).bytes_ == 0
+    nothing = choose()
+    assert (nothing.width, nothing.height, nothing.bytes_) == (0, 0, 0)
+
+
+def test_of_like_renditions_the_silent_one_of_the_highest_rate_is_taken() -> None:
+    low, high = video(720, format_id="low", tbr=500.0), video(720, format_id="high", tbr=900.0)
+    joint, unknown = video(720, format_id="joint", acodec="mp4a", tbr=9000.0), video(720, format_id="unknown")
+
+    assert choose(low, high, SOUND).format == "high+140"
+    assert choose(joint, low, SOUND).format == "low+140", "a joint file is not needed"
+    assert choose(unknown, video(720, format_id="whole", tbr=0.5), SOUND).format == "whole+140"
+
+
+def test_the_audio_is_a_plain_file_of_its_own_and_the_best_there_is() -> None:
+    streamed, locked = {**SOUND, "format_id": "s", "protocol": "m3u8"}, {**SOUND, "format_id": "d", "has_drm": True}
+    plain = {**SOUND, "format_id": "p", "protocol": "https", "abr": None, "tbr": 64}
+    better, unknown = {**SOUND, "format_id": "b", "abr": 65}, {**SOUND, "format_id": "u", "abr": None}
+
+    assert choose(video(720), JOINT_360, streamed, locked).reason is Reason.NO_AUDIO_FORMAT
+    assert choose(video(720), streamed, plain, unknown).format.endswith("+p")
+    assert choose(video(720), plain, better).format.endswith("+b")
+    german = {**better, "format_id": "g", "language_preference": -2}
+    assert choose(video(720), german, plain).format.endswith("+p"), "no preference goes before a worse one"
+
+
+@pytest.mark.parametrize(
+    ("more", "is_taken"),
+    [({"fps": 60}, True), ({"fps": 61}, False), ({"fps": None}, True), ({"dynamic_range": "SDR"}, True)],
+)
+def test_frames_come_at_most_as_fast_as_the_settings_say(more: dict[str, Any], is_taken: bool) -> None:
+    assert bool(choose(video(720, **more), SOUND, max_fps=60).format) is is_taken
+
+
+def test_one_protected_rendition_does_not_protect_the_others() -> None:
+    assert choose(video(720, has_drm=True), video(1080), SOUND).format == "v1920x1080avc+140"
+
+
+def test_a_rendition_that_names_one_side_alone_is_taken_for_square() -> None:
+    assert choose({**video(720), "width": None}, SOUND).width == 720
+    assert short_sides([{**video(720), "width": None, "height": 0}]) == []
+
+
+def test_the_original_language_is_that_of_the_highest_preference_among_those_that_name_one() -> None:
+    unnamed = {**SOUND, "language_preference": 99}
+    plain, dub = {**SOUND, "language": "en"}, {**SOUND, "language": "de", "language_preference": -10}
+
+    assert original_language([unnamed, dub, plain]) == "en"
+    assert original_language([unnamed, {**video(720), "language": "fr"}]) == ""

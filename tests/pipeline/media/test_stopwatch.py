@@ -1,29 +1,74 @@
-"""CPU seconds by step: a step inside another counts for itself alone."""
+"""CPU seconds by step: a step inside another counts for itself alone, and waiting for none."""
 
 import pytest
 
 from pipeline.media.stopwatch import Stopwatch
 
 
-def test_steps_add_up_and_inner_ones_are_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = [0.0]
-    monkeypatch.setattr("pipeline.media.stopwatch.time.process_time", lambda: seconds[0])
+class Clocks:
+    """Both clocks: `work` takes as much of the processor as of the day, `wait` nothing of the processor."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.cpu_s = self.wall_s = 0.0
+        monkeypatch.setattr("pipeline.media.stopwatch.time.process_time", lambda: self.cpu_s)
+        monkeypatch.setattr("pipeline.media.stopwatch.time.perf_counter", lambda: self.wall_s)
+
+    def work(self, seconds: float) -> None:
+        self.cpu_s += seconds
+        self.wall_s += seconds
+
+    def wait(self, seconds: float) -> None:
+        self.wall_s += seconds
+
+
+@pytest.fixture
+def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
+    return Clocks(monkeypatch)
+
+
+@pytest.mark.parametrize("unit_s", [0.001, 1.0])
+def test_steps_add_up_and_inner_ones_are_not_counted_twice(clocks: Clocks, unit_s: float) -> None:
     watch = Stopwatch()
 
     def items():
         for n in range(2):
-            seconds[0] += 5
+            clocks.work(5 * unit_s)
             yield n
 
+    with watch("inner"):
+        clocks.work(2 * unit_s)
     with watch("outer"):
-        seconds[0] += 1
+        clocks.work(unit_s)
         with watch("inner"):
-            seconds[0] += 2
-        seconds[0] += 1
-        with watch("inner"):
-            seconds[0] += 3
-        for _ in watch.each("made", items()):
-            seconds[0] += 0.5
+            clocks.work(3 * unit_s)
+        clocks.work(2 * unit_s)
+    for _ in watch.each("made", items()):
+        clocks.work(unit_s / 2)
 
-    assert watch.seconds == {"outer": 3.0, "inner": 5.0, "made": 10.0}
-    assert sum(watch.seconds.values()) == seconds[0]
+    assert watch.seconds == pytest.approx({"outer": 3 * unit_s, "inner": 5 * unit_s, "made": 10 * unit_s})
+
+
+def test_waiting_for_another_program_costs_nothing(clocks: Clocks) -> None:
+    watch = Stopwatch()
+    with watch("cut"):
+        clocks.work(1.0)
+    with watch("convert"):
+        clocks.wait(60.0)
+    with watch("proxy"):
+        clocks.work(2.0)
+
+    assert watch.seconds == pytest.approx({"cut": 1.0, "convert": 0.0, "proxy": 2.0})
+
+
+def test_processor_time_is_asked_for_now_and_then_not_at_each_step(
+    clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr("pipeline.media.stopwatch.time.process_time", lambda: asked.append(1) or clocks.cpu_s)
+    watch = Stopwatch()
+    for _ in range(10_000):
+        with watch("scenes"):
+            clocks.work(0.0001)
+
+    assert watch.seconds == pytest.approx({"scenes": 1.0})
+    assert len(asked) < 30

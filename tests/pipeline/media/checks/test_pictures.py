@@ -73,3 +73,88 @@ def test_faults_of_the_decoder_and_missing_pictures_are_told(track: VideoTrack) 
     look = looked_at(framed(180, 320))
     look.close(60_000)
     assert Reason.TRUNCATED in reasons(look, track)
+
+
+def test_frames_are_counted_and_one_each_half_second_is_measured() -> None:
+    look = Look()
+    times = [0, 40, 499, 500, 520, 1600, 1990, 2000]
+    measured = [ms for ms in times if look.time(ms)]
+    look.close(2900)
+
+    assert measured == [0, 500, 1600, 2000]
+    assert (look.n_frames, look.longest_gap_ms) == (8, 1080)
+    look.close(3500)
+    assert look.longest_gap_ms == 1500, "from the last frame to the clip's end"
+
+
+def test_motion_is_the_median_change_between_measured_pictures() -> None:
+    look = Look()
+    assert look.motion == -1.0
+    for level in (10, 12, 112, 109):
+        look.add(np.full((180, 320), level, np.uint8))
+
+    assert (look.changes, look.motion) == ([2.0, 100.0, 3.0], 3.0)
+
+
+@pytest.mark.parametrize(("mean", "tells"), [(34, False), (35, True)])
+def test_a_dark_picture_tells_nothing_of_bars(mean: int, tells: bool) -> None:
+    look = Look()
+    look.add(np.full((180, 320), mean, np.uint8))
+
+    assert (look.row_max is not None) == tells
+
+
+@pytest.mark.parametrize(("border", "is_bar"), [(30, True), (31, False)])
+def test_a_border_is_black_up_to_the_noise_of_encoders(track: VideoTrack, border: int, is_bar: bool) -> None:
+    picture = np.full((180, 320), 200, np.uint8)
+    picture[:20] = border
+
+    assert (picture_size(looked_at([picture]), track) == (1280, 720)) != is_bar
+
+
+@pytest.mark.parametrize(("n_bright", "is_bar"), [(3, True), (4, False)])
+def test_a_few_pixels_of_a_row_may_be_brighter_in_a_bar(track: VideoTrack, n_bright: int, is_bar: bool) -> None:
+    """Of the 107 pixels of a row that are read three may be brighter: a logo's edge, say."""
+    picture = np.full((180, 320), 200, np.uint8)
+    picture[:20] = 16
+    picture[:20, : 3 * n_bright : 3] = 255
+
+    assert (picture_size(looked_at([picture]), track) == (1280, 720)) != is_bar
+
+
+@pytest.mark.parametrize(("n_rows", "height"), [(1, 720), (2, 720), (3, 712), (20, 644)])
+def test_a_border_within_the_precision_of_a_small_picture_counts_as_picture(
+    track: VideoTrack, n_rows: int, height: int
+) -> None:
+    picture = np.full((180, 320), 200, np.uint8)
+    picture[:n_rows] = 16
+
+    assert picture_size(looked_at([picture]), track) == (1280, height)
+
+
+def test_what_was_bright_once_is_no_bar_and_a_clip_all_in_black_has_none(track: VideoTrack) -> None:
+    top, bottom = np.full((180, 320), 200, np.uint8), np.full((180, 320), 200, np.uint8)
+    top[:60], bottom[120:] = 16, 16
+    assert picture_size(looked_at([top, bottom]), track) == (1280, 720)
+    assert picture_size(looked_at([]), track) == (1280, 720)
+    assert picture_size(looked_at([np.full((180, 320), 16, np.uint8)]), track) == (1280, 720)
+
+
+@pytest.mark.parametrize(("share", "found"), [(0.9, False), (0.89, True)])
+def test_bars_are_notable_from_a_tenth_of_the_frame_on(track: VideoTrack, share: float, found: bool) -> None:
+    picture = np.full((1000, 320), 200, np.uint8)
+    picture[: round((1 - share) * 1000) + 1] = 16
+    size = picture_size(looked_at([picture]), track)
+    area = size[0] * size[1] / (1280 * 720)
+
+    assert area == pytest.approx(share, abs=0.003)
+    noted = Reason.UPSCALED in reasons(looked_at([picture] * 2), track)
+    assert noted == (area < 0.9)
+
+
+@pytest.mark.parametrize(("gap_ms", "found"), [(1000, False), (1001, True)])
+def test_a_gap_is_told_once_it_is_longer_than_allowed(track: VideoTrack, gap_ms: int, found: bool) -> None:
+    look = looked_at(framed(180, 320, 3, 10))
+    look.longest_gap_ms = gap_ms
+
+    assert (Reason.TRUNCATED in reasons(look, track)) == found

@@ -16,7 +16,8 @@ Measured so far, each change by the tests that there were when it was drawn: see
 caught; seed 23 whole, 35 of 55 (five more are explained); of seed 29 the first 7, 3 of 6; seed 41 whole, 42 of 59. In
 all 117 of 164, 71 %: below the aim. What survived was constants and defaults that nothing asserted, bounds (< where <=
 stands), rules that only slow tests or a real Ray saw, and modules that were tested through others alone. Of the 17 of
-seed 41 twelve have a test since, four are explained, and one is made no more (zip's strict=True is an assertion). Lists of what is made of real captions, drawn pictures and given seeds (tests/**/same_*.json) notice most of the rest.
+seed 41 twelve have a test since, four are explained, and one is made no more (zip's strict=True is an assertion). Lists
+of what is made of real captions, drawn pictures and given seeds (tests/**/same_*.json) notice most of the rest.
 """
 
 import argparse

@@ -1,13 +1,23 @@
 """The table of failures, text by text; the same behaviours through the real yt-dlp are in test_crawl and test_fetch."""
 
 import pytest
-from yt_dlp.networking.exceptions import ProxyError, TransportError
-from yt_dlp.utils import DownloadError, ExtractorError, GeoRestrictedError
+from yt_dlp.cookies import CookieLoadError
+from yt_dlp.networking.exceptions import ProxyError, RequestError, TransportError
+from yt_dlp.utils import (
+    ContentTooShortError,
+    DownloadError,
+    ExtractorError,
+    GeoRestrictedError,
+    PostProcessingError,
+    UnsupportedError,
+)
 
 from manifests.reasons import Reason, ReasonClass
 from pipeline.site.failures import (
+    PROXY_PASSWORD,
     DeadlinePassed,
     Evidence,
+    Failure,
     Pause,
     SeenRequest,
     chain,
@@ -16,6 +26,7 @@ from pipeline.site.failures import (
     refusals,
     signature,
 )
+from pipeline.site.own_hosts import ForeignAddress
 from tests.pipeline.site.sentences import Sentence, sentences
 
 TEXTS = [
@@ -257,3 +268,102 @@ def test_a_signature_is_the_same_for_different_videos() -> None:
 def test_messages_lose_what_was_meant_for_a_terminal() -> None:
     text = "\x1b[0;31mERROR:\x1b[0m [youtube] dQw4w9WgXcQ: Private video. Use --cookies-from-browser or --cookies"
     assert message_of(Exception(text)) == "Private video."
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "expected"),
+    [
+        ("player", 429, (Reason.RATE_LIMITED, Pause.HARD)),
+        ("other", 429, (Reason.RATE_LIMITED, Pause.HARD)),
+        ("caption", 429, None),
+        ("player", 500, (Reason.SERVER_ERROR, Pause.SOFT)),
+        ("player", 499, None),
+        *(("media", status, (Reason.MEDIA_FORBIDDEN, Pause.SOFT)) for status in (401, 403, 404, 410)),
+        *(("player", status, (Reason.FORBIDDEN, Pause.SOFT)) for status in (401, 403)),
+        ("player", 404, None),
+        ("player", 410, None),
+        ("player", 407, (Reason.PROXY_REFUSED, Pause.HARD)),
+        ("media", 416, (Reason.BAD_ANSWER, Pause.NONE)),
+        ("player", 400, (Reason.BAD_ANSWER, Pause.SOFT)),
+        ("player", 402, None),
+        ("media", 206, None),
+    ],
+)
+def test_what_a_status_means(kind: str, status: int, expected: tuple[Reason, Pause] | None) -> None:
+    found = classify(Evidence([seen(status, kind)], text="Private video"))
+
+    assert (found.reason, found.pause) == (expected or (Reason.PRIVATE, Pause.NONE))
+
+
+def test_of_several_kinds_that_failed_the_worst_speaks_and_each_by_its_last_request() -> None:
+    def reason(*requests: SeenRequest) -> Reason:
+        return classify(Evidence(list(requests), text="odd")).reason
+
+    lost = seen(0, "media", error="TransportError")
+    assert reason(seen(400, "page"), lost) is reason(lost, seen(400, "page")) is Reason.BAD_ANSWER
+    assert reason(seen(429, "other"), seen(503, "page")) is Reason.RATE_LIMITED
+    assert reason(seen(503, "page"), seen(429, "other")) is Reason.RATE_LIMITED
+    assert reason(lost, seen(200, "page")) is Reason.CONNECTION_RESET
+    assert reason(seen(0, "player", error=PROXY_PASSWORD)) is Reason.PROXY_REFUSED
+    assert reason(seen(200, "player", error="TransportError")) is Reason.EXTRACTOR_ERROR, "it was answered"
+    nothing = SeenRequest("player", "youtube.com", "/youtubei/v1/player")
+    assert nothing.status == 0 and reason(nothing) is Reason.EXTRACTOR_ERROR
+    for side in (SeenRequest("page", "youtube.com", "/embed/x", 503), seen(503, "list"), seen(503, "other")):
+        assert reason(side) is Reason.EXTRACTOR_ERROR, "it is not the video"
+    near = SeenRequest("player", "youtube.com", "/youtubei/v1/next", 503)
+    assert reason(near) is Reason.EXTRACTOR_ERROR
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "pause"),
+    [
+        (UnsupportedError("https://a/"), Reason.BAD_ID, Pause.NONE),
+        (PostProcessingError("ffmpeg failed"), Reason.BROKEN_MEDIA, Pause.NONE),
+        (ContentTooShortError(10, 20), Reason.CONNECTION_RESET, Pause.SOFT),
+        (CookieLoadError("bad"), Reason.BAD_COOKIES, Pause.NONE),
+        (ForeignAddress("elsewhere"), Reason.BAD_ANSWER, Pause.NONE),
+        (TransportError("The read operation Timed  Out"), Reason.STALLED, Pause.SOFT),
+        (RequestError("odd"), Reason.CONNECTION_RESET, Pause.SOFT),
+        (OSError(28, "No space"), Reason.NO_DISK, Pause.NONE),
+        (OSError(122, "Quota"), Reason.NO_DISK, Pause.NONE),
+        (OSError(5, "I/O"), Reason.EXTRACTOR_ERROR, Pause.NONE),
+        (ProxyError("port 1407 is closed"), Reason.CONNECTION_RESET, Pause.SOFT),
+        (GeoRestrictedError("no"), Reason.GEO_BLOCKED, Pause.NONE),
+    ],
+)
+def test_what_an_error_s_class_means(error: Exception, reason: Reason, pause: Pause) -> None:
+    found = classify(Evidence(error=error))
+
+    assert (found.reason, found.pause) == (reason, pause)
+    if reason is Reason.GEO_BLOCKED:
+        assert found.detail == "available in: not said" and found.countries == ()
+
+
+def test_what_nobody_says_is_no_block_and_another_client_sees_no_more() -> None:
+    failure = Failure(Reason.PRIVATE)
+    assert (failure.detail, failure.pause, failure.look_again, failure.countries) == ("", Pause.NONE, False, ())
+    assert not classify(Evidence(text="Private video")).look_again
+
+
+def test_causes_are_followed_each_once_in_every_place_that_hides_them() -> None:
+    deepest, middle = KeyError("x"), ValueError("y")
+    middle.__cause__ = deepest
+    outer = ExtractorError("z", cause=middle)
+    error = DownloadError("ERROR", (ExtractorError, outer, None))
+    error.__context__ = outer
+    assert list(chain(error)) == [error, outer, middle, deepest]
+    deepest.__cause__ = middle
+    assert len(list(chain(error))) == 4, "a circle ends"
+    bare = DownloadError("ERROR")
+    bare.__context__ = deepest
+    assert list(chain(bare)) == [bare, deepest, middle] and list(chain(None)) == []
+    named = ExtractorError("w", cause="only words")
+    assert [type(link) for link in chain(named)] == [ExtractorError]
+
+
+def test_details_are_one_line_of_a_length_and_the_text_that_was_given_comes_first() -> None:
+    found = classify(Evidence(text="odd\n  words " + "x" * 900, error=ValueError("other")))
+    assert len(found.detail) == 400 and found.detail.startswith("odd words xxx")
+    assert classify(Evidence(error=ValueError("of the error"))).detail == "of the error"
+    assert len(signature(Failure(Reason.EXTRACTOR_ERROR, "long words " * 99))) == 200
+    assert message_of(None) == ""

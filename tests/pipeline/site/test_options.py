@@ -13,7 +13,7 @@ from manifests.settings import parse_config
 from pipeline.config.crawl import CrawlConfig, IdentityConfig
 from pipeline.config.ydl_opts import TRUST
 from pipeline.engine.unit import StopRun
-from pipeline.site.options import options_for
+from pipeline.site.options import impersonation, options_for
 from pipeline.site.ytdlp import check_identities
 
 
@@ -87,3 +87,40 @@ def test_an_option_that_yt_dlp_does_not_have_is_refused_also_where_it_is_trusted
 
 def test_ordinary_identities_can_be_built() -> None:
     check_identities(CrawlConfig(cookies=Path("/only/on/the/workers.txt")))
+
+
+def test_what_yt_dlp_waits_for_and_tries_again_is_what_the_settings_say() -> None:
+    config = CrawlConfig(socket_timeout_s=7.0, request_retries=9)
+    options = options_for(config, config.pool()[0])
+
+    assert options["socket_timeout"] == 7.0
+    assert [options[name] for name in ("retries", "extractor_retries", "fragment_retries")] == [9, 9, 9]
+    assert (options["writesubtitles"], options["updatetime"], options["ignoreerrors"]) == (True, False, False)
+    assert not options.keys() & {"proxy", "cookiefile", "source_address", "http_headers", "impersonate"}
+    youtube = options["extractor_args"]["youtube"]
+    assert youtube == {
+        "player_client": list(config.player_clients),
+        "skip": ["translated_subs"],
+        "raise_incomplete_data": ["1"],
+    }
+
+
+def test_an_identity_has_a_proxy_cookies_and_a_browser_to_look_like(tmp_path: Path) -> None:
+    cookies = tmp_path / "cookies.txt"
+    cookies.write_text("# a comment\n.youtube.com\tTRUE\t/\tTRUE\t4102444800\tPREF\tx\n")
+    who = IdentityConfig(name="one", proxy=SecretStr("http://p:1"), cookies=cookies, impersonate="Chrome-131")
+    options = options_for(CrawlConfig(ydl_opts=Secret({"impersonate": "safari"})), who)
+
+    assert (options["proxy"], options["cookiefile"].read()) == ("http://p:1", cookies.read_text())
+    assert str(options["impersonate"]) == "chrome-131"
+    plain = IdentityConfig(name="two")
+    assert str(options_for(CrawlConfig(ydl_opts=Secret({"impersonate": "safari"})), plain)["impersonate"]) == "safari"
+    assert impersonation(options["impersonate"]) is options["impersonate"], "yt-dlp's own object, where it is trusted"
+
+
+@pytest.mark.parametrize("fields", [6, 8])
+def test_a_cookie_has_seven_fields(tmp_path: Path, fields: int) -> None:
+    path = tmp_path / "cookies.txt"
+    path.write_text("\t".join("x" * fields) + "\n")
+    with pytest.raises(StopRun, match="holds no cookie"):
+        options_for(CrawlConfig(), IdentityConfig(name="one", cookies=path))

@@ -1,5 +1,7 @@
 """Pauses: they survive a restart, can be asked for by hand, and are logged once."""
 
+import inspect
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -63,3 +65,53 @@ def test_pauses_are_logged_once_and_so_is_their_end(caplog: pytest.LogCaptureFix
         "1 of 1 identities: one paused for another 10 s (bot_check); no work is lost",
         "all identities active again",
     ]
+
+
+def test_what_is_left_of_pauses_is_never_more_than_was_saved(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    saved = {"name": "one", "paused_s": 50.0004, "captions_paused_s": 3.0}
+    store.write_json("politeness.json", {"at": 1000.0, "identities": [saved, {"name": "two"}]})
+
+    one, two = read_state(store, 1010.0)["identities"]
+    assert (one["paused_s"], one["captions_paused_s"]) == (40.0, 0.0)
+    assert (two["paused_s"], two["captions_paused_s"]) == (0.0, 0.0)
+    early = read_state(store, 900.0)["identities"][0]
+    assert early["paused_s"] == 50.0, "a clock that was set back lengthens none"
+    late = read_state(store)["identities"][0]
+    assert late["paused_s"] == 0.0, "by now it is over"
+    store.write("politeness.json", b"[]")
+    assert read_state(store) == {} and describe({}) == ""  # type: ignore[typeddict-item]
+
+
+class Watched:
+    """What a state to be shown says from look to look, and an event once all was looked at."""
+
+    def __init__(self, *states: list[dict[str, Any]]) -> None:
+        self.states, self.all_seen = [*states], threading.Event()
+
+    def snapshot(self) -> Any:
+        if len(self.states) == 1:
+            self.all_seen.set()
+            return {"identities": self.states[0]}
+        return {"identities": self.states.pop(0)}
+
+
+def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCaptureFixture) -> None:
+    def state(name: str, paused_s: float = 0.0, alarm: str = "", by_hand: bool = False) -> dict[str, Any]:
+        return {"name": name, "paused_s": paused_s, "alarm": alarm, "by_hand": by_hand, "why": "bot_check"}
+
+    well, odd = state("one"), state("two", alarm="no 720p four times as often")
+    by_hand = state("one", by_hand=True)
+    watched: Any = Watched([well, odd], [well, odd], [by_hand, odd], [by_hand, odd], [well, odd], [well, odd])
+    before = set(threading.enumerate())
+    with log_pauses_of(watched, every_s=0.001):
+        (watcher,) = set(threading.enumerate()) - before
+        assert watcher.daemon and watched.all_seen.wait(20)
+    assert not watcher.is_alive()
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "identity two: no 720p four times as often",
+        "1 of 2 identities: one paused by hand (hdvila-pipeline identity resume one DIR); no work is lost",
+        "all identities active again",
+    ]
+    assert inspect.signature(log_pauses_of).parameters["every_s"].default == 5.0, "soon enough to be seen"

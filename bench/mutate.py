@@ -4,8 +4,8 @@
 
 Draws spots in the code from a seed, equally from each area, changes one thing at a time (a comparison, a sign, a
 constant, a condition, a call left out …) in a copy of the repository, and runs the tests nearest to it until one fails:
-the module's own test file, the few files that name the module most often, then what is slow in both. Caught: a test
-fails, or does not end in its time, that passes without the change. Prints every change with its verdict; exit code
+the module's own test file, the few files that name the module most often, then what is slow in the nearest. Caught: a
+test fails, or does not end in its time, that passes without the change. Prints every change with its verdict; exit code
 1 where less than 85 % are caught. With --keep, what was judged before is not judged again; with --minutes, no change
 is begun after that time, and the same call later goes on.
 
@@ -60,6 +60,8 @@ class Verdict:
 
 
 QUICK, SLOW = "not slow", "slow"
+MOST_SLOW = 2
+"""Of how many test files beside a module's own the slow tests are run."""
 LEFT_OUT = "not full and not foreign and not gpu and not learn"
 
 
@@ -79,8 +81,8 @@ class Workplace:
         """Runs the nearest tests with the change in place; the file is as before afterwards."""
         started, ran = time.monotonic(), False
         first, *others = nearest_tests(mutation.path, self.root)
-        groups = [first, *others]
-        for tests, which in [(group, which) for which in (QUICK, SLOW) for group in groups]:
+        quick = [(group, QUICK) for group in (first, *others)]
+        for tests, which in [*quick, (first, SLOW), *((group[:MOST_SLOW], SLOW) for group in others)]:
             failed, some = self._noticed(mutation, tests, which)
             ran |= some
             if failed:

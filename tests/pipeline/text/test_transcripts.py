@@ -3,13 +3,16 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from manifests.reasons import Reason
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
 from pipeline.engine.unit import Context
+from pipeline.text.captions.track import Track, Word
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (
     TranscriptsStage,
@@ -17,7 +20,9 @@ from pipeline.text.transcripts import (
     given_transcript_row,
     signature,
     similarity,
+    track_language,
     transcript_row,
+    unfit,
 )
 from tests.pipeline.text.caption_tables import SPEECH, auto, caption, manual, run, store_with
 
@@ -111,3 +116,48 @@ def test_a_given_caption_is_trusted_as_it_is() -> None:
     row = given_transcript_row("v", "en", [{"n": 0, "start_ms": 0, "end_ms": 1000, "text": "two words"}])
 
     assert (row["alignment_confidence"], row["n_words"], row["kind"]) == (1.0, 2, "manual")
+
+
+def track_of(n_words: int, **changes: Any) -> Track:
+    words = tuple(Word("this" if i % 2 else "and", 300 * i, 300 * i + 200, True) for i in range(n_words))
+    facts = {"format": "vtt", "kind": "auto", "language": "en", "punctuated": False, "word_timed": True}
+    return Track(words=words, events=(), **{**facts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("n_words", "reason"), [(9, Reason.TOO_FEW_WORDS), (10, None), (40, None), (41, Reason.TOO_LONG)]
+)
+def test_a_track_of_just_the_least_or_the_most_words_is_used(n_words: int, reason: Reason | None) -> None:
+    config = TextConfig.model_validate({"transcript": {"min_words": 10, "max_words": 40, "check_language": False}})
+    problem = unfit(track_of(n_words), config)
+
+    assert (problem.reason if problem else None) is reason
+
+
+def test_false_times_turn_a_track_away_only_where_that_is_asked_for() -> None:
+    asked = TextConfig.model_validate({"transcript": {"false_times": "reject", "min_words": 1}})
+    problem = unfit(track_of(40, false_times=True), asked)
+
+    assert problem is not None and problem.reason is Reason.FALSE_WORD_TIMES
+    assert unfit(track_of(40), asked) is None
+
+
+def test_the_language_of_a_long_track_is_that_of_its_middle() -> None:
+    foreign = [
+        Word(text, 0, 0, True) for text in ("wir haben das nicht gewusst und es ist auch nicht so " * 40).split()
+    ]
+    english = [Word(text, 0, 0, True) for text in ("we did not know that and it is not like this at all " * 35).split()]
+
+    assert track_language([*foreign[:300], *english[:400], *foreign[:300]]) == "en"
+    assert track_language(english[:20]) == "en" and track_language(foreign[:20]) == "de"
+
+
+def test_signatures_stay_what_they_are_and_say_how_much_two_texts_share() -> None:
+    """They are compared with those that an earlier version wrote."""
+    text = [f"word{chr(97 + i % 26)}{i}" for i in range(200)]
+    same, other = signature(text), signature(text[:100] + [f"new{i}x" for i in range(100)])
+
+    assert len(same) == 4 * 64 and similarity(same, same) == 1.0
+    assert similarity(same, other) == pytest.approx(1 / 3, abs=0.17)
+    assert signature(["One,", "two."]) == signature(["one", "two"]) != signature(["two", "one"])
+    assert np.frombuffer(signature(["a", "b", "c", "d"]), "<u4")[:3].tolist() == [1649017889, 899623856, 1313948349]

@@ -29,7 +29,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.scaling.growth import grown_to, growth_of
+from bench.scaling.growth import Growth, grown_to, growth_of
 from bench.scaling.requests import count_requests
 from pipeline.engine.store import Store
 from pipeline.testing.s3 import s3_server
@@ -37,10 +37,10 @@ from pipeline.testing.s3 import s3_server
 FULL_SIZE = 3_300_000
 REQUEST_S = 0.030
 BYTES_PER_S = 1e9 / 8
-MEMORY_NOISE = 0.03
-"""Peaks of a process differ by so much from run to run."""
-LEAST_CPU_S = 0.05
-"""Below this, growth is that of the clock's noise."""
+CPU_NOISE, MEMORY_NOISE = 0.1, 0.03
+"""Processor time and peaks of the same step differ by so much from run to run on a busy machine."""
+LEAST_CPU_S, LEAST_REQUESTS, LEAST_BYTES = 0.05, 10, 100_000
+"""Below these, growth is that of the clock's noise, or of names that are longer."""
 
 
 @dataclass(frozen=True)
@@ -218,18 +218,12 @@ def extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
     """The table's row of the full size, and how each quantity grew."""
     sizes = [n for n, _ in measured]
 
-    def at_full_size(values: Sequence[float], noise: float = 0.0) -> float:
-        return grown_to(FULL_SIZE, sizes, values, noise)
-
-    cpu_s = at_full_size([cost.cpu_s for _, cost in measured])
-    n_sequential = at_full_size([cost.n_sequential for _, cost in measured])
-    n_requests = at_full_size([cost.n_requests for _, cost in measured])
-    n_bytes = at_full_size([cost.n_bytes for _, cost in measured])
-    mb = at_full_size([cost.peak_mb for _, cost in measured], MEMORY_NOISE)
+    cpu_s, cpu = _grown(sizes, [cost.cpu_s for _, cost in measured], LEAST_CPU_S, CPU_NOISE)
+    n_sequential, requests = _grown(sizes, [cost.n_sequential for _, cost in measured], LEAST_REQUESTS)
+    n_requests, _ = _grown(sizes, [cost.n_requests for _, cost in measured], LEAST_REQUESTS)
+    n_bytes, of_bytes = _grown(sizes, [cost.n_bytes for _, cost in measured], LEAST_BYTES)
+    mb, _ = _grown(sizes, [cost.peak_mb for _, cost in measured], noise=MEMORY_NOISE)
     waiting, transfer = n_sequential * REQUEST_S, n_bytes / BYTES_PER_S
-    cpu = growth_of(sizes, [cost.cpu_s for _, cost in measured], LEAST_CPU_S)
-    requests = growth_of(sizes, [cost.n_sequential for _, cost in measured])
-    of_bytes = growth_of(sizes, [cost.n_bytes for _, cost in measured])
     growth = (
         f"CPU {cpu.power:.2f} and {cpu.fixed:.2f} s, requests {requests.power:.2f} and {requests.fixed:.0f}, "
         f"bytes {of_bytes.power:.2f} and {of_bytes.fixed / 1e6:.1f} MB"
@@ -239,6 +233,12 @@ def extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
         f"*{n_sequential:,.0f}* | *{n_bytes / 1e6:,.0f}* | *{cpu_s + waiting + transfer:,.0f} = {cpu_s:,.0f} + "
         f"{waiting:,.0f} + {transfer:,.0f}* | {growth} |"
     )
+
+
+def _grown(
+    sizes: Sequence[int], values: Sequence[float], least: float = 0.0, noise: float = 0.0
+) -> tuple[float, Growth]:
+    return grown_to(FULL_SIZE, sizes, values, least, noise), growth_of(sizes, values, least, noise)
 
 
 if __name__ == "__main__":

@@ -57,8 +57,12 @@ def _fit(grown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float
     return min((float(((columns @ some - 1) ** 2).sum()), float(some[0]), float(some[1])) for some in tried)
 
 
-def grown_to(size: int, sizes: Sequence[int], values: Sequence[float], noise: float = 0.0) -> float:
-    """The value at a larger size: by the growth, or along the line through the last two, whichever gives more."""
+def grown_to(size: int, sizes: Sequence[int], values: Sequence[float], least: float = 0.0, noise: float = 0.0) -> float:
+    """The value at a larger size: by the growth, or along the line through the last two, whichever gives more; the
+    last one where nothing grows but noise."""
+    growth = growth_of(sizes, values, least, noise)
+    if not growth.factor:
+        return values[-1]
     (before, last), (value_before, value_last) = sizes[-2:], values[-2:]
     along_line = value_last + (value_last - value_before) / (last - before) * (size - last)
-    return max(growth_of(sizes, values, noise=noise).at(size), along_line)
+    return max(growth.at(size), along_line)

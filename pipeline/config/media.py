@@ -141,9 +141,13 @@ class _Checks(Section):
     stage: ClassVar[str] = "media"
 
 
-def _switches() -> dict[str, Any]:
+Keys = dict[str, Any]
+"""Keys of a section as pydantic's create_model takes them: name -> (type, field)."""
+
+
+def _switches() -> Keys:
     """Of each member that can be switched off: the key that does it, and those of its settings."""
-    keys: dict[str, Any] = {}
+    keys: Keys = {}
     for member in MEMBERS:
         if not member.switch:
             continue
@@ -155,9 +159,9 @@ def _switches() -> dict[str, Any]:
     return keys
 
 
-def _actions() -> dict[str, Any]:
+def _actions() -> Keys:
     """Of each check: the key that says what is done, and those of its settings."""
-    keys: dict[str, Any] = {}
+    keys: Keys = {}
     for check in CHECKS:
         keys[check.name] = Action, identity(check.action, doc=check.doc)
         keys |= _settings(check)
@@ -169,8 +173,8 @@ def _one_of(values: tuple[str | int, ...]) -> Any:
     return Annotated[Literal[values], BeforeValidator(lambda given: OFF if given is False else given)]
 
 
-def _settings(facts: CheckFacts | MemberFacts) -> dict[str, Any]:
-    keys: dict[str, Any] = {}
+def _settings(facts: CheckFacts | MemberFacts) -> Keys:
+    keys: Keys = {}
     for name, setting in settings_of(facts).items():
         kind = _one_of(setting.choices) if setting.choices else type(setting.default)
         keys[name] = kind, identity(setting.default, doc=setting.doc, **setting.bounds)

@@ -11,8 +11,8 @@ import html
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from pipeline.demo.answers import Json
 from pipeline.demo.script import Script, Word, as_written, shots_of
 
 _WORDS_A_LINE = 7
@@ -47,7 +47,7 @@ def automatic_lines(script: Script) -> list[tuple[Word, ...]]:
 
 def automatic_json3(script: Script) -> bytes:
     """The automatic track in json3: a window event, then rolling lines with an offset for each word."""
-    events: list[dict[str, Any]] = [
+    events: list[Json] = [
         {"tStartMs": 0, "dDurationMs": script.duration_ms, "id": 1, "wpWinPosId": 1, "wsWinStyleId": 1}
     ]
     lines = automatic_lines(script)
@@ -101,8 +101,8 @@ def caption_file(script: Script, kind: str, format_: str) -> bytes | None:
     return make(script) if make else None
 
 
-def _automatic_segment(word: Word, line_start_ms: int, index: int) -> dict[str, Any]:
-    segment: dict[str, Any] = {"utf8": word.text if index == 0 else f" {word.text}", "acAsrConf": 0}
+def _automatic_segment(word: Word, line_start_ms: int, index: int) -> Json:
+    segment: Json = {"utf8": word.text if index == 0 else f" {word.text}", "acAsrConf": 0}
     if index:
         segment["tOffsetMs"] = word.start_ms - line_start_ms
     return segment
@@ -192,5 +192,5 @@ def _clock(ms: int) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}.{rest_ms:03}"
 
 
-def _json(data: dict[str, Any]) -> bytes:
+def _json(data: Json) -> bytes:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()

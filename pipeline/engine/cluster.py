@@ -14,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import ray
 from ray.autoscaler.sdk import request_resources
@@ -56,6 +56,14 @@ FENCE_S = 1800.0
 WAITING_BYTES = 32 * 1024**3
 MOST_MEMORY = 0.8
 """Share of a machine's memory that is asked for where a stage wants more than the machine has."""
+
+
+class Node(TypedDict):
+    """What is read of a machine that ray.nodes() lists. `Resources` lacks the kinds that the machine has none of."""
+
+    NodeID: str
+    Alive: bool
+    Resources: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class RayExecutor:
         self._numbers = itertools.count()
         self._ended: list[int] = []
         self._metrics = Metrics()
-        self._nodes_seen: list[dict[str, Any]] = []
+        self._nodes_seen: list[Node] = []
         self._looked_at = self._looked_for_overdue = self._asked_at = float("-inf")
         self._n_asked = 0
         self._roll: Any = RollActor.options(
@@ -125,7 +133,7 @@ class RayExecutor:
         """See Executor."""
         return self._waiting.n_fetching
 
-    def _nodes(self) -> list[dict[str, Any]]:
+    def _nodes(self) -> list[Node]:
         """Machines of the cluster that are given units; machines come and go, so they are read again and again."""
         if time.monotonic() - self._looked_at > LOOK_EVERY_S:
             self._nodes_seen, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]

@@ -5,6 +5,8 @@ In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and
 Out: rows of `videos` and `captions`; what is not a video, or below 720p, is a reject.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -13,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pyarrow.compute as pc
@@ -35,6 +37,9 @@ from pipeline.media.stage import path_text, refuse_unreadable
 from pipeline.outdir.identity import RUN_FILE, is_of_a_run
 from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.markup import MAX_BYTES
+
+if TYPE_CHECKING:  # heavy, and a folder needs no site
+    from pipeline.site.ytdlp import Info
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
 SIDECARS = frozenset({"json", "jpg", "jpeg", "png", "webp", "description", "part", "ytdl", "txt", "tsv", "csv", "yaml"})
@@ -112,7 +117,7 @@ class FolderStage:
             refuse_unreadable(file, fault, context)
             raise
 
-    def _category(self, video_id: str, file: Path, info: dict[str, Any], mapping: dict[str, int]) -> int:
+    def _category(self, video_id: str, file: Path, info: Info, mapping: dict[str, int]) -> int:
         if self.config.category_from == "mapping":
             return mapping.get(video_id, mapping.get(file.name, mapping.get(file.stem, UNCATEGORISED_ID)))
         if self.config.category_from == "folder":
@@ -213,7 +218,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     return data
 
 
-def read_info(file: Path) -> dict[str, Any]:
+def read_info(file: Path) -> Info:
     """The info.json beside a video; {} where there is none or it cannot be understood."""
     name = f"{without_format(file.stem)}.info.json"
     if len(os.fsencode(name)) > MAX_NAME_BYTES or not file.with_name(name).is_file():
@@ -240,7 +245,7 @@ def read_caption(path: Path) -> bytes | str:
         return str(error)
 
 
-def caption_row(video_id: str, path: Path, payload: bytes, info: dict[str, Any], default_language: str) -> CaptionRow:
+def caption_row(video_id: str, path: Path, payload: bytes, info: Info, default_language: str) -> CaptionRow:
     """A row of `captions`.
 
     Whether a track is manual: what info.json says where it lists the language, else what the file itself shows.
@@ -259,7 +264,7 @@ def caption_row(video_id: str, path: Path, payload: bytes, info: dict[str, Any],
     }
 
 
-def track_kind(language: str, info: dict[str, Any]) -> str:
+def track_kind(language: str, info: Info) -> str:
     """manual or auto as the info.json has it; "" where it does not say."""
     if language.endswith("-orig"):
         return "auto"
@@ -305,7 +310,7 @@ def video_row(
     video_id: str,
     file: Path,
     facts: Probe,
-    info: dict[str, Any],
+    info: Info,
     category_id: int,
     tracks: Sequence[CaptionRow],
 ) -> VideoRow:
@@ -343,7 +348,7 @@ def _text(info: Any, key: str) -> str:
     return plain(value) if isinstance(value, str) else ""
 
 
-def _count(info: dict[str, Any], key: str, default: int, largest: int) -> int:
+def _count(info: Info, key: str, default: int, largest: int) -> int:
     """A whole number of the info.json; `default` for anything else, and for one that no such count reaches."""
     value = info.get(key)
     return value if type(value) is int and 0 < value <= largest else default

@@ -5,9 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from manifests.live import Control
 from manifests.reasons import Reason
 from pipeline.config.crawl import PolitenessConfig
+from pipeline.engine.desk import write_control
 from pipeline.engine.store import Store
+from pipeline.site import politeness as politeness_module
 from pipeline.site.failures import Failure, Pause
 from pipeline.site.pauses import STATE_FILE, describe
 from pipeline.site.politeness import NO_NETWORK_STOPS, SAVE_EVERY_S, Lease, Politeness, Ruling
@@ -302,3 +305,111 @@ def test_state_is_saved_with_every_pause_and_else_now_and_then(tmp_path: Path) -
     clock.now += SAVE_EVERY_S + 1
     run(polite.report("one", "v", None))
     assert store.read_json(STATE_FILE)["identities"][0]["level"] == 0
+
+
+@pytest.fixture
+def slept(monkeypatch: pytest.MonkeyPatch) -> tuple[Clock, list[float]]:
+    """A clock that waiting sets on, and what was waited."""
+    clock, waits = Clock(), []  # type: ignore[var-annotated]
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock.now += seconds
+
+    monkeypatch.setattr(politeness_module.asyncio, "sleep", sleep)
+    return clock, waits
+
+
+def test_a_lease_looks_every_quarter_of_a_second_until_its_patience_is_over(slept: tuple[Clock, list[float]]) -> None:
+    clock, waits = slept
+    polite = politeness(clock)
+    run(polite.report("one", "v", BOT))
+
+    lease = run(polite.lease(0.6))
+    assert (lease.identity, lease.canary) == ("", False) and lease.paused_s == pytest.approx(9.4)
+    assert waits == pytest.approx([0.25, 0.25, 0.1])
+    waits.clear()
+    assert run(polite.lease(0.0)).identity == "" and waits == []
+    clock.now += 9.3
+    assert run(polite.lease(60.0)).identity == "one", "it is free before the patience is over"
+    assert sum(waits) == pytest.approx(0.1, abs=0.01)
+
+
+def test_a_lease_never_asks_to_wait_for_longer_than_the_longest_pause(slept: tuple[Clock, list[float]]) -> None:
+    polite = politeness(slept[0], "one", pauses_s=(10.0, 40.0))
+    polite._identities["one"].by_hand = True
+
+    assert run(polite.lease(0.0)).paused_s == 40.0
+    assert run(polite.take("one", "youtube.com", "page")) == 10.0
+
+
+def hourly(clock: Clock, **per_hour: float) -> Politeness:
+    config = PolitenessConfig(pauses_s=(10.0, 40.0), jitter=0.0, burst=1)
+    return Politeness(config, per_hour, clock=clock, wall_clock=clock)
+
+
+def test_videos_of_an_identity_are_spaced_over_the_hour_and_the_next_free_one_goes_first(
+    slept: tuple[Clock, list[float]],
+) -> None:
+    clock, _ = slept
+    polite = hourly(clock, one=3600.0, two=1800.0)
+    began, leases = clock.now, []
+    for _ in range(6):
+        leases.append((run(polite.lease(0.0)).identity, clock.now - began))
+
+    assert [name for name, _ in leases].count("one") == 4
+    assert leases[-1][1] == pytest.approx(4.0, abs=0.5), "three in two seconds"
+    assert run(polite.lease(0.0, among=("two",))).identity == "two"
+    assert run(polite.lease(0.0, among=("nobody",))).identity in ("one", "two"), "none of them there: any"
+
+
+def test_requests_wait_for_their_token_and_are_counted(slept: tuple[Clock, list[float]]) -> None:
+    clock, waits = slept
+    polite = politeness(clock, identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 20.0})
+    for _ in range(3):
+        assert run(polite.take("one", "youtube.com", "page")) == 0.0
+
+    assert waits[-1] == pytest.approx(3.0), "the slower of its own rate and that of all"
+    state = polite.snapshot()
+    assert state["requests"] == {"page": 3} and state["identities"][0]["requests"] == {"page": 3}
+    run(polite.report("one", "v", BOT))
+    assert run(polite.take("one", "youtube.com", "page")) == 10.0
+    assert polite.snapshot()["requests"] == {"page": 3}, "what was not sent does not count"
+
+
+def test_new_rates_hold_from_the_next_token_on(tmp_path: Path, slept: tuple[Clock, list[float]]) -> None:
+    clock, _ = slept
+    store = Store(str(tmp_path))
+    config = PolitenessConfig(
+        jitter=0.0, identity_requests_per_minute={"page": 60.0}, most_requests_per_minute={"page": 60.0}
+    )
+    polite = Politeness(config, {"one": 3600.0}, store=store, clock=clock, wall_clock=clock)
+    buckets = polite._buckets_of("one", "youtube.com", "page") + polite._buckets_of("one", "youtube.com", "player")
+    before = [bucket.interval_s for bucket in buckets]
+    asked = Control(
+        videos_per_hour={"one": 1800.0},
+        identity_requests_per_minute={"page": 30.0},
+        most_requests_per_minute={"page": 120.0},
+    )
+    write_control(store, asked)
+    clock.now += 5.0
+    run(polite.lease(0.0))
+    assert [bucket.interval_s for bucket in buckets] == before, "control.json was read five seconds ago"
+    clock.now += 0.1
+    run(polite.lease(0.0))
+
+    assert before[:2] == [1.0, 1.0]
+    assert [bucket.interval_s for bucket in buckets] == [2.0, 0.5, before[2]]
+    assert polite._identities["one"].bucket.interval_s == 2.0
+    assert polite.snapshot()["videos_per_hour"] == 1800.0
+
+
+def test_jitter_lengthens_pauses_by_up_to_its_share(slept: tuple[Clock, list[float]]) -> None:
+    pauses = []
+    for seed in range(30):
+        config = PolitenessConfig(pauses_s=(100.0,), jitter=0.5)
+        polite = Politeness(config, {"one": 3600.0}, clock=slept[0], wall_clock=slept[0], seed=seed)
+        pauses.append(run(polite.report("one", "v", BOT)).paused_s)
+    assert 100 <= min(pauses) < 115 and 135 < max(pauses) <= 150
+    again = Politeness(config, {"one": 3600.0}, clock=slept[0], wall_clock=slept[0], seed=29)
+    assert run(again.report("one", "v", BOT)).paused_s == pauses[-1], "the same for the same seed"

@@ -5,6 +5,7 @@ when its upload completes, and a call that dies half-way leaves nothing under th
 """
 
 import fcntl
+import inspect
 import io
 import json
 import os
@@ -114,9 +115,26 @@ class Files:
         """Bytes of a file. Raises FileNotFoundError."""
         return int(self._call("info", self.path(relative))["size"])
 
-    def names(self, folder: str) -> list[str]:
-        """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder."""
-        return [name for name in self._listed(folder, "file") if name and not name.startswith(TEMPORARY)]
+    def names(self, folder: str, begin: str = "") -> list[str]:
+        """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder.
+
+        `begin`: those that begin so. A bucket lists no others, and a folder may hold millions; such files lie in no
+        folder below it."""
+        names = self._begun(folder, begin) if begin and self._asks_by_prefix else self._listed(folder, "file")
+        return [name for name in names if name.startswith(begin) and name and not name.startswith(TEMPORARY)]
+
+    @cached_property
+    def _asks_by_prefix(self) -> bool:
+        find = getattr(self.fs, "_find", None)
+        return not self.is_local and find is not None and "prefix" in inspect.signature(find).parameters
+
+    def _begun(self, folder: str, begin: str) -> list[str]:
+        self.fs.invalidate_cache()
+        try:
+            found = self._call("find", self.path(folder), prefix=begin)
+        except FileNotFoundError:
+            return []
+        return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
 
     def folders(self, folder: str) -> list[str]:
         """Names of the folders inside a folder, sorted; [] where there is no folder."""

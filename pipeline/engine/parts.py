@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 
 from pipeline.engine.segments import FOLDER
 
+PART = "part-"
+"""How the names of parts begin: of other files in a table's folder, packs say, there may be millions."""
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -49,7 +52,7 @@ def adjoining(parts: Iterable[Part]) -> Iterator[list[Part]]:
 
 
 def strays(names: Collection[str], kept: Collection[str]) -> list[str]:
-    return [name for name in names if name.startswith("part-") and name.endswith(".parquet") and name not in kept]
+    return [name for name in names if name.startswith(PART) and name.endswith(".parquet") and name not in kept]
 
 
 def name_of(path: str) -> str:

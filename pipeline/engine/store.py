@@ -21,7 +21,7 @@ from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine.commits import READERS, Facts, is_group, part_name
 from pipeline.engine.committed import MAX_MOVED, Committed
 from pipeline.engine.ids import TABLES_WITH_IDS
-from pipeline.engine.parts import Part, adjoining, joined, name_of, strays
+from pipeline.engine.parts import PART, Part, adjoining, joined, name_of, strays
 from pipeline.engine.ranges import RowFile, read_rows
 from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
@@ -112,15 +112,15 @@ class Store(Committed):
 
     def _parts_of(self, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
         """What units (by stage: {unit: path of its commit}) wrote of a table as files of its own."""
-        present = set(self.names(folder))
-        stages = {name.split("-")[1] for name in present if name.startswith("part-") and name.endswith(".parquet")}
+        present = set(self.names(folder, PART))
+        stages = {name.split("-")[1] for name in present if name.endswith(".parquet")}
         found = [
             Part(stage, unit, path)
             for stage in stages
             for unit, path in self.commits.parts(units(stage), stage, folder)
         ]
         if any(name_of(part.path) not in present for part in found):  # committed since they were listed
-            present = set(self.names(folder))
+            present = set(self.names(folder, PART))
         return [part for part in found if name_of(part.path) in present]
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
@@ -307,7 +307,7 @@ class Store(Committed):
         for folder in folders:
             named = (self.commits.parts(units, stage, folder) for stage, units in where.items())
             kept = {name_of(path) for pairs in named for _, path in pairs}
-            for name in strays(self.names(folder), kept):
+            for name in strays(self.names(folder, PART), kept):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept

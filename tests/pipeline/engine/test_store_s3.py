@@ -9,8 +9,10 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiobotocore.client import AioBaseClient
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
@@ -280,3 +282,28 @@ def test_the_command_finds_the_server_by_its_environment(s3: S3, store: Store):
         [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **s3.environment}
     )
     assert done.returncode == 0 and "no fault found" in done.stdout, done.stderr
+
+
+def test_parts_are_listed_without_the_packs_that_lie_beside_them(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages: list[list[str]] = []
+    call_api = AioBaseClient._make_api_call
+
+    async def seen(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        answer = await call_api(self, operation, arguments)
+        if operation == "ListObjectsV2":
+            pages.append([entry["Key"].rpartition("/")[2] for entry in answer.get("Contents", [])])
+        return answer
+
+    for some in (store, Store(str(tmp_path))):
+        for i in range(20):
+            some.write(f"packs/video-{i}.tar", b"x")
+        some.write("packs/part-media-b.parquet", b"x")
+        some.write("packs/part-media-a.parquet", b"x")
+        some.write("empty/one.tar", b"x")
+        with monkeypatch.context() as watched:
+            watched.setattr(AioBaseClient, "_make_api_call", seen)
+            assert some.names("packs", "part-") == ["part-media-a.parquet", "part-media-b.parquet"]
+            assert some.names("empty", "part-") == some.names("nowhere", "part-") == []
+    assert max(map(len, pages)) == 2

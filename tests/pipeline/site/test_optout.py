@@ -9,7 +9,8 @@ import pytest
 from manifests.errors import UserError
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones, write_tombstones
-from pipeline.site.optout import load_opt_outs, parse_opt_out
+from pipeline.site import optout
+from pipeline.site.optout import load_opt_outs, origin_of, parse_opt_out
 
 VIDEO, CHANNEL = "dQw4w9WgXcQ", "UCabcdefghijklmnopqrstuv"
 
@@ -66,3 +67,25 @@ def test_a_list_at_an_address_is_read(tmp_path: Path) -> None:
         Thread(target=server.handle_request, daemon=True).start()
         found = load_opt_outs([f"http://127.0.0.1:{server.server_port}/list"], Store(str(tmp_path)))
     assert found.videos == {VIDEO}
+
+
+def test_addresses_of_any_site_and_a_list_with_a_mark_of_its_order_are_read() -> None:
+    found = parse_opt_out("\ufeff# head\n\n  https://media.example/film.mp4?x=1  # mine\n", "list.txt")
+
+    assert found.urls == {origin_of("https://media.example/film.mp4?x=1")} and not found.videos and not found.channels
+    with pytest.raises(UserError, match=r"line 1: '/media\.example'"):
+        parse_opt_out("/media.example", "list.txt")
+    with pytest.raises(UserError, match="line 1"):
+        parse_opt_out(f"https://other.example.org.youtube/{'x' * 24}?{CHANNEL}\n".replace("https://", ""), "list.txt")
+
+
+def test_a_list_is_read_to_its_limit_and_not_beyond(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optout, "MAX_BYTES", 12)
+    path = tmp_path / "list.txt"
+    path.write_text(VIDEO + "\n")
+    assert optout.read_source(str(path)) == VIDEO + "\n"
+    path.write_text(VIDEO + "\n\n")
+    with pytest.raises(UserError, match="is larger than 12 bytes"):
+        optout.read_source(str(path))
+    monkeypatch.undo()
+    assert optout.MAX_BYTES == 256 * 1024**2

@@ -88,3 +88,25 @@ def test_a_language_speaks_itself_and_its_regions_alone(tag: str, language: str)
     assert speaks(language, language)
     assert speaks(f"{language}-{tag}", language)
     assert not speaks(f"{language}{tag.replace('-', 'x')}", language)
+
+
+def test_what_is_no_entry_of_a_format_is_passed_over() -> None:
+    broken: list[Any] = ["odd", {"ext": "json3"}, {"url": "https://a/"}, *entries("lang=en", "vtt")]
+    (track,) = choose_tracks({"en": broken}, None, languages=("en",))
+    assert (track.format, track.language, track.key) == ("vtt", "en", "en")
+    assert choose_tracks(None, {"en-orig": ["odd"]}, languages=("en",)) == []
+
+
+def test_the_shortest_key_of_a_language_is_taken_and_the_recognition_s_own_first() -> None:
+    assert keys({"en-US": MANUAL, "en-GB": MANUAL, "en-nP7-2PuUl7o": MANUAL}, {}) == [("manual", "en-GB")]
+    assert keys({"EN": MANUAL, "en-US": MANUAL}, {}) == [("manual", "EN")]
+    assert keys({}, {"en": ASR, "en-US-orig": ASR, "en-orig": ASR}) == [("auto", "en-orig")]
+    assert keys({}, {"de-orig": ASR}, "en") == []
+
+
+def test_with_any_language_wanted_chats_are_none_and_either_kind_may_be_missing() -> None:
+    assert choose_tracks({"live_chat": MANUAL, "sv": MANUAL}, {}, languages=())[0].key == "sv"
+    assert choose_tracks({"en": MANUAL}, {"en-orig": ASR}, languages=("en",), kinds=("manual",))[0].kind == "manual"
+    assert list_tracks(None, None) == [] and list_tracks(None, {"en-orig": ASR}) == ["auto:en-orig"]
+    both = entries("lang=en&kind=asr&tlang=de")
+    assert list_tracks({}, {"de": both, "en": entries("lang=en")}) == [], "a translation, and no recognition"

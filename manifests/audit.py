@@ -115,7 +115,7 @@ class Requirement:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """A requirement as people write it. UserError for an unknown metric names the nearest one."""
+    """Parses a requirement as people write it. UserError for an unknown metric names the nearest metric."""
     found = _REQUIREMENT.fullmatch(text)
     try:
         bound = float(found[3]) if found else math.nan

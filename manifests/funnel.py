@@ -299,7 +299,7 @@ def _video_level(fates: _Fates, n_missing: int) -> Level:
 
 
 def _clip_level(census: Census, rejects: pa.Table, fates: _Fates) -> Level:
-    """Clips that the text gave: planned ones, and those that the plan itself turned away."""
+    """Clips that the text gave: planned clips, and those that the plan itself rejected."""
     of_clips, of_packs = census.count("clips"), census.count("packs")
     planned = fates.counts(of_clips.video_id, of_clips.n)
     n_tried = fates.counts(of_packs.video_id, of_packs.n)

@@ -16,7 +16,7 @@ _ROWS = 1 << 14
 
 
 def splitmix64(state: UInt64) -> UInt64:
-    """One step of SplitMix64, elementwise; uint64 wraps around. Scalars need numpy's overflow warning off."""
+    """A step of SplitMix64, elementwise; uint64 wraps around. Scalars need numpy's overflow warning off."""
     x = state + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

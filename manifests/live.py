@@ -69,7 +69,7 @@ class StageStatus(BaseModel):
     """Bytes of the files that this run committed."""
 
     def with_others(self, others: Sequence[StageStatus]) -> StageStatus:
-        """This and what others of its name did after it or beside it, such as the next batches: one line."""
+        """This stage together with others of its name that ran after or beside it, such as the next batches."""
         rejects, losses = Counter(self.rejects), Counter(self.losses)
         for other in others:
             rejects.update(other.rejects)

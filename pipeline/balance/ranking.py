@@ -32,7 +32,7 @@ CANDIDATES = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """Candidates by category, then in seeded order; each id once. Columns have one entry a candidate [N].
+    """Candidates by category, then in seeded order; each id once. Columns have one entry per candidate [N].
 
     `group` numbers pairs of category and channel, -1 where the channel is not known; `group_category` [G].
     """

@@ -22,7 +22,7 @@ REPEATS = (Reason.DUPLICATE_VIDEO, Reason.DUPLICATE_CLIP, Reason.DUPLICATE_TEXT,
 
 @dataclass(frozen=True, slots=True)
 class CategoryBalance:
-    """One category. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
+    """A category. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
 
     `planned`: what the transcripts promise. `made`: what exists after fetching, checks and duplicates.
     `quota`: what water-filling gave it. `binding`: what kept it from more; `why` says it in a sentence.

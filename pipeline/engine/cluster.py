@@ -121,7 +121,7 @@ class RayExecutor:
 
     @property
     def n_slots(self) -> int:
-        """CPU slots of the cluster as of a moment ago, without fenced machines and those kept for one unit alone."""
+        """CPU slots of the cluster, without fenced machines and those reserved for a single unit."""
         return int(sum(self._slots_by_node().values()))
 
     def _slots_by_node(self) -> dict[str, float]:

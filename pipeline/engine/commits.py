@@ -101,7 +101,7 @@ class Commits:
                 self._groups[path] = value["units"]
 
     def note_covered(self, stage: str, number: int, at: float) -> None:
-        """Takes up that segments cover every group up to a number, at the latest since `at`."""
+        """Records that segments cover every group up to a number, since `at` at the latest."""
         known = self._covered_at.setdefault(stage, [])
         if not known or number > known[-1][1]:
             known.append((at, number))

@@ -66,7 +66,7 @@ class Desk:
         return self._control.paused
 
     def begin(self) -> None:
-        """Takes up what earlier runs did of each stage, once."""
+        """Loads what earlier runs did of each stage, once."""
         if self._has_begun or not self.publishes:
             return
         self._has_begun = True

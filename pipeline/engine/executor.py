@@ -54,7 +54,7 @@ class Executor(Protocol):
         ...
 
     def fence(self, node: str) -> bool:
-        """Gives a machine no unit for a while: its disk or installation failed. False where none other is left."""
+        """Gives a machine no units for a while: its disk or installation failed. False where no other is left."""
         ...
 
     def drop_queued(self) -> dict[str, int]:

@@ -24,7 +24,7 @@ LOOK_EVERY_S = 10.0
 
 @contextmanager
 def merging(store: Store, lock: RunLock, sizes: MergeSizes) -> Iterator["Merger"]:
-    """A merger for as long as the block lasts; if it ends without an error, what is due by then is merged."""
+    """Runs a merger during the block; if the block ends without an error, what is due is merged."""
     merger = Merger(store, lock, sizes)
     try:
         yield merger

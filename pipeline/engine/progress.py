@@ -73,7 +73,7 @@ class StageProgress:
             self._bar.remove_task(self._task)
 
     def queued(self, n_units: int, n_planned: int = 0) -> None:
-        """Units taken up by now, and how many are planned in all (0: not known).
+        """Units queued so far, and how many are planned in all (0: not known).
 
         The first call is logged at once: a unit may take minutes.
         """

@@ -132,7 +132,7 @@ def read_head(files: Files) -> tuple[Head, bytes | None]:
 
 
 def write_head(files: Files, head: Head, seen: bytes | None) -> bool:
-    """Replaces the head that was read; False, and nothing is changed, where another one is there by now."""
+    """Replaces the head that was read; False, with nothing changed, where it has been replaced meanwhile."""
     data = head.model_dump_json(indent=1).encode() + b"\n"
     return files.create(HEAD, data) if seen is None else files.replace(HEAD, data, seen=seen)
 
@@ -240,7 +240,7 @@ class SegmentReader:
                 yield name, found
 
     def follow(self, head: Head) -> None:
-        """Drops what is kept of segments that are gone, and takes up how large the files of others are."""
+        """Forgets segments that are gone, and learns the file sizes of the others."""
         known = {segment.id for segment in head.segments}
         for name in [name for name in self._units if name not in known]:
             del self._units[name]

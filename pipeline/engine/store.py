@@ -219,7 +219,7 @@ class Store(Committed):
         return made.select(names)
 
     def _rows(self, path: str, part: Part, columns: list[str], keep: bool) -> pa.Table:
-        """Narrow columns. A file whose parts are read one after the other is read once, and kept where that is said."""
+        """Reads narrow columns. A file whose parts are read in turn is read once, and kept if asked."""
         key = (path, tuple(columns))
         kept = self._kept.get(key, 0)
         if isinstance(kept, int) and (kept < MANY_READ or not keep):

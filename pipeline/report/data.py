@@ -28,7 +28,7 @@ EXAMPLES = 3
 
 @dataclass(frozen=True, slots=True)
 class SourceYield:
-    """What one query, channel or list gave."""
+    """What a query, channel or list yielded."""
 
     category: str
     source: str

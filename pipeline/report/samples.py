@@ -147,7 +147,7 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
 
 
 def cut_short(text: str, limit: int) -> str:
-    """A text of at most `limit` characters; one that goes on ends in …"""
+    """A text of at most `limit` characters; a longer one is cut and ends in …"""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

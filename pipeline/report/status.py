@@ -16,7 +16,7 @@ from pipeline.site.pauses import read_state
 
 
 class CategoryStatus(TypedDict):
-    """One category: what the crawl gave it, and what its planned clips come to."""
+    """A category: what the crawl yielded for it, and the total of its planned clips."""
 
     category_id: int
     name: str
@@ -29,7 +29,7 @@ class CategoryStatus(TypedDict):
 
 
 class SourceStatus(TypedDict):
-    """One query, channel or list, with its yield."""
+    """A query, channel or list with its yield."""
 
     source: str
     query: str

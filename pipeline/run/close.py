@@ -47,7 +47,7 @@ class Recorded(TypedDict):
 
 
 class Closing:
-    """Which generation is next, batch after batch. Sets what `batches` says of it."""
+    """Decides which generation is next, batch after batch, and records it in `batches`."""
 
     def __init__(self, run: Run, batches: Batches) -> None:
         self._run, self._batches = run, batches

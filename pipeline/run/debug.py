@@ -35,7 +35,7 @@ ASKING = ("list", "extract", "media", "urls")
 
 @dataclass(frozen=True, slots=True)
 class Debugged:
-    """What one unit made, and how long it took."""
+    """What a unit made, and how long that took."""
 
     unit: Unit
     output: Output
@@ -43,7 +43,7 @@ class Debugged:
 
 
 def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> Debugged:
-    """Makes one unit here; whatever it raises goes through, with its trace.
+    """Makes a unit in this process; whatever it raises passes through with its traceback.
 
     UserError for a stage without units or a run under way that asks the net, NothingMatched for an unknown unit.
     """

@@ -49,7 +49,7 @@ class Finding:
 
 
 def examine(config: RunConfig, *, output: bool = True, online: bool = True, canary: str = "") -> Iterator[Finding]:
-    """Every finding, in the order in which a newcomer would cure them.
+    """All findings, in the order in which a newcomer would fix them.
 
     `output`: try to write there. `online`: ask the site. `canary`: a video id to extract for a test.
     """

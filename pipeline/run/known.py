@@ -143,7 +143,7 @@ class _Piece:
 
 
 class _Pieces:
-    """The tables as pieces that came one after the other: what a census counts, and what else is made of them."""
+    """The tables in pieces, as they came: what a census counts, and what else is made of them."""
 
     READ: ClassVar[dict[str, list[str]]] = {
         "videos": VIDEO_COLUMNS,

@@ -92,7 +92,7 @@ class _Components:
 
 
 def _components(placed: Placed, videos: PlanVideos, config: SplitConfig) -> _Components:
-    """Components of the placed videos, then of the new ones."""
+    """The components of the placed videos, followed by those of the new ones."""
     group, groups = _ranked(pa.concat_arrays([placed.group, videos.group]))
     names = pc.binary_join_element_wise("video ", groups, "")
     if config.by != "channel":
@@ -106,7 +106,7 @@ def _components(placed: Placed, videos: PlanVideos, config: SplitConfig) -> _Com
 
 
 def _ranked(column: pa.Array) -> tuple[Int64, pa.Array]:
-    """[N] the rank of each text among the different ones, and these, sorted."""
+    """([N] the rank of each text among the distinct texts, those texts, sorted)."""
     encoded = pc.dictionary_encode(column)
     order = pc.sort_indices(encoded.dictionary).to_numpy().astype(np.int64)
     rank = np.empty(len(order), np.int64)

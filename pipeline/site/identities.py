@@ -84,7 +84,7 @@ class Identity:
         }
 
     def go_on_pausing(self, saved: IdentityState, now: float) -> None:
-        """Takes up the pauses that ran when its facts were saved."""
+        """Resumes the pauses that were running when its facts were saved."""
         if saved["paused_s"] > 0:
             self.breaker = Breaker(now + saved["paused_s"], int(saved.get("level", 1)), str(saved.get("why", "")))
         if saved.get("captions_paused_s", 0.0) > 0:

@@ -252,7 +252,7 @@ class Politeness:
         return Ruling()
 
     def _judge_extractor(self, subject: str, failure: Failure, signature: str) -> Ruling:
-        """Failures of the extractor's own at different videos, one after the other: it no longer knows the site."""
+        """Failures inside the extractor at different videos in a row: it no longer knows the site."""
         subjects = self._same.setdefault(signature, set())
         subjects.add(subject)
         if len(subjects) < SAME_FAILURE_STOPS:
@@ -340,7 +340,7 @@ class Politeness:
         self._store.write_json(STATE_FILE, state)
 
     def _read_control(self) -> None:
-        """Takes up what a person asked for: identities that are paused by name, and new rates."""
+        """Applies what a person asked for: identities paused by name, and new rates."""
         self._control_read_at = self._clock()
         if self._store is None:
             return
@@ -353,7 +353,7 @@ class Politeness:
                 self._take_up(rates)
 
     def _remember_pauses(self) -> None:
-        """Takes up pauses that were running when the last run ended: a restart is not a way around a block."""
+        """Resumes pauses that were running when the last run ended: a restart is no way around a block."""
         state = read_state(self._store, self._wall_clock()) if self._store else PolitenessState()
         for saved in state.get("identities", []):
             if identity := self._identities.get(saved["name"]):

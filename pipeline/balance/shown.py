@@ -53,11 +53,11 @@ class Shows(Sequence[Shown]):
         return Shown(**row, hashes=self.hashes_of(index))
 
     def id_of(self, index: int) -> str:
-        """The id of a video."""
+        """The id of an entry: a video or a clip."""
         return str(self.table.column("id")[index].as_py())
 
     def hashes_of(self, index: int) -> Hashes:
-        """The pictures of a video."""
+        """The hashes of its pictures."""
         return self.hashes[self.starts[index] : self.starts[index + 1]]
 
     def counts(self) -> NDArray[np.int64]:

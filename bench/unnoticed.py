@@ -15,6 +15,11 @@ _EDGES = f"edges = _edges({_SIZES}, max(by_bytes, by_count))"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     (
+        "pipeline/site/ytdlp.py",
+        "nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)",
+        "2",
+    ): "only the nearest is named, however many are looked for",
+    (
         "pipeline/engine/live.py",
         "n_upstream = upstream.n_made if upstream else 0",
         "1",

@@ -1,13 +1,20 @@
 """A follower gives each unit's rows once, wherever they lie by then."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from pipeline.engine import segment_files, store
 from pipeline.engine.follow import Follower
-from pipeline.engine.store import Store
+from pipeline.engine.parts import Part
+from pipeline.engine.store import Piece, Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all
+from tests.pipeline.engine.test_segments import a_segment
 
 
 def ids(follower: Follower) -> list[str]:
@@ -47,3 +54,49 @@ def test_a_segment_comes_in_pieces_of_whole_units_each_once_also_where_reading_b
     first = next(read).column("video_id").to_pylist()
     read.close()
     assert sorted(first + ids(follower)) == whole
+
+
+def spans_of(
+    monkeypatch: pytest.MonkeyPatch, n_rows: int, spans: list[tuple[int, int]], piece: int, wanted: Any = None
+) -> tuple[list[tuple[int, list[int]]], list[tuple[int, int]]]:
+    """(what comes of these spans of new rows, what is read for it) of a segment whose pieces have so many rows."""
+    read: list[tuple[int, int]] = []
+
+    def pieces(part: Part, columns: list[str]) -> Iterator[Piece]:
+        read.append((part.first, part.n_rows))
+        for first in range(part.first, part.first + part.n_rows, piece):
+            n = min(piece, part.first + part.n_rows - first)
+            rows = pa.table({"video_id": [str(i) for i in range(first, first + n)]})
+            yield Piece(first, n, lambda names, rows=rows: rows)
+
+    out: Any = SimpleNamespace(pieces=pieces)
+    follower = Follower(out, "videos", ["video_id"], wanted)
+    segment = a_segment("s", rows={"videos": n_rows})
+    first, end = (np.array(some, np.int64) for some in zip(*spans, strict=True))
+    tables = follower._read_spans(segment, first, end)
+    return [(stop, [int(name) for name in rows.column("video_id").to_pylist()]) for stop, rows in tables], read
+
+
+def test_units_that_lie_together_are_one_span_and_a_gap_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    got, read = spans_of(monkeypatch, 20, [(0, 2), (2, 5), (10, 12)], piece=4)
+
+    assert read == [(0, 5), (10, 2)]
+    assert got == [(4, [0, 1, 2, 3]), (5, [4]), (12, [10, 11])]
+
+
+def test_of_many_spans_all_between_is_read_and_what_is_not_new_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    eight, nine = ([(2 * i, 2 * i + 1) for i in range(n)] for n in (8, 9))
+    assert len(spans_of(monkeypatch, 20, eight, piece=100)[1]) == 8
+    got, read = spans_of(monkeypatch, 20, nine, piece=100)
+
+    assert read == [(0, 17)] and got == [(17, [0, 2, 4, 6, 8, 10, 12, 14, 16])]
+    assert spans_of(monkeypatch, 17, nine, piece=100)[0] == got, "up to the last row"
+
+
+def test_pieces_with_nothing_that_is_wanted_are_read_for_their_ids_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def odd_tens(names: pa.ChunkedArray) -> Any:
+        return np.array([int(name) // 10 % 2 == 1 for name in names.to_pylist()])
+
+    got, _ = spans_of(monkeypatch, 30, [(0, 30)], piece=10, wanted=odd_tens)
+
+    assert got == [(20, list(range(10, 20)))]

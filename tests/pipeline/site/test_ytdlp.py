@@ -410,6 +410,14 @@ def test_options_that_yt_dlp_cannot_take_are_found_before_a_run(
         ytdlp.check_identities(config_for(site).model_copy(update={"ydl_opts": Secret({**fine, **options})}))
 
 
+def test_past_its_limit_nothing_more_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ydl, asked = a_site(monkeypatch, response())
+    ydl.begin(session(limit_s=-1.0))
+    with pytest.raises(DeadlinePassed):
+        ydl.urlopen("https://www.youtube.com/watch?v=x")
+    assert asked == []
+
+
 def test_a_session_goes_on_with_the_next_video_and_says_again_what_it_said_once() -> None:
     ydl, work = RecordingYoutubeDL({"quiet": True}, session()), session()
     extractor = ydl.get_info_extractor("Youtube")

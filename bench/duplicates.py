@@ -7,28 +7,22 @@ not (bench/strangers.py). Films that show fewer than three distinct pictures (ta
 pictures, not even from themselves, and are left out. Constants were chosen on the films TUNED; the others, `held`, were
 not looked at.
 
-    python -m bench.duplicates --sizes 20000,40000,80000
-
-measures the search alone, on clips of random hashes of which a hundredth repeat another, and extrapolates.
+What the search costs is measured by bench/alike_growth.py.
 """
 
 import argparse
-import resource
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from bench import strangers
 from pipeline.balance.duplicates import shared
 from pipeline.config.media import DuplicatesConfig
 from pipeline.media.ffmpeg import find_ffmpeg
-from pipeline.media.phash import N_HASHES, Hashes, pack_hashes
+from pipeline.media.phash import N_HASHES, Hashes
 from pipeline.media.probe import Unusable
-from pipeline.testing.plans import find_duplicates
 
 COPIES = {
     "re-encoded": ["-vf", "scale=-2:480", "-crf", "33"],
@@ -88,13 +82,11 @@ def main() -> None:
     parser.add_argument("--half", choices=("tuned", "held", "both", "none"), default="both", help="which films to copy")
     parser.add_argument("--kinds", default=",".join(COPIES), help="of copies, by their first words")
     parser.add_argument("--films", type=int, default=strangers.FILMS, help="number of strangers; 0 for none")
-    parser.add_argument("--sizes", help="numbers of clips, separated by commas: only the search's cost")
+    parser.add_argument("--more", type=Path, help="a folder of films that are held out too")
     arguments = parser.parse_args()
-    if arguments.sizes:
-        cost([int(size) for size in arguments.sizes.split(",")])
-        return
     config = DuplicatesConfig()
     paths = sorted((arguments.samples / "videos").glob("*.*"))
+    paths += sorted(arguments.more.glob("*.*")) if arguments.more else []
     shown = {path: hashes_of(path, config, arguments.seconds) for path in paths}
     comparable = [path for path in paths if is_same(shown[path], shown[path], config)]
     for half in ("tuned", "held"):
@@ -108,8 +100,8 @@ def main() -> None:
 
 
 def recall(films: list[Path], kinds: list[str], config: DuplicatesConfig, seconds: int) -> None:
-    """Prints the copies found, by kind."""
-    missed: dict[str, list[str]] = {kind: [] for kind in kinds}
+    """Prints the copies found, by film and by kind."""
+    missed: list[tuple[str, str]] = []
     for path in films:
         with tempfile.TemporaryDirectory() as folder:
             film = Path(folder) / "film.mkv"
@@ -119,51 +111,18 @@ def recall(films: list[Path], kinds: list[str], config: DuplicatesConfig, second
                 copy = Path(folder) / "copy.mp4"
                 make_copy(film, copy, COPIES[kind], seconds)
                 if not is_same(shown, hashes_of(copy, config, seconds), config):
-                    missed[kind].append(path.name)
-    for kind, names in missed.items():
-        of = f"; missed {', '.join(names)}" if names else ""
-        print(f"{kind:18s} {len(films) - len(names)} of {len(films)} found{of}")
+                    missed.append((path.name, kind))
+        print(f"  {path.name}, {len(shown)} pictures: {_found(path.name, 0, missed, len(kinds))}", flush=True)
+    for kind in kinds:
+        print(f"{kind:18s} {_found(kind, 1, missed, len(films))}")
     n_copies = len(films) * len(kinds)
-    n_missed = sum(map(len, missed.values()))
-    print(f"recall {1 - n_missed / max(n_copies, 1):.3f} of {n_copies}", flush=True)
+    print(f"recall {1 - len(missed) / max(n_copies, 1):.3f} of {n_copies}", flush=True)
 
 
-def cost(sizes: list[int]) -> None:
-    """Prints seconds and memory of the search by number of clips, and what its growth comes to."""
-    config, seconds = DuplicatesConfig(), []
-    for size in sizes:
-        table = random_packs(size)
-        began, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = find_duplicates(table, config)
-        seconds.append(time.process_time() - began)
-        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        n_found = sum(map(len, found.values()))
-        print(f"{size} clips: {seconds[-1]:.1f} CPU s, {1000 * seconds[-1] / size:.2f} ms a clip, {n_found} found")
-        print(f"  peak {peak_mb:.0f} MB, before {before / 1024:.0f} MB", flush=True)
-    if len(sizes) > 1:
-        slope, offset = np.polyfit(np.log(sizes), np.log(seconds), 1)
-        at = np.exp(offset) * 3.3e6**slope
-        print(f"exponent {slope:.2f}; 3.3 million clips: {at:.0f} CPU s, {1000 * at / 3.3e6:.2f} ms a clip")
-
-
-def random_packs(n_clips: int) -> pa.Table:
-    """Clips of ten pictures, twelve to a video, every hundredth a copy (three bits of each hash differ)."""
-    rng = np.random.default_rng(5)
-    hashes = rng.integers(1, 2**63, (n_clips, 10, N_HASHES), dtype=np.uint64)
-    copies = np.arange(100, n_clips, 100)
-    hashes[copies] = hashes[copies - 50]
-    for _ in range(3):
-        hashes[copies] ^= np.uint64(1) << rng.integers(0, 64, hashes[copies].shape, dtype=np.uint64)
-    videos = [f"v{i // 12}" for i in range(n_clips)]
-    return pa.table(
-        {
-            "clip_id": [f"{video}.{i % 12}" for i, video in enumerate(videos)],
-            "video_id": videos,
-            "channel_id": [f"c{i // 240}" for i in range(n_clips)],
-            "status": ["success"] * n_clips,
-            "phashes": [pack_hashes(map(tuple, rows)) for rows in hashes.tolist()],
-        }
-    )
+def _found(name: str, side: int, missed: list[tuple[str, str]], n_copies: int) -> str:
+    """How many copies of a film (side 0) or a kind (side 1) are found, and which are not."""
+    of = [pair[1 - side] for pair in missed if pair[side] == name]
+    return f"{n_copies - len(of)} of {n_copies} found" + (f"; missed {', '.join(of)}" if of else "")
 
 
 def make_copy(path: Path, copy: Path, options: list[str], seconds: int = SECONDS) -> None:

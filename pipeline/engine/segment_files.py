@@ -161,13 +161,13 @@ def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa
 
 
 class _InOrder:
-    """Rows of a segment's file, asked for in the order in which they lie there: each row group is read once, and one
-    piece of the file is in memory."""
+    """Rows of a segment's file, asked for in the order in which they lie there: each row group is read once, and is in
+    memory as long as rows of it wait to be written."""
 
     def __init__(self, store: Store, path: str, n_rows: int) -> None:
         whole = Part("", "", path, 0, n_rows)
         self._names = (REJECTS if path.endswith("/rejects.parquet") else TABLES[whole.table]).names
-        self._pieces = store.pieces(whole, self._names)
+        self._pieces = store.pieces(whole, self._names, max_bytes=1)
         self._first, self._rows = 0, pa.table({})
 
     def rows(self, first: int, n_rows: int) -> pa.Table:

@@ -163,8 +163,9 @@ class Store(Committed):
                 part = same[0] if same else part
         return self._read_part(part, columns)
 
-    def pieces(self, part: Part, columns: list[str]) -> Iterator[Piece]:
-        """The rows of a segment's part, some row groups at a time, about PIECE_BYTES in these columns.
+    def pieces(self, part: Part, columns: list[str], max_bytes: int = 0) -> Iterator[Piece]:
+        """The rows of a segment's part, some row groups at a time, about `max_bytes` in these columns, one at least; 0:
+        PIECE_BYTES.
 
         FileNotFoundError where a merge has moved the part."""
         wide = WIDE.get(part.table, ())
@@ -183,7 +184,7 @@ class Store(Committed):
             arrays = {name: table.column(name) for table in tables for name in table.column_names}
             return pa.table({name: arrays[name] for name in names if name in arrays})
 
-        for first, n_rows in files[max(files)].pieces(part.first, part.n_rows, columns, PIECE_BYTES):
+        for first, n_rows in files[max(files)].pieces(part.first, part.n_rows, columns, max_bytes or PIECE_BYTES):
             yield Piece(first, n_rows, partial(read, first, n_rows))
 
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:

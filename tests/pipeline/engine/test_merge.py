@@ -303,8 +303,7 @@ def test_a_merge_of_segments_reads_each_of_their_files_once(tmp_path: Path) -> N
     assert install(again, job, segment) and same(said(Store(store.url)), before)
 
 
-def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.engine.store.PIECE_BYTES", 1)
+def test_rows_that_lie_in_several_row_groups_come_whole(tmp_path: Path) -> None:
     rows = pa.table({name: [f"{name} {i}" for i in range(9)] for name in ("video_id", "text")})
     folder = tmp_path / "segments" / "x" / "y"
     folder.mkdir(parents=True)

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
 import pipeline.cli
@@ -18,9 +20,8 @@ REPO = Path(__file__).resolve().parents[2]
 PROGRAMS = {"hdvila-pipeline": pipeline.cli.app, "hdvila-train": train.cli.app}
 
 
-def names(app) -> set[str]:
-    commands = {command.name for command in app.registered_commands}
-    return commands | {group.name for group in app.registered_groups}
+def names(app: typer.Typer) -> set[str]:
+    return set(get_command(app).commands)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

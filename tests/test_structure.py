@@ -115,7 +115,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "made for tests, which fail where it does": [
         "train/testing",
-        *(f"pipeline/testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards", "video")),
+        *(f"pipeline/testing/{name}" for name in ("kills", "plans", "readers", "rows", "s3", "shards")),
     ],
     "the examples of the help; tests/test_command_line.py takes each": ["manifests/examples"],
     "makes a page; tests/test_docs.py holds the page against it": ["pipeline/config/reference"],

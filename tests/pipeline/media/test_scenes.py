@@ -178,3 +178,15 @@ def test_a_pass_for_scenes_alone_decodes_roughly(tmp_path: Path, monkeypatch: py
     find_scenes(probe(path), MediaLimits(), ScenesConfig())
 
     assert asked == [True]
+
+
+def test_a_piece_that_is_too_short_is_dropped_and_a_clip_of_such_pieces_stays_whole() -> None:
+    config = ScenesConfig(action="split", min_part_ms=2000)
+
+    long_enough = apply_cuts([Span(0, 10_000, 15_000)], [13_000], config)
+    both_too_short = apply_cuts([Span(0, 10_000, 13_000)], [11_500], config)
+    left_of_a_short_one = apply_cuts([Span(0, 10_000, 14_000)], [11_000], config)
+
+    assert [(part.span.start_ms, part.span.end_ms) for part in long_enough] == [(10_000, 13_000), (13_000, 15_000)]
+    assert [(part.span.start_ms, part.span.end_ms) for part in both_too_short] == [(10_000, 13_000)]
+    assert [(part.span.start_ms, part.span.end_ms) for part in left_of_a_short_one] == [(11_000, 14_000)]

@@ -37,3 +37,16 @@ def test_rows_that_are_none_of_a_shard_are_named(tmp_path: Path) -> None:
 
     with pytest.raises(DamagedFile, match=path.name):
         make_indexes(Store(str(tmp_path)), manifest.shards, "0" * 64, tmp_path / "x")
+
+
+def test_an_index_of_another_manifest_is_replaced_though_its_file_is_there(tmp_path: Path) -> None:
+    store, folder, name = Store(str(tmp_path / "out")), tmp_path / "made", index_name("train")
+    (folder / name).parent.mkdir(parents=True)
+    (folder / name).write_bytes(b"new")
+    store.write(name, b"old")
+
+    put_indexes(store, folder, {"train": {"sha256": "1"}}, {"train": {"sha256": "1"}})
+    unchanged = store.read(name)
+    put_indexes(store, folder, {"train": {"sha256": "2"}}, {"train": {"sha256": "1"}})
+
+    assert (unchanged, store.read(name)) == (b"old", b"new")

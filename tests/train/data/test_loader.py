@@ -25,18 +25,7 @@ from train.data.loader import (
 )
 from train.data.plan import Mixing, Stream
 from train.data.read import ShardUnreadable
-from train.testing import a_sample, write_dataset, write_manifest, write_shard
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    return load_index(read_manifest(str(write_dataset(root, videos=11, shard_size=4, shape=SMALL))), "train")
-
-
-@pytest.fixture(scope="module")
-def steps(index):
-    return list(a_loader(index).steps(0, 6))
+from train.testing import a_sample, write_manifest, write_shard
 
 
 def test_samples_that_all_fail_alike_are_one_message_of_few_lines():

@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from manifests.shards import read_manifest
-from tests.train.data.loaders import SMALL, a_loader
-from train.data.index import load_index
+from tests.train.data.loaders import a_loader
 from train.data.stream import StreamingLoader
-from train.testing import write_dataset
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    return load_index(read_manifest(str(write_dataset(root, videos=11, shard_size=4, shape=SMALL))), "train")
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -11,26 +11,12 @@ import yaml
 
 from manifests.errors import UserError
 from manifests.settings import load_config
-from manifests.shards import read_manifest
 from tests.conftest import REPO
-from tests.train.data.loaders import SMALL, VIEWS, a_loader
+from tests.train.data.loaders import VIEWS, a_loader
 from train.batches import view_of
 from train.config import TrainConfig
-from train.data.index import load_index
 from train.data.loader import ClipDataset, read_once
 from train.data.workers import Workers, killed_from_outside
-from train.testing import write_dataset
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    root = tmp_path_factory.mktemp("drawn")
-    return load_index(read_manifest(str(write_dataset(root, videos=11, shard_size=4, shape=SMALL))), "train")
-
-
-@pytest.fixture(scope="module")
-def steps(index):
-    return list(a_loader(index).steps(0, 6))
 
 
 class Killed(ClipDataset):

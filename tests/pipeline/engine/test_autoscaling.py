@@ -83,7 +83,7 @@ def demands():
     return said.partition("From request_resources")[2]
 
 until = time.monotonic() + 120
-while "request_resources()" in (left := demands()) and time.monotonic() < until:
+while "no resource demands" not in (left := demands()) and time.monotonic() < until:
     time.sleep(1)
 ray.init(address="auto", logging_level="ERROR", log_to_driver=False)
 while (n_left := machines()) and time.monotonic() < until:

@@ -1,7 +1,7 @@
-"""One attempt at one unit, on whatever machine: scratch folder, limits, and what it leaves.
+"""One attempt at one unit, on any machine: its scratch folder, its limits, and its output.
 
-The worker puts files, rows and rejects in place, each attempt under names of its own; the driver writes the commit,
-which says the names, after it has looked at the run lock.
+The worker puts files, rows and rejects in place, under names unique to the attempt; the driver then checks the run lock
+and writes the commit, which lists those names.
 """
 
 import time
@@ -54,13 +54,13 @@ class End(StrEnum):
 
     DONE = "done"
     FETCHED = "fetched"
-    """The first of two tasks is done: no end of the attempt yet."""
+    """The first of two tasks is done; the attempt itself goes on."""
     AGAIN = "again"
     STOP = "stop"
     PLACE = "place"
     LOST = "lost"
     TAKEN = "taken"
-    """Its machine went away, or the cluster chose it when memory ran out: no fault of the unit's."""
+    """The machine went away, or the cluster killed the worker when memory ran out: not the unit's fault."""
     TIMEOUT = "timeout"
     MEMORY = "memory"
 
@@ -74,21 +74,21 @@ class Outcome:
     detail: str = ""
     wait_s: float = 0.0
     node: str = ""
-    """Ray's id of the machine that it ran on; "" where there is only one."""
+    """Ray's id of the machine that the attempt ran on; "" where there is only one."""
     host: str = ""
-    """The machine's name, for people."""
+    """The machine's name, for display."""
     facts: Facts = field(default_factory=Facts)
 
     @property
     def n_internal(self) -> int:
-        """Items that were lost to an error of this program."""
+        """The number of items lost to an internal error."""
         return int(self.facts.get("rejects", {}).get(Reason.INTERNAL_ERROR.value, 0))
 
 
 def attempt_unit(
     stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, held: Path | None = None
 ) -> Outcome:
-    """Runs a unit within its limits and puts what it made in place. `held`: where `fetch_for` left what it fetched."""
+    """Runs a unit within its limits and puts its output in place. `held`: the folder that `fetch_for` kept for it."""
 
     def work(context: Context) -> Outcome:
         made = per_item(context, _first_id(unit), lambda: stage.process(unit, context))
@@ -98,7 +98,7 @@ def attempt_unit(
 
 
 def fetch_for(stage: Stage, unit: Unit, store: Store, scratch_root: Path, attempt: int, driver: str) -> Outcome:
-    """Fetches what a unit needs: FETCHED with the folder (`held`) and its bytes, or how the attempt ended before."""
+    """Fetches what a unit needs; returns FETCHED with the folder (`held`) and its size, or how the attempt ended."""
     assert isinstance(stage, Fetching)
 
     def work(context: Context) -> Outcome:
@@ -117,7 +117,7 @@ def _first_id(unit: Unit) -> str:
 
 
 def _made_of(stage: Stage, unit: Unit, made: Output | Reject, context: Context) -> Outcome:
-    """Puts the output of a unit in place: files, then rows, then rejects."""
+    """Puts a unit's output in place: files, then rows, then rejects."""
     output = made if isinstance(made, Output) else _of_the_whole(unit, made)
     if any(reject.reason is Reason.INTERNAL_ERROR for reject in output.rejects):
         refuse_unusable_scratch(context.scratch)
@@ -135,7 +135,7 @@ def _limited(
     work: Callable[[Context], Outcome],
     held: Path | None = None,
 ) -> Outcome:
-    """Runs `work` in a scratch folder within the unit's limits; returns its outcome, or how it ended instead."""
+    """Runs `work` in a scratch folder within the unit's limits; returns its outcome, or what ended it instead."""
     limit_s = time_limit_of(stage, unit)
     started = time.monotonic()
     try:
@@ -150,7 +150,7 @@ def _limited(
     except Transient as error:
         return Outcome(End.AGAIN, error.reason, error.detail, error.wait_s)
     except StopRun as error:
-        if error.reason is Reason.NO_DISK:  # of one machine: others may have room
+        if error.reason is Reason.NO_DISK:  # only this machine is full; others may have room
             return Outcome(End.PLACE, error.reason, f"{host_name()}: {error.detail}")
         return Outcome(End.STOP, error.reason, error.detail)
     except PlaceFailed as error:
@@ -162,18 +162,18 @@ def _limited(
 
 
 def time_limit_of(stage: Stage, unit: Unit) -> float:
-    """Seconds that one attempt at a unit may take: the unit's own, or its stage's."""
+    """The time limit of one attempt at a unit in seconds: the unit's own, or its stage's."""
     return unit.time_limit_s or stage.resources.time_limit_s
 
 
 def _first_internal(output: Output) -> str:
-    """The last line of the first error of this program among a unit's rejects; "" where there is none."""
+    """The last line of the first internal error among a unit's rejects; "" where there is none."""
     details = (r.detail for r in output.rejects if r.reason is Reason.INTERNAL_ERROR)
     return next(details, "").strip().rpartition("\n")[2]
 
 
 def _of_the_whole(unit: Unit, reject: Reject) -> Output:
-    """The rejects of a unit that failed as a whole: an error of this program counts for every item."""
+    """The rejects of a unit that failed as a whole: one for every item on an internal error, else one for the first."""
     ids = unit.ids or (unit.name,)
     covered = ids if reject.reason is Reason.INTERNAL_ERROR else ids[:1]
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
@@ -182,7 +182,7 @@ def _of_the_whole(unit: Unit, reject: Reject) -> Output:
 def turn_away_all(
     stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int, node: str = ""
 ) -> Outcome:
-    """Rejects every video of a unit that failed as a whole, on the machine named."""
+    """Rejects every video of a unit that failed as a whole. `node`: the machine it ran on."""
     rejects = [Reject(reason, i, detail=detail) for i in unit.ids or (unit.name,)]
     return turn_away(stage, unit, rejects, store, attempt, node)
 
@@ -194,9 +194,9 @@ def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attem
 
 @contextmanager
 def _trouble_of(store: Store) -> Iterator[None]:
-    """The store's errors are not the unit's: a bucket's outage passes, a failing disk is the machine's.
+    """Raises a store's failures as Transient (a bucket's outage) or PlaceFailed (a failing disk), not as the unit's.
 
-    Not every error of a store's library is an OSError, so all are looked at; any other error is raised as it is.
+    Storage libraries don't raise OSError alone, so every exception is examined; others are re-raised unchanged.
     """
     try:
         yield
@@ -232,7 +232,9 @@ def _put_in_place(stage: str, unit: Unit, output: Output, store: Store, attempt:
 
 
 def _tables_of(output: Output) -> tuple[dict[str, pa.Table], list[Reject]]:
-    """The rows as tables. A video with a row that its table cannot hold is turned away, and costs no other."""
+    """Converts rows to tables. A video with a row that does not fit its table's schema is rejected; others are
+    unaffected.
+    """
     tables: dict[str, pa.Table] = {}
     odd: dict[str, str] = {}
     for name, rows in output.rows.items():
@@ -250,11 +252,11 @@ def _tables_of(output: Output) -> tuple[dict[str, pa.Table], list[Reject]]:
 
 
 _UNFIT = (ValueError, TypeError, OverflowError, pa.ArrowException)
-"""What pyarrow raises for a lone surrogate, a number past 64 bits, a null or a wrong type."""
+"""What pyarrow raises for a lone surrogate, a number beyond 64 bits, a null or a wrong type."""
 
 
 def _unfit_videos(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """{video id: what is wrong} of the rows that a table cannot hold."""
+    """{video id: error} of the rows that do not fit the table's schema."""
     found: dict[str, str] = {}
     for row in rows:
         try:
@@ -265,7 +267,7 @@ def _unfit_videos(table: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, st
 
 
 def detail_of(reject: Reject) -> str:
-    """A reject's detail as its table holds it. Of an error of this program: its version and the end of the trace."""
+    """A reject's detail as stored. For an internal error: the program's version and the end of the traceback."""
     text = plain(reject.detail)
     if reject.reason is not Reason.INTERNAL_ERROR:
         return text[:DETAIL_CHARACTERS]
@@ -273,7 +275,7 @@ def detail_of(reject: Reject) -> str:
 
 
 def reject_row(stage: str, reject: Reject, attempt: int, node: str = "") -> RejectRow:
-    """A row of the rejects table. `node`: the machine, where it is not this one."""
+    """A row of the rejects table. `node`: the machine, if it is not this one."""
     now = datetime.now(UTC).replace(microsecond=0)
     later = reject.reason.class_ is ReasonClass.LATER and reject.reason is not Reason.INTERNAL_ERROR
     return {

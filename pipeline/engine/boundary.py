@@ -1,10 +1,10 @@
-"""The failure boundary: what one item's failure costs (itself), and which failures are not the item's.
+"""The failure boundary: what one item's failure costs (that item), and which failures are not the item's fault.
 
     made              returned
-    a reject          Rejected was raised, or an unforeseen error (`internal_error`): the others go on
-    passed on         Transient, StopRun, UserError, PlaceFailed, the limits of time and memory, Ctrl-C
+    a reject          Rejected was raised, or an unforeseen error (`internal_error`): the other items go on
+    passed on         Transient, StopRun, UserError, PlaceFailed, time and memory limits, Ctrl-C
 
-Here stands the only `except Exception` of the pipeline.
+The pipeline's only `except Exception` is here.
 """
 
 import errno
@@ -25,9 +25,9 @@ from pipeline.engine.unit import Context, PlaceFailed, Reject, Rejected, StopRun
 Made = TypeVar("Made")
 
 STORE_WAIT_S = 5.0
-"""Pause before a unit is tried again that an object store failed."""
+"""Seconds to wait before retrying a unit after a storage failure."""
 UNREADABLE_IN_A_ROW = 3
-"""When this many input files in a row cannot be read, their disk is at fault."""
+"""After this many unreadable input files in a row, the disk is taken to be failing."""
 ROW_ENDS_AFTER_S = 600.0
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -41,7 +41,9 @@ _SICK = {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.
 
 
 def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
-    """What `work` returns for one item, or the reject that it ends in. See the module for what passes through."""
+    """Returns what `work` returns for one item, or the reject it ended in. The module docstring lists what is passed
+    on.
+    """
     try:
         return work()
     except Rejected as error:
@@ -54,7 +56,7 @@ def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made 
 
 
 def _raise_if_of_the_place(error: Exception, context: Context) -> None:
-    """Raises StopRun, Transient or PlaceFailed where an error says nothing about the item."""
+    """Raises StopRun, Transient or PlaceFailed if the error says nothing about the item."""
     if isinstance(error, ImportError):
         raise PlaceFailed(f"the installation is not complete ({error}); install the package again") from error
     if is_of_a_store(error) or (not context.store.is_local and is_passing(error)):
@@ -65,12 +67,12 @@ def _raise_if_of_the_place(error: Exception, context: Context) -> None:
 
 
 def is_of_the_system(error: BaseException) -> bool:
-    """Whether the operating system raised this error. Libraries (PyAV) use its numbers for errors of their own."""
+    """Whether the operating system raised this error; libraries (PyAV) reuse errno values for errors of their own."""
     return isinstance(error, OSError) and type(error).__module__ == "builtins"
 
 
 def refuse_sick_disk(error: BaseException, where: str) -> None:
-    """Raises StopRun for a full disk and PlaceFailed for a failing one; does nothing for other errors."""
+    """Raises StopRun for a full disk and PlaceFailed for a failing one; ignores other errors."""
     number = getattr(error, "errno", None)
     if number in _FULL:
         raise StopRun(Reason.NO_DISK, f"{error}; free some space under {where}") from error
@@ -79,7 +81,7 @@ def refuse_sick_disk(error: BaseException, where: str) -> None:
 
 
 def refuse_unusable_scratch(scratch: Path) -> None:
-    """Raises PlaceFailed where a unit's scratch folder can no longer be written to, StopRun where its disk is full."""
+    """Raises PlaceFailed if a unit's scratch folder is no longer writable, StopRun if its disk is full."""
     probe = scratch / f".probe-{uuid.uuid4().hex}"
     try:
         probe.write_bytes(b"1")
@@ -91,9 +93,9 @@ def refuse_unusable_scratch(scratch: Path) -> None:
 
 @contextmanager
 def reading_input(name: str, context: Context) -> Iterator[None]:
-    """Wraps the reading of one input file: a system error rejects that file, to be tried again later.
+    """Wraps the reading of one input file: an OS error rejects the file, to be tried again later.
 
-    Three unreadable files in a row on one machine are the machine's fault: PlaceFailed.
+    Raises PlaceFailed after three unreadable files in a row on one machine.
     """
     log = context.scratch.parent / _UNREADABLE_LOG
     try:
@@ -110,7 +112,7 @@ def reading_input(name: str, context: Context) -> Iterator[None]:
 
 
 def _in_a_row(log: Path) -> int:
-    """Counts another unreadable input of this machine, across all its workers; returns how many there are in a row."""
+    """Counts another unreadable input on this machine, across all its workers; returns how many came in a row."""
     try:
         if log.stat().st_mtime < time.time() - ROW_ENDS_AFTER_S:
             log.unlink(missing_ok=True)
@@ -122,5 +124,5 @@ def _in_a_row(log: Path) -> int:
 
 
 def plain(text: str) -> str:
-    """A string that a table can hold: lone surrogates, which UTF-8 cannot encode, become U+FFFD."""
+    """Replaces lone surrogates, which UTF-8 cannot encode, by U+FFFD, so that tables can store the string."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)

@@ -1,6 +1,6 @@
-"""The time that the driver goes by: the machine's, or, in a simulation, one that runs as fast as it is computed.
+"""The driver's clock: the machine's, or, in a simulation, one that advances as fast as it is computed.
 
-Workers, locks and outages go by the machine's clock always.
+Workers, locks and outages always use the machine's clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Seconds from some beginning, and a way to let them pass."""
+    """Seconds since an arbitrary start, and a way to wait."""
 
     def now(self) -> float: ...
 
@@ -23,11 +23,10 @@ class MachineClock:
     """This machine's monotonic clock."""
 
     def now(self) -> float:
-        """Seconds on time.monotonic()."""
+        """Seconds of time.monotonic()."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Waits."""
         time.sleep(seconds)
 
 
@@ -40,13 +39,13 @@ def now() -> float:
 
 
 def sleep(seconds: float) -> None:
-    """Lets seconds pass by the driver's clock."""
+    """Waits by the driver's clock."""
     _clock.sleep(seconds)
 
 
 @contextmanager
 def going_by(clock: Clock) -> Iterator[None]:
-    """The driver goes by this clock while the block runs."""
+    """Makes the driver use this clock inside the block."""
     global _clock
     before, _clock = _clock, clock
     try:

@@ -1,10 +1,11 @@
-"""The executor on Ray: one task a unit, bounded by what is in flight; actors only for shared state.
+"""The executor on Ray: one task per unit, with a bounded number in flight; actors only for shared state.
 
-Only paths and small rows travel through Ray. Retries are the driver's business, so tasks are submitted with none of
-Ray's own: a lost worker comes back as an outcome and is counted against its unit.
+Only paths and small rows travel through Ray. The driver handles retries, so Ray's own are turned off: a lost worker
+comes back as an outcome and is counted against its unit.
 
-A task has its stage's name and not its unit's: of each name Ray keeps a metric in the driver for as long as that lives,
-some 30 KB, and offers it to Prometheus. The unit stands in the title of its worker's process and in its log.
+Tasks are named after their stage, not their unit: for each task name Ray keeps a metric of some 30 KB in the driver for
+as long as the driver lives, and exports it to Prometheus. The unit's name is in the title of its worker's process and
+in the log.
 """
 
 import itertools
@@ -46,20 +47,20 @@ from pipeline.engine.unit import Stage, Unit
 from pipeline.engine.waiting import Waiting
 
 LOOK_EVERY_S = 2.0
-"""How often the cluster's machines and overdue attempts are checked, seconds."""
+"""Seconds between checks for machines and for overdue attempts."""
 OVERDUE_GRACE_S = 15.0
-"""A worker that neither its limit nor its own watchdog ended is killed by the driver this much later."""
+"""The driver kills a worker that neither its limit nor its own watchdog ended after this many more seconds."""
 FORGET_EVERY = 64
 ROLL_WAIT_S = 10.0
 FENCE_S = 1800.0
-"""A machine that failed gets no unit for so long, and for twice as long each time it fails again."""
+"""How long a failed machine gets no units, in seconds; doubled each time it fails again."""
 WAITING_BYTES = 32 * 1024**3
 MOST_MEMORY = 0.8
-"""Share of a machine's memory that is asked for where a stage wants more than the machine has."""
+"""Share of the largest machine's memory that is requested when a stage's limit exceeds it."""
 
 
 class Node(TypedDict):
-    """What is read of a machine that ray.nodes() lists. `Resources` lacks the kinds that the machine has none of."""
+    """The fields that are read of a machine from ray.nodes(). `Resources` omits what the machine has none of."""
 
     NodeID: str
     Alive: bool
@@ -68,7 +69,7 @@ class Node(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class _Attempt:
-    """An attempt that was given to Ray: `number` is its number on the roll, `alone` the machine kept free for it."""
+    """An attempt submitted to Ray: `number` is its number on the roll, `alone` the machine reserved for it."""
 
     number: int
     stage: str
@@ -76,13 +77,13 @@ class _Attempt:
     attempt: int
     alone: str = ""
     fetches_on: str = ""
-    """The machine on which what it needs is fetched now."""
+    """The machine that is fetching what this attempt needs."""
     waited: int = -1
-    """The number of its fetch, where that was a task of its own: what was fetched lies on the attempt's machine."""
+    """The number of its fetch task, if it had one; what was fetched is on this attempt's machine."""
 
 
 class RayExecutor:
-    """Units as Ray tasks: on a local Ray by default, on a cluster where an address is given."""
+    """Runs units as Ray tasks: on a local Ray by default, on a cluster if an address is given."""
 
     def __init__(
         self,
@@ -96,16 +97,16 @@ class RayExecutor:
     ) -> None:
         self._scratch_root = scratch_root
         self._is_remote = bool(address)
-        self._build = build() if address else ""  # a local Ray runs what this process runs
+        self._build = build() if address else ""  # a local Ray runs this process's own code
         self._started_here = not ray.is_initialized()
         if self._started_here:
             start_ray(address, n_cpus, object_store_bytes, namespace)
         self._in_flight: dict[Any, _Attempt] = {}
-        self._stages: dict[str, tuple[Stage, Any]] = {}  # with the reference that workers read it by
-        self._run = uuid.uuid4().hex[:12]  # of this run: pids of drivers on two machines can be the same
+        self._stages: dict[str, tuple[Stage, Any]] = {}  # with the object reference that workers read it from
+        self._run = uuid.uuid4().hex[:12]  # unique to this run: drivers on two machines can share a pid
         self._fenced: dict[str, float] = {}  # until when, on time.monotonic()
         self._n_fenced: Counter[str] = Counter()
-        self._kept_free: set[str] = set()  # machines with, or for, a unit that runs alone
+        self._kept_free: set[str] = set()  # machines reserved for a unit that runs alone
         self._waiting = waiting or Waiting(WAITING_BYTES)
         self._to_fetch: deque[tuple[str, Unit, int]] = deque()
         self._ready: deque[Any] = deque()
@@ -134,20 +135,20 @@ class RayExecutor:
         return self._waiting.n_fetching
 
     def _nodes(self) -> list[Node]:
-        """Machines of the cluster that are given units; machines come and go, so they are read again and again."""
+        """Machines that may get units. Refreshed every few seconds, since machines come and go."""
         if time.monotonic() - self._looked_at > LOOK_EVERY_S:
             self._nodes_seen, self._looked_at = ray.nodes(), time.monotonic()  # type: ignore[no-untyped-call]
         return [node for node in self._nodes_seen if node["Alive"] and not self._is_fenced(node["NodeID"])]
 
     def begin(self, stage: Stage, store: Store) -> None:
-        """See Executor. The stage travels to the object store once, not with each unit."""
+        """See Executor. The stage goes into the object store once, not with each unit."""
         self._stages[stage.name] = (stage, ray.put(stage))
         self._store = store
 
     def fence(self, node: str) -> bool:
         """See Executor."""
         others = [other for other in self._nodes() if other["NodeID"] != node and other["Resources"].get("CPU", 0)]
-        if others:  # the last one is not fenced: a later stage, or run, may meet it cured
+        if others:  # the last one is not fenced: it may have recovered by a later stage or run
             self._fenced[node] = time.monotonic() + FENCE_S * 2 ** self._n_fenced[node]
             self._n_fenced[node] += 1
         return bool(others)
@@ -156,7 +157,7 @@ class RayExecutor:
         return self._fenced.get(node, 0.0) > time.monotonic()
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
-        """See Executor. Where no machine is left, it asks for a slot as others do: that makes a cluster grow."""
+        """See Executor. With no machine left to reserve, it asks for a slot like any other: so a cluster grows."""
         if unit.is_fetched and not alone:
             self._to_fetch.append((stage, unit, attempt))
             self._fetch_next()
@@ -173,13 +174,13 @@ class RayExecutor:
 
     def _send(self, task: Any, given: _Attempt, *more: str) -> None:
         briefing = Briefing(self._roll, given.number, self._build)
-        # in a list, so that a worker compares versions before it unpickles the stage
+        # wrapped in a list, so that a worker compares versions before it unpickles the stage
         stage = [self._stages[given.stage][1]]
         ref = task.remote(briefing, stage, given.unit, self._store, self._scratch_root, given.attempt, *more)
         self._in_flight[ref] = given
 
     def _fetch_next(self) -> None:
-        """Submits the fetch tasks of waiting units in turn, while a machine has room for what they fetch."""
+        """Submits fetch tasks in order while a machine has room for what they fetch."""
         while self._to_fetch:
             node = self._waiting.node_for_next(self._slots_by_node())
             if not node:
@@ -206,14 +207,14 @@ class RayExecutor:
         if home:
             alone_there = NodeAffinitySchedulingStrategy(home, soft=False)
             return options | {"num_cpus": self._cpus_of(home), "scheduling_strategy": alone_there}
-        if self._is_remote:  # a local Ray would reserve it and a small machine could then run nothing
+        if self._is_remote:  # a local Ray would reserve it, and a small machine could then run nothing
             options["memory"] = self._memory_for(stage)
         if away := sorted({*filter(self._is_fenced, self._fenced), *self._kept_free}):
             options["label_selector"] = {"ray.io/node-id": f"!in({','.join(away)})"}
         return options | {"scheduling_strategy": "SPREAD"}
 
     def _memory_for(self, stage: Stage) -> int:
-        """Bytes to ask for: the stage's limit, or most of what the largest machine has; more would wait for ever."""
+        """Bytes to request: the stage's limit, at most what the largest machine can give; more would wait for ever."""
         there = [
             int(MOST_MEMORY * node["Resources"].get("memory", 0))
             for node in self._nodes()
@@ -222,7 +223,7 @@ class RayExecutor:
         return min([stage.resources.memory_bytes, *([max(there)] if there else [])])
 
     def _roomiest(self) -> str:
-        """The machine with the most CPU slots among those not kept already; "" where none has one."""
+        """The machine with the most CPU slots among those not reserved; "" if none has any."""
         free = {node: cpus for node, cpus in self._slots_by_node().items() if cpus}
         return min(free, key=lambda node: (-free[node], node), default="")
 
@@ -230,7 +231,7 @@ class RayExecutor:
         return float(next(n["Resources"]["CPU"] for n in self._nodes_seen if n["NodeID"] == home))
 
     def collect(self, timeout_s: float) -> Finished | None:
-        """See Executor. Workers past their time limit plus grace are killed here."""
+        """See Executor. Also kills workers past their time limit plus grace."""
         self._fetch_next()
         self._ask_for_machines()
         if not self._ready:
@@ -242,8 +243,9 @@ class RayExecutor:
         return self._kill_overdue()
 
     def _ask_for_machines(self) -> None:
-        """Tells an autoscaler how many slots the units in flight could use, now and then: a unit that is fetched first
-        asks Ray for none, and then for one on its machine alone."""
+        """Tells an autoscaler now and then how many slots the units in flight could use: a unit that is fetched first
+        requests none from Ray, and later one on its own machine only.
+        """
         if not self._is_remote or time.monotonic() - self._asked_at < LOOK_EVERY_S:
             return
         self._asked_at = time.monotonic()
@@ -253,7 +255,7 @@ class RayExecutor:
             self._n_asked = n_slots
 
     def _wait(self, timeout_s: float) -> list[Any]:
-        """Waits for an attempt to end, and returns all that have: asking for each of thousands takes too long."""
+        """Waits for an attempt to end and returns all that have: asking about thousands one by one takes too long."""
         refs = list(self._in_flight)
         if not refs:
             time.sleep(min(timeout_s, LOOK_EVERY_S / 4))
@@ -274,18 +276,18 @@ class RayExecutor:
             self._strike(given)
             return None
         self._let_go(given)
-        if outcome is None:  # it had not begun: nothing happened to it
+        if outcome is None:  # it had not begun, so it loses nothing
             self.submit(given.stage, given.unit, given.attempt, alone=bool(given.alone))
             return None
         return Finished(given.stage, given.unit, given.attempt, outcome)
 
     def _lost(self, given: _Attempt, error: RayError) -> Outcome | None:
-        """What the end of a worker means for its unit. None: the attempt had not begun."""
+        """What the loss of a worker means for its unit. None: the attempt had not begun."""
         begun = self._begun(given.number)
         detail = first_line(error)
-        if isinstance(error, OutOfMemoryError):  # Ray chose whom to kill; who takes too much is seen in the worker
+        if isinstance(error, OutOfMemoryError):  # Ray chose the victim; the worker itself checks who takes too much
             return _outcome(End.TAKEN, begun, detail, Reason.OVER_MEMORY)
-        if isinstance(error, TaskUnschedulableError):  # the machine kept free for it went away before
+        if isinstance(error, TaskUnschedulableError):  # the machine reserved for it went away first
             return None
         if isinstance(error, _NODE_LOST) or (begun and self._is_gone(begun.node)):
             return _outcome(End.TAKEN, begun, detail, Reason.KILLED_WORKER) if begun else None
@@ -298,7 +300,9 @@ class RayExecutor:
         return found
 
     def _answer(self, asked: Any, otherwise: Any) -> Any:
-        """What the roll answers; `otherwise` where it went away with its machine, or was killed, and begins again."""
+        """The roll's answer, or `otherwise` if the roll went away with its machine or was killed, and is starting
+        afresh.
+        """
         try:
             return ray.get(asked, timeout=ROLL_WAIT_S)
         except RayError:
@@ -309,7 +313,7 @@ class RayExecutor:
         return all(other["NodeID"] != node for other in self._nodes()) and not self._is_fenced(node)
 
     def _let_go(self, given: _Attempt) -> None:
-        """Takes an attempt off the roll, and releases the machine that was kept free for it."""
+        """Removes an attempt from the roll and releases the machine that was reserved for it."""
         self._strike(given)
         self._waiting.end(given.number if given.fetches_on else given.waited)
         if given.alone:
@@ -323,7 +327,7 @@ class RayExecutor:
             self._ended = []
 
     def _give_again(self) -> None:
-        """Submits again the attempts that have not begun: they were kept off a machine that is free now."""
+        """Resubmits attempts that have not begun: they were submitted to avoid a machine that is free again."""
         chosen = (given.alone or given.fetches_on or given.waited >= 0 for given in self._in_flight.values())
         refs = [ref for ref, has_its_own in zip(self._in_flight, chosen, strict=True) if not has_its_own]
         begun = self._answer([self._roll.of.remote(self._in_flight[ref].number) for ref in refs], [])
@@ -334,7 +338,7 @@ class RayExecutor:
                 self._give(given.stage, given.unit, given.attempt, "")
 
     def _kill_overdue(self) -> Finished | None:
-        """Kills one attempt that is past its own limit, counted from its own start, and that its worker did not end."""
+        """Kills one attempt that has run past its limit and that its worker failed to end."""
         if not self._in_flight or time.monotonic() - self._looked_for_overdue < LOOK_EVERY_S:
             return None
         self._looked_for_overdue = time.monotonic()
@@ -350,7 +354,9 @@ class RayExecutor:
         return None
 
     def drop_queued(self) -> dict[str, int]:
-        """See Executor. Ray does not tell which of its tasks have begun: all of them may end."""
+        """See Executor. Drops only fetches not yet submitted: Ray does not say which tasks have begun, so those may
+        finish.
+        """
         dropped = Counter(stage for stage, _, _ in self._to_fetch)
         self._to_fetch.clear()
         return dict(dropped)
@@ -363,7 +369,7 @@ class RayExecutor:
             left.clear()
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
-        """See Executor. An async named actor that restarts and then builds its object again."""
+        """See Executor. An async named actor; when it restarts it builds its object again."""
         actor = SharedActor.options(  # type: ignore[attr-defined]
             name=f"{name}-{self._run}", get_if_exists=True, max_restarts=-1, max_task_retries=-1, num_cpus=0,
             max_concurrency=10_000,
@@ -371,7 +377,9 @@ class RayExecutor:
         return SharedThere(actor.remote(build))
 
     def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
-        """See Executor. Takes no slot, since units may hold all of them for hours; as many at a time as there are."""
+        """See Executor. Takes no slot, since units may hold all of them for hours; as many at a time as there are
+        slots.
+        """
         under_way: deque[Any] = deque()
         there = ray.put(work)
         for item in items:
@@ -382,11 +390,11 @@ class RayExecutor:
             yield ray.get(last)
 
     def measure(self, status: StageStatus) -> None:
-        """See Executor. Ray's metrics show it, for Prometheus."""
+        """See Executor. Exports it to Prometheus as Ray metrics."""
         self._metrics.take(status)
 
     def close(self) -> None:
-        """See Executor. Leaves a Ray that others started running."""
+        """See Executor. Leaves a Ray running that this process did not start."""
         if self._n_asked:
             request_resources(num_cpus=0)  # type: ignore[no-untyped-call]
         if self._started_here:
@@ -394,7 +402,7 @@ class RayExecutor:
 
 
 _NODE_LOST = (NodeDiedError, LocalRayletDiedError, ObjectLostError, OwnerDiedError)
-"""Ray's messages for a machine that went away under a task."""
+"""Ray's errors for a machine that went away while running a task."""
 
 
 def _outcome(end: End, begun: Begun | None, detail: str, reason: Reason | None = None) -> Outcome:

@@ -1,11 +1,11 @@
-"""The commits of an output directory: which units are done, and which files each of them names.
+"""The commits of an output directory: which units are done, and which files each of them wrote.
 
-    commits/<stage>/<unit>.json                   one unit: as older versions wrote them
+    commits/<stage>/<unit>.json                   one unit: the format of older versions
     commits/<stage>/group.<number>.<hash>.json    units that ended within about a second: {"units": {unit: facts}}
 
-A group is never changed. One unit is taken out by a group without it, then the old one goes; where a kill leaves both,
-the group of the higher number is right for each unit that it holds. What a unit wrote is named in its facts
-(`parts`), under names that no other attempt at it has: a worker that was given up and ends late overwrites nothing.
+A group never changes. To remove a unit, a group without it is written and the old one deleted; if a kill leaves both,
+the group with the higher number decides for each unit that it holds. A unit's facts name the files it wrote
+(`parts`), under names that no other attempt uses: a worker that was given up and ends late overwrites nothing.
 """
 
 import hashlib
@@ -20,50 +20,51 @@ from pipeline.engine.files import Files
 
 FOLDER = "commits"
 READERS = 16
-"""Groups read at a time: each is one object."""
+"""Groups read at a time; each is one object."""
 
 
 class Facts(TypedDict, total=False):
-    """What a commit holds of a unit. A commit of an earlier version lacks some keys; a stage adds its own beside."""
+    """What a commit holds about a unit. Commits of earlier versions lack some keys; a stage may add keys of its own."""
 
     rows: dict[str, int]  # by table
     rejects: dict[str, int]  # by reason
     parts: dict[str, str]  # by table: the file that holds its rows
     attempt: int
     seconds: float
-    bytes: int  # of its files
-    held: str  # of a fetch: the folder where it lies; never in a commit
-    shard: ManifestRow  # of stage `shards`: its entry of the manifest
-    segment: str  # where it was merged: the segment's id; set as it is read
+    bytes: int  # total size of its files
+    held: str  # of a fetch: the folder with what it fetched; never in a commit
+    shard: ManifestRow  # of stage `shards`: its entry in the manifest
+    segment: str  # if merged: the segment's id; set when it is read
 
 
 def part_name(stage: str, unit: str, token: str = "") -> str:
-    """The file name of a part. `token` is the attempt's own; "": the one name that older versions knew."""
+    """The file name of a part. `token` is unique to the attempt; "" for parts of older versions."""
     return f"part-{stage}-{unit}-{token}.parquet" if token else f"part-{stage}-{unit}.parquet"
 
 
 @dataclass(slots=True)
 class Commits:
-    """The commits that lie as objects of their own. What was read of a group is kept, since groups never change, until
-    segments cover it."""
+    """The commits that are objects of their own. Groups never change, so what was read of one is kept until segments
+    cover it.
+    """
 
     files: Files
     floor: dict[str, int] = field(default_factory=dict)
-    """By stage: groups up to this number are never looked at again (`Head.covered`), so none may be called so."""
+    """By stage: groups up to this number are never read again (`Head.covered`), so new groups get higher ones."""
     _groups: dict[str, dict[str, Facts]] = field(default_factory=dict)
     _last: dict[str, int] = field(default_factory=dict)
-    """By stage: the highest number that was seen or given."""
+    """By stage: the highest number seen or assigned."""
     _covered_at: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    """By stage: (seconds since 1970, a number up to which segments have covered every group since then)."""
+    """By stage: (seconds since 1970, the number up to which segments have covered every group since then)."""
 
     def stages(self) -> list[str]:
         """The stages that have commits."""
         return self.files.folders(FOLDER)
 
     def of(self, stage: str, after: int = 0, *, but: range = range(0)) -> dict[str, str]:
-        """{unit: path of the object that holds its commit}, of groups with a number above `after` and none of `but`.
+        """{unit: path of the object that holds its commit}, of groups numbered above `after` and not in `but`.
 
-        Groups up to `after` are covered: what they hold is let go. A run would keep an hour of it otherwise.
+        Groups up to `after` are covered, so their contents are dropped; a run would otherwise keep an hour of them.
         """
         for _ in range(3):
             try:
@@ -83,12 +84,12 @@ class Commits:
                 self._groups.pop(path, None)
         groups = [path for path in groups if number_of(path) > after and number_of(path) not in but]
         self._read(groups)
-        for path in groups:  # in the order of their numbers: a later one is right
+        for path in groups:  # in the order of their numbers: a later one takes precedence
             found.update(dict.fromkeys(self._groups[path], path))
         return found
 
     def _take_up(self, stage: str, paths: list[str]) -> None:
-        """These are a stage's groups now: forgets the others, and notes the highest number."""
+        """Takes note of the groups a stage has now: drops the others from the cache and updates the highest number."""
         self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
         gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
         for path in gone:
@@ -101,20 +102,20 @@ class Commits:
                 self._groups[path] = value["units"]
 
     def note_covered(self, stage: str, number: int, at: float) -> None:
-        """Records that segments cover every group up to a number, since `at` at the latest."""
+        """Records that segments have covered every group up to a number since `at`, or earlier."""
         known = self._covered_at.setdefault(stage, [])
         if not known or number > known[-1][1]:
             known.append((at, number))
 
     def covered_before(self, stage: str, at: float) -> int:
-        """The number up to which segments covered every group by then; 0 for none."""
+        """The number up to which segments had covered every group at time `at`; 0 if none."""
         known = self._covered_at.get(stage, [])
         while len(known) > 1 and known[1][0] <= at:
             known.pop(0)
         return known[0][1] if known and known[0][0] <= at else 0
 
     def facts(self, path: str, unit: str) -> Facts:
-        """What a unit's commit holds, given the object that `of` named. FileNotFoundError where it is gone."""
+        """What a unit's commit holds; `path` is the object that `of` returned. FileNotFoundError if it is gone."""
         if not is_group(path.rpartition("/")[2]):
             single: Facts = self.files.read_json(path)
             return single
@@ -123,7 +124,9 @@ class Commits:
         return self._groups[path][unit]
 
     def parts(self, where: Mapping[str, str], stage: str, table: str) -> Iterator[tuple[str, str]]:
-        """(unit, path) of what each of these units wrote of a table; a single commit's path has only one name."""
+        """(unit, path) of the part that each unit wrote of a table; for a commit of one unit, the only path it can
+        have.
+        """
         for unit, path in where.items():
             if not is_group(path.rpartition("/")[2]):
                 yield unit, f"{table}/{part_name(stage, unit)}"
@@ -144,7 +147,7 @@ class Commits:
         return path
 
     def last_number(self, stage: str) -> int:
-        """The highest number of the groups that are there; 0 where there is none."""
+        """The highest number among the existing groups; 0 if there are none."""
         return max(map(number_of, self.files.names(f"{FOLDER}/{stage}")), default=0)
 
     def _next_number(self, stage: str) -> int:
@@ -154,7 +157,7 @@ class Commits:
         return self._last[stage]
 
     def remove(self, stage: str, units: Collection[str], *, but: str = "") -> None:
-        """Takes back the commits of units, in every object except `but`."""
+        """Takes back units' commits, in every object except `but`."""
         names = self.files.names(f"{FOLDER}/{stage}")
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
         self._take_up(stage, groups)
@@ -175,7 +178,7 @@ class Commits:
 
 
 def is_group(name: str) -> bool:
-    """Whether a file name is that of a group: no unit's name holds a dot."""
+    """Whether a file name is a group's; unit names contain no dot."""
     return name.startswith("group.") and name.count(".") == 3
 
 

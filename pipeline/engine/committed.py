@@ -1,4 +1,4 @@
-"""Which units are done, and what their commits hold: those that lie as objects of their own, and those in segments."""
+"""Which units are done and what their commits hold, be they objects of their own or merged into segments."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,25 +13,25 @@ from pipeline.engine.segments import Head, SegmentReader, change_head, read_head
 Made = TypeVar("Made")
 
 MAX_MOVED = 5
-"""How often a reader starts over because a merge or a retry removed a file under it."""
+"""How often a reader starts over because a merge or a retry removed a file that it was reading."""
 
 
 @dataclass(frozen=True)
 class Committed(Files):
-    """The files of an output directory, and the commits among them."""
+    """The files of an output directory, together with its commits."""
 
     @cached_property
     def commits(self) -> Commits:
-        """The commits that lie as objects of their own."""
+        """The commits that are objects of their own."""
         return Commits(self)
 
     @cached_property
     def segments(self) -> SegmentReader:
-        """What was read of the segments."""
+        """The segments, with a cache of what was read of them."""
         return SegmentReader(self)
 
     def steadily(self, read: Callable[[Head], Made]) -> Made:
-        """What `read` returns for a head that was the same before and after; a missing file makes it start over."""
+        """Returns what `read` makes of the head; starts over if the head changed meanwhile or a file went missing."""
         for _ in range(MAX_MOVED):
             head, seen = read_head(self)
             try:
@@ -51,14 +51,14 @@ class Committed(Files):
         return self.steadily(lambda head: {*self._own_commits(head, stage), *self.segments.names(head.of(stage))})
 
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
-        """Declares units done that were not, by one object."""
+        """Commits several units at once, in one object."""
         if units:
             if stage not in self.commits.floor:
                 self._own_commits(read_head(self)[0], stage)
             self.commits.write(stage, units)
 
     def uncommit(self, stage: str, *units: str) -> None:
-        """Takes units' commits back, so that they run again."""
+        """Takes back units' commits, so that they run again."""
         self._own_commits(read_head(self)[0], stage)
         self.commits.remove(stage, units)
         change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, units)))
@@ -68,7 +68,7 @@ class Committed(Files):
         return {name: held for name, held in found.items() if held}
 
     def commit_facts(self, stage: str, unit: str) -> Facts:
-        """What a commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
+        """What a unit's commit holds: rows by table, rejects by reason, seconds, files, and the stage's own facts."""
         return self.steadily(lambda head: self._facts(head, stage, unit))
 
     def _facts(self, head: Head, stage: str, unit: str) -> Facts:
@@ -82,7 +82,7 @@ class Committed(Files):
         return self.commits.facts(where[unit], unit)
 
     def all_commit_facts(self, stage: str, but: Callable[[str], bool] = lambda unit: False) -> list[tuple[str, Facts]]:
-        """(unit, what its commit holds) of every unit of a stage that is done, by name. `but`: not of these units."""
+        """(unit, what its commit holds) of every done unit of a stage, sorted by name. `but`: units to leave out."""
         return self.steadily(lambda head: sorted(self._all_facts(head, stage, but), key=lambda pair: pair[0]))
 
     def _all_facts(self, head: Head, stage: str, but: Callable[[str], bool]) -> Iterator[tuple[str, Facts]]:
@@ -93,12 +93,12 @@ class Committed(Files):
                 yield unit, self.commits.facts(path, unit)
 
     def _own_commits(self, head: Head, stage: str) -> dict[str, str]:
-        """{unit: path of its commit} of what lies as objects of its own; what segments cover may be among it."""
+        """{unit: path of its commit} of the commits that are objects of their own; some may be covered by segments."""
         self.commits.floor[stage] = head.covered.get(stage, 0)
         return self.commits.of(stage, head.covered.get(stage, 0))
 
     def reject_counts(self, stage: str) -> Counter[str]:
-        """How many rejects the done units of a stage hold, by reason; also those that were made up for since."""
+        """The number of rejects in a stage's done units by reason, those whose retry succeeded included."""
         return self.steadily(lambda head: self._reject_counts(head, stage))
 
     def _reject_counts(self, head: Head, stage: str) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Deletes what segments cover, some time after: a reader that began before a merge ends right."""
+"""Deletes what segments cover, after a delay, so that readers that began before a merge can finish."""
 
 import time
 from pathlib import Path
@@ -10,9 +10,9 @@ from pipeline.engine.store import Store
 
 
 def sweep_segments(store: Store, grace_s: float) -> int:
-    """Deletes what segments cover and what is retired, where that was `grace_s` ago; returns how many files.
+    """Deletes files that segments have covered, or that were retired, for `grace_s` or longer; returns how many.
 
-    Only call while holding the run lock. With 0, also what a killed merge left.
+    Only call while holding the run lock.
     """
     head, _ = read_head(store)
     before = time.time() - grace_s
@@ -30,7 +30,7 @@ def sweep_segments(store: Store, grace_s: float) -> int:
 
 
 def sweep_orphans(store: Store) -> int:
-    """Deletes the files of segments that no head names: what a killed merge left. Only at the start of a run."""
+    """Deletes segment files that the head does not name, left by a killed merge. Only call at the start of a run."""
     head, _ = read_head(store)
     known = {it.id for it in head.segments} | {it.id for it in head.retired} | {it.id for it in head.ids}
     strays = [
@@ -52,10 +52,10 @@ def _delete_folder(store: Store, folder: str) -> int:
 
 
 def _delete_covered(store: Store, head: Head, stage: str, before: float) -> int:
-    """Commits whose units all lay in segments by then, and the parts that they name.
+    """Deletes commits whose units were all in segments by `before`, and the parts that they name.
 
-    Groups that were covered later are not read: a run goes on for an hour, and looks every ten seconds. Of groups that
-    are not covered as a whole some may be all the same, behind one with a unit that cannot be merged.
+    Groups covered after that are not read, since a run goes on for an hour and comes here every ten seconds. A group
+    beyond the covered number may still be covered: it follows one with a unit that cannot be merged.
     """
     number, last = store.commits.covered_before(stage, before), head.covered.get(stage, 0)
     where = store.commits.of(stage, but=range(number + 1, last + 1))

@@ -1,4 +1,4 @@
-"""Where driver and people meet: status.json out, control.json in, a stop request; seen between two units."""
+"""Where people meet the run: status.json out, control.json in, the stop request; checked between units."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Desk:
-    """The run's status as it is reported, and what was asked of it. It is written at most every few seconds.
+    """Publishes the run's status and reads what people asked of the run. Writes at most every few seconds.
 
-    Stages of one name (the batches of media) are one line of it: what is over, and what is under way.
-    As a context manager it writes the run's last word: how it ended, unless another run has taken over. One that does
-    not publish writes nothing: that of a stage run on its own.
+    Stages with the same name (the batches of media) share one line: finished ones plus those under way. As a context
+    manager it writes the final status (how the run ended), unless another run has taken over. With `publishes` false,
+    as for a stage run on its own, it publishes nothing while it runs.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Desk:
         publishes: bool = True,
         tell: Callable[[StageStatus], None] = lambda stage: None,
     ) -> None:
-        """`tell` is called with how far the stages of a name are, each time that is reported."""
+        """`tell` is called with the combined status of the stages of a name whenever it is updated."""
         self.publishes, self._tell = publishes, tell
         self.rejects_in_force: dict[str, dict[str, int]] = {}
         self.stop = stop or StopRequest()
@@ -66,7 +66,7 @@ class Desk:
         return self._control.paused
 
     def begin(self) -> None:
-        """Loads what earlier runs did of each stage, once."""
+        """Loads, once, what earlier runs did of each stage."""
         if self._has_begun or not self.publishes:
             return
         self._has_begun = True
@@ -78,11 +78,11 @@ class Desk:
 
     @property
     def is_due(self) -> bool:
-        """Whether it is time to say again how far the stages are."""
+        """Whether it is time to report the stages' progress again."""
         return clock.now() - self._taken > TAKE_EVERY_S
 
     def take(self, live: Mapping[int, StageStatus]) -> None:
-        """Takes in how far the stages in progress are, by a number of each, and writes status.json now and then."""
+        """Takes in the progress of the stages under way, by a number for each, and writes status.json now and then."""
         now = clock.now()
         for name in {stage.stage for stage in self._live.values()}:
             self._active_s[name] = self._active_s.get(name, 0.0) + now - self._taken
@@ -93,14 +93,14 @@ class Desk:
             self._write(self._state())
 
     def end(self, number: int, stage: StageStatus) -> None:
-        """Takes in how far a finished stage came."""
+        """Takes in the final status of a finished stage."""
         self._live.pop(number, None)
         before = self._over.get(stage.stage)
         self._over[stage.stage] = before.with_others([stage]) if before else stage
         self._say(stage.stage)
 
     def _say(self, name: str) -> None:
-        """Makes the line of a name again, and reports it."""
+        """Recomputes the line of a name and reports it."""
         parts = [stage for stage in (self._over.get(name), *self._live.values()) if stage and stage.stage == name]
         line = parts[0].with_others(parts[1:])
         seconds = max(line.seconds, round(self._active_s.get(name, 0.0), 1))
@@ -115,7 +115,7 @@ class Desk:
     ) -> None:
         if isinstance(error, LockLost):
             return
-        with suppress(OSError):  # the error that ended the run is the one to show
+        with suppress(OSError):  # a failure to write must not hide the error that ended the run
             self._write("ended", str(error or ""), _exit_code(error))
 
     def _state(self) -> State:
@@ -148,17 +148,17 @@ def _exit_code(error: BaseException | None) -> int:
 
 
 def read_control(store: Store) -> Control:
-    """What a person asked of the run; nothing where the file is absent or damaged."""
+    """What a person asked of the run; the defaults if the file is missing or damaged."""
     return _read(store, CONTROL_NAME, Control.model_validate_json) or Control()
 
 
 def read_run_status(store: Store) -> RunStatus | None:
-    """The run's own status; None where it has written none that can be read."""
+    """The run's own status; None if there is no readable one."""
     return _read(store, STATUS_NAME, RunStatus.model_validate_json)
 
 
 def write_control(store: Store, control: Control) -> None:
-    """Asks something of the run that works on this store."""
+    """Sends a request to the run that works on this store."""
     store.write(CONTROL_NAME, control.model_dump_json().encode())
 
 

@@ -1,10 +1,10 @@
 """The driver's loop: gives the units of several stages to one executor, commits what comes back, decides what is tried
 again.
 
-A **line** is a generator: it yields a chain of stages, goes on with their results when all of them are over, and plans
-what comes next. Each later stage of a chain is asked for units again while those before it commit. A line that yields
-an empty chain waits until something else is over. Lines run side by side; each keeps its own order, so that what it
-plans depends on what it waited for and never on how fast the others are.
+A **line** is a generator: it yields a chain of stages, is resumed with their results once all of them are over, and
+plans the next chain. Each later stage of a chain is asked for units again while the stages before it commit. A line
+that yields an empty chain waits until something else is over. Lines run side by side; each keeps its own order, so that
+its plans depend on what it waited for and never on how fast the others are.
 """
 
 import logging
@@ -37,18 +37,20 @@ log = logging.getLogger("hdvila")
 
 POLL_S = 1.0
 QUEUE = 2
-"""Units in flight for each slot: one that runs, and one that is there when it ends."""
+"""Units in flight per slot: one running, and one ready for when it ends."""
 GROUP_S = 1.0
-"""Units that end within this time are committed together: a killed driver loses at most these, which run again."""
+"""Units that end within this many seconds are committed together: a killed driver loses at most these, and they run
+again.
+"""
 LEAST = 2
-"""Units in flight where there is no slot: a cluster that grows by itself, and has no machine yet, must see the work."""
+"""Units in flight when there is no slot: an autoscaled cluster that has no machine yet must see some work."""
 
 Line = Generator[Sequence[Stage], list[StageResult], None]
-"""See the module."""
+"""See the module docstring."""
 
 
 def nothing() -> None:
-    """What a driver does between its units by default: nothing."""
+    """Does nothing: the default of `between`."""
 
 
 def run_stage(
@@ -76,9 +78,9 @@ def run_lines(
     over: Callable[[StageResult], None] = lambda result: None,
     between: Callable[[], None] = nothing,
 ) -> None:
-    """Runs lines side by side until each is at its end; `over` gets each stage's result. Raises as `run_stage`.
+    """Runs lines side by side until all have ended; `over` gets each stage's result. Raises the same as `run_stage`.
 
-    `between` is called again and again while units are under way; it must not wait.
+    `between` is called repeatedly while units are under way; it must not block.
     """
     with RunProgress() as progress:
         site = Site(store, executor, lock, progress, patience)
@@ -95,7 +97,7 @@ def run_lines(
 
 @dataclass(slots=True)
 class _LineState:
-    """Where a line is: its chain under way, or what had happened when it began to wait."""
+    """A line's state: its chain under way, or how many stages and lines were over when it began to wait."""
 
     line: Line
     live: list["LiveStage"] = field(default_factory=list)
@@ -117,14 +119,14 @@ class _Driver:
         self._n_slots, self._slots_read = 1, float("-inf")
         self._grouped_at: dict[str, float] = {}
         self._work_s: dict[str, float] = defaultdict(float)
-        """By name of stage: seconds for which its units would keep all slots busy, of the stages so far."""
+        """By stage name: seconds for which the units of the stages so far would keep all slots busy."""
 
     @property
     def _n_in_flight(self) -> int:
         return sum(live.n_in_flight for live in self._live)
 
     def run(self, lines: Sequence[Line]) -> None:
-        """Until every line is at its end. Raises Drained where the run is asked to stop before."""
+        """Runs until every line has ended. Raises Drained if the run is asked to stop before that."""
         self._lines = [_LineState(line) for line in lines]
         self._desk.begin()
         try:
@@ -152,12 +154,12 @@ class _Driver:
     # lines
 
     def _advance(self) -> bool:
-        """Resumes lines whose chains have ended, for a moment at most; returns whether there was one.
+        """Resumes lines whose chains have ended, for about a second at most; returns whether any was resumed.
 
-        To plan what comes next may take a minute: workers get what other lines have planned before another does that.
+        Planning the next chain may take a minute, so workers get what one line planned before another line plans.
         """
         began, went_on = clock.now(), False
-        while any(self._step(state) for state in list(self._lines)):  # one that went on may be what another waits for
+        while any(self._step(state) for state in list(self._lines)):  # going on may free another line
             went_on = True
             if clock.now() - began > POLL_S:
                 break
@@ -166,7 +168,7 @@ class _Driver:
         return went_on
 
     def _step(self, state: _LineState) -> bool:
-        """Whether a line could go on."""
+        """Resumes a line if it can go on; returns whether it could."""
         if not all(live.is_over() for live in state.live) or state.waits_since == self._n_over:
             return False
         results = [self._end(live) for live in state.live]
@@ -200,10 +202,10 @@ class _Driver:
     # units
 
     def _fill(self) -> None:
-        """Submits units until every slot has its queue: each next one of the name that is furthest below its share.
+        """Submits units until every slot has its queue, each time from the stage name that is furthest below its share.
 
-        Among stages of one name the one that began first comes first, since what is planned next waits for it; but a
-        long unit of a later one begins so early that it ends with the others of its stage (`_start_by`).
+        Among stages of one name the one that began first goes first, since the next plan waits for it; but a long unit
+        of a later stage starts early enough to end together with the others of its stage (`_start_by`).
         """
         for live in self._live:
             if most := live.resources.max_in_flight:
@@ -220,7 +222,7 @@ class _Driver:
             in_flight[live.stage.name] += 1
 
     def _first_able(self, sharing: Sequence[LiveStage]) -> list[LiveStage]:
-        """Of each name the stage whose next unit is to begin first, among those that have a unit to submit."""
+        """For each name, the stage whose next unit should start first, among those that have a unit to submit."""
         found: dict[str, tuple[float, LiveStage]] = {}
         for live in sharing:
             if live.has_next():
@@ -230,8 +232,11 @@ class _Driver:
         return [live for _, live in found.values()]
 
     def _start_by(self, live: LiveStage) -> float:
-        """When the next unit of a stage is to begin, if all slots did the work of the stages of its name one after the
-        other: seconds. The same for all where units do not say how long they take."""
+        """When a stage's next unit should start, in seconds, if all slots worked through the stages of its name in
+        turn.
+
+        The same for all units if they have no expected duration.
+        """
         if live.due_s < 0:
             self._work_s[live.stage.name] += live.expected_s / max(1, self._slots())
             live.due_s = self._work_s[live.stage.name]
@@ -243,7 +248,7 @@ class _Driver:
         return self._n_slots
 
     def _handle_next(self, wait_s: float) -> None:
-        """Handles the next attempt that has ended, or waits for one, at most `wait_s` seconds."""
+        """Handles the next attempt that ends, waiting for one at most `wait_s` seconds."""
         if self._n_in_flight:
             finished = self._executor.collect(wait_s)
             if finished:
@@ -255,8 +260,9 @@ class _Driver:
         self._commit()
 
     def _commit(self, *, every: bool = False) -> None:
-        """Commits the units that ended, those of one name together: once in a while, at once where a stage has no other
-        unit to wait for."""
+        """Commits the units that ended, those of one name together: now and then, or at once if a stage has no other
+        unit to wait for.
+        """
         for name in dict.fromkeys(live.stage.name for live in self._live if live.waits_for_commit):
             stages = [live for live in self._live if live.stage.name == name and live.waits_for_commit]
             if every or self._is_group_due(name) or any(live.is_idle for live in stages):
@@ -267,7 +273,7 @@ class _Driver:
         return clock.now() - self._grouped_at.get(name, float("-inf")) >= GROUP_S
 
     def _drain(self) -> None:
-        """Lets units in flight end within the grace. Raises Drained unless nothing remains of the live stages."""
+        """Lets units in flight end within the grace. Raises Drained unless the live stages have nothing left to do."""
         stop = self._desk.stop
         if not any(live.has_work() for live in self._live):
             return

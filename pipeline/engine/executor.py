@@ -1,6 +1,7 @@
-"""Where units run: one small protocol, and the executor that runs them in this process.
+"""Where units run: a small protocol, and an executor that runs them in this process.
 
-`local` is for reading a stack trace; pipeline.engine.cluster has the one for Ray. The same stage code, the same bytes.
+`local` is for debugging with plain stack traces; pipeline.engine.cluster has the executor for Ray. Both run the same
+stage code and give the same bytes.
 """
 
 import asyncio
@@ -28,16 +29,16 @@ class Finished:
 
 
 class Executor(Protocol):
-    """Runs attempts. The driver's loop (pipeline.engine.driver) submits and collects; policy is not here."""
+    """Runs attempts. What to submit and what to retry is decided by the driver's loop (pipeline.engine.driver)."""
 
     @property
     def n_slots(self) -> int:
-        """How many units of one CPU run at a time, as of now: a cluster's machines come and go."""
+        """How many one-CPU units can run at a time, as of now: a cluster's machines come and go."""
         ...
 
     @property
     def n_without_slot(self) -> int:
-        """Units in flight that take no slot now, since what they need is being fetched."""
+        """Units in flight that hold no slot because what they need is still being fetched."""
         ...
 
     def begin(self, stage: Stage, store: Store) -> None:
@@ -45,36 +46,42 @@ class Executor(Protocol):
         ...
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
-        """Queues one attempt at a unit of a stage that has begun. `alone`: with a machine to itself, so that a loss
-        would be its own fault."""
+        """Queues one attempt at a unit of a stage that has begun.
+
+        `alone`: on a machine to itself, so that a loss would be the unit's own fault.
+        """
         ...
 
     def collect(self, timeout_s: float) -> Finished | None:
-        """The next attempt that ended, or None if none did in this time."""
+        """Returns the next attempt that ended, or None if none did in this time."""
         ...
 
     def fence(self, node: str) -> bool:
-        """Gives a machine no units for a while: its disk or installation failed. False where no other is left."""
+        """Gives a machine no units for a while, because its disk or installation failed. False if no other machine is
+        left.
+        """
         ...
 
     def drop_queued(self) -> dict[str, int]:
-        """Gives up units that have certainly not begun; returns how many of each stage."""
+        """Drops units that have certainly not begun; returns how many of each stage."""
         ...
 
     def cancel_all(self) -> None:
-        """Ends what is running; nothing of it is committed."""
+        """Cancels what is running; none of it is committed."""
         ...
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
-        """One object for all workers: `build()` here, and a picklable proxy whose methods block until they return."""
+        """Makes one object for all workers with `build()`; returns a picklable proxy whose methods block until they
+        return.
+        """
         ...
 
     def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        """Does a short piece of work on each item, beside the units; yields the results in the items' order."""
+        """Does a short piece of work on each item, alongside the units; yields the results in item order."""
         ...
 
     def measure(self, status: StageStatus) -> None:
-        """Reports to those who watch the cluster how far a stage is."""
+        """Exports a stage's progress to the cluster's monitoring."""
         ...
 
     def close(self) -> None:
@@ -83,7 +90,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """One unit at a time in this process."""
+    """Runs one unit at a time in this process."""
 
     n_slots = 1
     n_without_slot = 0
@@ -98,7 +105,7 @@ class LocalExecutor:
         self._stages[stage.name] = (stage, store)
 
     def submit(self, stage: str, unit: Unit, attempt: int, *, alone: bool = False) -> None:
-        """See Executor. Whatever runs here runs alone."""
+        """See Executor. Everything runs alone here anyway."""
         self._queue.append((stage, unit, attempt))
 
     def collect(self, timeout_s: float) -> Finished | None:
@@ -114,7 +121,7 @@ class LocalExecutor:
         return False
 
     def drop_queued(self) -> dict[str, int]:
-        """See Executor. Here a unit runs only while it is collected."""
+        """See Executor. Units run only inside `collect`, so all queued ones can be dropped."""
         dropped = Counter(stage for stage, _, _ in self._queue)
         self._queue.clear()
         return dict(dropped)
@@ -132,14 +139,14 @@ class LocalExecutor:
         return map(work, items)
 
     def measure(self, status: StageStatus) -> None:
-        """See Executor. This process has no watcher."""
+        """See Executor. This process has no monitoring."""
 
     def close(self) -> None:
         """See Executor."""
 
 
 class SharedHere:
-    """An object whose async methods are run to their end where they are called."""
+    """An object whose async methods are run to completion by the caller."""
 
     def __init__(self, shared: Any) -> None:
         self._shared = shared

@@ -1,7 +1,7 @@
-"""The files of an output directory on a disk or in a bucket: each appears whole, or not at all.
+"""The files of an output directory on a disk or in a bucket: each appears whole or not at all.
 
-A local write is a temporary name in the same folder, fsync, rename. A bucket has no rename: there an object appears
-when its upload completes, and a call that dies half-way leaves nothing under the final name.
+A local write goes to a temporary name in the same folder, then fsync, then rename. A bucket has no rename, but an
+object appears only when its upload completes, and a call that dies half-way leaves nothing under the final name.
 """
 
 import fcntl
@@ -32,13 +32,14 @@ BLOCK_BYTES = 1 << 22
 
 @dataclass(frozen=True)
 class Files:
-    """A folder or bucket prefix. Paths given to its methods are relative to `url`. Picklable: it opens lazily."""
+    """A folder or bucket prefix. Methods take paths relative to `url`. Picklable: the file system opens lazily."""
 
     url: str
     options: tuple[tuple[str, Any], ...] = ()
     patience_s: float = 0.0
-    """How long a call waits for a remote store that does not answer. Zero in a copy that travels to a worker: there
-    the unit is given back, and its slot with it."""
+    """How long a call waits for a remote store that does not answer. Zero in copies sent to workers: they return the
+    unit, and with it their slot.
+    """
 
     @cached_property
     def fs(self) -> fsspec.AbstractFileSystem:
@@ -54,12 +55,12 @@ class Files:
 
     @cached_property
     def root(self) -> str:
-        """The prefix without protocol."""
+        """The prefix without its protocol."""
         return str(self.fs._strip_protocol(self.url)).rstrip("/")
 
     @property
     def is_local(self) -> bool:
-        """Whether the store lies on a disk of this machine."""
+        """Whether the store is on a disk of this machine."""
         return isinstance(self.fs, LocalFileSystem)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -70,12 +71,12 @@ class Files:
             object.__setattr__(self, name, value)
 
     def _call(self, method: str, *args: Any, **kwargs: Any) -> Any:
-        """A call of the file system, made again while an outage lasts."""
+        """Calls a method of the file system, again while an outage lasts."""
         call = partial(getattr(self.fs, method), *args, **kwargs)
         return outlast(call, where=self.url, patience_s=self.patience_s) if self.patience_s else call()
 
     def path(self, relative: str) -> str:
-        """Absolute path inside the file system. DamagedFile for a name that leads out of this store."""
+        """The absolute path inside the file system. DamagedFile for a name that leads outside this store."""
         if ".." in relative.split("/") or relative.startswith("/") or "\0" in relative:
             raise DamagedFile(f"{self.url}: {relative[:200]!r} leads outside it")
         return f"{self.root}/{relative}" if relative else self.root
@@ -83,43 +84,44 @@ class Files:
     # reading
 
     def exists(self, relative: str) -> bool:
-        """Whether a file is there now."""
+        """Whether a file exists now."""
         self.fs.invalidate_cache()
         return bool(self._call("exists", self.path(relative)))
 
     def read(self, relative: str) -> bytes:
-        """A whole file. Raises FileNotFoundError, and DamagedFile where its name is not a file's."""
+        """Reads a whole file. Raises FileNotFoundError, and DamagedFile if the name is not a valid file name."""
         try:
             return bytes(self._call("cat_file", self.path(relative)))
         except (IsADirectoryError, NotADirectoryError) as error:
             raise DamagedFile(f"{self.url}/{relative}: is not a file ({error.strerror}); restore it") from None
 
     def read_range(self, relative: str, start: int, end: int) -> bytes:
-        """Bytes start … end-1 of a file."""
+        """Reads bytes start … end-1 of a file."""
         return bytes(self._call("cat_file", self.path(relative), start=start, end=end))
 
     def read_json(self, relative: str) -> Any:
-        """A JSON file's value. DamagedFile (a ValueError too) where it is not JSON."""
+        """Reads a JSON file. DamagedFile (also a ValueError) if it is not JSON."""
         try:
             return json.loads(self.read(relative))
         except (ValueError, RecursionError) as error:
             raise DamagedFile(f"{self.url}/{relative}: is not valid JSON ({error}); restore or delete it") from None
 
     def open(self, relative: str) -> IO[bytes]:
-        """A file opened for reading at any offset. DamagedFile where its name is not a file's."""
+        """Opens a file for random-access reading. DamagedFile if the name is not a valid file name."""
         if self.is_local and Path(self.path(relative)).is_dir():
             raise DamagedFile(f"{self.url}/{relative}: is a folder, not a file; restore it")
         return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
 
     def size(self, relative: str) -> int:
-        """Bytes of a file. Raises FileNotFoundError."""
+        """The size of a file in bytes. Raises FileNotFoundError."""
         return int(self._call("info", self.path(relative))["size"])
 
     def names(self, folder: str, begin: str = "") -> list[str]:
-        """Names of the files in a folder, sorted, temporary ones left out; [] where there is no folder.
+        """Names of the files in a folder, sorted, without temporary ones; [] if there is no folder.
 
-        `begin`: those that begin so. A bucket lists no others, and a folder may hold millions; such files lie in no
-        folder below it."""
+        `begin`: only names with this prefix. A bucket then lists no others, and a folder may hold millions; there must
+        be no such files in subfolders.
+        """
         names = self._begun(folder, begin) if begin and self._asks_by_prefix else self._listed(folder, "file")
         return [name for name in names if name.startswith(begin) and name and not name.startswith(TEMPORARY)]
 
@@ -137,11 +139,11 @@ class Files:
         return sorted(path.rstrip("/").rpartition("/")[2] for path in found)
 
     def folders(self, folder: str) -> list[str]:
-        """Names of the folders inside a folder, sorted; [] where there is no folder."""
+        """Names of the folders inside a folder, sorted; [] if there is no folder."""
         return self._listed(folder, "directory")
 
     def _listed(self, folder: str, kind: str) -> list[str]:
-        """Sorted names of what lies in a folder, of fsspec's kind `file` or `directory`."""
+        """Sorted names of a folder's entries of fsspec's kind `file` or `directory`."""
         self.fs.invalidate_cache()
         try:
             entries = self._call("ls", self.path(folder), detail=True)
@@ -152,7 +154,7 @@ class Files:
     # writing
 
     def write(self, relative: str, data: bytes) -> None:
-        """A whole file at once: readers see the old one or the new one, never a half."""
+        """Writes a whole file at once: readers see the old one or the new one, never half of one."""
         if not self.is_local:
             self._call("pipe_file", self.path(relative), data)
             return
@@ -167,7 +169,7 @@ class Files:
             temporary.unlink(missing_ok=True)
 
     def put(self, local: Path, relative: str) -> None:
-        """A finished scratch file under its final name, in one step for readers."""
+        """Puts a finished scratch file under its final name, in one step for readers."""
         if not self.is_local:
             self._call("put_file", str(local), self.path(relative))
             return
@@ -182,23 +184,23 @@ class Files:
             temporary.unlink(missing_ok=True)
 
     def write_json(self, relative: str, value: Any) -> None:
-        """A JSON file with sorted keys, so that the same value gives the same bytes."""
+        """Writes a JSON file with sorted keys, so that the same value gives the same bytes."""
         self.write(relative, json.dumps(value, sort_keys=True, indent=1, ensure_ascii=False).encode() + b"\n")
 
     def write_table(self, relative: str, table: pa.Table) -> None:
-        """A Parquet file."""
+        """Writes a Parquet file."""
         buffer = io.BytesIO()
         pq.write_table(table, buffer, compression="zstd")
         self.write(relative, buffer.getvalue())
 
     def create(self, relative: str, data: bytes) -> bool:
-        """Writes a file that must not be there yet; False if it is (O_EXCL on a disk, If-None-Match in a bucket)."""
+        """Creates a file; returns False if it exists already (O_EXCL on a disk, If-None-Match in a bucket)."""
         if self.is_local:
             target = Path(self.path(relative))
             temporary = _temporary_beside(target)
             temporary.write_bytes(data)
             try:
-                os.link(temporary, target)  # appears whole, or not at all where another was first
+                os.link(temporary, target)  # appears whole, or not at all if another process was first
             except FileExistsError:
                 return False
             finally:
@@ -211,7 +213,7 @@ class Files:
         return True
 
     def replace(self, relative: str, data: bytes, *, seen: bytes) -> bool:
-        """Writes a file only if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
+        """Overwrites a file if it still holds `seen`; False if it doesn't (flock on a disk, If-Match in a bucket)."""
         if self.is_local:
             return self._replace_here(relative, data, seen)
         try:
@@ -236,14 +238,14 @@ class Files:
         return True
 
     def delete(self, relative: str) -> None:
-        """Removes a file; no error where there is none."""
+        """Deletes a file; no error if there is none."""
         try:
             self._call("rm_file", self.path(relative))
         except FileNotFoundError:
             return
 
     def sweep(self) -> int:
-        """Removes temporary files that a killed run left; returns how many. Only call while holding the run lock."""
+        """Deletes temporary files that a killed run left; returns how many. Only call while holding the run lock."""
         if not self.is_local or not Path(self.root).is_dir():
             return 0
         leftovers = list(Path(self.root).rglob(f"{TEMPORARY}*"))
@@ -254,12 +256,12 @@ class Files:
 
 @contextmanager
 def _guard_of(target: Path) -> Iterator[None]:
-    """Keeps other processes out of the block. The flock goes with its holder, however that ends."""
+    """Keeps other processes out of the block. The flock is released however its holder ends."""
     guard = target.with_name(f"{TEMPORARY}{target.name}.guard")
     while True:
         with guard.open("wb") as held:
             fcntl.flock(held, fcntl.LOCK_EX)
-            if not _is_still(guard, held):  # its last holder removed it while this process waited
+            if not _is_still(guard, held):  # the previous holder removed it while this process waited
                 continue
             try:
                 yield
@@ -269,7 +271,7 @@ def _guard_of(target: Path) -> Iterator[None]:
 
 
 def _is_still(path: Path, opened: IO[bytes]) -> bool:
-    """Whether a path still leads to the file that was opened."""
+    """Whether a path still leads to the opened file."""
     try:
         return os.path.samestat(path.stat(), os.fstat(opened.fileno()))
     except FileNotFoundError:

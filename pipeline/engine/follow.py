@@ -1,7 +1,7 @@
-"""What was committed of a table since the last look: each unit's rows come once, wherever they lie by then.
+"""What was committed of a table since the last look: each unit's rows come once, wherever they are by then.
 
-A driver that plans again and again keeps one follower a table. It remembers 8 bytes a unit and which segments it has
-read to the end, so that a look at a table in which nothing is new costs no file.
+A driver that plans repeatedly keeps one follower per table. It remembers 8 bytes per unit and which segments it has
+read completely, so that a look at a table with nothing new reads no file.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pipeline.engine.store import Store
 Rows = NDArray[np.int64]
 
 PARTS_AT_A_TIME = 200
-"""Parts of single units that are read before their rows are handed on."""
+"""Parts of single units read before their rows are handed on."""
 MOST_SPANS = 8
-"""Of a segment with more separate spans of new rows than this, all rows are read."""
+"""If a segment has more separate spans of new rows than this, all its rows are read."""
 
 
 class Follower:
-    """See the module. `table`: one of TABLES, or `rejects` for those of all stages.
+    """See the module docstring. `table`: one of TABLES, or `rejects` for those of all stages.
 
-    `wanted`: says of video ids [N] whether rows of theirs are wanted. Pieces of segments with none of these are not
-    read but for their ids; of others all rows come.
+    `wanted`: tells for an array of video ids [N] whether rows of each are wanted. Of a segment's piece with no wanted
+    id only the ids are read; of any other piece all rows are returned.
     """
 
     def __init__(
@@ -51,9 +51,9 @@ class Follower:
         self._segments: set[str] = set()
 
     def new(self) -> Iterator[pa.Table]:
-        """The rows of units that were committed since the last call, those of a file at a time, in no promised order.
+        """Yields the rows of units committed since the last call, one file's at a time, in no particular order.
 
-        What a merge moves meanwhile comes once; what is missing because of it is looked for again.
+        Rows that a merge moves meanwhile come once; files that it removed are looked for again in their new place.
         """
         for _ in range(MAX_MOVED):
             head, seen = read_head(self._store)
@@ -91,7 +91,9 @@ class Follower:
         return [part for stage in stages for part in self._store.loose_parts(head, f"rejects/{stage}")]
 
     def _read_segment(self, segment: Segment) -> Iterator[pa.Table]:
-        """The rows of its new units, piece by piece; a unit's are in one, since row groups hold whole units."""
+        """Yields the rows of a segment's new units piece by piece; each unit's are in one piece, since row groups hold
+        whole units.
+        """
         units = self._store.segments.live(segment)
         names = _hashes(segment.stage, units.column("unit").combine_chunks())
         first, n_rows = (units.column(f"{what}:{self._table}").to_numpy() for what in ("first", "n"))
@@ -108,7 +110,7 @@ class Follower:
             self._know(names[:n_read])
 
     def _read_spans(self, segment: Segment, first: Rows, end: Rows) -> Iterator[tuple[int, pa.Table]]:
-        """(row after the last that was read, those of the rows before it that are wanted), piece by piece."""
+        """Yields (row after the last one read, the wanted rows before it), piece by piece."""
         breaks = np.flatnonzero(first[1:] != end[:-1]) + 1
         begins, ends = first[np.append(0, breaks)], end[np.append(breaks - 1, len(end) - 1)]
         wanted = np.zeros(segment.rows[self._table] + 1, np.int8)

@@ -1,11 +1,11 @@
-"""Where the rows of each video lie in segments: sorted hashes of ids, of which one request reads what it needs.
+"""Where the rows of each video are in segments: sorted hashes of ids, of which one request reads what it needs.
 
     segments/<stage>/<id>/ids.bin    of one segment, written with it
-    segments/ids/<id>/ids.bin        of many; the head says of each segment which one holds it
+    segments/ids/<id>/ids.bin        of many; the head tells for each segment which file has its entries
 
-An entry says that some rows of a segment's table that follow each other, all of one unit, are of an id with this hash.
-Hashes spread evenly, so where one stands in a sorted file is known nearly: that window is read and no more. An entry of
-a segment that is gone says nothing. Whoever reads the rows compares the ids in full.
+An entry stands for consecutive rows of a segment's table, all of one unit, whose video id has this hash.
+Hashes are evenly distributed, so an entry's position in the sorted file is known roughly: only that window is read.
+Entries of a segment that no longer exists are ignored. The reader of the rows compares the ids in full.
 """
 
 from __future__ import annotations
@@ -26,22 +26,24 @@ ENTRY = np.dtype(
     [("hash", "<u8"), ("segment", "<u8"), ("first", "<u4"), ("n_rows", "<u2"), ("table", "u1"), ("spare", "u1")]
 )
 Entries = NDArray[Any]
-"""[N] of ENTRY, by hash."""
+"""[N] of ENTRY, sorted by hash."""
 
 TABLES_WITH_IDS = ("listings", "candidates", "videos", "captions", "transcripts", "clips", "packs", "rejects")
-"""An entry names a table by its index here: add at the end."""
+"""An entry names a table by its index here: only append."""
 
 MOST_ROWS = 2**16 - 1
 WHOLE_BYTES = 1 << 18
-"""Files up to this size are read whole."""
+"""Files up to this size in bytes are read whole."""
 WINDOW = 6.0
-"""Half of what is read around the likely index, in square roots of the number of entries."""
+"""Half the size of the window read around the expected index, in square roots of the number of entries."""
 AT_A_TIME = 1 << 20
-"""Entries of one file that are held while files are merged."""
+"""Entries of each file held in memory while files are merged."""
 
 
 def entries_of(segment: str, table: str, video_ids: pa.Array, first: int, units: Sequence[int]) -> Entries:
-    """Entries of some rows of a table, from row `first` of its file on. `units`: the rows of each unit among them."""
+    """Entries for rows of a table that begin at row `first` of its file. `units`: the number of rows of each unit in
+    turn.
+    """
     hashes = hash_texts(video_ids, 0)
     begins = np.zeros(len(hashes), np.bool_)
     begins[:1] = True
@@ -62,19 +64,19 @@ def entries_of(segment: str, table: str, video_ids: pa.Array, first: int, units:
 
 
 def sorted_entries(pieces: Sequence[Entries]) -> Entries:
-    """All entries in the order of a file."""
+    """All entries, sorted as in a file."""
     whole = np.concatenate([np.zeros(0, ENTRY), *pieces])
     order: Entries = whole[np.lexsort((whole["first"], whole["table"], whole["segment"], whole["hash"]))]
     return order
 
 
 def hash_of(video_id: str) -> int:
-    """The hash that stands for an id."""
+    """The hash of an id."""
     return int(hash_texts(pa.array([video_id], pa.string()), 0)[0])
 
 
 def find(files: Files, path: str, n_entries: int, wanted: int) -> Entries:
-    """The entries of a file whose hash is that."""
+    """Reads the entries with a given hash from a file."""
     size = ENTRY.itemsize
     half = int(WINDOW * math.sqrt(n_entries)) + 1 if n_entries * size > WHOLE_BYTES else n_entries
     likely = (wanted * n_entries) >> 64
@@ -90,7 +92,7 @@ def find(files: Files, path: str, n_entries: int, wanted: int) -> Entries:
 
 
 class _Source:
-    """A sorted file that is read from start to end."""
+    """A sorted file read from start to end."""
 
     def __init__(self, files: Files, path: str, n_entries: int) -> None:
         self._files, self._path, self._n = files, path, n_entries
@@ -98,7 +100,7 @@ class _Source:
         self._held = np.zeros(0, ENTRY)
 
     def up_to(self, bound: int) -> list[Entries]:
-        """The entries not given yet whose hash is below a bound."""
+        """The entries not returned yet whose hash is below a bound."""
         pieces = []
         while True:
             below = self._held["hash"] < np.uint64(bound) if bound < 1 << 64 else np.ones(len(self._held), np.bool_)
@@ -113,9 +115,9 @@ class _Source:
 
 
 def merge_files(files: Files, sources: Sequence[tuple[str, int]], live: set[str], out: BinaryIO) -> int:
-    """Writes the entries of several (path, entries) as one sorted file, those of segments not `live` left out.
+    """Merges several (path, entries) into one sorted file, without the entries of segments that are not `live`.
 
-    Returns how many it has. Memory is bounded by AT_A_TIME of each.
+    Returns how many it wrote. Holds at most AT_A_TIME entries of each file in memory.
     """
     named = np.array(sorted(int(name, 16) for name in live), np.uint64)
     n_written = 0

@@ -1,7 +1,7 @@
-"""Limits of time and memory on one attempt, held inside the worker: they count from the unit's own start.
+"""Limits of time and memory on one attempt, enforced inside the worker: they count from the unit's own start.
 
-at the limit        an exception in the main thread: the unit ends in order and its worker goes on
-KILL_AFTER_S later  where that had no effect (a call stuck in C), the worker process ends itself
+at the limit        an exception in the main thread: the unit ends cleanly and its worker goes on
+KILL_AFTER_S later  if that had no effect (a call stuck in C), the worker process kills itself
 """
 
 import faulthandler
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 KILL_AFTER_S = 2.0
-"""How long an exception at the time limit may go unhandled before the process ends."""
+"""Seconds that the exception at the time limit may go unhandled before the process ends."""
 
 
 class TimeLimitExceeded(BaseException):
@@ -27,7 +27,7 @@ class MemoryLimitExceeded(BaseException):
 
 @contextmanager
 def limits(time_limit_s: float, memory_bytes: int) -> Iterator[None]:
-    """Time and memory limits for the code inside. Only a main thread can be interrupted; elsewhere there are none."""
+    """Applies time and memory limits to the block. Only a main thread can be interrupted; others have no limits."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -52,10 +52,10 @@ def limits(time_limit_s: float, memory_bytes: int) -> Iterator[None]:
 
 @contextmanager
 def process_ends_past(time_limit_s: float) -> Iterator[None]:
-    """Ends this whole process where the block lasts longer than its limit and KILL_AFTER_S. For worker processes only.
+    """Ends this whole process if the block exceeds its limit by KILL_AFTER_S. For worker processes only.
 
-    The watchdog is a thread of C: it needs neither the interpreter's lock nor the cluster's answer. What the process
-    was doing is written to its standard error, which is the worker's log.
+    The watchdog is a C thread: it needs neither the interpreter's lock nor the cluster's answer. What the process was
+    doing is written to its standard error, which is the worker's log.
     """
     faulthandler.dump_traceback_later(time_limit_s + KILL_AFTER_S, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
@@ -74,7 +74,7 @@ def _watch_memory(limit_bytes: int, finished: threading.Event, over: list[type[B
 
 
 def memory_of_tree(pid: int, *, read: Callable[[Path], str] = Path.read_text) -> int:
-    """Resident bytes of a process and its children; 0 where /proc cannot tell."""
+    """The resident bytes of a process and its children; 0 where /proc is not available."""
     total = 0
     try:
         total += int(read(Path(f"/proc/{pid}/statm")).split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,13 +1,13 @@
 """One stage under way: what is in flight, what waits, and what is tried again or given up.
 
-lost worker      tried again, elsewhere where there is an elsewhere; the third time a reject `killed_worker`
-lost machine     not charged; after three such losses the unit has a machine to itself, and the next loss is its verdict
+lost worker      tried again, on another machine if there is one; the third time a reject `killed_worker`
+lost machine     not charged; after three such losses the unit gets a machine to itself, and the next loss decides
 memory, time     tried again once; the second time a reject `over_memory` or `timeout`
 Transient        waits its turn and is tried again without a charge, up to `patience` times
 StopRun          the run ends; everything committed stays
-stop request     no further unit starts, those in flight have the grace to end, the others are given back
-PlaceFailed      the machine gets no unit for a while, and this one goes elsewhere; the run ends where there is none
-internal error   the unit is tried once more; what fails again stays away until another version of this program runs
+stop request     no further unit starts, those in flight get the grace period, the others are given back
+PlaceFailed      the machine gets no unit for a while, and this one goes to another; the run ends if there is none
+internal error   the unit is tried once more; if it fails again it is left to another version of this program
 """
 
 import heapq
@@ -34,11 +34,11 @@ from pipeline.engine.unit import Stage, Unit
 MAX_LOST = 3
 MAX_OVER = 2
 MAX_TAKEN = 3
-"""Machines that may be lost under a unit before it gets one to itself."""
+"""After this many machines were lost while running a unit, it gets one to itself."""
 MAX_ALIKE = 5
-"""When this many units in a row end with the same error of this program, it is not the units' fault."""
+"""If this many units in a row end with the same internal error, it is not the units' fault."""
 ASK_EVERY_S = 2.0
-"""How often a stage is asked for new units while the stages before it still commit, seconds."""
+"""Seconds between requests to a stage for new units while the stages before it still commit."""
 
 
 class RunStopped(UserError):
@@ -49,7 +49,7 @@ class RunStopped(UserError):
 
 @dataclass(slots=True)
 class StageResult:
-    """What one run of a stage did. `missing` units have no commit: a non-zero exit."""
+    """The result of one run of a stage. `missing` units have no commit, which makes the exit code non-zero."""
 
     stage: str
     n_done_before: int = 0
@@ -68,11 +68,11 @@ class StageResult:
 
 @dataclass(slots=True)
 class _Charges:
-    """What a unit has cost so far, by how its attempts ended."""
+    """How a unit's attempts have ended so far."""
 
     ended: Counter[End] = field(default_factory=Counter)
     alone: bool = False
-    """Whether it has a machine to itself."""
+    """Whether the unit gets a machine to itself."""
 
     @property
     def attempts(self) -> int:
@@ -91,15 +91,15 @@ class Site:
 
 
 class LiveStage:
-    """One stage under way: what is in flight, what waits, what each unit has cost."""
+    """One stage under way: what is in flight, what waits, and how each unit's attempts ended."""
 
     def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
         self.stage, self.n_in_flight = stage, 0
         self.expected_s, self.due_s = 0.0, -1.0
-        self.resources = stage.resources  # kept: a stage may work them out each time, and the loop asks at every step
+        self.resources = stage.resources  # cached: may be costly to compute, and the loop reads it at every step
         self._site, self._upstream, self._store = site, upstream, site.store
         done = site.store.committed(stage.name)
-        planned: set[str] = set(getattr(stage, "unit_names", ()))  # where a stage knows them before it makes them
+        planned: set[str] = set(getattr(stage, "unit_names", ()))  # if a stage knows them before it makes them
         self._taken = Names(done & planned if planned else done)
         self._result = StageResult(stage.name, n_done_before=len(done))
         self._n_planned = len(done) + len(planned) - len(self._taken) if planned else 0
@@ -118,11 +118,11 @@ class LiveStage:
     # what is to be done
 
     def is_over(self) -> bool:
-        """Whether every unit is committed and none can come any more."""
+        """Whether every unit is committed and no more can come."""
         return (self._upstream is None or self._upstream.is_over()) and not self.has_work()
 
     def has_work(self) -> bool:
-        """Whether a unit is in flight, waits, is to be committed, or can be taken up now."""
+        """Whether a unit is in flight, waits, is about to be committed, or can be taken up now."""
         return bool(self.n_in_flight or self._waiting or self._ended) or self._peek() is not None
 
     def has_next(self) -> bool:
@@ -131,17 +131,17 @@ class LiveStage:
 
     @property
     def next_expected_s(self) -> float:
-        """How long the unit roughly takes that is submitted next; 0 where that is not known."""
+        """The rough duration in seconds of the unit that is submitted next; 0 if unknown."""
         is_due = self._waiting and self._waiting[0][0] <= clock.now()
         unit = self._waiting[0][2] if is_due else self._next
         return unit.expected_s if unit else 0.0
 
     def next_at(self) -> float | None:
-        """When this stage has something to do with nothing in flight, by the driver's clock; None: not by itself."""
+        """When, by the driver's clock, a waiting unit is due; None if none waits."""
         return self._waiting[0][0] if self._waiting else None
 
     def _peek(self) -> Unit | None:
-        """The next unit that was not taken up yet."""
+        """Returns the next unit that was not taken up yet, without taking it up."""
         while self._next is None:
             if self._pending is None and not self._may_ask():
                 return None
@@ -153,7 +153,7 @@ class LiveStage:
         return self._next
 
     def _counted(self, units: Iterable[Unit]) -> Iterable[Unit]:
-        """The units; where they are all there is to come, it is known now how many that is."""
+        """Returns the units; if no more can come after these, takes note of how many there are."""
         if isinstance(units, Sequence) and (self._upstream is None or self._upstream.is_over()):
             left = [unit for unit in units if unit.name not in self._taken]
             self._n_planned = self._result.n_done_before + self._result.n_units + len(left)
@@ -161,7 +161,7 @@ class LiveStage:
         return units
 
     def _may_ask(self) -> bool:
-        """Whether asking for units can give new ones: once, and again after the stage before this has committed."""
+        """Whether asking for units can give new ones: once, and again after the stage before this one has committed."""
         upstream = self._upstream
         n_upstream = upstream.n_made if upstream else 0
         if n_upstream == self._n_upstream:
@@ -173,7 +173,7 @@ class LiveStage:
         return True
 
     def submit_next(self) -> None:
-        """Submits what is due, else the next unit."""
+        """Submits a waiting unit that is due, else the next new unit."""
         if self._waiting and self._waiting[0][0] <= clock.now():
             self._submit(heapq.heappop(self._waiting)[2])
         elif unit := self._peek():
@@ -188,20 +188,20 @@ class LiveStage:
         self._site.executor.submit(self.stage.name, unit, charges.attempts, alone=charges.alone)
         self.n_in_flight += 1
 
-    # what is said of it
+    # reporting
 
     def tick(self) -> None:
-        """Shows that it goes on, now and then."""
+        """Logs now and then that the stage is still going."""
         self._progress.tick(self.n_in_flight)
 
     def end(self) -> StageResult:
-        """The result, once it is over."""
+        """Closes the progress line and returns the result; call once the stage is over."""
         self._progress.close()
         self._result.seconds = clock.now() - self._started
         return self._result
 
     def has_more(self) -> bool:
-        """Whether units are to come that were not taken up yet."""
+        """Whether there are units that were not taken up yet."""
         return self._peek() is not None or (self._upstream is not None and not self._upstream.is_over())
 
     @property
@@ -215,7 +215,7 @@ class LiveStage:
         return self._result.n_missing
 
     def status(self) -> StageStatus:
-        """How far it is."""
+        """The stage's progress."""
         return StageStatus(
             stage=self.stage.name,
             done_before=self._result.n_done_before,
@@ -229,14 +229,14 @@ class LiveStage:
             losses=dict(self._losses),
         )
 
-    # what comes back
+    # ended attempts
 
     def has_in_flight(self, finished: Finished) -> bool:
         """Whether an attempt belongs to this stage."""
         return finished.stage == self.stage.name and finished.unit.name in self._charges
 
     def handle(self, finished: Finished) -> None:
-        """Commits an attempt that ended, or decides when the unit is tried again."""
+        """Commits an attempt that ended, or decides when to try the unit again."""
         self.n_in_flight -= 1
         unit, outcome = finished.unit, finished.outcome
         first = not self._charges[unit.name].ended[End.DONE]
@@ -261,7 +261,7 @@ class LiveStage:
         self._progress.say(f"{unit.name}: {message}", unit=unit.name, node=outcome.host or outcome.node)
 
     def _again(self, unit: Unit, outcome: Outcome) -> None:
-        """Another attempt, as soon as there is room."""
+        """Schedules another attempt as soon as there is room."""
         self._charges[unit.name].ended[outcome.end] += 1
         heapq.heappush(self._waiting, (clock.now(), next(self._order), unit))
 
@@ -285,7 +285,7 @@ class LiveStage:
         heapq.heappush(self._waiting, (clock.now() + wait_s, next(self._order), unit))
 
     def _commit(self, unit: Unit, outcome: Outcome) -> None:
-        """Puts it beside the others that ended and are to be committed."""
+        """Adds a unit to those that ended and are to be committed."""
         self._charges.pop(unit.name, None)
         self._ended[unit.name] = outcome
         if outcome.n_internal:
@@ -293,12 +293,12 @@ class LiveStage:
 
     @property
     def ended(self) -> dict[str, Facts]:
-        """What the commits of the units will hold that ended and have none yet."""
+        """The commit facts of the units that ended and are not committed yet."""
         return {name: outcome.facts for name, outcome in self._ended.items()}
 
     @property
     def waits_for_commit(self) -> bool:
-        """Whether units ended that have no commit yet."""
+        """Whether some units ended and are not committed yet."""
         return bool(self._ended)
 
     @property
@@ -307,7 +307,7 @@ class LiveStage:
         return not (self.n_in_flight or self._waiting)
 
     def count_committed(self) -> None:
-        """Records that these units are committed."""
+        """Records that the ended units are committed."""
         ended, self._ended = self._ended, {}
         for name, outcome in ended.items():
             rejects = outcome.facts.get("rejects", {})
@@ -319,7 +319,7 @@ class LiveStage:
             self._progress.advance(rejects)
 
     def _stop_if_alike(self, unit: Unit, outcome: Outcome) -> None:
-        """Ends a run whose units all meet the same error of this program, and takes their verdicts back."""
+        """Ends the run if several units in a row met the same internal error, and takes back their commits."""
         if outcome.reason is not Reason.INTERNAL_ERROR or (self._alike and self._alike[-1][1] != outcome.detail):
             self._alike.clear()
         if outcome.reason is Reason.INTERNAL_ERROR:
@@ -336,7 +336,7 @@ class LiveStage:
 
 
 def commit_together(stages: Sequence[LiveStage], site: Site) -> None:
-    """Commits the units of stages of one name that have ended so far, in one object."""
+    """Commits, in one object, the units that have ended so far in stages of one name."""
     site.lock.check()
     site.store.commit_all(stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()})
     for live in stages:
@@ -344,7 +344,7 @@ def commit_together(stages: Sequence[LiveStage], site: Site) -> None:
 
 
 def what_remains(stages: Sequence[LiveStage]) -> str:
-    """What a stop leaves undone in stages of the same name, in words; "" for nothing."""
+    """Describes what a stop leaves undone in stages of the same name; "" if nothing."""
     more, n_left = any(live.has_more() for live in stages), sum(live.n_missing for live in stages)
     if not n_left and not more:
         return ""
@@ -354,7 +354,7 @@ def what_remains(stages: Sequence[LiveStage]) -> str:
 
 
 def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | None:
-    """The reason for which a unit is given up after n attempts that ended this way; None: try again.
+    """The reason to give up a unit after n attempts that ended this way; None: try again.
 
     `alone`: it had a machine to itself.
     """
@@ -372,7 +372,7 @@ def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | N
 
 
 def describe(result: StageResult) -> str:
-    """One line for the log: units, rows, rejects by reason, seconds."""
+    """A line for the log: units, rows, rejects by reason, seconds."""
     rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
     away = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
     before = f" ({result.n_done_before} done before)" if result.n_done_before else ""

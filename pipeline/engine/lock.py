@@ -1,9 +1,10 @@
 """run.lock: one run at a time over an output directory.
 
-Made by exclusive create and renewed. A holder whose process is dead on this host is taken over at once; another
-host's when its lock has not changed for a minute by our own clock (clocks of two hosts are never compared), and it is
-respected as soon as one renewal is seen. Renewing and taking over replace only what was read before, so that neither
-writes over another's lock. A holder that finds another's name in the lock stops before its next commit.
+The lock is created exclusively and renewed regularly. If its holder is a dead process on this host, it is taken over at
+once; another host's lock is taken over once it has not changed for a minute by our own clock (clocks of two hosts are
+never compared), and respected as soon as one renewal is seen. Renewing and taking over replace only what was read
+before, so that neither overwrites another's lock. A holder that finds another's name in the lock stops before its next
+commit.
 """
 
 import json
@@ -30,7 +31,7 @@ POLL_S = 2.0
 
 
 class Holder(TypedDict, total=False):
-    """What run.lock says of its holder. The file may be of another version, or damaged: any key can be missing."""
+    """What run.lock says about its holder. The file may be damaged or of another version: any key can be missing."""
 
     holder: str
     host: str
@@ -91,7 +92,7 @@ class RunLock:
             found = self._raw()
             if found is None:
                 continue
-            if found == self._written:  # made by a call whose answer was lost
+            if found == self._written:  # our own lock: its creation succeeded but the answer was lost
                 return
             if not first:
                 first, since = found, time.monotonic()
@@ -104,7 +105,9 @@ class RunLock:
             time.sleep(min(POLL_S, self._stale_s / 4))
 
     def _refuse_live_process(self, found: Holder) -> None:
-        """LockHeld where the holder runs on this machine; one on another machine is named, since it is waited for."""
+        """Raises LockHeld if the holder is alive on this machine; logs a holder on another machine, which is waited
+        for.
+        """
         if found.get("host") != socket.gethostname():
             log.warning(
                 "%s: locked by %s; last renewed %s by the clocks of both machines. "
@@ -184,7 +187,7 @@ def _is_alive(pid: int, process_start: str) -> bool:
 
 
 def _process_start(pid: int) -> str:
-    """Start time of a process in clock ticks, so that a reused pid is not taken for the old process; "" if unknown."""
+    """A process's start time in clock ticks, to tell a reused pid from the old process; "" if unknown."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

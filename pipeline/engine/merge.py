@@ -1,14 +1,14 @@
-"""Merging: committed parts into segments, small segments into larger ones, beside the stages that go on.
+"""Merging: committed parts into segments, small segments into larger ones, while stages go on.
 
-A merge writes the files of a new segment, under a name that no other has; then one write of the head puts it in the
-place of what it was made of. A kill before that write leaves the old state and files that nothing names (the next run
-sweeps them); a kill after it leaves the new state. What a segment covers is deleted `grace_s` later.
+A merge writes the files of a new segment under a unique name; then a single write of the head puts it in the place of
+what it was made from. A kill before that write leaves the old state and files that nothing names (the next run sweeps
+them); a kill after it leaves the new state. What a segment covers is deleted `grace_s` later.
 
-This file says what is merged and puts it in its place; `segment_files.py` writes it, `covered.py` deletes what is
-covered, `merger.py` does all of it beside a run.
+This file decides what to merge and installs the result; `segment_files.py` writes it, `covered.py` deletes what is
+covered, `merger.py` does all of it alongside a run.
 
-Sizes go in tiers: `fan_in` segments of one level make one of the next, until `max_bytes`; so a row is rewritten once a
-level, and the number of segments grows with the logarithm of the rows and then with their bytes.
+Sizes go in tiers: `fan_in` segments of one level make one of the next, up to `max_bytes`; so each row is rewritten once
+per level, and the number of segments grows with the logarithm of the rows and then with their bytes.
 """
 
 import time
@@ -22,7 +22,7 @@ from pipeline.engine.segments import Head, Retired, Segment, change_head, read_h
 from pipeline.engine.store import Store
 
 MOST_AT_ONCE = 32_000
-"""Units that are merged at a time: an output that an older version made may hold millions."""
+"""Units merged at a time: an output directory of an older version may hold millions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,19 @@ class MergeSizes:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What one merge takes together: units that lie loose (with the facts of each), or whole segments."""
+    """The input of one merge: loose units (with the facts of each), or whole segments."""
 
     stage: str
     level: int
     facts: Mapping[str, Facts]
     parts: Mapping[str, tuple[Part, ...]]
-    """By table, `rejects` too."""
+    """By table, including `rejects`."""
     replaced: tuple[str, ...] = ()
-    """Ids of the segments that the new one stands for."""
+    """Ids of the segments that the new one replaces."""
 
 
 def plan_merge(store: Store, sizes: MergeSizes) -> Job | None:
-    """The next merge that is due, small ones first; None where there is none."""
+    """The next merge that is due, small ones first; None if there is none."""
     if not sizes.n_units:
         return None
     head, _ = read_head(store)
@@ -73,7 +73,7 @@ def _most(sizes: MergeSizes) -> int:
 
 
 def _of_loose(store: Store, head: Head, stage: str, loose: Mapping[str, str], sizes: MergeSizes) -> Job | None:
-    """A merge of loose units; those that lost a part stay loose, so that `check_accounts` goes on naming it."""
+    """A merge of loose units; a unit that lost a part stays loose, so that `check_accounts` keeps reporting it."""
     facts = {unit: store.commits.facts(path, unit) for unit, path in loose.items()}
     parts = {}
     for folder in (*TABLES, f"rejects/{stage}"):
@@ -110,9 +110,9 @@ def _of_segments(store: Store, stage: str, some: list[Segment]) -> Job:
 
 
 def install(store: Store, job: Job, segment: Segment) -> bool:
-    """Swaps a written segment in for what it was made of; False where that is gone by now.
+    """Replaces what a written segment was made from by the segment; False if its sources are gone.
 
-    Units that were taken back or done again while it was written are void in it.
+    Units that were taken back or redone while it was written are void in it.
     """
 
     def change(head: Head) -> Head:
@@ -137,8 +137,8 @@ def install(store: Store, job: Job, segment: Segment) -> bool:
 
 
 def _covered(store: Store, head: Head, stage: str, merged: Set[str]) -> int:
-    """The number up to which every group's units lie in segments, once `merged` do."""
-    last = store.commits.last_number(stage)  # before it is looked at what they hold
+    """The number up to which all groups' units are in segments, once `merged` are."""
+    last = store.commits.last_number(stage)  # read before looking at their contents
     left = [number_of(path) for unit, path in store.loose(head, stage).items() if unit not in merged]
     return max(head.covered.get(stage, 0), min([number - 1 for number in left if number], default=last))
 

@@ -1,6 +1,6 @@
-"""Merging the files of segments' ids, so that one id is looked up in few of them.
+"""Merging the files of segments' ids, so that an id is looked up in only a few of them.
 
-A file is merged with those that are not FACTOR times as large as what is merged with them: there are never more than a
+A file is merged with others unless it is FACTOR times as large as they are together: so there are never more than a
 handful, and an entry is rewritten a handful of times.
 """
 
@@ -15,13 +15,13 @@ from pipeline.engine.ids import merge_files
 from pipeline.engine.segments import IDS, Head, IdsFile, Retired, change_head, read_head
 
 MOST_APART = 4
-"""Once this many segments have their ids in no common file, they get one."""
+"""Once this many segments have their ids in no common file, a common file is made."""
 FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
 class IdsJob:
-    """What is merged: (path, entries) of files. `segments` have theirs to themselves; `replaced` are files of many."""
+    """What to merge: (path, entries) of files. `segments` have a file of their own; `replaced` are files of many."""
 
     sources: tuple[tuple[str, int], ...]
     segments: frozenset[str]
@@ -29,7 +29,7 @@ class IdsJob:
 
 
 def plan_ids(head: Head) -> IdsJob | None:
-    """The merge that is due; None where there is none."""
+    """The merge that is due; None if there is none."""
     apart = [segment for segment in head.segments if not segment.ids_in and segment.n_ids > 0]
     if len(apart) < MOST_APART:
         return None
@@ -44,7 +44,7 @@ def plan_ids(head: Head) -> IdsJob | None:
 
 
 def write_ids(files: Files, job: IdsJob) -> IdsFile:
-    """Writes the file of a job. It does not count before `install_ids` has put it into the head."""
+    """Writes the file of a job. It does not count until `install_ids` has put it into the head."""
     live = {segment.id for segment in read_head(files)[0].segments}
     made = IdsFile(id=uuid.uuid4().hex[:16], n_ids=0)
     with tempfile.TemporaryDirectory() as scratch:
@@ -56,7 +56,7 @@ def write_ids(files: Files, job: IdsJob) -> IdsFile:
 
 
 def install_ids(files: Files, job: IdsJob, made: IdsFile) -> bool:
-    """Replaces the files that a new one was made of with it; False where they are gone by now."""
+    """Puts a new file into the head in place of those it was made from; False if they are gone."""
 
     def change(head: Head) -> Head:
         if not job.replaced <= {file.id for file in head.ids}:

@@ -1,4 +1,4 @@
-"""Merges beside a run: planned and put in place between two looks at its units, written by a thread."""
+"""Merges alongside a run: planned and installed by the driver between units, written by a thread."""
 
 import logging
 import time
@@ -24,7 +24,7 @@ LOOK_EVERY_S = 10.0
 
 @contextmanager
 def merging(store: Store, lock: RunLock, sizes: MergeSizes) -> Iterator["Merger"]:
-    """Runs a merger during the block; if the block ends without an error, what is due is merged."""
+    """Runs a merger during the block; if the block ends without an error, merges what is still due."""
     merger = Merger(store, lock, sizes)
     try:
         yield merger
@@ -35,7 +35,7 @@ def merging(store: Store, lock: RunLock, sizes: MergeSizes) -> Iterator["Merger"
 
 @dataclass(slots=True)
 class Merger:
-    """Merges beside a run: `tick` between two looks at the units; a merge is written by a thread of its own."""
+    """Merges alongside a run. Call `tick` between units; a thread writes each merge."""
 
     store: Store
     lock: RunLock
@@ -45,7 +45,7 @@ class Merger:
     _looked: float = float("-inf")
 
     def tick(self) -> None:
-        """Starts a merge that is due, and installs one that is written. Never waits."""
+        """Starts a merge that is due and installs one that is written. Never blocks."""
         if self._running and self._running.future.done():
             self._install()
         if self._running or not self.sizes.n_units or time.monotonic() - self._looked < LOOK_EVERY_S:
@@ -63,14 +63,14 @@ class Merger:
                 return
 
     def close(self) -> None:
-        """Waits for the merge that is being written, which the next run does again."""
+        """Waits for the merge that is being written but does not install it; the next run repeats it."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _look(self) -> None:
         self._looked = time.monotonic()
         self.lock.check()
         sweep_segments(self.store, self.sizes.grace_s)
-        apart = replace(self.store)  # what a store keeps of its files is not for two threads
+        apart = replace(self.store)  # a store's caches must not be shared between threads
         if job := plan_merge(self.store, self.sizes):
             written = self._pool.submit(write_segment, apart, job)
             self._running = _Written(written, partial(_segment_installed, self.store, job))

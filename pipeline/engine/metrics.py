@@ -1,8 +1,8 @@
-"""How a run is doing, as Prometheus reads it: through Ray's metrics, at the port of the driver's node.
+"""How a run is doing, for Prometheus: through Ray's metrics, at the port of the driver's node.
 
 ray_hdvila_units_total{stage}              units committed by this run
-ray_hdvila_units_in_flight{stage}          units given to workers now
-ray_hdvila_rejects_total{stage, reason}    videos and clips turned away
+ray_hdvila_units_in_flight{stage}          units that workers have now
+ray_hdvila_rejects_total{stage, reason}    videos and clips rejected
 ray_hdvila_losses_total{stage, what}       attempts that ended without a verdict, by machine and kind
 ray_hdvila_bytes_total{stage}              bytes of the files that were committed
 """
@@ -15,7 +15,7 @@ from manifests.live import StageStatus
 
 
 class Metrics:
-    """Updates the metrics with the progress of stages; only what has changed since is added."""
+    """Updates the metrics from the progress of stages; adds only what has changed."""
 
     def __init__(self) -> None:
         self._units = Counter("hdvila_units", "Units committed by this run.", ("stage",))

@@ -1,4 +1,4 @@
-"""Names of units, of which only is asked whether one is among them: 8 bytes each, not 100 as in a set of strings."""
+"""Sets of unit names for membership tests only: 8 bytes each, not 100 as in a set of strings."""
 
 import hashlib
 from array import array
@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 
 RECENT = 4096
-"""Names that are added are kept apart until there are so many: a sort takes as long for one as for all."""
+"""Added names are kept apart until there are this many, since a sort takes as long for one as for all."""
 
 
 class Names:
-    """A set of names, known by 64-bit hashes: among ten million, two are alike once in 400,000 runs."""
+    """A set of names, stored as 64-bit hashes: among ten million, two collide once in 400,000 runs."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._ordered = array("Q")
@@ -20,7 +20,7 @@ class Names:
         self._settle()
 
     def add(self, name: str) -> None:
-        """One more."""
+        """Adds a name."""
         if name not in self:
             self._recent.add(_hash(name))
         if len(self._recent) >= RECENT:

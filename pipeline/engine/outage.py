@@ -1,7 +1,7 @@
-"""Outages of a store: a call that may succeed a little later is made again, up to the driver's patience.
+"""Outages of a store: a call that may succeed a little later is repeated, up to the driver's patience.
 
-Waits grow and are drawn at random between half and the whole (so that many callers do not come back at once); what is
-waited for is said once a minute.
+Waits grow, with random jitter between half and the full wait (so that many callers do not come back at once); what is
+waited for is logged once a minute.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from manifests.storage import is_passing
 log = logging.getLogger("hdvila")
 
 PATIENCE_S = 1800.0
-"""How long the driver waits for a store that does not answer, seconds."""
+"""How many seconds the driver waits for a store that does not answer."""
 
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 20.0
 APART_S = 120.0
-"""A call that is made this much later than the last one failed, with none between, may meet another outage, seconds: it
-has its whole patience. Longer than any wait between two tries."""
+"""A call made this many seconds after the last failed one, with none between, may have met another outage and gets the
+whole patience. Longer than any wait between two tries.
+"""
 SAY_EVERY_S = 60.0
 
 Result = TypeVar("Result")
@@ -31,26 +32,26 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class _Silence:
-    """A store that answers no call of this process: since when, and when a call failed last."""
+    """A store that answers none of this process's calls: since when, and when the last call failed."""
 
     since: float
     last: float
 
 
 _silences: dict[str, _Silence] = {}
-"""By store. What ends a run still writes and unlocks, and must not wait for the whole patience again at each of its
-calls."""
+"""By store. The writes and unlocking at the end of a run must not each wait for the whole patience again."""
 
 
 def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Result:
-    """What the call returns. Raises its error if that is not a passing one, or the store has been silent for
-    `patience_s`, to this call or to all."""
+    """Makes a call, repeatedly during an outage. Raises its error if that is not a temporary one, or if the store has
+    not answered this call, or any, for `patience_s`.
+    """
     started, said, wait_s = time.monotonic(), float("-inf"), FIRST_WAIT_S
     while True:
         asked = time.monotonic()
         try:
             result = call()
-        except BaseException as error:  # judged below; what is not a store's passing trouble goes on as it is
+        except BaseException as error:  # examined below; anything but a temporary failure of the store is raised
             if not is_passing(error):
                 _silences.pop(where, None)
                 raise
@@ -66,13 +67,14 @@ def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Res
             if said > 0:
                 log.warning("%s answers again after %.0f s", where, time.monotonic() - started)
             return result
-        time.sleep(wait_s * random.uniform(0.5, 1.0))  # no seed: nothing that comes out depends on it
+        time.sleep(wait_s * random.uniform(0.5, 1.0))  # needs no seed: no output depends on it
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
 def _silent_since(where: str, asked: float, now: float) -> float:
-    """Since when a store is silent that failed a call just now, which was made at `asked`: a store may take minutes to
-    fail one, and that is no gap between two outages."""
+    """When the store stopped answering; a call made at `asked` has just failed. The gap to the failure before is
+    measured up to `asked`, since a store may take minutes to fail a call.
+    """
     silence = _silences.get(where)
     if silence is None or asked - silence.last > APART_S:
         silence = _silences[where] = _Silence(now, now)

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from pipeline.engine.segments import FOLDER
 
 PART = "part-"
-"""How the names of parts begin: of other files in a table's folder, packs say, there may be millions."""
+"""The prefix of parts' names; a table's folder may hold millions of other files, such as packs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one committed unit wrote of a table: a file, or the rows of a segment's file from `first` on."""
+    """What one committed unit wrote of a table: a file, or `n_rows` rows of a segment's file from row `first` on."""
 
     stage: str
     unit: str
@@ -31,13 +31,13 @@ class Part:
 
 
 def joined(parts: Iterable[Part]) -> Iterator[Part]:
-    """Parts whose rows follow each other in one file as one, so that few pieces are read."""
+    """Joins parts whose rows are adjacent in one file, so that fewer pieces are read."""
     for run in adjoining(parts):
         yield replace(run[0], n_rows=sum(part.n_rows for part in run)) if len(run) > 1 else run[0]
 
 
 def adjoining(parts: Iterable[Part]) -> Iterator[list[Part]]:
-    """Parts whose rows follow each other in one file."""
+    """Groups parts whose rows are adjacent in one file."""
     run: list[Part] = []
     for part in parts:
         last = run[-1] if run else None

@@ -1,4 +1,4 @@
-"""What a long job shows: a live line on a terminal, plain log lines elsewhere; how fast it goes, and what is left."""
+"""Progress of a long job: a live line on a terminal, plain log lines elsewhere; the rate, and the time left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from manifests.errors import UserError
 from pipeline.engine import clock
 
-if TYPE_CHECKING:  # heavy, and what is done in a moment shows no progress
+if TYPE_CHECKING:  # heavy to import, and short jobs show no progress
     from rich.console import Console
     from rich.progress import Progress
 
@@ -27,11 +27,11 @@ Item = TypeVar("Item")
 
 PLAIN_EVERY_S = 15.0
 FOR_FILES = "for_files"
-"""Marks a record that is not for the terminal: it is shown there in another form, or would be too much."""
+"""Marks a log record as for files only: a terminal shows it in another form, or it would be too much there."""
 
 
 class RunProgress:
-    """The live lines of all stages under way, on a terminal."""
+    """The live lines on a terminal for all stages under way."""
 
     def __init__(self, *, console: Console | None = None) -> None:
         from rich.console import Console
@@ -68,14 +68,14 @@ class StageProgress:
             self._task = bar.add_task(stage, total=None, note="")
 
     def close(self) -> None:
-        """Its line goes."""
+        """Removes the stage's line."""
         if self._bar:
             self._bar.remove_task(self._task)
 
     def queued(self, n_units: int, n_planned: int = 0) -> None:
-        """Units queued so far, and how many are planned in all (0: not known).
+        """Takes the number of units queued so far, and how many are planned in all (0: unknown).
 
-        The first call is logged at once: a unit may take minutes.
+        Logs the first call at once: a unit may take minutes.
         """
         self._n_planned = n_planned
         if not self._has_begun and not self._bar:
@@ -94,7 +94,7 @@ class StageProgress:
             self._bar.update(self._task, advance=1, note=self._note().removeprefix(", "))
 
     def tick(self, n_in_flight: int) -> None:
-        """Called as time goes by: without a terminal it logs a line now and then, even while nothing ends."""
+        """Called regularly: without a terminal it logs a line now and then, even while no unit ends."""
         if self._bar or not self._has_begun or clock.now() - self._last_line < PLAIN_EVERY_S:
             return
         self._last_line = clock.now()
@@ -102,14 +102,14 @@ class StageProgress:
         log.info("%s: %s, %d in flight%s", self._stage, done, n_in_flight, self._note())
 
     def say(self, message: str, *, unit: str = "", node: str = "") -> None:
-        """A line that must be seen: a paused identity, a lost worker, on the machine `node`."""
+        """Shows a message that must be seen: a paused identity, a lost worker. `node`: the machine it concerns."""
         facts = {"stage": self._stage, "unit": unit, "node": node}
         if self._bar:
             self._bar.console.print(f"{self._stage}: {message}", markup=False, highlight=False)
         log.warning("%s: %s", self._stage, message, extra={"facts": facts, FOR_FILES: self._bar is not None})
 
     def committed(self, unit: str, node: str, facts: Mapping[str, Any]) -> None:
-        """Logs a committed unit, made on the machine `node`, with the facts of its commit. For log files only."""
+        """Logs a committed unit with the facts of its commit, for log files only. `node`: the machine that made it."""
         said = {key: facts[key] for key in ("seconds", "attempt", "rows", "rejects", "bytes") if key in facts}
         log.info(
             "%s: %s committed",
@@ -125,12 +125,12 @@ class StageProgress:
 
 
 def units_of(n: int) -> str:
-    """A number of units as people say it: 1 unit, 2 units."""
+    """A number of units in words: 1 unit, 2 units."""
     return f"{n} unit" if n == 1 else f"{n} units"
 
 
 def pace(n_done: int, seconds: float, n_all: int = 0) -> str:
-    """How fast it goes and what that leaves, `, 12 a minute, 4 min left`; "" before anything is done."""
+    """The rate and the time left, `, 12 a minute, 4 min left`; "" before anything is done."""
     if not n_done or seconds <= 0:
         return ""
     rate = f", {60 * n_done / seconds:.3g} a minute"
@@ -138,16 +138,16 @@ def pace(n_done: int, seconds: float, n_all: int = 0) -> str:
 
 
 def length_of(seconds: float) -> str:
-    """A length of time as people say it: 90 s, 12 min, 3.5 h."""
+    """A duration in words: 90 s, 12 min, 3.5 h."""
     if seconds < 120:
         return f"{max(0.0, seconds):.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -> Iterator[Item]:
-    """Yields the items with the progress that RunProgress shows of a stage: for commands that read shards in turn.
+    """Yields the items while showing progress as RunProgress does for stages: for commands that read shards in turn.
 
-    The first line comes before the first item. `job` and `what` are words for a person: verify, shards.
+    The first line comes before the first item. `job` and `what` are words to display: verify, shards.
     """
     from rich.console import Console
 
@@ -164,7 +164,7 @@ def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -
 
 @contextmanager
 def under_way(what: str) -> Iterator[None]:
-    """Shows that work without a count still goes on: a live line on a terminal, else a log line now and then."""
+    """Shows that work without a count is still going on: a live line on a terminal, else a log line now and then."""
     from rich.console import Console
 
     log.info(what)
@@ -200,7 +200,7 @@ def _told(items: Iterable[Item], n_all: int, job: str, what: str) -> Iterator[It
 
 
 def _bar(console: Console) -> Progress:
-    """Live lines; what the program prints beside them goes where it went, also where that is a file."""
+    """Live progress lines. What the program prints meanwhile still goes to its stdout, even if that is a file."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -215,7 +215,7 @@ def _bar(console: Console) -> Progress:
 
 
 def _spinner(console: Console) -> Progress:
-    """A live line for what has no number."""
+    """A live line for work without a count."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -223,7 +223,7 @@ def _spinner(console: Console) -> Progress:
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to whatever sys.stderr is at that moment: it differs between the commands of one process."""
+    """Writes to the current sys.stderr, which differs between the commands of one process."""
 
     @property
     def stream(self) -> TextIO:
@@ -231,11 +231,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
     @stream.setter
     def stream(self, stream: TextIO) -> None:
-        """Ignored: the base class sets a stream."""
+        """Ignored; the base class assigns a stream."""
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON line per record: at (UTC), level, message, and for a unit's records stage, unit and node."""
+    """One JSON line per record: at (UTC), level, message; for a unit's records also stage, unit and node."""
 
     def format(self, record: logging.LogRecord) -> str:
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
@@ -244,10 +244,10 @@ class _JsonLines(logging.Formatter):
 
 
 def set_up_logging(*, verbose: bool = False, json_file: Path | None = None) -> None:
-    """Log lines of the program itself to stderr; libraries only from warnings up.
+    """Sends the program's own log records to stderr; those of libraries only from warnings up.
 
-    `json_file` gets them as lines of JSON as well, and beside them one for each unit that is committed. UserError where
-    it cannot be written to.
+    `json_file` gets them too, as lines of JSON, plus one for each unit that is committed. UserError if it cannot be
+    written to.
     """
     handler = _StderrHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))

@@ -1,6 +1,6 @@
-"""Some rows of a Parquet file in a bucket, by two requests: its end, and the bytes of what is asked for.
+"""Reads some rows of a Parquet file in a bucket with two requests: for its end, and for the bytes of the rows.
 
-Many rows are read in pieces, so that no more of a file is in memory than what is being worked on.
+Many rows are read in pieces, so that no more of a file is in memory than is being worked on.
 """
 
 from __future__ import annotations
@@ -15,33 +15,34 @@ import pyarrow.parquet as pq
 from pipeline.engine.files import Files
 
 TAIL_BYTES = 128 * 1024
-"""Read at once from the end: the footer of most files."""
+"""Bytes read at once from the end: most files' whole footer."""
 MAGIC = b"PAR1"
-"""Last bytes of every Parquet file."""
+"""The last bytes of every Parquet file."""
 SPAN_BYTES = 1024**2
-"""Wanted bytes up to this far apart come by one request, with what lies between them: what 1 Gbit/s brings in less than
-the 30 ms that a request takes, since several are made at a time."""
+"""Wanted spans up to this many bytes apart are read in one request, with what is between them: 1 Gbit/s brings that in
+less than the 30 ms that a request takes, since several are made at a time.
+"""
 AT_ONCE = 8
-"""Requests for bytes of one file at a time."""
+"""Concurrent requests for bytes of one file."""
 
 
 def read_rows(files: Files, path: str, first: int, n_rows: int, columns: Sequence[str], size: int = 0) -> pa.Table:
-    """Rows first … first + n_rows - 1: only the row groups and columns that hold them are read.
+    """Reads rows first … first + n_rows - 1: only the row groups and columns that hold them.
 
-    `size`: bytes of the file as its head tells, 0 where it has to be asked for. FileNotFoundError.
+    `size`: the file's bytes according to the head; 0: ask the store. Raises FileNotFoundError.
     """
     return RowFile(files, path, size).read(first, n_rows, columns)
 
 
 class RowFile:
-    """A Parquet file whose end is here, and of its rows none but those that are being read."""
+    """A Parquet file of which only the end is in memory, plus the rows being read."""
 
     def __init__(self, files: Files, path: str, size: int = 0) -> None:
         self._spans = _opened(files, path, size)
         self._file = pq.ParquetFile(self._spans)
 
     def read(self, first: int, n_rows: int, columns: Sequence[str] | None = None) -> pa.Table:
-        """Rows first … first + n_rows - 1, or fewer where the file ends; None: all columns."""
+        """Reads rows first … first + n_rows - 1, or fewer where the file ends; `columns` None: all."""
         metadata = self._file.metadata
         columns = self._file.schema_arrow.names if columns is None else columns
         names = set(columns)
@@ -53,7 +54,7 @@ class RowFile:
         return rows
 
     def pieces(self, first: int, n_rows: int, columns: Sequence[str], max_bytes: int) -> Iterator[tuple[int, int]]:
-        """The same rows as (first row, rows) of pieces: whole row groups, of about so many bytes in memory each."""
+        """Yields the same rows as (first row, rows) of pieces: whole row groups of about `max_bytes` in memory each."""
         metadata, names = self._file.metadata, set(columns)
         groups, skipped = _groups_of(metadata, first, n_rows)
         begin = at = first
@@ -75,13 +76,13 @@ def _columns_of(group: pq.RowGroupMetaData, names: Set[str]) -> list[pq.ColumnCh
 
 
 def _opened(files: Files, path: str, size: int) -> _Spans:
-    """The end of a file. Its size is asked for where the one given is not true: a purge rewrites files in place."""
+    """The file with its end read. Asks for its size if the given one is wrong: a purge rewrites files in place."""
     if size:
         try:
             spans = _Spans(files, path, size)
         except FileNotFoundError:
             raise
-        except OSError:  # a bucket refuses a range that begins after the file's end
+        except OSError:  # a bucket refuses a range that begins past the file's end
             return _Spans(files, path, files.size(path))
         if spans.ends_as_parquet():
             return spans
@@ -89,7 +90,7 @@ def _opened(files: Files, path: str, size: int) -> _Spans:
 
 
 def _groups_of(metadata: pq.FileMetaData, first: int, n_rows: int) -> tuple[list[int], int]:
-    """The row groups that hold some rows, and how many rows of the first stand before them."""
+    """The row groups that contain some rows, and how many rows of the first group precede them."""
     groups: list[int] = []
     begin = skipped = 0
     for i in range(metadata.num_row_groups):
@@ -102,7 +103,7 @@ def _groups_of(metadata: pq.FileMetaData, first: int, n_rows: int) -> tuple[list
 
 
 def _place(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
-    """First byte of a column's pages, and the byte after the last."""
+    """The offset of a column's first byte, and of the byte after its last."""
     start = column.data_page_offset
     if column.has_dictionary_page and column.dictionary_page_offset:
         start = min(start, column.dictionary_page_offset)
@@ -110,7 +111,7 @@ def _place(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
 
 
 class _Spans(io.RawIOBase):
-    """A file of which some spans are here; what is read outside them is fetched."""
+    """A file of which some spans are in memory; reads outside them fetch more."""
 
     def __init__(self, files: Files, path: str, size: int) -> None:
         self._files, self._path, self._size, self._at = files, path, size, 0
@@ -118,11 +119,11 @@ class _Spans(io.RawIOBase):
         self._fetch(max(0, size - TAIL_BYTES), size)
 
     def ends_as_parquet(self) -> bool:
-        """Whether these bytes are the end of a Parquet file."""
+        """Whether the file ends as a Parquet file does."""
         return self._held(self._size - 4, self._size) == MAGIC
 
     def fetch_all(self, spans: Sequence[tuple[int, int]]) -> None:
-        """Fetches sorted spans of bytes, those near each other together, and several at a time."""
+        """Fetches sorted spans of bytes, merging those near each other, several at a time."""
         wanted: list[tuple[int, int]] = []
         for start, stop in spans:
             if wanted and start - wanted[-1][1] <= SPAN_BYTES:
@@ -138,11 +139,11 @@ class _Spans(io.RawIOBase):
             list(readers.map(lambda span: self._fetch(*span), missing))
 
     def drop(self) -> None:
-        """Keeps of what was fetched the file's end alone."""
+        """Drops everything fetched except the file's end."""
         del self._spans[1:]
 
     def _fetch(self, start: int, end: int) -> bytes:
-        """The bytes start … end - 1. What the file's end holds of them is here and is not asked for again."""
+        """Fetches the bytes start … end - 1, except for those already held with the file's end."""
         here, tail = self._spans[0] if self._spans else (end, b"")
         stop = here if start < here < end else end
         data = self._files.read_range(self._path, start, stop) + tail[: end - stop]

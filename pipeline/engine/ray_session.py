@@ -1,4 +1,4 @@
-"""Joins a Ray cluster, or starts one of this process's own; says what is wrong where that fails."""
+"""Joins a Ray cluster or starts a local one; explains what is wrong if that fails."""
 
 import json
 import logging
@@ -16,18 +16,21 @@ from manifests.errors import UserError
 
 CONNECT_S, SPEAK_S = 3.0, 4.0
 CLIENT_PORT = 10001
-"""Where Ray's client server listens unless told otherwise."""
+"""The default port of Ray's client server."""
 CLUSTER_ID = "/ray.rpc.NodeInfoGcsService/GetClusterId"
-"""A call that Ray's head answers, whatever it says; its client port and others refuse it as gRPC does."""
+"""A call that Ray's head answers, with whatever status; its client port and other gRPC servers reject it in gRPC's own
+way.
+"""
 
 
 WORKERS_ENVIRONMENT = {"PYTHONSAFEPATH": "1", "RAY_USAGE_STATS_ENABLED": "0"}
-"""What workers have in their environment. Those of a Ray of our own inherit it: the workers that Ray starts beforehand
-have no runtime environment, and a driver with one would have them ended and others started in their place."""
+"""Environment variables of the workers. Those of a local Ray inherit them: workers that Ray starts beforehand have no
+runtime environment, so a driver with one would make it end them and start others.
+"""
 
 
 def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str) -> None:
-    """Connects to an address, or starts a local Ray where that is "". UserError where that fails."""
+    """Connects to an address, or starts a local Ray if that is "". UserError if that fails."""
     options: dict[str, Any] = {"namespace": namespace, "logging_level": logging.ERROR, "log_to_driver": False}
     if address:
         _refuse_deaf(address)
@@ -35,7 +38,7 @@ def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str
         wanted = {name: value for name, value in WORKERS_ENVIRONMENT.items() if name not in given}
         options |= {"address": address, "runtime_env": {"env_vars": wanted}}
     else:
-        # "local" starts one of our own; without it Ray would join whatever cluster runs on this machine.
+        # "local" starts our own; without it Ray would join whatever cluster runs on this machine
         options |= {"address": "local", "include_dashboard": False, "object_store_memory": object_store_bytes}
         options |= {"num_cpus": n_cpus} if n_cpus else {}
     where = f"Ray at {address}" if address else "a local Ray"
@@ -50,7 +53,7 @@ def start_ray(address: str, n_cpus: int, object_store_bytes: int, namespace: str
 
 @contextmanager
 def _environment_for(started: Mapping[str, str]) -> Iterator[None]:
-    """Sets variables for the processes that are started in the block."""
+    """Sets environment variables for processes started in the block."""
     before = {name: os.environ.get(name) for name in started}
     os.environ.update(started)
     try:
@@ -64,7 +67,7 @@ def _environment_for(started: Mapping[str, str]) -> Iterator[None]:
 
 
 class _WhatRaySays(AbstractContextManager[None]):
-    """Where Ray's own processes do not come up (within 30 s, which nobody can set) it raises a bare Exception."""
+    """Turns the bare Exception raised when Ray's own processes don't start (within a fixed 30 s) into UserError."""
 
     def __init__(self, where: str) -> None:
         self._where = where
@@ -80,13 +83,13 @@ class _WhatRaySays(AbstractContextManager[None]):
 
 
 def _environment_of_the_job() -> set[str]:
-    """Names that `ray job submit` was given as env_vars: Ray refuses a driver that sets one of them once more."""
+    """Names that `ray job submit` was given as env_vars: Ray refuses a driver that sets one of them again."""
     job = json.loads(os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR") or "{}")
     return set((job.get("runtime_env") or {}).get("env_vars") or {})
 
 
 def _refuse_deaf(address: str) -> None:
-    """UserError within seconds where no Ray listens at an address; Ray itself would try for a minute or two."""
+    """Raises UserError within seconds if no Ray listens at an address; Ray itself would try for a minute or two."""
     target = _target_of(address)
     host, _, port = target.rpartition(":")
     if not port.isdigit():
@@ -102,7 +105,7 @@ def _refuse_deaf(address: str) -> None:
 
 
 def _target_of(address: str) -> str:
-    """HOST:PORT of an address. A client's has port 10001 unless it names one; `auto` is $RAY_ADDRESS if that is set."""
+    """HOST:PORT of an address. A ray:// address has port 10001 by default; `auto` is $RAY_ADDRESS if that is set."""
     given = os.environ.get("RAY_ADDRESS", "") if address == "auto" else address
     scheme, _, target = given.rpartition("://")
     if scheme == "ray" and target and not target.rpartition(":")[2].isdigit():
@@ -111,10 +114,10 @@ def _target_of(address: str) -> str:
 
 
 def _resolve(host: str) -> None:
-    """TimeoutError where name servers do not answer within CONNECT_S.
+    """Raises TimeoutError if name servers do not answer within CONNECT_S.
 
-    A resolver tries each of its servers for many seconds and takes no limit: it is left behind in a thread. That a name
-    does not exist is left to who connects.
+    A resolver tries each of its servers for many seconds and takes no limit, so it runs in a thread that is left
+    behind. That a name does not exist is left to the connection to report.
     """
 
     def ask() -> None:
@@ -129,9 +132,9 @@ def _resolve(host: str) -> None:
 
 
 def _refuse_other_program(target: str) -> None:
-    """ConnectionError where what listens is not Ray: it speaks no gRPC, or is a proxy that answers for others."""
+    """Raises ConnectionError if another program listens there: one without gRPC, or a proxy answering for others."""
     if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
-        return  # its certificates are Ray's to read
+        return  # only Ray can read its certificates
     import grpc
 
     with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:

@@ -1,4 +1,4 @@
-"""What a worker of the cluster does with a task, and what it says where it can't."""
+"""What a worker of the cluster does with a task, and the errors it reports if it can't."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ from pipeline.engine.unit import Stage, Unit
 
 
 def raised_there(error: RayTaskError) -> BaseException:
-    """What a worker raised outside of all that an attempt foresees."""
+    """The error to raise in the driver for one that a worker raised outside of what an attempt handles."""
     cause = error.as_instanceof_cause()  # type: ignore[no-untyped-call]
     if isinstance(cause, UserError):
         return UserError(str(error.cause or cause))
@@ -37,7 +37,9 @@ def raised_there(error: RayTaskError) -> BaseException:
 
 @dataclass(frozen=True, slots=True)
 class Briefing:
-    """What a worker needs before it begins: whom to tell, as which number, and the driver's build ("": not asked)."""
+    """What a worker needs before it begins: the roll to report to, its number there, the driver's build ("": not
+    checked).
+    """
 
     roll: Any
     number: int
@@ -45,10 +47,10 @@ class Briefing:
 
 
 def leave_the_terminal() -> None:
-    """Gives this process an empty standard input in place of a terminal.
+    """Replaces this process's standard input by an empty one if it is a terminal.
 
-    Workers inherit the driver's, and run in its background: a program that one of them starts and that looks at its
-    terminal, as ffmpeg does, would be stopped by the kernel, and the worker with it.
+    Workers inherit the driver's terminal but run in its background: a program started there that reads the terminal, as
+    ffmpeg does, would be stopped by the kernel, and the worker with it.
     """
     if not os.isatty(0):
         return
@@ -76,7 +78,7 @@ def fetch_remotely(
 
 @ray.remote(num_cpus=0, scheduling_strategy="SPREAD", max_retries=10)
 def do_on(work: Callable[[Any], Any], item: Any) -> Any:
-    """Work on one item, on any machine; done again where its machine or process is lost."""
+    """Does work on one item on any machine; repeated if its machine or process is lost."""
     return work(item)
 
 
@@ -97,9 +99,9 @@ def _there(briefing: Briefing, stage_in: list[Any], unit: Unit, work: Callable[[
 
 
 def _say_what_runs(stage: Stage, unit: Unit) -> None:
-    """Names stage and unit where people look at a worker: its process, for Ray's dashboard and `ps`, and its log.
+    """Puts stage and unit into the worker's process title (for Ray's dashboard and `ps`) and its log.
 
-    Ray sets the title again when the task is over.
+    Ray resets the title when the task is over.
     """
     ray._raylet.setproctitle(f"ray::{stage.name}:{unit.name}")  # type: ignore[attr-defined]
     print(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} {stage.name}:{unit.name} begins", file=sys.stderr, flush=True)

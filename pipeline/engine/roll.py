@@ -1,8 +1,8 @@
-"""Who works on what: workers report when an attempt begins, so that the driver knows where a lost one ran
-and for how long.
+"""The roll of attempts under way: workers report when one begins, so that the driver knows where a lost one ran and for
+how long.
 
-Ray says that a worker died, neither where nor after what time. One actor beside the driver keeps the list; a worker's
-report waits for no answer.
+Ray reports that a worker died, but neither where nor after what time. One actor beside the driver keeps the list;
+workers don't wait for its answer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """An attempt that began: its machine's id in Ray and its name, its worker's process, and its age."""
+    """An attempt that began: its machine's Ray id and name, its worker's process, and its age."""
 
     node: str
     host: str
@@ -23,24 +23,26 @@ class Begun:
 
 
 class Roll:
-    """The attempts under way, by a number that the driver gave each. Ages count from when the worker's report came."""
+    """The attempts under way, by the number that the driver gave each. Ages count from when the worker's report
+    arrived.
+    """
 
     def __init__(self) -> None:
         self._begun: dict[int, tuple[str, str, int, float, float]] = {}
 
     def begin(self, number: int, node: str, host: str, pid: int, limit_s: float) -> None:
-        """An attempt begins now; `limit_s`: seconds that it may take."""
+        """Records that an attempt begins; `limit_s`: its time limit in seconds."""
         self._begun[number] = (node, host, pid, limit_s, time.monotonic())
 
     def of(self, number: int) -> Begun | None:
-        """What is known of an attempt; None where its worker has not been heard of."""
+        """What is known of an attempt; None if its worker has not reported."""
         if number not in self._begun:
             return None
         node, host, pid, _, since = self._begun[number]
         return Begun(node, host, pid, time.monotonic() - since)
 
     def overdue(self, grace_s: float) -> list[int]:
-        """Attempts that have run for longer than their limit and a grace."""
+        """The numbers of attempts that have exceeded their limit plus a grace."""
         now = time.monotonic()
         return [n for n, (_, _, _, limit_s, since) in self._begun.items() if now - since > limit_s + grace_s]
 

@@ -1,8 +1,8 @@
-"""The scratch folder of a machine, and in it one folder for each attempt under way.
+"""The scratch folder of a machine, with one folder inside for each attempt under way.
 
-An attempt's folder says whose it is: host, output directory, process; one that waits between two tasks of a unit, of
-which driver. So the next attempt there can sweep what a
-killed worker left, and touches nothing of another host, another output directory or a live process.
+The name of an attempt's folder tells its owner: host, output directory, process; while it waits between the two tasks
+of a unit, the driver. So the next attempt there can sweep what a killed worker left, without touching anything of
+another host, another output directory or a live process.
 """
 
 import hashlib
@@ -24,20 +24,20 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9-]")
 
 
 def host_name() -> str:
-    """This machine's name, for people."""
+    """This machine's name, for display."""
     return socket.gethostname()
 
 
 class HeldGone(Exception):
-    """A folder that waited for its unit is not there any more."""
+    """A folder held for its unit no longer exists."""
 
 
 @contextmanager
 def scratch_folder(root: Path, run: str, what: str, held: Path | None = None) -> Iterator[Path]:
-    """A new folder under the machine's scratch folder, gone when the block ends; leftovers of `run` are swept first.
+    """Makes a folder under the machine's scratch folder, removed when the block ends; sweeps leftovers of `run` first.
 
-    `run` is what all workers of one output directory share (its url); `what` is for people who look into the folder.
-    `held`: not a new folder, but one that `hold` has kept. Raises PlaceFailed where it cannot be made, HeldGone.
+    `run` is shared by all workers of one output directory (its url); `what` tells people what the folder is for.
+    `held`: a folder kept by `hold`, to use instead of a new one. Raises PlaceFailed if it cannot be made, HeldGone.
     """
     make_scratch(root)
     prefix = _prefix(run)
@@ -54,7 +54,7 @@ def scratch_folder(root: Path, run: str, what: str, held: Path | None = None) ->
 
 
 def make_scratch(root: Path) -> None:
-    """Makes the folder that holds all units' scratch folders, for this user alone. PlaceFailed where that cannot be."""
+    """Makes the root of all units' scratch folders, accessible to this user only. Raises PlaceFailed if it can't."""
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         facts = root.lstat()
@@ -68,9 +68,9 @@ def make_scratch(root: Path) -> None:
 
 
 def hold(scratch: Path, root: Path, run: str, driver: str) -> Path:
-    """Keeps a scratch folder after its block, until an attempt of this driver takes it over; returns its path.
+    """Keeps a scratch folder beyond its block, until an attempt of this driver takes it over; returns its new path.
 
-    What other drivers of this run let be held goes: only one at a time is alive.
+    Removes what other drivers of this run held: only one is alive at a time.
     """
     prefix = f"{_prefix(run)}{_HELD}"
     for folder in root.glob(f"{prefix}*"):
@@ -87,7 +87,7 @@ def _take(held: Path, scratch: Path) -> None:
 
 
 def sweep(root: Path, prefix: str) -> int:
-    """Removes folders whose process is dead, of this host and the run that the prefix names; returns how many."""
+    """Removes folders whose process is dead, for the host and run in the prefix; returns how many."""
     n_swept = 0
     for folder in root.glob(f"{prefix}*"):
         pid = folder.name.removeprefix(prefix).partition(".")[0]

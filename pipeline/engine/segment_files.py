@@ -1,4 +1,6 @@
-"""Writes the files of a segment: the rows of its units one after the other, wide columns apart, and where they lie."""
+"""Writes the files of a segment: its units' rows one after the other, wide columns apart, and where each unit's rows
+are.
+"""
 
 import json
 import tempfile
@@ -24,13 +26,13 @@ from pipeline.engine.segments import UNITS, Segment
 from pipeline.engine.store import Store
 
 GROUP_ROWS = 16_384
-"""Rows of a row group, at most: what a reader of one unit loads."""
+"""Most rows in a row group: what a reader of one unit loads."""
 GROUP_BYTES = 32 * 1024**2
-"""Bytes in memory of a row group, about, at most."""
+"""Approximate most bytes in memory of a row group."""
 
 
 def write_segment(store: Store, job: Job) -> Segment:
-    """Writes the files of a job's segment. It does not count before `install` has put it into the head."""
+    """Writes the files of a job's segment. It does not count until `install` has put it into the head."""
     rows = {table: _read_ahead(store, parts) for table, parts in job.parts.items()}
     return write_rows(store, job.stage, job.level, job.facts, rows)
 
@@ -38,7 +40,7 @@ def write_segment(store: Store, job: Job) -> Segment:
 def write_rows(
     store: Store, stage: str, level: int, facts: Mapping[str, Facts], rows: Mapping[str, Iterable[tuple[str, pa.Table]]]
 ) -> Segment:
-    """Writes the files of a segment from the rows of each unit, by table, in the order of the names of their parts."""
+    """Writes the files of a segment from each unit's rows, by table, in the order of the units' part names."""
     segment = Segment(
         id=uuid.uuid4().hex[:16], stage=stage, level=level, n_units=len(facts), bytes=0, rows={},
         rejects={}, seconds=0.0, made_at=time.time(),
@@ -78,7 +80,7 @@ def write_rows(
 
 @dataclass(frozen=True, slots=True)
 class _Files:
-    """What is known of the files of a segment while they are written: bytes by name, and the entries of its ids."""
+    """A segment's files while they are written: bytes by file name, and the entries of its ids."""
 
     sizes: dict[str, int]
     ids: list[Entries]
@@ -97,7 +99,7 @@ def _write_table(
     scratch: Path,
     files: _Files,
 ) -> dict[str, int]:
-    """Writes a table's files, unit after unit; returns the rows of each unit."""
+    """Writes a table's files, unit after unit; returns the number of rows of each unit."""
     schema = REJECTS if table == "rejects" else TABLES[table]
     wide = WIDE.get(table, ())
     sets = {False: [name for name in schema.names if name not in wide]}
@@ -128,7 +130,7 @@ def _write_table(
 def _blocks(
     of_units: Iterable[tuple[str, pa.Table]], schema: pa.Schema, counts: dict[str, int]
 ) -> Iterator[tuple[pa.Table, list[int]]]:
-    """Rows in row groups of bounded size, with the rows of each unit in it; counts the rows of each unit."""
+    """Yields blocks of rows of bounded size with each unit's number of rows in them; fills `counts` by unit."""
     held: list[pa.Table] = []
     n_rows = n_bytes = 0
     for unit, read in of_units:
@@ -144,8 +146,9 @@ def _blocks(
 
 
 def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa.Table]]:
-    """(unit, rows) of the parts in their order. Of those that are a file each, several are read at a time; of a
-    segment's file each row group once."""
+    """Yields (unit, rows) of the parts in order. Reads several single files ahead at a time, and each row group of a
+    segment's file once.
+    """
     loose = iter([part for part in parts if part.n_rows < 0])
     ends = {part.path: part.first + part.n_rows for part in parts if part.n_rows > 0}
     of_segments = {path: _InOrder(store, path, end) for path, end in ends.items()}
@@ -161,8 +164,9 @@ def _read_ahead(store: Store, parts: tuple[Part, ...]) -> Iterator[tuple[str, pa
 
 
 class _InOrder:
-    """Rows of a segment's file, asked for in the order in which they lie there: each row group is read once, and is in
-    memory as long as rows of it wait to be written."""
+    """Rows of a segment's file, requested in file order: each row group is read once, and stays in memory while some of
+    its rows are still to be written.
+    """
 
     def __init__(self, store: Store, path: str, n_rows: int) -> None:
         whole = Part("", "", path, 0, n_rows)
@@ -171,7 +175,7 @@ class _InOrder:
         self._first, self._rows = 0, pa.table({})
 
     def rows(self, first: int, n_rows: int) -> pa.Table:
-        """Rows first … first + n_rows - 1; `first` is never less than it was before."""
+        """Rows first … first + n_rows - 1; `first` must not be less than in the previous call."""
         while first + n_rows > self._first + self._rows.num_rows:
             piece = next(self._pieces)
             left = self._rows.slice(first - self._first) if first < piece.first else None

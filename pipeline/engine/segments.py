@@ -1,16 +1,16 @@
 """Segments: the rows and commits of many units in a few files, and the one head file that says which of them count.
 
-    segments/head.json                     which segments there are; replaced as a whole, only if it is as it was read
-    segments/<stage>/<id>/units.parquet    a row a unit: what its commit held, and where its rows lie in each table
+    segments/head.json                     the list of segments; replaced as a whole, and only if it is as it was read
+    segments/<stage>/<id>/units.parquet    a row per unit: what its commit held, and where its rows are in each table
                           <table>.parquet  the rows, unit after unit in the order of their names
                           <table>.wide.parquet  the wide columns of the same rows, so that others are read without them
                           rejects.parquet
-                          ids.bin          where the rows of each video lie in these files (`ids.py`)
-    segments/ids/<id>/ids.bin              the same of many segments
+                          ids.bin          where the rows of each video are in these files (`ids.py`)
+    segments/ids/<id>/ids.bin              the same for many segments
 
-A unit of a segment counts unless the head calls it void (it was taken back since). A commit of its own that a unit of a
-segment still has is ignored; it and the parts that it names go some time after the merge, so that a reader that
-began before ends right.
+A unit of a segment counts unless the head calls it void (it was taken back since). If a unit of a segment still has a
+commit of its own, that is ignored; it and the parts that it names are deleted some time after the merge, so that
+readers that began before can finish.
 """
 
 import json
@@ -36,7 +36,7 @@ FOLDER = "segments"
 HEAD = f"{FOLDER}/head.json"
 UNITS = "units"
 IDS = "ids"
-"""In the place of a stage's name: files of the ids of many segments."""
+"""Stands for a stage's name in the path of files with the ids of many segments."""
 
 
 class _Entry(BaseModel):
@@ -53,49 +53,51 @@ class Segment(_Entry):
     n_units: int
     bytes: int
     rows: dict[str, int]
-    """By table; those of `rejects` too."""
+    """By table, including `rejects`."""
     rejects: dict[str, int]
     """By reason."""
     seconds: float
     made_at: float
     void: tuple[str, ...] = ()
-    """Units that were taken back since then; their rows do not count."""
+    """Units that were taken back since; their rows do not count."""
     n_ids: int = -1
-    """Entries of its own file of ids; -1: it has none, since an older version made it."""
+    """Entries of its own ids file; -1: it has none, since an older version made it."""
     ids_in: str = ""
-    """The file of many segments' ids that holds its own too; "" for none."""
+    """The common ids file of many segments that includes its ids; "" if none."""
     sizes: dict[str, int] = {}
-    """Bytes by file, those that are known."""
+    """Bytes by file name, as far as known."""
 
     @property
     def folder(self) -> str:
-        """Where its files lie."""
+        """The folder of its files."""
         return f"{FOLDER}/{self.stage}/{self.id}"
 
     @property
     def ids_path(self) -> str:
-        """Its own file of ids."""
+        """The path of its own ids file."""
         return f"{self.folder}/{IDS_NAME}"
 
     def path(self, table: str, *, wide: bool = False) -> str:
-        """Its file of a table; rejects are a table here."""
+        """The path of its file for a table; rejects count as a table here."""
         return f"{self.folder}/{table}.wide.parquet" if wide else f"{self.folder}/{table}.parquet"
 
 
 class IdsFile(_Entry):
-    """A file of the ids of many segments."""
+    """An ids file of many segments."""
 
     id: str
     n_ids: int
 
     @property
     def path(self) -> str:
-        """Where it lies."""
+        """The path of the file."""
         return f"{FOLDER}/{IDS}/{self.id}/{IDS_NAME}"
 
 
 class Retired(_Entry):
-    """A segment or file of ids that is in others now; its files go some time after `at`, seconds since 1970."""
+    """A segment or ids file that was merged into others; its files are deleted some time after `at`, seconds since
+    1970.
+    """
 
     id: str
     stage: str
@@ -103,14 +105,14 @@ class Retired(_Entry):
 
 
 class Head(_Entry):
-    """What counts. `generation` rises with every change."""
+    """What counts. `generation` increases with every change."""
 
     generation: int = 0
     segments: tuple[Segment, ...] = ()
     retired: tuple[Retired, ...] = ()
     ids: tuple[IdsFile, ...] = ()
     covered: dict[str, int] = {}
-    """By stage: the units of groups up to this number all lie in segments, so that nobody needs to read these."""
+    """By stage: all units of groups up to this number are in segments, so these groups need not be read."""
 
     def of(self, stage: str) -> list[Segment]:
         """The segments of a stage."""
@@ -118,7 +120,7 @@ class Head(_Entry):
 
 
 def read_head(files: Files) -> tuple[Head, bytes | None]:
-    """The head, and its bytes for `write_head`; None where there is none yet. DamagedFile where it cannot be read."""
+    """The head, and its bytes for `write_head` (None if there is no head yet). DamagedFile if it cannot be read."""
     try:
         data = files.read(HEAD)
     except FileNotFoundError:
@@ -132,13 +134,13 @@ def read_head(files: Files) -> tuple[Head, bytes | None]:
 
 
 def write_head(files: Files, head: Head, seen: bytes | None) -> bool:
-    """Replaces the head that was read; False, with nothing changed, where it has been replaced meanwhile."""
+    """Replaces the head that was read; False, with nothing changed, if it has been replaced meanwhile."""
     data = head.model_dump_json(indent=1).encode() + b"\n"
     return files.create(HEAD, data) if seen is None else files.replace(HEAD, data, seen=seen)
 
 
 def change_head(files: Files, change: Callable[[Head], Head]) -> Head:
-    """Applies a change to the head, again where another process changed it in between; returns the new head."""
+    """Applies a change to the head, again if another process changed it in between; returns the new head."""
     for _ in range(10):
         head, seen = read_head(files)
         changed = change(head)
@@ -151,7 +153,7 @@ def change_head(files: Files, change: Callable[[Head], Head]) -> Head:
 
 
 def without(head: Head, stage: str, void: dict[str, list[str]]) -> Head:
-    """The head with these units (by segment id) void; a segment with no other unit is retired."""
+    """The head with these units (by segment id) marked void; a segment left with no other unit is retired."""
     kept, retired = [], list(head.retired)
     for segment in head.segments:
         more = void.get(segment.id, [])
@@ -168,15 +170,15 @@ def without(head: Head, stage: str, void: dict[str, list[str]]) -> Head:
 
 @dataclass(slots=True)
 class SegmentReader:
-    """Reads segments. What was read of their units is kept: a segment's units never change."""
+    """Reads segments. Caches what was read of their units, since a segment's units never change."""
 
     files: Files
     sizes: dict[str, int] = field(default_factory=dict)
-    """Bytes of the files of segments, by path, as far as they are known."""
+    """Bytes of segments' files, by path, as far as known."""
     _units: dict[str, pa.Table] = field(default_factory=dict)
 
     def units(self, segment: Segment) -> pa.Table:
-        """A row a unit, without its facts: `unit`, and `first:<table>` and `n:<table>` of each table."""
+        """A row per unit, without its facts: `unit`, and `first:<table>` and `n:<table>` for each table."""
         if segment.id not in self._units:
             path = segment.path(UNITS)
             with self.files.open(path) as file:
@@ -186,7 +188,7 @@ class SegmentReader:
         return self._units[segment.id]
 
     def live(self, segment: Segment) -> pa.Table:
-        """Those of its units that are not void."""
+        """The rows of its units that are not void."""
         units = self.units(segment)
         if not segment.void:
             return units
@@ -194,7 +196,7 @@ class SegmentReader:
         return units.filter(pc.invert(void))
 
     def names(self, segments: Iterable[Segment]) -> set[str]:
-        """The units of these segments that count."""
+        """Names of the units of these segments that are not void."""
         return {name for segment in segments for name in self.live(segment).column("unit").to_pylist()}
 
     def among(self, segment: Segment, units: Iterable[str]) -> list[str]:
@@ -204,9 +206,9 @@ class SegmentReader:
         return [str(unit) for unit in held.to_pylist()]
 
     def row_ranges(self, segment: Segment, table: str, only: pa.Array | None = None) -> Iterator[tuple[str, int, int]]:
-        """(unit, its first row, rows) in a table of a segment, of the units that count and have rows there.
+        """(unit, first row, number of rows) in a table of a segment, for units that count and have rows there.
 
-        `only`: of these units alone.
+        `only`: limits the result to these units.
         """
         units = self.live(segment)
         if f"n:{table}" not in units.schema.names:
@@ -217,7 +219,7 @@ class SegmentReader:
         yield from ((unit, first, n) for unit, first, n in zip(*columns, strict=True) if n)
 
     def counts(self, segment: Segment, table: str, row: int) -> bool:
-        """Whether the unit of a row was not taken back."""
+        """Whether the unit of a row has not been taken back."""
         if not segment.void:
             return True
         units = self.units(segment)
@@ -228,7 +230,7 @@ class SegmentReader:
     def facts(
         self, segment: Segment, unit: str | None = None, *, but: Callable[[str], bool] = lambda unit: False
     ) -> Iterator[tuple[str, Facts]]:
-        """(unit, what its commit held) of the units that count, or of one of them. `but`: not of these units."""
+        """(unit, what its commit held) of the units that count, or of `unit` alone. `but`: units to leave out."""
         filters = None if unit is None else pc.field("unit") == unit
         with self.files.open(segment.path(UNITS)) as file:
             read = pq.read_table(file, columns=["unit", "facts"], filters=filters)
@@ -240,7 +242,7 @@ class SegmentReader:
                 yield name, found
 
     def follow(self, head: Head) -> None:
-        """Forgets segments that are gone, and learns the file sizes of the others."""
+        """Forgets segments that are gone, and takes the file sizes of the others from the head."""
         known = {segment.id for segment in head.segments}
         for name in [name for name in self._units if name not in known]:
             del self._units[name]
@@ -252,9 +254,9 @@ class SegmentReader:
 def rows_of_id(
     reader: SegmentReader, head: Head, video_id: str, tables: Set[str]
 ) -> list[tuple[Segment, str, int, int]]:
-    """(segment, table, first row, rows) where rows of an id lie, among them those of ids with the same hash.
+    """(segment, table, first row, rows) of the rows that may belong to an id; ids with the same hash are included.
 
-    A segment without ids, which an older version made, is named with all its rows of each table.
+    A segment without ids, made by an older version, is returned with all its rows of each table.
     """
     by_id = {int(segment.id, 16): segment for segment in head.segments}
     wanted = hash_of(video_id)

@@ -1,4 +1,4 @@
-"""One object for all workers of a cluster: it lives in an actor, and workers call it through a proxy."""
+"""One object shared by all workers of a cluster: it lives in an actor, and workers call it through a proxy."""
 
 import inspect
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import ray
 
 @ray.remote
 class SharedActor:
-    """Builds an object where the actor runs, again after each restart, and calls its methods, async ones too."""
+    """Builds an object where the actor runs, again after each restart, and calls its methods, async ones included."""
 
     def __init__(self, build: Callable[[], Any]) -> None:
         self._shared = build()
@@ -20,7 +20,9 @@ class SharedActor:
 
 
 class SharedThere:
-    """A picklable proxy of an actor's object: its methods block until they return, giving the task's CPU back."""
+    """A picklable proxy of an actor's object: its methods block until they return, and release the task's CPU
+    meanwhile.
+    """
 
     def __init__(self, actor: Any) -> None:
         self._actor = actor

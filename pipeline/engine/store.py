@@ -1,7 +1,7 @@
-"""An output directory: its files, its commits, and tables made of what committed units wrote.
+"""An output directory: its files, its commits, and the tables made of what committed units wrote.
 
-<table>/part-<stage>-<unit>-<attempt>.parquet      counts only where a commit names it;
-commits/<stage>/group.<number>.<hash>.json         that is written last
+<table>/part-<stage>-<unit>-<attempt>.parquet      counts only if a commit names it;
+commits/<stage>/group.<number>.<hash>.json         written last
 """
 
 import uuid
@@ -26,15 +26,15 @@ from pipeline.engine.ranges import RowFile, read_rows
 from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
 MANY_READ = 2
-"""Once this many parts of one file were asked for, it is read whole, and kept for those that follow."""
+"""Once this many parts of one file were requested, the file is read whole and cached."""
 MAX_KEPT_BYTES = 256 * 1024**2
 PIECE_BYTES = 16 * 1024**2
-"""Of what is read piece by piece, about so much is in memory."""
+"""Approximate bytes in memory of what is read piece by piece."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some rows of a segment's file. `read`: these columns of them."""
+    """Some rows of a segment's file. `read` returns the given columns of them."""
 
     first: int
     n_rows: int
@@ -43,11 +43,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class Store(Committed):
-    """The files of an output directory, and the tables and commits among them."""
+    """The files of an output directory, together with its tables and commits."""
 
     @cached_property
     def _kept(self) -> dict[tuple[str, tuple[str, ...]], int | pa.Table]:
-        return {}  # by file and columns: how often a part of it was asked for, or all its rows
+        return {}  # by file and columns: how often a part of it was requested, or the whole table
 
     def commit(self, stage: str, unit: str, facts: Facts) -> None:
         """Commits a unit, or replaces the facts of its commit. All its output must be in place."""
@@ -67,7 +67,7 @@ class Store(Committed):
             change_head(self, lambda head: without(head, stage, self._segments_with(head, stage, [unit])))
 
     def _parts_anew(self, stage: str, unit: str) -> dict[str, str]:
-        """Writes a unit's rows out of its segment again as parts of its own: {table: path}."""
+        """Writes a unit's rows from its segment into parts of their own again: {table: path}."""
         folders = [*TABLES, f"rejects/{stage}"]
         found = [part for folder in folders for part in self._committed_parts(folder) if part.stage == stage]
         own = [part for part in found if part.unit == unit]
@@ -111,7 +111,7 @@ class Store(Committed):
         return self._parts_of(folder, lambda stage: self.loose(head, stage))
 
     def _parts_of(self, folder: str, units: Callable[[str], Mapping[str, str]]) -> list[Part]:
-        """What units (by stage: {unit: path of its commit}) wrote of a table as files of its own."""
+        """The parts of a table that are files of their own. `units`: gives {unit: path of its commit} for a stage."""
         present = set(self.names(folder, PART))
         stages = {name.split("-")[1] for name in present if name.endswith(".parquet")}
         found = [
@@ -128,16 +128,18 @@ class Store(Committed):
         return self.steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
 
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
-        """All committed rows of a table, in the order of the parts: a run of those in one file at a time."""
+        """Yields all committed rows of a table in the order of the parts, a run of adjacent parts of one file at a
+        time.
+        """
         for run in adjoining(self.parts(table)):
             try:
                 yield self._read_part(next(joined(run)), columns, keep=False)
-            except FileNotFoundError:  # a merge has moved them; maybe not all to one place
+            except FileNotFoundError:  # a merge has moved them, perhaps to several places
                 for part in run:
                     yield self.read_part(part, columns)
 
     def count_rows(self, table: str) -> int:
-        """How many committed rows a table has; those in segments are counted without being read."""
+        """The number of committed rows of a table; those in segments are counted without being read."""
         return sum(part.n_rows if part.n_rows >= 0 else self.read_part(part, []).num_rows for part in self.parts(table))
 
     def read_rejects(self) -> pa.Table:
@@ -148,13 +150,13 @@ class Store(Committed):
         return [part for stage in self.reject_stages(head) for part in self._parts_by(head, f"rejects/{stage}")]
 
     def reject_stages(self, head: Head | None = None) -> list[str]:
-        """The stages that turned something away."""
+        """The stages that have rejects."""
         head = head or read_head(self)[0]
         merged = {segment.stage for segment in head.segments if segment.rows.get("rejects")}
         return sorted({*self.folders("rejects"), *merged})
 
     def read_part(self, part: Part, columns: list[str] | None = None) -> pa.Table:
-        """The rows of one part, also where a merge has moved it. A column that was added later is missing."""
+        """The rows of one part, even if a merge has moved it. Columns added to the schema later are missing."""
         for _ in range(MAX_MOVED):
             try:
                 return self._read_part(part, columns)
@@ -164,10 +166,11 @@ class Store(Committed):
         return self._read_part(part, columns)
 
     def pieces(self, part: Part, columns: list[str], max_bytes: int = 0) -> Iterator[Piece]:
-        """The rows of a segment's part, some row groups at a time, about `max_bytes` in these columns, one at least; 0:
-        PIECE_BYTES.
+        """Yields the rows of a segment's part, some row groups at a time: about `max_bytes` in these columns, at least
+        one group; 0: PIECE_BYTES.
 
-        FileNotFoundError where a merge has moved the part."""
+        FileNotFoundError if a merge has moved the part.
+        """
         wide = WIDE.get(part.table, ())
         sizes, paths = self.segments.sizes, {part.path: False, _wide_path(part.path): True}
         with self._as_table(part.path):
@@ -220,7 +223,7 @@ class Store(Committed):
         return made.select(names)
 
     def _rows(self, path: str, part: Part, columns: list[str], keep: bool) -> pa.Table:
-        """Reads narrow columns. A file whose parts are read in turn is read once, and kept if asked."""
+        """Reads narrow columns. A file whose parts are read repeatedly is read whole and cached, if `keep`."""
         key = (path, tuple(columns))
         kept = self._kept.get(key, 0)
         if isinstance(kept, int) and (kept < MANY_READ or not keep):
@@ -239,7 +242,7 @@ class Store(Committed):
         self._kept[key] = table
 
     def forget(self) -> None:
-        """Drops what is kept of files that were changed where they lie."""
+        """Drops the cache, after files were changed in place."""
         self._kept.clear()
 
     def _concat(self, parts: Iterable[Part], schema: pa.Schema, columns: list[str] | None) -> pa.Table:
@@ -248,9 +251,9 @@ class Store(Committed):
         return pa.concat_tables(tables) if tables else wanted.empty_table()
 
     def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
-        """The rows of one video, by table (`rejects`: those of all stages), in no promised order.
+        """The rows of one video, by table (`rejects`: those of all stages), in no particular order.
 
-        Of segments only the row groups are read that hold it; parts that are not merged yet are read all.
+        Reads only the row groups of segments that hold it; parts that are not merged yet are all read.
         """
         return self.steadily(lambda head: self._rows_of(head, video_id, columns))
 
@@ -290,18 +293,18 @@ class Store(Committed):
     def write_part(
         self, table: str, stage: str, unit: str, rows: Sequence[Mapping[str, Any]] | pa.Table, token: str = ""
     ) -> str:
-        """One part of a table; it counts once the unit is committed. Returns its path, for the commit to name."""
+        """Writes one part of a table; it counts once the unit is committed. Returns its path for the commit."""
         schema = _schema_of(table)
         path = f"{table}/{part_name(stage, unit, token)}"
         self.write_table(path, rows if isinstance(rows, pa.Table) else table_of(rows, schema))
         return path
 
     def write_rejects(self, stage: str, unit: str, rows: Sequence[Mapping[str, Any]], token: str = "") -> str:
-        """The rejects of one unit; returns their path, for the commit to name."""
+        """Writes the rejects of one unit; returns their path for the commit."""
         return self.write_part(f"rejects/{stage}", stage, unit, rows, token)
 
     def sweep_parts(self) -> int:
-        """Deletes parts of attempts that no commit names; returns how many. Only call while holding the run lock."""
+        """Deletes parts that no commit names; returns how many. Only call while holding the run lock."""
         folders = [*TABLES, *(f"rejects/{stage}" for stage in self.folders("rejects"))]
         where = {stage: self.commits.of(stage) for stage in self.commits.stages()}
         n_swept = 0

@@ -1,12 +1,12 @@
-"""What the engine needs to know of a stage. Nothing here knows of Ray.
+"""What the engine needs to know about a stage. Nothing here depends on Ray.
 
 How a unit can end:
 
     Output        returned: rows, files and rejects, committed together
-    Rejected      raised: the unit as a whole is turned away with a reason; committed as rejects
+    Rejected      raised: the whole unit is rejected with a reason; committed as rejects
     Transient     raised: refused for now (429, lost connection, object store 5xx); tried again, not charged to the unit
-    StopRun       raised: nothing can go well until a person acts; the run ends
-    PlaceFailed   raised: this machine's disk, scratch folder or installation failed; no unit is given to it any more
+    StopRun       raised: nothing can succeed until a person acts; the run ends
+    PlaceFailed   raised: this machine's disk, scratch folder or installation failed; it gets no more units
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ UNIT_NAME = re.compile(r"[A-Za-z0-9_-]{1,96}")
 class Unit:
     """A piece of work. `name` comes from its content, never from its number; `payload` is small and picklable.
 
-    `ids` are the videos that the unit covers: turned away together if the unit as a whole fails. `time_limit_s` is the
-    unit's own limit, where its length gives one; 0: that of its stage. `expected_s`: how long it roughly takes, which
-    decides nothing but the order in which units begin; 0: not known. `is_fetched`: its stage's `prepare` fetches
-    what the unit needs, which takes time and no CPU; on a cluster that is a task of its own.
+    `ids` are the videos that the unit covers: rejected together if the unit fails as a whole. `time_limit_s` is the
+    unit's own limit, if its length determines one; 0: that of its stage. `expected_s`: its rough duration, which
+    affects only the order in which units begin; 0: unknown. `is_fetched`: its stage's `prepare` fetches what the unit
+    needs, which takes time and no CPU; on a cluster that is a task of its own.
     """
 
     name: str
@@ -50,19 +50,19 @@ class Unit:
 
 
 def content_name(contents: Iterable[str]) -> str:
-    """The name of a unit that follows from what is in it, in this order: 16 hexadecimal digits."""
+    """A unit name derived from its content, order included: 16 hexadecimal digits."""
     return hashlib.sha256("\n".join(contents).encode()).hexdigest()[:16]
 
 
 def name_over(stage: str, unit: str) -> str:
-    """The name of a unit that goes over the part which another stage's unit wrote."""
+    """The name of a unit that processes the part which another stage's unit wrote."""
     name = f"{stage}-{unit}"
     return name if UNIT_NAME.fullmatch(name) else f"{stage}-{hashlib.sha256(unit.encode()).hexdigest()[:32]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One video or clip turned away. `retry_after_s` only for class `later`: when to try next, from now."""
+    """One rejected video or clip. `retry_after_s` only for class `later`: seconds from now until the next try."""
 
     reason: Reason
     video_id: str
@@ -73,7 +73,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """What a unit made. `files` are committed in this order, then rows, then rejects, then the commit itself.
+    """The output of a unit. `files` are put in place in this order, then rows, then rejects, then the commit itself.
 
     `files` maps a path in the output directory to a finished scratch file; `facts` go into the commit (small JSON).
     """
@@ -86,10 +86,10 @@ class Output:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one unit of a stage takes.
+    """The resources of one unit of a stage.
 
-    `max_in_flight`: how many at a time; 0: what its share of the slots gives it. `share`: its weight among the stages
-    that share them; a stage that has nothing to do leaves its part to the others.
+    `max_in_flight`: how many units at a time; 0: as many as its share of the slots allows. `share`: its weight among
+    the stages that share the slots; a stage with nothing to do leaves its share to the others.
     """
 
     n_cpus: float = 1.0
@@ -101,7 +101,9 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where a unit runs. `scratch` is its own folder, removed whatever happens; `deadline` is on time.monotonic()."""
+    """The environment of a running unit. `scratch` is its own folder, always removed; `deadline` is on
+    time.monotonic().
+    """
 
     store: Store
     scratch: Path
@@ -114,10 +116,10 @@ class Context:
 
 
 class Stage(Protocol):
-    """A stage: its units, in a deterministic order from committed inputs alone, and what is done with one.
+    """A stage: lists its units, in a deterministic order and from committed inputs alone, and processes one.
 
-    `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes. A stage that gives
-    its units as a sequence says with it how many there are, and how long they take.
+    `name` is a word of letters, digits and underscores. Running a unit twice gives the same bytes. A stage that returns
+    its units as a sequence thereby tells how many there are, and how long they take.
     """
 
     @property
@@ -134,13 +136,15 @@ class Stage(Protocol):
 @runtime_checkable
 class Fetching(Stage, Protocol):
     """A stage some of whose units need something fetched (`Unit.is_fetched`): `prepare` leaves it in the scratch
-    folder, where `process` finds it, or fetches it itself. Paths in there change between the two."""
+    folder, where `process` finds it; if it is not there, `process` fetches it. The folder's path changes between the
+    two.
+    """
 
     def prepare(self, unit: Unit, context: Context) -> None: ...
 
 
 class Rejected(Exception):
-    """The unit (its one video) is turned away: raised where returning a Reject through many frames hides the code."""
+    """Raised to reject the unit (its one video) where returning a Reject through many calls would obscure the code."""
 
     def __init__(self, reason: Reason, detail: str = "", *, clip_id: str = "", retry_after_s: float = 3600.0) -> None:
         super().__init__(f"{reason.value}: {detail}")
@@ -158,7 +162,9 @@ def _rejected(reason: Reason, detail: str, clip_id: str, retry_after_s: float) -
 
 
 class Transient(Exception):
-    """Temporarily refused. Once the engine's patience is over it becomes a reject with this reason (class `later`)."""
+    """Temporarily refused. Once the engine's patience is exhausted it becomes a reject with this reason (class
+    `later`).
+    """
 
     def __init__(self, reason: Reason, detail: str = "", *, wait_s: float = 0.0) -> None:
         super().__init__(f"{reason.value}: {detail}")
@@ -175,7 +181,7 @@ def _transient(reason: Reason, detail: str, wait_s: float) -> Transient:
 
 
 class PlaceFailed(Exception):
-    """The fault of the machine that a unit ran on, not the unit's: its scratch folder, disk or installation."""
+    """The machine that a unit ran on is at fault, not the unit: its scratch folder, disk or installation."""
 
 
 class StopRun(Exception):

@@ -1,6 +1,6 @@
-"""What other programs read of a table: the files that count now, and a view over them for DuckDB.
+"""For other programs that read a table: the files that count now, and a view over them for DuckDB.
 
-A list or a view is good for as long as merged files stay (`engine.segments.grace_s`, an hour), also while merges go on.
+A list or view is valid as long as merged files are kept (`engine.segments.grace_s`, an hour), even while merges go on.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from pipeline.engine.store import Store
 
 @dataclass(frozen=True, slots=True)
 class FileRows:
-    """Rows first … first + n_rows - 1 of a Parquet file; n_rows -1: all. `wide`: the file of its wide columns or ""."""
+    """Rows first … first + n_rows - 1 of a Parquet file; n_rows -1: all. `wide`: the file of wide columns, or ""."""
 
     path: str
     wide: str
@@ -22,7 +22,7 @@ class FileRows:
 
 
 def rows_of_table(store: Store, table: str) -> list[FileRows]:
-    """Where the committed rows of a table lie, in the order in which the store reads them; paths are addresses."""
+    """The location of a table's committed rows, in the order in which the store reads them; paths are URLs or local."""
     parts = store.parts(table)
     found = []
     for part in joined(parts):
@@ -34,9 +34,9 @@ def rows_of_table(store: Store, table: str) -> list[FileRows]:
 
 
 def duckdb_select(store: Store, table: str, columns: Sequence[str] = ()) -> str:
-    """A SELECT of the committed rows of a table, for DuckDB; without `columns`, all but the wide ones.
+    """A SELECT of a table's committed rows, for DuckDB; without `columns`, all but the wide ones.
 
-    One scan reads all parts of their own, one the segments' narrow files; wide columns are joined by the row's number.
+    One scan reads all single parts, one the segments' narrow files; wide columns are joined by row number.
     """
     schema = REJECTS if table.startswith("rejects/") else TABLES[table]
     apart = WIDE.get(table, ())

@@ -1,8 +1,8 @@
-"""Units that are made in two tasks: what is fetched first waits on its machine's disk for a CPU slot there.
+"""Units made in two tasks: what is fetched first waits on its machine's disk for a CPU slot there.
 
-Fetching takes a place among those that fetch, and no CPU slot. A machine gets no further fetch where what lies on its
-disk, and what is expected of those that fetch, would be more than it may hold. Where the machine goes away, its units
-are fetched again.
+A fetch counts against the number of concurrent fetches and takes no CPU slot. A machine gets no further fetch if what
+is on its disk, plus what its fetches under way are expected to bring, would exceed its limit. If the machine goes away,
+its units are fetched again.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 FETCHES_A_SLOT = 2
-"""Fetches at a time for each CPU slot, where their number is not set."""
+"""Concurrent fetches per CPU slot, if their number is not set."""
 
 
 @dataclass(slots=True)
 class Waiting:
-    """What is fetched and what waits, by machine. `most_fetches`: in all; 0: by the CPU slots."""
+    """What is being fetched and what is held, by machine. `most_fetches`: the limit in all; 0: by the CPU slots."""
 
     most_bytes: int
     most_fetches: int = 0
@@ -31,20 +31,20 @@ class Waiting:
 
     @property
     def n_fetching(self) -> int:
-        """Fetches under way."""
+        """The number of fetches under way."""
         return len(self._fetching)
 
     @property
     def n_held(self) -> int:
-        """Units whose needs lie on a disk, and that are not worked off."""
+        """The number of units that were fetched and are not processed yet."""
         return len(self._held)
 
     def bytes_on(self, node: str) -> int:
-        """What was fetched there and is not worked off."""
+        """Bytes that were fetched to a machine and are not processed yet."""
         return self._bytes[node]
 
     def node_for_next(self, slots: Mapping[str, float]) -> str:
-        """The machine for the next fetch, by the CPU slots of each: the least busy for its slots; "" for none."""
+        """The machine for the next fetch, given the CPU slots of each: the least busy per slot; "" if none."""
         if self.n_fetching >= (self.most_fetches or FETCHES_A_SLOT * sum(slots.values())):
             return ""
         able = {node: n for node, n in slots.items() if n > 0 and self._has_room(node)}
@@ -59,12 +59,12 @@ class Waiting:
         return lies_there + expected <= self.most_bytes or not self._n_on(node)
 
     def begin(self, number: int, node: str) -> None:
-        """An attempt, by its number, begins to fetch."""
+        """Records that an attempt, by its number, begins to fetch on a machine."""
         self._fetching[number] = node
         self._n_fetching[node] += 1
 
     def fetched(self, number: int, n_bytes: int) -> None:
-        """It has what it needs: its size in bytes."""
+        """Records that an attempt has fetched what it needs, and its size in bytes."""
         node = self._fetching[number]
         self.end(number)
         self._held[number] = (node, n_bytes)
@@ -74,7 +74,7 @@ class Waiting:
         self._n_bytes += n_bytes
 
     def end(self, number: int) -> None:
-        """Nothing of it lies there any more."""
+        """Records that nothing of an attempt is left on the machine."""
         if number in self._fetching:
             self._n_fetching[self._fetching.pop(number)] -= 1
         if number in self._held:
@@ -83,6 +83,6 @@ class Waiting:
             self._bytes[node] -= n_bytes
 
     def clear(self) -> None:
-        """All have ended."""
+        """Ends all attempts."""
         for number in (*self._fetching, *self._held):
             self.end(number)

@@ -1,11 +1,11 @@
-"""The trainer's side that Python code uses: official checkpoints, and exported models for inference.
+"""The trainer's Python API: loads official checkpoints, and exported models for inference.
 
     train.load_official(state_dict) -> model        train.official_keys(stage), train.official_keys(model="soho")
-    train.ImageBatch, train.MvmDraw                 what SOHO reads and what its masking drew
+    train.ImageBatch, train.MvmDraw                 SOHO's inputs, and the random draws of its masking
     train.load(folder).embed_video(path)            train.load(folder).embed_text(["a caption"])
     train.videos_in(folder) -> [path]
 
-The names are imported when they are first used, so that `import train` (and the command line) stays quick.
+Names are imported on first use, so that `import train` (and the command line) stays fast.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""One thing ahead: an iterator whose next thing is made, in a thread of its own, while the last one is being used."""
+"""Prefetches one item: a thread makes the iterator's next item while the caller uses the current one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _END = object()
 
 
 def ahead(things: Iterator[T]) -> Iterator[T]:
-    """The same things in the same order, each made before it is asked for.
+    """Yields the same items in the same order, each made before it is asked for.
 
-    An error comes out where its thing would have come. When the caller stops early, so does the thread, after the
-    thing that it is at.
+    An error is raised at the position of the item that caused it. When the caller stops early, the thread stops too,
+    once it has finished its current item.
     """
     pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
     try:

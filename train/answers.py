@@ -1,12 +1,13 @@
-"""What a model that answers says of a held-out set: its score by the published rule, and the official result file.
+"""Runs an answering model on held-out questions: its score by the published rule, and the official result file.
 
-    vqa        the share min(n / 3, 1) of the answer given, over all questions; a JSON list of {question_id, answer}
+    vqa        the mean over questions of min(n / 3, 1), where n people gave the model's answer; a JSON list of
+               {question_id, answer}
     nlvr2      the share of right answers, and of sentences that are right with all their pictures (consistency);
                lines `identifier,True`
-    snli_ve    the share of right answers; no result file is published, so lines {"pairID", "label"}
+    snli_ve    the share of right answers; no official result format exists, so lines {"pairID", "label"}
 
-A right answer outside the classes counts as missed: an answering head cannot give it. Where answers are kept back (a
-test set), there is a file and no score.
+A right answer outside the classes counts as missed: the answering head cannot give it. If the answers are withheld (a
+test set), the file is written but there is no score.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Task = Literal["vqa", "nlvr2", "snli_ve"]
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """One answer, and what it is worth (None: the right answers are kept back)."""
+    """The model's answer to one question, and its score (None: the right answers are withheld)."""
 
     question_id: str
     answer: str
@@ -48,15 +49,15 @@ class Given:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """All answers of a set, in its order."""
+    """The model's answers to all questions of a set, in the order of the set."""
 
     task: Task
     given: tuple[Given, ...]
     n_lost: int = 0
-    """Questions whose picture cannot be read: they have no answer."""
+    """Questions without an answer, because their picture cannot be read."""
 
     def flat(self) -> dict[str, float]:
-        """{"accuracy": …} over the questions whose answers are known; NLVR2's consistency too."""
+        """The accuracy over questions with known answers (for NLVR2 also the consistency), and the counts, by name."""
         known = [answer for answer in self.given if answer.score is not None]
         found: dict[str, float] = {"n_questions": len(self.given), "n_scored": len(known), "n_lost": self.n_lost}
         if known:
@@ -66,7 +67,7 @@ class Answers:
         return found
 
     def describe(self) -> str:
-        """One line for people."""
+        """The scores as one line of text."""
         flat = self.flat()
         if "accuracy" not in flat:
             return f"{len(self.given)} questions answered; their right answers are kept back"
@@ -75,7 +76,7 @@ class Answers:
         return f"{self.task}: accuracy {flat['accuracy']:.2%}{more} over {flat['n_scored']} questions{lost}"
 
     def write(self, path: Path) -> None:
-        """The official result file. UserError where it cannot be written."""
+        """Writes the official result file. UserError if it cannot be written."""
         text = _TEXTS[self.task](self.given)
         try:
             path.write_text(text, encoding="utf-8")
@@ -84,9 +85,9 @@ class Answers:
 
 
 def consistency(given: Sequence[Given]) -> float:
-    """Of NLVR2's sentences, the share that is answered rightly with every pair of pictures that it was written for.
+    """NLVR2's consistency: the share of sentences that are judged right with every one of their pairs of pictures.
 
-    An identifier is split-set-pair-sentence; the pair tells a sentence's examples apart.
+    An identifier is split-set-pair-sentence; examples of one sentence differ in the pair alone.
     """
     right: dict[tuple[str, ...], bool] = defaultdict(lambda: True)
     for answer in given:
@@ -118,7 +119,7 @@ def _number(question_id: str) -> int | str:
 
 @torch.no_grad()
 def answer_all(model: nn.Module, index: Index, tokenizer: Tokenizer, config: TrainConfig, source: Source) -> Answers:
-    """What the model answers to every question of an index, in one process. UserError for a model that gives none."""
+    """Answers every question of an index, in one process. UserError for a model without an answering head."""
     inner: Any = unwrap(model)
     if not getattr(inner.config, "n_answers", 0):
         raise UserError(f"model.kind {inner.config.kind} of this run does not answer: it was trained without n_answers")
@@ -142,12 +143,12 @@ def answer_all(model: nn.Module, index: Index, tokenizer: Tokenizer, config: Tra
 
 
 def worth(answer: str, facts: QuestionJson) -> float | None:
-    """The score of an answer, 0 for one that nobody gave; None where the right ones are kept back."""
+    """The score of an answer: 0 if no person gave it, None if the right answers are withheld."""
     if not facts.answers:
         return None
     return dict(zip(facts.answers, facts.answer_scores, strict=True)).get(answer, 0.0)
 
 
 def task_of(answers: str) -> Task:
-    """The task whose answers `data.answers` names; a file of answers is VQA's."""
+    """The task that `data.answers` stands for: nlvr2, snli_ve, or vqa for a file of answers."""
     return "nlvr2" if answers == "nlvr2" else "snli_ve" if answers == "snli_ve" else "vqa"

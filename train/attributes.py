@@ -1,11 +1,12 @@
-"""Scores of single attributes of the captions: which of them a model has learned, and what each is worth.
+"""Scores by attribute of the captions: which attributes a model has learned, and how much each adds to R@1.
 
-An attribute is named by a regular expression with one group (`eval.attributes`): its value in a caption is what the
-group finds. Its *oracle* knows that value of every clip and nothing else; it picks at random among the clips that share
-it. R@1 beside the oracles of single attributes, and of all but one, tells what a score is made of.
+An attribute is defined by a regular expression with one group (`eval.attributes`): its value in a caption is what the
+group matches. The attribute's *oracle* knows its value for every clip and nothing else, and picks at random among the
+clips that have the right value. Comparing a model's R@1 with that of the oracles for one attribute, and for all but
+one, shows which attributes its score comes from.
 
-Whether a model *tells* an attribute is asked by itself: is a clip nearer to its own caption than to the same words with
-another value? What else the caption says is then the same on both sides.
+Whether a model can *tell apart* an attribute's values is measured separately: is a clip nearer to its own caption than
+to the same caption with another value? The rest of the caption is then the same on both sides.
 """
 
 from __future__ import annotations
@@ -20,30 +21,30 @@ import torch
 from torch import Tensor
 
 Z95 = 1.959964
-"""Two-sided 95 % of a normal distribution."""
+"""The z value of a two-sided 95 % interval of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttributeScore:
-    """One attribute over the text queries whose caption names it. Shares of 0..1."""
+    """Scores of one attribute over the text queries whose caption names it. Shares are 0..1."""
 
     right: float
-    """Of the first answers, those whose caption has the query's value."""
+    """Share of queries whose top-ranked clip has the query's value."""
     chance: float
     """The same for a clip drawn at random."""
     oracle_r1: float
-    """R@1 of one who knows this attribute alone."""
+    """R@1 of an oracle that knows this attribute alone."""
     without_r1: float
-    """R@1 of one who knows all attributes but this one."""
+    """R@1 of an oracle that knows all attributes but this one."""
     n: int
     told: float = float("nan")
-    """Of the clips, those that are nearer to their own caption than to it with any other value. NaN: not asked."""
+    """Share of clips that are nearer to their own caption than to it with any other value. NaN: not measured."""
     told_chance: float = float("nan")
-    """One by the number of values."""
+    """Chance level of `told`: 1 / the number of values."""
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95 % confidence interval of a share that was seen in n independent trials (Wilson 1927)."""
+    """The 95 % confidence interval of a share observed in n independent trials (Wilson 1927)."""
     if n == 0:
         return 0.0, 1.0
     middle = share + Z95**2 / (2 * n)
@@ -53,15 +54,15 @@ def wilson_interval(share: float, n: int) -> tuple[float, float]:
 
 
 def values_of(captions: Sequence[str], pattern: str) -> list[str]:
-    """The attribute's value in each caption, "" where it names none: the first group that took part in the match."""
+    """The attribute's value in each caption: the first non-empty group of the match, lower case; "" if none."""
     found = (re.search(pattern, caption, re.IGNORECASE) for caption in captions)
     return [next((g.lower() for g in match.groups() if g), "") if match else "" for match in found]
 
 
 def oracle_r1(captions: Sequence[str], known: Sequence[Sequence[str]]) -> float:
-    """Expected R@1 of one who tells clips apart by these values alone (a list of values each, one a clip).
+    """Expected R@1 of an oracle that knows these attributes of each clip (`known`: one list of values per attribute).
 
-    Of the clips with the same values one is drawn; it is right where it has the query's caption.
+    It draws one of the clips with the query's values, and is right if that clip has the query's caption.
     """
     looks = list(zip(*known, strict=True)) if known else [()] * len(captions)
     alike = Counter(looks)
@@ -71,7 +72,7 @@ def oracle_r1(captions: Sequence[str], known: Sequence[Sequence[str]]) -> float:
 
 
 def score_attributes(first: Tensor, captions: Sequence[str], patterns: Mapping[str, str]) -> dict[str, AttributeScore]:
-    """Scores by attribute; `first[i]` is the clip that query i ranks first, int64 `[n]`."""
+    """The scores of each attribute; `first[i]` is the clip ranked first for query i, int64 `[n]`."""
     values = {name: values_of(captions, pattern) for name, pattern in patterns.items()}
     scores = {}
     for name, own in values.items():
@@ -89,7 +90,7 @@ def score_attributes(first: Tensor, captions: Sequence[str], patterns: Mapping[s
 
 
 def swapped(caption: str, pattern: str, values: Sequence[str]) -> list[str]:
-    """The caption with each of these values in the place of its own; [] where it names none."""
+    """The caption once per value, with that value in place of its own; [] if it doesn't name the attribute."""
     match = re.search(pattern, caption, re.IGNORECASE)
     group = next((k for k in range(1, match.re.groups + 1) if match[k]), 0) if match else 0
     if not match or not group:
@@ -101,9 +102,9 @@ def swapped(caption: str, pattern: str, values: Sequence[str]) -> list[str]:
 def told_apart(
     video: Tensor, captions: Sequence[str], pattern: str, embed: Callable[[list[str]], Tensor]
 ) -> tuple[float, float]:
-    """(share of clips `[n, d]` that are nearest to their own value's caption, chance); `embed` gives texts' `[m, d]`.
+    """(share of clips that are nearest to the caption with their own value, chance level); NaN if no caption names one.
 
-    A tie counts against the model.
+    `video` is `[n, d]`; `embed` gives the embeddings `[m, d]` of texts. A tie counts against the model.
     """
     own = values_of(captions, pattern)
     values = sorted(set(own) - {""})
@@ -118,6 +119,6 @@ def told_apart(
 
 
 def first_answers(queries: Tensor, candidates: Tensor, chunk: int = 1024) -> Tensor:
-    """The candidate most similar to each query, int64 `[q]`."""
+    """The index of the candidate most similar to each query, int64 `[q]`."""
     parts = [(queries[at : at + chunk] @ candidates.T).argmax(1) for at in range(0, len(queries), chunk)]
     return torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64)

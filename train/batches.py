@@ -1,10 +1,11 @@
-"""From a manifest to the model's batches: opens the data of a run, turns what the loader gives into named rows.
+"""From a manifest to the model's batches: opens a run's data and turns loaded samples into named rows.
 
-A row has what the view gives (pixels), its text as `input_ids` and `attention_mask` [L], `video_ids` and `caption_ids`
-(int64: equal where two rows are of one video, or have one caption but for case and spacing), and what objectives add.
+A row holds what the view gives (pixels), its text as `input_ids` and `attention_mask` [L], `video_ids` and
+`caption_ids` (int64: equal if two rows are from one video, or have the same caption up to case and spacing), and what
+objectives add.
 
-Losses of data are accounted for here: each unusable sample is written to RUN/lost.jsonl, unreadable shards are counted
-up to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`, and past either the run stops with the names.
+Lost data is accounted for here: each unusable sample is written to RUN/lost.jsonl. Unreadable shards are tolerated up
+to `data.max_bad_shards`, unusable samples up to `data.max_lost_share`; beyond either, the run stops and names them.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ UNNAMED_STILLS = (
 )
 
 MIN_FOR_SHARE = 200
-"""Samples read before the share of lost ones is judged."""
+"""Samples to read before the share of lost ones is checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class TrainData:
 
     @property
     def epoch_length(self) -> int:
-        """Samples an epoch reads."""
+        """Samples per epoch."""
         return self.stream.epoch_length()
 
 
@@ -78,9 +79,9 @@ def open_data(
     first_step: int = 0,
     first_epoch: int = 0,
 ) -> TrainData:
-    """Index both splits, plan the order, load or make the tokenizer. UserError for anything missing.
+    """Indexes both splits, plans the order, loads or makes the tokenizer. UserError for anything missing.
 
-    `manifest`: the one at data.manifest where none is given; its first epoch is `first_epoch`, from `first_step` on.
+    `manifest` defaults to the one at data.manifest; it is read from `first_epoch` on, which begins at `first_step`.
     """
     data = config.data
     manifest = manifest or read_manifest(data.manifest, **data.storage_options)
@@ -95,7 +96,7 @@ def open_data(
 
 
 def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process: Process) -> tuple[Index, Index | None]:
-    """Both splits' indexes. What has to be fetched or made, the first rank makes; the others map it."""
+    """The indexes of both splits. The first rank fetches or builds them; the others map the result."""
     data = config.data
     index = partial(
         load_index,
@@ -119,21 +120,21 @@ def _open_indexes(config: TrainConfig, manifest: Manifest, cache: Path, process:
 
 
 def stills_name_their_frame(index: Index, storage_options: Mapping[str, Any] | None = None) -> bool:
-    """Whether the stills of the first sample (True where it can't be read) say which frame they show."""
+    """Whether the stills of the first sample say which frame they show; True if the sample can't be read."""
     try:
         facts = read_facts(Reader(index, storage_options).read(0, ("json",))["json"])
         return all(still.frame != NO_FRAME for still in read_stills(facts))
     except (ShardUnreadable, ValueError, KeyError):
-        return True  # reading it as a sample says what is wrong with it
+        return True  # the loader will report what is wrong with this sample
 
 
 def view_of(config: TrainConfig) -> SampleView:
-    """What a sample is decoded to."""
+    """The view that samples are decoded to (`data.view`)."""
     return make_view(config.data.view, config)
 
 
 def choose_source(config: TrainConfig, index: Index) -> Source:
-    """Prepared members where the config asks for them, or doesn't care and all samples have them."""
+    """Resolves `data.source`: auto is prepared if all samples have the members. UserError if prepared is impossible."""
     data, wanted = config.data, view_of(config).members("prepared")
     prepared = index.has(*wanted)
     if data.source == "prepared" and not prepared:
@@ -147,7 +148,7 @@ def choose_source(config: TrainConfig, index: Index) -> Source:
 
 
 def _refuse_world(config: TrainConfig, process: Process, index: Index) -> None:
-    """A world size that can't share a batch, or shards that can't feed it."""
+    """UserError for a world size that doesn't divide the batch, or too few shards to stream to all workers."""
     if config.loop.batch % process.world:
         raise UserError(f"loop.batch={config.loop.batch} cannot be shared by {process.world} ranks; make it a multiple")
     readers = process.world * max(config.data.workers, 1)
@@ -171,7 +172,7 @@ def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
 
 
 def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Process) -> Tokenizer:
-    """The run's own copy, which the first rank makes where there is none yet."""
+    """Loads the run's own copy of the tokenizer; the first rank makes it if there is none yet."""
     folder = run / "tokenizer"
     problem = ""
     if process.is_first and not folder.exists():
@@ -188,7 +189,10 @@ def _tokenizer(config: TrainConfig, manifest: Manifest, run: Path, process: Proc
 
 
 def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
-    """Of the first weights where there are some, else as the configuration says, else made from the captions."""
+    """The tokenizer in `data.tokenizer`, else that of the first weights, else one made from the captions.
+
+    UserError if the first weights' vocabulary is missing or differs from it, or if it is too large for the model.
+    """
     source, given = config.model.words_from(), config.data.tokenizer
     of_weights = tokenizer_beside(source) if source else None
     tokenizer = load_tokenizer(Path(given)) if given else of_weights
@@ -213,12 +217,12 @@ def _first_tokenizer(config: TrainConfig, manifest: Manifest) -> Tokenizer:
 
 
 def _words_stay_random(model: ModelSection) -> bool:
-    """Whether BERT was asked for, may be missing, and is: its vocabulary is then of no use."""
+    """Whether BERT's weights are missing and may be (`allow_random`): no vocabulary has to match them then."""
     return model.allow_random and not model.model_weights and read_bert(model.words_from()) is None
 
 
 def rows_of(loaded: Loaded, tokenizer: Tokenizer, config: TrainConfig) -> Rows:
-    """What was loaded, with its texts as tokens and what tells videos and captions apart."""
+    """The loaded tensors, with the texts as tokens, and the ids of videos and captions."""
     ids, mask = tokenizer.encode(loaded.texts, config.model.text_length)
     videos = _numbers([key.rpartition("_")[0] for key in loaded.keys])
     more = {"input_ids": ids, "attention_mask": mask, "video_ids": videos, "caption_ids": caption_ids(loaded.texts)}
@@ -226,7 +230,7 @@ def rows_of(loaded: Loaded, tokenizer: Tokenizer, config: TrainConfig) -> Rows:
 
 
 def caption_ids(texts: Sequence[str]) -> Tensor:
-    """A number for each caption, [n] int64: equal for equal words, case and spaces apart, on every rank."""
+    """A hash of each caption, [n] int64: equal for equal captions (up to case and spacing), the same on every rank."""
     return _numbers([" ".join(text.casefold().split()) for text in texts])
 
 
@@ -236,7 +240,7 @@ def _numbers(names: Sequence[str]) -> Tensor:
 
 
 class Batches:
-    """The model's batches, step by step, with what was lost on the way."""
+    """The model's batches, step by step; keeps account of lost samples and shards."""
 
     def __init__(self, data: TrainData, config: TrainConfig, run: Path, process: Process, *, n_lost: int = 0) -> None:
         self._data, self._config, self._process = data, config, process
@@ -265,10 +269,10 @@ class Batches:
         )
 
     def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
-        """`(step, batch, what it was made from)` for steps first … stop-1.
+        """Yields `(step, batch, loaded samples)` for steps first … stop-1.
 
-        The next step's rows are put together, in pinned memory where there is a GPU, while this one is trained on;
-        what ranks have to do together (partners of matching) happens here, in turn.
+        While a step is being trained on, a thread builds the next step's rows (in pinned memory if there is a GPU).
+        What involves communication between ranks (drawing partners for matching) happens in this thread, step by step.
         """
         whole = ((loaded, self._rows(loaded)) for loaded in self._loader.steps(first, stop))
         for step, (loaded, rows) in zip(range(first, stop), ahead(whole), strict=True):
@@ -283,10 +287,10 @@ class Batches:
         return rows.pin_memory() if self._process.device.type == "cuda" else rows
 
     def _account(self, step: int, loaded: Loaded) -> None:
-        """Count and write down what was lost; stop where it is too much."""
+        """Counts and records what was lost. UserError once it is too much."""
         self._n_read += len(loaded.keys)
         for sample in loaded.samples if self._bad_shards else ():
-            if sample >= 0:  # a shard that can be read again is not lost
+            if sample >= 0:  # a shard that has become readable again no longer counts as bad
                 index = self._data.train
                 self._bad_shards.pop(index.manifest.resolve(index.shards[index.shard[sample]].url), None)
         if not loaded.lost:

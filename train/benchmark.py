@@ -1,13 +1,13 @@
-"""Retrieval as the field measures it: videos of a folder or of shards against the queries of a caption file.
+"""Retrieval benchmarks: videos of a folder or of shards against the queries of a caption file.
 
     hdvila-train eval RUN --videos DIR_OR_MANIFEST --captions FILE [--ground-truth id | caption] [--dsl]
 
-`ground_truth: id` is the diagonal: a query's one right answer is the video that it was written for, even where another
-video has the same words. `caption` also counts other videos with the same words. Videos that are not there, or
-can't be decoded, are listed; scores are over the rest, and say over how many.
+`ground_truth: id` is the diagonal: a query's only right answer is the video that it was written for, even if another
+video has the same caption. `caption` also accepts other videos with the same caption. Videos that are missing or
+can't be decoded are listed; the scores cover the rest, and say how many those are.
 
-DSL (dual softmax, Cheng et al. 2021) weighs a query's similarity to a video with how much that video prefers it among
-*all* queries of the test set: it uses the other queries, so it is done only where it is asked for, and said.
+DSL (dual softmax, Cheng et al. 2021) weights a query's similarity to a video by how much that video prefers it among
+*all* queries of the test set. Since it uses the other queries, it is off by default and reported with the scores.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How a benchmark is run. Zeros: as the model was trained."""
+    """Options of a benchmark. 0 means: as the model was trained."""
 
     ground_truth: GroundTruth = "id"
     dsl: bool = False
@@ -40,29 +40,29 @@ class Asked:
     n_frames: int = 0
     stride: int = 0
     fps: float = 0.0
-    """Videos are read at this rate, frames a second."""
+    """Rate at which videos are read, in frames per second."""
     batch: int = 8
 
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkScores:
-    """Scores, and what they leave out."""
+    """The scores of a benchmark, and the videos that they leave out."""
 
     retrieval: Retrieval
     n_queries: int
     missing: tuple[str, ...]
-    """Videos that the captions name and that are not there."""
+    """Videos that the captions name but that were not found."""
     unreadable: tuple[str, ...]
-    """Messages of videos that can't be decoded."""
+    """One error message for each video that can't be decoded."""
     dsl: bool
 
     def flat(self) -> dict[str, float]:
-        """For logs and --json."""
+        """The scores and counts as a flat dict, for logs and --json."""
         left_out = {"n_missing": len(self.missing), "n_unreadable": len(self.unreadable), "dsl": int(self.dsl)}
         return {**self.retrieval.flat(), "n_queries": self.n_queries, **left_out}
 
     def describe(self) -> str:
-        """For people: what is left out by name, up to ten of each."""
+        """The scores as text, with the names of left-out videos (up to ten of each kind)."""
         lines = [self.retrieval.describe(), f"  {self.n_queries} queries{', dual softmax over them' * self.dsl}"]
         for what, names in (("not there", self.missing), ("unreadable", self.unreadable)):
             if names:
@@ -73,7 +73,7 @@ class BenchmarkScores:
 
 
 def run_benchmark(encoder: Encoder, queries: Sequence[Query], source: str | Path, asked: Asked) -> BenchmarkScores:
-    """Embed the videos of a folder or data set and score them. UserError where none of the queries' can be read."""
+    """Embeds the videos of a folder or data set and scores them. UserError if none of the queries' can be read."""
     _look_as_asked(encoder, asked)
     wanted = list(dict.fromkeys(query.video for query in queries))
     videos = open_videos(str(source), wanted)
@@ -116,7 +116,7 @@ def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 def score_queries(
     video: Tensor, names: Sequence[str], text: Tensor, queries: Sequence[Query], asked: Asked, *, temperature: float
 ) -> Retrieval:
-    """Scores of `video [v, D]` (named by `names`) and `text [q, D]`, both L2-normalised."""
+    """The scores of L2-normalised embeddings: `video [v, D]`, in the order of `names`, and `text [q, D]`."""
     similarity = text.float() @ video.float().T  # [q, v]
     if asked.dsl:
         similarity = dual_softmax(similarity, temperature)
@@ -130,7 +130,7 @@ def score_queries(
 
 
 def right_answers(names: Sequence[str], queries: Sequence[Query], ground_truth: GroundTruth) -> Tensor:
-    """Which videos are right for which query: bool `[q, v]`."""
+    """Which videos are right answers to which query: bool `[q, v]`."""
     index_of = {name: i for i, name in enumerate(names)}
     right = torch.zeros(len(queries), len(names), dtype=torch.bool)
     right[torch.arange(len(queries)), torch.tensor([index_of[query.video] for query in queries])] = True
@@ -144,5 +144,5 @@ def right_answers(names: Sequence[str], queries: Sequence[Query], ground_truth: 
 
 
 def dual_softmax(similarity: Tensor, temperature: float) -> Tensor:
-    """`s` weighed with the softmax of `s / temperature` over the queries (rows of `[q, v]`)."""
+    """The similarities `[q, v]` times their softmax (at this temperature) over the queries, the rows."""
     return similarity * (similarity / temperature).softmax(dim=0)

@@ -1,8 +1,8 @@
-"""Where a benchmark's videos lie: files in a folder, or samples of a data set's shards.
+"""A benchmark's videos: files in a folder, or samples in a data set's shards.
 
-In shards a video goes by its sample's key (`<video_id>_00000`), its clip's id (`<video_id>.0`), or the id of a video
-that has one sample. All splits are looked through. Samples with an mp4 are read from it, by the frames that a file of
-the clip would have; those without, from their stills and proxy.
+In shards, a video is named by its sample's key (`<video_id>_00000`), by its clip's id (`<video_id>.0`), or by its
+video's id if that video has only one sample. All splits are searched. A sample with an mp4 is decoded from that, frame
+by frame as a file of the clip would be; one without, from its stills and proxy.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ Sample = tuple[Index, int]
 
 
 class Videos(Protocol):
-    """Videos by the names that caption files give them."""
+    """Finds videos by the names that caption files give them."""
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Those of the names that are not here."""
+        """The names for which there is no video."""
 
     def look(self, encoder: Encoder, name: str) -> Inputs:
-        """What the model is shown of a video. UserError where it can't be read."""
+        """The model's input for a video. UserError if it can't be read."""
 
 
 class FolderVideos:
-    """Files anywhere under a folder, by their names without suffix."""
+    """Files anywhere under a folder, named without their suffix."""
 
     def __init__(self, folder: Path, names: Iterable[str]) -> None:
         self._files, self._missing = find_videos(folder, names)
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Names without a file."""
+        """The names without a file."""
         return [name for name in names if name not in self._files]
 
     def look(self, encoder: Encoder, name: str) -> Inputs:
-        """The file's views."""
+        """The views of a file."""
         return encoder.views_of_clip(self._files[name])
 
 
@@ -61,11 +61,11 @@ class ShardVideos:
         self._readers = {id(index): Reader(index, options) for index, _ in self._samples.values()}
 
     def missing(self, names: Iterable[str]) -> list[str]:
-        """Names without a sample."""
+        """The names without a sample."""
         return [name for name in names if name not in self._samples]
 
     def look(self, encoder: Encoder, name: str) -> Inputs:
-        """The sample's views."""
+        """The views of a sample."""
         index, sample = self._samples[name]
         source: Source = "whole" if "mp4" in index.members(sample) else "prepared"
         views = replace(encoder.views, fps=encoder.fps)
@@ -80,7 +80,7 @@ class ShardVideos:
 
 
 def open_videos(source: str, names: Iterable[str]) -> Videos:
-    """A data set where `source` is a manifest or holds one, else a folder of files."""
+    """Opens `source` as a data set if it is or contains a manifest, else as a folder of files."""
     wanted = list(names)
     if source.endswith(".json") or "://" in source or (Path(source) / MANIFEST_NAME).is_file():
         return ShardVideos(source, wanted)
@@ -88,7 +88,7 @@ def open_videos(source: str, names: Iterable[str]) -> Videos:
 
 
 def _find_samples(manifest_at: str, wanted: set[str], options: Mapping[str, Any]) -> dict[str, Sample]:
-    """{name: sample} for the names that are there."""
+    """{name: sample} for the names that were found."""
     manifest = read_manifest(manifest_at, **options)
     found: dict[str, Sample] = {}
     of_video: dict[str, list[Sample]] = {}

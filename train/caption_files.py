@@ -5,9 +5,9 @@
     didemo       test_data.json                                        all descriptions of a video, in their order
     lsmdc        LSMDC16_challenge_1000_publictect.csv                 a sentence
     activitynet  val_1.json                                            all sentences of a video
-    jsonl        {"clip_id": …, "text": … or [… , …]} a line           a text; a list is several of one clip
+    jsonl        one {"clip_id": …, "text": … or [… , …]} per line     a text; a list holds several texts of one clip
 
-`auto` tells them apart by what is inside. Videos are named as the files name them, without a suffix.
+`auto` detects the format from the content. Videos have the names that the files give them, without a suffix.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Format = Literal["auto", "msrvtt", "didemo", "lsmdc", "activitynet", "jsonl"]
 
 MAX_FILE_BYTES = 1 << 30
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".3gp", ".mpg", ".wmv")
-"""What a published name may end with; the file that is found may have another of them."""
+"""Suffixes that are dropped from published names; the file found may have a different one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Query:
 
 
 def read_queries(path: Path, form: Format = "auto") -> list[Query]:
-    """The queries of a caption file, in its order. UserError names file, line or key, and what was expected there."""
+    """The queries of a caption file, in its order. UserError says what is wrong, and in which line or key if known."""
     text = _text_of(path)
     chosen = _form_of(path, text) if form == "auto" else form
     try:
@@ -63,7 +63,7 @@ def _text_of(path: Path) -> str:
 
 
 def _form_of(path: Path, text: str) -> Format:
-    """The format that a file's content is in. UserError where it is in none of them."""
+    """Detects the format from a file's content. UserError if it is none of the known ones."""
     start = text.lstrip()[:1]
     if start in ("{", "["):
         return _json_form(path, text)
@@ -83,7 +83,7 @@ def _json_form(path: Path, text: str) -> Format:
     try:
         document = json.loads(text)
     except ValueError:
-        return "jsonl"  # a line each; its reader reports a damaged file
+        return "jsonl"  # several lines don't parse as one document; the jsonl reader reports a damaged file
     if isinstance(document, list):
         return "didemo"
     if not isinstance(document, dict):
@@ -135,7 +135,7 @@ def _jsonl(text: str) -> Iterable[Query]:
 
 
 def _paragraphs(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterable[Query]:
-    """One query a video, its sentences joined in order."""
+    """One query per video: its sentences, joined in order."""
     of_video: dict[str, list[str]] = {}
     for video, sentences in parts:
         of_video.setdefault(_name(video), []).extend(_words(sentence) for sentence in sentences)
@@ -143,7 +143,7 @@ def _paragraphs(parts: Iterable[tuple[str, Sequence[str]]]) -> Iterable[Query]:
 
 
 def _name(given: Any) -> str:
-    """A video's name: the last part of what the file says, without a video's suffix."""
+    """A video's name: the last component of the given path, without a video suffix."""
     name = PurePosixPath(str(given).strip().replace("\\", "/")).name
     stem, dot, suffix = name.rpartition(".")
     return stem if dot and f".{suffix.lower()}" in VIDEO_SUFFIXES else name
@@ -165,7 +165,7 @@ _READERS: Mapping[str, Callable[[str], Iterable[Query]]] = {
 
 
 def find_videos(folder: Path, names: Iterable[str]) -> tuple[dict[str, Path], list[str]]:
-    """`({name: file}, names without one)`: files anywhere under the folder, matched by their name without suffix."""
+    """`({name: file}, names without a file)`, from all files under the folder, matched by name without suffix."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder of videos")
     files: dict[str, Path] = {}

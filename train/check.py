@@ -1,10 +1,10 @@
-"""Is a data set fit to train on? A sample of every shard is read, decoded and tokenised as a run would.
+"""Checks whether a data set is fit to train on: loads and tokenises some samples of every shard as a run would.
 
     hdvila-train check MANIFEST [--config CONFIG] [--samples 2] [--seconds 50]
 
-What it finds: *problems* (a shard or a sample that can't be used, a video in two splits), *notes* (what a run would do
-with the data and its owner may not expect), the mix of categories, lengths, words, and what a data worker loads a
-second. Where `seconds` are over before every shard was seen, the report says how many it is about.
+It reports *problems* (a shard or sample that can't be used, a video in two splits), *notes* (what a run would do with
+the data that its owner may not expect), the mix of categories, lengths, words, and how many samples a data worker loads
+per second. If `seconds` run out before every shard was seen, the report says how many it covers.
 """
 
 from __future__ import annotations
@@ -32,57 +32,57 @@ from train.data.registry import SampleView, Source
 from train.tokenizer import UNK, Tokenizer, load_tokenizer, tokenizer_from_captions
 
 MOST_KEYS = 2_000_000
-"""Samples up to which the videos of two splits are compared."""
+"""The videos of the splits are compared only in data sets of at most this many samples."""
 MOST_NAMED = 10
 PERCENTILES = (5, 50, 95)
 ANY_NUMBER = 1 << 60
 PICTURES = ("model.kind=soho", "objective.contrastive=0", "objective.mlm=1")
-"""What reads an image-text set."""
+"""Settings of a run that can read an image-text set."""
 
 
 @dataclass(slots=True)
 class Loading:
-    """What reading and decoding the drawn samples cost."""
+    """The cost of reading and decoding the drawn samples."""
 
     n: int = 0
     bytes_: int = 0
     read_s: float = 0.0
-    """Waiting for bytes."""
+    """Seconds spent waiting for bytes."""
     decode_cpu_s: float = 0.0
 
     @property
     def worker_samples_per_s(self) -> float:
-        """What one data worker on a core of its own loads a second; 0 where nothing could be loaded."""
+        """Samples that one data worker with its own core loads per second; 0 if nothing could be loaded."""
         spent_s = self.read_s + self.decode_cpu_s
         return self.n / spent_s if spent_s else 0.0
 
     @property
     def bytes_per_sample(self) -> float:
-        """Bytes that are read for a sample."""
+        """Bytes read per sample."""
         return self.bytes_ / max(self.n, 1)
 
 
 @dataclass(slots=True)
 class SplitReport:
-    """One split. Lists of numbers have an entry a clip of the shards that were seen."""
+    """What was found in one split. The lists have one entry per clip of the shards that were seen."""
 
     split: str
     source: str = ""
     n_shards: int = 0
     n_seen: int = 0
-    """Shards that were looked into before time was over."""
+    """Shards that were looked at before time ran out."""
     n_clips: int = 0
     categories: dict[str, int] = field(default_factory=dict)
-    """Clips by category, of all shards."""
+    """Number of clips by category, over all shards."""
     durations_ms: list[int] = field(default_factory=list)
     n_words: list[int] = field(default_factory=list)
     n_distinct_captions: int = 0
     share_cut: float = 0.0
-    """Captions longer than the model's text."""
+    """Share of captions that are longer than the model's text."""
     share_unknown: float = 0.0
-    """Pieces of captions that the vocabulary doesn't have."""
+    """Share of tokens that are [UNK]."""
     share_short: float = 0.0
-    """Clips in which the frames of a segment stand closer than data.stride asks for."""
+    """Share of clips that are too short for a segment at data.stride, so that its frames move closer together."""
     loading: Loading = field(default_factory=Loading)
 
 
@@ -97,7 +97,7 @@ class DataReport:
     n_workers: int = 1
 
     def flat(self) -> dict[str, object]:
-        """For --json: numbers in the place of lists of them."""
+        """The report for --json, with percentiles in place of the lists."""
         return {
             "root": self.root,
             "problems": self.problems,
@@ -107,7 +107,7 @@ class DataReport:
         }
 
     def describe(self) -> str:
-        """For people."""
+        """The report as text."""
         lines = [self.root]
         for split in self.splits:
             lines += _lines_of(split, self.n_workers)
@@ -116,7 +116,7 @@ class DataReport:
 
 
 def plain_config(overrides: Sequence[str]) -> TrainConfig:
-    """A run of HD-VILA on `data.manifest=…`, or of SOHO where the set is one of pictures."""
+    """A default configuration for `data.manifest=…`: HD-VILA, or SOHO for an image-text set."""
     keys = [*overrides, "loop.steps=1"]
     config = load_config(TrainConfig, None, keys)
     options = config.data.storage_options
@@ -131,7 +131,7 @@ def plain_config(overrides: Sequence[str]) -> TrainConfig:
 
 
 def check_data(config: TrainConfig, *, n_samples: int = 2, seconds: float = 50.0, n_workers: int = 1) -> DataReport:
-    """Look at the data of a configuration: `n_samples` of each shard, for at most `seconds`."""
+    """Checks the data of a configuration: decodes `n_samples` of each shard, for at most `seconds` in all."""
     data = config.data
     manifest = read_manifest(data.manifest, **data.storage_options)
     report = DataReport(manifest.root, n_workers=n_workers)
@@ -158,7 +158,7 @@ def _splits_read(config: TrainConfig) -> dict[str, str]:
 def _check_split(
     index: Index, name: str, config: TrainConfig, report: DataReport, n_samples: int, seconds: float
 ) -> SplitReport:
-    """One split within its share of the time."""
+    """Checks one split for at most `seconds`; problems and notes are added to `report`."""
     manifest, options = index.manifest, config.data.storage_options
     found = SplitReport(name, n_shards=len(manifest.split(name)), n_clips=len(index))
     found.categories = _categories(index)
@@ -192,7 +192,7 @@ def _check_split(
 
 
 def _span(view: SampleView) -> int:
-    """Strides from a segment's first frame to its last."""
+    """Number of strides from a segment's first frame to its last."""
     return int(getattr(view, "n_frames", 1)) - 1
 
 
@@ -204,7 +204,7 @@ def _look_at_rows(
     captions: list[str],
     fps: list[float],
 ) -> Iterator[str]:
-    """Take in a shard's rows; what is wrong with them."""
+    """Adds a shard's rows to the report; yields what is wrong with them."""
     try:
         rows = read_shard_rows(manifest, shard, **options)
     except UserError as error:
@@ -222,7 +222,7 @@ def _look_at_rows(
 
 
 def _draw(index: Index, shard: int, n_samples: int, seed: int) -> list[int]:
-    """Numbers of some samples of a shard."""
+    """The numbers of up to `n_samples` random samples of a shard."""
     inside = (
         np.arange(*np.searchsorted(index.shard, [shard, shard + 1]))
         if index.by_shard
@@ -235,7 +235,7 @@ def _draw(index: Index, shard: int, n_samples: int, seed: int) -> list[int]:
 def _load(
     reader: Reader, index: Index, view: SampleView, source: Source, samples: Sequence[int], loading: Loading
 ) -> Iterator[str]:
-    """Read and decode these samples; why one can't be used. A shard that can't be read is named once."""
+    """Reads and decodes these samples; yields why one can't be used. An unreadable shard is reported once."""
     for sample in samples:
         began = time.perf_counter()
         try:
@@ -256,7 +256,7 @@ def _load(
 
 
 def _categories(index: Index) -> dict[str, int]:
-    """Clips by the category's name, the most frequent first."""
+    """Number of clips by category name, most frequent first."""
     ids, counts = np.unique(index.category, return_counts=True)
     pairs = sorted(zip(ids.tolist(), counts.tolist(), strict=True), key=lambda pair: -pair[1])
     return {category_name(number): count for number, count in pairs}
@@ -283,7 +283,7 @@ def _tokenizer(captions: Sequence[str], config: TrainConfig) -> Tokenizer:
 
 
 def _shared_videos(indexes: Mapping[str, Index]) -> Iterator[str]:
-    """Videos that stand in more than one split: scores on one of them are then no scores of unseen videos."""
+    """Yields videos that are in more than one split: scores on them would not be scores on unseen videos."""
     if sum(map(len, indexes.values())) > MOST_KEYS:
         return
     of_split = {name: {key.rpartition("_")[0] for key in index.keys.to_pylist()} for name, index in indexes.items()}
@@ -315,7 +315,7 @@ def _notes_of(found: SplitReport, config: TrainConfig) -> Iterator[str]:
         )
 
 
-# ---- what is told ----------------------------------------------------------------------------------------------------
+# ---- the report ------------------------------------------------------------------------------------------------------
 
 
 def _flat_split(split: SplitReport, n_workers: int) -> dict[str, Any]:
@@ -333,7 +333,7 @@ def _flat_split(split: SplitReport, n_workers: int) -> dict[str, Any]:
 
 
 def _percentiles(numbers: Sequence[int]) -> dict[str, float]:
-    """{"p5": …, "p50": …, "p95": …}; empty where there are none."""
+    """{"p5": …, "p50": …, "p95": …}; empty if there are no numbers."""
     if not numbers:
         return {}
     values: npt.NDArray[np.float64] = np.percentile(np.asarray(numbers, np.float64), PERCENTILES)

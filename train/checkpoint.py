@@ -1,11 +1,12 @@
-"""Checkpoints: everything a run needs to go on exactly, written while it goes on.
+"""Checkpoints: everything that a run needs to resume exactly, written while training goes on.
 
     RUN/checkpoints/step-00000500/   torch.distributed.checkpoint's files and facts.json
 
-A checkpoint is written by all ranks into a folder with a dot before its name and renamed when it is whole: what has its
-name can be loaded, whenever the process was killed. It holds tensors alone (weights, Adam's moments and step counts,
-the moving average), by the parameter's name and in its sharding, so that another world size or strategy loads it too.
-Random states aren't in it: a run seeds each step from (seed, step, rank), and its position in the data is the step.
+All ranks write a checkpoint into a folder with a leading dot, which is renamed once complete: a folder with the final
+name can always be loaded, no matter when the process was killed. It holds only tensors (weights, Adam's moments and
+step counts, the moving average), by parameter name and sharded as the parameters are, so that another world size or
+strategy can load it too. It holds no random states: a run seeds each step from (seed, step, rank), and its position in
+the data is the step.
 """
 
 from __future__ import annotations
@@ -34,29 +35,29 @@ from manifests.errors import UserError
 from train.distributed import Process, unwrap
 from train.optim import Ema, clean_name
 
-# A run of one process without a process group is what it says it is; torch would remark on it at each checkpoint.
+# A run of one process has no process group on purpose; torch would warn about that at each checkpoint.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled, unavailable or uninitialized")
 
 FACTS = "facts.json"
 FORMAT = 1
 MOMENTS = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
-"""What each optimiser keeps of a parameter."""
+"""The state that each optimiser keeps per parameter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What stands beside the tensors. `step` is the number of optimiser steps done."""
+    """What a checkpoint holds besides tensors (facts.json). `step` is the number of optimiser steps done."""
 
     step: int
     manifest_sha256: str
     index_fingerprint: str
-    """Of the shards that could be read: positions in the order depend on it."""
+    """Of the shards that could be read: positions in the sample order depend on them."""
     config: dict[str, Any]
     world: int
     scores: dict[str, float] = field(default_factory=dict)
-    """Of the last evaluation at this step; {} where there was none."""
+    """Scores of the evaluation at this step; {} if there was none."""
     epochs: list[dict[str, Any]] = field(default_factory=list)
-    """Where the manifests of the run's epochs begin (train.epochs.Epoch); one entry where the run doesn't grow."""
+    """The first step and the manifest of each epoch (train.epochs.Epoch); one entry if the data set doesn't grow."""
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
@@ -79,11 +80,11 @@ _METADATA = {
     "pathlib": {"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"},
     "pathlib._local": {"Path", "PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath"},
 }
-"""All that the description of a checkpoint of tensors is made of."""
+"""All classes that the pickled metadata of a checkpoint of tensors needs."""
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes what a description is made of, and nothing that could run a stranger's code."""
+    """Creates only the objects that a checkpoint's metadata consists of, so that an untrusted file can't run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         plain = module == "torch" and isinstance(getattr(torch, name, None), torch.dtype | torch.layout)
@@ -95,7 +96,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 def _member_of(enum: object, name: object) -> Enum:
-    """A member of one of the enums in `_METADATA`; what getattr could give besides is refused."""
+    """getattr restricted to members of the enums in `_METADATA`; anything else is refused."""
     if isinstance(enum, type) and issubclass(enum, Enum) and enum.__name__ in _METADATA.get(enum.__module__, ()):
         member = enum.__members__.get(str(name))
         if member is not None:
@@ -108,14 +109,14 @@ def _not_needed(module: str, name: str) -> pickle.UnpicklingError:
 
 
 class PlainReader(FileSystemReader):
-    """Reads checkpoints of anybody: torch's own reader unpickles their description, which may run what it likes."""
+    """Reads untrusted checkpoints safely: torch's own reader unpickles their metadata, which can run any code."""
 
     def read_metadata(self, *args: Any, **kwargs: Any) -> Metadata:
-        """The description. UnpicklingError where it holds anything but tensors in files beside it."""
+        """The metadata. UnpicklingError if it describes anything but tensors in files of the same folder."""
         with self.fs.create_stream(self._get_metadata_path(kwargs.get("rank")), "rb") as file:
             try:
                 found = _Unpickler(file).load()
-            except (AttributeError, IndexError, TypeError, MemoryError) as error:  # what damaged bytes can also lead to
+            except (AttributeError, IndexError, TypeError, MemoryError) as error:  # damaged bytes can raise these too
                 raise pickle.UnpicklingError(f"its description is damaged ({error})") from None
         if not isinstance(found, Metadata):
             raise pickle.UnpicklingError("its description is not valid")
@@ -131,14 +132,14 @@ class PlainReader(FileSystemReader):
 
 
 def _reader_of(path: Path) -> PlainReader:
-    """A reader of a checkpoint whose description was read once: torch would log a damaged one's traceback first."""
+    """A reader whose metadata was already read once: torch would log a traceback if it were damaged."""
     reader = PlainReader(path)
     reader.read_metadata()
     return reader
 
 
 def capture(model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> dict[str, Any]:
-    """The live tensors of a run by name, as one tree; moments are made (zeros) where no step was taken yet."""
+    """The live tensors of a run by name, as one tree; moments that don't exist yet are created as zeros."""
     state: dict[str, Any] = {"model": dict(unwrap(model).state_dict()), "optim": _moments(model, optimizer)}
     if ema is not None:
         state["ema"] = dict(ema.shadow)
@@ -158,10 +159,10 @@ def _moments(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Te
 
 
 def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema | None) -> Facts:
-    """Fill model, optimiser and average from a checkpoint, in place. UserError where it doesn't fit."""
+    """Loads a checkpoint into model, optimiser and moving average, in place. UserError if it doesn't fit."""
     facts = read_facts(path)
     try:
-        # It reads into the tensors it is given: they are the live ones.
+        # dcp_load fills the tensors it is given, and those are the live ones.
         dcp_load(capture(model, optimizer, ema), storage_reader=_reader_of(path), no_dist=not dist.is_initialized())
     except LOAD_ERRORS as error:
         raise UserError(f"{path}: does not fit this model, or is damaged ({_first_line(error)})") from None
@@ -169,7 +170,7 @@ def restore(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema:
 
 
 def restore_weights(path: Path, model: nn.Module) -> Facts:
-    """Fill the model's weights from a checkpoint: the moving average where it has one."""
+    """Loads the model's weights from a checkpoint: the moving average if it has one. UserError if they don't fit."""
     facts = read_facts(path)
     weights = dict(unwrap(model).state_dict())
     averaged = facts.config.get("optim", {}).get("ema_decay", 0.0) > 0
@@ -190,7 +191,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def read_facts(path: Path) -> Facts:
-    """The facts of a checkpoint. UserError where it is not one, or has a format this program doesn't know."""
+    """The facts of a checkpoint. UserError if it is not one, or has a format this program doesn't know."""
     try:
         document = json.loads((path / FACTS).read_text())
         if document.get("format") != FORMAT:
@@ -201,17 +202,17 @@ def read_facts(path: Path) -> Facts:
 
 
 def folder_of(run: Path) -> Path:
-    """Where a run's checkpoints lie."""
+    """The folder of a run's checkpoints."""
     return run / "checkpoints"
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """A run's whole checkpoints, the oldest first."""
+    """A run's complete checkpoints, oldest first."""
     return sorted(p for p in folder_of(run).glob("step-*") if (p / FACTS).exists())
 
 
 def find_checkpoint(path: Path, *, best: bool = False) -> Path:
-    """The checkpoint that a path means: itself, or the newest (or best) of a run. UserError where there is none."""
+    """The checkpoint at a path: the path itself, or a run's newest (or best) one. UserError if there is none."""
     if (path / FACTS).exists():
         return path
     found = checkpoints(path)
@@ -223,7 +224,7 @@ def find_checkpoint(path: Path, *, best: bool = False) -> Path:
 def best_of(found: list[Path]) -> Path | None:
     """The checkpoint with the highest text-to-video R@1 (ties: R@5, then the mean rank, then the later one).
 
-    Of models without towers the one with the lowest loss on held-out rows.
+    For models without towers, the one with the lowest loss on held-out rows. None if none was evaluated.
     """
     scored = [(read_facts(path).scores, path) for path in found]
     scored = [(s, path) for s, path in scored if "t2v_r1" in s or "val_loss" in s]
@@ -239,12 +240,12 @@ def _merit(scores: dict[str, float]) -> tuple[float, float, float]:
 
 
 class Checkpointer:
-    """Writes a run's checkpoints and keeps the newest `keep` and the best. All ranks call the same methods together."""
+    """Writes a run's checkpoints; keeps the newest `keep` and the best. All ranks call its methods together."""
 
     def __init__(self, run: Path, process: Process, *, keep: int, asynchronous: bool) -> None:
         self._run, self._process, self._keep, self._asynchronous = run, process, keep, asynchronous
         self._pending: tuple[Future[Any], Path, Facts] | None = None
-        # Writing talks between ranks in a thread of its own, so it needs a group of its own.
+        # A background thread communicates between ranks while it writes, so it needs its own group.
         self._group = dist.new_group(backend="gloo") if dist.is_initialized() else None
         if process.is_first:
             folder_of(run).mkdir(parents=True, exist_ok=True)
@@ -253,7 +254,7 @@ class Checkpointer:
         self._meet()
 
     def save(self, state: dict[str, Any], facts: Facts) -> None:
-        """Start (or do, where not asynchronous) a checkpoint. The tensors are copied before this returns."""
+        """Starts writing a checkpoint (and finishes it, unless asynchronous). Tensors are copied before it returns."""
         self.wait()
         if self.path(facts.step).exists():
             return
@@ -266,16 +267,16 @@ class Checkpointer:
             self.wait()
 
     def path(self, step: int) -> Path:
-        """Where the checkpoint of a step lies."""
+        """The folder of a step's checkpoint."""
         return folder_of(self._run) / f"step-{step:08d}"
 
     def poll(self) -> None:
-        """Give a checkpoint that has been written its name; called at every step."""
+        """Renames a checkpoint that has been written to its final name; called at every step."""
         if self._pending is not None and self._pending[0].done():
             self._finish(*self._pending)
 
     def wait(self) -> None:
-        """As `poll`, but waits for it, and for the other ranks."""
+        """Like `poll`, but waits for the checkpoint and for the other ranks."""
         if self._pending is not None:
             self._finish(*self._pending)
         self._meet()
@@ -298,7 +299,7 @@ class Checkpointer:
         kept = {*found[-self._keep :], best_of(found)}
         for path in found:
             if path not in kept:
-                # Its name goes first: a half removed folder must not look like a checkpoint.
+                # Rename it first: a half-deleted folder must not look like a checkpoint.
                 shutil.rmtree(path.rename(path.with_name(f".{path.name}")))
 
     def _meet(self) -> None:

@@ -37,7 +37,7 @@ def options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line (sys.argv, or these arguments). How it ends is said by manifests/exits.py."""
+    """Runs the command line (sys.argv, or these arguments). Exit codes are those of manifests/exits.py."""
     with ExitsByTheTable(PROGRAM), StorageErrorsExplained():
         app(arguments)
 

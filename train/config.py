@@ -1,7 +1,7 @@
 """The configuration of a training run: one YAML, every key documented (`hdvila-train config --schema`).
 
-A run is this file, a seed and a manifest; the same three give the same loss curve. Keys marked *operational* may change
-when a run is resumed (workers, device, logging); a changed *identity* key is refused.
+A run is defined by this file, a seed and a manifest; the same three give the same loss curve. *Operational* keys
+(workers, device, logging) may change when a run is resumed; a changed *identity* key is refused.
 """
 
 import difflib
@@ -30,11 +30,11 @@ HARMLESS_OPTIONS = frozenset(
         "client_kwargs",
     ]
 )
-"""Options of file systems that hold no secret; whatever else is given may be one."""
+"""File system options that hold no secrets; any other option might."""
 
 
 def _harmless(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The harmless options, those inside others too, and addresses without a user's name and password."""
+    """Keeps only harmless options, also inside nested ones, and drops user names and passwords from URLs."""
     kept = {key: value for key, value in options.items() if key in HARMLESS_OPTIONS}
     return {
         key: _harmless(value)
@@ -47,7 +47,7 @@ def _harmless(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class DataConfig(Section):
-    """What is read, in which order, and what may be lost."""
+    """What is read, in which order, and how much may be lost."""
 
     manifest: str = identity(doc="manifest.json of the data set (or the folder that holds it); a path or an fsspec url")
     split: str = identity("train", doc="split that is trained on")
@@ -192,7 +192,7 @@ class LoopConfig(Section):
 
 
 class CheckpointConfig(Section):
-    """Where a run can be taken up again."""
+    """When checkpoints are written, and which are kept."""
 
     every: int = operational(500, ge=0, doc="steps between checkpoints; 0: only at the end and at SIGTERM")
     keep: int = operational(3, ge=1, doc="newest checkpoints that are kept; the best by validation always is")
@@ -225,7 +225,7 @@ class EvalConfig(Section):
 
 
 class ObserveConfig(Section):
-    """What a run says of itself. metrics.jsonl is always written."""
+    """Where a run reports its progress. metrics.jsonl is always written."""
 
     every: int = operational(10, ge=1, doc="steps between lines on the terminal and points in TensorBoard")
     tensorboard: bool = operational(True, doc="write events to RUN/tensorboard")
@@ -244,7 +244,7 @@ def _parse_objective(given: Any) -> Any:
 
 
 class TrainConfig(Section):
-    """The root: everything `hdvila-train fit` needs."""
+    """The whole configuration: everything that `hdvila-train fit` needs."""
 
     seed: int = identity(0, ge=0, doc="of weights, order, augmentation and dropout")
     out: str = operational("out/train", doc="folder of the run: checkpoints, metrics, logs")
@@ -258,10 +258,10 @@ class TrainConfig(Section):
     observe: ObserveConfig = ObserveConfig()
 
     def record(self) -> dict[str, Any]:
-        """The configuration as a run writes it down, for others to read: without secrets.
+        """The configuration as a run records it for others to read: without secrets.
 
-        Of `data.storage_options` what is known to be harmless stays; keys and tokens belong in the environment, and
-        have to be given again where they aren't there.
+        Of `data.storage_options` only what is known to be harmless is kept. Keys and tokens belong in the environment;
+        otherwise they have to be given again.
         """
         tree = self.model_dump(mode="json")
         tree["data"]["storage_options"] = _harmless(tree["data"]["storage_options"])

@@ -1,7 +1,7 @@
 """Processes: starting a group, gathering with gradient, wrapping a model in DDP or FSDP2.
 
-Both wrappers average gradients over ranks; `gather` sums its gradient over ranks. Together they make a loss that each
-rank computes for its own rows the exact loss of the global batch (see losses.py).
+Both wrappers average gradients over ranks; `gather` sums its gradient over ranks. So if each rank computes the loss of
+its own rows, the gradients are exactly those of the global batch's loss (see losses.py).
 """
 
 import os
@@ -26,12 +26,12 @@ Strategy = Literal["none", "ddp", "fsdp2"]
 Group = dist.ProcessGroup | None
 
 START_TIMEOUT = timedelta(minutes=10)
-"""Ranks that don't meet within it (a node that never came up) end the run with an error instead of a hang."""
+"""If the ranks don't all connect within this time (a node never came up), the run fails instead of hanging."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """This process among those of the run: its rank of `world`, and its rank on this machine."""
+    """This process within the run: its rank among `world` ranks, its rank on this machine, and its device."""
 
     rank: int
     world: int
@@ -40,12 +40,12 @@ class Process:
 
     @property
     def is_first(self) -> bool:
-        """Rank 0 writes files and logs."""
+        """Whether this is rank 0, which writes files and logs."""
         return self.rank == 0
 
 
 def process_from_environment(device: str = "auto") -> Process:
-    """torchrun's RANK, WORLD_SIZE and LOCAL_RANK, or the only process; `device` is auto, cpu or cuda."""
+    """Reads torchrun's RANK, WORLD_SIZE and LOCAL_RANK (default: a single process); `device` is auto, cpu or cuda."""
     rank, world, local = (
         int(os.environ.get(name, at)) for name, at in (("RANK", 0), ("WORLD_SIZE", 1), ("LOCAL_RANK", 0))
     )
@@ -58,9 +58,9 @@ def process_from_environment(device: str = "auto") -> Process:
 
 @contextmanager
 def process_group(process: Process) -> Iterator[None]:
-    """The default group for the block's duration; nothing for a single process.
+    """Sets up the default process group for the block's duration; does nothing for a single process.
 
-    NCCL moves CUDA tensors, gloo those on the CPU (what ranks tell each other of their rows).
+    NCCL moves CUDA tensors, gloo those on the CPU (data about rows that ranks exchange).
     """
     if process.world == 1:
         yield
@@ -70,23 +70,23 @@ def process_group(process: Process) -> Iterator[None]:
     dist.init_process_group("cpu:gloo,cuda:nccl" if process.device.type == "cuda" else "gloo", timeout=START_TIMEOUT)
     try:
         yield
-        dist.barrier()  # no rank takes its connections down while another still writes: gloo would abort
+        dist.barrier()  # no rank may close its connections while another still writes: gloo would abort
     finally:
         dist.destroy_process_group()
 
 
 def world_size(group: Group = None) -> int:
-    """Ranks in the group, 1 outside any."""
+    """The number of ranks in the group; 1 without a group."""
     return dist.get_world_size(group) if dist.is_initialized() else 1
 
 
 def rank_in(group: Group = None) -> int:
-    """This process's rank in the group, 0 outside any."""
+    """This process's rank in the group; 0 without a group."""
     return dist.get_rank(group) if dist.is_initialized() else 0
 
 
 class _Gather(torch.autograd.Function):
-    """All-gather along dimension 0; its backward pass sums over ranks what each of them wants of this rank's rows."""
+    """All-gather along dimension 0; the backward pass sums, over ranks, each rank's gradient for this rank's rows."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: Group) -> Tensor:
@@ -109,14 +109,14 @@ def gather(x: Tensor, group: Group = None) -> Tensor:
 
 
 def mean_over_ranks(value: Tensor, group: Group = None) -> Tensor:
-    """The average of a number over ranks, whose gradient is this rank's own (DDP and FSDP2 average the rest)."""
+    """The mean of a value over ranks; its gradient is that of this rank's value (DDP and FSDP2 average the rest)."""
     if world_size(group) == 1:
         return value
     return value + (sum_over_ranks(value.detach(), group) / world_size(group) - value.detach())
 
 
 def sum_over_ranks(value: Tensor, group: Group = None) -> Tensor:
-    """The sum of a number over ranks, without gradient."""
+    """The sum of a value over ranks, without gradient."""
     total = value.detach().clone()
     if world_size(group) > 1:
         dist.all_reduce(total, group=group)
@@ -133,7 +133,7 @@ def all_rows(x: Tensor, group: Group = None) -> Tensor:
 
 
 def agree(problem: str, group: Group = None) -> None:
-    """UserError on every rank where the first one has a problem: none is left waiting for it."""
+    """Raises UserError on every rank if the first one has a problem, so that no rank waits for it forever."""
     problems: list[Any] = [problem]
     if world_size(group) > 1:
         dist.broadcast_object_list(problems, src=0, group=group)
@@ -142,7 +142,7 @@ def agree(problem: str, group: Group = None) -> None:
 
 
 def text_from_first(value: str, group: Group = None) -> str:
-    """What the first rank says, on every rank."""
+    """Returns the first rank's text on every rank."""
     values: list[Any] = [value]
     if world_size(group) > 1:
         dist.broadcast_object_list(values, src=0, group=group)
@@ -150,14 +150,14 @@ def text_from_first(value: str, group: Group = None) -> str:
 
 
 def from_first(model: nn.Module, group: Group = None) -> None:
-    """Every tensor of the model as the first rank has it."""
+    """Copies the model's tensors from the first rank to all others, in place."""
     if world_size(group) > 1:
         for tensor in model.state_dict().values():
             dist.broadcast(tensor, src=0, group=group)
 
 
 def whole(x: Tensor) -> Tensor:
-    """A tensor that FSDP2 may have spread over ranks, as one; all ranks ask together."""
+    """The full tensor if FSDP2 has sharded it, else the tensor itself. All ranks call it together."""
     return x.full_tensor() if isinstance(x, DTensor) else x
 
 
@@ -170,12 +170,13 @@ def wrap(
     reshard: bool = True,
     per_node: int = 0,
 ) -> nn.Module:
-    """The model ready for `strategy`. It stays callable with its rows; `unwrap` gives the Model inside.
+    """Wraps the model for `strategy`. The result is called with rows like the model; `unwrap` gives the Model inside.
 
-    fsdp2 shards block by block; with `bf16` the blocks' weights travel and compute in bfloat16 and so does the
-    residual stream between them (inside autocast, as with the other strategies), while shards, gradients and everything
-    outside the blocks stay fp32. `reshard` frees a block's weights between forward and backward. With `per_node` ranks
-    a node each node holds the whole model, and only gradients travel between nodes; 0: it is spread over all ranks.
+    fsdp2 shards block by block. With `bf16`, the blocks' weights are sent and used in bfloat16, and so is the residual
+    stream between them (inside autocast, as with the other strategies), while shards, gradients and everything outside
+    the blocks stay fp32. `reshard` frees a block's weights between forward and backward. `per_node` is the number of
+    ranks per node: each node then holds the whole model, and only gradients travel between nodes; 0 shards the model
+    over all ranks.
     """
     if strategy == "none" or (world_size(group) == 1 and strategy == "ddp"):
         return model
@@ -184,7 +185,7 @@ def wrap(
     if strategy == "ddp":
         on_gpu = next(model.parameters()).is_cuda
         devices = [torch.cuda.current_device()] if on_gpu else None
-        # Statistics are frozen and the same everywhere: nothing to broadcast.
+        # Batch-norm statistics are frozen and the same everywhere: nothing to broadcast.
         return DistributedDataParallel(
             model, device_ids=devices, process_group=group, broadcast_buffers=False, gradient_as_bucket_view=True
         )
@@ -192,12 +193,12 @@ def wrap(
 
 
 def ranks_a_node() -> int:
-    """As torchrun says; 0 without it."""
+    """The number of ranks per node according to torchrun; 0 without it."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", 0))
 
 
 def mesh_of(device_type: str, world: int, per_node: int) -> DeviceMesh:
-    """Ranks in a row; in rows of `per_node`, a node each, where that parts them evenly into several."""
+    """A mesh of nodes x `per_node` ranks if that divides the ranks evenly into several nodes, else one of all ranks."""
     if 0 < per_node < world and world % per_node == 0:
         return init_device_mesh(device_type, (world // per_node, per_node), mesh_dim_names=("copy", "shard"))
     return init_device_mesh(device_type, (world,), mesh_dim_names=("shard",))
@@ -216,7 +217,7 @@ def _shard(model: Model, *, bf16: bool, reshard: bool, per_node: int) -> nn.Modu
 
 
 def unwrap(model: nn.Module) -> Model:
-    """The Model inside a wrapper (under FSDP2 the `methods` that it names gather the shards themselves)."""
+    """The Model inside a wrapper. Under FSDP2, the methods that its `methods` lists gather the shards themselves."""
     inner = model.module if isinstance(model, DistributedDataParallel) else model
     inner = getattr(inner, "_orig_mod", inner)
     assert isinstance(inner, Model)
@@ -225,7 +226,7 @@ def unwrap(model: nn.Module) -> Model:
 
 @contextmanager
 def gradient_sync(model: nn.Module, enabled: bool) -> Iterator[None]:
-    """Leave the exchange of gradients to a later backward pass (`enabled=False`): for all but the last micro-batch."""
+    """With `enabled=False`, leaves the exchange of gradients to a later backward pass (of the last micro-batch)."""
     if isinstance(model, FSDPModule):
         model.set_requires_gradient_sync(enabled)
         yield

@@ -1,11 +1,11 @@
-"""Which manifest each epoch of a run reads: the one that the run began with, or descendants of it (`data.grow`).
+"""Which manifest each epoch of a run reads: the one that the run began with, or (with `data.grow`) a descendant of it.
 
-    RUN/epochs.json    of a run that grows: its epochs, each with its first step and the sha256 of its manifest
+    RUN/epochs.json    for a growing run: its epochs, each with its first step and the sha256 of its manifest
 
-A data set that is still being made keeps each manifest that it ever published under its hash, so a run finds the one
-that it pinned however far manifest.json has moved on. A run that grows looks at manifest.json at the first step that
-begins in a new epoch, and writes down what it took before it reads on: killed and taken up again, it takes the same.
-The positions of an epoch that the batch before has read already are read again where the manifest is another.
+A data set that is still being made keeps every manifest that it has published, under its hash, so a run can always find
+the one that it is pinned to. A growing run looks at manifest.json at the first step that begins in a new epoch, and
+records its choice before it reads on: if it is killed and resumed, it chooses the same. The last batch of an epoch may
+have read some positions of the next one; if that epoch reads another manifest, those positions are read again from it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ EPOCHS = "epochs.json"
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """An epoch (from 0), the first step that begins in it (from 0), and what it reads."""
+    """An epoch (from 0), the first step that begins in it (from 0), and the manifest that it reads."""
 
     epoch: int
     first_step: int
@@ -37,7 +37,7 @@ class Epoch:
 
 
 def epochs_of(facts: Facts) -> list[Epoch]:
-    """The epochs that a checkpoint knows of. UserError where they are not valid."""
+    """The epochs recorded in a checkpoint. UserError if they are not valid."""
     try:
         epochs = [Epoch(**entry) for entry in facts.epochs]
     except TypeError as error:
@@ -46,14 +46,14 @@ def epochs_of(facts: Facts) -> list[Epoch]:
 
 
 class EpochFeed:
-    """The batches of a run, epoch after epoch."""
+    """The batches of a run, epoch by epoch."""
 
     def __init__(
         self, config: TrainConfig, run: Path, process: Process, epochs: Sequence[Epoch] = (), pinned_by: str = ""
     ) -> None:
-        """Opens the last of the epochs that a checkpoint knows; at the start of a run, manifest.json as it stands.
+        """Opens the last of the epochs recorded in a checkpoint; at the start of a run, the current manifest.json.
 
-        UserError where the manifest is kept no more: `pinned_by` says what asks for it.
+        UserError if that manifest no longer exists; the message names `pinned_by`, what the manifest is needed for.
         """
         self._config, self._run, self._process = config, run, process
         wanted = epochs[-1].manifest_sha256 if epochs else ""
@@ -63,7 +63,7 @@ class EpochFeed:
         self._open(manifest, first)
         self._batches: Batches | None = None
         if config.data.grow and not epochs and process.is_first:
-            self._write_down()  # what a run without a checkpoint left there is of no use
+            self._write_down()  # overwrites what an earlier run without a checkpoint left there
 
     def _open(self, manifest: Manifest, first: Epoch) -> None:
         self.data = open_data(
@@ -77,15 +77,15 @@ class EpochFeed:
 
     @property
     def n_lost(self) -> int:
-        """Samples replaced so far."""
+        """Number of samples replaced so far."""
         return self._batches.n_lost if self._batches else 0
 
     def epochs_done(self, step: int) -> float:
-        """Epochs that lie before a step."""
+        """Epochs completed before a step, with the fraction of the current one."""
         return self.data.stream.epochs_done(step)
 
     def steps(self, first: int, stop: int) -> Iterator[tuple[int, Rows, Loaded]]:
-        """`(step, batch, what it was made from)` for steps first … stop-1."""
+        """Yields `(step, batch, loaded samples)` for steps first … stop-1."""
         step = first
         while step < stop:
             until = stop
@@ -98,7 +98,7 @@ class EpochFeed:
             step = until
 
     def _enter_epoch(self, step: int) -> None:
-        """Choose what an epoch reads where the step is its first, and write it down."""
+        """If the step is the first of an epoch, chooses what the epoch reads and records it."""
         number, _ = self.data.stream.locate(step * self.data.stream.batch)
         if number == self.epochs[-1].epoch:
             return
@@ -114,7 +114,7 @@ class EpochFeed:
             self._write_down()
 
     def _choice(self, step: int) -> str:
-        """The sha256 of the manifest that the epoch from this step on reads, on every rank."""
+        """The sha256 of the manifest to read in the epoch that begins at this step; the same on every rank."""
         sha256 = problem = ""
         if self._process.is_first:
             try:
@@ -125,7 +125,7 @@ class EpochFeed:
         return text_from_first(sha256)
 
     def _newest(self) -> str:
-        """The sha256 of manifest.json where it is a descendant of the manifest in use; else of the latter."""
+        """The sha256 of manifest.json if it descends from the manifest in use, else of the one in use."""
         data, used = self._config.data, self.data.manifest.sha256
         try:
             newest = read_manifest(data.manifest, **data.storage_options)
@@ -137,7 +137,7 @@ class EpochFeed:
         return used
 
     def _recorded(self, step: int) -> str:
-        """What this run took at this step before it was killed; "" where it hasn't been here."""
+        """The manifest that this run chose at this step before it was killed; "" if it never got here."""
         recorded = _read_epochs(self._run / EPOCHS)
         known = len(self.epochs)
         same = recorded[:known] == self.epochs and len(recorded) > known and recorded[known].first_step == step
@@ -163,7 +163,7 @@ def _read_epochs(path: Path) -> list[Epoch]:
 
 
 def _same_on_all_ranks(config: TrainConfig, process: Process, wanted: str, pinned_by: str) -> Manifest:
-    """The manifest of this hash, the one at data.manifest for "": as the first rank finds it, on every rank."""
+    """The manifest with this hash, or for "" the one that the first rank reads at data.manifest, on every rank."""
     problem, found = "", None
     if process.is_first:
         try:

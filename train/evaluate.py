@@ -1,13 +1,13 @@
-"""Held-out clips: retrieval where the model has two towers, else the losses of the run's objectives.
+"""Evaluates held-out clips: retrieval if the model has two towers, else the losses of the run's objectives.
 
-Retrieval: R@1 with its 95 % interval, R@5, R@10, median and mean rank, both ways, beside chance.
+Retrieval: R@1 with its 95 % interval, R@5, R@10, median and mean rank, in both directions, beside chance.
 
 **Rank and ties.** A query's candidates are all clips (text to video) or all captions (video to text). Its right answers
-are those that share its caption, so that two clips with the same words are right for each other. The rank is one plus
-the number of *wrong* candidates that are at least as similar as the best right one: a tie counts against the model,
-so that constant embeddings get the worst score and not the best. A NaN similarity counts as a tie with everything.
+are those with the same caption, so two clips with the same caption are right answers for each other. The rank is one
+plus the number of *wrong* candidates that are at least as similar as the best right one: a tie counts against the
+model, so that constant embeddings get the worst score and not the best. A NaN similarity ties with everything.
 
-**Chance** is what a random order of the candidates reaches on the average, with the same right answers.
+**Chance** is the expected score of a random order of the candidates, with the same right answers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Recall:
 
 @dataclass(frozen=True, slots=True)
 class Retrieval:
-    """Scores of a model on a set of clips."""
+    """Retrieval scores of a model on a set of clips."""
 
     text_to_video: Recall
     video_to_text: Recall
@@ -63,9 +63,9 @@ class Retrieval:
     n_captions: int
     """Distinct captions among them."""
     n_lost: int = 0
-    """Clips of the split that could not be read; left out."""
+    """Clips of the split that could not be read and are left out."""
     attributes: dict[str, AttributeScore] = field(default_factory=dict)
-    """Text to video, by attribute of the captions (`eval.attributes`)."""
+    """Text-to-video scores by attribute of the captions (`eval.attributes`)."""
 
     def flat(self) -> dict[str, float]:
         """{"t2v_r1": …, "v2t_r1": …, …} for logs."""
@@ -82,7 +82,7 @@ class Retrieval:
         return {**scores, "n_clips": self.n_clips, "n_captions": self.n_captions, "n_lost": self.n_lost}
 
     def describe(self) -> str:
-        """Some lines for people."""
+        """The scores as lines of text."""
         lines = [f"retrieval among {self.n_clips} clips with {self.n_captions} captions"]
         for name, r in (("text to video", self.text_to_video), ("video to text", self.video_to_text)):
             low, high = wilson_interval(r.r1, self.n_clips)
@@ -111,7 +111,7 @@ class Retrieval:
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """Losses on held-out rows of a model without towers: the mean over rows of each objective's own."""
+    """Losses of a model without towers on held-out rows: for each objective, the mean over rows."""
 
     losses: dict[str, float]
     total: float
@@ -125,7 +125,7 @@ class HeldOut:
         return {"val_loss": round(self.total, 6), **terms, "n_clips": self.n_clips, "n_lost": self.n_lost}
 
     def describe(self) -> str:
-        """One line for people."""
+        """The losses as one line of text."""
         terms = ", ".join(f"{name} {value:.4f}" for name, value in self.losses.items())
         lost = f", {self.n_lost} could not be read" if self.n_lost else ""
         return f"loss on {self.n_clips} held-out clips: {self.total:.4f} ({terms}){lost}"
@@ -137,10 +137,10 @@ Scores = Retrieval | HeldOut
 def ranks(similarity: Tensor, right: Tensor) -> Tensor:
     """The rank (from 1) of each query's best right candidate: int64 `[q]`.
 
-    `similarity [q, c]`, `right [q, c]` bool. The tie rule is the module's.
+    `similarity [q, c]`, `right [q, c]` bool. Ties count as the module's docstring says.
     """
     best = similarity.masked_fill(~right, float("-inf")).amax(1, keepdim=True)
-    # "not less" and not "at least": a NaN on either side then counts against the query.
+    # "not less" rather than "at least": a NaN on either side then counts against the query.
     beaten = ~(similarity < best) & ~right
     return beaten.sum(1) + 1
 
@@ -152,7 +152,7 @@ def score_retrieval(
     n_lost: int = 0,
     attributes: Mapping[str, str] | None = None,
 ) -> Retrieval:
-    """Scores of paired embeddings `[n, d]`; `captions[i]` is the caption of pair i. `attributes`: see `EvalConfig`."""
+    """The scores of paired embeddings `[n, d]`; pair i has `captions[i]`. `attributes`: see `EvalConfig`."""
     ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     group = torch.tensor([ids[caption] for caption in captions])
     video, text = video.float().cpu(), text.float().cpu()
@@ -167,7 +167,7 @@ def score_retrieval(
 
 
 def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
-    """Ranks of every query, a chunk at a time: memory is `CHUNK * n`."""
+    """The ranks of all queries, computed in chunks so that memory is `CHUNK * n`."""
     parts = [
         ranks(queries[at : at + CHUNK] @ candidates.T, group[at : at + CHUNK, None] == group[None])
         for at in range(0, len(queries), CHUNK)
@@ -176,17 +176,17 @@ def _all_ranks(queries: Tensor, candidates: Tensor, group: Tensor) -> Tensor:
 
 
 def recall_of(found: Tensor, n_right: Tensor, n_candidates: int) -> Recall:
-    """Scores of queries whose best right candidate stands at rank `found [q]`; each has `n_right [q]` of them."""
+    """The scores of queries whose best right candidate has rank `found [q]`, out of `n_right [q]` right ones."""
     at = [float((found <= k).double().mean()) for k in KS]
     chance = [chance_recall(n_candidates, n_right.tolist(), k) for k in KS]
     return Recall(at[0], at[1], at[2], float(found.double().quantile(0.5)), float(found.double().mean()), *chance)
 
 
 def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
-    """R@k of a random order of n candidates, averaged over queries with this many right answers each.
+    """Expected R@k of a random order of n candidates, averaged over queries with `n_right` right answers each.
 
-    Ranks skip other right answers, so the question is whether fewer than k wrong ones come before the first right one:
-    1 - C(n-r, k) / C(n, k).
+    Ranks don't count other right answers, so a query succeeds if fewer than k wrong ones come before the first right
+    one: with probability 1 - C(n-r, k) / C(n, k).
     """
     counts = {r: n_right.count(r) for r in set(n_right)}
     total = sum(c * (1 - comb(n - r, k) / comb(n, k) if k <= n else c) for r, c in counts.items())
@@ -196,15 +196,15 @@ def chance_recall(n: int, n_right: Sequence[int], k: int) -> float:
 def evaluate(
     model: nn.Module, index: Index, tokenizer: Tokenizer, config: TrainConfig, process: Process, source: Source
 ) -> Scores:
-    """Scores of a model on an index's clips (the first `eval.max_clips` of them). All ranks call it and get the same.
+    """The scores of a model on an index's clips (the first `eval.max_clips`). All ranks call it and get the same.
 
-    Views are the deterministic ones: middles of equal parts and the centre crop.
+    Views are deterministic: segments at the middles of equal parts, and the centre crop.
     """
     n_clips = min(config.eval.max_clips or len(index), len(index))
     d, view = config.data, view_of(config)
     dataset = ClipDataset(index, view, source, seed=None, n_workers=d.workers, storage_options=d.storage_options)
     own_rows = range(process.rank, n_clips, process.world)
-    # Under FSDP every rank has to run the model as often as the others: the short ones repeat their last clip.
+    # Under FSDP all ranks have to run the model equally often: ranks with fewer clips repeat their last one.
     n_rounds = -(-n_clips // process.world)
     padded = [*own_rows, *[own_rows[-1] if own_rows else 0] * (n_rounds - len(own_rows))]
     was_training = model.training
@@ -236,7 +236,7 @@ def _told(
     config: TrainConfig,
     tokenizer: Tokenizer,
 ) -> dict[str, AttributeScore]:
-    """The attributes' scores with what the model tells apart by each; every rank embeds the same texts."""
+    """Adds to each attribute's scores how well the model tells its values apart; every rank embeds the same texts."""
     device, was_training = next(model.parameters()).device, model.training
     embed_text: Any = unwrap(model).embed_text
 
@@ -261,7 +261,7 @@ def _told(
 def _embed(
     model: nn.Module, chunks: Iterable[Loaded], view: SampleView, config: TrainConfig, tokenizer: Tokenizer
 ) -> tuple[Tensor, Tensor, list[str], list[int]]:
-    """`(seen [n, d], text [n, d], captions, positions)` of all that `chunks` gives, on the CPU."""
+    """`(video [n, d], text [n, d], captions, positions)` of all clips in `chunks`, on the CPU."""
     inner = unwrap(model)
     assert inner.towers is not None
     device = next(model.parameters()).device
@@ -269,7 +269,7 @@ def _embed(
     captions: list[str] = []
     positions: list[int] = []
     for loaded in chunks:
-        # Where nothing of a chunk could be read, a blank runs all the same (FSDP2's ranks go together), and is dropped.
+        # If nothing in a chunk could be read, the model runs on a blank row (FSDP2's ranks go together), then dropped.
         whole = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
         rows = rows_of(whole, tokenizer, config).to(device)
         with autocast(config, device):
@@ -291,13 +291,13 @@ def _losses(
     tokenizer: Tokenizer,
     n_rounds: int,
 ) -> HeldOut:
-    """The objectives' losses over all chunks; draws are those of step -1, so that every evaluation asks the same."""
+    """The objectives' losses over all chunks. Draws are those of step -1, so that every evaluation masks the same."""
     inner, device, both = unwrap(model), next(model.parameters()).device, active(config.objective)
     sums = dict.fromkeys((objective.name for objective, _ in both), 0.0)
     n_rows = n_lost = 0
     for number, loaded in enumerate(chunks):
         size = min(config.eval.batch, n_rounds - number * config.eval.batch)
-        # Ranks draw partners together: each brings as many rows, the first again where some could not be read.
+        # Ranks draw partners together, so each needs equally many rows: readable ones stand in for unreadable ones.
         filled = loaded if loaded.keys else Loaded(blank_rows(view), [""], [""], [-1], [-1])
         rows = rows_of(filled, tokenizer, config)[torch.arange(size) % len(filled.keys)]
         draw = Draw(config.seed + number, -1, tokenizer.mask_tokens)
@@ -317,12 +317,12 @@ def _losses(
 
 
 def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
-    """bf16 where the config asks for it."""
+    """An autocast context: bf16 if the configuration says so, else disabled."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
 
 
 def _from_all_ranks(own: Part, process: Process) -> list[Part]:
-    """Every rank's part, in rank order."""
+    """The parts of all ranks, in rank order."""
     if process.world == 1:
         return [own]
     parts: list[Any] = [None] * process.world

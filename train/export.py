@@ -1,9 +1,9 @@
-"""Weights leave as a folder that people know: safetensors, configuration, tokenizer, model card.
+"""Exports weights as a folder in a familiar layout: safetensors, configuration, tokenizer, model card.
 
     OUT/model.safetensors  config.json  tokenizer.json  tokenizer_config.json  vocab.txt  README.md
 
 Keys in model.safetensors are the published checkpoints' keys, so an export of stage 1 or 2 at full size is an official
-checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder appears whole or not at all.
+checkpoint in another container (`hdvila-train convert OUT FILE.bin`). A folder appears complete or not at all.
 """
 
 import json
@@ -31,7 +31,7 @@ from train.tokenizer import Tokenizer, load_tokenizer
 
 
 def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
-    """Write the folder. UserError where `out` exists already."""
+    """Writes the folder. UserError if `out` exists already."""
     with whole_folder(out) as folder:
         save_file(_for_file(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
         (folder / CONFIG).write_text(json.dumps(_config(model.config, origin), indent=2) + "\n", encoding="utf-8")
@@ -41,7 +41,7 @@ def export(model: HDVila, tokenizer: Tokenizer | None, out: Path, origin: Origin
 
 
 def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
-    """Export a run's newest (or best) checkpoint, its moving average where it has one; the checkpoint's path."""
+    """Exports a run's newest (or best) checkpoint, with its moving average if it has one; returns the checkpoint."""
     from manifests.settings import parse_config
     from train.checkpoint import find_checkpoint, read_facts, restore_weights
     from train.config import TrainConfig
@@ -74,7 +74,7 @@ def export_run(run: Path, out: Path, *, best: bool = False) -> Path:
 
 
 def export_official(source: Path, out: Path, *, vocab: Path | None = None, partial: bool = False) -> int:
-    """Turn a published checkpoint's file into a folder; the number of entries that it holds."""
+    """Converts a published checkpoint file to a folder; returns the number of entries in it."""
     tokenizer = load_tokenizer(vocab) if vocab is not None else None
     weights = load_file(source)
     if is_soho(weights):
@@ -87,7 +87,7 @@ def export_official(source: Path, out: Path, *, vocab: Path | None = None, parti
 
 
 def write_official(folder: Path, out: Path) -> int:
-    """Turn an exported folder into a published checkpoint's file (a flat fp32 state dict); the number of entries."""
+    """Converts an exported folder to a published checkpoint file (a flat fp32 state dict); returns how many entries."""
     if read_config(folder).get("model_type") == "soho":
         return write_official_soho(folder, out)
     weights = {key: value for key, value in read_weights(folder).items() if not key.startswith("temperature.")}
@@ -104,7 +104,7 @@ def write_official(folder: Path, out: Path) -> int:
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The state dict of an exported folder, with the shared bias under both of its keys again."""
+    """The state dict of an exported folder, with the shared bias under both of its keys."""
     weights = load_file(folder / WEIGHTS)
     if BIAS in weights:
         weights[BIAS_ALIAS] = weights[BIAS]
@@ -112,26 +112,26 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def model_config(tree: Mapping[str, Any], source: Path) -> ModelConfig:
-    """The architecture written into a checkpoint or an export."""
+    """Parses the architecture stored in a checkpoint or an export."""
     from manifests.settings import parse_config
 
     return parse_config(ModelConfig, tree, source=str(source))
 
 
 def _without_sources(config: ModelSection) -> ModelSection:
-    """The same architecture, from random weights: those of the checkpoint come next."""
+    """The same architecture with random weights, since the checkpoint's are loaded next."""
     sources = {name: "random" for name in type(config).model_fields if name.endswith("_weights")}
     return config.model_copy(update={**sources, "model_weights": ""})
 
 
 def _asked_sources(config: ModelConfig, seed: int) -> dict[str, str]:
-    """What the run's configuration asked for; only its log knows what was within reach."""
+    """The sources of weights that the run's configuration names; only its log says which could be used."""
     asked = {"trunks": config.trunk_weights, "bert": config.bert_weights, "model": config.model_weights}
     return {part: f"random, seed {seed}" if source == "random" else source for part, source in asked.items() if source}
 
 
 def _for_file(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors refuses two names for one tensor: the alias stays out."""
+    """Drops the alias of the shared bias: safetensors refuses two names for one tensor."""
     return {key: value.detach().cpu().contiguous() for key, value in state.items() if key != BIAS_ALIAS}
 
 

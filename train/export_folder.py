@@ -1,4 +1,4 @@
-"""What every exported folder has: its files' names, where its model came from, config.json, and one whole write."""
+"""What all exported folders share: file names, the model's origin, config.json, and an atomic write."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a model came from: what its card and config.json say beside the architecture."""
+    """Where a model came from: what its card and config.json say besides the architecture."""
 
     source: str
     stride: int = 12
     """Source frames between a segment's frames."""
     fps: float = 0.0
-    """Rate at which the stride counts frames; 0: the source's."""
+    """Frame rate that the stride refers to; 0: the source's."""
     view: View = "hybrid"
-    """What of a clip it was trained on (`data.view`)."""
+    """The view of clips that it was trained on (`data.view`)."""
     step: int = 0
     scores: dict[str, float] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Origin:
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """config.json of an exported folder. UserError where there is none, or its format is not known."""
+    """Reads config.json of an exported folder. UserError if there is none, or its format is unknown."""
     try:
         document = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         known = document.get("hdvila_format")
@@ -50,7 +50,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def refuse_existing_file(out: Path) -> None:
-    """UserError where a file cannot be written at `out` without overwriting, or has no folder."""
+    """Raises UserError if `out` exists already, or its folder does not."""
     if out.exists():
         raise UserError(f"{out}: exists already; give another name")
     if not out.parent.is_dir():
@@ -59,7 +59,7 @@ def refuse_existing_file(out: Path) -> None:
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
-    """A temporary folder beside `out` that gets its name at the end."""
+    """Gives a temporary folder beside `out`, renamed to `out` at the end. UserError if `out` is not free."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out}: exists already and isn't an empty folder; give another name")
     try:

@@ -1,16 +1,16 @@
 """Inter-modality flow: how much of a Transformer's attention crosses between text and picture, layer by layer.
 
-In one layer A [n, n] is the attention after the softmax (before dropout), a mean over heads; rows are queries; T and V
-are the valid text and visual tokens ([CLS] and [SEP] count as text), n = n_t + n_v. Padding takes no part: columns of
-invalid keys are zero and rows add up to 1.
+For one layer, A [n, n] is the attention after the softmax (before dropout), averaged over heads; rows are queries. T
+and V are the valid text and visual tokens ([CLS] and [SEP] count as text), n = n_t + n_v. Padding is left out: columns
+of invalid keys are zero and rows add up to 1.
 
-    imf              1/n of all that valid queries pay to keys of the other modality
-    text_to_vision   the same over text queries alone, a share of n_t
-    vision_to_text   over visual queries, a share of n_v;  n imf = n_t text_to_vision + n_v vision_to_text
-    imf_lift         imf / (2 n_t n_v / n²): 1 is what even attention gives, whatever the number of tokens
+    imf              the attention that valid queries pay to keys of the other modality, divided by n
+    text_to_vision   the same for text queries alone, divided by n_t
+    vision_to_text   for visual queries, divided by n_v;  n imf = n_t text_to_vision + n_v vision_to_text
+    imf_lift         imf / (2 n_t n_v / n²): 1 for uniform attention, whatever the number of tokens
 
-The paper names such a metric and draws it, but its formula could not be found: this definition is ours (VERSION 1).
-It works for every model whose layers are train.models.bert's and whose sequences hold text first.
+The paper names and plots such a metric, but its formula could not be found: this definition is ours (VERSION 1).
+It works for every model whose layers are train.models.bert's and whose sequences begin with the text.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """The numbers of layers [n_layers], float64 on the CPU, a mean over examples."""
+    """The metrics by layer: [n_layers], float64 on the CPU, averaged over examples."""
 
     imf: Tensor
     text_to_vision: Tensor
@@ -38,7 +38,7 @@ class Flow:
     n_examples: int
 
     def table(self) -> str:
-        """A line a layer and one of means, for people."""
+        """The metrics as a table: one line per layer, and one of their means."""
         head = f"inter-modality flow (definition {VERSION}) over {self.n_examples} pairs; imf_lift 1 = even attention"
         lines = [head, f"{'layer':>6} {'text to vision':>15} {'vision to text':>15} {'imf':>8} {'imf_lift':>9}"]
         columns = (self.text_to_vision, self.vision_to_text, self.imf, self.imf_lift)
@@ -48,7 +48,7 @@ class Flow:
         return "\n".join(lines)
 
     def flat(self) -> dict[str, object]:
-        """For JSON: each number by layer, and its mean."""
+        """The metrics for JSON: each by layer, and its mean."""
         names = ("imf", "text_to_vision", "vision_to_text", "imf_lift")
         by_layer = {name: getattr(self, name).tolist() for name in names}
         means = {f"{name}_mean": float(getattr(self, name).mean()) for name in names}
@@ -56,10 +56,10 @@ class Flow:
 
 
 def flow_of_attention(attention: Tensor, valid: Tensor, is_text: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(imf, text_to_vision, vision_to_text, imf_lift), each [b], of one layer.
+    """(imf, text_to_vision, vision_to_text, imf_lift) of one layer, each [b].
 
-    attention [b, n, n] or, by heads, [b, heads, n, n]; valid [b, n] bool; is_text [n] bool. UserError where an example
-    has tokens of one modality alone: nothing can flow, and no number would be true.
+    attention is [b, n, n] or, by head, [b, heads, n, n]; valid [b, n] bool; is_text [n] bool. UserError if an example
+    has tokens of only one modality: the flow is not defined then.
     """
     if attention.ndim == 4:
         attention = attention.mean(1)
@@ -78,17 +78,17 @@ def flow_of_attention(attention: Tensor, valid: Tensor, is_text: Tensor) -> tupl
 
 @dataclass(slots=True)
 class FlowRecorder:
-    """Adds up the flow of every pass inside `recording`; `result` gives the means."""
+    """Sums the flow over all forward passes inside `recording`; `result` gives the means."""
 
     n_text: int
     """Text tokens at the front of each sequence, padding included."""
     sums: list[Tensor] = field(default_factory=list)
-    """[4] of each layer."""
+    """For each layer [4]: the sums of the four metrics over examples."""
     n_examples: list[int] = field(default_factory=list)
 
     @contextmanager
     def recording(self, model: nn.Module) -> Iterator["FlowRecorder"]:
-        """Watch the layers whose sequences hold more than the text; layers over text alone are left out."""
+        """Records the layers whose sequences are longer than the text; layers over text alone are left out."""
         layers = [module for module in model.modules() if isinstance(module, SelfAttention)]
         watched = iter(range(len(layers)))
         handles = [layer.register_forward_pre_hook(self._hook(next(watched))) for layer in layers]
@@ -101,7 +101,7 @@ class FlowRecorder:
                 handle.remove()
 
     def result(self) -> Flow:
-        """The mean over all examples seen. UserError where no layer saw both modalities."""
+        """The mean over all examples seen. UserError if no layer saw both modalities."""
         seen = [(total / n, n) for total, n in zip(self.sums, self.n_examples, strict=True) if n]
         if not seen:
             raise UserError("no layer of this model reads text and picture together (HD-VILA: model.stage 2)")
@@ -124,7 +124,7 @@ class FlowRecorder:
 
 
 def attention_of(module: SelfAttention, x: Tensor, mask: Tensor) -> Tensor:
-    """[b, n, n] after the softmax, a mean over heads: what the module weighs values with. mask [b, 1, 1, n] bool."""
+    """The module's attention weights [b, n, n]: after the softmax, averaged over heads. mask is [b, 1, 1, n] bool."""
     with torch.autocast(x.device.type, enabled=False):
         wide = x.to(module.query.weight.dtype)
         q, k = (

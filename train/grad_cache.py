@@ -1,12 +1,12 @@
-"""Contrastive gradients of a batch that memory can't hold, in two passes over micro-batches (GradCache, Gao 2021).
+"""Contrastive gradients of a batch that doesn't fit in memory, in two passes over micro-batches (GradCache, Gao 2021).
 
-    pass 1   embed each micro-batch without a graph, keep the embeddings; loss of all of them; its gradient with respect
-             to each embedding
-    pass 2   embed each micro-batch again, with a graph, and send its embeddings' gradients back through it
+    pass 1   embed each micro-batch without a graph and keep the embeddings; compute the loss over all of them, and its
+             gradient with respect to each embedding
+    pass 2   embed each micro-batch again, with a graph, and backpropagate its embeddings' gradients through it
 
-The gradients are those of the whole batch at once: the random state of each micro-batch's first pass is replayed in
-its second, so that dropout and stochastic depth draw the same masks. Gradients are exchanged between ranks once, in the
-last micro-batch's backward pass.
+The gradients equal those of the whole batch at once: the second pass over a micro-batch replays the random state of its
+first, so that dropout and stochastic depth draw the same masks. Ranks exchange gradients once, in the last
+micro-batch's backward pass.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from train.losses import EMBEDDINGS, Spans
 from train.rows import Rows
 
 SAME_PASS = 0.02
-"""Relative difference of two passes that rounding in bf16 stays below, and dropout that isn't replayed does not."""
+"""Largest relative difference of two passes: rounding in bf16 stays below it, dropout that isn't replayed does not."""
 
 GlobalLoss = Callable[[Any], Tensor]
 LocalLoss = Callable[[Any, Any], Tensor]
@@ -39,12 +39,12 @@ class RandomState:
 
     @classmethod
     def of(cls, device: torch.device) -> "RandomState":
-        """The state now."""
+        """The current state."""
         cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
         return cls(device, torch.get_rng_state(), cuda)
 
     def restore(self) -> None:
-        """Draw from here on as then."""
+        """Sets the generators back to this state."""
         torch.set_rng_state(self.cpu)
         if self.cuda is not None:
             torch.cuda.set_rng_state(self.cuda, self.device)
@@ -60,13 +60,13 @@ def cached_backward(
     spans: Spans = EMBEDDINGS,
     check: bool = False,
 ) -> Tensor:
-    """Accumulate the gradients of the loss over all micro-batches of this rank (and of all ranks); the loss: [].
+    """Accumulates the gradients of the loss over all micro-batches of this rank (and all ranks); returns the loss, [].
 
-    `spans` names the model's outputs that `loss_fn` reads: it gets them of all micro-batches together, as the named
-    tuple that the model gives. `local_loss` is a term that is a sum over rows (masked language modelling), called for
-    each micro-batch. `model` may be wrapped in DDP or FSDP2; every rank must hold the same number of micro-batches.
-    Random generators end as after one pass. With `check` the second pass is compared with the first (UserError where it
-    sees something else); a GPU is waited for.
+    `spans` names the model outputs that `loss_fn` reads: it gets those of all micro-batches together, in the named
+    tuple that the model returns. `local_loss` is a term that is a sum over rows (masked language modelling), called for
+    each micro-batch. `model` may be wrapped in DDP or FSDP2; all ranks must have the same number of micro-batches.
+    The random generators end as after a single pass. `check` compares the second pass with the first (UserError if they
+    differ), which makes this process wait for the GPU.
     """
     if len(micro_batches) == 1:
         return _whole_backward(model, micro_batches[0], loss_fn, local_loss, autocast)
@@ -78,7 +78,7 @@ def cached_backward(
         last = i == len(micro_batches) - 1
         rows = slice(start, start + len(batch))
         wanted = {name: gradients[name][rows] for name in spans.rows}
-        if last:  # a temperature is one for the whole batch: its gradient goes in once
+        if last:  # outputs shared by the whole batch (the temperature): their gradient is added once
             wanted |= {name: gradients[name] for name in spans.shared}
         state.restore()
         with gradient_sync(model, enabled=last):
@@ -93,7 +93,7 @@ def cached_backward(
 
 
 def _refuse_another_pass(features: Any, before: dict[str, Tensor]) -> None:
-    """Gradients of the first pass' embeddings are no use to a second one that computes others."""
+    """Raises UserError if the second pass gives other embeddings: the first pass's gradients would not fit them."""
     for name, first in before.items():
         second = getattr(features, name).detach()
         off = float((second.double() - first.double()).norm() / first.double().norm().clamp(min=1e-30))
@@ -112,7 +112,7 @@ def _whole_backward(
     local_loss: LocalLoss | None,
     autocast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """One micro-batch needs no second pass."""
+    """An ordinary backward pass: a single micro-batch needs no second one."""
     with autocast():
         features = model(batch)
     loss = loss_fn(features)
@@ -129,7 +129,7 @@ def _embed_all(
     autocast: Callable[[], AbstractContextManager[object]],
     spans: Spans,
 ) -> tuple[Any, list[RandomState]]:
-    """Pass 1: (what the loss reads of all rows, the random state that each micro-batch began with)."""
+    """Pass 1: (the outputs of all rows that the loss reads, the random state at the start of each micro-batch)."""
     names = (*spans.rows, *spans.shared)
     parts, states = [], []
     for batch in micro_batches:
@@ -141,7 +141,7 @@ def _embed_all(
 
 
 def _gradients_of_embeddings(embedded: Any, loss_fn: GlobalLoss, spans: Spans) -> tuple[Tensor, dict[str, Tensor]]:
-    """(loss, its gradients with respect to what it reads)."""
+    """(the loss, its gradients with respect to the outputs that it reads)."""
     names = (*spans.rows, *spans.shared)
     leaves = {name: getattr(embedded, name).detach().clone().requires_grad_() for name in names}
     with torch.enable_grad():
@@ -151,7 +151,7 @@ def _gradients_of_embeddings(embedded: Any, loss_fn: GlobalLoss, spans: Spans) -
 
 
 def _backward(features: Any, gradients: dict[str, Tensor], batch: Rows, local_loss: LocalLoss | None) -> Tensor:
-    """Send the embeddings' gradients, and the local term's own, through one micro-batch's graph; the local term."""
+    """Backpropagates the embeddings' gradients and the local loss through one micro-batch; returns the local loss."""
     pairs = [(getattr(features, name), gradient) for name, gradient in gradients.items()]
     pairs = [(output, gradient) for output, gradient in pairs if output.requires_grad]
     roots: list[Tensor] = [output for output, _ in pairs]

@@ -1,8 +1,8 @@
-"""Matching against hard texts: those that the model's own towers find most like what is seen (Li et al. 2021, ALBEF).
+"""Hard negatives for matching: texts that the model's own towers find similar to the video (Li et al. 2021, ALBEF).
 
-A row that matching parts (train/objectives/itm.py) then reads a text of the global batch drawn by the softmax of its
-similarities, instead of any: still of another video and with other words. The similarities take one more forward pass
-of the towers, without a graph and without dropout.
+A row that matching makes a mismatch (train/objectives/itm.py) gets a text of the global batch drawn by the softmax of
+its similarities, instead of a uniformly random one; still from another video and with another caption. The similarities
+cost one more forward pass of the towers, without a graph and without dropout.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def wanted(config: TrainConfig) -> bool:
 
 
 def harder(model: nn.Module, batch: Rows, config: TrainConfig, draw: Draw) -> Rows:
-    """The batch with `pair_ids` and `pair_mask` of its parted rows drawn by similarity. All ranks call it together."""
+    """Redraws `pair_ids` and `pair_mask` of the mismatched rows by similarity. All ranks call it together."""
     similarity = _similarities(model, batch, config)
     video, text = all_rows(batch.video_ids), all_rows(batch.caption_ids)
     ids, mask = all_rows(batch.input_ids), all_rows(batch.attention_mask)
@@ -43,9 +43,9 @@ def harder(model: nn.Module, batch: Rows, config: TrainConfig, draw: Draw) -> Ro
 
 @torch.no_grad()
 def _similarities(model: nn.Module, batch: Rows, config: TrainConfig) -> Tensor:
-    """Of what each row of this rank shows to every text of the global batch, over the temperature: [n, N]."""
+    """Similarities of this rank's videos to all texts of the global batch, divided by the temperature: [n, N]."""
     inner = unwrap(model)
-    assert inner.towers is not None  # the configuration refuses models without
+    assert inner.towers is not None  # the configuration refuses models without towers
     seen, said = inner.towers
     training = model.training
     model.eval()
@@ -59,7 +59,7 @@ def _similarities(model: nn.Module, batch: Rows, config: TrainConfig) -> Tensor:
 
 
 def _drawn(logits: Tensor, batch: Rows, draw: Draw) -> Tensor:
-    """A column for each row, drawn by the softmax of the row: [n] int64. Rows without a choice get any."""
+    """For each row a column drawn by the softmax of the row: [n] int64; an arbitrary one if all are -inf."""
     shares = logits.double().softmax(1).nan_to_num(0.0).cumsum(1).cpu()
     lots = [
         float(torch.rand((), generator=draw.generator(batch, row, PURPOSES["itm hard"]), dtype=torch.float64))

@@ -1,7 +1,7 @@
-"""SOHO and Visual Parsing as exported folders, and SOHO's published files there and back.
+"""Exports SOHO and Visual Parsing as folders, and converts between such folders and SOHO's published files.
 
-The folder is that of export_folder.py: model.safetensors, config.json, tokenizer, README.md. It is what
-`model.model_weights` of another run takes. Keys are those of the published weights where there are some.
+The folder is that of export_folder.py: model.safetensors, config.json, tokenizer, README.md. Another run can start from
+it with `model.model_weights`. Keys are those of the published weights, if there are any.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ RIGHTS = {
 
 
 def export_image_text(model: ImageTextModel, tokenizer: Tokenizer | None, out: Path, origin: Origin) -> None:
-    """Write the folder. UserError where `out` exists already."""
+    """Writes the folder. UserError if `out` exists already."""
     with whole_folder(out) as folder:
         save_file(one_name_each(model.state_dict()), folder / WEIGHTS, metadata={"format": "pt"})
         document = {
@@ -67,7 +67,7 @@ def export_image_text(model: ImageTextModel, tokenizer: Tokenizer | None, out: P
 def export_official_soho(
     weights: Mapping[str, Tensor], source: str, out: Path, *, tokenizer: Tokenizer | None, partial: bool = False
 ) -> int:
-    """Turn a published file's state dict into a folder; the number of entries that the model holds."""
+    """Converts a published file's state dict to a folder; returns the number of the model's entries."""
     model = load_official_soho(weights, partial=partial)
     if tokenizer is not None and tokenizer.vocab_size != model.config.vocab_size:
         raise UserError(f"the vocabulary has {tokenizer.vocab_size} pieces, {source} has {model.config.vocab_size}")
@@ -76,7 +76,7 @@ def export_official_soho(
 
 
 def write_official_soho(folder: Path, out: Path) -> int:
-    """Turn an exported SOHO into a published file (fp32, the word table under both its keys); the number of entries.
+    """Converts an exported SOHO to a published file (fp32, the word table under both keys); returns how many entries.
 
     UserError for a folder of another model, or one whose geometry has no published counterpart.
     """
@@ -99,7 +99,7 @@ def write_official_soho(folder: Path, out: Path) -> int:
 
 
 def load_image_text(folder: Path) -> ImageTextModel:
-    """The model in an exported folder, in evaluation mode. UserError names what is wrong with it."""
+    """Loads the model of an exported folder, in evaluation mode. UserError says what is wrong with it."""
     document = read_config(folder)
     kind = document.get("model_type")
     if kind not in NAMES:
@@ -116,13 +116,13 @@ def load_image_text(folder: Path) -> ImageTextModel:
     wrong += sorted(k for k in wanted.keys() & weights.keys() if wanted[k].shape != weights[k].shape)
     if wrong:
         raise UserError(f"{folder}: weights and config.json differ in {len(wrong)} keys, the first {wrong[0]}")
-    model.load_state_dict(weights, strict=False)  # the second names of shared tensors follow
+    model.load_state_dict(weights, strict=False)  # not strict: shared tensors are stored under one name only
     assert isinstance(model, ImageTextModel)
     return model.eval()
 
 
 def one_name_each(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """safetensors refuses two names for one tensor: the later one stays out."""
+    """Drops later names of a shared tensor: safetensors refuses two names for one tensor."""
     found: dict[str, Tensor] = {}
     seen: set[int] = set()
     for key, value in state.items():

@@ -1,4 +1,4 @@
-"""A trained model for use: videos and sentences in, embeddings out.
+"""Inference with a trained model: videos and sentences in, embeddings out.
 
 model = train.load("out/export")
 text = model.embed_text(["a red car drives off", "a cat sleeps"])     # [2, D]
@@ -40,7 +40,7 @@ ReadFrames = Callable[[Sequence[int]], Mapping[int, Pixels]]
 
 
 class Encoder:
-    """A model in evaluation mode with its tokenizer and its way of looking at a clip."""
+    """A model in evaluation mode, with its tokenizer and the views of a clip that it takes."""
 
     def __init__(
         self, model: HDVila, tokenizer: Tokenizer | None, *, stride: int = 12, view: View = "hybrid", fps: float = 0.0
@@ -50,19 +50,19 @@ class Encoder:
         config = model.config
         self.views = Views(config.high, config.low, config.n_frames, config.n_segments, stride, view=view)
         self.fps = fps
-        """Frames a second at which files are read; 0: each at its own rate."""
+        """Frames per second at which files are read; 0: each at its own rate."""
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes; embeddings come back on the CPU."""
+        """The device that the model computes on; embeddings are returned on the CPU."""
         return next(self.model.parameters()).device
 
     def embed_video(self, clips: str | Path | Frames | Sequence[str | Path | Frames], *, batch: int = 8) -> Tensor:
-        """fp32 of L2 norm 1: [D] of one clip, [n, D] of a list of them or of a folder (`videos_in` gives its order).
+        """Embeddings, fp32 with L2 norm 1: [D] for one clip, [n, D] for a list or a folder (in `videos_in`'s order).
 
-        A clip is a video's path, or its frames, uint8 RGB [T, H, W, 3] at the source's frame rate (at `fps`, where the
-        model was trained at one). `batch` of them pass through the model at a time. UserError names a file that cannot
-        be decoded or frames that aren't such an array.
+        A clip is the path of a video, or its frames: uint8 RGB [T, H, W, 3] at the source's frame rate (at `fps`, if
+        the model was trained at one). The model takes `batch` clips at a time. UserError for a file that cannot be
+        decoded, or frames that aren't such an array.
         """
         if isinstance(clips, np.ndarray | Tensor):
             return self._embed([clips], 1)[0]
@@ -78,19 +78,19 @@ class Encoder:
 
     @torch.inference_mode()
     def embed_views(self, views: Sequence[Inputs]) -> Tensor:
-        """[n, D] of what `views_of_clip` gave for each of n clips."""
+        """The embeddings [n, D] of n clips, given their views from `views_of_clip`."""
         middle, other = (_stacked([pair[k] for pair in views], self.device) for k in (0, 1))
         return self.model.embed_video(middle, other).float().cpu()
 
     @property
     def temperature(self) -> float:
-        """What similarities are divided by in the model's loss."""
+        """The number that similarities are divided by in the model's loss."""
         with torch.no_grad():
             return 1 / float(self.model.temperature()[0])
 
     @torch.inference_mode()
     def embed_text(self, texts: Sequence[str]) -> Tensor:
-        """[len(texts), D] fp32, L2 norm 1. UserError where the export holds no tokenizer."""
+        """The embeddings [len(texts), D], fp32 with L2 norm 1. UserError if the export has no tokenizer."""
         if isinstance(texts, str):
             raise UserError(f"embed_text takes a list of sentences; write embed_text([{texts[:40]!r}])")
         if self.tokenizer is None:
@@ -99,7 +99,7 @@ class Encoder:
         return self.model.embed_text(ids.to(self.device), mask.to(self.device)).float().cpu()
 
     def views_of_clip(self, clip: str | Path | Frames) -> Inputs:
-        """What the model is shown of a clip, as `hybrid_views` gives it."""
+        """The model's input for a clip, from `hybrid_views`."""
         if isinstance(clip, str | Path):
             film = Film(Path(clip), self.fps)
             return hybrid_views(film.read, film.n_frames, self.views)
@@ -115,9 +115,9 @@ def _stacked(parts: Sequence[Tensor | None], device: torch.device) -> Tensor | N
 
 
 def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
-    """(middle [S, 3, H, W], other [S, N-1, 3, h, w]) uint8 of a clip: the views that evaluation takes.
+    """The views of a clip for evaluation: (middle [S, 3, H, W], other [S, N-1, 3, h, w]), uint8.
 
-    What `views.view` leaves out is None. Centres are the middles of equal parts, the crop is the centre one.
+    What `views.view` leaves out is None. Segments are centred on the middles of equal parts; the crop is central.
     """
     centres, stride = choose_centres(n_frames, views, None)
     around = [frames_around(centre, stride, n_frames, views) for centre in centres]
@@ -137,12 +137,12 @@ def hybrid_views(read: ReadFrames, n_frames: int, views: Views) -> Inputs:
 
 
 def _planes(pictures: Sequence[Pixels]) -> Tensor:
-    """n times [h, w, 3] -> [n, 3, h, w]."""
+    """n pictures [h, w, 3] -> [n, 3, h, w]."""
     return torch.from_numpy(np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2)))
 
 
 def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | str = "cpu") -> Encoder:
-    """The model of a run's folder, of one of its checkpoints (the moving average where it has one), or of an export."""
+    """Loads a model from a run's folder or one of its checkpoints (the moving average if it has one), or an export."""
     if (target / CONFIG).is_file():
         return load(target, device=device)
     checkpoint = find_checkpoint(target, best=best)
@@ -159,7 +159,7 @@ def load_checkpoint(target: Path, *, best: bool = False, device: torch.device | 
 
 
 def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
-    """The model in an exported folder (`hdvila-train export` or `convert`). UserError names what is wrong with it."""
+    """Loads the model of an exported folder (`hdvila-train export` or `convert`). UserError says what is wrong."""
     folder = Path(path)
     document = read_config(folder)
     config = model_config(document.get("model", {}), source=folder / "config.json")
@@ -177,7 +177,7 @@ def load(path: str | Path, *, device: torch.device | str = "cpu") -> Encoder:
 
 
 def _view(document: Mapping[str, object], folder: Path) -> View:
-    """What the model was trained on; exports of before `data.view` saw both views."""
+    """The view that the model was trained on; exports from before `data.view` existed saw the hybrid one."""
     view = document.get("view", "hybrid")
     if view not in get_args(View):
         raise UserError(f"{folder}: was trained with the view {view!r}, this program knows {', '.join(get_args(View))}")

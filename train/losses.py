@@ -1,10 +1,10 @@
-"""Objectives over the global batch, exact at every world size.
+"""Losses over the global batch, exact at every world size.
 
-n rows on each of W ranks, N = W*n; row i of `text` belongs to row i of `video`. Each rank computes the loss of its own
-rows against the gathered rows of all ranks, L = mean over ranks of L_r. The gradient reaching a rank's features through
-the gather is the sum over ranks of dL_r = W * dL; DDP and FSDP2 then average parameter gradients over ranks, which
-gives dL/dp exactly, as one process with the whole batch would have it. A parameter in the loss itself (the temperature)
-is averaged in the same way. Nothing has to be multiplied by the world size outside. Every rank must hold the same n.
+Each of W ranks has n rows, N = W*n; row i of `text` belongs to row i of `video`. Each rank computes the loss of its own
+rows against the gathered rows of all ranks; L is the mean over ranks of L_r. The gradient that reaches a rank's
+features through the gather is the sum over ranks of dL_r, which is W * dL; DDP and FSDP2 then average parameter
+gradients over ranks, which gives exactly the dL/dp of one process with the whole batch. A parameter of the loss itself
+(the temperature) is averaged in the same way. Callers need not multiply by the world size. All ranks need the same n.
 """
 
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ from train.distributed import Group, gather, mean_over_ranks, rank_in, sum_over_
 
 Kind = Literal["infonce", "siglip"]
 IGNORED = -100
-"""Label of a token of which nothing is asked."""
+"""Label of a token that is not to be predicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Outputs of the model that a loss over the global batch reads."""
+    """The model outputs that a loss over the global batch reads."""
 
     rows: tuple[str, ...]
-    """[B, ...]: a row each, cached over micro-batches."""
+    """Outputs with one row per example, [B, ...]; cached over micro-batches."""
     shared: tuple[str, ...] = ()
-    """One for the whole batch (a temperature)."""
+    """Outputs shared by the whole batch (a temperature)."""
 
     def __or__(self, other: "Spans") -> "Spans":
         both = [tuple(dict.fromkeys((*a, *b))) for a, b in ((self.rows, other.rows), (self.shared, other.shared))]
@@ -36,7 +36,7 @@ class Spans:
 
 
 EMBEDDINGS = Spans(("video", "text"), ("logit_scale", "logit_bias"))
-"""What the contrastive loss reads."""
+"""The outputs that the contrastive loss reads."""
 
 
 def contrastive_loss(
@@ -48,11 +48,11 @@ def contrastive_loss(
     logit_bias: Tensor | None = None,
     caption_ids: Tensor | None = None,
 ) -> Tensor:
-    """The loss of the global batch from this rank's L2-normalised rows, video and text [n, D] -> [] in fp32.
+    """The contrastive loss of the global batch, from this rank's L2-normalised rows: video and text [n, D] -> [], fp32.
 
     infonce: 0.5 (CE(s) + CE(s^T)) with s = logit_scale * text video^T and the diagonal as targets.
     siglip: -sum_ij log sigmoid(y_ij (s_ij + logit_bias)) / N with y = 1 on the diagonal and -1 elsewhere.
-    With `caption_ids` ([n] int64, equal where captions are) pairs of the same caption off the diagonal are left out.
+    With `caption_ids` ([n] int64, equal for equal captions), off-diagonal pairs with the same caption are left out.
     """
     same = None if caption_ids is None else _same_captions(caption_ids, group)
     with torch.autocast(video.device.type, enabled=False):
@@ -63,12 +63,12 @@ def contrastive_loss(
         else:
             own = _softmax(video, text, scale, same, group)
             if logit_bias is not None:
-                own = own + 0.0 * logit_bias.sum()  # a learned bias must get a gradient, or DDP waits for it for ever
+                own = own + 0.0 * logit_bias.sum()  # a learned bias must get a gradient, or DDP waits for it forever
         return mean_over_ranks(own, group)
 
 
 def _same_captions(caption_ids: Tensor, group: Group) -> Tensor:
-    """Where another pair of the global batch has this row's caption: [n, N] bool."""
+    """Whether another row of the global batch has the same caption: [n, N] bool, False for the row itself."""
     with torch.no_grad():
         same = caption_ids[:, None] == gather(caption_ids, group)[None]
         return same.scatter(1, _own_rows(caption_ids, group)[:, None], False)
@@ -84,7 +84,7 @@ def _softmax(video: Tensor, text: Tensor, scale: Tensor, same: Tensor | None, gr
 
 
 def _sigmoid(video: Tensor, text: Tensor, scale: Tensor, bias: Tensor, same: Tensor | None, group: Group) -> Tensor:
-    """Each pair once: this rank's texts against all videos, so only the videos travel."""
+    """The SigLIP loss. Each pair occurs once, this rank's texts against all videos, so only the videos are gathered."""
     logits = scale * text @ gather(video, group).T + bias  # [n, N]
     signs = torch.full_like(logits, -1.0)
     signs.scatter_(1, _own_rows(video, group)[:, None], 1.0)
@@ -93,12 +93,12 @@ def _sigmoid(video: Tensor, text: Tensor, scale: Tensor, bias: Tensor, same: Ten
 
 
 def _wide(x: Tensor) -> Tensor:
-    """At least fp32: half precision has no room for a softmax over a large batch."""
+    """Casts to fp32 or wider: half precision is too coarse for a softmax over a large batch."""
     return x if x.dtype == torch.float64 else x.float()
 
 
 def _own_rows(x: Tensor, group: Group) -> Tensor:
-    """Where this rank's rows stand in the gathered batch: [n] int64."""
+    """The indexes of this rank's rows in the gathered batch: [n] int64."""
     return rank_in(group) * len(x) + torch.arange(len(x), device=x.device)
 
 
@@ -110,31 +110,31 @@ def mlm_loss(mlm_logits: Tensor, mlm_labels: Tensor, group: Group = None, n_aske
     """
     asked = mlm_labels[mlm_labels != IGNORED]
     total = count_asked(mlm_labels, group) if n_asked is None else n_asked
-    # Times the world size, since gradients are averaged over ranks while this is a sum over tokens.
+    # Times the world size, because this is a sum over tokens but gradients are averaged over ranks.
     summed = F.cross_entropy(_wide(mlm_logits), asked, reduction="sum")
-    # In the sum's own type: a quotient of whole numbers would be rounded to fp32.
+    # Divide in the sum's dtype: an integer quotient would be rounded to fp32.
     own = summed * world_size(group) / total.clamp(min=1).to(summed.dtype)
     return mean_over_ranks(own, group)
 
 
 def count_asked(mlm_labels: Tensor, group: Group = None) -> Tensor:
-    """Masked tokens over all ranks: []."""
+    """The number of masked tokens over all ranks: []."""
     return sum_over_ranks((mlm_labels != IGNORED).sum(), group)
 
 
 def itm_loss(itm_logits: Tensor, itm_labels: Tensor, group: Group = None) -> Tensor:
-    """Mean two-way cross entropy of matching, [n, 2] and [n] (1: match) -> []."""
+    """The mean two-way cross entropy of matching: logits [n, 2] and labels [n] (1: match) -> []."""
     return mean_over_ranks(F.cross_entropy(_wide(itm_logits), itm_labels), group)
 
 
 def labels_of_matches(mlm_labels: Tensor, itm_labels: Tensor) -> Tensor:
-    """MLM labels with rows that don't match their video asked nothing (a copy): [n, L]."""
+    """A copy of the MLM labels [n, L] in which rows that don't match their video have nothing to predict."""
     return mlm_labels.masked_fill((itm_labels == 0)[:, None], IGNORED)
 
 
 @dataclass(frozen=True, slots=True)
 class MaskTokens:
-    """What masking has to know of the tokenizer: [MASK]'s id, the ids never masked, the vocabulary's size."""
+    """What masking needs from the tokenizer: the id of [MASK], the ids that are never masked, the vocabulary size."""
 
     mask_id: int
     special_ids: tuple[int, ...]
@@ -144,10 +144,10 @@ class MaskTokens:
 def mask_tokens(
     input_ids: Tensor, tokens: MaskTokens, generator: torch.Generator, *, share: float = 0.15
 ) -> tuple[Tensor, Tensor]:
-    """BERT's masking: (masked ids, labels), both [n, L] copies; labels are -100 where nothing is asked.
+    """BERT's masking: (masked ids, labels), both [n, L] copies; labels are -100 where there is nothing to predict.
 
-    Each token that isn't special is chosen with probability `share`; of the chosen 80 % become [MASK], 10 % a random id
-    of the vocabulary, 10 % stay. Draws come from `generator` (on the CPU): a seed and a step give the same masks.
+    Each non-special token is chosen with probability `share`; of the chosen ones, 80 % become [MASK], 10 % a random id
+    of the vocabulary, 10 % stay. Draws come from `generator` (on the CPU), so a seed and a step give the same masks.
     """
     cpu_ids = input_ids.cpu()
     special = torch.isin(cpu_ids, torch.tensor(tokens.special_ids))

@@ -1,4 +1,4 @@
-"""The README.md of an exported model: what it is, how it was made, what it scored, how it is used."""
+"""The README.md of an exported model: what it is, how it was made, its scores, and how to use it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ leanings of its videos; it is not a tool for recognising or judging people."""
 
 
 def model_card(model: HDVila, origin: Origin, *, has_tokenizer: bool) -> str:
-    """Markdown with the front matter that model hubs read."""
+    """The model card as Markdown, with the front matter that model hubs read."""
     config = model.config
     rate = f"frames at {origin.fps:g}/s" if origin.fps else "source frames"
     n_parameters = sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Audio packets between those of the video: decoded where a clip wants them, skipped elsewhere."""
+"""Audio packets interleaved with the video's: decoded where a clip wants them, skipped elsewhere."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pipeline.media.cutting.span import tick_at
 from pipeline.media.probe import Probe
 
 LATE_MS = 10_000
-"""Audio that comes this much later in the file than the frames of its moment is not waited for, ms."""
+"""How far audio may trail the frames of the same moment in the file before it is no longer waited for, ms."""
 
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
-    """A block of audio from `tick` up to `end_tick` on its track's clock; no frame in the first that is not wanted."""
+    """A block of audio from `tick` up to `end_tick` on its track's clock; `frame` is None for a skipped block."""
 
     tick: int
     end_tick: int
@@ -27,7 +27,7 @@ class AudioBlock:
 
 @dataclass(slots=True)
 class Wanted:
-    """A part of source time whose audio is wanted, ms, until `is_over`: enough of it was heard."""
+    """A part of source time whose audio is wanted, ms, until `is_over` says that enough of it was heard."""
 
     start_ms: int
     end_ms: int
@@ -35,21 +35,21 @@ class Wanted:
 
 
 class Listener:
-    """The audio side of a decode pass. `wanted` in order; what is over by the time it comes is not decoded."""
+    """The audio side of a decode pass. `wanted` is in order; parts over before their packets come are not decoded."""
 
     def __init__(self, stream: Any, source: Probe, wanted: Sequence[Wanted]) -> None:
         self.stream = stream
-        self._source, self._base = source, stream.time_base  # PyAV makes a Fraction each time it is asked
+        self._source, self._base = source, stream.time_base  # PyAV makes a new Fraction on each access
         self._wanted = deque((self._tick(one.start_ms), self._tick(one.end_ms), one) for one in wanted)
         self._until = self._until_ms = 0
         self._is_cold = True
 
     def begin(self, until_ms: int) -> None:
-        """The file is read again, from a keyframe on, up to a moment."""
+        """Starts over after a seek to a keyframe; the file is read up to `until_ms`."""
         self._until, self._until_ms, self._is_cold = self._tick(until_ms), until_ms, True
 
     def decode(self, packet: Any) -> list[AudioBlock]:
-        """The blocks of a packet; [] where it has no time stamp or cannot be decoded."""
+        """Returns the blocks of a packet; [] where it has no time stamp or cannot be decoded."""
         if packet.pts is None:
             return []
         while self._wanted and (self._wanted[0][1] <= packet.pts or self._wanted[0][2].is_over):
@@ -68,7 +68,7 @@ class Listener:
         return [AudioBlock(frame.pts, frame.pts + self._length(frame), frame) for frame in timed]
 
     def is_done_by(self, time_ms: int) -> bool:
-        """Whether nothing more is to be heard of what began last, now that the file's pictures are at `time_ms`."""
+        """Whether no more audio is wanted before the end set by `begin`, given that the video has reached `time_ms`."""
         while self._wanted and self._wanted[0][2].is_over:
             self._wanted.popleft()
         return not self._wanted or self._wanted[0][0] >= self._until or time_ms > self._until_ms + LATE_MS

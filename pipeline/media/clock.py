@@ -1,4 +1,4 @@
-"""Limits on the work at one video: processor time is charged to the video, wall-clock time to the machine.
+"""Limits on the work for one video: processor time is charged to the video, wall-clock time to the machine.
 
 Three minutes of film decode in seconds, and take minutes where twenty other processes want the same core. So what
 rejects is processor time; a video that is merely starved is given back, and goes elsewhere where there is an elsewhere.
@@ -21,14 +21,14 @@ class Starved(Exception):
 
 
 class WorkClock:
-    """Counts from its making. `limit_s`: seconds of processor time that the work may take."""
+    """Starts counting when it is made. `limit_s` is the processor time in seconds that the work may take."""
 
     def __init__(self, limit_s: float, what: str = "decoding") -> None:
         self._limit_s, self._what = limit_s, what
         self._cpu, self._wall = time.process_time(), time.monotonic()
 
     def check(self) -> None:
-        """Raises Unusable(TIMEOUT) past the limit, Starved where four times its seconds have passed by the clock."""
+        """Raises Unusable(TIMEOUT) past the limit, Starved past WALL_FACTOR times the limit in wall-clock time."""
         cpu_s, wall_s = time.process_time() - self._cpu, time.monotonic() - self._wall
         if cpu_s > self._limit_s:
             raise Unusable(
@@ -39,7 +39,7 @@ class WorkClock:
 
 
 def starved_detail(what: str, wall_s: float, cpu_s: float) -> str:
-    """The message for a video that did not get its share."""
+    """Returns the message for a video that did not get its share of the processor."""
     load = os.getloadavg()[0]
     share = 100 * cpu_s / wall_s if wall_s else 0.0
     return f"{what} got {share:.0f} % of a core for {wall_s:.0f} s, at a load of {load:.1f} on {os.cpu_count()} cores"

@@ -1,6 +1,6 @@
-"""YUV pictures from one matrix and range to BT.601, limited: an affine map of three numbers a pixel.
+"""Converts YUV frames from any matrix and range to BT.601, limited range: an affine map of three values per pixel.
 
-libswscale does this by way of RGB, at three times the cost where it rounds well and two levels off where it does not.
+libswscale goes by way of RGB: three times the cost where it rounds well, errors of two levels where it does not.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _KR_KB = {
 
 
 def _rgb_of_ycc(matrix: int) -> NDArray[np.float64]:
-    """R, G, B from Y in [0, 1] and Cb, Cr in [-0.5, 0.5]."""
+    """The matrix that gives R, G, B from Y in [0, 1] and Cb, Cr in [-0.5, 0.5]."""
     kr, kb = _KR_KB[matrix]
     kg = 1 - kr - kb
     return np.array(
@@ -41,10 +41,10 @@ def _rgb_of_ycc(matrix: int) -> NDArray[np.float64]:
 
 
 class To601:
-    """Converts yuv420p frames of a source's colours to BT.601, limited range; leaves alone those that are."""
+    """Converts yuv420p frames from a source's colours to BT.601, limited range; frames already in it are unchanged."""
 
     def __init__(self, colour: Colour) -> None:
-        matrix = colour.matrix if colour.matrix in _KR_KB else BT2020  # 10: constant luminance
+        matrix = colour.matrix if colour.matrix in _KR_KB else BT2020  # 10 is BT.2020 with constant luminance
         luma, chroma = (255, 255) if colour.range_ == FULL else (219, 224)
         self._floor = 0 if colour.range_ == FULL else 16
         self.is_needed = _KR_KB[matrix] != _KR_KB[SMPTE170M] or colour.range_ == FULL
@@ -52,7 +52,7 @@ class To601:
         self._map = np.diag([219, 224, 224]) @ both @ np.diag([1 / luma, 1 / chroma, 1 / chroma])
 
     def __call__(self, frame: Any) -> Any:
-        """The frame converted, of the same size, without times."""
+        """Returns the converted frame, of the same size, without times."""
         if not self.is_needed:
             return frame
         out = av.VideoFrame(frame.width, frame.height, "yuv420p")
@@ -65,19 +65,19 @@ class To601:
         return out
 
     def _luma(self, luma: Values, cb: Values, cr: Values, to: Values) -> None:
-        """What chroma adds is doubled, since it is small, so that rounding it costs a quarter of a level at most."""
+        """Writes the luma plane. Chroma's share is small, so it is doubled: rounding then costs 1/4 level at most."""
         scale = float(self._map[0, 0])
         shift = self._mixed(0, cb, cr, np.empty_like(cb), 2.0)
         shift = np.asarray(cv2.resize(shift, (luma.shape[1], luma.shape[0]), interpolation=cv2.INTER_LINEAR), np.uint8)
         cv2.addWeighted(luma, scale, shift, 0.5, 16 - self._floor * scale - 64, dst=to)
 
     def _mixed(self, row: int, cb: Values, cr: Values, to: Values, times: float = 1.0) -> Values:
-        """128 + the row's weights on Cb and Cr, whose zero is 128; rounded and clipped to 8 bits."""
+        """Writes 128 + the row's weights on Cb and Cr (whose zero is 128), rounded and clipped to 8 bits."""
         a, b = times * float(self._map[row, 1]), times * float(self._map[row, 2])
         cv2.addWeighted(cb, a, cr, b, 128 - 128 * (a + b), dst=to)
         return to
 
 
 def _values(plane: Any) -> Values:
-    """The bytes of a plane in place, height x width."""
+    """The bytes of a plane as a view, height x width."""
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

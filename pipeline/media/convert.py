@@ -1,8 +1,8 @@
-"""Converts sources that cannot be cut as they are: interlaced, HDR, codecs that no mp4 clip carries.
+"""Converts sources that cannot be cut as they are: interlaced, HDR, or with a codec that mp4 clips cannot carry.
 
-Off by default (`cut.convert`): such a source is a reject with its reason. Switched on, the ffmpeg program makes a
-progressive 8-bit H.264 copy of the whole file first, frame by frame with its times kept; the clips are then cut out of
-the copy, and say so by a flag.
+Off by default (`cut.convert`): such a source is a reject with its reason. When on, the ffmpeg program first makes a
+progressive 8-bit H.264 copy of the whole file, frame by frame, with the times kept; the clips are cut out of the copy
+and carry a flag that says so.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ _TO_SDR = (
     ("tonemap", {"tonemap": "hable", "desat": 0}),
     ("zscale", {"t": "bt709", "m": "bt709", "r": "tv"}),
 )
-"""From PQ or HLG to BT.709 by way of linear light; `hable` keeps highlights without hard edges."""
+"""Filters from PQ or HLG to BT.709 by way of linear light; `hable` keeps highlights without hard edges."""
 
 
 def needs_conversion(source: Probe, mode: str = "remux") -> bool:
-    """Whether a source is of a kind that this mode of cutting turns away."""
+    """Whether a source is of a kind that this mode of cutting rejects."""
     video = source.video
     if mode == "exact" and video.bit_depth > 8:
         return True  # encoded clips have 8 bits

@@ -1,9 +1,9 @@
-"""Clips of a local video as plain files: what the `cut` command does, with the code and members of a whole run.
+"""Cuts clips of a local video into plain files: the `cut` command, with the code and members of a whole run.
 
-Out: KEY.mp4 KEY.txt KEY.json (KEY.m4v KEY.mjpg) a clip, and clips.jsonl with a line a span tried
+Out: KEY.mp4 KEY.txt KEY.json (KEY.m4v KEY.mjpg) per clip, and clips.jsonl with a line per span tried
 
-Everything is made in a folder of its own beside the others and moved into place at the end, so that a run that is
-killed leaves no half clip under a final name.
+Everything is made in a temporary folder beside the results and moved into place at the end, so that a killed run leaves
+no half-written clip under a final name.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ ONLY_CLIPS = (
 
 
 class _MediaAlone(Section):
-    """The media section of a run, without the areas that `cut` has no use for."""
+    """The media section of a run, without the areas that `cut` does not use."""
 
     media: MediaConfig = MediaConfig()
 
@@ -75,14 +75,14 @@ class ClipLine(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class CutFiles:
-    """What was written: the number of clips and the rows of those that failed."""
+    """The result of `cut_files`: the number of clips made and the rows of those that failed."""
 
     n_made: int
     failed: list[ClipLine]
 
 
 def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: MediaConfig) -> CutFiles:
-    """Cuts `video` by the lines of `spans` into `out`. UserError for what a person can fix."""
+    """Cuts `video` by the lines of `spans` into `out`. Raises UserError for problems that the user can fix."""
     lines = read_spans(spans)
     name = video_id or re.sub(r"[^A-Za-z0-9_-]+", "-", video.stem).strip("-")[:64]
     if not is_video_id(name):
@@ -106,7 +106,7 @@ def cut_files(video: Path, spans: Path, out: Path, *, video_id: str, config: Med
 
 
 def read_spans(path: Path) -> list[SpanLine]:
-    """The lines of a spans file. UserError names a line that cannot be used."""
+    """Reads the lines of a spans file. Raises UserError that names the first unusable line."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -137,7 +137,7 @@ def media_config(path: Path | None, overrides: list[str]) -> MediaConfig:
 
 
 def _video_row(video: Path, name: str) -> VideoRow:
-    """A row of VIDEOS; of a file alone little is known."""
+    """Makes a row of VIDEOS; little is known of a file alone."""
     return {
         "video_id": name,
         "url": video.absolute().as_uri(),
@@ -167,7 +167,7 @@ def _video_row(video: Path, name: str) -> VideoRow:
 
 
 def _clip_row(name: str, n: int, line: SpanLine) -> ClipRow:
-    """A row of CLIPS for a span."""
+    """Makes a row of CLIPS for a span."""
     return {
         "clip_id": clip_id(name, n),
         "video_id": name,
@@ -186,7 +186,7 @@ def _clip_row(name: str, n: int, line: SpanLine) -> ClipRow:
 
 
 def _line(name: str, clip: MadeClip) -> ClipLine:
-    """The line of clips.jsonl of a clip."""
+    """Makes the line of clips.jsonl for a clip."""
     return {
         "key": sample_key(name, clip.n),
         "status": (ClipStatus.SUCCESS if clip.sample else ClipStatus.FAILED).value,
@@ -213,7 +213,7 @@ def _move(clip: MadeClip, out: Path, scratch: Path) -> None:
 
 
 def _write(data: bytes, target: Path, scratch: Path) -> None:
-    """Written under another name first, so that the file appears whole."""
+    """Writes the file under another name first, so that it appears whole."""
     temporary = scratch / "writing"
     temporary.write_bytes(data)
     temporary.replace(target)

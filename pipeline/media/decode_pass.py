@@ -1,4 +1,4 @@
-"""One decode pass over a video: proxy, stills, hashes, motion, bars and audio of every clip, and the scene cuts."""
+"""One decode pass over a video: proxies, stills, hashes, motion, bars and audio of all clips, and the scene cuts."""
 
 from __future__ import annotations
 
@@ -34,21 +34,21 @@ from pipeline.media.scenes import SceneFinder, Scenes
 from pipeline.media.stopwatch import Stopwatch
 
 HASH_EVERY_MS = 250
-"""Pictures of a clip this far apart are hashed."""
+"""Interval between the frames of a clip that are hashed."""
 
 _CLOCK_EVERY = 16
-"""Items of the pass from one look at the clock to the next: looking costs as much as a small check of a picture."""
+"""Items of the pass between two looks at the clock: a look costs as much as a small check of a frame."""
 
 _SEEK_GAP_MS = 8000
-"""Clips closer than this are decoded in one go."""
+"""Clips closer together than this are decoded without a seek in between."""
 
 _REORDER_MS = 200
-"""Pictures of a clip may refer to ones shown this much after it."""
+"""Frames of a clip may refer to frames shown up to this much after it."""
 
 
 @dataclass(slots=True)
 class ClipLook:
-    """One clip on its way through the pass. Times inside are from the clip's start."""
+    """One clip during the pass. Times inside are from the clip's start."""
 
     clip: CutClip
     start: int
@@ -59,11 +59,11 @@ class ClipLook:
     hashes: ClipHashes = field(default_factory=ClipHashes)
     faults: list[str] = field(default_factory=list)
     heard: Heard | None = None
-    """The result of the audio; None where there is none, or where it was not near the pictures."""
+    """The result of the audio; None where there is none, or where it was too far from the frames in the file."""
     _next_hash_ms: int = 0
 
     def hash_is_due(self, clip_ms: int) -> bool:
-        """True for the first frame at or after each whole HASH_EVERY_MS."""
+        """Whether this is the first frame at or after a multiple of HASH_EVERY_MS."""
         if clip_ms < self._next_hash_ms:
             return False
         self._next_hash_ms = (clip_ms // HASH_EVERY_MS + 1) * HASH_EVERY_MS
@@ -71,17 +71,17 @@ class ClipLook:
 
     @property
     def packed_hashes(self) -> bytes:
-        """The hashes as column `phashes` holds them."""
+        """The hashes in the form of column `phashes`."""
         return self.hashes.packed()
 
     def finish(self) -> None:
-        """The clip's last frame has passed."""
+        """Ends the clip, after its last frame."""
         self.facts.close(self.clip.end_ms - self.clip.start_ms)
         self.makers.finish()
 
 
 class VideoLook:
-    """The pass over one video: give it the clips, take what `run` yields as each clip ends, then `scenes`."""
+    """The pass over one video: `run` takes the clips and returns what it saw of each; then `scenes` has the cuts."""
 
     def __init__(self, source: Probe, config: MediaConfig, stopwatch: Stopwatch, *, find_cuts: bool) -> None:
         self._source, self._config, self._watch = source, config, stopwatch
@@ -94,15 +94,15 @@ class VideoLook:
 
     @property
     def scenes(self) -> Scenes:
-        """Scenes found by the pass; none where none were looked for."""
+        """Scenes found by the pass; none where scene cuts were not looked for."""
         with self._watch("scenes"):
             return self._finder.scenes() if self._finder is not None else Scenes()
 
     def run(self, clips: Sequence[CutClip]) -> list[ClipLook]:
-        """Decodes what the clips need (all of the video where cuts are looked for) and gives each clip's look.
+        """Decodes what the clips need (the whole video where scene cuts are looked for); returns each clip's look.
 
         Raises Unusable(TIMEOUT) where that takes more processor time than the limits allow for a video of this length,
-        Starved where the machine gives too little of it.
+        Starved where the machine gives it too little processor time.
         """
         hearing = Hearing.of(self._source, self._config, clips)
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
@@ -186,4 +186,4 @@ class VideoLook:
 
 
 NAMES = {member.extension: member.switch for member in MEMBERS}
-"""By extension: what the stopwatch calls the making of a member."""
+"""The stopwatch's name for the making of a member, by the member's extension."""

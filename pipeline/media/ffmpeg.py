@@ -1,6 +1,6 @@
 """The ffmpeg program: where it is, and how it is run on an untrusted file.
 
-Commands are built with ffmpeg-python and run as a child process: a crash or a hang costs the file and nothing else.
+Commands are built with ffmpeg-python and run as a child process: a crash or a hang costs only the file.
 """
 
 import resource
@@ -23,7 +23,7 @@ _LAST_CHARACTERS = 400
 
 @cache
 def find_ffmpeg() -> str:
-    """The path of an ffmpeg program: the PATH's, or the `ffmpeg` extra's. UserError where there is none."""
+    """Returns the path of an ffmpeg program: the PATH's, or the `ffmpeg` extra's. Raises UserError if there is none."""
     if on_path := shutil.which("ffmpeg"):
         return on_path
     try:
@@ -37,7 +37,7 @@ def find_ffmpeg() -> str:
 
 
 def input_options(limits: MediaLimits) -> dict[str, Any]:
-    """Options of an input from the net: local files of known containers, no larger picture than allowed, no repairs."""
+    """Input options for files from the net: local files in known containers, a limit on the frame size, no repairs."""
     return {
         "protocol_whitelist": "file,pipe",
         "format_whitelist": CONTAINERS,
@@ -58,7 +58,7 @@ def run_ffmpeg(graph: Any, *, time_limit_s: float) -> None:
     arguments = ("-nostdin", "-hide_banner", "-loglevel", "error", "-xerror")
     command = ffmpeg.compile(graph.global_args(*arguments), cmd=find_ffmpeg(), overwrite_output=True)
     code, stderr, used_s = _run_within(command, time_limit_s)
-    if code and used_s >= time_limit_s:  # the kernel's SIGXCPU, which ffmpeg takes for a wish to end
+    if code and used_s >= time_limit_s:  # the kernel sent SIGXCPU, which ffmpeg takes as a request to end
         raise Unusable(Reason.TIMEOUT, f"ffmpeg took more than {time_limit_s:.0f} s of processor time")
     if code:
         lines = stderr.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
@@ -67,7 +67,7 @@ def run_ffmpeg(graph: Any, *, time_limit_s: float) -> None:
 
 
 def _run_within(command: list[str], cpu_limit_s: float) -> tuple[int, bytes, float]:
-    """(exit code, stderr, seconds of processor time) of a program that is told to end at its limit. Raises Starved."""
+    """Runs a program with a limit on its processor time: (exit code, stderr, seconds used). Raises Starved."""
     began, used_before_s = time.monotonic(), _children_cpu_s()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         seconds = max(1, round(cpu_limit_s))
@@ -84,6 +84,6 @@ def _run_within(command: list[str], cpu_limit_s: float) -> tuple[int, bytes, flo
 
 
 def _children_cpu_s() -> float:
-    """Processor time of the children that have ended."""
+    """Processor time of the children that have ended, s."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime

@@ -1,7 +1,7 @@
 """The one decode pass over a video, and the small upright picture that scenes, motion, hashes and proxies share.
 
 Decoding is what media costs: about 1.5 ms for a 720p picture, against 0.3 ms for a small copy of it. So a video is
-decoded once, every picture is made small once, and whatever looks at pictures is fed from here.
+decoded once, every frame is scaled down once, and everything that looks at frames is fed from here.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SMALL_SHORT_SIDE = 180
 """Short side of the small picture, pixels: a quarter of 720."""
 
 _STRICT = {"err_detect": "explode"}
-"""A damaged picture is an error, not something that the decoder silently repairs."""
+"""A damaged frame is an error, not something that the decoder silently repairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class DecodeFault:
-    """A packet that the decoder refused, at a moment of source time."""
+    """A packet that the decoder refused, with its source time."""
 
     time_ms: int
     message: str
@@ -56,7 +56,7 @@ class Stretch:
 
 
 def merge_stretches(stretches: list[Stretch], gap_ms: int) -> list[Stretch]:
-    """Stretches in order, joined where the gap between them is not worth a seek."""
+    """Sorts stretches and joins those whose gap is too short for a seek to pay."""
     merged: list[Stretch] = []
     for stretch in sorted(stretches, key=lambda s: (s.start_ms, s.end_ms)):
         if merged and stretch.start_ms - merged[-1].end_ms <= gap_ms:
@@ -74,11 +74,11 @@ def decode(
     rough: bool = False,
     hear: Sequence[Wanted] = (),
 ) -> Iterator[Picture | DecodeFault | AudioBlock]:
-    """Pictures in order of time, faults where they occur; of the whole video, or of stretches (in order, apart).
+    """Yields frames in order of time and faults where they occur; for the whole video or stretches (in order, apart).
 
-    `rough` leaves the in-loop filter out: a quarter cheaper, good enough to see a cut, not good enough to train on.
-    `hear`: the parts whose audio is decoded too (in order), each block as it comes between the pictures; no more of one
-    that is over by then.
+    `rough` skips the in-loop filter: a quarter cheaper; good enough to see a cut, not to train on. `hear`: the parts
+    (in order) whose audio is decoded too; each block comes where it is between the frames, and none for a part that is
+    over by then.
     """
     options = dict(_STRICT, max_pixels=str(limits.max_pixels))
     if rough:
@@ -131,7 +131,7 @@ def _decode_stretch(
 
 
 def _last_frames(stream: Any) -> list[Any]:
-    """The frames that the decoder still holds when the file ends."""
+    """Flushes the decoder at the end of the file: the frames that it still holds."""
     try:
         return list(stream.codec_context.decode(None))
     except av.FFmpegError:
@@ -139,7 +139,7 @@ def _last_frames(stream: Any) -> list[Any]:
 
 
 def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
-    """(width, height) with this short side and the same shape, both even."""
+    """(width, height) with this short side and the same aspect ratio, both even."""
     short = min(width, height)
     return (
         max(2, 2 * round(width * short_side / short / 2)),
@@ -148,13 +148,13 @@ def scaled_size(width: int, height: int, short_side: int) -> tuple[int, int]:
 
 
 Small = Callable[[], Any]
-"""Gives the small picture of a frame; it is made when it is first asked for."""
+"""Returns the small copy of a frame, made when it is first asked for."""
 
 
 class Scaler:
-    """Makes upright pictures of one size out of decoded frames: pixels square, turned as a player would.
+    """Scales decoded frames to one size, upright: with square pixels, rotated as a player would.
 
-    RGB comes by the matrix and range that are in force for the source (manifests.colour); YUV keeps them.
+    RGB is made with the matrix and range in force for the source (manifests.colour); YUV keeps them.
     """
 
     def __init__(self, source: Probe, short_side: int, pixel_format: str, interpolation: str = "AREA") -> None:
@@ -167,7 +167,7 @@ class Scaler:
         self._stored = (self.height, self.width) if lying else (self.width, self.height)
 
     def __call__(self, frame: Any) -> Any:
-        """The frame as an av.VideoFrame of this size and format, on the source's clock."""
+        """Returns the frame as an av.VideoFrame of this size and format, on the source's clock."""
         width, height = self._stored
         matrix, range_ = self._colour.swscale_matrix, self._colour.range_
         is_yuv = self._format.startswith("yuv")
@@ -187,8 +187,8 @@ class Scaler:
 
 
 def turned(frame: Any, degrees: int) -> Any:
-    """A yuv420p or packed RGB frame turned clockwise by a multiple of 90 degrees, plane by plane: no colour changes."""
-    import numpy as np  # heavy, and clips alone do without
+    """Rotates a yuv420p or packed RGB frame clockwise by a multiple of 90 degrees, per plane: colours stay the same."""
+    import numpy as np  # heavy, and not needed for clips alone
 
     steps = -degrees // 90
     values = frame.to_ndarray()
@@ -203,13 +203,13 @@ def turned(frame: Any, degrees: int) -> Any:
 
 
 def luma_of(small: Any) -> NDArray[np.uint8]:
-    """Brightness of a yuv420p frame: height x width, uint8."""
+    """The brightness of a yuv420p frame: height x width, uint8."""
     planes: NDArray[np.uint8] = small.to_ndarray()
     return planes[: small.height]
 
 
 def chroma_of(small: Any) -> NDArray[np.uint8]:
-    """Colour of a yuv420p frame: 2 (to blue, to red) x half its height x half its width, uint8; 128 is grey."""
+    """The chroma of a yuv420p frame: 2 (Cb, Cr) x half the height x half the width, uint8; 128 is grey."""
     planes: NDArray[np.uint8] = small.to_ndarray()
     return planes[small.height :].reshape(2, small.height // 2, small.width // 2)
 
@@ -218,8 +218,8 @@ _PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444
 
 
 def luma_plane(frame: Any) -> NDArray[np.uint8] | None:
-    """Brightness of a decoded frame as it is stored (height x width, not turned), no copy; None if not of 8 bits."""
-    import numpy as np  # heavy, and clips alone do without
+    """A decoded frame's brightness as stored (height x width, not rotated), as a view; None if not 8-bit."""
+    import numpy as np  # heavy, and not needed for clips alone
 
     if frame.format.name not in _PLAIN_LUMA:
         return None

@@ -1,8 +1,8 @@
-"""The audio of clips in the decode pass: one demux and one decode serve pictures and audio.
+"""The audio of clips during the decode pass, so that each file is demuxed once for both video and audio.
 
-A clip's samples are held only until its audio has passed; then its checks and members are made of them. Where no member
-is made of the audio and what was heard so far decides the checks, the rest of the clip's audio is not decoded. A clip
-whose audio does not stand near its pictures in the file is not `heard` here: its audio is read by itself afterwards.
+A clip's samples are held only until its audio has passed; then its checks and members are made from them. Where no
+member is made from the audio and what came so far settles the checks, the rest of the clip's audio is not decoded. A
+clip whose audio is far from its frames in the file is not `heard` here: its audio is read separately afterwards.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.media.probe import Probe, VideoTrack
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """The result of one clip's audio: what each check found ("" for nothing), and the members made of it."""
+    """The result of one clip's audio: what each check found ("" for nothing), and the members made from it."""
 
     found: Mapping[str, str]
     made: Mapping[str, Made]
@@ -43,11 +43,11 @@ def is_wanted(config: MediaConfig) -> bool:
 
 
 _FIRST_ASKED_S = 0.5
-"""After so much of a clip's audio the checks are asked first whether it is enough; then each time it has doubled."""
+"""Length of audio after which the checks are first asked whether it is enough; asked again each time it doubles."""
 
 
 def is_enough(audio: Audio, config: MediaConfig) -> bool:
-    """Whether the beginning of a clip's audio settles everything that is made of it."""
+    """Whether the beginning of a clip's audio settles everything that is made from it."""
     if any(members_on(config, "audio")):
         return False
     return all(check.enough is not None and check.enough(audio, config) for check in checks_on(config, "audio"))
@@ -66,7 +66,7 @@ class _PendingClip:
     first: int | None = None
 
     def has_enough(self, config: MediaConfig) -> bool:
-        """Whether no more of the clip has to be heard."""
+        """Whether no more of the clip's audio is needed."""
         if self.audio.heard_s < self.ask_at_s:
             return False
         self.ask_at_s = 2 * self.audio.heard_s
@@ -75,7 +75,7 @@ class _PendingClip:
 
 @dataclass(slots=True)
 class Hearing:
-    """Collects the audio of a video's clips as it comes; `heard`, by clip number, fills on the way."""
+    """Collects the audio of a video's clips as it comes; `heard` (by clip number) fills along the way."""
 
     source: Probe
     config: MediaConfig
@@ -85,7 +85,7 @@ class Hearing:
 
     @classmethod
     def of(cls, source: Probe, config: MediaConfig, clips: Sequence[CutClip]) -> Hearing:
-        """Makes the collector for a video's clips; it wants nothing where there is no audio or nothing needs it."""
+        """Makes the collector for a video's clips; it wants nothing if there is no audio or nothing needs it."""
         hearing, track = cls(source, config), source.audio
         if track is None or not is_wanted(config):
             return hearing
@@ -103,7 +103,7 @@ class Hearing:
         return [pending.wanted for pending in self._pending]
 
     def hear(self, block: AudioBlock) -> None:
-        """The next block of audio."""
+        """Takes the next block of audio."""
         self._close([pending for pending in self._pending if pending.end <= block.tick])
         if block.frame is None:
             return
@@ -118,12 +118,12 @@ class Hearing:
         self._close(enough)
 
     def pictures_reach(self, time_ms: int) -> None:
-        """The pictures have reached this time: clips whose audio should long have passed are given up."""
+        """Drops clips whose audio should have passed long ago, now that the video has reached `time_ms`."""
         while self._pending and self._pending[0].clip.end_ms + LATE_MS < time_ms:
             self._pending.popleft()
 
     def finish(self) -> None:
-        """The file has ended."""
+        """Closes the clips that are left, at the end of the file."""
         self._close([*self._pending])
 
     def _close(self, ended: Iterable[_PendingClip]) -> None:

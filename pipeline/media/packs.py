@@ -5,8 +5,8 @@ a shard is made by copying a sample's bytes out of its pack (`copy_range`) and n
 
     offset ─► [header KEY.mp4][data, padded to 512] [header KEY.txt][data] [header KEY.json][data] … ◄─ bytes_
 
-A sample's members stand next to each other, in the order of `manifests.sample.ALL_MEMBERS`. Mode, owner and
-time are fixed; the archive ends with two empty blocks. Reading needs no tar reader: `read_members` seeks.
+A sample's members are next to each other, in the order of `manifests.sample.ALL_MEMBERS`. Mode, owner and time are
+fixed; the archive ends with two empty blocks. Reading needs no tar library: `read_members` seeks.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ END = bytes(2 * BLOCK)
 """The two empty blocks that end an archive."""
 
 MTIME_S = 315_532_800
-"""Time of every member, 1980-01-01 UTC: plainly no real time, and late enough that no tar or zip tool warns."""
+"""Time of every member, 1980-01-01 UTC: obviously not a real time, yet late enough that no tar or zip tool warns."""
 
 MAX_MEMBER_BYTES = 8**11 - 1
-"""Greatest size that a USTAR header can state (8 GiB - 1)."""
+"""Largest size that a USTAR header can state (8 GiB - 1)."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,90}")
 _COPY_BYTES = 1 << 20
@@ -47,10 +47,10 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class PackedSample:
-    """Where a sample lies in a tar.
+    """The location of a sample in a tar.
 
-    `offset` is the first byte of its first header, `bytes_` all it takes with headers and padding; `members`
-    gives for each extension the start of the data counted from `offset`, and its size.
+    `offset` is the first byte of its first header, `bytes_` its total size with headers and padding; `members` gives,
+    for each extension, where its data starts (from `offset`) and its size.
     """
 
     key: str
@@ -60,10 +60,10 @@ class PackedSample:
 
 
 def write_pack(path: Path, samples: Iterable[Sample]) -> list[PackedSample]:
-    """Writes the samples, in the given order, as a tar at `path`; returns where each lies.
+    """Writes the samples, in the given order, as a tar at `path`; returns each one's location.
 
-    The same samples give the same bytes. Raises ValueError for a key or extension that readers could not use,
-    for a sample without members and for a repeated key.
+    The same samples give the same bytes. Raises ValueError for a key or extension that readers could not use, a sample
+    without members, or a repeated key.
     """
     packed: list[PackedSample] = []
     seen: set[str] = set()
@@ -115,14 +115,14 @@ def member_header(name: str, size: int) -> bytes:
 def check_key(key: str) -> None:
     """Raises ValueError for a key that readers would misread (a dot, a slash) or that is too long for USTAR.
 
-    A leading `__` is fine (ids of videos may begin so): webdataset passes over `__NAME__` without a suffix only.
+    A leading `__` is fine (video ids may begin so): webdataset skips only `__NAME__` without a suffix.
     """
     if _KEY.fullmatch(key) is None:
         raise ValueError(f"key {key!r} must be 1 to 90 of A-Z a-z 0-9 _ -")
 
 
 def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
-    """Copies `size` bytes from `offset` of a seekable file. Raises UserError where the file ends before."""
+    """Copies `size` bytes from `offset` of a seekable file. Raises UserError where the file ends too early."""
     source.seek(offset)
     left = size
     while left:
@@ -134,9 +134,9 @@ def copy_range(source: BinaryIO, offset: int, size: int, out: BinaryIO) -> None:
 
 
 def read_members(file: BinaryIO, sample: PackedSample, extensions: Iterable[str] | None = None) -> dict[str, bytes]:
-    """The content of a sample's members (all, or those named), read by offset from a seekable file.
+    """Reads a sample's members (all, or those named) by offset from a seekable file.
 
-    Raises KeyError for an extension that the sample lacks and UserError where the file is too short.
+    Raises KeyError for an extension that the sample lacks, and UserError where the file is too short.
     """
     wanted = sample.members if extensions is None else extensions
     found: dict[str, bytes] = {}
@@ -150,9 +150,9 @@ def read_members(file: BinaryIO, sample: PackedSample, extensions: Iterable[str]
 
 
 def index_pack(file: BinaryIO) -> Iterator[PackedSample]:
-    """Where each sample lies, read from the headers of a seekable tar alone.
+    """Yields the location of each sample, read from the headers of a seekable tar alone.
 
-    Raises UserError for what is not a tar, and for members that are not neighbours of their own sample.
+    Raises UserError if the file is not a tar, or if a sample's members are not next to each other.
     """
     key, start, end = "", 0, 0
     members: dict[str, tuple[int, int]] = {}
@@ -184,6 +184,6 @@ def _headers(file: BinaryIO) -> Iterator[tarfile.TarInfo]:
 
 
 def _name(file: BinaryIO) -> str:
-    """The name of a file for messages: its path, where it has one."""
+    """The name of a file for messages: its path, if it has one."""
     name = getattr(file, "name", getattr(file, "path", ""))
     return name if name and isinstance(name, str) else "the tar"

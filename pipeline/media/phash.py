@@ -1,12 +1,12 @@
-"""Perceptual hashes of a picture: each 64 bits that differ in few places where two pictures show the same.
+"""Perceptual hashes of a picture: 64 bits each; few bits differ between pictures that show the same.
 
-The DCT hash known as pHash: brightness at 32 x 32, the 8 x 8 lowest frequencies of its cosine transform, a bit for
-each that is above their median. A few lines here rather than a library that brings SciPy and wavelets along; a test
-holds them against ImageHash.
+This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8 x 8 lowest frequencies of its cosine
+transform, and set a bit for each one above their median. It is implemented here since the library (ImageHash) brings
+SciPy and wavelets along; a test compares the two.
 
-A picture has six of them, each of another part, since what is done to copies spoils some parts and spares others: a
-logo or a subtitle bar spares the inner part, a crop on one side the square at the other, blurred pillars the strip in
-the middle; a crop on all sides makes the whole of what was the middle.
+A picture has six hashes, each of a different part, since what is done to copies spoils some parts and spares others: a
+logo or a subtitle bar spares the inner part, a crop on one side the square at the other side, blurred pillars the strip
+in the middle; after a crop on all sides, the copy's whole picture is the original's middle.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from numpy.typing import NDArray
 
 HASH_BYTES = 8
 NOTHING = 0
-"""The hash of a part that shows nothing to recognise it by (black, white, a flat colour)."""
+"""The hash of a part without anything to recognise it by (black, white, a flat colour)."""
 
 WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER = range(6)
-"""Columns of the hashes: all of the picture inside black bars; 88 % of each side; the strip of 9:16 in its centre,
-which pillars at both sides leave as it is; the largest square at its left (or upper) end and at its right (or lower)
-end; 70 % of each side."""
+"""Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central 9:16 strip, which pillars
+at both sides leave as it is; the largest square at the left (or upper) end and at the right (or lower) end; 70 % of
+each side.
+"""
 N_HASHES = 6
 
 ALIGNED = ((WHOLE, WHOLE), (WHOLE, MIDDLE), (MIDDLE, WHOLE), (MIDDLE, MIDDLE), *((part, part) for part in range(2, 6)))
-"""The parts of two pictures that may show the same where one is an altered copy of the other."""
+"""Pairs of parts that may show the same if one picture is an altered copy of the other."""
 
 VERSION = b"\x02"
-"""First byte of a `phashes` value. Values of whole times 16 bytes are older: WHOLE and MIDDLE of each picture."""
+"""First byte of a `phashes` value. Values of a multiple of 16 bytes are older: WHOLE and MIDDLE of each picture."""
 _OLDER_BYTES = 2 * HASH_BYTES
 
 _MIN_CONTRAST = 4.0
-"""Standard deviation of brightness (of 255) below which a picture shows nothing."""
+"""Standard deviation of brightness (of 255) below which a picture counts as flat."""
 
 _CORNER = 8
-"""Of 32 rows and columns: what stands in a corner of this size, as a channel's logo does, identifies no picture."""
+"""Size of a corner, of 32 rows and columns: what is in one corner alone, as a channel's logo, identifies no picture."""
 
 _CROSS = np.ones((32, 32), np.float32)
 for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
@@ -46,7 +47,7 @@ for _rows in (slice(0, _CORNER), slice(32 - _CORNER, 32)):
         _CROSS[_rows, _columns] = 0
 _WEIGHTS = np.stack([np.ones(1024, np.float32), _CROSS.reshape(-1)], axis=1)
 _WEIGHTS /= _WEIGHTS.sum(axis=0)
-"""Weights of the means over the whole picture, and over what is no corner."""
+"""Weights of the means over the whole picture, and over all of it but the corners."""
 
 _COSINES = np.cos(np.pi / 64 * np.outer(np.arange(8), 2 * np.arange(32) + 1)) / 4
 _COSINES[0] /= np.sqrt(2)
@@ -54,38 +55,38 @@ _COSINES = _COSINES.astype(np.float32)
 """The eight lowest frequencies of the cosine transform of 32 values."""
 
 _TURNED_BITS = np.uint64(0x5555555555555555)
-"""Bits of the odd horizontal frequencies: in a mirrored picture those coefficients have the other sign."""
+"""Bits of the odd horizontal frequencies: those coefficients change their sign in a mirrored picture."""
 
 _BLACK = 30
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
 _STRIP_SHAPE = 9 / 16
 
 _REPEATED = 2
-"""A picture whose hash differs in so few bits from that of the one before shows the same."""
+"""A picture whose hash differs from the one before in at most this many bits shows the same."""
 
 Hashes = NDArray[np.uint64]
 PictureHashes = tuple[int, ...]
-"""N_HASHES of one picture."""
+"""The N_HASHES hashes of one picture."""
 
 
 def phash(luma: NDArray[np.uint8]) -> int:
-    """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING where it shows nothing."""
+    """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING for a flat picture."""
     return _hashes([luma])[0]
 
 
 def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
-    """The hashes of a picture: one for each of its parts."""
+    """The hashes of a picture, one for each of its parts."""
     return tuple(_hashes(_parts(_without_bars(luma))))
 
 
 class ClipHashes:
-    """The hashes of a clip's pictures, in their order; a picture that shows what the one before did is left out."""
+    """The hashes of a clip's pictures, in order; a picture that shows the same as the one before is left out."""
 
     def __init__(self) -> None:
         self._pictures: list[PictureHashes] = []
 
     def add(self, luma: NDArray[np.uint8]) -> None:
-        """The next picture's brightness."""
+        """Takes the next picture's brightness."""
         picture = _without_bars(luma)
         before = self._pictures[-1][WHOLE] if self._pictures else NOTHING
         whole = phash(picture)
@@ -94,7 +95,7 @@ class ClipHashes:
         self._pictures.append((whole, *_hashes(_parts(picture)[1:])))
 
     def packed(self) -> bytes:
-        """What column `phashes` holds of them."""
+        """The hashes in the form of column `phashes`."""
         return pack_hashes(self._pictures)
 
 
@@ -104,7 +105,7 @@ def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
     median = np.partition(low, (31, 32), axis=1)[:, 31:33].mean(axis=1, keepdims=True)
     bits = np.packbits(low > median, axis=1)
     flat = small.reshape(len(parts), -1)
-    variance = ((flat * flat) @ _WEIGHTS - (flat @ _WEIGHTS) ** 2).min(axis=1)  # flat, or flat but for a corner
+    variance = ((flat * flat) @ _WEIGHTS - (flat @ _WEIGHTS) ** 2).min(axis=1)  # also small where flat but for a corner
     return [
         int.from_bytes(row.tobytes(), "big") if shows else NOTHING
         for row, shows in zip(bits, variance >= _MIN_CONTRAST**2, strict=True)
@@ -127,7 +128,7 @@ def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 
 def _inner(picture: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
-    """Its middle with this share of each side."""
+    """The middle of a picture with this share of each side."""
     down, right = (round(side * (1 - share) / 2) for side in picture.shape)
     return picture[down : picture.shape[0] - down, right : picture.shape[1] - right]
 
@@ -141,14 +142,14 @@ def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def pack_hashes(pictures: Iterable[PictureHashes]) -> bytes:
-    """Hashes as the column `phashes` holds them: VERSION, and N_HASHES of 8 bytes a picture, big-endian."""
+    """Encodes hashes for column `phashes`: VERSION, then N_HASHES of 8 bytes per picture, big-endian."""
     return VERSION + b"".join(value.to_bytes(HASH_BYTES, "big") for hashes in pictures for value in hashes)
 
 
 def unpack_all(values: Iterable[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
-    """(the hashes of `phashes` values, pictures x N_HASHES, one value after the other; [N] pictures of each value).
+    """Decodes N `phashes` values: (hashes, pictures x N_HASHES, value after value; [N] number of pictures of each).
 
-    Pictures of older values have NOTHING in the parts that were not hashed then.
+    Older values have NOTHING for the parts that were not hashed then.
     """
     bodies = [value[1:] if len(value) % _OLDER_BYTES else _widened(value) for value in values]
     counts = np.array([len(body) for body in bodies], np.int64) // (N_HASHES * HASH_BYTES)
@@ -162,35 +163,35 @@ def _widened(older: bytes) -> bytes:
 
 
 def show_something(hashes: Hashes) -> NDArray[np.bool_]:
-    """[N] whether a picture shows anything that it could be known by."""
+    """[N] whether a picture shows anything to recognise it by."""
     return np.asarray((hashes[:, :2] != NOTHING).all(axis=1))
 
 
 def unpack_hashes(packed: bytes) -> Hashes:
-    """The hashes of a `phashes` value, pictures x N_HASHES; pictures that show nothing are left out."""
+    """The hashes of a `phashes` value, pictures x N_HASHES, without pictures that show nothing."""
     hashes, _ = unpack_all([packed])
     return hashes[show_something(hashes)]
 
 
 def mirrored(hashes: Hashes) -> Hashes:
-    """The hashes that the same pictures have when left and right are exchanged, within a few bits.
+    """The hashes of the mirrored pictures, accurate to within a few bits.
 
-    A cosine of odd frequency changes its sign, and the median that it is compared with lies near 0.
+    Cosines of odd frequency change their sign, and the median that they are compared with is near 0.
     """
     return np.asarray(np.where(hashes == NOTHING, np.uint64(NOTHING), hashes ^ _TURNED_BITS))
 
 
 def mirrored_pictures(hashes: Hashes) -> Hashes:
-    """As `mirrored` for pictures x N_HASHES: the squares at the ends are exchanged."""
+    """Like `mirrored`, for pictures x N_HASHES: the squares at the two ends also change places."""
     return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER]]
 
 
 def are_near(hashes: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bool_]:
-    """[N, M] whether hashes [N] differ in at most so many bits from others [M]; what shows nothing is near nothing."""
+    """[N, M] whether hashes [N] and others [M] differ in at most `max_distance` bits; False where either is NOTHING."""
     near = distances(hashes, others) <= max_distance
     return np.asarray(near & (hashes != NOTHING)[:, None] & (others != NOTHING)[None, :])
 
 
 def distances(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:
-    """Number of differing bits of each of `hashes` [N] with each of `others` [M]: [N, M]."""
+    """The number of differing bits between each of `hashes` [N] and each of `others` [M]: [N, M]."""
     return np.asarray(np.bitwise_count(hashes[:, None] ^ others[None, :]))

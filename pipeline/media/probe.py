@@ -1,8 +1,8 @@
-"""What a media file is, by PyAV alone: tracks, times, picture after rotation; and the door that every file takes.
+"""Probes media files with PyAV alone: tracks, times, size after rotation. `open_media` is how every file is opened.
 
-Source time. A player shows the earliest frame or audio of a file at its time zero, so times here are counted from
-`zero_s`, the earliest start of the tracks (0 where that is negative: encoders' delay). Exact fractions throughout:
-one frame before or after a limit is decided by integers.
+Source time. A player shows a file's earliest frame or audio at its time zero, so times here are counted from `zero_s`,
+the earliest start of any track (0 if that is negative: encoder delay). Times are exact fractions, so whether a frame is
+before or after a limit never depends on rounding.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.engine.unit import Rejected
 
 CONTAINERS = "mov,matroska,webm,mpegts,flv,avi"
-"""Demuxers that may open a file: no playlist or script (HLS, DASH, concat) that names other files or addresses."""
+"""Demuxers that may open a file: none for playlists or scripts (HLS, DASH, concat), which name other files or URLs."""
 
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-"""Tags that are not UTF-8 are no reason to refuse a file: PyAV 18 has to be told so, 19 no longer takes the word."""
+"""Accepts tags that are not UTF-8: PyAV 18 needs this option, PyAV 19 no longer has it."""
 
 _PROGRESSIVE = (0, 1)
 """Values of FFmpeg's AVFieldOrder that aren't interlaced: unknown and progressive."""
@@ -35,11 +35,11 @@ _HDR_TRANSFERS = {16: "smpte2084", 18: "arib-std-b67"}
 """Transfer functions of HDR10 and HLG (ITU-T H.273, table 3)."""
 
 _FIRST_PACKETS = 120
-"""Packets that are tried until a first picture decodes."""
+"""Packets that are tried until a first frame decodes."""
 
 
 class Unusable(Rejected):
-    """This file, or this clip of it, cannot be used: a reason and a detail for people."""
+    """A file, or one clip of it, cannot be used: a reason and a detail for people."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(reason, detail)
@@ -50,7 +50,7 @@ class Unusable(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class VideoTrack:
-    """The video track that is used. `width` and `height` are as displayed: rotated, pixels made square."""
+    """The video track that is used. `width` and `height` are as displayed: rotated, with square pixels."""
 
     index: int
     codec: str
@@ -59,10 +59,10 @@ class VideoTrack:
     coded_width: int
     coded_height: int
     rotation: int
-    """Degrees that the stored picture is to be turned clockwise: 0, 90, 180 or 270."""
+    """Degrees by which the stored picture has to be turned clockwise: 0, 90, 180 or 270."""
     sar: Fraction
     fps: Fraction
-    """Average frames per second; 0 where not known."""
+    """Average frames per second; 0 if unknown."""
     pix_fmt: str
     bit_depth: int
     interlaced: bool
@@ -72,7 +72,7 @@ class VideoTrack:
     time_base: Fraction
     start_ms: int
     duration_ms: int
-    """As the file says it; -1 where it doesn't."""
+    """As declared by the file; -1 if it isn't."""
 
     @property
     def short_side(self) -> int:
@@ -96,17 +96,17 @@ class AudioTrack:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One media file. `audio` is the track that is used (the default one), None where there is no audio."""
+    """What is known of a media file. `audio` is the track that is used (the default one), None if there is no audio."""
 
     path: Path
     container: str
     bytes_: int
     zero_s: Fraction
-    """Time stamp at which source time begins, seconds."""
+    """The time stamp at which source time begins, seconds."""
     duration_ms: int
-    """End of the last picture in source time, found by reading the file's end."""
+    """End of the last frame in source time, found by reading the end of the file."""
     declared_ms: int
-    """Duration that the file's header claims; -1 where it claims none."""
+    """Duration that the file's header declares; -1 if it declares none."""
     video: VideoTrack
     audio: AudioTrack | None
     n_video_tracks: int
@@ -114,7 +114,7 @@ class Probe:
 
 
 def open_media(path: Path, limits: MediaLimits) -> Any:
-    """An open PyAV container. Unusable(NOT_A_VIDEO, OVERSIZED, BROKEN_MEDIA) where it cannot or must not be opened."""
+    """Opens a PyAV container. Raises Unusable(NOT_A_VIDEO, OVERSIZED) where it cannot or must not be opened."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
         raise Unusable(Reason.NOT_A_VIDEO, "not a regular file")
@@ -131,22 +131,22 @@ def open_media(path: Path, limits: MediaLimits) -> Any:
         raise Unusable(Reason.NOT_A_VIDEO, f"does not open as {CONTAINERS}: {_short(error)}") from None
     for stream in container.streams.video:
         if has_decoder(stream):
-            stream.codec_context.thread_count = 1  # # a unit uses what it is given: one core
+            stream.codec_context.thread_count = 1  # a unit uses the one core that it is given
     return container
 
 
 def has_decoder(stream: Any) -> bool:
-    """Whether this build of FFmpeg decodes a track; without a decoder it has no codec context at all."""
+    """Whether this build of FFmpeg decodes a track; without a decoder a track has no codec context at all."""
     return stream.codec_context is not None
 
 
 def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
-    """The facts of a file. Raises Unusable where it isn't a video, is oversized or ends before its header says."""
+    """Probes a file. Raises Unusable where it isn't a video, is oversized, or is too damaged to probe."""
     limits = limits or MediaLimits()
     try:
         return _probe(path, limits)
     except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
-        # PyAV lets the wrong numbers of damaged files through: indices past its lists, a time base of zero
+        # PyAV passes on wrong numbers of damaged files: indices past its lists, a time base of zero
         raise Unusable(
             Reason.BROKEN_MEDIA, f"its header makes no sense: {type(error).__name__}: {_short(error)}"
         ) from None
@@ -186,7 +186,7 @@ def time_limit_s(found: Probe, limits: MediaLimits) -> float:
 
 
 def refuse_unfit(found: Probe, config: CutConfig) -> None:
-    """Raises Unusable where the configuration doesn't accept a property of the whole file."""
+    """Raises Unusable if the configuration doesn't accept a property of the whole file."""
     video = found.video
     lost_ms = found.declared_ms - found.duration_ms
     if found.declared_ms >= 0 and lost_ms > max(2000, found.declared_ms // 50):
@@ -238,7 +238,7 @@ def _duration_ms(container: Any, stream: Any) -> int:
 
 
 def _end_of_pictures(container: Any, stream: Any) -> Fraction | None:
-    """Time stamp (s) at which the last picture ends: from the packets near the file's end, or all of them."""
+    """Time stamp (s) at which the last frame ends: from the packets near the file's end, or from all of them."""
     known = container.duration
     if known is not None and known > 20 * av.time_base:
         start = container.start_time or 0
@@ -319,7 +319,7 @@ def _ms(ticks: int | None, stream: Any, zero_s: Fraction) -> int:
 
 
 def _fps(stream: Any) -> Fraction:
-    """The average rate; where that is not a rate (some flv say 1000) the guessed one."""
+    """The average frame rate; where that is implausible (some flv say 1000), the guessed one."""
     for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate):
         if rate and 0 < rate <= 240:
             return Fraction(rate)
@@ -327,7 +327,7 @@ def _fps(stream: Any) -> Fraction:
 
 
 def _first_picture(container: Any, stream: Any) -> Any | None:
-    """The first picture that decodes: the display matrix and the true pixel format come from it alone."""
+    """The first frame that decodes: it has the display matrix, and decoding it reveals the true pixel format."""
     container.seek(0, backward=True)
     for packet in islice(container.demux(stream), _FIRST_PACKETS):
         try:

@@ -1,4 +1,4 @@
-"""A clip's samples at another rate, as mono or stereo."""
+"""Resamples a clip's audio and mixes it to mono or stereo."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def resampled(samples: NDArray[np.float32], rate: int, wanted_rate: int, wanted_channels: int) -> NDArray[np.float32]:
-    """1 or 2 channels x samples, float32, as so many channels at another rate: the first sample keeps its time."""
+    """Resamples float32 audio (1 or 2 channels x samples) to a rate and channel count; sample 0 keeps its time."""
     if (samples.shape[0], rate) == (wanted_channels, wanted_rate):
         return samples
     layouts = {1: "mono", 2: "stereo"}

@@ -1,7 +1,7 @@
-"""In which parts the rows of each video lie: what the driver keeps of `videos` and `clips` to plan the media's units.
+"""An index of which parts hold each video's rows: all the driver keeps of `videos` and `clips` to plan media units.
 
-Each part is read once in a run, and of it only what a plan needs: some 33 bytes a video. The rows themselves are read
-by the worker that makes the video.
+Each part is read once in a run, and only what a plan needs is kept: some 33 bytes per video. The rows themselves are
+read by the worker that processes the video.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pipeline.engine.store import Store
 
 @dataclass(frozen=True, slots=True)
 class VideoRows:
-    """Where a video's rows lie. `length_s` 0: not known. `is_file`: its media lies on a disk or in a bucket."""
+    """The parts that hold a video's rows. `length_s` 0: unknown. `is_file`: its media is on a disk or in a bucket."""
 
     video: Part
     clips: tuple[Part, ...]
@@ -34,7 +34,7 @@ class VideoRows:
 
 @dataclass(slots=True)
 class _TableIndex:
-    """One table: for each video of each part the hash of its id, its part's number, and facts that a plan needs."""
+    """One table: for each video in each part, the hash of its id, the part's number, and facts that a plan needs."""
 
     table: str
     columns: tuple[str, ...]
@@ -46,7 +46,7 @@ class _TableIndex:
     _names: set[tuple[str, str]] = field(default_factory=set)
 
     def update(self, store: Store) -> None:
-        """Adds the parts that were committed since."""
+        """Adds the parts that were committed since the last update."""
         current = {(part.stage, part.unit): part for part in store.parts(self.table)}
         self.parts = [current.get((part.stage, part.unit), part) for part in self.parts]  # a part may have moved
         new = [part for name, part in current.items() if name not in self._names]
@@ -62,7 +62,7 @@ class _TableIndex:
         self.hashes, self.part, self.length_s, self.is_file = (column[order] for column in joined)
 
     def _columns(self, rows: pa.Table, number: int) -> tuple[NDArray[Any], ...]:
-        """The columns of a part, with a row for each of its videos."""
+        """The columns of a part, with one row per video in it."""
         hashes, first = np.unique(hash_ids(rows.column("video_id")), return_index=True)
         length_s, is_file = np.zeros(len(hashes), np.float64), np.zeros(len(hashes), np.bool_)
         if "duration_s" in self.columns:
@@ -72,13 +72,13 @@ class _TableIndex:
         return hashes, np.full(len(hashes), number, np.int32), length_s, is_file
 
     def rows(self, hashes: UInt64) -> Iterator[range]:
-        """For each hash the rows that have it."""
+        """For each hash, the range of rows that have it."""
         begin, end = spans_in(self.hashes, hashes)
         return (range(a, b) for a, b in zip(begin.tolist(), end.tolist(), strict=True))
 
 
 class RowIndex:
-    """See the module. A copy that travels to a worker is empty: there nothing is planned."""
+    """See the module docstring. A copy that is sent to a worker is empty: workers plan nothing."""
 
     def __init__(self) -> None:
         self._videos = _TableIndex("videos", ("video_id", "duration_s", "media_path"))
@@ -88,7 +88,7 @@ class RowIndex:
         return RowIndex, ()
 
     def find(self, store: Store, video_ids: Sequence[str]) -> Iterator[VideoRows | None]:
-        """For each video where its rows lie; None without a row or a clip. Reads what is new in the store first."""
+        """Yields the parts of each video; None if it has no row or no clips. First reads what is new in the store."""
         for table in (self._videos, self._clips):
             table.update(store)
         hashes = hash_ids(pa.array(video_ids, pa.string()))
@@ -106,12 +106,12 @@ class RowIndex:
 
 
 def video_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[VideoRow]:
-    """The rows of one video in these parts of `videos`, in their order."""
+    """The rows of one video in these parts of `videos`, in the order of the parts."""
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
 
 
 def clip_rows(store: Store, parts: Sequence[Part], video_id: str) -> list[ClipRow]:
-    """The rows of one video's clips in these parts of `clips`, in their order."""
+    """The rows of one video's clips in these parts of `clips`, in the order of the parts."""
     return [row for part in parts for row in _rows_of(store, part, video_id).to_pylist()]
 
 

@@ -1,8 +1,8 @@
-"""Scene cuts and gradual transitions, found on the small pictures of the decode pass.
+"""Finds scene cuts and gradual transitions on the small frames of the decode pass.
 
 In:  small pictures in order, with their times          Out: times (ms) at which another shot begins, spans of dissolves
 
-And what a cut does to a clip that crosses it: flag, drop, snap, split (`apply_cuts`).
+`apply_cuts` then moves or splits clips that cross a cut (snap, split); flag and drop are done in video.py.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _FALLBACK_FPS = 25.0
 
 @dataclass(frozen=True, slots=True)
 class Scenes:
-    """When each shot but the first begins, and the spans of transitions that are not hard cuts: ms of source time.
+    """The start of each shot but the first, and the spans of gradual transitions, in ms of source time.
 
-    A gradual transition has its middle among `cuts_ms` too.
+    The middle of a gradual transition is among `cuts_ms` too.
     """
 
     cuts_ms: list[int] = field(default_factory=list)
@@ -39,11 +39,11 @@ class _Detector(Protocol):
     def feed(self, frame: Any, small: Small) -> None: ...
 
     def finish(self) -> list[tuple[int, int]]:
-        """(first, last) frame of each transition, equal for a hard cut."""
+        """Returns (first, last) frame of each transition, equal for a hard cut."""
 
 
 class SceneFinder:
-    """The detector of the configuration, over pictures that come one after the other."""
+    """Runs the configured detector over consecutive frames."""
 
     def __init__(self, config: ScenesConfig, fps: Fraction) -> None:
         rate = float(fps) or _FALLBACK_FPS
@@ -52,12 +52,12 @@ class SceneFinder:
         self._times_ms: list[int] = []
 
     def feed(self, frame: Any, time_ms: int, small: Small) -> None:
-        """The next picture, its time, and what gives it as a yuv420p frame at short side SMALL_SHORT_SIDE or so."""
+        """Takes the next frame, its time, and a function that gives it as yuv420p at about SMALL_SHORT_SIDE."""
         self._times_ms.append(time_ms)
         self._detector.feed(frame, small)
 
     def scenes(self) -> Scenes:
-        """What was found, times rounded down, ascending. Shots shorter than `min_scene_ms` go with the one before."""
+        """What was found, times rounded down, ascending. A shot shorter than `min_scene_ms` joins the one after it."""
         cuts: list[int] = []
         spans: list[tuple[int, int]] = []
         began = self._times_ms[0] if self._times_ms else 0
@@ -73,10 +73,10 @@ class SceneFinder:
 
 
 class _Shots:
-    """The detector of shots.py. It takes so few pixels that most pictures need not be made small for it."""
+    """The detector of shots.py. It reads so few pixels that most frames need not be scaled down for it."""
 
     def __init__(self, fps: float) -> None:
-        from pipeline.media.shots import ShotFinder  # brings OpenCV, which clips alone don't need
+        from pipeline.media.shots import ShotFinder  # imports OpenCV, which is not needed for clips alone
 
         self._finder = ShotFinder(fps)
 
@@ -89,7 +89,7 @@ class _Shots:
 
 
 class _PySceneDetect:
-    """Its ContentDetector or AdaptiveDetector, which know hard cuts alone."""
+    """PySceneDetect's ContentDetector or AdaptiveDetector, which find hard cuts only."""
 
     def __init__(self, config: ScenesConfig, fps: float) -> None:
         from scenedetect import FrameTimecode
@@ -117,7 +117,7 @@ class _PySceneDetect:
 
 
 def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Scenes:
-    """The scenes of a video by a pass of its own: decoded roughly, looked at small."""
+    """Finds the scenes of a video in a separate pass: rough decoding, small frames."""
     finder = SceneFinder(config, source.video.fps)
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     for item in decode(source, limits, rough=True):
@@ -127,14 +127,14 @@ def find_scenes(source: Probe, limits: MediaLimits, config: ScenesConfig) -> Sce
 
 
 class ScenePicture:
-    """Makes the picture that PySceneDetect looks at, out of the small frame that others look at too."""
+    """Makes PySceneDetect's input from the small frame that other consumers use too."""
 
     def __init__(self, config: ScenesConfig) -> None:
         self._short_side = config.short_side
-        self._reformatter = av.video.reformatter.VideoReformatter()  # kept: setting one up costs more than a picture
+        self._reformatter = av.video.reformatter.VideoReformatter()  # kept: setting one up costs more than a frame
 
     def __call__(self, small: Any) -> Any:
-        """Height x width x 3, uint8 BGR."""
+        """Returns height x width x 3, uint8 BGR."""
         short_side = min(self._short_side, small.width, small.height)
         width, height = scaled_size(small.width, small.height, short_side)
         return self._reformatter.reformat(small, width, height, "bgr24", interpolation="AREA").to_ndarray()
@@ -142,7 +142,7 @@ class ScenePicture:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A piece of a planned clip that is to be cut: its span, and the clip's number it came from."""
+    """A piece of a planned clip to be cut: its span, and the number of the clip that it is from."""
 
     span: Span
     of: int
@@ -154,14 +154,14 @@ def cuts_inside(cuts_ms: Sequence[int], span: Span) -> list[int]:
 
 
 def spans_inside(spans_ms: Sequence[tuple[int, int]], span: Span) -> list[tuple[int, int]]:
-    """Gradual transitions that a span shares a moment with."""
+    """Gradual transitions that overlap a span."""
     return [(first, last) for first, last in spans_ms if first < span.end_ms and last > span.start_ms]
 
 
 def apply_cuts(spans: Sequence[Span], cuts_ms: Sequence[int], config: ScenesConfig) -> list[Part]:
-    """The spans as they are to be cut: snapped or split at scene cuts, otherwise as they are.
+    """Returns the spans to be cut: snapped to scene cuts, split at them, or unchanged.
 
-    Parts of a split clip after its first get numbers after the greatest that is in use, in order.
+    The first part of a split clip keeps its number; the others are numbered on from the highest number in use.
     """
     if config.action == "snap":
         return [Part(_snapped(span, cuts_ms, config.snap_ms), span.n) for span in spans]
@@ -179,7 +179,7 @@ def apply_cuts(spans: Sequence[Span], cuts_ms: Sequence[int], config: ScenesConf
 
 
 def _snapped(span: Span, cuts_ms: Sequence[int], snap_ms: int) -> Span:
-    """The span with an end that lies near a cut moved onto it."""
+    """Moves the ends of a span that are near a cut onto it."""
     start = min(cuts_ms, key=lambda cut: abs(cut - span.start_ms), default=span.start_ms)
     end = min(cuts_ms, key=lambda cut: abs(cut - span.end_ms), default=span.end_ms)
     start = start if abs(start - span.start_ms) <= snap_ms else span.start_ms
@@ -188,7 +188,7 @@ def _snapped(span: Span, cuts_ms: Sequence[int], snap_ms: int) -> Span:
 
 
 def _pieces(span: Span, cuts_ms: Sequence[int], min_part_ms: int) -> list[tuple[int, int]]:
-    """The parts of a span between its cuts that are long enough; the whole span where none is."""
+    """The parts of a span between its cuts that are long enough; the whole span if none is."""
     edges = [span.start_ms, *cuts_inside(cuts_ms, span), span.end_ms]
     pieces = [(a, b) for a, b in pairwise(edges) if b - a >= min_part_ms]
     return pieces or [(span.start_ms, span.end_ms)]

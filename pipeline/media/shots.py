@@ -1,10 +1,10 @@
-"""Where one shot ends and the next begins, told by brightness alone on pictures of 64 x 36.
+"""Finds where one shot ends and the next begins, from brightness alone, on pictures of 64 x 36.
 
 In:  small pictures in order        Out: hard cuts, and spans of gradual transitions (dissolves, fades), by frame number
 
 - A *cut* changes the picture more than the frames around it change, and nothing shortly before it looks like anything
   shortly after: where something does, it was a flash, a jump of exposure, or the camera moved. "Looks like" is the
-  correlation of the two pictures at the best of small shifts, which brightness and contrast do not touch.
+  correlation of the two pictures at the best of small shifts, which brightness and contrast do not affect.
 - In a *dissolve* each frame is a mixture of the first and the last, in shares that rise steadily; in movement it isn't.
 - A *fade* goes through frames that are black.
 
@@ -26,61 +26,61 @@ Pictures = NDArray[np.float32]
 """n x HEIGHT x WIDTH, brightness."""
 
 _NEAR = 6
-"""Frames before and after a cut that may look alike where there is none: a flash is shorter."""
+"""Frames before and after a cut that are compared: where any look alike there is no cut, as with a flash."""
 _LEAST_CHANGE = 2.5
-"""Mean change of brightness at a cut, of 255."""
+"""Least mean change of brightness at a cut, of 255."""
 _OUTSTANDING = 2.5
-"""A cut changes the picture this many times as much as frames around it change."""
+"""A cut changes the picture at least this many times as much as the median of the frames around it."""
 _ALIKE = 0.8
 """Correlation above which two pictures show the same."""
 _SAME = 1.0
-"""Mean difference of pictures that are the same, flat ones too."""
+"""Pictures with a mean difference below this are the same, flat ones included."""
 _OF_SPREAD = 0.3
-"""Change at a cut, of the pictures' contrast: one line of writing that appears is less."""
+"""Least change at a cut, as a share of the pictures' contrast: a line of text that appears changes less."""
 _ALONE = 1.4
-"""A cut changes the picture this many times as much as the frames right beside it do, save in fast movement."""
+"""A cut changes the picture this many times as much as the frames right beside it, except in fast movement."""
 _ONE_MIXED = 0.25
 _SUDDEN, _FAST_CHANGE = 1.5, 8.0
-"""A cut into movement changes the picture so many times as much as the frame before (or after) it, and by so much."""
+"""A cut into movement changes the picture this many times as much as the frame before (or after), and by this much."""
 _UNLIKE, _SURELY_ALIKE = 0.1, 0.9
 _OF_CONTRAST = 0.5
 _SHIFT = 0.2
-"""Share of the picture's sides by which it may have moved."""
+"""Largest shift that is tried, as a share of the picture's sides."""
 _FLAT = 4.0
-"""Variance added to both sides of a correlation, so that noise of flat pictures is no difference."""
+"""Variance added to both sides of a correlation, so that noise in flat pictures doesn't count as a difference."""
 
 _HALF_SPAN = 14
-"""Frames from the middle of a dissolve to pictures that are of one shot alone."""
+"""Frames from the middle of a dissolve to pictures that belong to one shot alone."""
 _LEAST_DRIFT = 6.0
 _MIXED = 0.36
-"""Largest mean distance of a dissolve's frames from mixtures of its ends, of the ends' own distance."""
+"""Largest mean distance of a dissolve's frames from mixtures of its ends, as a share of the ends' distance."""
 _UNEVEN = 0.25
 """Largest distance of a dissolve's shares from a straight line."""
 _PALER = 0.85
-"""Of a dissolve's ends, the variance that its middle has at most: mixtures of different pictures lose contrast."""
+"""Largest variance in a dissolve's middle, as a share of its ends': mixtures of different pictures lose contrast."""
 _OTHER = 0.8
-"""Likeness of a dissolve's ends and distance from their mixtures together are less: the one makes up for the other."""
+"""Likeness of a dissolve's ends plus its distance from their mixtures is below this: one makes up for the other."""
 _EVERY = 3
-"""Frames from one middle that is tried to the next."""
+"""Frames between the middles that are tried."""
 _LARGEST_STEP = 0.42
-"""Of a dissolve's shares from frame to frame; a cut has 1."""
+"""Largest change of a dissolve's shares between two frames; a cut's is 1."""
 _BLACK_MEAN, _BLACK_SPREAD = 24.0, 3.0
 _FADE_REACH = 16
 _LONG_BLACK = 25
-"""More black frames than this are a shot of its own."""
+"""More black frames than this are a shot of their own."""
 _BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Transition:
-    """Frame `first` is the first that isn't of the old shot alone, `last` the first of the new one alone."""
+    """A change of shot: `first` is the first frame not of the old shot alone, `last` the first of the new one alone."""
 
     first: int
     last: int
 
     @property
     def middle(self) -> int:
-        """The frame at which the new shot counts as begun."""
+        """The frame at which the new shot counts as started."""
         return (self.first + self.last) // 2
 
     @property
@@ -90,7 +90,7 @@ class Transition:
 
 
 class ShotFinder:
-    """Finds transitions in pictures that come one after the other; holds a few hundred of them at most."""
+    """Finds transitions in consecutive pictures; holds a few hundred of them at most."""
 
     def __init__(self, fps: float) -> None:
         self._step = max(1, round(fps / 25))
@@ -101,19 +101,19 @@ class ShotFinder:
         self._found: list[Transition] = []
 
     def feed(self, luma: NDArray[np.uint8]) -> None:
-        """The next picture's brightness, height x width."""
+        """Takes the next picture's brightness, height x width."""
         self._held.append(_few_pixels(luma))
         if len(self._held) >= _BLOCK + 2 * self._margin:
             self._decide(self._first + len(self._held) - self._margin)
 
     def finish(self) -> list[Transition]:
-        """All transitions, in order."""
+        """Returns all transitions, in order."""
         if self._held:
             self._decide(self._first + len(self._held))
         return sorted(self._found)
 
     def _decide(self, until: int) -> None:
-        """Takes transitions whose middle lies before frame `until`, and lets go of pictures that no later one needs."""
+        """Records transitions with a middle before frame `until`, and drops pictures that no later one needs."""
         found = transitions(np.stack(self._held).astype(np.float32), self._step)
         for transition in found:
             moved = Transition(transition.first + self._first, transition.last + self._first)
@@ -126,7 +126,7 @@ class ShotFinder:
 
 
 def _few_pixels(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The picture at WIDTH x HEIGHT. Of a large one 16 pixels for each are read: as good, at a tenth of the cost."""
+    """Scales to WIDTH x HEIGHT, from 16 pixels per output pixel of large pictures: as good, a tenth of the cost."""
     height, width = luma.shape
     if width >= 8 * WIDTH and height >= 8 * HEIGHT:
         luma = np.asarray(cv2.resize(luma, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_LINEAR), np.uint8)
@@ -134,7 +134,7 @@ def _few_pixels(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def transitions(pictures: Pictures, step: int = 1) -> list[Transition]:
-    """The transitions in a run of pictures; `step`: frames that pass in a 25th of a second."""
+    """The transitions in a run of pictures; `step` is the number of frames in a 25th of a second."""
     if len(pictures) < 2:
         return []
     fades = _fades(pictures, step)
@@ -148,9 +148,9 @@ def _near(first: int, last: int, others: list[Transition], step: int) -> bool:
 
 
 def likeness(one: Pictures, other: Pictures, enough: float = 1.0) -> float:
-    """How much two pictures show the same, up to 1: their correlation, as they are or at the best of small shifts.
+    """The likeness of two pictures, up to 1: their correlation, as they are or at the best of small shifts.
 
-    Shifts are not tried where the pictures as they are come to `enough`: they cost twenty times as much.
+    Shifts are not tried if the unshifted pictures already reach `enough`: they cost twenty times as much.
     """
     if float(np.abs(one - other).mean()) < _SAME:
         return 1.0
@@ -162,7 +162,7 @@ def likeness(one: Pictures, other: Pictures, enough: float = 1.0) -> float:
 
 
 def _in_place(one: Pictures, other: Pictures) -> float:
-    """The correlation of two pictures; noise of flat ones is no likeness."""
+    """The correlation of two pictures; noise in flat ones does not count as likeness."""
     a, b = (one - one.mean()).reshape(-1), (other - other.mean()).reshape(-1)
     of_other = float(b @ b)
     both = float(np.sqrt(float(a @ a) * of_other))
@@ -171,7 +171,7 @@ def _in_place(one: Pictures, other: Pictures) -> float:
 
 
 def _shifted(one: Pictures, middle: Pictures) -> float:
-    """The same of `middle` with the part of `one` that fits it best."""
+    """The correlation of `middle` with the part of `one` that fits it best."""
     spread = float(middle.var())
     return float(cv2.matchTemplate(one, middle, cv2.TM_CCOEFF_NORMED).max()) * spread / (spread + _FLAT)
 
@@ -197,7 +197,7 @@ def _cuts(pictures: Pictures, step: int) -> list[int]:
 
 
 def _breaks(pictures: Pictures, change: NDArray[np.float32], step: int, cuts: list[int]) -> list[int]:
-    """Cuts into or out of fast movement: all frames around change, but on one side each still shows the one before."""
+    """Cuts into or out of fast movement: every frame changes, but on one side each still looks like the one before."""
     found: list[int] = []
     for i in np.flatnonzero(change > _FAST_CHANGE).tolist():
         if not 3 <= i < len(pictures) - 2 or change[i] < _SUDDEN * min(change[i - 1], change[i + 1]):
@@ -216,7 +216,7 @@ def _breaks(pictures: Pictures, change: NDArray[np.float32], step: int, cuts: li
 
 
 def _is_one_mixed_frame(pictures: Pictures, i: int) -> bool:
-    """Whether frame i is a mixture of the ones around it: what conversions of the frame rate make of a cut."""
+    """Whether frame i is a mixture of its neighbours, as frame rate conversion makes at a cut."""
     if not 0 < i < len(pictures) - 1:
         return False
     share, off = _shares(pictures[i : i + 1], pictures[i - 1], pictures[i + 1])
@@ -270,15 +270,15 @@ def _dissolves(pictures: Pictures, step: int, cuts: list[int]) -> list[Transitio
         dissolve = Transition(c - half + span[0], c - half + span[1])
         if not found or dissolve.first > found[-1][0].last:
             found.append((dissolve, float(drift[c])))
-        elif drift[c] > found[-1][1]:  # the same one, with ends that are less mixed
+        elif drift[c] > found[-1][1]:  # the same dissolve, with ends that are less mixed
             found[-1] = dissolve, float(drift[c])
     return [dissolve for dissolve, _ in found]
 
 
 def _mixture(run: Pictures, step: int) -> tuple[int, int] | None:
-    """Where in a run one shot turns into another by mixing; None where it doesn't.
+    """Finds where in a run one shot dissolves into another; None where it doesn't.
 
-    Found with the ends of the run; then judged with the pictures right before and after, which have moved less.
+    It is found by the ends of the run, then judged by the pictures right before and after it, which have moved less.
     """
     share = _share(run, run[0], run[-1])
     inside = np.flatnonzero((share > 0.12) & (share < 0.88))
@@ -298,7 +298,7 @@ def _mixture(run: Pictures, step: int) -> tuple[int, int] | None:
 
 
 def _shares(run: Pictures, one: Pictures, other: Pictures) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(share of `other` in each picture, how far it is from that mixture as a share of their distance)."""
+    """(share of `other` in each picture; distance from that mixture, as a share of the distance between the two)."""
     way = other - one
     share = _share(run, one, other)
     rest = run - (one + share[:, None, None] * way)
@@ -307,7 +307,7 @@ def _shares(run: Pictures, one: Pictures, other: Pictures) -> tuple[NDArray[np.f
 
 
 def _share(run: Pictures, one: Pictures, other: Pictures) -> NDArray[np.float32]:
-    """Share of `other` in each picture."""
+    """The share of `other` in each picture."""
     way = (other - one).reshape(-1)
     share = (run.reshape(len(run), -1) @ way - one.reshape(-1) @ way) / max(float(way @ way), 1e-6)
     return np.asarray(share, np.float32)

@@ -37,15 +37,15 @@ from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.video import MadeClip, MadeVideo, make_video
 
 Fetch = Callable[[Mapping[str, Any], Context], Path]
-"""Gives the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
+"""Returns the file of a video (a row of `videos`) in the scratch folder; raises Rejected, Transient or StopRun."""
 
 _START_S = 60.0
 _WORK_S_AN_HOUR = 250.0
-"""Processor time for an hour of the costliest film of pipeline/run/costs.json (media_cpu_s_a_source_hour)."""
+"""Processor seconds per hour of the costliest film in pipeline/run/costs.json (media_cpu_s_a_source_hour)."""
 _FETCHED = "fetched.txt"
 
 MAX_STARVED, STARVED_WAIT_S = 3, 60.0
-"""How often a video that gets too little processor time is tried, and the seconds between."""
+"""How often a video that gets too little processor time is tried, and the seconds in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class MediaJob:
 
 
 def rows_of_job(job: MediaJob, store: Store) -> tuple[VideoRow, list[ClipRow]]:
-    """The video's row and those of its clips. Rejected where they are not there any more."""
+    """Reads the video's row and those of its clips. Raises Rejected if they are no longer there."""
     videos = video_rows(store, [job.video], job.video_id)
     clips = clip_rows(store, job.clips, job.video_id)
     if not videos or not clips:
@@ -75,24 +75,24 @@ class MediaStage:
     fetch: Fetch
     name: str = "media"
     fetch_limit_s: float = 3600.0
-    """Part of a unit's own limit that is for fetching a video that is not a local file."""
+    """The part of a unit's time limit that is for fetching, if the video is not a local file."""
     index: RowIndex = field(default_factory=RowIndex, compare=False)
-    """Kept over the waves of a run, so that each reads only what is new."""
+    """Kept across the waves of a run, so that each reads only what is new."""
 
     @property
     def resources(self) -> Resources:
-        """One core, memory for one video, and time for the longest video allowed; each unit has a limit of its own."""
+        """One core, memory for one video, and time for the longest video allowed; each unit also has its own limit."""
         return Resources(time_limit_s=self._limit_s(self.config.limits.max_duration_s) + self.fetch_limit_s)
 
     @property
     def unit_names(self) -> Sequence[str]:
-        """All units that it can have: what is planned, for an estimate of how long it takes."""
+        """All units that the stage can have: the planned videos, for estimates of the time it takes."""
         return self.video_ids
 
     def units(self, store: Store) -> list[Unit]:
-        """One unit per video, the longest first: else a batch ends with many workers waiting for a few.
+        """One unit per video, the longest first: otherwise a batch would end with many workers waiting for a few.
 
-        The payload says where its rows lie; the worker reads them.
+        The payload names the parts that hold its rows; the worker reads them.
         """
         found = zip(self.video_ids, self.index.find(store, self.video_ids), strict=True)
         known = [(video_id, rows) for video_id, rows in found if rows is not None]
@@ -105,18 +105,18 @@ class MediaStage:
         return units
 
     def unit_limit_s(self, length_s: float, *, is_file: bool) -> float:
-        """Seconds for one video by its length (0: not known), with those for fetching it where it is not a file."""
+        """Time limit for one video by its length (0: unknown), s; includes fetching if it is not a local file."""
         longest_s = self.config.limits.max_duration_s
         media_s = min(length_s or longest_s, longest_s)
         return self._limit_s(media_s) + (0.0 if is_file else self.fetch_limit_s)
 
     def _limit_s(self, media_s: float) -> float:
-        """Seconds for the work on the busiest machine: Starved gives the video back earlier."""
+        """Time limit for the work on the busiest machine, s; Starved gives the video back earlier."""
         work_s = _START_S + media_s / 3600 * self.config.limits.max_seconds_per_hour
         return _START_S + WALL_FACTOR * work_s
 
     def prepare(self, unit: Unit, context: Context) -> None:
-        """Fetches a video into the scratch folder, and notes there which file it is."""
+        """Fetches a video into the scratch folder, and writes down there which file it is."""
         videos = video_rows(context.store, [unit.payload.video], unit.payload.video_id)
         if not videos:
             raise Rejected(Reason.NO_CLIPS, "its row is gone from the tables")
@@ -130,7 +130,7 @@ class MediaStage:
         return context.scratch / note.read_text()
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Makes one video's samples and packs them. Rejected where the video as a whole is turned away."""
+        """Makes one video's samples and packs them. Raises Rejected where the video as a whole is rejected."""
         video, clips = rows_of_job(unit.payload, context.store)
         path = source_file(video["media_path"], context) if video["media_path"] else self._fetched(unit, context)
         members = context.scratch / "members"
@@ -146,14 +146,14 @@ class MediaStage:
 
 
 def give_back(starved: Starved, context: Context) -> Transient | Rejected:
-    """A busy machine is not the video's fault: the unit is tried three times in all; then `timeout`, tried later."""
+    """Retries a starved video, as a busy machine is not its fault; after MAX_STARVED tries rejects it as `timeout`."""
     if context.attempt < MAX_STARVED:
         return Transient(Reason.TIMEOUT, str(starved), wait_s=STARVED_WAIT_S)
     return Rejected(Reason.TIMEOUT, str(starved))
 
 
 def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:
-    """Raises Rejected where a file failed because of its disk: FFmpeg does not tell the two apart."""
+    """Raises Rejected if the file failed because of its disk, which FFmpeg does not distinguish from damaged media."""
     if fault.reason not in (Reason.NOT_A_VIDEO, Reason.BROKEN_MEDIA, Reason.TRUNCATED):
         return
     with reading_input(path.name, context), path.open("rb") as file:
@@ -162,13 +162,13 @@ def refuse_unreadable(path: Path, fault: Unusable, context: Context) -> None:
 
 
 def path_text(path: Path) -> str:
-    """A path as a table holds it: as it is, or, where its name isn't UTF-8, as a file:// address."""
+    """A path as tables hold it: unchanged or, if it isn't UTF-8, as a file:// URL."""
     text = str(path)
     return text if plain(text) == text else path.as_uri()
 
 
 def source_file(media_path: str, context: Context) -> Path:
-    """The local file of a folder source: as it is, or copied into the scratch folder from an object store."""
+    """The local file of a folder source: as it is, or copied from an object store into the scratch folder."""
     path = Path(media_path)
     if media_path.startswith("file://"):
         path = Path(os.fsdecode(unquote_to_bytes(media_path.removeprefix("file://"))))
@@ -204,21 +204,21 @@ def packed(video: Mapping[str, Any], made: MadeVideo, pack: Path) -> Output:
 
 
 def pack_name(video_id: str, pack: Path) -> str:
-    """Where a pack goes: named by its content too, so that a worker that ends late overwrites no other's."""
+    """The pack's name includes a hash of its content, so that a worker that ends late overwrites no other's pack."""
     with pack.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
     return f"packs/{video_id}-{digest}.tar"
 
 
 def _whole_video(video_id: str, made: MadeVideo) -> Reject:
-    """Why a video gave no sample: the reason that all its clips share, or that no clip was left."""
+    """Why a video gave no sample: the reason shared by all its clips, otherwise that no clip was left."""
     reasons = {clip.reason for clip in made.clips if clip.reason}
     reason = reasons.pop() if len(reasons) == 1 else Reason.NO_CLIPS
     return Reject(reason, video_id, detail=f"none of {len(made.clips)} clips could be made")
 
 
 def _row(video: Mapping[str, Any], made: MadeVideo, clip: MadeClip, pack: str, stored: PackedSample | None) -> PackRow:
-    """A clip's row of table `packs`."""
+    """Makes a clip's row of table `packs`."""
     picture = made.probe.video
     return {
         "key": sample_key(video["video_id"], clip.n),

@@ -1,8 +1,8 @@
-"""CPU seconds by step: what a video cost, for the commit's facts and the benches.
+"""CPU seconds by step: the cost of a video, for the commit's facts and the benches.
 
-A step is timed by the wall clock, and what the process has spent since the last reckoning is shared out by that. To ask
-for processor time at each of ten steps a picture is itself a cost: it enters the kernel, which on a busy machine lets
-another program in there, and pictures leave the cache (5 % of all at a load of 15).
+Steps are timed by the wall clock, and the CPU time that the process has spent since the last reckoning is divided among
+them in proportion. Asking for CPU time at each of ten steps per frame would itself be a cost: it enters the kernel,
+which on a busy machine then lets another program in, and frames leave the cache (5 % of everything at a load of 15).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 RECKON_EVERY_S = 0.05
-"""By the wall clock: steps that end within this time share what was spent in it."""
+"""Wall-clock interval between reckonings: steps that end within it share the CPU time spent in it."""
 
 
 class Stopwatch:
-    """Adds up CPU time of this process under names; a step inside another counts for itself alone."""
+    """Adds up CPU time of this process by step; time in a nested step counts only for that step."""
 
     def __init__(self) -> None:
         self._seconds: dict[str, float] = {}
@@ -29,11 +29,11 @@ class Stopwatch:
         self._inside = 0.0
 
     def __call__(self, step: str) -> _Step:
-        """Time spent inside counts for `step`."""
+        """Returns a context manager: time spent inside counts for `step`."""
         return _Step(self, step)
 
     def each(self, step: str, items: Iterable[T]) -> Iterator[T]:
-        """The items; the time that making each takes counts for `step`."""
+        """Yields the items; the time taken to make each counts for `step`."""
         iterator = iter(items)
         while True:
             with self(step):
@@ -50,13 +50,13 @@ class Stopwatch:
         return dict(self._seconds)
 
     def enter(self) -> float:
-        """A step begins inside those that have not ended. Gives what they have spent on steps inside so far."""
+        """Begins a step inside the open ones. Returns how long the enclosing step's inner steps have taken so far."""
         self._depth += 1
         before, self._inside = self._inside, 0.0
         return before
 
     def leave(self, step: str, wall_s: float, inside_before: float, now: float) -> None:
-        """A step has ended that took so long, `now` by the wall clock."""
+        """Ends a step that took `wall_s`; `now` is the wall clock's time."""
         self._wall_s[step] = self._wall_s.get(step, 0.0) + wall_s - self._inside
         self._inside = inside_before + wall_s
         self._depth -= 1
@@ -74,7 +74,7 @@ class Stopwatch:
 
 
 class _Step:
-    """One use of a stopwatch: several for each frame, so a class and no generator, which takes thrice as long."""
+    """One use of a stopwatch. Used several times per frame, so a class: a generator takes three times as long."""
 
     __slots__ = ("_before", "_began", "_name", "_watch")
 

@@ -1,4 +1,4 @@
-"""Decodes a sample's media and holds it against its json: the clip itself, and each member by its own rules."""
+"""Decodes a sample's media and compares it with its json: the clip itself, and each member by its own rules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pipeline.media.members.proxy import video_faults
 
 
 def media_faults(sample: SampleJson, members: dict[str, bytes]) -> Iterator[str]:
-    """What is wrong with the media of a sample."""
+    """Yields what is wrong with the media of a sample."""
     yield from video_faults("mp4", members["mp4"], sample.first_frame + sample.n_frames, None)
     for facts, member in all_members():
         if facts.extension in members:

@@ -1,4 +1,4 @@
-"""What is wrong with one sample of an image-text set."""
+"""Verifies one sample of an image-text set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from manifests.wrong_value import first_fault
 
 
 def image_faults(row: Mapping[str, Any], members: dict[str, bytes], *, decode: bool) -> Iterator[str]:
-    """Each fault in a few words: members, json, their agreement with the row, and (where asked) the picture itself."""
+    """Yields each fault in a few words: in members, json, agreement with the row and (if asked) the image itself."""
     missing = [name for name in IMAGE_MEMBERS if name not in members]
     if missing:
         yield f"has no {', '.join(missing)}"
@@ -60,7 +60,7 @@ def _picture_faults(sample: ImageJson, data: bytes) -> Iterator[str]:
 
 
 def _opened(data: bytes) -> Image.Image | str:
-    """The picture, or why it is none."""
+    """Returns the image, or why it cannot be decoded."""
     try:
         picture = Image.open(io.BytesIO(data), formats=("JPEG",))
         picture.load()

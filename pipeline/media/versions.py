@@ -1,4 +1,4 @@
-"""Versions of what makes the bytes: for the head of the manifest, and the shorter list of each KEY.json."""
+"""Versions of the tools that make the bytes: for the head of the manifest, and a shorter list for each KEY.json."""
 
 import platform
 from functools import cache
@@ -11,7 +11,7 @@ _TOOLS_OF_A_SAMPLE = ("av", "hdvila", "scenedetect-headless", "opencv-python-hea
 
 
 def version_of(tool: str) -> str:
-    """The installed version of a distribution, "" where it is not installed."""
+    """The installed version of a distribution, "" if it is not installed."""
     try:
         return metadata.version(tool)
     except metadata.PackageNotFoundError:
@@ -20,12 +20,12 @@ def version_of(tool: str) -> str:
 
 @cache
 def sample_versions() -> dict[str, str]:
-    """{tool: version} for KEY.json: what a clip's bytes depend on; "" for a tool that is not installed."""
+    """{tool: version} for KEY.json: the tools that a clip's bytes depend on; "" for one that is not installed."""
     return {"libavcodec": _of_ffmpeg()["libavcodec"]} | {tool: version_of(tool) for tool in _TOOLS_OF_A_SAMPLE}
 
 
 def tool_versions() -> dict[str, str]:
-    """{tool: version} for the manifest: this program, its libraries, FFmpeg's inside PyAV, Python, the CPU's kind."""
+    """{tool: version} for the manifest: this program, its libraries, PyAV's FFmpeg, Python, the CPU architecture."""
     found = {tool: version for tool in _TOOLS if (version := version_of(tool))}
     found |= {"python": platform.python_version(), "machine": platform.machine()} | _of_ffmpeg()
     return dict(sorted(found.items()))

@@ -2,8 +2,8 @@
 
 In:  a media file, the video's row, its planned clips        Out: a sample or a failure for each clip, with its facts
 
-Pure in its inputs: the same file, rows, configuration and tool versions give the same bytes. Everything is written
-under one scratch folder, which holds at most the clips once and their members.
+Deterministic: the same file, rows, configuration and tool versions give the same bytes. Everything is written under one
+scratch folder, which never holds more than one copy of the clips and their members.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class MadeClip:
 
 @dataclass(frozen=True, slots=True)
 class MadeVideo:
-    """Everything that came of a video: its clips by number, its scene cuts, its facts."""
+    """Everything made from a video: its clips by number, its scene cuts, its facts."""
 
     probe: Probe
     clips: list[MadeClip]
@@ -88,7 +88,7 @@ def make_video(
 
 
 def _end_ms(row: Mapping[str, Any], source: Probe) -> int:
-    """Where a planned clip ends; one of the whole video ends with it."""
+    """Where a planned clip ends; a clip of the whole video ends where the file does."""
     is_whole = WHOLE_VIDEO in json.loads(row["flags"] or "[]")
     return source.duration_ms if is_whole else int(row["end_ms"])
 
@@ -123,14 +123,14 @@ class _Work:
         return MadeVideo(self.source, sorted(made, key=lambda clip: clip.n), self.scenes.cuts_ms, self.watch)
 
     def _look(self, cut: list[CutClip], *, find_cuts: bool) -> tuple[dict[int, ClipLook], Scenes]:
-        """The decode pass: each clip's look by number, and the scenes it met."""
-        from pipeline.media.decode_pass import VideoLook  # brings OpenCV, which clips alone don't need
+        """Runs the decode pass: returns each clip's look by number, and the scenes found."""
+        from pipeline.media.decode_pass import VideoLook  # imports OpenCV, which is not needed for clips alone
 
         video_look = VideoLook(self.source, self.config, self.watch, find_cuts=find_cuts)
         return {look.clip.n: look for look in video_look.run(cut)}, video_look.scenes
 
     def _cut(self, spans: Sequence[Span]) -> tuple[list[CutClip], list[CutFailure]]:
-        """Cuts into files of the scratch folder, so that only one clip at a time is in memory."""
+        """Cuts clips into files of the scratch folder, so that only one at a time is in memory."""
         cut: list[CutClip] = []
         failed: list[CutFailure] = []
         for clip in self.watch.each("cut", cut_clips(self.source, spans, self.config.cut, self.config.limits)):
@@ -174,7 +174,7 @@ class _Work:
             return findings(seen, self.config)
 
     def _heard(self, clip: CutClip, look: ClipLook | None) -> Heard:
-        """What came of the clip's audio: in the decode pass, or read by itself where there was none for it."""
+        """The result of the clip's audio: from the decode pass, or read separately if that had none for it."""
         if look is not None and look.heard is not None:
             return look.heard
         with self.watch("audio"):
@@ -196,7 +196,7 @@ class _Work:
         return reasons + [CROSSES_CUT] * crosses + [CONVERTED] * self.is_converted
 
     def _words(self, clip: CutClip) -> tuple[str, list[WordRow]]:
-        """The clip's text and its words with times from the clip's start; a part of a split clip has its own."""
+        """The clip's text, and its words with times from the clip's start; a part of a split clip has its own words."""
         row = self.plan[self.parts[clip.n].of]
         words: list[WordRow] = list(row["words"])
         text = str(row["text"])
@@ -210,7 +210,7 @@ class _Work:
         return text, shifted
 
     def _scene_spans(self, clip: CutClip) -> list[list[int]]:
-        """Gradual transitions of the clip, from its start; one that reaches over an end is cut off there."""
+        """Gradual transitions in the clip, timed from its start; one that extends beyond the clip is cut off there."""
         met = spans_inside(self.scenes.spans_ms, Span(clip.n, clip.start_ms, clip.end_ms))
         return [[max(a, clip.start_ms) - clip.start_ms, min(b, clip.end_ms) - clip.start_ms] for a, b in met]
 
@@ -270,7 +270,7 @@ class _Work:
         return written_sample(facts, added)
 
     def _sample(self, clip: CutClip, made: Mapping[str, Made], text: str, document: SampleJson) -> Sample:
-        """The sample with its members, big ones as files of the scratch folder."""
+        """Makes the sample with its members, large ones as files of the scratch folder."""
         members: dict[str, bytes | Path] = {
             "mp4": self._file(clip.n, "mp4"),
             "txt": text.encode(),
@@ -294,7 +294,7 @@ class _Work:
 
 
 def _needs_frames(config: MediaConfig) -> bool:
-    """Whether anything that is switched on has to see decoded pictures."""
+    """Whether anything that is switched on needs decoded frames."""
     if config.scenes.enabled or config.duplicates.enabled:
         return True
     return any(members_on(config, "frames")) or any(checks_on(config, "frames"))

@@ -1,7 +1,7 @@
-"""What is verified of a clip's video and audio, rather than believed.
+"""The checks of a clip's video and audio: facts that are measured rather than believed.
 
 A check is a function in a module of this folder, which lists it in `CHECKS`; its reason, its key in the configuration
-and its default are in manifests/checks.py. A module that is added here is found by itself.
+and its default are in manifests/checks.py. A module added here is found automatically.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ if TYPE_CHECKING:
     from pipeline.media.checks.look import Look
 
 Audio: TypeAlias = "tuple[NDArray[np.float32] | None, int]"
-"""(samples, rate): channels x samples, within -1 .. 1; None where there is none."""
+"""(samples, rate): channels x samples, within -1 .. 1; None where there is no audio."""
 
 Need = Literal["frames", "audio"]
 
 
 class Measure(Protocol):
-    """What a check measures for itself while the clip's pictures pass."""
+    """A measurement of a check's own, taken while the clip's frames pass."""
 
     def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
-        """A small picture, twice a second: brightness, height x width, and colour as `frames.chroma_of` gives it."""
+        """Takes a small frame, twice a second: brightness (height x width) and colour (from `frames.chroma_of`)."""
 
 
 @dataclass(slots=True)
 class Seen:
-    """What is known of one clip when its checks are made."""
+    """What is known of a clip when its checks are made."""
 
     video: VideoTrack
     look: Look | None = None
@@ -47,14 +47,14 @@ class Seen:
     audio: Audio = (None, 1)
     measures: Mapping[str, Measure] = field(default_factory=dict)
     heard: Mapping[str, str] = field(default_factory=dict)
-    """What checks of the audio found while it passed, by name."""
+    """The findings of the audio checks made during the decode pass, by the check's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`find` says what is wrong with a clip, "" where nothing is. `measure` makes its own measure, where it has one.
+    """A check of a clip: `find` returns what is wrong, "" for nothing; `measure` makes its own Measure, if it has one.
 
-    `enough`, of a check of audio: whether the beginning of it proves already that nothing is wrong.
+    `enough` (audio checks only): whether the beginning of the audio already proves that nothing is wrong.
     """
 
     name: str
@@ -66,7 +66,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding about a clip: its reason, what the configuration does about it, and the detail for people."""
+    """A finding about a clip: its reason, what the configuration does about it, and a detail for people."""
 
     reason: Reason
     action: str
@@ -75,27 +75,27 @@ class Finding:
 
 @cache
 def all_checks() -> tuple[tuple[CheckFacts, Check], ...]:
-    """Every check with its line of the table, in the table's order."""
+    """Every check with its entry in the table, in the table's order."""
     found: dict[str, Check] = {c.name: c for module in modules_of(__name__) for c in getattr(module, "CHECKS", ())}
     return tuple((facts, found[facts.name]) for facts in TABLE)
 
 
 def checks_on(config: MediaConfig, need: Need) -> Iterator[Check]:
-    """The checks that are switched on and need frames, or audio."""
+    """Yields the checks that are switched on and need frames, or audio."""
     if all(getattr(config.checks, facts.name) == "ignore" for facts in TABLE):
-        return  # nothing is on: nothing has to be imported
+        return  # nothing is on, so nothing has to be imported
     for facts, check in all_checks():
         if check.needs == need and getattr(config.checks, facts.name) != "ignore":
             yield check
 
 
 def measures_for(config: MediaConfig) -> dict[str, Measure]:
-    """The own measures of the checks that are on, empty at a clip's start."""
+    """Makes fresh measures for one clip, for the checks that are on and have a measure of their own."""
     return {check.name: check.measure() for check in checks_on(config, "frames") if check.measure}
 
 
 def findings(seen: Seen, config: MediaConfig) -> list[Finding]:
-    """What is wrong with a clip, in the table's order; only checks that are on are made."""
+    """Makes the checks that are on and returns their findings, in the table's order."""
     found: list[Finding] = []
     if all(getattr(config.checks, facts.name) == "ignore" for facts in TABLE):
         return found

@@ -1,4 +1,4 @@
-"""Check `brightness`: a clip that is nearly black or white throughout shows nothing that a sentence could name."""
+"""Check `brightness`: nearly black or nearly white throughout, so that nothing a sentence names can be seen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pipeline.media.checks import Check, Seen
 
 @dataclass(slots=True)
 class MeanBrightness:
-    """The mean brightness of the frames that are measured."""
+    """Mean brightness of the frames that are measured."""
 
     total: float = 0.0
     n_pictures: int = 0
@@ -25,7 +25,7 @@ class MeanBrightness:
 
 
 def find(seen: Seen, config: MediaConfig) -> str:
-    """A mean outside the bounds."""
+    """Finds a mean brightness outside the bounds."""
     measure = seen.measures.get("brightness")
     if not isinstance(measure, MeanBrightness) or not measure.n_pictures:
         return ""

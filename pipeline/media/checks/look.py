@@ -1,14 +1,13 @@
-"""What several checks need to know of a clip's pictures, measured in one pass.
+"""What several checks need to know of a clip's frames, measured in one pass.
 
-Picture area. Rows and columns at the border that stay black through the clip are bars. What is left has to be 720p
-itself: a small picture in a black frame (a 480-line film in the middle of a 720-line one) is a reject. Bars around a
-picture that is 720 lines high or 1280 wide (4:3, letterboxed) only flag it: most such uploads are old material
-stretched to 720 lines, but the picture can't prove it. A measure of fine detail can't either: on the samples, the
-power in the highest spatial frequencies of true 720p and of 480 lines stretched to it overlap, since compression
-noise fills them.
+Picture area. Rows and columns at the border that stay black through the clip are bars. What is left inside them has to
+be 720p itself: a small picture in a black frame (480 lines in the middle of 720) is a reject. Bars around a picture
+that is 720 lines high or 1280 wide (4:3, letterboxed) only flag it: most such uploads are old material stretched to 720
+lines, but the picture can't prove it. A measure of fine detail can't either: on the samples, the power in the highest
+spatial frequencies of true 720p and of 480 lines stretched to it overlap, since compression noise fills them.
 
-Motion. The median change of brightness over half a second: still pictures and slide shows are near 0, since most of
-their pairs are equal, however large the jumps between slides.
+Motion. The median change of brightness over half a second. Still pictures and slide shows are near 0: most pairs of
+frames are equal, however large the jumps between slides.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from numpy.typing import NDArray
 from pipeline.media.probe import VideoTrack
 
 LOOK_EVERY_MS = 500
-"""Pictures this far apart are looked at and compared."""
+"""Interval between the frames that are measured and compared."""
 
 _BLACK = 30
 """Brightness up to which a border may be a bar: black is 16, and encoders leave noise."""
 
 _SAMPLED = 3
-"""Of a row, each third pixel tells whether it is black; and so of a column."""
+"""Every third pixel of a row (and of a column) is read to tell whether it is black."""
 
 _DARK_MEAN = 34.0
-"""Pictures darker than this on average don't tell bars from night."""
+"""In frames with a mean brightness below this, bars cannot be told from a dark scene."""
 
 
 @dataclass(slots=True)
 class Look:
-    """The measures of a clip's pictures, taken in one pass; brightness comes as height x width uint8."""
+    """The measures of a clip's frames, taken in one pass; brightness comes as height x width uint8."""
 
     row_max: NDArray[np.uint8] | None = None
     column_max: NDArray[np.uint8] | None = None
@@ -47,7 +46,7 @@ class Look:
     _before: NDArray[np.int16] | None = None
 
     def time(self, clip_ms: int) -> bool:
-        """Counts a frame at this time of the clip; returns whether it is to be measured."""
+        """Counts the frame at this time of the clip; returns whether it is to be measured."""
         self.longest_gap_ms = max(self.longest_gap_ms, clip_ms - self._last_ms)
         self._last_ms = clip_ms
         self.n_frames += 1
@@ -57,7 +56,7 @@ class Look:
         return True
 
     def add(self, luma: NDArray[np.uint8]) -> None:
-        """A small picture of the clip."""
+        """Measures a small frame of the clip, given its brightness."""
         if float(luma.mean()) > _DARK_MEAN:
             self.row_max = _greater(self.row_max, _bright(luma[:, ::_SAMPLED]))
             self.column_max = _greater(self.column_max, _bright(luma[::_SAMPLED].T))
@@ -67,7 +66,7 @@ class Look:
         self._before = coarse
 
     def close(self, duration_ms: int) -> None:
-        """The clip ends: the time after its last frame counts as a gap."""
+        """Ends the clip: the time after its last frame counts as a gap."""
         self.longest_gap_ms = max(self.longest_gap_ms, duration_ms - self._last_ms)
 
     @property
@@ -77,7 +76,7 @@ class Look:
 
 
 def _bright(rows: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The brightness that 2 % of each row's pixels exceed."""
+    """For each row, the brightness that 2 % of its pixels exceed."""
     index = int(0.98 * (rows.shape[1] - 1))
     return np.partition(np.ascontiguousarray(rows), index, axis=1)[:, index]
 
@@ -87,7 +86,7 @@ def _greater(so_far: NDArray[np.uint8] | None, values: NDArray[np.uint8]) -> NDA
 
 
 def picture_size(look: Look, video: VideoTrack) -> tuple[int, int]:
-    """(width, height) of the displayed picture without black bars; all of it where that can't be told."""
+    """(width, height) of the displayed picture without black bars; the full size where bars cannot be measured."""
     if look.row_max is None or look.column_max is None:
         return video.width, video.height
     rows, columns = _inside(look.row_max), _inside(look.column_max)
@@ -97,11 +96,11 @@ def picture_size(look: Look, video: VideoTrack) -> tuple[int, int]:
 
 
 def _inside(brightest: NDArray[np.uint8]) -> int | None:
-    """Length from the first to the last row (column) that isn't black; None where all are."""
+    """Length from the first to the last row (column) that isn't black; None where all are black."""
     bright = np.flatnonzero(brightest > _BLACK)
     return int(bright[-1] - bright[0] + 1) if bright.size else None
 
 
 def _scaled(inside: int, small: int, full: int) -> int:
-    """Pixels of the full picture; a border of one small pixel is within the precision and counts as picture."""
+    """Scales a length to pixels of the full picture; a border of up to two small pixels is measurement error."""
     return full if inside >= small - 2 else round((inside + 1) * full / small)

@@ -1,4 +1,4 @@
-"""The checks that read what `Look` measures: black bars, still pictures, gaps, and the decoder's errors."""
+"""The checks that read what `Look` measures (black bars, still pictures, gaps), and the decoder's errors."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from pipeline.media.checks import Check, Seen
 from pipeline.media.checks.look import Look, picture_size
 
 _FULL_SHARE = 0.9
-"""Share of the frame that a picture without bars takes at least."""
+"""A picture that takes at least this share of the frame counts as having no bars."""
 
 
 def decode_errors(seen: Seen, _config: MediaConfig) -> str:
-    """Errors that the decoder reported inside the clip."""
+    """Finds errors that the decoder reported inside the clip."""
     return f"{len(seen.faults)}, first: {seen.faults[0]}" if seen.faults else ""
 
 
 def picture_area(seen: Seen, config: MediaConfig) -> str:
-    """A picture that is no longer 720p without its bars."""
+    """Finds a picture that is no longer 720p without its bars."""
     size = _inside_bars(seen)
     return f"{size[0]}x{size[1]} inside black bars" if size and not config.cut.is_720p(*size) else ""
 
 
 def bars(seen: Seen, config: MediaConfig) -> str:
-    """Bars around a picture that is 720p itself."""
+    """Finds bars around a picture that is 720p itself."""
     size = _inside_bars(seen)
     return f"{size[0]}x{size[1]} inside black bars" if size and config.cut.is_720p(*size) else ""
 
 
 def still_picture(seen: Seen, config: MediaConfig) -> str:
-    """A picture that does not move."""
+    """Finds a picture that does not move."""
     motion = _look(seen).motion
     return f"moves by {motion} of 255 in half a second" if 0 <= motion < config.checks.still_motion else ""
 
 
 def coverage(seen: Seen, config: MediaConfig) -> str:
-    """A long time without a new frame."""
+    """Finds a long gap without a new frame."""
     gap_ms = _look(seen).longest_gap_ms
     return f"{gap_ms} ms without a new picture" if gap_ms > config.checks.max_gap_ms else ""
 
 
 def _inside_bars(seen: Seen) -> tuple[int, int] | None:
-    """(width, height) of the picture inside black bars; None where there are no notable ones."""
+    """(width, height) of the picture inside black bars; None where there are no notable bars."""
     width, height = picture_size(_look(seen), seen.video)
     return (width, height) if width * height < _FULL_SHARE * seen.video.width * seen.video.height else None
 

@@ -1,4 +1,4 @@
-"""Check `silence`: whether anything is heard."""
+"""Check `silence`: whether a clip has audible audio."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def loudest_dbfs(samples: NDArray[np.float32] | None, rate: int) -> float:
 
 
 def find(seen: Seen, config: MediaConfig) -> str:
-    """Silence, or no audio at all."""
+    """Finds silence, or missing audio."""
     loudness = loudest_dbfs(*seen.audio)
     return f"loudest 100 ms at {loudness:.0f} dBFS" if loudness < config.checks.silence_dbfs else ""
 
 
 def enough(audio: Audio, config: MediaConfig) -> bool:
-    """Whether something is heard in the beginning of a clip's audio."""
+    """Whether the beginning of a clip's audio is already loud enough to pass."""
     samples, rate = audio
     if samples is None:
         return False
-    whole = samples.shape[1] // (rate // 10) * (rate // 10)  # the blocks that `find` will look at
+    whole = samples.shape[1] // (rate // 10) * (rate // 10)  # in whole blocks, as `find` will see them
     least: float = config.checks.silence_dbfs
     return whole > 0 and loudest_dbfs(samples[:, :whole], rate) >= least
 

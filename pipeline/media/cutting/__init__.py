@@ -1,4 +1,4 @@
-"""Clips out of a video by spans: one call for the three modes, each span a clip or a failure with its reason.
+"""Cuts clips out of a video by spans: one call for three modes; each span gives a clip or a failure with its reason.
 
     remux     (default) packets from the keyframe before, with the clip's position inside the file recorded
     exact     re-encoded with short GOPs: starts and ends at the sentence for readers that know no offset
@@ -6,7 +6,7 @@
 
 Spans may overlap and come in any order; one that cannot be cut costs only itself.
 
-span.py      what is asked for and what comes out
+span.py      what goes in (a span) and what comes out
 window.py    the packets of a span, from the keyframe before it
 mp4.py       packets or frames into mp4 bytes without an edit list
 remux.py     modes remux and keyframe: packets as they are
@@ -36,7 +36,7 @@ __all__ = ["CutClip", "CutFailure", "Span", "cut_clips"]
 def cut_clips(
     source: Probe, spans: Sequence[Span], config: CutConfig, limits: MediaLimits
 ) -> Iterator[CutClip | CutFailure]:
-    """Each span as a clip or a failure, in the order of their starts. Raises Unusable where the file won't open."""
+    """Yields a clip or a failure per span, in the order of their starts. Raises Unusable where the file won't open."""
     ordered = sorted(spans, key=lambda span: (span.start_ms, span.end_ms, span.n))
     with ExitStack() as stack:
         if config.mode == "exact":
@@ -59,7 +59,7 @@ def _remuxed(container: Any, source: Probe, span: Span, config: CutConfig) -> Cu
 
 
 def _opened(source: Probe, limits: MediaLimits, index: int) -> Any:
-    """The file, with every track but one left unread."""
+    """Opens the file with all tracks but one discarded."""
     container = open_media(source.path, limits)
     read_only(container, index)
     return container

@@ -1,4 +1,4 @@
-"""Audio that has to be encoded: for mode `exact`, and where a source's codec cannot stand in an mp4."""
+"""Encodes audio: for mode `exact`, and for source codecs that an mp4 cannot carry."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 COPIED = ("aac", "mp3", "opus", "ac3", "eac3", "alac", "flac")
-"""Audio codecs whose packets are carried over into an mp4."""
+"""Audio codecs whose packets are copied into an mp4."""
 
 AAC_DELAY = 1024
-"""Samples that FFmpeg's AAC encoder puts before the first one (its initial padding); also a packet's samples."""
+"""Samples that FFmpeg's AAC encoder puts before the first one (its initial padding); also the samples per packet."""
 
 _RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
-"""Sample rates that AAC knows."""
+"""Sample rates that AAC supports."""
 
 SETTLE_MS = 200
 """Audio decoded before the start, so that the decoder's overlap and bit reservoir have settled."""
 
 ROUNDED_PER_S = 1000
-"""Containers with times in ms (Matroska) put a block up to 1 / 1000 s off its time: blocks so near have no gap."""
+"""Containers with times in ms (Matroska) round a block's time by up to 1 / 1000 s: gaps this small don't count."""
 
 
 def encode_audio(
@@ -41,8 +41,8 @@ def encode_audio(
 ) -> Track | None:
     """AAC packets of the audio from start_ms to end_ms of source time (silence where the source has none).
 
-    Times are on the source's clock in samples. The first packet holds the encoder's delay and so lies AAC_DELAY
-    samples before `start_ms`. None where the source holds no audio at all there.
+    Times are on the source's clock in samples. The first packet holds the encoder's delay and so comes AAC_DELAY
+    samples before `start_ms`. Returns None where the source has no audio at all there.
     """
     samples, rate = decode_audio(container, stream, source, start_ms, end_ms)
     if samples is None:
@@ -58,9 +58,9 @@ def encode_audio(
 def decode_audio(
     container: Any, stream: Any, source: Probe, start_ms: int, end_ms: int
 ) -> tuple[NDArray[np.float32] | None, int]:
-    """(samples, rate) of a stretch of audio: float32, 1 or 2 channels x samples, within -1 .. 1; None where none is.
+    """(samples, rate) of a stretch of audio: float32, 1 or 2 channels x samples, within -1 .. 1; None if there is none.
 
-    Packets that don't decode are silence.
+    Packets that don't decode become silence.
     """
     context = stream.codec_context
     audio = ClipAudio(context.sample_rate, context.channels, source, start_ms, end_ms)
@@ -73,7 +73,7 @@ class ClipAudio:
     """The samples of one stretch of source time, collected from decoded frames: float32, 1 or 2 channels x samples."""
 
     def __init__(self, rate: int, channels: int, source: Probe, start_ms: int, end_ms: int) -> None:
-        import numpy as np  # heavy, and clips whose audio is copied do without
+        import numpy as np  # heavy, and not needed for clips whose audio is copied
 
         self._rate = rate if rate in _RATES else 48000
         layout = self._layout = "mono" if channels == 1 else "stereo"
@@ -82,11 +82,11 @@ class ClipAudio:
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
         self._index_of = cache(self._indices)
         self._found = False
-        self._next: int | None = None  # where the block after the last one belongs, if there is no gap
+        self._next: int | None = None  # where the next block belongs if there is no gap
         self._n_heard = 0
 
     def add(self, frame: Any) -> None:
-        """Adds a decoded frame; what lies outside the stretch is left out."""
+        """Adds a decoded frame; samples outside the stretch are dropped."""
         for part in self._resampled(frame):
             if part.pts is not None:
                 at = self._index_of(part.time_base)(part.pts)
@@ -97,11 +97,11 @@ class ClipAudio:
                 self._n_heard = max(self._n_heard, min(self._next, self._samples.shape[1]))
 
     def _indices(self, base: Fraction) -> Callable[[int], int]:
-        """What gives the sample of the stretch at which a block begins that has a time on this clock."""
+        """Returns the function from a block's time on this clock to the index of its first sample in the stretch."""
         return ticks_of(base, Fraction(1, self._rate), self._start_s)
 
     def _resampled(self, frame: Any) -> list[Any]:
-        """The frame's samples; a change of rate or layout starts a new resampler."""
+        """Resamples a frame; a change of rate or layout starts a new resampler."""
         try:
             return list(self._resampler.resample(frame))
         except ValueError:
@@ -110,17 +110,17 @@ class ClipAudio:
 
     @property
     def heard_s(self) -> float:
-        """Seconds of the stretch up to the end of what came."""
+        """Seconds from the stretch's start to the end of the audio received so far."""
         return self._n_heard / self._rate
 
     @property
     def so_far(self) -> tuple[NDArray[np.float32] | None, int]:
-        """As `result`, up to the end of what came."""
+        """Like `result`, but only up to the end of the audio received so far."""
         return (self._samples[:, : self._n_heard] if self._found else None), self._rate
 
     @property
     def result(self) -> tuple[NDArray[np.float32] | None, int]:
-        """(samples, rate); None where no frame lay inside."""
+        """(samples, rate); None where no frame was inside the stretch."""
         return (self._samples if self._found else None), self._rate
 
 
@@ -137,7 +137,7 @@ def _audio_frames(container: Any, stream: Any, source: Probe, start_ms: int, end
 
 
 def _put(samples: NDArray[np.float32], block: Any, at: int) -> bool:
-    """Puts a frame of planar floats where it belongs; False where it lies outside."""
+    """Copies a frame of planar floats to index `at`; returns False where it is entirely outside."""
     import numpy as np
 
     first, last = max(0, at), min(samples.shape[1], at + block.samples)

@@ -1,7 +1,7 @@
-"""Mode `exact`: pictures re-encoded with short GOPs, for readers that know no offset.
+"""Mode `exact`: frames re-encoded with short GOPs, for readers that cannot apply an offset.
 
-One decoder runs over the video, forward only, and skips to a later keyframe where no span lies between; every span
-that a frame lies in gets it, so that neighbouring and overlapping sentences are decoded once.
+One decoder runs over the video, forward only, and skips to a later keyframe where there is no span in between. A frame
+goes to every span that contains it, so neighbouring and overlapping sentences are decoded once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from pipeline.media.probe import Probe, Unusable
 def exact_clips(
     pictures: Any, audio_file: Any | None, source: Probe, spans: Sequence[Span], config: CutConfig
 ) -> Iterator[CutClip | CutFailure]:
-    """Each span (given in the order of their starts) as a clip that starts at its first frame, or as a failure."""
+    """Yields each span (given in the order of their starts) as a clip that starts at its first frame, or a failure."""
     fitting: list[Span] = []
     for span in spans:
         try:
@@ -64,7 +64,7 @@ class _Job:
 
 
 def _encoded(pictures: Any, source: Probe, spans: Sequence[Span], config: CutConfig) -> Iterator[_Job]:
-    """The jobs of the spans, each yielded when its last picture is encoded."""
+    """Yields the jobs of the spans, each when its last frame is encoded."""
     stream = pictures.streams[source.video.index]
     base = stream.time_base
     waiting = [_Job(s, tick_at(s.start_ms, source, base), tick_at(s.end_ms, source, base)) for s in spans]
@@ -82,10 +82,10 @@ def _encoded(pictures: Any, source: Probe, spans: Sequence[Span], config: CutCon
 
 
 def _frames_for(waiting: list[_Job], container: Any, stream: Any) -> Iterator[Any]:
-    """Decoded frames in order, as far as the jobs that still wait (in the order of their starts) need them.
+    """Yields decoded frames in order, as far as the jobs that still wait (in the order of their starts) need them.
 
-    Between two spans packets are held back, not decoded; those before the last keyframe that precedes the next span
-    are forgotten. Packets that fail to decode are left out.
+    Between two spans, packets are held back undecoded; those before the last keyframe at or before the next span are
+    dropped. Packets that fail to decode are skipped.
     """
     stream.codec_context.flush_buffers()
     held: list[Any] = []
@@ -112,7 +112,7 @@ def _frames_for(waiting: list[_Job], container: Any, stream: Any) -> Iterator[An
 
 
 def decoded(packet: Any | None, stream: Any = None) -> list[Any]:
-    """The frames that a packet (None: the end of `stream`) gives, none where it fails."""
+    """Decodes a packet (None: flushes the decoder of `stream`) into frames; [] where that fails."""
     try:
         frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
     except av.FFmpegError:
@@ -121,7 +121,7 @@ def decoded(packet: Any | None, stream: Any = None) -> list[Any]:
 
 
 def _encode_or_tell(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig) -> None:
-    """A picture that the encoder refuses (its size changed on the way) costs only this clip."""
+    """Encodes a frame. One that the encoder refuses (its size changed midway) fails only this clip."""
     try:
         _encode(job, frame, stream, source, config)
     except (av.FFmpegError, ValueError) as error:
@@ -139,7 +139,7 @@ def _encode(job: _Job, frame: Any, stream: Any, source: Probe, config: CutConfig
     picture.pts = round((shown - job.start) * stream.time_base * scale)
     job.container.mux(job.stream.encode(picture))
     job.times.append(shown)
-    frame.pts, frame.time_base = shown, stream.time_base  # reformat may have given the frame itself
+    frame.pts, frame.time_base = shown, stream.time_base  # reformat may have returned the same frame object
 
 
 def _open(job: _Job, stream: Any, source: Probe, config: CutConfig) -> None:
@@ -170,7 +170,7 @@ def _closed(job: _Job) -> _Job:
 
 
 def _finished(job: _Job, audio_file: Any | None, source: Probe, config: CutConfig) -> CutClip | CutFailure:
-    """The mp4 of an encoded span with its audio."""
+    """Joins the encoded frames of a span and its audio into the finished clip."""
     span, base = job.span, source.video.time_base
     if job.fault:
         return CutFailure(span.n, Reason.BROKEN_MEDIA, job.fault)

@@ -1,8 +1,8 @@
 """mp4 bytes without an edit list, in which file time = source time - a whole number of milliseconds.
 
-An mp4 track without an edit list begins at its first packet's decode time, which is 0. So that video and audio
-keep their distance, every track's first packet is given decode time 0 and all presentation times stay true: the
-first sample just lasts longer. Readers that know no edit lists (decord, torchcodec) and those that do then agree.
+An mp4 track without an edit list begins at its first packet's decode time, which is 0. To keep video and audio in sync,
+every track's first packet is given decode time 0 and all presentation times stay true: the first sample just lasts
+longer. Readers that ignore edit lists (decord, torchcodec) and those that apply them then agree.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ import av
 from pipeline.media.cutting.span import ticks_of
 
 _MAX_TIMESCALE = 10_000_000
-"""Ticks a second that a track may have; above, times are rounded to microseconds."""
+"""Most ticks per second that a track may have; above that, times are rounded to microseconds."""
 
 _MUXER = {"fflags": "+bitexact", "use_editlist": "0", "movflags": "+disable_chpl"}
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """Packets of one track in decode order. `dts` stands beside them since a file's own may not serve."""
+    """Packets of one track in decode order. `dts` is kept beside them since the file's own may be unusable."""
 
     template: Any
     packets: Sequence[Any]
@@ -35,16 +35,16 @@ class Track:
 
 
 def timescale(time_base: Fraction) -> int:
-    """Ticks a second in which both the track's own times and whole milliseconds are whole."""
+    """Ticks per second in which both the track's own times and whole milliseconds are whole numbers."""
     ticks = math.lcm(time_base.denominator, 1000)
     return ticks if ticks <= _MAX_TIMESCALE else 1_000_000
 
 
 def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
-    """The mp4. `base_s` is the moment of the tracks' clock that becomes file time 0; no picture may be shown before.
+    """Writes the mp4. `base_s` is the time on the tracks' clock that becomes file time 0; no frame may be shown before.
 
-    Audio that begins before `base_s` by less than a millisecond is moved by that; where audio begins later than
-    `base_s`, its first packet is stretched back to 0, since a track cannot begin later without an edit list.
+    Audio that begins less than a millisecond before `base_s` is shifted onto it; where audio begins later, its first
+    packet is stretched back to 0, since a track cannot begin later without an edit list.
     """
     buffer = io.BytesIO()
     scale = timescale(pictures.time_base)
@@ -62,13 +62,13 @@ def write_mp4(pictures: Track, audio: Track | None, base_s: Fraction) -> bytes:
 
 
 def _order(times: tuple[Any, Fraction, int, int], common: int) -> tuple[int, int]:
-    """Where a packet stands in the file: by decode time, in ticks of `common` a second, then by track."""
+    """A packet's sort key in the file: decode time in ticks of `common` a second, then track."""
     stream, time_base, _, dts = times
     return dts * time_base.numerator * (common // time_base.denominator), stream.index
 
 
 def _retimed(container: Any, track: Track, time_base: Fraction, base_s: Fraction) -> Iterable[tuple[Any, Any]]:
-    """(packet, its stream and times in the mp4) of a track's packets."""
+    """Yields (packet, its stream and times in the mp4) for a track's packets."""
     stream = container.add_stream_from_template(track.template, opaque=True)
     stream.time_base = time_base
     tick = ticks_of(track.time_base, time_base, base_s)

@@ -1,7 +1,7 @@
-"""Mode `remux`: the packets of a span as they are, from the keyframe before it, and where the sentence lies inside.
+"""Mode `remux`: copies a span's packets from the keyframe before it, and records where the sentence is inside.
 
-Nothing is decoded and nothing encoded, so the pictures are the source's own and a cut costs less than starting a
-program. Mode `keyframe` is the same file described otherwise: the clip is said to begin at the keyframe.
+Nothing is decoded or encoded, so the frames are the source's own and a cut costs less than starting a program. Mode
+`keyframe` is the same file described differently: the clip is said to begin at the keyframe.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pipeline.media.cutting.window import audio_window, decode_times, picture_wi
 from pipeline.media.probe import Probe, Unusable
 
 CARRIED = ("h264", "hevc", "vp9", "av1")
-"""Video codecs whose packets are carried over."""
+"""Video codecs whose packets are copied into an mp4."""
 
 
 def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutClip:
-    """The clip of a span out of the open file: its pictures are read first, then its audio.
+    """Cuts the clip of a span out of the open file: video packets are read first, then audio.
 
     Raises Unusable with the reason where the span or the file cannot be used.
     """
@@ -37,7 +37,7 @@ def remux(container: Any, source: Probe, span: Span, config: CutConfig) -> CutCl
     track = Track(stream, window.packets, decode_times(window.packets), stream.time_base)
     audio = _audio_of(container, source, span, config, _decode_ms(track, source)) if source.audio else None
     base_ms = _base_ms(track, audio, source)
-    audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before writing, which gives packets the mp4's times
+    audio_start_ms = _audio_start_ms(audio, source, base_ms)  # before write_mp4 overwrites the packets' times
     data = write_mp4(track, audio, Fraction(base_ms, 1000) + source.zero_s)
     clip = CutClip(
         n=span.n,
@@ -68,7 +68,7 @@ def _refuse_formats(source: Probe) -> None:
 
 
 def _told_from_keyframe(clip: CutClip) -> CutClip:
-    """The same file as a clip that begins at its first picture, as tools that copy from a keyframe make it."""
+    """Describes the same file as a clip that begins at its first frame, as tools that copy from a keyframe make it."""
     earlier_ms = clip.start_ms - clip.from_ms
     return replace(
         clip,
@@ -81,7 +81,7 @@ def _told_from_keyframe(clip: CutClip) -> CutClip:
 
 
 def _audio_of(container: Any, source: Probe, span: Span, config: CutConfig, decode_ms: int) -> Track | None:
-    """Audio packets from the video's first decode time on; re-encoded where an mp4 can't carry them."""
+    """Audio packets from the video's first decode time on; re-encoded if an mp4 can't carry them."""
     assert source.audio is not None
     stream = container.streams[source.audio.index]
     read_only(container, stream.index)
@@ -95,14 +95,14 @@ def _audio_of(container: Any, source: Probe, span: Span, config: CutConfig, deco
 
 
 def _base_ms(pictures: Track, audio: Track | None, source: Probe) -> int:
-    """Source time (whole ms) of file time 0: where audio begins, but never after the first frame's decode time."""
+    """Source time (whole ms) of file time 0: the start of the audio, but never after the first frame's decode time."""
     if audio is None:
         return _decode_ms(pictures, source)
     return min(_decode_ms(pictures, source), round(source_ms(audio.packets[0].pts, source, audio.time_base)))
 
 
 def _audio_start_ms(audio: Track | None, source: Probe, base_ms: int) -> int:
-    """Where the first decoded sample belongs: later than 0 where the first packet had to be stretched back to it."""
+    """File time of the first decoded sample: later than 0 if the first packet had to be stretched back to it."""
     if audio is None:
         return 0
     begin_ms = source_ms(audio.packets[0].pts, source, audio.time_base) - base_ms
@@ -110,7 +110,7 @@ def _audio_start_ms(audio: Track | None, source: Probe, base_ms: int) -> int:
 
 
 def _skipped_ms(context: Any) -> Fraction:
-    """What decoders leave out at the beginning of an Opus track: its pre-skip, samples at 48 kHz (RFC 7845, 5.1)."""
+    """What decoders drop at the start of an Opus track, ms: its pre-skip, in samples at 48 kHz (RFC 7845, 5.1)."""
     head: bytes = context.extradata or b""
     if context.codec.canonical_name != "opus" or not head.startswith(b"OpusHead") or len(head) < 12:
         return Fraction(0)

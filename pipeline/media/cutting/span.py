@@ -1,4 +1,4 @@
-"""What is asked for (a span) and what comes out (a cut clip, or a failure with its reason)."""
+"""The input of a cut (a span) and its result (a clip, or a failure with its reason)."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class CutClip:
     n: int
     mp4: bytes
     start_ms: int
-    """Source time of the clip's start: the span's, save in mode keyframe, where it is the keyframe's."""
+    """Source time of the clip's start: the span's, except in mode keyframe, where it is the keyframe's."""
     end_ms: int
     offset_ms: int
-    """Where start_ms lies inside the mp4."""
+    """The position of start_ms inside the mp4."""
     first_frame: int
     """Index, in presentation order from 0, of the first frame of the clip inside the mp4."""
     n_frames: int
@@ -42,9 +42,9 @@ class CutClip:
     mode: Literal["remux", "exact", "keyframe"]
     codec: str
     from_ms: int
-    """Source time of the earliest frame that decoding this clip needs: where decode errors count."""
+    """Source time of the earliest frame that decoding this clip needs: decode errors count from here on."""
     audio_start_ms: int = 0
-    """Time in the mp4 of the first sample that its audio decodes to; 0 where there is none."""
+    """Time in the mp4 of the first audio sample that decodes; 0 where there is no audio."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class CutFailure:
 
 
 def fit_span(span: Span, source: Probe, max_overrun_ms: int) -> Span:
-    """The span inside the video: trimmed where it ends a little late. Raises Unusable(SPAN_OUTSIDE) otherwise."""
+    """Fits the span into the video: trims an end that is a little late. Raises Unusable(SPAN_OUTSIDE) otherwise."""
     if span.start_ms < 0 or span.start_ms >= span.end_ms:
         raise Unusable(Reason.SPAN_OUTSIDE, f"invalid span {span.start_ms}–{span.end_ms} ms")
     late_ms = span.end_ms - source.duration_ms
@@ -70,23 +70,23 @@ def fit_span(span: Span, source: Probe, max_overrun_ms: int) -> Span:
 
 
 def tick_at(ms: int, source: Probe, time_base: Fraction) -> int:
-    """The first tick of a track's clock at or after a moment of source time: `pts >= tick_at(ms)` is `pts >= ms`."""
+    """The first tick of a track's clock at or after `ms` of source time: `pts >= tick_at(ms)` means `pts >= ms`."""
     return math.ceil((Fraction(ms, 1000) + source.zero_s) / time_base)
 
 
 def source_ms(tick: int, source: Probe, time_base: Fraction) -> Fraction:
-    """Source time of a tick, ms, exactly."""
+    """Exact source time of a tick, ms."""
     return (tick * time_base - source.zero_s) * 1000
 
 
 def whole_ms(source: Probe, time_base: Fraction) -> Callable[[int], int]:
-    """What gives the source time of a track's ticks, ms rounded down: for many, since fractions are slow."""
+    """Returns a function from a track's ticks to source time, ms rounded down; faster than Fractions for many ticks."""
     times, less, over = whole_numbers(time_base * 1000, source.zero_s * 1000)
     return lambda tick: (tick * times - less) // over
 
 
 def ticks_of(of: Fraction, to: Fraction, base_s: Fraction) -> Callable[[int], int]:
-    """What gives round((t * of - base_s) / to) of a time t, by whole numbers: a minute of video has thousands."""
+    """Returns a function from t to round((t * of - base_s) / to), in integers: a minute has thousands of packets."""
     times, less, over = whole_numbers(of / to, base_s / to)
 
     def tick(time: int) -> int:

@@ -1,9 +1,9 @@
 """The packets that a span needs: video from the keyframe before its start, audio from a little before it.
 
-A frame can be decoded only after those it refers to, all the way back to a keyframe. Packets stand in decode order,
-so what a span needs is a contiguous run: from the last keyframe whose time is not after the start, to the last
-packet (in decode order) whose frame lies in the span. Pictures of an open GOP that follow that keyframe but are
-shown before it refer to what isn't there; they are left out, since decoders disagree whether to show them.
+A frame can be decoded only after those it refers to, all the way back to a keyframe. Packets are in decode order, so a
+span needs a contiguous run: from the last keyframe whose time is not after the start, to the last packet (in decode
+order) whose frame is in the span. Frames of an open GOP that follow that keyframe but are shown before it refer to
+frames that are missing; they are left out, since decoders disagree whether to show them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from pipeline.media.cutting.span import Span, tick_at
 from pipeline.media.probe import Probe, Unusable
 
 _STEPS_BACK_S = (0, 2, 15, 60)
-"""How much earlier a seek is retried where it landed after the keyframe that is needed."""
+"""How much earlier a seek is retried if it landed after the needed keyframe."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Bounds:
-    """A span on a track's clock, ticks, and the earliest keyframe that may serve it."""
+    """A span on a track's clock, ticks, and the earliest keyframe that may be used for it."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ class _Bounds:
 
 @dataclass(frozen=True, slots=True)
 class PictureWindow:
-    """Video packets in decode order; the frames of the span are `first_frame` and the `n_frames` from there."""
+    """Video packets in decode order; the span's frames are the `n_frames` from index `first_frame` on."""
 
     packets: list[Any]
     first_frame: int
@@ -43,7 +43,7 @@ class PictureWindow:
 
 
 def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_preroll_ms: int) -> PictureWindow:
-    """The packets for a span. Raises Unusable where no keyframe precedes it or the packets are damaged."""
+    """Returns the packets for a span. Raises Unusable where no keyframe precedes it or the packets are damaged."""
     base = stream.time_base
     bounds = _Bounds(
         tick_at(span.start_ms, source, base),
@@ -57,7 +57,7 @@ def picture_window(container: Any, stream: Any, span: Span, source: Probe, max_p
 
 
 def audio_window(container: Any, stream: Any, from_ms: int, span: Span, source: Probe) -> list[Any]:
-    """Audio packets from the one that plays at `from_ms` (or the first after it) until the span's end."""
+    """Audio packets from the one playing at `from_ms` (or the first after it) until the span's end."""
     begin = tick_at(from_ms, source, stream.time_base)
     end = tick_at(span.end_ms, source, stream.time_base)
     kept: list[Any] = []
@@ -73,16 +73,16 @@ def audio_window(container: Any, stream: Any, from_ms: int, span: Span, source: 
 
 
 def read_only(container: Any, index: int) -> None:
-    """From the next seek on, the file's other tracks are left unread."""
+    """Discards the file's other tracks from the next seek on."""
     for stream in container.streams:
         stream.discard = av.stream.Discard.default if stream.index == index else av.stream.Discard.all
 
 
 def packets_from(container: Any, stream: Any, tick: int, beside: Any = None) -> Iterator[Any]:
-    """Packets of a track in file order, from a keyframe at or before a moment (ticks) on, to the readable end.
+    """Yields a track's packets in file order, from a keyframe at or before `tick` to the end of what can be read.
 
-    Where the track has none so early, from its first keyframe. Audio has only keyframes. `beside` is another track of
-    the file, whose packets come as they stand between, those right before the keyframe too.
+    If the track has no keyframe that early, starts at its first one. Every audio packet is a keyframe. `beside` is
+    another track of the file, whose packets come interleaved, including those right before the keyframe.
     """
     beginning = min(tick, stream.start_time or 0) - round(_STEPS_BACK_S[-1] / stream.time_base)
     for target in (*(tick - round(back_s / stream.time_base) for back_s in _STEPS_BACK_S), beginning):
@@ -103,17 +103,17 @@ def packets_from(container: Any, stream: Any, tick: int, beside: Any = None) -> 
 
 
 def _packets(container: Any, streams: Sequence[Any], target: int) -> Iterator[Any]:
-    """Packets from where a seek to `target` (ticks of the first track) lands, to the readable end."""
+    """Yields packets from where a seek to `target` (ticks of the first track) lands, to the end of what can be read."""
     try:
         container.seek(target, stream=streams[0], backward=True)
     except av.FFmpegError:
-        with suppress(av.FFmpegError):  # an AVI without an index: it is read on from where it stands
+        with suppress(av.FFmpegError):  # an AVI without an index: reading goes on from the current position
             container.seek(container.start_time or 0, backward=True)
     try:
         for packet in container.demux(*streams):
             if packet.size:
                 yield packet
-    except (av.FFmpegError, IndexError):  # IndexError: PyAV met a stream that damage let appear on the way
+    except (av.FFmpegError, IndexError):  # IndexError: damage made a stream appear midway that PyAV does not know
         return
 
 
@@ -154,7 +154,7 @@ def _checked(run: list[Any], bounds: _Bounds, span: Span) -> PictureWindow:
 
 
 def decode_times(packets: list[Any]) -> list[int]:
-    """Strictly rising decode times, none after its packet's presentation time: the file's own where they are so."""
+    """Strictly rising decode times, none after its packet's presentation time: the file's own if they qualify."""
     own = [packet.dts for packet in packets]
     usable = all(t is not None for t in own) and all(a < b for a, b in pairwise(own))
     if usable and all(packet.dts <= packet.pts for packet in packets):
@@ -163,7 +163,7 @@ def decode_times(packets: list[Any]) -> list[int]:
 
 
 def _made_decode_times(shown: list[int]) -> list[int]:
-    """Decode times for presentation times in decode order: the sorted times, late by the depth of the reordering."""
+    """Makes decode times for presentation times in decode order: the sorted times, delayed by the reordering depth."""
     rising = sorted(shown)
     rank = {pts: i for i, pts in enumerate(rising)}
     depth = max(i - rank[pts] for i, pts in enumerate(shown))

@@ -1,8 +1,8 @@
-"""Prepared members: what stands beside a clip in its sample, so that a trainer need not decode 720p.
+"""Prepared members: files beside a clip in its sample that save a trainer from decoding 720p.
 
 A member is a module of this folder with a `MEMBER`; its extension, its keys in the configuration and what it adds to
-KEY.json are in manifests/members.py. A module that is added here is found by itself. Each is fed by the one decode
-pass, frame by frame, or with the clip's audio.
+KEY.json are in manifests/members.py. A module added here is found automatically. Each is fed frame by frame during the
+decode pass, or given the clip's audio.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class ClipTools:
-    """What a maker has of its clip. `start` is the clip's first moment on the source's clock, ticks."""
+    """What a maker knows of its clip. `start` is the clip's start on the source's clock, ticks."""
 
     source: Probe
     clip: CutClip
     start: int
     config: MediaConfig
     scaler: Callable[[int, str], Scaler]
-    """A scaler for a short side (pixels) and pixel format, shared by the clips of a video."""
+    """Returns a scaler for a short side (pixels) and pixel format, shared by the clips of a video."""
 
 
 class PictureMaker(Protocol):
     """Makes a member of one clip from its frames."""
 
     def feed(self, picture: Picture, small: Small, clip_ms: int) -> None:
-        """A frame of the clip, in order; `small()` is it at short side SMALL_SHORT_SIDE, yuv420p."""
+        """Takes a frame of the clip, in order; `small()` gives it at short side SMALL_SHORT_SIDE, yuv420p."""
 
     def finish(self) -> Made:
-        """The clip's last frame has passed."""
+        """Returns the member, after the clip's last frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """How a member is made and verified: from pictures by a maker, or from the clip's audio by a function."""
+    """How a member is made and verified: from frames by a maker, or from the clip's audio by a function."""
 
     extension: str
     needs: Literal["frames", "audio"]
@@ -69,15 +69,15 @@ class Member:
 
 @cache
 def all_members() -> tuple[tuple[MemberFacts, Member], ...]:
-    """Every member that can be switched off, with its line of the table, in the table's order."""
+    """Every member that can be switched off, with its entry in the table, in the table's order."""
     found: dict[str, Member] = {m.MEMBER.extension: m.MEMBER for m in modules_of(__name__) if hasattr(m, "MEMBER")}
     return tuple((facts, found[facts.extension]) for facts in TABLE if facts.switch)
 
 
 def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterator[Member]:
-    """The members that are switched on and are made of pictures, or of the audio."""
+    """Yields the members that are switched on and made from frames, or from the audio."""
     if not any(facts.is_on(config.members) for facts in TABLE if facts.switch):
-        return  # nothing is on: nothing has to be imported
+        return  # nothing is on, so nothing has to be imported
     for facts, member in all_members():
         if member.needs == need and facts.is_on(config.members):
             yield member
@@ -85,17 +85,17 @@ def members_on(config: MediaConfig, need: Literal["frames", "audio"]) -> Iterato
 
 @dataclass(slots=True)
 class Makers:
-    """The makers of one clip on its way through the decode pass, and what they made."""
+    """The makers of one clip during the decode pass, and what they made."""
 
     running: dict[str, PictureMaker]
     made: dict[str, Made] = field(default_factory=dict)
 
     @classmethod
     def begin(cls, tools: ClipTools) -> Makers:
-        """A maker for each switched-on member that is made of pictures."""
+        """Starts a maker for each switched-on member that is made from frames."""
         return cls({m.extension: m.picture(tools) for m in members_on(tools.config, "frames") if m.picture})
 
     def finish(self) -> None:
-        """The clip's last frame has passed."""
+        """Finishes all members, after the clip's last frame."""
         self.made = {extension: maker.finish() for extension, maker in self.running.items()}
         self.running = {}

@@ -1,7 +1,8 @@
-"""The clip's audio as a file of its own, KEY.flac or KEY.opus: what both share.
+"""The clip's audio as a separate file, KEY.flac or KEY.opus: the code that both share.
 
 Sample 0 is the clip's `start_ms` and the last one its `end_ms`, so that the clip's frames, whose times in KEY.m4v count
-from there too, and its audio need no offset. Where the source has no audio for the clip it is silence of that length.
+from there too, and its audio need no offset. If the source has no audio for the clip, the member is silence of that
+length.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from pipeline.media.members.proxy import BROKEN
 from pipeline.media.resampling import resampled
 
 SILENT_RATE = 48_000
-"""Sample rate of silence where the source gives none, Hz."""
+"""Sample rate of silence where the source has no audio, Hz."""
 PLAIN = {"fflags": "+bitexact", "metadata_header_padding": "0"}
-"""FFmpeg leaves 8 kB in a FLAC for tags that someone may add, as much as a second of speech."""
+"""Without this FFmpeg leaves 8 kB in a FLAC for tags that may be added later, as much as a second of speech."""
 STRICT = {"err_detect": "crccheck+explode"}
-"""FFmpeg reports a page or a frame whose checksum is wrong."""
+"""Makes FFmpeg report pages and frames with a wrong checksum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coding:
-    """How audio is stored. `name` is the extension and what FFmpeg calls the decoded codec; `form` a packed format."""
+    """How audio is stored. `name` is the extension and FFmpeg's name of the decoded codec; `form` a packed format."""
 
     name: str
     encoder: str
@@ -43,12 +44,12 @@ class Coding:
     form: str
     options: dict[str, str]
     bits_a_channel: int = 0
-    """Bits a second of one channel, where the codec has a bit rate."""
+    """Bits per second and channel, for codecs that have a bit rate."""
     only_rate: int = 0
-    """The rate that it is given where the configuration names none, Hz; 0 for the source's."""
+    """Rate that audio is resampled to if the configuration names none, Hz; 0 keeps the source's rate."""
 
     def make(self, audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
-        """Encodes the member of a clip from its samples."""
+        """Encodes a clip's samples as its member."""
         wanted = config.members.audio_rate
         samples, rate = audio
         if samples is None:
@@ -88,7 +89,7 @@ class Coding:
         return buffer.getvalue()
 
     def faults(self, sample: SampleJson, data: bytes) -> Iterator[str]:
-        """What is wrong with a member of this coding."""
+        """Yields what is wrong with a member of this coding."""
         try:
             fields = AudioFields.model_validate(sample.model_extra or {})
         except ValidationError:
@@ -113,7 +114,7 @@ class Coding:
             )
 
     def _decoded(self, data: bytes, fields: AudioFields) -> tuple[int, int, int]:
-        """(samples a channel, their rate, channels); it stops where there are more than the json counts."""
+        """(samples per channel, their rate, channels); stops once there are more samples than the json says."""
         with av.open(io.BytesIO(data), "r", format=self.container, options=STRICT) as container:
             context = container.streams.audio[0].codec_context if container.streams.audio else None
             if context is None or context.codec.canonical_name != self.name:

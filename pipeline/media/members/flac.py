@@ -1,4 +1,4 @@
-"""Member KEY.flac: the clip's audio without loss, 16 bits. What is the same for KEY.opus is in audio.py."""
+"""Member KEY.flac: the clip's audio, lossless, 16 bits. Code shared with KEY.opus is in audio.py."""
 
 from __future__ import annotations
 

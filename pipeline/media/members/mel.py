@@ -1,4 +1,4 @@
-"""Member KEY.mel.npy: a log-mel spectrogram of the clip's audio, for models that hear.
+"""Member KEY.mel.npy: a log-mel spectrogram of the clip's audio, for models that take audio.
 
 float16, bins x frames. Column k is centred at k hops from the clip's start. Windows (Hann) are 2.5 hops long, at least
 25 ms, and reach into silence beyond the clip. Filters are triangles on the mel scale of HTK (2595 log10(1 + f / 700))
@@ -26,7 +26,7 @@ _WINDOW_MS = 25.0
 
 
 def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
-    """The spectrogram of a clip; of silence where it has no audio."""
+    """Makes the spectrogram of a clip; of silence where it has no audio."""
     members = config.members
     samples, rate = audio
     hop = members.mel_rate * members.mel_hop_ms // 1000
@@ -46,7 +46,7 @@ def make(audio: Audio, duration_ms: int, config: MediaConfig) -> Made:
 
 
 def log_mel(mono: NDArray[np.float32], rate: int, hop: int, n_bins: int) -> NDArray[np.float16]:
-    """[bins, frames] of a mono signal; a column a hop, the first centred on its first sample."""
+    """[bins, frames] of a mono signal; one column per hop, the first centred on the first sample."""
     window = max(round(_WINDOW_MS * rate / 1000), 5 * hop // 2)
     size = 1 << (window - 1).bit_length()
     padded = np.pad(mono, (window // 2, window))
@@ -71,7 +71,7 @@ def mel_filters(rate: int, size: int, n_bins: int) -> NDArray[np.float64]:
 
 
 def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
-    """What is wrong with a KEY.mel.npy."""
+    """Yields what is wrong with a KEY.mel.npy."""
     try:
         fields = MelFields.model_validate(sample.model_extra or {})
         mel = np.load(io.BytesIO(data), allow_pickle=False)

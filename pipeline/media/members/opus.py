@@ -1,7 +1,7 @@
-"""Member KEY.opus: the clip's audio as Opus in Ogg. What is the same for KEY.flac is in audio.py.
+"""Member KEY.opus: the clip's audio as Opus in Ogg. Code shared with KEY.flac is in audio.py.
 
-Opus counts at 48 kHz inside, whatever it is given; the file says how many samples its decoder makes before the first
-(pre-skip) and how many are left out at the end, so that readers give the clip's length to the sample.
+Internally Opus always counts at 48 kHz. The file says how many samples the decoder has to drop at the start (pre-skip)
+and at the end, so that readers return the clip's length to the sample.
 """
 
 from __future__ import annotations

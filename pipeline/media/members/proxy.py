@@ -1,8 +1,8 @@
-"""Member KEY.m4v: the low-resolution copy of the clip's frames, of all or of every second one.
+"""Member KEY.m4v: a low-resolution copy of the clip's frames: of all, or of every second one.
 
-HD-VILA's low-resolution frames come from it: 320x180 is a quarter of 720p, so that its 160x256 crop is theirs. They
-stand 12 apart, so half of the frames do; a proxy of half of them costs half to make, and half the bytes.
-Proxies are BT.601, limited range, and say so: readers that heed the tags and readers that don't show the same.
+HD-VILA's low-resolution frames come from it: 320x180 is a quarter of 720p, so its 160x256 crop is HD-VILA's. HD-VILA
+takes frames 12 apart, so every second frame is enough, at half the time and half the bytes. Proxies are BT.601, limited
+range, and tagged so: readers that heed the tags and readers that don't give the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pipeline.media.probe import Probe
 
 
 class ProxyWriter:
-    """An encoder of low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
+    """Encodes low-resolution frames into mp4 bytes; file time 0 is the clip's start."""
 
     def __init__(self, source: Probe, size: tuple[int, int], start: int, config: MembersConfig, threads: int) -> None:
         base = source.video.time_base
@@ -46,13 +46,13 @@ class ProxyWriter:
         colour = source.video.colour
         context.colorspace, context.color_range = SMPTE170M, LIMITED
         context.color_primaries, context.color_trc = colour.primaries, colour.transfer
-        from pipeline.media.colour import To601  # brings OpenCV, and clips alone do without
+        from pipeline.media.colour import To601  # imports OpenCV, which is not needed for clips alone
 
         self._to_601 = To601(colour)
         self._began = False
 
     def write(self, small: Any, tick: int) -> None:
-        """The next frame (yuv420p, the proxy's size), at a time on the source's clock."""
+        """Encodes the next frame (yuv420p, the proxy's size), at a time on the source's clock."""
         small = self._to_601(small)
         small.pict_type = av.video.frame.PictureType.NONE
         small.time_base = self._clock
@@ -60,28 +60,28 @@ class ProxyWriter:
         self._mux(self._stream.encode(small))
 
     def _mux(self, packets: list[Any]) -> None:
-        """A track without an edit list begins at its first decode time: that is 0 whenever the first frame is shown."""
+        """A track without an edit list begins at its first decode time: set to 0, whenever the first frame is shown."""
         for packet in packets:
             if not self._began:
                 packet.dts, self._began = 0, True
             self._container.mux(packet)
 
     def finish(self) -> bytes:
-        """The mp4."""
+        """Returns the mp4's bytes."""
         self._mux(self._stream.encode(None))
         self._container.close()
         return self._buffer.getvalue()
 
 
 _LEAST_RATE = 10
-"""Frames a second that a thinned proxy keeps at least."""
+"""Frames per second that a thinned proxy keeps at least."""
 
 _LEAST_FRAMES = 72
-"""Shorter clips keep all frames: HD-VILA's rule of 7 frames 12 apart takes them closer together there."""
+"""Clips with fewer frames keep them all: there HD-VILA's rule of 7 frames 12 apart takes frames closer together."""
 
 
 def proxy_step(tools: ClipTools) -> int:
-    """The proxy of this clip holds every frame of this step, from the first on."""
+    """The proxy of this clip holds every n-th frame, from the first on; returns n."""
     if tools.clip.n_frames < _LEAST_FRAMES or not tools.config.members.proxy:
         return 1
     return max(1, min(tools.config.members.proxy_step, int(tools.source.video.fps / _LEAST_RATE)))
@@ -98,7 +98,7 @@ class ProxyMaker:
         self._writer: ProxyWriter | None = None
 
     def feed(self, picture: Picture, small: Small, _clip_ms: int) -> None:
-        """A frame of the clip; the small picture is taken where it has the proxy's size."""
+        """Takes a frame of the clip; reuses the small frame if it has the proxy's size."""
         self._n_offered += 1
         if (self._n_offered - 1) % self._step:
             return
@@ -109,28 +109,28 @@ class ProxyMaker:
         self._writer.write(small() if same else self._scale(picture.frame), picture.tick)
 
     def finish(self) -> Made:
-        """The mp4, its size, and which frames it holds."""
+        """Returns the mp4, its frame size, and its frame step."""
         data = self._writer.finish() if self._writer else b""
         size = {"proxy_width": self._scale.width, "proxy_height": self._scale.height}
         return Made(data, {**size, "proxy_step": self._step})
 
 
 def faults(sample: SampleJson, data: bytes) -> Iterator[str]:
-    """What is wrong with a KEY.m4v."""
+    """Yields what is wrong with a KEY.m4v."""
     size = (sample.proxy_width, sample.proxy_height)
     yield from video_faults("m4v", data, -(-sample.n_frames // max(1, sample.proxy_step)), size, exactly=True)
 
 
 MOST_PIXELS = 8_847_360
-"""Of one picture (4096 x 2160): larger ones are not decoded."""
+"""Frames with more pixels (4096 x 2160) are not decoded."""
 BROKEN = (av.error.FFmpegError, IndexError, ValueError, ArithmeticError)
-"""What PyAV raises for damaged media."""
+"""Exceptions that PyAV raises for damaged media."""
 
 
 def video_faults(
     name: str, data: bytes, n_frames: int, size: tuple[int, int] | None, *, exactly: bool = False
 ) -> Iterator[str]:
-    """What is wrong with an mp4 that should hold `n_frames` frames, or at least that many."""
+    """Yields what is wrong with an mp4 that should hold `n_frames` frames, or at least that many."""
     try:
         with av.open(io.BytesIO(data), "r", format="mp4") as container:
             if not container.streams.video:

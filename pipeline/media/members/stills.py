@@ -1,4 +1,4 @@
-"""Member KEY.mjpg: JPEG stills at short side 720, end to end. The high-resolution frame of a sample comes from one."""
+"""Member KEY.mjpg: JPEG stills at short side 720, concatenated. A sample's high-resolution frame is one of them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from pipeline.media.members.proxy import BROKEN, MOST_PIXELS, proxy_step
 
 @dataclass(frozen=True, slots=True)
 class Still:
-    """A JPEG inside KEY.mjpg. `frame` is its frame, counted from the clip's first one: the truth.
+    """A JPEG inside KEY.mjpg. `frame` is its index among the clip's frames, and decides.
 
-    `time_ms` is that frame's time from the clip's start, rounded down; the first frame need not be at 0.
+    `time_ms` is that frame's time from the clip's start, rounded down; the first frame's need not be 0.
     """
 
     frame: int
@@ -32,7 +32,7 @@ class Still:
 
 @dataclass(slots=True)
 class StillsWriter:
-    """Takes the first frame at or after each of the wanted times of a clip, of those that the proxy has too."""
+    """Encodes, for each wanted time of a clip, the first frame at or after it that the proxy has too."""
 
     scaler: Scaler
     wanted_ms: list[int]
@@ -43,14 +43,14 @@ class StillsWriter:
     _n_offered: int = 0
 
     def offer(self, picture: Picture, clip_ms: int) -> None:
-        """A frame of the clip, in order and without gaps; `clip_ms` is its time from the clip's start."""
+        """Takes the clip's next frame, without gaps; `clip_ms` is its time from the clip's start."""
         number, self._n_offered = self._n_offered, self._n_offered + 1
         if not self.wanted_ms or clip_ms < self.wanted_ms[0] or number % self.step:
             return
         while self.wanted_ms and self.wanted_ms[0] <= clip_ms:
             del self.wanted_ms[0]
         bgr = self.scaler(picture.frame).to_ndarray()
-        import cv2  # heavy, and clips alone do without
+        import cv2  # heavy, and not needed for clips alone
 
         good, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, self.quality])
         if not good:
@@ -60,7 +60,7 @@ class StillsWriter:
 
 
 def still_times_ms(span: Span, config: MembersConfig) -> list[int]:
-    """Times from the clip's start at which stills are wanted: in the middle of equal parts of the clip."""
+    """Times from the clip's start at which stills are wanted: the middles of equal parts of the clip."""
     duration_ms = span.end_ms - span.start_ms
     count = max(config.min_stills, -(-duration_ms // round(config.still_every_s * 1000)))
     return [(2 * i + 1) * duration_ms // (2 * count) for i in range(count)]
@@ -76,11 +76,10 @@ class StillsMaker:
         self._writer = StillsWriter(self._scale, times, config.still_quality, proxy_step(tools))
 
     def feed(self, picture: Picture, _small: Small, clip_ms: int) -> None:
-        """A frame of the clip."""
         self._writer.offer(picture, clip_ms)
 
     def finish(self) -> Made:
-        """The JPEGs, and where each begins."""
+        """Returns the JPEGs, and the index of where each begins."""
         index = json.dumps([asdict(still) for still in self._writer.stills], ensure_ascii=False, separators=(",", ":"))
         fields = {"stills": index, "stills_width": self._scale.width, "stills_height": self._scale.height}
         return Made(bytes(self._writer.data), fields)

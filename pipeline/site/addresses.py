@@ -1,6 +1,6 @@
-"""Asking an address that a table names: http(s) only, and only public machines.
+"""Requests to addresses that a table contains: http(s) only, and only public machines.
 
-The name is resolved here and the connection goes to the very address that was checked, at each redirect again: a name
+The name is resolved here, and the connection goes to the very address that was checked, at each redirect again: a name
 that resolves to another machine a moment later, or a redirect to 169.254.169.254, reaches nothing. Proxies of the
 environment are not used, since a proxy would resolve the name itself.
 """
@@ -29,11 +29,11 @@ BLOCK_BYTES = 1 << 18
 _NAT64 = ip_network("64:ff9b::/96")
 LONGEST_RETRY_AFTER_S = 86_400.0
 SPEED_AFTER_S = 30.0
-"""A transfer is judged by its mean speed once it has lasted so long."""
+"""Seconds after which a transfer is judged by its mean speed."""
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet, also where an IPv6 address wraps an IPv4 one."""
+    """Whether an address is on the public internet, also if an IPv6 address wraps an IPv4 one."""
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if address in _NAT64:
@@ -45,7 +45,7 @@ def is_public(address: Address) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one transfer may take. `may_ask` says which machines may be asked at all."""
+    """The limits of one transfer. `may_ask` tells whether a machine's address may be contacted at all."""
 
     max_bytes: int
     timeout_s: float = 20.0
@@ -55,7 +55,7 @@ class Limits:
 
 
 def download(url: str, target: Path, limits: Limits) -> None:
-    """The body of an address in a file. Raises Rejected with the reason, class `later` for what may pass."""
+    """Downloads an address into a file. Raises Rejected with the reason, of class `later` if it may be temporary."""
     try:
         with _open(url, limits) as answer, target.open("wb") as file:
             _copy(answer, file, limits)
@@ -125,11 +125,11 @@ def _of_error(error: Exception) -> Rejected | Exception:
         return Rejected(Reason.STALLED, "timed out")
     if isinstance(cause, ConnectionError | ssl.SSLError | http.client.HTTPException) or error is not cause:
         return Rejected(Reason.CONNECTION_RESET, f"{type(cause).__name__}: {cause}"[:200])
-    return error  # the disk's, not the net's
+    return error  # a disk error, not a network error
 
 
 def _connect(host: str, port: int, limits: Limits, timeout: float) -> socket.socket:
-    """A connection to an address of the host that was checked. Raises Rejected where none may be asked."""
+    """Connects to an address of the host that passed the check. Raises Rejected if none may be contacted."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     allowed = [entry for entry in found if limits.may_ask(ip_address(str(entry[4][0]).partition("%")[0]))]
     if not allowed:

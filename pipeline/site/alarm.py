@@ -1,4 +1,4 @@
-"""When an identity is turned away far more often than the others: the site may have come to distrust its address."""
+"""Detects identities whose videos are rejected far more often than the others': the site may distrust their address."""
 
 import math
 from collections import Counter
@@ -10,11 +10,11 @@ WITHHELD = (Reason.NO_720P, Reason.NO_CAPTIONS, Reason.EMPTY_CAPTIONS, Reason.FO
 """Verdicts that an address distrusted by the site gets more often than others."""
 
 ALARM_ANSWERS, ALARM_DEVIATIONS = 30, 4.0
-"""An alarm needs this many answers on both sides, and a share this many standard errors above the others'."""
+"""An alarm needs this many answers on both sides, and a share this many standard errors above the others' share."""
 
 
 def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
-    """The verdict that this identity gets far more often than the others do; "" for none."""
+    """Describes the verdict that this identity gets far more often than the others do; "" if there is none."""
     own, others = verdicts[name], sum((v for n, v in verdicts.items() if n != name), Counter())
     n_own, n_others = own.total(), others.total()
     if min(n_own, n_others) < ALARM_ANSWERS:
@@ -29,6 +29,6 @@ def alarm_of(name: str, verdicts: Mapping[str, Counter[str]]) -> str:
 
 
 def share_of_rejects(verdicts: Counter[str]) -> float:
-    """Which part of the answers turned their video away; 0 before the first."""
+    """The share of answers that rejected their video; 0 before the first answer."""
     whole = verdicts.total()
     return round(1 - verdicts[""] / whole, 4) if whole else 0.0

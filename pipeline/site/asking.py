@@ -1,18 +1,18 @@
-"""The one loop of everything that asks the site: whose turn it is, what a failure costs whom, when to try again.
+"""The one loop through which everything asks the site: whose turn it is, whom a failure is charged to, when to retry.
 
-    listing, extract, fetch  ─►  Asking.ask(subject, attempt)  ─►  what an attempt gave, or the last Failure
+    listing, extract, fetch  ─►  Asking.ask(subject, attempt)  ─►  the attempt's result, or the last Failure
 
 An attempt is one identity's work on one subject (a video, a list), from the first request to the last.
 
 | an attempt ends with | it is charged to | then |
 |---|---|---|
-| a result | nothing: the identity answered | it is returned |
+| a result | nothing: the identity got an answer | it is returned |
 | IdentityPaused, raised by a request | nothing | the next identity tries |
 | a failure with a hard pause | the identity, which is paused | another tries, `REFUSALS_OF_ONE_SUBJECT` times at most |
-| a bot check, when another identity had it too and both serve others | the subject | it is returned |
-| blocked in this country | nothing | an identity in another country tries, where there is one |
-| a failure that other clients may cure | nothing, once | the same again as the second clients |
-| another failure | the subject | tried again up to `Rules.tries` times where that can heal it |
+| a bot check, if another identity got one too and both succeed with others | the subject | it is returned |
+| blocked in this country | nothing | an identity in another country tries, if there is one |
+| a failure that other clients may avoid | nothing, once | the same identity tries as the second clients |
+| another failure | the subject | tried again up to `Rules.tries` times if that may help |
 | a reason of class `stop` | the run | StopRun |
 """
 
@@ -40,28 +40,28 @@ log = logging.getLogger("hdvila")
 T = TypeVar("T")
 
 REFUSALS_OF_ONE_SUBJECT = 6
-"""A subject that is refused this many times, to any identity, is deferred: it would keep them all paused."""
+"""A subject refused this many times, whoever asks, is deferred: it would keep all identities paused."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How long and how often one kind of work asks.
 
-    `limit_s`: wall-clock limit of an attempt, waits for tokens apart. `patience_s`: how long it may wait while every
-    identity is paused. `heals`: reasons of class `never` that one more attempt may change.
+    `limit_s`: wall-clock limit of an attempt, not counting waits for tokens. `patience_s`: how long it may wait while
+    every identity is paused. `heals`: reasons of class `never` that another attempt may change.
     """
 
     limit_s: float
     tries: int
     patience_s: float
     heals: frozenset[Reason] = frozenset()
-    about: str = "video"  # or "list": what a status of a request can be a verdict on
-    captions: bool = False  # whether captions are asked for too
+    about: str = "video"  # or "list": what the status of a request counts for
+    captions: bool = False  # whether captions are requested too
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One attempt: who asks, as which player clients, and the record of its requests."""
+    """One attempt: the identity that asks, the player clients it uses, and the record of its requests."""
 
     identity: IdentityConfig
     clients: tuple[str, ...]
@@ -69,7 +69,7 @@ class Turn:
 
 
 class NobodyMayAsk(Exception):
-    """Every identity is paused for longer than the work may wait; the first is free again after `paused_s`."""
+    """Every identity is paused for longer than the work may wait; the first is active again after `paused_s`."""
 
     def __init__(self, paused_s: float) -> None:
         super().__init__(f"all identities are paused, the first for another {paused_s:.0f} s")
@@ -78,14 +78,14 @@ class NobodyMayAsk(Exception):
 
 @dataclass(slots=True)
 class Asking:
-    """See the module. `prefer` is the identity that asked last: a session is kept over subjects while it may ask."""
+    """See the module docstring. `prefer` is the identity that asked last: it keeps its session while it may ask."""
 
     config: CrawlConfig
     polite: Polite
     prefer: str = ""
 
     def ask(self, subject: str, attempt: Callable[[Turn], T | Failure], rules: Rules) -> T | Failure:
-        """What an attempt gave, or the failure that the subject is turned away with.
+        """Returns the result of an attempt, or the failure that the subject is rejected with.
 
         `attempt` may raise yt-dlp's errors: they are classified here. Raises NobodyMayAsk and StopRun.
         """
@@ -114,7 +114,7 @@ class Asking:
                 continue
             if result.reason is Reason.GEO_BLOCKED and (among := self._where_else(result, lease.identity, tried)):
                 continue
-            n_tries += 1  # a second look as other clients is an extraction too
+            n_tries += 1  # a second try with other clients is an extraction too
             if result.look_again and self.config.second_clients not in ((), clients):
                 clients = self.config.second_clients
                 continue
@@ -124,9 +124,9 @@ class Asking:
             time.sleep(self.config.retry_wait_s * 2 ** (n_tries - 1))
 
     def _passes_canary(self, rules: Rules) -> bool:
-        """Whether `self.prefer` still gets all of the canary; one that does not is paused.
+        """Whether `self.prefer` still gets everything of the canary; an identity that does not is paused.
 
-        A verdict on the canary itself (it was made private) says nothing about who asks.
+        A verdict on the canary itself (it was made private) says nothing about the identity.
         """
         video_id = self.config.canary
         if not video_id:
@@ -146,7 +146,7 @@ class Asking:
         return result.reason.class_ is ReasonClass.NEVER
 
     def _where_else(self, blocked: Failure, identity: str, tried: set[str]) -> tuple[str, ...]:
-        """Identities in countries that were not tried and where the site says, or does not deny, that it is seen."""
+        """Identities in countries not tried yet where the site says, or does not deny, that it is available."""
         countries = {each.name: each.country for each in self.config.pool()}
         tried.add(countries[identity])
         return tuple(
@@ -156,13 +156,13 @@ class Asking:
         )
 
     def safe(self, text: str) -> str:
-        """A text without secrets."""
+        """Removes secrets from a text."""
         return redact(text, secrets_of(self.config))
 
     def _attempt(
         self, subject: str, attempt: Callable[[Turn], T | Failure], clients: tuple[str, ...], rules: Rules
     ) -> T | Failure | None:
-        """What an attempt as `self.prefer` gave; None where that identity was paused meanwhile."""
+        """The result of an attempt as `self.prefer`; None if that identity was paused meanwhile."""
         name = self.prefer
         deadline = time.monotonic() + rules.limit_s
         session = Session(lambda host, kind: self.polite.take(name, host, kind), deadline, rules.about)
@@ -175,7 +175,7 @@ class Asking:
             return classify(session.evidence(error))
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise  # the place's own error, not the subject's fault
+                raise  # a local error, not the subject's fault
             return Failure(Reason.NO_DISK, str(error))
         if not isinstance(result, Failure):
             warned = self._warning(session)
@@ -183,15 +183,15 @@ class Asking:
         return result
 
     def _warning(self, session: Session) -> Failure | None:
-        """A refusal that did not cost the attempt its result: it is charged to the identity all the same."""
+        """A refusal that did not cost the attempt its result; the identity is charged for it all the same."""
         if refusals(session.requests):
             return classify(session.evidence())
-        if session.refused:  # captions, of which another track had come
+        if session.refused:  # for captions, but another track had come before
             return Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
         return None
 
     def _charge(self, subject: str, failure: Failure) -> bool:
-        """Reports a failure; whether it is charged to the subject though somebody's pause was asked for."""
+        """Reports a failure; returns whether the subject is charged for it, and not the identity."""
         ruling = self.polite.report(self.prefer, subject, failure, signature(failure))
         if ruling.stop or failure.reason.class_ is ReasonClass.STOP:
             raise StopRun(ruling.stop or failure.reason, self.safe(ruling.detail or failure.detail))

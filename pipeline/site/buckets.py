@@ -1,4 +1,4 @@
-"""What bounds one identity: buckets of tokens, and breakers whose pauses grow. Times are on one monotonic clock."""
+"""The limits of one identity: token buckets, and breakers whose pauses grow. Times are on one monotonic clock."""
 
 import random
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket that gives out the time at which a request may go (GCRA). It starts empty."""
+    """A token bucket that tells when a request may go (GCRA). It starts empty."""
 
     interval_s: float
     burst: float
@@ -16,14 +16,14 @@ class Bucket:
     full_at: float = 0.0  # when the bucket would be full again
 
     def reserve(self, now: float) -> float:
-        """Takes a token and returns how long to wait for it, in seconds."""
+        """Takes a token and returns how many seconds to wait for it."""
         gap = self.interval_s * (1 + self.jitter * self.random.random())
         start = max(self.full_at, now)
         self.full_at = start + gap
         return max(0.0, start - (self.burst - 1) * self.interval_s - now)
 
     def wait_s(self, now: float) -> float:
-        """How long a token would have to be waited for now, without taking it."""
+        """How many seconds a token would take now, without taking it."""
         return max(0.0, self.full_at - (self.burst - 1) * self.interval_s - now)
 
 
@@ -34,15 +34,15 @@ def empty_bucket(per_second: float, burst: float, jitter: float, now: float, see
 
 @dataclass(slots=True)
 class Breaker:
-    """Pauses that grow. `level`: pauses in a row without an answer between."""
+    """Pauses that grow. `level`: the number of pauses in a row without an answer in between."""
 
     paused_until: float = 0.0
     level: int = 0
     why: str = ""
 
     def open(self, now: float, pauses_s: Sequence[float], least_s: float, stretch: float, why: str) -> float:
-        """Pauses, or continues a pause that is already running; returns the seconds left of it."""
-        if self.paused_until > now:  # others in flight were refused too: the same block, not a further one
+        """Starts a pause, or lets a running one continue; returns the seconds left of it."""
+        if self.paused_until > now:  # other requests in flight were refused too: the same block, not another one
             return self.paused_until - now
         pause_s = max(pauses_s[min(self.level, len(pauses_s) - 1)], least_s) * stretch
         self.paused_until, self.level, self.why = now + pause_s, self.level + 1, why

@@ -1,4 +1,4 @@
-"""The canary: one video that is known to have everything. What it lacks now, the site withholds from whoever asks."""
+"""The canary: a video known to have everything. What it lacks now, the site withholds from the identity that asks."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from pipeline.site.tracks import list_tracks
 
 
 def lacking_of(info: Mapping[str, Any], config: CrawlConfig) -> list[str]:
-    """Which of 720p, captions and category the extracted canary lacks; [] where all is well."""
+    """Which of 720p, captions and category the extracted canary lacks; [] if none."""
     has = {
         "720p": choose_format(info.get("formats") or (), config.media, CutConfig()).reason is None,
         "captions": bool(list_tracks(info.get("subtitles"), info.get("automatic_captions"))),

@@ -1,17 +1,17 @@
 """The one table that says what a failure of yt-dlp means.
 
 yt-dlp hides causes: a 429 on the player becomes "No video formats found!", a 429 on the watch page becomes a playable
-video without a category. So the evidence is looked at in this order, and the first rule that fits decides:
+video without a category. So the evidence is examined in this order, and the first rule that matches decides:
 
     recorded statuses  →  class of the exception  →  warnings that mean a block  →  message text
                        →  warnings that mean withheld formats  →  unknown
 
-Statuses come from the record of requests alone, never from words: yt-dlp's own sentences speak of statuses that were
+Statuses come from the record of requests alone, never from texts: yt-dlp's own sentences mention statuses that were
 never sent ("… may yield HTTP Error 403"). A status counts only for what was asked for: a video's watch page, player and
-media, or the pages of a list. What remains is the site's word on this video where yt-dlp expected it
-(`unknown_answer`), else a failure of the extractor itself (`extractor_error`); both are tried again later.
+media, or the pages of a list. The rest is the site's answer about this video if yt-dlp expected it (`unknown_answer`),
+else a failure of the extractor itself (`extractor_error`); both are tried again later.
 
-Every text match lives here: when the site changes its words, this is the file to change.
+Every text match is in this file: when the site changes its wording, this is the file to change.
 """
 
 import re
@@ -38,14 +38,14 @@ class Pause(StrEnum):
     """What a failure says about the identity that asked."""
 
     NONE = "none"  # nothing
-    SOFT = "soft"  # it is paused if the next different videos fail too
-    HARD = "hard"  # it is paused now
-    CAPTIONS = "captions"  # its captions are paused if those of the next different video fail too
+    SOFT = "soft"  # pause it if the next, different videos fail too
+    HARD = "hard"  # pause it now
+    CAPTIONS = "captions"  # pause its captions if those of the next video fail too
 
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """One request as it ended. `status` 0: no answer, then `error` is the class of the network error."""
+    """One request and how it ended. `status` 0: no answer; then `error` is the class of the network error."""
 
     kind: str
     host: str
@@ -56,7 +56,7 @@ class SeenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """All that is known of one failed piece of work."""
+    """All that is known about one failed piece of work."""
 
     requests: Sequence[SeenRequest] = ()
     error: BaseException | None = None
@@ -67,21 +67,21 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failure means. `look_again`: another client may see the video."""
+    """What a failure means. `look_again`: another client may be able to see the video."""
 
     reason: Reason
     detail: str = ""
     pause: Pause = Pause.NONE
     look_again: bool = False
-    countries: tuple[str, ...] = ()  # where the video can be seen, as the site says
+    countries: tuple[str, ...] = ()  # where the video is available, according to the site
 
 
 class AfterRefusal(Exception):
-    """A request that was not sent: an earlier one of the same attempt was answered 429."""
+    """A request was not sent because an earlier one of the same attempt was answered with 429."""
 
 
 class DeadlinePassed(Exception):
-    """The wall-clock limit of one piece of work is over. Not an OSError: yt-dlp would retry that."""
+    """A piece of work exceeded its wall-clock limit. Not an OSError: yt-dlp would retry that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ TEXTS = (
         r"|removed by the uploader|playlist does not exist|channel does not exist",
         Reason.UNAVAILABLE,
     ),
-    _rule(  # said to one kind of player; another one may see the video
+    _rule(  # shown to one kind of player; another one may see the video
         r"please sign in|sign in to (view|watch)|not available on this (app|device)|page needs to be reloaded"
         r"|playback on other|playback .{0,40}disabled|latest version of (youtube|the app)|update the youtube app",
         Reason.FORMATS_HIDDEN,
@@ -160,19 +160,19 @@ LATE_TEXTS = (
 
 
 EXTRACTOR_BUGS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
-"""What an extractor raises where the site's answers have changed: yt-dlp passes these on as they are."""
+"""What an extractor raises if the site's answers have changed: yt-dlp passes these on unchanged."""
 
 PROXY_PASSWORD = "the proxy refused its user name or password (407)"
 _PROXY_STATUS_407 = re.compile(r"\b407\b")
 
 
 def normalise(text: str) -> str:
-    """Lower case, straight apostrophes, single spaces: the bot message uses U+2019 where others use U+0027."""
+    """Normalises to lower case, straight apostrophes, single spaces: the bot message uses U+2019, others U+0027."""
     return re.sub(r"\s+", " ", text.replace("’", "'")).casefold()
 
 
 def classify(evidence: Evidence) -> Failure:
-    """What a failure means: see the order at the top."""
+    """Determines what a failure means, in the order given in the module docstring."""
     text = evidence.text or message_of(evidence.error)
     found = (
         _by_own_limit(evidence.error)
@@ -188,12 +188,12 @@ def classify(evidence: Evidence) -> Failure:
 
 
 def refusals(requests: Sequence[SeenRequest]) -> list[SeenRequest]:
-    """The 429s among requests, also those that yt-dlp only warned of and went on without (captions apart)."""
+    """The 429s among the requests, including those after which yt-dlp only warned and went on (captions excepted)."""
     return [seen for seen in requests if seen.status == 429 and seen.kind != "caption"]
 
 
 def _is_the_sites_word(error: BaseException | None) -> bool:
-    """Whether yt-dlp takes the failure for an answer of the site (`expected`) and nothing under it is a bug."""
+    """Whether yt-dlp takes the failure for an answer of the site (`expected`) and no bug is among its causes."""
     links = list(chain(error))
     own = any(isinstance(link, EXTRACTOR_BUGS) for link in links)
     return not own and any(isinstance(link, ExtractorError) and link.expected for link in links)
@@ -207,7 +207,7 @@ def _by_own_limit(error: BaseException | None) -> Failure | None:
 
 
 def _by_status(requests: Sequence[SeenRequest], about: str) -> Failure | None:
-    """From how the last request of each kind ended: retried rejects don't count."""
+    """Judges by how the last request of each kind ended, so that failures cured by a retry don't count."""
     last: dict[str, SeenRequest] = {}
     for seen in requests:
         if seen.status == 429 or _is_asked_for(seen, about):
@@ -219,7 +219,7 @@ def _by_status(requests: Sequence[SeenRequest], about: str) -> Failure | None:
 
 
 def _is_asked_for(seen: SeenRequest, about: str) -> bool:
-    """Whether the subject itself was asked for: scripts, tokens and the home page say nothing about a video or list."""
+    """Whether a request was for the subject itself: scripts, tokens and the home page say nothing about it."""
     if about == "list":
         return seen.kind == "list" and seen.path not in ("", "/")
     return seen.kind == "media" or seen.path == "/watch" or (seen.kind == "player" and seen.path.endswith("/player"))
@@ -298,7 +298,7 @@ def _by_text(texts: Sequence[str], rules: Sequence[_TextRule]) -> Failure | None
 
 
 def chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and all that is under it: yt-dlp hides causes in `exc_info` and `cause`."""
+    """Yields an exception and all its causes: yt-dlp hides them in `exc_info` and `cause`."""
     seen: set[int] = set()
     waiting = [error]
     while waiting:
@@ -309,7 +309,7 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         yield link
         if isinstance(link, DownloadError):
             waiting.append(link.exc_info[1] if link.exc_info else None)
-            waiting.append(link.__context__)  # `exc_info` skips an ExtractorError that was raised for another error
+            waiting.append(link.__context__)  # `exc_info` lacks an ExtractorError that was raised for another error
         if isinstance(link, ExtractorError):
             waiting.append(link.cause if isinstance(link.cause, BaseException) else None)
             waiting.append(link.exc_info[1] if link.exc_info else None)
@@ -319,12 +319,12 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
 def message_of(error: BaseException | None) -> str:
     """The message of an exception without yt-dlp's `ERROR: [youtube] ID:` and without terminal colours."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error) if error is not None else "")
-    text = re.sub(r"\s*Use --[a-z].*", "", text, flags=re.DOTALL)  # hints for a command line that is not used here
+    text = re.sub(r"\s*Use --[a-z].*", "", text, flags=re.DOTALL)  # hints for the command line, which is not used here
     return re.sub(r"^(ERROR:\s*)?(\[[^\]]+\]\s*)?([\w-]{11}:\s*)?", "", text)
 
 
 def signature(failure: Failure) -> str:
-    """What is the same in failures of different videos: the message without ids and numbers."""
+    """What failures of different videos have in common: the message without ids and numbers."""
     return re.sub(r"[\w-]{11}(?=[:\s]|$)|\d+", "#", normalise(failure.detail))[:200]
 
 

@@ -1,10 +1,10 @@
-"""Fetch: the 720p video and audio of one video, as one file in the unit's scratch folder, or the reason why not.
+"""Fetches the 720p video and audio of one video as one file in the unit's scratch folder, or says why it can't.
 
 In:  a row of `videos`     Out: a path
 
-Media addresses expire and are bound to who asked, so the video is extracted again here, and one identity goes from that
-extraction to the last byte. The rendition is chosen by pipeline.site.formats and asked for by its ids, without a
-fallback. What came counts only if both streams last as long as the site says the video does.
+Media addresses expire and are bound to the requesting identity, so the video is extracted again here, and one identity
+does everything from that extraction to the last byte. pipeline.site.formats chooses the rendition, and yt-dlp is asked
+for its ids without a fallback. The file is accepted only if both streams last as long as the site says the video does.
 """
 
 import shutil
@@ -38,14 +38,15 @@ from pipeline.site.ytdlp import (
 )
 
 LONGEST_WAIT_HERE_S = 600.0
-"""A unit that would wait longer for paused identities is given back to the engine, with its worker."""
+"""A unit that would wait longer than this for paused identities is returned to the engine, freeing its worker."""
 
 MERGE_INPUT = ("-protocol_whitelist", "file", "-format_whitelist", CONTAINERS)
-"""How ffmpeg opens each of the two files that it merges: as what they claim to be. A list of other files (ffconcat, a
-playlist) does not open that way, so the merge opens nothing but the files it was given."""
+"""How ffmpeg opens each of the two files that it merges: as the formats that they claim to be. A list of other files
+(ffconcat, a playlist) does not open that way, so the merge opens only the files it was given.
+"""
 
 SPARE_S = 10.0
-"""A download ends so long before its unit's time limit."""
+"""A download must end this long before its unit's time limit."""
 
 SPARE_BYTES = 256 * 1024**2
 SPEED_WINDOW_S = 60.0
@@ -62,7 +63,9 @@ class Fetcher:
     cut: CutConfig = field(default_factory=CutConfig)
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """The media file. Raises Rejected (a verdict, or deferred), Transient (all identities paused) and StopRun."""
+        """Returns the media file. Raises Rejected (a verdict, or deferred), Transient (all identities paused) and
+        StopRun.
+        """
         if video["media_path"]:
             return Path(video["media_path"])
         return _Fetch(self.config, self.polite, self.cut, video, context).run()
@@ -75,14 +78,14 @@ class _Fetch:
     cut: CutConfig
     video: Mapping[str, Any]
     context: Context
-    staged: tuple[str, int] = ("", 0)  # format and bytes of what lies in the staging folder
+    staged: tuple[str, int] = ("", 0)  # format and bytes of the files in the staging folder
 
     @property
     def staging(self) -> Path:
         return self.context.scratch / "fetch"
 
     def run(self) -> Path:
-        """Tries again where that can help: with a new extraction, another identity, an empty staging folder."""
+        """Tries again if that may help: with a new extraction, another identity, an empty staging folder."""
         asking = Asking(self.config, self.polite, prefer=self.video["egress"])
         rules = Rules(
             limit_s=self.config.fetch_time_limit_s,
@@ -100,7 +103,7 @@ class _Fetch:
         return result
 
     def _attempt(self, turn: Turn) -> Path | Failure:
-        """One extraction and one download as one identity. What a later attempt must not find is deleted."""
+        """One extraction and one download as one identity. Deletes what a later attempt must not find."""
         until_the_units_end_s = max(1.0, self.context.remaining_s() - SPARE_S)
         turn.session.deadline = min(turn.session.deadline, time.monotonic() + until_the_units_end_s)
         options = {**options_for(self.config, turn.identity, turn.clients), **self._download_options()}
@@ -144,7 +147,7 @@ class _Fetch:
         return choice
 
     def _need_space(self, bytes_: int) -> None:
-        """Streams and the merged file lie side by side for a moment."""
+        """Raises StopRun unless the disk can hold the streams and the merged file at the same time."""
         self.staging.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.staging).free
         if free < 2 * bytes_ + SPARE_BYTES:
@@ -154,7 +157,7 @@ class _Fetch:
             )
 
     def _download(self, site: RecordingYoutubeDL, info: Info, choice: Choice) -> Path | Failure:
-        if self.staged != (choice.format, choice.bytes_):  # a .part of another encode would be continued blindly
+        if self.staged != (choice.format, choice.bytes_):  # yt-dlp would blindly continue a .part of another encode
             self._wipe()
             self.staged = (choice.format, choice.bytes_)
         site.params["format"] = choice.format
@@ -179,12 +182,12 @@ class _Fetch:
 
 
 HEALING = frozenset({Reason.TRUNCATED, Reason.BROKEN_MEDIA, Reason.NOT_A_VIDEO})
-"""Verdicts on a file that one more download may change."""
+"""Verdicts on a file that another download may change."""
 
 
 @dataclass(slots=True)
 class _SpeedWatch:
-    """A progress hook: a slow drip never trips a socket's time limit."""
+    """A progress hook that ends slow transfers: a slow trickle never triggers a socket's time limit."""
 
     slowest_bytes_per_s: float
     seen: list[tuple[float, int]] = field(default_factory=list)  # (time, bytes) of the current file
@@ -202,9 +205,9 @@ class _SpeedWatch:
 
 
 def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None:
-    """Whether the file is what was asked for: 720p, with audio, and both streams as long as the site said.
+    """Checks that the file is what was asked for: 720p, with audio, both streams as long as the site said. None if so.
 
-    A short file comes without an error, and where only the audio is short its container still claims the whole length.
+    A short download raises no error, and if only the audio is short the container still claims the whole length.
     """
     try:
         with open_media(path, MediaLimits()) as container:
@@ -230,7 +233,7 @@ def check_media(path: Path, duration_s: float, cut: CutConfig) -> Failure | None
 
 
 def _ends_s(container: Any) -> dict[str, float]:
-    """When the last packet of each kind of stream ends, read from the packets themselves."""
+    """The end in seconds of the last packet of each kind of stream, read from the packets themselves."""
     ends = {stream.type: 0.0 for stream in container.streams if stream.type in ("video", "audio")}
     for packet in container.demux(video=0, audio=0):
         if packet.pts is not None:

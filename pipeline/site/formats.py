@@ -1,7 +1,7 @@
 """Which renditions of a video to fetch, and which never: 720p or nothing.
 
-yt-dlp's format strings fall to 360p in silence, and `height=720` misses portrait and 1280x718 renditions. So the choice
-is made here, from the list of formats, and yt-dlp is then asked for exactly these ids without a fallback.
+yt-dlp's format strings silently fall back to 360p, and `height=720` misses portrait and 1280x718 renditions. So the
+choice is made here, from the list of formats, and yt-dlp is then asked for exactly these ids without a fallback.
 """
 
 import re
@@ -16,14 +16,14 @@ from pipeline.site.failures import Failure, classify
 from pipeline.site.ytdlp import Session
 
 NOT_AVAILABLE = "Requested format is not available"
-"""What yt-dlp says where no format fits."""
+"""yt-dlp's message if no format matches."""
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A yt-dlp format string (`136+140`), and what it will give. Or the reason why there is none.
+    """A yt-dlp format string (`136+140`) and what it will give; or the reason why there is none.
 
-    yt-dlp renames formats whose ids are not unique (dubs): ask it with no other formats than `formats` in the info.
+    yt-dlp renames formats whose ids are not unique (dubs): give it an info that contains only `formats`.
     """
 
     format: str = ""
@@ -67,8 +67,8 @@ def judge_formats(
 ) -> Choice | Failure:
     """The rendition to fetch of an extracted video, or why there is none.
 
-    "No 720p" is a verdict only where the watch page's own list names no larger size either: an address that is
-    suspected gets the joint 360p file of a 720p video. Where the page lists nothing, warnings of withheld formats
+    "No 720p" is a verdict only if the watch page's own list names no larger size either: an address that the site
+    distrusts gets the combined 360p file of a 720p video. If the page lists nothing, warnings of withheld formats
     decide.
     """
     choice = choose_format(info["formats"], config, cut)
@@ -87,24 +87,24 @@ def judge_formats(
 
 
 def _label(f: Mapping[str, Any]) -> int:
-    """The size that the site calls a rendition by (it calls 1280x544 720p), at least its short side."""
+    """The size that the site labels a rendition with (it calls 1280x544 720p), or its short side if that is larger."""
     named = re.match(r"(\d{2,5})p", str(f.get("format_note") or ""))
     return max(_short(f), int(named[1]) if named else 0)
 
 
 def _tall_enough(formats: Sequence[Mapping[str, Any]], least_px: int) -> list[Mapping[str, Any]]:
-    """Those whose short side is at least this many pixels; where there are none, the tallest."""
+    """Formats whose short side is at least this many pixels; if there are none, the tallest."""
     least_px = min(least_px, max(_short(f) for f in formats))
     return [f for f in formats if _short(f) >= least_px]
 
 
 def short_sides(formats: Sequence[Mapping[str, Any]]) -> list[int]:
-    """The short sides on offer, ascending, each once."""
+    """The short sides on offer, ascending, without duplicates."""
     return sorted({_short(f) for f in formats if _has_video(f)} - {0})
 
 
 def original_language(formats: Sequence[Mapping[str, Any]]) -> str:
-    """The language of the original audio, "" where the site does not say. Dubs have a lower preference."""
+    """The language of the original audio; "" if the site does not say. Dubs have a lower preference."""
     audios = [f for f in formats if _has_audio(f) and f.get("language")]
     return str(max(audios, key=lambda f: f.get("language_preference") or -1)["language"]) if audios else ""
 
@@ -156,7 +156,7 @@ def _audio_rank(f: Mapping[str, Any]) -> tuple[float, bool, float, str]:
 
 
 def _choice(*formats: Mapping[str, Any]) -> Choice:
-    """The choice of a video format, and of an audio format where the video format has none."""
+    """The choice of a video format, plus an audio format if the video format has no audio."""
     video = formats[0]
     return Choice(
         format="+".join(str(f["format_id"]) for f in formats),

@@ -1,6 +1,6 @@
-"""How often a host that a table of addresses names is asked: one object for the whole cluster, as politeness is.
+"""Limits how often each host in a table of addresses is asked: one object for the whole cluster, as for politeness.
 
-No identity stands for such a host, so a pause is the host's own: it stops the requests of every worker.
+Such hosts know no identities, so a pause is the host's own: it stops the requests of every worker.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ POLL_S = 1.0
 
 
 class PoliteHosts(Protocol):
-    """What a stage sees: the same calls whether the object is here or in an actor; they block until they return."""
+    """What stages see: the same calls whether the object is local or in an actor; they block until they return."""
 
     def turn(self, host: str, gap_s: float, patience_s: float) -> float: ...
 
@@ -40,9 +40,9 @@ class Hosts:
         self._lock = threading.Lock()
 
     async def turn(self, host: str, gap_s: float, patience_s: float) -> float:
-        """Waits for the turn of one request, `gap_s` after the one before; 0.0 when it may go.
+        """Waits for the turn of one request, `gap_s` after the one before; returns 0.0 when it may go.
 
-        A host that pauses is waited for up to `patience_s`; then the seconds of its pause that are left.
+        Waits up to `patience_s` for a paused host; then returns the seconds left of its pause.
         """
         until = self._clock() + patience_s
         while True:
@@ -60,12 +60,12 @@ class Hosts:
         return 0.0
 
     async def answered(self, host: str) -> None:
-        """The host gave an answer, of whatever kind: its next pause is a first one again."""
+        """The host answered, whatever the answer: its next pause is a first one again."""
         with self._lock:
             self._hosts.setdefault(host, _Host()).breaker.close()
 
     async def refused(self, host: str, least_s: float = 0.0) -> float:
-        """The host asks for fewer requests: it pauses, longer each time; returns the seconds."""
+        """The host asks for fewer requests: it is paused, longer each time; returns the seconds."""
         with self._lock:
             breaker = self._hosts.setdefault(host, _Host()).breaker
             return breaker.open(self._clock(), self._pauses_s, least_s, 1.0, "rate_limited")

@@ -1,4 +1,4 @@
-"""One identity as politeness knows it: what bounds it, and what became of its requests."""
+"""One identity as politeness sees it: its limits, and the outcome of its requests."""
 
 import math
 from collections import Counter
@@ -10,7 +10,7 @@ from pipeline.site.buckets import Breaker, Bucket
 
 
 class IdentityState(TypedDict, total=False):
-    """One identity in politeness.json. A file of an earlier version lacks some keys."""
+    """One identity in politeness.json. Files of earlier versions lack some keys."""
 
     name: str
     paused_s: float
@@ -28,7 +28,7 @@ class IdentityState(TypedDict, total=False):
 
 
 class PolitenessState(TypedDict, total=False):
-    """politeness.json: what a run saves of its identities, and what people see of them."""
+    """politeness.json: what a run saves of its identities and shows to people."""
 
     at: float  # seconds since 1970
     requests: dict[str, int]  # by kind, of all identities
@@ -39,18 +39,18 @@ class PolitenessState(TypedDict, total=False):
 
 @dataclass(slots=True)
 class Identity:
-    """Its bucket and breakers, and what it was asked, gave and was refused."""
+    """An identity's bucket and breakers, with counts of its requests, answers and refusals."""
 
     name: str
     bucket: Bucket
     breaker: Breaker = field(default_factory=Breaker)
     captions: Breaker = field(default_factory=Breaker)
     probe_until: float = 0.0
-    paused_for: str = ""  # the subject of the refusal that opened the breaker
+    paused_for: str = ""  # the subject whose refusal opened the breaker
     by_hand: bool = False
     canary_at: float = -math.inf
-    soft: dict[str, str] = field(default_factory=dict)  # subject → reason, in a row
-    refused_captions: set[str] = field(default_factory=set)  # subjects, in a row
+    soft: dict[str, str] = field(default_factory=dict)  # subject → reason, consecutive failures
+    refused_captions: set[str] = field(default_factory=set)  # subjects, consecutive
     dead: str = ""  # why it cannot reach the site at all
     n_lost: int = 0  # lost connections before its first answer
     n_answers_in_row: int = 0
@@ -58,16 +58,16 @@ class Identity:
     n_answers: int = 0
     n_refusals: int = 0
     requests: Counter[str] = field(default_factory=Counter)  # by kind
-    verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for a result
+    verdicts: Counter[str] = field(default_factory=Counter)  # by reason; "" for success
 
     def free_at(self, captions: bool) -> float:
-        """When it may ask again, as far as pauses go."""
+        """When it may ask again, considering its pauses only."""
         if self.by_hand:
             return math.inf
         return max(self.breaker.paused_until, self.probe_until, self.captions.paused_until if captions else 0.0)
 
     def facts(self, now: float) -> IdentityState:
-        """What people and a later run read of it; `paused_s` and the like count from `now`."""
+        """What people and a later run read about it; `paused_s` and the like count from `now`."""
         return {
             "name": self.name,
             "paused_s": round(max(0.0, self.breaker.paused_until - now), 3),

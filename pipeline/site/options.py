@@ -1,4 +1,4 @@
-"""From an identity's settings to yt-dlp's options."""
+"""Turns an identity's settings into yt-dlp's options."""
 
 import io
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ NETSCAPE_FIELDS = 7
 
 
 def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...] = ()) -> dict[str, Any]:
-    """yt-dlp's options of one identity, asking as `clients` (none: the configured ones).
+    """yt-dlp's options for one identity, asking as `clients` (none: the configured ones).
 
-    Raises StopRun (bad_cookies) where its cookie file cannot be read, UserError for an unknown browser to look like.
+    Raises StopRun (bad_cookies) if its cookie file cannot be read, UserError for an unknown browser to impersonate.
     """
     given = config.ydl_opts.get_secret_value()
     options: dict[str, Any] = {
@@ -28,7 +28,7 @@ def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[st
         "retries": config.request_retries,
         "extractor_retries": config.request_retries,
         "fragment_retries": config.request_retries,
-        "writesubtitles": True,  # nothing is written (downloads ask for none); makes yt-dlp say which tracks it drops
+        "writesubtitles": True,  # writes nothing (downloads switch it off); makes yt-dlp say which tracks it drops
         "updatetime": False,
         "ignoreerrors": False,
         "quiet": True,
@@ -50,7 +50,7 @@ def options_for(config: CrawlConfig, identity: IdentityConfig, clients: tuple[st
 
 
 def impersonation(target: Any) -> Any:
-    """yt-dlp's own object for a browser to look like, such as `chrome` or `chrome-131:windows-10`."""
+    """yt-dlp's own object for a browser to impersonate, such as `chrome` or `chrome-131:windows-10`."""
     if not isinstance(target, str):
         return target
     try:
@@ -64,7 +64,7 @@ def impersonation(target: Any) -> Any:
 def extractor_args(
     config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...]
 ) -> dict[str, dict[str, list[str]]]:
-    """The crawl's own arguments of extractors, with the configured and the identity's own on top."""
+    """The crawl's own extractor arguments, overridden by the configured ones and the identity's."""
     own: dict[str, dict[str, list[str]]] = {
         "youtube": {"player_client": list(clients), "skip": ["translated_subs"], "raise_incomplete_data": ["1"]}
     }
@@ -78,7 +78,7 @@ def extractor_args(
 
 
 def _cookies_in_memory(path: Path) -> io.StringIO:
-    """A copy: yt-dlp writes its cookie file back, and the user's own must stay as it is."""
+    """Copies a cookie file into memory: yt-dlp writes its cookie file back, and the user's own must stay as it is."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

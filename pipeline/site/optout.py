@@ -1,4 +1,4 @@
-"""Who asked to be left out: files and urls of video and channel ids, and the data set's own tombstones.
+"""Who asked to be left out: files and URLs with lists of video and channel ids, and the data set's own tombstones.
 
 A line holds a video id, a channel id (UC…), or an address of either, of any site; `#` begins a comment.
 """
@@ -23,8 +23,9 @@ TIMEOUT_S = 30
 
 
 def load_opt_outs(sources: Sequence[str], store: Store) -> Tombstones:
-    """Everything that must stay out. UserError where a list cannot be read or holds a line that is not an id:
-    a wish to be left out is never dropped in silence."""
+    """Everything that must be left out. UserError if a list cannot be read or has a line that is not an id: an opt-out
+    must never be dropped silently.
+    """
     found = read_tombstones(store)
     for source in sources:
         found = found.joined(parse_opt_out(read_source(source), source))
@@ -59,7 +60,7 @@ def _channel_of(word: str) -> str:
 
 
 def read_source(source: str) -> str:
-    """The text of a file, an object in a bucket, or an http address (at most 256 MiB)."""
+    """Reads the text of a file, an object in a bucket, or an http address (at most 256 MiB)."""
     shown = redact(source)
     try:
         if source.startswith(("http://", "https://")):

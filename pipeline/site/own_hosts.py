@@ -1,8 +1,8 @@
-"""Caption and media addresses come from the site's answers: they are followed to the site's own hosts and no further.
+"""Caption and media addresses come from the site's answers: they are followed only on the site's own hosts.
 
 A hostile or forged answer could name 169.254.169.254 or a service on this machine, or redirect there. So while such an
-address is asked for, yt-dlp's handlers follow no redirect themselves: each hop comes back, is checked like a first
-address, and takes a politeness token of its own.
+address is requested, yt-dlp's handlers do not follow redirects themselves: each hop comes back here, is checked like a
+first address, and takes its own politeness token.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ from yt_dlp.networking.common import Request
 from yt_dlp.networking.exceptions import HTTPError, RequestError
 
 OWN_HOSTS = ("youtube.com", "googlevideo.com")
-"""Captions lie on www.youtube.com, media on rr….googlevideo.com."""
+"""Captions are on www.youtube.com, media on rr….googlevideo.com."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 MAX_HOPS = 5
 
 
 class ForeignAddress(RequestError):  # type: ignore[misc, unused-ignore]
-    """An address outside the site's own hosts: it was not requested."""
+    """An address outside the site's own hosts; it was not requested."""
 
 
 def check_own(url: str) -> None:
@@ -39,7 +39,7 @@ def check_own(url: str) -> None:
 
 
 def next_hop(request: Request, answer: HTTPError) -> Request | None:
-    """The request that a redirect asks for; None where the answer is not a redirect. Raises ForeignAddress."""
+    """The request that a redirect leads to; None if the answer is not a redirect. Raises ForeignAddress."""
     location = answer.response.headers.get("Location")
     if answer.status not in REDIRECTS or not location:
         return None
@@ -55,7 +55,7 @@ def _moved(request: Request, url: str) -> Request:
 
 
 def hold_redirects(handler: Any, is_held: Callable[[], bool]) -> None:
-    """Makes one of yt-dlp's request handlers give redirects back as answers while `is_held()`."""
+    """Makes one of yt-dlp's request handlers return redirects as answers while `is_held()`."""
     make: Callable[..., Any] | None = getattr(handler, "_get_instance", None)
     if make is None:
         return
@@ -69,7 +69,7 @@ def hold_redirects(handler: Any, is_held: Callable[[], bool]) -> None:
 
 
 def _hold(instance: Any, is_held: Callable[[], bool]) -> None:
-    """`instance` is a session of requests or curl_cffi, or an opener of urllib; kept over requests, so held once."""
+    """Patches `instance` once, as it is reused: a session of requests or curl_cffi, or an opener of urllib."""
     if hasattr(instance, "get_redirect_target"):  # requests
         _replace(instance, "get_redirect_target", is_held)
     elif hasattr(instance, "handlers"):  # urllib

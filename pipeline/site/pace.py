@@ -1,4 +1,4 @@
-"""How many videos an hour a crawl can look at, and which setting keeps it from more."""
+"""How many videos an hour a crawl can look at, and which setting limits it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from pipeline.config.crawl import PolitenessConfig
 
 REQUESTS_PER_VIDEO = {"page": 1.0, "player": 2.0, "caption": 1.0}
-"""What one extraction asks with the default player clients (docs/crawl.md): the watch page, two players, one track."""
+"""Requests of one extraction with the default clients (docs/crawl.md): the watch page, two players, one track."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """`binds` names the setting that keeps it from more."""
+    """A rate. `binds` names the setting that limits it."""
 
     videos_per_hour: float
     binds: str
 
     def days_for(self, n_videos: float) -> float:
-        """Days until this many videos are looked at."""
+        """Days until this many videos have been looked at."""
         return n_videos / self.videos_per_hour / 24
 
 
 def pace_of(config: PolitenessConfig, videos_per_hour: Mapping[str, float]) -> Pace:
-    """The pace of identities with these videos an hour, by name, under their own rates and the common ceiling."""
+    """The pace of identities, given each one's videos an hour by name, under their own rates and the common ceiling."""
     n = len(videos_per_hour)
     total, binding = 0.0, ""
     for per_hour in videos_per_hour.values():
@@ -38,7 +38,7 @@ def pace_of(config: PolitenessConfig, videos_per_hour: Mapping[str, float]) -> P
 
 
 def _by_kind(per_minute: Mapping[str, float], whose: str) -> dict[str, float]:
-    """Videos an hour that the rates of each kind of request allow, by the setting's name."""
+    """Videos an hour that the rate of each kind of request allows, by the setting's name."""
     return {
         f"{whose}_requests_per_minute.{kind}": 60 * per_minute[kind] / n
         for kind, n in REQUESTS_PER_VIDEO.items()

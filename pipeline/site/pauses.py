@@ -1,4 +1,4 @@
-"""Pauses as people see them: the state that a run saves, one line of it, and an identity that is paused by hand."""
+"""Pauses as people see them: the state that a run saves, a one-line summary, and identities paused by hand."""
 
 import logging
 import threading
@@ -15,17 +15,17 @@ log = logging.getLogger("hdvila")
 
 
 STATE_FILE = "politeness.json"
-"""What a run saves of its identities: their pauses hold over restarts."""
+"""The state that a run saves of its identities, so that their pauses outlast restarts."""
 
 
 class Watched(Protocol):
-    """What has a state to be shown: Politeness, here or in an actor."""
+    """Something with a state to show: Politeness, local or in an actor."""
 
     def snapshot(self) -> PolitenessState: ...
 
 
 def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
-    """Pauses an identity by name, or lets it go on; a run takes it up within seconds."""
+    """Pauses an identity by name, or resumes it; a run notices within seconds."""
     control = read_control(store)
     names = set(control.paused_identities)
     changed = names | {name} if paused else names - {name}
@@ -33,12 +33,12 @@ def pause_by_hand(store: Store, name: str, *, paused: bool) -> None:
 
 
 def read_state(store: Store, now: float | None = None) -> PolitenessState:
-    """The last saved state of the identities, with what is left of their pauses; {} where none can be read."""
+    """The last saved state of the identities, with what is left of their pauses; {} if none can be read."""
     try:
         state: dict[str, Any] = store.read_json(STATE_FILE)
         elapsed_s = max(0.0, (time.time() if now is None else now) - state["at"])
         for saved in state["identities"]:
-            saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the name of earlier versions
+            saved["paused_s"] = saved.get("paused_s", saved.pop("rests_s", 0.0))  # the key of earlier versions
             for key in ("paused_s", "captions_paused_s"):
                 saved[key] = round(max(0.0, saved.get(key, 0.0) - elapsed_s), 3)
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -48,7 +48,7 @@ def read_state(store: Store, now: float | None = None) -> PolitenessState:
 
 @contextmanager
 def log_pauses_of(polite: Watched, every_s: float = 5.0) -> Iterator[None]:
-    """While the block lasts, says in the log when identities are paused or active again, and raises alarms once."""
+    """During the block, logs when identities are paused or active again, and each alarm once."""
     ended = threading.Event()
 
     def watch() -> None:
@@ -78,7 +78,7 @@ def _is_paused(identity: IdentityState) -> bool:
 
 
 def describe(snapshot: PolitenessState) -> str:
-    """One line for a screen: which identities are paused, why and for how long; "" while all are active."""
+    """A line for a screen: which identities are paused, why and for how long; "" while all are active."""
     paused = [identity for identity in snapshot.get("identities", []) if _is_paused(identity)]
     if not paused:
         return ""

@@ -1,16 +1,16 @@
-"""How often the site may be asked, by whom, and when to stop asking: one object for the whole cluster.
+"""How often the site may be asked, by which identity, and when to stop asking: one object for the whole cluster.
 
-In process it is a plain object; on Ray it lives in an async named actor, so that a unit that waits holds no CPU slot.
+In one process it is a plain object; on Ray it lives in an async named actor, so that a waiting unit holds no CPU slot.
 
     lease       which identity asks next: one that is not paused and has not used up its hour
     take        one token for one request, from the bucket of its identity and kind; or: this identity is paused now
     report      how an attempt went: an answer closes the breaker, a refusal may open it
 
-Each identity has buckets of its own; an optional ceiling bounds all of them together. Buckets start and restart empty,
+Each identity has its own buckets; an optional ceiling limits all of them together. Buckets start and restart empty,
 not full: an actor that dies and comes back must not let a burst through.
 A breaker opens at once for a bot check, a session limit or a 429, and after several soft refusals of different videos
 in a row. Its pauses grow; after a pause one video is let through as a probe, and the others wait for its answer.
-Captions have a breaker of their own; so has a person, who may pause an identity by name (`identity pause`).
+Captions have their own breaker. A person can pause an identity by name too (`identity pause`).
 """
 
 import asyncio
@@ -36,17 +36,17 @@ from pipeline.site.rates import Rates, rates_of
 
 POLL_S = 0.25
 SAME_FAILURE_STOPS = 5
-"""This many different videos in a row at which the extractor itself fails in the same way: yt-dlp is too old."""
+"""If the extractor fails in the same way at this many different videos in a row, yt-dlp is too old."""
 
 NO_NETWORK_STOPS = 5
-"""After this many lost connections before its first answer an identity cannot reach the site: its proxy is dead."""
+"""An identity that loses this many connections before its first answer cannot reach the site: its proxy is dead."""
 
 CAPTION_REFUSALS = 2
-"""When captions of this many videos in a row are refused, the identity's captions pause: one bad track alone does not
-pause it."""
+"""An identity's captions are paused once those of this many videos in a row are refused: one bad track is not enough.
+"""
 
 CHARGING_IDENTITIES = 2
-"""A subject that this many identities get a bot check for, each while it serves others, is itself to blame."""
+"""A subject for which this many identities get a bot check, each while succeeding with others, is itself to blame."""
 
 SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 
@@ -55,7 +55,7 @@ SAVE_EVERY_S, READ_CONTROL_EVERY_S = 15.0, 5.0
 class Lease:
     """The right to ask for one video as one identity. `paused_s` > 0: no identity may ask for that long.
 
-    `canary`: it is time to see whether this identity still gets everything.
+    `canary`: the identity is due for a check that it still gets everything.
     """
 
     identity: str
@@ -65,7 +65,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What a report led to. `charged`: the subject is to blame, not who asked. `stop`: the run must end, and why."""
+    """The consequence of a report. `charged`: the subject is to blame, not the identity. `stop`: why the run ends."""
 
     paused_s: float = 0.0
     charged: bool = False
@@ -74,7 +74,7 @@ class Ruling:
 
 
 class Polite(Protocol):
-    """What a stage sees: the same calls whether the object is here or in an actor; they block until they return."""
+    """What stages see: the same calls whether the object is local or in an actor; they block until they return."""
 
     def lease(
         self, patience_s: float, prefer: str = "", avoid: str = "", among: tuple[str, ...] = (), captions: bool = False
@@ -88,7 +88,7 @@ class Polite(Protocol):
 
 
 class Politeness:
-    """See the module. Thread-safe; its async methods never hold the lock while they wait."""
+    """See the module docstring. Thread-safe; its async methods never hold the lock while they wait."""
 
     def __init__(
         self,
@@ -100,13 +100,13 @@ class Politeness:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`identities` maps names to videos an hour; `store` keeps the pauses over restarts."""
+        """`identities` maps names to videos an hour; `store` keeps the pauses across restarts."""
         self._config, self._clock, self._wall_clock, self._store = config, clock, wall_clock, store
         self._random = random.Random(seed)
         self._lock = threading.Lock()
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
         self._same: dict[str, set[str]] = {}
-        self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether that one served others
+        self._bot_checks: dict[str, dict[str, bool]] = {}  # subject → identity → whether it succeeded with others
         self._born = self._saved_at = self._control_read_at = clock()
         self._identities = {
             name: Identity(name, empty_bucket(per_hour / 3600, config.burst, config.jitter, self._born, self._random))
@@ -120,9 +120,10 @@ class Politeness:
     async def lease(
         self, patience_s: float, prefer: str = "", avoid: str = "", among: tuple[str, ...] = (), captions: bool = False
     ) -> Lease:
-        """The identity for the next attempt, after waiting until one may ask; at most `patience_s` while all pause.
+        """Waits until an identity may ask and returns it for the next attempt; waits at most `patience_s` while all are
+        paused.
 
-        `among`: only these may serve (empty: all). `captions`: one whose captions are paused does not serve.
+        `among`: only these may be chosen (empty: all). `captions`: identities whose captions are paused are left out.
         """
         waited_s = 0.0
         if self._clock() - self._control_read_at > READ_CONTROL_EVERY_S:
@@ -157,7 +158,7 @@ class Politeness:
             return "", min(identity.free_at(captions) for identity in able) - now, True
         free.sort(key=lambda i: (i.name == avoid, i.name != prefer, i.bucket.wait_s(now), i.n_leases, i.name))
         chosen = free[0]
-        if chosen.bucket.wait_s(now) > POLL_S:  # wait without a reservation: it may be paused by then
+        if chosen.bucket.wait_s(now) > POLL_S:  # wait without reserving: it may be paused by then
             return "", min(identity.bucket.wait_s(now) for identity in free), False
         if chosen.breaker.level:
             chosen.probe_until = now + self._config.probe_s
@@ -165,7 +166,7 @@ class Politeness:
         return chosen.name, chosen.bucket.reserve(now), False
 
     async def take(self, identity: str, host: str, kind: str) -> float:
-        """Waits for one token; 0.0 when the request may go, else the seconds for which this identity is paused."""
+        """Waits for one token; returns 0.0 when the request may go, else the seconds this identity is paused for."""
         asks = self._identities[identity]
         with self._lock:
             now = self._clock()
@@ -181,7 +182,7 @@ class Politeness:
         return self._config.pauses_s[0] if identity.by_hand else max(0.0, identity.breaker.paused_until - now)
 
     def _buckets_of(self, identity: str, host: str, kind: str) -> list[Bucket]:
-        """The bucket of the identity, and that of all identities together where there is a ceiling."""
+        """The bucket of the identity, and that of all identities together if there is a ceiling."""
         found = [self._bucket((identity, host, kind))]
         if kind in self._rates.most:
             found.append(self._bucket(("", host, kind)))
@@ -196,7 +197,7 @@ class Politeness:
         return self._buckets[key]
 
     def _take_up(self, rates: Rates) -> None:
-        """New rates for the buckets there are: gaps change from the next token on, none is given out of turn."""
+        """Applies new rates to existing buckets: gaps change from the next token on, no extra token is given out."""
         self._rates = rates
         for name, identity in self._identities.items():
             identity.bucket.interval_s = 3600 / rates.videos_per_hour[name]
@@ -205,7 +206,9 @@ class Politeness:
                 bucket.interval_s = 60 / rates.per_minute(name, kind)
 
     async def report(self, identity: str, subject: str, failure: Failure | None, signature: str = "") -> Ruling:
-        """How an attempt went. None or a failure without pause is an answer of the site: it closes the breaker."""
+        """Takes the outcome of an attempt. None, or a failure without a pause, counts as an answer and closes the
+        breaker.
+        """
         with self._lock:
             asked = self._identities[identity]
             ruling = self._judge(asked, subject, failure, signature)
@@ -252,7 +255,7 @@ class Politeness:
         return Ruling()
 
     def _judge_extractor(self, subject: str, failure: Failure, signature: str) -> Ruling:
-        """Failures inside the extractor at different videos in a row: it no longer knows the site."""
+        """Stops the run if the extractor fails alike at several videos in a row: it no longer understands the site."""
         subjects = self._same.setdefault(signature, set())
         subjects.add(subject)
         if len(subjects) < SAME_FAILURE_STOPS:
@@ -262,7 +265,7 @@ class Politeness:
         return Ruling(stop=Reason.YT_DLP_TOO_OLD, detail=detail)
 
     def _judge_captions(self, asked: Identity, subject: str) -> Ruling:
-        """Captions alone are refused: they pause for this identity once it is not one bad track."""
+        """Only captions were refused: pauses this identity's captions once it is more than one bad track."""
         asked.n_refusals += 1
         asked.breaker.close()  # page and player answered
         asked.probe_until = 0.0
@@ -275,7 +278,7 @@ class Politeness:
         return Ruling(paused_s=paused_s)
 
     def _judge_net(self, asked: Identity, failure: Failure) -> Ruling | None:
-        """Marks an identity that cannot reach the site; where none can, the run ends and each is named."""
+        """Marks an identity that cannot reach the site; if none can, ends the run and names each."""
         if failure.reason is Reason.PROXY_REFUSED:
             asked.dead = failure.detail
         elif failure.reason in (Reason.CONNECTION_RESET, Reason.STALLED) and not asked.n_answers:
@@ -289,7 +292,9 @@ class Politeness:
         return Ruling(stop=Reason.NO_NETWORK, detail=f"no answer at all: {each}; {cure}")
 
     def _is_charged(self, asked: Identity, subject: str, failure: Failure) -> bool:
-        """Whether the bot check is the subject's doing: who was paused for it before is let off with a probe."""
+        """Whether a bot check is the subject's fault. If so, identities that were paused for it may try again with a
+        probe.
+        """
         if failure.reason is not Reason.BOT_CHECK:
             return False
         served = self._bot_checks.setdefault(subject, {})
@@ -313,7 +318,7 @@ class Politeness:
         return 1 + self._config.jitter * self._random.random()
 
     def snapshot(self) -> PolitenessState:
-        """State for people: each identity with its pauses, its requests by kind, what they gave, and its next token."""
+        """The state for people: each identity with its pauses, requests by kind, their outcome, its next token."""
         with self._lock:
             return self._snapshot()
 
@@ -340,7 +345,7 @@ class Politeness:
         self._store.write_json(STATE_FILE, state)
 
     def _read_control(self) -> None:
-        """Applies what a person asked for: identities paused by name, and new rates."""
+        """Applies a person's requests: identities paused by name, and new rates."""
         self._control_read_at = self._clock()
         if self._store is None:
             return
@@ -353,7 +358,7 @@ class Politeness:
                 self._take_up(rates)
 
     def _remember_pauses(self) -> None:
-        """Resumes pauses that were running when the last run ended: a restart is no way around a block."""
+        """Resumes pauses that were running when the last run ended: a restart must not circumvent a block."""
         state = read_state(self._store, self._wall_clock()) if self._store else PolitenessState()
         for saved in state.get("identities", []):
             if identity := self._identities.get(saved["name"]):
@@ -361,4 +366,4 @@ class Politeness:
 
 
 NO_ANSWER = frozenset({Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES})
-"""Failures that say nothing about the site's mood: our own time limit, our disk, our cookie file."""
+"""Failures that say nothing about the site's attitude: our own time limit, our disk, our cookie file."""

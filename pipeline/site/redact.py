@@ -1,4 +1,4 @@
-"""Takes secrets out of a text before it reaches a log, a row, a reject or a report."""
+"""Removes secrets from a text before it reaches a log, a row, a reject or a report."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from pipeline.config.crawl import CrawlConfig
 
 _QUERY = re.compile(r"(?P<base>\bhttps?://[^\s?#'\"<>]{1,2000})\?[^\s'\"<>]*", re.IGNORECASE)
 _BARE_QUERY = re.compile(r"(?<![\w./~%-])(?P<base>(?=[\w~%-]*[./])[\w./~%-]+)\?(?=[\w.%-]{1,80}=)[^\s'\"<>]*")
-"""A query behind a path or host name without a scheme: `/videoplayback?expire=…`. "What? he said" is none."""
+"""A query after a path or host name without a scheme: `/videoplayback?expire=…`. "What? he said" is not one."""
 
 _USERINFO = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@'\"]{1,500}@", re.IGNORECASE)
 _BARE_USERINFO = re.compile(r"(?<![^\s'\"(])[^\s/@:'\"]{1,200}:[^\s/@'\"]{1,500}@(?=[\w.-]{1,255}:\d{2,5}\b)")
@@ -21,10 +21,10 @@ _COOKIE = re.compile(
     r"\b(?P<name>__Secure-[\w-]+|__Host-[\w-]+|S?H?SID|SSID|S?APISID|SIDCC|LSID|OSID|NID|LOGIN_INFO|VISITOR_INFO1_LIVE"
     r"|VISITOR_PRIVACY_METADATA|YSC|PREF|CONSENT|SOCS)=[^\s;,'\"]+"
 )
-"""The site's own cookies by name: a pair of them may stand in a message without a header before it."""
+"""The site's own cookies by name: a message may contain such a pair without a header before it."""
 
 _COOKIE_LINE = re.compile(r"^(?P<head>(?:[^\t\n]+\t){6})[^\t\r\n]+", re.MULTILINE)
-"""A line of a Netscape cookie file: seven fields between tabs, the value last."""
+"""A line of a Netscape cookie file: seven tab-separated fields, the value last."""
 
 # Repetitions are bounded or anchored: texts come from the site too, and a long one must not take minutes.
 
@@ -33,8 +33,8 @@ TOO_SHORT_TO_HIDE = 6
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """The text without URL queries (media addresses are signed there), user names and passwords of addresses, cookies,
-    authorization headers, and without each given secret that stands by itself.
+    """Removes URL queries (media addresses are signed there), user names and passwords in addresses, cookies,
+    authorization headers, and each given secret where it is not part of a longer word.
     """
     for secret in sorted(set(secrets), key=len, reverse=True):
         if len(secret) >= TOO_SHORT_TO_HIDE:
@@ -51,11 +51,11 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
 
 PLAIN_OPTIONS = frozenset({"source_address", "geo_bypass_country", "impersonate", "js_runtimes"})
 PLAIN_ARGS = frozenset({"player_client", "player_skip", "skip", "lang", "formats", "webpage_client", "webpage_skip"})
-"""Settings of yt-dlp whose values are ordinary words and no secrets: a message may name them."""
+"""Settings of yt-dlp whose values are ordinary words, not secrets: messages may contain them."""
 
 
 def secrets_of(config: CrawlConfig) -> list[str]:
-    """Every secret string of a configuration: to be taken out of texts."""
+    """Every secret string of a configuration, to be removed from texts."""
     found: list[str] = []
     for identity in config.pool():
         proxy = identity.proxy.get_secret_value()
@@ -71,7 +71,7 @@ def secrets_of(config: CrawlConfig) -> list[str]:
 
 
 def _parts_of(token: str) -> list[str]:
-    """A PO token as it is written, and without the client before it."""
+    """A PO token as it is written, and without the client in front of it."""
     return [token, token.partition("+")[2]]
 
 

@@ -1,8 +1,8 @@
-"""Which caption tracks of a video are the real ones, from yt-dlp's two dictionaries.
+"""Which caption tracks of a video are real, from yt-dlp's two dictionaries.
 
 `subtitles` are uploaded by people. `automatic_captions` hold the speech recognition *and* every machine translation:
-the recognition is the key that ends in `-orig`, or an address with `kind=asr` and no `tlang`. A named manual track
-has a key such as `en-nP7-2PuUl7o`, so languages are matched by their first part.
+the recognition is the key that ends in `-orig`, or an address with `kind=asr` and no `tlang`. A named manual track has
+a key such as `en-nP7-2PuUl7o`, so languages are matched by their first part.
 """
 
 import re
@@ -17,7 +17,7 @@ _TRANSLATED = re.compile(r"[?&]tlang=")
 
 @dataclass(frozen=True, slots=True)
 class CaptionTrack:
-    """One track in the format that will be fetched. `url` is signed: never log it."""
+    """One track in the format to fetch. `url` is signed: never log it."""
 
     kind: str  # manual | auto
     key: str  # yt-dlp's key: en, en-US, en-orig …
@@ -34,7 +34,7 @@ def choose_tracks(
     kinds: Sequence[str] = ("manual", "auto"),
     formats: Sequence[str] = ("json3", "srv3", "vtt"),
 ) -> list[CaptionTrack]:
-    """The best track of each kind in a wanted language (empty: any), manual before automatic; [] for none."""
+    """The best track of each kind in a wanted language (empty: any), manual before automatic; [] if none."""
     found = []
     if "manual" in kinds and (key := best_manual_key(subtitles or {}, languages)):
         found.append(_track("manual", key, (subtitles or {})[key], formats))
@@ -44,7 +44,7 @@ def choose_tracks(
 
 
 def best_manual_key(subtitles: Mapping[str, Any], languages: Sequence[str]) -> str:
-    """The exact language, then a regional or named track of it (shortest key first, then by name); "" for none."""
+    """The exact language, else a regional or named track of it (shortest key first, then by name); "" if none."""
     for language in _wanted(languages, subtitles):
         matching = [key for key in subtitles if key != "live_chat" and speaks(key, language)]
         if matching:
@@ -53,7 +53,7 @@ def best_manual_key(subtitles: Mapping[str, Any], languages: Sequence[str]) -> s
 
 
 def best_automatic_key(automatic: Mapping[str, Any], languages: Sequence[str]) -> str:
-    """The key of the speech recognition in a wanted language, never of a translation; "" for none."""
+    """The key of the speech recognition in a wanted language, never of a translation; "" if none."""
     real = [key for key in automatic if _is_recognition(key, automatic[key])]
     for language in _wanted(languages, real):
         matching = [key for key in real if speaks(key.removesuffix(ORIGINAL), language)]
@@ -63,13 +63,13 @@ def best_automatic_key(automatic: Mapping[str, Any], languages: Sequence[str]) -
 
 
 def speaks(tag: str, language: str) -> bool:
-    """Whether a language tag is the language or a part of it: en-US and en-nP7 speak en, enm does not."""
+    """Whether a language tag is the language or a variant of it: en-US and en-nP7 match en, enm does not."""
     tag, language = tag.casefold(), language.casefold()
     return tag == language or tag.startswith(f"{language}-")
 
 
 def list_tracks(subtitles: Mapping[str, Any] | None, automatic: Mapping[str, Any] | None) -> list[str]:
-    """Every real track as `manual:en`, `auto:en-orig`, sorted: what the videos table holds."""
+    """Every real track as `manual:en`, `auto:en-orig`, sorted: the form of the videos table."""
     manual = [f"manual:{key}" for key in subtitles or {} if key != "live_chat"]
     return sorted(manual) + sorted(
         f"auto:{key}" for key, entries in (automatic or {}).items() if _is_recognition(key, entries)
@@ -81,7 +81,7 @@ def _wanted(languages: Sequence[str], keys: Any) -> Sequence[str]:
 
 
 def _is_recognition(key: str, entries: Any) -> bool:
-    """By the key, else by the address of its first format (a real list has hundreds of translations in 7 formats)."""
+    """Checks the key, else its first format's address (a real list has hundreds of translations in 7 formats)."""
     if key.endswith(ORIGINAL):
         return True
     url = next((str(entry.get("url", "")) for entry in entries if isinstance(entry, dict)), "")

@@ -1,11 +1,11 @@
 """The real yt-dlp as a library, with what it hides made visible.
 
-`RecordingYoutubeDL` is yt-dlp's own class with two methods overridden. Every request of an extractor and of the native
-downloader passes through `urlopen`: there a politeness token is taken, the wall-clock limit is checked, and the status
-of the answer is recorded. Warnings, and what yt-dlp only tells its debug log, are kept.
+`RecordingYoutubeDL` is yt-dlp's own class with a few methods overridden. Every request of an extractor and of the
+native downloader goes through `urlopen`: there a politeness token is taken, the wall-clock limit is checked, and the
+status of the answer is recorded. Warnings, and what yt-dlp writes only to its debug log, are kept.
 
-Nothing here decides: pipeline.site.failures says what a failure means, pipeline.crawl.rounds and
-pipeline.site.fetch what is done next.
+This module decides nothing: pipeline.site.failures says what a failure means, pipeline.crawl.rounds and
+pipeline.site.fetch what to do next.
 """
 
 import difflib
@@ -55,7 +55,7 @@ __all__ = [
 ]
 
 Info = dict[str, Any]
-"""What yt-dlp knows of a video, or of an entry of a list: its own keys, any of which may be missing."""
+"""yt-dlp's own dictionary for a video, or for an entry of a list; any key may be missing."""
 WATCH_URL = "https://www.youtube.com/watch?v={}"
 MADE_FOR_KIDS = (b'"isMadeForKids":true', b"made for kids")
 MAX_WARNINGS = 200
@@ -67,7 +67,7 @@ _LABELS = re.compile(rb'"qualityLabel"\s*:\s*"(\d{2,5})p')
 
 
 class IdentityPaused(Exception):
-    """The identity of this work was paused meanwhile: go on with another. Not an error of the video."""
+    """The identity of this work was paused meanwhile: continue with another. Not an error of the video."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"paused for {seconds:.0f} s")
@@ -86,16 +86,16 @@ class Session:
     made_for_kids: bool = False
     captions_locked: bool = False
     listed_sizes: frozenset[int] = frozenset()  # short sides that the watch page's own list of formats names
-    refused: bool = False  # a request was answered 429: no further one leaves
+    refused: bool = False  # a request was answered with 429: no more are sent
     own_hosts_only: bool = False  # while captions or media are asked for
 
     def check_deadline(self, *_progress: Any) -> None:
-        """Raises DeadlinePassed. Also serves as yt-dlp's progress hook."""
+        """Raises DeadlinePassed if the deadline is over. Also serves as yt-dlp's progress hook."""
         if time.monotonic() > self.deadline:
             raise DeadlinePassed("exceeded its time limit")
 
     def wait_for_token(self, host: str, kind: str) -> None:
-        """Blocks until the request may go. Raises IdentityPaused, and AfterRefusal once a request was answered 429."""
+        """Blocks until the request may go. Raises IdentityPaused, and AfterRefusal after any request got a 429."""
         if self.refused:
             raise AfterRefusal(f"no {kind} request after a 429")
         started = time.monotonic()
@@ -106,7 +106,7 @@ class Session:
 
     @contextmanager
     def only_own_hosts(self) -> Iterator[None]:
-        """While the block lasts, requests and their redirects go to the site's own hosts alone."""
+        """During the block, requests and their redirects go only to the site's own hosts."""
         self.own_hosts_only = True
         try:
             yield
@@ -114,7 +114,7 @@ class Session:
             self.own_hosts_only = False
 
     def note(self, text: str) -> None:
-        """Keeps a warning, or a debug line that says what was left out."""
+        """Keeps a warning, or a debug line that says what yt-dlp left out."""
         if len(self.warnings) < MAX_WARNINGS:
             self.warnings.append(text)
         lower = text.casefold()
@@ -132,14 +132,14 @@ def no_token(_host: str, _kind: str) -> float:
 
 
 class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
-    """yt-dlp that keeps what it sees in `session`. One object serves one thread; `begin` starts the next work."""
+    """yt-dlp that records what it sees in `session`. One object serves one thread; `begin` starts the next work."""
 
     def __init__(self, params: dict[str, Any], session: Session) -> None:
         self.session = session
         super().__init__({**params, "logger": WarningLogger(self), "progress_hooks": [self._progress]})
 
     def begin(self, session: Session) -> None:
-        """The same guest session goes on with the next video; warnings that are shown once may be shown again."""
+        """Continues the guest session with the next work; one-time warnings may appear again."""
         self.session = session
         for extractor in self._ies_instances.values():
             extractor._printed_messages.clear()
@@ -148,13 +148,15 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         self.session.check_deadline(status)
 
     def write_debug(self, message: str, only_once: bool = False) -> None:
-        """Only the debug log says what was dropped for lack of a token."""
+        """Keeps messages about missing PO tokens: only the debug log says what was dropped for lack of one."""
         if "PO Token" in message or "PO token" in message:
             self.session.note(message)
         super().write_debug(message, only_once=only_once)
 
     def urlopen(self, req: Any) -> Response:
-        """See the module. Raises DeadlinePassed, IdentityPaused and AfterRefusal: yt-dlp passes them on unchanged."""
+        """See the module docstring. Raises DeadlinePassed, IdentityPaused, AfterRefusal: yt-dlp passes them on
+        unchanged.
+        """
         request = Request(req) if isinstance(req, str) else req
         if not self.session.own_hosts_only:
             return self._send(request)
@@ -174,14 +176,14 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         raise RequestError("redirected too often")
 
     def build_request_director(self, handlers: Any, preferences: Any = None) -> Any:
-        """yt-dlp's handlers, which hold redirects while only the site's own hosts may be asked."""
+        """yt-dlp's handlers, changed to hold redirects while only the site's own hosts may be asked."""
         director = super().build_request_director(handlers, preferences)
         for handler in director.handlers.values():
             hold_redirects(handler, lambda: self.session.own_hosts_only)
         return director
 
     def _send(self, request: Request) -> Response:
-        """One request: a token, the time limit, and its end in the record."""
+        """Sends one request: takes a token, checks the time limit, records how it ended."""
         host, kind, path = kind_of(request.url)
         session = self.session
         session.check_deadline()
@@ -199,7 +201,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
         return self._read_watch_page(response) if path == "/watch" else response
 
     def _read_watch_page(self, response: Response) -> Response:
-        """Keeps what yt-dlp does not report and the page says: made for kids, and the sizes of its own formats."""
+        """Keeps what the page says but yt-dlp does not report: made for kids, the sizes in its list of formats."""
         try:
             body = response.read()
         except RequestError as error:
@@ -211,7 +213,7 @@ class RecordingYoutubeDL(yt_dlp.YoutubeDL):  # type: ignore[misc, unused-ignore]
 
 
 class WarningLogger:
-    """yt-dlp's logger: keeps warnings, says nothing."""
+    """yt-dlp's logger: keeps warnings, prints nothing."""
 
     def __init__(self, ydl: RecordingYoutubeDL) -> None:
         self._ydl = ydl
@@ -227,7 +229,7 @@ class WarningLogger:
 
 
 def kind_of(url: str) -> tuple[str, str, str]:
-    """(site, kind, path) of a request: list page player caption media other. Media hosts count as one site."""
+    """(site, kind, path) of a request; kinds: list page player caption media other. Media hosts count as one site."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     site = ".".join(host.split(".")[-2:])
@@ -256,7 +258,7 @@ def _network_error(error: RequestError) -> str:
 
 
 def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeDL:
-    """A yt-dlp object: one guest session. Raises StopRun (bad_cookies) for a file that is not a cookie file."""
+    """A yt-dlp object with a new guest session. Raises StopRun (bad_cookies) if the cookie file is not one."""
     try:
         return RecordingYoutubeDL(dict(options), session)
     except yt_dlp.cookies.CookieLoadError:
@@ -266,7 +268,7 @@ def open_site(options: Mapping[str, Any], session: Session) -> RecordingYoutubeD
 
 
 _SITES: dict[tuple[Any, ...], RecordingYoutubeDL] = {}
-"""One guest session for each identity, client list and thread of this process: sessions are kept, not churned."""
+"""One guest session per identity, client list and thread of this process: sessions are reused, not churned."""
 
 MAX_SITES = 32
 
@@ -274,7 +276,7 @@ MAX_SITES = 32
 def site_for(
     config: CrawlConfig, identity: IdentityConfig, clients: tuple[str, ...], session: Session
 ) -> RecordingYoutubeDL:
-    """The process's own yt-dlp object for an identity, ready for the next work. Raises StopRun as `open_site`."""
+    """This process's yt-dlp object for an identity, ready for the next work. Raises StopRun as `open_site` does."""
     key = (
         threading.get_ident(),
         *(identity.name, identity.proxy.get_secret_value(), identity.cookies, clients),
@@ -290,7 +292,7 @@ def site_for(
 
 
 def check_identities(config: CrawlConfig) -> None:
-    """Builds the yt-dlp of each identity, so that options that cannot be built are found before a run.
+    """Builds the yt-dlp of each identity, so that invalid options are found before a run.
 
     Cookie files are left to the workers, which read them. Raises UserError naming the identity and the cure.
     """
@@ -311,17 +313,17 @@ def check_identities(config: CrawlConfig) -> None:
 
 
 LIBRARY_OPTIONS = frozenset({"retry_sleep_functions", "match_filter", "postprocessor_hooks", "post_hooks"})
-"""Options that only a program can give, not yt-dlp's command line."""
+"""Options available only to programs, not on yt-dlp's command line."""
 
 
 def forget_sites(identity: str = "") -> None:
-    """Ends the sessions of an identity (of all): after a refusal a new session is a fair new start."""
+    """Closes the sessions of an identity (or of all): after a refusal, a new session starts afresh."""
     for key in [key for key in _SITES if identity in ("", key[1])]:
         _SITES.pop(key).close()
 
 
 def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> Info:
-    """yt-dlp's info of one video, unprocessed: formats, subtitles, automatic_captions … No media is asked for.
+    """yt-dlp's info of one video, unprocessed: formats, subtitles, automatic_captions … No media is requested.
 
     Raises yt-dlp's errors, DeadlinePassed, IdentityPaused. A video without formats is returned with `formats` empty.
     """
@@ -333,7 +335,7 @@ def extract_video(ydl: RecordingYoutubeDL, video_id: str) -> Info:
 
 
 def list_entries(ydl: RecordingYoutubeDL, url: str) -> Iterator[Info]:
-    """The entries of a search, playlist or channel, a page at a time as they are taken. Raises as extract_video."""
+    """Yields the entries of a search, playlist or channel, requesting pages as needed. Raises as extract_video does."""
     try:
         info = ydl.extract_info(url, download=False, process=False) or {}
         for _ in range(MAX_LISTS):
@@ -351,7 +353,7 @@ def read_caption(ydl: RecordingYoutubeDL, url: str, max_bytes: int) -> bytes:
 
 
 def upload_date_of(info: Mapping[str, Any]) -> str:
-    """YYYYMMDD in UTC; "" where the site did not say."""
+    """YYYYMMDD in UTC; "" if the site does not say."""
     if date := info.get("upload_date"):
         return str(date)
     stamp = info.get("timestamp")

@@ -1,9 +1,9 @@
-"""The extract stage: what the site says of a video, and its caption files, in one go, since caption addresses expire.
+"""The extract stage: gets a video's metadata and its caption files in one go, since caption addresses expire.
 
 In:  this round's candidates.   Out: rows of `videos` and `captions`; every other candidate is a reject with its reason.
 
-No byte of media is fetched here: the clips that a video would give are known first. A refusal that says something
-about who asks, not about the video, is never charged to the video: the identity is paused and another one asks.
+No media is fetched here: first it must be known which clips a video would give. A refusal that is about the identity
+that asks and not about the video is never charged to the video: the identity is paused and another one asks.
 """
 
 import json
@@ -59,7 +59,7 @@ class ExtractStage:
 
     @property
     def resources(self) -> Resources:
-        """A unit mostly waits; a whole patience and its identity's hourly budget may pass in one."""
+        """A unit mostly waits; it may last a whole patience plus the time its identities' hourly budgets take."""
         pool = self.config.pool()
         in_flight = self.config.extract_in_flight or max(4, 2 * len(pool))
         per_video_s = (
@@ -69,7 +69,7 @@ class ExtractStage:
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s, max_in_flight=in_flight)
 
     def units(self, store: Store) -> list[Unit]:
-        """Batches of the round's candidates, in their order. What committed units wrote down on their way goes."""
+        """Batches of the round's candidates, in order. First deletes the progress files of committed units."""
         forget_committed(store)
         rows = [row for part in store.parts("candidates") if part.unit.startswith(f"{self.plan.round:05d}-")
                 for row in store.read_part(part).to_pylist() if row["asked"]]  # fmt: skip
@@ -82,7 +82,7 @@ class ExtractStage:
         return units
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Looks at each candidate in turn; those that an interrupted try had looked at are asked for no more."""
+        """Looks at each candidate in turn; what an interrupted attempt found already is not requested again."""
         videos: list[VideoRow] = []
         captions: list[CaptionRow] = []
         output = Output(rows={"videos": videos, "captions": captions})
@@ -104,7 +104,7 @@ class ExtractStage:
         return output
 
     def _rows_of(self, candidate: CandidateRow, extractor: "Extractor") -> tuple[VideoRow, list[CaptionRow]]:
-        """The row of `videos` and those of `captions` of one candidate. Raises Rejected."""
+        """The row of `videos` and the rows of `captions` for one candidate. Raises Rejected."""
         found = self._look_at(candidate, extractor)
         if isinstance(found, Reject):
             raise Rejected(found.reason, found.detail, retry_after_s=found.retry_after_s)
@@ -123,7 +123,7 @@ class ExtractStage:
 
 @dataclass(frozen=True, slots=True)
 class FoundVideo:
-    """A video that is wanted: yt-dlp's info, its caption rows, and who asked."""
+    """A wanted video: yt-dlp's info, its caption rows, and the identity that asked."""
 
     info: Info
     captions: list[CaptionRow]
@@ -132,7 +132,7 @@ class FoundVideo:
 
 
 class Extractor:
-    """Extracts videos one after the other, as whichever identity may ask."""
+    """Extracts videos one after the other, with whichever identity may ask."""
 
     def __init__(self, config: CrawlConfig, polite: Polite, cut: CutConfig) -> None:
         self._config = config
@@ -141,11 +141,11 @@ class Extractor:
         self._polite = polite
 
     def safe(self, text: str) -> str:
-        """A text without secrets."""
+        """Removes secrets from a text."""
         return self._asking.safe(text)
 
     def look_at(self, video_id: str, wanted_category_id: int) -> FoundVideo | Failure:
-        """The video, or why it is turned away. Raises StopRun."""
+        """Extracts a video, or says why it is rejected. Raises StopRun."""
         config = self._config
         rules = Rules(config.video_time_limit_s, config.video_tries, config.politeness.patience_s, captions=True)
         try:
@@ -165,7 +165,7 @@ class Extractor:
         return FoundVideo(info, captions, turn.identity.name, session.made_for_kids)
 
     def _verdict(self, info: Info, session: Session, wanted_category_id: int) -> Failure | None:
-        """What speaks against an extracted video, in the order from certain to doubtful."""
+        """Why an extracted video is rejected, None if it isn't; certain reasons are checked before doubtful ones."""
         if info.get("_type") in ("url", "url_transparent"):
             return Failure(Reason.PAYMENT_REQUIRED, "only a trailer is shown")
         if str(info.get("live_status")) in ("is_live", "post_live"):
@@ -184,7 +184,7 @@ class Extractor:
         return judged if isinstance(judged, Failure) else None
 
     def _no_category(self, session: Session) -> Failure:
-        """The watch page alone names the category: without it the video is tried again, never called a wrong one."""
+        """Only the watch page names the category: a video without one is retried, never called a wrong category."""
         failure = classify(session.evidence(text="the watch page named no category"))
         return Failure(Reason.BAD_ANSWER, failure.detail) if failure.reason is Reason.EXTRACTOR_ERROR else failure
 
@@ -207,7 +207,7 @@ class Extractor:
         )
 
     def _captions(self, site: RecordingYoutubeDL, info: Info, session: Session) -> list[CaptionRow] | Failure:
-        """A row for each track that came with text; where none did, the failure that speaks most for trying again."""
+        """A row for each track that came with text; if none did, the failure that may be temporary, if there is one."""
         rows: list[CaptionRow] = []
         failures: list[Failure] = []
         for track in self._tracks(info):
@@ -256,8 +256,8 @@ class Extractor:
 
 
 def check_payload(payload: bytes, format_: str) -> Reason | None:
-    """Why a caption body cannot be one, None where it can: the site answers 200 with nothing, or with a page."""
-    if not payload:  # nothing at all: withheld from this client, where a track without a word is still a document
+    """Why a body cannot be a caption file, None if it can: the site answers 200 with nothing, or with a page."""
+    if not payload:  # withheld from this client: even a track without words is a document
         return Reason.CAPTIONS_LOCKED
     text = payload[:4096].decode("utf-8", errors="replace").strip()
     if not text:

@@ -1,7 +1,7 @@
-"""The crawl's bookkeeping: what is known of every listed video and source, kept up from committed parts alone.
+"""The crawl's bookkeeping: what is known about every listed video and source, updated from committed parts alone.
 
-Each part is read once. A known video costs 11 bytes: a 64-bit hash of its id, its category, and a mark whether it was
-looked at; the ids themselves stay in the tables.
+Each part is read once. A known video costs 11 bytes: a 64-bit hash of its id, its category, and whether it was looked
+at; the ids themselves stay in the tables.
 """
 
 from collections import Counter
@@ -27,12 +27,12 @@ from pipeline.engine.store import Store
 from pipeline.outdir.retries import read_retries
 
 MAX_CHANNELS = 20_000
-"""Channels remembered as possible new sources, by category: those with the most kept videos."""
+"""Channels remembered per category as possible new sources: those with the most kept videos."""
 _LATER = pa.array([reason.value for reason in Reason if reason.class_ is ReasonClass.LATER])
 
 
 class KnownVideos:
-    """Which ids were listed, for which category first, and which of them were looked at. 11 bytes an id."""
+    """Which ids were listed, for which category first, and which of them were looked at. 11 bytes per id."""
 
     def __init__(self) -> None:
         self.hashes: UInt64 = np.empty(0, dtype=np.uint64)
@@ -43,7 +43,7 @@ class KnownVideos:
         return len(self.hashes)
 
     def add(self, hashes: UInt64, categories: npt.NDArray[Any]) -> None:
-        """Adds ids; those that are known already keep their category."""
+        """Adds ids; known ones keep their category."""
         unique, first = np.unique(hashes, return_index=True)
         where, end = spans_in(self.hashes, unique)
         new = where == end
@@ -53,12 +53,12 @@ class KnownVideos:
         self.looked_at = np.insert(self.looked_at, where, False)
 
     def mark(self, hashes: UInt64, categories: npt.NDArray[Any]) -> None:
-        """These were looked at (added where they were not known)."""
+        """Marks ids as looked at; adds those that were not known."""
         self.add(hashes, categories)
         self.looked_at[spans_in(self.hashes, hashes)[0]] = True
 
     def unseen(self, hashes: UInt64, category: int) -> npt.NDArray[np.bool_]:
-        """For each id: known for this category and not looked at."""
+        """For each id: whether it is known for this category and was not looked at."""
         row, end = spans_in(self.hashes, hashes)
         unseen = row < end
         row = row[unseen]
@@ -66,14 +66,16 @@ class KnownVideos:
         return unseen
 
     def backlog(self) -> dict[int, int]:
-        """How many are not looked at, by category."""
+        """The number of videos not looked at, by category."""
         categories, counts = np.unique(self.categories[~self.looked_at], return_counts=True)
         return {int(category): int(n) for category, n in zip(categories, counts, strict=True)}
 
 
 @dataclass(slots=True)
 class CrawlLedger:
-    """See the module. `update` reads what was committed since; everything else is a function of what was read."""
+    """See the module docstring. `update` reads what was newly committed; everything else is a function of what was
+    read.
+    """
 
     store: Store
     unit: str = "clips"  # what supply counts: clips | hours
@@ -85,7 +87,7 @@ class CrawlLedger:
     channels: dict[int, Counter[str]] = field(default_factory=dict)
     attempts: dict[str, int] = field(default_factory=dict)  # of videos tried more than once
     deferred: dict[str, list[str]] = field(default_factory=dict)  # video → next_try_at of each time
-    _read: dict[str, UInt64] = field(default_factory=dict)  # names of the parts that were read, by table
+    _read: dict[str, UInt64] = field(default_factory=dict)  # parts that were read, by table (hashes of their names)
     _open_parts: dict[int, list[Part]] = field(default_factory=dict)
 
     def update(self) -> None:
@@ -99,7 +101,7 @@ class CrawlLedger:
         self._read_rejects()
 
     def facts(self, round_: int, now: datetime | None = None, served: Iterable[str] = ()) -> CrawlFacts:
-        """What the next plan needs to know. `served`: retry requests that earlier rounds took up."""
+        """What the next plan needs to know. `served`: retry requests that earlier rounds have served."""
         requests = {name: ids for name, ids in read_retries(self.store, names_of("round")) if name not in set(served)}
         waiting = {i: times for i, times in self.deferred.items() if len(times) >= self.attempts.get(i, 1)}
         moment = (now or datetime.now(UTC)).isoformat()
@@ -124,7 +126,7 @@ class CrawlLedger:
         return tuple(sorted((i, self.attempts.get(i, 1) + 1) for i in ids))
 
     def choose(self, plan: RoundPlan) -> Iterator[ListingRow]:
-        """The listed videos that this round looks at, in the order of the listings: rows of `listings`."""
+        """Yields the listed videos that this round looks at, in the order of the listings: rows of `listings`."""
         taken: set[int] = set()
         for category, n_wanted in sorted(plan.n_candidates.items()):
             yield from self._choose(category, n_wanted, taken)
@@ -148,7 +150,7 @@ class CrawlLedger:
                 yield table.slice(row, 1).to_pylist()[0]
 
     def find_candidates(self, ids: set[str]) -> dict[str, CandidateRow]:
-        """The first candidate row of each of these videos: for those that are tried again."""
+        """The first candidate row of each of these videos, for those that are tried again."""
         found: dict[str, CandidateRow] = {}
         for part in self.store.parts("candidates") if ids else ():
             table = self.store.read_part(part)
@@ -161,7 +163,7 @@ class CrawlLedger:
         return self._not_read(table, self.store.parts(table))
 
     def _not_read(self, table: str, parts: list[Part]) -> list[Part]:
-        """Those of a table's parts that were not read before; they count as read from now on."""
+        """Those of a table's parts that were not read yet; marks them as read."""
         names = hash_ids(pa.array([f"{part.stage}-{part.unit}" for part in parts], pa.string()))
         new = ~np.isin(names, self._read.get(table, names[:0]))
         self._read[table] = names
@@ -238,7 +240,7 @@ class CrawlLedger:
 
 
 def _counted(table: pa.Table, columns: list[str]) -> Iterator[tuple[Any, ...]]:
-    """Each combination of values in these columns, then how many rows have it; in the order of their first rows."""
+    """Each combination of values in these columns with its number of rows, in the order of first appearance."""
     return _rows(table.group_by(columns, use_threads=False).aggregate([([], "count_all")]))
 
 

@@ -1,4 +1,4 @@
-"""Which videos the configuration turns away: each limit has its own reason. Pure functions of what the site said."""
+"""Which videos the configuration rejects: each limit has its own reason. Pure functions of what the site said."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from pipeline.site.tracks import ORIGINAL, list_tracks, speaks
 from pipeline.site.ytdlp import upload_date_of
 
 Verdict = tuple[Reason, str]
-"""A reason and a detail for people."""
+"""A reason and a detail to display."""
 
 STANDARD_LICENCE = "standard"
 
 
 def check_listed(row: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
-    """What a row of a listing alone decides, so that no request is spent on the video. Unknown values pass."""
+    """Judges a row of a listing, so that no request is spent on a video it already rules out. Unknown values pass."""
     if row["live_status"] == "is_live":
         return Reason.LIVE, "live now, according to the listing"
     if row["live_status"] == "is_upcoming":
@@ -32,7 +32,7 @@ def check_listed(row: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None
 
 
 def check_video(info: Mapping[str, Any], config: CrawlConfig, *, made_for_kids: bool) -> Verdict | None:
-    """The first limit that an extracted video breaks, or None."""
+    """The first limit that an extracted video violates, or None."""
     limits = config.limits
     return (
         _live(info, limits)
@@ -47,7 +47,7 @@ def check_video(info: Mapping[str, Any], config: CrawlConfig, *, made_for_kids: 
 
 
 def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | None:
-    """Whether the video's own category is one that is wanted. The query that found it is never trusted."""
+    """Rejects a video whose own category is not wanted. The query that found it is never trusted."""
     category = category_by_name(name)
     if category is None:
         return Reason.WRONG_CATEGORY, f"{name!r} is not one of the 15"
@@ -59,7 +59,7 @@ def check_category(name: str, wanted_id: int, config: CrawlConfig) -> Verdict | 
 
 
 def wanted_categories(config: CrawlConfig) -> tuple[int, ...]:
-    """The category ids of the configuration, all 15 where it names none."""
+    """The configured category ids, or all 15 if none are configured."""
     return config.categories or tuple(category.id for category in load_categories())
 
 
@@ -92,7 +92,7 @@ def _dates(day: str, limits: LimitsConfig) -> Verdict | None:
 
 
 def _licence(licence: str, limits: LimitsConfig) -> Verdict | None:
-    """The site names a licence only where it is not its standard one."""
+    """An empty licence means the site's standard one: the site names only others."""
     plain = licence.casefold() or STANDARD_LICENCE
     if not limits.licences or any(wanted.casefold() in plain for wanted in limits.licences):
         return None
@@ -104,7 +104,7 @@ def _views(count: int, limits: LimitsConfig) -> Verdict | None:
 
 
 def _language(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
-    """The speech recognition's language, else that of the original audio; unknown passes (the captions decide then)."""
+    """Checks the speech recognition's language, else the original audio's; unknown passes (captions decide later)."""
     spoken = spoken_language(info)
     if not limits.languages or not spoken or any(speaks(spoken, wanted) for wanted in limits.languages):
         return None
@@ -112,7 +112,7 @@ def _language(info: Mapping[str, Any], limits: LimitsConfig) -> Verdict | None:
 
 
 def spoken_language(info: Mapping[str, Any]) -> str:
-    """The language that is spoken, "" where nothing says it."""
+    """The language spoken; "" if nothing tells it."""
     recognised = [t.partition(":")[2] for t in list_tracks({}, info.get("automatic_captions"))]
     if recognised:
         return min(recognised, key=lambda key: (not key.endswith(ORIGINAL), key)).removesuffix(ORIGINAL)

@@ -1,7 +1,7 @@
 """The first two stages of a crawl round: which videos there are, and which of them to look at.
 
-list     in:  the round's asks.            out: rows of `listings` (a row a result) and `sources` (a row an ask)
-choose   in:  all listings so far.         out: rows of `candidates`; rejects of what a listing alone turns away
+list     in:  the round's asks.            out: rows of `listings` (one per result) and `sources` (one per ask)
+choose   in:  all listings so far.         out: rows of `candidates`; rejects that the listing alone decides
 """
 
 import hashlib
@@ -40,17 +40,17 @@ class ListStage:
 
     @property
     def resources(self) -> Resources:
-        """A listing mostly waits; a whole patience may pass in one."""
+        """A listing mostly waits; one may last a whole patience."""
         limit_s = self.config.list_time_limit_s * LIST_TRIES + self.config.politeness.patience_s
         return Resources(n_cpus=0.5, memory_bytes=2 * 1024**3, time_limit_s=limit_s)
 
     def units(self, store: Store) -> list[Unit]:
-        """Named by what is asked and in which round."""
+        """Units named by what is asked and in which round."""
         number = f"{self.plan.round:05d}"
         return [Unit(f"{number}-{ask.source}-{_digest(repr(ask))}", ask, ()) for ask in self.plan.asks]
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """All results, from the first. What came before a failure is kept, and the source is listed again later."""
+        """Lists all results from the first. Results before a failure are kept, and the source is listed again later."""
         ask: Ask = unit.payload
         if ask.source in FILE_SOURCES:
             listed = list_file(ask, self.config)
@@ -67,7 +67,7 @@ class ListStage:
 
 @dataclass(slots=True)
 class ListedSource:
-    """What one listing gave."""
+    """The outcome of one listing."""
 
     results: list[Listed] = field(default_factory=list)
     exhausted: bool = False
@@ -77,7 +77,7 @@ class ListedSource:
 
 
 def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
-    """The next results of a file, from the ask's byte on."""
+    """The next results of a file, from the ask's byte offset on."""
     path = Path(ask.query)
     lines = (ids if ask.source == "ids" else hdvila).list_file(path, ask.cursor)
     listed = ListedSource(exhausted=True, cursor=ask.cursor)
@@ -94,7 +94,7 @@ def list_file(ask: Ask, config: CrawlConfig) -> ListedSource:
 
 @dataclass(slots=True)
 class _SiteListing:
-    """One list of the site; each attempt begins at its first page, and the longest one counts."""
+    """One list of the site; each attempt starts at its first page, and the longest result is kept."""
 
     ask: Ask
     config: CrawlConfig
@@ -114,7 +114,7 @@ class _SiteListing:
         return self.best
 
     def _attempt(self, turn: Turn) -> ListedSource:
-        """Lists from the first page, to the list's end or to the wanted length. What came before an error is kept."""
+        """Lists from the first page to the end of the list or the wanted length. Keeps what came before an error."""
         site = site_for(self.config, turn.identity, turn.clients, turn.session)
         results: list[Listed] = []
         try:
@@ -128,14 +128,14 @@ class _SiteListing:
                 self.best.results = results
         looks_empty = not results and self.ask.source == "search"
         self.best.exhausted = len(results) < self.ask.up_to and not looks_empty
-        if looks_empty:  # an unknown page layout looks just like a query without hits: no list at its end
+        if looks_empty:  # an unknown page layout looks just like a query without hits: not the end of a list
             self.best.reason = Reason.BAD_ANSWER.value
             self.best.detail = "no result at all: the words have no hits, or yt-dlp no longer knows the page"
         return self.best
 
 
 def address_of(ask: Ask, config: CrawlConfig) -> str:
-    """The address of a list of the site."""
+    """The address of one of the site's lists."""
     if ask.source == "search":
         return search.url_of(ask.query, config.search_filter)
     return channel.url_of(ask.query) if ask.source == "channel" else playlist.url_of(ask.query)
@@ -190,7 +190,7 @@ def _source_row(listed: ListedSource, ask: Ask, round_: int) -> SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class ChooseStage:
-    """One unit per round. The choice is made in the driver, which has the ledger; the unit writes it down."""
+    """One unit per round. The driver, which has the ledger, makes the choice; the unit records it."""
 
     config: CrawlConfig
     plan: RoundPlan
@@ -200,7 +200,7 @@ class ChooseStage:
     resources: Resources = Resources(n_cpus=0.5, time_limit_s=600)
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return self.config, self.plan, self.opt_outs  # the books stay at home: workers get rows
+        return self.config, self.plan, self.opt_outs  # the ledger stays in the driver: workers get rows
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         for name, value in zip(("config", "plan", "opt_outs"), state, strict=True):
@@ -209,7 +209,7 @@ class ChooseStage:
         object.__setattr__(self, "resources", Resources(n_cpus=0.5, time_limit_s=600))
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """The round's one unit, with its rows; nothing where it is done already."""
+        """The round's only unit, with its rows; nothing if it is done already."""
         name = f"{self.plan.round:05d}-{_digest(repr(self.plan))}"
         if name in store.committed(self.name):
             return
@@ -219,7 +219,7 @@ class ChooseStage:
         yield Unit(name, (fresh, [(again[i], attempt) for i, attempt in self.plan.due if i in again]), ())
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Candidates in the order of the listings; what a listing alone decides is turned away here."""
+        """Writes candidates in the order of the listings; rejects those that the listing alone rules out."""
         fresh, again = unit.payload
         candidates, rejects = [], []
         for row in fresh:

@@ -1,8 +1,8 @@
 """What the next round of the crawl asks: a pure function of what earlier rounds committed.
 
-A category that is short asks for as many videos as its yield so far says it needs; first the ones that are listed
-already, then more of its sources. A source is listed ever deeper, four times as far each time; when a category's
-sources run dry, the channels of its kept videos become new ones.
+A category that is short asks for as many videos as it needs at its yield so far: first those that are listed already,
+then more from its sources. Each source is listed four times as deep every time; when a category's sources are
+exhausted, the channels of its kept videos become new sources.
 """
 
 import math
@@ -16,14 +16,14 @@ from pipeline.crawl.sources import FILE_SOURCES, Ask
 
 ANY = -1
 FIRST_DEPTH = 60
-"""Three pages of a search: enough to see what a source is worth."""
+"""Three pages of a search: enough to see how good a source is."""
 
 DEEPER = 4
 FILE_CHUNK = 10_000
 SOURCE_TRIES = 3
 LEAST_NEW_SHARE = 0.05
 PRIOR_WEIGHT = 5.0
-"""The expected yield counts as much as this many videos that were really looked at."""
+"""The expected yield has the weight of this many videos actually looked at."""
 
 SourceKey = tuple[str, str, int]
 """Source, query, wanted category."""
@@ -31,7 +31,7 @@ SourceKey = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the crawl is for: quotas by category id, in clips or hours of clips."""
+    """The goal of the crawl: quotas by category id, in clips or hours of clips."""
 
     quotas: Mapping[int, float]
     unit: str = "clips"  # clips | hours
@@ -45,7 +45,7 @@ class SourceFacts:
     n_listed: int = 0
     cursor: int = 0
     exhausted: bool = False
-    failures: int = 0  # listings in a row that ended early
+    failures: int = 0  # consecutive listings that ended early
     reason: str = ""
     n_kept: int = 0
 
@@ -59,17 +59,17 @@ class CrawlFacts:
     asked: Mapping[int, int] = field(default_factory=dict)  # videos looked at, by wanted category
     backlog: Mapping[int, int] = field(default_factory=dict)  # listed, not looked at
     sources: Mapping[SourceKey, SourceFacts] = field(default_factory=dict)
-    channels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of kept videos, most first
-    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were deferred until now
-    requested: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that a person wants tried again
-    requests: tuple[str, ...] = ()  # the retry requests that `requested` serves
+    channels: Mapping[int, tuple[str, ...]] = field(default_factory=dict)  # of kept videos, the most frequent first
+    due: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that were deferred and are due
+    requested: tuple[tuple[str, int], ...] = ()  # (video id, attempt) that a person asked to try again
+    requests: tuple[str, ...] = ()  # the retry requests that `requested` came from
     n_waiting: int = 0  # deferred, not due yet
-    next_due: str = ""  # when the first of them is, ISO 8601
+    next_due: str = ""  # when the first of them is due, ISO 8601
 
 
 @dataclass(frozen=True, slots=True)
 class RoundPlan:
-    """One round: listings to make, how many videos to look at by wanted category, and which to try again."""
+    """One round: listings to make, how many videos to look at per wanted category, and which to try again."""
 
     round: int
     asks: tuple[Ask, ...] = ()
@@ -85,7 +85,7 @@ class RoundPlan:
 
 @dataclass(frozen=True, slots=True)
 class CategoryState:
-    """Where a category stands. `state`: full, going, waits or dry."""
+    """The state of a category. `state`: full, going, waits or dry."""
 
     category_id: int
     quota: float
@@ -95,7 +95,7 @@ class CategoryState:
 
 
 def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundPlan:
-    """The next round; an empty one when nothing more can or need be done. Same facts, same plan."""
+    """Plans the next round; an empty one if nothing more can or need be done. The same facts give the same plan."""
     needs = needs_of(config, facts, wanted)
     budget = min(1.0, config.max_candidates_per_round / max(1, sum(needs.values())))
     needs = {category: math.ceil(need * budget) for category, need in needs.items()}
@@ -115,7 +115,7 @@ def plan_round(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> RoundP
 
 
 def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int, int]:
-    """How many more videos each short category has to look at, from its yield so far."""
+    """How many more videos each short category has to look at, judging by its yield so far."""
     prior = config.prior_clips_per_video if wanted.unit == "clips" else config.prior_hours_per_video
     needs = {}
     n_any, categories = facts.asked.get(ANY, 0), wanted_categories(config)
@@ -130,7 +130,7 @@ def needs_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> dict[int
 
 
 def _gap(category: int, facts: CrawlFacts, wanted: Wanted) -> float:
-    """How far a category is from its quota, as a share of it."""
+    """How far a category is from its quota, as a share of the quota."""
     quota = wanted.quotas.get(category, 0.0)
     return 1 - facts.supply.get(category, 0.0) / quota if quota else 0.0
 
@@ -147,7 +147,7 @@ def _fill(category: int, need: int, config: CrawlConfig, facts: CrawlFacts, asks
 
 
 def _expected_gain(ask: Ask, facts: CrawlFacts) -> int:
-    """How many new videos a listing will bring, by what sources of its kind and category brought."""
+    """How many new videos a listing is expected to bring, judging by sources of its kind and category."""
     if ask.source in FILE_SOURCES:
         return ask.up_to
     sources = [known for key, known in facts.sources.items() if key[2] == ask.wanted_category_id and known.n_listed]
@@ -161,7 +161,7 @@ def _expected_gain(ask: Ask, facts: CrawlFacts) -> int:
 
 
 def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask]:
-    """The next listing of every source of a category that is not at its end: best yield first, new channels last."""
+    """The next listing of each source of a category that is not exhausted: best yield first, new channels last."""
     configured = sources_of(category, config)
     grown = _grown_sources(category, config, facts, {key for key, _ in configured})
     asks = []
@@ -174,7 +174,7 @@ def open_asks(category: int, config: CrawlConfig, facts: CrawlFacts) -> list[Ask
 
 
 def _yield(known: SourceFacts) -> float:
-    """Kept videos per listed one; a source that was never asked counts as a good one."""
+    """Kept videos per listed video; a source that was never asked counts as perfect."""
     return known.n_kept / known.n_listed if known.n_listed else 1.0
 
 
@@ -187,7 +187,7 @@ def _next_ask(key: SourceKey, known: SourceFacts, most: int) -> Ask:
 
 
 def sources_of(category: int, config: CrawlConfig) -> list[tuple[SourceKey, int]]:
-    """The configured sources of a category, in the order of the configuration, with the most to list of each."""
+    """The configured sources of a category, in the order of the configuration, each with the most to list."""
     found: list[SourceKey] = []
     if "search" in config.sources:
         found += [("search", query, category) for query in queries_of(category, config)]
@@ -203,7 +203,7 @@ def sources_of(category: int, config: CrawlConfig) -> list[tuple[SourceKey, int]
 
 
 def queries_of(category: int, config: CrawlConfig) -> tuple[str, ...]:
-    """The search words of a category: its own from the configuration, else the built-in seeds."""
+    """The search words of a category: configured ones, else the built-in seeds."""
     if category in config.queries or category == ANY:
         return config.queries.get(category, ())
     found = category_by_id(category)
@@ -221,7 +221,7 @@ def _grown_sources(
 
 
 def states_of(config: CrawlConfig, facts: CrawlFacts, wanted: Wanted) -> list[CategoryState]:
-    """Where each wanted category stands, and why one cannot be filled."""
+    """The state of each wanted category, with the reason if it cannot be filled."""
     needs = needs_of(config, facts, wanted)
     return [_state(category, needs, config, facts, wanted) for category in wanted_categories(config)]
 
@@ -232,7 +232,7 @@ def _state(
     quota, supply = wanted.quotas.get(category, 0.0), facts.supply.get(category, 0.0)
     if category not in needs:
         return CategoryState(category, quota, supply, "full")
-    covered = quota > 0 and supply >= quota  # what is still asked for is the reserve, for losses at the fetch
+    covered = quota > 0 and supply >= quota  # what it still asks for is the reserve, for losses at the fetch
     asks = open_asks(category, config, facts) + open_asks(ANY, config, facts)
     listed = facts.backlog.get(category, 0) + facts.backlog.get(ANY, 0)
     if asks or listed:

@@ -1,9 +1,9 @@
-"""What an unfinished unit of the extraction has found so far: a kill costs the video in flight and not its batch.
+"""What an unfinished extraction unit has found so far: a kill loses the video in flight, not the whole batch.
 
     progress/<unit>.<video_id>.json     one video's rows, or its reject; read when the unit is tried again
 
-Answers of the site are recorded, not recomputed, so taking them from here changes nothing in what is committed. The
-driver removes the files of a unit once it is committed.
+The site's answers are recorded, not recomputed, so taking them from here does not change what is committed. The driver
+removes a unit's files once it is committed.
 """
 
 import base64
@@ -24,7 +24,7 @@ Found = tuple[VideoRow, list[CaptionRow]]
 
 
 def remember(store: Store, unit: str, video_id: str, found: Found | Reject) -> None:
-    """Writes down what came of one video. An error of this program is not: it is tried again."""
+    """Records the outcome of one video. Internal errors are not recorded, so that they are tried again."""
     if isinstance(found, Reject):
         if found.reason is not Reason.INTERNAL_ERROR:
             store.write_json(_path(unit, video_id), {"reject": asdict(found)})
@@ -35,7 +35,7 @@ def remember(store: Store, unit: str, video_id: str, found: Found | Reject) -> N
 
 
 def recall(store: Store, unit: str) -> dict[str, Found | Reject]:
-    """What earlier tries of a unit found, by video id; a damaged file counts as absent."""
+    """What earlier attempts at a unit found, by video id; damaged files count as missing."""
     found: dict[str, Found | Reject] = {}
     for name in store.names(FOLDER):
         of_unit, _, rest = name.partition(".")
@@ -57,7 +57,7 @@ def _read(facts: dict[str, Any]) -> Found | Reject:
 
 
 def forget_committed(store: Store) -> None:
-    """Removes what was written down of units that are committed by now."""
+    """Deletes the records of units that are committed."""
     names = store.names(FOLDER)
     done = store.committed(STAGE) if names else set()
     for name in names:
@@ -66,4 +66,4 @@ def forget_committed(store: Store) -> None:
 
 
 def _path(unit: str, video_id: str) -> str:
-    return f"{FOLDER}/{unit}.{video_id}.json"  # units and ids hold no dot; one folder, so that none is left empty
+    return f"{FOLDER}/{unit}.{video_id}.json"  # units and ids contain no dot; one folder, so none is left empty

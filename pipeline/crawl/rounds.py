@@ -1,8 +1,8 @@
-"""The crawl, in rounds: list what is short, choose, look at the chosen, see what clips that gives, plan the next round.
+"""The crawl, in rounds: list what is short, choose, look at the chosen, see which clips result, plan the next round.
 
-The requests of a round follow from what earlier rounds committed, and each plan is written down before it is carried
-out (`rounds/<number>.json`): a run that was killed goes on with the same round. Between two rounds the caller runs the
-text stages, which say how many clips each video gives.
+The requests of a round follow from what earlier rounds committed, and each plan is recorded before it is carried out
+(`rounds/<number>.json`): a killed run continues with the same round. Between two rounds the caller runs the text
+stages, which tell how many clips each video gives.
 
     for plan in rounds(config, store, wanted, books):
         for stage in stages_of(plan, config, polite, books, opt_outs): run it
@@ -36,7 +36,7 @@ STATES = "rounds/states/last.json"
 
 @dataclass(frozen=True, slots=True)
 class BuildPoliteness:
-    """Makes the one Politeness of a run, here or in an actor that may restart."""
+    """Makes the one Politeness of a run, locally or in an actor that may restart."""
 
     config: CrawlConfig
     store: Store
@@ -48,7 +48,7 @@ class BuildPoliteness:
 
 
 def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger) -> Iterator[RoundPlan]:
-    """Each round to run, the unfinished or last one first; ends when nothing more can or need be done.
+    """Yields each round to run, the last recorded one first; ends when nothing more can or need be done.
 
     Running a finished round again does nothing, so the caller need not know where the last run stopped.
     """
@@ -68,7 +68,7 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger
 
 
 def _say_where_it_stands(store: Store, states: list[CategoryState], *, ended: bool) -> None:
-    """Writes the state of each category for `status`; at the end of a crawl, says which cannot be filled and why."""
+    """Writes the state of each category for `status`; at the end of a crawl, logs which cannot be filled and why."""
     store.write_json(STATES, [asdict(state) for state in states])
     for state in states if ended else ():
         if state.state != "full":
@@ -77,12 +77,12 @@ def _say_where_it_stands(store: Store, states: list[CategoryState], *, ended: bo
 
 
 def read_states(store: Store) -> list[CategoryState]:
-    """The states that the last plan was made from; [] before the first."""
+    """The states that the last plan was made from; [] before the first plan."""
     return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
 
 
 def crawl_facts(books: CrawlLedger, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
-    """What is committed by now, as the plan of round `number` needs it."""
+    """What is committed so far, as the plan of round `number` needs it."""
     books.update()
     return books.facts(number, now or datetime.now(UTC), served)
 
@@ -95,7 +95,7 @@ def stages_of(
     opt_outs: Tombstones,
     cut: CutConfig | None = None,
 ) -> tuple[Stage, Stage, Stage]:
-    """The stages of a round, in their order. `cut` says what counts as 720p."""
+    """The stages of a round, in order. `cut` says what counts as 720p."""
     return (
         ListStage(config, polite, plan),
         ChooseStage(config, plan, books, opt_outs),
@@ -106,7 +106,7 @@ def stages_of(
 def category_states(
     config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger | None = None
 ) -> list[CategoryState]:
-    """Where each category stands: full, going, waits or dry, and why."""
+    """The state of each category: full, going, waits or dry, and why."""
     books = books or CrawlLedger(store, wanted.unit)
     plans = read_plans(store)
     return states_of(config, crawl_facts(books, len(plans), [n for p in plans for n in p.requests]), wanted)
@@ -129,7 +129,7 @@ class PlanJson(TypedDict):
     round: int
     asks: list[AskJson]
     n_candidates: list[tuple[int, int]]
-    """(category, how many) in the order of the categories."""
+    """(category, how many), sorted by category."""
     due: list[tuple[str, int]]
     requests: list[str]
 
@@ -141,7 +141,7 @@ def write_plan(store: Store, plan: RoundPlan) -> None:
 
 
 def read_plans(store: Store) -> list[RoundPlan]:
-    """The plans of all rounds so far, in their order."""
+    """The plans of all rounds so far, in order."""
     return [_plan(store.read_json(f"{ROUNDS}/{name}")) for name in store.names(ROUNDS) if name.endswith(".json")]
 
 

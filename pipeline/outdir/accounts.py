@@ -1,8 +1,8 @@
-"""The accounts of an output directory: what should be there and is not, found on its own and named.
+"""The accounts of an output directory: finds and names what should be there and is missing.
 
-Two ways of looking. Each commit says how many rows and rejects its unit made, and in which tables: a part that is gone
-is found by that. And each video that came past one stage needs a row or a reject of the next. What is found is then
-held against the funnel's sum, candidates = kept + rejected + missing.
+There are two checks. Each commit tells how many rows and rejects its unit made, and in which tables: that reveals
+missing parts. And each video that passed one stage needs a row or a reject of the next. The result is then compared
+with the funnel's sum, candidates = kept + rejected + missing.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from pipeline.engine.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Something that should be there. `what` names a file, or a video."""
+    """Something that should be there and is not. `what` names a file or a video."""
 
     stage: str
     what: str
@@ -34,11 +34,11 @@ class Accounts:
 
     @property
     def is_whole(self) -> bool:
-        """Nothing is missing and every candidate is accounted for once."""
+        """Whether nothing is missing and every candidate is accounted for exactly once."""
         return not self.gaps and not self.wrong_sums
 
     def lines(self, most: int = 20) -> list[str]:
-        """What a person reads: each gap by name, `most` of them, and what to do."""
+        """Lines to display: each gap by name, `most` of them, and what to do."""
         if self.is_whole:
             return []
         named = [f"missing: {gap.stage}: {gap.what}" for gap in self.gaps[:most]]
@@ -51,18 +51,20 @@ WHOLE = Accounts((), ())
 
 
 def check_accounts(store: Store) -> Accounts:
-    """Looks at every commit and every table. Only meaningful once a run has reached its selection."""
+    """Checks every commit and every table. Meaningful only once a run has made its selection."""
     census = Census(store)
     videos = [Gap(stage, f"video {i}") for stage, ids in missing_videos(store, census).items() for i in ids]
     return Accounts((*unit_gaps(store), *videos), tuple(_wrong_sums(funnel(store, census))))
 
 
 LOOKS = 3
-"""Times that what seems to be gone is looked for: units are committed and merged while somebody looks."""
+"""How often an apparent gap is looked for again: units may be committed and merged during the check."""
 
 
 def unit_gaps(store: Store) -> Iterator[Gap]:
-    """The parts that commits promise and that are gone: also beside a run, what is missing at each of some looks."""
+    """Yields the parts that commits promise and that are gone. Works beside a run: reports what every look finds
+    missing.
+    """
     gaps = list(_gaps_now(store))
     for _ in range(LOOKS - 1):
         if not gaps:
@@ -83,7 +85,7 @@ def _gaps_now(store: Store) -> Iterator[Gap]:
 
 
 def _segment_gaps(store: Store) -> Iterator[Gap]:
-    """The files of segments that the head promises and that are missing."""
+    """Yields the files of segments that the head promises and that are missing."""
     for segment in read_head(store)[0].segments:
         present = set(store.names(segment.folder))
         for table, n_rows in segment.rows.items():

@@ -1,12 +1,12 @@
-"""What a data set is made of: the identity keys of its configuration and the versions of its stages, in run.json.
+"""What a data set is made from: the identity keys of its configuration and the versions of its stages, in run.json.
 
 A run over an output directory whose identity keys differ is refused, naming each key and the first stage it touches;
-`--redo STAGE` takes back the commits from that stage on. The same holds where a stage's `made_by` number has changed
-since; there `--mix` goes on with what is there, and run.json and the manifest keep both numbers. A key that the
-configuration does not name keeps the value that made the output directory then, so that a default that has changed
-since stops no run that began before.
+`--redo STAGE` takes back the commits from that stage on. The same applies if a stage's `made_by` number has changed
+since; then `--mix` continues with what is there, and run.json and the manifest keep both numbers. A key that the
+configuration does not name keeps the value that the output directory was made with, so that a changed default stops no
+run that began before.
 
-A key that run.json lacks counts as the value that acts as before there was such a key.
+A key missing from run.json counts as the value that acts as before the key existed.
 """
 
 import json
@@ -32,15 +32,15 @@ Config = TypeVar("Config", bound=BaseModel)
 RUN_FILE = "run.json"
 _MAX_RUN_BYTES = 1024**2
 FIRST_MADE_BY = 1
-"""The number of every stage in output directories that were made before stages had numbers."""
+"""The number of every stage in output directories made before stages had numbers."""
 
 
 def check_identity(
     store: Store, config: Config, *, redo: str = "", mix: bool = False, versions: Mapping[str, int] = MADE_BY
 ) -> Config:
-    """Compares a configuration with the one that made the output directory; writes run.json where it is new.
+    """Compares a configuration with the one that made the output directory; writes run.json if new or changed.
 
-    Returns the configuration to go on with: under `mix`, keys that it does not name keep the values that made the
+    Returns the configuration to continue with: under `mix`, keys that it does not name keep the values that made the
     directory. Raises UserError for a difference that `redo` does not cover; `mix` allows stages of another version.
     `versions` are the numbers of this program's stages.
     """
@@ -66,7 +66,7 @@ def check_identity(
 
 
 def is_of_a_run(path: Path) -> bool:
-    """Whether a file named run.json is one that a run keeps in its output directory, and not a stranger's."""
+    """Whether a file named run.json is one that a run keeps in its output directory, not an unrelated file."""
     try:
         kept = json.loads(path.read_bytes()) if path.stat().st_size <= _MAX_RUN_BYTES else None
     except (OSError, ValueError, RecursionError):
@@ -75,7 +75,7 @@ def is_of_a_run(path: Path) -> bool:
 
 
 def stages_made_by(store: Store) -> dict[str, list[int]]:
-    """{stage: the numbers of all versions that worked on this output directory, ascending in time}."""
+    """{stage: the numbers of all versions that worked on this output directory, oldest first}."""
     kept = store.read_json(RUN_FILE) if store.exists(RUN_FILE) else {}
     recorded = kept.get("made_by", {})
     return {name: list(recorded.get(name, [FIRST_MADE_BY])) for name in ORDER}
@@ -84,7 +84,7 @@ def stages_made_by(store: Store) -> dict[str, list[int]]:
 def _made_by_now(
     store: Store, kept: Mapping[str, Any], versions: Mapping[str, int], redone: int, mix: bool
 ) -> dict[str, list[int]]:
-    """The numbers as this run will leave them. UserError where a stage has another number, unless mixed."""
+    """The numbers as this run will leave them. UserError if a stage has another number, unless `mix`."""
     recorded = kept.get("made_by", {})
     made_by: dict[str, list[int]] = {}
     differ: list[str] = []
@@ -137,12 +137,12 @@ def _is_named(config: BaseModel, key: str) -> bool:
 
 
 def _with_values(config: Config, values: Mapping[str, Any], source: str) -> Config:
-    """The configuration with these values, by dotted key; values that its model no longer takes are left out."""
+    """The configuration with these values, by dotted key; values that its model no longer accepts are left out."""
     for key, value in values.items():
         try:
             config = _replaced(config, key.split("."), value)
         except (ValidationError, AttributeError, KeyError):
-            continue  # a key or a choice of an earlier version: the difference is named as any other
+            continue  # a key or choice of an earlier version: reported like any other difference
         log.warning(
             "%s: %s stays %r, as the directory was made; the configuration does not name it", source, key, value
         )
@@ -158,7 +158,7 @@ def _replaced(section: Config, path: list[str], value: Any) -> Config:
 
 
 def changed_keys(source: str, kept: Mapping[str, Any], config: BaseModel) -> dict[str, tuple[Any, Any]]:
-    """{key: (value that made the data set, value now)} of the identity keys that differ."""
+    """{key: (value that made the data set, current value)} of the identity keys that differ."""
     wanted = {key: value for key, (value, _) in identity_values(config).items()}
     removed = removed_keys(type(config))
     was = values_before(type(config))
@@ -171,13 +171,13 @@ def changed_keys(source: str, kept: Mapping[str, Any], config: BaseModel) -> dic
 
 
 def _stage_touched(name: str) -> str:
-    """The stage that a changed key of this name touches first; the very first where no such stage is known."""
+    """The first stage that a changed key recorded with this name touches; the very first if it is unknown."""
     stage = find_stage(name)
     return stage.name if stage else ORDER[0]
 
 
 def stage_of_redo(name: str) -> str:
-    """The stage that `--redo NAME` means. Raises UserError for a name that no stage has."""
+    """The stage that `--redo NAME` means. Raises UserError if there is no such stage."""
     stage = find_stage(name)
     if stage is None:
         raise UserError(f"--redo {name}: no such stage; stages are {', '.join(ORDER)}")
@@ -195,7 +195,7 @@ def redo_from(store: Store, name: str) -> None:
                 store.delete(f"{folder}/{plan}")
     if first <= ORDER.index("media"):
         forget_alike(store)
-    for folder in ("generations", "manifests"):  # no shard of theirs stays
+    for folder in ("generations", "manifests"):  # none of their shards is kept
         for name in store.names(folder):
             store.delete(f"{folder}/{name}")
     for stage in TABLE[first:]:
@@ -205,7 +205,7 @@ def redo_from(store: Store, name: str) -> None:
 
 
 def _refuse_without_packs(store: Store, name: str) -> None:
-    """Shards are joined from packs; where these were removed, only the media stage can make them again."""
+    """Raises UserError if packs are gone: shards are joined from packs, which only the media stage can remake."""
     present = {f"packs/{pack}" for pack in store.names("packs")}
     needed = set(store.read_table("packs", ["pack"]).column("pack").to_pylist()) - {""}
     if gone := len(needed - present):

@@ -1,7 +1,7 @@
 """Requests to try rejected videos again: `retries/<name>.json`.
 
-`hdvila-pipeline retry` writes them, the next run takes them up. A stage turns the ids of its requests into further
-units, named by content and attempt; the latest outcome wins.
+`hdvila-pipeline retry` writes them, the next run serves them. A stage turns the ids of its requests into more units,
+named by content and attempt; the latest outcome wins.
 """
 
 import hashlib
@@ -21,13 +21,13 @@ from pipeline.engine.unit import name_over
 
 FOLDER = "retries"
 READ_BY = {"folder": "transcripts", "transcripts": "clips"}
-"""By stage: the one whose units each go over a part that it wrote."""
+"""By stage: the stage whose units each process one part that it wrote."""
 
 
 def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> dict[str, int]:
     """Writes a request for each stage and reason with rejects that are still in force for their video.
 
-    Returns the number of videos by the request's name. Asking twice before a run makes no second request.
+    Returns the number of videos by request name. Asking twice before a run makes no second request.
     """
     made = {}
     for (found_stage, reason), ids in sorted(_standing(store, reasons, stage).items()):
@@ -37,7 +37,7 @@ def request_retries(store: Store, reasons: Sequence[str], stage: str = "") -> di
 
 
 def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[str, str], dict[str, int]]:
-    """Videos by (stage, reason) with how often each was turned away there, where that reason is in force."""
+    """{(stage, reason): {video id: how often it was rejected there}} for videos where that reason is in force."""
     wanted = pc.is_in(pc.field("reason"), pa.array(reasons, pa.string())) & (pc.field("clip_id") == "")
     if stage:
         wanted &= pc.field("stage") == stage
@@ -53,7 +53,7 @@ def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[st
 
 
 def write_retry(store: Store, stage: str, reason: str, ids: Sequence[str], attempt: int) -> str:
-    """Writes a request and returns its name, which follows from what it asks for."""
+    """Writes a request and returns its name, which is derived from its content."""
     digest = hashlib.sha256("\n".join([stage, reason, str(attempt), *sorted(ids)]).encode()).hexdigest()[:12]
     name = f"{stage}-{reason}-{digest}"
     request = {"stage": stage, "reason": reason, "attempt": attempt, "ids": sorted(ids)}
@@ -62,7 +62,7 @@ def write_retry(store: Store, stage: str, reason: str, ids: Sequence[str], attem
 
 
 def read_retries(store: Store, stages: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, ids) of every request to one of these stages, in the order of the names."""
+    """Yields (name, ids) of every request to one of these stages, sorted by name."""
     for file in store.names(FOLDER):
         request = store.read_json(f"{FOLDER}/{file}")
         if request["stage"] in stages:
@@ -70,9 +70,9 @@ def read_retries(store: Store, stages: Sequence[str]) -> Iterator[tuple[str, tup
 
 
 def take_up(store: Store, crawl_stages: Sequence[str]) -> int:
-    """Uncommits the units of the other stages that a request names, so that this run does them again.
+    """Uncommits the units that requests to the other stages name, so that this run redoes them; returns how many.
 
-    The crawl's own stages read their requests themselves: they turn them into rounds. Returns the number of units.
+    The crawl's own stages read their requests themselves and turn them into rounds.
     """
     n_units = 0
     for file in store.names(FOLDER):
@@ -90,7 +90,7 @@ def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:
 
 
 def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:
-    """Uncommits units of these stages whose rejects of class `later` have come to their time."""
+    """Uncommits units of these stages with rejects of class `later` that are due; returns how many."""
     rows = rejects_in_force(store).filter(pc.field("class") == ReasonClass.LATER.value).to_pylist()
     due = [row for row in rows if row["stage"] in stages and is_due(row, now)]
     return sum(
@@ -99,9 +99,9 @@ def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:
 
 
 def is_due(row: Mapping[str, Any], now: datetime) -> bool:
-    """Whether a reject is of class `later` and its next try is not in the future.
+    """Whether a reject is of class `later` and its next try is due.
 
-    An error of this program is tried again by another version of it, whenever that comes.
+    An internal error is due as soon as another version of this program runs.
     """
     if row["reason"] == Reason.INTERNAL_ERROR:
         return not str(row["detail"]).startswith(made_by())
@@ -120,7 +120,7 @@ def _uncommit(store: Store, stage: str, ids: set[str], wanted: Callable[[Mapping
 
 
 def _uncommit_after(store: Store, stage: str, units: Sequence[str]) -> None:
-    """What was made of the units' rows is made again with them: the new rows may hold more."""
+    """Uncommits the units that processed these units' rows: the new rows may differ."""
     while stage in READ_BY:
         units, stage = [name_over(stage, unit) for unit in units], READ_BY[stage]
         store.uncommit(stage, *units)

@@ -1,10 +1,10 @@
-"""tombstones.txt: the videos and channels that were removed, and that no later run may bring back.
+"""tombstones.txt: the videos and channels that were removed and that no later run may bring back.
 
     video dQw4w9WgXcQ
     channel UCabcdefghijklmnopqrstuv
     url https://vimeo.com/76979871
 
-A video is meant by its id here, by its id at the site it comes from, or by its address.
+A video is named by its id here, by its id at the site it comes from, or by its address.
 
 Written before anything is removed. While a removal is under way its first line says so.
 """
@@ -21,13 +21,13 @@ from pipeline.engine.store import Store
 
 TOMBSTONES = "tombstones.txt"
 RECORDS = "removals"
-"""Folder of what each removal took out: <date>-<hash>.json, ids and keys alone."""
+"""Folder with a record of each removal: <date>-<hash>.json, ids and keys only."""
 UNDER_WAY = "# a removal is under way; if none is running, run the same `hdvila-pipeline remove` again"
 
 
 @dataclass(frozen=True, slots=True)
 class Tombstones:
-    """What must stay out. `under_way`: the shards may still hold some of it."""
+    """What must stay out. `under_way`: a removal has not finished, so shards may still hold some of it."""
 
     videos: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
@@ -35,16 +35,16 @@ class Tombstones:
     urls: frozenset[str] = frozenset()
 
     def cover(self, video_id: str, channel_id: str, url: str = "") -> bool:
-        """Whether a video must stay out, by its own id, its channel's, or the address that it came from."""
+        """Whether a video must stay out, by its own id, its channel's, or the address it came from."""
         if video_id in self.videos or channel_id in self.channels:
             return True
-        if not self.videos and not self.urls:  # asked of every candidate at every plan
+        if not self.videos and not self.urls:  # checked for every candidate in every plan
             return False
         origin = origin_of(url)
         return bool(origin) and (origin in self.videos or origin in self.urls)
 
     def joined(self, other: Tombstones) -> Tombstones:
-        """Both together."""
+        """The union of both."""
         return Tombstones(
             self.videos | other.videos,
             self.channels | other.channels,
@@ -59,7 +59,7 @@ def covers(tombstones: Tombstones, row: Mapping[str, Any]) -> bool:
 
 
 def read_tombstones(store: Store) -> Tombstones:
-    """The tombstones of an output directory; none where there is no file. UserError for a line that is neither."""
+    """The tombstones of an output directory; none if there is no file. UserError for an invalid line."""
     try:
         lines = store.read(TOMBSTONES).decode("utf-8").splitlines()
     except FileNotFoundError:
@@ -80,7 +80,7 @@ def read_tombstones(store: Store) -> Tombstones:
 
 
 def write_tombstones(store: Store, tombstones: Tombstones) -> None:
-    """Writes them sorted, so that the same ones give the same bytes."""
+    """Writes tombstones sorted, so that the same ones give the same bytes."""
     lines = [UNDER_WAY] * tombstones.under_way
     lines += [f"channel {name}" for name in sorted(tombstones.channels)]
     lines += [f"url {name}" for name in sorted(tombstones.urls)]
@@ -89,12 +89,12 @@ def write_tombstones(store: Store, tombstones: Tombstones) -> None:
 
 
 def days_of_removal(store: Store, video_id: str) -> list[str]:
-    """The days (YYYY-MM-DD, UTC) on which a removal took this video out, by the records of removals; sorted."""
+    """The days (YYYY-MM-DD, UTC) on which removals took this video out, from the removal records; sorted."""
     records = (store.read_json(f"{RECORDS}/{name}") for name in store.names(RECORDS))
     return sorted({record["date"] for record in records if video_id in record["videos"]})
 
 
 def refuse_while_under_way(store: Store, tombstones: Tombstones) -> None:
-    """UserError where a removal began and did not finish: shards and manifest may disagree."""
+    """Raises UserError if a removal began and did not finish: shards and manifest may disagree."""
     if tombstones.under_way:
         raise UserError(f"{store.url}: a removal was interrupted; run the same `hdvila-pipeline remove` again first")

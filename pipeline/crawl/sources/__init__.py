@@ -1,8 +1,8 @@
-"""Where videos come from: one module a source, each a function from an `Ask` to rows of listings, lazily paged.
+"""Where videos come from: one module per source, each a function from an `Ask` to rows of listings, lazily paged.
 
 search channel playlist    asked of the site through yt-dlp
 ids hdvila                 read from files
-folder                     videos that lie on a disk already (a stage of its own)
+folder urls                videos on a disk, addresses in a table (each a stage of its own)
 """
 
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ FILE_SOURCES = ("ids", "hdvila")
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One listing to make. `cursor` is the byte of a file where it goes on; a site's list begins at its first page."""
+    """One listing to make. `cursor` is the byte offset where a file continues; the site's lists start at page one."""
 
     source: str
     query: str  # words, channel, playlist or file
     wanted_category_id: int  # -1: any
-    up_to: int  # results wanted, from the first
+    up_to: int  # results wanted, counted from the first
     cursor: int = 0
     attempt: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One result. Unknown facts are "" / -1 / 0.0."""
+    """One result of a listing. Unknown facts are "" / -1 / 0.0."""
 
     video_id: str
     position: int

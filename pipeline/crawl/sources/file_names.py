@@ -1,4 +1,4 @@
-"""The site's id in the name of a file, as yt-dlp's templates put it there."""
+"""Finds the site's id in a file name, where yt-dlp's templates put it."""
 
 import re
 
@@ -11,16 +11,16 @@ FIRST = re.compile(rf"^{_ID}(?: - )")
 
 
 def without_format(stem: str) -> str:
-    """A name without the format that yt-dlp adds to parts it did not merge: sidecars are named without it."""
+    """A name without the format that yt-dlp adds to unmerged parts; sidecar files are named without it."""
     return FORMAT_SUFFIX.sub("", stem)
 
 
 def id_in_name(stem: str) -> str:
-    """The site's id in a file's name without its extension, as yt-dlp's templates put it there; "" where none is sure.
+    """The site's id in a file name without extension, as yt-dlp's templates put it there; "" if none is certain.
 
     `Title [ID]` and `Title (ID)`, `Title-ID` (the older default), `Title.ID`, `ID` and `ID - Title`, each also with the
-    format that yt-dlp adds to parts it did not merge (`.f137`). Without brackets only what looks drawn counts: a
-    word of eleven letters is not an id.
+    format that yt-dlp adds to unmerged parts (`.f137`). Without brackets only what looks random counts: a word of
+    eleven letters is not an id.
     """
     stem = without_format(stem)
     if found := BRACKETED.search(stem):
@@ -32,7 +32,7 @@ def id_in_name(stem: str) -> str:
 
 
 def _looks_drawn(text: str) -> bool:
-    """Whether eleven characters are more likely an id than a word: digits inside, or letters of both cases mixed."""
+    """Whether eleven characters are more likely a random id than a word: digits inside, or mixed-case letters."""
     inside = text[1:]
     mixed = any(a.isupper() for a in inside) and any(a.islower() for a in inside)
     return mixed or (any(a.isdigit() for a in text) and any(a.isalpha() for a in text))

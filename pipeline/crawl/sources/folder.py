@@ -1,7 +1,7 @@
-"""The folder source: videos that lie on a disk already become candidates, with the captions that lie beside them.
+"""The folder source: videos that are already on a disk become candidates, with the caption files beside them.
 
-In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and `NAME.en.vtt|json3|srv3|srt` where
-     there are any; any file that opens as video counts, whatever its suffix.
+In:  a folder as yt-dlp leaves it, `NAME.mp4|webm|mkv` with `NAME.info.json` and `NAME.en.vtt|json3|srv3|srt` if there
+     are any; any file that opens as video counts, whatever its suffix.
 Out: rows of `videos` and `captions`; what is not a video, or below 720p, is a reject.
 """
 
@@ -38,7 +38,7 @@ from pipeline.outdir.identity import RUN_FILE, is_of_a_run
 from pipeline.text.captions import BrokenTrack, read_track
 from pipeline.text.captions.markup import MAX_BYTES
 
-if TYPE_CHECKING:  # heavy, and a folder needs no site
+if TYPE_CHECKING:  # heavy to import, and a folder needs no site
     from pipeline.site.ytdlp import Info
 
 CAPTION_SUFFIXES = frozenset({"vtt", "json3", "srv3", "srv2", "srv1", "srt", "ttml"})
@@ -47,7 +47,7 @@ MAX_INFO_BYTES = 64 * 1024**2
 MAX_CAPTION_BYTES = MAX_BYTES
 MAX_HASHED_BYTES = 64 * 1024**3
 MAX_NAME_BYTES = 255
-"""A file's name is never longer (NAME_MAX of every usual file system)."""
+"""The longest possible file name in bytes (NAME_MAX of all common file systems)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class FolderStage:
     resources: Resources = Resources(time_limit_s=900)
 
     def units(self, store: Store) -> list[Unit]:
-        """Batches of files, named by the ids they will have. UserError for a folder that is missing or empty."""
+        """Batches of files, named by the ids they will have. UserError if the folder is missing or empty."""
         folder = self._folder()
         verdicts, ids_of = _known(store)
         found = identify(folder, self.media.limits.max_bytes, ids_of)
@@ -146,8 +146,9 @@ def _known(store: Store) -> tuple[set[str], dict[str, str]]:
 
 
 def media_files(folder: Path) -> Iterator[Path]:
-    """Files that may be videos, in the order of their paths: all but caption files, other sidecars and hidden ones, and
-    all but what lies in the output directory of a run."""
+    """Files that may be videos, in the order of their paths: all except caption files, other sidecars, hidden files,
+    and what is in the output directory of a run.
+    """
     paths = sorted(folder.rglob("*"))
     of_runs = {path.parent for path in paths if path.name == RUN_FILE and path.parent != folder and is_of_a_run(path)}
     for file in paths:
@@ -162,11 +163,11 @@ def media_files(folder: Path) -> Iterator[Path]:
 def identify(
     folder: Path, max_bytes: int = MAX_HASHED_BYTES, ids_of: Mapping[str, str] | None = None
 ) -> Iterator[tuple[str, Path]]:
-    """(video id, file). A file that became a video before keeps its id (`ids_of`: {path: id}); else the id is what the
-    info.json says, what the name says as yt-dlp writes names, the name itself where it can be an id, or the content's
-    hash: the first of these that no other file has.
+    """Yields (video id, file). A file that became a video before keeps its id (`ids_of`: {path: id}). Otherwise the id
+    is the first of these that no other file has: the one in info.json, the one that yt-dlp put into the name, the
+    name itself if it can be an id, the content's hash.
 
-    A file that is larger than `max_bytes` or cannot be read has the hash of its name: it will be turned away by it.
+    A file larger than `max_bytes`, or unreadable, gets the hash of its name; it will be rejected under that id.
     """
     ids_of = ids_of or {}
     taken = set(ids_of.values())
@@ -186,7 +187,7 @@ def _id_in_info(file: Path) -> str:
     try:
         return str(read_info(file).get("id") or "")
     except OSError:
-        return ""  # what cannot be read now is reported when the file's turn comes
+        return ""  # a file that cannot be read now is reported when its turn comes
 
 
 def content_id(file: Path) -> str:
@@ -205,7 +206,7 @@ def _hash_id(file: Path, folder: Path, max_bytes: int) -> str:
 
 
 def read_regular(path: Path, max_bytes: int) -> bytes:
-    """A whole regular file. ValueError where it is not one (pipes and devices are not read), or is too large."""
+    """Reads a whole regular file. ValueError if it is not one (pipes and devices are not read) or is too large."""
     if not path.is_file():
         raise ValueError("a broken link" if path.is_symlink() and not path.exists() else "not a regular file")
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -219,7 +220,7 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
 
 
 def read_info(file: Path) -> Info:
-    """The info.json beside a video; {} where there is none or it cannot be understood."""
+    """The info.json beside a video; {} if there is none or it is not valid."""
     name = f"{without_format(file.stem)}.info.json"
     if len(os.fsencode(name)) > MAX_NAME_BYTES or not file.with_name(name).is_file():
         return {}
@@ -248,7 +249,7 @@ def read_caption(path: Path) -> bytes | str:
 def caption_row(video_id: str, path: Path, payload: bytes, info: Info, default_language: str) -> CaptionRow:
     """A row of `captions`.
 
-    Whether a track is manual: what info.json says where it lists the language, else what the file itself shows.
+    Whether a track is manual is taken from info.json if that lists the language, else from the file itself.
     """
     language = path.name.removesuffix(path.suffix).rpartition(".")[2]
     if language == path.stem or len(language) > 35 or not language.replace("-", "").isalnum():
@@ -265,7 +266,7 @@ def caption_row(video_id: str, path: Path, payload: bytes, info: Info, default_l
 
 
 def track_kind(language: str, info: Info) -> str:
-    """manual or auto as the info.json has it; "" where it does not say."""
+    """manual or auto according to the info.json; "" if it does not say."""
     if language.endswith("-orig"):
         return "auto"
     for kind, key in (("manual", "subtitles"), ("auto", "automatic_captions")):
@@ -275,7 +276,7 @@ def track_kind(language: str, info: Info) -> str:
 
 
 def kind_shown_by(payload: bytes, suffix: str) -> str:
-    """auto where the file itself carries word times, else manual. A broken file is left to the transcripts stage."""
+    """auto if the file itself has word times, else manual. Broken files are left to the transcripts stage."""
     try:
         track = read_track(payload, format=suffix)
     except BrokenTrack:
@@ -284,13 +285,13 @@ def kind_shown_by(payload: bytes, suffix: str) -> str:
 
 
 def category_id_of(text: str) -> int:
-    """The id of a category given by name or id; uncategorised where it is not one."""
+    """The id of a category given by name or id; the uncategorised id for anything else."""
     found = category_by_name(text) or (category_by_id(int(text)) if text.isdecimal() and len(text) < 4 else None)
     return found.id if found else UNCATEGORISED_ID
 
 
 def read_mapping(path: Path | None) -> dict[str, int]:
-    """{file name or id: category id} of a mapping file. Raises UserError for one that cannot be used."""
+    """{file name or id: category id} of a mapping file. Raises UserError if it is not usable."""
     if path is None:
         raise UserError("folder.mapping: not set, but category_from: mapping needs it")
     try:
@@ -349,13 +350,13 @@ def _text(info: Any, key: str) -> str:
 
 
 def _count(info: Info, key: str, default: int, largest: int) -> int:
-    """A whole number of the info.json; `default` for anything else, and for one that no such count reaches."""
+    """A whole number of the info.json; `default` for anything else, and for numbers beyond any real count."""
     value = info.get(key)
     return value if type(value) is int and 0 < value <= largest else default
 
 
 def web_address(text: str) -> str:
-    """An http(s) address as it is; "" for anything else."""
+    """An http(s) address unchanged; "" for anything else."""
     try:
         parts = urlsplit(text)
     except ValueError:

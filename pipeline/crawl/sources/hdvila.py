@@ -1,8 +1,8 @@
-"""The hdvila source: the released HD-VILA-100M JSONL, whose clips come from the file in place of sentence splitting.
+"""The hdvila source: the released HD-VILA-100M JSONL, whose clips come from the file instead of sentence splitting.
 
     {"video_id": "…", "url": "…", "clip": [{"clip_id": "<video_id>.<n>.mp4", "span": ["HH:MM:SS.mmm", "HH:MM:SS.mmm"]}]}
 
-The text of the clips is a second JSONL, {"clip_id", "text"}; where it is not given, the captions inside a span serve.
+The clips' texts are in a second JSONL, {"clip_id", "text"}; if it is not given, the captions within a span are used.
 """
 
 import json
@@ -23,14 +23,16 @@ _TIME = re.compile(r"(?:(\d{1,3}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?")
 
 
 def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
-    """(result with its spans, byte after its line). A line that is not such an object is a result `bad_id`."""
+    """Yields (result with its spans, byte offset after its line). A line without such an object becomes a `bad_id`
+    reject.
+    """
     for position, (line, after) in enumerate(read_lines(path, cursor)):
         if line:
             yield parse_line(line, position), after
 
 
 def parse_line(line: str, position: int) -> Listed:
-    """One object of the file. Spans that are not spans are left out; without an id the result's id is not a site id."""
+    """Parses one object of the file. Invalid spans are left out; without an id, the result's id is not a site id."""
     try:
         row = json.loads(line)
         video_id = str(row.get("video_id") or video_id_of(str(row.get("url", ""))))
@@ -72,7 +74,7 @@ def parse_time_ms(text: str) -> int | None:
 
 def with_texts(results: Sequence[Listed], paths: Sequence[Path]) -> list[Listed]:
     """The results with the texts of their clips. The files, which may hold 100 million lines in any order, are read
-    through once; only what is wanted is kept.
+    once; only what is wanted is kept.
     """
     spans = {listed.video_id: json.loads(listed.given_spans) for listed in results if listed.given_spans}
     wanted = {(video_id, span["n"]): span for video_id, own in spans.items() for span in own}

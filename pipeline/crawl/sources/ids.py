@@ -1,4 +1,4 @@
-"""The ids source: a text file of video ids or addresses, one a line; `#` begins a comment."""
+"""The ids source: a text file of video ids or addresses, one per line; `#` begins a comment."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ from pipeline.crawl.sources.lines import read_lines
 
 
 def list_file(path: Path, cursor: int) -> Iterator[tuple[Listed, int]]:
-    """(result, byte after its line). A line that holds no id is a result too: it becomes a reject `bad_id`."""
+    """Yields (result, byte offset after its line). A line without an id is a result too: a `bad_id` reject."""
     for position, (line, after) in enumerate(read_lines(path, cursor)):
         text = line.partition("#")[0].strip() if not line.startswith("http") else line.partition(" ")[0]
         if text:

@@ -1,4 +1,4 @@
-"""Files read a line at a time from a byte on, so that a listing can go on where it stopped."""
+"""Reads files line by line from a byte offset on, so that a listing can continue where it stopped."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ MAX_LINE_BYTES = 4 * 1024**2
 
 
 def read_lines(path: Path, cursor: int = 0) -> Iterator[tuple[str, int]]:
-    """(line without its end, byte after it), from byte `cursor`. UserError for a file that cannot be read."""
+    """Yields (line without its end, byte offset after it), from `cursor` on. UserError if the file cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(cursor)

@@ -1,4 +1,4 @@
-"""The playlist source: a playlist in its order."""
+"""The playlist source: a playlist's videos in its order."""
 
 import re
 from urllib.parse import parse_qs

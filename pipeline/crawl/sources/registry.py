@@ -1,8 +1,8 @@
 """The sources by name: how each lists, looks at and fetches its videos.
 
-A source of the family `site` is asked in the rounds of the crawl, and its media fetched through yt-dlp. Any other has a
-stage of its own, which lists and looks, and a fetcher, or none where the media lies on a disk. A new source is one
-module with a stage, and a line here.
+Sources of the `site` family are asked in the rounds of the crawl, and their media fetched through yt-dlp. Any other
+source has its own stage, which lists and looks, and a fetcher, unless its media is on a disk already. A new source is
+one module with a stage, and a line here.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,7 @@ Fetch = Callable[[Mapping[str, Any], Context], Path]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """`stage` lists and looks at everything, None for the site's family; `fetch` gives the fetcher of its media."""
+    """`stage` lists and looks at everything (None for the site's family); `fetch` makes the fetcher of its media."""
 
     stage: Callable[[RunConfig, PoliteHosts], Stage] | None = None
     fetch: Callable[[RunConfig, PoliteHosts], Fetch] | None = None
@@ -44,18 +44,18 @@ SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class FetchBySource:
-    """Fetches a video as its source does; `site` serves the site's family. Picklable; one object for all units."""
+    """Fetches a video in its source's way; `site` serves the site's family. Picklable; one object for all units."""
 
     site: Fetch
     others: Mapping[str, Fetch]
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """The media file. Raises what the source's own fetcher raises."""
+        """Returns the media file. Raises what the source's own fetcher raises."""
         return self.others.get(video["source"], self.site)(video, context)
 
 
 def fetch_by_source(config: RunConfig, site: Fetch, hosts: Callable[[], PoliteHosts]) -> FetchBySource:
-    """The fetchers of the configuration's sources that have one."""
+    """The fetchers of the configured sources that have one."""
     asked = {name: source.fetch for name, source in SOURCES.items() if source.fetch and name in config.crawl.sources}
     others: dict[str, Fetch] = {name: fetch(config, hosts()) for name, fetch in asked.items()}
     return FetchBySource(site, others)

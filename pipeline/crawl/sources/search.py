@@ -1,4 +1,4 @@
-"""The search source: words and the site's own filter."""
+"""The search source: search words plus the site's own filter."""
 
 from urllib.parse import quote, urlencode
 

@@ -1,4 +1,4 @@
-"""Rows of a CSV, TSV, Parquet or JSON Lines file, local or on object storage, a batch in memory at a time."""
+"""Reads rows of a CSV, TSV, Parquet or JSON Lines file, local or on object storage, one batch in memory at a time."""
 
 import csv
 import io
@@ -18,11 +18,11 @@ MAX_FIELD_CHARACTERS = 16 * 1024**2
 _KINDS = ("csv", "tsv", "parquet", "jsonl", "json")
 
 TableRow = dict[str, Any]
-"""A row of somebody's table by column: what it holds is theirs to say."""
+"""A row of a user's table by column: its contents are up to them."""
 
 
 def read_rows(file: str) -> Iterator[TableRow]:
-    """The rows, in order. Raises UserError for a file that cannot be read, naming it and the line."""
+    """Yields the rows in order. Raises UserError for a file that cannot be read, naming it and the line."""
     kind = PurePosixPath(file.partition("?")[0]).suffix.removeprefix(".").lower()
     if kind not in _KINDS:
         raise UserError(f"{file}: not a readable table; its name must end in .csv, .tsv, .parquet or .jsonl")

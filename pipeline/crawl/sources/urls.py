@@ -1,13 +1,13 @@
-"""The urls source: a table of media addresses, as people who come from video2dataset have it.
+"""The urls source: a table of media addresses, as video2dataset users have it.
 
-In:  CSV, TSV, Parquet or JSON Lines, a row a video: `url`, and where there are any `id`, `caption`, `caption_url`,
+In:  CSV, TSV, Parquet or JSON Lines, one row per video: `url`, and optionally `id`, `caption`, `caption_url`,
      `caption_file`, `clips`, `category`, `title`, `license`, `language`, `duration`, `channel`
 Out: rows of `videos`, and of `captions` (a track to split) or `transcripts` (given clips: no track is needed)
 
 `clips` are video2dataset's spans, [[start, end], …] in seconds or as "HH:MM:SS.mmm"; a `caption` is the text of all of
-them, a list of captions that of each, and without clips it is that of the whole video. An id that cannot name a sample
-is replaced by a hash of the address. Columns that are not ours are kept in KEY.json (`extra`). A column about the
-resolution is not trusted: the file is probed when it arrives.
+them, a list of captions has one for each, and without clips it is that of the whole video. An id that cannot name a
+sample is replaced by a hash of the address. Other columns are kept in KEY.json (`extra`). A resolution column is not
+trusted: the file is probed when it arrives.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ OURS = (
 )  # fmt: skip
 MAX_EXTRA_CHARACTERS = 16_384
 REFUSALS_OF_ONE_ADDRESS = 6
-"""An address that its host refuses this many times is deferred: it would keep the host paused for all others."""
+"""An address refused by its host this many times is deferred: it would keep the host paused for all others."""
 LONGEST_WAIT_HERE_S = 60.0
-"""How long a fetch holds its slot while it waits for a host that pauses; then the slot goes to another."""
+"""Seconds that a fetch holds its slot while its host is paused; after that the slot goes to another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class UrlsStage:
     resources: Resources = field(default_factory=lambda: Resources(n_cpus=0.5, time_limit_s=3600))
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """Batches in the order of the tables, named by their ids; of rows with one id the first counts."""
+        """Batches in the order of the tables, named by their ids; of several rows with one id the first counts."""
         if not self.config.files:
             raise UserError("urls.files: names no table, but the urls source needs one")
         known = _known(store)
@@ -83,7 +83,7 @@ class UrlsStage:
             yield _unit(batch)
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """A video, or a reject, for each row."""
+        """Makes a video or a reject of each row."""
         made_rows: dict[str, list[Mapping[str, Any]]] = {"videos": [], "captions": [], "transcripts": []}
         output = Output(rows=made_rows)
         for video_id, row in unit.payload.items():
@@ -143,7 +143,7 @@ class UrlFetcher:
     hosts: PoliteHosts
 
     def __call__(self, video: Mapping[str, Any], context: Context) -> Path:
-        """The file. Raises Rejected (class `later` for temporary refusals), Transient while its host pauses."""
+        """Returns the file. Raises Rejected (class `later` if temporary), Transient while its host is paused."""
         target = context.scratch / "media"
         patience_s = min(LONGEST_WAIT_HERE_S, self.crawl.politeness.patience_s)
         try:
@@ -154,7 +154,7 @@ class UrlFetcher:
 
 
 class HostPaused(Exception):
-    """The host asked for fewer requests, and pauses for longer than the work may wait: another `paused_s`."""
+    """The host asked for fewer requests and is paused for longer than the work may wait: another `paused_s`."""
 
     def __init__(self, host: str, paused_s: float) -> None:
         super().__init__(f"{host} pauses for another {paused_s:.0f} s (HTTP 429)")
@@ -162,7 +162,7 @@ class HostPaused(Exception):
 
 
 def refuse_address(url: str, config: UrlsConfig) -> None:
-    """Raises Rejected for an address that is neither http(s) nor in a bucket that the configuration names."""
+    """Raises Rejected for an address that is neither http(s) nor in a configured bucket."""
     if url.partition("://")[0] in ("s3", "gs"):
         if not any(url.startswith(f"{bucket.rstrip('/')}/") for bucket in config.buckets) or "/../" in url:
             raise Rejected(Reason.BAD_ADDRESS, f"{url[:200]}: not in a bucket that urls.buckets names")
@@ -171,7 +171,7 @@ def refuse_address(url: str, config: UrlsConfig) -> None:
 
 
 def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float, max_bytes: int) -> None:
-    """One address into a file, tried again where that can help. Raises Rejected, and HostPaused past the patience."""
+    """Downloads an address into a file, retrying where it may help. Raises Rejected; HostPaused after the patience."""
     config, crawl = by.config, by.crawl
     refuse_address(url, config)
     if not url.startswith("http"):
@@ -194,7 +194,7 @@ def fetch(url: str, target: Path, by: UrlsStage | UrlFetcher, patience_s: float,
             by.hosts.answered(host)
             return
         except Rejected as error:
-            if error.reason is Reason.RATE_LIMITED:  # not charged to anything: the host pauses for every worker
+            if error.reason is Reason.RATE_LIMITED:  # charged to no address: the host is paused for every worker
                 paused_s = by.hosts.refused(host, error.retry_after_s)
                 if (n_refused := n_refused + 1) == REFUSALS_OF_ONE_ADDRESS:
                     raise Rejected(error.reason, error.detail, retry_after_s=paused_s) from None
@@ -217,7 +217,7 @@ def _from_bucket(url: str, target: Path, max_bytes: int) -> None:
 
 
 def _beside(table: str, file: str, max_bytes: int) -> bytes:
-    """A caption file in the folder of a local table, or below it."""
+    """Reads a caption file in or below the folder of a local table."""
     if "://" in table:
         raise Rejected(Reason.NO_CAPTIONS, "caption_file works only for a table on a local disk; use caption_url")
     folder = Path(table).resolve().parent
@@ -233,15 +233,15 @@ def _suffix(path: str) -> str:
 
 
 def video_id_of_row(row: Mapping[str, Any]) -> str:
-    """The row's id where it can name a sample, else 16 hex digits of the address's SHA-256."""
+    """The row's id if it can name a sample, else 16 hex digits of the address's SHA-256."""
     own = _text(row.get("id"))
     return own if is_video_id(own) else hashlib.sha256(_text(row.get("url")).encode()).hexdigest()[:16]
 
 
 def given_spans(row: Mapping[str, Any]) -> list[GivenSpan]:
-    """Spans that came with the row, as `videos.given_spans` holds them; one of the whole for a lone caption.
+    """The spans given with the row, in the form of `videos.given_spans`; a lone caption gives one for the whole video.
 
-    Raises Rejected (span_outside) for clips that are no list of spans.
+    Raises Rejected (span_outside) for clips that are not a list of spans.
     """
     clips, captions = _value(row.get("clips")), _value(row.get("caption"))
     texts = [_text(text) for text in captions] if isinstance(captions, list) else _text(row.get("caption"))
@@ -322,7 +322,7 @@ def _text(value: Any) -> str:
 
 
 def _value(value: Any) -> Any:
-    """A value of a table: text that is JSON is read, so that CSV can hold lists and numbers."""
+    """A value of a table: text that is valid JSON is parsed, so that CSV can hold lists and numbers."""
     if isinstance(value, str) and value.strip()[:1] in "[{-0123456789" and value.strip():
         try:
             return json.loads(value)
@@ -336,6 +336,6 @@ def _unit(batch: dict[str, TableRow]) -> Unit:
 
 
 def _known(store: Store) -> set[str]:
-    """Ids with a verdict of this source already."""
+    """Ids that already have a verdict from this source."""
     rejects = [store.read_part(part, ["video_id"]) for part in store.reject_parts("urls")]
     return {i for table in (*rejects, store.read_table("videos", ["video_id"])) for i in table["video_id"].to_pylist()}

@@ -1,9 +1,9 @@
-"""Text without word times of its own gets those of a stamped track: an edit-distance alignment of the two word lists.
+"""Gives text without its own word times those of a stamped track, by an edit-distance alignment of the two word lists.
 
-Anchors are equal words, and words that are equal once joined or split ("ice cream", "icecream"). Of a few words between
-two anchors those that were heard as others ("models" as "model") take the stamps nearest to where they are expected;
-the rest is placed by the length it is expected to have, against the anchor on the side where its sentence continues. A
-lone equal word inside a long mismatch is not an anchor ("the" is found everywhere).
+Anchors are equal words, and words that are equal once joined or split ("ice cream", "icecream"). Where only a few words
+are between two anchors, misheard ones ("models" as "model") take the stamps nearest to their expected times; the rest
+are placed by their expected lengths, next to the anchor on the side where their sentence continues. A single equal word
+inside a long mismatch is not an anchor ("the" is found everywhere).
 """
 
 from bisect import bisect_left
@@ -19,15 +19,15 @@ from pipeline.text.captions.track import Event, Track, Word
 from pipeline.text.captions.words import in_time_order
 
 LONE_MISMATCH = 3
-"""A single equal word is trusted only if the mismatches beside it are at most this long."""
+"""A single equal word is an anchor only if the mismatches beside it are at most this long."""
 MAX_JOINED = 4
-"""This many words may be written as one."""
+"""At most this many words may be written as one."""
 JOINED_LETTERS = 4
-"""Joined words of fewer letters are no evidence."""
+"""Joined words of fewer letters are not evidence."""
 JOIN_REACH = 12
 """Joined words are looked for in mismatches of at most this many words on each side."""
 MISHEARD = 4
-"""Among at most this many words between two anchors those that were heard as others are told."""
+"""Misheard words are matched where at most this many words are between two anchors."""
 MIN_WORD_MS, LETTER_MS = 90, 45
 """Expected length of a word: measured on stamped tracks with known word ends (median; speech at 3 words a second)."""
 
@@ -45,17 +45,17 @@ _AS_DIGITS |= {"&": "and", "%": "percent", "+": "plus", "=": "equals", "ok": "ok
 class Alignment:
     """The text's words with times, and for each whether it was anchored on an equal stamped word.
 
-    A word that stands on a stamp of its own, equal or not, is `timed`.
+    A word that has its own stamp, equal or not, is `timed`.
     """
 
     words: tuple[Word, ...]
     anchored: tuple[bool, ...]
     confidence: float
-    """Share of the words that stand on a stamp of the other track; 1.0 of none."""
+    """Share of the words that have a stamp of the other track; 1.0 if there are no words."""
 
 
 def align_words(text_words: Sequence[str], timed_words: Sequence[Word]) -> Alignment:
-    """The text's words, in their order, with the times of the stamped words. A different speech gives no anchors."""
+    """Returns the text's words, in order, with the times of the stamped words. Different speech gives no anchors."""
     texts = [comparable(text) for text in text_words]
     stamped = [comparable(word.text) for word in timed_words]
     anchors = _anchors(texts, stamped, text_words, timed_words)
@@ -70,10 +70,10 @@ def align_words(text_words: Sequence[str], timed_words: Sequence[Word]) -> Align
 
 
 def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> tuple[Track, Alignment]:
-    """A manual track with an automatic track's word times; events keep their own.
+    """Returns a manual track with an automatic track's word times; events keep their own.
 
-    Where the two do not carry the same speech (confidence below the limit) the text keeps its own cue times, and the
-    alignment's `anchored` says so.
+    If the two do not carry the same speech (confidence below the limit), the text keeps its own cue times and no word
+    of the alignment is `anchored`.
     """
     found = align_words([word.text for word in text.words], stamped.words)
     if found.confidence < min_confidence or not stamped.words:
@@ -92,14 +92,14 @@ def align_track(text: Track, stamped: Track, *, min_confidence: float = 0.0) -> 
 
 
 def comparable(text: str) -> str:
-    """A word as it is compared: letters and digits alone, small numbers as digits."""
+    """The form in which words are compared: letters and digits alone, small numbers as digits."""
     text = text.lower().replace("’", "'").strip(".,;:!?…\"”“'()[]«»–—-")
     text = _AS_DIGITS.get(text, text)
     return text if text.isalnum() else "".join(char for char in text if char.isalnum()) or text
 
 
 class _Anchor(NamedTuple):
-    """Words first to last (exclusive) of the text are the stamped words from `at` to `end` (exclusive)."""
+    """Words first to last (exclusive) of the text match the stamped words from `at` to `end` (exclusive)."""
 
     first: int
     last: int
@@ -110,7 +110,7 @@ class _Anchor(NamedTuple):
 def _anchors(
     texts: list[str], stamped: list[str], text_words: Sequence[str], timed_words: Sequence[Word]
 ) -> list[_Anchor]:
-    """What is equal in both, in order: single words, and words joined or split."""
+    """Finds what is equal in both, in order: single words, and words joined or split."""
     anchors: list[_Anchor] = []
     blocks = list(Levenshtein.opcodes(texts, stamped))
     at = 0
@@ -140,12 +140,12 @@ def _equal_words(texts: list[str], blocks: Sequence[Any], number: int) -> list[_
 
 
 def _letters(text: str) -> str:
-    """A word as it is compared once joined: "one" stays a word here, since it may be part of "everyone"."""
+    """The form in which joined words are compared: "one" stays a word here, since it may be part of "everyone"."""
     return "".join(char for char in text.lower() if char.isalnum())
 
 
 def _joined_words(said: list[str], heard: list[str], region: _Anchor) -> list[_Anchor]:
-    """Words of a mismatch (`region`, and the letters of its words) that are equal once joined to those beside them."""
+    """Finds words of a mismatch (`said` and `heard`, letters only) that are equal to their counterparts once joined."""
     n, m = len(said), len(heard)
     if not (0 < n <= JOIN_REACH and 0 < m <= JOIN_REACH) or n + m < 3:
         return []
@@ -181,7 +181,7 @@ def _mismatch_beside(blocks: Sequence[Any], number: int) -> int:
 def _with_misheard(
     texts: Sequence[str], anchors: list[_Anchor], ends: Sequence[bool], timed: Sequence[Word]
 ) -> list[_Anchor]:
-    """The anchors, and between any two of them the words that stand for one another: heard as something else."""
+    """Returns the anchors and, between any two, pairs of words that were heard as one another."""
     found = anchors[:1]
     for before, after in pairwise(anchors):
         n, m = after.first - before.last, after.at - before.end
@@ -197,7 +197,7 @@ def _with_misheard(
 
 
 def _nearest(expected_ms: Sequence[int], heard_ms: Sequence[int]) -> tuple[int, ...]:
-    """For each heard start one of the expected ones, in order, with the smallest sum of distances."""
+    """Chooses one expected start for each heard start, in order, with the smallest sum of distances."""
     options = combinations(range(len(expected_ms)), len(heard_ms))
     return min(
         options, key=lambda chosen: sum(abs(expected_ms[i] - ms) for i, ms in zip(chosen, heard_ms, strict=True))
@@ -205,7 +205,7 @@ def _nearest(expected_ms: Sequence[int], heard_ms: Sequence[int]) -> tuple[int, 
 
 
 def _place(texts: list[str], anchors: list[_Anchor], ends: Sequence[bool], timed: Sequence[Word]) -> list[Word]:
-    """Words with times: anchored ones take their partners', the others lie between the anchors beside them."""
+    """Gives words times: anchored ones take their partners', the others are placed between the anchors beside them."""
     if not timed:
         return [Word(text, 0, 0, False) for text in texts]
     words: list[Word] = []
@@ -222,7 +222,7 @@ def _place(texts: list[str], anchors: list[_Anchor], ends: Sequence[bool], timed
 
 
 def _anchored(texts: list[str], partners: Sequence[Word]) -> list[Word]:
-    """The words of an anchor: the first has its stamp; more words than stamps share the span by their letters."""
+    """The words of an anchor: the first has its stamp; surplus words share the span in proportion to their lengths."""
     if len(texts) == len(partners) == 1:
         return [replace(partners[0], text=texts[0])]
     words = _over(texts, [len(text) for text in texts], partners[0].start_ms, partners[-1].end_ms)
@@ -230,9 +230,9 @@ def _anchored(texts: list[str], partners: Sequence[Word]) -> list[Word]:
 
 
 def _words_before_a_break(ends: Sequence[bool], first: int, last: int) -> int:
-    """How many of the words first to last (exclusive) belong to what stands before them: up to the last sentence end.
+    """How many of the words first to last (exclusive) belong with the words before: those up to the last sentence end.
 
-    Where no sentence ends there, half of them.
+    Half of them if no sentence ends there.
     """
     for at in range(last - 1, max(first - 2, -1), -1):
         if ends[at]:
@@ -243,11 +243,11 @@ def _words_before_a_break(ends: Sequence[bool], first: int, last: int) -> int:
 def _fill(
     texts: list[str], n_left: int, before: int | None, after: int | None, timed: Sequence[Word], *, skip: bool = False
 ) -> list[Word]:
-    """Words without an anchor, between the stamped words `before` and `after` (None: the track's edge).
+    """Places words without an anchor between the stamped words `before` and `after` (None: the track's edge).
 
-    As many stamped words there: one takes the times of one. More or fewer: the same span by length. None: the first
-    `n_left` words follow the anchor before, the others lead up to the anchor after (also where stamped words are to be
-    skipped: `skip`).
+    If there are as many stamped words in between, each word takes one's times. If more or fewer, the words share their
+    span by length. If none, or with `skip`, the first `n_left` words follow the anchor before, and the others lead up
+    to the anchor after.
     """
     skipped = (
         () if skip else timed[before + 1 if before is not None else 0 : after if after is not None else len(timed)]
@@ -267,7 +267,7 @@ def _fill(
 
 
 def _room(needed_ms: int, before: int | None, after: int | None, timed: Sequence[Word]) -> tuple[int, int]:
-    """From where the word before is expected to end to where the word after starts; at a track's edge, as needed."""
+    """From the expected end of the word before to the start of the word after; at a track's edge, as much as needed."""
     if before is None:
         right = timed[after].start_ms if after is not None else needed_ms
         return max(0, right - needed_ms), right
@@ -278,7 +278,7 @@ def _room(needed_ms: int, before: int | None, after: int | None, timed: Sequence
 
 
 def _over(texts: Sequence[str], lengths: Sequence[int], left: int, right: int) -> list[Word]:
-    """Words spread over a span in proportion to their lengths."""
+    """Spreads words over a span in proportion to their lengths."""
     total, passed, words = sum(lengths) or 1, 0, []
     for text, length in zip(texts, lengths, strict=True):
         start = left + (right - left) * passed // total
@@ -288,12 +288,12 @@ def _over(texts: Sequence[str], lengths: Sequence[int], left: int, right: int) -
 
 
 def expected_ms(text: str) -> int:
-    """How long a word is expected to last, ms."""
+    """The expected length of a word, ms."""
     return MIN_WORD_MS + LETTER_MS * len(text)
 
 
 def _moved_events(text: Track, words: Sequence[Word]) -> tuple[Event, ...]:
-    """The text's events; a speaker mark goes where the word that it precedes went."""
+    """The text's events; a speaker mark moves with the word that it precedes."""
     starts = [word.start_ms for word in text.words]
     moved = []
     for event in text.events:

@@ -1,11 +1,12 @@
-"""Sentences to clips: the plan of one video.
+"""Plans the clips of one video from its words.
 
-A clip is a run of whole sentences near a target length. The plan is the cheapest partition of the words: a clip costs
-the square of its distance to the target, and a border inside speech costs `border_weight` times -log of the probability
-that a sentence ends there and `unmarked_weight` times the probability that no mark at all stands there, less the mean
-of what the video's borders cost: so a doubtful border is taken only where the length gains by it, rather at a comma
-than inside a clause, and doubt alone makes no clip longer. It is a pure function of its arguments. Where no likely end
-lies within the bound, speech is split at its longest silence. No word is cut, and clips do not overlap by default.
+A clip is a run of whole sentences near a target length. The plan is the cheapest partition of the words. A clip costs
+the square of its distance to the target. A border inside speech costs `border_weight` times -log of the probability
+that a sentence ends there, plus `unmarked_weight` times the probability that there is no mark at all, minus the mean
+cost of the video's borders. So a doubtful border is used only where the lengths gain by it, rather at a comma than
+inside a clause, and doubt alone makes no clip longer. Planning is a pure function of its arguments. Speech without a
+likely sentence end within the length limit is split at its longest silence. No word is cut, and clips do not overlap by
+default.
 """
 
 from collections.abc import Sequence
@@ -20,16 +21,17 @@ from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 
 SCENE_REACH_MS = 250
-"""A scene cut this near to a gap between words is taken as lying in it."""
+"""A scene cut this close to a gap between words counts as inside it."""
 MIN_END = 0.02
-"""Where a sentence ends less probably than this no clip does, unless nothing else keeps it within the bound."""
+"""No clip ends where a sentence end is less probable than this, unless nothing else keeps it within the limit."""
 MAX_SPANS = 64
-"""A clip never joins more spans between possible borders than this: it bounds the work where times stand still."""
+"""A clip never joins more spans between possible borders than this: it bounds the work where times do not advance."""
 N_PLANS = 2
-"""The plan is made this many times: the second gives each border back what borders cost in the first, in the mean; a
-third changes nothing more."""
+"""The plan is made this many times: the second time, each border is refunded the mean border cost of the first plan
+(see `_join`). A third time would change nothing more.
+"""
 BORDER_SHARE = 0.15
-"""Share of a span's length at its ends where a long one is not split."""
+"""Share of a long span's length at each end where it is not split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class PlannedClip:
     end_ms: int
     text: str
     confidence: float
-    """Share of the clip's words that stand on a stamp (1.0 where no alignment was needed)."""
+    """Share of the clip's words that have a stamp (1.0 if no alignment was needed)."""
 
 
 def plan_clips(
@@ -54,11 +56,11 @@ def plan_clips(
     scene_cuts_ms: Sequence[int] = (),
     duration_ms: int = 0,
 ) -> list[PlannedClip]:
-    """The clips of a video in time order.
+    """Plans the clips of a video, in time order.
 
-    `marks`: what stands after each of n words. `anchored` (from an alignment): which words have
-    a stamp of their own; None: all. Clips end at `scene_cuts_ms` that fall between words; a run knows cuts only once
-    it has the media, and splits there (`media.scenes.action: split`). `duration_ms` (0: not known) bounds the last.
+    `marks`: the marks after each of n words. `anchored` (from an alignment): which words have a stamp of their own;
+    None: all. Clips end at `scene_cuts_ms` that fall between words; a run knows cuts only once it has the media, and
+    splits there (`media.scenes.action: split`). `duration_ms` (0: unknown) limits the last clip.
     """
     if not words:
         return []
@@ -86,7 +88,7 @@ class _Times:
 
 
 def _must_part(times: _Times, config: ClipConfig, cuts: Sequence[int]) -> NDArray[np.bool_]:
-    """[n - 1] whether clips must part after each word: a long silence, or a scene cut between it and the next."""
+    """[n - 1] whether clips must part after each word: at a long silence, or a scene cut before the next word."""
     ends, starts = times.ends[:-1], times.starts[1:]
     parted: NDArray[np.bool_] = starts - ends > config.max_gap_s * 1000
     if cuts:
@@ -97,10 +99,10 @@ def _must_part(times: _Times, config: ClipConfig, cuts: Sequence[int]) -> NDArra
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Words between which no silence or cut forces a border, as m spans that clips are joined of.
+    """Words between which no silence or cut forces a border, as m spans that clips consist of.
 
-    bounds [m + 1]: the words where the spans begin, and the end; costs [m]: what a border after each span costs;
-    lengths [m, k]: what a clip costs that ends with each span and holds k, k - 1, ... 1 spans.
+    bounds [m + 1]: the words where the spans begin, and the end; costs [m]: the cost of a border after each span;
+    lengths [m, k]: the cost of a clip that ends with each span and has k, k - 1, ... 1 spans.
     """
 
     bounds: NDArray[np.int64]
@@ -108,12 +110,12 @@ class _Group:
     lengths: NDArray[np.float64]
 
     def spans(self, borders: NDArray[np.int64]) -> list[Span]:
-        """The words of the clips that end with these spans."""
+        """Returns the words of the clips that end with these spans."""
         return list(pairwise([int(self.bounds[0]), *self.bounds[borders + 1].tolist()]))
 
 
 def _group(words: Sequence[Word], times: _Times, marks: Marks, first: int, last: int, config: ClipConfig) -> _Group:
-    """Words first to last (exclusive): clips may end where a sentence may, and where a long span must be split."""
+    """Divides words first to last (exclusive): clips may end where a sentence may or where a long span is split."""
     limit_ms = round(config.max_s * 1000) - 2 * config.pad_ms
     likely = (np.flatnonzero(marks.ends[first : last - 1] >= MIN_END) + first + 1).tolist()
     found = [first]
@@ -126,7 +128,7 @@ def _group(words: Sequence[Word], times: _Times, marks: Marks, first: int, last:
 
 
 def _within(words: Sequence[Word], times: _Times, first: int, last: int, limit_ms: int) -> list[int]:
-    """Where the parts of a span end, each within the limit: cut at its longest silences where it is too long."""
+    """The ends of a span's parts, each within the limit: a span that is too long is split at its longest silences."""
     done: list[int] = []
     waiting = [(first, last)]
     while waiting:
@@ -140,7 +142,7 @@ def _within(words: Sequence[Word], times: _Times, first: int, last: int, limit_m
 
 
 def _best_cut(words: Sequence[Word], first: int, last: int) -> int:
-    """Where to split too long a span: before the word after the longest silence, away from the ends; commas help."""
+    """The word before which to split a long span: after the longest silence, away from the ends; commas count extra."""
     margin = max(1, round((last - first) * BORDER_SHARE))
     middle = (first + last) / 2
 
@@ -166,10 +168,10 @@ def _lengths(times: _Times, bounds: NDArray[np.int64], limit_ms: int, config: Cl
 
 
 def _join(group: _Group, refund: float) -> NDArray[np.int64]:
-    """The last span of each clip in the cheapest partition (dynamic programming over the spans).
+    """Returns the last span of each clip in the cheapest partition (dynamic programming over the spans).
 
-    `refund`: what each border gives back, the mean cost of one, so that it is not clips with few borders that are
-    cheap: without it they are longer the more doubtful a track's ends are.
+    `refund` is the mean cost of a border, subtracted from each, so that plans with few borders are not cheaper: without
+    it, clips get longer the more doubtful a track's sentence ends are.
     """
     n, width = group.lengths.shape
     costs = group.costs - refund
@@ -190,7 +192,7 @@ def _join(group: _Group, refund: float) -> NDArray[np.int64]:
 
 
 def _cost(lengths_ms: NDArray[np.int64], n_words: NDArray[np.int64], config: ClipConfig) -> NDArray[np.float64]:
-    """Squared distances to the target that the configuration steers by, in shares of it; too short costs more."""
+    """Squared relative distance to the configured target (words or seconds); too short a clip costs more."""
     if config.steer_by == "words":
         miss = n_words / config.target_words - 1
     else:
@@ -202,7 +204,7 @@ def _cost(lengths_ms: NDArray[np.int64], n_words: NDArray[np.int64], config: Cli
 def _padded(
     words: Sequence[Word], spans: Sequence[Span], config: ClipConfig, anchored: Sequence[bool] | None, duration_ms: int
 ) -> list[PlannedClip]:
-    """Spans as clips with room around them: never over a neighbouring word, and shared with a neighbouring clip."""
+    """Pads the spans and makes clips of them: never over a neighbouring word, sharing silences with neighbours."""
     clips = []
     for first, last in spans:
         start, end = words[first].start_ms, words[last - 1].end_ms
@@ -218,6 +220,6 @@ def _padded(
 
 
 def _room(gap_ms: int, shared: bool, config: ClipConfig) -> int:
-    """How much of a silence a clip may take: half where another clip begins beyond it, plus the allowed overlap."""
+    """How much of a silence a clip may take: half of it if another clip is beyond, plus the allowed overlap."""
     gap_ms = max(gap_ms, 0)
     return min(gap_ms, gap_ms // 2 + config.overlap_ms) if shared else gap_ms

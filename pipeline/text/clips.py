@@ -1,6 +1,6 @@
-"""The stage from transcripts to planned clips: sentences, plan, filters, for each video of a part.
+"""The stage from transcripts to planned clips: it splits sentences, plans and filters, for each video of a part.
 
-A unit is one committed part of `transcripts`. Clips that a source gives (HD-VILA-100M's spans) are taken as they are.
+A unit is one committed part of `transcripts`. Clips given by a source (HD-VILA-100M's spans) are taken as they are.
 """
 
 import json
@@ -28,16 +28,16 @@ from pipeline.text.sentences import mark_probabilities, model_used
 from pipeline.text.transcripts import part_of_unit, unit_of_part, word_dicts
 
 WHOLE_MS = -1
-"""End of a given span that is the whole video: how long that is shows only when its media comes."""
+"""End of a given span that is the whole video, whose length is known only once its media is there."""
 EXPECTED_MS = 10_000
-"""Length that the balance counts for a whole video whose length is not known yet."""
+"""Length that the balance assumes for a whole video of unknown length."""
 
 GIVEN = "given"
 """`boundary_model` of clips whose spans came from a file."""
 
 
 class VideoFacts(TypedDict, total=False):
-    """What the plan needs of a row of `videos`; empty for a transcript whose video is not there."""
+    """The columns of `videos` that planning needs; empty for a transcript without a row of `videos`."""
 
     video_id: str
     category_id: int
@@ -67,7 +67,7 @@ class ClipsStage:
             yield unit_of_part(store, part, done, videos=own.get(part.unit))
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """The clips of the part's videos, and a reject for each clip that a filter turned away."""
+        """Makes the clips of the part's videos, and a reject for each clip that a filter turned away."""
         videos = videos_of_unit(context.store, unit)
         transcripts = context.store.read_part(part_of_unit(unit)).to_pylist()
         planned: list[tuple[TranscriptRow, list[ClipRow], list[Reject]]] = []
@@ -93,8 +93,10 @@ class ClipsStage:
 
 
 def videos_of_unit(store: Store, unit: Unit) -> dict[str, VideoFacts]:
-    """What the plan needs of a unit's videos. Their rows came from one unit, whose part the payload names; where it
-    names none, all parts are searched."""
+    """Reads what planning needs of a unit's videos.
+
+    Their rows came from one unit, whose part the payload names; if it names none, all parts are searched.
+    """
     own: Part | None = unit.payload["videos"]
     parts = [own] if own is not None else store.parts("videos")
     rows = (row for part in parts for row in store.read_part(part, VIDEO_COLUMNS).to_pylist())
@@ -116,7 +118,7 @@ def track_of_row(row: TranscriptRow) -> Track:
 
 
 def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tuple[list[ClipRow], list[Reject]]:
-    """One video's rows of `clips`, and its clips turned away. Numbers count the plan, so filters renumber nothing."""
+    """Plans one video: its rows of `clips`, and its rejected clips. Numbers count both, so filters renumber nothing."""
     if video.get("given_spans"):
         return _given(row, video)
     track = track_of_row(row)
@@ -144,10 +146,10 @@ def plan_track(
     duration_ms: int = 0,
     marks: Marks | None = None,
 ) -> tuple[list[PlannedClip], list[tuple[Reason, str] | None]]:
-    """A track's planned clips, and for each the reason that turns it away, or None.
+    """Plans a track's clips; for each, also the reason to reject it, or None.
 
-    `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed.
-    `marks`: what `mark_probabilities` gave, where it is at hand.
+    `language`: the wanted one. `anchored`: which words an alignment anchored; None: no alignment was needed. `marks`:
+    the result of `mark_probabilities`, if already made.
     """
     if marks is None:
         marks = mark_probabilities(track, config.sentences)
@@ -192,7 +194,7 @@ def _clip_row(
 
 
 def _given(row: TranscriptRow, video: VideoFacts) -> tuple[list[ClipRow], list[Reject]]:
-    """Clips whose spans came with the video: their own text, or the words that start inside the span."""
+    """Makes clips from spans that came with the video: with their own text, or the words that start inside the span."""
     track = track_of_row(row)
     rows, rejects = [], []
     for span in json.loads(video["given_spans"]):
@@ -214,7 +216,7 @@ def _given(row: TranscriptRow, video: VideoFacts) -> tuple[list[ClipRow], list[R
 
 
 def boilerplate(planned: Sequence[Any], videos: Mapping[str, VideoFacts], limit: int) -> set[tuple[str, int]]:
-    """(video, n) of the clips whose text more than `limit` videos of one channel carry, counted within the part."""
+    """(video, n) of the clips whose text is in more than `limit` videos of one channel, counted within the part."""
     if limit == 0:
         return set()
     clips_of: dict[tuple[str, str], set[tuple[str, int]]] = {}

@@ -1,4 +1,4 @@
-"""Which clips are turned away for their text, and what is only flagged. Each filter has a reason and a threshold."""
+"""Which clips are rejected for their text, and by which flags. Each filter has a reason and a threshold."""
 
 import re
 from collections import Counter
@@ -16,16 +16,16 @@ your there all our from by or but if when which would could should their his her
 than then because very really going don't it's that's i'm you're we're let's i
 """
 SURE = 10.0
-"""Margin by which its log probability must exceed that of English for a stretch of a clip to be in another language."""
+"""Log-probability margin over English from which a stretch of a clip counts as another language."""
 NOT_FOREIGN = frozenset({"en", "la", "pcm"})
-"""English, and what English terms one after the other (metals, formulas read out) are taken for."""
+"""English, and the languages that lists of English terms (metals, formulas read out) are mistaken for."""
 MAX_NAMES = 0.6
-"""Where a larger share of the words begins with capitals they are names (about 0.4 in German prose)."""
+"""If a larger share of the words is capitalised they are names (the share is about 0.4 in German prose)."""
 ELSEWHERE_WORDS = 5
 MIN_ELSEWHERE = 8
-"""Where a clip has fewer sequences its share is taken of this many: short phrases come back in any speech."""
+"""A clip with fewer sequences is counted as having this many: short phrases recur in any speech."""
 ENGLISH = frozenset(_ENGLISH.split())
-"""Common words without which no English sentence of some length is made, and which are no words of other languages."""
+"""Common words without which there is hardly an English sentence of some length, and which no other language has."""
 
 
 def reject_of(
@@ -38,10 +38,10 @@ def reject_of(
     language: str = "",
     elsewhere: float = 0.0,
 ) -> tuple[Reason, str] | None:
-    """The first reason to turn a planned clip away, with what was measured; None where it may stay.
+    """Returns the first reason to reject a planned clip, with the measurement; None if there is none.
 
-    `language` is the wanted one ("" = any); a clip of too few words to tell is taken to be in its track's. `elsewhere`:
-    the clip's share of `elsewhere_shares`.
+    `language` is the wanted one ("" = any); a clip with too few words to tell is taken to be in its track's language.
+    `elsewhere`: the clip's value from `elsewhere_shares`.
     """
     inside = words[clip.first : clip.last]
     seconds = (clip.end_ms - clip.start_ms) / 1000
@@ -90,7 +90,7 @@ def _of_flags(text: str, config: FilterConfig) -> tuple[Reason, str] | None:
 
 
 def event_share(clip: PlannedClip, events: Sequence[Event]) -> float:
-    """Share of a clip's time that lies under sounds."""
+    """Share of a clip's time that is covered by sounds."""
     covered = sum(
         max(0, min(event.end_ms, clip.end_ms) - max(event.start_ms, clip.start_ms))
         for event in events
@@ -100,9 +100,9 @@ def event_share(clip: PlannedClip, events: Sequence[Event]) -> float:
 
 
 def repeated_share(texts: Sequence[str]) -> float:
-    """Share of the text that repeats its commonest 3-gram, first mention apart; 0 below three mentions.
+    """Share of the text that is its most common 3-gram; 0 below three mentions.
 
-    A 3-gram said k times fills 3k words; two mentions are ordinary speech, songs and recogniser loops have more.
+    A 3-gram said k times takes 3k words. Two mentions are ordinary speech; songs and recogniser loops have more.
     """
     words = [text.lower().strip(".,;:!?\"'…-") for text in texts]
     if len(words) < 6:
@@ -112,24 +112,24 @@ def repeated_share(texts: Sequence[str]) -> float:
 
 
 def non_word_share(texts: Sequence[str]) -> float:
-    """Share of the tokens that hold no letter (numbers, symbols)."""
+    """Share of the tokens without any letter (numbers, symbols)."""
     return sum(1 for text in texts if not any(char.isalpha() for char in text)) / max(len(texts), 1)
 
 
 def language_of(text: str) -> str:
-    """The language of a text (ISO 639-1), reliable from about 15 words up."""
+    """The language of a text (ISO 639-1), reliable from about 15 words on."""
     import py3langid  # its model takes half a second to load
 
     if 2 * sum(char.isupper() for char in text) > len(text):
-        text = text.lower()  # captions in capitals are taken for other languages
+        text = text.lower()  # captions in capitals are mistaken for other languages
     language: str = py3langid.classify(text)[0]
     return language
 
 
 def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str] | None:
-    """A stretch of this many words or more in English speech that is another language (0: not looked for).
+    """Finds a stretch of at least this many words of another language in English speech (0: not looked for).
 
-    Only stretches without any of the words that English cannot do without are classified, so that it costs nothing.
+    Only stretches without any of the most common English words are classified, which keeps it cheap.
     """
     begin = 0
     for at in range(len(texts) + 1):
@@ -143,7 +143,7 @@ def foreign_sentence(texts: Sequence[str], min_words: int) -> tuple[Reason, str]
 
 
 def _surely_foreign(texts: Sequence[str]) -> str:
-    """The language of words that are certainly not English, else "". A run of names is no language."""
+    """The language of words that are certainly not English, else "". A run of names is not a language."""
     import py3langid  # its model takes half a second to load
 
     if sum(text[:1].isupper() for text in texts) > MAX_NAMES * len(texts):
@@ -154,9 +154,9 @@ def _surely_foreign(texts: Sequence[str]) -> str:
 
 
 def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> list[float]:
-    """For each clip the share of its word sequences (ELSEWHERE_WORDS long) that the track says again outside of it.
+    """For each clip, the share of its word sequences (ELSEWHERE_WORDS long) that the track repeats outside of it.
 
-    Refrains come back; speech hardly ever says five words in a row twice.
+    Refrains recur; speech hardly ever repeats five words in a row.
     """
     texts = [word.text.lower().strip(".,;:!?\"'…-♪") for word in words]
     grams = list(zip(*(texts[k:] for k in range(ELSEWHERE_WORDS)), strict=False))
@@ -170,5 +170,5 @@ def elsewhere_shares(words: Sequence[Word], clips: Sequence[PlannedClip]) -> lis
 
 
 def boilerplate_key(text: str) -> str:
-    """A text as it is compared over a channel's videos: lower case, letters and digits alone."""
+    """The form in which a channel's texts are compared: lower case, letters and digits alone."""
     return " ".join(re.findall(r"[^\W_]+", text.lower()))

@@ -1,4 +1,4 @@
-"""What is only flagged in a clip's text, by pattern: swearing, personal data, what channels say of themselves."""
+"""Flags in a clip's text, found by patterns: profanity, personal data, calls to subscribe and sponsor messages."""
 
 import re
 
@@ -39,7 +39,7 @@ _BOILERPLATE = re.compile(
 
 
 def flags_of(text: str) -> list[str]:
-    """Which flags a text carries: profanity, email, phone, long_number, boilerplate."""
+    """The flags of a text: profanity, email, phone, long_number, boilerplate."""
     found = []
     masked = "*" in text and _MASKED.search(text) is not None
     if masked or any(word.lower().strip(".,;:!?\"'…-") in PROFANITY for word in text.split()):
@@ -56,7 +56,7 @@ def flags_of(text: str) -> list[str]:
 
 
 def _spoken_number(text: str) -> bool:
-    """Whether seven digits or more are read out one after the other, and do not count."""
+    """Whether at least seven digits are read out in a row, other than by counting."""
     for match in _SPOKEN_NUMBER.finditer(text):
         digits = " ".join(re.findall(r"[a-z]+", match[0].lower()))
         if not any(run in digits for run in _COUNTING) and len(set(digits.split())) > 1:

@@ -1,8 +1,8 @@
-"""Words to sentences: by the track's own marks where it has them, else by a boundary model.
+"""Splits words into sentences: by the track's own marks if it has them, else by a boundary model.
 
-A change of speaker always ends a sentence. In a track with marks, a run longer than `max_words` without any end (an
-unmarked stretch) is split by the model inside that run alone; without marks, too long a sentence is split at the
-model's likeliest points.
+A change of speaker always ends a sentence. In a track with marks, a run of more than `max_words` without any end is
+split by the model, inside that run alone. In a track without marks, sentences that are too long are split at the
+likeliest points of the model.
 """
 
 from bisect import bisect_left
@@ -20,7 +20,7 @@ from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Track, Word
 
 BY_MARKS = "punctuation"
-"""What clips say of a track whose own marks were used."""
+"""The `boundary_model` of clips from tracks whose own marks were used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,14 @@ def split_sentences(
     model: BoundaryModel | None = None,
     probability: NDArray[np.float32] | None = None,
 ) -> list[Sentence]:
-    """The sentences of a track in order; together they hold every word once (`probability`: see sentence_breaks)."""
+    """The sentences of a track, in order; together they contain every word once. `probability`: see sentence_breaks."""
     ends = sentence_breaks(track, config, model, probability)
     bounds = [0, *(np.flatnonzero(ends) + 1).tolist()]
     return [sentence_of(track.words, a, b) for a, b in pairwise(bounds)]
 
 
 def model_used(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> str:
-    """What decides where this track's sentences end: `punctuation`, or the name of a model."""
+    """The name of what decides where this track's sentences end: `punctuation`, or the name of a model."""
     return BY_MARKS if track.punctuated else (model or load_model(config.model, config.weights)).name
 
 
@@ -58,11 +58,11 @@ def sentence_of(words: Sequence[Word], first: int, last: int) -> Sentence:
 
 
 def mark_probabilities(track: Track, config: SentenceConfig, model: BoundaryModel | None = None) -> Marks:
-    """What stands after each of n words.
+    """The probabilities of marks after each of n words.
 
-    A sentence ends after the last word, before a change of speaker and, in a marked track, at its marks: 1. Elsewhere
-    the model's word counts where the track has no marks or a run of more than `max_words` without any, and 0 where
-    marks decide.
+    Ends are certain (1) after the last word, before a change of speaker and, in a track with marks, at its marks.
+    Elsewhere they are the model's if the track has no marks, or within a run of more than `max_words` without any;
+    otherwise 0.
     """
     words = track.words
     certain = speaker_turns(track)
@@ -81,7 +81,7 @@ def mark_probabilities(track: Track, config: SentenceConfig, model: BoundaryMode
 
 
 def _unmarked(certain: NDArray[np.bool_], max_words: int) -> NDArray[np.bool_]:
-    """[n] whether a word lies in a run of more than max_words without a certain end, that end apart."""
+    """[n] whether a word is in a run of more than max_words without a certain end (the run's last word excluded)."""
     inside = np.zeros(len(certain), np.bool_)
     for first, last in _runs(certain):
         inside[first : last - 1] = last - first > max_words
@@ -96,7 +96,7 @@ def sentence_breaks(
 ) -> NDArray[np.bool_]:
     """[n] whether a sentence ends after each word; the last word always does.
 
-    `probability`: the ends that `mark_probabilities` gave, where they are at hand.
+    `probability`: the ends from `mark_probabilities`, if already made.
     """
     if probability is None:
         probability = mark_probabilities(track, config, model).ends

@@ -1,7 +1,7 @@
-"""The stage from caption tracks to one transcript a video: the best track, read, chosen and, where it can be, timed.
+"""The stage from caption tracks to one transcript per video: the best track and, where possible, its word times.
 
-Manual English captions give the text; where an automatic track exists too, its word stamps give the times. A unit is
-one committed part of `captions`, named after the unit that wrote it: a longer crawl adds units and changes none.
+Manual English captions give the text; if an automatic track exists too, its word stamps give the times. A unit is one
+committed part of `captions`, named after the unit that wrote it: a longer crawl adds units and changes none.
 """
 
 import json
@@ -28,16 +28,16 @@ from pipeline.text.filters import language_of
 N_PERMUTATIONS = 64
 MINHASH_SEED = 1
 SHINGLES_AT_ONCE = 16_384
-"""The sketch takes 512 bytes of memory for each."""
+"""MinHash takes 512 bytes of memory per shingle while it hashes them."""
 SHINGLE = 3
-"""Words a shingle of the near-duplicate signature."""
+"""Words per shingle of the near-duplicate signature."""
 LANGUAGE_SAMPLE = 400
-"""Words that decide a track's language."""
+"""Number of words from which a track's language is detected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The track that was chosen, with which of its words are anchored in time."""
+    """The chosen track."""
 
     track: Track
     key: str
@@ -60,7 +60,7 @@ class TranscriptsStage:
             yield unit_of_part(store, part, done)
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """A transcript or a reject for each video of the part, in the part's order."""
+        """Makes a transcript or a reject for each video of the part, in the part's order."""
         table = context.store.read_part(part_of_unit(unit))
         by_video: dict[str, list[CaptionRow]] = {}
         for row in table.to_pylist():
@@ -77,9 +77,9 @@ class TranscriptsStage:
 
 
 def unit_of_part(store: Store, part: Part, done: Collection[str], **payload: Any) -> Unit:
-    """A unit over one part of another stage, named from that part's stage and unit.
+    """Makes a unit for one part of another stage, named after that part's stage and unit.
 
-    Of those that are `done` already the part is not opened: which videos they cover is not asked.
+    For a unit that is `done` the part is not opened and no ids are given: nothing asks for them any more.
     """
     name = name_over(part.stage, part.unit)
     ids = () if name in done else sorted(set(store.read_part(part, ["video_id"]).column("video_id").to_pylist()))
@@ -87,12 +87,12 @@ def unit_of_part(store: Store, part: Part, done: Collection[str], **payload: Any
 
 
 def part_of_unit(unit: Unit) -> Part:
-    """The part that such a unit goes over."""
+    """The part that a unit of `unit_of_part` stands for."""
     return Part(**{field.name: unit.payload[field.name] for field in fields(Part)})
 
 
 def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript:
-    """The transcript of one video from its rows of `captions`. Raises BrokenTrack where there is none."""
+    """Chooses the transcript of one video from its rows of `captions`. Raises BrokenTrack if there is none."""
     wanted = [row for row in tracks if row["language"].split("-")[0].lower() == config.transcript.language]
     if not wanted:
         raise BrokenTrack(f"no {config.transcript.language} track", Reason.NO_CAPTIONS)
@@ -110,7 +110,7 @@ def choose_track(tracks: Sequence[CaptionRow], config: TextConfig) -> Transcript
 
 
 def _read_all(rows: Sequence[CaptionRow]) -> tuple[list[tuple[str, Track]], list[BrokenTrack]]:
-    """The tracks that can be read, plain language keys (`en`) before regional ones, and what was wrong with others."""
+    """Returns the readable tracks, plain language keys (`en`) before regional ones, and the errors of the others."""
     read, failures = [], []
     for row in sorted(rows, key=lambda row: (len(row["language"]), len(row["track"]), row["track"])):
         try:
@@ -122,7 +122,7 @@ def _read_all(rows: Sequence[CaptionRow]) -> tuple[list[tuple[str, Track]], list
 
 
 def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
-    """Why a readable track cannot be used; None where it can."""
+    """Returns why a readable track cannot be used; None if it can."""
     limits = config.transcript
     if track.false_times and limits.false_times == "reject":
         return BrokenTrack("its word times are evenly spread or on another clock", Reason.FALSE_WORD_TIMES)
@@ -138,13 +138,16 @@ def unfit(track: Track, config: TextConfig) -> BrokenTrack | None:
 
 
 def track_language(words: Sequence[Word]) -> str:
-    """The language of a track's words, judged on a sample from its middle."""
+    """The language of a track's words, judged by a sample from its middle."""
     begin = max(0, (len(words) - LANGUAGE_SAMPLE) // 2)
     return language_of(" ".join(word.text for word in words[begin : begin + LANGUAGE_SAMPLE]))
 
 
 def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transcript:
-    """Manual text with the automatic track's times where both carry the same speech, else the preferred track."""
+    """Manual text with the automatic track's times; the automatic track alone if the two carry different speech.
+
+    The preferred track that exists, where that is the automatic one or no automatic track has word times.
+    """
     manual, auto = usable.get("manual"), usable.get("auto")
     order = (auto, manual) if config.transcript.prefer == "auto" else (manual, auto)
     if manual is None or auto is None or not auto[1].word_timed or order[0] is auto:
@@ -157,7 +160,7 @@ def _combine(usable: dict[str, tuple[str, Track]], config: TextConfig) -> Transc
 
 
 def transcript_row(video_id: str, transcript: Transcript) -> TranscriptRow:
-    """A row of `transcripts`."""
+    """Makes a row of `transcripts`."""
     track = transcript.track
     events = [{"kind": e.kind, "text": e.text, "start_ms": e.start_ms, "end_ms": e.end_ms} for e in track.events]
     return {
@@ -177,7 +180,7 @@ def transcript_row(video_id: str, transcript: Transcript) -> TranscriptRow:
 
 
 def given_transcript_row(video_id: str, language: str, spans: Sequence[GivenSpan]) -> TranscriptRow:
-    """A row of `transcripts` for a video whose clips came with their text: it has no words of its own."""
+    """Makes a row of `transcripts` for a video whose clips came with their text: the row itself has no words."""
     texts = [word for span in spans for word in span["text"].split()]
     return {
         "video_id": video_id,
@@ -196,7 +199,7 @@ def given_transcript_row(video_id: str, language: str, spans: Sequence[GivenSpan
 
 
 def word_dicts(words: Sequence[Word]) -> list[WordRow]:
-    """Words as the tables and JSON files hold them."""
+    """Words in the form of the tables and JSON files."""
     return [{"text": w.text, "start_ms": w.start_ms, "end_ms": w.end_ms, "timed": w.timed} for w in words]
 
 
@@ -208,7 +211,7 @@ def _hasher() -> Any:
 
 
 def signature(texts: Sequence[str]) -> bytes:
-    """The MinHash of a text's 3-word shingles: N_PERMUTATIONS little-endian uint32, for near-duplicate search."""
+    """The MinHash of a text's 3-word shingles, for near-duplicate search: N_PERMUTATIONS little-endian uint32."""
     words = [word for text in texts if (word := normalise(text))]
     shingles = {" ".join(words[i : i + SHINGLE]).encode() for i in range(max(len(words) - SHINGLE + 1, 1))}
     sketch = _hasher().copy()
@@ -219,5 +222,5 @@ def signature(texts: Sequence[str]) -> bytes:
 
 
 def similarity(a: bytes, b: bytes) -> float:
-    """Estimated share of shingles that two signatures have in common (Jaccard)."""
+    """The estimated share of shingles that two signatures have in common (Jaccard)."""
     return float(np.mean(np.frombuffer(a, "<u4") == np.frombuffer(b, "<u4")))

@@ -1,4 +1,4 @@
-"""A transcript as something to look at: plain data, terminal lines, an HTML page. All text in it is escaped."""
+"""Shows a transcript: as plain data, terminal lines or an HTML page. All text in it is escaped."""
 
 import html
 from collections.abc import Iterator, Sequence
@@ -19,23 +19,23 @@ from pipeline.text.transcripts import track_language, word_dicts
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A track with what the pipeline makes of it."""
+    """A track with its sentences and planned clips."""
 
     track: Track
     sentences: list[Sentence]
     clips: list[PlannedClip]
     away: list[tuple[Reason, str] | None]
-    """For each clip the reason that turns it away, or None."""
+    """For each clip the reason to reject it, or None."""
     model: str
 
     @property
     def kept(self) -> list[PlannedClip]:
-        """The clips that no filter turned away."""
+        """The clips that no filter rejected."""
         return [clip for clip, away in zip(self.clips, self.away, strict=True) if away is None]
 
 
 def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> View:
-    """What the pipeline makes of a track; with `stamped`, its text is first given that track's word times."""
+    """Runs the text steps on a track; with `stamped`, the text first gets that track's word times."""
     anchored = None
     if stamped is not None:
         track, _ = align_track(track, stamped)
@@ -48,7 +48,7 @@ def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> V
 
 
 def as_json(view: View) -> dict[str, object]:
-    """The view as plain data: the contract of `show transcript --json`."""
+    """The view as plain data: the format of `show transcript --json`."""
     track = view.track
     return {
         "words": word_dicts(track.words),
@@ -75,7 +75,7 @@ def as_json(view: View) -> dict[str, object]:
 
 
 def clock(ms: int) -> str:
-    """`h:mm:ss.mmm`, hours only where there are any."""
+    """Formats a time as `h:mm:ss.mmm`, or `m:ss.mmm` below one hour."""
     seconds, rest = divmod(ms, 1000)
     hours, minutes = divmod(seconds // 60, 60)
     head = f"{hours}:{minutes:02d}" if hours else f"{minutes:d}"
@@ -83,7 +83,7 @@ def clock(ms: int) -> str:
 
 
 def summary(view: View) -> str:
-    """One line about the track."""
+    """A one-line summary of the track."""
     track = view.track
     cue_times = "cue times (word times were false)" if track.false_times else "cue times"
     times = "word times" if track.word_timed else cue_times
@@ -95,12 +95,12 @@ def summary(view: View) -> str:
 
 
 def printable(line: str) -> str:
-    """A line that is safe to print: whatever would move a terminal's cursor or change its colours becomes a space."""
+    """Makes a line safe to print: characters that move a terminal's cursor or change its colours become spaces."""
     return line if line.isprintable() else "".join(char if char.isprintable() else " " for char in line)
 
 
 def terminal_lines(view: View) -> Iterator[tuple[str, str]]:
-    """(style, line) pairs: each clip with its span and verdict, below it its sentences with their starts and events."""
+    """Yields (style, line): each clip with its span and verdict, then its timed sentences; events in between."""
     yield "bold", summary(view)
     by_first = {sentence.first: sentence for sentence in view.sentences}
     events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
@@ -130,7 +130,7 @@ def _clip_line(clip: PlannedClip, away: tuple[Reason, str] | None) -> str:
 
 
 def _sentence_parts(clip: PlannedClip, by_first: dict[int, Sentence]) -> list[tuple[int, int]]:
-    """The clip's words cut where sentences begin."""
+    """The clip's words, divided where sentences begin."""
     bounds = [clip.first, *(i for i in range(clip.first + 1, clip.last) if i in by_first), clip.last]
     return list(pairwise(bounds))
 
@@ -149,7 +149,7 @@ color:#e6e8ea}.clip{background:#1d2228}.line{background:#30363d}.head,time{color
 
 
 def as_html(view: View, title: str) -> str:
-    """The view as one self-contained page: a time line of words for each clip, sentence starts marked, verdicts."""
+    """The view as a self-contained page: per clip a time line of words with sentence starts marked, and the verdict."""
     by_first = {sentence.first: sentence for sentence in view.sentences}
     events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
     parts, at = [], 0
@@ -185,7 +185,7 @@ def _clip_html(track: Track, clip: PlannedClip, away: tuple[Reason, str] | None,
 
 
 def _bars(track: Track, clip: PlannedClip, sentences: dict[int, Sentence] | Sequence[int]) -> Iterator[str]:
-    """One bar a word, placed in per cent of the clip."""
+    """Yields one bar per word, positioned in per cent of the clip."""
     length = max(clip.end_ms - clip.start_ms, 1)
     for i in range(clip.first, clip.last):
         word = track.words[i]

@@ -1,4 +1,4 @@
-"""Where sentences end in a track without marks: the models, behind one small protocol.
+"""Models that find sentence ends in tracks without marks, behind one small protocol.
 
 net      the default: shipped weights, words and pauses, numpy alone
 sat      SaT through `wtpsplit-lite`, where it is installed and its weights are reachable
@@ -30,19 +30,21 @@ class BoundaryModel(Protocol):
 
     name: str
     threshold: float
-    """A sentence ends where the probability is above this; 0: the one that promises this track the best F1."""
+    """A sentence ends where the probability reaches this; 0: use the track's threshold of best expected F1."""
 
     def probabilities(self, words: Sequence[Word], turns: NDArray[np.bool_]) -> Marks:
-        """What stands after each of n words; turns [n]: another speaker follows the word. A model that knows only
-        where sentences end gives 0 for other marks."""
+        """Returns the marks after each of n words; turns [n]: another speaker follows the word.
+
+        A model that only finds sentence ends gives 0 for other marks.
+        """
         ...
 
 
 @cache
 def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
-    """The model of this name, loaded once a process. Raises UserError where it cannot be had.
+    """Loads a model by name, once per process. Raises UserError if that fails.
 
-    `weights`: a model file of one's own (net), or a folder (sat); "": the shipped ones, those of the hub.
+    `weights`: your own model file (net) or folder (sat); "": the shipped weights, or the hub's.
     """
     if name == "pause":
         return PauseModel()
@@ -54,7 +56,7 @@ def load_model(name: ModelName = "net", weights: str = "") -> BoundaryModel:
 
 
 class NetModel:
-    """A network over words and pauses: the shipped one, or your own, which is named after its content."""
+    """A network over words and pauses: the shipped one, or your own, which is named after a hash of its file."""
 
     threshold = 0.0
 
@@ -73,7 +75,7 @@ class NetModel:
 
 
 class PauseModel:
-    """A baseline: the probability grows with the gap after the word, 0.5 at three and a half times the median gap."""
+    """A baseline: the probability grows with the gap after the word, and is 0.5 at 3.5 times the median gap."""
 
     name = "pause"
     threshold = 0.5
@@ -88,9 +90,9 @@ class PauseModel:
 
 
 def best_threshold(probability: NDArray[np.float32]) -> float:
-    """The threshold with the largest expected F1 if the probabilities are right: it needs no label, only the track.
+    """The threshold with the largest expected F1, assuming the probabilities are right: no labels are needed.
 
-    Ending sentences at the k likeliest words makes 2 * (sum of their probabilities) / (k + sum of all) the expected F1.
+    If sentences end at the k likeliest words, the expected F1 is 2 * (sum of their probabilities) / (k + sum of all).
     """
     if not len(probability):
         return 0.5
@@ -105,7 +107,7 @@ def starts_of(words: Sequence[Word]) -> NDArray[np.int64]:
 
 
 def known_gaps(words: Sequence[Word]) -> NDArray[np.bool_]:
-    """[n] whether the gap after a word lies between two stamped words: an interpolated gap says nothing."""
+    """[n] whether the gap after a word is between two stamped words: an interpolated gap says nothing."""
     timed = np.fromiter((word.timed for word in words), np.bool_, len(words))
     known = timed.copy()
     known[:-1] &= timed[1:]

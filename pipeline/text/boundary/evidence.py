@@ -1,8 +1,8 @@
-"""What the last part of the model weighs: what the words say, the gaps, and whether this track's gaps can be trusted.
+"""Inputs of the model's last part: the words' evidence, the gaps, and whether this track's gaps can be trusted.
 
-Gaps help where a speaker pauses at ends alone (lectures read from a script) and mislead where he pauses to think, often
-after a connective ("... and | what that means"). Which of the two a track is shows without knowing its sentences: how
-long the gaps are where the words make an end likely, where they do not, and after function words.
+Gaps help if a speaker pauses only at sentence ends (lectures read from a script), and mislead if the speaker pauses to
+think, often after a connective ("... and | what that means"). Which kind a track is can be seen without knowing its
+sentences: from the length of gaps where the words make an end likely, where they do not, and after function words.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,22 @@ from numpy.typing import NDArray
 from pipeline.text.boundary.features import N_NUMBERS, numbers
 
 COMMA, END, N_MARKS = 1, 2, 4
-"""Marks: 0 none, 1 comma or dash, 2 full stop, 3 question; from END on a sentence ends."""
+"""Classes of marks: 0 none, 1 comma or dash, 2 full stop, 3 question mark; a sentence ends from class END on."""
 N_EVIDENCE = N_NUMBERS + 10
 """Columns of `evidence`."""
 ODDS_SCALE = 4.0
-"""Log odds and log probabilities stand divided by this in the evidence."""
+"""Log odds and log probabilities are divided by this in the evidence."""
 
 Floats = NDArray[np.float32]
 
 
 class Marks(NamedTuple):
-    """What stands after each of n words, probabilities [n] each."""
+    """The probabilities of marks after each of n words, [n] each."""
 
     ends: Floats
-    """A sentence ends."""
+    """A sentence ends here."""
     inner: Floats
-    """It goes on after a mark: a comma or a dash."""
+    """The sentence goes on after a mark: a comma or a dash."""
 
     @classmethod
     def of_ends(cls, ends: Floats) -> "Marks":
@@ -45,7 +45,7 @@ FUNCTION_WORDS = frozenset(_FUNCTION_WORDS.split())
 """Words that seldom end a sentence and often come before a pause."""
 
 _OVER = 1
-"""Column of `numbers`: the gap over what is expected of the word's length."""
+"""Column of `numbers`: the gap relative to what is expected for the word's length."""
 _KNOWN = 3
 """Column of `numbers`: whether the gap is known."""
 
@@ -57,13 +57,13 @@ def evidence(
     known: NDArray[np.bool_],
     turns: NDArray[np.bool_],
 ) -> Floats:
-    """[n, N_EVIDENCE] for the n words of a track; marks [n, N_MARKS]: the words' log probabilities of marks.
+    """Makes [n, N_EVIDENCE] for the n words of a track; marks [n, N_MARKS]: log probabilities of marks, from the words.
 
-    Columns: log odds of an end and log probability of a comma by the words (over ODDS_SCALE); those of `numbers`;
-    whether the word, and the next, is a function word; and six that are the same for all words: how often the words
-    make an end; how much longer than expected gaps are, in the mean, at likely ends, elsewhere, and elsewhere after
-    function words; their spread; and how well gaps tell likely ends from other places (0.5 not at all, 1 surely).
-    Where no gap is known the last five are 0.
+    Columns: log odds of an end and log probability of a comma from the words (divided by ODDS_SCALE); those of
+    `numbers`; whether the word, and the next, is a function word; and six that are equal for all words of a track: how
+    often the words suggest an end; how much longer than expected gaps are, on average, at likely ends, elsewhere, and
+    elsewhere after function words; their spread; and how well gaps separate likely ends from other places (0.5: not at
+    all, 1: perfectly). If no gap is known the last five are 0.
     """
     n = len(normalised)
     end = np.clip(np.exp(marks[:, END:]).sum(1), 1e-5, 1 - 1e-5)
@@ -83,7 +83,7 @@ def evidence(
 
 
 def _habits(over: Floats, end: Floats, function: Floats) -> list[float]:
-    """The last five columns of `evidence`; [m] each: how long gaps are, the words' probability of an end, function."""
+    """The last five columns of `evidence`, from [m] each: gap lengths, probability of an end, function words."""
     means = [
         float((weight * over).sum() / max(float(weight.sum()), 1.0)) for weight in (end, 1 - end, (1 - end) * function)
     ]

@@ -1,6 +1,6 @@
-"""What the boundary model sees of a track: each word without case and marks, and the gap that follows it.
+"""The boundary model's input features: each word without case and marks, and the gap that follows it.
 
-Pauses are start-to-start gaps, since automatic tracks stamp no word ends, normalised by the track's median gap.
+Pauses are start-to-start gaps, since automatic tracks have no word ends, normalised by the track's median gap.
 """
 
 import re
@@ -18,11 +18,11 @@ N_NUMBERS = 9
 N_BUCKETS = 2048
 """Hash buckets for words outside the vocabulary, by their last three letters."""
 MAX_ROWS = 1 << 16
-"""More than the rows of any embedding table of words."""
+"""Larger than the number of rows of any embedding table of words."""
 TURN = 1
-"""The row that stands between two words where the track shows a change of speaker."""
+"""The row that is inserted between two words where the track shows a change of speaker."""
 UNKNOWN = "\x00"
-"""Stands for a token without a word in it, and in training for words that are hidden."""
+"""Used for a token without a word in it and, in training, for hidden words."""
 MAX_GAP_MS = 8000
 TYPICAL_MEDIAN_MS = 220
 
@@ -31,7 +31,7 @@ _EDGES = ".-'\""
 
 
 def normalise(text: str) -> str:
-    """A word as the model knows it: lower case, no marks at its edges, every digit a zero. "" for marks alone."""
+    """Normalises a word for the model: lower case, no marks at its edges, every digit 0. "" for marks alone."""
     text = text.lower().replace("’", "'")
     if not text.isalpha():
         text = _JUNK.sub("", text).strip(_EDGES)
@@ -41,18 +41,18 @@ def normalise(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """Word to row of the embedding table: 0 padding, TURN, then the known words, then the hash buckets."""
+    """Maps words to rows of the embedding table: 0 padding, TURN, then the known words, then the hash buckets."""
 
     words: dict[str, int]
 
     @classmethod
     def of(cls, words: Sequence[str]) -> "Vocabulary":
-        """The vocabulary of these known words, in this order."""
+        """Makes the vocabulary of these known words, in this order."""
         return cls({word: i + 2 for i, word in enumerate(words)})
 
     @property
     def size(self) -> int:
-        """Rows of the embedding table."""
+        """The number of rows of the embedding table."""
         return 2 + len(self.words) + N_BUCKETS
 
     def id(self, normalised: str) -> int:
@@ -64,14 +64,14 @@ class Vocabulary:
 
 
 def pair_keys(rows: NDArray[np.integer]) -> NDArray[np.int64]:
-    """[n] a number for each of n rows of the embedding table with the row after it; 0 after the last."""
+    """[n] a key for each row of the embedding table and the row after it; 0 for the last."""
     keys = np.zeros(len(rows), np.int64)
     keys[:-1] = rows[:-1].astype(np.int64) * MAX_ROWS + rows[1:]
     return keys
 
 
 def pair_rows(rows: NDArray[np.integer], known: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[n] the row in the table of pairs of each word with its next: 1 + its index in `known` (sorted keys); 0: none."""
+    """[n] the row in the table of pairs for each word and the next: 1 + its index in `known` (sorted keys); 0: none."""
     if not len(known):
         return np.zeros(len(rows), np.int64)
     keys = pair_keys(rows)
@@ -85,10 +85,10 @@ def numbers(
     """Numeric features [n, N_NUMBERS] of the n words of a track.
 
     starts_ms [n]; known [n]: the gap after the word is between two stamped words; turns [n]: another speaker follows.
-    Columns: log gap over the track's median; the same over the gap expected of the word's length; gap over 2 s;
-    whether the gap is known; whether the speaker changes; letters / 10; how rare so long a gap is in this track;
-    and two that are the same for all words, since they tell how this speaker pauses: the share of long gaps, and
-    how much longer than the median the longest 3 % are.
+    Columns: log of the gap relative to the track's median; the same relative to the gap expected for the word's length;
+    whether the gap is over 2 s; whether it is known; whether the speaker changes; letters / 10; how rare such a long
+    gap is in this track; and two that are equal for all words, since they describe how this speaker pauses: the share
+    of long gaps, and how much longer than the median the longest 3 % are.
     """
     n = len(normalised)
     letters = np.fromiter((len(word) for word in normalised), np.float32, n)

@@ -1,4 +1,4 @@
-"""Where sentences end in text that carries its own marks: `.?!…`, told from abbreviations, initials and numbers."""
+"""Finds sentence ends in text with marks: `.?!…`, told apart from abbreviations, initials and numbers."""
 
 import re
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ etc inc ltd co corp dept est approx no nos vol fig figs eq eqs sec ch pp ed eds 
 sep sept oct nov dec mon tue wed thu fri sat sun ave blvd rd min max avg tel ext univ assn bros e.g i.e
 """
 TITLES = frozenset(_TITLES.split())
-"""Never end a sentence: a name follows."""
+"""Titles: a full stop after them does not end a sentence, since a name follows."""
 ABBREVIATIONS = frozenset(_ABBREVIATIONS.split())
-"""End a sentence only before a capital letter (`etc. The`), months and days among them."""
+"""A full stop after these ends a sentence only before a capital letter (`etc. The`); months and days are among them."""
 _STARTERS = """
 the a an it this that these those we i you he she they but and so or if when what how why where who there then now in on
 at as for to well yes no my our your his her their its because while after before since although however also let
 """
 STARTERS = frozenset(_STARTERS.split())
-"""Words that begin a sentence after `U.S.`: a capital alone may be a name (`U.S. Army`)."""
+"""Words that start a sentence after `U.S.`: a capital letter alone may be a name (`U.S. Army`)."""
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}", re.IGNORECASE)
 _INITIAL = re.compile(r"[^\W\d_a-z]\.")
@@ -32,7 +32,7 @@ _OPENING = "\"“„‘'«([¿¡-–—"
 
 
 def sentence_ends(texts: Sequence[str]) -> list[bool]:
-    """For each word of a marked text, whether a sentence ends after it (the last word is not forced to)."""
+    """For each word of a text with marks, whether a sentence ends after it (not forced for the last word)."""
     cased = _is_cased(texts)
     ends = [False] * len(texts)
     starts_sentence = True
@@ -45,7 +45,7 @@ def sentence_ends(texts: Sequence[str]) -> list[bool]:
 
 
 def _is_cased(texts: Sequence[str]) -> bool:
-    """Whether sentences begin with capitals here: then a small letter after a dot is evidence of an abbreviation."""
+    """Whether sentences start with capitals here: then a small letter after a dot suggests an abbreviation."""
     after = [b.lstrip(_OPENING)[:1] for a, b in pairwise(texts) if ends_with_mark(a)]
     letters = [char for char in after if char.isalpha()]
     return len(letters) > 0 and sum(1 for char in letters if char.isupper()) >= 0.5 * len(letters)

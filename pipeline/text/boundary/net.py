@@ -1,8 +1,8 @@
-"""The shipped boundary model in numpy: a convolutional net over words and pairs of words, and a small one that weighs
-what it says with the gaps.
+"""The shipped boundary model in numpy: a convolutional net over words and word pairs, and a small one that adds gaps.
 
-Weights: `model.npz`, made by `bench/train_boundary.py`; its licence stands in `MODEL_LICENCE.md`. Inference needs no
-torch. Long tracks are cut into parts with as much context on both sides as the net sees, so that cuts do not show.
+Weights: `model.npz`, made by `bench/train_boundary.py`; their licence is in `MODEL_LICENCE.md`. Inference needs no
+torch. Long tracks are processed in parts with as much context on both sides as the net sees, so the borders have no
+effect.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from pipeline.text.boundary.evidence import COMMA, ODDS_SCALE, Marks, evidence
 from pipeline.text.boundary.features import TURN, Vocabulary, pair_rows
 
 FIRST_WIDTH = 5
-"""Words that the first convolution joins."""
+"""Number of words in the window of the first convolution."""
 DILATIONS = (1, 2, 4, 8)
-"""Steps between the three words that each later convolution joins; a larger net goes through them again."""
+"""Distances between the three words that each later convolution joins; a larger net repeats them."""
 PART = 2048
-"""Words that are worked on at once: it bounds the memory, and what is worked on stays in the processor's cache."""
+"""Words processed at once: this bounds the memory, and keeps the data in the processor's cache."""
 
 GAPS_MISLEAD, GAPS_TELL = 0.75, 0.8
-"""How well a track's gaps tell likely ends (last column of `evidence`) where they are half and wholly believed."""
+"""How well a track's gaps must separate likely ends (last column of `evidence`) to be half and fully trusted."""
 
 Floats = NDArray[np.float32]
 Weights = dict[str, Floats]
@@ -51,7 +51,7 @@ class BoundaryNet:
 
     @cached_property
     def reach(self) -> int:
-        """Words on each side that decide a word's marks."""
+        """Number of words on each side that affect a word's marks."""
         return FIRST_WIDTH // 2 + sum(self.dilations)
 
     @cached_property
@@ -66,9 +66,9 @@ class BoundaryNet:
     def probabilities(
         self, normalised: list[str], starts_ms: NDArray[np.int64], known: NDArray[np.bool_], turns: NDArray[np.bool_]
     ) -> Marks:
-        """What stands after each of n words; the other arguments [n] as in `features.numbers`.
+        """Returns the marks after each of n words; the other arguments [n] as in `features.numbers`.
 
-        Where a sentence goes on, the words alone tell whether a mark stands there.
+        Whether there is a mark inside a sentence depends on the words alone.
         """
         if not normalised:
             return Marks.of_ends(np.zeros(0, np.float32))
@@ -82,7 +82,7 @@ class BoundaryNet:
         return Marks(ends, (1 - ends) * _sigmoid(marks[:, COMMA] - marks[:, 0]))
 
     def marks(self, normalised: list[str], turns: NDArray[np.bool_]) -> Floats:
-        """[n, N_MARKS] log probabilities of the mark after each of n words, by the words and changes of speaker."""
+        """[n, N_MARKS] log probabilities of the mark after each of n words, from the words and changes of speaker."""
         ids = np.fromiter((self.vocabulary.id(word) for word in normalised), np.int64, len(normalised))
         after = np.flatnonzero(turns[:-1]) + 1
         rows = np.insert(ids, after, TURN)
@@ -102,26 +102,26 @@ class BoundaryNet:
         return out
 
     def _one_thread(self) -> "ThreadpoolController._ThreadpoolLimiter":
-        """One BLAS thread inside the block: on a busy machine more cost ten times their gain."""
+        """Limits BLAS to one thread inside the block: on a busy machine more threads cost ten times their gain."""
         return self._threads.limit(limits=1, user_api="blas")
 
 
 def _sigmoid(odds: Floats) -> Floats:
-    """Log odds to probabilities, without an overflow."""
+    """Log odds to probabilities, without overflow."""
     out: Floats = (0.5 * (np.tanh(0.5 * odds) + 1)).astype(np.float32)
     return out
 
 
 def _table(arrays: dict[str, NDArray[Any]], name: str) -> Floats:
-    """A table of vectors, kept in 8 bits with a scale a row; it is taken out of `arrays`."""
+    """Takes a table of vectors, stored in 8 bits with a scale per row, out of `arrays`."""
     scale: Floats = arrays.pop(f"{name}.scale").astype(np.float32)
     return arrays.pop(f"{name}.int8").astype(np.float32) * scale
 
 
 def trust_in_gaps(evident: Floats) -> float:
-    """Share from 0.5 to 1 of the odds with gaps in the mean with those without: small where gaps tell little.
+    """The weight, from 0.5 to 1, of the odds with gaps against those without: small if gaps separate ends poorly.
 
-    Two readings of a track, of which one cannot be misled, are better than either on tracks of free speech.
+    On tracks of free speech the mean of two readings, one of which gaps cannot mislead, is better than either.
     """
     separation = float(evident[0, -1])
     return 0.5 + 0.5 * float(np.clip((separation - GAPS_MISLEAD) / (GAPS_TELL - GAPS_MISLEAD), 0, 1))

@@ -1,4 +1,4 @@
-"""SaT sentence models through `wtpsplit-lite` (onnxruntime): an option where its weights are at hand."""
+"""SaT sentence models through `wtpsplit-lite` (onnxruntime): optional, if the weights are available."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +13,13 @@ from pipeline.text.captions.track import Word
 
 MODEL = "sat-3l-sm"
 FILES = ("model_optimized.onnx", "config.json", "tokenizer.json")
-"""What a folder of weights holds: the model and its configuration as published, XLM-RoBERTa's tokenizer beside them."""
+"""The files of a folder of weights: model and configuration as published, and XLM-RoBERTa's tokenizer."""
 
 
 class SatModel:
-    """A SaT model over the words alone; a character's probability counts for the word that ends there.
+    """A SaT model, which sees only the words; a character's probability counts for the word that ends there.
 
-    `folder`: the weights on disk (FILES); None: `sat-3l-sm` from its hub, which wtpsplit-lite keeps in its cache.
+    `folder`: the weights on disk (FILES); None: `sat-3l-sm` from its hub, which wtpsplit-lite caches.
     """
 
     threshold = 0.25

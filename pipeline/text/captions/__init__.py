@@ -1,4 +1,4 @@
-"""Caption files of any format to words and events: `read_track` is the one way in."""
+"""Reads caption files of any format into words and events, through `read_track`."""
 
 import gc
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ FORMATS = ("json3", "srv3", "srv2", "srv1", "vtt", "ttml", "srt")
 
 
 def read_track(data: bytes, *, format: str = "", kind: str = "", language: str = "") -> Track:
-    """The words and events of a caption file.
+    """Reads a caption file into words and events.
 
-    `format`, `kind` (manual | auto) and `language` are what the caller knows ("" where nothing): the format is taken
-    from the content, the hint only decides between the two that look alike (vtt without a header, and srt).
-    Raises BrokenTrack, with a reason, for a file that cannot be read or holds no text at all.
+    `format`, `kind` (manual | auto) and `language` are what the caller knows ("" for unknown): the format is detected
+    from the content; the hint only decides between the two that look alike (vtt without a header, and srt). Raises
+    BrokenTrack, with a reason, for a file that cannot be read or has no text at all.
     """
     text = decode(data)
     with _without_collector():
@@ -33,7 +33,7 @@ def read_track(data: bytes, *, format: str = "", kind: str = "", language: str =
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Python's collector looks through all that was made, again and again: half of the time on a long track."""
+    """Turns off garbage collection: on a long track, rescanning all objects again and again takes half of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:

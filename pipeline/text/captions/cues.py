@@ -1,7 +1,7 @@
-"""The cue blocks that WebVTT and SubRip share, read leniently: real files break every rule of both.
+"""Reads the cue blocks that WebVTT and SubRip share, leniently: real files break every rule of both.
 
-Everything before the first time line is head (WEBVTT, Style, comments) and holds no text. A time line starts a cue
-whether or not a blank line stands before it.
+Everything before the first time line is the head (WEBVTT, Style, comments) and has no text. A time line starts a cue
+even without a blank line before it.
 """
 
 import re
@@ -14,7 +14,7 @@ _COMMENT = re.compile(r"^(NOTE|STYLE|REGION)(\s|$)")
 
 @dataclass(slots=True)
 class Cue:
-    """One cue: its times and its raw lines, blank ones left out."""
+    """One cue: its times and its raw lines, without blank ones."""
 
     start_ms: int
     end_ms: int
@@ -22,13 +22,13 @@ class Cue:
 
 
 def stamp_ms(hours: str | None, minutes: str, seconds: str, fraction: str) -> int:
-    """Milliseconds of the four groups of a time stamp; `.5` is half a second."""
+    """Milliseconds from the four groups of a time stamp; `.5` is half a second."""
     whole = (int(hours or 0) * 60 + int(minutes)) * 60 + int(seconds)
     return whole * 1000 + int(fraction.ljust(3, "0"))
 
 
 def read_cues(text: str, *, comments: bool) -> list[Cue]:
-    """The cues of a vtt or srt file in file order. `comments`: NOTE and STYLE blocks exist (vtt) and are skipped."""
+    """Returns the cues of a file in file order. `comments` (vtt): NOTE and STYLE blocks are skipped."""
     lines = text.split("\n")
     cues: list[Cue] = []
     in_comment = False
@@ -52,10 +52,10 @@ def read_cues(text: str, *, comments: bool) -> list[Cue]:
 
 
 def _take_identifier(cues: list[Cue], lines: list[str], number: int, previous_index: int, *, names: bool) -> int:
-    """Removes the cue number or name above a time line from the cue before it; the srt number seen, or the one before.
+    """Removes a cue number or name above a time line from the cue before; returns the latest srt number seen.
 
-    With a blank line above it, a number there is one, and in vtt (`names`) any line; glued to the text (no blank
-    line), only the number that continues the count is one: a spoken "7" stays.
+    With a blank line above, any number is an identifier and in vtt (`names`) any line is; directly below text, only a
+    number that continues the count is one: a spoken "7" stays.
     """
     above = lines[number - 1].strip() if number else ""
     index = int(above) if above.isascii() and above.isdigit() and len(above) < 9 else -1

@@ -1,7 +1,7 @@
 """json3: YouTube's own JSON. Exact word starts, no repeats.
 
-`events[]` each have `tStartMs` (absolute), `dDurationMs` (time on screen, not of speech) and `segs[]` of
-`utf8` + `tOffsetMs` (relative to the event; missing = 0). Events without `segs` open windows and hold no text.
+Each of `events[]` has `tStartMs` (absolute), `dDurationMs` (time on screen, not of speech) and `segs[]` of `utf8` +
+`tOffsetMs` (relative to the event; missing = 0). Events without `segs` open windows and have no text.
 """
 
 import json
@@ -12,7 +12,7 @@ from pipeline.text.captions.track import MAX_MS, BrokenTrack, Piece, Row, Rows
 
 
 def read_json3(text: str) -> Rows:
-    """Rows of a json3 file. Raises BrokenTrack where it is not JSON, or not json3."""
+    """Reads the rows of a json3 file. Raises BrokenTrack if it is not JSON, or not json3."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -29,7 +29,7 @@ def read_json3(text: str) -> Rows:
 
 
 def _row(event: Any, number: int) -> Row | None:
-    """One event as a row; None where it holds no text."""
+    """Reads one event as a row; None if it has no text."""
     if not isinstance(event, dict):
         raise BrokenTrack(f"json3 event {number} is not an object")
     segs = event.get("segs")
@@ -58,7 +58,7 @@ def _row(event: Any, number: int) -> Row | None:
 
 
 def _ms(value: Any, number: int) -> int:
-    """A time field as whole milliseconds; some writers quote it or give a float."""
+    """Reads a time field as whole milliseconds; some writers quote it or write a float."""
     try:
         ms = round(float(value))
     except (TypeError, ValueError, OverflowError):
@@ -75,6 +75,6 @@ def _spaces_between(rows: list[Row]) -> bool:
 
 
 def _spaced(pieces: list[Piece]) -> list[Piece]:
-    """Pieces with the missing space put before each one that starts like a word (`ice` + `-cream` stays one)."""
+    """Adds the missing space before each piece that starts like a word (`ice` + `-cream` stays one word)."""
     spaced = [Piece(" " + p.text, p.start_ms) if p.text[:1].isalnum() else p for p in pieces[1:]]
     return [*pieces[:1], *spaced]

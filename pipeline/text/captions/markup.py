@@ -1,4 +1,4 @@
-"""Text clean-up that all caption formats share: bytes to text, entities, spaces, tags."""
+"""Text clean-up for all caption formats: bytes to text, entities, spaces, tags."""
 
 import html
 import re
@@ -7,15 +7,15 @@ from pipeline.engine.boundary import plain
 from pipeline.text.captions.track import BrokenTrack
 
 MAX_BYTES = 8 * 1024 * 1024
-"""A caption file larger than this is refused: ten hours of json3 are about 10 MB, and five of any track are read."""
+"""Larger caption files are refused: ten hours of json3 are about 10 MB, and five hours of any track are read."""
 MAX_MARKS = {"{": 300_000, "[": 300_000, ",": 750_000, "<": 500_000, "=": 750_000, "\n": 250_000}
-"""How often each mark may stand in a file of any format: nine hours of talk have less than half of each.
+"""How often each mark may occur in a file of any format: nine hours of talk have less than half of each.
 
-What is made of a file in memory grows with these and not with its bytes: 16 MB of `{},` were gigabytes.
+The memory that parsing takes grows with these and not with the file's size: 16 MB of `{},` took gigabytes.
 """
 
 _ENDLESS = re.compile(r"&#(?:\d{8,}|[xX][0-9a-fA-F]{7,});?")
-"""Character references beyond Unicode. Python reads no number of more than 4,300 digits."""
+"""Character references beyond Unicode, replaced since Python refuses to read numbers of more than 4,300 digits."""
 _INVISIBLE = dict.fromkeys(map(ord, "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad\x00"), None)
 _SPACES = dict.fromkeys(map(ord, "\u00a0\u2007\u202f\u2002\u2003\u2009\u3000\t\x0b\x0c"), " ")
 _CLEAN = {**_INVISIBLE, **_SPACES, ord("\u2028"): "\n", ord("\u2029"): "\n"}
@@ -23,7 +23,7 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>\n]*>|<[/a-zA-Z\d][^<>\n]*$|\{\\[^{}\n]*\}")
 
 
 def decode(data: bytes) -> str:
-    """The file as text with `\\n` line ends. Raises BrokenTrack for an empty, binary or undecodable file."""
+    """Decodes the file to text with `\\n` line ends. Raises BrokenTrack for an empty, binary or undecodable file."""
     if not data.strip():
         raise BrokenTrack("the caption file is empty")
     if len(data) > MAX_BYTES:
@@ -46,7 +46,7 @@ def decode(data: bytes) -> str:
 
 
 def unescape(text: str) -> str:
-    """Entities decoded at most twice (srv1 encodes them twice), odd spaces and invisible characters made plain."""
+    """Decodes entities, at most twice (srv1 encodes them twice); normalises odd spaces, drops invisible characters."""
     if "&" in text:
         text = html.unescape(_ENDLESS.sub("\ufffd", text))
         if "&" in text:
@@ -57,5 +57,5 @@ def unescape(text: str) -> str:
 
 
 def strip_tags(text: str) -> str:
-    """Text without markup tags and srt override codes. `a < b` stays: a tag starts with a letter."""
+    """Removes markup tags and srt override codes. `a < b` stays: a tag starts with a letter."""
     return _TAG.sub("", text) if "<" in text or "{" in text else text

@@ -7,15 +7,16 @@ TYPICAL_MS = (220, 200, 190, 215, 245, 300, 390, 480, 780)
 """Median start-to-start time of a word with this many letters, inside sentences, measured on nine stamped tracks."""
 BEFORE_PAUSE = 1.5
 """A word before a pause lasts this many times its typical time: the median is 1.36 in ten earnings calls with true word
-ends and 1.43 in five lectures; a little more, since an end that is early cuts speech off."""
+ends and 1.43 in five lectures. It is a little more, since an end that is too early cuts speech off.
+"""
 DIGIT_LETTERS = 3
-"""A digit is as long as a word of this many letters."""
+"""A digit counts as this many letters: it takes as long to say."""
 BASE_MS, LETTER_MS = 300, 80
-"""A word lasts at most BASE_MS + LETTER_MS a letter."""
+"""A word lasts at most BASE_MS + LETTER_MS per letter."""
 
 
 def typical_ms(letters: int) -> float:
-    """How long a word of this many letters lasts in running speech."""
+    """How long a word with this many letters lasts in running speech, ms."""
     letters = min(max(letters, LETTER_STEPS[0]), LETTER_STEPS[-1])
     at = min(bisect_right(LETTER_STEPS, letters), len(LETTER_STEPS) - 1)
     share = (letters - LETTER_STEPS[at - 1]) / (LETTER_STEPS[at] - LETTER_STEPS[at - 1])
@@ -26,7 +27,7 @@ _BEFORE_PAUSE_MS = tuple(round(BEFORE_PAUSE * typical_ms(letters)) for letters i
 
 
 def spoken_ms(text: str) -> int:
-    """How long a word lasts where nothing cuts it short: before a pause."""
+    """How long a word lasts if no other word follows closely, that is, before a pause, ms."""
     letters = len(text)
     if not text.isalpha():
         letters = sum(DIGIT_LETTERS if char.isdigit() else char.isalpha() for char in text)
@@ -34,5 +35,5 @@ def spoken_ms(text: str) -> int:
 
 
 def longest_ms(text: str) -> int:
-    """The longest time that a word is taken to last."""
+    """The longest that a word is assumed to last, ms."""
     return BASE_MS + LETTER_MS * len(text)

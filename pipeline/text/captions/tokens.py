@@ -1,7 +1,7 @@
-"""What a row's text is made of: words, sounds, speaker marks and labels, credits.
+"""Splits a row's text into its parts: words, sounds, speaker marks and labels, credits.
 
-A bracket group is a sound in any language unless its content shows an editor's insertion (`[There's] a lot`);
-parentheses are speech unless they name a sound. Nothing is thrown away: what is not a word becomes an event.
+A bracket group is a sound in any language unless its content looks like an editor's insertion (`[There's] a lot`);
+parentheses are speech unless they name a sound. Nothing is dropped: what is not a word becomes an event.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections import Counter
 from typing import NamedTuple
 
 MASKED = "[__]"
-"""The word that stands for profanity which the platform hid."""
+"""The word in place of profanity that the platform hid."""
 
 
 class Token(NamedTuple):
-    """A word (kind `word`) or an event of that kind; `offset` is where it starts in the row's text."""
+    """A word (kind `word`) or an event of another kind; `offset` is where it starts in the row's text."""
 
     kind: str
     text: str
@@ -69,11 +69,11 @@ chapter update problem solution result reason fact conclusion summary rule
 _FUNCTION_SET, _PARTICLE_SET, _NOT_NAME_SET = (frozenset(t.split()) for t in (_FUNCTION_WORDS, _PARTICLES, _NOT_NAMES))
 _ROLE_SET = frozenset(_ROLES.split())
 SMALL_LABELS = 3
-"""A name in small letters before a colon is a label where this many lines begin with it."""
+"""A lower-case name before a colon is a label if this many lines begin with it."""
 
 
 def is_punctuation(text: str) -> bool:
-    """Whether a token is marks alone: it belongs to a word beside it and is not spoken."""
+    """Whether a token is only marks, which belong to a word beside them and are not spoken."""
     return text != MASKED and all(char in _PUNCTUATION for char in text)
 
 
@@ -83,12 +83,12 @@ def is_note(token: Token) -> bool:
 
 
 def opens(text: str) -> bool:
-    """Whether marks alone belong to the word that follows."""
+    """Whether marks belong to the word that follows."""
     return all(char in _OPENING for char in text)
 
 
 def count_labels(texts: list[str]) -> Counter[str]:
-    """How often each possible speaker name starts a line: a single word is believed only when it comes back."""
+    """Counts how often each possible speaker name starts a line: a single word is believed only if it recurs."""
     counts: Counter[str] = Counter()
     for text in texts:
         if ":" not in text and "[" not in text:
@@ -101,10 +101,10 @@ def count_labels(texts: list[str]) -> Counter[str]:
 
 
 def tokenize(text: str, *, labels: Counter[str] | None = None, credits: bool = False, automatic: bool) -> list[Token]:
-    """The tokens of a row's text in order.
+    """Splits a row's text into tokens, in order.
 
     `labels` (from `count_labels`): lines may start with a speaker's dash or name; None: they do not (word-timed
-    tracks). `credits`: lines may be credits. `automatic`: no person wrote brackets here, so each is a sound.
+    tracks). `credits`: lines may be credits. `automatic`: no person wrote the brackets, so each is a sound.
     """
     if not _SPECIAL.search(text) and not credits:
         return [Token("word", match[0], match.start()) for match in _WORDS.finditer(text)]
@@ -120,7 +120,7 @@ _WORDS = re.compile(r"\S+")
 
 
 def _tokenize_line(line: str, at: int, tokens: list[Token], labels: Counter[str] | None, credits: bool) -> None:
-    """Line-level marks (credit, dash, label) as tokens, the rest of the line as one `rest` token."""
+    """Makes tokens of a line's own marks (credit, dash, label), and one `rest` token of the rest."""
     if credits and _CREDIT.match(line):
         tokens.append(Token("credit", line.strip(), at))
         return
@@ -179,7 +179,7 @@ def _is_bracket_label(name: str, labels: Counter[str]) -> bool:
 
 
 def _join_broken_groups(text: str, tokens: list[Token]) -> list[Token]:
-    """Adjoining `rest` tokens made one, so that a bracket group may run over a line end."""
+    """Joins adjoining `rest` tokens, so that a bracket group may run over a line end."""
     joined: list[Token] = []
     for token in tokens:
         if token.kind == "rest" and joined and joined[-1].kind == "rest":
@@ -191,7 +191,7 @@ def _join_broken_groups(text: str, tokens: list[Token]) -> list[Token]:
 
 
 def _split_groups(tokens: list[Token], text: str, automatic: bool) -> list[Token]:
-    """`rest` tokens taken apart into words, sounds and speaker marks."""
+    """Splits `rest` tokens into words, sounds and speaker marks."""
     found: list[Token] = []
     for token in tokens:
         if token.kind != "rest":

@@ -1,4 +1,4 @@
-"""What reading a caption file gives: words with times, events, and what kind of track it was.
+"""The result of reading a caption file: words with times, events, and the kind of track.
 
 Also the intermediate form that every format's reader produces (rows of timed pieces of text), so that words are made
 from text in one place only (`words.py`). All times are integer milliseconds in the source video.
@@ -15,7 +15,7 @@ MAX_MS = 10**12
 
 
 class BrokenTrack(Rejected):
-    """A caption payload that gives no usable words. `reason` is its reject code, `detail` one clear line."""
+    """A caption payload without usable words. `reason` is its reject code, `detail` one clear line."""
 
     def __init__(self, detail: str, reason: Reason = Reason.BROKEN_CAPTIONS) -> None:
         super().__init__(reason, detail)
@@ -26,7 +26,7 @@ class BrokenTrack(Rejected):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One spoken word as written, marks included. `timed`: the track stamped its start; else it is interpolated."""
+    """One spoken word as written, marks included. `timed`: the track stamps its start; otherwise it is interpolated."""
 
     text: str
     start_ms: int
@@ -60,15 +60,15 @@ class Track:
     """manual, auto, or manual_aligned once a manual track has been given an automatic one's times."""
     language: str
     punctuated: bool
-    """The track carries sentence marks of its own."""
+    """The track has sentence marks of its own."""
     word_timed: bool
-    """Words were stamped one by one; False: times are known per cue and interpolated inside it."""
+    """Words were stamped individually; False: times are known per cue and interpolated inside it."""
     false_times: bool = False
-    """The track did hold word times, but made-up ones (translated, re-timed, live): they were dropped."""
+    """The track did have word times, but false ones (translated, re-timed, live), which were dropped."""
 
 
 class Piece(NamedTuple):
-    """Some text of a row, and the time stamped on it (None: none of its own)."""
+    """Some text of a row, and the time stamped on it (None: no stamp)."""
 
     text: str
     start_ms: int | None
@@ -80,16 +80,16 @@ class Row:
 
     start_ms: int
     end_ms: int | None
-    """When it leaves the screen; None where the format did not say."""
+    """When it leaves the screen; None if the format does not say."""
     pieces: list[Piece]
     speaker: str = ""
-    """A label carried by the markup (`<v Host>`)."""
+    """A label in the markup (`<v Host>`)."""
     inner_times: int = 0
-    """Stamps inside the row, that is, after its first word."""
+    """Number of stamps inside the row, that is, after its first word."""
 
     @property
     def text(self) -> str:
-        """The row's text, newlines between its lines."""
+        """The row's text, with newlines between its lines."""
         if len(self.pieces) == 1:
             return self.pieces[0].text
         return "".join([piece.text for piece in self.pieces])
@@ -97,12 +97,12 @@ class Row:
 
 @dataclass(slots=True)
 class Rows:
-    """What a format's reader gives: the rows in file order and the facts only that format knows."""
+    """The result of a format's reader: the rows in file order, and facts that only the format knows."""
 
     rows: list[Row]
     format: str
     kind: str = ""
-    """auto where the file itself shows it; "" where it does not say."""
+    """`auto` if the file itself shows it; "" if it does not say."""
     language: str = ""
     drop_times: bool = False
     """Inner times are known to be false (live tracks)."""

@@ -1,4 +1,4 @@
-"""WebVTT and SubRip, manual and automatic, with the rolling repeats of automatic tracks taken out.
+"""Reads WebVTT and SubRip, manual and automatic, and removes the rolling repeats of automatic tracks.
 
 A rolling track shows each spoken row three times: timed (first word bare, then `<00:00:01.280><c> word</c>`), as a
 10 ms copy, and as the upper row while the next is spoken. A row is new unless the screen before it showed the same
@@ -21,13 +21,13 @@ COPY_MS = 60
 SCREEN_ROWS = 15
 """Rows that a caption screen can hold (CEA-608)."""
 CLEAR_MS = 200
-"""After this long without a cue the screen is empty, and the same text again is spoken again."""
+"""After this long without a cue the screen is empty, so the same text again was spoken again."""
 MAX_STRAY_TIMES = 0.05
-"""Share of inner times outside their cue above which they run on another clock (live captions)."""
+"""Share of inner times outside their cue above which they are on another clock (live captions)."""
 
 
 def read_vtt(text: str) -> Rows:
-    """Rows of a WebVTT file. Raises BrokenTrack where it holds no cue."""
+    """Reads the rows of a WebVTT file. Raises BrokenTrack if it has no cue."""
     cues = read_cues(text, comments=True)
     if not cues:
         raise BrokenTrack("the caption file holds no cue")
@@ -38,7 +38,7 @@ def read_vtt(text: str) -> Rows:
 
 
 def read_srt(text: str) -> Rows:
-    """Rows of a SubRip file. Raises BrokenTrack where it holds no cue."""
+    """Reads the rows of a SubRip file. Raises BrokenTrack if it has no cue."""
     cues = read_cues(text, comments=False)
     if not cues:
         raise BrokenTrack("the caption file holds no cue")
@@ -57,7 +57,7 @@ def _rows(cues: list[Cue], format_: str) -> Rows:
 
 
 def _without_resent(cues: list[Cue]) -> list[Cue]:
-    """The cues without those that repeat the one before in times and text."""
+    """The cues without those that repeat the times and text of the cue before."""
     kept: list[Cue] = []
     for cue in cues:
         if not kept or cue != kept[-1]:
@@ -66,7 +66,7 @@ def _without_resent(cues: list[Cue]) -> list[Cue]:
 
 
 def _line(raw: str, cue: Cue) -> Row:
-    """One line of a cue as a row: tags out, inner stamps and the voice label kept."""
+    """Makes a row of one line of a cue: tags are removed, inner stamps and the voice label kept."""
     if "<" not in raw:
         return Row(cue.start_ms, cue.end_ms, [Piece(unescape(strip_tags(raw)), cue.start_ms)])
     voice = _VOICE.search(raw)
@@ -85,7 +85,7 @@ Parsed = list[tuple[Cue, list[Row]]]
 
 
 def _is_live(parsed: Parsed) -> bool:
-    """Whether inner times run on another clock than the cues."""
+    """Whether inner times are on another clock than the cues."""
     n_inner = n_stray = 0
     for cue, lines in parsed:
         for row in lines:
@@ -96,7 +96,7 @@ def _is_live(parsed: Parsed) -> bool:
 
 
 def _is_rolling(parsed: Parsed) -> bool:
-    """Whether the track re-sends rows: by 10 ms copies, or by showing the last row above the next."""
+    """Whether the track re-sends rows: as 10 ms copies, or by showing the last row above the next."""
     n_rolled = n_followed = 0
     shown: list[str] = []
     for cue, lines in parsed:
@@ -111,12 +111,12 @@ def _is_rolling(parsed: Parsed) -> bool:
 
 
 def _texts(lines: list[Row]) -> list[str]:
-    """The plain text of each line that has any, spaces made single."""
+    """The plain text of each line that has any, with single spaces."""
     return [text for row in lines if (text := " ".join(row.text.split()))]
 
 
 def _rolled_out(parsed: Parsed) -> list[Row]:
-    """Each spoken row once. A row with inner times is always new; others are excused by the screen before."""
+    """Returns each spoken row once. A row with inner times is always new; others are excused by the screen before."""
     rows: list[Row] = []
     excused: Counter[str] = Counter()
     shown_until_ms = 0
@@ -143,7 +143,7 @@ def _rolled_out(parsed: Parsed) -> list[Row]:
 
 
 def _whole_cue(cue: Cue, lines: list[Row]) -> Row | None:
-    """All lines of a cue as one row, newlines between them; None where they hold no text."""
+    """Joins all lines of a cue to one row, with newlines between them; None if they have no text."""
     pieces: list[Piece] = []
     for row in lines:
         if not row.text.strip():
@@ -158,7 +158,7 @@ def _whole_cue(cue: Cue, lines: list[Row]) -> Row | None:
 
 
 def _live_rows(parsed: Parsed) -> list[Row]:
-    """Each row of a live track once: its screen is edited in place, so a row that grew gives only what was added."""
+    """Returns each row of a live track once: its screen is edited in place, so a row that grew adds only new text."""
     rows: list[Row] = []
     screen: list[tuple[str, Row]] = []
     for cue, lines in parsed:
@@ -187,7 +187,7 @@ def _squeezed(text: str) -> str:
 
 
 def _edited(text: str, shown: list[tuple[str, Row]]) -> tuple[str, Row] | None:
-    """The shown row that this text is a later state of: most of the shorter one is their common beginning."""
+    """Finds the shown row that this text is a later state of: their common beginning is most of the shorter one."""
     for old in reversed(shown):
         common = _common_prefix(old[0], text)
         if common == len(old[0]) or common >= 0.6 * min(len(old[0]), len(text)):
@@ -196,7 +196,7 @@ def _edited(text: str, shown: list[tuple[str, Row]]) -> tuple[str, Row] | None:
 
 
 def _common_prefix(a: str, b: str) -> int:
-    """How many characters two texts begin with alike: halves are compared whole, so that long rows cost little."""
+    """The length of the common beginning of two texts. A binary search, so that long rows cost little."""
     low, high = 0, min(len(a), len(b))
     while low < high:
         middle = (low + high + 1) // 2
@@ -208,7 +208,7 @@ def _common_prefix(a: str, b: str) -> int:
 
 
 def _grow(row: Row, old_text: str, text: str, cue: Cue) -> None:
-    """Makes a row read `text`: what it already had keeps its time, the rest comes at this cue's start."""
+    """Changes a row to `text`: what it already had keeps its time, the rest gets this cue's start."""
     common = _common_prefix(old_text, text)
     surplus = len(old_text) - common
     while surplus > 0:

@@ -1,7 +1,8 @@
-"""Rows of timed pieces to words and events: the one place where caption text becomes words, for every format.
+"""Turns rows of timed pieces into words and events: the one place where caption text becomes words, for all formats.
 
-Word starts come from the stamps where they are true, and are spread by letters inside the cue where there are none.
-The end of a stamped word is not in any format: the next word's start, or where so long a word ends before a pause.
+Word starts come from the stamps where they are true, and are spread by letters inside the cue where there are none. No
+format has the end of a stamped word: it is the next word's start, or earlier if a word that long ends earlier before a
+pause.
 """
 
 import re
@@ -18,24 +19,24 @@ MIN_FINAL_SHARE = 0.01
 """Share of words with a sentence mark from which a track counts as punctuated (real tracks: <0.0015 or >0.015)."""
 FINAL_MARKS = frozenset(".?!…。！？؟")
 MAX_TOKENS = 50_000
-"""Words, sounds and speaker marks of one track: over five hours of talk. A track's cost is bounded by it."""
+"""Most words, sounds and speaker marks of a track: over five hours of talk. This bounds the cost of a track."""
 _TOKEN_MARK = re.compile(r"[\[({*【［（>♪♫♬♩🎵🎶]")
 SONG_GAP_MS = 20_000
-"""A note that opens a song and one that closes it belong together over at most so long."""
+"""Longest time between the note that opens a song and the one that closes it."""
 NOTE = "♪"
 TYPED_GAP_MS = 10_000
-"""In a live track a gap of up to so much inside a sentence is the typist's delay, not a silence of the speaker."""
+"""In a live track a gap of up to this long inside a sentence is the typist's delay, not the speaker's silence."""
 CREDIT_ROWS = 3
-"""Credits stand in this many rows at either end of a track."""
+"""Credits are looked for in this many rows at either end of a track."""
 
 
 def ends_with_mark(text: str) -> bool:
-    """Whether a word carries a sentence mark, closing quotes and brackets apart."""
+    """Whether a word ends with a sentence mark, ignoring closing quotes and brackets."""
     return text.rstrip("\"”’'»)]")[-1:] in FINAL_MARKS
 
 
 def build_track(found: Rows, *, kind: str, language: str) -> Track:
-    """The track of a reader's rows, in time order."""
+    """Builds the track from a reader's rows, in time order."""
     refuse_endless(found.rows)
     rows = sorted(found.rows, key=lambda row: row.start_ms)
     false_times = found.drop_times or _evenly_spaced(rows)
@@ -55,7 +56,7 @@ def build_track(found: Rows, *, kind: str, language: str) -> Track:
 
 
 def refuse_endless(rows: list[Row]) -> None:
-    """Raises BrokenTrack where rows hold more words, sounds and marks than MAX_TOKENS: counted before any is made."""
+    """Raises BrokenTrack if rows have more words, sounds and marks than MAX_TOKENS; counts before any are made."""
     n_tokens = n_pieces = 0
     for row in rows:
         text = row.text
@@ -68,12 +69,12 @@ def refuse_endless(rows: list[Row]) -> None:
 
 
 def share_final(words: list[Word]) -> float:
-    """Share of the words that carry a sentence mark."""
+    """Share of the words that end with a sentence mark."""
     return sum(1 for word in words if ends_with_mark(word.text)) / max(len(words), 1)
 
 
 def _evenly_spaced(rows: list[Row]) -> bool:
-    """Whether word times were made by splitting each row evenly: translated and re-timed tracks do that."""
+    """Whether word times were made by dividing each row evenly, as in translated and re-timed tracks."""
     n_rows = n_even = 0
     for row in rows:
         if row.inner_times < 4:
@@ -88,7 +89,7 @@ def _evenly_spaced(rows: list[Row]) -> bool:
 
 
 def _has_word_times(rows: list[Row], kind: str) -> bool:
-    """Whether rows of several words carry stamps inside. Where every row is one word, the format's word decides."""
+    """Whether rows of several words have inner stamps. If every row is one word, the format's own kind decides."""
     several = [row for row in rows if len(row.text.split()) > 1]
     if not several:
         return kind == "auto"
@@ -127,7 +128,7 @@ class _Builder:
         return in_time_order(self.words), sorted(self.events, key=lambda event: event.start_ms)
 
     def _add_rows(self, rows: list[Row], number: int, next_ms: int | None) -> None:
-        """Rows that start together are spoken one after the other within the same span."""
+        """Adds rows that start together: they are spoken one after the other within the same span."""
         tokens: list[tuple[Token, int | None]] = []
         for row in rows:
             if row.speaker:
@@ -149,16 +150,16 @@ class _Builder:
         self._add_songs([token for token, _ in tokens], starts, min(shown_ms, next_ms or shown_ms))
 
     def _hold(self, next_ms: int) -> None:
-        """A typed row that ends inside a sentence lasts until the next: a clip is not parted at the typist's delay."""
+        """Extends a typed row that ends inside a sentence to the next, so no clip parts at the typist's delay."""
         last = self.words[-1] if self.words else None
         if last is not None and not ends_with_mark(last.text) and last.end_ms < next_ms <= last.end_ms + TYPED_GAP_MS:
             self.words[-1] = Word(last.text, last.start_ms, next_ms, last.timed)
 
     def _add_songs(self, tokens: list[Token], starts: list[int], shown_ms: int) -> None:
-        """What is sung, as sounds that span it: from a note to the next, or to the edge of what is shown together.
+        """Adds songs as sounds that span them: from one note to the next, or to the edge of what is shown together.
 
-        A note before words opens a song, one after words closes it; an open one may be closed some rows later.
-        `shown_ms`: when the tokens leave the screen.
+        A note before words opens a song, one after words closes it, possibly some rows later. `shown_ms`: when the
+        tokens leave the screen.
         """
         notes = [i for i, token in enumerate(tokens) if is_note(token)]
         for i in notes:
@@ -183,7 +184,7 @@ class _Builder:
         self.song = None
 
     def _stamps(self, row: Row, tokens: list[Token]) -> list[int | None]:
-        """The stamp of each token: its piece's, if it is the first word that starts in that piece."""
+        """The stamp of each token: that of its piece, if it is the first word that starts in that piece."""
         if not self.word_timed:
             return [None] * len(tokens)
         offsets, at = [], 0
@@ -215,7 +216,7 @@ class _Builder:
         self.words.append(Word(text, start_ms, max(end_ms, start_ms), timed and self.word_timed))
 
     def _attach(self, marks: str) -> None:
-        """Marks alone go to the word before, or, where they open something, to the word after."""
+        """Attaches marks without a word to the word before or, if they open something, to the word after."""
         if opens(marks) or not self.words:
             self.opening += marks if opens(marks) else ""
             return
@@ -224,7 +225,7 @@ class _Builder:
 
 
 def _limit(rows: list[Row], next_ms: int | None) -> int:
-    """Where the words of these rows must end: the cue's end, the next cue's start, or as long as they can last."""
+    """The end of these rows' words: the cue's end, the next cue's start, or as long as they can last."""
     start_ms = rows[0].start_ms
     ends = [row.end_ms for row in rows if row.end_ms is not None]
     longest = start_ms + sum(longest_ms(text) for row in rows for text in row.text.split())
@@ -239,7 +240,7 @@ def _limit(rows: list[Row], next_ms: int | None) -> int:
 
 
 def _place(tokens: list[Token], stamps: list[int | None], start_ms: int, limit_ms: int) -> list[int]:
-    """A start for each token: its stamp, or a time by letters between the stamps beside it. Never going back."""
+    """A start for each token, never going back: its stamp, or a time between its neighbours' stamps by letters."""
     starts: list[int] = []
     floor = start_ms
     at = 0
@@ -270,7 +271,7 @@ def _spread(tokens: list[Token], begin_ms: int, until_ms: int) -> list[int]:
 
 
 def in_time_order(words: list[Word]) -> list[Word]:
-    """The words with starts that never go back and ends that never pass the next start."""
+    """Adjusts the words so that starts never go back and ends never pass the next start."""
     ordered: list[Word] = []
     latest = 0
     for i, word in enumerate(words):

@@ -1,6 +1,6 @@
 """The XML formats: srv3 (`<p>`/`<s>`, word times), srv2 and srv1 (`<text>`), ttml (`<p begin end>`).
 
-XML comes from the net: a document that declares a type or entities is refused before it is parsed.
+XML comes from the net, so a document that declares a type or entities is refused before it is parsed.
 """
 
 import re
@@ -14,7 +14,7 @@ _SPACE_RUN = re.compile(r"[ \t]*\n[ \t\n]*")
 
 
 def read_xml(text: str) -> Rows:
-    """Rows of an srv1, srv2, srv3 or ttml file. Raises BrokenTrack for anything else."""
+    """Reads the rows of an srv1, srv2, srv3 or ttml file. Raises BrokenTrack for anything else."""
     if "<!DOCTYPE" in text or "<!ENTITY" in text:
         raise BrokenTrack("the caption file declares a document type or entities; no caption format does")
     try:
@@ -37,14 +37,14 @@ _XML_LANG = "{http://www.w3.org/XML/1998/namespace}lang"
 
 
 def _local(element: ET.Element) -> str:
-    """A tag without its namespace."""
+    """An element's tag without its namespace."""
     return str(element.tag).rpartition("}")[2]
 
 
 def _outermost(root: ET.Element, name: str) -> Iterator[ET.Element]:
-    """Elements of this name in document order, none that stands inside another: cues do not nest.
+    """Yields elements of this name in document order, but none inside another of them: cues do not nest.
 
-    The text of each counts once, so that a file of nested cues costs no more than its bytes.
+    So the text of each is read once, and a file of nested cues costs no more than its size.
     """
     waiting = [root]
     while waiting:
@@ -69,7 +69,7 @@ def _number(element: ET.Element, key: str, default: float | None = None) -> floa
 
 
 def _text_rows(root: ET.Element, start: str, duration: str, scale: float) -> Iterator[Row]:
-    """srv1 (seconds) and srv2 (ms): one cue an element, entities still encoded once after XML's own decoding."""
+    """srv1 (seconds) and srv2 (ms): one cue per element; after XML decoding, entities are still encoded once more."""
     for element in _outermost(root, "text"):
         text = unescape("".join(element.itertext()))
         if not text.strip():
@@ -88,7 +88,7 @@ def _srv3(root: ET.Element) -> Rows:
 
 
 def _srv3_row(p: ET.Element) -> Row | None:
-    """One `<p>`: `<s>` are words with a leading space, or, pretty-printed, with white space between the tags."""
+    """Reads one `<p>`: `<s>` are words with a leading space or, pretty-printed, with white space between the tags."""
     start_ms = round(_number(p, "t", 0.0))
     end_ms = start_ms + round(_number(p, "d")) if p.get("d") is not None else None
     pieces: list[Piece] = [Piece(unescape(p.text), start_ms)] if p.text and p.text.strip() else []
@@ -108,7 +108,7 @@ def _srv3_row(p: ET.Element) -> Row | None:
 
 
 def _ttml_rows(root: ET.Element) -> Iterator[Row]:
-    """ttml: one `<p>` a cue; nested spans are style, `<br/>` a new line. Entities are decoded once more."""
+    """ttml: one cue per `<p>`; nested spans are style, `<br/>` a new line. Entities are decoded once more."""
     rate = _ttml_frame_rate(root)
     for p in _outermost(root, "p"):
         text = unescape(_ttml_text(p))
@@ -140,7 +140,7 @@ def _ttml_text(element: ET.Element) -> str:
 
 
 def _ttml_frame_rate(root: ET.Element) -> tuple[float, float]:
-    """(frames, ticks) a second: ttp:frameRate and ttp:tickRate, 30 and 1 where not given."""
+    """(frames, ticks) per second: ttp:frameRate and ttp:tickRate, by default 30 and 1."""
     rates = {key.rpartition("}")[2]: value for key, value in root.attrib.items()}
     try:
         frames, ticks = float(rates.get("frameRate", 30)), float(rates.get("tickRate", 1))
@@ -157,7 +157,7 @@ _UNIT_S = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, None: 1.0}
 
 
 def _ttml_ms(p: ET.Element, key: str, rate: tuple[float, float]) -> int:
-    """A ttml time: clock time with a fraction or frames, or an offset with a unit."""
+    """Reads a ttml time: a clock time with a fraction or frames, or an offset with a unit."""
     raw = (p.get(key) or "").strip()
     if clock := _CLOCK.fullmatch(raw):
         seconds = (int(clock[1]) * 60 + int(clock[2])) * 60 + float(clock[3].replace(",", "."))

@@ -1,18 +1,24 @@
 """What a file is, and which files are turned away before a frame of them is decoded."""
 
 import csv
+import os
 import resource
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import ffmpeg
 import pytest
 
+from manifests.colour import FULL, LIMITED
 from manifests.reasons import Reason
 from pipeline.config.media import CutConfig, MediaLimits
+from pipeline.media import probe as module
 from pipeline.media.ffmpeg import run_ffmpeg
-from pipeline.media.probe import Unusable, probe, refuse_unfit
+from pipeline.media.probe import Probe, Unusable, open_media, probe, refuse_unfit, time_limit_s
 from pipeline.testing.video import Film, a_video
 
 SMALL = {"width": 320, "height": 180}
@@ -171,3 +177,224 @@ def test_a_file_says_how_long_it_is(tmp_path: Path) -> None:
 
     assert abs(found.declared_ms - 3000) <= 40
     assert abs(found.duration_ms - 3000) <= 40
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Probe:
+    """A film of 720p with sound, all of it there."""
+    return probe(a_video(tmp_path_factory.mktemp("plain") / "a.mp4", seconds=0.4))
+
+
+def refused(source: Probe, **config: Any) -> Reason | None:
+    try:
+        refuse_unfit(source, CutConfig(**config))
+    except Unusable as fault:
+        return fault.reason
+    return None
+
+
+@pytest.mark.parametrize(("declared_ms", "may_lack_ms"), [(0, 2000), (100_000, 2000), (100_050, 2001), (400_000, 8000)])
+def test_a_file_may_lack_two_seconds_or_a_fiftieth_of_what_it_says(
+    plain: Probe, declared_ms: int, may_lack_ms: int
+) -> None:
+    ends = declared_ms - may_lack_ms
+    assert refused(replace(plain, declared_ms=declared_ms, duration_ms=ends)) is None
+    assert refused(replace(plain, declared_ms=declared_ms, duration_ms=ends - 1)) is Reason.TRUNCATED
+    assert refused(replace(plain, declared_ms=-1, duration_ms=-9000)) is None
+
+
+def test_what_the_settings_keep_is_no_reason_to_refuse_a_file(plain: Probe) -> None:
+    silent = replace(plain, audio=None)
+    woven = replace(plain, video=replace(plain.video, interlaced=True))
+    bright = replace(plain, video=replace(plain.video, hdr="smpte2084"))
+    assert refused(plain, require_audio=True) is None
+    assert refused(silent) is None and refused(silent, require_audio=True) is Reason.NO_AUDIO
+    assert refused(woven) is Reason.INTERLACED and refused(woven, interlaced="keep") is None
+    assert refused(bright) is Reason.HDR and refused(bright, hdr="keep") is None
+
+
+def test_the_time_limit_is_a_minute_and_a_share_of_the_length(plain: Probe) -> None:
+    limits = MediaLimits(max_seconds_per_hour=1800)
+    lengths_ms = (0, 3_600_000, 7_200_000)
+    assert [time_limit_s(replace(plain, duration_ms=ms), limits) for ms in lengths_ms] == [60, 1860, 3660]
+
+
+def test_a_file_of_just_the_limits_is_taken(tmp_path: Path) -> None:
+    path = a_video(tmp_path / "a.mp4", seconds=1, audio="", **SMALL)
+    n_bytes = path.stat().st_size
+    exact = {"max_bytes": n_bytes, "max_pixels": 320 * 180, "max_duration_s": 1.0}
+
+    assert probe(path, MediaLimits(**exact)).bytes_ == n_bytes
+    for less in ({"max_bytes": n_bytes - 1}, {"max_pixels": 320 * 180 - 1}, {"max_duration_s": 0.99}):
+        assert reason_of(path, limits=MediaLimits(**exact | less)) is Reason.OVERSIZED, less
+
+
+def test_a_pipe_is_no_video_and_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    os.mkfifo(path)
+    with pytest.raises(Unusable, match="not a regular file"):
+        probe(path)
+
+
+def test_a_decoder_uses_the_one_core_that_a_unit_is_given(tmp_path: Path) -> None:
+    with open_media(a_video(tmp_path / "a.mp4", seconds=0.4, **SMALL), MediaLimits()) as container:
+        assert container.streams.video[0].codec_context.thread_count == 1
+
+
+def a_stream(index: int = 0, *, marked: str = "", size: tuple[int, int] = (64, 36), **facts: Any) -> Any:
+    """What PyAV says of a track; `marked`: its dispositions."""
+    bits = sum(getattr(av.stream.Disposition, word) for word in marked.split())
+    codec = {"codec": SimpleNamespace(canonical_name="h264"), "width": size[0], "height": size[1], "pix_fmt": None}
+    codec |= {"format": None, "field_order": 0, "color_trc": 1, "colorspace": 1, "color_range": 1, "color_primaries": 1}
+    codec |= {key: facts.pop(key) for key in list(facts) if key in (*codec, "sample_rate", "channels")}
+    told = {"index": index, "disposition": bits, "time_base": Fraction(1, 1000), "start_time": 0, "duration": 5000}
+    told |= {"average_rate": None, "guessed_rate": None, "base_rate": None, "sample_aspect_ratio": None, "language": ""}
+    return SimpleNamespace(codec_context=SimpleNamespace(**codec), **told | facts)
+
+
+@pytest.mark.parametrize(
+    ("rates", "taken"),
+    [
+        ((240, 25, 25), 240),
+        ((1000, 25, 30), 25),
+        ((0, None, 30), 30),
+        ((241, 1000, -5), 0),
+        ((Fraction(1, 2), 9, 9), 0.5),
+    ],
+)
+def test_the_rate_is_the_first_that_is_one(rates: tuple[Any, Any, Any], taken: float) -> None:
+    assert module._fps(a_stream(average_rate=rates[0], guessed_rate=rates[1], base_rate=rates[2])) == taken
+
+
+def test_the_video_is_the_default_track_else_the_largest_and_never_cover_art() -> None:
+    def chosen(*streams: Any) -> int | None:
+        found = module._video_stream(SimpleNamespace(streams=SimpleNamespace(video=list(streams))))
+        return None if found is None else int(found.index)
+
+    low, high = a_stream(0, size=(60, 40)), a_stream(1, size=(40, 90))
+    assert chosen(low, high) == 1
+    assert chosen(a_stream(2, marked="default", size=(6, 4)), low, high) == 2
+    assert chosen(a_stream(3, marked="default attached_pic", size=(999, 999)), low) == 0
+    assert chosen(a_stream(3, marked="attached_pic")) is None
+    without_decoder = SimpleNamespace(index=4, codec_context=None, disposition=0)
+    assert chosen(without_decoder, low) == 0
+    assert module._default([]) is None
+
+
+@pytest.mark.parametrize("size", [(0, 36), (64, 0), (-1, 36), (64, -1)])
+def test_a_track_without_a_frame_size_is_broken(size: tuple[int, int]) -> None:
+    nothing = SimpleNamespace(duration=None)
+    module._refuse_oversized(nothing, a_stream(size=(1, 1)), MediaLimits())
+    with pytest.raises(Unusable, match="gives no frame size"):
+        module._refuse_oversized(nothing, a_stream(size=size), MediaLimits())
+
+
+def test_source_time_begins_with_the_earliest_track_that_says_when_and_never_before_zero() -> None:
+    assert module._zero(a_stream(start_time=2000), [a_stream(start_time=1500), a_stream(start_time=None)]) == Fraction(
+        3, 2
+    )
+    assert module._zero(a_stream(start_time=40), [a_stream(start_time=-20)]) == 0
+    assert module._zero(a_stream(start_time=None), []) == 0
+
+
+def test_a_declared_length_is_the_tracks_else_the_files() -> None:
+    file, exact = SimpleNamespace(duration=7_000_999), {"duration": 10_001, "time_base": Fraction(1, 3000)}
+    assert module._duration_ms(file, a_stream(**exact)) == 3334
+    assert module._duration_ms(file, a_stream(duration=None)) == 7000
+    assert module._duration_ms(SimpleNamespace(duration=None), a_stream(duration=None)) == -1
+
+
+class Packets:
+    """A file of packets (pts, duration, size), ms; a seek leaves out what lies before it."""
+
+    def __init__(self, packets: list[tuple[int | None, int | None, int]], duration_s: float | None, start_s: float = 0):
+        self.duration = None if duration_s is None else round(duration_s * av.time_base)
+        self.start_time = round(start_s * av.time_base)
+        self._packets, self.sought_us = packets, list[int]()
+
+    def seek(self, to_us: int, *, backward: bool) -> None:
+        self.sought_us += [to_us] if backward else []
+
+    def demux(self, _stream: Any) -> Any:
+        for pts, duration, size in self._packets:
+            if pts is None or pts * 1000 >= self.sought_us[-1]:
+                yield SimpleNamespace(pts=pts, duration=duration, size=size)
+
+
+def test_the_end_is_that_of_the_picture_that_ends_last_empty_packets_aside() -> None:
+    file = Packets([(0, 40, 9), (120, 40, 9), (40, 200, 9), (80, None, 9), (900, 40, 0), (None, 40, 9)], None)
+    assert module._end_of_pictures(file, a_stream()) == Fraction(24, 100)
+    assert module._end_of_pictures(Packets([(70, None, 5)], None), a_stream()) == Fraction(7, 100)
+    assert module._end_of_pictures(Packets([], None), a_stream()) is None
+
+
+def test_only_the_last_ten_seconds_of_a_long_file_are_read_for_its_end() -> None:
+    long = Packets([(500, 40, 9), (29_000, 40, 9)], 25, start_s=5)
+    short = Packets([(500, 40, 9)], 20)
+    nothing_there = Packets([(500, 40, 9)], 30)
+    assert module._end_of_pictures(long, a_stream()) == Fraction(2904, 100) and long.sought_us == [20_000_000]
+    assert module._end_of_pictures(short, a_stream()) == Fraction(54, 100) and short.sought_us == [0]
+    assert module._end_of_pictures(nothing_there, a_stream()) == Fraction(54, 100)
+    assert nothing_there.sought_us == [20_000_000, 0]
+
+
+def picture(rotation: float = 0.0, *, interlaced: bool = False) -> Any:
+    return SimpleNamespace(rotation=rotation, interlaced_frame=interlaced)
+
+
+def test_a_video_track_is_told_as_it_is_displayed() -> None:
+    def told(shown: Any = None, **facts: Any) -> Any:
+        return module._video_track(a_stream(size=(60, 40), **facts), Fraction(0), shown)
+
+    assert (told().rotation, told(picture(-90)).rotation, told(picture(180)).rotation) == (0, 90, 180)
+    assert [told(picture(turn)).width for turn in (0, 90, 180, 270)] == [60, 40, 60, 40]
+    wide = told(sample_aspect_ratio=Fraction(4, 3))
+    assert (wide.width, wide.height, wide.coded_width, wide.sar) == (80, 40, 60, Fraction(4, 3))
+    for nonsense in (None, Fraction(0), Fraction(-2)):
+        assert (told(sample_aspect_ratio=nonsense).width, told(sample_aspect_ratio=nonsense).sar) == (60, 1)
+
+
+def test_a_track_is_interlaced_where_the_file_or_its_first_picture_says_so() -> None:
+    for order in range(4):
+        assert module._video_track(a_stream(field_order=order), Fraction(0), None).interlaced == (order > 1)
+    assert module._video_track(a_stream(), Fraction(0), picture(interlaced=True)).interlaced
+    assert not module._video_track(a_stream(), Fraction(0), picture()).interlaced
+
+
+def test_depth_range_and_hdr_come_from_what_the_track_states() -> None:
+    ten = SimpleNamespace(components=[SimpleNamespace(bits=8), SimpleNamespace(bits=10)])
+    deep = module._video_track(a_stream(pix_fmt="yuv420p10le", format=ten, color_trc=16), Fraction(0), None)
+    assert (deep.bit_depth, deep.hdr, deep.colour.range_, deep.pix_fmt) == (10, "smpte2084", LIMITED, "yuv420p10le")
+    assert module._video_track(a_stream(color_trc=18), Fraction(0), None).hdr == "arib-std-b67"
+    unknown = module._video_track(a_stream(color_range=2), Fraction(0), None)
+    assert (unknown.bit_depth, unknown.hdr, unknown.colour.range_, unknown.pix_fmt) == (8, "", FULL, "")
+    empty = SimpleNamespace(components=[])
+    jpeg = module._video_track(a_stream(pix_fmt="yuvj420p", format=empty, color_range=0), Fraction(0), None)
+    assert (jpeg.bit_depth, jpeg.colour.range_) == (8, FULL)
+
+
+def test_starts_are_counted_from_source_time_and_lengths_are_not() -> None:
+    late = {"start_time": 1503, "duration": 5001, "time_base": Fraction(1, 1500)}
+    video = module._video_track(a_stream(**late), Fraction(1), None)
+    sound = module._audio_track(a_stream(sample_rate=None, channels=None, language=None, **late), Fraction(1))
+    assert (video.start_ms, video.duration_ms, sound.start_ms, sound.duration_ms) == (2, 3334, 2, 3334)
+    assert (sound.rate, sound.channels, sound.language) == (0, 0, "")
+    told = module._audio_track(a_stream(sample_rate=48_000, channels=2, start_time=None, duration=None), Fraction(1))
+    assert (told.rate, told.channels, told.start_ms, told.duration_ms) == (48_000, 2, 0, -1)
+    assert module._video_track(a_stream(start_time=None, duration=None), Fraction(1), None).duration_ms == -1
+
+
+def test_the_first_picture_is_looked_for_behind_packets_that_do_not_decode() -> None:
+    def broken() -> list[str]:
+        raise av.error.InvalidDataError(1, "damaged")
+
+    packets = [
+        SimpleNamespace(decode=broken),
+        SimpleNamespace(decode=list),
+        SimpleNamespace(decode=lambda: ["it", "b"]),
+    ]
+    sought = []
+    file = SimpleNamespace(seek=lambda us, backward: sought.append((us, backward)), demux=lambda _: iter(packets))
+    assert module._first_picture(file, None) == "it" and sought == [(0, True)]
+    packets.pop()
+    assert module._first_picture(file, None) is None

@@ -1,15 +1,15 @@
-"""A training run from its configuration to its last checkpoint; reads from top to bottom.
+"""A training run from its configuration to its last checkpoint; read it from top to bottom.
 
     hdvila-train fit configs/train_demo.yaml                      one process
     torchrun --nproc-per-node 8 -m train.cli fit CONFIG           DDP or FSDP2
 
     RUN/config.yaml  metrics.jsonl  tensorboard/  checkpoints/step-*/  tokenizer/  summary.json  requeue (run_folder.py)
-        epochs.json (which manifest each epoch of a growing run reads: epochs.py)
+        epochs.json (the manifest that each epoch of a growing run reads: epochs.py)
         lost.jsonl (samples replaced)  poisoned.txt (samples that crash the decoder)  nonfinite/ (keys of a bad batch)
 
-`fit` on a folder that holds checkpoints goes on from the newest one. What a step computes depends on (config, manifest,
-step) alone (with `data.grow`, on each epoch's manifest): batches come by position, augmentation and dropout are seeded
-from the step, so a run that was killed anywhere and taken up again gives the same losses and weights, bit for bit on a
+`fit` on a folder that holds checkpoints continues from the newest one. What a step computes depends only on (config,
+manifest, step), with `data.grow` on each epoch's manifest: batches are chosen by position, augmentation and dropout are
+seeded from the step. So a run that is killed anywhere and resumed gives the same losses and weights, bit for bit on a
 CPU.
 """
 
@@ -57,29 +57,29 @@ from train.tuning import tune
 
 @dataclass(slots=True)
 class StopRequest:
-    """Asks the loop to end after the step it is in.
+    """A request to end the loop after the current step.
 
-    A signal sets it. It is also due once the torchrun that started this rank has died: the ranks would otherwise train
-    on and keep the folder's lock, with nobody to watch or restart them.
+    A signal sets it. It is also due once the torchrun that started this rank has died: otherwise the ranks would train
+    on and hold the folder's lock, with nothing left to watch or restart them.
     """
 
     requested: bool = False
     launcher_pid: int = 0
-    """The torchrun whose child this process is, 0 for none."""
+    """Process id of the torchrun that is this process's parent; 0 for none."""
 
     def is_due(self) -> bool:
-        """Whether the loop is to end after this step."""
+        """Whether the loop should end after this step."""
         return self.requested or (self.launcher_pid > 0 and os.getppid() != self.launcher_pid)
 
 
 def launcher_pid() -> int:
-    """The process that started this rank where that is torchrun, else 0."""
+    """The process id of the torchrun that started this rank; 0 without torchrun."""
     return os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a run ended. `stopped`: on request, with a checkpoint, and to be taken up again."""
+    """How a run ended. `stopped`: on request and with a checkpoint, so that it can be resumed."""
 
     status: Literal["finished", "stopped"]
     step: int
@@ -103,12 +103,12 @@ class Run:
 
     @property
     def data(self) -> TrainData:
-        """What the present epoch is read from."""
+        """The data of the current epoch."""
         return self.feed.data
 
 
 def fit(config: TrainConfig, process: Process, stop: StopRequest) -> Outcome:
-    """Train as the configuration says. Raises UserError for what the user can cure."""
+    """Trains as the configuration says. Raises UserError for what the user can fix."""
     folder = Path(config.out)
     with run_folder.held(folder, process):
         run_folder.claim(folder, config, process)
@@ -148,7 +148,7 @@ def _fit(config: TrainConfig, folder: Path, process: Process, stop: StopRequest)
 
 
 def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, float], stop: StopRequest) -> Outcome:
-    """The steps after the `done` first ones, to the end or to a stop."""
+    """Runs the steps after the first `done` ones, until the end or a stop request."""
     config, process, model, optimizer = run.config, run.process, run.model, run.optimizer
     feed = run.feed
     scalars = Scalars(process.device, config.observe.every)
@@ -158,7 +158,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
     for step, batch, loaded in feed.steps(done, run.n_steps):
         meter.batch_arrived(unwrap(model), batch)
 
-        # Dropout and stochastic depth draw from (seed, step, rank): a checkpoint needs no random state.
+        # Dropout and stochastic depth are seeded from (seed, step, rank), so a checkpoint needs no random state.
         torch.manual_seed(int(mix(config.seed, step, process.rank)) >> 1)
         if hard_negatives.wanted(config):
             draw = Draw(config.seed, step, feed.data.tokenizer.mask_tokens)
@@ -182,12 +182,12 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
         evaluating = run.data.val is not None and (last or (due(done, config.eval.every) and not stopping))
         saving = evaluating or last or stopping or due(done, config.checkpoint.every)
         if saving:
-            record(run, recorder, meter, scalars.read())  # what no checkpoint may be written before
+            record(run, recorder, meter, scalars.read())  # before the checkpoint: it stops at values that aren't finite
         if evaluating:
             scores = validate(run, recorder, done).flat()
         if saving:
             run.checkpointer.save(capture(model, optimizer, run.ema), facts_of(run, done, scores if evaluating else {}))
-            meter.restart()  # the step that follows is not charged for this
+            meter.restart()  # the time spent here doesn't count for the next step
         run.checkpointer.poll()
         if stopping:
             break
@@ -200,7 +200,7 @@ def train(run: Run, recorder: observe.Recorder, done: int, scores: dict[str, flo
 
 
 def strategy_of(config: TrainConfig, process: Process) -> Strategy:
-    """The configured strategy; auto is ddp for several processes."""
+    """The configured strategy; auto means ddp for several processes. UserError for none with several."""
     if config.loop.strategy == "auto":
         return "ddp" if process.world > 1 else "none"
     if config.loop.strategy == "none" and process.world > 1:
@@ -209,7 +209,7 @@ def strategy_of(config: TrainConfig, process: Process) -> Strategy:
 
 
 def open_feed(config: TrainConfig, folder: Path, process: Process) -> EpochFeed:
-    """The data of the newest checkpoint's epoch; of the manifest at data.manifest where there is no checkpoint."""
+    """The data of the newest checkpoint's epoch, or of the manifest at data.manifest if there is no checkpoint."""
     found = checkpoints(folder)
     if not found:
         return EpochFeed(config, folder, process)
@@ -217,7 +217,7 @@ def open_feed(config: TrainConfig, folder: Path, process: Process) -> EpochFeed:
 
 
 def resume(run: Run) -> tuple[int, dict[str, float]]:
-    """Fill the run from its newest checkpoint: (steps done, its scores); (0, {}) where there is none."""
+    """Loads the run's newest checkpoint; returns (steps done, its scores), or (0, {}) if there is none."""
     found = checkpoints(run.folder)
     if not found:
         return 0, {}
@@ -233,10 +233,10 @@ def resume(run: Run) -> tuple[int, dict[str, float]]:
 
 
 def first_model(config: TrainConfig, process: Process, *, resuming: bool) -> Model:
-    """The model with its first weights on this process's device; what the run's objectives reach is trained.
+    """The model with its first weights on this process's device; only what the run's objectives reach is trainable.
 
-    The first rank alone reads their sources, and the others get its tensors. Of a run that holds a checkpoint none are
-    asked for: its weights come from there.
+    Only the first rank reads the sources of weights; the others get its tensors. A resuming run reads none of them,
+    because its weights come from the checkpoint.
     """
     plain = config.model.without_sources()
     problem, model = "", None
@@ -253,7 +253,7 @@ def first_model(config: TrainConfig, process: Process, *, resuming: bool) -> Mod
 
 
 def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, process: Process) -> str:
-    """What is about to be trained, in a few lines."""
+    """A few lines of text about what is about to be trained."""
     n_parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     weights = ", ".join(f"{part}: {source}" for part, source in model.weight_sources.items())
     bad = f", {len(data.train.bad_shards)} unreadable shards left out" if data.train.bad_shards else ""
@@ -267,7 +267,7 @@ def describe(config: TrainConfig, data: TrainData, model: Model, n_steps: int, p
 
 
 def say(process: Process, text: str) -> None:
-    """Print on rank 0."""
+    """Prints on rank 0."""
     if process.is_first:
         print(text, flush=True)
 
@@ -276,13 +276,13 @@ def say(process: Process, text: str) -> None:
 
 
 def numbers_of(model: nn.Module, losses: Loss) -> dict[str, torch.Tensor | float]:
-    """Each objective's loss and what the model reads off itself. Every rank asks, since some of it may be sharded."""
+    """Each objective's loss and the model's own readings. All ranks call it together, since readings may be sharded."""
     readings = {name: whole(x) if isinstance(x, torch.Tensor) else x for name, x in unwrap(model).readings().items()}
     return {**{f"loss_{name}": x for name, x in losses.terms.items()}, **readings}
 
 
 def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: list[Read]) -> None:
-    """Write down steps whose numbers were fetched; stop at one that isn't finite, before a checkpoint holds it."""
+    """Records steps whose values were fetched. UserError at one that isn't finite, before a checkpoint contains it."""
     if not steps:
         return
     speed = meter.read()
@@ -295,12 +295,12 @@ def record(run: Run, recorder: observe.Recorder, meter: observe.Meter, steps: li
 
 
 def due(step: int, every: int) -> bool:
-    """Whether something that is done every n steps (0: never) is due."""
+    """Whether something that is done every `every` steps (0: never) is due."""
     return every > 0 and step % every == 0
 
 
 def any_rank(flag: bool, process: Process) -> bool:
-    """Whether the flag is set on some rank: all must leave the loop at the same step."""
+    """Whether the flag is set on any rank: all of them must leave the loop at the same step."""
     if process.world == 1:
         return flag
     total = torch.tensor(float(flag))  # on the CPU: no rank waits for its GPU
@@ -309,7 +309,7 @@ def any_rank(flag: bool, process: Process) -> bool:
 
 
 def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: list[str]) -> None:
-    """Write the keys of the batch down and stop: the newest checkpoint is from before it."""
+    """Writes the keys of the batch to a file and raises UserError; the newest checkpoint is from before this step."""
     path = run.folder / "nonfinite" / f"step-{step:08d}-rank{run.process.rank}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(
@@ -322,7 +322,7 @@ def stop_nonfinite(run: Run, step: int, loss: float, grad_norm: float, keys: lis
 
 
 def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores:
-    """Scores on the val split, with the averaged weights where there are some."""
+    """The scores on the val split, with the moving average of the weights if there is one."""
     assert run.data.val is not None
     source = choose_source(run.config, run.data.val)
     arguments = (run.model, run.data.val, run.data.tokenizer, run.config, run.process, source)
@@ -337,7 +337,7 @@ def validate(run: Run, recorder: observe.Recorder, step: int) -> Scores:
 
 
 def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
-    """What stands beside a checkpoint's tensors."""
+    """The facts to store beside a checkpoint's tensors."""
     return Facts(
         step=step,
         manifest_sha256=run.data.manifest.sha256,
@@ -352,7 +352,7 @@ def facts_of(run: Run, step: int, scores: dict[str, float]) -> Facts:
 
 @contextmanager
 def stop_on_signals(stop: StopRequest) -> Iterator[None]:
-    """SIGTERM and the first Ctrl-C ask the loop to end with a checkpoint; a second Ctrl-C interrupts at once."""
+    """Makes SIGTERM and the first Ctrl-C request a stop with a checkpoint; a second Ctrl-C interrupts at once."""
 
     def ask(number: int, frame: Any) -> None:
         stop.requested = True

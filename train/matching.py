@@ -1,12 +1,12 @@
-"""Held-out pairs read by the Transformer over both modalities: matching, retrieval by it, and inter-modality flow.
+"""Evaluates held-out pairs with the Transformer over both modalities: matching, retrieval by matching, and flow.
 
-    matching      each picture with its own sentence and with one of another picture and other words: the share of both
-                  that is judged right (chance 1/2)
-    retrieval     every picture with every sentence, ranked by the matching score; the rule of ranks and ties is
-                  train.evaluate's. n held-out pairs take n² passes of the Transformer and n of the picture's encoder
-    flow          train.flow, over matching pairs without any masking
+    matching      each picture with its own sentence, and with a sentence of another picture with another caption: the
+                  share of both that is judged correctly (chance 1/2)
+    retrieval     every picture with every sentence, ranked by the matching score; ranks and ties count as in
+                  train.evaluate. n held-out pairs take n² passes of the Transformer and n of the picture encoder
+    flow          inter-modality flow (train.flow), over matching pairs with nothing masked
 
-The first two are for models with `look` and `match` (SOHO, Visual Parsing); the flow is for all three.
+The first two are for models with `look` and `match` but no towers (SOHO, Visual Parsing); the flow is for all three.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from train.tokenizer import Tokenizer
 
 PAIRS_AT_ONCE = 256
 MAX_PAIRS = 1024
-"""Held-out pairs that are matched with each other, where the run's eval.max_clips doesn't say less: 1024² passes."""
+"""Most held-out pairs that are matched with each other (1024² passes); fewer if the run's eval.max_clips is less."""
 
 
 @dataclass(frozen=True, slots=True)
 class Matching:
-    """Scores of n held-out pairs. Recalls are shares of 0..1."""
+    """Matching scores on n held-out pairs. Recalls are shares of 0..1, by k of R@k."""
 
     n_pairs: int
     accuracy: float
@@ -48,7 +48,7 @@ class Matching:
     chance: dict[int, float]
 
     def flat(self) -> dict[str, float]:
-        """For JSON."""
+        """The scores as a flat dict, for JSON."""
         recalls = {f"text_to_image_r{k}": v for k, v in self.text_to_image.items()}
         recalls |= {f"image_to_text_r{k}": v for k, v in self.image_to_text.items()}
         return {"n_pairs": self.n_pairs, "itm_accuracy": self.accuracy, **recalls} | {
@@ -56,7 +56,7 @@ class Matching:
         }
 
     def describe(self) -> str:
-        """Three lines for people."""
+        """The scores as three lines of text."""
         lines = [f"matching of {self.n_pairs} held-out pairs: {self.accuracy:.1%} judged right (chance 50.0%)"]
         for name, recalls in (("text to image", self.text_to_image), ("image to text", self.image_to_text)):
             scores = "  ".join(f"R@{k} {recalls[k]:.1%} (chance {self.chance[k]:.1%})" for k in KS)
@@ -66,7 +66,7 @@ class Matching:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutPairs:
-    """The val split in chunks of rows, as evaluation sees it."""
+    """The val split as chunks of rows, with the views of evaluation."""
 
     index: Index
     tokenizer: Tokenizer
@@ -74,7 +74,7 @@ class HeldOutPairs:
     source: Source
 
     def chunks(self, limit: int = 0) -> Iterator[tuple[Rows, list[str]]]:
-        """(rows, captions) of the first `limit` pairs (0: all that eval.max_clips allows)."""
+        """Yields (rows, captions) for the first `limit` pairs (0: all that eval.max_clips allows)."""
         config = self.config
         n = min(config.eval.max_clips or len(self.index), limit or len(self.index), len(self.index))
         dataset = ClipDataset(
@@ -92,7 +92,7 @@ class HeldOutPairs:
 
 @torch.no_grad()
 def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
-    """All pictures against all sentences. UserError for a model that cannot match, or with fewer than two pairs."""
+    """Matches all pictures with all sentences. UserError for other models (see the module), or fewer than two pairs."""
     inner: Any = unwrap(model)
     if not inner.can_match or inner.towers is not None:
         why = "has towers: `eval` scores its retrieval, --rerank K reads the first K" if inner.towers else "answers"
@@ -114,13 +114,13 @@ def score_matching(model: nn.Module, pairs: HeldOutPairs) -> Matching:
 
 
 def score_of_all(scores: Tensor, captions: list[str]) -> Matching:
-    """From scores [n pictures, n sentences] (above 0: belongs together), pair i on the diagonal."""
+    """The results from scores [n pictures, n sentences] (above 0: a match); pair i is on the diagonal."""
     ids = {caption: i for i, caption in enumerate(dict.fromkeys(captions))}
     group = torch.tensor([ids[caption] for caption in captions])
     right = group[:, None] == group[None]
     chance = {k: chance_recall(len(group), right.sum(1).tolist(), k) for k in KS}
     recalls = [{k: float((ranks(s, right) <= k).double().mean()) for k in KS} for s in (scores.T.contiguous(), scores)]
-    # The same wrong partner in every evaluation: the next pair with other words.
+    # The same wrong partner in every evaluation: the next pair with another caption.
     n = len(captions)
     other = [next((j % n for j in range(i + 1, i + n) if not right[i, j % n]), i) for i in range(n)]
     own = torch.arange(n)
@@ -130,7 +130,7 @@ def score_of_all(scores: Tensor, captions: list[str]) -> Matching:
 
 
 def _all_scores(inner: Any, seen: tuple[Tensor, Tensor], texts: tuple[Tensor, Tensor]) -> Tensor:
-    """[n, n] differences of the two logits, on the CPU."""
+    """[n, n]: the match logit minus the no-match logit of every pair, on the CPU."""
     n = len(seen[0])
     scores = torch.zeros(n, n)
     for picture in range(n):
@@ -149,7 +149,7 @@ def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def measure_flow(model: nn.Module, pairs: HeldOutPairs) -> Flow:
-    """The flow of the held-out pairs, nothing masked. UserError for a model whose layers see one modality alone."""
+    """The flow on held-out pairs, with nothing masked. UserError if no layer of the model sees both modalities."""
     model.eval()
     device = next(model.parameters()).device
     with FlowRecorder(pairs.config.model.text_length).recording(unwrap(model)) as recorder:
@@ -162,7 +162,7 @@ def measure_flow(model: nn.Module, pairs: HeldOutPairs) -> Flow:
 
 
 def draw_flow(flow: Flow, path: Path, title: str) -> None:
-    """A PNG: for each layer and for the mean, bars of both directions and of imf_lift beside the line of 1."""
+    """Draws a PNG: for each layer and for the mean, bars of both directions and of imf_lift, with a line at 1."""
     columns = {
         "text to vision": (flow.text_to_vision, (52, 101, 164)),
         "vision to text": (flow.vision_to_text, (204, 102, 0)),

@@ -1,4 +1,4 @@
-"""One step's loss and gradients: the weighted objectives, in one pass or in micro-batches with the same result."""
+"""Computes one step's loss and gradients: the weighted objectives, in one pass or in micro-batches (same result)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from train.rows import Rows
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What a step minimised; equal on all ranks."""
+    """The loss of a step; equal on all ranks."""
 
     total: Tensor
     """The weighted sum, []."""
@@ -32,16 +32,16 @@ class Loss:
 
 
 def mark_trainable(model: Model, config: TrainConfig) -> None:
-    """Give a gradient to what the run's objectives reach through its view of samples, and to nothing else."""
+    """Makes exactly those parameters trainable that the run's objectives reach with its view of samples."""
     model.mark_trainable([objective.name for objective, _ in active(config.objective)], config.data.view)
 
 
 def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool = False) -> Loss:
-    """Gradients of the global batch's loss into the parameters, and the loss.
+    """Accumulates the gradients of the global batch's loss in the parameters; returns the loss.
 
-    With `loop.micro_batch` below this rank's share, gradients of losses over the global batch are cached
-    (train.grad_cache), so that each row is still compared with all others. `check` that their second pass sees what the
-    first one saw.
+    If `loop.micro_batch` is smaller than this rank's share, gradients of losses over the global batch are cached
+    (train.grad_cache), so that each row is still compared with all others. `check` verifies that the second pass gives
+    the same outputs as the first.
     """
     sums = _Sums(batch, config)
     micro_batches = batch.split(config.loop.micro_batch or len(batch))
@@ -59,7 +59,7 @@ def backward(model: nn.Module, batch: Rows, config: TrainConfig, *, check: bool 
 
 
 class _Sums:
-    """The objectives of one step as the two functions that a backward pass needs, and what each came to."""
+    """The objectives of one step, as the two loss functions that a backward pass needs; sums up each one's loss."""
 
     def __init__(self, batch: Rows, config: TrainConfig) -> None:
         self._batch, self._config = batch, config.objective
@@ -71,7 +71,7 @@ class _Sums:
 
     @property
     def spans(self) -> Spans | None:
-        """All that losses over the global batch read; None where there are none."""
+        """All outputs that the losses over the global batch read; None if there are no such losses."""
         found: Spans | None = None
         for objective, _ in self._spanning:
             assert objective.spans is not None
@@ -79,11 +79,11 @@ class _Sums:
         return found
 
     def of_all(self, outputs: Any) -> Tensor:
-        """The losses over the global batch."""
+        """The weighted sum of the losses over the global batch."""
         return self._sum(self._spanning, outputs, self._batch)
 
     def of_micro_batch(self, outputs: Any, micro: Rows) -> Tensor:
-        """The share of some rows of this rank in the others."""
+        """The weighted sum of the other losses, for the share of one micro-batch of this rank."""
         return self._sum(self.local, outputs, micro)
 
     def _sum(self, objectives: Sequence[tuple[Objective, float]], outputs: Any, rows: Rows) -> Tensor:
@@ -101,7 +101,7 @@ def _accumulate(
     local: LocalLoss,
     cast: Callable[[], AbstractContextManager[object]],
 ) -> Tensor:
-    """Gradients of terms that are sums over rows: one pass; ranks exchange once."""
+    """Accumulates the gradients of losses that are sums over rows, in one pass; ranks exchange them once."""
     total = torch.zeros((), device=micro_batches[0].device)
     for i, micro in enumerate(micro_batches):
         with gradient_sync(model, enabled=i == len(micro_batches) - 1):

@@ -1,20 +1,20 @@
-"""What a run says of itself: metrics.jsonl always, lines and a bar on the terminal, TensorBoard, W&B by choice.
+"""What a run reports: metrics.jsonl always, lines and a bar on the terminal, optionally TensorBoard and W&B.
 
-One record a step:
+One record per step:
 
     step epoch loss lr grad_norm                          the optimisation
     loss_NAME                                             each objective's own loss, before its weight
-    temperature …                                         what the model reads off itself
+    temperature …                                         the model's own readings
     itm_without_partner …                                 what objectives counted in the step's rows of rank 0
-    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait: the share of a step spent on batches. On
-                                                          a GPU the mean of observe.every steps: its numbers are
-                                                          fetched as seldom, so that it isn't made to wait
-    flops_per_step tflops_per_s mfu flops_source          the model's arithmetic, *counted* on the operators that run
-                                                          forward, times three for the backward pass. Cached gradients'
-                                                          second forward and recomputed activations are not in it
+    step_ms data_wait_share samples_per_s frames_per_s    the speed; data wait: the share of a step spent waiting for
+                                                          its batch. On a GPU, means over observe.every steps, since
+                                                          values are fetched only that often (fetching makes it wait)
+    flops_per_step tflops_per_s mfu flops_source          the model's arithmetic: operators *counted* in a forward pass,
+                                                          times three to include the backward pass. Recomputation and
+                                                          the second forward pass of cached gradients don't count
     peak_memory_bytes lost                                the cost; samples replaced so far
 
-`mfu` is tflops_per_s (of one rank) over its device's peak, null where the peak isn't known (give observe.peak_tflops).
+`mfu` is tflops_per_s (of one rank) over its device's peak, null if the peak isn't known (set observe.peak_tflops).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from train.scalars import Unread
 
 FLOPS_SOURCE = "counted: forward operators x 3"
 
-#: Dense peak of a GPU in bf16, TFLOP/s, by a part of its name (the makers' data sheets).
+#: Dense bf16 peak of a GPU, TFLOP/s, by a part of its name (from the vendors' data sheets).
 PEAK_TFLOPS_BF16 = {
     "H200": 989.0,
     "H100 PCIe": 756.0,
@@ -76,7 +76,7 @@ class Step:
     peak_memory_bytes: int
     lost: int
     more: dict[str, float]
-    """Losses by objective, the model's readings, what was counted: each under its own name in the record."""
+    """Losses by objective, the model's readings, and counts: each under its own name in the record."""
 
     def record(self) -> dict[str, Any]:
         """The step as one flat record."""
@@ -85,7 +85,7 @@ class Step:
 
 
 def count_flops(model: Model, batch: Rows, config: TrainConfig) -> float:
-    """FLOPs of one row's forward pass: the operators are counted as they run on the first row of `batch`."""
+    """FLOPs of one row's forward pass, counted on the operators that run for the first row of `batch`."""
     training = model.training
     model.eval()
     bf16 = torch.autocast(batch.device.type, torch.bfloat16, enabled=config.loop.precision == "bf16")
@@ -96,7 +96,7 @@ def count_flops(model: Model, batch: Rows, config: TrainConfig) -> float:
 
 
 def peak_tflops(config: ObserveConfig, device: torch.device) -> float | None:
-    """The device's peak: from the config, else from the table; None where neither knows it."""
+    """The device's peak, TFLOP/s: from the config, else from the table; None if neither has it."""
     if config.peak_tflops:
         return config.peak_tflops
     if device.type != "cuda":
@@ -106,7 +106,7 @@ def peak_tflops(config: ObserveConfig, device: torch.device) -> float | None:
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Most memory used so far: of the GPU where there is one, else of this process."""
+    """The most memory used so far, in bytes: of the GPU if there is one, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     factor = 1 if sys.platform == "darwin" else 1024
@@ -115,15 +115,15 @@ def peak_memory_bytes(device: torch.device) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The mean over the steps between two reads of the device."""
+    """The mean speed over the steps between two reads of the device."""
 
     step_s: float
     wait_share: float
-    """Of the time, in which this process had no batch. Its device may still have been at work on earlier steps."""
+    """Share of the time that this process waited for a batch. Its device may have been busy with earlier steps."""
 
 
 class Meter:
-    """Measures steps: seconds, the share of them waited for data, and what is derived from them."""
+    """Measures steps: their seconds, the share spent waiting for data, and what is derived from these."""
 
     def __init__(
         self, config: TrainConfig, device: torch.device, world: int, epochs_done: Callable[[int], float]
@@ -137,40 +137,40 @@ class Meter:
         self.restart()
 
     def restart(self) -> None:
-        """The next step starts now."""
+        """Starts measuring the next step now."""
         self._start = self._ended = time.perf_counter()
         self._waited_s, self._n_steps = 0.0, 0
 
     def batch_arrived(self, model: Model, batch: Rows) -> None:
-        """What went since the last step's end was waiting. The first batch is used to count FLOPs."""
+        """Counts the time since the last step's end as waiting. The first batch is used to count FLOPs."""
         self._waited_s += time.perf_counter() - self._ended
         if not self._flops_per_clip:
             self._flops_per_clip = count_flops(model, batch, self._config)
 
     def step_ended(self) -> None:
-        """A step was given to the device; the next one starts."""
+        """Ends a step (its work was given to the device); the next one starts."""
         self._n_steps += 1
         self._ended = time.perf_counter()
 
     def read(self) -> Speed:
-        """The mean step since the last read, whose numbers have just been fetched (so the device has done them)."""
+        """The mean speed of the steps since the last read. Fetch their values first, so that the device is done."""
         seconds = time.perf_counter() - self._start
         speed = Speed(seconds / max(self._n_steps, 1), self._waited_s / seconds)
-        if self._n_read:  # the first one has the workers' start in it
+        if self._n_read:  # the first read includes the start of the workers
             self._total_s, self._total_waited_s = self._total_s + seconds, self._total_waited_s + self._waited_s
         self._n_read += self._n_steps
         self.restart()
         return speed
 
     def describe_waiting(self) -> str:
-        """One line: what all steps but the first waited for their data."""
+        """One line of text: the share of time that all steps but the first ones waited for their data."""
         if not self._total_s:
             return "waited for data: not measured in one step"
         share = self._total_waited_s / self._total_s
         return f"waited for data {share:.1%} of {self._total_s:.0f} s of training, evaluation and checkpoints aside"
 
     def step(self, unread: Unread, loss: float, grad_norm: float, more: dict[str, float], speed: Speed) -> Step:
-        """The record of a step."""
+        """The record of a step, with the mean speed around it."""
         n_clips = self._config.loop.batch
         flops = 3 * self._flops_per_clip * n_clips
         tflops_per_s = flops / self._world / speed.step_s / 1e12
@@ -195,7 +195,7 @@ class Meter:
 
 
 class Recorder:
-    """Where records go. Only rank 0 has one that writes; the others' (`run=None`) are silent."""
+    """Writes the records of a run. Only rank 0's does; those of the other ranks (`run=None`) are silent."""
 
     def __init__(self, run: Path | None, config: ObserveConfig, from_step: int, full_config: dict[str, Any]) -> None:
         self._config = config
@@ -216,7 +216,7 @@ class Recorder:
             self._wandb = wandb.init(project=config.wandb_project, dir=str(run), config=full_config, resume="allow")
 
     def step(self, record: Step, n_steps: int) -> None:
-        """Write a step's record; every `observe.every` steps also say it."""
+        """Writes a step's record; every `observe.every` steps, and at the first and last one, also reports it."""
         if self._file is None:
             return
         flat = record.record()
@@ -229,21 +229,21 @@ class Recorder:
         self._point({k: v for k, v in flat.items() if isinstance(v, int | float)}, record.step)
 
     def say(self, text: str) -> None:
-        """Print, above the progress bar where there is one."""
+        """Prints, above the progress bar if there is one."""
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         elif self._file is not None:
             print(text, flush=True)
 
     def scores(self, step: int, scores: dict[str, float]) -> None:
-        """Write an evaluation's scores."""
+        """Writes an evaluation's scores."""
         if self._file is None:
             return
         self._line({"kind": "eval", "step": step, **scores})
         self._point({f"val/{name}": value for name, value in scores.items()}, step)
 
     def event(self, step: int, what: str, detail: Any) -> None:
-        """Write something that happened: a lost sample, a checkpoint, a stop."""
+        """Writes an event: a lost sample, a checkpoint, a stop."""
         if self._file is not None:
             self._line({"kind": what, "step": step, "detail": detail})
 
@@ -260,7 +260,7 @@ class Recorder:
             self._wandb.log(values, step=step)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Closes everything that is open."""
         if self._bar is not None:
             self._bar.stop()
         for thing in (self._file, self._board):
@@ -271,7 +271,7 @@ class Recorder:
 
 
 def describe(r: Step, n_steps: int) -> str:
-    """A step's record as one line."""
+    """A step's record as one line of text."""
     mfu = f"  mfu {r.mfu:.1%}" if r.mfu is not None else ""
     terms = [f"{name.removeprefix('loss_')} {value:.4f}" for name, value in r.more.items() if name.startswith("loss_")]
     losses = f" ({', '.join(terms)})" if len(terms) > 1 else ""
@@ -284,7 +284,7 @@ def describe(r: Step, n_steps: int) -> str:
 
 
 def read_metrics(run: Path) -> list[dict[str, Any]]:
-    """Every record of a run, in order; a line that a kill cut short is left out."""
+    """Every record of a run, in order, except a line that was cut short when the run was killed."""
     lines = (run / "metrics.jsonl").read_text().splitlines() if (run / "metrics.jsonl").exists() else []
     records = []
     for line in lines:
@@ -296,7 +296,7 @@ def read_metrics(run: Path) -> list[dict[str, Any]]:
 
 
 def _progress_bar(from_step: int) -> Progress:
-    """A bar of steps with the time that is left; lines are printed above it."""
+    """A progress bar of steps with the time left; lines are printed above it."""
     columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     bar = Progress(*columns, transient=True)
     bar.add_task("steps", completed=from_step, total=None)
@@ -305,7 +305,7 @@ def _progress_bar(from_step: int) -> Progress:
 
 
 def _continue_lines(path: Path, from_step: int) -> TextIO:
-    """The metrics file open for more; records past the step a run resumes from are dropped, since they come again."""
+    """Opens the metrics file for appending; drops records past the step that a run resumes from, as they come again."""
     kept = [record for record in read_metrics(path.parent) if record.get("step", 0) <= from_step]
     part = path.with_suffix(".part")
     part.write_text("".join(json.dumps(record) + "\n" for record in kept))

@@ -1,4 +1,4 @@
-"""A run that has ended or stopped, opened to be judged: its configuration, a checkpoint, its held-out clips."""
+"""Opens a run that has ended or stopped, to evaluate it: its configuration, a checkpoint, its held-out clips."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from train.loop import first_model, strategy_of
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A run's checkpoint with what it is evaluated on."""
+    """A run's checkpoint, loaded, and the data to evaluate it on."""
 
     config: TrainConfig
     folder: Path
@@ -31,7 +31,7 @@ class Opened:
 
 
 def open_run(target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None) -> Opened:
-    """A run's folder, one of its checkpoints, or the run that a YAML names. UserError where nothing is held out."""
+    """Opens a run by its folder, one of its checkpoints, or its YAML. UserError if nothing is held out."""
     if target.is_file():
         target = Path(load_config(TrainConfig, target, overrides).out)
     checkpoint = find_checkpoint(target, best=best)
@@ -48,7 +48,7 @@ def open_run(target: Path, process: Process, *, best: bool = False, overrides: l
 def evaluate_run(
     target: Path, process: Process, *, best: bool = False, overrides: list[str] | None = None
 ) -> tuple[Scores, Path]:
-    """`(scores, checkpoint)` of what `open_run` opens."""
+    """Opens a run (see `open_run`) and evaluates it: `(scores, checkpoint)`."""
     run = open_run(target, process, best=best, overrides=overrides)
     source = choose_source(run.config, run.val)
     return evaluate(run.model, run.val, run.data.tokenizer, run.config, process, source), run.checkpoint

@@ -1,10 +1,10 @@
 """AdamW and SGD by the model's groups, learning-rate schedules, and the moving average of the weights.
 
-A model tells the group of each parameter by its name (HD-VILA: `cnn`, both trunks and the 1x1 necks; `timesformer`;
-`transformer`, text, multimodal layers, projections, temperature); each has its own learning rate and weight decay. Not
-decayed: biases, embeddings (tables and learned positions) and, unless `decay_norms`, every norm's gain. HD-VILA's
-official code does decay batch norms and the space-time Transformer's norms; `decay_norms: true` does as it did.
-Parameters without a gradient are in no group: they are neither moved nor decayed.
+A model assigns each parameter to a group by its name (HD-VILA: `cnn`, both trunks and the 1x1 necks; `timesformer`;
+`transformer`, text, multimodal layers, projections, temperature); each group has its own learning rate and weight
+decay. Not decayed are biases, embeddings (tables and learned positions) and, unless `decay_norms`, every norm's gain.
+HD-VILA's official code does decay batch norms and the space-time Transformer's norms; `decay_norms: true` does the
+same. Parameters that aren't trainable are in no group: they are neither updated nor decayed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from train.distributed import unwrap
 
 
 def clean_name(name: str) -> str:
-    """A parameter's name without what DDP and torch.compile put before it."""
+    """A parameter's name without the prefixes of DDP and torch.compile."""
     return name.replace("module.", "").replace("_orig_mod.", "")
 
 
 def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, Any]]:
-    """Up to one group with and one without decay for each of the model's, each with `peak_lr`, `name` and `kind`.
+    """For each group of the model, up to two for the optimiser (with and without weight decay).
 
-    `kind` is the optimiser that moves it, adamw or sgd.
+    Each has `peak_lr`, `name` and `kind`, the optimiser that updates it (adamw or sgd).
     """
     inner = unwrap(model)
     groups: dict[tuple[str, bool], list[nn.Parameter]] = {}
@@ -54,29 +54,29 @@ def parameter_groups(model: nn.Module, config: OptimConfig) -> list[dict[str, An
 
 
 class ByGroup(torch.optim.Optimizer):
-    """Several optimisers as one: each moves its own groups, their settings and states are seen in one place."""
+    """Several optimisers as one: each updates its own groups; all settings and states are in one place."""
 
     def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
         self.parts = list(parts)
-        # The parts' own groups, so that a rate which is set here is theirs; and one state, in which each has its own.
+        # The parts share their groups with this object, so that a rate set here applies to them, and share one state.
         super().__init__([group for part in parts for group in part.param_groups], {})
         for part in self.parts:
             part.state = self.state
 
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
-        """One step of each."""
+        """Takes one step with each optimiser."""
         for part in self.parts:
             part.step()
 
 
 def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
-    """What moves the model's trainable parameters: AdamW, SGD with momentum, or both by group."""
+    """The optimiser of the model's trainable parameters: AdamW, SGD with momentum, or both by group."""
     groups = parameter_groups(model, config)
     adamw, sgd = ([g for g in groups if g["kind"] == kind] for kind in ("adamw", "sgd"))
     parts: list[torch.optim.Optimizer] = []
     if adamw:
         on_gpu = all(parameter.is_cuda for group in adamw for parameter in group["params"])
-        # One kernel for all tensors; on a CPU the plain one stays, whose bits runs are compared by.
+        # One kernel for all tensors on a GPU; a CPU keeps the plain one, because runs are compared bit by bit there.
         fused = {"fused": True} if on_gpu else {}
         parts.append(torch.optim.AdamW(adamw, lr=config.lr, betas=config.betas, eps=config.eps, **fused))
     if sgd:
@@ -87,8 +87,8 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
 def lr_factor(step: int, n_steps: int, config: OptimConfig) -> float:
     """The learning rate of step `step` (from 0) as a share of its peak.
 
-    Linear warm-up reaches the peak with the last of its steps; the first step has a rate already (not 0, as in the
-    official code), so that no step is spent without learning.
+    Linear warm-up reaches the peak at its last step. Unlike in the official code, the rate of the first step is not 0,
+    so that no step is wasted.
     """
     n_warmup = round(config.warmup * n_steps)
     if step < n_warmup:
@@ -101,23 +101,23 @@ def lr_factor(step: int, n_steps: int, config: OptimConfig) -> float:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, factor: float) -> float:
-    """Give each group its rate; the largest of them."""
+    """Sets each group's learning rate to `factor` times its peak; returns the largest rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * factor
     return max(group["lr"] for group in optimizer.param_groups)
 
 
 def clip_gradients(model: nn.Module, max_norm: float) -> Tensor:
-    """Scale the gradients to a global L2 norm of at most `max_norm` (0: leave them); the norm before, []."""
+    """Scales the gradients to a global L2 norm of at most `max_norm` (0: no limit); returns the norm before, []."""
     parameters = [p for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_norm or math.inf)
     return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
 
 class Ema:
-    """The exponential moving average of a model's trainable parameters, in their own type and sharding.
+    """The exponential moving average of a model's trainable parameters, with their dtype and sharding.
 
-    The decay of step t is `min(decay, (1 + t) / (10 + t))`, so that the first steps don't hold on to random weights.
+    The decay of step t is `min(decay, (1 + t) / (10 + t))`, so that random first weights don't linger in the average.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -127,19 +127,19 @@ class Ema:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after step `step`."""
+        """Updates the average with the weights after step `step`."""
         keep = min(self._decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.shadow.values()), [p.detach() for p in self._live.values()], 1 - keep)
 
     @torch.no_grad()
     def load(self, shadow: Mapping[str, Tensor]) -> None:
-        """Take over averages from a checkpoint."""
+        """Sets the averages to those of a checkpoint."""
         for name, value in self.shadow.items():
             value.copy_(shadow[name])
 
     @contextmanager
     def swapped(self) -> Iterator[None]:
-        """The model holds the averages inside, its own weights again afterwards."""
+        """Gives the model the averaged weights for the block's duration, then restores its own."""
         kept = {name: p.detach().clone() for name, p in self._live.items()}
         self._put(self.shadow)
         try:

@@ -1,8 +1,8 @@
-"""Retrieval in two stages: two towers find k candidates for each query, the Transformer over both reads those alone.
+"""Retrieval in two stages: two towers find k candidates per query, then the multimodal Transformer reranks only those.
 
 For models with towers and a matching head (HD-VILA stage 2 with `model.itm`). n held-out pairs take n passes of each
-tower and n·k of the layers over both, each way. Candidates are ranked by their matching score; what the towers left out
-stands behind them, in the towers' order. Models without towers read every pair: train.matching.
+tower and, in each direction, n·k of the multimodal layers. Candidates are ranked by matching score; the rest follow in
+the towers' order. Models without towers match every pair: train.matching.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from train.evaluate import KS, autocast, chance_recall, ranks
 from train.matching import MAX_PAIRS, PAIRS_AT_ONCE, HeldOutPairs
 
 ScorePairs = Callable[[Tensor, Tensor], Tensor]
-"""(numbers of queries [m], numbers of candidates [m]) -> their matching scores [m]."""
+"""(indexes of queries [m], indexes of candidates [m]) -> their matching scores [m]."""
 
 
 @dataclass(frozen=True, slots=True)
 class TwoStages:
-    """Recalls (shares of 0..1) by k of R@k, before and after the candidates were read."""
+    """Recalls (shares of 0..1) by k of R@k, before and after reranking."""
 
     n_pairs: int
     n_candidates: int
     before: dict[str, dict[int, float]]
-    """By direction: text to video, video to text."""
+    """Recalls by direction: text to video, video to text."""
     after: dict[str, dict[int, float]]
     chance: dict[int, float]
 
     def flat(self) -> dict[str, float]:
-        """For JSON."""
+        """The scores as a flat dict, for JSON."""
         found: dict[str, float] = {"n_pairs": self.n_pairs, "n_candidates": self.n_candidates}
         for stage, recalls in (("towers", self.before), ("reranked", self.after)):
             for way, by_k in recalls.items():
@@ -43,7 +43,7 @@ class TwoStages:
         return found | {f"chance_r{k}": value for k, value in self.chance.items()}
 
     def describe(self) -> str:
-        """A line a direction, for people."""
+        """The scores as text, one line per direction."""
         lines = [f"retrieval among {self.n_pairs} pairs; the towers' first {self.n_candidates} are read again"]
         for way in self.before:
             scores = "  ".join(
@@ -54,9 +54,9 @@ class TwoStages:
 
 
 def rerank(similarity: Tensor, n_candidates: int, score: ScorePairs) -> Tensor:
-    """[q, c]: the order of candidates as numbers, of queries whose towers say `similarity` [q, c].
+    """Scores [q, c] that give the new order of candidates, from the towers' `similarity` [q, c].
 
-    The first `n_candidates` of each query are ordered by `score`, and stand before all others.
+    The first `n_candidates` of each query are ordered by `score` and come before all others.
     """
     n_queries, n_all = similarity.shape
     k = min(n_candidates, n_all)
@@ -73,7 +73,7 @@ def rerank(similarity: Tensor, n_candidates: int, score: ScorePairs) -> Tensor:
 
 @torch.no_grad()
 def score_two_stages(model: nn.Module, pairs: HeldOutPairs, n_candidates: int) -> TwoStages:
-    """Both directions, before and after. UserError for a model that lacks towers or a matching head."""
+    """Recalls of both directions, before and after reranking. UserError for a model without towers or matching head."""
     inner: Any = unwrap(model)
     if inner.towers is None or not inner.can_match:
         raise UserError(

@@ -1,8 +1,8 @@
-"""Named tensors whose first dimension is a row each: what models are fed with, whatever they are.
+"""Named tensors with one row per example along their first dimension: the input of every model.
 
-A row is an example (a clip and its sentence, a picture and its caption). Which names there are is agreed between a view
-(what is decoded), the trainer (the text), the objectives (their labels) and the model; who carries the rows about
-doesn't ask.
+An example is a clip and its sentence, or a picture and its caption. The names come from a view (what is decoded), the
+trainer (the text) and the objectives (their labels), and are read by the model; code that only passes rows on doesn't
+depend on them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 class Rows:
-    """`rows.input_ids`, `rows["input_ids"]` and `rows.get("mlm_labels")`; `rows[2:4]` are two of the rows."""
+    """A batch of rows: `rows.input_ids`, `rows["input_ids"]`, `rows.get("mlm_labels")`; `rows[2:4]` is two of them."""
 
     def __init__(self, tensors: Mapping[str, Tensor] | None = None, **more: Tensor | None) -> None:
         given = {**(tensors or {}), **more}
@@ -30,13 +30,13 @@ class Rows:
         return len(next(iter(self._tensors.values()), ()))
 
     def __getattr__(self, name: str) -> Any:
-        # `_tensors` itself is asked for before it exists where an instance is unpickled.
+        # While an instance is being unpickled, `_tensors` itself is asked for before it exists.
         if name != "_tensors" and name in self._tensors:
             return self._tensors[name]
         raise AttributeError(f"no tensor {name!r} among these rows ({', '.join(self.names()) or 'none'})")
 
     def __getitem__(self, key: Any) -> Any:
-        """One tensor by its name, or some of the rows (without copying) by a slice."""
+        """One tensor, given its name; or some of the rows (without copying), given a slice."""
         if isinstance(key, str):
             return self._tensors[key]
         return self._made({name: value[key] for name, value in self._tensors.items()})
@@ -51,7 +51,7 @@ class Rows:
         self._tensors = state["_tensors"]
 
     def names(self) -> tuple[str, ...]:
-        """Names of the tensors that are there."""
+        """The names of the tensors."""
         return tuple(self.__dict__.get("_tensors", ()))
 
     def tensors(self) -> dict[str, Tensor]:
@@ -59,11 +59,11 @@ class Rows:
         return dict(self._tensors)
 
     def get(self, name: str) -> Tensor | None:
-        """A tensor, or None where there is none of this name."""
+        """The tensor of this name, or None."""
         return self._tensors.get(name)
 
     def having(self, tensors: Mapping[str, Tensor]) -> Self:
-        """The same rows with these tensors added or put in place of others."""
+        """The same rows with these tensors added, or replaced if the name exists."""
         return self._made({**self._tensors, **tensors})
 
     def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Self:
@@ -71,16 +71,16 @@ class Rows:
         return self._made({name: x.to(device, non_blocking=non_blocking) for name, x in self._tensors.items()})
 
     def pin_memory(self, device: str | None = None) -> Self:
-        """The same rows in page-locked memory, from which a copy to a GPU runs beside its work."""
+        """The same rows in page-locked memory, from which they can be copied to a GPU while it computes."""
         return self._made({name: value.pin_memory() for name, value in self._tensors.items()})
 
     def split(self, n_rows: int) -> list[Self]:
-        """Micro-batches of at most `n_rows`, in order."""
+        """The rows as micro-batches of at most `n_rows`, in order."""
         return [self[start : start + n_rows] for start in range(0, len(self), n_rows)]
 
     @property
     def device(self) -> torch.device:
-        """Where they lie."""
+        """The device of the tensors."""
         return next(iter(self._tensors.values())).device
 
     def _made(self, tensors: dict[str, Tensor]) -> Self:
@@ -90,7 +90,7 @@ class Rows:
 
 
 def joined(parts: list[Rows]) -> Rows:
-    """Rows of the same names, one after another."""
+    """Concatenates rows that have the same names."""
     if len(parts) == 1:
         return parts[0]
     return Rows({name: torch.cat([part[name] for part in parts]) for name in parts[0].names()})

@@ -1,7 +1,7 @@
-"""The folder of a run: who holds it, whether it may go on with a configuration, and the mark of a run to be taken up.
+"""The folder of a run: its lock, whether the run may continue with a configuration, and the mark of a stopped run.
 
-RUN/run.lock    held (flock) by the first rank as long as it runs; it names the process, and goes with it
-RUN/requeue     there while the run stands stopped on request: a scheduler's script starts it again where it is
+RUN/run.lock    locked (flock) by the first rank while it runs, and released with the process; names the process
+RUN/requeue     exists while the run is stopped on request: a scheduler's script starts the run again if it is there
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LOCK, REQUEUE = "run.lock", "requeue"
 
 @contextmanager
 def held(folder: Path, process: Process) -> Iterator[None]:
-    """The folder is this run's alone for the block's duration. UserError on all ranks where another run has it."""
+    """Locks the folder for the block's duration. UserError on all ranks if another run holds it."""
     problem, descriptor = "", -1
     if process.is_first:
         folder.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ def held(folder: Path, process: Process) -> Iterator[None]:
 
 
 def _lock(descriptor: int, folder: Path) -> str:
-    """Take the lock: "", or who has it. A file system that knows no locks gives none, and no run is refused."""
+    """Takes the lock; returns "", or a message about who holds it. On a file system without locks no run is refused."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -56,9 +56,9 @@ def _lock(descriptor: int, folder: Path) -> str:
 
 
 def claim(folder: Path, config: TrainConfig, process: Process) -> None:
-    """Write RUN/config.yaml, or compare with the one there: UserError where identity keys differ.
+    """Writes RUN/config.yaml. UserError if the run there has checkpoints and its identity keys differ.
 
-    A run that is finished may be given more steps or epochs: it goes on from its end.
+    A finished run may be given more steps or epochs: it continues from its end.
     """
     path = folder / "config.yaml"
     if path.exists() and checkpoints(folder):
@@ -80,7 +80,7 @@ def claim(folder: Path, config: TrainConfig, process: Process) -> None:
 
 
 def _only_longer(folder: Path, changed: dict[str, tuple[float, float]]) -> bool:
-    """Whether a finished run is asked for more of the same."""
+    """Whether the run is finished, and only `loop.steps` or `loop.epochs` changed, to more."""
     longer = all(key in ("loop.steps", "loop.epochs") and new > old for key, (old, new) in changed.items())
     try:
         summary = json.loads((folder / "summary.json").read_text())
@@ -91,7 +91,7 @@ def _only_longer(folder: Path, changed: dict[str, tuple[float, float]]) -> bool:
 
 
 def mark_requeue(folder: Path, step: int, n_steps: int) -> None:
-    """Leave the mark that the run was stopped with a checkpoint and is to be started again."""
+    """Writes the mark that the run was stopped with a checkpoint and should be started again."""
     part = folder / f".{REQUEUE}"
     part.write_text(json.dumps({"step": step, "n_steps": n_steps}) + "\n")
     part.rename(folder / REQUEUE)

@@ -1,8 +1,8 @@
-"""Numbers that a step leaves on the device, read some steps at a time.
+"""Values that a step leaves on the device, fetched for several steps at a time.
 
-Asking a GPU for one number makes this process wait until the GPU has done all that it was given, and the GPU then waits
-for this process. So the loss, the norm of the gradient and what a model reads off itself stay where they are until
-some steps of them are fetched in one transfer. On a CPU they are read at each step: there is nothing to wait for.
+Asking a GPU for one number makes this process wait until the GPU has done all its work, and then the GPU waits for this
+process. So the loss, the gradient norm and the model's readings stay on the device until those of several steps are
+fetched in one transfer. On a CPU they are read at every step: there is nothing to wait for.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """One step's numbers; `step` counts from 1."""
+    """One step's values, still on the device; `step` counts from 1."""
 
     step: int
     lr: float
     keys: list[str]
-    """Of the samples of this rank."""
+    """Keys of this rank's samples."""
     n_lost: int
     counts: dict[str, int]
     values: Mapping[str, Tensor | float]
@@ -29,14 +29,14 @@ class Unread:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """The same with its values fetched."""
+    """A step whose values have been fetched."""
 
     unread: Unread
     values: dict[str, float]
 
 
 class Scalars:
-    """Steps whose numbers haven't been read."""
+    """Collects steps whose values haven't been fetched yet."""
 
     def __init__(self, device: torch.device, every: int) -> None:
         self.every = every if device.type == "cuda" else 1
@@ -44,15 +44,15 @@ class Scalars:
         self._unread: list[Unread] = []
 
     def add(self, unread: Unread) -> None:
-        """Take in a step without waiting for it."""
+        """Adds a step without waiting for the device."""
         self._unread.append(unread)
 
     def due(self, step: int) -> bool:
-        """Whether this step is one to read at."""
+        """Whether values should be fetched at this step."""
         return step % self.every == 0
 
     def read(self) -> list[Read]:
-        """All that was added since the last read, in order: waits for the device once."""
+        """Fetches all steps added since the last read, in order; waits for the device once."""
         unread, self._unread = self._unread, []
         tensors = [value for step in unread for value in step.values.values() if isinstance(value, Tensor)]
         fetched = iter(torch.stack([t.detach().double().reshape(()) for t in tensors]).tolist() if tensors else ())

@@ -1,4 +1,4 @@
-"""Captions to token ids: BERT's WordPiece, from a local vocabulary or made from the run's own captions."""
+"""Captions to token ids: BERT's WordPiece, with a given vocabulary or one made from the run's own captions."""
 
 import json
 import random
@@ -19,9 +19,9 @@ from train.losses import MaskTokens
 
 PAD, UNK, CLS, SEP, MASK = SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 CONTINUED = "##"
-"""Marks a piece that goes on inside a word."""
+"""Prefix of a piece that continues a word."""
 MAX_CAPTIONS = 200_000
-"""A vocabulary is counted on at most this many captions, drawn by the seed."""
+"""Most captions that a vocabulary is made from; if there are more, the seed draws them."""
 FILE, VOCABULARY = "tokenizer.json", "vocab.txt"
 
 
@@ -33,12 +33,12 @@ class Tokenizer:
 
     @property
     def vocab_size(self) -> int:
-        """Ids run from 0 to this, exclusive."""
+        """The number of pieces; ids are below it."""
         return self._fast.get_vocab_size()
 
     @property
     def mask_tokens(self) -> MaskTokens:
-        """What `losses.mask_tokens` has to know."""
+        """What `losses.mask_tokens` needs to know."""
         return MaskTokens(self._id(MASK), tuple(self._id(token) for token in SPECIAL), self.vocab_size)
 
     def encode(self, texts: Sequence[str], length: int) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ class Tokenizer:
         return ids, mask
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The pieces joined again, special tokens left out."""
+        """Joins the pieces to text again, without special tokens."""
         pieces = [self._fast.id_to_token(i) or UNK for i in ids]
         return " ".join(piece for piece in pieces if piece not in SPECIAL).replace(f" {CONTINUED}", "")
 
@@ -60,7 +60,7 @@ class Tokenizer:
         return dict(self._fast.get_vocab())
 
     def save(self, folder: Path) -> None:
-        """Write Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""
+        """Writes Hugging Face's `tokenizer.json`, `tokenizer_config.json` and a plain `vocab.txt`."""
         self._fast.no_truncation()
         self._fast.no_padding()
         self._fast.save(str(folder / FILE))
@@ -79,7 +79,7 @@ class Tokenizer:
 
 
 def load_tokenizer(path: Path) -> Tokenizer:
-    """From a `vocab.txt`, a `tokenizer.json`, or a folder that holds either."""
+    """Loads a `vocab.txt`, a `tokenizer.json`, or a folder that holds either. UserError if there is none."""
     for file in (path / FILE, path / VOCABULARY, path):
         if file.is_file():
             return _from_json(file) if file.suffix == ".json" else _from_vocabulary(_read_lines(file), file)
@@ -87,7 +87,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 
 def tokenizer_beside(weights: str) -> Tokenizer | None:
-    """The tokenizer that lies with weights: in their folder, or under their Hugging Face name. None where none does."""
+    """The tokenizer that comes with weights: in their folder, or under their Hugging Face name. None without one."""
     path = Path(weights)
     if path.exists():
         folder = path if path.is_dir() else path.parent
@@ -104,10 +104,10 @@ def tokenizer_beside(weights: str) -> Tokenizer | None:
 
 
 def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: int) -> Tokenizer:
-    """A vocabulary of the captions' commonest words, and single letters for all others.
+    """Makes a vocabulary of the captions' most common words, with single letters for all others.
 
-    Words come by count, then alphabetically, so that the same captions and seed give the same ids. The seed draws the
-    captions that are counted where there are more than MAX_CAPTIONS.
+    Words are ordered by count, then alphabetically, so that the same captions and seed give the same ids. If there are
+    more than MAX_CAPTIONS captions, the seed draws those that are counted.
     """
     texts = sorted(captions)
     if len(texts) > MAX_CAPTIONS:
@@ -120,7 +120,7 @@ def tokenizer_from_captions(captions: Iterable[str], *, vocab_size: int, seed: i
 
 
 def _vocabulary(counts: Counter[str], vocab_size: int) -> list[str]:
-    """Special tokens, then letters (alone and continued) by count, at most half of the rest, then words by count."""
+    """Special tokens; letters by count (alone and continued, at most half of the rest); then words by count."""
     letters: Counter[str] = Counter()
     for word, count in counts.items():
         for letter in word:
@@ -144,14 +144,14 @@ def _from_vocabulary(pieces: list[str], source: Path | None) -> Tokenizer:
     fast = FastTokenizer(WordPiece(vocabulary, unk_token=UNK, max_input_chars_per_word=100))
     fast.normalizer = BertNormalizer(lowercase=True)
     fast.pre_tokenizer = BertPreTokenizer()
-    # Special names inside a caption are text like any other: a title can't smuggle in a [SEP].
+    # A special token's name inside a caption is ordinary text: a title can't smuggle in a [SEP].
     ends = [(token, vocabulary[token]) for token in (CLS, SEP)]
     fast.post_processor = TemplateProcessing(single=f"{CLS} $A {SEP}", special_tokens=ends)
     return Tokenizer(fast)
 
 
 def _from_json(file: Path) -> Tokenizer:
-    """The vocabulary inside a tokenizer.json; its pipeline is always BERT's uncased one, so nothing else is read."""
+    """Reads only the vocabulary of a tokenizer.json: the rest of the pipeline is always BERT's uncased one."""
     try:
         vocabulary = json.loads(file.read_text(encoding="utf-8"))["model"]["vocab"]
         pieces = sorted(vocabulary, key=vocabulary.__getitem__)

@@ -1,4 +1,4 @@
-"""What makes a GPU faster and leaves a step what it is: number formats, memory layout, compiled blocks."""
+"""Speeds up GPUs without changing what a step computes: number formats, memory layout, compiled blocks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from train.models.base import Model, blocks_of
 
 
 def tune(model: Model, config: TrainConfig, strategy: Strategy) -> None:
-    """Set up this process and the model, before it is wrapped. UserError for what doesn't go together."""
+    """Tunes this process and the model, before it is wrapped. UserError for settings that don't go together."""
     loop = config.loop
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = loop.tf32
     torch.backends.cudnn.benchmark = loop.cudnn_benchmark
@@ -26,6 +26,6 @@ def tune(model: Model, config: TrainConfig, strategy: Strategy) -> None:
 
 
 def compile_blocks(model: Model, **options: Any) -> None:
-    """Compile each block by itself: one graph serves all that are alike, and wrappers' hooks stay outside it."""
+    """Compiles each block separately: identical blocks share one graph, and wrappers' hooks stay outside of it."""
     for block in blocks_of(model):
         block.compile(**options)

@@ -1,1 +1,1 @@
-"""One module a command: arguments in, one call, words out."""
+"""One module per command: it parses arguments, makes one call and prints the result."""

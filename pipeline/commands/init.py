@@ -82,7 +82,7 @@ _WHAT = {
 
 
 def starter(start: Start, file: str, out: str) -> str:
-    """The configuration, YAML with comments."""
+    """The starting configuration, YAML with comments."""
     head = _HEAD.format(what=_WHAT[start], file=file, out=out, name=f"hdvila-{start}")
     return head + _PARTS[start] + _TAIL
 

@@ -49,7 +49,7 @@ def _kinds() -> set[str]:
 
 
 def _rates(option: str, words: list[str], known: set[str]) -> dict[str, float]:
-    """{name: rate} of NAME=RATE words. UserError for what is not a rate and for unknown names."""
+    """{name: rate} of NAME=RATE words. UserError for invalid rates and unknown names."""
     import math
 
     from manifests.errors import UserError

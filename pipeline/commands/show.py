@@ -69,7 +69,7 @@ def transcript(
 
 
 def _write_page(text: str, page: Path | None) -> None:
-    """The page into its file, or on standard output."""
+    """Writes the page to its file, or to standard output."""
     if page is None:
         print(text)
         return
@@ -83,7 +83,7 @@ def _write_page(text: str, page: Path | None) -> None:
 
 
 def _text_config(path: Path | None, overrides: list[str]) -> "TextConfig":
-    """The text section of a run's configuration, or of the defaults; overrides may name it with or without `text.`."""
+    """The text section of a run's configuration, or the defaults; overrides may omit the prefix `text.`."""
     from manifests.settings import Section, load_config
     from pipeline.config.text import TextConfig
 
@@ -101,7 +101,7 @@ def _text_config(path: Path | None, overrides: list[str]) -> "TextConfig":
 
 
 def _load(what: str, out: str, format_: str, kind: str) -> "Track":
-    """The track of a file, or of a video in an output directory."""
+    """Loads the track of a file, or of a video in an output directory."""
     path = Path(what)
     if path.is_file():
         return _from_file(path, format_, kind)

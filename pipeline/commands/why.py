@@ -38,7 +38,7 @@ def why(
 
 
 def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
-    """What the tombstones say of a video, known here or not: that it was removed, and on which days."""
+    """What the tombstones say about a video, known here or not: that it was removed, and on which days."""
     from manifests.story import Step
     from pipeline.outdir.tombstones import TOMBSTONES, days_of_removal, read_tombstones
 
@@ -54,7 +54,7 @@ def taken_down(store: "Store", video_ids: list[str]) -> list["Step"]:
 
 
 def ids_from(store: "Store", text: str) -> list[str]:
-    """Ids here of the videos that come from an address, or from the id that it holds at its site."""
+    """Ids of the videos here that come from an address, or from the site's own id in it."""
     from manifests.origin import origin_of, video_id_of
 
     wanted = {origin_of(text), video_id_of(text), *ids_in(text)} - {""}
@@ -64,7 +64,7 @@ def ids_from(store: "Store", text: str) -> list[str]:
 
 
 def ids_in(text: str) -> list[str]:
-    """Video ids that a text can mean, likeliest first: a watch address, an id, a clip id or a sample's key."""
+    """Video ids that a text may mean, most likely first: from a watch address, an id, a clip id or a sample's key."""
     if "/" in text:
         address = urlsplit(text)
         return parse_qs(address.query).get("v", [address.path.rstrip("/").rpartition("/")[2]])[:1]
@@ -72,10 +72,10 @@ def ids_in(text: str) -> list[str]:
 
 
 def _later(ask: Callable[[], list[str]]) -> Iterator[str]:
-    """What `ask` gives, asked only when the first is wanted: it reads a whole table."""
+    """Yields what `ask` returns, calling it only when the first item is wanted: it reads a whole table."""
     yield from ask()
 
 
 def _plain(text: str) -> str:
-    """A text from the net without control characters, which a terminal would obey."""
+    """Replaces control characters of a text from the net, which a terminal would obey."""
     return "".join(c if c.isprintable() else "�" for c in text)

@@ -1,7 +1,7 @@
-"""The configuration of a run: one YAML, every key documented, assembled from one file an area.
+"""The configuration of a run: one YAML, every key documented, assembled from one file per area.
 
-`RunConfig` is put together when it is first asked for: `cut` reads the media section alone, and is done before all
-areas have been imported.
+`RunConfig` is imported only when it is first used: `cut` reads the media section alone, and can finish before all areas
+have been imported.
 """
 
 from typing import TYPE_CHECKING, Any

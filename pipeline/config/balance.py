@@ -1,4 +1,4 @@
-"""Settings of the balance: how much of each category is wanted, and what does not count twice."""
+"""Settings of the balance: how much of each category is wanted, and what counts as a duplicate text."""
 
 import difflib
 from typing import ClassVar, Literal
@@ -91,6 +91,6 @@ class BalanceConfig(Section):
 
 
 def find_category(name_or_id: str) -> Category | None:
-    """The category that a key of `weights` names."""
+    """The category that a key of `weights` refers to."""
     text = name_or_id.strip()
     return category_by_id(int(text)) if text.isdecimal() else category_by_name(text)

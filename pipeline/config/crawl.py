@@ -1,4 +1,4 @@
-"""Settings of the crawl: what is asked for, what is turned away, how politely, and by whom."""
+"""Settings of the crawl: what is asked for, what is rejected, how politely, and by which identities."""
 
 import logging
 import re
@@ -91,7 +91,7 @@ class IdentityConfig(Section):
 
 
 KINDS = ("list", "page", "player", "caption", "media", "other")
-"""The kinds of requests that have rates of their own."""
+"""The kinds of requests that have their own rates."""
 
 
 class PolitenessConfig(Section):
@@ -129,7 +129,9 @@ class PolitenessConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _read_the_old_rates(cls, given: Any) -> Any:
-        """`requests_per_minute` bounded all identities together: as a ceiling that one may fill, it still does."""
+        """Reads the older `requests_per_minute`, which limited all identities together, as both rates: the ceiling
+        still holds.
+        """
         if not isinstance(given, dict) or "requests_per_minute" not in given:
             return given
         rates = given["requests_per_minute"]
@@ -151,7 +153,7 @@ class PolitenessConfig(Section):
 
 
 def read_proxies(path: str | Path) -> list[str]:
-    """The proxy URLs of a file. Raises ValueError, which names the line and not what stands there."""
+    """The proxy URLs of a file. Raises ValueError, which names the line but not its content."""
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -271,7 +273,7 @@ class CrawlConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _proxies_from_a_file(cls, given: Any) -> Any:
-        """Identities of the proxies in `proxy_file`, after those that are configured."""
+        """Adds an identity for each proxy in `proxy_file` after the configured ones."""
         if not isinstance(given, dict) or not given.get("proxy_file"):
             return given
         have = [*given.get("identities", ())]
@@ -281,7 +283,7 @@ class CrawlConfig(Section):
 
     @model_validator(mode="after")
     def _certificates_are_checked(self, info: ValidationInfo) -> "CrawlConfig":
-        """Without the check the proxy's owner can read the cookies: only a proxy on this machine is trusted."""
+        """Raises ValueError if certificates are unchecked for a proxy elsewhere: its owner could read the cookies."""
         unchecked = self.ydl_opts.get_secret_value().get("nocheckcertificate")
         if unchecked and not is_trusted(info) and not all(_is_here(identity.proxy) for identity in self.pool()):
             raise ValueError(
@@ -300,7 +302,7 @@ class CrawlConfig(Section):
         return self
 
     def pool(self) -> tuple[IdentityConfig, ...]:
-        """The identities, or the one default identity where none is configured."""
+        """The configured identities, or the one default identity."""
         if self.identities:
             return self.identities
         return (IdentityConfig(name="default", proxy=self.proxy, cookies=self.cookies),)

@@ -1,4 +1,4 @@
-"""Settings of how a run goes: executor, scratch, patience. All operational: none changes what comes out."""
+"""Settings of how a run is carried out: executor, scratch, patience. All operational: none changes the output."""
 
 from pathlib import Path
 from typing import Any, Literal

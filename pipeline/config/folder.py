@@ -1,4 +1,4 @@
-"""Settings of the folder source: videos that are on a disk already."""
+"""Settings of the folder source: videos that are already on a disk."""
 
 from pathlib import Path
 from typing import ClassVar, Literal

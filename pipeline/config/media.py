@@ -1,4 +1,4 @@
-"""Settings of the media side: what a fetched file may be, how clips are cut, what is made and checked of them."""
+"""Settings of media: limits of fetched files, how clips are cut, which members are made and which checks are done."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from manifests.members import MEMBERS, OFF, MemberFacts, values_of
 from manifests.settings import Section, identity, operational
 
 LEAST_SHORT_SIDE_720P = 704
-"""720p material is often coded with a few rows fewer."""
+"""720p material is often coded with a few rows less."""
 
 
 class MediaLimits(Section):
@@ -75,11 +75,11 @@ class CutConfig(Section):
 
     @property
     def least_side(self) -> int:
-        """Short side that a rendition is chosen for, pixels: where any size is taken, that of 720p is preferred."""
+        """The short side in pixels that a rendition is chosen for: if any size is accepted, 720p is still preferred."""
         return self.min_short_side or LEAST_SHORT_SIDE_720P
 
     def is_720p(self, width: int, height: int) -> bool:
-        """Whether a displayed picture counts as 720p, by its short side or (accept_wide) its long one."""
+        """Whether a displayed frame counts as 720p, by its short side or (accept_wide) its long one."""
         short, long = min(width, height), max(width, height)
         if short >= self.min_short_side:
             return True
@@ -142,11 +142,11 @@ class _Checks(Section):
 
 
 Keys = dict[str, Any]
-"""Keys of a section as pydantic's create_model takes them: name -> (type, field)."""
+"""Keys of a section in the form that pydantic's create_model takes: name -> (type, field)."""
 
 
 def _switches() -> Keys:
-    """Of each member that can be switched off: the key that does it, and those of its settings."""
+    """For each optional member: the key that switches it on or off, and the keys of its settings."""
     keys: Keys = {}
     for member in MEMBERS:
         if not member.switch:
@@ -160,7 +160,7 @@ def _switches() -> Keys:
 
 
 def _actions() -> Keys:
-    """Of each check: the key that says what is done, and those of its settings."""
+    """For each check: the key of its action, and the keys of its settings."""
     keys: Keys = {}
     for check in CHECKS:
         keys[check.name] = Action, identity(check.action, doc=check.doc)
@@ -169,7 +169,7 @@ def _actions() -> Keys:
 
 
 def _one_of(values: tuple[str | int, ...]) -> Any:
-    """The type of a key that takes one of these. YAML reads a bare `off` as false, and that is what is meant."""
+    """The type of a key that takes one of these values. YAML reads a bare `off` as false, so false means off."""
     return Annotated[Literal[values], BeforeValidator(lambda given: OFF if given is False else given)]
 
 

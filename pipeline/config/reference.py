@@ -15,7 +15,7 @@ value is refused) or *operational* (it may change between two runs).
 
 
 def settings_page() -> str:
-    """The whole page, Markdown."""
+    """The whole page as Markdown."""
     columns = ("key", "default", "kind", "doc")
     rows = ([row[name].replace("|", "\\|") for name in columns] for row in describe_keys(RunConfig))
     return HEAD + "".join(f"| `{key}` | `{default}` | {kind} | {doc} |\n" for key, default, kind, doc in rows)

@@ -1,4 +1,4 @@
-"""RunConfig: the configuration of a run, assembled from one file an area."""
+"""RunConfig: the configuration of a run, assembled from one file per area."""
 
 from collections.abc import Mapping
 from typing import ClassVar

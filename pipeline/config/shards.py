@@ -1,4 +1,4 @@
-"""Settings of the shards: their size, the splits, and what the data set's card says."""
+"""Settings of the shards: their size, the splits, and the contents of the data set's card."""
 
 import re
 from typing import ClassVar, Literal, Self
@@ -8,7 +8,7 @@ from pydantic import field_validator, model_validator
 from manifests.settings import Section, identity, operational
 
 EXAMPLE_HOST = re.compile(r"(?i)[@/.]example\.(com|org|net)\b")
-"""Names that are set aside for examples (RFC 2606)."""
+"""Names reserved for examples (RFC 2606)."""
 
 
 class SplitConfig(Section):
@@ -53,7 +53,7 @@ class CardConfig(Section):
 
     @property
     def removals(self) -> str:
-        """Where to ask for removal; "" where the configuration names no place."""
+        """Where to ask for removal; "" if the configuration names no contact."""
         return self.contact or self.url
 
 

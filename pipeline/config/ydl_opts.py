@@ -1,8 +1,8 @@
-"""Which options of yt-dlp a configuration may set: those that run nothing, read and write no file, and turn no request
+"""Which yt-dlp options a configuration may set: those that run nothing, read and write no file, and redirect no request
 to another host. A configuration may come from a stranger; yt-dlp's other options run programs (postprocessors,
 external downloaders, `netrc_cmd`, plugins), read files (`enable_file_urls`, browsers' cookies) or write them.
 
-All others only with `--trust-ydl-opts` on the command line, which no configuration can set.
+All others require `--trust-ydl-opts` on the command line, which no configuration can set.
 """
 
 import difflib
@@ -12,14 +12,14 @@ from typing import Any
 from pydantic import ValidationInfo
 
 TRUST = "trust_ydl_opts"
-"""The key of the validation context under which the command line says that `ydl_opts` are trusted."""
+"""The key of the validation context by which the command line declares `ydl_opts` trusted."""
 
 OWN_OPTIONS = frozenset(
     {"ignoreerrors", "logger", "quiet", "noprogress", "skip_download", "format", "outtmpl", "download_archive"}
     | {"cookiefile", "proxy", "progress_hooks", "merge_output_format", "extractor_args", "playlist_items"}
     | {"postprocessor_args", "ffmpeg_location"}
 )
-"""Options that the crawl must set itself: not even a trusted configuration names them."""
+"""Options that the crawl itself must set: not even a trusted configuration may give them."""
 
 
 def _number(value: Any) -> bool:
@@ -39,12 +39,12 @@ def _headers(value: Any) -> bool:
 
 
 def _runtimes(value: Any) -> bool:
-    """Runtimes by name, found on the PATH; one with a path would run whatever lies there."""
+    """Whether these are runtimes by name, found on the PATH; a path would let a configuration run any program."""
     return isinstance(value, Mapping) and all(_word(name) and not options for name, options in value.items())
 
 
 def _callables(value: Any) -> bool:
-    """Functions of a program that builds its configuration in Python; YAML cannot say one."""
+    """Whether these are functions, as a program that builds its configuration in Python can give; YAML can't."""
     return isinstance(value, Mapping) and all(callable(function) for function in value.values())
 
 
@@ -66,7 +66,7 @@ HARMLESS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "js_runtimes": (_runtimes, "a mapping of names to {}, such as {node: {}}"),
     "retry_sleep_functions": (_callables, "a mapping of names to functions"),
 }
-"""Option → whether a value is of the kind that the option takes, and that kind in words."""
+"""Option → (whether a value has the right type, that type in words)."""
 
 HARMLESS_ARGS: dict[str, frozenset[str]] = {
     "youtube": frozenset(
@@ -76,16 +76,16 @@ HARMLESS_ARGS: dict[str, frozenset[str]] = {
     ),
     "youtubetab": frozenset({"skip", "approximate_date"}),
 }
-"""Arguments of extractors that change what the site is asked. Not `innertube_host`: it would ask another host."""
+"""Extractor arguments that change what the site is asked. Not `innertube_host`: it would ask another host."""
 
 
 def is_trusted(info: ValidationInfo) -> bool:
-    """Whether the command line said that `ydl_opts` and `extractor_args` are trusted."""
+    """Whether the command line declared `ydl_opts` and `extractor_args` trusted."""
     return bool((info.context or {}).get(TRUST))
 
 
 def check_options(options: Mapping[str, Any], *, trusted: bool) -> None:
-    """Raises ValueError for an option that the configuration may not set, or whose value is of the wrong kind."""
+    """Raises ValueError for an option that the configuration may not set, or whose value has the wrong type."""
     for name, value in options.items():
         if name in OWN_OPTIONS:
             raise ValueError(f"{name} is set by the crawl itself and cannot be given in ydl_opts")
@@ -99,7 +99,7 @@ def check_options(options: Mapping[str, Any], *, trusted: bool) -> None:
 
 
 def check_args(args: Mapping[str, Mapping[str, Any]], *, trusted: bool) -> None:
-    """Raises ValueError for an argument of an extractor that the configuration may not set."""
+    """Raises ValueError for an extractor argument that the configuration may not set."""
     for extractor, given in args.items():
         for name in given if not trusted else ():
             if name not in HARMLESS_ARGS.get(extractor, ()):

@@ -1,4 +1,4 @@
-"""The audit's numbers: manifests.audit.Audit of an output directory, and two of them side by side."""
+"""The audit's numbers: makes the manifests.audit.Audit of an output directory, and compares two of them."""
 
 import math
 from collections import Counter
@@ -20,7 +20,7 @@ from pipeline.report.rows import counts_of, seconds_of, words_of
 
 
 def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
-    """The audit of what a report shows."""
+    """The audit of a report's data."""
     return Audit(
         name=str(data.manifest.get("name", "")),
         manifest_created_at=str(data.manifest.get("created_at", "")),
@@ -41,13 +41,13 @@ def write_audit(store: Store, audit: Audit) -> None:
 
 
 def recount(store: Store) -> Audit:
-    """The audit of a directory as it is now. UserError where it holds no run."""
+    """The audit of a directory as it is now. UserError if it contains no run."""
     data = read_report_data(store)
     return audit_of(data, read_facts(store, data.rows))
 
 
 def read_audit(store: Store) -> Audit:
-    """The audit as it was written with the report, or counted now where none of this version exists."""
+    """The audit written with the report, or computed now if there is none of this version."""
     try:
         return Audit.model_validate(store.read_json(AUDIT_NAME))
     except (FileNotFoundError, ValueError):
@@ -55,7 +55,7 @@ def read_audit(store: Store) -> Audit:
 
 
 def category_counts(data: ReportData) -> dict[int, int]:
-    """Clips in shards by category: the manifest's totals, or what the read rows say."""
+    """Clips in shards by category: the manifest's totals, or counted in the rows."""
     totals = data.manifest.get("totals", {}).get("categories")
     if totals is not None:
         return {int(i): int(n) for i, n in totals.items()}
@@ -98,7 +98,7 @@ def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
 
 
 def _categories(data: ReportData) -> list[CategoryFacts]:
-    """Every category that was asked for, has clips, or is one of the 15."""
+    """Every category that was requested, has clips, or is one of the 15."""
     counts = category_counts(data)
     whole = sum(counts.values())
     asked = {c.category_id: c.asked for c in data.balance.categories} if data.balance else {}
@@ -125,11 +125,11 @@ FACT_OF = {
     "scene cuts in a clip": "scene_cuts",
     "flags": "flags",
 }
-"""The subjects of the distributions that are facts of KEY.json; the others stand in the shards' rows."""
+"""The subjects of the distributions that come from ClipFacts; the others are in the shards' rows."""
 
 
 def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int]]:
-    """By subject: {value: clips}, most frequent first."""
+    """For each subject {value: clips}, most frequent first."""
     rows = data.rows
     sizes = {f"{width}x{height}": n for (width, height), n in counts_of(rows, ["width", "height"]).items()}
     rates: Counter[str] = Counter()
@@ -150,13 +150,13 @@ def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int
 
 
 def clips_behind(data: ReportData, facts: ClipFacts) -> dict[str, int]:
-    """By subject of the distributions: the clips that were counted."""
+    """The number of clips counted for each subject of the distributions."""
     subjects = distributions(data, facts)
     return {s: facts.clips_behind[FACT_OF[s]] if s in FACT_OF else data.rows.num_rows for s in subjects}
 
 
 def compare(a: Audit, b: Audit) -> list[tuple[str, str, str, str]]:
-    """(what, a, b, difference) of every metric and of each category's share."""
+    """(metric, a, b, difference) for every metric and for each category's share."""
     lines = []
     for name in Metrics.model_fields:
         lines.append(_line(name, getattr(a.metrics, name), getattr(b.metrics, name)))
@@ -181,7 +181,7 @@ def _counts(column: pa.ChunkedArray) -> list[int]:
 
 
 def _evenness(data: ReportData, counts: Sequence[int]) -> float:
-    """The balance's own figure where one ran; else over the 15 categories."""
+    """The balance's own figure if one ran; else computed over the 15 categories."""
     if data.balance is not None:
         return data.balance.entropy_after
     return round(_nats(counts) / math.log(len(load_categories())), 6) if counts else -1.0

@@ -1,4 +1,4 @@
-"""Charts of the report: what each shows, as a Vega-Lite specification, and its numbers as a table beside it."""
+"""Charts of the report: each as a Vega-Lite specification, with its numbers as a table beside it."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ from pipeline.balance.result import BalanceResult
 from pipeline.report.drawing import drawn
 
 PLOT_W, PLOT_H = 400, 130
-"""Size of a chart's plot area, SVG units."""
+"""Size of a chart's plot area in SVG units."""
 BINS = 24
 MOST_POINTS = 60
-"""Points of a curve."""
+"""The most points of a curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A picture (markup of ours alone), its caption, and its numbers as a table of (what, how many)."""
+    """A picture (only our own markup), its caption, and its numbers as a table of (what, how many)."""
 
     title: str
     note: str
@@ -31,7 +31,7 @@ class Chart:
 
 
 def bins_of(values: NDArray[np.float64], top: float, n_bins: int = BINS) -> list[tuple[float, float, int]]:
-    """[(from, to, how many)] from 0 to `top`; what lies beyond stands in the last one."""
+    """[(from, to, how many)] from 0 to `top`; larger values count in the last bin."""
     inside = np.clip(values, 0, np.nextafter(top, 0))
     counts, edges = np.histogram(inside, bins=n_bins, range=(0, top))
     return [(float(edges[k]), float(edges[k + 1]), int(count)) for k, count in enumerate(counts)]
@@ -40,7 +40,7 @@ def bins_of(values: NDArray[np.float64], top: float, n_bins: int = BINS) -> list
 def histogram(
     title: str, values: NDArray[np.float64], *, top: float, unit: str, reference: float | None = None
 ) -> Chart:
-    """The distribution of the values, with their mean and, where the paper gives one, its mean."""
+    """The distribution of the values, with their mean and, if given, the mean of HD-VILA-100M (`reference`)."""
     bins = bins_of(values, top)
     spans = [f"{a:g} to {b:g}" if k < BINS - 1 else f"{a:g} or more" for k, (a, b, _) in enumerate(bins)]
     rows = [
@@ -88,7 +88,7 @@ def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
 
 
 def lengths_by_category(lengths: Mapping[str, NDArray[np.float64]]) -> Chart:
-    """Of each category the middle clip's seconds, with the bar that holds nine clips in ten."""
+    """For each category the median length in seconds, with a bar that holds nine clips in ten."""
     rows: list[dict[str, Any]] = []
     for name, seconds in lengths.items():
         low, middle, high = (float(q) for q in np.percentile(seconds, [5, 50, 95]))
@@ -106,7 +106,7 @@ def lengths_by_category(lengths: Mapping[str, NDArray[np.float64]]) -> Chart:
             "top": 4,
             "right": 4,
             "bottom": 4,
-        },  # browsers' fonts may be wider
+        },  # room for browsers with wider fonts
         "data": {"values": rows},
         "layer": [
             {"mark": {"type": "bar", "height": 9, "color": "var(--before)"}, "encoding": span},
@@ -120,7 +120,7 @@ def lengths_by_category(lengths: Mapping[str, NDArray[np.float64]]) -> Chart:
 
 
 def concentration(clips: NDArray[np.int64]) -> Chart:
-    """What share of the clips the largest channels hold. `clips`: of each channel, at least one."""
+    """The share of the clips in the largest channels. `clips`: the number of each channel, at least one."""
     shares = 100 * np.cumsum(np.sort(clips)[::-1]) / clips.sum()
     at = np.unique(np.geomspace(1, len(shares), MOST_POINTS).round().astype(int))
     rows = [
@@ -142,7 +142,7 @@ def concentration(clips: NDArray[np.int64]) -> Chart:
 
 @dataclass(frozen=True, slots=True)
 class BalanceRow:
-    """A category's bars, lengths in per cent of the widest; shares in per cent of all."""
+    """A category's bars: lengths in per cent of the longest bar, shares in per cent of the total."""
 
     category: str
     before: float
@@ -156,9 +156,9 @@ class BalanceRow:
 
 
 def balance_rows(result: BalanceResult, promised: Mapping[int, float] | None = None) -> list[BalanceRow]:
-    """Each category's share promised and kept, drawn to one scale, in the order of the kept amounts.
+    """Each category's share promised and kept, drawn to one scale, sorted by the kept amounts.
 
-    `promised`: what all planned clips of a category come to, where it is known; else what the balance ranked.
+    `promised`: the total of all planned clips of a category, if known; else what the balance ranked is used.
     """
     amounts = {row.category_id: (promised or {}).get(row.category_id, row.planned) for row in result.categories}
     planned = sum(amounts.values())
@@ -185,7 +185,7 @@ def _share(part: float, whole: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """A value with its clips, their share in per cent, and a bar's length in per cent of the longest."""
+    """A value with its number of clips, their share in per cent, and a bar's length in per cent of the longest."""
 
     value: str
     count: int
@@ -199,19 +199,19 @@ class CountList:
 
     title: str
     clips: int
-    """How many were counted."""
+    """How many clips were counted."""
     rows: tuple[Count, ...]
 
 
 def count_list(title: str, counts: Mapping[str, int], clips: int) -> CountList:
-    """The counts in their own order, with bars."""
+    """A list of the counts in the given order, with bars."""
     lengths = lengths_of(list(counts.values()))
     rows = (Count(v, n, _share(n, clips), length) for (v, n), length in zip(counts.items(), lengths, strict=True))
     return CountList(title, clips, tuple(rows))
 
 
 def nice_top(values: NDArray[np.float64], at_least: float) -> float:
-    """A round upper end that holds 99 in 100 of the values."""
+    """A round upper limit that covers 99 % of the values."""
     if not len(values):
         return at_least
     wanted = max(at_least, float(np.percentile(values, 99)))

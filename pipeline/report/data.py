@@ -1,4 +1,4 @@
-"""What the report shows, read from an output directory alone: of any run, finished or under way."""
+"""The data that the report shows, read from an output directory alone: of any run, finished or in progress."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from pipeline.engine.store import Store
 from pipeline.report.rows import read_clips
 
 NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
-"""What a damaged sample raises: the page does without it, and `verify` names what is wrong."""
+"""What a damaged sample raises: the page omits the sample, and `verify` says what is wrong with it."""
 EXAMPLES = 3
-"""Ids shown of each reason."""
+"""Ids shown for each reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class CategoryLoss:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything the page is made of. `rows`: pipeline.report.rows.CLIP_COLUMNS of every clip of every shard."""
+    """Everything on the page. `rows`: pipeline.report.rows.CLIP_COLUMNS of every clip of every shard."""
 
     url: str
     manifest: dict[str, Any]
@@ -58,9 +58,9 @@ class ReportData:
     funnel: FunnelCounts
     losses: tuple[CategoryLoss, ...]
     examples: dict[tuple[str, str], tuple[str, ...]]
-    """By (stage, reason): some video or clip ids that were turned away so."""
+    """By (stage, reason): some ids of videos or clips rejected with it."""
     promised: dict[int, float]
-    """By category: what the clips that were planned come to, in the balance's unit; {} where no plan is there."""
+    """By category: the total of its planned clips, in the balance's unit; {} if nothing was planned."""
     sources: tuple[SourceYield, ...]
     rows: pa.Table
     n_shards: int
@@ -68,7 +68,7 @@ class ReportData:
 
 
 def read_report_data(store: Store, seed: int = 0) -> ReportData:
-    """Reads the directory. UserError where it holds no run at all. `seed` draws the examples."""
+    """Reads the directory. UserError if it contains no run at all. `seed` draws the examples."""
     if not store.names("commits") and not store.stages() and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     where = f"{store.url}/{MANIFEST_NAME}"
@@ -92,7 +92,7 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
 
 
 def read_balance(store: Store) -> BalanceResult | None:
-    """balance.json, or None where no balance has run. DamagedFile where it cannot be one."""
+    """balance.json, or None if no balance has run. DamagedFile if it is not valid."""
     if not store.exists(BALANCE_NAME):
         return None
     try:
@@ -102,8 +102,9 @@ def read_balance(store: Store) -> BalanceResult | None:
 
 
 def category_losses(store: Store, rejects: pa.Table) -> tuple[CategoryLoss, ...]:
-    """By category, why videos were left out; those turned away before their category was known count for the one
-    that was searched."""
+    """Why videos were left out, by category. Videos rejected before their category was known count for the category
+    that was searched for.
+    """
     reasons: dict[int, Counter[str]] = {}
     kept: Counter[int] = Counter()
     selection = read_selection(store, ["video_id", "category_id", "kept", "reason"])
@@ -122,13 +123,13 @@ def category_losses(store: Store, rejects: pa.Table) -> tuple[CategoryLoss, ...]
 
 
 def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, str, int], ...]:
-    """(reason, what it means, count), largest first."""
+    """(reason, its meaning, count), largest count first."""
     in_order = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return tuple((reason, meaning_of(reason), count) for reason, count in in_order)
 
 
 def _lost_before(store: Store, rejects: pa.Table, known: pa.ChunkedArray) -> list[tuple[int, str]]:
-    """(category, reason) of rejected videos that the selection does not know."""
+    """(category, reason) of rejected videos that are not in the selection."""
     whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
     whole = whole.filter(pc.invert(pc.is_in(whole.column("video_id"), value_set=known.combine_chunks())))
     asked = store.read_table("candidates", ["video_id", "wanted_category_id"])
@@ -138,7 +139,7 @@ def _lost_before(store: Store, rejects: pa.Table, known: pa.ChunkedArray) -> lis
 
 
 def source_yields(store: Store) -> tuple[SourceYield, ...]:
-    """What each source gave, those that kept most first."""
+    """The yield of each source, sorted by what was kept."""
     asked = store.read_table("candidates", ["video_id", "source", "query"])
     selection = read_selection(store, ["video_id", "kept"])
     kept_ids = pa.array([], pa.string())
@@ -165,7 +166,7 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
 
 
 def examples_of_reasons(store: Store, rejects: pa.Table, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
-    """By (stage, reason): EXAMPLES ids, drawn by the seed. Clips' ids for what was turned away as a clip."""
+    """By (stage, reason): EXAMPLES ids, drawn by the seed. They are clip ids if clips were rejected."""
     tables = [rejects.select(["stage", "reason", "video_id", "clip_id"])]
     packs = store.read_table("packs", ["status", "reason", "video_id", "clip_id"])
     failed = packs.filter(pc.invert(is_success(packs.column("status")))).drop_columns(["status"])
@@ -189,7 +190,7 @@ def examples_of_reasons(store: Store, rejects: pa.Table, seed: int = 0) -> dict[
 
 
 def promised_by_category(store: Store, unit: str) -> dict[int, float]:
-    """What all planned clips come to, those of videos that were turned away later too."""
+    """The total of all planned clips by category, including those of videos that were rejected later."""
     amounts: Counter[int] = Counter()
     for rows in store.read_runs("clips", ["category_id", "start_ms", "end_ms"]):
         length = pc.subtract(rows.column("end_ms"), rows.column("start_ms"))

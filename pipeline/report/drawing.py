@@ -1,7 +1,7 @@
-"""Vega-Lite specifications as SVG that stands in the page itself: no script, no request, and readable on paper.
+"""Draws Vega-Lite specifications as SVG inside the page itself: no script, no request, and readable on paper.
 
-Colours are the page's own (`var(--after)`), so that a chart is light or dark with it. Each mark shows its value when
-pointed at.
+Colours are the page's own (`var(--after)`), so that a chart is light or dark with it. Each mark shows its value on
+hover.
 """
 
 import xml.etree.ElementTree as ElementTree
@@ -30,7 +30,7 @@ CONFIG: Mapping[str, Any] = {
 
 
 def drawn(spec: Mapping[str, Any], summary: str) -> str:
-    """The chart as one `<svg>`; `summary` is the text for those who cannot see it."""
+    """The chart as one `<svg>`; `summary` is its text alternative for screen readers."""
     import vl_convert
 
     text = vl_convert.vegalite_to_svg({**spec, "config": CONFIG}, allowed_base_urls=[])

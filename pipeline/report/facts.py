@@ -1,7 +1,7 @@
-"""What the shards' rows do not say of a clip: licence, language, captions, motion, scene cuts …
+"""Facts about clips that the shards' rows do not hold: licence, language, captions, motion, scene cuts …
 
-Of every clip where the run's own tables have it (`videos`, `clips`, `packs`). Of an even choice of MOST_CLIPS clips, by
-their KEY.json, where they do not: scene cuts always, and all of it where a data set was merged or came without tables.
+Taken for every clip from the run's own tables (`videos`, `clips`, `packs`) if they have it. Otherwise from the KEY.json
+of MOST_CLIPS evenly chosen clips: scene cuts always, and everything if a data set was merged or has no tables.
 """
 
 import json
@@ -21,7 +21,7 @@ from pipeline.report.data import NO_SAMPLE
 from pipeline.report.rows import SHARD_COLUMN, evenly
 
 MOST_CLIPS = 2000
-"""Clips whose json is read: enough to tell shares to a per cent, few enough for a bucket."""
+"""Clips whose json is read: enough to measure shares to one per cent, few enough for a bucket."""
 UNKNOWN = "not known"
 
 COUNTED = ("licence", "language", "caption_kind", "boundary_model", "upload_year", "scene_cuts", "flags")
@@ -42,7 +42,7 @@ class ClipFacts:
     alignment: NDArray[np.float64]
     motion: NDArray[np.float64]
     clips_behind: Mapping[str, int]
-    """By subject: the clips that were counted."""
+    """By subject: how many clips were counted."""
     n_json: int
     """Clips whose KEY.json was read."""
 
@@ -72,7 +72,7 @@ def _read_samples(store: Store, clips: pa.Table) -> list[dict[str, Any]]:
             for subject in COUNTED:
                 _values(sample, subject)
             float(sample.get("alignment_confidence", 0)), float(sample.get("motion", 0))
-        except NO_SAMPLE:  # one that cannot be counted is left out alone
+        except NO_SAMPLE:  # only this clip is left out
             continue
         samples.append(sample)
     return samples
@@ -82,7 +82,7 @@ _KEYS = {"licence": "license", "upload_year": "upload_date"}
 
 
 def _values(sample: Mapping[str, Any], subject: str) -> list[str]:
-    """The values of one clip; a key that it lacks, as older ones may, is not known."""
+    """The values of one clip; a key that it lacks, as older ones may, counts as unknown."""
     value = sample.get(_KEYS.get(subject, subject))
     if subject == "flags":
         return [str(flag) for flag in json.loads(value or "[]")]
@@ -93,7 +93,7 @@ def _values(sample: Mapping[str, Any], subject: str) -> list[str]:
 
 
 def _cuts(n: int) -> str:
-    return f"{n:2d}"  # in the order of the numbers
+    return f"{n:2d}"  # padded, so that they sort as numbers
 
 
 def _count(samples: Sequence[Mapping[str, Any]], subject: str) -> Counter[str]:
@@ -101,7 +101,7 @@ def _count(samples: Sequence[Mapping[str, Any]], subject: str) -> Counter[str]:
 
 
 def _from_tables(store: Store, clips: pa.Table) -> dict[str, Any]:
-    """The subjects that the run's tables know of every one of the clips."""
+    """The subjects that the run's tables know for every one of the clips."""
     if not clips.num_rows:
         return {}
     found: dict[str, Any] = {}
@@ -120,15 +120,15 @@ def _from_tables(store: Store, clips: pa.Table) -> dict[str, Any]:
 
 
 def _joined(store: Store, table: str, key: str, columns: list[str], clips: pa.Table) -> pa.Table | None:
-    """These columns in the order of the clips; None where the table lacks one of the clips."""
+    """These columns, one row per clip in order; None if the table lacks one of the clips."""
     rows = store.read_table(table, [key, *columns])
-    latest = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))  # what was tried again stands in a later part
+    latest = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))  # the outcome of a retry is in a later part
     row = pc.index_in(clips.column(key), value_set=latest.column(key).combine_chunks())
     return None if row.null_count else latest.select(columns).take(row)
 
 
 def _counts(column: pa.ChunkedArray, split: Callable[[str], list[str]] | None = None) -> Counter[str]:
-    """How often each value occurs; `split` makes several of one."""
+    """How often each value occurs; `split` turns one value into several."""
     found: Counter[str] = Counter()
     for row in pc.value_counts(column).to_pylist():
         for value in split(row["values"]) if split else [row["values"] or UNKNOWN]:
@@ -141,7 +141,7 @@ def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 
 def most_frequent(counts: Mapping[str, int], most: int = 12) -> dict[str, int]:
-    """{value: clips}, most frequent first; what is beyond `most` is summed as `others`."""
+    """{value: clips}, most frequent first; values beyond the first `most` are summed as `others`."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = dict(ordered[:most])
     if rest := sum(count for _, count in ordered[most:]):

@@ -1,4 +1,4 @@
-"""How a run is doing, on a terminal: from the one small file that its driver keeps, and from its tables."""
+"""Shows on a terminal how a run is doing, from the one small file that its driver keeps, and from its tables."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _sources(status: Status, n_sources: int) -> Table:
 
 
 def print_identities(state: PolitenessState, console: Console) -> None:
-    """Prints who asks the site: pauses, requests, answers, refusals, the share of rejects, and the next token."""
+    """Prints the identities: pauses, requests, answers, refusals, the share of rejects, and the next token."""
     identities = state.get("identities", [])
     if not identities:
         return
@@ -93,7 +93,7 @@ def print_identities(state: PolitenessState, console: Console) -> None:
 
 
 def headline(status: RunStatus, now: float) -> str:
-    """One line: the state, whose machine, since when, and why."""
+    """A headline: the state, the machine, since when, and why."""
     where = f"{status.host} pid {status.pid}"
     age_s = now - status.updated_at
     if status.state == "ended":
@@ -107,7 +107,7 @@ def headline(status: RunStatus, now: float) -> str:
 
 
 def _planned(stage: StageStatus) -> str:
-    """Units in all, or those that are known by now where more can follow."""
+    """The total of units; or those known so far, with a +, if more may follow."""
     return f"{stage.total:,}" if stage.total else f"{stage.done_before + stage.known:,}+"
 
 

@@ -1,9 +1,9 @@
-"""The audit page, report/index.html: balance, funnel, distributions, what could not be filled, samples to look at.
+"""The audit page, report/index.html: balance, funnel, distributions, categories not filled, samples to look at.
 
-One file that needs nothing else: no font or picture from the net, charts as SVG, and one script (tables that sort and
-filter), which the page can do without. Everything shown is escaped, since titles and captions come from strangers; a
-content policy in the page names that script by its hash and forbids whatever would get through. report/report.json has
-the same in numbers.
+It is one file that needs nothing else: no font or picture from the net, charts as SVG, and one script (tables that sort
+and filter), which the page can do without. Everything shown is escaped, since titles and captions come from strangers;
+a content policy in the page names that script by its hash and forbids anything that might get through.
+report/report.json has the same in numbers.
 """
 
 import base64
@@ -63,7 +63,7 @@ class FunnelRow:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRow:
-    """A channel with its clips; shares in per cent, `cumulative` with those before it."""
+    """A channel with its clips; shares in per cent, `cumulative` including the channels before it."""
 
     channel: str
     clips: int
@@ -80,11 +80,11 @@ PARTS = (
     ("samples", "Samples"),
 )
 OF_A_RUN = ("short", "funnel")
-"""What a data set that was merged or resharded cannot tell: the tables lie with those that it was made from."""
+"""Sections that a merged or resharded data set cannot have: the tables stay with the data sets it was made from."""
 
 
 def has_audit(store: Store) -> bool:
-    """Whether there is something to audit: an image-text set comes from no crawl."""
+    """Whether there is something to audit: an image-text set has no crawl."""
     return not (store.exists(MANIFEST_NAME) and _kind(store) == IMAGE_KIND)
 
 
@@ -94,7 +94,7 @@ def _kind(store: Store) -> object:
 
 
 def write_report(store: Store, seed: int = 0) -> str:
-    """Writes report/index.html and report/report.json of an output directory; returns the page's path in it.
+    """Writes report/index.html and report/report.json of an output directory; returns the page's relative path.
 
     UserError for an image-text set.
     """
@@ -108,7 +108,7 @@ def write_report(store: Store, seed: int = 0) -> str:
 
 
 def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed: int = 0) -> str:
-    """The page. `store` is asked for the samples' pictures; `seed` draws the samples."""
+    """Renders the page. The samples' pictures are read from `store`; `seed` draws the samples."""
     facts = facts or read_facts(store, data.rows)
     audit = audit_of(data, facts)
     style, script = (_template(name) for name in ("report.css", "report.js"))
@@ -154,7 +154,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
 
 
 def short_categories(result: BalanceResult) -> list[CategoryBalance]:
-    """Categories that were asked for and have less than they should, emptiest first."""
+    """Categories that were requested and got less than they should, emptiest first."""
     wanted = [
         row for row in shown_categories(result) if row.binding not in ("share", "none", "not_asked", "already_kept")
     ]
@@ -167,7 +167,7 @@ def _template(name: str) -> str:
 
 
 def largest_channels(data: ReportData) -> list[ChannelRow]:
-    """The channels with most clips."""
+    """The channels with the most clips."""
     ordered = sorted(counts_of(data.rows, ["channel_id"]).items(), key=lambda item: (-item[1], item[0]))
     whole, so_far, rows = max(1, data.rows.num_rows), 0, []
     for (channel,), clips in ordered[:MOST_CHANNELS]:
@@ -177,13 +177,13 @@ def largest_channels(data: ReportData) -> list[ChannelRow]:
 
 
 def channel_chart(data: ReportData) -> Chart | None:
-    """How the clips are spread over channels; None where there are fewer than two."""
+    """A chart of how the clips are spread over channels; None if there are fewer than two."""
     clips = np.array([*counts_of(data.rows, ["channel_id"]).values()], dtype=np.int64)
     return concentration(clips) if len(clips) > 1 else None
 
 
 def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]]) -> list[FunnelRow]:
-    """The losses of a level in the order of the road, with bars and some that were lost."""
+    """The losses of a level in the order of the stages, with bars and example ids."""
     lengths = lengths_of([turned.count for turned in level.rejected])
     return [
         FunnelRow(

@@ -1,4 +1,4 @@
-"""The clips of all shards as columns: what the report counts of each of them, and a few rows whole."""
+"""The clips of all shards as columns: what the report counts for each clip; and whole rows of a few."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ COUNTED = ["key", "clip_id", "video_id", "channel_id", "category_id", "duration_
 
 
 class WholeRow(TypedDict):
-    """A row of a shard as far as the page shows it, with the path of its shard."""
+    """The columns of a shard's row that the page shows, with the path of the shard."""
 
     key: str
     url: str
@@ -47,16 +47,16 @@ CLIP_COLUMNS = pa.schema(
         *(SHARD_ROWS.field(name) for name in COUNTED),
         (SHARD_COLUMN, pa.string()),
         ("n_words", pa.int32()),
-        ("json_offset", pa.int64()),  # of KEY.json in the shard; -1 where the row names none
+        ("json_offset", pa.int64()),  # of KEY.json in the shard; -1 if the row names none
         ("json_bytes", pa.int64()),
     ]
 )
 
 
 def read_clips(store: Store) -> tuple[pa.Table, int, int]:
-    """(CLIP_COLUMNS of every clip of every shard, number of shards, clips that were tried and failed).
+    """(CLIP_COLUMNS of every clip of every shard, number of shards, number of clips that failed).
 
-    About 150 bytes a clip in memory, whatever its caption. UserError where a shard's rows are missing or unreadable.
+    About 150 bytes per clip in memory, whatever its caption. UserError if a shard's rows are missing or unreadable.
     """
     urls = [entry.url for entry in read_entries(store)]
     with ThreadPoolExecutor(READERS) as pool:
@@ -66,7 +66,7 @@ def read_clips(store: Store) -> tuple[pa.Table, int, int]:
 
 
 def _counted(store: Store, url: str) -> tuple[pa.Table, int]:
-    """(the shard's clips, how many failed)."""
+    """(the shard's clips, the number that failed)."""
     rows = read_rows(store, url, [*COUNTED, "status", "caption", "members"])
     good = rows.filter(is_success(rows.column("status")))
     offset = pc.extract_regex(good.column("members"), pattern=_JSON_OFFSET)
@@ -86,7 +86,7 @@ def _number(offset: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
 
 
 def whole_rows(store: Store, chosen: pa.Table) -> list[WholeRow]:
-    """The shards' rows (WHOLE) of these few clips, in their order, with the shard's path; read again."""
+    """The shards' rows (WHOLE) of these few clips, in their order, with the shard's path; reads the shards again."""
     wanted = list(zip(chosen.column(SHARD_COLUMN).to_pylist(), chosen.column("key").to_pylist(), strict=True))
     found: dict[tuple[str, str], WholeRow] = {}
     for url in dict.fromkeys(url for url, _ in wanted):
@@ -99,28 +99,28 @@ def whole_rows(store: Store, chosen: pa.Table) -> list[WholeRow]:
 
 
 def evenly(clips: pa.Table, most: int) -> pa.Table:
-    """At most `most` of the clips, evenly chosen in the order of the shards."""
+    """At most `most` of the clips, evenly spaced in the order of the shards."""
     n = clips.num_rows
     indices = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.empty(0, np.int64)
     return clips.take(pa.array(indices))
 
 
 def words_of(clips: pa.Table) -> NDArray[np.float64]:
-    """[C] words of each caption."""
+    """[C] the number of words of each caption."""
     return np.asarray(clips.column("n_words").to_numpy(), dtype=np.float64)
 
 
 def seconds_of(clips: pa.Table) -> NDArray[np.float64]:
-    """[C] length of each clip."""
+    """[C] the length of each clip in seconds."""
     return np.asarray(clips.column("duration_ms").to_numpy(), dtype=np.float64) / 1000
 
 
 def counts_of(clips: pa.Table, columns: Sequence[str]) -> dict[tuple[Any, ...], int]:
-    """{(values of the columns): clips}."""
+    """{(values of the columns): number of clips}."""
     counted = clips.group_by(list(columns)).aggregate([([], "count_all")])
     return {tuple(row[name] for name in columns): row["count_all"] for row in counted.to_pylist()}
 
 
 def members_of(row: WholeRow) -> dict[str, tuple[int, int]]:
-    """{extension: (offset in the tar, size)} of a shard's row."""
+    """{extension: (offset in the tar, size)} for the members in a shard's row."""
     return member_offsets(row["members"])

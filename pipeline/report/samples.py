@@ -1,4 +1,4 @@
-"""Samples for the report: a few clips of every category with a picture, the low-resolution video, and what is said."""
+"""Samples for the report: a few clips of every category with a still, the low-resolution video, and the text."""
 
 import base64
 import json
@@ -20,10 +20,10 @@ log = logging.getLogger("hdvila")
 
 PER_CATEGORY = 2
 MOST_VIDEO_BYTES = 2 * 1024**2
-"""Bytes of video in one page, which stays under 5 MB; further samples have their picture only."""
+"""The most bytes of video in one page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
 MOST_PIXELS = 4096 * 2160
-"""A still is never larger: what a picture takes in memory is known before it is decoded."""
+"""The most pixels of a still: limits the memory it takes, before it is decoded."""
 TITLE_CHARACTERS, TEXT_CHARACTERS = 200, 2000
 PICTURE_W = 320
 JPEG_QUALITY = 78
@@ -41,15 +41,16 @@ class SampleView:
     url: str
     facts: str
     origin: str
-    """Channel, licence, and where the clip lies in its source."""
+    """Channel, licence, and where the clip is in its source."""
     at: str
     picture: str
     video: str
 
 
 def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleView]:
-    """Views of PER_CATEGORY clips a category, drawn by a seeded hash of their keys: the same page for the same
-    data and seed."""
+    """Views of PER_CATEGORY clips per category, drawn by a seeded hash of their keys: the same data and seed give the
+    same page.
+    """
     room = MOST_VIDEO_BYTES
     views = []
     for row in whole_rows(store, _drawn(rows, seed)):
@@ -108,7 +109,7 @@ def _member(store: Store, row: WholeRow, span: tuple[int, int]) -> bytes:
 
 
 def _picture(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], facts: dict[str, Any]) -> bytes:
-    """The middle still, made small; b"" where the samples have none."""
+    """The middle still, shrunk; b"" if the samples have none."""
     stills = json.loads(facts["stills"])
     if "mjpg" not in members or not stills:
         return b""
@@ -118,7 +119,7 @@ def _picture(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], f
 
 
 def shrink(jpeg: bytes) -> bytes:
-    """A JPEG no wider than PICTURE_W; b"" where it cannot be decoded."""
+    """A JPEG no wider than PICTURE_W; b"" if it cannot be decoded."""
     import cv2
 
     width, height = jpeg_size(jpeg)
@@ -136,7 +137,7 @@ def shrink(jpeg: bytes) -> bytes:
 
 
 def jpeg_size(jpeg: bytes) -> tuple[int, int]:
-    """(width, height) that a JPEG's frame header says; (0, 0) where there is none."""
+    """(width, height) from a JPEG's frame header; (0, 0) if there is none."""
     at = 2
     while jpeg[:2] == b"\xff\xd8" and at + 9 < len(jpeg) and jpeg[at] == 0xFF:
         marker, size = jpeg[at + 1], int.from_bytes(jpeg[at + 2 : at + 4], "big")
@@ -147,12 +148,12 @@ def jpeg_size(jpeg: bytes) -> tuple[int, int]:
 
 
 def cut_short(text: str, limit: int) -> str:
-    """A text of at most `limit` characters; a longer one is cut and ends in …"""
+    """A text of at most `limit` characters; a longer one is truncated and ends in …"""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def address_at(url: str, start_ms: int) -> str:
-    """A watch address at a moment; "" for anything that is not http(s), which a page must not link to."""
+    """A watch address at a certain time; "" for anything that is not http(s), which a page must not link to."""
     try:
         scheme = urlsplit(url).scheme
     except ValueError:
@@ -163,7 +164,7 @@ def address_at(url: str, start_ms: int) -> str:
 
 
 def clock(ms: int) -> str:
-    """A moment as people write it: 1:02:03.4, or 2:03.4."""
+    """A time as people write it: 1:02:03.4, or 2:03.4."""
     tenths = ms // 100
     hours, rest = divmod(tenths, 36_000)
     minutes, seconds = divmod(rest, 600)

@@ -1,4 +1,4 @@
-"""Where a run stands, read from its output directory alone: by stage, category, source and identity."""
+"""The state of a run, read from its output directory alone: by stage, category, source and identity."""
 
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -51,11 +51,11 @@ class Status:
     categories: list[CategoryStatus]
     sources: list[SourceStatus]
     identities: list[IdentityState] = field(default_factory=list)
-    pace: str = ""  # videos an hour, what binds, days left
+    pace: str = ""  # videos an hour, the limiting setting, days left
 
 
 def read_status(store: Store) -> Status:
-    """The current status; it only reads, and can be taken while a run is in progress."""
+    """The current status. Only reads, so it also works while a run is in progress."""
     rejects = rejects_in_force(store)
     waiting = rejects.filter(pc.field("class") == ReasonClass.LATER.value)
     state = read_state(store)
@@ -73,7 +73,7 @@ def read_status(store: Store) -> Status:
 
 
 def _pace(identities: PolitenessState, store: Store) -> str:
-    """Videos an hour, the setting that limits them, and the days to the quotas at this yield; "" where not known."""
+    """Videos an hour, the limiting setting, and the days to the quotas at this yield; "" if unknown."""
     if not identities.get("videos_per_hour"):
         return ""
     text = f"{identities['videos_per_hour']:.0f} videos an hour; {identities['binds']} binds"
@@ -113,7 +113,7 @@ def _categories(store: Store) -> list[CategoryStatus]:
 
 
 def _sources(store: Store) -> list[SourceStatus]:
-    """Each source with its yield: the best first."""
+    """Each source with its yield, best first."""
     columns = ["source", "query"]
     counted = store.read_table("videos", columns).group_by(columns).aggregate([([], "count_all")])
     kept = {(row["source"], row["query"]): row["count_all"] for row in counted.to_pylist()}

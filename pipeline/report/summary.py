@@ -1,4 +1,4 @@
-"""What a run says at its end, on a terminal: candidates, kept, turned away, balance, seconds by stage, the report."""
+"""What a run prints at its end: candidates, kept, rejected, balance, seconds by stage, the report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ REPORT_NAME = "report/index.html"
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What a run ended with."""
+    """The result of a run."""
 
     manifest: Manifest
     balance: BalanceResult
@@ -30,20 +30,20 @@ class Delivered:
 
     @property
     def n_missing(self) -> int:
-        """Units without a commit, and what the accounts miss or count wrongly: more than 0 is a non-zero exit."""
+        """Units without a commit plus gaps and wrong sums in the accounts: more than 0 is a non-zero exit."""
         of_accounts = len(self.accounts.gaps) + len(self.accounts.wrong_sums)
         return sum(result.n_missing for result in self.results) + of_accounts
 
     @property
     def exit_code(self) -> ExitCode:
-        """How the command ends: errors of this program say more than what is missing."""
+        """The exit code of the command: internal errors take precedence over missing items."""
         if self.n_internal:
             return ExitCode.INTERNAL
         return ExitCode.INCOMPLETE if self.n_missing else ExitCode.OK
 
     @property
     def n_internal(self) -> int:
-        """Videos and clips that an error of this program keeps out."""
+        """Videos and clips that an internal error keeps out."""
         funnel = self.manifest.head.get("funnel", {})
         turned = [turned for level in ("videos", "clips") for turned in funnel.get(level, {}).get("rejected", ())]
         return sum(t["count"] for t in turned if t["reason"] == Reason.INTERNAL_ERROR)
@@ -53,7 +53,7 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     """Prints the summary of a run that reached its manifest."""
     console = console or Console(highlight=False)
     if not console.is_terminal:
-        console.width = max(console.width, 100)  # a log file has no width: do not break the tables
+        console.width = max(console.width, 100)  # a log file has no width; don't break the tables
     funnel = delivered.manifest.head.get("funnel", {})
     for table in (
         totals(delivered.manifest, funnel),
@@ -80,7 +80,7 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
 
 
 def totals(manifest: Manifest, funnel: FunnelJson) -> Table:
-    """One line per number: the funnel of videos and clips, and what the shards hold."""
+    """One number per line: the funnel of videos and clips, and what the shards hold."""
     table = Table(title="the data set", title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_column()
     table.add_column(justify="right")
@@ -104,7 +104,7 @@ def _sum(level: LevelJson) -> int:
 
 
 def turned_away(funnel: FunnelJson) -> Table:
-    """Videos turned away by stage and reason, the most frequent first."""
+    """Rejected videos by stage and reason, the most frequent first."""
     table = Table(title="videos turned away", title_justify="left", box=None, padding=(0, 2))
     for name in ("stage", "reason", "what it means"):
         table.add_column(name)
@@ -118,7 +118,7 @@ def turned_away(funnel: FunnelJson) -> Table:
 
 
 def balance_table(result: BalanceResult) -> Table:
-    """Asked, planned, made and kept by category, and what kept each from more."""
+    """Asked, planned, made and kept by category, and what limited each."""
     title = (
         f"balance in {result.unit}: evenness {result.entropy_before:.3f} before, {result.entropy_after:.3f} after; "
         f"effective categories {result.effective_categories_before:.1f} before, "
@@ -140,15 +140,16 @@ def balance_table(result: BalanceResult) -> Table:
 
 
 def shown_categories(result: BalanceResult) -> list[CategoryBalance]:
-    """All categories, or, where no total was asked for, those that have candidates: an empty category of a folder is
-    not a shortfall."""
+    """All categories; or, if no total was requested, those that have candidates: an empty category of a folder is not a
+    shortfall.
+    """
     if result.total_asked >= 0:
         return list(result.categories)
     return [row for row in result.categories if row.videos]
 
 
 def amount(value: float, unit: str) -> str:
-    """Clips as a whole number (with a tenth where they are not whole), hours with enough digits to tell them apart."""
+    """Clips as a whole number (with a tenth if not whole), hours with enough digits to tell them apart."""
     if unit == "clips":
         return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.1f}"
     return f"{value:,.0f}" if value >= 100 else f"{value:.3f}"
@@ -164,7 +165,8 @@ def stages(results: Sequence[StageResult]) -> Table:
     for result in results:
         merged.setdefault(result.stage, []).append(result)
     for stage, runs in merged.items():
-        # Batches under way side by side each count what was done when they began: the first knows what was before all.
+        # Batches under way side by side each count what was done when they began; the first counts what was there
+        # before.
         n_before, n_now = min(r.n_done_before for r in runs), sum(r.n_made for r in runs)
         table.add_row(
             stage,

@@ -1,14 +1,14 @@
-"""Batches of media: planned from a recorded prefix of what is known, and written down before they are worked on.
+"""Batches of media: planned from a recorded prefix of what is known, and recorded before they are worked on.
 
     waves/<k>.json     video_ids: what batch k fetches
-                       n_known: the first n_known batches, whose outcomes counted when it was planned
-                       n_rounds: as many rounds of the crawl did; is_all: the crawl was over by then
-                       n_closed: as many generations of shards did
+                       n_known: when it was planned, the outcomes of the first n_known batches counted,
+                       n_rounds: the first n_rounds rounds of the crawl (is_all: the crawl was over by then),
+                       n_closed: and the first n_closed generations of shards
 
 Batch k is planned when the rounds that hold the first (k + 1) * balance.batch_candidates candidates have their
-verdicts, and batch k - balance.batches_under_way is over, with all before it: the next one is there when workers run
-out of these. A video that was deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
-Records of older versions hold `video_ids` alone: those were waves, each planned from everything before it.
+verdicts, and all batches up to k - balance.batches_under_way are over: so the next one is ready when workers run out of
+the current ones. A video deferred in the crawl gets its verdict in a later round, and so comes into a later batch.
+Records of older versions hold only `video_ids`: those were waves, each planned from everything before it.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from pipeline.shards.stage import read_entries
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch, as it is written down. `n_rounds` None: not recorded."""
+    """One batch, as recorded. `n_rounds` None: not recorded."""
 
     number: int
     video_ids: tuple[str, ...]
@@ -35,7 +35,7 @@ class Batch:
 
     @property
     def is_end(self) -> bool:
-        """Whether it says that everything was tried that there was: the next one knows all that came before."""
+        """Whether it records that nothing was left to try: the batch after it knows everything that came before."""
         return not self.video_ids and self.is_all
 
 
@@ -43,8 +43,8 @@ class Batch:
 class Batches:
     """All batches so far, and which of them are over.
 
-    `n_decided`: after this many batches it is known which shards are full, and these are closed; `decide` goes on with
-    that. `closings`: by batches covered, the number of the generation that was closed then.
+    `n_decided`: for this many batches it is known which shards are full, and these are closed; `decide` continues from
+    there. `closings`: by number of batches covered, the number of the generation closed then.
     """
 
     run: Run
@@ -59,8 +59,9 @@ class Batches:
 
     @classmethod
     def of(cls, run: Run, gathered: Gathered) -> "Batches":
-        """With those that are written down. Which of them are over is known at once: the line that closes shards may
-        have nothing else to wait for."""
+        """The recorded batches. Finds at once which of them are over: the line that closes shards may have nothing else
+        to wait for.
+        """
         names = [name for name in run.store.names(WAVES) if name.endswith(".json")]
         batches = [read_batch(run, int(name.removesuffix(".json"))) for name in names]
         done = run.store.committed("media")
@@ -69,7 +70,7 @@ class Batches:
 
     @property
     def n_over(self) -> int:
-        """How many batches are over, counted from the first without a gap."""
+        """The number of leading batches that are all over."""
         return next(n for n in range(len(self.batches) + 1) if n not in self._over)
 
     def end(self, batch: Batch) -> None:
@@ -77,12 +78,12 @@ class Batches:
         self._over.add(batch.number)
 
     def ids_from(self, number: int) -> frozenset[str]:
-        """The videos of the batches from this number on and of none before."""
+        """The videos of the batches from this number on that are in no earlier batch."""
         before = {video_id for batch in self.batches[:number] for video_id in batch.video_ids}
         return frozenset(v for batch in self.batches[number:] for v in batch.video_ids if v not in before)
 
     def next_one(self) -> Batch | None:
-        """The next batch to work on; None where it has to be waited for, or `is_over` is set."""
+        """The next batch to work on; None if it has to be waited for, or if there is none left (`is_over`)."""
         while self.n_begun < len(self.batches) or self._plan_next():
             batch = self.batches[self.n_begun]
             self.n_begun += 1
@@ -91,7 +92,7 @@ class Batches:
         return None
 
     def _plan_next(self) -> bool:
-        """Plans the next batch and writes it down; False where that has to wait, or nothing is left to do."""
+        """Plans the next batch and records it; False if it has to wait, or nothing is left to do."""
         config, number = self.run.config.balance, len(self.batches)
         self.decide()
         is_settled = min(self.n_over, self.n_decided) == number
@@ -136,7 +137,7 @@ class Batches:
         return Batch(number, tuple(video_ids), n_known, rounds, is_all, n_closed)
 
     def _tries(self) -> int:
-        """Batches that were not full though everything was known: how often a run tries to fill what is missing."""
+        """How often a run tried to fill what is missing: batches that were not full though everything was known."""
         full = self.run.config.balance.batch_videos
         return sum(batch.is_all and 0 < len(batch.video_ids) < full for batch in self.batches)
 
@@ -148,6 +149,6 @@ class Batches:
 
 
 def read_batch(run: Run, number: int) -> Batch:
-    """The batch of this number, as it was written down."""
+    """Reads the record of the batch with this number."""
     facts = {"n_known": number, **run.store.read_json(f"{WAVES}/{number:05d}.json")}
     return Batch(**{**facts, "number": number, "video_ids": tuple(facts["video_ids"])})

@@ -1,7 +1,7 @@
-"""What a plan of media or shards knows: the first candidates in recorded order, and what came of some batches.
+"""What a plan of media or shards may know: the first candidates in recorded order, and the outcome of some batches.
 
-A plan made ahead of what is under way looks at no more than this, however much there is by then: so the same plan
-comes of a slow crawl and a fast one, and of a run that was killed.
+A plan made ahead of work under way uses no more than this, however much is there by then: so a slow crawl, a fast one
+and a killed run all get the same plan.
 """
 
 from collections.abc import Collection
@@ -24,7 +24,7 @@ from pipeline.site.optout import load_opt_outs
 
 
 def rounds_with(store: Store, n_candidates: int) -> int | None:
-    """How many rounds of the crawl hold the first `n_candidates`; None where all rounds together hold fewer."""
+    """How many rounds of the crawl hold the first `n_candidates`; None if all rounds together hold fewer."""
     rounds = store.read_table("candidates", ["round"]).column("round").to_numpy()
     if len(rounds) < n_candidates:
         return None
@@ -33,7 +33,7 @@ def rounds_with(store: Store, n_candidates: int) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    """What media does not change: the ranks, and what is known to repeat or to stay out."""
+    """What media does not change: the ranks, and which candidates are known to be duplicates or must stay out."""
 
     config: RunConfig
     known: Known
@@ -44,10 +44,10 @@ class Candidates:
 
     @classmethod
     def read(cls, known: Known, config: RunConfig, n_rounds: int | None = None) -> "Candidates":
-        """Of the first rounds of the crawl and of all other sources; `n_rounds` None: of everything."""
+        """Reads the first rounds of the crawl and all other sources; `n_rounds` None: everything."""
         known.update()
         videos = known.videos()
-        if n_rounds is not None:  # what is no crawl counts as its first round
+        if n_rounds is not None:  # rows of other sources count as the first round
             videos = videos.filter(pc.less(videos.column("round"), max(1, n_rounds)))
         return cls(
             config,
@@ -59,9 +59,9 @@ class Candidates:
         )
 
     def outcomes(self, but: Collection[str] = (), *, n_closed: int | None = None) -> Outcomes:
-        """What has come of the candidates by now.
+        """The outcomes of the candidates so far.
 
-        `but`: videos that count as if nothing had come of them yet. `n_closed`: only the clips in shards of the first
+        `but`: videos treated as if they had no outcome yet. `n_closed`: only the clips in shards of the first
         `n_closed` generations count as kept.
         """
         away = pa.array(sorted(but), pa.string())
@@ -78,7 +78,7 @@ class Candidates:
 
 
 def _covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
-    """Ids of the videos that must stay out."""
+    """Ids of the videos that are opted out."""
     if not (opt_outs.videos or opt_outs.channels or opt_outs.urls):
         return ()
     facts = zip(*(videos.column(name).to_pylist() for name in ("video_id", "channel_id", "url")), strict=True)
@@ -86,7 +86,7 @@ def _covered(opt_outs: Tombstones, videos: pa.Table) -> tuple[str, ...]:
 
 
 def _media_not_of(rejects: pa.Table, video_ids: pa.Array) -> pa.Table:
-    """Rejects but those that the media of these videos has."""
+    """All rejects except those of stage `media` for these videos."""
     if not len(video_ids):
         return rejects
     of_these = pc.is_in(rejects.column("video_id"), value_set=video_ids)

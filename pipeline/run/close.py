@@ -1,12 +1,13 @@
-"""Third part of a run, beside the others: shards are closed as they fill, and each time the manifest grows.
+"""Third part of a run, alongside the others: closes shards as they fill up; each time the manifest grows.
 
 In:  batches that are over
-Out: generations/*.json, selection.parquet, balance.json, shards/, manifest.json and what stands beside it
 
-After each batch, in their order, a selection is made of what exists, no category above its share of the whole. Where it
-fills shards of train beyond those that are closed, these are the next generation: `generations/<n>.json` says which
-batches it covers, before it is worked on. What is closed stays: a later repeat of it is the one that is turned away, or
-goes to the same split, and quotas and the shares of channels count it.
+Out: generations/*.json, selection.parquet, balance.json, shards/, manifest.json and the files beside it
+
+After each batch, in order, a selection is made of what exists, with no category above its share of the whole. If it
+fills more train shards than are closed, these become the next generation: `generations/<n>.json` records which batches
+it covers before it is worked on. What is closed stays: a later duplicate of it is rejected or goes to the same split,
+and quotas and channel shares count it.
 """
 
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ class Recorded(TypedDict):
 
 
 class Closing:
-    """Decides which generation is next, batch after batch, and records it in `batches`."""
+    """Decides on the next generation, batch after batch, and records it in `batches`."""
 
     def __init__(self, run: Run, batches: Batches) -> None:
         self._run, self._batches = run, batches
@@ -61,7 +62,7 @@ class Closing:
             batches.n_decided -= 1
 
     def decide(self) -> Generation | None:
-        """The next generation, written down; None where no batch that is over fills a shard."""
+        """The next generation, recorded; None if no finished batch fills a shard."""
         batches = self._batches
         while self._next is None and batches.n_decided < batches.n_over:
             recorded = self._records[-1] if self._records else None
@@ -74,7 +75,7 @@ class Closing:
         return self._next
 
     def end(self, generation: Generation) -> None:
-        """Takes up that a generation is published."""
+        """Takes note that a generation is published."""
         self._next = None
         self._batches.n_decided = generation.n_batches
 
@@ -93,7 +94,7 @@ class Closing:
         return generation
 
     def _again(self, record: Recorded) -> Generation:
-        """A generation that a killed run wrote down and did not finish."""
+        """Restores a generation that a killed run recorded and did not finish."""
         selection, stage = self._selected(record["n_batches"], record["generation"])
         return Generation(record["generation"], record["n_batches"], tuple(record["units"]), stage, selection)
 
@@ -115,7 +116,7 @@ class Closing:
 
 
 def close(run: Run, batches: Batches) -> Line:
-    """The line that closes shards while batches come."""
+    """The line that closes shards while batches are made."""
     closing = Closing(run, batches)
     while not batches.is_over:
         generation = closing.decide()
@@ -130,7 +131,7 @@ def close(run: Run, batches: Batches) -> Line:
 
 
 def write_selection(run: Run, selection: Selection) -> None:
-    """selection.parquet and balance.json."""
+    """Writes selection.parquet and balance.json."""
     run.lock.check()
     run.store.write_table(SELECTION_NAME, selection.table)
     run.store.write_json(BALANCE_NAME, selection.result.document())

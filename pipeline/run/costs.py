@@ -1,4 +1,4 @@
-"""What things cost, as measured: costs.json, read here and rewritten by `python -m bench.costs`."""
+"""Measured costs of a run: costs.json, read here and rewritten by `python -m bench.costs`."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -9,9 +9,9 @@ FILE = Path(__file__).with_name("costs.json")
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """A number with its unit and where it comes from: the command that measured it, a publication, or an assumption.
+    """A number with its unit and its source: the command that measured it, a publication, or an assumption.
 
-    `each`: the single measurements where the number is their mean, from the least to the most.
+    `each`: the single measurements, ascending, if the number is their mean.
     """
 
     value: float
@@ -20,11 +20,11 @@ class Cost:
     each: tuple[float, ...] = ()
 
     def document(self) -> dict[str, object]:
-        """As it stands in the file."""
+        """The cost in the form of costs.json."""
         return {name: value for name, value in asdict(self).items() if value != ()}
 
 
 def read_costs() -> dict[str, Cost]:
-    """Every cost by its name."""
+    """Every cost, by name."""
     found = json.loads(FILE.read_bytes())
     return {name: Cost(**{**facts, "each": tuple(facts.get("each", ()))}) for name, facts in found.items()}

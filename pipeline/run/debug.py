@@ -1,4 +1,4 @@
-"""One unit of a stage in this process, to see what it does: nothing of it is put in place or committed."""
+"""Runs one unit of a stage in this process, to see what it does: nothing is put in place or committed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import TranscriptsStage
 
 ASKING = ("list", "extract", "media", "urls")
-"""Stages that can ask the net."""
+"""Stages that may use the net."""
 
 
 @dataclass(frozen=True, slots=True)
 class Debugged:
-    """What a unit made, and how long that took."""
+    """What a unit made, and how many seconds it took."""
 
     unit: Unit
     output: Output
@@ -43,9 +43,10 @@ class Debugged:
 
 
 def debug_unit(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> Debugged:
-    """Makes a unit in this process; whatever it raises passes through with its traceback.
+    """Runs a unit in this process; its exceptions pass through with their tracebacks.
 
-    UserError for a stage without units or a run under way that asks the net, NothingMatched for an unknown unit.
+    UserError for a stage without units, or if a run is in progress and the stage uses the net; NothingMatched for an
+    unknown unit.
     """
     status = read_run_status(store)
     if stage_name in ASKING and status is not None and status.is_alive(time.time()):
@@ -74,7 +75,7 @@ def _find(config: RunConfig, store: Store, stage_name: str, unit_name: str) -> t
 
 
 def _stages(config: RunConfig, store: Store, name: str, unit: str) -> Iterator[Stage]:
-    """The stages of a name: one, or one for each round of the crawl, the last first."""
+    """The stages with this name: one, or one for each round of the crawl, the latest first."""
     polite = SharedHere(BuildPoliteness(config.crawl, store, config.seed)())
     hosts = SharedHere(Hosts(config.crawl.politeness.pauses_s))
     if name in SOURCES and (make := SOURCES[name].stage):

@@ -1,7 +1,8 @@
 """Last part of a run: the selection becomes shards, the shards a manifest, and everything a report.
 
 In:  selection.parquet, packs
-Out: shards/, manifest.json and what stands beside it, report/index.html
+
+Out: shards/, manifest.json and the files beside it, report/index.html
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from pipeline.shards.stage import ShardsStage
 
 
 def deliver(run: Run, selection: Selection) -> Manifest:
-    """Shards, manifest, cards, report. Packs go once the manifest that holds their samples is written."""
+    """Makes shards, manifest, cards, report. Packs are removed once the manifest with their samples is written."""
     run.do(ShardsStage(run.config.shards, run.config.seed, books=run.known.shards))
     manifest = publish_shards(run, selection, {"funnel": funnel(run.store).document()}, is_last=True)
     sweep_shards(run.store, manifest)
@@ -47,5 +48,5 @@ def publish_shards(
 
 
 def public_config(run: Run) -> dict[str, Any]:
-    """The configuration as the manifest shows it: what decided the result. Operational keys may hold secrets."""
+    """The configuration as shown in the manifest: what decided the result. Operational keys may hold secrets."""
     return {key: value for key, (value, _) in sorted(identity_values(run.config).items())}

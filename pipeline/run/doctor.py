@@ -1,4 +1,4 @@
-"""What this machine lacks for a real crawl, said before the crawl, each with its cure."""
+"""Reports what this machine lacks for a real crawl, before the crawl, each with a cure."""
 
 import importlib.util
 import os
@@ -40,7 +40,7 @@ LONG_DAYS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A finding of the doctor. `state`: ok, warn (works, but) or fail; `cure` is "" where ok."""
+    """A finding of the doctor. `state`: ok, warn (works, with a reservation) or fail; `cure` is "" if ok."""
 
     name: str
     state: str
@@ -49,9 +49,9 @@ class Finding:
 
 
 def examine(config: RunConfig, *, output: bool = True, online: bool = True, canary: str = "") -> Iterator[Finding]:
-    """All findings, in the order in which a newcomer would fix them.
+    """Yields all findings, in the order in which a newcomer would fix them.
 
-    `output`: try to write there. `online`: ask the site. `canary`: a video id to extract for a test.
+    `output`: try to write there. `online`: ask the site. `canary`: a video id to extract as a test.
     """
     yield check_python()
     yield from check_ffmpeg()
@@ -79,14 +79,14 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
 
 
 def check_python() -> Finding:
-    """The interpreter."""
+    """Checks the version of the interpreter."""
     version = platform.python_version()
     tried = sys.version_info[:2] in ((3, 11), (3, 12), (3, 13))
     return Finding("python", OK if tried else WARN, version, "" if tried else "tested on 3.11, 3.12 and 3.13")
 
 
 def check_ffmpeg() -> Iterator[Finding]:
-    """ffmpeg, and the codecs that merging and exact cuts need."""
+    """Checks for ffmpeg, and for the codecs that merging and exact cuts need."""
     from pipeline.media.ffmpeg import find_ffmpeg
 
     try:
@@ -104,7 +104,7 @@ def check_ffmpeg() -> Iterator[Finding]:
 
 
 def check_yt_dlp_age(today: datetime | None = None) -> Finding:
-    """How old yt-dlp is, by its version, which is a date."""
+    """Checks how old yt-dlp is, by its version, which is a date."""
     from pipeline.site.ytdlp import YT_DLP_VERSION
 
     cure = "pip install -U 'yt-dlp[default,deno]'"
@@ -118,14 +118,14 @@ def check_yt_dlp_age(today: datetime | None = None) -> Finding:
 
 
 def check_requests() -> Finding:
-    """yt-dlp counts a broken read as a retry only with `requests`."""
+    """Checks for `requests`: without it yt-dlp does not count a broken read as a retry."""
     if importlib.util.find_spec("requests"):
         return Finding("requests", OK, "installed")
     return Finding("requests", FAIL, "not installed: a broken download may be retried forever", "pip install requests")
 
 
 def check_js_runtime() -> Finding:
-    """A JavaScript runtime that this yt-dlp takes."""
+    """Checks for a JavaScript runtime that this yt-dlp supports."""
     from yt_dlp import YoutubeDL
     from yt_dlp.globals import supported_js_runtimes
 
@@ -144,7 +144,7 @@ def check_js_runtime() -> Finding:
 
 
 def check_js_solver() -> Finding:
-    """The scripts that solve the site's challenges."""
+    """Checks for the scripts that solve the site's challenges."""
     if importlib.util.find_spec("yt_dlp_ejs"):
         from importlib.metadata import version
 
@@ -153,7 +153,7 @@ def check_js_solver() -> Finding:
 
 
 def check_cookies(identity: IdentityConfig) -> Finding:
-    """Whether an identity's cookie file can be read and still holds cookies of the site."""
+    """Checks that an identity's cookie file can be read and has cookies of the site that have not expired."""
     name = f"cookies of {identity.name}"
     if identity.cookies is None:
         return Finding(name, OK, "none: a guest session")
@@ -175,7 +175,7 @@ def check_cookies(identity: IdentityConfig) -> Finding:
 
 
 def check_proxy(identity: IdentityConfig) -> Finding:
-    """Whether an identity's proxy accepts connections."""
+    """Checks that an identity's proxy accepts connections."""
     name, proxy = f"proxy of {identity.name}", identity.proxy.get_secret_value()
     if not proxy:
         return Finding(name, OK, "none: this machine's own address")
@@ -189,7 +189,7 @@ def check_proxy(identity: IdentityConfig) -> Finding:
 
 
 def check_options(config: RunConfig) -> Finding:
-    """Whether yt-dlp can be set up with the options of every identity."""
+    """Checks that yt-dlp accepts the options of every identity."""
     from pipeline.site.ytdlp import check_identities
 
     try:
@@ -201,7 +201,7 @@ def check_options(config: RunConfig) -> Finding:
 
 
 def check_pace(config: RunConfig) -> Finding:
-    """How many videos an hour, which setting binds, and how many days the wanted total takes at that pace."""
+    """Shows how many videos an hour, which setting limits them, and how many days the total takes at that pace."""
     from pipeline.site.pace import pace_of
 
     crawl, balance = config.crawl, config.balance
@@ -217,7 +217,7 @@ def check_pace(config: RunConfig) -> Finding:
 
 
 def check_scratch(folder: Path) -> Iterator[Finding]:
-    """Space and speed of the scratch folder."""
+    """Checks the space and speed of the scratch folder."""
     cure = "set engine.scratch to a folder on a larger or faster disk"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -249,7 +249,7 @@ def _write_speed(folder: Path) -> float:
 
 
 def check_store(config: RunConfig) -> Finding:
-    """Whether the output directory or bucket takes a file, gives it back and honours exclusive create."""
+    """Checks that the output directory or bucket stores a file, returns it and honours exclusive create."""
     from pipeline.run.session import open_store
 
     probe = f".doctor-{uuid.uuid4().hex}"
@@ -271,7 +271,7 @@ def check_store(config: RunConfig) -> Finding:
 
 
 def check_contact(config: RunConfig) -> Finding:
-    """Whether the data set's card will say where to ask for removal."""
+    """Checks that the data set's card will say where to ask for removal."""
     card = config.shards.card
     if card.removals:
         return Finding("takedown contact", OK, card.removals)
@@ -280,7 +280,7 @@ def check_contact(config: RunConfig) -> Finding:
 
 
 def check_ray(address: str, executor: str) -> Finding:
-    """Whether the Ray cluster can be reached."""
+    """Checks that the Ray cluster can be reached."""
     if executor != "ray":
         return Finding("ray", OK, "not used (engine.executor: local)")
     if not importlib.util.find_spec("ray"):
@@ -298,7 +298,7 @@ def check_ray(address: str, executor: str) -> Finding:
 
 
 def check_shared_memory(object_store_bytes: int) -> Finding:
-    """Ray keeps its object store in /dev/shm; containers often have 64 MiB of it."""
+    """Checks the size of /dev/shm, where Ray keeps its object store; containers often have only 64 MiB of it."""
     shm = Path("/dev/shm")
     if not shm.is_dir():
         return Finding("shared memory", OK, "no /dev/shm on this system")
@@ -310,7 +310,7 @@ def check_shared_memory(object_store_bytes: int) -> Finding:
 
 
 def check_site(config: RunConfig) -> Finding:
-    """Whether the site answers at all, as the first identity."""
+    """Checks that the site answers at all, as the first identity."""
     from yt_dlp.networking.exceptions import HTTPError, RequestError
 
     from pipeline.site.options import options_for

@@ -1,7 +1,7 @@
 """What a run would take, estimated before it does anything: `estimate`, and `run --dry-run`.
 
-Costs are those of costs.json, each with its unit and source. Yield and size are HD-VILA-100M's; a crawl that has begun
-says better by `status`.
+Costs are those of costs.json, each with its unit and source. Yield and size are HD-VILA-100M's; for a crawl that has
+begun, `status` knows better.
 """
 
 import os
@@ -16,12 +16,12 @@ from pipeline.run.gather import aim
 from pipeline.site.pace import pace_of
 
 METADATA_TASKS_A_BATCH = 3
-"""Units of a batch of candidates: extraction, transcripts, clips."""
+"""Units per batch of candidates: extraction, transcripts, clips."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much a run handles."""
+    """The amounts a run handles."""
 
     n_candidates: float
     n_videos: float
@@ -32,7 +32,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a crawl of a given size takes. `days`: by each possible bottleneck, the days that it alone takes."""
+    """What a crawl of a given size takes. `days`: for each possible bottleneck, the days that it alone takes."""
 
     size: Size
     requests: dict[str, float]
@@ -49,16 +49,16 @@ class Estimate:
 
     @property
     def bottleneck(self) -> str:
-        """What takes the most days."""
+        """The name of what takes the most days."""
         return max(self.days, key=lambda name: self.days[name])
 
 
 def size_of(config: RunConfig) -> Size | None:
-    """How much the balance asks for, at HD-VILA-100M's yield; None where it names no total."""
+    """The amounts for what the balance asks for, at HD-VILA-100M's yield; None if no total is set."""
     balance = config.balance
     if balance.total is None:
         return None
-    wanted = sum(aim(balance, {}).quotas.values())  # less than the total where a category's cap binds
+    wanted = sum(aim(balance, {}).quotas.values())  # less than the total if a category's cap applies
     cost = {name: cost.value for name, cost in read_costs().items()}
     n_videos = wanted / (cost["clip_hours_a_video"] if balance.unit == "hours" else cost["clips_a_video"])
     clip_hours = n_videos * cost["clip_hours_a_video"]
@@ -74,7 +74,7 @@ def size_of(config: RunConfig) -> Size | None:
 def estimate_crawl(
     config: RunConfig, size: Size, *, n_cores: int = 0, n_identities: int = 0, gbit_a_second: float = 1.0
 ) -> Estimate:
-    """What a crawl takes with so many cores (0: as configured) and identities (0: the pool as configured)."""
+    """What a crawl takes with this many cores (0: as configured) and identities (0: the pool as configured)."""
     cost = {name: cost.value for name, cost in read_costs().items()}
     bytes_in = size.source_hours * cost["source_bytes_an_hour"] + size.n_candidates * cost["metadata_bytes_a_candidate"]
     members = cost["proxy_bytes_a_clip_second"] * config.media.members.proxy
@@ -104,7 +104,7 @@ def estimate_crawl(
     )
     made.days.update(_days_of_asking(config, made))
     made.days[f"{cores:,} CPU cores"] = sum(core_hours.values()) / cores / 24
-    # packs are written once and read again for the shards, besides what comes in and goes out
+    # besides the input and the clips, packs are written once and read again for the shards
     moved = bytes_in + 3 * (bytes_clips + bytes_members)
     made.days[f"{gbit_a_second:g} Gbit/s of network"] = moved * 8 / (gbit_a_second * 1e9) / 86400
     return made
@@ -121,7 +121,7 @@ def _requests(size: Size, cost: dict[str, float]) -> dict[str, float]:
         "list": size.n_candidates * cost["list_requests_a_listed"],
         **both,
         "caption": size.n_videos * cost["caption_requests_a_video"],
-        "media": max(media, 2 * size.n_videos),  # a file of video and one of audio, however short
+        "media": max(media, 2 * size.n_videos),  # one video and one audio file, however short
     }
 
 
@@ -135,7 +135,7 @@ def _objects(config: RunConfig, size: Size, bytes_out: float, cost: dict[str, fl
 
 
 def _days_of_asking(config: RunConfig, made: Estimate) -> dict[str, float]:
-    """Days by what politeness allows: each video is looked at once and, if it is kept, asked again for its media."""
+    """Days that politeness takes: each video is looked at once, and again for its media if it is kept."""
     pool = config.crawl.pool()
     politeness = config.crawl.politeness
     repeated = [pool[i % len(pool)] for i in range(made.n_identities)]
@@ -153,7 +153,7 @@ def _days_of_asking(config: RunConfig, made: Estimate) -> dict[str, float]:
 def estimate(
     config: RunConfig, *, n_cores: int = 0, n_identities: int = 0, gbit_a_second: float = 1.0
 ) -> Iterator[str]:
-    """Lines for people: sources, amounts by category, requests, days, core-hours, bytes, objects, the bottleneck."""
+    """Lines to display: sources, amounts by category, requests, days, core-hours, bytes, objects, the bottleneck."""
     yield f"out: {config.out} (nothing is written now)"
     yield f"sources: {', '.join(config.crawl.sources)}"
     if "folder" in config.crawl.sources:
@@ -169,7 +169,7 @@ def estimate(
 
 
 def lines_of(made: Estimate) -> Iterator[str]:
-    """An estimate as lines for people."""
+    """An estimate as lines to display."""
     size = made.size
     yield (
         f"videos to fetch: about {size.n_videos:,.0f} of {size.n_candidates:,.0f} candidates "

@@ -1,10 +1,11 @@
-"""Second part of a run, beside the first: media is fetched in batches down each category's seeded order.
+"""Second part of a run, alongside the first: fetches media in batches, following each category's seeded order.
 
 In:  tables `videos`, `transcripts`, `clips`; rejects in force
+
 Out: table `packs` with the packs; waves/*.json
 
-Lines of the driver work on batches as they are planned (`batches.py`), until quotas of real clips are full. Each batch
-takes the best ranks of every category, so that categories come evenly.
+Lines of the driver work on batches as they are planned (`batches.py`) until the quotas of real clips are full. Each
+batch takes the best ranks of every category, so that categories fill evenly.
 """
 
 from pipeline.crawl.sources.registry import fetch_by_source
@@ -17,7 +18,7 @@ from pipeline.site.fetch import Fetcher
 
 
 def fill(run: Run, batches: Batches) -> list[Line]:
-    """The lines that fetch and cut, batch after batch, as many of them under way as the configuration says."""
+    """The lines that fetch and cut, batch after batch; as many as batches may be under way."""
     index = RowIndex()
     return [_line(run, batches, index) for _ in range(run.config.balance.batches_under_way)]
 

@@ -1,11 +1,12 @@
-"""First part of a run: candidates with their captions, and the clips that these promise, before a byte of video.
+"""First part of a run: candidates with their captions, and the clips these promise, before any video is fetched.
 
-In:  sources of the configuration
+In:  the configured sources
+
 Out: tables `listings`, `videos`, `captions`, `transcripts`, `clips`
 
-The crawl goes in rounds; in each the text stages follow what is extracted, and at its end they have said how many clips
-each category has by now. What the rounds aim at is written down (`rounds/wanted/<n>.json`) before they start: a killed
-run aims at the same again. Both functions are lines of the driver: media and shards run beside them.
+The crawl goes in rounds; in each the text stages follow the extraction, so that at its end it is known how many clips
+each category has. What the rounds aim at is recorded (`rounds/wanted/<n>.json`) before they start: a killed run has the
+same aim again. `gather` and `crawl` are lines of the driver: media and shards run alongside.
 """
 
 from collections.abc import Mapping
@@ -28,23 +29,23 @@ from pipeline.text.transcripts import TranscriptsStage
 
 WANTED = "rounds/wanted"
 PLENTY = 10**12
-"""Assumed supply of a category that has not run dry, clips or milliseconds: more than any quota."""
+"""The assumed supply of a category that is not exhausted, clips or milliseconds: more than any quota."""
 MOST_EXTRA = 4.0
-"""The most that a category's candidates may promise, as a multiple of its quota, where most fetches are lost."""
+"""The most a category's candidates may promise, as a multiple of its quota, if most fetches are lost."""
 
 
 @dataclass(slots=True)
 class Gathered:
-    """How far the crawl is: rounds that are over with their text, and whether no more come for now."""
+    """How far the crawl is: the rounds that are over with their text, and whether no more are coming for now."""
 
     n_rounds: int = 0
     n_worked: int = 0
-    """Rounds that listed or looked at something in this run."""
+    """Rounds of this run that listed or looked at something."""
     is_over: bool = False
 
 
 def gather(run: Run, gathered: Gathered) -> Line:
-    """Lists, looks at and reads until every category has what it needs, or nothing more to ask."""
+    """Lists, looks at and reads videos until every category has what it needs or there is nothing more to ask."""
     for name in run.config.crawl.sources:
         if own := SOURCES[name].stage:
             yield (own(run.config, run.hosts), *text_stages(run))
@@ -54,17 +55,17 @@ def gather(run: Run, gathered: Gathered) -> Line:
 
 
 def net_sources(run: Run) -> bool:
-    """Whether any source is asked in the rounds of a crawl."""
+    """Whether any source is asked in rounds of a crawl."""
     return any(SOURCES[name].stage is None for name in run.config.crawl.sources)
 
 
 def text_stages(run: Run) -> tuple[Stage, Stage]:
-    """Captions to transcripts to planned clips, for what has none yet."""
+    """The stages from captions to transcripts to planned clips, for what is not done yet."""
     return TranscriptsStage(run.config.text), ClipsStage(run.config.text)
 
 
 def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
-    """Rounds until the wanted amounts are covered or the sources end."""
+    """Runs rounds until the wanted amounts are covered or the sources are exhausted."""
     config, store = run.config.crawl, run.store
     opt_outs = load_opt_outs(config.opt_out, store)
     books = CrawlLedger(store, wanted.unit)
@@ -81,7 +82,7 @@ def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
 
 
 def last_wanted(run: Run) -> Wanted:
-    """What the rounds aim at: as written down last, or, in a new run, each category's share of the total."""
+    """What the rounds aim at: the last recorded aim, or, in a new run, each category's share of the total."""
     recorded = run.store.names(WANTED)
     if recorded:
         facts = run.store.read_json(f"{WANTED}/{recorded[-1]}")
@@ -90,7 +91,7 @@ def last_wanted(run: Run) -> Wanted:
 
 
 def record(run: Run, wanted: Wanted) -> Wanted:
-    """Writes down an aim before anything is done for it."""
+    """Records an aim before anything is done for it."""
     number = len(run.store.names(WANTED))
     run.lock.check()
     run.store.write_json(f"{WANTED}/{number:05d}.json", {"quotas": dict(wanted.quotas), "unit": wanted.unit})
@@ -98,7 +99,7 @@ def record(run: Run, wanted: Wanted) -> Wanted:
 
 
 def wanted_more(run: Run, selection: Selection) -> Wanted | None:
-    """What a further crawl is for: what was lost at the media or left over by a dry category; None for nothing."""
+    """The aim of a further crawl: to replace what media lost or a dry category left over; None if there is none."""
     if not net_sources(run) or is_full(selection):
         return None
     states = category_states(run.config.crawl, run.store, last_wanted(run))
@@ -109,18 +110,18 @@ def wanted_more(run: Run, selection: Selection) -> Wanted | None:
 
 
 def is_full(selection: Selection) -> bool:
-    """Whether the total that was asked for is there (to less than one clip in a thousand)."""
+    """Whether the requested total has been reached (within one clip in a thousand)."""
     result = selection.result
     return result.total_asked >= 0 and result.total_kept >= 0.999 * result.total_asked
 
 
 def aim(config: BalanceConfig, dry: Mapping[int, int]) -> Wanted:
-    """Amounts by category if all except the `dry` ones (category: its supply) had plenty."""
+    """Amounts by category, if all except the `dry` ones (category: its supply) had plenty."""
     return Wanted({i: from_amount(q, config.unit) for i, q in shares_of(config, dry).items()}, config.unit)
 
 
 def shares_of(config: BalanceConfig, dry: Mapping[int, int]) -> dict[int, int]:
-    """The same in clips or milliseconds: what each category may have while it is not known what others will leave."""
+    """The same in clips or milliseconds: what each category may have before it is known what others leave over."""
     ids = category_weights(config)
     amounts = {i: dry.get(i, PLENTY) for i in ids}
     within = {i: min(amount, _hours_cap(config)) for i, amount in amounts.items()}
@@ -134,7 +135,7 @@ def _hours_cap(config: BalanceConfig) -> int:
 
 
 def aim_again(config: BalanceConfig, selection: Selection, states: list[CategoryState]) -> Wanted:
-    """The aim after a selection that fell short: dry categories leave their part to others, and losses are made up."""
+    """The aim after a selection that fell short: dry categories leave their share to others; losses are compensated."""
     scale = MS_PER_HOUR if config.unit == "hours" else 1
     made = {c.category_id: c for c in selection.result.categories}
     dry = {

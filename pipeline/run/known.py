@@ -1,7 +1,9 @@
-"""What the tables say of all videos, kept by the driver for its plans: each part is read once, few bytes of it stay.
+"""What the tables say about all videos, kept by the driver for its plans: each part is read once, and few bytes of it
+stay.
 
-Plans are made after each batch. What they need of a video is far less than its rows: its address and channel, how many
-clips were planned and how long they are, which of them exist, its rejects. What repeats is found by files (alike.py).
+Plans are made after each batch. They need far less of a video than its rows: its address and channel, how many clips
+were planned and how long they are, which of them exist, its rejects. Duplicates are found with the help of files
+(alike.py).
 """
 
 from __future__ import annotations
@@ -36,14 +38,14 @@ from pipeline.shards.stage import read_entries
 
 VIDEO_COLUMNS = ["video_id", "category_id", "channel_id", "url", "duration_s", "round"]
 BYTES_AT_A_TIME = 8 * 1024**2
-"""Rows of a table that are condensed together."""
+"""Bytes of a table's rows that are condensed together."""
 PACK_COLUMNS = ["video_id", "n", "duration_ms", "status", "reason"]
 WAVES = "waves"
-"""The folder of the batches of media."""
+"""The folder of the records of media batches."""
 
 
 class Known:
-    """See the module. `update` takes up what was committed since; everything else says what was read by then."""
+    """See the module docstring. `update` reads what was newly committed; all else reports what was read so far."""
 
     def __init__(self, config: RunConfig, store: Store, spread: Spread = spread_here) -> None:
         self.store = store
@@ -59,7 +61,7 @@ class Known:
         self.shards = ShardBooks(self.update)
 
     def update(self) -> None:
-        """Reads what is new, a file at a time: of its rows only what is condensed stays in memory."""
+        """Reads what is new, a file at a time; keeps only a condensed form in memory."""
         take = {
             "videos": self._videos.append,
             "transcripts": lambda rows: None,
@@ -82,7 +84,7 @@ class Known:
         self.shards.add(rows)
 
     def videos(self) -> pa.Table:
-        """VIDEO_COLUMNS, a row a video, by id: in no order that depends on when it came."""
+        """VIDEO_COLUMNS, a row per video, sorted, so that the order does not depend on when videos came."""
         if len(self._videos) != 1 or not self._is_sorted:
             whole = _whole(self._videos, TABLES["videos"], VIDEO_COLUMNS)
             self._videos = [whole.sort_by([(name, "ascending") for name in VIDEO_COLUMNS])]
@@ -95,18 +97,18 @@ class Known:
         return self._planned[0]
 
     def repeated_texts(self, videos: pa.Table) -> dict[str, str]:
-        """What repeats by text among `videos`."""
+        """The duplicates by text among `videos`, each with what it repeats, by video id and by clip id."""
         return self._texts.find(videos, self.videos())
 
     def made(self, but: pa.Array) -> tuple[ClipLists, pa.Table]:
-        """The clips that exist, and the videos (TURNED_AWAY) all of whose clips failed; none of the videos `but`."""
+        """The clips that exist, and the videos (TURNED_AWAY) all of whose clips failed, without the videos `but`."""
         self._made = [joined_lists(self._made)] if self._made else []
         self._failed = [pa.concat_tables([TURNED_AWAY.empty_table(), *self._failed])]
         made, failed = (self._made or [empty_clip_lists()])[0], self._failed[0]
         return without_videos(made, but), failed.filter(_not_in(failed, but))
 
     def repeated_pictures(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
-        """What shows the same among all but these videos."""
+        """The duplicates by pictures among all videos except these, by reason."""
         return self._pictures.find(but)
 
     def rejects(self) -> pa.Table:
@@ -114,14 +116,15 @@ class Known:
         return self._census.in_force()
 
     def kept(self, n_closed: int | None = None) -> ClipLists:
-        """The clips in closed shards, of the first `n_closed` generations; None: of all."""
+        """The clips in closed shards of the first `n_closed` generations; None: of all."""
         entries = [entry for entry in read_entries(self.store) if n_closed is None or entry.generation < n_closed]
         return kept_clips(self.shards.closed.held(self.store, entries))
 
 
 def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
-    """[N] the last batch of media that names each video, -1 where none does. Looks at batches from the last one back,
-    until all videos are found."""
+    """[N] the number of the last media batch that names each video, -1 if none does. Reads batches from the last one
+    back until all videos are found.
+    """
     numbers = np.full(len(video_ids), -1, np.int64)
     for name in reversed(store.names(WAVES)):
         left = np.flatnonzero(numbers < 0)
@@ -135,7 +138,7 @@ def batch_numbers(store: Store, video_ids: pa.Array) -> NDArray[np.int64]:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Rows of one table that a look found: for the census one part."""
+    """Rows of one table found in one look; to the census it is a part."""
 
     stage: str
     unit: str
@@ -143,7 +146,7 @@ class _Piece:
 
 
 class _Pieces:
-    """The tables in pieces, as they came: what a census counts, and what else is made of them."""
+    """The tables in pieces, as they came: what a census counts, and what other things are derived from."""
 
     READ: ClassVar[dict[str, list[str]]] = {
         "videos": VIDEO_COLUMNS,
@@ -161,7 +164,7 @@ class _Pieces:
         self._number = 0
 
     def new(self) -> Iterator[tuple[str, pa.Table]]:
-        """(table, rows) that came since the last look, those of a file at a time; of rejects those of whole videos."""
+        """Yields (table, rows) new since the last look, a file's at a time; keeps the rejects of whole videos."""
         for table, follower in self._followers.items():
             for rows in _of_a_size(follower.new()):
                 if table == "rejects":
@@ -175,7 +178,7 @@ class _Pieces:
         names = ["video_id", "status", "reason"] if table == "packs" else ["video_id"]
         return _Piece("", str(self._number), rows.select(names))
 
-    # what a census asks
+    # the interface that a census needs
 
     def parts(self, table: str) -> list[_Piece]:
         return self._counted.pop(table, [])
@@ -201,7 +204,7 @@ class _Pieces:
 
 
 def _of_a_size(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """The same rows in fewer tables: what is made of a table costs more than its rows where it has only some."""
+    """The same rows in fewer tables: for small tables, the cost per table exceeds that of their rows."""
     waiting: list[pa.Table] = []
     n_bytes = 0
     for rows in tables:

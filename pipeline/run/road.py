@@ -2,10 +2,10 @@
 
     gather     sources -> videos, captions -> transcripts -> clips      in rounds, until the quotas are covered
     fill       balance -> media in batches                              until the quotas are full or the reserve ends
-    close      selection -> full shards -> manifest                     as shards fill, from the first day on
+    close      selection -> full shards -> manifest                     as shards fill up, from the first day on
     deliver    the last selection -> shards -> manifest -> cards -> report
 
-Every step goes on from what is committed. A run that was killed anywhere and started again ends with the same bytes.
+Every step continues from what is committed. A run killed anywhere and started again ends with the same bytes.
 """
 
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from pipeline.site.ytdlp import check_identities
 
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
-    """Runs everything. Raises UserError for what a person can cure, Drained where `stop` was asked; commits stay."""
+    """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
     if any(SOURCES[name].stage is None for name in config.crawl.sources):
         check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
@@ -42,7 +42,7 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
 
 
 def work(run: Run) -> Selection:
-    """Gathers, fills and closes side by side, and again for what was lost at the media; returns what is selected."""
+    """Gathers, fills and closes side by side, again to replace what media lost; returns the final selection."""
     gathered = Gathered()
     with log_pauses_of(run.polite):
         _side_by_side(run, gathered, gather(run, gathered))
@@ -50,7 +50,7 @@ def work(run: Run) -> Selection:
         while (wanted := wanted_more(run, selection)) is not None:
             gathered.n_worked = 0
             _side_by_side(run, gathered, crawl(run, wanted, gathered))
-            selection = select_all(run)  # if nothing came too: the line that closes shards has written one of its own
+            selection = select_all(run)  # always: the line that closes shards has written a selection too
             if not gathered.n_worked:
                 break
     return selection
@@ -63,7 +63,7 @@ def _side_by_side(run: Run, gathered: Gathered, crawl: Line) -> None:
 
 
 def select_all(run: Run) -> Selection:
-    """The last word on what is kept of what exists, written down."""
+    """Makes the final selection from what exists, and records it."""
     candidates = run.plan_from()
     selection = select(candidates.ranked, candidates.outcomes(), run.config.balance)
     write_selection(run, selection)

@@ -1,6 +1,6 @@
-"""The session of a run: its output directory, locked and checked, and the executor that its units run on.
+"""The session of a run: its output directory, locked and checked, and the executor that runs its units.
 
-What runs after what is in `road.py`.
+The order of the steps is in `road.py`.
 """
 
 import logging
@@ -40,7 +40,7 @@ log = logging.getLogger("hdvila")
 
 @dataclass(slots=True)
 class Run:
-    """A run under way: where it writes, where its units run, and what each stage did."""
+    """A run under way: where it writes, what runs its units, and what each stage did."""
 
     config: RunConfig
     store: Store
@@ -55,14 +55,14 @@ class Run:
 
     @property
     def known(self) -> Known:
-        """What plans know of all videos, kept from one plan to the next."""
+        """What plans know about all videos, kept from one plan to the next."""
         if self._known is None:
             self._known = Known(self.config, self.store, self.executor.spread)
         return self._known
 
     @property
     def polite(self) -> Polite:
-        """The one politeness of this run: crawl and fetch take their tokens from the same buckets."""
+        """The only politeness of this run: crawl and fetch take tokens from the same buckets."""
         if self._polite is None:
             build = BuildPoliteness(self.config.crawl, self.store, self.config.seed)
             self._polite = self.executor.share("politeness", build)
@@ -70,19 +70,19 @@ class Run:
 
     @property
     def hosts(self) -> PoliteHosts:
-        """The turns at hosts that a table of addresses names, of all workers together."""
+        """The turns at hosts in a table of addresses, for all workers together."""
         if self._hosts is None:
             self._hosts = self.executor.share("hosts", partial(Hosts, self.config.crawl.politeness.pauses_s))
         return self._hosts
 
     def plan_from(self, n_rounds: int | None = None) -> Candidates:
-        """What a plan knows by now, of the first rounds of the crawl; `status` shows the rejects that it counts."""
+        """What a plan may know, given the first rounds of the crawl; also updates the rejects that `status` shows."""
         candidates = Candidates.read(self.known, self.config, n_rounds)
         self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
         return candidates
 
     def count_rejects(self) -> None:
-        """Looks again which rejects are in force, for `status`."""
+        """Updates the rejects in force that `status` shows."""
         self.known.update()
         self.desk.rejects_in_force = by_stage_and_reason(self.known.rejects())
 
@@ -92,7 +92,7 @@ class Run:
         return self.results[-1]
 
     def do_lines(self, *lines: Line) -> None:
-        """Runs lines of stages side by side, each stage's units that have no commit yet."""
+        """Runs lines of stages side by side: each stage's units that have no commit yet."""
         patience, over = self.config.engine.patience, self.results.append
         run_lines(
             lines,
@@ -108,7 +108,7 @@ class Run:
 
 @contextmanager
 def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Iterator[Run]:
-    """The output directory, locked and checked, with an executor for its units. SIGTERM drains what runs in it."""
+    """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run."""
     store = open_store(config)
     with RunLock(store) as lock:
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
@@ -116,7 +116,7 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
         config = check_identity(store, config, redo=redo, mix=mix)
         executor = build_executor(config.engine)
         try:
-            # after the executor: Ray sets a handler of its own when it starts
+            # after the executor: Ray installs its own handler when it starts
             with (
                 Desk(store, stop, tell=executor.measure) as desk,
                 drain_on_sigterm(desk.stop),
@@ -128,13 +128,13 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
 
 
 def sizes_of(config: EngineConfig) -> MergeSizes:
-    """When a configuration wants merges."""
+    """When to merge, according to the configuration."""
     own = config.segments
     return MergeSizes(own.n_units, own.fan_in, own.max_bytes, own.grace_s)
 
 
 def open_store(config: RunConfig) -> Store:
-    """The store of a configuration's output. UserError where it cannot be written to, or is the source itself."""
+    """The store of a configuration's output. UserError if it can't be made or is the folder of videos itself."""
     _refuse_the_source(config)
     url = config.out if "://" in config.out else str(Path(config.out).absolute())
     options = tuple(sorted(config.engine.storage_options.get_secret_value().items()))
@@ -148,7 +148,7 @@ def open_store(config: RunConfig) -> Store:
 
 
 def _refuse_the_source(config: RunConfig) -> None:
-    """An output directory may lie inside the folder of videos, where nobody looks into it, but not be that folder."""
+    """Raises UserError if the output directory is the folder of videos itself; it may be inside it."""
     videos = config.folder.path if "folder" in config.crawl.sources else None
     if videos and "://" not in config.out and Path(config.out).resolve() == videos.resolve():
         raise UserError(
@@ -157,12 +157,12 @@ def _refuse_the_source(config: RunConfig) -> None:
 
 
 def default_scratch() -> Path:
-    """The scratch folder where none is set: this user's own, in the system's temporary folder."""
+    """The scratch folder if none is configured: this user's own, in the system's temporary folder."""
     return Path(tempfile.gettempdir()) / f"hdvila-scratch-{os.getuid()}"
 
 
 def build_executor(config: EngineConfig) -> Executor:
-    """The executor that a configuration names."""
+    """Makes the executor that the configuration names."""
     scratch = config.scratch or default_scratch()
     if config.executor == "local":
         return LocalExecutor(scratch)

@@ -1,4 +1,4 @@
-"""Pairs that are alike among millions of things, found new against old; what finds them is kept from plan to plan.
+"""Finds pairs that are alike among millions of things, new against old; its index is kept from plan to plan.
 
     alike/<what>/state.json                        which files count; replaced as a whole
     alike/<what>/<batch>/<kind>.parquet            things that were taken up together, and what is compared of them
@@ -6,9 +6,9 @@
                          <kind>.<level>.<cell>.near  hashes, sorted (near_files.py): of one batch, or of 8, 64 …
                          taken.bin                 hashes of the ids of the videos that were taken up
 
-Nothing of this is in memory but the pairs and 8 bytes a video. It lies in the output directory, since workers on any
-machine search it, some cells each, and since a driver that starts again goes on with it. All of it can be made again
-from the tables: where a file is gone or damaged (`LostHashes`), `clear` and add everything again.
+Only the pairs and 8 bytes per video are in memory. The rest is in the output directory, since workers on any machine
+search it, some cells each, and a restarted driver continues with it. All of it can be made again from the tables: if a
+file is missing or damaged (`LostHashes`), `clear` and add everything again.
 """
 
 from __future__ import annotations
@@ -49,16 +49,19 @@ from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
 log = logging.getLogger("hdvila")
 
 FAN_IN = 8
-"""So many runs of one level are merged into one of the next."""
+"""This many runs of one level are merged into one of the next."""
 GROUP_ROWS = 256
-"""Things in a row group: of old ones only those are read that a new one may be like."""
+"""Things per row group: of the old things only groups with one that a new one may be like are read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of things. `filed`, `asked`: the hashes by which some (a table) are found, and by which they look for
-    others, rows as owners; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs.
-    `first_only`: a thing is paired with the first that its hashes find and no other: where all that agree are alike."""
+    """A kind of thing. `filed`, `asked`: the hashes by which a table's things are found, and by which they look for
+    others, with row numbers as owners; `is_same`: whether two rows are alike. `names`: columns of the table of pairs.
+
+    `first_only`: a thing is paired only with the first one that its hashes find; for kinds where all that agree are
+    alike.
+    """
 
     name: str
     max_distance: int
@@ -88,7 +91,7 @@ class _OfKind(BaseModel):
 class _Batch(BaseModel):
     name: str
     first: dict[str, int]
-    """By kind the number of its first thing."""
+    """The number of its first thing, by kind."""
 
 
 class _State(BaseModel):
@@ -100,7 +103,7 @@ class _State(BaseModel):
 
 
 class AlikeIndex:
-    """See the module. `settings`: whatever the pairs depend on; with others everything is made again."""
+    """The index; see the module. `settings`: all that the pairs depend on; if it changes everything is made again."""
 
     def __init__(
         self, files: Files, what: str, kinds: Sequence[Kind], settings: str, spread: Spread = spread_here
@@ -123,7 +126,7 @@ class AlikeIndex:
         return pa.concat_tables([self._kinds[kind].pairs.empty_table(), *self._pairs.get(kind, [])])
 
     def add(self, things: Mapping[str, pa.Table], video_ids: pa.Array) -> None:
-        """Takes up things, by kind, in their order, and with them the videos that they are of. LostHashes."""
+        """Takes up things (a table by kind) in their order, and records these videos as taken up. Raises LostHashes."""
         name = f"{len(self._state.batches):05d}-{uuid.uuid4().hex[:8]}"
         folder = f"{self._folder}/{name}"
         batch = _Batch(name=name, first={kind: self._of(kind).n_things for kind in self._kinds})
@@ -152,8 +155,9 @@ class AlikeIndex:
         return self._state.kinds.get(kind, _OfKind())
 
     def go_on(self, start: Callable[[], object], take_up: Callable[[], object]) -> None:
-        """Takes up what is new. Where something was lost that is kept, everything is forgotten and taken up again:
-        `start` makes the taking up begin at the beginning."""
+        """Takes up what is new. If part of the index is lost, clears it and takes everything up again after `start`,
+        which makes `take_up` begin at the beginning.
+        """
         try:
             self.refresh()
             take_up()
@@ -198,7 +202,7 @@ class AlikeIndex:
         return self._spread(work, items) if len(items) > 1 else spread_here(work, items)
 
     def _merged(self, kind: str, of_kind: _OfKind, folder: str) -> _OfKind:
-        """With runs of one level as one of the next, where there are enough of them."""
+        """Merges the last runs of one level into a run of the next, where there are enough of them."""
         runs = list(of_kind.runs)
         while len(runs) >= FAN_IN and runs[-FAN_IN].level == runs[-1].level:
             some, level = runs[-FAN_IN:], runs[-1].level + 1
@@ -211,7 +215,7 @@ class AlikeIndex:
     # what is alike
 
     def _alike(self, kind: Kind, pairs: Int64, table: pa.Table, first: int) -> pa.Table:
-        """Of the pairs [N, 2] of numbers those that are alike. `table`: the new things, numbered from `first` on."""
+        """Filters pairs [N, 2] of numbers for those that are alike. `table`: the new things, numbered from `first`."""
         rows = self._old_rows(kind, np.unique(pairs[pairs < first]))
         new = np.unique(pairs[pairs >= first])
         rows.update(zip(new.tolist(), table.take(pa.array(new - first)).to_pylist(), strict=True))
@@ -239,7 +243,7 @@ class AlikeIndex:
     # what is kept
 
     def refresh(self) -> None:
-        """Takes up what another driver left, or an earlier one. LostHashes."""
+        """Loads the index as an earlier or another driver left it. Raises LostHashes."""
         data = self._read_state()
         if data == self._seen:
             return
@@ -295,7 +299,7 @@ class AlikeIndex:
             delete_folder(self._files, f"{self._folder}/{name}")
 
     def clear(self) -> None:
-        """Forgets everything."""
+        """Deletes the index and starts an empty one."""
         forget_alike(self._files, self._what)
         self._seen, self._state = None, _State(settings=self._settings)
         self._taken, self._pairs = np.zeros(0, np.uint64), {}
@@ -306,14 +310,14 @@ def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
 
 
 def _write_rows(files: Files, path: str, table: pa.Table) -> None:
-    """A Parquet file of small row groups."""
+    """Writes a Parquet file of small row groups."""
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", row_group_size=GROUP_ROWS)
     files.write(path, sink.getvalue().to_pybytes())
 
 
 def _rows(files: Files, path: str, wanted: Int64) -> list[dict[str, Any]]:
-    """These rows of a Parquet file of small row groups; `wanted` ascends. LostHashes."""
+    """Reads these rows (ascending) of a Parquet file of small row groups. Raises LostHashes."""
     try:
         file = RowFile(files, path)
         found: list[dict[str, Any]] = []

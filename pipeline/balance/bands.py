@@ -1,9 +1,9 @@
-"""Near hashes among many, by bands of bits: hashes that agree in one are a group.
+"""Finds near hashes among many by bands of bits: hashes that agree in one band are a group.
 
-Things stand in the order in which they were taken up. Each of a thing's hashes is compared with those of earlier things
-in its group, with the first _CROWD of them; of what is near there it keeps all, or, where so many came before it, the
-first two. So what a thing is paired with follows from what came before it alone, never from what comes after, and a
-search for new ones leaves the pairs of old ones as they are.
+Things are in the order in which they were taken up. Each hash of a thing is compared with those of earlier things in
+its group, but only with the first _CROWD of them. Of the near ones all are kept or, if the crowd was that large, the
+first two. So a thing's pairs follow only from what came before it, never from what comes after, and a search for new
+things leaves the pairs of old ones as they are.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 from pipeline.media.phash import Hashes
 
 SHIFTS = (0, 10, 21, 32, 42, 53)
-"""Where bands begin in the 64 bits, which are a ring: they overlap, so that few differing bits spare one of them."""
+"""First bits of the bands in the 64 bits, which form a ring. Bands overlap, so that a few differing bits spare one."""
 
 LEAST_BITS, MOST_BITS = 16, 32
 
 _CROWD = 64
-"""A hash is compared with at most so many of its group: a picture that everybody shows tells nothing."""
+"""A hash is compared with at most this many of its group: a picture that everybody shows proves nothing."""
 
 _OF_A_CROWD = 2
-"""Near ones that are kept of a hash that was compared with _CROWD: enough to hold the group together."""
+"""Near ones that are kept for a hash that was compared with _CROWD: enough to hold the group together."""
 
 _AT_A_TIME = 1 << 16
 """Hashes that are looked up together."""
@@ -35,14 +35,14 @@ LOW = (1 << HALF) - 1
 
 Int64 = NDArray[np.int64]
 ENTRY = np.dtype([("key", "<u8"), ("owner", "<u4")])
-"""A hash in one band: turned until the band's bits are the highest, and whose it is."""
+"""A hash in one band: rotated until the band's bits are the highest, and its owner."""
 Entries = NDArray[np.void]
-"""ENTRY [N], by the 32 highest bits of the key, then by owner, then by key."""
+"""ENTRY [N], sorted by the 32 highest bits of the key, then by owner, then by key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Hashes of things: whose each is [N], and its key in each band [bands, N]."""
+    """Hashes of things: the owner of each [N], and its key in each band [bands, N]."""
 
     owners: Int64
     keys: Hashes
@@ -50,7 +50,7 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Hashes that are looked up in one band [N], by key: owner, and in how many bits the group of each agrees."""
+    """Hashes looked up in one band [N], sorted by key; `bits`: in how many bits the group of each agrees."""
 
     keys: Hashes
     owners: NDArray[np.uint32]
@@ -58,12 +58,12 @@ class Asked:
 
     @classmethod
     def of(cls, keys: Hashes, owners: Int64, bits: NDArray[np.uint8]) -> Asked:
-        """Those of these hashes."""
+        """Sorts these hashes by key."""
         order = np.argsort(keys)
         return cls(keys[order], owners[order].astype(np.uint32), bits[order])
 
     def between(self, low: int, high: int) -> Asked:
-        """Those whose key's highest 32 bits are low … high - 1."""
+        """Those whose keys have their highest 32 bits in low … high - 1."""
         span = slice(*np.searchsorted(self.keys >> np.uint64(HALF), np.array([low, high], np.uint64)).tolist())
         return self.part(span)
 
@@ -79,13 +79,13 @@ def keys_of_hashes(hashes: Hashes, owners: Int64) -> Keys:
 
 
 def bits_of(n_before: Int64) -> NDArray[np.uint8]:
-    """[N] in how many bits a group agrees where so many hashes came before: as many as leave some hashes a group."""
+    """[N] number of bits in which a group agrees, given the number of hashes before: so many that groups are small."""
     bit_length = np.frexp(n_before.astype(np.float64))[1]
     return np.asarray(np.clip(bit_length - 1, LEAST_BITS, MOST_BITS).astype(np.uint8))
 
 
 def sorted_entries(keys: Hashes, owners: Int64) -> Entries:
-    """Entries of one band."""
+    """Makes the entries of one band, sorted."""
     order = np.argsort(keys)
     groups = keys[order] >> np.uint64(HALF)
     same = groups[1:] == groups[:-1]
@@ -98,15 +98,17 @@ def sorted_entries(keys: Hashes, owners: Int64) -> Entries:
 
 
 def merged_entries(some: Sequence[Entries]) -> Entries:
-    """Entries of things that were taken up one after the other, without those that nothing is compared with."""
+    """Merges the entries of things that were taken up one after the other, without those that are never compared."""
     joined = np.concatenate(some)
     joined = joined[np.argsort(joined["key"] >> np.uint64(HALF), kind="stable")]
     return joined[_nth_of_run(joined["key"] >> np.uint64(HALF)) < _CROWD]
 
 
 def near_pairs(files: Sequence[Entries], asked: Asked, max_distance: int) -> Int64:
-    """(owner << 32 | owner asked for) of hashes near one of those asked for, in one band. `files`: entries of things
-    that were taken up one after the other."""
+    """(owner << 32 | asking owner) for hashes near one that is asked for, in one band.
+
+    `files`: entries of things that were taken up one after the other.
+    """
     groups = [_groups(entries) for entries in files]
     found = [np.zeros(0, np.int64)]
     for begin in range(0, len(asked.keys), _AT_A_TIME):
@@ -115,7 +117,7 @@ def near_pairs(files: Sequence[Entries], asked: Asked, max_distance: int) -> Int
 
 
 def _groups(entries: Entries) -> NDArray[np.uint32]:
-    """The 32 highest bits of each key: the second of the three words of an entry, which is faster than shifting."""
+    """The 32 highest bits of each key: the second of an entry's three words, which is faster than shifting."""
     return np.ascontiguousarray(entries.view("<u4").reshape(-1, 3)[:, 1])
 
 
@@ -147,7 +149,7 @@ def _near(files: Sequence[Entries], groups: Sequence[NDArray[np.uint32]], asked:
 
 
 def _members(entries: Entries, begin: Int64, end: Int64, left: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """(asker, row) of the rows begin … end - 1 of each asker: all, or, by owner, the first _CROWD at least."""
+    """Yields (asker, row) for rows begin … end - 1 of each asker: all or, by owner, at least the first _CROWD."""
     sizes = np.where(left > 0, end - begin, 0)
     for askers, in_order in (
         (np.flatnonzero((sizes > 0) & (sizes <= left)), False),
@@ -174,7 +176,7 @@ def _first_rows(entries: Entries, begin: int, end: int) -> Int64:
 
 
 def _nth_of_run(values: NDArray[np.int64] | Hashes) -> Int64:
-    """[N] how many equal values stand directly before each."""
+    """[N] how many equal values come directly before each."""
     if not len(values):
         return np.zeros(0, np.int64)
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))

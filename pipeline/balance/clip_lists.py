@@ -1,6 +1,6 @@
-"""The clips of many videos as flat columns: a hundred million of them fit in memory and are counted without loops.
+"""The clips of many videos as flat columns: a hundred million fit in memory and are counted without loops.
 
-Video i's clips stand at starts[i] … starts[i+1]-1 of `n` and `ms`.
+Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `ms`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Number = TypeVar("Number", np.int32, np.int64)
 
 CLIPS_AT_A_TIME = 1 << 22
-"""Clips taken at a time: bounds the index array (32 MiB)."""
+"""Clips processed at a time: bounds the index array (32 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class ClipLists:
     ms: NDArray[np.int32]
 
     def counts(self) -> NDArray[np.int64]:
-        """[V] clips of each video."""
+        """[V] number of clips of each video."""
         return np.diff(self.starts)
 
     def total_ms(self) -> NDArray[np.int64]:
-        """[V] summed duration of each video's clips, milliseconds."""
+        """[V] summed duration of each video's clips, ms."""
         sums = np.zeros(len(self.video_id), dtype=np.int64)
         filled = np.flatnonzero(self.counts())
         if len(filled):
@@ -40,7 +40,7 @@ class ClipLists:
         return sums
 
     def without(self, dropped: NDArray[np.bool_]) -> "ClipLists":
-        """The lists without the clips of a mask [C]. Videos stay, also with no clip left."""
+        """The lists without the clips of a mask [C]. Videos stay, even without any clip left."""
         if not dropped.any():
             return self
         before = np.concatenate(([0], np.cumsum(dropped, dtype=np.int64)))
@@ -48,7 +48,7 @@ class ClipLists:
         return ClipLists(self.video_id, self.starts - before[self.starts], self.n[stay], self.ms[stay])
 
     def indices(self, clip_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """{clip_id: (video's row, index in the flat columns)} of those `<video_id>.<n>` that are here."""
+        """{clip_id: (video's row, index in the flat columns)} for the ids `<video_id>.<n>` that are here."""
         wanted: dict[str, list[int]] = {}
         for clip_id in clip_ids:
             video, _, number = clip_id.rpartition(".")
@@ -64,13 +64,13 @@ class ClipLists:
 
 
 def empty_clip_lists() -> ClipLists:
-    """No clips of no videos."""
+    """Lists of no videos."""
     none = np.zeros(0, dtype=np.int32)
     return ClipLists(pa.array([], pa.string()), np.zeros(1, dtype=np.int64), none, none)
 
 
 def clip_lists(tables: Iterable[pa.Table]) -> ClipLists:
-    """Lists of the clips in tables with columns video_id, n, duration_ms. A video's rows lie in one of the tables."""
+    """Makes lists of the clips in tables with columns video_id, n, duration_ms. Each video is in only one of them."""
     videos: list[pa.Array] = []
     starts, n, ms = [np.zeros(1, dtype=np.int64)], _Column(), _Column()
     for table in tables:
@@ -100,7 +100,7 @@ def joined_lists(some: Sequence[ClipLists]) -> ClipLists:
 
 
 def merged_lists(some: Sequence[ClipLists]) -> ClipLists:
-    """Merges lists, also where a video is in more than one of them."""
+    """Merges lists; a video may be in more than one of them."""
     whole = joined_lists(some)
     encoded = pc.dictionary_encode(whole.video_id)
     if len(encoded.dictionary) == len(whole.video_id):
@@ -113,7 +113,7 @@ def merged_lists(some: Sequence[ClipLists]) -> ClipLists:
 
 
 def without_videos(lists: ClipLists, video_ids: pa.Array) -> ClipLists:
-    """The lists of all videos but these."""
+    """The lists of all videos except these."""
     gone = pc.is_in(lists.video_id, value_set=video_ids).to_numpy(zero_copy_only=False).astype(np.bool_)
     return taken(lists, np.flatnonzero(~gone)) if gone.any() else lists
 
@@ -144,7 +144,7 @@ class _Column:
         self._size = needed
 
     def values(self) -> NDArray[np.int32]:
-        """What was added; pages of the block that were never written take no memory."""
+        """The values added; pages of the block that were never written take no memory."""
         return self._block[: self._size]
 
 
@@ -165,7 +165,7 @@ def _lists_of_one(table: pa.Table) -> ClipLists:
 
 
 def runs_of(values: NDArray[Number], starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[Number]:
-    """values[starts[i] : starts[i]+counts[i]] of every i, end to end."""
+    """values[starts[i] : starts[i]+counts[i]] of every i, concatenated."""
     ends = np.cumsum(counts, dtype=np.int64)
     out = np.empty(int(ends[-1]) if len(ends) else 0, dtype=values.dtype)
     row = 0

@@ -1,7 +1,7 @@
-"""Things of a table that are compared as soon as the video that they are of is known: new against old, once (alike.py).
+"""Compares a table's things as soon as their video is known: new against old, once each (alike.py).
 
-Of the table only rows of videos that were not taken up are read, so a driver that starts again reads what is new. Rows
-whose video is not known yet wait in memory, condensed.
+Only rows of videos that were not taken up yet are read, so a driver that starts again reads only what is new. Rows of
+videos that are not known yet wait in memory, condensed.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 
 MOST_WAITING = 1 << 22
-"""Rows that may wait. Where more come at once, as where everything is compared again, they are taken up in the order of
-the table."""
+"""Rows that may wait. If more come at once, as when comparing everything again, they are taken up in table order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where things come from: columns of a table. `condensed`: what of its rows is kept while they wait; `of_videos`:
-    columns of the videos that are put to it; `things`: what of these rows is compared. All keep column video_id.
+    """Where things come from. `columns`: what is read of a table; `condensed`: what is kept of its rows while they
+    wait; `of_videos`: columns of the videos that are added; `things`: what of these rows is compared. All keep column
+    video_id.
 
-    Rows are taken up by round, by id, then by `order`; `at_a_time` of them together, and those of a video always.
+    Rows are taken up by round, by id, then by `order`; about `at_a_time` of them together, those of a video always.
     """
 
     table: str
@@ -43,7 +43,7 @@ class Source:
 
 
 class Compared:
-    """See the module. `what`: the folder of `alike/` in which it is kept; `settings`: whatever the pairs depend on."""
+    """See the module. `what`: its folder in `alike/`; `settings`: all that the pairs depend on."""
 
     def __init__(
         self, store: Store, what: str, kind: Kind, source: Source, settings: str, spread: Spread = spread_here
@@ -59,17 +59,17 @@ class Compared:
         self._waiting_ids: list[pa.Array] = []
 
     def pairs(self, videos: pa.Table, every: pa.Table | None = None) -> pa.Table:
-        """The pairs among `videos`, whatever else was taken up: columns a.<name>, b.<name>; a was before b.
+        """The pairs among `videos`, whatever else was taken up: columns a.<name>, b.<name>; a was taken up before b.
 
-        `every`: all videos that are known (None: these), with the columns that the source wants of them and perhaps
-        `round`, in whose order they are taken up.
+        `every`: all known videos (None: these), with the columns that the source wants of them and optionally `round`,
+        in whose order they are taken up.
         """
         self._index.go_on(self._start, partial(self._follow, videos if every is None else every))
         pairs, known = self._index.pairs(self._kind.name), Ids.of(videos.column("video_id"))
         return pairs.filter(pa.array(known.holds(pairs.column("a.video_id")) & known.holds(pairs.column("b.video_id"))))
 
     def add(self, rows: pa.Table) -> None:
-        """Rows with the source's columns."""
+        """Adds rows with the source's columns."""
         rows = rows.select(self._source.columns)
         rows = rows.filter(pa.array(~self._index.are_taken(rows.column("video_id"))))
         self._waiting_ids.append(pc.unique(rows.column("video_id")).cast(pa.string()))
@@ -83,7 +83,7 @@ class Compared:
         self._take_up(videos)
 
     def _take_up(self, videos: pa.Table) -> None:
-        """Compares what waits of these videos."""
+        """Compares the waiting rows of these videos."""
         if not self._waiting:
             return
         known, ids, rows = Ids.of(videos.column("video_id")), self._ids(), pa.concat_tables(self._waiting)
@@ -108,7 +108,7 @@ class Compared:
 
 
 def _of_a_size(rows: pa.Table, at_a_time: int) -> Iterator[pa.Table]:
-    """The same rows, about so many at a time, at least once; those of a video stand together and stay so."""
+    """Yields the rows in parts of about `at_a_time`, at least one part; the rows of a video are and stay together."""
     ids = rows.column("video_id").combine_chunks()
     first = np.flatnonzero(
         np.append(True, pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(False))

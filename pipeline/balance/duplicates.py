@@ -1,12 +1,12 @@
-"""Clips and videos that show the same pictures as others, and the openings that a channel puts before every video.
+"""Finds clips and videos that show the same pictures as others, and intros that a channel uses in every video.
 
 In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
-A clip is known by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
-a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
-pictures of all their clips together. Each picture has a hash of the whole and of several parts: a copy that was altered
-agrees with one of them, and a mirrored picture's hashes follow from the picture's own. Candidates are pairs with
-two near hashes that agree in a band of bits (`bands.py`); each is then compared hash by hash, once.
+A clip is identified by its distinct pictures: those whose hashes are far apart. One with a single picture (a slide, a
+face before a wall) can't be distinguished from another moment of the same scene and is never called a repeat; videos
+are compared by the pictures of all their clips together. Each picture has a hash of the whole and of several parts: an
+altered copy agrees in one of them, and a mirrored picture's hashes follow from the original's. Candidates are pairs
+with two near hashes that agree in a band of bits (`bands.py`); each is then compared hash by hash, once.
 """
 
 from __future__ import annotations
@@ -45,23 +45,22 @@ COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 
 CLIPS, VIDEOS = "clips", "videos"
 FORMAT = 1
-"""Rises when what is kept of pictures changes."""
+"""Raised when what is kept of pictures changes."""
 
 AT_A_TIME = 1 << 19
-"""Pictures that are taken up together, of some 5,000 videos: sorting and looking up takes 2 KB for each."""
+"""Pictures that are taken up together, from some 5,000 videos: sorting and looking up takes 2 KB for each."""
 MOST_WAITING = 1 << 23
-"""Pictures that may wait, 400 MB. Where more come at once, as where everything is compared again, the order in which
-they are taken up follows that of the tables."""
+"""Pictures that may wait (400 MB). If more come at once, as when comparing everything again, table order decides."""
 
 _LEAST_SHARED = 3
-"""Pictures that two must have in common: two that wear the same logo over dark pictures agree in one or two."""
+"""Pictures that two must share: two with the same logo over dark pictures agree in one or two."""
 
 
 class Pictures:
-    """What all clips and videos of a store show; what repeats does not depend on when their packs were committed.
+    """The pictures of all clips and videos of a store; repeats do not depend on when their packs were committed.
 
-    A video is compared once, with all that were taken up before it: in the order that `order_of` gives to its id, then
-    by its id. `alike.py` says where that is kept.
+    A video is compared once, with all that were taken up before it: in the order of `order_of` of its id, then of its
+    id. `alike.py` describes where that is kept.
     """
 
     def __init__(
@@ -86,8 +85,10 @@ class Pictures:
         self._waiting_ids: list[pa.Array] = []
 
     def find(self, but: pa.Array) -> dict[Reason, dict[str, str]]:
-        """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in the ids' order,
-        among all but these videos. A clip of a repeated video is not named again by itself."""
+        """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP, STOCK_INTRO: {id: an earlier id that shows the same}, in ORDER.
+
+        Videos in `but` are left out. A clip of a repeated video is not listed again itself.
+        """
         self._index.go_on(self._start, partial(self._follow, but))
         return self._found(but)
 
@@ -99,13 +100,13 @@ class Pictures:
         self._take_up(but)
 
     def add(self, packs: pa.Table) -> None:
-        """Rows with the columns COLUMNS and n; a video's rows stand one after the other."""
+        """Adds rows with the columns COLUMNS and n; the rows of a video are together."""
         packs = packs.filter(pa.array(~self._index.are_taken(packs.column("video_id"))))
         self._waiting_ids.append(pc.unique(packs.column("video_id")))
         self._waiting.append(shown_by_clips(packs, self._config.max_distance))
 
     def _take_up(self, but: pa.Array) -> None:
-        """Compares what waits, except what these videos show."""
+        """Compares the waiting pictures, except those of videos in `but`."""
         ids = pa.concat_arrays([pa.array([], pa.string()), *self._waiting_ids])
         is_away = pc.is_in(ids, value_set=but)
         ready = ids.filter(pc.invert(is_away))
@@ -153,7 +154,7 @@ def _in_order(clips: Shows, order_of: Callable[[pa.Array], Int64]) -> Shows:
 
 
 def _of_a_size(clips: Shows) -> Iterator[Shows]:
-    """The same, about AT_A_TIME pictures at a time, at least once; a video's clips stand together and stay so."""
+    """Yields parts of about AT_A_TIME pictures, at least one part; a video's clips, which are together, stay so."""
     ids = clips.table.column("video_id").combine_chunks()
     is_first = np.append(True, pc.not_equal(ids.slice(1), ids.slice(0, max(0, len(ids) - 1))).to_numpy(False))
     number = clips.starts[:-1] // AT_A_TIME
@@ -164,9 +165,9 @@ def _of_a_size(clips: Shows) -> Iterator[Shows]:
 
 
 def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, int]]]:
-    """Pairs (earlier, later) among all but what is of these videos.
+    """Returns the pairs (earlier, later) without those of videos in `but`, and the things that they are of.
 
-    They are rows of what comes with them: all that are in a pair, by video and number, without their pictures.
+    Pairs are rows of the things returned: all that are in a pair, by video and number, without their pictures.
     """
     away = [pc.is_in(pairs.column(f"{side}.video_id"), value_set=but) for side in "ab"]
     pairs = pairs.filter(pc.invert(pc.or_(*away)))
@@ -179,10 +180,10 @@ def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, in
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one that shows fewer that the other shows too, in one part, as it is or mirrored.
+    """Share of the pictures of the one with fewer that the other shows too, in one part, as they are or mirrored.
 
-    Pictures that are alike in that part count once: a logo or a bar makes some parts of many pictures alike. 0 where
-    fewer than three agree, which chance can do.
+    Pictures that are alike in that part count once: a logo or a bar makes some parts of many pictures alike. 0 if fewer
+    than three agree, which can happen by chance.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
     found = max(
@@ -194,7 +195,7 @@ def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
 
 
 def _n_agreeing(one: Hashes, other: Hashes, max_distance: int) -> int:
-    """How many pictures of each agree with one of the other in a part; 0 where fewer than _LEAST_SHARED do."""
+    """How many pictures of each agree with one of the other in a part; 0 if fewer than _LEAST_SHARED do."""
     near = are_near(one, other, max_distance)
     if int(near.any(axis=1).sum()) < _LEAST_SHARED:
         return 0
@@ -203,7 +204,7 @@ def _n_agreeing(one: Hashes, other: Hashes, max_distance: int) -> int:
 
 
 def _n_apart(hashes: Hashes, max_distance: int) -> int:
-    """How many of them lie further than this from each one before that counts."""
+    """How many hashes are further than this from every earlier one that was counted."""
     kept: list[int] = []
     for value in hashes.tolist():
         if all((value ^ other).bit_count() > max_distance for other in kept):

@@ -1,4 +1,4 @@
-"""Groups of things that repeat each other, from the pairs that were found."""
+"""Groups things that repeat each other, given the pairs found."""
 
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -7,7 +7,7 @@ Node = TypeVar("Node", str, int, tuple[str, int])
 
 
 def groups_of(pairs: Iterable[tuple[Node, Node]]) -> Iterator[list[Node]]:
-    """The sets of ids (or indices) that the pairs connect, each sorted, in the order of their first members."""
+    """Yields the sets of ids (or indices) that the pairs connect, each sorted, in the order of their first members."""
     parent: dict[Node, Node] = {}
 
     def root(node: Node) -> Node:

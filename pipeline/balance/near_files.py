@@ -1,9 +1,9 @@
 """Files of sorted hashes: cell by cell of the highest bits, in each the entries of every band.
 
-Who searches some cells reads their bytes of each file and no others; each cell has a checksum. Of an entry's 12 bytes
-8 to 10 are stored, the fewer the more entries there are. They are sorted, so the upper halves of their keys are stored
-as steps from one to the next, which are small; owners are fewer than 32 bits can tell. Both lie byte by byte, the
-lowest of all first, and are compressed; the lower halves of keys are noise.
+A search of some cells reads only their bytes of each file; each cell has a checksum. Of an entry's 12 bytes 8 to 10 are
+stored, fewer if there are more entries. Entries are sorted, so the upper halves of their keys are stored as the small
+steps between them; owners need fewer than 32 bits. Both are stored byte plane by byte plane, the lowest first, and
+compressed; the lower halves of keys are noise and stay as they are.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from pipeline.balance.bands import ENTRY, HALF, LEAST_BITS, Entries
 from pipeline.engine.files import Files
 
 FORMAT = 2
-"""Rises when what is stored changes: files of another format are made again from the tables."""
+"""Raised when what is stored changes: files of another format are made again from the tables."""
 
 CELL_BITS = 9
 N_CELLS = 1 << CELL_BITS
 assert CELL_BITS <= LEAST_BITS, "a group lies in one cell"
 _EDGES = np.arange(1, N_CELLS, dtype=np.uint64)
 _LOWER, _UPPER, _OWNER = range(3)
-"""The three words of an entry: the halves of its key, its owner."""
+"""The three words of an entry: the halves of its key, and its owner."""
 _ZSTD = pa.Codec("zstd", compression_level=1)
 
 
 class LostHashes(Exception):
-    """A file of hashes is gone or damaged: all of them are made again from the tables."""
+    """A file of hashes is missing or damaged: the whole index is made again from the tables."""
 
 
 @dataclass(frozen=True, slots=True)
 class NearFile:
-    """One file: the cells `first_cell` … first_cell + n_cells - 1."""
+    """One file, with the cells `first_cell` … first_cell + n_cells - 1."""
 
     path: str
     n_bands: int
@@ -47,12 +47,12 @@ class NearFile:
 
     @property
     def cells(self) -> range:
-        """Its cells."""
+        """The cells in the file."""
         return range(self.first_cell, self.first_cell + self.n_cells)
 
 
 def write_cells(files: Files, path: str, cells: Sequence[Sequence[Entries]], first_cell: int = 0) -> NearFile:
-    """Writes by cell the entries of each band."""
+    """Writes the entries of each band, by cell."""
     bodies = [_packed(np.concatenate(bands)) for bands in cells]
     sizes = np.array([[len(entries) for entries in bands] for bands in cells], "<u8")
     lengths = np.array([len(body) for body in bodies], "<u8")
@@ -64,14 +64,14 @@ def write_cells(files: Files, path: str, cells: Sequence[Sequence[Entries]], fir
 
 
 def cells_of(bands: Sequence[Entries]) -> list[list[Entries]]:
-    """Entries of each band, cut into all cells."""
+    """Divides the entries of each band into cells."""
     edges = _EDGES << np.uint64(HALF - CELL_BITS)
     cut = [np.split(entries, np.searchsorted(entries["key"] >> np.uint64(HALF), edges)) for entries in bands]
     return [[of_band[cell] for of_band in cut] for cell in range(N_CELLS)]
 
 
 def read_run(files: Files, run: Sequence[NearFile], cells: range) -> list[list[Entries]]:
-    """The same of files that together hold all cells."""
+    """Like `read_cells`, for files that together have all cells."""
     found = []
     for file in run:
         begin, stop = max(cells.start, file.cells.start), min(cells.stop, file.cells.stop)
@@ -81,7 +81,7 @@ def read_run(files: Files, run: Sequence[NearFile], cells: range) -> list[list[E
 
 
 def read_cells(files: Files, file: NearFile, cells: range) -> list[list[Entries]]:
-    """By cell the entries of each band; `cells` are some of the file's. LostHashes."""
+    """Reads the entries of each band, by cell; `cells` are some of the file's. Raises LostHashes."""
     n_head = file.n_cells * (8 * file.n_bands + 12)
     try:
         head = files.read_range(file.path, 0, n_head + 4)
@@ -107,7 +107,7 @@ def read_cells(files: Files, file: NearFile, cells: range) -> list[list[Entries]
 
 
 def _packed(entries: Entries) -> bytes:
-    """The bytes of a cell's entries, band after band."""
+    """Encodes a cell's entries, band after band."""
     if not len(entries):
         return b""
     words = np.ascontiguousarray(entries).view("<u4").reshape(-1, 3)
@@ -118,7 +118,7 @@ def _packed(entries: Entries) -> bytes:
 
 
 def _unpacked(body: bytes, n: int) -> Entries:
-    """The entries of a cell that holds n."""
+    """Decodes a cell with n entries."""
     words = np.zeros((n, 3), "<u4")
     if n:
         (n_steps, of_steps), (n_owners, of_owners) = np.frombuffer(body, "<u4", 4).reshape(2, 2).tolist()
@@ -131,7 +131,7 @@ def _unpacked(body: bytes, n: int) -> Entries:
 
 
 def _planes(values: NDArray[np.uint32]) -> bytes:
-    """The lowest bytes of all values, their second bytes … as far as any value has them."""
+    """The lowest bytes of all values, then their second bytes …, as far as any value has them."""
     n_planes = -(-int(values.max()).bit_length() // 8)
     bytes_of = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 4)
     return b"".join(bytes_of[:, plane].tobytes() for plane in range(n_planes))

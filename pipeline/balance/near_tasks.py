@@ -1,4 +1,4 @@
-"""What workers do to the files of an index of hashes (alike.py): search some cells of them, or merge some cells."""
+"""The tasks of workers on the files of a hash index (alike.py): searching or merging some of the cells."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pipeline.balance.near_files import CELL_BITS, N_CELLS, NearFile, read_run, 
 from pipeline.engine.files import Files
 
 TASK_BYTES = 64 * 1024**2
-"""Sorted hashes that one task reads, about."""
+"""Approximate bytes of sorted hashes that one task reads."""
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""Does a piece of work on each of some items, on other machines where there are any; gives what it makes, in order."""
+"""Applies a function to each item, on other machines if there are any; returns the results in order."""
 
 
 def spread_here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-    """In this process, one after the other."""
+    """Applies the function in this process, to one item after the other."""
     return map(work, items)
 
 
 def spans_of(n_bytes: int) -> list[range]:
-    """All cells, in spans that each hold about TASK_BYTES of files of `n_bytes`."""
+    """Divides all cells into spans with about TASK_BYTES each of files of `n_bytes`."""
     n_spans = min(N_CELLS, 1 << max(0, (n_bytes - 1) // TASK_BYTES).bit_length())
     size = N_CELLS // n_spans
     return [range(begin, begin + size) for begin in range(0, N_CELLS, size)]
@@ -37,20 +37,20 @@ def groups_in(cells: range) -> tuple[int, int]:
 
 
 class PatientFiles:
-    """Files whose copy on another machine waits for a store that does not answer as long as the driver does."""
+    """Files whose copy on another machine waits for an unresponsive store as long as the driver does."""
 
     def __init__(self, files: Files) -> None:
         self._files, self._patience_s = files, files.patience_s
 
     def there(self) -> Files:
-        """The files, where they are used."""
+        """The files, for use on the worker's machine."""
         return replace(self._files, patience_s=self._patience_s)
 
 
 def search_cells(
     files: PatientFiles, runs: Sequence[Sequence[NearFile]], max_distance: int, item: tuple[range, Sequence[Asked]]
 ) -> Int64:
-    """The pairs, as codes, of entries that are near those asked for, in some cells of all runs."""
+    """The pairs, as codes, of entries near those asked for, in some cells of all runs."""
     cells, asked = item
     by_run = [read_run(files.there(), run, cells) for run in runs]
     found = [np.zeros(0, np.int64)]
@@ -61,11 +61,11 @@ def search_cells(
 
 
 def _joined(some: Sequence[Entries]) -> Entries:
-    return some[0] if len(some) == 1 else np.concatenate(some)  # a large index has a task for each cell: no copy
+    return some[0] if len(some) == 1 else np.concatenate(some)  # no copy: a large index has a task for each cell
 
 
 def merge_cells(files: PatientFiles, runs: Sequence[Sequence[NearFile]], path: str, cells: range) -> NearFile:
-    """Some cells of several runs as a file of one run."""
+    """Merges some cells of several runs into a file of one run."""
     by_run = [read_run(files.there(), run, cells) for run in runs]
     merged = [
         [merged_entries(of_band) for of_band in zip(*of_cell, strict=True)] for of_cell in zip(*by_run, strict=True)

@@ -1,4 +1,4 @@
-"""Clips and videos as things that are alike where they show the same: what is filed of each, and what it looks for.
+"""Clips and videos as things of an index: they are alike if they show the same.
 
 Each picture has a hash of the whole and of several parts, and is filed by all of them. It looks for others by these,
 and by those of the mirrored picture.
@@ -21,7 +21,7 @@ NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id"
 
 
 def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bool]) -> Kind:
-    """Things that show pictures. `is_same`: whether two that have near hashes show the same."""
+    """The kind for things that show pictures. `is_same`: whether two that have near hashes show the same."""
 
     def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
@@ -30,7 +30,7 @@ def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bo
 
 
 def things_of(shows: Shows) -> pa.Table:
-    """A table of what is kept of each: the columns of NAMES, and `shown`, the hashes of its pictures."""
+    """Makes the table that is kept of things: the columns of NAMES, and `shown`, the hashes of their pictures."""
     size = 8 * N_HASHES
     data = pa.py_buffer(np.ascontiguousarray(shows.hashes, "<u8").tobytes())
     ends = pa.py_buffer((shows.starts * size).astype(np.int32).tobytes())
@@ -56,7 +56,7 @@ def _keys(owners: np.ndarray[Any, np.dtype[np.int64]], hashes: Hashes) -> Keys:
 
 
 def _pictures(things: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Hashes]:
-    """The pictures of all things, and whose each is."""
+    """(owner of each picture, hashes of all pictures) of the things."""
     values = things.column("shown").to_pylist()
     counts = [len(value) // (8 * N_HASHES) for value in values]
     return np.repeat(np.arange(len(values)), counts), _hashes(b"".join(values))

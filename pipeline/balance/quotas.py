@@ -1,10 +1,10 @@
-"""How much of each category is wanted: water-filling over what there is.
+"""Computes how much of each category is wanted: water-filling over the supply.
 
-In:  `Supply`, what candidates promise or what exists of them
-Out: `Quotas`, an amount per category, with what limits it
+In:  `Supply`, the amounts that candidates promise or that exist of them
+Out: `Quotas`, an amount per category, and what limits it
 
 Amounts are integers (clips, or milliseconds where the unit is hours), so that sums never depend on their order.
-`ranking.py` says in which order a category's videos are taken, `waves.py` what to fetch, `selection.py` what is kept.
+`ranking.py` decides the order of a category's videos, `waves.py` what to fetch, `selection.py` what to keep.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,16 +21,16 @@ from pipeline.config.balance import BalanceConfig, Unit, find_category
 
 MS_PER_HOUR = 3_600_000
 Binding = Literal["share", "supply", "hours_cap", "channel_share", "already_kept", "not_asked"]
-"""What keeps a category from more: its share of what was asked, or a limit. README of the balance: docs/balance.md."""
+"""What keeps a category from more: its share of the total asked for, or a limit. See docs/balance.md."""
 
 
 @dataclass(frozen=True, slots=True)
 class Supply:
-    """What there is to choose from. Clips and milliseconds by category id; amounts are in the configured unit.
+    """The supply. Clips and milliseconds by category id; other amounts are in the configured unit.
 
     `channels`: by category, the amounts of each known channel, in any order; `no_channel`: those of unknown channels.
-    `already_kept`: amounts that an earlier generation holds; they are part of the supply. `within_hours`: the part that
-    comes, in rank order, before the cap in hours (the clip that crosses it and its video included).
+    `already_kept`: amounts in earlier generations; they are part of the supply. `within_hours`: the part before the cap
+    in hours, in rank order (including the video that crosses the cap).
     """
 
     clips: Mapping[int, int]
@@ -43,9 +43,9 @@ class Supply:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A category's share of the balance. Amounts are clips or milliseconds.
+    """A category's quota. Amounts are clips or milliseconds.
 
-    `asked` is the policy's share of the total (None: as much as there is), `quota` what water-filling gives.
+    `asked` is the policy's share of the total (None: as much as there is), `quota` the result of water-filling.
     """
 
     category_id: int
@@ -67,7 +67,7 @@ class Quotas:
     by_category: Mapping[int, Quota]
 
     def quota(self, category_id: int) -> int | None:
-        """The amount wanted; None for a category that the policy leaves alone."""
+        """The amount wanted; None for a category that the policy does not name."""
         found = self.by_category.get(category_id)
         return found.quota if found else None
 
@@ -75,7 +75,7 @@ class Quotas:
 def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] | None = None) -> Quotas:
     """Quotas whose total is as large as asked and as even (by weight) as supply, caps and channel limit allow.
 
-    `most`: what the cap in hours really left of a category, where that is known.
+    `most`: the amount that the cap in hours actually left of a category, where known.
     """
     most = most or {}
     weights = category_weights(config)
@@ -90,7 +90,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
     total = total_amount(config)
     shares = [Fraction(str(weights[i])) for i in ids]
     nothing = [0] * len(ids)
-    # as if nothing were in shards: what binds follows from that, so that what is there does not change the answer
+    # as if nothing were in shards: the binding limits follow from that, so that shards don't change the answer
     natural, natural_limits = _fill_under_channel_limit(supply, config, ids, shares, nothing, limits, total)
     amounts, _ = _fill_under_channel_limit(supply, config, ids, shares, floors, limits, total)
     asked = water_fill(shares, [0] * len(ids), [total or 0] * len(ids), total)  # their sum is the total
@@ -111,7 +111,7 @@ def plan_quotas(supply: Supply, config: BalanceConfig, most: Mapping[int, int] |
 
 
 def category_weights(config: BalanceConfig) -> dict[int, float]:
-    """Weight by category id, for all 15; 0 where own weights leave a category out."""
+    """Weight by category id, for all 15; 0 if custom weights omit a category."""
     if config.policy == "equal":
         return {c.id: 1.0 for c in load_categories()}
     if config.policy == "hd-vila":
@@ -125,17 +125,17 @@ def category_weights(config: BalanceConfig) -> dict[int, float]:
 
 
 def total_amount(config: BalanceConfig) -> int | None:
-    """What is wanted in all, as clips or milliseconds; None: as much as there is."""
+    """The total wanted, in clips or milliseconds; None: as much as there is."""
     return None if config.total is None else to_amount(config.total, config.unit)
 
 
 def to_amount(value: float, unit: Unit) -> int:
-    """Clips or hours as the integers that the balance counts with: clips, milliseconds."""
+    """Converts clips or hours to the integers that the balance counts with: clips or milliseconds."""
     return round(value) if unit == "clips" else round(value * MS_PER_HOUR)
 
 
 def from_amount(amount: int, unit: Unit) -> float:
-    """Clips or milliseconds as clips or hours."""
+    """Converts clips or milliseconds to clips or hours."""
     return float(amount) if unit == "clips" else amount / MS_PER_HOUR
 
 
@@ -147,9 +147,9 @@ def amount_of(supply: Supply, config: BalanceConfig, category_id: int) -> int:
 def water_fill(
     weights: Sequence[Fraction], floors: Sequence[int], limits: Sequence[int], total: int | None
 ) -> list[int]:
-    """Integers x with floors <= x <= limits, x proportional to the weights where neither binds, summing to `total`.
+    """Returns integers x with floors <= x <= limits and sum `total`, proportional to the weights where neither binds.
 
-    The sum is below `total` only where all limits bind, above it only where all floors do. Weight 0 gives the floor.
+    The sum is below `total` only if all limits bind, above it only if all floors do. Weight 0 gives the floor.
     """
     tops = [limit if weight else floor for weight, floor, limit in zip(weights, floors, limits, strict=True)]
     if total is None or sum(tops) <= total:
@@ -167,7 +167,7 @@ def water_fill(
 
 
 def _level(weights: Sequence[Fraction], floors: Sequence[int], tops: Sequence[int], total: int) -> Fraction:
-    """The water level at which clip(weight * level, floor, top) sums to `total`, or 0 where the floors exceed it."""
+    """The water level at which clip(weight * level, floor, top) sums to `total`; 0 if the floors exceed it."""
 
     def volume(level: Fraction) -> Fraction:
         parts = zip(weights, floors, tops, strict=True)
@@ -192,7 +192,7 @@ def supply_of(
     ms: NDArray[np.int64],
     kept: NDArray[np.int64] | None = None,
 ) -> Supply:
-    """Supply of what each ranked candidate gives [N]; `kept`: the amounts that are in the data set already."""
+    """Makes the supply from what each ranked candidate gives [N]; `kept`: the amounts already in the data set."""
     amount = clips if config.unit == "clips" else ms
     spans = spans_of(ranked.category_id)
     known = ranked.group >= 0
@@ -222,7 +222,7 @@ def _within_hours(ms: NDArray[np.int64], amount: NDArray[np.int64], config: Bala
 
 
 def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:
-    """What the candidates promise, before any media."""
+    """The supply that the candidates promise, before any media."""
     return supply_of(ranked, config, ranked.planned("clips"), ranked.clips_ms)
 
 
@@ -230,7 +230,7 @@ def planned_supply(ranked: Ranked, config: BalanceConfig) -> Supply:
 
 
 def _channel_cap(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int | None:
-    """How much of a category's `amount` a single channel may hold: its share, at least one clip of mean length."""
+    """The most of a category's `amount` that one channel may have: its share, but at least one clip of mean length."""
     if config.max_channel_share >= 1:
         return None
     return max(_one_clip(supply, config, category_id), int(Fraction(str(config.max_channel_share)) * amount))
@@ -242,9 +242,9 @@ def _one_clip(supply: Supply, config: BalanceConfig, category_id: int) -> int:
 
 
 def _reachable(supply: Supply, config: BalanceConfig, category_id: int, amount: int) -> int:
-    """The largest x <= amount that can be filled with no channel above its share of x.
+    """The largest x <= amount that can be filled without any channel above its share of x.
 
-    Walks down from above: a supply that is cut to shares of x gives less than x, which is the next x to try.
+    Walks down from above: if the supply, with channels cut to their shares of x, gives less than x, that is the next x.
     """
     if config.max_channel_share >= 1:
         return amount
@@ -270,7 +270,7 @@ def _fill_under_channel_limit(
     limits: list[int],
     total: int | None,
 ) -> tuple[list[int], list[int]]:
-    """Water-filling, again where rounding a channel's share to whole clips made an amount unreachable.
+    """Water-fills, repeatedly if rounding a channel's share to whole clips made an amount unreachable.
 
     Returns the amounts and the limits that they were filled under.
     """

@@ -1,10 +1,10 @@
-"""The order in which a category's videos are taken.
+"""Ranks each category's videos: the order in which they are taken.
 
 In:  candidates, a row per video (schema CANDIDATES) with the clips that its transcript promises
 Out: `Ranked`, the candidates by category in a seeded order
 
-Nothing is drawn: a video's rank follows from the seed and its id alone, so that neither the order of rows nor more
-candidates change who comes before whom.
+There are no random draws: the order of two videos follows from the seed and their ids alone, so neither the order of
+rows nor additional candidates change it.
 """
 
 from dataclasses import dataclass
@@ -23,9 +23,9 @@ CANDIDATES = pa.schema(
     [
         ("video_id", pa.string()),
         ("category_id", pa.int32()),
-        ("channel_id", pa.string()),  # "": not known, then no channel limit applies
-        ("n_clips", pa.int32()),  # clips that the plan has
-        ("clips_ms", pa.int64()),  # their summed duration
+        ("channel_id", pa.string()),  # "": unknown, so no channel limit applies
+        ("n_clips", pa.int32()),  # clips in the plan
+        ("clips_ms", pa.int64()),  # their total duration
     ]
 )
 
@@ -34,7 +34,7 @@ CANDIDATES = pa.schema(
 class Ranked:
     """Candidates by category, then in seeded order; each id once. Columns have one entry per candidate [N].
 
-    `group` numbers pairs of category and channel, -1 where the channel is not known; `group_category` [G].
+    `group` numbers the pairs of category and channel, -1 for an unknown channel; `group_category` [G].
     """
 
     video_id: pa.Array
@@ -50,12 +50,12 @@ class Ranked:
         return len(self.rank)
 
     def planned(self, unit: Unit) -> NDArray[np.int64]:
-        """[N] what each candidate promises: clips or milliseconds."""
+        """[N] the amount that each candidate promises: clips or milliseconds."""
         return self.n_clips.astype(np.int64) if unit == "clips" else self.clips_ms
 
 
 def planned_by_video(clips: pa.Table) -> pa.Table:
-    """Columns video_id, n_clips, clips_ms of rows of the table `clips`."""
+    """Columns video_id, n_clips, clips_ms for rows of the table `clips`."""
     length = pc.subtract(clips.column("end_ms"), clips.column("start_ms"))
     per_clip = pa.table({"video_id": clips.column("video_id"), "ms": length})
     planned = per_clip.group_by("video_id").aggregate([("ms", "count"), ("ms", "sum")])
@@ -63,12 +63,12 @@ def planned_by_video(clips: pa.Table) -> pa.Table:
 
 
 def candidates_of(videos: pa.Table, clips: pa.Table) -> pa.Table:
-    """CANDIDATES of the tables `videos` and `clips`: every video, also those without a planned clip."""
+    """CANDIDATES from the tables `videos` and `clips`: every video, including those without a planned clip."""
     return candidates_with(videos, planned_by_video(clips))
 
 
 def candidates_with(videos: pa.Table, planned: pa.Table) -> pa.Table:
-    """CANDIDATES of `videos`, and of what `planned_by_video` counted."""
+    """CANDIDATES from `videos` and the result of `planned_by_video`."""
     row = pc.index_in(videos.column("video_id"), value_set=planned.column("video_id").combine_chunks())
     columns = {
         **{name: videos.column(name) for name in ("video_id", "category_id", "channel_id")},
@@ -79,7 +79,7 @@ def candidates_with(videos: pa.Table, planned: pa.Table) -> pa.Table:
 
 
 def rank_candidates(candidates: pa.Table, seed: int) -> Ranked:
-    """The candidates in their categories' seeded orders; of rows with the same id one stays."""
+    """Ranks the candidates in their categories' seeded orders; of rows with the same id one is kept."""
     order = _order(candidates, seed)
     category = _numbers(candidates, "category_id", np.int32)[order]
     channel = _flat(candidates.column("channel_id"))
@@ -106,7 +106,7 @@ def _order(candidates: pa.Table, seed: int) -> NDArray[np.int32]:
 
 
 def _settle_ties(candidates: pa.Table, order: NDArray[np.int32], hashes: NDArray[np.uint64]) -> NDArray[np.int32]:
-    """Rows of equal hash in the order of their content, repeated ids dropped: row order decides nothing."""
+    """Orders rows of equal hash by content and drops repeated ids, so that the order of rows has no effect."""
     hashes = hashes[order]
     same = hashes[1:] == hashes[:-1]
     if not same.any():
@@ -125,7 +125,7 @@ def _settle_ties(candidates: pa.Table, order: NDArray[np.int32], hashes: NDArray
 
 
 def _groups(category: NDArray[np.int32], channel: pa.DictionaryArray) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Numbers [N] for the pairs of (sorted) category and channel, -1 for unknown channels; each pair's category [G]."""
+    """Numbers [N] for pairs of (sorted) category and channel, -1 for unknown channels; and each pair's category [G]."""
     code = channel.indices.to_numpy(zero_copy_only=False)
     known = ~pc.equal(channel.dictionary.cast(pa.string()), "").to_numpy(zero_copy_only=False).astype(np.bool_)
     group = np.empty(len(category), dtype=np.int32)
@@ -143,13 +143,13 @@ def _groups(category: NDArray[np.int32], channel: pa.DictionaryArray) -> tuple[N
 
 
 def spans_of(category: NDArray[np.int32]) -> list[tuple[int, slice]]:
-    """(category, its rows) of a sorted column, ascending."""
+    """(category, slice of its rows) of a sorted column, ascending."""
     edges = [*np.flatnonzero(np.diff(category, prepend=np.iinfo(np.int32).min)).tolist(), len(category)]
     return [(int(category[a]), slice(a, b)) for a, b in pairwise(edges)]
 
 
 def _ranks(category: NDArray[np.int32]) -> NDArray[np.int32]:
-    """[N] rank in its category, of sorted categories."""
+    """[N] rank within the category, given sorted categories."""
     rank = np.empty(len(category), dtype=np.int32)
     for _, span in spans_of(category):
         rank[span] = np.arange(span.stop - span.start)

@@ -1,4 +1,4 @@
-"""What the balance did, in numbers and in words: the part of the manifest and of the report about balance."""
+"""The result of the balance, in numbers and in words: the balance part of the manifest and of the report."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,15 +17,15 @@ from pipeline.config.balance import Unit
 
 BALANCE_NAME = "balance.json"
 REPEATS = (Reason.DUPLICATE_VIDEO, Reason.DUPLICATE_CLIP, Reason.DUPLICATE_TEXT, Reason.STOCK_INTRO)
-"""Reasons that mean: the same as another."""
+"""Reasons that mean "the same as another"."""
 
 
 @dataclass(frozen=True, slots=True)
 class CategoryBalance:
-    """A category. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
+    """A category's result. `asked` … `kept` are clips or hours (BalanceResult.unit); `asked` -1: as much as there is.
 
     `planned`: what the transcripts promise. `made`: what exists after fetching, checks and duplicates.
-    `quota`: what water-filling gave it. `binding`: what kept it from more; `why` says it in a sentence.
+    `quota`: the result of water-filling. `binding`: what kept it from more; `why`: the same as a sentence.
     """
 
     category_id: int
@@ -45,8 +45,11 @@ class CategoryBalance:
 
 @dataclass(frozen=True, slots=True)
 class BalanceResult:
-    """The whole balance. Entropies are normalised to 0 … 1 by the number of categories asked for; `effective`
-    categories are exp(entropy): n even categories count n. `before`: planned clips, `after`: kept ones."""
+    """The result for all categories.
+
+    Entropies are normalised to 0 … 1 by the number of categories asked for; `effective` categories are exp(entropy): n
+    even categories count as n. `before`: planned clips, `after`: kept ones.
+    """
 
     unit: str
     total_asked: float
@@ -60,24 +63,24 @@ class BalanceResult:
     categories: tuple[CategoryBalance, ...]
 
     def document(self) -> dict[str, object]:
-        """As JSON has it: balance.json, and the `balance` of manifest.json."""
+        """The document for JSON: balance.json, and `balance` in manifest.json."""
         return {**asdict(self), "categories": [asdict(c) for c in self.categories]}
 
     @classmethod
     def of_document(cls, document: Mapping[str, Any]) -> "BalanceResult":
-        """The result that `document()` wrote."""
+        """The result from a `document()`."""
         return cls(**{**document, "categories": tuple(CategoryBalance(**c) for c in document["categories"])})
 
 
 def entropy(amounts: Iterable[float]) -> float:
-    """Shannon entropy of a distribution over categories, in nats; 0 where there is nothing."""
+    """Shannon entropy of a distribution over categories, in nats; 0 if there is nothing."""
     sizes = [a for a in amounts if a > 0]
     whole = sum(sizes)
     return -sum(a / whole * math.log(a / whole) for a in sizes) + 0.0
 
 
 def normalised_entropy(amounts: Sequence[float]) -> float:
-    """Entropy over its largest value for that many categories: 1 is even, 0 is all in one."""
+    """Entropy divided by its largest value for that many categories: 1 is even, 0 is all in one."""
     return entropy(amounts) / math.log(len(amounts)) if len(amounts) > 1 else 0.0
 
 
@@ -88,9 +91,9 @@ def result_of(
     clips: NDArray[np.int64],
     ms: NDArray[np.int64],
 ) -> BalanceResult:
-    """The result for ranked candidates: what each promises, has (`current`) and gives (`clips`, `ms`) [N].
+    """The result for ranked candidates, given what exists of each (`current`) and what is kept (`clips`, `ms`) [N].
 
-    What was turned away before any media came (a transcript's verdict, a known repeat) promises nothing.
+    A candidate rejected before any media was made (for its transcript, or as a known repeat) promises nothing.
     """
     planned = np.where((current.reason != 0) & (current.row < 0), 0, ranked.planned(quotas.unit))
     spans = dict(spans_of(ranked.category_id))

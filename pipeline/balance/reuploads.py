@@ -1,11 +1,11 @@
-"""Re-uploads by their words: videos as long as another whose transcripts are near-same.
+"""Finds re-uploads by their words: videos of equal length with nearly the same transcript.
 
 In:  table `transcripts` (its `minhash` column), `videos` (durations)   Out: {video_id: the video that it repeats}
 
 Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
-locality-sensitive hashing: cut into bands, two signatures with an equal band are a candidate pair; datasketch chooses
-bands and rows for the threshold. Each transcript is compared once, with those of all videos that were taken up before
-it (`compared.py`): a band together with the duration, to the tolerance, is what it is filed by.
+locality-sensitive hashing: signatures are divided into bands, and two with an equal band are a candidate pair;
+datasketch chooses bands and rows for the threshold. Each transcript is compared once, with those of all videos that
+were taken up before it (`compared.py`): it is filed by each band together with its duration, to the tolerance.
 """
 
 from __future__ import annotations
@@ -35,18 +35,18 @@ N_PERMUTATIONS = 64
 MISSES_WEIGH_MORE = (0.01, 0.99)
 """Weights of false and missed candidate pairs: each pair is compared in full afterwards, so false ones cost little."""
 FORMAT = 1
-"""Rises when what is kept of texts changes."""
+"""Raised when what is kept of texts changes."""
 TEXTS = "texts"
 AT_A_TIME = 1 << 17
 """Transcripts that are taken up together."""
 _SLACK_S = 0.01
-"""Durations are rounded to buckets this much wider than they need be."""
+"""Duration buckets are this much wider than the tolerance requires."""
 
 COLUMNS = ("video_id", "n_words", "minhash")
 
 
 class Reuploads:
-    """The transcripts of a store; what repeats does not depend on when they were committed."""
+    """The transcripts of a store; repeats do not depend on when they were committed."""
 
     def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
         source = Source("transcripts", COLUMNS, ("duration_s",), partial(things_of, config), AT_A_TIME)
@@ -54,10 +54,10 @@ class Reuploads:
         self.compared = Compared(store, TEXTS, kind_of(config), source, settings, spread)
 
     def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
-        """{video_id: the first, by id, of the videos that it repeats} among `videos`.
+        """Returns {video_id: the first, by id, of the videos that it repeats} among `videos`.
 
-        Columns video_id, duration_s (0 or less: not known, then nothing is known to be the same), and round, in whose
-        order they are taken up. `every`: all videos that are known, these among them.
+        Columns: video_id; duration_s (0 or less: unknown, then nothing is found); and round, in whose order they are
+        taken up. `every`: all known videos, including these.
         """
         pairs = self.compared.pairs(videos, every)
         names = (pairs.column(f"{side}.video_id").to_pylist() for side in "ab")
@@ -65,7 +65,7 @@ class Reuploads:
 
 
 def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
-    """What `Reuploads.find` finds in tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
+    """Like `Reuploads.find`, for tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
     with tempfile.TemporaryDirectory() as folder:
         one = Reuploads(config, Store(folder))
         one.compared.add(transcripts)
@@ -73,7 +73,7 @@ def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicat
 
 
 def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:
-    """Of transcripts with `duration_s` those that are compared."""
+    """Filters transcripts (with `duration_s`) for those that are compared."""
     enough = pc.greater_equal(rows.column("n_words"), config.min_words)
     return rows.filter(pc.and_(enough, pc.greater(rows.column("duration_s"), 0.0))).select(_THINGS)
 
@@ -82,7 +82,7 @@ _THINGS = ["video_id", "duration_s", "minhash"]
 
 
 def kind_of(config: TextDuplicatesConfig) -> Kind:
-    """Transcripts of videos of which the length is known: a table of video_id, duration_s, minhash."""
+    """The kind for transcripts of videos of known length: a table of video_id, duration_s, minhash."""
     n_bands, n_rows = bands(config.jaccard)
     tolerance_s = config.duration_tolerance_s
 
@@ -103,7 +103,7 @@ def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> K
 
 
 def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Keys:
-    """As durations within the tolerance lie in two buckets at most, each looks in both."""
+    """Looks in two buckets, since durations within the tolerance are in two buckets at most."""
     duration_s, folded = things.column("duration_s").to_numpy(), _folded(things, n_bands, n_rows)
     reach = tolerance_s + _SLACK_S / 4
     keys = [_keys(folded, _buckets(duration_s + shift, tolerance_s)) for shift in (-reach, reach)]
@@ -119,7 +119,7 @@ def _keys(folded: Hashes, bucket: Int64) -> Hashes:
 
 
 def _folded(things: pa.Table, n_bands: int, n_rows: int) -> Hashes:
-    """[bands, N] one 64-bit number for the words of a band (multiply and add, as FNV-1 does)."""
+    """[bands, N] one 64-bit number for the words of each band (multiply and xor, as FNV-1 does)."""
     signatures = signature_matrix(things.column("minhash"))
     folded = np.full((n_bands, len(signatures)), 0xCBF29CE484222325, dtype=np.uint64)
     for i in range(n_rows):
@@ -129,7 +129,7 @@ def _folded(things: pa.Table, n_bands: int, n_rows: int) -> Hashes:
 
 
 def signature_matrix(column: pa.ChunkedArray) -> NDArray[np.uint32]:
-    """[N, 64] of a column of little-endian uint32 signatures. ValueError where one has another size."""
+    """[N, 64] from a column of little-endian uint32 signatures. Raises ValueError if one has another size."""
     values = column.to_pylist()
     sizes = sorted({len(value) for value in values})
     if sizes not in ([], [4 * N_PERMUTATIONS]):
@@ -138,7 +138,7 @@ def signature_matrix(column: pa.ChunkedArray) -> NDArray[np.uint32]:
 
 
 def bands(jaccard: float) -> tuple[int, int]:
-    """(bands, rows a band) that datasketch chooses for a threshold."""
+    """(bands, rows per band) that datasketch chooses for a threshold."""
     if jaccard >= 1:
         return 1, N_PERMUTATIONS
     index = MinHashLSH(threshold=jaccard, num_perm=N_PERMUTATIONS, weights=MISSES_WEIGH_MORE)

@@ -1,11 +1,11 @@
-"""Balance, second half: what is kept of what exists, and why each other candidate is left out.
+"""Balance, second half: selects what is kept of what exists, and the reason for leaving out each other candidate.
 
-In:  `Ranked` candidates; `Outcomes`, what the media stage made of those that it tried
-Out: `Selection`: the table selection.parquet, the clips dropped as duplicates, and a result that explains itself
+In:  `Ranked` candidates; `Outcomes`, the media stage's results for those that it tried
+Out: `Selection`: the table selection.parquet, the clips dropped as duplicates, and a result with explanations
 
-Videos are taken down their category's order. The last one of a category (or of a channel that has its share) is taken
-in part, its first clips by n, so that a quota is met to the clip. A limit is never exceeded. The same outcomes give
-the same selection, whether or not its clips are in shards by now.
+Videos are taken in the order of their category. The last one of a category (or of a channel that has its share) is
+taken in part, its first clips by n, so that a quota is met to the clip. A limit is never exceeded. The same outcomes
+give the same selection, whether or not its clips are in shards already.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from pipeline.config.balance import BalanceConfig, Unit
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """`table` (manifests.schema.SELECTION) goes by category and rank; `dropped` are clips left out as duplicates."""
+    """`table` (manifests.schema.SELECTION) is sorted by category and rank; `dropped` are clips that are duplicates."""
 
     table: pa.Table
     dropped: Mapping[str, tuple[Reason, str]]
@@ -42,14 +42,14 @@ class Selection:
 
 @dataclass(slots=True)
 class _Taken:
-    """How many of its first clips each candidate gives [N], and how long they are."""
+    """How many of its first clips each candidate gives [N], and their duration."""
 
     standing: Standing
     clips: NDArray[np.int64]
     ms: NDArray[np.int64]
 
     def limit(self, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> None:
-        """Cuts what is taken, from the end of each key's order, so that no sum exceeds its room (key -1: free)."""
+        """Cuts what is taken, from the end of each key's order, so that no sum exceeds its room (key -1: no limit)."""
         amount = self.clips if unit == "clips" else self.ms
         rows = np.flatnonzero((amount > 0) & (key >= 0))
         allowed = np.clip(room[key[rows]] - before(key[rows], amount[rows]), 0, amount[rows])
@@ -60,7 +60,7 @@ class _Taken:
         self.ms[rows[allowed == 0]] = 0
 
     def _cut(self, i: int, most: int, unit: Unit) -> None:
-        """Leaves candidate i the longest run of its first clips that amounts to no more than `most`."""
+        """Cuts candidate i to the longest run of its first clips that amounts to no more than `most`."""
         lists, row = self.standing.lists, int(self.standing.row[i])
         first = int(lists.starts[row])
         sums = np.cumsum(lists.ms[first : first + int(self.clips[i])], dtype=np.int64)
@@ -70,7 +70,7 @@ class _Taken:
 
 
 def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[n] sum of the amounts of earlier entries with the same key."""
+    """[n] the sum of the amounts of earlier entries with the same key."""
     order = np.argsort(key, kind="stable")
     sums = np.cumsum(amount[order]) - amount[order]
     first = np.flatnonzero(np.diff(key[order], prepend=-2))
@@ -83,9 +83,9 @@ def before(key: NDArray[np.int64], amount: NDArray[np.int64]) -> NDArray[np.int6
 def select(
     ranked: Ranked, outcomes: Outcomes, config: BalanceConfig, shares: Mapping[int, int] | None = None
 ) -> Selection:
-    """The selection from what exists: quotas over the real supply, filled in rank order.
+    """Selects from what exists: quotas over the real supply, filled in rank order.
 
-    `shares`: the most of each category while others are still to come; None: the last word.
+    `shares`: the most of each category while more candidates are still to come; None: the final selection.
     """
     current = standing(ranked, outcomes)
     quotas, taken = _fill(ranked, current, config, shares or {})
@@ -96,15 +96,15 @@ def select(
 
 
 def _fill(ranked: Ranked, current: Standing, config: BalanceConfig, shares: Mapping[int, int]) -> tuple[Quotas, _Taken]:
-    """Quotas and what is taken under them.
+    """Computes quotas and what is taken under them.
 
-    Where clips are counted, the cap in hours is known to the clip only once clips are taken: what it cut off is then no
-    longer promised, and channels get their share of what is left.
+    If the unit is clips, the effect of the cap in hours is known only once clips are taken: then what it cut off is no
+    longer counted as available, and channels get their share of what is left.
     """
     unkept = replace(current, kept_clips=np.zeros_like(current.kept_clips), kept_ms=np.zeros_like(current.kept_ms))
     supply = _existing_supply(ranked, unkept, config)
     most = dict(shares)
-    while True:  # as if nothing were in shards: what is there must not change what the cap in hours leaves
+    while True:  # as if nothing were in shards: shards must not change what the cap in hours leaves
         quotas = plan_quotas(supply, config, most)
         taken, cut = _take(ranked, unkept, quotas, config)
         lower = {i: amount for i, amount in cut.items() if amount < most.get(i, quotas.by_category[i].quota)}
@@ -122,9 +122,9 @@ def _existing_supply(ranked: Ranked, current: Standing, config: BalanceConfig) -
 
 
 def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConfig) -> tuple[_Taken, dict[int, int]]:
-    """What is taken: what is in shards, and beyond it what channels, quotas and the cap in hours have room for.
+    """Takes what is in shards and, beyond it, what channels, quotas and the cap in hours have room for.
 
-    Also the clips left in each category that the cap in hours cut, where clips are counted.
+    Also returns the clips left in each category that the cap in hours cut, if the unit is clips.
     """
     cut: dict[int, int] = {}
     unit = quotas.unit
@@ -148,10 +148,10 @@ def _take(ranked: Ranked, current: Standing, quotas: Quotas, config: BalanceConf
 
 
 def _beyond_kept(current: Standing, key: NDArray[np.int64], room: NDArray[np.int64], unit: Unit) -> NDArray[np.int64]:
-    """The room [K] of each key that clips in shards leave.
+    """The room [K] that clips in shards leave for each key.
 
-    Less than the next clip of a video that was taken in part is not room: it was left when that video was cut, and
-    nothing may fill it now.
+    Room for less than the next clip of a partly taken video does not count: it was left over when that video was cut,
+    and nothing may fill it now.
     """
     left = room - _sums(key, current.kept_amount(unit), len(room))
     for i in np.flatnonzero((current.kept_clips > 0) & (current.kept_clips < current.clips) & (key >= 0)).tolist():
@@ -162,14 +162,14 @@ def _beyond_kept(current: Standing, key: NDArray[np.int64], room: NDArray[np.int
 
 
 def category_indices(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], list[int]]:
-    """[N] index of each candidate's category among the quotas' ids, -1 where policies leave it alone; the ids."""
+    """[N] index of each candidate's category among the quotas' ids, -1 if the policy does not name it; and the ids."""
     ids = sorted(quotas.by_category)
     index = np.minimum(np.searchsorted(ids, ranked.category_id), len(ids) - 1)
     return np.where(np.array(ids)[index] == ranked.category_id, index, -1), ids
 
 
 def channel_rooms(ranked: Ranked, quotas: Quotas) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Keys [N] (channel within category, -1 for none) and what each [G] may hold."""
+    """Keys [N] (channel within category, -1 for none), and the most that each [G] may have."""
     free = np.iinfo(np.int64).max // 4
     caps = {i: q.channel_cap if q.channel_cap is not None else free for i, q in quotas.by_category.items()}
     room = np.array([caps.get(i, free) for i in ranked.group_category.tolist()], dtype=np.int64)
@@ -187,7 +187,7 @@ def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> NDA
 
 
 def _reasons(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int16]:
-    """[N] why a candidate gives nothing, 0 for those that give something."""
+    """[N] the reason why a candidate gives nothing, 0 for those that give something."""
     reason = np.where(current.is_open, CODE_OF[Reason.NOT_NEEDED], CODE_OF[Reason.OVER_QUOTA])
     reason = np.where(current.reason != 0, current.reason, reason).astype(np.int16)
     reason[taken.clips > 0] = 0
@@ -197,7 +197,7 @@ def _reasons(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -
 
 
 def _of_full_channels(ranked: Ranked, current: Standing, taken: _Taken, quotas: Quotas) -> NDArray[np.int64]:
-    """Rows of those left out whose channel, as it is in the end, has no room for one clip of them."""
+    """Rows of left-out candidates whose channel, in the final result, has no room for one clip of them."""
     key, room = channel_rooms(ranked, quotas)
     left = room - _sums(key, taken.clips if quotas.unit == "clips" else taken.ms, len(room))
     rows = np.flatnonzero((key >= 0) & (taken.clips == 0) & (current.reason == 0))
@@ -236,7 +236,7 @@ def _selection_table(
 
 
 def _groups_column(ranked: Ranked, duplicates: Duplicates) -> pa.Array:
-    """[N] the first, by id, of the videos that share pictures or words with this one; its own id where alone."""
+    """[N] the first, by id, of the videos that share pictures or words with this one; its own id if there are none."""
     links = {(_video_of(a), _video_of(b)) for same in duplicates.values() for a, b in same.items()}
     first = {video: members[0] for members in groups_of(links) for video in members if video != members[0]}
     rows = rows_of(ranked.video_id, sorted(first))

@@ -1,9 +1,9 @@
-"""Sentences that a channel says in video after video: what is said is compared without case and marks.
+"""Finds sentences that a channel says in video after video, compared without case and marks.
 
 In:  table `clips` (texts), `videos` (channels)   Out: {clip_id: the first clip, by video id, that says the same}
 
-Each sentence is compared once, with those that were taken up before it (`compared.py`): it is filed by one hash of what
-is said and of who says it.
+Each sentence is compared once, with those that were taken up before it (`compared.py`): it is filed by one hash of its
+words and its channel.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ PREFIX_CHARS = 96
 COLUMNS = ("video_id", "n", "text")
 SENTENCES = "sentences"
 AT_A_TIME = 1 << 20
-"""Sentences that are taken up together, about."""
+"""Approximate number of sentences that are taken up together."""
 FORMAT = 1
-"""Rises when what is kept of sentences changes."""
+"""Raised when what is kept of sentences changes."""
 
 
 class Sentences:
-    """The sentences of a store; what repeats does not depend on the order in which they came."""
+    """The sentences of a store; repeats do not depend on the order in which they came."""
 
     def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
         self._config = config
@@ -45,11 +45,10 @@ class Sentences:
         self.compared = Compared(store, SENTENCES, KIND, source, settings, spread)
 
     def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
-        """{clip_id: the first clip, by video id, that says the same} in `min_repeats` or more of these videos, which
-        are of one channel.
+        """Returns {clip_id: first clip, by video id, that says the same}, of sentences in `min_repeats` or more videos.
 
-        Columns video_id, channel_id ("": never compared), and round, in whose order they are taken up. `every`: all
-        videos that are known, these among them.
+        The videos are those of one channel. Columns: video_id; channel_id ("": never compared); and round, in whose
+        order they are taken up. `every`: all known videos, including these.
         """
         pairs = self.compared.pairs(videos, every)
         sides = (
@@ -64,7 +63,7 @@ class Sentences:
 
 
 def said_in(min_words: int, clips: pa.Table) -> pa.Table:
-    """Columns video_id, n, said: of the sentences that are long enough, a hash of what is said."""
+    """Columns video_id, n, said: for the sentences that are long enough, a hash of their words."""
     said = pc.replace_substring_regex(pc.utf8_lower(clips.column("text")), r"[^\p{L}\p{N}]+", " ")
     said = pc.utf8_trim_whitespace(said)
     enough = pc.greater_equal(pc.count_substring(said, " "), min_words - 1)
@@ -77,7 +76,7 @@ def said_in(min_words: int, clips: pa.Table) -> pa.Table:
 
 
 def things_of(rows: pa.Table) -> pa.Table:
-    """Of sentences with `channel_id` those of known channels: columns video_id, n, said by that channel."""
+    """From sentences with `channel_id`, those of known channels: video_id, n, and `said` hashed with the channel."""
     known = rows.filter(pc.not_equal(rows.column("channel_id"), ""))
     channel = hash_texts(known.column("channel_id").combine_chunks().cast(pa.string()), 2)
     said = splitmix64(known.column("said").to_numpy() ^ channel)

@@ -1,6 +1,6 @@
-"""What many clips and videos show, as flat columns: the distinct pictures of each, some 50 bytes a picture.
+"""The pictures of many clips and videos as flat columns: the distinct ones of each, some 50 bytes per picture.
 
-Pictures of a clip or video that lie near one before them there are left out when they come, for many at a time.
+Pictures that are near an earlier one of the same clip or video are left out when they come, for many clips at a time.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ AT_A_TIME = 1 << 14
 """Clips or videos whose pictures are compared at a time."""
 
 APART = 10
-"""Pictures whose hashes differ in so many bits or fewer show the same scene and count once."""
+"""Pictures whose hashes differ in at most this many bits show the same scene and count once."""
 
 _PARTS_APART = 2
-"""So many parts of two pictures of one clip lie apart where they show different scenes: a logo or bars that both wear
-make one part or another alike."""
+"""Parts that are apart if two pictures show different scenes: a logo or bars in both make one or another alike."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a clip or a video shows: its id, whose it is, and the hashes of its distinct pictures (x N_HASHES)."""
+    """A clip or video and what it shows: its id, video and channel, and its distinct pictures' hashes (x N_HASHES)."""
 
     id: str
     video_id: str
@@ -39,7 +38,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Shows(Sequence[Shown]):
-    """Many of them. `table` has columns id, video_id, channel_id [N]; pictures of i are starts[i] … starts[i+1]-1."""
+    """Many `Shown`. `table` has columns id, video_id, channel_id [N]; i's pictures are at starts[i] … starts[i+1]-1."""
 
     table: pa.Table
     starts: NDArray[np.int64]
@@ -57,15 +56,15 @@ class Shows(Sequence[Shown]):
         return str(self.table.column("id")[index].as_py())
 
     def hashes_of(self, index: int) -> Hashes:
-        """The hashes of its pictures."""
+        """The hashes of an entry's pictures."""
         return self.hashes[self.starts[index] : self.starts[index + 1]]
 
     def counts(self) -> NDArray[np.int64]:
-        """[N] pictures of each."""
+        """[N] number of pictures of each."""
         return np.diff(self.starts)
 
     def take(self, indices: NDArray[np.int64]) -> Shows:
-        """Those of these indices, in that order."""
+        """Those at these indices, in that order."""
         counts = self.counts()[indices]
         starts = np.concatenate(([0], np.cumsum(counts)))
         at = np.repeat(self.starts[indices] - starts[:-1], counts) + np.arange(starts[-1])
@@ -75,16 +74,16 @@ class Shows(Sequence[Shown]):
 _NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
 
 ORDER = [("video_id", "ascending"), ("n", "ascending"), ("id", "ascending")]
-"""By video and number of the clip: in no order that depends on when they came."""
+"""By video, number of the clip and id: an order that does not depend on when they came."""
 
 
 def no_shows() -> Shows:
-    """Of no clip and no video."""
+    """Pictures of no clips and no videos."""
     return Shows(_NAMES.empty_table(), np.zeros(1, np.int64), np.zeros((0, N_HASHES), np.uint64))
 
 
 def shown_by_clips(packs: pa.Table, max_distance: int) -> Shows:
-    """What the clips in rows of `packs` that succeeded show."""
+    """The pictures of the successful clips in rows of `packs`."""
     rows = packs.filter(is_success(packs.column("status")))
     if not rows.num_rows:
         return no_shows()
@@ -99,7 +98,7 @@ def shown_by_clips(packs: pa.Table, max_distance: int) -> Shows:
 
 
 def shown_by_videos(clips: Shows, max_distance: int) -> Shows:
-    """What videos show in all their clips together; the clips of a video stand one after the other."""
+    """The pictures of videos, of all their clips together; a video's clips are next to each other."""
     if not len(clips):
         return clips
     encoded = pc.run_end_encode(clips.table.column("video_id").combine_chunks())
@@ -111,7 +110,7 @@ def shown_by_videos(clips: Shows, max_distance: int) -> Shows:
 
 
 def joined_shows(some: Sequence[Shows]) -> Shows:
-    """Joins several."""
+    """Concatenates several."""
     counts = np.concatenate([np.zeros(0, np.int64), *(one.counts() for one in some)])
     starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
     table = pa.concat_tables([_NAMES.empty_table(), *(one.table for one in some)])
@@ -119,7 +118,7 @@ def joined_shows(some: Sequence[Shows]) -> Shows:
 
 
 def named_only(table: pa.Table) -> Shows:
-    """Those of a table, without their pictures."""
+    """Entries of a table, without their pictures."""
     return Shows(table, np.zeros(table.num_rows + 1, np.int64), no_shows().hashes)
 
 
@@ -135,10 +134,10 @@ def _distinct(table: pa.Table, counts: NDArray[np.int64], hashes: Hashes, max_di
 
 
 def distinct_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) -> NDArray[np.bool_]:
-    """[P] whether a picture (x N_HASHES) lies further than `max_distance` from each that is kept before it in the same
-    owner: in _PARTS_APART parts, or in all that show something.
+    """[P] whether a picture (x N_HASHES) is distinct from each kept earlier picture of the same owner.
 
-    `counts`: pictures of each owner, which stand one after the other.
+    Distinct means further than `max_distance` in _PARTS_APART parts, or in all that show something. `counts`: number of
+    pictures of each owner; an owner's pictures are next to each other.
     """
     kept = np.zeros(len(hashes), np.bool_)
     order = np.argsort(-counts, kind="stable")  # owners with most pictures first: those that have a t-th are a prefix
@@ -159,7 +158,7 @@ def distinct_in(hashes: Hashes, counts: NDArray[np.int64], max_distance: int) ->
 
 
 def _are_apart(some: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bool_]:
-    """[N] whether pictures N x N_HASHES show other scenes than `others`, one with one."""
+    """[N] whether pictures [N, N_HASHES] show other scenes than `others`, pairwise."""
     show = (some != NOTHING) & (others != NOTHING)
     n_apart = (show & (np.bitwise_count(some ^ others) > max_distance)).sum(axis=1)
     return np.asarray(n_apart >= np.minimum(_PARTS_APART, np.maximum(show.sum(axis=1), 1)))

@@ -1,6 +1,6 @@
-"""Where each candidate of a balance stands: what exists of it, what turns it away, what is in shards already.
+"""Computes the standing of each candidate of a balance: what exists of it, why it is rejected, what is in shards.
 
-In:  `Ranked` candidates; `Outcomes`, what the media stage made of those that it tried, rejects, known repeats
+In:  `Ranked` candidates; `Outcomes`: the media stage's results, rejects, known repeats
 Out: `Standing`, on which `waves.py` and `selection.py` decide
 """
 
@@ -21,15 +21,15 @@ from pipeline.config.balance import Unit
 TURNED_AWAY = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
 
 Duplicates = Mapping[Reason, Mapping[str, str]]
-"""By reason: {id: the id that it repeats}. A key is a video id, or a clip id `<video_id>.<n>`, and so is its value."""
+"""By reason: {id: the id that it repeats}. Keys and values are video ids, or clip ids `<video_id>.<n>`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
     """What is known of candidates besides the plan.
 
-    `made`: clips that exist. `turned_away` (TURNED_AWAY): rejects in force of whole videos; they outweigh `made`.
-    `already_kept`: clips in committed shards: they stay, and no more is taken of their videos (whose packs are gone).
+    `made`: clips that exist. `turned_away` (TURNED_AWAY): rejects in force of whole videos; they override `made`.
+    `already_kept`: clips in committed shards, which stay; no more clips of their videos are taken (the packs are gone).
     """
 
     made: ClipLists = field(default_factory=empty_clip_lists)
@@ -40,11 +40,11 @@ class Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where each ranked candidate stands; columns [N].
+    """The standing of each ranked candidate; columns [N].
 
     `row`: its row in `lists`, -1 where nothing was made. `clips`, `ms`: what exists and counts, duplicates left out.
     `kept_clips`, `kept_ms`: what is in shards already, the first of its clips in `lists`.
-    `reason`: index in REASONS of what turns it away, 0 for nothing.
+    `reason`: index in REASONS of why it is rejected, 0 if it is not.
     `dropped`: {clip_id: (reason, the clip that it repeats)}.
     """
 
@@ -59,15 +59,15 @@ class Standing:
 
     @property
     def is_open(self) -> NDArray[np.bool_]:
-        """[N] neither tried nor turned away: its media can still be asked for."""
+        """[N] neither tried nor rejected: its media can still be fetched."""
         return np.asarray((self.row < 0) & (self.reason == 0))
 
     def amount(self, unit: Unit) -> NDArray[np.int64]:
-        """[N] what exists and counts: clips or milliseconds."""
+        """[N] the amount that exists and counts: clips or milliseconds."""
         return self.clips if unit == "clips" else self.ms
 
     def kept_amount(self, unit: Unit) -> NDArray[np.int64]:
-        """[N] what is in shards already."""
+        """[N] the amount in shards already."""
         return self.kept_clips.astype(np.int64) if unit == "clips" else self.kept_ms
 
 
@@ -78,8 +78,11 @@ CODE_OF = {reason: code for code, reason in enumerate(REASONS)}
 def outcomes_with(
     made: ClipLists, failed: pa.Table, rejects: pa.Table, duplicates: Duplicates, already_kept: ClipLists
 ) -> Outcomes:
-    """Outcomes of the clips that exist, of the videos (TURNED_AWAY) all of whose clips failed, and of rejects in force
-    (manifests.funnel.rejects_in_force)."""
+    """Makes outcomes.
+
+    `made`: the clips that exist. `failed` (TURNED_AWAY): videos all of whose clips failed. `rejects`: those in force
+    (manifests.funnel.rejects_in_force).
+    """
     return Outcomes(made, pa.concat_tables([_whole_videos(rejects), failed]), duplicates, already_kept)
 
 
@@ -88,7 +91,7 @@ def _whole_videos(rejects: pa.Table) -> pa.Table:
 
 
 def all_failed(packs: pa.Table, succeeded: pa.ChunkedArray) -> pa.Table:
-    """TURNED_AWAY of the videos in rows of PACKS of which no clip succeeded, with the reason that most clips have."""
+    """TURNED_AWAY for the videos in rows of PACKS of which no clip succeeded, with their clips' most common reason."""
     good = packs.filter(succeeded).column("video_id").combine_chunks()
     failed = packs.filter(pc.invert(pc.is_in(packs.column("video_id"), value_set=good)))
     if not failed.num_rows:
@@ -104,14 +107,14 @@ def _differs_from_previous(column: pa.Array) -> NDArray[np.bool_]:
     return np.concatenate(([len(column) > 0][: len(column)], changed.to_numpy(zero_copy_only=False))).astype(np.bool_)
 
 
-# where each candidate stands
+# the standing of each candidate
 
 
 def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
-    """What exists of each candidate once rejects and duplicates are taken out."""
+    """Computes what exists of each candidate once rejects and duplicates are taken out."""
     lists, n_kept = _kept_first(outcomes)
     row = _row_in(ranked.video_id, lists.video_id)
-    kept_clips = np.append(n_kept, 0).astype(np.int32)[row]  # the last entry serves row -1
+    kept_clips = np.append(n_kept, 0).astype(np.int32)[row]  # the last entry is for row -1
     reason = _reasons_from_rejects(ranked, outcomes, row, kept_clips)
     _turn_away_repeated_videos(ranked, outcomes.duplicates, row, kept_clips, reason)
     lists, dropped = _without_repeated_clips(ranked, outcomes.duplicates, lists, row, kept_clips, reason)
@@ -133,7 +136,7 @@ def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
 def _reasons_from_rejects(
     ranked: Ranked, outcomes: Outcomes, row: NDArray[np.int32], kept_clips: NDArray[np.int32]
 ) -> NDArray[np.int16]:
-    """[N] index in REASONS; what is in shards is not turned away any more."""
+    """[N] index in REASONS; videos that are in shards are no longer rejected."""
     reason = np.zeros(len(ranked), dtype=np.int16)
     if outcomes.turned_away.num_rows:
         away = _row_in(ranked.video_id, outcomes.turned_away.column("video_id").combine_chunks())
@@ -144,7 +147,7 @@ def _reasons_from_rejects(
 
 
 def _kept_first(outcomes: Outcomes) -> tuple[ClipLists, NDArray[np.int64]]:
-    """The clips that exist, in each video those in shards first; and how many of each video [V] these are."""
+    """Reorders the clips that exist so that each video's clips in shards come first; also returns their number [V]."""
     made, kept = outcomes.made, outcomes.already_kept
     n_kept = np.zeros(len(made.video_id), dtype=np.int64)
     if not len(kept.video_id):
@@ -163,7 +166,7 @@ def _kept_first(outcomes: Outcomes) -> tuple[ClipLists, NDArray[np.int64]]:
 def _rebuilt(
     made: ClipLists, kept: ClipLists, row: NDArray[np.int32], odd: NDArray[np.int64], n_kept: NDArray[np.int64]
 ) -> tuple[ClipLists, NDArray[np.int64]]:
-    """Lists in which the `odd` kept videos, whose kept clips are not simply the first ones, come last, as new lists."""
+    """Rebuilds the lists with the `odd` kept videos, whose kept clips are not simply the first ones, at the end."""
     stays = np.ones(len(made.video_id), dtype=np.bool_)
     stays[row[odd][row[odd] >= 0]] = False
     left = np.flatnonzero(stays)
@@ -191,7 +194,7 @@ def _clips_at(lists: ClipLists, row: int) -> tuple[NDArray[np.int32], NDArray[np
 
 
 def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.int32]) -> NDArray[np.int64]:
-    """[N] length of the first `kept_clips` of each candidate."""
+    """[N] total duration of the first `kept_clips` of each candidate."""
     kept_ms = np.zeros(len(row), dtype=np.int64)
     rows = np.flatnonzero(kept_clips)
     counts = kept_clips[rows].astype(np.int64)
@@ -202,7 +205,7 @@ def _kept_ms(lists: ClipLists, row: NDArray[np.int32], kept_clips: NDArray[np.in
 
 
 def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int32]:
-    """[N] row of each id in a smaller column, -1 where it is not there."""
+    """[N] row of each id in a smaller column, -1 if it is not there."""
     found = pc.fill_null(pc.index_in(ids, value_set=value_set), -1)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)
 
@@ -214,7 +217,7 @@ def _turn_away_repeated_videos(
     kept_clips: NDArray[np.int32],
     reason: NDArray[np.int16],
 ) -> None:
-    """Of each group of videos that repeat each other, the first that can be had stays; sets `reason` of the others."""
+    """Keeps the first available of each group of videos that repeat each other; sets `reason` of the others."""
     for why, pairs in sorted(duplicates.items()):
         pairs = {a: b for a, b in pairs.items() if "." not in a}
         rows = _rows_by_id(ranked, pairs)
@@ -234,7 +237,7 @@ def _without_repeated_clips(
     kept_clips: NDArray[np.int32],
     reason: NDArray[np.int16],
 ) -> tuple[ClipLists, dict[str, tuple[Reason, str]]]:
-    """Of each group of clips that repeat each other, the one in the video that comes first stays."""
+    """Of each group of clips that repeat each other, keeps the one in the video that comes first."""
     gone = np.zeros(len(lists.n), dtype=np.bool_)
     dropped: dict[str, tuple[Reason, str]] = {}
     for why, pairs in sorted(duplicates.items()):
@@ -260,7 +263,7 @@ def _name_emptied(
     dropped: Mapping[str, tuple[Reason, str]],
     reason: NDArray[np.int16],
 ) -> None:
-    """A video all of whose clips are duplicates is one itself."""
+    """Gives a video whose clips are all duplicates that reason itself."""
     whys = {clip.rpartition(".")[0]: why for clip, (why, _) in sorted(dropped.items())}
     for i in np.flatnonzero((row >= 0) & (counts == 0) & (reason == 0)).tolist():
         reason[i] = CODE_OF[whys.get(ranked.video_id[i].as_py(), Reason.NO_CLIPS)]

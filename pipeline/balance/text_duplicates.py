@@ -1,7 +1,7 @@
-"""Near-duplicates by text: re-uploads, and sentences that a channel says in video after video.
+"""Finds near-duplicates by text: re-uploads, and sentences that a channel says in video after video.
 
-Out: {id: the id that it repeats}, of videos (`reuploads.py`) and of clips (`sentences.py`): what
-`selection.Outcomes.duplicates` takes
+Out: {id: the id that it repeats} for videos (`reuploads.py`) and clips (`sentences.py`), for
+`standing.Outcomes.duplicates`
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from pipeline.engine.store import Store
 
 
 class Texts:
-    """All texts of a store; more may be committed at any time. What repeats does not depend on when they came."""
+    """All texts of a store; more may be committed at any time. Repeats do not depend on when they came."""
 
     def __init__(self, config: TextDuplicatesConfig, store: Store, spread: Spread = spread_here) -> None:
         self._reuploads = Reuploads(config, store, spread) if config.reuploads else None
         self._sentences = Sentences(config, store, spread) if config.repeated_sentences else None
 
     def find(self, videos: pa.Table, every: pa.Table | None = None) -> dict[str, str]:
-        """What repeats among `videos` (video_id, channel_id, duration_s), by video id and by clip id. `every`: all
-        videos that are known, these among them."""
+        """Finds repeats among `videos` (video_id, channel_id, duration_s): {id: the id that it repeats}.
+
+        Ids are of videos or clips. `every`: all known videos, including these.
+        """
         parts = [part.find(videos, every) for part in (self._reuploads, self._sentences) if part]
         return {one: other for part in parts for one, other in part.items()}

@@ -1,16 +1,16 @@
-"""Waves: which videos' media to fetch next, so that the quotas fill with few downloads.
+"""Plans waves: which videos' media to fetch next, so that the quotas fill with few downloads.
 
     while wave := next_wave(ranked, outcomes, config):
         run the media stage on those videos; read `outcomes` again
     select(ranked, outcomes, config)
 
-A wave (a batch) is a pure function of what it is given. While the crawl goes on and other batches are in progress, it
-is given less than there is: the first candidates in recorded order, what came of the batches before those, and
-no more of a category than its share of the whole, since the others are still to come (`Ahead`).
+A wave (a batch) is a pure function of its inputs. While the crawl and other batches are in progress, the inputs are
+less than all there is: the first candidates in recorded order, the results of earlier batches, and at most its share of
+the total for each category, since more candidates are still to come (`Ahead`).
 
-A wave is a pure function of what is committed. It goes down each category's order and stops where the planned clips,
-times the share of planned clips that survived in that category so far, fill what is missing. Quotas are computed again
-each time: a category whose reserve ends short passes its part on to the others.
+A wave goes down each category's order and stops where the planned clips, times the share of planned clips that have
+survived in that category so far, fill what is missing. Quotas are computed anew each time: a category that runs out of
+candidates passes its part on to the others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,13 +28,16 @@ from pipeline.balance.standing import REASONS, Outcomes, Standing, standing
 from pipeline.config.balance import BalanceConfig
 
 PRIOR_VIDEOS = 20
-"""How many videos' worth the survival over all categories weighs against a category's own."""
+"""The survival over all categories weighs as much as this many videos of a category's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What is planned ahead of: `under_way`, ids of batches whose outcome does not count yet; `shares`, the most that a
-    category may get for now, by id ({}: no more candidates come, and each may get what others leave)."""
+    """What a plan made ahead has to allow for.
+
+    `under_way`: ids in batches without a result yet. `shares`: the most that each category may get for now, by id ({}:
+    no more candidates come, and each may get what others leave).
+    """
 
     under_way: Sequence[str] = ()
     shares: Mapping[int, int] = field(default_factory=dict)
@@ -43,9 +46,9 @@ class Ahead:
 def next_wave(
     ranked: Ranked, outcomes: Outcomes, config: BalanceConfig, ahead: Ahead | None = None, most_videos: int = 0
 ) -> list[str]:
-    """Ids of the videos to fetch next, best ranks first; [] when the quotas are full or nothing is left to try.
+    """Returns ids of the videos to fetch next, best ranks first; [] if the quotas are full or nothing is left to try.
 
-    `most_videos`: no more than these, the best ranks of all categories; 0: all that are needed.
+    `most_videos`: at most this many, the best ranks of all categories; 0: all that are needed.
     """
     ahead = ahead or Ahead()
     current = standing(ranked, outcomes)
@@ -80,15 +83,15 @@ def next_wave(
 def _survival(
     current: Standing, planned: NDArray[np.int64], have: NDArray[np.int64], index: NDArray[np.int64], n_categories: int
 ) -> NDArray[np.float64]:
-    """[N] share of what was planned that came to exist, in the candidate's category; 1 before anything was tried.
+    """[N] the share of planned clips that came to exist, in the candidate's category; 1 before anything was tried.
 
-    Videos that were never fetched because they repeat another say nothing about it.
+    Videos that were never fetched because they repeat another don't count.
     """
     repeats = np.isin(current.reason, [REASONS.index(r) for r in (Reason.DUPLICATE_TEXT, Reason.DUPLICATE_VIDEO)])
     tried = np.flatnonzero(~current.is_open & ~(repeats & (current.row < 0)) & (planned > 0))
     whole = int(planned[tried].sum())
     overall = min(1.0, int(have[tried].sum()) / whole) if whole else 1.0
-    slots = index[tried] + 1  # slot 0: categories that policies leave alone
+    slots = index[tried] + 1  # slot 0: categories that the policy does not name
     promised = np.bincount(slots, weights=planned[tried], minlength=n_categories + 1)
     came = np.bincount(slots, weights=have[tried], minlength=n_categories + 1)
     prior = PRIOR_VIDEOS * (whole / len(tried) if len(tried) else 1.0)
@@ -98,7 +101,7 @@ def _survival(
 def _under_channel_limit(
     ranked: Ranked, quotas: Quotas, config: BalanceConfig, have: NDArray[np.int64], expected: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`have` and `expected` [N] without what a channel gives beyond its share."""
+    """`have` and `expected` [N], without what a channel gives beyond its share."""
     if config.max_channel_share >= 1:
         return have, expected
     key, room = channel_rooms(ranked, quotas)
@@ -121,7 +124,7 @@ def _need(
     n_clips: NDArray[np.int32],
     planned: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """[K] what each category lacks; 0 where less than one clip of mean length is missing: no video could fill that."""
+    """[K] the amount that each category lacks; 0 if less than one clip of mean length, which no video could fill."""
     asked = index >= 0
     held = np.bincount(index[asked], weights=have[asked], minlength=len(ids)).astype(np.int64)
     clips = np.bincount(index[asked], weights=n_clips[asked], minlength=len(ids))
@@ -134,7 +137,7 @@ def _need(
 def _down_the_order(
     current: Standing, index: NDArray[np.int64], expected: NDArray[np.int64], need: NDArray[np.int64], margin: float
 ) -> NDArray[np.int64]:
-    """Rows of open candidates, each category's down to where its need is filled; all where no policy applies."""
+    """Rows of open candidates, down each category's order until its need is filled; all if no policy applies."""
     rows = np.flatnonzero(current.is_open & (expected > 0))
     ahead = before(index[rows], expected[rows])
     wanted = np.ceil(need * margin)

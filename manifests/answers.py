@@ -1,6 +1,6 @@
-"""Answers to questions about pictures: which there are, how two are compared, what one is worth.
+"""Answers to questions about pictures: the classes, how two answers are compared, how an answer is scored.
 
-answers.json of an imported set is the list of answers that are classes, class by class: `data.answers` of a run.
+answers.json of an imported set lists the answers that are classes, in class order: `data.answers` of a training run.
 """
 
 import json
@@ -12,29 +12,29 @@ FIXED_ANSWERS: dict[str, tuple[str, ...]] = {
     "nlvr2": ("false", "true"),
     "snli_ve": ("contradiction", "neutral", "entailment"),
 }
-"""Where a task's answers are given."""
+"""The answers of tasks that have a fixed set of them."""
 
 AGREEING = 3
-"""People who have to give an answer to make it wholly right."""
+"""How many people must give an answer for the full score."""
 
 _ARTICLE = re.compile(r"\b(a|an|the)\b")
 
 
 def vqa_score(n_people: int) -> float:
-    """What an answer is worth that n of ten people gave: min(n / 3, 1), the published rule."""
+    """The score of an answer that n of ten people gave: min(n / 3, 1), the published rule."""
     return min(n_people / AGREEING, 1.0)
 
 
 def normal_answer(answer: str) -> str:
-    """An answer as it is compared: lower case, without articles, surrounding spaces and a full stop at the end.
+    """The form in which answers are compared: lower case, without articles, outer spaces and a final full stop.
 
-    VQA's own evaluation also spells out contractions and numbers; here they stay as they are written.
+    VQA's own evaluation also normalises contractions and numbers; here they stay as written.
     """
     return " ".join(_ARTICLE.sub(" ", str(answer).lower().strip().rstrip(".")).split()) or str(answer).lower().strip()
 
 
 def read_answers(text: str) -> list[str]:
-    """The classes of an answers.json. ValueError where it is none."""
+    """The classes of an answers.json. ValueError if it is not one."""
     found = json.loads(text)
     if not isinstance(found, list) or not found or not all(isinstance(answer, str) for answer in found):
         raise ValueError("is not a list of answers")

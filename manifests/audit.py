@@ -1,8 +1,8 @@
-"""report/report.json: what an audit of a data set found, in numbers that a machine can hold against requirements.
+"""report/report.json: the findings of an audit of a data set, in numbers that a program can compare with requirements.
 
     hdvila-pipeline audit DIR --require 'entropy>=0.95' --require 'licence_known>=0.9'
 
-`Audit` is the file; its JSON schema is what `hdvila-pipeline report --schema` prints.
+`Audit` is the file; `hdvila-pipeline report --schema` prints its JSON schema.
 """
 
 import difflib
@@ -30,7 +30,7 @@ _REQUIREMENT = re.compile(r"\s*([a-z0-9_]+)\s*(>=|<=|==|>|<)\s*([-+]?[0-9.]+(?:[
 
 
 class Metrics(BaseModel):
-    """Numbers of the whole data set. -1 where nothing is known of them."""
+    """Numbers of the whole data set; -1 if unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -95,14 +95,14 @@ class Audit(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """`metric operator bound`."""
+    """A requirement: `metric operator bound`."""
 
     metric: str
     operator: str
     bound: float
 
     def holds(self, metrics: Metrics) -> bool:
-        """Whether the data set meets it; a metric that is not known (-1, or not a number) never does."""
+        """Whether the data set meets the requirement; an unknown metric (-1, or not a number) never does."""
         value = self.value(metrics)
         return not math.isnan(value) and value != -1 and _OPERATORS[self.operator](value, self.bound)
 
@@ -115,7 +115,7 @@ class Requirement:
 
 
 def parse_requirement(text: str) -> Requirement:
-    """Parses a requirement as people write it. UserError for an unknown metric names the nearest metric."""
+    """Parses a requirement written by a person. UserError for an unknown metric suggests the nearest one."""
     found = _REQUIREMENT.fullmatch(text)
     try:
         bound = float(found[3]) if found else math.nan
@@ -131,5 +131,5 @@ def parse_requirement(text: str) -> Requirement:
 
 
 def falls_short(metrics: Metrics, requirements: Sequence[Requirement]) -> list[Requirement]:
-    """The requirements that do not hold."""
+    """The requirements that are not met."""
     return [requirement for requirement in requirements if not requirement.holds(metrics)]

@@ -13,7 +13,7 @@ UNCATEGORISED = "uncategorised"
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """One upload category. Shares are per cent of HD-VILA-100M's videos and clips."""
+    """One upload category. Shares are percentages of HD-VILA-100M's videos and clips."""
 
     id: int
     name: str
@@ -24,24 +24,24 @@ class Category:
 
 @cache
 def load_categories() -> tuple[Category, ...]:
-    """The categories in the order of their ids."""
+    """The categories, sorted by id."""
     text = resources.files("manifests").joinpath("categories.yaml").read_text(encoding="utf-8")
     rows = yaml.safe_load(text)["categories"]
     return tuple(Category(**row | {"queries": tuple(row["queries"])}) for row in rows)
 
 
 def category_by_id(category_id: int) -> Category | None:
-    """The category of an id; None for `uncategorised` and for ids that are not one of the 15."""
+    """The category with an id; None for `uncategorised` and for ids outside the 15."""
     return next((c for c in load_categories() if c.id == category_id), None)
 
 
 def category_by_name(name: str) -> Category | None:
-    """The category of a name as a site may spell it (entities, case and outer spaces do not count)."""
+    """The category with a name as a site may spell it (ignoring entities, case and outer spaces)."""
     wanted = html.unescape(name).strip().casefold()
     return next((c for c in load_categories() if c.name.casefold() == wanted), None)
 
 
 def category_name(category_id: int) -> str:
-    """The name for people; `uncategorised` where there is none."""
+    """The category's name for display; `uncategorised` if the id is not one of the 15."""
     found = category_by_id(category_id) if category_id != UNCATEGORISED_ID else None
     return found.name if found else UNCATEGORISED

@@ -1,7 +1,7 @@
-"""What the tables of an output directory hold, counted by video: each part is opened once, and few bytes of it stay.
+"""What the tables of an output directory hold, counted by video: each part is read once, and few bytes of it are kept.
 
-The funnel, the rejects in force and what is missing all ask the same few things of the tables: which videos have rows
-there, how many, and how many of them failed. They share one census; a census that is kept reads only what is new.
+The funnel, the rejects in force and the search for missing videos all need the same facts: which videos have rows in a
+table, how many, and how many of them failed. They share one census; a long-lived census reads only what is new.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _COUNTS = pa.schema([("video_id", pa.string()), ("n", pa.int64()), ("n_failed", 
 
 
 class Rows(Protocol):
-    """What a census needs of tables."""
+    """The table-reading methods that a census needs."""
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table: ...
 
@@ -39,7 +39,7 @@ class Rows(Protocol):
 
 
 class Tables(Rows, Protocol):
-    """What is needed of an output directory. The pipeline's Store is one."""
+    """What the functions here need of an output directory. The pipeline's Store has it."""
 
     def exists(self, relative: str) -> bool: ...
 
@@ -48,7 +48,7 @@ class Tables(Rows, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Counts of one table by video. Columns [V]: rows, and those that failed (table `packs` only)."""
+    """Counts of one table by video. Columns [V]: all rows, and rows that failed (table `packs` only)."""
 
     video_id: pa.Array
     n: NDArray[np.int64]
@@ -56,24 +56,25 @@ class Counted:
 
     @property
     def with_success(self) -> pa.Array:
-        """The videos that have a row that counts."""
+        """The videos with at least one row that did not fail."""
         return self.video_id.filter(pa.array(self.n > self.n_failed))
 
 
 @dataclass(slots=True)
 class _Kept:
-    """What is kept of the parts of one table that were read."""
+    """What is kept from the parts of one table that were read."""
 
     read: set[tuple[str, str]] = field(default_factory=set)
     pieces: list[pa.Table] = field(default_factory=list)
     failed: Counter[str] = field(default_factory=Counter)
     passed: NDArray[np.bool_] | None = None
-    """Of the clips that were turned away before this table: whether they have a row that counts in it."""
+    """For each clip that was rejected before this table: whether it has a row here that did not fail."""
 
 
 class Census:
-    """See the module. `by_clip`: also which clips that were turned away came past their stage after all; such a census
-    is of one moment. Without, `count` may be called again: it reads the parts that came since."""
+    """See the module docstring. `by_clip`: also finds which rejected clips passed their stage later; such a census is a
+    snapshot. Without it, `count` may be called again and reads the parts that are new.
+    """
 
     def __init__(self, tables: Rows, *, by_clip: bool = True) -> None:
         self._tables, self._by_clip = tables, by_clip
@@ -82,19 +83,19 @@ class Census:
 
     @cached_property
     def rejects(self) -> pa.Table:
-        """All rejects that were ever made, REJECTS; without `by_clip` those of whole videos."""
+        """All rejects ever made, REJECTS; without `by_clip` only those of whole videos."""
         rejects = self._tables.read_rejects()
         return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
 
     def again(self) -> None:
-        """Lets what is asked from now on be read again, as far as it is new."""
+        """Makes the next calls read what is new since."""
         if self._by_clip:
             self._kept.clear()
         self._in_force = None
         self.__dict__.pop("rejects", None)
 
     def count(self, table: str) -> Counted:
-        """The table by video."""
+        """The counts of a table by video."""
         kept = self._update(table)
         if len(kept.pieces) > 1:
             whole = pa.concat_tables(kept.pieces)
@@ -104,7 +105,7 @@ class Census:
         return Counted(ids, counts.column("n").to_numpy(), counts.column("n_failed").to_numpy())
 
     def take_up(self, table: str) -> None:
-        """Reads the parts of a table that came since, so that they need not be kept until somebody counts."""
+        """Reads the new parts of a table now, so that they need not be kept until somebody counts."""
         self._update(table)
 
     def failed_by_reason(self) -> Counter[str]:
@@ -112,7 +113,7 @@ class Census:
         return self._update("packs").failed
 
     def in_force(self) -> pa.Table:
-        """Of each video and clip its latest reject (REJECTS) that nothing has made void."""
+        """The latest reject (REJECTS) of each video and clip, if nothing has made it void."""
         if self._in_force is None:
             self._in_force = self._find_in_force()
         return self._in_force
@@ -127,7 +128,7 @@ class Census:
         return _latest(self.rejects.filter(pa.array(~void)))
 
     def _passed(self, table: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """For each of these rejects whether what was turned away has a row that counts in a table."""
+        """For each of these rejects, whether the video or clip has a row in a table that did not fail."""
         of_table = self.rejects.take(pa.array(rows))
         whole = pc.equal(of_table.column("clip_id"), "").to_numpy(zero_copy_only=False).astype(np.bool_)
         passed = Ids.of(self.count(table).with_success).holds(of_table.column("video_id")) & whole
@@ -140,7 +141,7 @@ class Census:
         return np.asarray(passed)
 
     def _clips_before(self, table: str) -> Ids:
-        """The clips that were turned away by the stages whose rejects a row of this table makes void."""
+        """The clips rejected by the stages whose rejects become void through a row of this table."""
         of_stages = pc.is_in(self.rejects.column("stage"), value_set=pa.array(_stages_void_by(table)))
         named = self.rejects.filter(pc.and_(of_stages, pc.not_equal(self.rejects.column("clip_id"), "")))
         return Ids.of(pc.unique(named.column("clip_id")))
@@ -148,7 +149,7 @@ class Census:
     def _update(self, table: str) -> _Kept:
         kept = self._kept.setdefault(table, _Kept())
         if self._by_clip and kept.passed is not None:
-            return kept  # a census of one moment
+            return kept  # a snapshot
         asked = self._by_clip and table in ("clips", "packs")
         clips = self._clips_before(table) if asked else Ids.of(pa.array([], pa.string()))
         if self._by_clip:
@@ -184,7 +185,7 @@ class Census:
 
 
 def _summed(counts: pa.Table) -> pa.Table:
-    """Counts, one row per video."""
+    """The counts, added up to one row per video."""
     summed = counts.group_by("video_id").aggregate([("n", "sum"), ("n_failed", "sum")])
     columns = {"video_id": "video_id", "n_sum": "n", "n_failed_sum": "n_failed"}
     return summed.select(list(columns)).rename_columns(list(columns.values()))

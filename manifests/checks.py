@@ -1,6 +1,6 @@
-"""The checks of a clip: one table. What a check measures is in a file of pipeline/media/checks/ that names it.
+"""The checks of a clip, in one table. How a check measures is in a file of pipeline/media/checks/ that names it.
 
-The keys `media.checks.*` of the configuration, the switches of `cut --only-clips` and the documents follow from it.
+The keys `media.checks.*` of the configuration, the options of `cut --only-clips` and the documents follow from it.
 """
 
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ Action = Literal["ignore", "flag", "reject"]
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value that goes with a check or a member: an identity key of the configuration.
+    """A setting of a check or a member: an identity key of the configuration.
 
-    `bounds`: pydantic's, of a number. `choices`: all values that it takes, where one of them is a word.
+    `bounds`: pydantic's constraints of a number. `choices`: all values it can have, if one of them is a word.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class CheckFacts:
-    """`name` is the key whose value says what is done; `action` its default."""
+    """One check. `name` is the key whose value is the action; `action` is its default."""
 
     name: str
     reason: Reason
@@ -88,7 +88,7 @@ CHECKS = (
         ),
     ),
 )
-"""In the order in which they are made: the first that rejects a clip gives its reason."""
+"""In the order in which they are made: the first one that rejects a clip gives the reason."""
 
 
 def settings_of(facts: Any) -> dict[str, Setting]:

@@ -1,7 +1,7 @@
-"""Whether a clip that was tried became a sample: one enum, and the words that files hold for it.
+"""Whether a clip that was tried became a sample: one enum, and the words for it in files.
 
 Table `packs` and clips.jsonl say `failed`; the rows of shards say `failed_to_subsample`, which readers of video2dataset
-know. Both read the same here.
+know. Both are read as the same status.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 
 class ClipStatus(StrEnum):
-    """The word of table `packs`. `.in_shards` is that of a shard's rows."""
+    """The word used in table `packs`. `.in_shards` is the word used in a shard's rows."""
 
     SUCCESS = "success"
     FAILED = "failed"
 
     @property
     def in_shards(self) -> str:
-        """The word of a shard's rows."""
+        """The word for it in a shard's rows."""
         return _IN_SHARDS[self]
 
     @classmethod
     def of(cls, word: str) -> ClipStatus:
-        """The status of any word that a file holds: everything but `success` is a failure of some kind."""
+        """The status of any word in a file: everything but `success` is some kind of failure."""
         return cls.SUCCESS if word == cls.SUCCESS else cls.FAILED
 
 

@@ -1,7 +1,7 @@
-"""What the numbers of a YUV picture mean: which matrix and range are in force, where a file says it and where not.
+"""How to interpret the numbers of a YUV frame: which matrix and range apply, whether a file states them or not.
 
-Codes are those of ITU-T H.273 (tables 2 to 4), as FFmpeg's AVColorSpace and AVColorRange hold them. Both sides convert
-by this one rule, so that a still, a proxy and a whole clip of one moment show the same colours.
+Codes are those of ITU-T H.273 (tables 2 to 4), as in FFmpeg's AVColorSpace and AVColorRange. Both packages convert by
+this one rule, so that a still, a proxy and a clip show the same colours at the same time.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ LIMITED, FULL = 1, 2
 """AVColorRange: luma from 16 to 235, or from 0 to 255."""
 
 _SWSCALE = {BT709: 1, FCC: 4, BT470BG: 5, SMPTE170M: 5, SMPTE240M: 7, BT2020: 9, 10: 9}
-"""libswscale's number of each matrix (SWS_CS_*); 10 is BT.2020 with constant luminance, taken as the usual one."""
+"""libswscale's number of each matrix (SWS_CS_*); 10 is BT.2020 with constant luminance, treated as the usual one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Colour:
-    """The colours of a video: `matrix` and `range_` as in force, primaries and transfer as the file states them."""
+    """The colours of a video: `matrix` and `range_` as they apply, primaries and transfer as the file states them."""
 
     matrix: int = BT709
     range_: int = LIMITED
@@ -29,17 +29,17 @@ class Colour:
 
     @property
     def swscale_matrix(self) -> int | None:
-        """libswscale's number of the matrix; None for RGB, which has none."""
+        """libswscale's number of the matrix; None for RGB, which needs none."""
         return _SWSCALE.get(self.matrix)
 
 
 def colour_in_force(
     matrix: int, range_: int, width: int, height: int, *, primaries: int = UNSPECIFIED, transfer: int = UNSPECIFIED
 ) -> Colour:
-    """The colours by what a stream states and its stored size in pixels.
+    """The colours that apply, given what a stream states and its stored size in pixels.
 
-    A stream that names no matrix is taken as players take it: BT.709 from 1280 wide or above 576 lines, BT.601 below.
-    An unnamed range is limited.
+    A stream that names no matrix is treated as players do: BT.709 from 1280 wide or above 576 lines, else BT.601. An
+    unnamed range is limited.
     """
     stated = matrix == RGB or matrix in _SWSCALE
     guessed = BT709 if width >= 1280 or height > 576 else SMPTE170M

@@ -1,4 +1,4 @@
-"""An example of every command, shown in its help; a test holds each against the command's own options."""
+"""An example of every command, shown in its help; a test checks each against the command's own options."""
 
 EXAMPLES: dict[str, dict[str, str]] = {
     "hdvila-pipeline": {
@@ -37,4 +37,4 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "export": "export out/demo/train out/exported",
     },
 }
-"""By program and command: what stands after the program's name."""
+"""By program and command: the arguments after the program's name."""

@@ -1,4 +1,4 @@
-"""How a command ends: one table of exit codes for every command of both programs.
+"""How commands end: one table of exit codes for every command of both programs.
 
 Help texts and docs/reference.md are made from it. A code means the same in all commands.
 """
@@ -15,7 +15,7 @@ from manifests.examples import EXAMPLES
 
 
 class ExitCode(IntEnum):
-    """An exit code. `.meaning` is one line for people."""
+    """An exit code. `.meaning` is one line to display."""
 
     OK = 0
     INCOMPLETE = 1
@@ -47,7 +47,7 @@ ALWAYS = (ExitCode.OK, ExitCode.USER_ERROR, ExitCode.INTERNAL, ExitCode.INTERRUP
 """Codes with which any command can end."""
 
 _LOCKED = (ExitCode.STOPPED,)
-"""Of commands that write a data set: another run may hold its directory."""
+"""For commands that write a data set: another run may hold its directory."""
 _RUN = (ExitCode.INCOMPLETE, ExitCode.STOPPED, ExitCode.DRAINED)
 
 COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
@@ -87,11 +87,11 @@ COMMANDS: dict[str, dict[str, tuple[ExitCode, ...]]] = {
         "export": (),
     },
 }
-"""By program and command: the codes beside those of ALWAYS."""
+"""By program and command: the codes besides those in ALWAYS."""
 
 
 class NothingMatched(UserError):
-    """The command ran, and nothing was what it was asked for. The message says what was looked for, and where."""
+    """The command ran but found nothing it was asked for. The message says what was searched for, and where."""
 
     exit_code = ExitCode.NOTHING_MATCHED
 
@@ -102,12 +102,12 @@ def codes_of(program: str, command: str) -> list[ExitCode]:
 
 
 def example(program: str, command: str) -> str:
-    """A line that shows a command as it is typed."""
+    """A line with an example of a command."""
     return f"Example: {program} {EXAMPLES[program][command]}"
 
 
 def epilog(program: str, command: str) -> str:
-    """The last lines of a command's help: an example, and a line a code."""
+    """The last lines of a command's help: an example, and a line per exit code."""
     return "\n\n".join(
         [example(program, command), "Exit codes:", *(f"{c:>3}  {c.meaning}" for c in codes_of(program, command))]
     )
@@ -117,9 +117,9 @@ _OF_A_PATH = (FileNotFoundError, IsADirectoryError, NotADirectoryError, Permissi
 
 
 class ExitsByTheTable(AbstractContextManager[None]):
-    """Around a program's commands: whatever escapes ends the process with the code of the table.
+    """Wraps a program's commands: any exception ends the process with the exit code of the table.
 
-    A UserError is one message, and so is a path that the system does not give; anything else keeps its traceback.
+    A UserError prints one message, and so does a path that the system cannot open; anything else keeps its traceback.
     """
 
     def __init__(self, program: str) -> None:
@@ -135,7 +135,7 @@ class ExitsByTheTable(AbstractContextManager[None]):
             self._say(f"interrupted; {ExitCode.INTERRUPTED.meaning.partition('; ')[2]}")
             raise SystemExit(int(ExitCode.INTERRUPTED)) from None
         if isinstance(error, _OF_A_PATH) and error.filename:
-            name = os.fsdecode(error.filename).encode("utf-8", "replace").decode()  # a name may hold any bytes
+            name = os.fsdecode(error.filename).encode("utf-8", "replace").decode()  # a name may contain any bytes
             self._say(
                 f"{name}: {str(error.strerror).lower()}; restore or correct it (`verify` names all that is missing)"
             )

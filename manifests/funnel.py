@@ -2,10 +2,10 @@
 
     candidates = kept + rejected + missing
 
-A candidate is a video that the crawl decided to look at, or that a source brought. It is kept where the selection
-kept clips of it, rejected where a reject is in force or the selection left it out, and missing where it came past one
-stage and the next has neither a row nor a reject of it. The three are found apart, so that the sum can be checked.
-The latest outcome wins: a reject is void once the video has come past the stage that made it.
+A candidate is a video that the crawl decided to look at, or that another source brought. It is kept if the selection
+kept clips of it, rejected if a reject is in force or the selection left it out, and missing if it passed one stage and
+the next has neither a row nor a reject of it. The three are determined separately, so that the sum can be checked.
+The latest outcome wins: a reject is void once the video has passed the stage that made it.
 """
 
 from dataclasses import asdict, dataclass
@@ -36,7 +36,7 @@ OF_BALANCE = {
     Reason.STOCK_INTRO,
     Reason.OPTED_OUT,
 }
-"""Reasons that the selection itself gives; others it passes on."""
+"""Reasons that the selection itself gives; all others it passes on."""
 
 
 DECIDED_BY = (
@@ -46,12 +46,12 @@ DECIDED_BY = (
     ("clips", "balance"),
     ("packs", "balance"),
 )
-"""(table, stage that decides next on a video with a row there), in the order of the stages."""
+"""(table, the stage that decides next on a video with a row there), in the order of the stages."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectCount:
-    """This many were turned away at a stage for a reason."""
+    """How many were rejected at a stage for a reason."""
 
     stage: str
     reason: str
@@ -60,7 +60,7 @@ class RejectCount:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """The funnel of videos or of clips. `rejected` by stage in the order of the road, then by count."""
+    """The funnel of videos or of clips. `rejected` is sorted by the order of the stages, then by count."""
 
     candidates: int
     kept: int
@@ -69,12 +69,12 @@ class Level:
 
     @property
     def n_rejected(self) -> int:
-        """All that were turned away."""
+        """The total of the rejected."""
         return sum(turned.count for turned in self.rejected)
 
     @property
     def adds_up(self) -> bool:
-        """candidates = kept + rejected + missing."""
+        """Whether candidates = kept + rejected + missing."""
         return self.candidates == self.kept + self.n_rejected + self.missing
 
     def by_reason(self) -> dict[str, int]:
@@ -87,14 +87,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class FunnelCounts:
-    """Both levels. `listed`: different videos in the listings, including those that were never looked at."""
+    """Both levels. `listed`: distinct videos in the listings, including those that were never looked at."""
 
     listed: int
     videos: Level
     clips: Level
 
     def document(self) -> "FunnelJson":
-        """As manifest.json has it."""
+        """The form in manifest.json."""
         return cast(FunnelJson, asdict(self))
 
 
@@ -116,7 +116,7 @@ class LevelJson(TypedDict):
 
 
 class FunnelJson(TypedDict, total=False):
-    """`funnel` in manifest.json; {} where no run made the data set."""
+    """`funnel` in manifest.json; {} if no run made the data set."""
 
     listed: int
     videos: LevelJson
@@ -124,7 +124,7 @@ class FunnelJson(TypedDict, total=False):
 
 
 class Files(Protocol):
-    """What is needed where only a file is read."""
+    """What is needed to read a single file."""
 
     def exists(self, relative: str) -> bool: ...
 
@@ -132,7 +132,7 @@ class Files(Protocol):
 
 
 def read_selection(tables: Files, columns: list[str] | None = None) -> pa.Table | None:
-    """selection.parquet, or None where no balance has run."""
+    """Reads selection.parquet; None if no balance has run."""
     if not tables.exists(SELECTION_NAME):
         return None
     try:
@@ -143,7 +143,7 @@ def read_selection(tables: Files, columns: list[str] | None = None) -> pa.Table 
 
 
 def selected_rows(tables: Files, video_id: str) -> list[SelectionRow]:
-    """What selection.parquet says of one video; of the other columns only the row group that holds it is read."""
+    """The rows of selection.parquet for one video; of the other columns only the row group that holds it is read."""
     if not tables.exists(SELECTION_NAME):
         return []
     try:
@@ -169,12 +169,12 @@ def _damaged(error: Exception) -> DamagedFile:
 
 
 def rejects_in_force(tables: Rows) -> pa.Table:
-    """Of whole videos and of clips, the latest reject each (manifests.schema.REJECTS) that nothing has made void."""
+    """The latest reject (manifests.schema.REJECTS) of each whole video and each clip, if nothing has made it void."""
     return Census(tables).in_force()
 
 
 def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
-    """How many rejects there are: stages in the order of the road, the most frequent reason first."""
+    """The number of rejects: stages in their order, the most frequent reason first."""
     counted = rejects.group_by(["stage", "reason"]).aggregate([([], "count_all")])
     order = [("count_all", "descending"), ("reason", "ascending")]
     found: dict[str, dict[str, int]] = {}
@@ -187,7 +187,7 @@ def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
 
 
 def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
-    """What became of every candidate and of every clip that was planned. Reads a census by clip where none is given."""
+    """What became of every candidate and of every planned clip. Makes its own census (by clip) if none is given."""
     census = census or Census(tables)
     rejects = census.in_force()
     fates = _fates(tables, census, rejects)
@@ -198,7 +198,7 @@ def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Fates:
-    """Columns [N], an entry a candidate. `turned`: index in `kinds` of (stage, reason), -1 where not turned away."""
+    """Columns [N], an entry per candidate. `turned`: index of its (stage, reason) in `kinds`, -1 if not rejected."""
 
     video_id: pa.Array
     is_kept: NDArray[np.bool_]
@@ -208,7 +208,7 @@ class _Fates:
     n_clips_kept: NDArray[np.int64]
 
     def counts(self, ids: pa.Array, n: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[N] counts given by id; 0 for candidates that are not among them."""
+        """[N] counts given by id; 0 for candidates without one."""
         spread = np.zeros(len(self.video_id), dtype=np.int64)
         rows = _row_in(ids, self.video_id)
         spread[rows[rows >= 0]] = n[rows >= 0]
@@ -231,7 +231,7 @@ def _fates(tables: Tables, census: Census, rejects: pa.Table) -> _Fates:
         counts[rows] = selection.column("n_clips").to_numpy()
     rows = _row_in(whole.column("video_id"), video_id)
     stages = whole.column("stage").to_numpy(zero_copy_only=False)
-    overrides = (kept[rows] == 0) | (stages == "shards")  # what is in the selection is kept, unless its pack was lost
+    overrides = (kept[rows] == 0) | (stages == "shards")  # what the selection kept is kept, unless its pack was lost
     more, turned_rows = _coded(stages, whole.column("reason").to_numpy(zero_copy_only=False))
     turned[rows[overrides]] = turned_rows[overrides] + len(kinds)
     is_kept = (kept > 0) & (turned < 0)
@@ -255,7 +255,7 @@ def _turned_by_selection(
 
 
 def _coded(stage: NDArray[Any], reason: NDArray[Any]) -> tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]:
-    """The different (stage, reason) and each row's index among them."""
+    """The distinct (stage, reason) pairs, and each row's index among them."""
     pairs = pa.table({"stage": pa.array(stage, pa.string()), "reason": pa.array(reason, pa.string())})
     joined = pc.binary_join_element_wise(pairs.column("stage"), pairs.column("reason"), " ").combine_chunks()
     encoded = pc.dictionary_encode(joined)
@@ -269,7 +269,7 @@ def _row_in(values: pa.Array | pa.ChunkedArray, among: pa.Array) -> NDArray[np.i
 
 
 def missing_videos(tables: Tables, census: Census | None = None) -> dict[str, list[str]]:
-    """{stage: ids} of the videos that a stage should have decided on and has not, in the order of the stages."""
+    """{stage: ids} of videos that a stage should have decided on but has not, in the order of the stages."""
     census = census or Census(tables)
     rejects = census.in_force()
     whole = rejects.filter(pc.equal(rejects.column("clip_id"), "")).column("video_id")
@@ -299,7 +299,7 @@ def _video_level(fates: _Fates, n_missing: int) -> Level:
 
 
 def _clip_level(census: Census, rejects: pa.Table, fates: _Fates) -> Level:
-    """Clips that the text gave: planned clips, and those that the plan itself rejected."""
+    """The level of clips: planned clips, and those that the plan itself rejected."""
     of_clips, of_packs = census.count("clips"), census.count("packs")
     planned = fates.counts(of_clips.video_id, of_clips.n)
     n_tried = fates.counts(of_packs.video_id, of_packs.n)

@@ -1,4 +1,4 @@
-"""Hashes that every seeded choice here rests on: the same on every machine, in every version.
+"""The hashes behind every seeded choice: the same on every machine, in every version.
 
 SplitMix64 is by Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014); the constants are
 theirs.
@@ -16,7 +16,7 @@ _ROWS = 1 << 14
 
 
 def splitmix64(state: UInt64) -> UInt64:
-    """A step of SplitMix64, elementwise; uint64 wraps around. Scalars need numpy's overflow warning off."""
+    """One step of SplitMix64, elementwise; uint64 wraps around. For scalars, numpy's overflow warning must be off."""
     x = state + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -24,9 +24,9 @@ def splitmix64(state: UInt64) -> UInt64:
 
 
 def hash_texts(texts: pa.Array, seed: int) -> UInt64:
-    """[N] 64-bit hashes of strings (an Arrow array of type string): of the seed and the bytes alone.
+    """[N] 64-bit hashes of strings (an Arrow array of type string), of the seed and the bytes alone.
 
-    The bytes are taken as little-endian words, each mixed in with SplitMix64.
+    The bytes are read as little-endian words, each mixed in with SplitMix64.
     """
     out = np.empty(len(texts), dtype=np.uint64)
     start = splitmix64(np.array([seed], dtype=np.uint64))[0]
@@ -40,7 +40,7 @@ def hash_texts(texts: pa.Array, seed: int) -> UInt64:
 
 
 def hash_name(seed: int, purpose: str, name: str) -> int:
-    """A 64-bit number that depends on its three arguments alone (blake2b; not Python's own salted hash)."""
+    """A 64-bit number that depends only on its three arguments (blake2b, not Python's own salted hash)."""
     return int.from_bytes(hashlib.blake2b(f"{seed}|{purpose}|{name}".encode(), digest_size=8).digest(), "big")
 
 

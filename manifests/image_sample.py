@@ -1,8 +1,8 @@
-"""What one sample of an image-text set is: `KEY.jpg KEY.txt KEY.json`, and the fields of its KEY.json.
+"""A sample of an image-text set: `KEY.jpg KEY.txt KEY.json`, and the fields of its KEY.json.
 
-A manifest of such a set has `kind: image`. Keys of img2dataset stand first, so that its readers find theirs; every
-KEY.json has every key, each with one type and never null. Where something is asked about the picture (VQA, NLVR2,
-SNLI-VE), a sample is one asking: its caption is the question, and KEY.json has the fields of `QuestionJson` too.
+The manifest of such a set has `kind: image`. Keys of img2dataset come first, so that its readers find theirs; every
+KEY.json has every key, each with one type and never null. If there are questions about a picture (VQA, NLVR2, SNLI-VE),
+each sample is one question: its caption is the question, and KEY.json has the fields of `QuestionJson` too.
 """
 
 import json
@@ -17,7 +17,7 @@ IMAGE_KIND = "image"
 IMAGE_MEMBERS = ("jpg", "txt", "json")
 
 SECOND_MEMBER = "mjpg"
-"""The second picture of an asking about two (NLVR2's right one): one JPEG, under the extension of JPEGs in a row."""
+"""The second picture of a question about two (NLVR2's right one): one JPEG, in the extension for several JPEGs."""
 
 
 class ImageJson(BaseModel):
@@ -27,47 +27,47 @@ class ImageJson(BaseModel):
 
     key: str
     url: str
-    """Where the picture came from, "" where that isn't known."""
+    """The address the picture came from; "" if unknown."""
     caption: str
-    """The first of `captions`: what KEY.txt holds."""
+    """The first of `captions`: the content of KEY.txt."""
     status: str = "success"
     error_message: str = ""
     width: int
-    """Of the JPEG here, pixels."""
+    """Of this sample's JPEG, in pixels."""
     height: int
     original_width: int
     original_height: int
     sha256: str
-    """Of the picture's file as it was found."""
+    """Of the picture's original file."""
     schema_version: int = SCHEMA_VERSION
     image_id: str
-    """As the source has it."""
+    """The source's own id."""
     file_name: str
     captions: list[str]
-    """At least one; all of the picture as a whole."""
+    """At least one; each describes the whole picture."""
     source: str
     """Name of the annotation file."""
     licence: str
-    """Of the picture, as the source names it; "" where it doesn't."""
+    """The picture's licence, as the source names it; "" if it doesn't."""
     group: str
-    """Samples of one group never stand in different splits, nor serve as each other's negatives."""
+    """Samples of one group are never in different splits and never serve as each other's negatives."""
 
 
 class QuestionJson(ImageJson):
-    """KEY.json of one asking about a picture, or about two."""
+    """KEY.json of one question about a picture, or about two."""
 
     question_id: str
-    """As the source has it: what its result file names."""
+    """The source's own id, which its result file uses."""
     answers: list[str]
-    """Right ones, the best first; none where the source keeps them back."""
+    """Correct answers, the best first; empty if the source withholds them."""
     answer_scores: list[float]
-    """Of each, 0 to 1: in VQA min(n / 3, 1) of n people who said so, else 1."""
+    """The score of each, 0 to 1: in VQA min(n / 3, 1) if n people gave it, else 1."""
     second_file_name: str
-    """Of the picture in KEY.mjpg; "" where the asking is about one."""
+    """The name of the picture in KEY.mjpg; "" if the question is about one picture."""
 
 
 def parse_image_json(data: bytes | str, *, strict: bool | None = None) -> ImageJson:
-    """KEY.json of a picture; a QuestionJson where something is asked. ValidationError where it is neither."""
+    """Parses KEY.json of a picture: a QuestionJson if it has a question. ValidationError if it is neither."""
     try:
         asked = "question_id" in json.loads(data)
     except (ValueError, TypeError):

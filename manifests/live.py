@@ -1,9 +1,9 @@
-"""Two small files at the top of an output directory: what a run says of itself, and what a person says to it.
+"""Two small files at the top of an output directory: a run's status, and people's requests to it.
 
     status.json     written by the driver every few seconds and at its end; `hdvila-pipeline status` reads it
     control.json    written by `hdvila-pipeline pause`, `resume`, `identity` and `rates`; the run reads it as it works
 
-Both are read leniently: a field that is unknown is passed over, a file that is damaged counts as absent.
+Both are read leniently: unknown fields are ignored, a damaged file counts as missing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PositiveRate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 State = Literal["running", "paused", "draining", "ended"]
 
 STALE_S = 60.0
-"""A run that has not written for so long, and has not said that it ended, is taken for dead."""
+"""A run that has not written its status for this many seconds, and has not ended, is considered dead."""
 
 
 class Control(BaseModel):
@@ -31,19 +31,19 @@ class Control(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     paused: bool = False
-    """No new unit is started while this is set; those in flight end."""
+    """While this is set no new unit starts; those in flight finish."""
     paused_identities: tuple[str, ...] = ()
-    """These identities of the crawl ask nothing; the others go on."""
+    """These identities of the crawl are paused; the others go on."""
     videos_per_hour: dict[str, PositiveRate] = Field(default_factory=dict)
-    """By identity; in place of what the configuration says, as are the next two."""
+    """By identity; overrides the configuration, like the next two."""
     identity_requests_per_minute: dict[str, PositiveRate] = Field(default_factory=dict)
-    """Of each identity, by kind of request."""
+    """For each identity, by kind of request."""
     most_requests_per_minute: dict[str, PositiveRate] = Field(default_factory=dict)
-    """Of all identities together, by kind of request."""
+    """For all identities together, by kind of request."""
 
 
 class StageStatus(BaseModel):
-    """How far the stages of one name are in this run (of media, all batches). Rejects are this run's, by reason."""
+    """The progress in this run of all stages with one name (for media, all batches). Rejects: this run's, by reason."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -54,14 +54,14 @@ class StageStatus(BaseModel):
     known: int = 0
     """Units taken up by this run so far; more may follow."""
     total: int = 0
-    """Units that are planned by now, those of earlier runs among them; 0: not known before they are taken up."""
+    """Units planned so far, including those of earlier runs; 0: unknown until they are taken up."""
     in_flight: int = 0
     seconds: float = 0.0
-    """While at least one stage of the name was under way."""
+    """How long at least one stage of the name was under way."""
 
     rejects: dict[str, int] = Field(default_factory=dict)
     rejects_before: dict[str, int] = Field(default_factory=dict)
-    """Those of earlier runs, by reason, but for units that were taken up again."""
+    """Rejects of earlier runs, by reason, except those of units that were taken up again."""
     losses: dict[str, int] = Field(default_factory=dict)
     """Attempts that ended without a verdict, by machine and kind."""
 
@@ -69,7 +69,7 @@ class StageStatus(BaseModel):
     """Bytes of the files that this run committed."""
 
     def with_others(self, others: Sequence[StageStatus]) -> StageStatus:
-        """This stage together with others of its name that ran after or beside it, such as the next batches."""
+        """Combines this stage with others of its name that ran after or beside it, such as the next batches."""
         rejects, losses = Counter(self.rejects), Counter(self.losses)
         for other in others:
             rejects.update(other.rejects)
@@ -91,7 +91,7 @@ class StageStatus(BaseModel):
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds until the planned units are done at the rate so far; None where that is not known."""
+        """Seconds until the planned units are done at the rate so far; None if unknown."""
         left = self.total - self.done_before - self.done
         return left / self.per_hour * 3600 if self.total and self.done else None
 
@@ -102,7 +102,7 @@ class StageStatus(BaseModel):
 
 
 class RunStatus(BaseModel):
-    """A run as it was at `updated_at` (seconds since 1970, by the driver's clock)."""
+    """A run's state at `updated_at` (seconds since 1970, by the clock of the driver's machine)."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -112,15 +112,15 @@ class RunStatus(BaseModel):
     started_at: float = 0.0
     updated_at: float = 0.0
     detail: str = ""
-    """Why it drains, or how it ended."""
+    """Why it is draining, or how it ended."""
     exit_code: int = 0
     stages: tuple[StageStatus, ...] = ()
-    """In the order in which they began. Several are under way at a time: those with units in flight."""
+    """In the order in which they began. Several can be under way at once: those with units in flight."""
     rejects_in_force: dict[str, dict[str, int]] = Field(default_factory=dict)
-    """Videos that are turned away as a whole and not made up for, by stage and reason, at the run's last plan."""
+    """Videos rejected as a whole and not superseded, by stage and reason, as of the run's last plan."""
     storage: str = ""
-    """Trouble with the store that is being waited out; "" where there is none."""
+    """A storage problem that the run is waiting out; "" if none."""
 
     def is_alive(self, now: float) -> bool:
-        """Whether the run is taken for alive, `now` in seconds since 1970."""
+        """Whether the run is considered alive; `now` in seconds since 1970."""
         return self.state != "ended" and now - self.updated_at < STALE_S

@@ -1,4 +1,4 @@
-"""The members of a sample: one table. How a member is made is in a file of pipeline/media/members/ that names it.
+"""The members of a sample, in one table. How a member is made is in a file of pipeline/media/members/ that names it.
 
 The order in the tar, the keys `media.members.*`, the data card and the verification follow from it.
 """
@@ -12,12 +12,12 @@ from manifests.checks import Setting
 
 
 class MelFields(BaseModel):
-    """What a log-mel spectrogram adds to KEY.json. Present only where the data set has the member."""
+    """The fields that a log-mel spectrogram adds to KEY.json. Present only if the data set has this member."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     mel_rate: int
-    """Sample rate of the audio that it was made of, Hz."""
+    """Sample rate of the audio it was computed from, Hz."""
     mel_bins: int
     mel_hop_ms: float
     """Column k is centred at k * mel_hop_ms from the clip's start."""
@@ -25,30 +25,32 @@ class MelFields(BaseModel):
 
 
 class AudioFields(BaseModel):
-    """What the clip's audio as a file of its own adds to KEY.json. Present only where the data set has the member."""
+    """The fields that separate clip audio adds to KEY.json. Present only if the data set has this member."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     audio_codec: str
-    """"flac" or "opus": also the member's extension."""
+    """The codec, "flac" or "opus"; also the member's extension."""
     audio_rate: int
-    """Samples a second that it was encoded from, Hz. Most decoders of Opus give 48,000 whatever this is."""
+    """Sample rate of the audio that was encoded, Hz. Most Opus decoders output 48,000 whatever this is."""
     audio_channels: int
     audio_samples: int
-    """A channel, at audio_rate, once decoders have left out what Opus puts before (its pre-skip). Sample k is heard
-    k / audio_rate seconds after the clip's start, which is time 0 of KEY.m4v too."""
+    """Samples per channel, at audio_rate, once decoders have dropped Opus's pre-skip. Sample k is heard k / audio_rate
+    seconds after the clip's start, which is also time 0 of KEY.m4v.
+    """
 
 
 OFF = "off"
-"""The word that turns off a switch with more values than yes and no."""
+"""The value that turns off a switch that has more values than yes and no."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemberFacts:
-    """`switch` is the key that turns it on ("": always there). `fields`: what it adds to KEY.json where it is on.
+    """One member. `switch` is the key that turns it on ("": always present). `fields`: what it adds to KEY.json when
+    on.
 
-    `value`: the value of the switch that turns it on. Members that share a switch exclude each other; "" for a switch
-    that is true or false.
+    `value`: the value of the switch that turns it on; "" for a switch that is true or false. Members that share a
+    switch exclude each other.
     """
 
     extension: str
@@ -61,7 +63,7 @@ class MemberFacts:
     fields: type[BaseModel] | None = None
 
     def is_on(self, members: Any) -> bool:
-        """Whether a configuration's section `media.members` turns it on; what has no switch always is."""
+        """Whether a configuration's section `media.members` turns it on; members without a switch are always on."""
         if not self.switch:
             return True
         found = getattr(members, self.switch)
@@ -123,15 +125,15 @@ MEMBERS = (
         fields=AudioFields,
     ),
 )
-"""In the order in which a sample's members stand in the tar."""
+"""In the order in which a sample's members are stored in the tar."""
 
 
 def values_of(switch: str) -> tuple[str, ...]:
-    """The words that a switch takes, OFF first; () for one that is true or false."""
+    """The values of a switch, OFF first; () for one that is true or false."""
     words = tuple(member.value for member in MEMBERS if member.switch == switch and member.value)
     return (OFF, *words) if words else ()
 
 
 def off_of(switch: str) -> str:
-    """The value that turns a switch off, as a setting writes it."""
+    """The value that turns a switch off, as written in a configuration."""
     return OFF if values_of(switch) else "false"

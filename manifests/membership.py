@@ -1,7 +1,7 @@
-"""Ids found among millions of others: by sorted 64-bit hashes, each agreement compared in full.
+"""Finds ids among millions of others: by sorted 64-bit hashes, with every match compared in full.
 
-A table of hashes costs 16 bytes an id and is made once; columns of any number of rows are then looked up in it piece by
-piece, as their files are read. A Python set, or a hash table for each look-up, would take ten times that.
+A table of hashes costs 16 bytes per id and is built once; columns with any number of rows are then looked up in it
+piece by piece, as their files are read. A Python set, or a hash table for each look-up, would take ten times as much.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ NOWHERE = -1
 
 
 def hash_ids(column: pa.Array | pa.ChunkedArray) -> UInt64:
-    """[N] the hashes by which ids are looked up, the same on every machine."""
+    """[N] the hashes by which ids are looked up; the same on every machine."""
     return hash_texts(_flat(column), 0)
 
 
 def spans_in(ordered: UInt64, wanted: UInt64) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """[M] the index at which each wanted hash begins among sorted ones, [M] the index behind its last.
+    """[M] the index of the first match of each wanted hash among sorted ones, [M] the index after the last match.
 
-    Both are the same where it is not among them.
+    Both are the same if there is no match.
     """
     return np.searchsorted(ordered, wanted, side="left"), np.searchsorted(ordered, wanted, side="right")
 
 
 def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
-    """[M] whether each wanted hash is among sorted hashes."""
+    """[M] whether each wanted hash is among the sorted hashes."""
     if not len(ordered):
         return np.zeros(len(wanted), np.bool_)
     index = np.minimum(np.searchsorted(ordered, wanted), len(ordered) - 1)
@@ -41,7 +41,7 @@ def are_in(ordered: UInt64, wanted: UInt64) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, slots=True)
 class Ids:
-    """A column of ids [N] in which others are looked up. Of equal ones the first is found."""
+    """A column of ids [N] for looking up others. Of equal ids the first one is found."""
 
     column: pa.Array
     _hashes: UInt64
@@ -49,7 +49,7 @@ class Ids:
 
     @classmethod
     def of(cls, column: pa.Array | pa.ChunkedArray) -> Ids:
-        """Ids of a column of strings."""
+        """Builds the look-up for a column of strings."""
         flat = _flat(column)
         hashes = hash_ids(flat)
         order = np.argsort(hashes, kind="stable")
@@ -59,14 +59,14 @@ class Ids:
         return len(self._rows)
 
     def rows(self, values: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
-        """[M] the row of each value, NOWHERE where it is not among the ids."""
+        """[M] the row of each value, NOWHERE if it is not among the ids."""
         flat = _flat(values)
         found = np.full(len(flat), NOWHERE, dtype=np.int64)
         if not len(self) or not len(flat):
             return found
         at, end = spans_in(self._hashes, hash_ids(flat))
         left = np.flatnonzero(at < end)
-        while len(left):  # again only for what agrees in its hash and differs in full
+        while len(left):  # repeated only for values that match by hash but differ in full
             rows = self._rows[at[left]]
             same = pc.equal(self.column.take(pa.array(rows)), flat.take(pa.array(left)))
             same = same.to_numpy(zero_copy_only=False).astype(np.bool_)

@@ -1,4 +1,4 @@
-"""Where a video comes from: what can be a video id of the site, the id in an address, and whether two are one video."""
+"""Where a video comes from: valid video ids of the site, the id in an address, and whether two videos are the same."""
 
 import re
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +15,7 @@ _ID_IN_ADDRESS = (
 
 
 def video_id_of(text: str) -> str:
-    """The video id of an id or an address of the site; "" where there is none."""
+    """The video id in an id or address of the site; "" if there is none."""
     if VIDEO_ID.fullmatch(text):
         return text
     try:
@@ -31,21 +31,21 @@ def video_id_of(text: str) -> str:
 
 
 def is_site_id(video_id: str) -> bool:
-    """Whether this can be a video id of the site."""
+    """Whether this is a possible video id of the site."""
     return VIDEO_ID.fullmatch(video_id) is not None
 
 
 def origin_of(url: str) -> str:
-    """What a video is called where it comes from: the site's id in its address, else the address; "" for a file."""
+    """A video's identity at its origin: the site's id in its address, else the address; "" for a file."""
     if "://" not in url:
         return ""
     return video_id_of(url) or url.strip().rstrip("/")
 
 
 def same_origin(videos: pa.Table) -> dict[str, str]:
-    """{video_id: the first, by id, of the videos of the same address}. `videos` has columns video_id and url.
+    """{video_id: the smallest id among the videos with the same address}. `videos` has columns video_id and url.
 
-    Whole columns at once, since a crawl holds millions: a row without an address has its own id as its origin.
+    Works on whole columns, since a crawl has millions of rows; a row without an address has its own id as its origin.
     """
     ids, urls = (videos.column(name).combine_chunks() for name in ("video_id", "url"))
     found = pc.struct_field(pc.extract_regex(urls, _ID_IN_ADDRESS), "id")

@@ -1,7 +1,7 @@
-"""Untrusted Parquet files: bounded before they are read; an unreadable one gives one message.
+"""Reads untrusted Parquet files: sizes are limited before reading; an unreadable file gives one message.
 
-A file of 6 KB can stand for gigabytes: a column of one long text, a hundred million times. So rows are counted from
-the footer, texts are kept by number while they are decoded, and what they come to is added up batch by batch.
+A file of 6 KB can expand to gigabytes: a column with one long text, a hundred million times. So rows are counted from
+the footer, texts stay dictionary-encoded while they are decoded, and the decoded size is added up batch by batch.
 """
 
 import pyarrow as pa
@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 from manifests.errors import DamagedFile
 
 MAX_DECODED_BYTES = 256 * 1024**2
-"""What the texts and numbers of one file may come to."""
+"""Most bytes of one file's decoded texts and numbers."""
 MAX_STORED_BYTES = 1024**3
-"""What the pages of one file may come to before they are decoded."""
+"""Most bytes of one file's pages before decoding."""
 BATCH_ROWS = 16_384
 _THRIFT_BYTES, _THRIFT_ITEMS = 64 * 1024**2, 1_000_000
-"""Limits of the footer's own texts and lists."""
+"""Limits of the footer's own strings and lists."""
 
 
 def read_parquet(
     data: bytes, schema: pa.Schema, where: str, *, max_rows: int, max_bytes: int = MAX_DECODED_BYTES
 ) -> pa.Table:
-    """The columns of `schema` of a Parquet file. DamagedFile names `where` and what is wrong with it."""
+    """Reads the columns of `schema` from a Parquet file. DamagedFile names `where` and what is wrong with it."""
     try:
         return _read(data, schema, max_rows, max_bytes)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, OverflowError) as error:
@@ -62,7 +62,7 @@ def _read(data: bytes, schema: pa.Schema, max_rows: int, max_bytes: int) -> pa.T
 
 
 def _decoded_bytes(column: pa.Array) -> int:
-    """Bytes of a column's values as they stand one after the other."""
+    """The size in bytes of a column's values, written out one after the other."""
     if not isinstance(column, pa.DictionaryArray):
         return int(column.nbytes)
     sizes = pc.fill_null(pc.binary_length(column.dictionary), 0)

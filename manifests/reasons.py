@@ -1,8 +1,8 @@
-"""Why something is not in the data set: one closed list of reason codes, each with one class.
+"""Why something is not in the data set: a closed list of reason codes, each with one class.
 
-later   refused temporarily (rate limit, server error, reset): tried again when its time has come
-never   a verdict on this video or clip: not asked for again unless a user says `retry --reason`
-stop    nothing can go well until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
+later   refused temporarily (rate limit, server error, reset): tried again when it is due
+never   a verdict on this video or clip: not tried again unless a user says `retry --reason`
+stop    nothing can succeed until a person acts (bad cookies, no disk, yt-dlp too old): the run ends
 """
 
 from enum import StrEnum
@@ -26,9 +26,9 @@ LATER, NEVER, STOP = ReasonClass.LATER, ReasonClass.NEVER, ReasonClass.STOP
 
 
 class Reason(StrEnum):
-    """A reason code. `.class_` says what the run does, `.meaning` is one line for people."""
+    """A reason code. `.class_` says what the run does, `.meaning` is one line to display."""
 
-    # asking the net: refused for now
+    # asking the net: temporarily refused
     RATE_LIMITED = "rate_limited"
     BOT_CHECK = "bot_check"
     SESSION_LIMIT = "session_limit"
@@ -140,12 +140,12 @@ class Reason(StrEnum):
 
     @property
     def meaning(self) -> str:
-        """One line that a person can read in a report."""
+        """A one-line explanation for reports."""
         return FACTS[self].meaning
 
 
 def meaning_of(reason: str) -> str:
-    """A reason's one line for people, from its code; "" for one that this version does not know."""
+    """A reason's one-line explanation, from its code; "" for a code that this version does not know."""
     return Reason(reason).meaning if reason in set(Reason) else ""
 
 

@@ -15,7 +15,7 @@ not this page.
 
 
 def reference() -> str:
-    """The whole page, Markdown."""
+    """The whole page as Markdown."""
     parts = (_stages, _exit_codes, _metrics, _reasons, _sample, _tables)
     return "\n".join([HEAD, "\n\n".join("\n".join(part()) for part in parts)]) + "\n"
 

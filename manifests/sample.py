@@ -1,4 +1,4 @@
-"""What one sample of a shard is: its key, its members and the fields of KEY.json.
+"""A sample of a shard: its key, its members and the fields of KEY.json.
 
 Every KEY.json has every key, each with one type and never null, since readers infer their schema from the first few
 samples. Lists that can be empty are strings holding JSON.
@@ -16,36 +16,36 @@ from manifests.version import SCHEMA_VERSION
 VIDEO_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 MEMBER_ORDER = tuple(member.extension for member in MEMBERS)
-"""Extensions in the order in which a sample's members stand in the tar."""
+"""Extensions in the order in which a sample's members are stored in the tar."""
 
 DEFAULT_MEMBERS = tuple(member.extension for member in MEMBERS if member.default)
-"""Those that a data set has unless its configuration says otherwise."""
+"""The members of a data set whose configuration doesn't say otherwise."""
 
 ALL_MEMBERS = (MEMBER_ORDER[0], "jpg", *MEMBER_ORDER[1:])
-"""The same with those of a picture (image_sample.py): what can stand in a tar of either kind, in its order."""
+"""The same plus the members of a picture (image_sample.py): all that can be in a tar of either kind, in its order."""
 
 
 WHOLE_VIDEO = "whole_video"
-"""Flag of a clip that is the whole video: its end is known once its media is there."""
+"""Flag of a clip that is the whole video: its end is known only once its media is there."""
 
 
 def is_video_id(text: str) -> bool:
-    """Whether a text can serve as a video id: it becomes part of keys, unit names and file names."""
+    """Whether a text can serve as a video id, which becomes part of keys, unit names and file names."""
     return VIDEO_ID.fullmatch(text) is not None
 
 
 def clip_id(video_id: str, n: int) -> str:
-    """`<video_id>.<n>`, the id of a clip as HD-VILA-100M writes it (without its file suffix)."""
+    """`<video_id>.<n>`, the id of a clip in HD-VILA-100M's form (without its file suffix)."""
     return f"{video_id}.{n}"
 
 
 def sample_key(video_id: str, n: int) -> str:
-    """`<video_id>_<n:05d>`: no dot and no slash, unique over the data set."""
+    """`<video_id>_<n:05d>`: no dot and no slash, unique in the data set."""
     return f"{video_id}_{n:05d}"
 
 
 class GivenSpan(TypedDict):
-    """A clip that came with its video, as `videos.given_spans` holds it (a JSON list)."""
+    """A clip given with its video, in the form of `videos.given_spans` (a JSON list)."""
 
     n: int
     start_ms: int
@@ -54,9 +54,9 @@ class GivenSpan(TypedDict):
 
 
 class SampleJson(BaseModel):
-    """KEY.json as it is written: every key, and no other.
+    """KEY.json as written: every key, and no other.
 
-    Times of the clip inside the mp4 (`offset_ms`, `first_frame` …) apart, times are in the source.
+    Times are in the source, except for the clip's position inside the mp4 (`offset_ms`, `first_frame` …).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,20 +76,20 @@ class SampleJson(BaseModel):
     boundary_model: str
     text: str
     start_ms: int
-    """First moment of the clip in the source: the clip's frames are those with start_ms <= pts < end_ms."""
+    """Start of the clip in the source: the clip's frames are those with start_ms <= pts < end_ms."""
     end_ms: int
     planned_start_ms: int
-    """As the plan had it, before snapping to scene cuts."""
+    """The planned start, before snapping to scene cuts."""
     planned_end_ms: int
     offset_ms: int
-    """Where the clip starts inside the mp4, rounded down; `first_frame` is the truth."""
+    """Start of the clip inside the mp4, rounded down; `first_frame` is exact."""
     duration_ms: int
     first_frame: int
     """Index, in presentation order from 0, of the clip's first frame inside the mp4."""
     n_frames: int
     cut_mode: Literal["remux", "exact", "keyframe"]
     width: int
-    """Of the displayed picture, after rotation."""
+    """Of the displayed frame, after rotation, in pixels."""
     height: int
     fps: float
     """Average frame rate of the source, frames per second."""
@@ -97,29 +97,30 @@ class SampleJson(BaseModel):
     rotation: int
     has_audio: bool
     audio_start_ms: int = 0
-    """Where the first sample of the mp4's audio belongs, ms in the mp4: what readers that give one plain array of
-    samples put before it. Over 0 near a source's start, where audio begins after the pictures' first decode time."""
+    """The time in the mp4, in ms, of the first sample of its audio: readers that return one plain array of samples must
+    pad it by this. Above 0 near a source's start, where audio begins after the video's first decode time.
+    """
     words: str
     """JSON list of {text, start_ms, end_ms, timed}, times relative to the clip's start."""
     scene_cuts: str
     """JSON list of cut times, ms relative to the clip's start: hard cuts, and the middles of gradual transitions."""
     scene_spans: str = "[]"
-    """JSON list of [start, end] of the gradual ones (dissolves, fades), ms relative to the clip's start, within it."""
+    """JSON list of [start, end] of gradual transitions (dissolves, fades), ms from the clip's start, within it."""
     flags: str
     """JSON list of strings: profanity, email, still_picture …"""
     motion: float
     alignment_confidence: float
     proxy_width: int
-    """Of KEY.m4v; 0 where there is none."""
+    """Of KEY.m4v, in pixels; 0 if there is none."""
     proxy_height: int
     proxy_step: int = 1
-    """The proxy's frame i is the clip's frame i * proxy_step, each at its own time; stills show frames that it has."""
+    """The proxy's frame i is the clip's frame i * proxy_step, at the same time; stills show frames it has."""
     stills: str
-    """JSON list of {frame, time_ms, offset, size} into KEY.mjpg; "[]" where none.
+    """JSON list of {frame, time_ms, offset, size} into KEY.mjpg; "[]" if there is none.
 
-    `frame` counts from the clip's first frame (in the mp4 it is first_frame + frame) and is the truth; `time_ms` counts
-    from the clip's start, which may lie a part of a frame before its first frame, and is rounded down. Sets made before
-    it was added have no `frame`.
+    `frame` counts from the clip's first frame (in the mp4 it is first_frame + frame) and is exact; `time_ms` counts
+    from the clip's start, which may be a fraction of a frame before its first frame, and is rounded down. Older sets
+    have no `frame`.
     """
     stills_width: int
     stills_height: int
@@ -128,19 +129,19 @@ class SampleJson(BaseModel):
 
 
 class ReadSample(SampleJson):
-    """KEY.json as it is read: keys that this version does not know are kept (`model_extra`)."""
+    """KEY.json as read: keys that this version does not know are kept (`model_extra`)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
 LATER_KEYS: frozenset[str] = frozenset({"audio_start_ms", "scene_spans", "proxy_step"})
-"""Keys that came after the first release: samples made before do without."""
+"""Keys added after the first release: older samples lack them."""
 
 
 def written_sample(facts: dict[str, Any], of_members: dict[str, Any]) -> SampleJson:
-    """The KEY.json of a new sample: the facts of the clip and what its members add.
+    """The KEY.json of a new sample: the clip's facts plus what its members add.
 
-    What only some data sets have (MemberFacts.fields) comes last, and is not there where the member is off.
+    Fields that only some data sets have (MemberFacts.fields) come last, and are absent if the member is off.
     """
     off = {"proxy_width": 0, "proxy_height": 0, "proxy_step": 1, "stills": "[]", "stills_width": 0, "stills_height": 0}
     own = {name: of_members.get(name, value) for name, value in off.items()}
@@ -158,7 +159,7 @@ _MISSING = {
     "versions": "{}",
     **dict.fromkeys(("words", "scene_cuts", "scene_spans", "flags", "stills"), "[]"),
 }
-"""What a key that is not there stands for, where "", 0 or False does not say "not known"."""
+"""The value of a missing key whose unknown value is not "", 0 or False."""
 
 DEFAULTS: dict[str, Any] = {
     name: _MISSING.get(name, _OF_TYPE.get(field.annotation))
@@ -169,10 +170,10 @@ DEFAULTS: dict[str, Any] = {
 
 
 def read_sample(data: bytes) -> ReadSample:
-    """A KEY.json of this version, an earlier or a later one: unknown keys are kept, missing ones get their default.
+    """Reads a KEY.json of this version, an earlier or a later one: unknown keys are kept, missing ones get defaults.
 
-    `schema_version` rises only where a key's meaning changes; ValueError for a higher one than this version's, and for
-    what is not such an object or has a value of another type.
+    `schema_version` rises only if a key's meaning changes; ValueError for a higher one than this version's, and for
+    anything that is not such an object or has a value of another type.
     """
     found = json.loads(data)
     if not isinstance(found, dict):

@@ -1,13 +1,14 @@
-"""`index/<split>.arrow`: where every member of every sample of a split lies, as columns that are mapped into memory.
+"""`index/<split>.arrow`: the location of every member of every sample of a split, as memory-mapped columns.
 
     key          "<video_id>_<n:05d>"
     shard        number of its shard among the split's shards, in manifest order
     category_id
-    <extension>  first byte of the member's data in its tar, and <extension>_bytes its size; -1 where it has none
+    <extension>  offset of the member's data in its tar, and <extension>_bytes its size; -1 if it has none
 
 One record batch, uncompressed (Arrow IPC file): a reader maps it, all processes of a machine share its pages, and
 opening it costs the same for a thousand samples and a hundred million. `manifest.json` names it with its sha256 under
-`index`. The file's metadata holds the sha256 of the `manifest.parquet` that it was made of: a stale one is recognised.
+`index`. The file's metadata holds the sha256 of the `manifest.parquet` that it was made from, so that a stale index is
+recognised.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ _FORMAT, _OF, _WHOLE = b"hdvila_index", b"shards_sha256", b"members_of_all"
 
 
 def index_name(split: str) -> str:
-    """Where the index of a split lies, relative to the manifest."""
+    """The path of a split's index, relative to the manifest."""
     return f"index/{split}.arrow"
 
 
 @dataclass(frozen=True, slots=True)
 class SampleColumns:
-    """The columns of an index; `offsets` and `sizes` by extension, `[n]`, -1 where a sample has no such member."""
+    """The columns of an index; `offsets` and `sizes` by extension, `[n]`, -1 if a sample has no such member."""
 
     keys: pa.LargeStringArray
     shard: npt.NDArray[np.int32]
@@ -64,7 +65,7 @@ def columns_of_rows(rows: pa.Table) -> SampleColumns:
 
 
 def join_columns(parts: Sequence[SampleColumns]) -> SampleColumns:
-    """Shards one after another, numbered in this order."""
+    """Joins the columns of several shards, numbering the shards in this order."""
     sizes = {m: np.concatenate([part.sizes[m] for part in parts]) for m in ALL_MEMBERS}
     return SampleColumns(
         keys=pa.chunked_array([part.keys for part in parts], pa.large_string()).combine_chunks(),
@@ -81,7 +82,7 @@ def _whole(sizes: Mapping[str, npt.NDArray[np.int64]]) -> frozenset[str]:
 
 
 def write_index(columns: SampleColumns, path: Path, shards_sha256: str) -> None:
-    """Write an index file; `shards_sha256` is that of its shards' manifest.parquet. Equal input, equal bytes."""
+    """Writes an index file; `shards_sha256` is that of its shards' manifest.parquet. Equal input gives equal bytes."""
     arrays: dict[str, Any] = {"key": columns.keys, "shard": columns.shard, "category_id": columns.category}
     for extension in ALL_MEMBERS:
         arrays |= {extension: columns.offsets[extension], f"{extension}_bytes": columns.sizes[extension]}
@@ -92,7 +93,7 @@ def write_index(columns: SampleColumns, path: Path, shards_sha256: str) -> None:
 
 
 class IndexEntry(TypedDict):
-    """What manifest.json says of an index file."""
+    """The entry of an index file in manifest.json."""
 
     url: str
     sha256: str
@@ -101,7 +102,7 @@ class IndexEntry(TypedDict):
 
 
 def index_entry(split: str, path: Path, n_samples: int) -> IndexEntry:
-    """What manifest.json says of an index file."""
+    """Makes the entry of an index file for manifest.json."""
     return {"url": index_name(split), "sha256": sha256_of(path), "bytes": path.stat().st_size, "samples": n_samples}
 
 
@@ -112,9 +113,9 @@ def sha256_of(path: Path) -> str:
 
 
 def open_index(path: Path, shards_sha256: str) -> SampleColumns | None:
-    """The columns of a file, mapped into memory; None where it is not an index of these shards.
+    """The memory-mapped columns of a file; None if it is not an index of these shards.
 
-    Raises OSError or pa.ArrowInvalid where there is no such file, or it is damaged.
+    Raises OSError or pa.ArrowInvalid if the file is missing or damaged.
     """
     file = pa.ipc.open_file(pa.memory_map(str(path), "r"))
     metadata = dict(file.schema.metadata or {})

@@ -1,9 +1,9 @@
 """Every table of an output directory: its columns, their types and units.
 
-Tables are Parquet. A table written by a stage lies in `<table>/part-<stage>-<unit>-<attempt>.parquet`, one part a
-committed unit; the commits (`commits/<stage>/`) name the parts that count. Both are merged into `segments/`.
-Times are integer milliseconds in the source video unless a column says otherwise; hours are float64.
-No column is null: "" / -1 / 0.0 stand for "not known".
+Tables are Parquet. What a stage writes goes into `<table>/part-<stage>-<unit>-<attempt>.parquet`, one part per
+committed unit; the commits (`commits/<stage>/`) name the parts that count. Both are merged into `segments/`. Times are
+integer milliseconds in the source video unless a column says otherwise; hours are float64. No column is null: "" / -1 /
+0.0 stand for "unknown".
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ WORD = pa.struct(
         ("text", pa.string()),
         ("start_ms", pa.int64()),
         ("end_ms", pa.int64()),
-        ("timed", pa.bool_()),  # False: interpolated, the track did not stamp this word
+        ("timed", pa.bool_()),  # False: interpolated, the track had no time for this word
     ]
 )
 
@@ -33,7 +33,7 @@ LISTINGS = pa.schema(
         ("view_count", pa.int64()),
         ("live_status", pa.string()),
         ("availability", pa.string()),
-        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; "" else
+        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("round", pa.int32()),
     ]
 )
@@ -43,10 +43,10 @@ SOURCES = pa.schema(
         ("source", pa.string()),
         ("query", pa.string()),
         ("wanted_category_id", pa.int32()),
-        ("up_to", pa.int64()),  # how many results were asked for
-        ("n_listed", pa.int64()),  # results that came, from the first
-        ("cursor", pa.int64()),  # files: the byte where the next listing begins; else 0
-        ("exhausted", pa.bool_()),  # there is nothing more
+        ("up_to", pa.int64()),  # how many results were requested
+        ("n_listed", pa.int64()),  # results that came, counted from the first
+        ("cursor", pa.int64()),  # files: the byte offset where the next listing begins; otherwise 0
+        ("exhausted", pa.bool_()),  # there are no more results
         ("reason", pa.string()),  # "" or why the listing ended early
         ("detail", pa.string()),
         ("round", pa.int32()),
@@ -59,8 +59,8 @@ CANDIDATES = pa.schema(
         ("source", pa.string()),
         ("query", pa.string()),
         ("wanted_category_id", pa.int32()),
-        ("asked", pa.bool_()),  # False: turned away from its listing alone, the reason is among the rejects
-        ("attempt", pa.int32()),  # 1, or more where a video is tried again
+        ("asked", pa.bool_()),  # False: rejected by its listing alone; the reason is among the rejects
+        ("attempt", pa.int32()),  # 1, or more if a video is tried again
         ("given_spans", pa.string()),
         ("round", pa.int32()),
     ]
@@ -86,12 +86,12 @@ VIDEOS = pa.schema(
         ("made_for_kids", pa.bool_()),
         ("heights", pa.list_(pa.int32())),  # short sides on offer, ascending
         ("caption_tracks", pa.list_(pa.string())),  # "manual:en", "auto:en-orig"
-        ("media_path", pa.string()),  # folder source: the file; "" where it has to be fetched
-        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; "" else
+        ("media_path", pa.string()),  # folder source: the file; "" if it has to be fetched
+        ("given_spans", pa.string()),  # hdvila source: JSON list of {n, start_ms, end_ms, text}; otherwise ""
         ("egress", pa.string()),  # name of the identity that asked (never an address or a secret)
         ("yt_dlp_version", pa.string()),
         ("round", pa.int32()),
-        ("extra", pa.string()),  # urls source: JSON of the columns that are not ours; "" else
+        ("extra", pa.string()),  # urls source: JSON of the columns that are not ours; otherwise ""
     ]
 )
 
@@ -102,7 +102,7 @@ CAPTIONS = pa.schema(
         ("language", pa.string()),
         ("track", pa.string()),  # yt-dlp's key of the track, e.g. en, en-orig, en-US
         ("format", pa.string()),  # json3 srv3 srv1 vtt ttml srt
-        ("payload", pa.binary()),  # as it came
+        ("payload", pa.binary()),  # as received
     ]
 )
 
@@ -118,7 +118,7 @@ TRANSCRIPTS = pa.schema(
         ("n_words", pa.int64()),
         ("words", pa.list_(WORD)),
         ("events", pa.string()),  # JSON list of {kind, text, start_ms, end_ms}
-        ("alignment_confidence", pa.float64()),  # share of words anchored; 1.0 where no alignment was needed
+        ("alignment_confidence", pa.float64()),  # share of words anchored; 1.0 if no alignment was needed
         ("minhash", pa.binary()),  # near-duplicate text signature
     ]
 )
@@ -175,12 +175,12 @@ SELECTION = pa.schema(
         ("video_id", pa.string()),
         ("category_id", pa.int32()),
         ("channel_id", pa.string()),
-        ("group", pa.string()),  # first video of those with the same pictures or words; its own id where alone
+        ("group", pa.string()),  # first video of those with the same pictures or words; its own id if alone
         ("rank", pa.int64()),  # in the category's seeded order, from 0
         ("kept", pa.bool_()),
-        ("reason", pa.string()),  # "" where kept
-        ("n_clips", pa.int32()),  # clips that exist (planned ones where media was never asked for)
-        ("clips_kept", pa.list_(pa.int32())),  # the n of each clip that was kept
+        ("reason", pa.string()),  # "" if kept
+        ("n_clips", pa.int32()),  # clips that exist (planned ones if media was never fetched)
+        ("clips_kept", pa.list_(pa.int32())),  # the n of each kept clip
         ("hours_kept", pa.float64()),
     ]
 )
@@ -195,8 +195,8 @@ REJECTS = pa.schema(
         ("detail", pa.string()),
         ("attempts", pa.int32()),
         ("at", pa.string()),  # ISO 8601, UTC
-        ("next_try_at", pa.string()),  # "" where never
-        ("node", pa.string()),  # the machine that it was turned away on
+        ("next_try_at", pa.string()),  # "" if never
+        ("node", pa.string()),  # the machine where it was rejected
     ]
 )
 
@@ -223,7 +223,7 @@ SHARD_ROWS = pa.schema(
         (
             "members",
             pa.string(),
-        ),  # JSON {extension: [offset of the data in this tar, size]}; "{}" where failed
+        ),  # JSON {extension: [offset of the data in this tar, size]}; "{}" if failed
     ]
 )
 
@@ -262,11 +262,11 @@ WIDE: dict[str, tuple[str, ...]] = {
     "clips": ("text", "words"),
     "packs": ("text", "members", "phashes"),
 }
-"""By table: the columns that merged tables hold in a file apart, so that counts and joins never load them."""
+"""By table: the columns that merged tables keep in a separate file, so that counts and joins never load them."""
 
 
 def completed(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    """A table of an earlier version with the columns that came later: "", b"", [] or 0 in each row."""
+    """Adds the columns that a table of an earlier version lacks: "", b"", [] or 0 in each row."""
     for field in schema:
         if field.name not in table.schema.names:
             table = table.append_column(field, pa.array([_blank(field.type)] * table.num_rows, field.type))
@@ -282,7 +282,7 @@ def _blank(of_type: pa.DataType) -> str | bytes | list[Any] | int:
 
 
 def table_of(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Rows as a table of exactly this schema. Raises ValueError naming a missing, unknown or null column."""
+    """Makes rows into a table of exactly this schema. Raises ValueError naming a missing, unknown or null column."""
     names = set(schema.names)
     for row in rows:
         if row.keys() != names:

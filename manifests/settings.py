@@ -1,8 +1,8 @@
-"""How every configuration here is declared and read: YAML in, frozen pydantic models out.
+"""How every configuration is declared and read: YAML in, frozen pydantic models out.
 
 A key is *identity* (it changes what comes out) or *operational* (rates, cookies, proxies, workers, paths, limits).
-Operational keys may change between two runs over one output directory; a changed identity key is refused by the
-pipeline, which names the first stage that it touches.
+Operational keys may change between two runs over one output directory; a changed identity key makes the pipeline refuse
+and name the first stage that it touches.
 """
 
 import copy
@@ -33,11 +33,11 @@ OPERATIONAL = "operational"
 
 
 class Section(BaseModel):
-    """A part of a configuration: frozen, and an unknown key is an error.
+    """A section of a configuration: frozen; unknown keys are an error.
 
-    `stage` is the first pipeline stage that a changed identity key of this section touches ("" where none is).
-    `removed`, of the root section: keys of earlier versions, each with its heir: a dotted key, or "" where the key had
-    no effect. They are read with a warning, and the heir takes the value where it is not set itself.
+    `stage` is the first pipeline stage that a changed identity key of this section touches ("" if none). `removed`, of
+    the root section: keys of earlier versions, each with its successor: a dotted key, or "" if the key had no effect.
+    They are read with a warning, and the successor takes the value if it is not set itself.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, protected_namespaces=())
@@ -46,16 +46,16 @@ class Section(BaseModel):
 
 
 def identity(default: Any = ..., *, doc: str, before: Any = None, **constraints: Any) -> Any:
-    """A key that changes what comes out. `doc` says what it is and its unit; constraints are pydantic's (ge, le …).
+    """A key that changes what comes out. `doc` describes it with its unit; constraints are pydantic's (ge, le …).
 
-    `before` is the value that acts as versions without the key did, where that is not the default: a data set made
-    without the key continues as if it had been set so.
+    `before` is the value that behaves like versions without the key, if that is not the default: a data set made
+    without the key continues as if it had this value.
     """
     return _field(default, IDENTITY, doc, constraints, before)
 
 
 def operational(default: Any = ..., *, doc: str, **constraints: Any) -> Any:
-    """A key that changes how a run goes, not what comes out."""
+    """A key that changes how a run is carried out, not what comes out."""
     return _field(default, OPERATIONAL, doc, constraints)
 
 
@@ -70,10 +70,10 @@ Variants = Mapping[str, type[BaseModel]]
 
 
 def one_of(sections: Callable[[], Variants], parse: Callable[[Any], Any], default: Callable[[], Any]) -> Any:
-    """The annotations of a section whose keys depend on what it holds: `key: Annotated[Base, *one_of(...)]`.
+    """The annotations of a section whose keys depend on its kind: `key: Annotated[Base, *one_of(...)]`.
 
-    `sections()` are the classes it can be by the name that a reader knows them by ("" where there is but one),
-    `parse(tree)` makes a tree one of them, `default()` is it where the configuration says nothing.
+    `sections()` gives the possible classes by the name shown to readers ("" if there is only one), `parse(tree)` makes
+    one of them from a tree, `default()` makes the one to use if the configuration does not set it.
     """
     field = Field(default_factory=default, json_schema_extra={"sections": sections})  # type: ignore[dict-item]
     return BeforeValidator(parse), field
@@ -82,10 +82,10 @@ def one_of(sections: Callable[[], Variants], parse: Callable[[Any], Any], defaul
 def load_config(
     model: type[M], path: Path | None, overrides: list[str] | None = None, *, context: Mapping[str, Any] | None = None
 ) -> M:
-    """The configuration in a YAML file (None: all defaults) with `a.b=c` overrides on top.
+    """Loads the configuration in a YAML file (None: all defaults) with `a.b=c` overrides on top.
 
-    `context` goes to the models' own checks: what the command line says and no configuration can. Raises ConfigError
-    naming the file and the key for anything that cannot be used.
+    `context` goes to the models' validators: what the command line says and no configuration can. Raises ConfigError
+    naming the file and the key for anything invalid.
     """
     tree = read_yaml(path) if path is not None else {}
     for override in overrides or []:
@@ -97,7 +97,7 @@ def load_config(
 def parse_config(
     model: type[M], tree: Mapping[str, Any], *, source: str, context: Mapping[str, Any] | None = None
 ) -> M:
-    """The validated model of a tree of settings; ConfigError names each bad key and the nearest right one."""
+    """Validates a tree of settings as a model; ConfigError names each bad key and the nearest correct one."""
     try:
         return model.model_validate(_without_removed(model, tree, source), context=dict(context or {}))
     except ValidationError as error:
@@ -106,7 +106,7 @@ def parse_config(
 
 
 def removed_keys(model: type[BaseModel]) -> Mapping[str, str]:
-    """{removed dotted key: its heir, or ""} of a configuration."""
+    """{removed dotted key: its successor, or ""} of a configuration."""
     return model.removed if issubclass(model, Section) else {}
 
 
@@ -116,7 +116,7 @@ def say_removed(source: str, key: str, heir: str) -> None:
 
 
 def _without_removed(model: type[BaseModel], tree: Mapping[str, Any], source: str) -> Mapping[str, Any]:
-    """The tree with removed keys given to their heirs."""
+    """The tree with the values of removed keys moved to their successors."""
     kept = copy.deepcopy(dict(tree))
     for key, heir in removed_keys(model).items():
         parents, _, leaf = key.rpartition(".")
@@ -134,7 +134,7 @@ def _without_removed(model: type[BaseModel], tree: Mapping[str, Any], source: st
 
 
 def _section_at(tree: dict[str, Any], dotted: str, *, make: bool = False) -> dict[str, Any] | None:
-    """The section of a tree at a dotted path ("": the whole tree); None where there is none."""
+    """The section of a tree at a dotted path ("": the whole tree); None if there is none."""
     for name in dotted.split(".") if dotted else ():
         inner = tree.setdefault(name, {}) if make else tree.get(name)
         if not isinstance(inner, dict):
@@ -162,7 +162,7 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "missing" and (inside := _required_in(field_at(model, problem["loc"]))):
         return [f"{key}.{name}: is required ({field.description})" for name, field in inside]
-    if problem["type"] == "invalid_key":  # a number or a date in place of a name
+    if problem["type"] == "invalid_key":  # a number or a date instead of a name
         return [f"{key}: no such key"]
     if problem["type"] != "extra_forbidden":
         return [f"{key or 'the whole file'}: {wrong_value(model, problem)}"]
@@ -171,13 +171,13 @@ def _explain(model: type[BaseModel], problem: dict[str, Any]) -> list[str]:
 
 
 def _required_in(field: FieldInfo | None) -> list[tuple[str, FieldInfo]]:
-    """What a section must hold, where a key is one: nobody knows what to write in a section that is missing."""
+    """The required keys of a section if a key is one: what to write in a missing section would not be obvious."""
     section = _section_of(field.annotation) if field is not None else None
     return [] if section is None else [(name, f) for name, f in section.model_fields.items() if f.is_required()]
 
 
 def _sibling(model: type[BaseModel], where: Sequence[str | int]) -> str:
-    """The key closest to an unknown one in the same section, also in one of a list; "" where none is close."""
+    """The key closest to an unknown one in the same section, list items included; "" if none is close."""
     field = field_at(model, where[:-1]) if len(where) > 1 else None
     names = [name for section in (sections_in(field) if field else ()) for name in section.model_fields]
     found = difflib.get_close_matches(str(where[-1]), names, n=1, cutoff=0.5)
@@ -185,7 +185,7 @@ def _sibling(model: type[BaseModel], where: Sequence[str | int]) -> str:
 
 
 def nearest_key(model: type[BaseModel], where: list[str]) -> str:
-    """The known dotted key closest to an unknown one, or "" where none is close."""
+    """The known dotted key closest to an unknown one; "" if none is close."""
     paths = [path for path, _ in walk_keys(model)]
     prefix = ".".join(where[:-1])
     siblings = [p for p in paths if p.rpartition(".")[0] == prefix]
@@ -197,13 +197,13 @@ def nearest_key(model: type[BaseModel], where: list[str]) -> str:
 
 
 def walk_keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every key of a configuration as a dotted path with its field, sections before their keys."""
+    """Yields every key of a configuration as a dotted path with its field, sections before their keys."""
     for path, field, _ in _walk(model, prefix, ""):
         yield path, field
 
 
 def _walk(model: type[BaseModel], prefix: str, variant: str) -> Iterator[tuple[str, FieldInfo, str]]:
-    """The same with the name of the section's variant that a key belongs to, "" where it has none."""
+    """The same plus the name of the section variant that a key belongs to, "" if it has none."""
     for name, field in model.model_fields.items():
         path = f"{prefix}{name}"
         yield path, field, variant
@@ -212,7 +212,7 @@ def _walk(model: type[BaseModel], prefix: str, variant: str) -> Iterator[tuple[s
 
 
 def _sections_of(field: FieldInfo) -> Variants:
-    """The sections that a key can hold, by variant; {} where it holds a plain value."""
+    """The sections that a key can hold, by variant; {} for a plain value."""
     extra = field.json_schema_extra
     if isinstance(extra, dict) and "sections" in extra:
         ask: Any = extra["sections"]
@@ -232,7 +232,7 @@ def _section_of(annotation: Any) -> type[BaseModel] | None:
 
 
 def describe_keys(model: type[BaseModel]) -> list[dict[str, str]]:
-    """Each key with its default, kind and documentation: what `config --schema` prints."""
+    """Each key with its default, kind and documentation: what `config` prints, and docs/settings.md lists."""
     rows = []
     for path, field, variant in _walk(model, "", ""):
         extra = field.json_schema_extra
@@ -266,14 +266,14 @@ def _plain(value: Any) -> Any:
 
 
 def identity_values(config: BaseModel) -> dict[str, tuple[Any, str]]:
-    """{dotted key: (value, first stage touched)} of every identity key: what makes two runs the same data set."""
+    """{dotted key: (value, first stage touched)} of every identity key: where they agree, runs make the same data."""
     found: dict[str, tuple[Any, str]] = {}
     _collect_identity(config, "", found)
     return found
 
 
 def values_before(model: type[BaseModel]) -> dict[str, Any]:
-    """{dotted key: value} of every identity key that acts as versions without that key did."""
+    """For every identity key, {dotted key: the value that behaves like versions without that key}."""
     found: dict[str, Any] = {}
     for path, field in walk_keys(model):
         extra = field.json_schema_extra

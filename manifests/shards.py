@@ -1,7 +1,7 @@
-"""The shard manifest: what a trainer is pointed at, and the only way in which it learns of shards.
+"""The shard manifest: what a trainer is pointed at, and its only source of knowledge about shards.
 
-`manifest.json` holds the head and totals and names `manifest.parquet`, a row a shard (manifests.schema.MANIFEST).
-Urls are relative to the manifest, so that a data set can be moved. `wids.json` and `sizes.json` say the same to
+`manifest.json` holds the head and totals and names `manifest.parquet`, a row per shard (manifests.schema.MANIFEST).
+Urls are relative to the manifest, so that a data set can be moved. `wids.json` and `sizes.json` hold the same for
 readers that know the WIDS index or open_clip's convention.
 """
 
@@ -27,8 +27,9 @@ from manifests.version import SCHEMA_VERSION
 MANIFEST_NAME = "manifest.json"
 TABLE_NAME = "manifest.parquet"
 PUBLISHED = "manifests"
-"""Folder beside manifest.json that keeps each manifest that was published: `<its sha256>.json`, and its table as
-`<the table's sha256>.parquet`. Their urls too are relative to the folder above."""
+"""Folder beside manifest.json that keeps each published manifest: `<its sha256>.json`, and its table as `<the table's
+sha256>.parquet`. Their urls are relative to the parent folder, too.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +48,11 @@ class ShardEntry:
 
     @property
     def rows_url(self) -> str:
-        """Where the shard's own Parquet of rows lies, relative to the manifest."""
+        """The path of the shard's own Parquet of rows, relative to the manifest."""
         return self.url.removesuffix(".tar") + ".parquet"
 
     def row(self) -> ManifestRow:
-        """The row of manifest.parquet."""
+        """The shard's row of manifest.parquet."""
         return {
             "url": self.url,
             "split": self.split,
@@ -66,10 +67,10 @@ class ShardEntry:
 
     @classmethod
     def of_row(cls, row: Mapping[str, Any]) -> "ShardEntry":
-        """The entry of a row of manifest.parquet. DamagedFile for what no shard of ours can have.
+        """Makes an entry of a row of manifest.parquet. DamagedFile for values that none of our shards can have.
 
-        A manifest may come from a stranger, and files are written and deleted by it: a url names nothing outside its
-        folder.
+        A manifest may come from a stranger, and files are written and deleted by it: so a url must not point outside
+        its folder.
         """
         try:
             known = {**row, "bytes_": row["bytes"], "categories": _categories(row["categories"])}
@@ -85,7 +86,7 @@ class ShardEntry:
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.=-]{0,99}"
 SHARD_URL = re.compile(rf"(?:{_PART}/){{0,8}}{_PART}\.tar")
-"""A path below the manifest: no `..`, no address, nothing hidden."""
+"""A path below the manifest: no `..`, no address, no hidden file."""
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,63}")
 _FILE_NAME = re.compile(rf"{_PART}\.parquet")
 _KEPT = re.compile(rf"(^|/){PUBLISHED}/[0-9a-f]{{64}}\.json$")
@@ -99,7 +100,7 @@ def _categories(text: str) -> dict[int, int]:
 
 
 def _problem(entry: ShardEntry) -> str:
-    """What is wrong with an entry; "" where nothing is."""
+    """What is wrong with an entry; "" if nothing."""
     if not isinstance(entry.url, str) or not SHARD_URL.fullmatch(entry.url):
         return "its url is not the path of a tar below the manifest"
     if not isinstance(entry.split, str) or not SPLIT_NAME.fullmatch(entry.split):
@@ -118,26 +119,26 @@ def _problem(entry: ShardEntry) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A data set's shards with the facts of the whole. `head` is what manifest.json holds besides."""
+    """A data set's shards with the facts about the whole. `head` holds the remaining keys of manifest.json."""
 
     root: str
-    """Folder or url prefix that relative urls start from."""
+    """The folder or url prefix that relative urls start from."""
     shards: tuple[ShardEntry, ...]
     head: dict[str, Any] = field(default_factory=dict)
     sha256: str = ""
-    """Of manifest.json's bytes: what a trainer pins in its checkpoints."""
+    """The hash of manifest.json's bytes, which a trainer pins in its checkpoints."""
 
     def split(self, name: str) -> tuple[ShardEntry, ...]:
         """The shards of one split, in manifest order."""
         return tuple(shard for shard in self.shards if shard.split == name)
 
     def resolve(self, url: str) -> str:
-        """A relative url as one that fsspec opens."""
+        """Turns a relative url into one that fsspec opens."""
         return f"{self.root.rstrip('/')}/{url}"
 
 
 def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[bytes, bytes]:
-    """(manifest.json, manifest.parquet) of these shards. `head` adds what only the caller knows; totals are counted."""
+    """(manifest.json, manifest.parquet) of these shards. `head` adds what the caller knows; totals are computed."""
     parquet = _table_bytes(shards)
     document = {
         "schema_version": SCHEMA_VERSION,
@@ -152,7 +153,7 @@ def manifest_bytes(shards: Sequence[ShardEntry], head: dict[str, Any]) -> tuple[
 
 
 def shards_sha256(shards: Sequence[ShardEntry]) -> str:
-    """The checksum that manifest.json will give of its table of these shards."""
+    """The checksum that manifest.json would give for the table of these shards."""
     return hashlib.sha256(_table_bytes(shards)).hexdigest()
 
 
@@ -177,7 +178,7 @@ def _totals(shards: Sequence[ShardEntry]) -> dict[str, Any]:
 
 
 def wids_bytes(shards: Sequence[ShardEntry], *, name: str) -> bytes:
-    """wids.json: the shard index that webdataset's older `wids` reader understands."""
+    """wids.json: the shard index of webdataset's older `wids` reader."""
     shardlist = [
         {"url": s.url, "md5sum": s.md5, "nsamples": s.nsamples, "filesize": s.bytes_, "split": s.split} for s in shards
     ]
@@ -186,18 +187,18 @@ def wids_bytes(shards: Sequence[ShardEntry], *, name: str) -> bytes:
 
 
 def sizes_bytes(shards: Sequence[ShardEntry]) -> bytes:
-    """sizes.json: samples by shard path relative to the manifest, as open_clip's loaders expect."""
+    """sizes.json: samples by shard path relative to the manifest, in the form that open_clip's loaders expect."""
     return json.dumps({s.url: s.nsamples for s in shards}, indent=2).encode() + b"\n"
 
 
 def published_names(text: bytes, table: bytes) -> tuple[str, str]:
-    """Where a manifest and its table are kept under their hashes, relative to the manifest."""
+    """The paths under which a manifest and its table are kept by hash, relative to the manifest."""
     stem = [hashlib.sha256(data).hexdigest() for data in (text, table)]
     return f"{PUBLISHED}/{stem[0]}.json", f"{PUBLISHED}/{stem[1]}.parquet"
 
 
 def read_published(root: str, sha256: str, **storage_options: Any) -> Manifest:
-    """The manifest of this hash that was published in a folder. UserError where it is not kept there."""
+    """Reads the published manifest with this hash from a folder. UserError if it is not kept there."""
     if not _SHA256.fullmatch(sha256):
         raise UserError(f"{root}: {sha256[:80]!r} is not a sha256")
     manifest = read_manifest(f"{root.rstrip('/')}/{PUBLISHED}/{sha256}.json", **storage_options)
@@ -209,9 +210,9 @@ def read_published(root: str, sha256: str, **storage_options: Any) -> Manifest:
 
 
 def lineage(manifest: Manifest, **storage_options: Any) -> Iterator[str]:
-    """The sha256 of each manifest that came before this one in its folder, the newest first.
+    """Yields the sha256 of each manifest that preceded this one in its folder, the newest first.
 
-    Ends before the first that names no parent, and after the first that is no longer kept. Only heads are read.
+    Ends before the first that names no parent, and after the first that is no longer kept. Reads only heads.
     """
     parent = manifest.head.get("parent", "")
     while _SHA256.fullmatch(parent):
@@ -229,9 +230,9 @@ def lineage(manifest: Manifest, **storage_options: Any) -> Iterator[str]:
 
 
 def read_manifest(url: str, **storage_options: Any) -> Manifest:
-    """The manifest at a path or url, or in the folder there.
+    """Reads the manifest at a path or url, or in the folder there.
 
-    Raises UserError where it is missing, unreadable, of an unknown version or disagrees with its own table.
+    Raises UserError if it is missing, unreadable, of an unknown version or inconsistent with its own table.
     """
     path = url if url.endswith(".json") else f"{url.rstrip('/')}/{MANIFEST_NAME}"
     raw = _read(path, storage_options, MAX_JSON_BYTES)
@@ -249,7 +250,7 @@ def read_manifest(url: str, **storage_options: Any) -> Manifest:
 
 
 def head_of(raw: bytes, path: str) -> dict[str, Any]:
-    """manifest.json's keys, checked as far as readers go by them. UserError names `path` and what is wrong."""
+    """manifest.json's keys; those that readers rely on are checked. UserError names `path` and what is wrong."""
     try:
         head = json.loads(raw)
         version = head["schema_version"]
@@ -305,7 +306,7 @@ _MEMBER = re.compile(r"[a-z0-9]{1,16}(\.[a-z0-9]{1,16})?")
 
 
 def _refuse_wrong_totals(head: Mapping[str, Any], entries: Sequence[ShardEntry], path: str) -> None:
-    """DamagedFile where the head's counts of shards or samples are not the table's."""
+    """Raises DamagedFile if the head's counts of shards, samples or bytes differ from the table's."""
     counted = _totals(entries)
     for key in ("shards", "samples", "bytes"):
         if head.get("totals", {}).get(key, counted[key]) != counted[key]:
@@ -316,7 +317,7 @@ def _refuse_wrong_totals(head: Mapping[str, Any], entries: Sequence[ShardEntry],
 
 
 def read_entries(table: bytes, where: str) -> tuple[ShardEntry, ...]:
-    """The shards that manifest.parquet lists, each checked. DamagedFile names `where` it lies."""
+    """The shards that manifest.parquet lists, each checked. DamagedFile names `where`."""
     rows = read_parquet(table, MANIFEST, where, max_rows=MAX_SHARDS).to_pylist()
     try:
         return tuple(ShardEntry.of_row(row) for row in rows)
@@ -325,13 +326,13 @@ def read_entries(table: bytes, where: str) -> tuple[ShardEntry, ...]:
 
 
 def read_shard_rows(manifest: Manifest, shard: ShardEntry, **storage_options: Any) -> pa.Table:
-    """The rows of one shard (manifests.schema.SHARD_ROWS), failed clips included. UserError where unreadable."""
+    """The rows of one shard (manifests.schema.SHARD_ROWS), failed clips included. UserError if unreadable."""
     path = manifest.resolve(shard.rows_url)
     return rows_of_shard(_read(path, storage_options), path)
 
 
 def rows_of_shard(data: bytes, where: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A shard's own Parquet, all of its columns or these. DamagedFile names `where` it lies."""
+    """Reads a shard's own Parquet, all of its columns or the given ones. DamagedFile names `where`."""
     schema = SHARD_ROWS if columns is None else pa.schema([SHARD_ROWS.field(name) for name in columns])
     return read_parquet(data, schema, where, max_rows=MAX_SHARD_ROWS)
 

@@ -1,6 +1,6 @@
-"""The stages of a run: one table, from which the order of `--redo`, the funnel, `status` and `retry` follow.
+"""The stages of a run, in one table: the order of `--redo`, the funnel, `status` and `retry` follow from it.
 
-A stage stands where its work begins: what a changed setting touches is its first stage and all that follow.
+A stage is listed where its work begins: a changed setting touches a first stage and all stages that follow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,31 +10,31 @@ from typing import Any, Literal
 from manifests.image_sample import IMAGE_KIND
 
 Again = Literal["round", "unit", "asked"]
-"""How a rejected video is tried again: in a crawl round; as its unit, also by itself when due; on request only."""
+"""How rejected videos are tried again: in a crawl round; as their unit, automatically when due; only on request."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageFacts:
-    """What is known of a stage wherever stages are listed.
+    """The facts about a stage, used wherever stages are listed.
 
-    `made_by` rises when what the stage makes of the same input changes, other than by a setting. A run over an output
-    directory that another number made is refused, names `--redo` and can go on with `--mix`.
+    `made_by` is raised when the stage's output for the same input changes, other than by a setting. A run over an
+    output directory made with another number is refused, suggests `--redo` and can continue with `--mix`.
     """
 
     name: str
     does: str
     reads: tuple[str, ...] = ()
     makes: tuple[str, ...] = ()
-    """Tables in which it writes rows."""
+    """The tables it writes rows in."""
     void_by: str = ""
-    """The table in which a row of a video shows that it came past the stage: a reject of the stage is void then."""
+    """The table where a row of a video shows that it passed the stage: a reject of the stage is void then."""
     files: tuple[str, ...] = ()
     """Single files at the top of the output directory."""
     aliases: tuple[str, ...] = ()
-    """Parts of its work that settings and users name."""
+    """Names for parts of its work, used by settings and users."""
     again: Again = "asked"
     ends_after: str = ""
-    """The stage after which it decides, where that is a later one than itself."""
+    """The stage after which it decides, if that is later than itself."""
     made_by: int = 1
 
 
@@ -122,7 +122,7 @@ TABLE = (
 
 STAGES = {stage.name: stage for stage in TABLE}
 ORDER = tuple(STAGES)
-"""Names in the order in which stages begin: what `--redo` does again."""
+"""Names in the order in which stages begin: the order of `--redo`."""
 
 MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 
@@ -158,7 +158,7 @@ OLDER = {
     ): "proxies (m4v) name no colours: those of BT.709 films read up to 8 grey levels off their stills, those "
     "of full-range films up to 14; run again with --redo media to mend it",
 }
-"""Known flaws of what earlier versions of a stage made: `verify` and the trainer's log name them."""
+"""Known flaws in the output of earlier versions of a stage, named by `verify` and the trainer's log."""
 
 TABLES_MADE = tuple(dict.fromkeys(table for stage in TABLE for table in stage.makes))
 
@@ -175,7 +175,7 @@ ENDS = _by_their_end()
 def notes_on(head: Mapping[str, Any]) -> list[str]:
     """Known flaws of a data set, by the stage versions under `made_by` in its manifest's head.
 
-    A stage that is not named there was version 1. No stage made an image-text set, so it has none of their flaws.
+    A stage not named there was version 1. Image-text sets are not made by stages, so they have none of these flaws.
     """
     if head.get("kind") == IMAGE_KIND:
         return []
@@ -184,12 +184,12 @@ def notes_on(head: Mapping[str, Any]) -> list[str]:
 
 
 def made_now() -> dict[str, list[int]]:
-    """What a manifest says under `made_by` of a data set that this version alone made."""
+    """The value of `made_by` in the manifest of a data set that this version alone made."""
     return {name: [number] for name, number in MADE_BY.items()}
 
 
 def find_stage(name: str) -> StageFacts | None:
-    """The stage of a name or alias, None where no stage has it."""
+    """The stage with a name or alias; None if there is none."""
     return STAGES.get(name) or next((stage for stage in TABLE if name in stage.aliases), None)
 
 
@@ -199,5 +199,5 @@ def names_of(again: Again) -> tuple[str, ...]:
 
 
 def rank_of(name: str) -> int:
-    """Rank of a stage among those that decide, from 0; a name that is not a stage comes last."""
+    """Rank of a stage among those that decide, from 0; unknown names come last."""
     return ENDS.index(name) if name in ENDS else len(ENDS)

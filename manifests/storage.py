@@ -1,6 +1,7 @@
-"""Errors of object stores, recognised by where they come from, so that no store's library has to be imported for it.
+"""Recognises errors of object stores by the module they come from, so that no store's library has to be imported for
+it.
 
-s3fs and gcsfs raise some of their own libraries' errors as they are, and others as an OSError caused by one.
+s3fs and gcsfs raise some errors of their own libraries unchanged, and others as an OSError caused by one.
 """
 
 import errno
@@ -29,7 +30,7 @@ _PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGA
 def is_passing(error: BaseException) -> bool:
     """Whether a call to a remote store may succeed a little later: lost connections, time-outs, 5xx, "slow down"."""
     if isinstance(error, FileNotFoundError) and "NoSuchUpload" in repr(error.__cause__):
-        return True  # an upload in parts that was joined, or given up, by a request whose answer was lost
+        return True  # a multipart upload was completed, or aborted, by a request whose answer was lost
     if isinstance(error, FileNotFoundError | FileExistsError | PermissionError):
         return False
     if isinstance(error, ConnectionError | TimeoutError):
@@ -41,13 +42,13 @@ def is_passing(error: BaseException) -> bool:
 
 def storage_errors() -> tuple[type[BaseException], ...]:
     """What reading from a disk or a store may raise, for an `except`: a lost connection is not always an OSError."""
-    # A library that nobody has loaded raises nothing.
+    # a library that is not loaded raises nothing
     own = (getattr(sys.modules.get(module), name, None) for module, name in _OWN_ERRORS)
     return (OSError, *(kind for kind in own if kind is not None))
 
 
 def explain(error: BaseException) -> str:
-    """One message for people: what a store's error says and what cures it; "" for an error that is not a store's."""
+    """One message for users: a store's error and its cure; "" for an error that is not a store's."""
     cause = error if is_of_a_store(error) else error.__cause__
     if cause is None or not is_of_a_store(cause):
         return ""
@@ -61,7 +62,7 @@ def is_of_a_store(error: BaseException) -> bool:
 
 
 class StorageErrorsExplained(AbstractContextManager[None]):
-    """Inside the block an object store's error becomes a UserError; others pass as they are."""
+    """Inside the block an object store's error becomes a UserError; other errors pass unchanged."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -1,4 +1,4 @@
-"""Where one video went: its way through the tables of an output directory, in words."""
+"""The story of one video: its way through the tables of an output directory, in words."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ Row = TypeVar("Row")
 
 
 class LookedUp(Protocol):
-    """What is needed of an output directory. The pipeline's Store is one."""
+    """What the functions here need of an output directory. The pipeline's Store has it."""
 
     def rows_of(self, video_id: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]: ...
 
@@ -29,7 +29,7 @@ class LookedUp(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing that happened to a video, in the order of the road."""
+    """One thing that happened to a video, in the order of the stages."""
 
     stage: str
     what: str
@@ -42,12 +42,12 @@ _COLUMNS = {
     "clips": ["video_id", "clip_id", "n"],
     "packs": ["video_id", "clip_id", "n", "status", "reason"],
 }
-"""What is shown of a video, by table."""
+"""By table: the columns shown of a video."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """The one part of a table that holds a single video's rows."""
+    """The only part of a table that holds a single video's rows."""
 
     table: str
     stage: str = ""
@@ -55,18 +55,18 @@ class _Whole:
 
 
 class _OneVideo:
-    """The tables as if they held one video alone."""
+    """The tables as if they held only one video."""
 
     def __init__(self, tables: LookedUp, video_id: str) -> None:
         wanted = {**_COLUMNS, "rejects": list(REJECTS.names)}
         self._rows = tables.rows_of(video_id, wanted)
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """The video's rows, of the columns that are shown."""
+        """The video's rows, with the columns that are shown."""
         return self._rows[table].select(columns or _COLUMNS[table])
 
     def read_rejects(self) -> pa.Table:
-        """Its rejects, those of its clips too."""
+        """Its rejects, including those of its clips."""
         return self._rows["rejects"]
 
     def parts(self, table: str) -> list[_Whole]:
@@ -80,7 +80,7 @@ class _OneVideo:
 
 
 def where_did_it_go(tables: LookedUp, video_id: str) -> list[Step]:
-    """A video's way through the tables, its rejects included; [] where no table knows it."""
+    """A video's way through the tables, its rejects included; [] if no table has it."""
     video = _OneVideo(tables, video_id)
     steps = [*_story(video), *_selection_step(tables, video_id)]
     in_force = {(r["stage"], r["clip_id"]) for r in rejects_in_force(video).to_pylist()}
@@ -118,7 +118,7 @@ def _selection_step(tables: LookedUp, video_id: str) -> Iterator[Step]:
 
 
 def _rows(tables: _OneVideo, table: str, kind: type[Row]) -> list[Row]:
-    """The video's rows of a table, of the columns that are shown; `kind` is the type of its rows."""
+    """The video's rows of a table, with the columns that are shown; `kind` is the type of its rows."""
     rows: list[Row] = tables.read_table(table).to_pylist()
     return rows
 
@@ -138,6 +138,6 @@ def _clip_rejects(rows: Iterable[RejectRow]) -> list[Step]:
 
 
 def _meaning(reason: str) -> str:
-    """A reason with its one line for people."""
+    """A reason with its one-line explanation."""
     meaning = meaning_of(reason)
     return f"{reason} ({meaning})" if meaning else reason

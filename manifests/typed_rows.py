@@ -1,4 +1,4 @@
-"""manifests/rows.py, made from the schemas: `python -m manifests.typed_rows > manifests/rows.py`. A test compares."""
+"""Makes manifests/rows.py from the schemas: `python -m manifests.typed_rows > manifests/rows.py`. A test compares."""
 
 import pyarrow as pa
 
@@ -29,7 +29,7 @@ SINGULAR = {
 
 
 def module() -> str:
-    """The whole of manifests/rows.py."""
+    """The whole text of manifests/rows.py."""
     parts = [HEAD, _class("WordRow", WORD)]
     parts += [_class(name, schema) for name, schema in SINGULAR.items()]
     return "\n\n".join(parts)
@@ -37,14 +37,14 @@ def module() -> str:
 
 def _class(name: str, fields: pa.Schema | pa.StructType) -> str:
     columns = [(field.name, python_type(field.type)) for field in fields]
-    if any(column == "class" for column, _ in columns):  # a word of Python: only the functional form takes it
+    if any(column == "class" for column, _ in columns):  # a Python keyword: only the functional form accepts it
         lines = [f'    "{name}",', "    {", *(f'        "{c}": {t},' for c, t in columns), "    },"]
         return "\n".join([f"{name} = TypedDict(", *lines, ")", ""])
     return "\n".join([f"class {name}(TypedDict):", *(f"    {c}: {t}" for c, t in columns), ""])
 
 
 def python_type(kind: pa.DataType) -> str:
-    """How a value of an Arrow type is written in Python."""
+    """The Python type of an Arrow type's values, as source code."""
     if kind == WORD:
         return "WordRow"
     if pa.types.is_list(kind):

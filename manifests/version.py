@@ -1,4 +1,4 @@
-"""The version of this program, as rejects, manifests and the machines of a cluster name it; that of what it writes."""
+"""The version of this program, as named by rejects, manifests and the machines of a cluster; and that of its files."""
 
 import hashlib
 from functools import cache
@@ -8,12 +8,12 @@ from pathlib import Path
 _PACKAGES = ("manifests", "pipeline")
 
 SCHEMA_VERSION = 1
-"""Version of the tables, of KEY.json and of the manifest. A trainer refuses one it does not know."""
+"""Version of the tables, of KEY.json and of the manifest. A trainer refuses versions it does not know."""
 
 
 @cache
 def program_version() -> str:
-    """The installed distribution's version; "" where the code runs without having been installed."""
+    """The installed distribution's version; "" if the code runs without being installed."""
     try:
         return metadata.version("hdvila")
     except metadata.PackageNotFoundError:
@@ -22,7 +22,7 @@ def program_version() -> str:
 
 @cache
 def build() -> str:
-    """The version with a hash of the source that runs here: two machines that say the same run the same code."""
+    """The version plus a hash of the source running here: two machines with the same value run the same code."""
     digest = hashlib.sha256()
     root = Path(__file__).resolve().parent.parent
     for path in sorted(path for package in _PACKAGES for path in (root / package).rglob("*.py")):
@@ -38,5 +38,5 @@ def print_version(asked: bool) -> None:
 
 
 def made_by() -> str:
-    """How the detail of an `internal_error` begins: whether another version may do better follows from it."""
+    """The prefix of an `internal_error`'s detail: it tells whether another version has yet to try."""
     return f"hdvila {program_version()}: "

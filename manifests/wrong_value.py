@@ -1,7 +1,7 @@
-"""What is wrong with a value in a configuration, in words for people: the key's meaning and what it takes.
+"""What is wrong with a value in a configuration, in plain words: the key's meaning and what it accepts.
 
-The library that validates has words of its own ("Field required", "Input should be …"); none of them is shown. A value
-is repeated only where its key cannot hold a secret.
+The validation library has its own words ("Field required", "Input should be …"); none of them is shown. A value is
+repeated only if its key cannot hold a secret.
 """
 
 import datetime
@@ -34,7 +34,7 @@ _KINDS = {
     "bytes": "a text",
     "timedelta": "a length of time",
 }
-"""By the first word of the validator's type of fault: what the key takes."""
+"""By the first word of the validator's error type: what the key takes."""
 
 _BOUNDS = {
     "greater_than_equal": ("ge", "{} or more"),
@@ -50,11 +50,11 @@ _BOUNDS = {
     "literal_error": ("expected", "one of {}"),
     "enum": ("expected", "one of {}"),
 }
-"""By type of fault: the fact that says the bound, and the words for it."""
+"""By the validator's error type: the fact that holds the bound, and the words for it."""
 
 
 def wrong_value(model: type[BaseModel], problem: dict[str, Any]) -> str:
-    """One line: what the key takes, what was given, what the key means."""
+    """One line: what the key accepts, what was given, what the key means."""
     where: Sequence[str | int] = problem["loc"]
     field = field_at(model, where)
     meaning = f" ({field.description})" if field is not None and field.description else ""
@@ -67,7 +67,7 @@ def wrong_value(model: type[BaseModel], problem: dict[str, Any]) -> str:
 
 
 def first_fault(model: type[BaseModel], error: ValidationError) -> str:
-    """The first thing that is wrong with a document that `model` refused: "key: what is wrong", in one line."""
+    """The first error in a document that `model` rejected: "key: what is wrong", in one line."""
     problem: dict[str, Any] = dict(error.errors()[0])
     if problem["type"] == "json_invalid":
         return "is not valid JSON"
@@ -94,7 +94,7 @@ def _shown(value: Any) -> str:
 
 
 def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | None:
-    """The field at a location in a configuration, also inside lists of sections; None where there is none."""
+    """The field at a location in a configuration, also inside lists of sections; None if there is none."""
     found: FieldInfo | None = None
     inside: list[type[BaseModel]] = [model]
     for part in where:
@@ -102,7 +102,7 @@ def field_at(model: type[BaseModel], where: Sequence[str | int]) -> FieldInfo | 
             continue
         fields = [section.model_fields[part] for section in inside if part in section.model_fields]
         if not fields:
-            return found  # a tag of the validator's own, or a key inside a free value
+            return found  # a tag added by the validator, or a key inside a free-form value
         found = fields[0]
         inside = sections_in(found)
     return found
@@ -114,7 +114,7 @@ def sections_in(field: FieldInfo) -> list[type[BaseModel]]:
 
 
 def may_be_secret(field: FieldInfo) -> bool:
-    """Whether a key's value must not be repeated: a secret, or a free mapping that can hold one."""
+    """Whether a key's value must not be repeated: a secret, or a free-form mapping that may hold one."""
     closed = (SecretStr, SecretBytes, Secret, dict, BaseModel)
     return any(issubclass(kind, closed) for kind in _types_in(field.annotation))
 

@@ -1,6 +1,6 @@
 """Reads a configuration's YAML: a mapping of keys, each given once; one message says what is wrong, and where.
 
-A key that is given twice is refused: YAML readers silently take the last one, and the first is often the one meant.
+A key given twice is an error: YAML readers silently take the last one, and the first is often the one meant.
 """
 
 import re
@@ -16,7 +16,7 @@ _ADDRESS = re.compile(r"[a-z][a-z0-9]+:/")
 
 
 class _EachKeyOnce(yaml.SafeLoader):
-    """Plain values only (no Python objects), and no key twice in one mapping."""
+    """Loads plain values only (no Python objects), and rejects a key given twice in one mapping."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
@@ -32,7 +32,7 @@ class _EachKeyOnce(yaml.SafeLoader):
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, {} where it is empty. Raises ConfigError for anything else, in one message."""
+    """The mapping in a YAML file, {} if it is empty. Raises ConfigError for anything else, in one message."""
     text = _text_of(path)
     try:
         tree = yaml.load(text, _EachKeyOnce)
@@ -66,7 +66,7 @@ def _text_of(path: Path) -> str:
 
 
 def _what_and_where(error: yaml.MarkedYAMLError) -> str:
-    """What the YAML reader found, with the line, and the line itself."""
+    """What the YAML parser reported, with the line number and the line itself."""
     what = ": ".join(part for part in (error.context, error.problem) if part)
     if "'\\t'" in what:
         what = "a tab; YAML is indented by spaces only"

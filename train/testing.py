@@ -1,10 +1,10 @@
 """Builders for tests: a small data set of drawn clips, written through `manifests` as the pipeline would write it.
 
     write_dataset(tmp_path, videos=12, clips=2)           shards, their rows and a manifest
-    a_sample(key="video_00000", number=3)                 one sample's members
+    a_sample("video", n=3)                                one sample's members
 
-Every picture shows a moving coloured shape and, in a strip that no crop can miss, its own frame number in twelve
-blocks (`read_number`), so that a test can tell which frame it was given. Captions say what is seen.
+Every frame shows a moving coloured shape and, in a strip that is inside every crop, its own frame number in twelve
+blocks (`read_number`), so that a test can tell which frame it got. Captions describe the shape and its motion.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from manifests.stages import made_now
 from train.data.crop import Pixels
 
 BITS = 12
-#: Where the number stands, in parts of the picture: inside every crop of 256x160 out of 320x180.
+#: Where the number is drawn, as fractions of the picture: inside every crop of 256x160 out of 320x180.
 STRIP = (64 / 320, 80 / 180, 256 / 320, 100 / 180)
 
 COLOURS = {"red": (220, 40, 40), "green": (40, 190, 60), "blue": (50, 70, 230), "yellow": (230, 210, 40)}
@@ -56,7 +56,7 @@ class Scene:
         return f"a {self.colour} {self.shape} moves {self.motion}"
 
     def draw(self, number: int, width: int, height: int) -> Pixels:
-        """Frame `number`, RGB `[height, width, 3]`."""
+        """Draws frame `number`, RGB `[height, width, 3]`."""
         picture = np.full((height, width, 3), self.shade, np.uint8)
         travel = 0.3 + 0.4 * ((number % 40) / 40)
         across = {"left": 1 - travel, "right": travel}.get(self.motion, 0.5)
@@ -73,13 +73,13 @@ class Scene:
 
 
 def scenes(count: int) -> list[Scene]:
-    """The first `count` scenes; all differ in their captions up to 48."""
+    """The first `count` scenes; up to 48, all have different captions."""
     names = list(COLOURS)
     return [Scene(names[i % 4], SHAPES[i // 4 % 3], MOTIONS[i // 12 % 4], 70 + 13 * (i % 7)) for i in range(count)]
 
 
 def draw_number(picture: Pixels, number: int) -> Pixels:
-    """Draw a frame number (0..4095) into the strip, most significant bit first, white for 1."""
+    """Draws a frame number (0..4095) into the strip, most significant bit first, white for 1."""
     height, width = picture.shape[:2]
     left, top, right, bottom = (round(p * s) for p, s in zip(STRIP, (width, height) * 2, strict=True))
     edges = np.linspace(left, right, BITS + 1).round().astype(int)
@@ -89,7 +89,7 @@ def draw_number(picture: Pixels, number: int) -> Pixels:
 
 
 def read_number(picture: Pixels, box: tuple[float, float, float, float] = (0, 0, 1, 1)) -> int:
-    """The number in a picture that shows `box` (left, top, right, bottom in parts of the whole) of a drawn one."""
+    """Reads the number from a picture that shows `box` (left, top, right, bottom as fractions) of a drawn one."""
     height, width = picture.shape[:2]
     y = ((STRIP[1] + STRIP[3]) / 2 - box[1]) / (box[3] - box[1]) * height
     number = 0
@@ -102,7 +102,7 @@ def read_number(picture: Pixels, box: tuple[float, float, float, float] = (0, 0,
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Sizes of a drawn clip. Small by default: tests want many clips, not many pixels."""
+    """Sizes of a drawn clip. Small by default: tests need many clips, not many pixels."""
 
     width: int = 320
     height: int = 180
@@ -114,14 +114,14 @@ class Shape:
     prepared: bool = True
     gop: int = 12
     lead_ms: int = 50
-    """From the clip's start to its first frame: a sentence doesn't begin with a frame."""
+    """Time from the clip's start to its first frame: a sentence doesn't begin exactly at a frame."""
     still_frames: bool = True
-    """Whether stills name their frame; those of older shards have a time alone."""
+    """Whether stills name their frame; those of older shards only have a time."""
 
 
 @dataclass(slots=True)
 class Sample:
-    """The members of one sample, in `MEMBER_ORDER`, with the facts of its row."""
+    """The members of one sample, in `MEMBER_ORDER`, with its key and category."""
 
     key: str
     members: dict[str, bytes]
@@ -131,7 +131,7 @@ class Sample:
 def a_sample(
     video_id: str = "video", n: int = 0, scene: Scene | None = None, shape: Shape | None = None, category_id: int = 10
 ) -> Sample:
-    """One sample: mp4, caption, json, and where the shape says so proxy and stills."""
+    """Makes one sample: mp4, caption, json, and if `shape.prepared`, proxy and stills."""
     scene, shape = scene or Scene(), shape or Shape()
     pictures = [scene.draw(i, shape.width, shape.height) for i in range(shape.n_frames)]
     lead = [scene.draw(4095 - i, shape.width, shape.height) for i in range(shape.first_frame)]
@@ -149,7 +149,7 @@ def a_sample(
 
 
 def a_sample_json() -> SampleJson:
-    """A KEY.json with every field at a plain value."""
+    """A KEY.json with every field at a neutral value."""
     zero: dict[Any, Any] = {int: 0, float: 0.0, bool: False, str: ""}
     fields = SampleJson.model_fields.items()
     blank = {name: zero[info.annotation] for name, info in fields if info.annotation in zero and info.is_required()}
@@ -159,7 +159,7 @@ def a_sample_json() -> SampleJson:
 def replace_facts(
     facts: SampleJson, *, video_id: str, n: int, scene: Scene, shape: Shape, stills: Sequence[dict[str, int]]
 ) -> SampleJson:
-    """The facts of a drawn clip."""
+    """Fills in the facts of a drawn clip."""
     duration_ms = 1000 * shape.n_frames // shape.fps
     return facts.model_copy(
         update={
@@ -184,14 +184,14 @@ def replace_facts(
 def encode_mp4(
     pictures: Iterable[Pixels], fps: int, gop: int = 12, *, crf: int = 16, preset: str = "ultrafast", start_ms: int = 0
 ) -> bytes:
-    """RGB pictures as an H.264 mp4 with B-frames; near lossless by default. The first is at `start_ms`."""
+    """Encodes RGB pictures as an H.264 mp4 with B-frames, near lossless by default. The first is at `start_ms`."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=fps)
         stream.pix_fmt = "yuv420p"
         stream.options = {"g": str(gop), "bf": "2", "crf": str(crf), "preset": preset, "threads": "1"}
         stream.codec_context.time_base = Fraction(1, 1000 * fps)
-        stream.codec_context.colorspace = SMPTE170M  # what the frames below hold, whatever their size
+        stream.codec_context.colorspace = SMPTE170M  # the matrix of the frames below, whatever their size
         for number, picture in enumerate(pictures):
             if number == 0:
                 stream.height, stream.width = picture.shape[:2]
@@ -203,7 +203,7 @@ def encode_mp4(
 
 
 def _stills(pictures: Sequence[Pixels], shape: Shape) -> tuple[bytes, list[dict[str, int]]]:
-    """JPEGs end to end, and where each stands."""
+    """JPEGs, concatenated, and the entry of each in KEY.json's `stills`."""
     data, stills = b"", []
     for number in np.linspace(0, shape.n_frames, shape.n_stills, endpoint=False).astype(int) + 2:
         buffer = io.BytesIO()
@@ -217,7 +217,7 @@ def _stills(pictures: Sequence[Pixels], shape: Shape) -> tuple[bytes, list[dict[
 
 
 def write_shard(path: Path, samples: Sequence[Sample], split: str, root: Path) -> ShardEntry:
-    """Write a tar and its rows; the entry for the manifest."""
+    """Writes a tar and its rows; returns the entry for the manifest."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = []
     with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
@@ -270,10 +270,10 @@ def write_dataset(
     shape: Shape | None = None,
     same_captions: bool = False,
 ) -> Path:
-    """A data set under `root`; gives the path of its manifest.
+    """Writes a data set under `root`; returns the path of its manifest.
 
-    Train and val videos show scenes in the same order, so that val captions are ones that training saw
-    on other pictures. `same_captions` gives every clip the same one.
+    Train and val videos show the same scenes in the same order, so that training has seen the val captions, with other
+    pictures. `same_captions` gives every clip the same caption.
     """
     entries = []
     for split, count in (("train", videos), ("val", val_videos)):
@@ -295,7 +295,7 @@ def write_dataset(
     return write_manifest(root, entries)
 
 
-#: Changes to the preset `tiny` that make a step cost milliseconds.
+#: Changes to the preset `tiny` with which a step takes milliseconds.
 MICRO_MODEL: dict[str, Any] = {
     "preset": "tiny",
     "high": [64, 128],
@@ -314,7 +314,7 @@ MICRO_MODEL: dict[str, Any] = {
 
 
 def a_tree(manifest: Path, out: Path, **sections: dict[str, Any]) -> dict[str, Any]:
-    """A training configuration for drawn clips as a tree of plain values; `sections` replace single keys."""
+    """A training configuration for drawn clips, as a tree of plain values; `sections` override single keys."""
     tree: dict[str, Any] = {
         "out": str(out),
         "data": {"manifest": str(manifest), "stride": 3},
@@ -331,7 +331,7 @@ def a_tree(manifest: Path, out: Path, **sections: dict[str, Any]) -> dict[str, A
 
 
 def write_manifest(root: Path, entries: Sequence[ShardEntry]) -> Path:
-    """Write manifest.json and manifest.parquet; the path of the former."""
+    """Writes manifest.json and manifest.parquet; returns the path of manifest.json."""
     document, table = manifest_bytes(entries, {"name": "drawn clips", "made_by": made_now()})
     (root / "manifest.parquet").write_bytes(table)
     (root / "manifest.json").write_bytes(document)

@@ -1,4 +1,4 @@
 """Shards to batches.
 
-`index` what there is, `plan` in which order, `read` the bytes, `decode` the pixels, `loader` the batches.
+`index` knows what there is, `plan` the order, `read` gets the bytes, `decode` the pixels, `loader` makes the batches.
 """

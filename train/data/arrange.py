@@ -1,4 +1,4 @@
-"""Which frames of a clip go where, by `data.view` (views.py): read at one resolution, averaged, or blown up."""
+"""Arranges the frames of a clip by `data.view` (views.py): at one resolution, averaged, or scaled up."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def arrange(
     stills: Sequence[Pixels],
     low: Mapping[int, Pixels],
 ) -> tuple[list[Pixels], list[Pixels]]:
-    """`(img_middle, img_other)` as lists of pictures, segment after segment, of frames `[h, w, 3]` by their number."""
+    """`(img_middle, img_other)` as lists of pictures `[h, w, 3]`, segment after segment.
+
+    `stills` are the high-resolution frames, one per centre; `low` the low-resolution ones, by frame number.
+    """
     match views.view:
         case "low":
             return [], [low[f] for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others)]
@@ -45,6 +48,6 @@ def _mean(pictures: Sequence[Pixels]) -> Pixels:
 
 
 def _enlarged(picture: Pixels, size: tuple[int, int]) -> Pixels:
-    """The low-resolution picture at the high one's size, by the cubic kernel: nothing is added to it."""
+    """The low-resolution picture scaled up to the high one's size (bicubic); this adds no detail."""
     image = Image.fromarray(np.ascontiguousarray(picture))
     return np.asarray(image.resize((size[1], size[0]), Image.Resampling.BICUBIC), np.uint8)

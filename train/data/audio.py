@@ -1,6 +1,6 @@
-"""KEY.flac or KEY.opus, the clip's audio that some data sets have: read, checked, and cut to a stretch of time.
+"""Reads a clip's audio, KEY.flac or KEY.opus: decodes and checks it, and cuts out a time range.
 
-For models that hear. A data set has one where its pipeline ran with `media.members.audio: flac` or `opus`.
+For models that use audio. A data set has it if its pipeline ran with `media.members.audio: flac` or `opus`.
 """
 
 from __future__ import annotations
@@ -18,30 +18,30 @@ from manifests.members import AudioFields
 from manifests.sample import read_sample
 
 CONTAINERS = {"flac": "flac", "opus": "ogg"}
-"""By extension: what FFmpeg calls the container."""
+"""FFmpeg's name of the container, by extension."""
 MAX_SAMPLES = 4 * 3600 * 48_000
-"""More samples are not the audio of a clip."""
+"""Most audio samples of a clip; more can't be right."""
 SPEECH_RATE = 16_000
-"""Hz: what models of speech are given."""
+"""Hz; the usual input rate of speech models."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClipSound:
-    """`values`: float32 `[samples]` within -1 .. 1, mono; sample k is heard k / rate seconds from the clip's start."""
+    """`values`: float32 `[samples]` within -1 .. 1, mono; sample k is at k / rate seconds from the clip's start."""
 
     values: NDArray[np.float32]
     rate: int
 
     def stretch(self, start_ms: float, end_ms: float) -> NDArray[np.float32]:
-        """The samples from start_ms to end_ms (exclusive), times from the clip's start."""
+        """The samples from start_ms to end_ms (exclusive), in ms from the clip's start."""
         first, last = (max(0, int(np.ceil(ms * self.rate / 1000))) for ms in (start_ms, end_ms))
         return self.values[first:last]
 
 
 def read_audio(members: Mapping[str, bytes], rate: int = SPEECH_RATE) -> ClipSound:
-    """The audio of a sample's members (`json`, and `flac` or `opus`) as mono at a rate in Hz.
+    """Reads the audio of a sample's members (`json`, and `flac` or `opus`) as mono at `rate` Hz.
 
-    Silence where the source is mute. ValueError for a member that is missing or damaged.
+    Silence if the source has none. ValueError for a member that is missing or damaged.
     """
     extension = next((name for name in CONTAINERS if name in members), "")
     if not extension:
@@ -63,7 +63,7 @@ def read_audio(members: Mapping[str, bytes], rate: int = SPEECH_RATE) -> ClipSou
 
 
 def _decoded(data: bytes, extension: str, rate: int, *, most: int) -> NDArray[np.float32]:
-    """Mono at a rate; decoding stops soon after `most` samples."""
+    """Decodes to mono at `rate` Hz; stops soon after `most` samples."""
     blocks: list[NDArray[np.float32]] = []
     count = 0
     resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate)

@@ -1,12 +1,12 @@
-"""Geometry of the two views. Everything is said on the picture scaled to short side 720.
+"""Geometry of the two views. All sizes refer to the picture scaled to short side 720.
 
     picture ── scaled ──► short side 720 (16:9: 1280x720)  ── crop 1024x640 at (4x, 4y) ──► high-resolution view
                               │ a quarter
                               └► 320x180                   ── crop  256x160 at (x, y)  ──► low-resolution view
 
-The crop is chosen on the quarter picture in whole pixels, so both views show exactly the same part of the scene. One
-crop holds for all frames and segments of a sample. A model with smaller views takes the same crop, scaled down
-afterwards; one with another shape takes the largest crop of its shape inside 256x160.
+The crop is chosen on the quarter picture in whole pixels, so that both views show exactly the same part of the scene.
+All frames and segments of a sample have the same crop. A model with smaller views takes the same crop, scaled down
+afterwards; one with another aspect ratio takes the largest crop of that ratio inside 256x160.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CROP_HEIGHT, CROP_WIDTH = 160, 256  # on the quarter picture
 
 @dataclass(frozen=True, slots=True)
 class Crop:
-    """A rectangle on the quarter picture, in its pixels; times four it is the one on the full picture."""
+    """A rectangle in pixels of the quarter picture; `times(4)` gives the one on the full picture."""
 
     x: int
     y: int
@@ -36,12 +36,12 @@ class Crop:
     height: int
 
     def times(self, factor: int) -> Crop:
-        """The same rectangle on a picture this many times larger."""
+        """The same rectangle on a picture that is `factor` times as large."""
         return Crop(factor * self.x, factor * self.y, factor * self.width, factor * self.height)
 
 
 def full_size(width: int, height: int) -> tuple[int, int]:
-    """`(width, height)` of a picture scaled to short side 720, each a multiple of 4 (so that a quarter is whole)."""
+    """`(width, height)` of a picture scaled to short side 720, both multiples of 4 (so that a quarter is whole)."""
     scale = SHORT_SIDE / min(width, height)
     return _multiple(width * scale), _multiple(height * scale)
 
@@ -51,10 +51,10 @@ def _multiple(length: float) -> int:
 
 
 def choose_crop(width: int, height: int, view: tuple[int, int], draw: np.random.Generator | None) -> Crop:
-    """The crop of a picture of this (original) size for a `view` of this (height, width).
+    """Chooses the crop for a `view` (height, width), from a picture of this original size.
 
-    It is drawn, or the centre where `draw` is None. A picture too narrow for it (upright video) gives the largest crop
-    of the same shape which fits.
+    It is random, or central if `draw` is None. If the picture is too narrow (portrait video), it is the largest crop of
+    the same aspect ratio that fits.
     """
     full_width, full_height = full_size(width, height)
     across, down = full_width // QUARTER, full_height // QUARTER
@@ -67,10 +67,10 @@ def choose_crop(width: int, height: int, view: tuple[int, int], draw: np.random.
 
 
 def cut_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int, int]) -> Pixels:
-    """The part of `picture [H, W, 3]` that `crop` names, as `[*size, 3]`.
+    """Cuts `crop` out of `picture [H, W, 3]`, as `[*size, 3]`.
 
-    `grid` is the (height, width) that the crop's coordinates belong to, whatever the picture's own size: pixels are
-    copied where the scales agree, else resampled once (antialiased bicubic) straight to the wanted size.
+    `grid` is the (height, width) that the crop's coordinates refer to, whatever the picture's own size. If the scales
+    agree, pixels are copied; otherwise they are resampled once (antialiased bicubic) directly to the wanted size.
     """
     down, across = picture.shape[0] / grid[0], picture.shape[1] / grid[1]
     box = (crop.x * across, crop.y * down, (crop.x + crop.width) * across, (crop.y + crop.height) * down)
@@ -81,16 +81,16 @@ def cut_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int
 
 
 def quarter(picture: Pixels) -> Pixels:
-    """A picture `[4h, 4w, 3]` at a quarter of its size, `[h, w, 3]`: the cubic kernel at exactly 1:4.
+    """Scales a picture `[4h, 4w, 3]` to a quarter of its size, `[h, w, 3]`: the cubic kernel at exactly 1:4.
 
-    At this factor the four taps of the cubic (a = -0.75) fall on the four pixels of a block with the weights
-    -3/32, 19/32, 19/32, -3/32, which is what HD-VILA's pre-training used (OpenCV INTER_CUBIC), here in whole numbers.
+    At this factor the four taps of the cubic (a = -0.75) fall on the four pixels of a block, with the weights
+    -3/32, 19/32, 19/32, -3/32. HD-VILA's pre-training used the same (OpenCV INTER_CUBIC); this is in integers.
     """
     height, width = picture.shape[0] // QUARTER * QUARTER, picture.shape[1] // QUARTER * QUARTER
     rows = picture[:height, :width].reshape(height // QUARTER, QUARTER, width, 3)
     columns = _four_in_one(rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3], np.int16).reshape(-1, QUARTER, 3)
     small = np.empty((len(columns), 3), np.uint8)
-    for channel in range(3):  # numpy is slow along an axis of three
+    for channel in range(3):  # numpy is slow along an axis of length three
         a, b, c, d = columns[:, :, channel].T
         total = _four_in_one(a, b, c, d, np.int32)
         total += 512
@@ -100,7 +100,7 @@ def quarter(picture: Pixels) -> Pixels:
 
 
 def _four_in_one(a: Lines, b: Lines, c: Lines, d: Lines, kind: type[np.signedinteger]) -> npt.NDArray[Any]:
-    """-3a + 19b + 19c - 3d in whole numbers of a kind that holds it."""
+    """-3a + 19b + 19c - 3d in integers of type `kind`, which must be wide enough."""
     inner, outer = b.astype(kind), a.astype(kind)
     inner += c
     inner *= 19

@@ -1,15 +1,15 @@
-"""A clip's members as hybrid input: for each segment one high-resolution frame and the low-resolution ones around it.
+"""Decodes a clip's members to hybrid input: per segment, one high-resolution frame and low-resolution ones around it.
 
-Two ways lead to the same views (train.data.crop):
+There are two ways to the same views (train.data.crop):
 
 - prepared: `KEY.mjpg` holds high-resolution stills, `KEY.m4v` the clip's frames (or every `proxy_step`-th) at 320x180.
-  The still nearest the wanted centre is the high-resolution frame, the proxy's frames around that still's frame are the
-  others. About ten times cheaper than
-- whole: `KEY.mp4`, the 720p video, of which the clip is frames `first_frame … first_frame + n_frames - 1`.
+  The still nearest the wanted centre is the high-resolution frame; the proxy's frames around that still's frame are the
+  others. This is about ten times cheaper.
+- whole: `KEY.mp4`, the 720p video; the clip is its frames `first_frame … first_frame + n_frames - 1`.
 
-Which frames: HD-VILA's rule, `n_frames` (7) that stand `stride` (12) source frames apart around a centre, `n_segments`
-centres a clip. Training draws centres and crop; evaluation (`draw=None`) takes the middles of equal parts and the
-centre crop, so that scores don't wobble.
+Frames are chosen by HD-VILA's rule: `n_frames` (7) frames that are `stride` (12) source frames apart around a centre,
+with `n_segments` centres per clip. Training draws centres and crop; evaluation (`draw=None`) takes the middles of equal
+parts and the centre crop, so that scores are reproducible.
 """
 
 from __future__ import annotations
@@ -34,21 +34,21 @@ if TYPE_CHECKING:
     from train.data.views import Views
 
 NO_FRAME = -1
-"""`Still.frame` of shards that were made before stills named their frame."""
+"""`Still.frame` in shards that were made before stills named their frame."""
 
 BROKEN = (*video.DECODE_ERRORS, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ArithmeticError)
 
 
 class SampleBroken(Exception):
-    """A sample that gives no input (damaged media, empty text, wrong shapes). It costs this sample and nothing else."""
+    """A sample that can't be used (damaged media, empty text, wrong shapes). Only this sample is lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hybrid:
-    """One sample: uint8 RGB pixels and the caption. Which of the two pictures it has, its view says."""
+    """One sample: uint8 RGB pixels and the caption. The view decides which of the two pictures it has."""
 
     img_middle: Pixels | None  # [S, 3, H, W]
-    img_other: Pixels | None  # [S, N-1, 3, h, w], time order, the centre left out (hybrid)
+    img_other: Pixels | None  # [S, N-1, 3, h, w], in time order, without the centre (hybrid)
     text: str
 
 
@@ -59,9 +59,9 @@ class Still:
     offset: int
     size: int
     time_ms: int = 0
-    """From the clip's start, which may lie a part of a frame before the clip's first frame."""
+    """Time from the clip's start, which may be a fraction of a frame before the clip's first frame."""
     frame: int = NO_FRAME
-    """Its frame, counted from the clip's first one; the truth where it is given."""
+    """Its frame, counted from the clip's first one; takes precedence over the time."""
 
 
 _STILLS = TypeAdapter(tuple[Still, ...])
@@ -70,7 +70,7 @@ _STILLS = TypeAdapter(tuple[Still, ...])
 def decode_sample(
     members: Mapping[str, bytes], source: Source, views: Views, draw: np.random.Generator | None
 ) -> Hybrid:
-    """The hybrid input of a sample's members. Raises SampleBroken with the reason for anything that cannot be used."""
+    """Decodes a sample's members to hybrid input. Raises SampleBroken with the reason if anything can't be used."""
     missing = [m for m in MEMBERS[source] if m not in members]
     if missing:
         raise SampleBroken(f"has no member {', '.join(missing)}")
@@ -93,7 +93,7 @@ def decode_sample(
 
 
 def read_facts(data: bytes) -> SampleJson:
-    """A KEY.json whose numbers can be those of a clip. ValueError for anything else."""
+    """Reads a KEY.json and checks that its numbers are plausible for a clip. ValueError otherwise."""
     facts = read_sample(data)
     sides = facts.width, facts.height
     if min(sides) < 1 or facts.width * facts.height > video.MAX_PIXELS:
@@ -104,7 +104,7 @@ def read_facts(data: bytes) -> SampleJson:
 
 
 def read_stills(facts: SampleJson) -> tuple[Still, ...]:
-    """The stills of a sample, in order. ValueError where the list is damaged or empty."""
+    """The stills of a sample, in order. ValueError if the list is damaged or empty."""
     stills = _STILLS.validate_json(facts.stills)
     if not stills:
         raise ValueError("the list of stills is empty")
@@ -112,9 +112,9 @@ def read_stills(facts: SampleJson) -> tuple[Still, ...]:
 
 
 def frames_of(stills: Sequence[Still], proxy: Proxy) -> list[int]:
-    """The clip's frame that each still shows: the one it names, else the one nearest its time.
+    """The clip's frame that each still shows: the one that it names, else the one nearest to its time.
 
-    The proxy's own times count from the clip's start, as the stills' do: its first frame need not be at 0.
+    Times in the proxy count from the clip's start, like those of stills, so its first frame need not be at 0.
     """
     if any(still.frame == NO_FRAME for still in stills):
         return [proxy.step * n for n in proxy.clip.nearest_frames([still.time_ms for still in stills])]
@@ -126,22 +126,22 @@ def frames_of(stills: Sequence[Still], proxy: Proxy) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A KEY.m4v by the clip's own frame numbers: its frame i is the clip's frame `i * step`."""
+    """A KEY.m4v, addressed by the clip's frame numbers: its frame i is the clip's frame `i * step`."""
 
     clip: video.Clip
     step: int
     n_frames: int
-    """Of the clip."""
+    """Number of frames of the clip."""
 
     def read(self, frames: Sequence[int]) -> dict[int, Pixels]:
-        """{frame: the picture of it}, or of the one nearest it in the proxy (of two the later one)."""
+        """{frame: picture} for frames of the clip, each from the nearest frame in the proxy (of two, the later one)."""
         held = {f: min((f + self.step // 2) // self.step, self.clip.n_frames - 1) for f in frames}
         pictures = self.clip.read(list(dict.fromkeys(held.values())))
         return {f: pictures[number] for f, number in held.items()}
 
 
 def open_proxy(data: bytes, facts: SampleJson) -> Proxy:
-    """The proxy of a sample. ValueError where it holds another number of frames than its json says."""
+    """Opens the proxy of a sample. With a step above 1, ValueError unless its number of frames fits its json."""
     clip, step = video.open_clip(data), facts.proxy_step
     if step == 1:
         return Proxy(clip, 1, clip.n_frames)
@@ -151,7 +151,7 @@ def open_proxy(data: bytes, facts: SampleJson) -> Proxy:
 
 
 def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 0) -> Pixels:
-    """Pictures `[h, w, 3]` as `[S, (N-1,) 3, h, w]`; what isn't uint8 of this size never reaches a model."""
+    """Stacks pictures `[h, w, 3]` to `[S, (N-1,) 3, h, w]`. SampleBroken unless all are uint8 of this size."""
     wanted = (*size, 3)
     array = np.empty((len(pictures), 3, *size), np.uint8)
     for target, picture in zip(array, pictures, strict=True):
@@ -164,11 +164,11 @@ def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 
 def choose_centres(
     n_frames: int, views: Views, draw: np.random.Generator | None, source_fps: float = 0.0
 ) -> tuple[list[int], float]:
-    """`(centres, stride)` for a clip of `n_frames`: where segments' centres stand, how far their frames are apart.
+    """`(centres, stride)` for a clip of `n_frames`: the segments' centre frames, and the distance between frames.
 
-    Centres come from `[reach*stride, n_frames - reach*stride)`, ascending and distinct while there are enough. A clip
-    too short for the stride gets a shorter one (HD-VILA's rule: floor((n - S) / 2k)), down to 0 for a still picture.
-    With `views.fps` the stride counts frames at that rate: in frames of the source it need not be whole.
+    Centres are in `[reach*stride, n_frames - reach*stride)`, ascending, and distinct if there are enough frames. A clip
+    too short for the stride gets a shorter one (HD-VILA's rule: floor((n - S) / 2k)), down to 0 (a still picture). With
+    `views.fps`, the stride counts frames at that rate, so in frames of the source it need not be an integer.
     """
     reach, segments, stride = views.reach, views.n_segments, views.stride * views.step(source_fps)
     first = math.ceil(reach * stride)
@@ -182,7 +182,7 @@ def choose_centres(
 
 
 def frames_around(centre: int, stride: float, n_frames: int, views: Views) -> list[int]:
-    """The other frames of a segment in time order, the centre left out; inside the clip."""
+    """The other frames of a segment, without the centre, in time order and clamped to the clip."""
     steps = [k for k in range(-views.reach, views.n_frames - views.reach) if k]
     return [min(max(round(centre + k * stride), 0), n_frames - 1) for k in steps]
 
@@ -190,7 +190,7 @@ def frames_around(centre: int, stride: float, n_frames: int, views: Views) -> li
 def _whole(
     members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
 ) -> tuple[list[Pixels], list[Pixels]]:
-    """Views from the 720p video: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures."""
+    """Makes the views from the 720p video: `[S]` high-resolution and `[S * (N-1)]` low-resolution pictures."""
     centres, stride = choose_centres(facts.n_frames, views, draw, facts.fps)
     around = [frames_around(c, stride, facts.n_frames, views) for c in centres]
     small = low_frames(views, centres, around)
@@ -205,19 +205,19 @@ def _whole(
 
 
 def low_frames(views: Views, centres: Sequence[int], around: Sequence[Sequence[int]]) -> list[int]:
-    """The frames that are read at low resolution, each once."""
+    """The frames to read at low resolution, without duplicates."""
     found = (f for c, others in zip(centres, around, strict=True) for f in views.low_frames(c, others))
     return list(dict.fromkeys(found))
 
 
 def _grid(facts: SampleJson) -> tuple[int, int]:
-    """(height, width) of the picture scaled to short side 720."""
+    """(height, width) of the clip's pictures scaled to short side 720."""
     width, height = full_size(facts.width, facts.height)
     return height, width
 
 
 def low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int, int]) -> Pixels:
-    """The low-resolution view of a full-size picture: HD-VILA's own quarter where the picture is on the 720p grid."""
+    """The low-resolution view of a full-size picture, by HD-VILA's own `quarter` if the picture has the grid's size."""
     if picture.shape[:2] != grid:
         return cut_view(picture, crop.times(QUARTER), grid, size)
     region = crop.times(QUARTER)
@@ -226,7 +226,7 @@ def low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int
 
 
 def upright(picture: Pixels, facts: SampleJson) -> Pixels:
-    """The picture as it is displayed: `facts.width x facts.height` are those after rotation, clockwise."""
+    """Rotates a picture clockwise to how it is displayed; `facts.width x facts.height` is the size after rotation."""
     if facts.rotation % 360 == 0:
         return picture
     return np.rot90(picture, k=-(facts.rotation // 90) % 4)
@@ -235,7 +235,7 @@ def upright(picture: Pixels, facts: SampleJson) -> Pixels:
 def _prepared(
     members: Mapping[str, bytes], facts: SampleJson, views: Views, draw: np.random.Generator | None
 ) -> tuple[list[Pixels], list[Pixels]]:
-    """The same from stills and proxy."""
+    """Makes the same views from stills and proxy."""
     proxy = open_proxy(members["m4v"], facts)
     stills = read_stills(facts)
     still_frames = frames_of(stills, proxy)
@@ -257,10 +257,10 @@ def _prepared(
 
 
 def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: float, n_frames: int) -> list[int]:
-    """For each wanted centre the number of the nearest still, each still once while there are enough.
+    """The indexes of the stills nearest to the wanted centres, ascending; each still once if there are enough.
 
-    Stills whose segment would reach over the clip's ends (`margin` frames on either side) are taken only where there
-    are too few others.
+    Stills whose segment would extend beyond the clip (`margin` frames on either side) are used only if there are too
+    few others.
     """
     inside = [i for i, frame in enumerate(stills) if margin <= frame < n_frames - margin]
     free = inside if len(inside) >= len(wanted) else list(range(len(stills)))
@@ -272,10 +272,10 @@ def nearest_stills(wanted: Sequence[int], stills: Sequence[int], margin: float, 
 
 
 def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
-    """One still of a `KEY.mjpg` as RGB `[H, W, 3]`.
+    """Decodes one still of a `KEY.mjpg` to RGB `[H, W, 3]`. ValueError if it isn't inside the file or is too large.
 
-    Where no more than `shrink` of its size will be used, JPEG's own 1/2, 1/4 or 1/8 scale is decoded: several times
-    cheaper, and never below what is used.
+    If at most `shrink` of its size will be used, JPEG decodes at 1/2, 1/4 or 1/8 scale: several times cheaper, and
+    never smaller than needed.
     """
     if still.offset < 0 or still.size < 1 or still.offset + still.size > len(mjpg):
         raise ValueError(f"a still at {still.offset}+{still.size} of {len(mjpg)} bytes")

@@ -1,7 +1,7 @@
-"""Video files of any usual container, read by frame number: what benchmarks come in, where shards hold mp4 alone.
+"""Reads video files in any common container by frame number, as benchmarks need (shards only hold mp4).
 
-An mp4 is read by its packets (train.data.video.Clip). Others don't say reliably which packet is shown when: their
-frames are counted by decoding once, and the wanted ones kept in a second pass, so memory holds those alone.
+An mp4 is read by its packets (train.data.video.Clip). Other containers don't reliably say when a packet is shown, so
+the file is decoded once to count frames, and again to keep the wanted ones; memory holds only those.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ CONTAINERS = {
     ".mpg": "mpeg",
     ".wmv": "asf",
 }
-"""The one demuxer that each suffix may use: a playlist in a video's clothes opens nothing."""
+"""The only demuxer that a file with this suffix may use, so that a playlist disguised as a video opens nothing."""
 MAX_FILE_BYTES = 2 * 2**30
-"""A clip is seconds or minutes long; a larger file is a mistake that would fill the memory."""
+"""A clip is seconds or minutes long; a larger file is a mistake, and would fill the memory."""
 
 
 class Film:
-    """A video's frames by number, upright as players show them.
+    """A video's frames by number, rotated as players show them.
 
-    With `fps` above 0 numbers count frames at that rate (each the source's nearest)."""
+    With `fps` above 0, numbers count frames at that rate (each is the source's nearest frame)."""
 
     def __init__(self, path: Path, fps: float = 0.0) -> None:
-        """UserError names a file that isn't there, is too large or can't be decoded."""
+        """Opens the file. UserError if it doesn't exist, is too large or can't be decoded."""
         _refuse(path)
         self._path = path
         self._clip: Clip | None = None
@@ -55,7 +55,7 @@ class Film:
         self.n_frames = max(1, int(n_source / self._step))
 
     def read(self, numbers: Sequence[int]) -> Mapping[int, Pixels]:
-        """{number: RGB `[H, W, 3]`}. UserError where one doesn't decode."""
+        """{number: RGB `[H, W, 3]`}. UserError if one doesn't decode."""
         wanted = {number: min(round(number * self._step), self._n_source - 1) for number in numbers}
         with _told(self._path):
             frames = set(wanted.values())
@@ -120,7 +120,7 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def videos_in(folder: Path) -> list[Path]:
-    """The video files anywhere under a folder, by path. UserError where there are none."""
+    """All video files under a folder, sorted by path. UserError if there are none."""
     found = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in CONTAINERS and path.is_file()]
     if not found:
         raise UserError(f"{folder}: holds no video ({', '.join(CONTAINERS)})")

@@ -1,9 +1,9 @@
-"""What a data set holds, as columns: one entry a sample, with the offset of each member in its shard.
+"""The index of a data set, as columns: one entry per sample, with the offset of each member in its shard.
 
-A data set brings its index as one file a split (`manifests.sample_index`), which is mapped into memory: all ranks and
-workers of a machine share it. Where there is none that fits, the index is made of the shards' own Parquet files, once
-for a run (`cache`); no tar is opened. It is the same on every rank and in every run, so its order (manifest order,
-then row order) can be planned on.
+A data set comes with one index file per split (`manifests.sample_index`), which is mapped into memory and shared by all
+ranks and workers of a machine. If there is none that fits, the index is built from the shards' own Parquet files, once
+per run (`cache`); no tar is opened. It is the same on every rank and in every run, so that the sample order can be
+planned on its order (manifest order, then row order).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from manifests.stages import notes_on
 
 READ_THREADS = 8
 HASHED_BYTES = 256 << 20
-"""Index files up to this size are hashed when they are opened; of larger ones size and origin are compared."""
+"""Index files up to this size are hashed when they are opened; of larger ones, only size and origin are checked."""
 
 log = logging.getLogger("hdvila")
 
@@ -53,36 +53,36 @@ class Index:
     manifest: Manifest
     shards: tuple[ShardEntry, ...]
     columns: SampleColumns
-    """Keys and the offsets of members; `columns.shard` counts in `shards`."""
+    """Keys and the offsets of members; `columns.shard` holds indexes into `shards`."""
     bad_shards: tuple[str, ...] = ()
     """Shards left out because their rows cannot be read, each with the reason."""
     by_shard: bool = True
-    """Samples of a shard stand together, shards in rising order."""
+    """Whether the samples of a shard are contiguous, and shards are in ascending order."""
 
     def __len__(self) -> int:
         return len(self.columns.shard)
 
     @property
     def keys(self) -> pa.LargeStringArray:
-        """`<video_id>_<n:05d>` of every sample."""
+        """The key `<video_id>_<n:05d>` of every sample."""
         return self.columns.keys
 
     @property
     def shard(self) -> npt.NDArray[np.int32]:
-        """Number into `shards`, `[n]`."""
+        """The index into `shards` of every sample, `[n]`."""
         return self.columns.shard
 
     @property
     def category(self) -> npt.NDArray[np.int32]:
-        """Category id, `[n]`."""
+        """The category id of every sample, `[n]`."""
         return self.columns.category
 
     def key(self, sample: int) -> str:
-        """`<video_id>_<n:05d>` of a sample."""
+        """The key `<video_id>_<n:05d>` of a sample."""
         return str(self.keys[sample].as_py())
 
     def members(self, sample: int) -> dict[str, tuple[int, int]]:
-        """{extension: (offset, size)} of the members a sample has."""
+        """{extension: (offset, size)} of the members that a sample has."""
         offsets, sizes = self.columns.offsets, self.columns.sizes
         return {m: (int(offsets[m][sample]), int(sizes[m][sample])) for m in ALL_MEMBERS if sizes[m][sample] != ABSENT}
 
@@ -91,7 +91,7 @@ class Index:
         return self.columns.members_of_all >= set(extensions)
 
     def fingerprint(self) -> str:
-        """Hash of the manifest and of the shards that could be read: what a position in the order depends on."""
+        """A hash of the manifest and the shards that could be read: positions in the order depend on both."""
         parts = [self.manifest.sha256, *(shard.url for shard in self.shards)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -104,9 +104,9 @@ def load_index(
     storage_options: Mapping[str, Any] | None = None,
     cache: Path | None = None,
 ) -> Index:
-    """The index of one split: the data set's own, mapped into memory; else that of `cache`, made there if need be.
+    """Loads the index of one split: the data set's own, else the one in `cache`, which is built if necessary.
 
-    Raises UserError where the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
+    Raises UserError if the split has no samples, or more than `max_bad_shards` shards cannot be read (names them).
     """
     for note in notes_on(manifest.head):
         log.warning("%s: %s", manifest.root, note)
@@ -123,7 +123,7 @@ def load_index(
 
 
 def _checked(manifest: Manifest, shards: tuple[ShardEntry, ...], columns: SampleColumns) -> Index | None:
-    """The index of columns that can be those of these shards; None where they cannot."""
+    """Makes an index from columns; None if they can't belong to these shards."""
     shard = columns.shard
     if not len(shard) or len(shard) != sum(s.nsamples for s in shards):
         return None
@@ -141,7 +141,7 @@ def _build(
     storage_options: Mapping[str, Any],
     cache: Path | None,
 ) -> Index:
-    """The index out of the shards' own rows: a file a shard has to be read."""
+    """Builds the index from the shards' own rows; reads one file per shard."""
     with ThreadPoolExecutor(READ_THREADS) as pool:
         parts = list(pool.map(lambda s: _read_part(manifest, s, storage_options), shards))
     bad = tuple(part for part in parts if isinstance(part, str))
@@ -161,9 +161,9 @@ def _build(
 def published_columns(
     manifest: Manifest, split: str, storage_options: Mapping[str, Any], cache: Path | None
 ) -> SampleColumns | None:
-    """The columns of the data set's own index file; None, and said, where there is none that fits.
+    """The columns of the data set's own index file; None (with a warning) if it doesn't fit, or there is none.
 
-    In an object store it is fetched into `cache` once.
+    A file in an object store is fetched into `cache` once.
     """
     entry = (manifest.head.get("index") or {}).get(split)
     if not isinstance(entry, dict):
@@ -190,7 +190,7 @@ def published_columns(
 
 
 def _safe(name: str) -> str:
-    """A hash as a file's name; anything else is not a hash."""
+    """The start of a sha256, for a file name. ValueError if it isn't a sha256."""
     if len(name) != 64 or not set(name) <= set("0123456789abcdef"):
         raise ValueError("the manifest's sha256 is not valid")
     return name[:16]
@@ -212,7 +212,7 @@ def _kept_path(manifest: Manifest, split: str, cache: Path) -> Path:
 
 
 def _kept_columns(manifest: Manifest, split: str, cache: Path | None) -> SampleColumns | None:
-    """What an earlier call has left in `cache`."""
+    """The columns that an earlier call stored in `cache`; None if there are none or they can't be read."""
     if cache is None or not _kept_path(manifest, split, cache).exists():
         return None
     try:
@@ -222,7 +222,7 @@ def _kept_columns(manifest: Manifest, split: str, cache: Path | None) -> SampleC
 
 
 def _keep(columns: SampleColumns, manifest: Manifest, split: str, cache: Path) -> None:
-    """Leave the columns for other processes and later starts."""
+    """Stores the columns in `cache`, for other processes and later starts."""
     path = _kept_path(manifest, split, cache)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}")
@@ -241,9 +241,9 @@ def read_captions(
     at_most: int = 0,
     seed: int = 0,
 ) -> list[str]:
-    """The captions of a split's samples, in index order. Shards whose rows cannot be read are passed over.
+    """The captions of a split's samples, in index order. Shards whose rows cannot be read are skipped.
 
-    With `at_most` only as many shards are read, drawn by the seed, as hold that many samples (0: all).
+    With `at_most`, reads only enough shards, drawn by the seed, to have that many samples (0: all shards).
     """
     shards = manifest.split(split)
     with ThreadPoolExecutor(READ_THREADS) as pool:
@@ -252,7 +252,7 @@ def read_captions(
 
 
 def _some(shards: Sequence[ShardEntry], at_most: int, seed: int) -> list[ShardEntry]:
-    """Shards with at least `at_most` samples between them, drawn by the seed, in their order."""
+    """Draws shards by the seed until they have at least `at_most` samples together; returns them in order."""
     if not at_most or sum(shard.nsamples for shard in shards) <= at_most:
         return list(shards)
     order = np.random.default_rng(seed).permutation(len(shards))
@@ -265,12 +265,12 @@ def _captions_of(manifest: Manifest, shard: ShardEntry, storage_options: Mapping
     try:
         rows = read_shard_rows(manifest, shard, **storage_options).select(["status", "caption"]).to_pydict()
     except UserError:
-        return []  # load_index has counted it
+        return []  # load_index has already counted this shard as bad
     return [c for c, status in zip(rows["caption"], rows["status"], strict=True) if status == ClipStatus.SUCCESS]
 
 
 def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:
-    """Stop (UserError) where more shards than the limit could not be read; the message names each."""
+    """Raises UserError if more shards than the limit could not be read; the message names each."""
     if len(bad) > limit:
         raise UserError(
             f"{len(bad)} unreadable shard{'s' * (len(bad) > 1)}, more than data.max_bad_shards={limit} allows:\n  "
@@ -280,7 +280,7 @@ def refuse_bad_shards(bad: Sequence[str], limit: int) -> None:
 
 
 def _read_part(manifest: Manifest, shard: ShardEntry, storage_options: Mapping[str, Any]) -> SampleColumns | str:
-    """A shard's share of the index, or why it cannot be used."""
+    """A shard's part of the index, or the reason why it cannot be used."""
     try:
         columns = columns_of_rows(read_shard_rows(manifest, shard, **storage_options))
         for extension, sizes in columns.sizes.items():

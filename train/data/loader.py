@@ -1,17 +1,16 @@
-"""Batches by position: what a step reads is a function of (index, seed, step), never of workers or of how a run got
-there.
+"""Batches by position: what a step reads depends only on (index, seed, step), not on workers or earlier interruptions.
 
-The main process plans (train.data.plan) and sends *tickets* to the workers: a position in the order, the sample that
-stands there, and the spares for it. A worker reads and decodes. Position is therefore one number, the step, and a
-resume starts at it without reading what came before. Augmentation draws from (seed, epoch, position).
+The main process plans (train.data.plan) and sends *tickets* to the workers: a position in the order, the sample at that
+position, and spare samples. A worker reads and decodes. So the position in the data is one number, the step, and a
+resumed run starts there without reading what came before. Augmentation draws from (seed, epoch, position).
 
-A sample that cannot be used (damaged media, empty caption, unreadable shard) costs its position, not the batch: the
-position is taken by the first usable spare, the samples half an epoch further on. It is counted, kept in `Loaded.lost`,
-and too many stop the run with their names. Should a decoder take its whole worker process down, the workers start
-again at the same step; a second death on the same sample writes it to the run's list of poisoned samples, and its spare
-is used. A decoder that hangs for `data.timeout_s` is treated alike. A worker that is killed from outside, or by a full
-/dev/shm or memory (SIGKILL, SIGBUS), says nothing of its sample: the step is tried again, and after `MAX_KILLED` times
-in a row the run ends with a message, and nothing is held against a sample.
+A sample that cannot be used (damaged media, empty caption, unreadable shard) doesn't shrink the batch: the first usable
+spare takes its position (spares are the samples half an epoch further on). It is counted and kept in `Loaded.lost`; too
+many stop the run, which names them. If a decoder crashes its worker process, the workers start again at the same step;
+if the same sample is involved in a second crash, it is written to the run's list of poisoned samples, and its spare is
+used from then on. A decoder that hangs for `data.timeout_s` counts as a crash. If a worker is killed from outside, or
+because /dev/shm or memory is full (SIGKILL, SIGBUS), its sample is not to blame: the step is tried again, and after
+`MAX_KILLED` times in a row the run ends with a message.
 """
 
 from __future__ import annotations
@@ -52,14 +51,14 @@ from train.rows import Rows, joined
 
 N_SPARES = 4
 MOST_IN_FLIGHT = 16
-"""Samples that a worker reads from an object store at the same time."""
+"""Most samples that a worker reads from an object store at the same time."""
 MOST_NAMED = 10
-"""Unusable samples that one message names."""
+"""Most unusable samples that one message names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a worker is asked for: the sample of a position, else the first usable spare."""
+    """A request to a worker: load the sample of a position, or else the first usable spare."""
 
     epoch: int
     position: int
@@ -69,7 +68,7 @@ class Ticket:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A sample that gave no input. `shard` is its shard's url where the shard itself was unreadable, else ""."""
+    """A sample that could not be used. `shard` is its shard's url if the whole shard was unreadable, else ""."""
 
     key: str
     reason: str
@@ -78,18 +77,18 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A rank's share of one step."""
+    """A rank's share of one step, or a part of it."""
 
     tensors: Rows
-    """What the view made of the samples; also as attributes: `loaded.img_middle`."""
+    """The tensors that the view made of the samples; pictures also as attributes: `loaded.img_middle`."""
     texts: list[str]
     keys: list[str]
-    samples: list[int]  # numbers into the index
+    samples: list[int]  # sample numbers: rows of the index
     positions: list[int]  # within their epoch
     lost: list[Lost] = field(default_factory=list)
 
     def cut(self, size: int) -> tuple[Loaded, Loaded]:
-        """The first `size` clips, and the rest; what was lost goes with the first."""
+        """(the first `size` clips, the rest); `lost` goes with the first part."""
         first, rest = slice(size), slice(size, None)
         return self._part(first, self.lost), self._part(rest, [])
 
@@ -98,14 +97,14 @@ class Loaded:
         return Loaded(self.tensors[clips], *lists, lost)
 
     def __getattr__(self, name: str) -> Any:
-        # Pictures that the view doesn't take are None; anything else is a mistake.
+        # Pictures that the view doesn't have are None; any other missing name is a mistake.
         if name.startswith("img_"):
             return self.tensors.get(name)
         raise AttributeError(name)
 
 
 class ClipDataset(Dataset):  # type: ignore[type-arg]
-    """Map from tickets to decoded samples; runs in the workers, holds no position."""
+    """Maps tickets to decoded samples; runs in the workers and has no position in the order."""
 
     def __init__(
         self,
@@ -122,21 +121,21 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
         self._timeout_s = timeout_s
         self._reader = Reader(index, storage_options)
         self._coming: dict[int, Future[dict[str, bytes]]] = {}
-        #: The sample each worker is on, -1 for none: what the main process reads when a worker dies.
+        #: (process id, sample) per worker, sample -1 for none: read by the main process when a worker dies.
         self.on_hand = torch.full((max(n_workers, 1), 2), -1, dtype=torch.int64)
         self.on_hand.share_memory_()
 
     def __getitem__(self, ticket: Ticket) -> Loaded:
-        """One sample as a `Loaded` with B=1, or with B=0 where neither it nor a spare is usable."""
+        """One sample as a `Loaded` with B=1, or with B=0 if neither it nor a spare is usable."""
         if torch.utils.data.get_worker_info() is not None:
-            # A read or a decoder that hangs, in C code too, ends the worker, and is answered as a crash.
+            # If a read or a decoder hangs, even in C code, this ends the worker, which is then handled as a crash.
             faulthandler.dump_traceback_later(self._timeout_s, exit=True)
         loaded = self._first_usable(ticket)
         faulthandler.cancel_dump_traceback_later()
         return loaded
 
     def __getitems__(self, tickets: Sequence[Ticket]) -> list[Loaded]:
-        """A chunk of them; from an object store all are on their way while the first ones are being decoded."""
+        """A chunk of samples; from an object store, all are requested at once, and decoded in order as they arrive."""
         if not self._reader.is_remote or len(tickets) < 2:
             return [self[ticket] for ticket in tickets]
         extensions = self.view.members(self.source)
@@ -149,7 +148,7 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
                 self._coming.clear()
 
     def held_by(self, pids: Collection[int]) -> list[str]:
-        """Keys of the samples that these workers are on."""
+        """The keys of the samples that these workers were loading."""
         return [self.index.key(int(sample)) for pid, sample in self.on_hand.tolist() if pid in pids and sample >= 0]
 
     def _members(self, sample: int) -> Mapping[str, bytes]:
@@ -179,23 +178,23 @@ class ClipDataset(Dataset):  # type: ignore[type-arg]
 
 
 def loaded_of(seen: Seen, key: str, sample: int, position: int) -> Loaded:
-    """A decoded sample as a share of one."""
+    """A decoded sample as a `Loaded` with one row."""
     rows = Rows({name: torch.from_numpy(array)[None] for name, array in seen.arrays.items()})
     return Loaded(rows, [seen.text], [key], [sample], [position])
 
 
 def nothing(view: SampleView) -> Loaded:
-    """A share of no samples."""
+    """A `Loaded` with no rows."""
     return Loaded(blank_rows(view)[:0], [], [], [], [])
 
 
 def blank_rows(view: SampleView) -> Rows:
-    """One row of zeros."""
+    """One blank row of a view."""
     return Rows({name: torch.from_numpy(array)[None] for name, array in view.blank().items()})
 
 
 def join(parts: Sequence[Loaded]) -> Loaded:
-    """Parts in order as one."""
+    """Joins parts, in order."""
     if len(parts) == 1:
         return parts[0]
     return Loaded(
@@ -209,7 +208,7 @@ def join(parts: Sequence[Loaded]) -> Loaded:
 
 
 class PlannedLoader:
-    """Steps of one rank, from any step on: `for loaded in loader.steps(first, stop)`."""
+    """The steps of one rank, starting at any step: `for loaded in loader.steps(first, stop)`."""
 
     def __init__(
         self,
@@ -228,7 +227,7 @@ class PlannedLoader:
         self._suspects: set[int] = set()
 
     def steps(self, first: int, stop: int) -> Iterator[Loaded]:
-        """This rank's share of steps first … stop-1, in order. Raises UserError where a worker dies without a cause."""
+        """Yields this rank's share of steps first … stop-1. UserError if workers keep being killed or die idle."""
         step, killed = first, 0
         while step < stop:
             chunks = self._chunks(range(step, stop))
@@ -248,7 +247,7 @@ class PlannedLoader:
                     self._suspect({pid for pid, code in deaths.items() if code not in NOT_THE_SAMPLES})
 
     def _chunks(self, steps: range) -> Iterator[Loaded]:
-        """Chunk after chunk through the workers."""
+        """Starts the workers; yields their chunks in order."""
         w = self._workers
         loader: DataLoader[Loaded] = DataLoader(
             self._dataset,
@@ -257,7 +256,7 @@ class PlannedLoader:
             num_workers=w.count,
             prefetch_factor=w.chunks_ahead(self._stream.batch // self._world) if w.count else None,
             worker_init_fn=ignore_stop_signals,
-            generator=torch.Generator(),  # a start draws a number: not from the one that dropout draws from
+            generator=torch.Generator(),  # starting draws a number, which must not come from dropout's generator
         )
         return started(loader)
 
@@ -270,7 +269,7 @@ class PlannedLoader:
             yield loaded
 
     def tickets(self, step: int) -> list[Ticket]:
-        """What this rank reads at a step."""
+        """The tickets for what this rank reads at a step."""
         positions = rank_slice(range(sys.maxsize), step, self._rank, self._world, self._stream.batch)
         return [self._ticket(int(position)) for position in positions]
 
@@ -287,7 +286,7 @@ class PlannedLoader:
         return Ticket(epoch, inside, usable[0], tuple(usable[1:]))
 
     def _suspect(self, pids: set[int]) -> None:
-        """Note the samples that dead workers were on; the second death on one blames it."""
+        """Suspects the samples that dead workers were loading; a sample that was suspected before is poisoned."""
         on_hand = {int(sample) for pid, sample in self._dataset.on_hand.tolist() if pid in pids and sample >= 0}
         if not on_hand - self._poisoned:
             raise UserError("a data worker died while idle: look at this machine's log (dmesg)")
@@ -300,7 +299,7 @@ class PlannedLoader:
 
 
 def unusable(lost: Sequence[Lost]) -> str:
-    """Why a position stays empty, in a few lines however many samples failed."""
+    """A short message about why no sample could be used for a position, however many failed."""
     reasons = Counter(loss.reason for loss in lost)
     if len(reasons) == 1 and len(lost) > N_SPARES and not lost[0].shard:
         return (
@@ -314,7 +313,7 @@ def unusable(lost: Sequence[Lost]) -> str:
 
 
 def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chunk: int) -> Iterator[Loaded]:
-    """These samples in order, in chunks, without spares: for evaluation. Lost ones are left out and reported."""
+    """Yields these samples in order, in chunks and without spares, for evaluation. Lost ones are left out (`lost`)."""
     tickets = [Ticket(0, position, int(sample)) for position, sample in enumerate(samples)]
     chunks = [tickets[at : at + chunk] for at in range(0, len(tickets), chunk)]
     loader = DataLoader(
@@ -335,7 +334,7 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
 
 @dataclass(slots=True)
 class _Tickets:
-    """The batch sampler of a DataLoader: lists of tickets, a chunk each."""
+    """The batch sampler of a DataLoader: one list of tickets per chunk."""
 
     loader: PlannedLoader
     steps: range
@@ -348,7 +347,7 @@ class _Tickets:
 
 
 def _poison_name(stream: Stream, index: Index) -> str:
-    """The file of poisoned samples: their numbers are those of one index, so a grown one has its own."""
+    """The file name for poisoned samples. It holds row numbers of one index, so a grown data set has its own."""
     return POISONED if not stream.first_step else POISONED.replace(".", f"-{index.manifest.sha256[:12]}.")
 
 

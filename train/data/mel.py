@@ -1,6 +1,6 @@
-"""KEY.mel.npy, the log-mel spectrogram that some data sets have: read, checked, and cut to a stretch of time.
+"""Reads a clip's log-mel spectrogram, KEY.mel.npy: checks it, and cuts out a time range.
 
-For models that hear. A data set has it where its pipeline ran with `media.members.mel: true`.
+For models that use audio. A data set has it if its pipeline ran with `media.members.mel: true`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from manifests.sample import read_sample
 
 EXTENSION = "mel.npy"
 MAX_BYTES = 64 * 1024**2
-"""A larger array is not a spectrogram of a clip."""
+"""Largest spectrogram of a clip; a larger array can't be right."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +29,13 @@ class LogMel:
     hop_ms: float
 
     def stretch(self, start_ms: float, end_ms: float) -> NDArray[np.float32]:
-        """The columns whose centres lie from start_ms to end_ms (exclusive), times from the clip's start."""
+        """The columns with centres from start_ms to end_ms (exclusive), in ms from the clip's start."""
         first, last = (max(0, int(np.ceil(ms / self.hop_ms))) for ms in (start_ms, end_ms))
         return self.values[:, first:last]
 
 
 def read_mel(members: Mapping[str, bytes]) -> LogMel:
-    """The spectrogram of a sample's members (`json` and `mel.npy`). ValueError for one that is missing or damaged."""
+    """Reads the spectrogram of a sample's members (`json`, `mel.npy`). ValueError if it is missing or damaged."""
     if EXTENSION not in members:
         raise ValueError(f"has no member {EXTENSION}; make the data set with media.members.mel: true")
     try:

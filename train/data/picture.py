@@ -1,10 +1,11 @@
-"""One picture with its sentence: what SOHO and Visual Parsing see of a clip, or of a sample of an image-text set.
+"""The view of SOHO and Visual Parsing: one picture with its sentence, from a clip or a sample of an image-text set.
 
-    a clip         one of its stills (KEY.mjpg; without stills a frame of KEY.mp4) and the sentence
+    a clip         one of its stills (KEY.mjpg; without stills, a frame of KEY.mp4) and the sentence
     a picture      KEY.jpg and one of its captions
 
-Training draws still, caption and crop; evaluation takes the middle still, the first caption and the centre. The picture
-is brought onto a canvas of the model's `image_size`: `pad` fits the whole picture in at the top left, `crop` fills it.
+Training draws still, caption and crop; evaluation takes the middle still, the first caption and the centre crop. The
+picture is put on a canvas of the model's `image_size`: `pad` fits the whole picture in at the top left, `crop` fills
+the canvas.
 """
 
 from __future__ import annotations
@@ -29,26 +30,26 @@ from train.data.registry import Seen, Source
 Fit = Literal["pad", "crop"]
 
 SMALLEST_CROP = 0.8
-"""Of the largest crop that fits, a side: how far training zooms in."""
+"""Side of the smallest crop in training, as a share of the largest crop that fits."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureView:
-    """A picture on a canvas (height, width) in pixels."""
+    """A view that puts a picture on a canvas; `size` is (height, width) in pixels."""
 
     size: tuple[int, int]
     fit: Fit
     backend: video.Backend = "pyav"
     flip: float = 0.0
-    """Probability that training mirrors it, left for right."""
+    """Probability that training mirrors the picture horizontally."""
 
     @property
     def n_pictures(self) -> int:
-        """One a row."""
+        """One picture per row."""
         return 1
 
     def members(self, source: Source) -> tuple[str, ...]:
-        """Stills are the prepared form of a clip; whole samples are pictures, or videos without stills."""
+        """The members to read: of a prepared clip its stills; of a whole sample its picture, or its video."""
         return ("mjpg", "txt", "json") if source == "prepared" else ("mp4", "jpg", "txt", "json")
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
@@ -56,7 +57,7 @@ class PictureView:
         return {"image": np.zeros((3, *self.size), np.uint8), "valid_hw": np.array(self.size, np.int64)}
 
     def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
-        """`image` [3, H, W] uint8 and `valid_hw` [2], how much of it is picture."""
+        """`image` [3, H, W] uint8, and `valid_hw` [2]: the height and width of the picture on the canvas."""
         try:
             picture, text = self._picture_and_text(members, draw)
             if draw is not None and self.flip and draw.random() < self.flip:
@@ -89,7 +90,7 @@ class PictureView:
 
 
 def make_view(name: str, config: Any) -> PictureView:
-    """For a model whose section has `image_size` and `image_fit`. UserError for one that reads no single pictures."""
+    """The view for a model whose section has `image_size` and `image_fit`. UserError for any other model."""
     model = config.model
     if not hasattr(model, "image_fit"):
         raise UserError(f"data.view: {name} is for models of single pictures, which model.kind {model.kind} is not")
@@ -97,12 +98,12 @@ def make_view(name: str, config: Any) -> PictureView:
 
 
 def _nth(n: int, draw: np.random.Generator | None) -> int:
-    """One of n, or the middle one."""
+    """A random index below n; the middle one if `draw` is None."""
     return n // 2 if draw is None else int(draw.integers(n))
 
 
 def read_jpeg(data: bytes) -> Pixels:
-    """[h, w, 3] of a JPEG. ValueError where it is too large, OSError where it is none."""
+    """Decodes a JPEG to [h, w, 3]. ValueError if it is too large, OSError if it isn't one."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if image.width * image.height > video.MAX_PIXELS:
             raise ValueError(f"a picture of {image.width}x{image.height} pixels")
@@ -112,7 +113,7 @@ def read_jpeg(data: bytes) -> Pixels:
 def on_canvas(
     picture: Pixels, size: tuple[int, int], fit: Fit, draw: np.random.Generator | None
 ) -> tuple[Pixels, tuple[int, int]]:
-    """(canvas [H, W, 3], (h, w) of it that is picture); proportions are kept, up to a pixel."""
+    """(canvas [H, W, 3], (h, w) of the picture on it); the aspect ratio is kept, up to a pixel."""
     height, width = picture.shape[:2]
     image = Image.fromarray(np.ascontiguousarray(picture))
     if fit == "pad":

@@ -1,21 +1,21 @@
 """The order in which a run reads its samples: two pure functions, `plan` and `rank_slice`.
 
 `plan(index, seed, epoch)` puts the samples of an epoch into one global order. `rank_slice(order, step, rank, world)`
-deals the positions of step `step` out to the ranks. Neither knows of files, workers or the clock, so that the same
-manifest and seed give the same batches on one process or a thousand, before a stop and after it.
+distributes the positions of step `step` over the ranks. Neither depends on files, workers or the clock, so the same
+manifest and seed give the same batches on one process or a thousand, before and after a stop.
 
 How an order is made:
 
-1. Each category c brings `round(weight_c * n_c)` samples to an epoch, taken in turn from a seeded permutation of the
-   category that goes on from one epoch to the next. With weight 1 (the default) that is each sample exactly once; with
-   weight 0.5 each sample once in two epochs; with 1.5 three times in two.
-2. The shards are shuffled and cut into windows of `window_shards`. Samples are shuffled inside their window only, so
-   that reads stay near each other (page cache, or one node's slice of a store) while a batch still mixes the
-   categories: shards are spread by hash of the video, and a window holds many.
+1. Each category c contributes `round(weight_c * n_c)` samples to an epoch, taken in turn from a seeded permutation of
+   the category that continues from one epoch to the next. With weight 1 (the default), each sample comes exactly once
+   per epoch; with weight 0.5, once in two epochs; with 1.5, three times in two.
+2. The shards are shuffled and cut into windows of `window_shards`. Samples are shuffled only within their window, so
+   that reads stay close together (page cache, or one node's slice of a store) while a batch still mixes the categories:
+   videos are assigned to shards by hash, and a window holds many shards.
 
-Randomness is splitmix64 over (seed, epoch, purpose, number) and not a library's generator, whose streams may change
-with its version: a run must come back the same years later. With weight 1 throughout nothing as long as an epoch is
-ever made: `WindowedOrder` sorts a window when a position in it is asked for.
+Randomness is splitmix64 over (seed, epoch, purpose, number) rather than a library's generator, whose streams may change
+with its version: a run must be reproducible years later. If all weights are 1, no array as long as an epoch is ever
+made: `WindowedOrder` sorts a window when a position in it is asked for.
 """
 
 from __future__ import annotations
@@ -31,37 +31,37 @@ from manifests.hashing import UInt64, splitmix64
 
 Int64 = npt.NDArray[np.int64]
 
-#: Samples a step takes in all when neither the caller nor the order says so.
+#: Samples per step, over all ranks, when neither the caller nor the order gives a number.
 DEFAULT_BATCH = 64
 
-#: Windows whose order is kept: the one being read, its spares' (half an epoch on), and a neighbour of each.
+#: Windows whose order is cached: the one being read, that of its spares (half an epoch on), and a neighbour of each.
 _WINDOWS_KEPT = 4
 
-_TAKE, _SHARD, _SAMPLE = 1, 2, 3  # what a random number is for, so that no two purposes share a stream
+_TAKE, _SHARD, _SAMPLE = 1, 2, 3  # the purpose of a random number, so that no two purposes share a stream
 
 
 class PlanIndex(Protocol):
-    """The part of an index that an order depends on (`train.data.index.Index` is one)."""
+    """The part of an index that an order depends on (`train.data.index.Index` implements it)."""
 
     @property
     def shard(self) -> npt.NDArray[np.integer]:
-        """Shard number of each sample, `[n]`."""
+        """The shard of each sample, as a number, `[n]`."""
 
     @property
     def category(self) -> npt.NDArray[np.integer]:
-        """Category id of each sample, `[n]`."""
+        """The category id of each sample, `[n]`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mixing:
-    """How an order mixes: shards a window, and the weight of each category id (1 where not named)."""
+    """How an order mixes samples: shards per window, and the weight of each category id (1 if not named)."""
 
     window_shards: int = 16
     weights: Mapping[int, float] | None = None
 
 
 def mix(*parts: int | UInt64) -> UInt64:
-    """Hash the parts into uint64s (SplitMix64 after each part); arrays broadcast."""
+    """Hashes the parts to uint64 (SplitMix64 after each part); arrays broadcast."""
     state = np.zeros((), np.uint64)
     with np.errstate(over="ignore"):
         for part in parts:
@@ -70,7 +70,7 @@ def mix(*parts: int | UInt64) -> UInt64:
 
 
 def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) -> Int64:
-    """The samples of one epoch in reading order, as numbers into `index`: int64 `[n]`.
+    """The samples of one epoch in reading order, as row numbers of `index`: int64 `[n]`.
 
     Raises:
         ValueError: a weight is negative, or the weights leave no sample.
@@ -79,7 +79,7 @@ def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) 
     samples, turn = _taken(index.category, seed, epoch, mixing.weights or {})
     if not len(samples):
         raise ValueError("the index holds no sample that the mixing weights keep")
-    # A sample taken twice in an epoch comes with two visits of its shard, so that its copies stand far apart.
+    # A sample that comes twice in an epoch belongs to two visits of its shard, so that its copies are far apart.
     visits, visit = np.unique(np.stack([turn, index.shard[samples]]), axis=1, return_inverse=True)
     visit_rank = _ranks(mix(seed, epoch, _SHARD, visits[0].astype(np.uint64), visits[1].astype(np.uint64)))
     window = visit_rank[visit.reshape(-1)] // max(mixing.window_shards, 1)
@@ -90,7 +90,7 @@ def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) 
 def _taken(
     category: npt.NDArray[np.integer], seed: int, epoch: int, weights: Mapping[int, float]
 ) -> tuple[Int64, Int64]:
-    """The samples an epoch takes, and for each its copy number inside this epoch (0 for the first)."""
+    """The samples that an epoch takes, and for each its copy number within this epoch (0 for the first)."""
     samples, turns = [], []
     for category_id in np.unique(category):
         members = np.flatnonzero(category == category_id).astype(np.int64)
@@ -117,9 +117,9 @@ def rank_slice(
 ) -> Int64:
     """The samples that `rank` of `world` reads at `step`: its share of positions `step*B … (step+1)*B-1`.
 
-    B is `batch`, else the order's own `batch`, else `DEFAULT_BATCH`. Ranks one after another give the global batch; a
-    world that doesn't divide it gives the first ranks one more. The last step of a single epoch may be short; a
-    `Stream` goes on into the next epoch and never is.
+    B is `batch`, else the order's own `batch`, else `DEFAULT_BATCH`. The ranks' shares in rank order are the global
+    batch; if the world size doesn't divide it, the first ranks get one sample more. The last step of a single epoch may
+    be short; a `Stream` continues with the next epoch, so its steps never are.
     """
     if not 0 <= rank < world:
         raise ValueError(f"rank {rank} is not one of {world}")
@@ -131,11 +131,11 @@ def rank_slice(
 
 
 class WindowedOrder:
-    """`plan` of an index whose categories all weigh 1, made a window at a time: nothing in it is an epoch long.
+    """`plan` for an index whose categories all have weight 1, made one window at a time: no array is an epoch long.
 
-    Samples of a shard stand together in the index, so a window's samples are known from its shards' bounds; they are
-    sorted when they are asked for. A hundred million samples in 250,000 shards cost some megabytes and a fraction of a
-    second, and any position of the epoch is as near as the first.
+    The samples of a shard are contiguous in the index, so a window's samples follow from its shards' bounds; they are
+    sorted when they are asked for. A hundred million samples in 250,000 shards take some megabytes and a fraction of a
+    second, and any position of the epoch is reached as fast as the first.
     """
 
     def __init__(self, index: PlanIndex, seed: int, epoch: int, window_shards: int) -> None:
@@ -157,7 +157,7 @@ class WindowedOrder:
         return int(self._starts[-1])
 
     def __getitem__(self, positions: slice) -> Int64:
-        """The samples at positions `start … stop-1` of the epoch, as `plan(…)[start:stop]` has them."""
+        """The samples at positions `start … stop-1` of the epoch: the same as `plan(…)[start:stop]`."""
         start, stop, _ = positions.indices(len(self))
         parts = []
         while start < stop:
@@ -172,7 +172,7 @@ class WindowedOrder:
         return int(self[position : position + 1][0])
 
     def _window(self, window: int) -> Int64:
-        """The samples of a window in order; the last few windows are kept, since readers come back for spares."""
+        """The samples of a window in order; the last few windows are cached, since readers come back for spares."""
         if window not in self._kept:
             shards = self._visited[window * self._window_shards : (window + 1) * self._window_shards]
             samples = np.concatenate([np.arange(self._bounds[s], self._bounds[s + 1], dtype=np.int64) for s in shards])
@@ -184,9 +184,9 @@ class WindowedOrder:
 
 
 def _shard_bounds(shard: npt.NDArray[np.integer]) -> Int64:
-    """Where each shard's samples begin in an index, and where the last one's end: `[shards + 1]`.
+    """The row of the index where each shard's samples begin, and where the last one's end: `[shards + 1]`.
 
-    Found by bisection: a memory-mapped column of a hundred million rows is touched on few pages.
+    Found by bisection, which touches only a few pages of a memory-mapped column of a hundred million rows.
     """
     if not len(shard):
         return np.zeros(1, np.int64)
@@ -194,7 +194,7 @@ def _shard_bounds(shard: npt.NDArray[np.integer]) -> Int64:
 
 
 class PlannedOrder:
-    """`plan` as it is, an array as long as the epoch: what weighted categories need."""
+    """The result of `plan` itself, an array as long as the epoch: for weighted categories."""
 
     def __init__(self, order: Int64) -> None:
         self._order = order
@@ -214,27 +214,27 @@ Order = WindowedOrder | PlannedOrder
 
 
 def order_of(index: PlanIndex, seed: int, epoch: int, mixing: Mixing) -> Order:
-    """The samples of one epoch in `plan`'s order, in the cheapest form that has it."""
+    """The order of one epoch as `plan` gives it, in the cheapest form possible."""
     if set((mixing.weights or {}).values()) <= {1.0} and _in_order(index):
         return WindowedOrder(index, seed, epoch, mixing.window_shards)
     return PlannedOrder(plan(index, seed, epoch, mixing))
 
 
 def _in_order(index: PlanIndex) -> bool:
-    """Whether samples of a shard stand together, shards in rising order: an `Index` is made so and says it."""
+    """Whether samples of a shard are contiguous, and shards in ascending order: an `Index` knows this (`by_shard`)."""
     known = getattr(index, "by_shard", None)
     return bool((np.diff(index.shard) >= 0).all()) if known is None else bool(known)
 
 
 @dataclass(slots=True)
 class Stream:
-    """Epoch after epoch of `plan`, as one endless order: what a run reads, sliced by position.
+    """All epochs of `plan`, one after another, as one endless order that is sliced by position: what a run reads.
 
-    Every sample is read once an epoch although the batch need not divide the epoch: a batch may hold the last positions
-    of one and the first of the next. Two epochs are kept, the one being read and its neighbour.
+    Every sample is read once per epoch even if the batch doesn't divide the epoch: a batch may hold the last positions
+    of one epoch and the first of the next. The orders of the epoch being read and of its neighbours are cached.
 
-    A run that takes a larger data set at the start of epoch `first_epoch` goes on with a stream of that, whose first
-    position is read at `first_step`.
+    A run that takes a larger data set at the start of epoch `first_epoch` continues with a stream of that data set,
+    whose first position is read at `first_step`.
     """
 
     index: PlanIndex
@@ -247,13 +247,13 @@ class Stream:
     _length: int = 0
 
     def epoch_length(self) -> int:
-        """Positions an epoch has; the same in every epoch."""
+        """The number of positions in an epoch; the same for every epoch."""
         if not self._length:
             self._length = len(self.order(0))
         return self._length
 
     def order(self, epoch: int) -> Order:
-        """The order of one epoch, kept while it is in use."""
+        """The order of one epoch, cached while it is in use."""
         orders = self._orders if self._orders is not None else {}
         if epoch not in orders:
             orders[epoch] = order_of(self.index, self.seed, epoch, self.mixing)
@@ -266,11 +266,11 @@ class Stream:
         return self.first_epoch + epoch, inside
 
     def epochs_done(self, step: int) -> float:
-        """Epochs that lie before a step."""
+        """The number of epochs before a step, with the fraction of the current one."""
         return self.first_epoch + (step - self.first_step) * self.batch / self.epoch_length()
 
     def next_epoch_step(self, step: int) -> int:
-        """The first step after this one that begins in another epoch."""
+        """The first step after this one that begins in a later epoch."""
         epoch, _ = self.locate(step * self.batch)
         positions = (epoch + 1 - self.first_epoch) * self.epoch_length()
         return self.first_step - (-positions // self.batch)

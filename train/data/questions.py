@@ -1,7 +1,7 @@
-"""A picture (or two) with what is asked about it, and its right answers as classes: VQA, NLVR2, SNLI-VE.
+"""The view of answering models: one or two pictures, a question, and its right answers (VQA, NLVR2, SNLI-VE).
 
-`targets` [n_answers] holds the score of each class, 0 to 1; an answer outside the classes is left out. Samples are
-those of `hdvila-pipeline import-images` on the published question files.
+`targets` [n_answers] holds the score of each answer class, 0 to 1; an answer outside the classes is left out. Samples
+come from `hdvila-pipeline import-images` on the published question files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from train.data.registry import Seen, Source
 
 @dataclass(frozen=True, slots=True)
 class QuestionView:
-    """`n_pictures` pictures on canvases (height, width) in pixels, a question, and scores of the answers."""
+    """`n_pictures` pictures on canvases of `size` (height, width) in pixels, a question, and scores of answers."""
 
     size: tuple[int, int]
     fit: Fit
@@ -33,17 +33,17 @@ class QuestionView:
     n_pictures: int = 1
 
     def members(self, source: Source) -> tuple[str, ...]:
-        """The same of every set of questions."""
+        """The members to read; the same for every source."""
         return ("jpg", *((SECOND_MEMBER,) if self.n_pictures == 2 else ()), "txt", "json")
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
-        """Black pictures, no right answer."""
+        """Black pictures with no right answer."""
         pictures = {name: np.zeros((3, *self.size), np.uint8) for name in self._names("image")}
         sizes = {name: np.array(self.size, np.int64) for name in self._names("valid_hw")}
         return {**pictures, **sizes, "targets": np.zeros(len(self.classes), np.float32)}
 
     def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
-        """`image` [3, H, W] uint8, `valid_hw` [2], for two pictures `image_2` and `valid_hw_2`, and `targets`."""
+        """`image` [3, H, W] uint8, `valid_hw` [2] and `targets`; for two pictures also `image_2` and `valid_hw_2`."""
         try:
             facts = parse_image_json(members["json"])
             if not isinstance(facts, QuestionJson):
@@ -71,7 +71,7 @@ class QuestionView:
 
 
 def make_view(name: str, config: Any) -> QuestionView:
-    """For a model with answers. UserError where it has none, or other ones than `data.answers`."""
+    """The view for an answering model. UserError if `n_answers` is 0, or not the number of `data.answers`."""
     model = config.model
     if not getattr(model, "n_answers", 0):
         raise UserError(
@@ -85,7 +85,7 @@ def make_view(name: str, config: Any) -> QuestionView:
 
 
 def answers_of(source: str) -> list[str]:
-    """The classes that `data.answers` names: a task's own, or an answers.json. UserError where it is neither."""
+    """The answer classes that `data.answers` names: a task's own, or an answers.json. UserError if it is neither."""
     if source in FIXED_ANSWERS:
         return list(FIXED_ANSWERS[source])
     names = ", ".join(FIXED_ANSWERS)

@@ -1,8 +1,8 @@
-"""Bytes of a sample's members, read by offset: a local `pread`, or one ranged GET of an object store.
+"""Reads the bytes of a sample's members by offset: a local `pread`, or a ranged GET from an object store.
 
-Only the members that were asked for are read, neighbours in one go (a gap of up to `GAP_BYTES` is cheaper to read than
-a second request). The tar header before the first member is read along and checked: a shard that was replaced under
-an old index is noticed at once instead of feeding another clip's pixels.
+Only the requested members are read, neighbours together (reading a gap of up to `GAP_BYTES` is cheaper than a second
+request). The tar header before the first member is read too and checked: if a shard was replaced under an old index,
+this is noticed at once, instead of giving another clip's pixels.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ GAP_BYTES = 64 * 1024
 HEADER_BYTES = 512
 OPEN_FILES = 64
 MAX_MEMBER_BYTES = 2 * 1024**3
-"""No clip's member is larger."""
+"""Largest member of a clip."""
 RETRY_AFTER_S = (0.5, 2.0, 8.0)
-"""Waits between the tries of one read."""
+"""Seconds to wait between attempts of one read."""
 FINAL_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-"""What another try would not change."""
+"""Errors that another attempt would not change."""
 
 
 class ShardUnreadable(Exception):
-    """A shard cannot be read (absent, cut short, replaced). Counted by shard; `url` names it."""
+    """A shard cannot be read (missing, truncated, replaced). Counted by shard; `url` names it."""
 
     def __init__(self, url: str, detail: str) -> None:
         super().__init__(f"{url}: {detail}")
@@ -42,7 +42,7 @@ class ShardUnreadable(Exception):
 
 
 class Reader:
-    """Reads members of the samples of one index. Each process has its own; files stay open, the oldest closes first."""
+    """Reads members of an index's samples. Each process has its own; up to `OPEN_FILES` files stay open (LRU)."""
 
     def __init__(self, index: Index, storage_options: Mapping[str, Any] | None = None) -> None:
         self._index = index
@@ -51,7 +51,7 @@ class Reader:
         self._files: OrderedDict[str, int] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
-        # Descriptors and sessions don't travel: each worker opens its own.
+        # File descriptors and sessions can't be pickled: each worker opens its own.
         return {"_index": self._index, "_options": self._options, "_fs": None, "_files": OrderedDict()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -59,11 +59,11 @@ class Reader:
 
     @property
     def is_remote(self) -> bool:
-        """Whether a read waits for a network, and not for a disk."""
+        """Whether reads go over a network rather than to a disk."""
         return "://" in self._index.manifest.root and not self._index.manifest.root.startswith("file://")
 
     def read(self, sample: int, extensions: Sequence[str]) -> dict[str, bytes]:
-        """{extension: data} of those members, where the sample has them. Raises ShardUnreadable."""
+        """{extension: data} of those members that the sample has. Raises ShardUnreadable."""
         index = self._index
         number = int(index.shard[sample])
         if not 0 <= number < len(index.shards):
@@ -83,7 +83,7 @@ class Reader:
         return out
 
     def _range(self, url: str, start: int, stop: int) -> bytes:
-        """Bytes start … stop-1 of a file; what a store refuses for the moment is asked for again."""
+        """Bytes start … stop-1 of a file; retries what a store refuses temporarily."""
         for wait_s in (*RETRY_AFTER_S, None):
             try:
                 block = self._once(url, start, stop)
@@ -117,7 +117,7 @@ class Reader:
         return self._files[path]
 
     def close(self) -> None:
-        """Close what is open."""
+        """Closes all files."""
         while self._files:
             os.close(self._files.popitem()[1])
 
@@ -127,7 +127,7 @@ def _is_final(error: BaseException) -> bool:
 
 
 def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, str]]]:
-    """Members in runs that one read each fetches; `wanted` is sorted by offset."""
+    """Groups members into runs that are fetched with one read each; `wanted` is sorted by offset."""
     runs: list[list[tuple[int, int, str]]] = []
     for member in wanted:
         if runs and member[0] - (runs[-1][-1][0] + runs[-1][-1][1]) <= GAP_BYTES:
@@ -138,7 +138,7 @@ def _runs(wanted: Sequence[tuple[int, int, str]]) -> list[list[tuple[int, int, s
 
 
 def _check_offsets(url: str, members: Mapping[str, tuple[int, int]], shard_bytes: int) -> None:
-    """An index comes from the data set's author: nothing is read, or made room for, outside the shard."""
+    """Raises ShardUnreadable for offsets outside the shard: an untrusted index could make us allocate any amount."""
     for extension, (offset, size) in members.items():
         if offset < HEADER_BYTES or not 0 <= size <= MAX_MEMBER_BYTES or offset + size > shard_bytes:
             raise ShardUnreadable(url, f"the index has {extension} at {offset}+{size} of {shard_bytes} bytes")

@@ -1,7 +1,7 @@
 """The views of a sample: which of its members are read, and which tensors they become.
 
-**To add a view**: one file with `make_view(name, config)`, and one line in `VIEWS`. The names of its tensors are what
-the model reads in its rows (`train.models.base.Model.forward`); a run takes `data.view`, or its model's own.
+**To add a view**: one file with `make_view(name, config)`, and one line in `VIEWS`. Models read its tensors from their
+rows by name (`train.models.base.Model.forward`); a run uses `data.view`, or else its model's default.
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ VIEWS: dict[str, str] = {  # name: module that makes it
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One sample as a view gives it."""
+    """One sample, decoded by a view."""
 
     arrays: dict[str, npt.NDArray[Any]]
-    """By the tensor's name, without the axis of rows."""
+    """Arrays by tensor name, without the dimension of rows."""
     text: str
 
 
 class SampleView(Protocol):
-    """What is taken from a sample. It travels to the workers, so it has to be picklable and small."""
+    """Decodes samples. It is sent to the workers, so it has to be picklable and small."""
 
     @property
     def n_pictures(self) -> int:
-        """Pictures of a row, for the records' frames/s."""
+        """The number of pictures per row, for the records' frames/s."""
 
     def members(self, source: Source) -> tuple[str, ...]:
-        """Extensions of the members that it reads from prepared or whole samples."""
+        """The extensions of the members to read from prepared or whole samples."""
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
-        """A row of zeros: its shapes and types."""
+        """A blank row, with the shapes and dtypes of every other."""
 
     def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
-        """A sample's members as arrays; `draw` None: the deterministic view of evaluation.
+        """Decodes a sample's members to arrays; without `draw`, to the deterministic view of evaluation.
 
-        Raises SampleBroken (train.data.decode) with the reason for anything that cannot be used.
+        Raises SampleBroken (train.data.decode) with the reason if anything cannot be used.
         """
 
 

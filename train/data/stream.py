@@ -1,9 +1,8 @@
-"""Whole shards in sequence through webdataset: the choice for stores that serve long reads well and short ones badly.
+"""Reads whole shards sequentially through webdataset: for stores that are fast at long reads and slow at short ones.
 
-What it does not promise, and `data.order: planned` does: that each sample comes exactly once an epoch (ranks and
-workers take whole shards, and steps are cut where the batch is full), that the same global batches come at every
-world size or number of workers, and that a resume goes on where the run stopped (it starts a new pass with the seed
-of that step).
+Unlike `data.order: planned`, it does not guarantee that each sample comes exactly once per epoch (ranks and workers
+take whole shards, and a step ends where its batch is full), that global batches are the same at every world size and
+number of workers, or that a resumed run continues where it stopped (it starts a new pass, seeded with that step).
 Mixing weights by category are not applied. Augmentation is drawn from (seed, step, rank, worker).
 """
 
@@ -22,7 +21,7 @@ from train.data.loader import ClipDataset, Loaded, Lost, join, loaded_of, nothin
 from train.data.plan import Stream, mix
 from train.data.workers import Workers, ignore_stop_signals, started
 
-BUFFER_SHARE = 5  # of a window's samples
+BUFFER_SHARE = 5  # the shuffle buffer is this fraction (1/5) of a window's samples
 
 
 class StreamingLoader:
@@ -42,7 +41,7 @@ class StreamingLoader:
         self._workers = workers or Workers()
 
     def steps(self, first: int, stop: int) -> Iterator[Loaded]:
-        """This rank's share of steps first … stop-1: as many clips each, which ones is up to the stream."""
+        """Yields this rank's share of steps first … stop-1: equally many clips each; the stream decides which ones."""
         size = self._stream.batch // self._world
         source = _Clips(self._dataset, self._stream, self._rank, self._world, first)
         w = self._workers
@@ -66,7 +65,7 @@ class StreamingLoader:
 
 
 class _Clips(IterableDataset):  # type: ignore[type-arg]
-    """Decoded samples for ever: shards shuffled each pass, dealt to ranks and workers, samples shuffled in a buffer."""
+    """Endless decoded samples: shards are shuffled in each pass and split over readers; a buffer shuffles samples."""
 
     def __init__(self, dataset: ClipDataset, stream: Stream, rank: int, world: int, first_step: int) -> None:
         self._dataset, self._rank, self._world, self._first = dataset, rank, world, first_step
@@ -84,8 +83,8 @@ class _Clips(IterableDataset):  # type: ignore[type-arg]
             epoch += 1
 
     def _pass(self, epoch: int, reader: int, readers: int) -> Iterator[dict[str, Any]]:
-        """One reader's samples of one pass."""
-        import webdataset  # optional: only this choice needs it
+        """The samples of one reader in one pass."""
+        import webdataset  # optional: only `data.order: streaming` needs it
 
         index = self._dataset.index
         numbers = np.arange(len(index.shards))

@@ -1,7 +1,7 @@
-"""Frames out of a video in memory, by number: PyAV or decord2 behind two functions and one small class.
+"""Reads frames of a video in memory by number: PyAV or decord2 behind two functions and one small class.
 
-Frame numbers count in presentation order from 0. Media come from the net: the demuxer is fixed to mp4 (no playlists,
-no protocols), a picture's size is bounded, and every way in which a decoder can complain is in `DECODE_ERRORS`.
+Frame numbers count from 0 in presentation order. Media are untrusted: the demuxer is fixed to mp4 (no playlists, no
+protocols), the picture size is limited, and all errors that a decoder can raise are in `DECODE_ERRORS`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from train.data.crop import Pixels
 Backend = Literal["pyav", "decord"]
 
 ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}
-"""Tags may be in any encoding: PyAV 18 needs an option for that, which 19 no longer accepts."""
+"""Metadata tags may have any encoding: PyAV 18 needs an option for that, which 19 no longer accepts."""
 
 MAX_PIXELS = 8_847_360  # 4096 x 2160
 MAX_PACKETS = 200_000  # an hour at 50 frames/s; a clip has a few hundred
@@ -41,19 +41,19 @@ DECODE_ERRORS = (
 
 
 def read_frames(data: bytes, numbers: Sequence[int], backend: Backend = "pyav") -> dict[int, Pixels]:
-    """{frame number: RGB `[H, W, 3]` uint8} of an mp4's frames. Raises one of DECODE_ERRORS."""
+    """Reads frames of an mp4: {frame number: RGB `[H, W, 3]` uint8}. Raises one of DECODE_ERRORS."""
     if backend == "decord":
         return _decord_frames(data, numbers)
     return open_clip(data).read(numbers)
 
 
 def open_clip(data: bytes) -> Clip:
-    """An mp4 in memory, demuxed and ready to decode."""
+    """Opens an mp4 in memory, demuxed and ready to decode."""
     return Clip(data)
 
 
 class Clip:
-    """An mp4 whose packets are in memory: knows its frames' times, decodes only the groups that hold a wanted frame."""
+    """An mp4 with its packets in memory. It knows its frames' times, and decodes only groups with a wanted frame."""
 
     def __init__(self, data: bytes) -> None:
         self._container = av.open(io.BytesIO(data), "r", format="mov", **ANY_TAGS)
@@ -63,7 +63,7 @@ class Clip:
         if stream.width * stream.height > MAX_PIXELS:
             raise ValueError(f"picture of {stream.width}x{stream.height}")
         self._decoder = stream.codec_context
-        self._decoder.thread_count = 1  # a worker is a core; threads would hide the cost and reorder it
+        self._decoder.thread_count = 1  # one worker per core: threads would only hide the cost
         self._decoder.options = {"max_pixels": str(MAX_PIXELS)}
         self._groups = _groups(self._container.demux(stream))
         self._pts = sorted(packet.pts for group in self._groups for packet in group if packet.pts is not None)
@@ -71,22 +71,22 @@ class Clip:
             raise ValueError("no frames")
         self._ms_per_tick = 1000 * float(stream.time_base or 0)
         self.fps = float(stream.average_rate or 0)
-        """Frames a second on the average; 0 where the file doesn't say."""
+        """Average frames per second; 0 if the file doesn't say."""
         self.turns = 0
-        """Quarter turns, counterclockwise, by which its pictures are to be shown; known once one is read."""
+        """Counterclockwise quarter turns by which its pictures must be rotated for display; known after a read."""
 
     @property
     def n_frames(self) -> int:
-        """Frames in presentation order."""
+        """The number of frames."""
         return len(self._pts)
 
     def nearest_frames(self, times_ms: Sequence[float]) -> list[int]:
-        """The frame nearest each time, in ms on the file's own clock."""
+        """The frame nearest to each time, in ms of the file's own timestamps."""
         starts = [pts * self._ms_per_tick for pts in self._pts]
         return [_nearest(starts, time_ms) for time_ms in times_ms]
 
     def read(self, numbers: Sequence[int]) -> dict[int, Pixels]:
-        """{frame number: RGB `[H, W, 3]`}. Raises ValueError where a frame isn't there or doesn't decode."""
+        """{frame number: RGB `[H, W, 3]`}. Raises ValueError if a frame doesn't exist or doesn't decode."""
         outside = [n for n in numbers if not 0 <= n < self.n_frames]
         if outside:
             raise ValueError(f"frame {outside[0]} of {self.n_frames}")
@@ -102,7 +102,7 @@ class Clip:
         return found
 
     def _decode(self, wanted: set[int]) -> Iterator[av.VideoFrame]:
-        """Frames of the groups that hold a wanted one; the rest that no frame leans on is skipped (a third cheaper)."""
+        """Decodes the groups with wanted frames; skipping unwanted non-reference frames saves a third of the cost."""
         for group in self._groups:
             inside = [i for i, packet in enumerate(group) if packet.pts in wanted]
             if not inside:
@@ -115,16 +115,16 @@ class Clip:
 
 
 _LOCAL = threading.local()
-"""One converter a thread: a frame's own would set up swscale again each time, which costs more than converting."""
+"""Holds one converter per thread: one per frame would set up swscale each time, which costs more than converting."""
 
 
 def turns_of(frame: av.VideoFrame) -> int:
-    """Quarter turns, counterclockwise, by which a picture is to be shown."""
+    """The counterclockwise quarter turns by which a picture must be rotated for display."""
     return round(frame.rotation / 90) % 4
 
 
 def _rgb(frame: av.VideoFrame) -> Pixels:
-    """RGB `[H, W, 3]` by the matrix and range in force: untagged HD is BT.709, as players take it."""
+    """Converts a frame to RGB `[H, W, 3]`, by its colour matrix and range; untagged HD is BT.709, as in players."""
     colour = colour_in_force(frame.colorspace, frame.color_range, frame.width, frame.height)
     matrix = colour.swscale_matrix
     if not hasattr(_LOCAL, "reformatter"):
@@ -134,7 +134,7 @@ def _rgb(frame: av.VideoFrame) -> Pixels:
 
 
 def _groups(packets: Iterator[Packet[Any]]) -> list[list[Packet[Any]]]:
-    """Packets in decoding order, cut before each keyframe."""
+    """Splits packets, in decoding order, into groups that begin at a keyframe."""
     groups: list[list[Packet[Any]]] = []
     for count, packet in enumerate(packets):
         if count > MAX_PACKETS:
@@ -157,9 +157,9 @@ def _nearest(starts: Sequence[float], time_ms: float) -> int:
 
 
 def _decord_frames(data: bytes, numbers: Sequence[int]) -> dict[int, Pixels]:
-    import decord  # optional: PyAV alone is enough
+    import decord  # optional: PyAV is enough
 
-    open_clip(data)  # decord has no limit of its own on a picture's size, and takes any container
+    open_clip(data)  # checks the limits: decord accepts pictures of any size, in any container
     distinct = sorted(set(numbers))
     try:
         reader = decord.VideoReader(io.BytesIO(data), num_threads=1)

@@ -1,11 +1,11 @@
-"""What of a clip the model is given: `data.view`, the paper's question as a setting.
+"""Which frames of a clip the model gets, and at which resolution: `data.view`, the paper's question as a setting.
 
-hybrid         HD-VILA's: the centre frame at high resolution, its neighbours at low
-high           the centre frame at high resolution alone
-low            all frames of the segment, the centre too, at low resolution
-mean           their average, one picture a segment
-low_upscaled   hybrid's network without its resolution: the centre's low-resolution frame, blown up, in its place
-image          one high-resolution frame a clip, as models of still pictures take it
+hybrid         HD-VILA's own: the centre frame at high resolution, its neighbours at low resolution
+high           only the centre frame, at high resolution
+low            all frames of the segment, including the centre, at low resolution
+mean           their average, one picture per segment
+low_upscaled   hybrid's network without its resolution: the centre frame is scaled up from low resolution
+image          one high-resolution frame per clip, as image models take it
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ View = Literal["hybrid", "high", "low", "mean", "low_upscaled", "image"]
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What is taken from a clip. Sizes are (height, width) in pixels; `stride` is in frames, by `fps`."""
+    """Decodes clips to one of these views. Sizes are (height, width) in pixels; `stride` is in frames (see `fps`)."""
 
     high: tuple[int, int]
     low: tuple[int, int]
@@ -40,17 +40,17 @@ class Views:
     backend: Backend = "pyav"
     view: View = "hybrid"
     fps: float = 0.0
-    """Rate at which `stride` counts frames, a second; 0: the source's own."""
+    """Frames per second that `stride` refers to; 0: the source's own rate."""
     flip: float = 0.0
-    """Probability that training mirrors a sample, left for right."""
+    """Probability that training mirrors a sample horizontally."""
 
     def step(self, source_fps: float) -> float:
-        """Frames of a source of this rate from one counted frame to the next: at least 1, no frame is made up."""
+        """How many frames of a source with this rate one frame at `fps` takes: at least 1, so none is duplicated."""
         return source_fps / self.fps if 0 < self.fps < source_fps else 1.0
 
     @property
     def reach(self) -> int:
-        """Frames on either side of the centre."""
+        """The number of frames on either side of the centre."""
         return self.n_frames // 2
 
     @property
@@ -65,22 +65,22 @@ class Views:
 
     @property
     def n_other(self) -> int:
-        """Pictures a segment in `img_other`; 0: a sample has none."""
+        """The number of pictures per segment in `img_other`; 0 if the view has no `img_other`."""
         return {"high": 0, "image": 0, "low": self.n_frames, "mean": 1}.get(self.view, self.n_frames - 1)
 
     def low_frames(self, centre: int, around: Sequence[int]) -> list[int]:
-        """Which frames of a segment are read at low resolution, in time order."""
+        """The frames of a segment to read at low resolution, in time order."""
         if not self.n_other:
             return []
         return list(around) if self.view == "hybrid" else [*around[: self.reach], centre, *around[self.reach :]]
 
     @property
     def n_pictures(self) -> int:
-        """Pictures of a sample, over its segments."""
+        """The number of pictures per sample, over all segments."""
         return self.n_segments * (self.n_other + self.has_middle)
 
     def members(self, source: Source) -> tuple[str, ...]:
-        """Extensions that are read."""
+        """The extensions of the members to read."""
         return MEMBERS[source]
 
     def blank(self) -> dict[str, npt.NDArray[Any]]:
@@ -93,14 +93,14 @@ class Views:
         return found
 
     def decode(self, members: Mapping[str, bytes], source: Source, draw: np.random.Generator | None) -> Seen:
-        """`img_middle` [S, 3, H, W] and `img_other` [S, n, 3, h, w], as far as the view has them."""
+        """`img_middle` [S, 3, H, W] and `img_other` [S, n, 3, h, w], whichever the view has."""
         clip = decode_sample(members, source, self, draw)
         pictures = {"img_middle": clip.img_middle, "img_other": clip.img_other}
         return Seen({name: array for name, array in pictures.items() if array is not None}, clip.text)
 
 
 def make_view(name: View, config: Any) -> Views:
-    """One of these views for a training configuration."""
+    """The view for a training configuration. UserError for a model that doesn't read such views."""
     m, d = config.model, config.data
     if not hasattr(m, "high"):
         raise UserError(f"data.view: {name} is one of clips for HD-VILA; model.kind {m.kind} reads view picture")

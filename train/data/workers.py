@@ -1,4 +1,4 @@
-"""Worker processes of a loader: what they hold ahead, how they start and end, and what their deaths mean."""
+"""Worker processes of a loader: how much they prefetch, how they start and end, and what their deaths mean."""
 
 from __future__ import annotations
 
@@ -17,47 +17,47 @@ from torch.utils.data import DataLoader
 from train.data.registry import SampleView
 
 POISONED = "poisoned.txt"
-"""A run's list of samples that are not tried again."""
+"""A run's list of samples that are not tried again (file name)."""
 MAX_KILLED = 3
-"""Times in a row that workers may be killed from outside before the run ends."""
+"""The run ends after workers were killed from outside this many times in a row."""
 NOT_THE_SAMPLES = frozenset({-signal.SIGKILL, -signal.SIGBUS, -signal.SIGTERM})
-"""Exit codes of workers that say nothing of what they decoded: the out-of-memory killer, a full /dev/shm, a person."""
+"""Exit codes that don't incriminate the decoded sample: the out-of-memory killer, a full /dev/shm, a person."""
 WORKER_ERRORS = (RuntimeError, ConnectionError, EOFError)
-"""What the death of a worker shows as: torch's own error, or a line that went dead while a sample came through it."""
+"""Errors that the death of a worker causes: torch's own, or a connection that broke while a sample was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """How reading is spread in this process's workers; changes speed only."""
+    """How reading is distributed over this process's workers; affects only the speed."""
 
     count: int = 0
     chunk: int = 4
-    """Samples a worker is asked for at a time."""
+    """Samples that a worker is asked for at a time."""
     prefetch: int = 2
-    """Steps that they are asked for ahead, all together."""
+    """Steps that all workers together prefetch."""
 
     def chunks_ahead(self, n_rows: int) -> int:
-        """Chunks that each worker is asked for ahead, of a share of `n_rows` a step."""
+        """Chunks that each worker prefetches, if this rank's share of a step is `n_rows`."""
         return max(1, -(-self.prefetch * -(-n_rows // self.chunk) // max(self.count, 1)))
 
     def shm_bytes(self, view: SampleView, n_rows: int) -> int:
-        """Most that they may hold in shared memory: the chunks asked for ahead and the one in the making."""
+        """Most bytes that the workers may hold in shared memory: prefetched chunks, and the one being made."""
         row = sum(array.nbytes for array in view.blank().values())
         return self.count * (self.chunks_ahead(n_rows) + 1) * self.chunk * row
 
 
 def ignore_stop_signals(worker: int) -> None:
-    """Worker start. SIGTERM and Ctrl-C reach the whole process group; the main process decides what they mean."""
+    """Called at a worker's start: SIGTERM and Ctrl-C reach all processes, but the main one decides what they mean."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 _living: WeakSet[Any] = WeakSet()
-"""Workers' processes. They are deaf to SIGTERM, by which Python would end them at its own end, and wait for ever."""
+"""Processes of workers. They ignore SIGTERM, so Python, which ends them with it at exit, would wait forever."""
 
 
 def end_workers(workers: Iterable[Any]) -> None:
-    """End these at once: they hold nothing that would be lost."""
+    """Kills these workers at once: they hold nothing that could be lost."""
     for worker in list(workers):
         worker.kill()
 
@@ -66,10 +66,10 @@ atexit.register(end_workers, _living)
 
 
 def started(loader: DataLoader[Any]) -> Iterator[Any]:
-    """The loader's iterator, its workers at work.
+    """Starts the loader's workers; returns its iterator.
 
-    torch would raise a worker's death from its signal handler, in the middle of whatever runs; without the handler the
-    same error comes out of the next read, where it can be answered.
+    torch would raise a worker's death from its signal handler, in the middle of whatever is running; without the
+    handler, the next read raises the same error, where it can be handled.
     """
     before = signal.getsignal(signal.SIGCHLD)
     chunks = iter(loader)
@@ -84,13 +84,13 @@ def _is_torchs(handler: Any) -> bool:
 
 
 def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
-    """{process id: exit code, negative for a signal} of workers that died; any other error goes on.
+    """{process id: exit code, negative for a signal} of workers that died; re-raises any other error.
 
-    A full /dev/shm shows as a worker's own error where it isn't a signal: it counts as killed from outside.
+    A full /dev/shm may also appear as an error in a worker rather than a signal: it counts as killed from outside.
     """
     if isinstance(error, ConnectionError | EOFError):
         for worker in getattr(chunks, "_workers", ()):
-            worker.join(timeout=0.5)  # its line goes before it does
+            worker.join(timeout=0.5)  # its connection breaks before it has exited
         codes = {w.pid: w.exitcode for w in getattr(chunks, "_workers", ()) if w.exitcode}
         if not codes:
             raise error
@@ -105,9 +105,9 @@ def dead_workers(error: Exception, chunks: Any) -> dict[int, int]:
 
 
 def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_bytes: int) -> str:
-    """What to look at where workers die of something that isn't their samples'.
+    """A message about what to check when workers die for reasons other than their samples.
 
-    `held` are the keys of the samples they were on, `most_bytes` what the workers may hold in shared memory.
+    `held` are the keys of the samples that they were loading, `most_bytes` what they may hold in shared memory.
     """
     names = ", ".join(sorted({signal.Signals(-code).name for code in deaths.values() if code < 0}))
     free, whole = shm_bytes()
@@ -123,7 +123,7 @@ def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_byt
 
 
 def shm_bytes() -> tuple[int, int]:
-    """(free, total) bytes of the shared memory through which workers pass samples; (0, 0) where there is none."""
+    """(free, total) bytes of the shared memory through which workers pass samples; (0, 0) if there is none."""
     try:
         usage = shutil.disk_usage("/dev/shm")
     except OSError:

@@ -1,10 +1,10 @@
-"""What can be minimised. A run's loss is the sum of the objectives whose weight in the section `objective` isn't 0.
+"""The objectives. A run's loss is the weighted sum of those whose weight in the section `objective` isn't 0.
 
 **To add an objective**: one file here that ends in an `Objective` (base.py), and one line in `OBJECTIVES`. Its
-`settings` bring its keys into the section `objective`; its `prepare` adds labels to a batch; its `loss` reads outputs
-and rows by their names; a model says in its registration under which settings it can serve it.
+`settings` add its keys to the section `objective`; its `prepare` adds labels to a batch; its `loss` reads outputs and
+rows by name. Models say in their registration whether they support it, and with which settings.
 
-Order matters: `prepare` runs from top to bottom (words are masked before texts are exchanged).
+The order matters: `prepare` runs from top to bottom (words are masked before texts are exchanged).
 """
 
 from __future__ import annotations
@@ -36,25 +36,25 @@ __all__ = ["OBJECTIVES", "Draw", "Objective", "Spans", "active", "objective_sect
 
 
 def objective_section() -> type[Section]:
-    """The class of the section `objective`: the keys of all objectives."""
+    """The class of the section `objective`, with the keys of all objectives."""
     return _section_of(tuple(objective.settings for objective in OBJECTIVES))
 
 
 @lru_cache
 def _section_of(settings: tuple[type[Section], ...]) -> type[Section]:
-    # The fields of the last base come first.
+    # Reversed, because pydantic puts the fields of the last base first.
     return type(
         "ObjectiveConfig", settings[::-1], {"__doc__": "What is minimised: a weighted sum.", "__module__": __name__}
     )
 
 
 def active(config: Any) -> list[tuple[Objective, float]]:
-    """The objectives of a run with their weights, in the order of the registry."""
+    """The objectives of a run (weight not 0) with their weights, in the order of the registry."""
     return [(objective, weight) for objective in OBJECTIVES if (weight := float(getattr(config, objective.name)))]
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> Rows:
-    """The batch (on the CPU) with what the run's objectives add to it. All ranks call it together."""
+    """Adds the labels of the run's objectives to a batch (on the CPU). All ranks call it together."""
     for objective, _ in active(config):
         if objective.prepare is not None:
             batch = batch.having(objective.prepare(batch, draw, config))

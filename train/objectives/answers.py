@@ -1,4 +1,4 @@
-"""Answering: which of the given answers are right for what is seen and asked (VQA, NLVR2, SNLI-VE)."""
+"""Answering: which of the answer classes are right for the picture and the question (VQA, NLVR2, SNLI-VE)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from train.rows import Rows
 
 
 class AnswersSettings(Section):
-    """Its keys."""
+    """The keys of this objective."""
 
     answers: float = identity(0.0, ge=0, doc="weight of answering (models with n_answers)")
     answers_kind: Literal["scores", "one"] = identity(
@@ -25,12 +25,12 @@ class AnswersSettings(Section):
 
 
 def totals(batch: Rows) -> int:
-    """Rows of this rank."""
+    """The number of rows of this rank."""
     return len(batch)
 
 
 def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
-    """The share of these rows; `outputs.answer_logits` and `targets`, both [B, n_answers]."""
+    """These rows' share of the loss; `outputs.answer_logits` and `batch.targets` are [B, n_answers]."""
     logits, targets = outputs.answer_logits, batch.targets
     logits = logits if logits.dtype == torch.float64 else logits.float()
     targets = targets.to(logits.dtype)

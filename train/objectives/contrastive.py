@@ -1,4 +1,4 @@
-"""Video and text of a pair near each other, all others apart: over the global batch."""
+"""The contrastive objective, over the global batch: pulls video and text of a pair together, pushes others apart."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from train.rows import Rows
 
 
 class ContrastiveSettings(Section):
-    """Its keys."""
+    """The keys of this objective."""
 
     kind: Literal["infonce", "siglip"] = identity(
         "infonce", doc="contrastive loss: infonce (softmax over the global batch) or siglip (sigmoid of each pair)"
@@ -27,7 +27,7 @@ class ContrastiveSettings(Section):
 
 
 def loss(outputs: Any, batch: Rows, totals: None, config: Any) -> Tensor:
-    """[] of the global batch; outputs video and text [n, D], logit_scale and logit_bias [1]."""
+    """The loss of the global batch, []; from outputs video and text [n, D], logit_scale and logit_bias [1]."""
     return contrastive_loss(
         outputs.video,
         outputs.text,

@@ -1,10 +1,10 @@
-"""Matching: does this text belong to what is seen?
+"""Matching: does this text belong to this video or picture?
 
-Half of the rows (drawn by position) get another row's text *inside the multimodal half alone*: `pair_ids` and
-`pair_mask` beside the row's own text, whose embedding stays that of its own pair. The partner is drawn from the whole
-global batch among rows of another video *and* another text (captions are compared without case and spacing), since the
-same words under another video are no wrong answer, nor is another sentence of the same one surely wrong. A row without
-such a partner stays a match, and is counted (`itm_without_partner`).
+About half of the rows (drawn by position) get another row's text, *in the multimodal half of the model only*: as
+`pair_ids` and `pair_mask`, beside the row's own text, which the embeddings keep using. The partner is drawn from the
+whole global batch among rows with another video *and* another caption (compared without case and spacing): the same
+caption would be right for this video too, and another sentence of the same video might be. A row without such a partner
+stays a match, and is counted (`itm_without_partner`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEGATIVE_SHARE = 0.5
 
 
 class ItmSettings(Section):
-    """Its keys."""
+    """The keys of this objective."""
 
     itm: float = identity(0.0, ge=0, doc="weight of matching (HD-VILA: model.stage 2 with model.itm)")
     itm_negatives: Literal["random", "hard"] = identity(
@@ -34,9 +34,9 @@ class ItmSettings(Section):
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
-    """`pair_ids` and `pair_mask` [B, L], the text that is read together with each row's pictures; `itm_labels` [B].
+    """`pair_ids` and `pair_mask` [B, L], the text to read together with each row's pictures; `itm_labels` [B].
 
-    Words are swapped as they are (masked ones included): else a hidden word would tell a match.
+    Texts are swapped with their masked words: otherwise a masked word would give away a match.
     """
     ids, mask = draw.everyone(batch.input_ids), draw.everyone(batch.attention_mask)
     partner = partners(batch, draw)
@@ -48,12 +48,12 @@ def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
 
 
 def own_places(batch: Rows, draw: Draw) -> Tensor:
-    """[B]: where this rank's rows stand in the global batch."""
+    """[B]: the positions of this rank's rows in the global batch."""
     return torch.tensor([draw.position(batch, row) for row in range(len(batch))])
 
 
 def partners(batch: Rows, draw: Draw) -> Tensor:
-    """[B]: the position in the global batch that each row of this rank gets its text from; its own where it matches."""
+    """[B]: for each row of this rank, the position in the global batch of its text; its own position for a match."""
     video, text = draw.everyone(batch.video_ids), draw.everyone(batch.caption_ids)
     chosen = []
     for row in range(len(batch)):
@@ -68,12 +68,12 @@ def partners(batch: Rows, draw: Draw) -> Tensor:
 
 
 def totals(batch: Rows) -> int:
-    """Rows of this rank."""
+    """The number of rows of this rank."""
     return len(batch)
 
 
 def loss(outputs: Any, batch: Rows, n_rows: int, config: Any) -> Tensor:
-    """The share of these rows; `outputs.itm_logits` [B, 2], (no match, match)."""
+    """These rows' share of the loss; `outputs.itm_logits` is [B, 2]: (no match, match)."""
     return len(batch) / n_rows * itm_loss(outputs.itm_logits, batch.itm_labels)
 
 

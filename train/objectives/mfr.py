@@ -1,4 +1,4 @@
-"""Masked feature regression: visual tokens that the parser relates are hidden together, their features predicted."""
+"""Masked feature regression: masks related visual tokens (by the parser's attention) and predicts their features."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from train.rows import Rows
 
 
 class MfrSettings(Section):
-    """Its keys."""
+    """The keys of this objective."""
 
     mfr: float = identity(0.0, ge=0, doc="weight of masked feature regression (Visual Parsing)")
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
-    """`mfr_draws` [B] in 0..1: which token of the picture is masked with those that it attends to."""
+    """`mfr_draws` [B] in 0..1: picks the token of each picture that is masked, with those that it attends to most."""
     draws = [torch.rand((), generator=draw.generator(batch, i, PURPOSES["mfr"])) for i in range(len(batch))]
     return {"mfr_draws": torch.stack(draws)}
 
 
 def totals(batch: Rows) -> Tensor:
-    """Rows asked for over all ranks: []; those whose sentence belongs to the picture."""
+    """The number of rows that count, over all ranks: []; those whose sentence belongs to the picture."""
     matches = batch.get("itm_labels")
     n_rows = torch.tensor(len(batch), device=batch.device) if matches is None else (matches == 1).sum()
     return sum_over_ranks(n_rows)
 
 
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
-    """The share of these rows in the mean over rows asked for; `outputs.mfr_error` [B], 0 in rows that aren't."""
+    """These rows' share of the mean over rows that count; `outputs.mfr_error` is [B], and 0 in all other rows."""
     return mean_over_ranks(outputs.mfr_error.sum() * world_size() / n_asked.clamp(min=1))
 
 

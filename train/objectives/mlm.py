@@ -1,4 +1,4 @@
-"""Masked language modelling: words are hidden, and predicted from the rest of the sentence and from what is seen."""
+"""Masked language modelling: masks words, and predicts them from the rest of the sentence and the video or picture."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from train.rows import Rows
 
 
 class MlmSettings(Section):
-    """Its keys."""
+    """The keys of this objective."""
 
     mlm: float = identity(0.0, ge=0, doc="weight of masked language modelling (HD-VILA: model.stage 2)")
     mlm_share: float = identity(0.15, gt=0, lt=1, doc="share of tokens that are masked")
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
-    """BERT's masking, row by row: `input_ids` with words hidden, `mlm_labels` [B, L]."""
+    """BERT's masking, row by row: `input_ids` with masked words, and `mlm_labels` [B, L]."""
     ids = batch.input_ids
     rows = [
         mask_tokens(ids[i : i + 1], draw.tokens, draw.generator(batch, i, PURPOSES["mlm"]), share=config.mlm_share)
@@ -31,18 +31,18 @@ def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
 
 
 def asked(batch: Rows) -> Tensor:
-    """[B, L]: the labels that are asked for. A row whose pair doesn't match asks nothing: the answer isn't in it."""
+    """[B, L]: the labels that count. A mismatched row has nothing to predict: it reads another row's text."""
     matches = batch.get("itm_labels")
     return batch.mlm_labels if matches is None else labels_of_matches(batch.mlm_labels, matches)
 
 
 def totals(batch: Rows) -> Tensor:
-    """Words asked for over all ranks: []."""
+    """The number of words to predict, over all ranks: []."""
     return count_asked(asked(batch))
 
 
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
-    """The share of these rows; `outputs.mlm_logits` [M, V] at every masked position, row by row."""
+    """These rows' share of the loss; `outputs.mlm_logits` is [M, V], one for each masked position, row by row."""
     labels = asked(batch)
     kept = (labels != IGNORED)[batch.mlm_labels != IGNORED]
     return mlm_loss(outputs.mlm_logits[kept], labels, n_asked=n_asked)

@@ -1,4 +1,4 @@
-"""Masked visual modelling: cells of one word of the visual dictionary are hidden, and predicted from the rest."""
+"""Masked visual modelling: masks all cells of one entry of the visual dictionary, and predicts it from the rest."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from train.rows import Rows
 
 
 class MvmSettings(Section):
-    """Its keys."""
+    """The keys of this objective."""
 
     mvm: float = identity(0.0, ge=0, doc="weight of masked visual modelling (SOHO)")
     mvm_share: float = identity(
@@ -25,28 +25,28 @@ class MvmSettings(Section):
 
 
 def prepare(batch: Rows, draw: Draw, config: Any) -> dict[str, Tensor]:
-    """`mvm_draws` [B, 2]: where in the picture the word is taken from (0..1), and 1 where the row is masked, else 0."""
+    """`mvm_draws` [B, 2]: a number in 0..1 that picks the cell whose entry is masked, and 1 if the row is masked."""
     rows = [torch.rand(2, generator=draw.generator(batch, i, PURPOSES["mvm"])) for i in range(len(batch))]
     drawn = torch.stack(rows)
     return {"mvm_draws": torch.stack([drawn[:, 0], (drawn[:, 1] < config.mvm_share).float()], 1)}
 
 
 def asked(batch: Rows) -> Tensor:
-    """[B] bool: rows that are masked and whose sentence belongs to the picture."""
+    """[B] bool: whether a row counts: it is masked, and its sentence belongs to the picture."""
     masked = batch.mvm_draws[:, 1] > 0
     matches = batch.get("itm_labels")
     return masked if matches is None else masked & (matches == 1)
 
 
 def totals(batch: Rows) -> Tensor:
-    """Rows asked for over all ranks: []."""
+    """The number of rows that count, over all ranks: []."""
     return sum_over_ranks(asked(batch).sum())
 
 
 def loss(outputs: Any, batch: Rows, n_asked: Tensor, config: Any) -> Tensor:
-    """The share of these rows in the mean over rows asked for; a row's loss is the mean over its masked cells.
+    """These rows' share of the mean over rows that count; a row's loss is the mean over its masked cells.
 
-    `outputs.mvm_logits` [M, K] where `outputs.mvm_labels` [B, P] isn't -100, row by row.
+    `outputs.mvm_logits` is [M, K], one for each position where `outputs.mvm_labels` [B, P] isn't -100, row by row.
     """
     asked_cells = outputs.mvm_labels != IGNORED
     rows = asked_cells.nonzero()[:, 0]

@@ -7,7 +7,7 @@ import typer
 
 
 class Format(StrEnum):
-    """What is written."""
+    """The format to write."""
 
     HDVILA = "hdvila"
     EXACT = "exact"

@@ -1,4 +1,4 @@
-"""`hdvila-pipeline show`: one thing of a run, or a caption file, drawn for a person or printed for a script."""
+"""`hdvila-pipeline show`: one thing of a run, or a caption file, rendered for reading or printed for a script."""
 
 import json
 from pathlib import Path
@@ -93,7 +93,7 @@ def _text_config(path: Path | None, overrides: list[str]) -> "TextConfig":
         return load_config(RunConfig, path, overrides).text
 
     class OnlyText(Section):
-        """A configuration without the rest of a run."""
+        """The configuration of a run reduced to its text section."""
 
         text: TextConfig = TextConfig()
 

@@ -1,4 +1,4 @@
-"""`hdvila-pipeline status`: where a run stands, also while it is running."""
+"""`hdvila-pipeline status`: the state of a run, also while it is running."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""`hdvila-pipeline why`: what became of one video."""
+"""`hdvila-pipeline why`: what happened to one video."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -70,7 +70,7 @@ class MediaFormatConfig(Section):
 
 
 class IdentityConfig(Section):
-    """Who asks: an egress address and a session. A pool of them shares the work."""
+    """An identity that asks the site: an egress address and a session. A pool of them shares the work."""
 
     name: str = operational(pattern=r"^[A-Za-z0-9_-]{1,32}$", doc="a name for status and logs")
     proxy: SecretStr = operational(SecretStr(""), doc="proxy URL; empty: this machine's own address")
@@ -95,7 +95,7 @@ KINDS = ("list", "page", "player", "caption", "media", "other")
 
 
 class PolitenessConfig(Section):
-    """Rates of each identity, over all workers, and what is done where the site refuses."""
+    """The rates of each identity, over all workers, and the reaction to the site's refusals."""
 
     identity_requests_per_minute: dict[str, float] = operational(
         lambda: {"list": 20.0, "page": 30.0, "player": 60.0, "caption": 20.0, "media": 120.0, "other": 60.0},

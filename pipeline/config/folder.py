@@ -7,7 +7,7 @@ from manifests.settings import Section, identity, operational
 
 
 class FolderConfig(Section):
-    """A folder as yt-dlp leaves it: NAME.mp4 with NAME.info.json and NAME.en.vtt where there are any."""
+    """A folder as yt-dlp leaves it: NAME.mp4, with NAME.info.json and NAME.en.vtt if there are any."""
 
     stage: ClassVar[str] = "folder"
     path: Path | None = operational(None, doc="the folder; read with its sub-folders, on every worker under this path")

@@ -88,7 +88,7 @@ class CutConfig(Section):
 
 
 class ScenesConfig(Section):
-    """Where one shot ends and the next begins, and what that does to a clip."""
+    """How shot boundaries are found, and what a boundary inside a clip does to it."""
 
     stage: ClassVar[str] = "media"
 
@@ -114,7 +114,7 @@ class ScenesConfig(Section):
 
 
 class _Pictures(Section):
-    """What is prepared for training beside the clip itself."""
+    """The members made for training, besides the clip itself."""
 
     stage: ClassVar[str] = "media"
 
@@ -184,7 +184,7 @@ def _settings(facts: CheckFacts | MemberFacts) -> Keys:
 if TYPE_CHECKING:  # the keys come from the tables in manifests/
 
     class MembersConfig(_Pictures):
-        """What is prepared for training beside the clip itself."""
+        """The members made for training, besides the clip itself."""
 
         def __init__(self, **keys: Any) -> None: ...
 
@@ -211,7 +211,7 @@ else:
 
 
 class DuplicatesConfig(Section):
-    """Which clips and videos show the same pictures as others."""
+    """Which clips and videos count as showing the same pictures."""
 
     stage: ClassVar[str] = "balance"
 
@@ -233,7 +233,7 @@ class DuplicatesConfig(Section):
 
 
 class MediaConfig(Section):
-    """Everything of the media stage, and of the `cut` command."""
+    """All settings of the media stage and of the `cut` command."""
 
     limits: MediaLimits = MediaLimits()
     cut: CutConfig = CutConfig()

@@ -15,7 +15,7 @@ from pipeline.config.urls import UrlsConfig
 
 
 class RunConfig(Section):
-    """Everything that a run needs to know."""
+    """All settings of a run."""
 
     stage: ClassVar[str] = "folder"
     removed: ClassVar[Mapping[str, str]] = {"crawl.media.accept_wide": "media.cut.accept_wide"}

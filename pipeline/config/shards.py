@@ -12,7 +12,7 @@ EXAMPLE_HOST = re.compile(r"(?i)[@/.]example\.(com|org|net)\b")
 
 
 class SplitConfig(Section):
-    """How samples are dealt out to train, val and test. A channel's (or video's) samples all go to one of them."""
+    """How samples are divided into train, val and test. All samples of a channel (or video) go to the same split."""
 
     stage: ClassVar[str] = "shards"
     by: Literal["channel", "video"] = identity(
@@ -29,7 +29,7 @@ class SplitConfig(Section):
 
 
 class CardConfig(Section):
-    """What dataset_card.md and croissant.json say of the data set. Nothing here changes a shard."""
+    """What dataset_card.md and croissant.json say about the data set. Nothing here changes a shard."""
 
     title: str = operational("Sentence clips with 720p video", doc="name for people")
     description: str = operational("", doc="a paragraph on what the data set is for; empty: a neutral one")

@@ -8,7 +8,7 @@ from manifests.settings import Section, identity
 
 
 class TranscriptConfig(Section):
-    """From caption tracks to one transcript a video."""
+    """From caption tracks to one transcript per video."""
 
     stage: ClassVar[str] = "transcripts"
 
@@ -51,7 +51,7 @@ class SentenceConfig(Section):
 
 
 class AlignConfig(Section):
-    """Text given the times of another track."""
+    """Alignment: giving a text the times of another track."""
 
     stage: ClassVar[str] = "transcripts"
 
@@ -97,7 +97,7 @@ class ClipConfig(Section):
 
 
 class FilterConfig(Section):
-    """Which clips are turned away for their text, and what is only flagged."""
+    """Which clips are rejected for their text, and which are only flagged."""
 
     stage: ClassVar[str] = "clips"
 
@@ -125,7 +125,7 @@ class FilterConfig(Section):
 
 
 class TextConfig(Section):
-    """The text side."""
+    """All settings of the text stages."""
 
     transcript: TranscriptConfig = TranscriptConfig()
     align: AlignConfig = AlignConfig()

@@ -6,7 +6,7 @@ from manifests.settings import Section, identity, operational
 
 
 class UrlsConfig(Section):
-    """CSV, Parquet or JSON Lines files, a row a video."""
+    """Tables of media addresses: CSV, Parquet or JSON Lines files, a row per video."""
 
     stage: ClassVar[str] = "urls"
     files: tuple[str, ...] = operational(

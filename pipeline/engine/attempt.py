@@ -167,7 +167,7 @@ def time_limit_of(stage: Stage, unit: Unit) -> float:
 
 
 def _first_internal(output: Output) -> str:
-    """The last line of the first internal error among a unit's rejects; "" where there is none."""
+    """The last line of the first internal error among a unit's rejects; "" if there is none."""
     details = (r.detail for r in output.rejects if r.reason is Reason.INTERNAL_ERROR)
     return next(details, "").strip().rpartition("\n")[2]
 

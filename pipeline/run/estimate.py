@@ -104,7 +104,7 @@ def estimate_crawl(
     )
     made.days.update(_days_of_asking(config, made))
     made.days[f"{cores:,} CPU cores"] = sum(core_hours.values()) / cores / 24
-    # besides the input and the clips, packs are written once and read again for the shards
+    # besides input and output, packs are written once and read again for the shards
     moved = bytes_in + 3 * (bytes_clips + bytes_members)
     made.days[f"{gbit_a_second:g} Gbit/s of network"] = moved * 8 / (gbit_a_second * 1e9) / 86400
     return made

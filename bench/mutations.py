@@ -100,13 +100,16 @@ def _changes(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
 def _live_nodes(tree: ast.AST) -> Iterator[ast.AST]:
     """The nodes of code that runs and counts: without annotations, messages, field defaults' texts and type checks.
 
-    Left out are assertions too, and zip's strict=True is one: it speaks where the program contradicts itself.
+    Left out are assertions too, and zip's strict=True is one: it speaks where the program contradicts itself. A class's
+    keywords are a TypedDict's total=False, which only the type checker reads.
     """
     for name, value in ast.iter_fields(tree):
         for child in value if isinstance(value, list) else [value]:
             if not isinstance(child, ast.AST) or name in ("annotation", "returns", "decorator_list"):
                 continue
             if isinstance(child, ast.Raise | ast.JoinedStr | ast.Assert) or _is_strict(child):
+                continue
+            if isinstance(tree, ast.ClassDef) and name == "keywords":
                 continue
             if isinstance(child, ast.Call) and ast.unparse(child.func).startswith(SILENT):
                 continue

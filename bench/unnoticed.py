@@ -14,6 +14,10 @@ _SIZES = "videos.bytes_ if by_bytes >= by_count else is_sample.astype(np.int64)"
 _EDGES = f"edges = _edges({_SIZES}, max(by_bytes, by_count))"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
+    **{
+        ("pipeline/site/optout.py", line, "2"): "two bytes more than the limit say that a list is longer as well as one"
+        for line in ("data = answer.read(MAX_BYTES + 1)", "data = file.read(MAX_BYTES + 1)")
+    },
     (
         "pipeline/site/ytdlp.py",
         "nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.6)",

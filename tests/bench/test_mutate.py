@@ -31,6 +31,7 @@ def test_the_seed_decides_what_is_changed() -> None:
 
 def test_annotations_messages_and_errors_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = 'def f(a: "int" = 1) -> "int":\n    log.info("%d", 2)\n    zip(a, strict=True)\n    raise ValueError(3)\n'
+    source += "class G(TypedDict, total=False): ...\n"
     file = tmp_path / "module.py"
     file.write_text(source)
     monkeypatch.setattr(mutations, "REPO", tmp_path)

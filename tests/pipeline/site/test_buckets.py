@@ -118,3 +118,7 @@ def test_jitter_lengthens_gaps_by_up_to_its_share() -> None:
         bucket.reserve(0.0)
 
     assert 2.0 * 1.2 < bucket.full_at / 200 < 2.0 * 1.3
+
+
+def test_a_bucket_that_nothing_was_taken_of_is_full() -> None:
+    assert Bucket(2.0, 1.0, 0.0, random.Random(0)).wait_s(0.0) == 0.0

@@ -1,5 +1,6 @@
 """Who asked to be left out stays out, and a list that cannot be read is never passed over."""
 
+from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -54,7 +55,10 @@ def test_files_and_tombstones_add_up(tmp_path: Path) -> None:
     assert not found.cover("bbbbbbbbbbb", "UCother")
 
 
-def test_a_list_at_an_address_is_read(tmp_path: Path) -> None:
+@pytest.fixture
+def address() -> Iterator[str]:
+    """The address of a list with one video."""
+
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
@@ -65,8 +69,31 @@ def test_a_list_at_an_address_is_read(tmp_path: Path) -> None:
 
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         Thread(target=server.handle_request, daemon=True).start()
-        found = load_opt_outs([f"http://127.0.0.1:{server.server_port}/list"], Store(str(tmp_path)))
-    assert found.videos == {VIDEO}
+        yield f"http://127.0.0.1:{server.server_port}/list"
+
+
+def test_a_list_at_an_address_is_read(tmp_path: Path, address: str) -> None:
+    assert load_opt_outs([address], Store(str(tmp_path))).videos == {VIDEO}
+
+
+@pytest.mark.parametrize(("limit", "is_read"), [(len(VIDEO), True), (len(VIDEO) - 1, False)])
+def test_a_list_at_an_address_is_read_to_its_limit_and_not_beyond(
+    address: str, monkeypatch: pytest.MonkeyPatch, limit: int, is_read: bool
+) -> None:
+    monkeypatch.setattr(optout, "MAX_BYTES", limit)
+    if is_read:
+        assert optout.read_source(address) == VIDEO
+        return
+    with pytest.raises(UserError, match=f"larger than {limit} bytes"):
+        optout.read_source(address)
+
+
+def test_a_list_is_read_from_home_and_from_any_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "list.txt").write_text(VIDEO)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert optout.read_source("~/list.txt") == VIDEO
+    Store("memory://lists").write("list.txt", CHANNEL.encode())
+    assert optout.read_source("memory://lists/list.txt") == CHANNEL
 
 
 def test_addresses_of_any_site_and_a_list_with_a_mark_of_its_order_are_read() -> None:

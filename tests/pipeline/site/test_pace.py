@@ -24,3 +24,17 @@ def test_a_ceiling_that_more_identities_cannot_pass_is_named() -> None:
     pace = pace_of(config, {f"i{k}": 150.0 for k in range(50)})
     assert pace.videos_per_hour == 600.0
     assert pace.binds.startswith("most_requests_per_minute.page, the ceiling over all identities")
+
+
+def test_the_lowest_ceiling_is_named_and_one_that_is_just_reached_binds_nobody() -> None:
+    config = PolitenessConfig(most_requests_per_minute={"page": 5.0, "player": 8.0, "caption": 6.0})
+    pace = pace_of(config, {f"i{k}": 150.0 for k in range(50)})
+    assert pace.videos_per_hour == 240.0, "two players a video"
+    assert pace.binds.startswith("most_requests_per_minute.player,")
+    assert pace_of(config, {"a": 120.0, "b": 120.0}).binds == "videos_per_hour of 2 identities"
+
+
+@pytest.mark.parametrize(("kind", "an_hour"), [("page", 60.0), ("player", 30.0), ("caption", 60.0)])
+def test_what_a_video_asks_of_each_kind(kind: str, an_hour: float) -> None:
+    config = PolitenessConfig(identity_requests_per_minute={kind: 1.0})
+    assert pace_of(config, {"one": 150.0}).videos_per_hour == an_hour

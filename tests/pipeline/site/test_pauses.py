@@ -75,6 +75,8 @@ def test_what_is_left_of_pauses_is_never_more_than_was_saved(tmp_path: Path) -> 
     one, two = read_state(store, 1010.0)["identities"]
     assert (one["paused_s"], one["captions_paused_s"]) == (40.0, 0.0)
     assert (two["paused_s"], two["captions_paused_s"]) == (0.0, 0.0)
+    one, two = read_state(store, 1000.0)["identities"]
+    assert (two["paused_s"], two["captions_paused_s"]) == (0.0, 0.0), "of what is not said nobody pauses"
     early = read_state(store, 900.0)["identities"][0]
     assert early["paused_s"] == 50.0, "a clock that was set back lengthens none"
     late = read_state(store)["identities"][0]
@@ -115,3 +117,10 @@ def test_pauses_and_alarms_are_told_once_for_each_identity(caplog: pytest.LogCap
         "all identities active again",
     ]
     assert inspect.signature(log_pauses_of).parameters["every_s"].default == 5.0, "soon enough to be seen"
+
+
+def test_the_last_moment_of_a_pause_is_one_too() -> None:
+    snapshot: Any = {"identities": [{"name": "one", "paused_s": 0.4, "why": "bot_check"}]}
+    assert describe(snapshot).startswith("1 of 1 identities: one paused for another 0 s")
+    snapshot["identities"][0]["paused_s"] = 0.0
+    assert describe(snapshot) == ""

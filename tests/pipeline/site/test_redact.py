@@ -59,3 +59,8 @@ def test_tokens_of_identities_and_arguments_are_secrets() -> None:
     config = CrawlConfig(identities=(who,), extractor_args=Secret({"youtube": {"visitor_data": ["CgtVISITOR"]}}))
     shown = redact("AbCdEfGh and planted-key and CgtVISITOR", secrets_of(config))
     assert shown == "*** and *** and ***"
+
+
+def test_a_secret_that_begins_with_another_is_hidden_whole_and_short_words_are_none() -> None:
+    secrets = ["planted", "planted-key", "sixsix", "fives"]
+    assert redact("planted-key and planted; sixsix, fives", secrets) == "*** and ***; ***, fives"

@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from pipeline.site.hosts import Hosts
 
 
@@ -58,3 +60,22 @@ def test_a_short_pause_is_waited_for() -> None:
     asyncio.run(hosts.refused("a.org"))
 
     assert asyncio.run(hosts.turn("a.org", 0.0, patience_s=30.0)) == 0.0
+
+
+def test_a_pause_is_waited_for_to_its_end_and_no_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, waits = [1000.0], []  # type: ignore[var-annotated]
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        now[0] += seconds
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    hosts = Hosts((2.5, 0.5), clock=lambda: now[0])
+    asyncio.run(hosts.refused("a.org"))
+    assert asyncio.run(hosts.turn("a.org", 0.0, patience_s=2.4)) == 2.5 and waits == []
+    assert asyncio.run(hosts.turn("a.org", 7.0, patience_s=2.5)) == 0.0 and waits == [1.0, 1.0, 0.5, 0.0]
+    asyncio.run(hosts.refused("a.org"))
+    assert asyncio.run(hosts.turn("a.org", 0.0, patience_s=0.0)) == 0.5, "a moment is a pause as well"
+    waits.clear()
+    assert asyncio.run(hosts.turn("a.org", 0.0, patience_s=9.0)) == 0.0
+    assert waits == [0.5, 6.5], "the pause, and what is left of the gap after the request before"

@@ -1,9 +1,9 @@
-"""A finished data set in other forms: as HD-VILA-100M was released, or with clips that start at frame 0.
+"""Exports a finished data set in other forms: as HD-VILA-100M was released, or with clips that start at frame 0.
 
 hdvila    hdvila.jsonl   {"video_id", "url", "clip": [{"clip_id": "<video_id>.<n>.mp4", "span": ["HH:MM:SS.mmm", …]}]}
           text.jsonl     {"clip_id", "text"}
           No media. The `hdvila` source of a new run reads both and plans the same clips.
-exact     A data set whose mp4s hold their sentence and nothing before it, for readers that know no offset: each clip is
+exact     A data set whose mp4s have their sentence and nothing before it, for readers without offsets: each clip is
           re-encoded from its own mp4; all other members are copied.
 """
 
@@ -41,7 +41,7 @@ CLIPS_NAME, TEXTS_NAME = "hdvila.jsonl", "text.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What an export of ids, spans and texts wrote."""
+    """The result of an export of ids, spans and texts."""
 
     n_videos: int
     n_clips: int
@@ -63,7 +63,7 @@ class ReleasedVideo(TypedDict):
 
 
 def export_hdvila(source: Store, out: Store) -> Released:
-    """Writes hdvila.jsonl and text.jsonl of a finished data set. UserError where `out` holds one of them."""
+    """Writes hdvila.jsonl and text.jsonl of a finished data set. Raises UserError if `out` has one of them already."""
     for name in (CLIPS_NAME, TEXTS_NAME):
         if out.exists(name):
             raise UserError(f"{out.url}/{name}: exists already; name another folder")
@@ -99,13 +99,13 @@ def _line(value: Mapping[str, object]) -> str:
 
 
 def clock(ms: int) -> str:
-    """A moment as HD-VILA-100M writes it: HH:MM:SS.mmm."""
+    """Formats a time as HD-VILA-100M does: HH:MM:SS.mmm."""
     seconds, rest = divmod(ms, 1000)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}.{rest:03d}"
 
 
 def export_exact(source: Store, out: Store, config: CutConfig | None = None) -> Manifest:
-    """Writes the data set again with clips that start at frame 0. UserError names a clip that cannot be cut."""
+    """Writes the data set again with clips that start at frame 0. Raises UserError for a clip that cannot be cut."""
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_existing(out)
     tombstones = read_tombstones(source)
@@ -157,7 +157,7 @@ def _exact_sample(
 
 
 def _cut_from_frame(film: Path, facts: dict[str, Any], config: CutConfig, name: str) -> CutClip:
-    """The clip's frames out of its mp4, which may begin at a keyframe before them."""
+    """Cuts the clip's frames out of its mp4, which may begin at an earlier keyframe."""
     limits = MediaConfig().limits
     found = probe(film, limits)
     times = _frame_times(film, found)
@@ -172,7 +172,7 @@ def _cut_from_frame(film: Path, facts: dict[str, Any], config: CutConfig, name: 
 
 
 def _frame_times(film: Path, found: Probe) -> list[Fraction]:
-    """Source times of the pictures, ms, in presentation order."""
+    """The source times of the frames, ms, in presentation order."""
     with open_media(film, MediaConfig().limits) as container:
         stream = container.streams[found.video.index]
         ticks = sorted(packet.pts for packet in container.demux(stream) if packet.pts is not None)

@@ -1,8 +1,8 @@
-"""Joins data sets into a new one: their shards are copied byte for byte and numbered on.
+"""Merges data sets into a new one: their shards are copied byte for byte and renumbered.
 
-A video that two of them hold, and a channel that one trains on while another holds it out, are refused with their
-names, or dropped from the later data set (`drop_duplicates`). Data sets that are split by video promise nothing of
-channels, and none is held against them. Tombstones of all are honoured and joined.
+A video that is in two of them, or a channel that one trains on while another holds it out, is refused by name, or
+dropped from the later data set (`drop_duplicates`). Data sets that are split by video guarantee nothing about channels,
+so channels are not compared for them. Tombstones of all are respected and joined.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ _SHOWN = 10
 
 @dataclass(slots=True)
 class _Seen:
-    """What the data sets taken so far hold."""
+    """What the data sets taken so far contain."""
 
     videos: dict[str, int] = field(default_factory=dict)
-    """Number of the data set that has a video."""
+    """The number of the data set that has a video."""
     channels: dict[str, str] = field(default_factory=dict)
-    """Split of each channel."""
+    """The split of each channel."""
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The new manifest, and what was left out of later data sets: video ids."""
+    """The new manifest, and the ids of videos left out of later data sets."""
 
     manifest: Manifest
     dropped: tuple[str, ...]
 
 
 def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False) -> Merged:
-    """Joins finished data sets. UserError for videos twice, members that differ, or an `out` that is in use."""
+    """Merges finished data sets. Raises UserError for repeated videos, different members, or an `out` in use."""
     manifests = [read_manifest(source.url, **dict(source.options)) for source in sources]
     _refuse_different_members(manifests)
     refuse_existing(out)
@@ -82,7 +82,7 @@ def merge(sources: Sequence[Store], out: Store, *, drop_duplicates: bool = False
 
 
 def refuse_existing(out: Store) -> None:
-    """UserError where there is a data set at `out` already."""
+    """Raises UserError if there is a data set at `out` already."""
     if out.exists(MANIFEST_NAME):
         raise UserError(f"{out.url}: holds a data set already; name another folder")
 
@@ -97,7 +97,7 @@ def _refuse_different_members(manifests: Sequence[Manifest]) -> None:
 def _conflicts(
     sources: Sequence[Store], manifests: Sequence[Manifest], tombstones: Tombstones
 ) -> dict[tuple[int, str], str]:
-    """{(number of the data set, video id): reason} of what cannot be taken over."""
+    """{(number of the data set, video id): reason} for videos that cannot be taken over."""
     seen = _Seen()
     found: dict[tuple[int, str], str] = {}
     for number, (source, manifest) in enumerate(zip(sources, manifests, strict=True)):
@@ -173,7 +173,7 @@ def _copy_shard(
 
 
 def refuse_other_rows(tar: Path, rows: Sequence[ShardRow], where: str) -> None:
-    """DamagedFile where a tar does not hold exactly the samples that its rows name, at the offsets that they name."""
+    """Raises DamagedFile if a tar does not have exactly the samples of its rows, at their offsets."""
     with tar.open("rb") as file:
         there = {sample.key: sample for sample in index_pack(file)}
     named = {row["key"]: sample_of_row(row) for row in rows if row["status"] == SUCCESS}
@@ -183,7 +183,7 @@ def refuse_other_rows(tar: Path, rows: Sequence[ShardRow], where: str) -> None:
 
 
 def _download(source: Store, entry: ShardEntry, target: Path) -> None:
-    """Copies a tar and holds it against the manifest's checksum. UserError where they differ, or it is not there."""
+    """Copies a tar and compares it with the manifest's checksum. Raises UserError if they differ or it is missing."""
     sha256 = hashlib.sha256()
     if not source.exists(entry.url):
         raise DamagedFile(f"{source.url}/{entry.url}: named in the manifest but missing; restore it")

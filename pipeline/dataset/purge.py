@@ -1,4 +1,4 @@
-"""Erasing what the tables of an output directory know of a video, but for its id.
+"""Erases all that the tables of an output directory know of a video except its id.
 
 A removal takes a video out of what others read: shards, packs, manifest, report. A purge also empties the record of the
 crawl: titles, channels' names, captions, words, clip texts, file names, details of rejects. Rows stay, with their ids,
@@ -28,15 +28,14 @@ EMPTIED = {
     "clips": ("text", "words"),
     "packs": ("text", "error_message", "phashes"),
 }
-"""By table: the columns that hold words, names or pictures' traces of a video. A test holds them against the schema."""
+"""By table: the columns with words, names, or hashes of pictures of a video. A test compares them with the schema."""
 
 KEPT_ADDRESSES = ("http://", "https://")
-"""An address at a site says no more than the id does and keeps a second removal able to find the video; the name of a
-file can be its title."""
+"""A URL reveals no more than the id, and lets a second removal find the video; but a file name can be its title."""
 
 
 def purge(store: Store, video_ids: Collection[str]) -> int:
-    """Empties the columns of EMPTIED, and the details of rejects, for these videos; returns the number of rows."""
+    """Empties the columns of EMPTIED and the details of rejects for these videos; returns the number of rows."""
     wanted = pa.array(sorted(video_ids), pa.string())
     sweep_orphans(store)
     sweep_segments(store, grace_s=0)
@@ -57,7 +56,7 @@ def purge(store: Store, video_ids: Collection[str]) -> int:
 
 
 def _resized(head: Head, sizes: Mapping[str, int]) -> Head:
-    """The head with the sizes that rewritten files have now, by path."""
+    """The head with the new sizes of rewritten files, given by path."""
     segments = []
     for segment in head.segments:
         known = {name: sizes.get(f"{segment.folder}/{name}", size) for name, size in segment.sizes.items()}
@@ -79,9 +78,9 @@ def _purge_parts(store: Store, parts: list[Part], columns: tuple[str, ...], want
 
 
 def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array, sizes: dict[str, int]) -> int:
-    """Rewrites a segment's files in place, void rows too: no row moves, so the index of its units stays right.
+    """Rewrites a segment's files in place, including void rows: no row moves, so the index of its units stays right.
 
-    Adds to `sizes` what the files have now, by path.
+    Adds the files' new sizes to `sizes`, by path.
     """
     columns = ("detail",) if table == "rejects" else EMPTIED.get(table, ())
     counts = [0]
@@ -107,7 +106,7 @@ def _purge_segment(store: Store, segment: Segment, table: str, wanted: pa.Array,
 
 
 def _emptied(rows: pa.Table, columns: tuple[str, ...], wanted: pa.Array) -> tuple[pa.Table, int]:
-    """The rows with these columns empty where the video is wanted, and how many rows those are."""
+    """Empties these columns in the rows of wanted videos; also returns the number of those rows."""
     matches = pc.is_in(rows.column("video_id"), value_set=wanted)
     emptied = rows
     for name in columns:
@@ -121,7 +120,7 @@ def _emptied(rows: pa.Table, columns: tuple[str, ...], wanted: pa.Array) -> tupl
 
 
 def _choose(where: pa.Array, blank: pa.Array, column: pa.Array) -> pa.Array:
-    """`blank` where `where` holds. By `take`, since if_else knows no lists of structs in older versions of Arrow."""
+    """`blank` where `where` is true. Uses `take`, as older Arrow's if_else cannot handle lists of structs."""
     n = len(column)
     rows = pc.if_else(where, pa.array(range(n), pa.int64()), pa.array(range(n, 2 * n), pa.int64()))
     return pa.concat_arrays([blank, column]).take(rows)

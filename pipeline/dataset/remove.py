@@ -1,15 +1,16 @@
-"""Removal of videos and channels from a finished data set.
+"""Removes videos and channels from a finished data set.
 
-1. tombstones.txt names them, so that no later run brings them back.
-2. Each shard that holds them is rewritten without them, under its own name and file by file.
+1. tombstones.txt lists them, so that no later run brings them back.
+2. Each shard that contains them is rewritten without them, under its own name and file by file.
 3. Their packs are deleted.
-4. With `purge`, what the crawl's tables know of them is erased but for their ids (pipeline/dataset/purge.py); without,
-   it stays: the record that a video was seen, not for others.
+4. With `purge`, what the crawl's tables know of them is erased except their ids (pipeline/dataset/purge.py); without,
+   it stays, as the record that a video was seen, which is not for others.
 5. The manifest is rewritten and names the one before as its parent; the report too, which shows samples.
-6. removals/<date>-<hash>.json names what went, ids and keys, for copies, exports and merges that lie elsewhere.
+6. removals/<date>-<hash>.json lists the removed ids and keys, for copies, exports and merges that are elsewhere.
 
-Killed anywhere, the same command finishes the work: what a shard holds is read from the tar itself, never from rows
-that may be those of the tar before. A shard that held nothing else stays as an empty tar, so that numbers have no gap.
+If it is killed anywhere, the same command finishes the work: a shard's contents are read from the tar itself, never
+from rows that may belong to the previous tar. A shard without anything else stays as an empty tar, so that numbers have
+no gap.
 """
 
 from __future__ import annotations
@@ -42,24 +43,25 @@ from pipeline.shards.stage import committed_shards, read_entries
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What a removal did. `unknown` ids are in no shard and no table; they are kept out all the same."""
+    """The result of a removal. `unknown` ids are in no shard and no table; they are kept out all the same."""
 
     n_samples: int
     n_shards: int
     n_packs: int
     unknown: tuple[str, ...]
     videos: tuple[str, ...] = ()
-    """Ids here of the videos that were meant."""
+    """Ids of the videos here that the given ids cover."""
     n_purged: int = 0
-    """Rows of tables that were emptied."""
+    """Number of table rows that were emptied."""
     record: str = ""
-    """Path of the list of ids and keys; "" where nothing went."""
+    """Path of the list of ids and keys; "" if nothing was removed."""
 
 
 def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones:
-    """The ids in a text: one a line, `#` starts a comment. `video ID` and `channel ID` say which; a bare id is a
-    channel's where the data set has such a channel or it looks like one (`UC` and 22 characters), else a video's. An
-    address stands for its video, by its id at the site where that is known.
+    """Parses the ids in a text: one per line, `#` starts a comment.
+
+    `video ID` and `channel ID` say which; a bare id is a channel's if the data set has such a channel or it looks like
+    one (`UC` and 22 characters), else a video's. A URL stands for its video, by its id at the site if that is known.
     """
     channels = set(known_channels)
     found: dict[str, set[str]] = {"video": set(), "channel": set(), "url": set()}
@@ -82,7 +84,7 @@ def parse_ids(lines: Iterable[str], known_channels: Iterable[str]) -> Tombstones
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an output directory names: (video id, channel id, url) of every video in its shards and tables."""
+    """What an output directory knows: (video id, channel id, url) of every video in its shards and tables."""
 
     rows: frozenset[tuple[str, str, str]]
 
@@ -92,17 +94,17 @@ class Known:
         return {channel_id for _, channel_id, _ in self.rows}
 
     def unknown(self, ids: Tombstones) -> tuple[str, ...]:
-        """The wanted ids, channels and addresses that match nothing here, sorted."""
+        """The given ids, channels and URLs that match nothing here, sorted."""
         named = {video_id for video_id, _, _ in self.rows} | {origin_of(url) for _, _, url in self.rows}
         return tuple(sorted((ids.videos - named) | (ids.channels - self.channels) | (ids.urls - named)))
 
     def covered(self, ids: Tombstones) -> tuple[str, ...]:
-        """The video ids that are meant, sorted."""
+        """The ids of the videos that are covered, sorted."""
         return tuple(sorted({row[0] for row in self.rows if ids.cover(*row)}))
 
 
 def known(store: Store) -> Known:
-    """What the shards and tables name; a listing alone has no url and counts too."""
+    """Reads all videos that the shards and tables know; a mere listing, which has no URL, counts too."""
     columns = ["video_id", "channel_id", "url"]
     tables = [read_rows(store, e.url, columns) for e in read_entries(store)]
     tables.append(store.read_table("videos", columns))
@@ -113,10 +115,10 @@ def known(store: Store) -> Known:
 
 
 def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
-    """Removes videos and channels. Raises UserError where another run holds the directory or a shard is damaged."""
+    """Removes videos and channels. Raises UserError if another run uses the directory or a shard is damaged."""
     with RunLock(store):
         if store.exists(MANIFEST_NAME):
-            given_head(_head(store))  # one that cannot be rewritten is refused before anything is removed
+            given_head(_head(store))  # refuses a manifest that cannot be rewritten before anything is removed
         found = known(store)
         meant = found.covered(ids)
         tombstones = read_tombstones(store).joined(ids)
@@ -133,7 +135,7 @@ def remove(store: Store, ids: Tombstones, *, purge: bool = False) -> Removal:
 
 
 def _keys_of(store: Store, video_ids: Iterable[str]) -> list[str]:
-    """Keys of the samples of these videos that the shards hold."""
+    """The keys of these videos' samples in the shards."""
     wanted = set(video_ids)
     tables = [read_rows(store, entry.url, ["video_id", "key", "status"]).to_pylist() for entry in read_entries(store)]
     rows = [row for table in tables for row in table if row["video_id"] in wanted and row["status"] == SUCCESS]
@@ -141,7 +143,7 @@ def _keys_of(store: Store, video_ids: Iterable[str]) -> list[str]:
 
 
 def _write_record(store: Store, ids: Tombstones, videos: Iterable[str], keys: list[str], *, purged: bool) -> str:
-    """Writes what goes, for those who hold a copy; ids and dates only."""
+    """Writes what is removed, for those who have a copy: only ids and dates."""
     asked = {"videos": sorted(ids.videos), "channels": sorted(ids.channels), "urls": sorted(ids.urls)}
     today = datetime.now(UTC).date().isoformat()
     digest = hashlib.sha256(json.dumps([asked, purged, keys]).encode()).hexdigest()[:12]
@@ -167,7 +169,7 @@ def _remove_from_shards(store: Store, tombstones: Tombstones) -> tuple[int, int]
 
 
 def _head(store: Store) -> dict[str, Any]:
-    """manifest.json's keys. UserError where they are not those of a manifest."""
+    """Reads manifest.json's keys. Raises UserError if they are not those of a manifest."""
     return head_of(store.read(MANIFEST_NAME), f"{store.url}/{MANIFEST_NAME}")
 
 
@@ -176,7 +178,7 @@ def _rewrite_manifest(store: Store, entries: list[ShardEntry]) -> None:
         head, card = given_head(_head(store))
         publish(store, entries, head, card)
         forget_published(store)
-    else:  # a run was killed between the two files; it will write the other one when it goes on
+    else:  # a run was killed between the two files; it will write the other one when it continues
         store.write(TABLE_NAME, manifest_bytes(entries, {})[1])
 
 
@@ -190,7 +192,7 @@ def _without(store: Store, entry: ShardEntry, tombstones: Tombstones) -> ShardEn
 
 
 def rewrite_shard(store: Store, entry: ShardEntry, keep: Callable[[ShardRow], bool]) -> ShardEntry:
-    """Rewrites a shard with those of its rows that `keep` takes; samples are copied byte for byte."""
+    """Rewrites a shard with those of its rows that `keep` accepts; samples are copied byte for byte."""
     with store.open(entry.url) as file:
         in_tar = {sample.key: sample for sample in index_pack(file)}  # type: ignore[arg-type]
     pieces = []

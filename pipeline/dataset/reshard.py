@@ -1,4 +1,4 @@
-"""Another size of shards, or another split, for a finished data set: a new plan, the same samples byte for byte."""
+"""Changes the shard size or the split of a finished data set: a new plan, the same samples byte for byte."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ MAX_VIDEOS = 200_000_000
 def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, redraw: bool = False) -> Manifest:
     """Writes the samples of `source` to `out` in shards of another size.
 
-    Each sample keeps its split unless `redraw`; then splits are drawn by `config.split` and the seed. UserError
-    where `source` is not a finished data set or `out` holds one.
+    Each sample keeps its split unless `redraw`; then splits are drawn by `config.split` and the seed. Raises UserError
+    if `source` is not a finished data set or `out` has one already.
     """
     manifest = read_manifest(source.url, **dict(source.options))
     refuse_existing(out)
@@ -64,7 +64,7 @@ def reshard(source: Store, out: Store, config: ShardsConfig, *, seed: int = 0, r
 
 
 def _placed(videos: PlanVideos, splits: Mapping[str, str]) -> Placed:
-    """Each video in its split. UserError where that is none of those that shards are planned for."""
+    """Each video in its split. Raises UserError if shards are not planned for that split."""
     if unknown := sorted({*splits.values()} - {*SPLITS}):
         raise UserError(f"split {unknown[0]!r} is none of {', '.join(SPLITS)}; `--split-by` draws new ones")
     code = np.array([SPLITS.index(splits[video_id]) for video_id in videos.video_id.to_pylist()], np.int8)
@@ -85,7 +85,7 @@ def _plan_video(video_id: str, pieces: list[Piece], groups: dict[str, str]) -> P
 
 
 def clip_number(row: ShardRow) -> int:
-    """n of a row's clip, from its clip_id. DamagedFile where it has none."""
+    """The n of a row's clip, from its clip_id. Raises DamagedFile if it has none."""
     number = row["clip_id"].rpartition(".")[2]
     if not number.isascii() or not number.isdigit() or len(number) > 9:
         raise DamagedFile(f"{row['key']}: clip_id {row['clip_id'][:80]!r} does not end with a number")
@@ -93,7 +93,7 @@ def clip_number(row: ShardRow) -> int:
 
 
 def _groups(source: Store) -> dict[str, str]:
-    """Groups of duplicates, where the data set still has its selection."""
+    """Groups of duplicates, if the data set still has its selection."""
     if not source.exists(SELECTION_NAME):
         return {}
     schema = pa.schema([SELECTION.field(name) for name in ("video_id", "group")])

@@ -1,7 +1,7 @@
-"""Reads a finished data set through and names each fault.
+"""Reads through a finished data set and reports each fault.
 
-Each shard is read once, on its own (`pipeline.dataset.verify_shard`), by as many processes as are asked for. Here:
-what the manifest and the indexes say, and what must hold across shards.
+Each shard is read once, independently (`pipeline.dataset.verify_shard`), by as many processes as requested. This module
+checks the manifest, the indexes, and what must hold across shards.
 
     checksums         sha256, md5 and size against manifest.parquet; indexes and croissant.json against the manifest
     structure         the tar's own headers against the rows' offsets; each sample's members complete
@@ -37,15 +37,14 @@ from pipeline.shards.manifest import CARD_NAME, CROISSANT_NAME, SIZES_NAME, WIDS
 from pipeline.shards.sample_index import make_indexes
 
 LOOKS, LOOK_EVERY_S = 5, 1.0
-"""How often, and how many seconds apart, indexes that differ are looked at while a run is at work."""
+"""How often, and how many seconds apart, differing indexes are read again while a run is in progress."""
 
 
 def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault]:
-    """Every fault of the data set, shard by shard. `decode`: samples of each shard to decode, -1 for all.
+    """Yields every fault of the data set, shard by shard. `decode`: samples of each shard to decode, -1 for all.
 
-    While a run makes the data set grow, what it publishes meanwhile is what is looked at, and shards that it has not
-    listed yet are no fault. Raises UserError only where there is no manifest at all; one that cannot be used is a
-    fault and ends the check.
+    While a run adds to the data set, the check follows what it publishes, and shards not listed yet are not a fault.
+    Raises UserError only if there is no manifest at all; one that cannot be used is a fault and ends the check.
     """
     try:
         manifest = read_manifest(store.url, **dict(store.options))
@@ -73,9 +72,9 @@ def verify(store: Store, *, decode: int = 2, workers: int = 1) -> Iterator[Fault
 
 
 def _of_all_shards(store: Store, manifest: Manifest) -> tuple[Manifest, list[Fault]]:
-    """Faults of indexes and folders, and the manifest that they were held against.
+    """Finds faults of indexes and folders; also returns the manifest that they were compared with.
 
-    A run that is at work publishes indexes first and their manifest a moment later: what differs is looked at again.
+    A run in progress publishes indexes first and their manifest a moment later: what differs is read again.
     """
     for look in range(LOOKS):
         run = read_run_status(store)
@@ -92,7 +91,7 @@ def _of_all_shards(store: Store, manifest: Manifest) -> tuple[Manifest, list[Fau
 
 
 def head_of(store: Store) -> dict[str, Any]:
-    """What a data set's manifest says of the whole; empty where it cannot be read."""
+    """The head of a data set's manifest; empty if it cannot be read."""
     try:
         return dict(read_manifest(store.url, **dict(store.options)).head)
     except UserError:
@@ -136,7 +135,7 @@ def _index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
 
 
 def _sample_index_faults(store: Store, manifest: Manifest) -> Iterator[Fault]:
-    """The trainer's index files are the manifest's, and the manifest's are those that the rows give."""
+    """Checks that the trainer's index files match the manifest, and the manifest's entries match the rows."""
     named = manifest.head.get("index", {})
     for split, entry in named.items():
         name = index_name(split)
@@ -175,13 +174,13 @@ class _Whole:
 
     by_channel: bool
     keys: dict[str, str] = field(default_factory=dict)
-    """Shard of each sample's key."""
+    """The shard of each sample's key."""
     members: tuple[str, ...] = ()
     splits: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Split of ("video", id) and ("channel", id)."""
+    """The split of ("video", id) and ("channel", id)."""
 
     def add(self, entry: ShardEntry, report: ShardReport) -> Iterator[Fault]:
-        """Takes a shard up; gives what does not go together with those before."""
+        """Adds a shard; yields its conflicts with earlier shards."""
         self.members = self.members or report.members
         if report.members and report.members != self.members:
             yield Fault(entry.url, f"members are {' '.join(report.members)}, of others {' '.join(self.members)}")

@@ -1,4 +1,4 @@
-"""Reads one shard through: its tar, its rows, its stats and every sample in it."""
+"""Reads through one shard: its tar, its rows, its stats and every sample in it."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from pipeline.shards.files import SUCCESS, entry_of, read_rows, sample_of_row, s
 
 MOST_MEMBER_BYTES = 256 * 1024**2
 MOST_BYTES = {"json": 16 * 1024**2, "txt": 1024**2}
-"""A member with a larger stated size is not read."""
+"""Members with a larger stated size are not read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """Something that is not as it should be: where (a file, or a sample in it) and what."""
+    """Something that is wrong: where (a file, or a sample in it) and what."""
 
     where: str
     what: str
@@ -46,17 +46,19 @@ class ShardReport:
 
     faults: list[Fault] = field(default_factory=list)
     samples: list[tuple[str, str, str]] = field(default_factory=list)
-    """(key, video id, channel id) of each row that says there is a sample."""
+    """(key, video id, channel id) of each row with a sample."""
     members: tuple[str, ...] = ()
-    """Members of its first sample."""
+    """The members of its first sample."""
     of_images: bool = False
 
 
 def read_shard(
     store: Store, entry: ShardEntry, *, tombstones: Tombstones, decode: int, of_images: bool = False
 ) -> ShardReport:
-    """The report of one shard. `decode`: how many of its samples to decode, -1 for all. `of_images`: its samples are
-    pictures with captions, not clips."""
+    """Checks one shard. `decode`: how many of its samples to decode, -1 for all.
+
+    `of_images`: its samples are pictures with captions, not clips.
+    """
     report = ShardReport(of_images=of_images)
     report.faults.extend(_shard_faults(store, entry, tombstones, decode, report))
     return report
@@ -164,7 +166,7 @@ def _offsets_differ(row: ShardRow, packed: PackedSample) -> bool:
 
 
 def _members_of(tar: BinaryIO, packed: PackedSample) -> dict[str, bytes] | str:
-    """A sample's members, or why they are not read: one that is too large, or what the tar says of them."""
+    """A sample's members, or why they are not read: one is too large, or the tar is damaged there."""
     if large := [name for name, (_, size) in packed.members.items() if size > MOST_BYTES.get(name, MOST_MEMBER_BYTES)]:
         return f"{', '.join(large)}: larger than a member may be"
     try:
@@ -208,7 +210,7 @@ def _sample_faults(row: ShardRow, packed: PackedSample, tar: BinaryIO, *, decode
 
 
 def _read_lists(sample: SampleJson) -> None:
-    """Reads every field that is a list written as JSON. ValueError, TypeError or KeyError where one is not."""
+    """Reads every field that is a list written as JSON. Raises ValueError, TypeError or KeyError if one is not."""
     json.loads(sample.versions)
     [int(time_ms) for time_ms in json.loads(sample.scene_cuts)]
     [(int(start_ms), int(end_ms)) for start_ms, end_ms in json.loads(sample.scene_spans)]

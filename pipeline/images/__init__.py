@@ -1,1 +1,1 @@
-"""Image-text sets: captions and pictures as they are published, made into shards that the trainer reads."""
+"""Image-text sets: published captions and pictures, made into shards that the trainer reads."""

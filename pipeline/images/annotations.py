@@ -1,11 +1,11 @@
-"""Captions as they are published: each format as an iterator of pictures with their captions.
+"""Reads published caption files: each format as an iterator of pictures with their captions.
 
     coco      captions_*.json: {"images": [{id, file_name, …}], "annotations": [{image_id, caption}], "licenses": […]}
     soho      a list of {file_name, image_id, captions: […]}
     vg        Visual Genome's region_descriptions.json: a list of {id, regions: [{phrase, …}]}
     flickr    a token file: lines `NAME.jpg#0<TAB>caption`
 
-The files come from others: what is missing or of another type is one message that names the place.
+The files are untrusted: anything missing or of another type gives one message that names the place.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import Any, Literal
 from manifests.errors import UserError
 
 Format = Literal["coco", "soho", "vg", "flickr", "vqa", "nlvr2", "snli_ve"]
-"""The last three ask something: questions.py."""
+"""The last three are questions about pictures: questions.py."""
 
 MAX_BYTES = 2 * 2**30
-"""Of an annotation file: Visual Genome's regions are 700 MB."""
+"""Largest annotation file; Visual Genome's regions are 700 MB."""
 
 MAX_CAPTION_CHARACTERS = 2000
-"""Longer ones are cut: no model reads on, and a page pasted by mistake would fill the rows."""
+"""Longer captions are cut: no model reads further, and a page pasted by mistake would fill the rows."""
 
 _TOKEN_LINE = re.compile(r"([^\t#]+)#\w+\t(.*)")
 _SPACES = re.compile(r"\s+")
@@ -34,20 +34,20 @@ _SPACES = re.compile(r"\s+")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What is asked about a picture: its caption is the question."""
+    """A question about a picture. The question itself is the picture's caption."""
 
     question_id: str
     answers: tuple[tuple[str, float], ...]
-    """(right answer, its score of 0 to 1), the best first; none where they are kept back."""
+    """(right answer, its score of 0 to 1), the best first; none if they are not published."""
     second_file_name: str = ""
-    """Of the other picture, where it is about two."""
+    """File name of the second picture, if the question is about two."""
     number: int = 0
-    """Of the asking among those about the same picture."""
+    """Number of the question among those about the same picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class Captioned:
-    """One picture as its source describes it. `captions` are stripped, without repeats; there may be none."""
+    """One picture as described by its source. `captions` are stripped, without repeats; there may be none."""
 
     image_id: str
     file_name: str
@@ -58,9 +58,10 @@ class Captioned:
 
 
 def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, list[Captioned]]:
-    """(the format, the pictures in the order of the file). Without `kind` it is recognised by the content.
+    """Returns (format, pictures in the order of the file). Without `kind` the format is detected from the content.
 
-    UserError for a file that is missing, too large, or not of the format; a picture named twice gets both's captions.
+    Raises UserError for a file that is missing, too large, or not of the format. A picture listed twice gets the
+    captions of both.
     """
     text = text_of(path)
     if kind == "flickr" or (kind is None and text.lstrip()[:1] not in ("{", "[")):
@@ -78,7 +79,7 @@ def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, li
 
 
 def text_of(path: Path) -> str:
-    """An annotation file's text. UserError where it cannot be read, or is too large."""
+    """Reads an annotation file's text. Raises UserError if it cannot be read or is too large."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UserError(f"{path}: is larger than {MAX_BYTES // 2**30} GiB; split it first")
@@ -139,13 +140,13 @@ def _flickr(path: Path, text: str) -> Iterator[Captioned]:
 
 
 def clean(captions: list[str]) -> tuple[str, ...]:
-    """Captions on one line each, without empty ones and repeats, in their order."""
+    """Captions on one line each, in order, without empty ones and repeats."""
     lines = (_SPACES.sub(" ", caption).strip()[:MAX_CAPTION_CHARACTERS] for caption in captions)
     return tuple(dict.fromkeys(line for line in lines if line))
 
 
 def _joined(pictures: Iterator[Captioned]) -> list[Captioned]:
-    """One entry a picture, where a file names it on several lines."""
+    """Merges entries of the same picture, if a file lists it several times."""
     found: dict[str, Captioned] = {}
     for picture in pictures:
         before = found.get(picture.image_id)

@@ -1,8 +1,8 @@
-"""Captions and pictures to a data set: shards of `KEY.jpg KEY.txt KEY.json`, and a manifest of `kind: image`.
+"""Makes a data set of captions and pictures: shards of `KEY.jpg KEY.txt KEY.json`, and a manifest of `kind: image`.
 
-The same files, seed and settings give the same bytes. A picture is turned away with a reason (missing, broken, too
-small, too large, without captions, a second copy) and stands in the rows as a failed one; nothing is lost silently:
-`pictures = kept + turned away`.
+The same files, seed and settings give the same bytes. A picture that cannot be used is rejected with a reason (missing,
+broken, too small, too large, without captions, a second copy) and is in the rows as a failed one. Nothing is lost
+silently: `pictures = kept + turned away`.
 """
 
 from __future__ import annotations
@@ -46,25 +46,25 @@ class ImportSettings:
     """How captions become shards. The same settings and files give the same bytes."""
 
     kind: Format | None = None
-    """The captions' format; None: recognised by their content."""
+    """The captions' format; None: detected from their content."""
     split: str = ""
-    """The split that all go to; "": dealt out by `val_share`."""
+    """The split for all pictures; "": divided by `val_share`."""
     val_share: float = 0.05
-    """Of pictures, 0 to 1, held out as `val` by a seeded hash of their ids."""
+    """Share of pictures, 0 to 1, held out as `val` by a seeded hash of their ids."""
     seed: int = 0
     max_side: int = 0
-    """Pixels that the longer side is brought down to; 0: as it is."""
+    """Larger pictures are scaled down so that their longer side has this many pixels; 0: never."""
     shard_samples: int = 1000
     name: str = "images"
     licence: str = ""
-    """Of pictures whose source names none."""
+    """Licence of pictures whose source names none."""
     answer_floor: int = ANSWER_FLOOR
-    """How often an answer of VQA has to be the one most given to be a class."""
+    """How often an answer of VQA has to be the most common one to become a class."""
 
 
 @dataclass(slots=True)
 class Imported:
-    """What an import did. `manifest` is the new data set's."""
+    """The result of an import. `manifest` is that of the new data set."""
 
     manifest: Manifest
     n_pictures: int
@@ -74,7 +74,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """One picture tried: its row, and its sample where there is one."""
+    """One picture that was tried: its row, and its sample if it has one."""
 
     row: ShardRow
     sample: Sample | None
@@ -82,7 +82,7 @@ class _Made:
 
 
 def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings: ImportSettings) -> Imported:
-    """Makes the data set. UserError for files that cannot be read, an `out` in use, or where no picture is usable."""
+    """Makes the data set. Raises UserError for unreadable files, an `out` in use, or if no picture is usable."""
     refuse_existing(out)
     archive = open_archive(pictures)
     questions = read_questions(captions, settings.kind, answer_floor=settings.answer_floor)
@@ -105,7 +105,7 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
 def _planned(
     found: Sequence[tuple[Path, Format, list[Captioned]]], settings: ImportSettings
 ) -> list[tuple[str, str, Captioned]]:
-    """(split, annotation file's name, picture) of all, train first; within a split in the order of a seeded hash."""
+    """(split, annotation file's name, picture) for all, train first; within a split in the order of a seeded hash."""
     all_of_them = [(_split_of(p, settings), path.name, p) for path, _, pictures in found for p in pictures]
 
     def order(entry: tuple[str, str, Captioned]) -> tuple[str, int]:
@@ -201,7 +201,7 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
 
 
 def _what_is_asked(captioned: Captioned) -> dict[str, object]:
-    """The fields of `QuestionJson` beyond those of every picture; none where nothing is asked."""
+    """The fields of `QuestionJson` beyond those of every picture; {} if there is no question."""
     asked = captioned.asked
     if asked is None:
         return {}
@@ -216,7 +216,7 @@ def _what_is_asked(captioned: Captioned) -> dict[str, object]:
 
 
 def _row(key: str, group: str, captioned: Captioned, picture: Picture | None, turned: TurnedAway | None) -> ShardRow:
-    """A row of manifests.schema.SHARD_ROWS; what only clips have is empty. `caption` holds all, a line each."""
+    """Makes a row of manifests.schema.SHARD_ROWS; clips' fields are empty. `caption` has all captions, one per line."""
     return {
         "key": key,
         "url": captioned.url,
@@ -241,7 +241,7 @@ def _row(key: str, group: str, captioned: Captioned, picture: Picture | None, tu
 
 
 def _without_copies(made: _Made, seen: dict[str, str]) -> _Made:
-    """A second copy of the same picture file, or of its key, is turned away; not of one that much is asked about."""
+    """Rejects a second copy of the same picture file or key; but not pictures with questions, which come repeatedly."""
     if made.sample is None:
         return made
     document = json.loads(bytes(made.sample.members["json"]))
@@ -258,7 +258,7 @@ def _without_copies(made: _Made, seen: dict[str, str]) -> _Made:
 
 
 def _put(made: Sequence[_Made], out: Store, *, url: str, split: str) -> ShardEntry:
-    """One shard, with the rows of the pictures that were turned away."""
+    """Writes one shard, with the rows of rejected pictures."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         packed = {p.key: p for p in write_pack(folder / PACK_NAME, [piece.sample for piece in made if piece.sample])}

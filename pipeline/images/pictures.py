@@ -1,6 +1,7 @@
-"""Picture files from a folder or a ZIP archive, checked and made into JPEGs. They come from others: nothing is trusted.
+"""Reads picture files from a folder or a ZIP archive, checks them and makes JPEGs. They are untrusted.
 
-Names never leave the folder, sizes are bounded before a picture is decoded, and only the formats below are opened.
+Names never lead out of the folder, sizes are limited before a picture is decoded, and only the formats below are
+opened.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from manifests.reasons import Reason
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF")
 MIN_SIDE = 32
-"""Pixels; SOHO's own limit."""
+"""Pixels; SOHO's limit too."""
 MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 100 * 2**20
 JPEG_QUALITY = 95
@@ -27,7 +28,7 @@ WHITE = (255, 255, 255)
 
 
 class TurnedAway(Exception):
-    """A picture that cannot be used, with its reason and the detail."""
+    """A picture that cannot be used: a reason and a detail."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -44,18 +45,18 @@ class Picture:
     original_width: int
     original_height: int
     sha256: str
-    """Of the file as it was found."""
+    """Hash of the original file."""
 
 
 class Archive(Protocol):
-    """Where picture files are."""
+    """A source of picture files."""
 
     def read(self, name: str) -> bytes:
-        """A file by the name that captions give it. Raises TurnedAway."""
+        """Reads a file by the name given in the captions. Raises TurnedAway."""
 
 
 def open_archive(path: Path) -> Archive:
-    """The folder or ZIP archive at a path. UserError where it is neither."""
+    """Opens the folder or ZIP archive at a path. Raises UserError if it is neither."""
     if path.is_dir():
         return Folder(path)
     if path.is_file() and zipfile.is_zipfile(path):
@@ -64,14 +65,14 @@ def open_archive(path: Path) -> Archive:
 
 
 class Folder:
-    """Files under a folder, at any depth where their bare name is unique."""
+    """Files under a folder; at any depth if their bare name is unique."""
 
     def __init__(self, root: Path) -> None:
         self._root = root.resolve()
         self._by_name: dict[str, Path | None] | None = None
 
     def read(self, name: str) -> bytes:
-        """As Archive."""
+        """See Archive."""
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
             raise TurnedAway(Reason.IMAGE_MISSING, "its name leads out of the folder")
@@ -94,7 +95,7 @@ class Folder:
 
 
 class Zip:
-    """Members of a ZIP archive, under any folder where their bare name is unique. Nothing is unpacked to disk."""
+    """Members of a ZIP archive; in any folder if their bare name is unique. Nothing is unpacked to disk."""
 
     def __init__(self, path: Path) -> None:
         self._archive = zipfile.ZipFile(path)
@@ -104,7 +105,7 @@ class Zip:
             self._by_name[name] = None if name in self._by_name else info
 
     def read(self, name: str) -> bytes:
-        """As Archive."""
+        """See Archive."""
         try:
             info = self._archive.getinfo(name)
         except KeyError:
@@ -121,10 +122,10 @@ class Zip:
 
 
 def make_picture(data: bytes, *, max_side: int = 0) -> Picture:
-    """A file's bytes as an RGB JPEG. Raises TurnedAway.
+    """Makes an RGB JPEG of a file's bytes. Raises TurnedAway.
 
-    A JPEG that is RGB, upright and not too large stays byte for byte; anything else is turned upright, put on white
-    where it is transparent, made smaller where a side exceeds `max_side` (0: never) and encoded at quality 95.
+    A JPEG that is RGB, upright and not too large stays byte for byte; anything else is rotated upright, put on white if
+    transparent, scaled down if a side exceeds `max_side` (0: never), and encoded at quality 95.
     """
     picture, kept = _decode(data)
     size = picture.size

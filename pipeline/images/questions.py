@@ -1,11 +1,11 @@
-"""What is asked about pictures, as it is published: each format as an iterator of askings.
+"""Reads published questions about pictures: each format as a list of questions.
 
     vqa        VQA 2.0: v2_OpenEnded_mscoco_*_questions.json, with v2_mscoco_*_annotations.json where answers are known;
                or SOHO's {"data": [{file_name, image_id, vqa: [{question, question_id, labels, scores}]}], "label2ans"}
     nlvr2      lines {"identifier": "dev-850-0-0", "sentence", "label": "True"}: pictures dev-850-0-img0.png, …-img1.png
     snli_ve    lines {"Flickr30K_ID", "pairID", "sentence2", "gold_label"}: pictures ID.jpg
 
-A sample is one asking with its picture (NLVR2: two); a picture that much is asked about stands in the shards as often.
+A sample is one question with its picture (NLVR2: two); a picture is in the shards once per question.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.images.annotations import Asked, Captioned, Format, clean, text_of
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]
 ANSWER_FLOOR = 9
-"""How often an answer has to be the one most given to be a class: 3,129 answers of VQA 2.0's train and val."""
+"""How often an answer has to be the most common one to become a class: 3,129 answers of VQA 2.0's train and val."""
 
 _MARKS = ('"question_id"', '"identifier"', '"Flickr30K_ID"')
 _LINES: dict[str, Task] = {"identifier": "nlvr2", "Flickr30K_ID": "snli_ve"}
@@ -32,9 +32,9 @@ _LINES: dict[str, Task] = {"identifier": "nlvr2", "Flickr30K_ID": "snli_ve"}
 def read_questions(
     paths: Sequence[Path], kind: Format | None = None, *, answer_floor: int = ANSWER_FLOOR
 ) -> tuple[Task, list[Captioned], list[str]] | None:
-    """(the format, the askings, the answers that are classes) of files that go together; None where nothing is asked.
+    """Returns (format, questions, answers that are classes) of files that belong together; None if without questions.
 
-    UserError for files that are not of the format, or whose parts don't belong together.
+    Raises UserError for files that are not of the format, or whose parts don't belong together.
     """
     if kind is not None and kind not in ("vqa", "nlvr2", "snli_ve"):
         return None
@@ -59,7 +59,7 @@ def read_questions(
 
 
 def _document(text: str) -> Any:
-    """A JSON document, or the list of JSON lines; [] for a file of another kind."""
+    """Parses a JSON document, or JSON lines as a list; [] for other files."""
     try:
         return json.loads(text)
     except ValueError:
@@ -100,7 +100,7 @@ def _vqa(documents: Sequence[Mapping[str, Any]], answer_floor: int) -> tuple[lis
 
 
 def _in_order(label2ans: Any) -> list[str]:
-    """SOHO's label2ans: a list, or {label: answer}."""
+    """Reads SOHO's label2ans: a list, or {label: answer}."""
     if isinstance(label2ans, list):
         return label2ans
     return [label2ans[key] for key in sorted(label2ans, key=int)]
@@ -146,7 +146,7 @@ def _snli_ve(lines: Any) -> Iterator[Captioned]:
         image_id = str(line["Flickr30K_ID"])
         label = str(line.get("gold_label", "-")).strip()
         if label == "-" and "gold_label" in line:
-            continue  # people did not agree: the published evaluation leaves these out
+            continue  # annotators did not agree: the published evaluation leaves these out
         scored = ((label, 1.0),) if "gold_label" in line else ()
         yield _asking(image_id, f"{image_id.removesuffix('.jpg')}.jpg", line["sentence2"], str(line["pairID"]), scored)
 
@@ -158,7 +158,7 @@ def _asking(
 
 
 def _numbered(askings: Iterable[Captioned]) -> Iterator[Captioned]:
-    """Each with its number among those about its picture. ValueError for two of one question_id."""
+    """Numbers the questions about each picture. Raises ValueError for a repeated question_id."""
     before: Counter[str] = Counter()
     seen: set[str] = set()
     for asking in askings:

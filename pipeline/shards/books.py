@@ -1,6 +1,6 @@
-"""What the plan of shards is made from: the clips in packs, those in closed shards, and what the selection keeps.
+"""Collects what the plan of shards is made from: clips in packs, clips in closed shards, the selection.
 
-A driver keeps one over its plans, so that each reads only what is new.
+A driver keeps one `ShardBooks` for all its plans, so that each reads only what is new.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ PACK_COLUMNS = ["video_id", "channel_id", "n", "status", "pack_bytes"]
 
 
 class ShardBooks:
-    """See the module. A copy that travels to a worker is empty: there nothing is planned.
+    """See the module. A copy that is sent to a worker is empty: workers plan nothing.
 
-    `feed` reads what is new in `packs` and hands the rows to `add`; without it, that is done here.
+    `feed` reads what is new in `packs` and passes the rows to `add`; without it `update` does that itself.
     """
 
     def __init__(self, feed: Callable[[], object] | None = None) -> None:
@@ -45,12 +45,12 @@ class ShardBooks:
         return ShardBooks, ()
 
     def add(self, packs: pa.Table) -> None:
-        """Rows with the columns PACK_COLUMNS; all rows of a video."""
+        """Adds rows with the columns PACK_COLUMNS; all rows of a video at once."""
         if packs.num_rows:
             self._packs.append(_condensed(packs))
 
     def update(self, store: Store) -> None:
-        """Reads what was committed since."""
+        """Reads what was committed since the last update."""
         if self._feed:
             self._feed()
             return
@@ -88,20 +88,20 @@ class Chosen:
     n: NDArray[np.int32]
 
     def groups_of(self, video_id: pa.Array) -> pa.Array:
-        """[N] the group of each video; its own id where it has none."""
+        """[N] the group of each video; its own id if it has none."""
         row = self.videos.rows(video_id)
         group = pc.fill_null(self.group.take(pa.array(row, mask=row < 0)), "")
         return pc.if_else(pc.equal(group, ""), video_id, group)
 
     def keeps(self, videos: PlanVideos) -> NDArray[np.bool_]:
-        """[C] which clips it keeps."""
+        """[C] which clips the selection keeps."""
         ids = Ids.of(videos.video_id)
         row = np.repeat(ids.rows(self.videos.column), np.diff(self.starts))
         return among(codes_of(videos.owners(), videos.n), codes_of(row, self.n)[row >= 0])
 
 
 def read_chosen(store: Store) -> Chosen:
-    """selection.parquet. UserError where it is not there."""
+    """Reads selection.parquet. Raises UserError if it is missing."""
     try:
         data = store.read(SELECTION_NAME)
     except FileNotFoundError:
@@ -117,10 +117,7 @@ def read_chosen(store: Store) -> Chosen:
 def open_clips(
     made: PlanVideos, chosen: Chosen, held: Sequence[Held], tombstones: Tombstones, urls: pa.Table, but: Collection[str]
 ) -> PlanVideos:
-    """What belongs in shards and is in none: clips that the selection keeps, and those that were tried and failed.
-
-    `urls`: columns video_id, url. `but`: videos to leave out.
-    """
+    """Returns clips that belong in shards but are in none: those that the selection keeps, and those that failed."""
     left = not_held(made, held)
     away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
     left = left.take(np.flatnonzero(~away.astype(np.bool_)))
@@ -130,7 +127,7 @@ def open_clips(
 
 
 def _covered(videos: PlanVideos, tombstones: Tombstones, urls: pa.Table) -> NDArray[np.bool_]:
-    """[V] whether a video must stay out."""
+    """[V] whether a removal keeps a video out."""
     if not (tombstones.videos or tombstones.channels or tombstones.urls):
         return np.zeros(len(videos), np.bool_)
     facts = zip(videos.video_id.to_pylist(), videos.channel_id.to_pylist(), urls_of(videos, urls), strict=True)
@@ -138,7 +135,7 @@ def _covered(videos: PlanVideos, tombstones: Tombstones, urls: pa.Table) -> NDAr
 
 
 def urls_of(videos: PlanVideos, urls: pa.Table) -> list[str]:
-    """[V] the address of each video, "" where it is not known. `urls`: columns video_id, url."""
+    """[V] the URL of each video, "" if unknown. `urls`: columns video_id, url."""
     row = Ids.of(urls.column("video_id")).rows(videos.video_id)
     found: list[str] = pc.fill_null(urls.column("url").take(pa.array(row, mask=row < 0)), "").to_pylist()
     return found

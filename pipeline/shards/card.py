@@ -1,8 +1,8 @@
-"""dataset_card.md and croissant.json: what a data set says of itself to people, to Hugging Face and to data search.
+"""dataset_card.md and croissant.json: describe a data set to people, to Hugging Face and to data search.
 
-Both come from manifest.json's content and the `shards.card` settings alone, so that they can be rewritten at any
-time. On the Hugging Face hub the card is a repository's README.md: its `configs:` block keeps `datasets` from taking
-the Parquet files beside the tars for the data.
+Both come from manifest.json's content and the `shards.card` settings alone, so that they can be rewritten at any time.
+On the Hugging Face hub the card is a repository's README.md: its `configs:` block keeps `datasets` from mistaking the
+Parquet files beside the tars for the data.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _NOTES = {"remux": _KEYFRAME_NOTE, "exact": _EXACT_NOTE, "keyframe": _LOOSE_NOTE
 
 
 def dataset_card(head: Mapping[str, Any], card: CardConfig) -> str:
-    """The card as Markdown with Hugging Face's YAML block. `head` is the content of manifest.json."""
+    """Makes the card: Markdown with Hugging Face's YAML block. `head` is the content of manifest.json."""
     totals = head["totals"]
     front = yaml.safe_dump(_front_matter(head, card), sort_keys=False, allow_unicode=True)
     parts = [
@@ -90,7 +90,7 @@ or automatic ones (`caption_kind`) and contain errors; people, places and opinio
 
 
 def cut_mode(head: Mapping[str, Any]) -> str:
-    """How the clips were cut, as the configuration in the manifest says: `remux` where it does not."""
+    """The mode in which the clips were cut, from the configuration in the manifest; `remux` if it doesn't say."""
     mode = head.get("config", {}).get("media.cut.mode")
     return mode if mode in _NOTES else "remux"
 
@@ -114,7 +114,7 @@ _SIZES = (
     *("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M"),
     *("100M<n<1B", "1B<n<10B", "10B<n<100B", "100B<n<1T"),
 )
-"""The hub's words for how many samples a data set has, from fewer than a thousand on, each ten times the one before."""
+"""The hub's names for the number of samples of a data set: below 1,000, then one for each power of ten."""
 
 
 def _size_category(n_samples: int) -> str:
@@ -182,8 +182,10 @@ _MIME = {
 def croissant_bytes(
     head: Mapping[str, Any], entries: Sequence[ShardEntry], manifest_table: bytes, card: CardConfig
 ) -> bytes:
-    """croissant.json: the tables, the tars and the clips' media inside them as sets of files, so that its size does not
-    grow with their number, and two record sets (`shards`, `clips`) that a reader can iterate."""
+    """Makes croissant.json: the tables and tars, and two record sets (`shards`, `clips`) that a reader can iterate.
+
+    Tars and the clips' media inside them are sets of files, so that its size does not grow with their number.
+    """
     table = _file_object(TABLE_NAME, "application/x-parquet", hashlib.sha256(manifest_table).hexdigest())
     tars = {
         "@type": "cr:FileSet",

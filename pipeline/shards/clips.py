@@ -1,6 +1,6 @@
-"""The videos and clips of a plan as flat columns, 12 bytes a clip: a hundred million of them fit in a driver.
+"""The videos and clips of a plan as flat columns, 12 bytes per clip: a hundred million fit in a driver.
 
-Video i's clips stand at starts[i] … starts[i+1]-1 of `n` and `bytes_`.
+Video i's clips are at starts[i] … starts[i+1]-1 of `n` and `bytes_`.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class PlanClip:
-    """A clip to be put into a shard: its number in its video and the bytes of its sample; 0 bytes where it failed."""
+    """A clip to be put into a shard: its number in its video and the bytes of its sample; 0 bytes if it failed."""
 
     n: int
     bytes_: int
 
     @property
     def is_sample(self) -> bool:
-        """Whether the clip was made (else only its row goes into the shard)."""
+        """Whether the clip was made (otherwise only its row goes into the shard)."""
         return self.bytes_ > 0
 
 
 @dataclass(frozen=True, slots=True)
 class PlanVideo:
-    """A video with clips to be put into shards. `group` is shared by duplicates (its own id where it has none)."""
+    """A video with clips to be put into shards. `group` is shared by duplicates (its own id if it has none)."""
 
     video_id: str
     channel_id: str
@@ -42,7 +42,7 @@ class PlanVideo:
 
 @dataclass(frozen=True, slots=True)
 class PlanVideos:
-    """Many of them. `video_id`, `channel_id`, `group` [V] strings; `starts` [V+1]; `n`, `bytes_` [C]."""
+    """Many `PlanVideo`s. `video_id`, `channel_id`, `group` [V] strings; `starts` [V+1]; `n`, `bytes_` [C]."""
 
     video_id: pa.Array
     channel_id: pa.Array
@@ -53,7 +53,7 @@ class PlanVideos:
 
     @classmethod
     def of(cls, videos: Iterable[PlanVideo]) -> PlanVideos:
-        """The same from objects."""
+        """Makes the columns from objects."""
         some = list(videos)
         names = zip(*((video.video_id, video.channel_id, video.group) for video in some), strict=True)
         ids, channels, groups = (pa.array(column, pa.string()) for column in (names if some else ((), (), ())))
@@ -66,11 +66,11 @@ class PlanVideos:
         return len(self.starts) - 1
 
     def counts(self) -> Int64:
-        """[V] clips of each."""
+        """[V] number of clips of each."""
         return np.diff(self.starts)
 
     def sums(self, of_clips: NDArray[np.bool_] | Int64) -> Int64:
-        """[V] a column of the clips [C] summed by video."""
+        """[V] the sum of a column of the clips [C] by video."""
         before = np.concatenate(([0], np.cumsum(of_clips, dtype=np.int64)))
         return np.asarray(before[self.starts[1:]] - before[self.starts[:-1]])
 
@@ -79,7 +79,7 @@ class PlanVideos:
         return self.bytes_ > 0
 
     def n_samples(self) -> Int64:
-        """[V] samples of each."""
+        """[V] number of samples of each."""
         return self.sums(self.is_sample())
 
     def owners(self) -> NDArray[np.int64]:
@@ -87,7 +87,7 @@ class PlanVideos:
         return np.repeat(np.arange(len(self), dtype=np.int64), self.counts())
 
     def take(self, rows: Int64) -> PlanVideos:
-        """Those of these rows, in that order."""
+        """The videos in these rows, in that order."""
         counts = self.counts()[rows]
         starts = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         at_rows = pa.array(rows)
@@ -101,7 +101,7 @@ class PlanVideos:
         )
 
     def only(self, clips: NDArray[np.bool_]) -> PlanVideos:
-        """With these clips [C] alone; videos without one are left out."""
+        """Only these clips [C]; videos without one are left out."""
         before = np.concatenate(([0], np.cumsum(clips, dtype=np.int64)))
         fewer = PlanVideos(
             self.video_id, self.channel_id, self.group, before[self.starts], self.n[clips], self.bytes_[clips]
@@ -109,7 +109,7 @@ class PlanVideos:
         return fewer.take(np.flatnonzero(fewer.counts()))
 
     def between(self, first: int, end: int) -> PlanVideos:
-        """The clips from one index to another, with their videos. Nothing else travels with them to a worker."""
+        """The clips from index `first` to `end` (exclusive), with their videos: all that is sent to a worker."""
         a = int(np.searchsorted(self.starts, first, side="right")) - 1
         b = int(np.searchsorted(self.starts, end, side="left"))
         part = self.take(np.arange(a, b))
@@ -118,7 +118,7 @@ class PlanVideos:
         return part.only(clips)
 
     def rows(self) -> tuple[PlanVideo, ...]:
-        """An object for each."""
+        """The videos as objects."""
         clips = [PlanClip(n, size) for n, size in zip(self.n.tolist(), self.bytes_.tolist(), strict=True)]
         names = zip(self.video_id.to_pylist(), self.channel_id.to_pylist(), self.group.to_pylist(), strict=True)
         edges = self.starts.tolist()
@@ -129,7 +129,7 @@ class PlanVideos:
 
 
 def joined_videos(parts: Sequence[PlanVideos]) -> PlanVideos:
-    """Joins several."""
+    """Concatenates several."""
     if len(parts) == 1:
         return parts[0]
     several = [PlanVideos.of(()), *parts]

@@ -1,8 +1,8 @@
-"""What closed shards hold, as flat columns, 8 bytes a clip: the rows of each shard are read once.
+"""The contents of closed shards as flat columns, 8 bytes per clip: the rows of each shard are read once.
 
-A driver asks at each plan which clips may not change any more, which of those that were made are in no shard yet, and
-which splits are settled. What it reads of a generation's shards it leaves in `alike/closed/<generation>/` for the next
-driver, in one file that is named by the shards: where that is missing, damaged or of other shards, these are read.
+At each plan a driver asks which clips may no longer change, which of those made are in no shard yet, and which splits
+are settled. What it reads of a generation's shards it stores in `alike/closed/<generation>/` for the next driver, in
+one file named after the shards; if that is missing, damaged or of other shards, the shards are read.
 """
 
 from __future__ import annotations
@@ -46,8 +46,11 @@ _FILE = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What some shards hold. Columns [V] of videos; clip k of video i at starts[i] + k: its number, and its length in
-    milliseconds, -1 where it failed. A clip may stand there as failed and, from a later shard, as a sample."""
+    """The contents of some shards.
+
+    Columns [V] of videos; clip k of video i is at starts[i] + k: its number, and its duration in ms, -1 if it failed. A
+    clip may be there as failed and again, from a later shard, as a sample.
+    """
 
     video_id: pa.Array
     channel_id: pa.Array
@@ -78,7 +81,7 @@ class ClosedShards:
         self._names: set[str] = set()
 
     def held(self, store: Store, entries: Iterable[ShardEntry]) -> list[Held]:
-        """What these shards hold, which are all of their generations."""
+        """The contents of these shards, which are all of their generations."""
         some = list(entries)
         new: dict[int, list[ShardEntry]] = {}
         for entry in some:
@@ -93,7 +96,7 @@ class ClosedShards:
 
 
 def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> dict[int, Held]:
-    """What these shards hold, by generation: of files that are kept where there are any."""
+    """The contents of these shards by generation, from the stored files where there are any."""
     with ThreadPoolExecutor(READERS) as readers:
         kept = dict(
             zip(by_generation, readers.map(lambda item: _kept(store, *item), by_generation.items()), strict=True)
@@ -102,7 +105,7 @@ def _held(store: Store, by_generation: Mapping[int, Sequence[ShardEntry]]) -> di
 
 
 def _path(generation: int, entries: Sequence[ShardEntry]) -> tuple[str, str]:
-    """The folder of a generation, and the name in it of what these shards hold."""
+    """The folder of a generation, and the file name in it for the contents of these shards."""
     names = "\n".join(f"{entry.url} {entry.split} {entry.sha256}" for entry in entries)
     return f"{FOLDER}/{generation:05d}", f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"
 
@@ -116,7 +119,7 @@ def _kept(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held 
 
 
 def _keep(store: Store, generation: int, entries: Sequence[ShardEntry]) -> Held:
-    """Reads what these shards hold, and leaves it in the one file of their generation."""
+    """Reads the contents of these shards, and stores them in the one file of their generation."""
     held = read_held(store, entries)
     folder, name = _path(generation, entries)
     store.write_table(f"{folder}/{name}", _table_of(held))
@@ -138,7 +141,7 @@ def _held_in(table: pa.Table) -> Held:
 
 
 def read_held(store: Store, entries: Sequence[ShardEntry]) -> Held:
-    """What these shards hold, by their rows."""
+    """Reads the contents of these shards from their rows."""
 
     def read(entry: ShardEntry) -> pa.Table:
         rows = read_rows(store, entry.url, COLUMNS)
@@ -170,12 +173,12 @@ def _condensed(rows: pa.Table) -> Held:
 
 
 def kept_clips(some: Sequence[Held]) -> ClipLists:
-    """The samples in these shards: they stay, whatever is chosen later."""
+    """The samples in these shards: they stay, whatever is selected later."""
     return merged_lists([held.samples() for held in some]) if some else empty_clip_lists()
 
 
 def placed_in(some: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Callable[[pa.Array], pa.Array]) -> Placed:
-    """The view that a plan has of these shards. `groups_of`: the group of duplicates of each of some videos."""
+    """What a plan needs to know of these shards. `groups_of` returns the group of duplicates of each of some videos."""
     numbers: dict[str, set[int]] = {}
     for entry in entries:
         number = int(entry.url.rpartition("/")[2].removesuffix(".tar"))
@@ -192,7 +195,7 @@ def placed_in(some: Sequence[Held], entries: Iterable[ShardEntry], groups_of: Ca
 
 
 def not_held(videos: PlanVideos, some: Sequence[Held]) -> PlanVideos:
-    """The clips that are in none of these shards. What failed before may come as a sample."""
+    """The clips that are in none of these shards. A clip that failed before may come as a sample."""
     ids = Ids.of(videos.video_id)
     codes = codes_of(videos.owners(), videos.n)
     is_there = np.zeros(len(codes), np.bool_)
@@ -205,7 +208,7 @@ def not_held(videos: PlanVideos, some: Sequence[Held]) -> PlanVideos:
 
 
 def codes_of(row: Int64, n: NDArray[np.int32]) -> Int64:
-    """[C] one number for a clip: its video's row and its number there."""
+    """[C] one number per clip: its video's row and its number there."""
     return np.asarray(row << 32 | n.astype(np.int64))
 
 

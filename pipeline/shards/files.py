@@ -1,10 +1,11 @@
-"""The three files of one shard: joined from samples that exist already, byte for byte.
+"""The three files of one shard, joined from existing samples byte for byte.
 
     00000.tar           the samples
-    00000.parquet       manifests.schema.SHARD_ROWS: a row a clip tried, failed ones included
-    00000_stats.json    counts by reason, checksums; written last, so that its presence says that the shard is whole
+    00000.parquet       manifests.schema.SHARD_ROWS: a row per clip tried, including failed ones
+    00000_stats.json    counts by reason, checksums; written last, so its presence means that the shard is complete
 
-Where a sample comes from makes no difference: a pack (pipeline.shards.stage) or another shard (merge, reshard, remove).
+It makes no difference whether a sample comes from a pack (pipeline.shards.stage) or another shard (merge, reshard,
+remove).
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ FAILED = ClipStatus.FAILED.in_shards
 """video2dataset's word for a clip that was tried and not made."""
 
 BATCH_BYTES = 64 * 1024**2
-"""How much is read at a time: one request a sample, several at once where the store can."""
+"""How much is read at a time: one request per sample, several at once if the store can."""
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A row of a new shard, and where its sample is now: `sample.bytes_` bytes at `sample.offset` of `tar` in `store`.
+    """A row of a new shard, and its sample's location: `sample.bytes_` bytes at `sample.offset` of `tar` in `store`.
 
-    `row` is one of SHARD_ROWS, with `members` as yet unset. A failed clip has no sample.
+    `row` is a row of SHARD_ROWS, with `members` not set yet. A failed clip has no sample.
     """
 
     row: ShardRow
@@ -58,7 +59,7 @@ class DamagedSample(DamagedFile):
 
 
 def sample_of_row(row: ShardRow) -> PackedSample:
-    """Where a row's sample lies in its shard, by the row's `members` alone. DamagedFile where they are not offsets."""
+    """The location of a row's sample in its shard, from `members` alone. Raises DamagedFile if they are not offsets."""
     absolute = member_offsets(row["members"])
     if not absolute:
         raise DamagedFile(f"{row['key']}: a sample without members")
@@ -71,7 +72,7 @@ def sample_of_row(row: ShardRow) -> PackedSample:
 def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, generation: int) -> ShardEntry:
     """Writes the shard's three files into `folder` (names from `url`) and returns its manifest entry.
 
-    Samples stand in the order of `pieces`. The same pieces give the same bytes. Raises DamagedSample.
+    Samples are in the order of `pieces`. The same pieces give the same bytes. Raises DamagedSample.
     """
     tar, rows, stats = (folder / Path(name).name for name in shard_files(url))
     sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
@@ -95,7 +96,7 @@ def join_shard(pieces: Sequence[Piece], folder: Path, *, url: str, split: str, g
 
 
 def shard_files(url: str) -> tuple[str, str, str]:
-    """(tar, parquet, stats) of a shard's url, in the order in which they are committed."""
+    """(tar, parquet, stats) for a shard's url, in the order in which they are committed."""
     stem = url.removesuffix(".tar")
     return url, f"{stem}.parquet", f"{stem}_stats.json"
 
@@ -160,7 +161,7 @@ def _bytes_of(piece: Piece, answer: bytes | Exception) -> bytes:
 
 
 def _check_sample(piece: Piece, data: bytes) -> None:
-    """A range that is short or begins with another member's header is not copied into a shard."""
+    """Refuses a range that is short or begins with another member's header, so that it is not copied into a shard."""
     if piece.sample is None:
         return
     if len(data) != piece.sample.bytes_:
@@ -171,7 +172,7 @@ def _check_sample(piece: Piece, data: bytes) -> None:
 
 
 def entry_of(table: pa.Table, url: str, split: str, generation: int, sha256: str, md5: str, bytes_: int) -> ShardEntry:
-    """The manifest entry of a shard from its rows."""
+    """Makes the manifest entry of a shard from its rows."""
     samples = [row for row in _light(table) if row["status"] == SUCCESS]
     categories = Counter(row["category_id"] for row in samples)
     hours = sum(row["duration_ms"] for row in samples) / 3_600_000
@@ -186,9 +187,9 @@ def _light(table: pa.Table) -> list[ShardRow]:
 
 
 def stats_bytes(entry: ShardEntry, table: pa.Table) -> bytes:
-    """`_stats.json`: the keys of video2dataset and img2dataset, reason codes in `status_dict`, and the entry.
+    """Makes `_stats.json`: the keys of video2dataset and img2dataset, reason codes in `status_dict`, and the entry.
 
-    Times count the seconds of the clips and not of a clock, so that the same shard gives the same file.
+    Times are the clips' durations and not a clock's, so that the same shard gives the same file.
     """
     rows = _light(table)
     statuses = Counter(row["reason"] or row["status"] for row in rows)
@@ -216,7 +217,7 @@ def put_shard(store: Store, folder: Path, url: str) -> None:
 
 
 def read_rows(store: Store, url: str, columns: list[str] | None = None) -> pa.Table:
-    """The rows of a shard. UserError where they are missing or unreadable."""
+    """Reads the rows of a shard. Raises UserError if they are missing or unreadable."""
     name = shard_files(url)[1]
     try:
         data = store.read(name)

@@ -31,7 +31,7 @@ Anyone who passes the set on must be allowed to pass on its pictures. Removals: 
 
 
 def image_card(head: Mapping[str, Any], card: CardConfig) -> str:
-    """The card as Markdown with Hugging Face's YAML block. `head` is the content of manifest.json."""
+    """Makes the card: Markdown with Hugging Face's YAML block. `head` is the content of manifest.json."""
     front = {
         "license": card.license,
         "pretty_name": card.title,

@@ -4,8 +4,8 @@ in     the closed shards (manifest.parquet) and the committed units of stage `sh
 out    manifest.parquet, index/<split>.arrow, wids.json, sizes.json (also in each split), dataset_card.md,
        croissant.json, manifests/<sha256>.json (each manifest ever published), manifest.json last
 
-manifest.parquet lists committed shards alone and closes their generation; manifest.json follows and names its
-checksum. A run killed between any two of these writes is healed by the next one, with the same bytes.
+manifest.parquet lists only committed shards and closes their generation; manifest.json follows and contains its
+checksum. If a run is killed between any two of these writes, the next run completes them, with the same bytes.
 """
 
 from __future__ import annotations
@@ -70,12 +70,12 @@ def write_manifest(
     versions: Mapping[str, str] | None = None,
     created_at: str = "",
 ) -> Manifest:
-    """Closes the open generation: the manifest of all committed shards, with everything that stands beside it.
+    """Closes the open generation: writes the manifest of all committed shards, and the files beside it.
 
     `config` is the run's configuration without secrets, by dotted key; `facts` are further keys of manifest.json
-    (`balance`, funnel …) that depend on the data alone. Where nothing but the time and this program's tools have
-    changed, manifest.json stays as it is; otherwise it names the one before as its parent. UserError where a removal
-    was interrupted.
+    (`balance`, funnel …) that depend on the data alone. If only the time and the tools' versions have changed,
+    manifest.json stays as it is; otherwise it names the previous one as its parent. Raises UserError if a removal was
+    interrupted.
     """
     refuse_while_under_way(store, read_tombstones(store))
     entries = read_entries(store)
@@ -87,7 +87,7 @@ def write_manifest(
 def publish(
     store: Store, entries: Sequence[ShardEntry], head: Mapping[str, Any], card: CardConfig, *, created_at: str = ""
 ) -> Manifest:
-    """Writes the manifest of these shards and what stands beside it. See `write_manifest`."""
+    """Writes the manifest of these shards and the files beside it. See `write_manifest`."""
     with tempfile.TemporaryDirectory() as folder:
         return _publish(store, sorted(entries, key=lambda entry: entry.url), head, card, created_at, Path(folder))
 
@@ -133,7 +133,7 @@ def _publish(
 
 
 def forget_published(store: Store) -> None:
-    """Deletes every manifest but the one in force: what they say of rewritten shards is no longer true."""
+    """Deletes every published manifest but the current one: what they say of rewritten shards is no longer true."""
     in_force = set(published_names(store.read(MANIFEST_NAME), store.read(TABLE_NAME)))
     for name in store.names(PUBLISHED):
         if f"{PUBLISHED}/{name}" not in in_force:
@@ -141,10 +141,10 @@ def forget_published(store: Store) -> None:
 
 
 def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, bytes]:
-    """wids.json and sizes.json in each split's folder, by file name.
+    """Makes wids.json and sizes.json for each split's folder, by file name.
 
-    open_clip looks for its counts there. And wids, where it is given a cache folder, names cached shards by their file
-    name alone: read through one index, train/00000.tar and val/00000.tar would be taken for each other.
+    open_clip looks for its counts there. And wids, with a cache folder, names cached shards by their file name alone:
+    through one common index, train/00000.tar and val/00000.tar would be mistaken for each other.
     """
     files: dict[str, bytes] = {}
     for split in sorted({entry.split for entry in entries}):
@@ -155,7 +155,7 @@ def split_indexes(entries: Sequence[ShardEntry], *, name: str) -> dict[str, byte
 
 
 def given_head(document: Mapping[str, Any]) -> tuple[dict[str, Any], CardConfig]:
-    """(head, card) that were given when a manifest.json was written: what `publish` needs to rewrite it."""
+    """Returns (head, card) as given when a manifest.json was written: what `publish` needs to rewrite it."""
     counted = {"index", "totals", "splits", "shards", "shards_sha256", "schema_version", "generation", "members"}
     if document.get("kind") != IMAGE_KIND:
         counted.add("kind")
@@ -194,7 +194,7 @@ def _write_if_changed(store: Store, name: str, data: bytes) -> None:
 
 
 def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
-    """The extensions that every sample has, read from the first sample there is."""
+    """The extensions that every sample has, read from the first sample."""
     for entry in entries:
         if entry.nsamples:
             table = read_rows(store, entry.url, ["status", "members"])
@@ -205,10 +205,10 @@ def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
 def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = True) -> int:
     """Deletes packs that no later generation needs; returns how many.
 
-    A pack goes once the manifest's shards hold its video's selected samples, or once the selection has turned the
-    video away for good (`also_turned_away`: not while more is to come). Videos that only a quota left out keep theirs:
-    a larger quota may want them. With `also_turned_away` those that no row names go too: what a worker left that was
-    given up, or an earlier attempt. Rows of table `packs` stay in any case, so that no later run fetches these videos
+    A pack is deleted once its video's selected samples are in the manifest's shards or, with `also_turned_away` (not
+    while more videos are to come), once the selection has rejected the video for good. Videos left out only by a quota
+    keep theirs: a larger quota may want them. With `also_turned_away`, packs that no row names are deleted too: those
+    of abandoned workers or earlier attempts. Rows of table `packs` stay, so that no later run fetches these videos
     again.
     """
     done = _turned_away_for_good(store) if also_turned_away else set()
@@ -216,7 +216,7 @@ def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = T
     for entry in manifest.shards:
         table = read_rows(store, entry.url, ["status", "video_id"])
         done.update(table.filter(is_success(table["status"]))["video_id"].to_pylist())
-    present = {name for name in store.names("packs") if name.endswith(".tar")}  # the table's parts lie there too
+    present = {name for name in store.names("packs") if name.endswith(".tar")}  # the table's parts are there too
     needed: set[str] = set()
     for part in store.parts("packs"):
         table = store.read_part(part, ["video_id", "pack"])
@@ -241,7 +241,7 @@ def _turned_away_for_good(store: Store) -> set[str]:
 
 
 def sweep_shards(store: Store, manifest: Manifest) -> list[str]:
-    """Deletes the stray files under shards/ and names them: leftovers of a killed run whose plan changed."""
+    """Deletes the stray files under shards/, leftovers of a killed run whose plan has changed; returns their names."""
     strays = stray_files(store, manifest)
     for stray in strays:
         store.delete(stray)
@@ -249,7 +249,7 @@ def sweep_shards(store: Store, manifest: Manifest) -> list[str]:
 
 
 def stray_files(store: Store, manifest: Manifest) -> list[str]:
-    """Files under shards/ that have the name of a shard's file and belong to no shard of the manifest."""
+    """Files under shards/ that are named like a shard's file but belong to no shard of the manifest."""
     known = {name for entry in manifest.shards for name in shard_files(entry.url)}
     paths = [f"shards/{split}/{name}" for split in store.folders("shards") for name in store.names(f"shards/{split}")]
     return [path for path in paths if path not in known and _looks_like_ours(path.rpartition("/")[2])]

@@ -1,4 +1,4 @@
-"""From rows of table `packs` to rows of a shard, with the offset of each sample in its pack."""
+"""Turns rows of table `packs` into rows of a shard, with the offset of each sample in its pack."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SAME_FACTS = ("duration_ms", "width", "height", "fps", "codec")
 
 
 def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> list[Piece]:
-    """The planned clips of a video as pieces, from the part of `packs` that holds its rows."""
+    """The planned clips of a video as pieces, from the part of `packs` that has its rows."""
     wanted = {clip.n for clip in video.clips}
     columns = [name for name in PACKS.names if name != "phashes"]
     rows = store.read_part(part, columns).to_pylist()
@@ -29,7 +29,7 @@ def pieces_of_video(store: Store, video: PlanVideo, part: Part, url: str) -> lis
 
 
 def piece_of(store: Store, row: PackRow, url: str) -> Piece:
-    """The piece of one row of `packs`."""
+    """Makes the piece for one row of `packs`."""
     made = row["status"] == SUCCESS
     facts: Mapping[str, Any] = row
     shard_row = {

@@ -1,9 +1,9 @@
-"""Which sample goes into which shard: pure functions, no file is touched.
+"""Plans which sample goes into which shard: pure functions that touch no files.
 
 1. Splits (`splits.py`).
-2. Spread. Videos are put in the order of a hash, so that any few shards mix the categories.
-3. Cut. That order is cut into as few shards as the size allows, all about as large. While more is to come, only as many
-   videos are taken as fill whole shards; the others wait for the next generation.
+2. Spread. Videos are ordered by a hash, so that any few shards mix the categories.
+3. Cut. The ordered videos are cut into as few shards as the size allows, of about equal size. While more is to come,
+   only as many videos are taken as fill whole shards; the others wait for the next generation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.shards.splits import SPLITS, TRAIN, Placed, draw_splits
 
 @dataclass(frozen=True, slots=True)
 class PlannedShard:
-    """One shard to be made: clips of `content`, in the order of the spread."""
+    """A shard to be made: the clips of `content`, in the order of the spread."""
 
     split: str
     number: int
@@ -37,12 +37,12 @@ class PlannedShard:
 
     @property
     def stem(self) -> str:
-        """Path of its files without suffix."""
+        """The path of its files without suffix."""
         return f"shards/{self.split}/{self.number:05d}"
 
     @property
     def name(self) -> str:
-        """Name of its unit: path and content."""
+        """The name of its unit: from its path and content."""
         content = repr([(v.video_id, [(c.n, c.bytes_) for c in v.clips]) for v in self.videos])
         digest = hashlib.blake2b(f"{self.generation}|{content}".encode(), digest_size=8).hexdigest()
         return f"{self.split}-{self.number:05d}-{digest}"
@@ -57,12 +57,12 @@ def plan_shards(
     generation: int,
     only_full: bool = False,
 ) -> list[PlannedShard]:
-    """The shards that hold all clips of `videos`. The order in which videos are given does not count.
+    """Plans shards for all clips of `videos`; the order of `videos` has no effect.
 
-    `only_full`: those that are full by now, none where none of train is; a held-out split that has no shard yet gets
-    one of what there is, so that the data set can be evaluated on from the first day.
+    `only_full`: only shards that can be filled by now, and none at all if no train shard can be. A held-out split
+    without any shard yet gets one from what there is, so that the data set can be evaluated from the first day.
 
-    Failed clips follow their video's split; where that split gets no new shard they are left for a later generation.
+    Failed clips follow their video's split; if that split gets no new shard, they are left for a later generation.
     """
     codes = draw_splits(videos, placed, config.split, seed=seed)
     planned: list[PlannedShard] = []
@@ -79,7 +79,7 @@ def plan_shards(
 
 
 def _spread(videos: PlanVideos, seed: int) -> PlanVideos:
-    """By a hash of the id."""
+    """Orders videos by a hash of their ids."""
     hashes = [hash_name(seed, "spread", video_id) for video_id in videos.video_id.to_pylist()]
     table = pa.table({"hash": pa.array(hashes, pa.uint64()), "id": videos.video_id, "row": np.arange(len(videos))})
     order = table.sort_by([("hash", "ascending"), ("id", "ascending")]).column("row").to_numpy()
@@ -87,7 +87,7 @@ def _spread(videos: PlanVideos, seed: int) -> PlanVideos:
 
 
 def _filling(videos: PlanVideos, config: ShardsConfig) -> PlanVideos:
-    """The first videos that together fill whole shards: no video is closed in part, since its pack goes then."""
+    """The first videos that together fill whole shards. No video is closed in part, since its pack is deleted then."""
     n_bytes, n_samples = videos.sums(videos.bytes_).cumsum(), videos.n_samples().cumsum()
     whole_bytes, whole_samples = (int(column[-1]) if len(videos) else 0 for column in (n_bytes, n_samples))
     n_shards = max(whole_bytes // config.max_bytes, whole_samples // config.max_samples if config.max_samples else 0)
@@ -105,7 +105,7 @@ def _free_numbers(used: set[int]) -> Iterator[int]:
 
 
 def _cut(videos: PlanVideos, config: ShardsConfig) -> Iterator[PlanVideos]:
-    """Cuts videos in order into shards of about equal size; a video may go on in the next shard."""
+    """Cuts videos in order into shards of about equal size; a video may continue in the next shard."""
     is_sample = videos.is_sample()
     n_samples = int(is_sample.sum())
     if not n_samples:
@@ -119,7 +119,7 @@ def _cut(videos: PlanVideos, config: ShardsConfig) -> Iterator[PlanVideos]:
 
 
 def _edges(sizes: Int64, n_shards: int) -> Int64:
-    """[n_shards + 1] the clip with which each shard begins: the first before which lies its part of the whole."""
+    """[n_shards + 1] index of each shard's first clip: the first one with the shard's part of the total before it."""
     before, total = np.cumsum(sizes) - sizes, int(sizes.sum())
     parts = np.array([-(-shard * total // n_shards) for shard in range(1, n_shards)], np.int64)
     return np.concatenate(([0], np.searchsorted(before, parts), [len(sizes)])).astype(np.int64)

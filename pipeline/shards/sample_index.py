@@ -1,6 +1,6 @@
-"""The index files of a data set: where each member of each sample lies, a file a split that trainers map into memory.
+"""The index files of a data set: the location of each member of each sample, a file per split for trainers to map.
 
-in     the shards' rows        out    index/<split>.arrow (manifests.sample_index), and what manifest.json says of them
+in     the shards' rows        out    index/<split>.arrow (manifests.sample_index), and their entries in manifest.json
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _COLUMNS = ["key", "status", "category_id", "members"]
 def make_indexes(
     store: Store, entries: Sequence[ShardEntry], shards_sha256: str, folder: Path
 ) -> dict[str, IndexEntry]:
-    """Write the indexes of these shards into `folder`, as `index_name` names them; manifest.json's entry by split.
+    """Writes the indexes of these shards into `folder`, named by `index_name`; returns manifest.json's entry by split.
 
-    A split without samples gets none. UserError where the rows of a shard are missing or unreadable.
+    A split without samples gets none. Raises UserError if the rows of a shard are missing or unreadable.
     """
     found: dict[str, IndexEntry] = {}
     for split in sorted({entry.split for entry in entries}):
@@ -58,7 +58,7 @@ def _columns(store: Store, shard: ShardEntry) -> SampleColumns:
 
 
 def put_indexes(store: Store, folder: Path, wanted: Mapping[str, Mapping[str, Any]], old: Mapping[str, Any]) -> None:
-    """Put in place the files that the manifest names, where they aren't there already."""
+    """Puts in place the files that the manifest names, unless they are there already."""
     for split, entry in wanted.items():
         name = index_name(split)
         if old.get(split) != entry or not store.exists(name):

@@ -1,8 +1,8 @@
-"""Which split each video goes to. What belongs together (one channel, or the duplicates of one video) is a component.
+"""Decides which split each video goes to. Videos of one channel, or duplicates of one video, form a component.
 
-A component with a committed member follows it; another is drawn by a hash of the seed and its name, so that its split
-does not depend on what else the crawl found. Where a held-out split would stay empty, it gets one component. Everything
-is columns: a plan at the paper's size looks at 3.3 million videos.
+A component with a committed member follows it; any other is drawn by a hash of the seed and its name, so that its split
+does not depend on what else the crawl found. If a held-out split would stay empty, it gets one component. All data is
+in columns: a plan at the paper's scale has 3.3 million videos.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pipeline.shards.clips import Int64, PlanVideos
 TRAIN = "train"
 HELD_OUT = ("val", "test")
 SPLITS = (TRAIN, *HELD_OUT)
-"""A split's code is its index here."""
+"""The code of a split is its index here."""
 
 Codes = NDArray[np.int8]
 
@@ -33,7 +33,7 @@ def _no_names() -> pa.Array:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """What committed shards hold already; a new plan never contradicts it. Columns [P], each video once.
+    """What committed shards contain already; a new plan never contradicts it. Columns [P], each video once.
 
     `numbers`: shard numbers in use, by split.
     """
@@ -48,12 +48,12 @@ class Placed:
 def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed: int) -> Codes:
     """[V] the split of each video. Videos of one channel (with `by: channel`) and duplicates go to the same one.
 
-    Only where committed shards hold a component in two splits already can that not be kept: there a video follows
-    its duplicates first, then its channel.
+    This fails only if committed shards already have a component in two splits: then a video follows its duplicates
+    first, then its channel.
     """
     parts = _components(placed, videos, config)
     n_placed = len(placed.split)
-    held = np.zeros(len(parts.names), np.int8)  # bit s: split s holds some of the component
+    held = np.zeros(len(parts.names), np.int8)  # bit s: split s has some of the component
     np.bitwise_or.at(held, parts.of_video[:n_placed], (1 << placed.split).astype(np.int8))
     component = parts.of_video[n_placed:]
     there = Ids.of(placed.video_id).rows(videos.video_id)
@@ -84,15 +84,17 @@ def _nearest(videos: PlanVideos, row: int, placed: Placed, held: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Components:
-    """`names` [N]: sorted names of channels and groups; `of_video` [P+V]: the first of those that its own connects to,
-    by name, which is its component."""
+    """`names` [N]: sorted names of channels and groups; `of_video` [P+V]: the component of each video.
+
+    A component is represented by the first, by name, of the names that are connected.
+    """
 
     names: pa.Array
     of_video: Int64
 
 
 def _components(placed: Placed, videos: PlanVideos, config: SplitConfig) -> _Components:
-    """The components of the placed videos, followed by those of the new ones."""
+    """Computes the components of the placed videos, followed by those of the new ones."""
     group, groups = _ranked(pa.concat_arrays([placed.group, videos.group]))
     names = pc.binary_join_element_wise("video ", groups, "")
     if config.by != "channel":
@@ -106,7 +108,7 @@ def _components(placed: Placed, videos: PlanVideos, config: SplitConfig) -> _Com
 
 
 def _ranked(column: pa.Array) -> tuple[Int64, pa.Array]:
-    """([N] the rank of each text among the distinct texts, those texts, sorted)."""
+    """([N] the rank of each text among the distinct texts, the distinct texts sorted)."""
     encoded = pc.dictionary_encode(column)
     order = pc.sort_indices(encoded.dictionary).to_numpy().astype(np.int64)
     rank = np.empty(len(order), np.int64)
@@ -116,7 +118,7 @@ def _ranked(column: pa.Array) -> tuple[Int64, pa.Array]:
 
 
 def _first_connected(a: Int64, b: Int64, n: int) -> Int64:
-    """[n] the smallest node that the pairs a[i]–b[i] connect each node to."""
+    """[n] the smallest node that each node is connected to by the pairs a[i]–b[i]."""
     first = np.arange(n, dtype=np.int64)
     while True:
         near, far = np.minimum(first[a], first[b]), np.maximum(first[a], first[b])
@@ -139,7 +141,7 @@ def _draw(
     config: SplitConfig,
     seed: int,
 ) -> Codes:
-    """[N] the split of each component that no shard holds yet, of the new videos' components and samples."""
+    """[N] draws a split for each component that is in no shard yet, given the new videos' components and samples."""
     drawn = np.zeros(len(held), np.int8)
     samples = np.bincount(component, weights=n_samples, minlength=len(held)).astype(np.int64)
     open_ = np.unique(component[held[component] == 0])
@@ -156,7 +158,7 @@ def _draw(
 
 
 def _give_one(code: int, drawn: Codes, open_: Int64, draw: NDArray[np.float64], samples: Int64) -> None:
-    """Moves the first component in drawing order that holds at most half of all samples from train to a split."""
+    """Moves one component from train to a split: the first drawn one with at most half of all samples."""
     able = np.flatnonzero((drawn[open_] == 0) & (samples > 0) & (2 * samples <= samples.sum()))
     if len(able):
         drawn[open_[able[np.argmin(draw[able])]]] = code

@@ -1,12 +1,12 @@
 """Stage `shards`: joins the packs' samples into shards, byte for byte.
 
-in     selection.parquet, tables `packs` and `videos`, what committed shards hold already
+in     selection.parquet, tables `packs` and `videos`, what committed shards contain already
 out    shards/<split>/00000.tar, 00000.parquet, 00000_stats.json; unit = one shard
 
-Generations. The shards in manifest.parquet are closed: nothing moves or changes them. What the selection holds beyond
-them makes the next generation. Its plan is a pure function of closed shards and selection, so that a run that was
-killed half-way finds the same plan again. Where the selection has changed meanwhile, the shards that were made count
-as a closed generation and the rest goes into one more.
+Generations. The shards in manifest.parquet are closed: nothing moves or changes them. What else is in the selection
+makes up the next generation. Its plan is a pure function of closed shards and selection, so that a run killed half-way
+makes the same plan again. If the selection has changed meanwhile, the shards already made count as a closed generation
+and the rest goes into another one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pipeline.shards.plan import PlannedShard, plan_shards
 
 @dataclass(frozen=True, slots=True)
 class ShardJob:
-    """A unit's payload: the planned shard, where the rows of its videos are, and their urls."""
+    """A unit's payload: the planned shard, the parts with the rows of its videos, and the videos' URLs."""
 
     shard: PlannedShard
     parts: dict[str, Part]
@@ -45,8 +45,8 @@ class ShardJob:
 class ShardsStage:
     """See the module. `seed` draws splits and spreads videos.
 
-    `only_full`: more is to come, and only full shards are closed. `but`: videos to leave out, since their batches
-    are still in progress. `books`: kept over the plans of a run, so that each reads only what is new.
+    `only_full`: more is to come, so only full shards are closed. `but`: videos to leave out, since their batches are
+    still in progress. `books`: kept across the plans of a run, so that each reads only what is new.
     """
 
     config: ShardsConfig
@@ -58,7 +58,7 @@ class ShardsStage:
     resources: Resources = Resources(n_cpus=1, memory_bytes=2 * 1024**3, time_limit_s=3600)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """The shards of the open generation. UserError where a removal was interrupted."""
+        """The shards of the open generation. Raises UserError if a removal was interrupted."""
         tombstones = read_tombstones(store)
         refuse_while_under_way(store, tombstones)
         urls = store.read_table("videos", ["video_id", "url"])
@@ -90,9 +90,9 @@ class ShardsStage:
             generation += 1
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Makes one shard. A video whose pack is gone or damaged is turned away alone; the shard goes on without.
+        """Makes one shard. A video whose pack is missing or damaged is rejected; the shard is made without it.
 
-        Where nothing is left, no shard is made.
+        If nothing is left, no shard is made.
         """
         job: ShardJob = unit.payload
         shard, store = job.shard, context.store
@@ -120,15 +120,15 @@ class ShardsStage:
 
 
 def in_shard_order(pieces: Iterable[Piece], seed: int) -> list[Piece]:
-    """The order inside a shard: by hash, so that a video's clips do not stand together."""
+    """The order inside a shard: by hash, so that a video's clips are not next to each other."""
     return sorted(pieces, key=lambda piece: (hash_name(seed, "within", piece.row["key"]), piece.row["key"]))
 
 
 def read_entries(store: Store) -> list[ShardEntry]:
-    """The closed shards: manifest.parquet's rows, [] where there is none.
+    """Returns the closed shards: manifest.parquet's rows, [] if there is none.
 
-    manifest.parquet is written before manifest.json and lists committed shards alone. So it is right also where a
-    run was killed between the two, when manifests.shards.read_manifest refuses the pair.
+    manifest.parquet is written before manifest.json and lists only committed shards. So it is right even if a run was
+    killed between the two, when manifests.shards.read_manifest refuses the pair.
     """
     try:
         data = store.read(TABLE_NAME)
@@ -138,7 +138,7 @@ def read_entries(store: Store) -> list[ShardEntry]:
 
 
 def committed_shards(store: Store, *, but: Collection[str] = ()) -> dict[str, ShardEntry]:
-    """Entry of each committed shard unit whose url is not among `but`. Units that were turned away made none."""
+    """The entry of each committed shard unit whose url is not in `but`. Units that were rejected have none."""
     known = {url.removeprefix("shards/").removesuffix(".tar").replace("/", "-") for url in but}
     new = store.all_commit_facts("shards", but=lambda unit: unit.rpartition("-")[0] in known)
     return {unit: ShardEntry.of_row(facts["shard"]) for unit, facts in new if "shard" in facts}

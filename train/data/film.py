@@ -51,12 +51,11 @@ class Film:
             else:
                 n_source, rate = self._count()
         self._step = rate / fps if 0 < fps < rate else 1.0
-        self._n_source = n_source
         self.n_frames = max(1, int(n_source / self._step))
 
     def read(self, numbers: Sequence[int]) -> Mapping[int, Pixels]:
         """{number: RGB `[H, W, 3]`}. UserError if one doesn't decode."""
-        wanted = {number: min(round(number * self._step), self._n_source - 1) for number in numbers}
+        wanted = {number: round(number * self._step) for number in numbers}
         with _told(self._path):
             frames = set(wanted.values())
             if self._clip is not None:

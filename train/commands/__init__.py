@@ -1,1 +1,1 @@
-"""One module a command; each is a plain function, heavy modules are imported inside it."""
+"""One module per command. Each command is a plain function, which imports heavy modules inside."""

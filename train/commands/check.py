@@ -1,4 +1,4 @@
-"""`hdvila-train check MANIFEST`: what a run would meet in a data set, before it is started."""
+"""`hdvila-train check MANIFEST`: finds the problems that a run would have with a data set, before it is started."""
 
 import json
 import os

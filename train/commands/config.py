@@ -1,4 +1,4 @@
-"""`hdvila-train config`: the keys of a run's YAML, or what one comes to."""
+"""`hdvila-train config`: prints the keys of a run's YAML, or a YAML with all defaults filled in."""
 
 from pathlib import Path
 from typing import Annotated

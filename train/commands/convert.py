@@ -1,4 +1,4 @@
-"""`hdvila-train convert IN OUT`: published checkpoints to this project's folders, and back."""
+"""`hdvila-train convert IN OUT`: converts published checkpoints to this project's folders, and back."""
 
 from pathlib import Path
 from typing import Annotated

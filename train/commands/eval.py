@@ -1,4 +1,4 @@
-"""`hdvila-train eval CONFIG_OR_RUN`: scores of a checkpoint, on its val split or a benchmark's files; answers."""
+"""`hdvila-train eval CONFIG_OR_RUN`: scores a checkpoint on its val split or a benchmark's files; answers questions."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from manifests.errors import UserError
 
 
 class Form(StrEnum):
-    """How a caption file is read."""
+    """Formats of a caption file."""
 
     auto = "auto"
     msrvtt = "msrvtt"
@@ -23,7 +23,7 @@ class Form(StrEnum):
 
 
 class Truth(StrEnum):
-    """What is a right answer."""
+    """What counts as a right answer."""
 
     id = "id"
     caption = "caption"
@@ -119,7 +119,7 @@ def evaluate(
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What is asked of held-out pairs."""
+    """What to measure on held-out pairs; `rerank` is the number of candidates to rerank, 0 for none."""
 
     matching: bool
     flow: bool
@@ -127,7 +127,7 @@ class Pairs:
 
 
 def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
-    """Held-out pairs through the layers over both modalities, in one process."""
+    """Runs held-out pairs through the layers over both modalities, in one process, and prints what was asked for."""
     from train.batches import choose_source
     from train.distributed import process_from_environment
     from train.matching import HeldOutPairs, draw_flow, measure_flow, score_matching
@@ -163,7 +163,7 @@ def _pairs(target: Path, asked: Pairs, *, best: bool, as_json: bool, overrides: 
 
 
 def _answers(target: Path, out: Path, *, best: bool, as_json: bool, overrides: list[str] | None) -> None:
-    """Every held-out question answered, in one process; the result file, and the score where answers are known."""
+    """Answers every held-out question, in one process; writes the result file and prints the score if there is one."""
     from train.answers import answer_all
     from train.batches import choose_source
     from train.distributed import process_from_environment

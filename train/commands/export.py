@@ -1,4 +1,4 @@
-"""`hdvila-train export RUN OUT`: a trained model as a folder that people know how to use."""
+"""`hdvila-train export RUN OUT`: exports a trained model as a folder in a familiar layout."""
 
 from pathlib import Path
 from typing import Annotated

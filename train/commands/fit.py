@@ -1,4 +1,4 @@
-"""`hdvila-train fit CONFIG`: train, or continue a run that was stopped."""
+"""`hdvila-train fit CONFIG`: trains, or continues a run that was stopped."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def fit(
 
     On SIGTERM or Ctrl-C a checkpoint is written first; the same command then continues from it.
     """
-    if os.environ.get("RANK", "0") == "0":  # torch alone takes seconds to load, half a minute on a busy machine
+    if os.environ.get("RANK", "0") == "0":  # loading torch alone takes seconds, half a minute on a busy machine
         typer.echo(f"{config}: loading the trainer", err=True)
     from manifests.settings import load_config
     from train.config import TrainConfig

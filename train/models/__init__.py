@@ -1,4 +1,4 @@
-"""The model: `build_model(config, seed=...)`; see hd_vila.py for how its parts go together."""
+"""HD-VILA: `build_model(config, seed=...)`; see hd_vila.py for how its parts fit together."""
 
 from train.models.batch import Batch, Features
 from train.models.configs import ModelConfig

@@ -1,6 +1,6 @@
 """BERT: embeddings and post-norm Transformer layers with Hugging Face's key names.
 
-Shapes: b sequences, L tokens, D width. Two uses: text alone (layers 0..11), text with visual tokens (12..23).
+Shapes: b sequences, L tokens, D width. Used for text alone (layers 0..11) and for text with visual tokens (12..23).
 """
 
 import torch
@@ -34,7 +34,7 @@ class Embeddings(nn.Module):
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention with separate projections; masked keys take no part."""
+    """Multi-head attention with separate projections; masked keys are ignored."""
 
     def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class SelfAttention(nn.Module):
 
 
 class ResidualOutput(nn.Module):
-    """LayerNorm(residual + dropout(dense(x))): the end of both halves of a layer."""
+    """LayerNorm(residual + dropout(dense(x))): the end of each half of a layer."""
 
     def __init__(self, n_in: int, width: int, dropout: float) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class ResidualOutput(nn.Module):
 
 
 class AttentionHalf(nn.Module):
-    """Self-attention and its residual: keys `attention.self.*` and `attention.output.*`."""
+    """Self-attention and its residual, under the keys `attention.self.*` and `attention.output.*`."""
 
     def __init__(self, width: int, n_heads: int, dropout: float) -> None:
         super().__init__()
@@ -110,7 +110,7 @@ class Layer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The stack of layers, run in slices: text layers first, multimodal ones later."""
+    """The stack of layers, run in slices: first the text layers, later the multimodal ones."""
 
     def __init__(self, n_layers: int, width: int, n_heads: int, dropout: float, *, checkpointed: bool) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
         self.layer = nn.ModuleList(Layer(width, n_heads, dropout) for _ in range(n_layers))
 
     def forward(self, x: Tensor, attention_mask: Tensor, layers: slice) -> Tensor:
-        """x [b, L, D], attention_mask [b, L] (1: real) through `layers` -> [b, L, D]."""
+        """Runs x [b, L, D], with attention_mask [b, L] (1: real), through `layers` -> [b, L, D]."""
         mask = attention_mask.bool()[:, None, None, :]
         for layer in self.layer[layers]:
             x = run_block(layer, x, mask, checkpointed=self.checkpointed)
@@ -137,6 +137,6 @@ class Pooler(Dense):
 
 
 def mean_over_tokens(hidden: Tensor, attention_mask: Tensor) -> Tensor:
-    """[b, L, D] and [b, L] -> [b, D], the mean over real tokens ([CLS] and [SEP] count); zeros where there is none."""
+    """[b, L, D] and [b, L] -> [b, D]: the mean over real tokens, including [CLS] and [SEP]; zeros if there are none."""
     weights = attention_mask.to(hidden.dtype)[..., None]
     return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -1,10 +1,10 @@
-"""The model's configuration: three presets of one architecture, every number of which can be overridden.
+"""HD-VILA's configuration: three presets of one architecture, in which every number can be overridden.
 
     hd_vila        the published model: ResNet-50 twice, 1024 wide, 24 BERT layers, 640x1024 pixels
-    hd_vila_base   768 wide, 12 BERT layers: trains on one 24 GiB card
-    tiny           the same shape at 1/100 of the cost: learns on two CPU cores in minutes
+    hd_vila_base   768 wide, 12 BERT layers: trains on one 24 GiB GPU
+    tiny           the same structure at 1/100 of the cost: learns on two CPU cores in minutes
 
-In YAML `model: {preset: tiny, width: 192}` means tiny with one number changed.
+In YAML, `model: {preset: tiny, width: 192}` means tiny with one number changed.
 """
 
 import warnings
@@ -15,7 +15,7 @@ from pydantic import model_validator
 from manifests.settings import identity, operational
 from train.models.base import ModelSection
 
-# `Section.stage` names a stage of the pipeline; the model's own `stage` is what the paper calls so.
+# `Section.stage` is a stage of the pipeline; the model's `stage` is what the paper calls a stage.
 warnings.filterwarnings("ignore", message='Field name "stage" in "ModelConfig" shadows')
 
 Size = tuple[int, int]
@@ -52,7 +52,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class ModelConfig(ModelSection):
-    """Everything that shapes an HD-VILA. Sizes are (height, width) in pixels."""
+    """The configuration of an HD-VILA. Sizes are (height, width) in pixels."""
 
     sources = ("trunk_weights", "bert_weights", "model_weights")
 

@@ -1,7 +1,7 @@
-"""First weights of models with one picture encoder under a BERT: random numbers, then those that the section names.
+"""First (initial) weights of models with one picture encoder under a BERT: random, then those that the section names.
 
-SOHO and Visual Parsing differ in the encoder alone: its prefix among the model's keys, the key of the section that
-names its source, and which of torchvision's weights fit it. That is an `Encoder`; the rest is said once, here.
+SOHO and Visual Parsing differ only in the encoder: its prefix in the model's keys, the key of the section that names
+its source, and which of torchvision's weights fit it. An `Encoder` describes that; this file has the rest.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from train.models.weight_files import load_file
 log = logging.getLogger(__name__)
 
 COUNTER = "num_batches_tracked"
-"""Ends the keys of batch counters, which carry nothing."""
+"""Suffix of the keys of batch counters, which hold no information."""
 LANGUAGE, BERT = "language.", "language.bert."
 M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """The picture encoder of a model."""
+    """Describes the picture encoder of a model."""
 
     part: str
-    """What people call it: a key of `weight_sources`; the section's `<part>_weights` names its source."""
+    """Its name, a key of `weight_sources`; the section's `<part>_weights` names its source."""
     prefix: str
-    """Of its keys in the model; files may lack it."""
+    """Prefix of its keys in the model; files may lack it."""
     imagenet: Callable[[Any], str]
-    """The section -> the name of torchvision's weights (`Swin_T`); UserError where none fit."""
+    """The section -> the name of torchvision's weights (`Swin_T`); UserError if none fit."""
     classifier: str
-    """Prefix of the keys that a published file has for its classes, and the model has not."""
+    """Prefix of a published file's keys for its classifier, which the model doesn't have."""
 
 
 def build(make: Callable[[], M], randomise: Callable[[M], None], encoder: Encoder, *, seed: int) -> M:
-    """The model that `make` gives, `randomise` fills and its section's sources overwrite, in training mode.
+    """Creates a model with `make`, fills it with `randomise`, then loads the section's sources; in training mode.
 
     `model.weight_sources` and the log say where each part came from. The same section and seed give the same weights,
-    whatever the caller drew before. UserError for a weights file that is missing or doesn't fit; for weights of the net
-    that are out of reach, unless `allow_random`.
+    whatever the caller drew before. UserError for a weights file that is missing or doesn't fit, and, unless
+    `allow_random`, for weights on the internet that are out of reach.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -68,7 +68,7 @@ def build(make: Callable[[], M], randomise: Callable[[M], None], encoder: Encode
 
 
 def _read_encoder(config: Any, encoder: Encoder, source: str) -> Mapping[str, Tensor] | None:
-    """Its tensors under the model's keys; None where ImageNet's are out of reach."""
+    """The encoder's tensors under the model's keys; None if ImageNet's are out of reach."""
     weights = _imagenet(encoder.imagenet(config)) if source == "imagenet" else load_file(Path(source))
     if weights is None:
         return None
@@ -81,12 +81,12 @@ def _imagenet(name: str) -> Mapping[str, Tensor] | None:
         from torchvision.models import get_weight
 
         return get_weight(f"{name}_Weights.IMAGENET1K_V1").get_state_dict(progress=False, check_hash=True)
-    except (ImportError, OSError, RuntimeError):  # not installed; no network; a download that fails its hash
+    except (ImportError, OSError, RuntimeError):  # not installed; no network; a download with a wrong hash
         return None
 
 
 def _read_layers(model: Model, source: str) -> Mapping[str, Tensor] | None:
-    """BERT's embeddings and as many of its first layers as the model has, under this model's keys."""
+    """BERT's embeddings and its first layers, as many as the model has, under the model's keys."""
     weights = read_bert(source)
     if weights is None:
         return None
@@ -103,7 +103,7 @@ def _fill(model: Model, part: str, prefix: str, source: str, weights: Mapping[st
 
 
 def _fill_all(model: Model, path: Path) -> None:
-    """Every key that the model shares with a whole one: heads of another task stay as they are."""
+    """Loads every key that the model shares with a file of a whole model; heads of another task stay as they are."""
     weights = load_file(weights_in(path))
     own = {key for key in model.state_dict() if not key.endswith(COUNTER)}
     shared = own & weights.keys()

@@ -1,4 +1,4 @@
-"""HD-VILA: video and text in one space (stage 1), and a Transformer over both (stage 2).
+"""HD-VILA: embeds video and text in one space (stage 1), with a Transformer over both (stage 2).
 
 State-dict keys are those of the published checkpoints; a learned temperature adds `temperature.*` (see official.py).
 """
@@ -22,7 +22,7 @@ from train.rows import Rows
 
 MAX_LOGIT_SCALE = 100.0
 MAX_LOG_SCALE = math.log(MAX_LOGIT_SCALE)
-"""A learned temperature may not fall below 0.01 (CLIP's limit)."""
+"""Keeps a learned temperature from falling below 0.01 (CLIP's limit)."""
 
 STAGE1_TOP = ("cnn", "cnn_low", "grid_encoder", "grid_encoder_low", "timesformer", "grid_encoder_combine")
 UNUSED_KEYS = (
@@ -38,16 +38,16 @@ UNSEEN_KEYS: dict[str, tuple[str, ...]] = {
     "low": LOW_ALONE,
     "mean": LOW_ALONE,
 }
-"""What a view's pictures don't pass through."""
+"""Key prefixes of modules that the pictures of a view don't pass through."""
 MATCHING_KEYS = ("transformer.bert.pooler2.", "transformer.cls.seq_relationship.")
 WORD_KEYS = ("transformer.cls.predictions.",)
 EMBEDDING_KEYS = ("transformer.bert.pooler1.", "transformer.t_proj.", "transformer.v_proj.", "temperature.")
-"""What only the embeddings pass through: the contrastive loss alone trains it."""
+"""Key prefixes of modules that only embeddings pass through, so only the contrastive loss trains them."""
 ALL_OBJECTIVES = ("contrastive", "mlm", "itm")
 
 
 class Temperature(nn.Module):
-    """The similarity's scale and bias: parameters where they are learned, else buffers outside the state dict."""
+    """Scale and bias of the similarities: parameters if they are learned, else buffers outside the state dict."""
 
     logit_scale: Tensor
     logit_bias: Tensor
@@ -65,19 +65,19 @@ class Temperature(nn.Module):
 
     def forward(self) -> tuple[Tensor, Tensor]:
         """(1 / temperature, bias), each [1]."""
-        # Never the parameters themselves: DDP and FSDP2 hang their hooks on what a forward pass computes. At its bound
-        # the scale keeps its gradient, by which alone it can come back; `bound` keeps it from going on outwards.
+        # Don't return the parameters themselves: DDP and FSDP2 attach their hooks to what a forward pass computes. At
+        # its bound, the scale keeps its gradient, so that it can come back; `bound` keeps it from moving further out.
         inside = self.logit_scale + (self.logit_scale.clamp(max=MAX_LOG_SCALE) - self.logit_scale).detach()
         return inside.exp(), self.logit_bias * 1.0
 
     @torch.no_grad()
     def bound(self) -> None:
-        """Put a learned scale that a step has carried over its bound back onto it."""
+        """Sets a learned scale that a step has moved beyond its bound back to the bound."""
         self.logit_scale.clamp_(max=MAX_LOG_SCALE)
 
 
 class HDVila(HybridEncoder, Model):
-    """The whole model: the video encoder's modules at top level, the language side under `transformer`."""
+    """The whole model: the video encoder's modules at the top level, the language side under `transformer`."""
 
     groups = ("cnn", "timesformer", "transformer")
     blocks = (Block, Layer, Bottleneck)
@@ -91,13 +91,13 @@ class HDVila(HybridEncoder, Model):
         self.temperature = Temperature(config.temperature, config.logit_bias, learned=config.learn_temperature)
         self.can_match = config.stage == 2 and config.itm
         self.weight_sources: dict[str, str] = {}
-        """Where each part's first weights came from, filled by `build_model`."""
+        """The source of each part's first weights, set by `build_model`."""
 
     def forward(self, batch: Rows, only: Collection[str] = ()) -> Features:
-        """Everything a training step needs of a `Batch` (or of rows of its names). `only` embeddings: without logits.
+        """Computes what a training step needs from a `Batch` (or rows with its names); no logits if `only` has none.
 
-        With `pair_ids` and `pair_mask` the multimodal half reads that text where `itm_labels` is 0; the embeddings and
-        the masked words stay those of the row's own.
+        With `pair_ids` and `pair_mask`, the multimodal half reads that text in rows with `itm_labels` 0; embeddings and
+        masked positions are always those of the row's own text.
         """
         with self._stage1():
             maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
@@ -113,7 +113,7 @@ class HDVila(HybridEncoder, Model):
     def embed(
         self, img_middle: Tensor | None, img_other: Tensor | None, input_ids: Tensor, attention_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """(video, text), each [B, D] with L2 norm 1, of raw 0..255 pixels and token ids (shapes: `Batch`)."""
+        """(video, text), each [B, D] with L2 norm 1, from raw 0..255 pixels and token ids (shapes: `Batch`)."""
         return self.embed_video(img_middle, img_other), self.embed_text(input_ids, attention_mask)
 
     def embed_video(self, img_middle: Tensor | None, img_other: Tensor | None) -> Tensor:
@@ -126,12 +126,12 @@ class HDVila(HybridEncoder, Model):
         return self.transformer.embed_text(hidden, attention_mask)
 
     def look(self, batch: Rows) -> tuple[Tensor, Tensor]:
-        """(maps [B, S, D, h, w], a mask of ones [B, 1]): what `match` reads; nothing of a clip is padding."""
+        """(maps [B, S, D, h, w], a mask of ones [B, 1]), the input of `match`; a clip has no padding."""
         maps = self.encode_frames(batch.get("img_middle"), batch.get("img_other"))
         return maps, maps.new_ones(len(maps), 1)
 
     def match(self, maps: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [B, 2] of what `look` gave with sentences [B, L]; for stage 2 with `itm`."""
+        """Matching logits [B, 2] of the result of `look` with sentences [B, L]; for stage 2 with `itm`."""
         hidden = self.transformer.bert.read_text(input_ids, attention_mask)
         both = self.transformer.bert.read_both(hidden, attention_mask, maps)
         return self._match_logits(both)
@@ -145,7 +145,7 @@ class HDVila(HybridEncoder, Model):
         return torch.no_grad() if self.config.freeze_stage1 else nullcontext()
 
     def _predict(self, batch: Rows, hidden: Tensor, maps: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """(mlm_logits, itm_logits) as far as the batch asks for them."""
+        """(mlm_logits, itm_logits), each None if the batch has no labels for it."""
         words, matches = batch.get("mlm_labels"), batch.get("itm_labels")
         if words is None and matches is None:
             return None, None
@@ -153,14 +153,14 @@ class HDVila(HybridEncoder, Model):
         mlm_logits = itm_logits = None
         if words is not None:
             text = over_segments(both[:, :, : hidden.shape[1]])
-            # The vocabulary is wide: logits are made for the masked positions alone.
+            # The vocabulary is large, so logits are computed only for the masked positions.
             mlm_logits = _in_full(self.transformer.cls.predictions, text[words != -100])
         if matches is not None:
             itm_logits = self._match_logits(both)
         return mlm_logits, itm_logits
 
     def _paired(self, batch: Rows, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """(text hidden states [B, L, D], mask [B, L]) that go with each row's maps."""
+        """(text hidden states [B, L, D], mask [B, L]) to read together with each row's maps."""
         ids, mask = batch.get("pair_ids"), batch.get("pair_mask")
         if ids is None or mask is None:
             return hidden, batch.attention_mask
@@ -175,12 +175,12 @@ class HDVila(HybridEncoder, Model):
         return "cnn" if name.startswith(("cnn", "grid_encoder")) else "transformer"
 
     def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
-        """As usual, and never the temperature."""
+        """As in `Model`, and never for the temperature."""
         return not name.startswith("temperature") and super().is_decayed(name, parameter, decay_norms=decay_norms)
 
     def mark_trainable(self, objectives: Collection[str] = ALL_OBJECTIVES, view: str = "hybrid") -> None:
-        """Without a gradient: what nothing reads (kept for its keys), what this view's pictures or these objectives
-        don't pass through, and a frozen stage 1."""
+        """Makes everything trainable except: modules that nothing reads (kept for their keys), modules that this view's
+        pictures or these objectives don't pass through, and a frozen stage 1."""
         still = {*UNUSED_KEYS, *UNSEEN_KEYS.get(view, ())}
         if "contrastive" not in objectives:
             still.update(EMBEDDING_KEYS)
@@ -201,12 +201,12 @@ class HDVila(HybridEncoder, Model):
                 module.requires_grad_(False)
 
     def after_step(self) -> None:
-        """A learned temperature stays within its bound."""
+        """Keeps a learned temperature within its bound."""
         if self.config.learn_temperature:
             self.temperature.bound()
 
     def readings(self) -> dict[str, Tensor | float]:
-        """The temperature now."""
+        """The current temperature."""
         return {"temperature": 1 / self.temperature()[0].detach()}
 
     def title(self) -> str:
@@ -214,7 +214,7 @@ class HDVila(HybridEncoder, Model):
         return f"{self.config.preset} stage {self.config.stage}"
 
     def train(self, mode: bool = True) -> "HDVila":
-        """As usual, but a frozen stage 1 stays in evaluation mode: it has no dropout or stochastic depth."""
+        """As usual, but a frozen stage 1 stays in evaluation mode, without dropout or stochastic depth."""
         super().train(mode)
         if self.config.freeze_stage1:
             for module in self.stage1_modules():
@@ -230,6 +230,6 @@ class HDVila(HybridEncoder, Model):
 
 
 def _in_full(head: nn.Module, x: Tensor) -> Tensor:
-    """Logits in the head's own type, whatever autocast computes in: bf16 tells neighbours among 30,000 words badly."""
+    """Logits in the head's own dtype, whatever autocast uses: bf16 is too coarse for close scores of 30,000 words."""
     with torch.autocast(x.device.type, enabled=False):
         return head(x.to(next(head.parameters()).dtype))

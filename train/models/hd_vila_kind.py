@@ -1,4 +1,4 @@
-"""HD-VILA as the trainer knows it."""
+"""Registers HD-VILA with the trainer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from train.models.registry import ModelKind
 
 
 def build(config: ModelConfig, seed: int) -> HDVila:
-    """As `init.build_model`."""
+    """Calls `init.build_model`."""
     return build_model(config, seed=seed)
 
 
 def refuse(config: Any, weights: Mapping[str, float]) -> None:
-    """ValueError where stage and objectives don't go together."""
+    """Raises ValueError if the model's stage and the objectives don't go together."""
     multimodal = {"mlm", "itm"} & weights.keys()
     if multimodal and config.stage == 1:
         raise ValueError("objective.mlm and objective.itm need model.stage: 2")

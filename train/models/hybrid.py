@@ -16,11 +16,11 @@ from train.models.timesformer import TimeSformer
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
-"""ImageNet's RGB statistics on the 0..255 scale."""
+"""Mean and deviation of ImageNet's RGB values, on the 0..255 scale."""
 
 
 class HybridEncoder(nn.Module):
-    """Raw frames in, one feature map a segment out. Either input may be None: the other branch then serves alone."""
+    """Encodes raw frames to one feature map per segment. Either input may be None; then only the other branch runs."""
 
     pixel_mean: Tensor
     pixel_scale: Tensor
@@ -44,14 +44,14 @@ class HybridEncoder(nn.Module):
             checkpointed=checkpointed,
         )
         self.grid_encoder_combine = nn.Sequential(nn.Conv2d(2 * width, width, 1, bias=False), nn.GELU())
-        # Buffers, so that they follow the model's device, but not in the state dict: published files hold no such keys.
+        # Buffers follow the model's device; they aren't in the state dict, because published files have no such keys.
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_scale", 1 / torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
     def encode_frames(self, img_middle: Tensor | None, img_other: Tensor | None) -> Tensor:
         """img_middle [B, S, 3, H, W], img_other [B, S, N-1, 3, H/4, W/4], raw pixels -> maps [B, S, D, H/64, W/64].
 
-        ValueError names the tensor whose shape cannot be used.
+        ValueError names a tensor whose shape cannot be used.
         """
         check_frames(img_middle, img_other)
         if img_middle is None:
@@ -71,7 +71,7 @@ class HybridEncoder(nn.Module):
         return self.grid_encoder_combine(torch.cat([high, temporal], dim=1)).unflatten(0, (B, S))
 
     def _low_alone(self, img_other: Tensor) -> Tensor:
-        """The map of the low-resolution frames as given, read at the middle one."""
+        """The feature maps of the low-resolution frames alone, taken at the middle frame."""
         B, S = img_other.shape[:2]
         others = self._low_maps(img_other)
         grid = (img_other.shape[-2] // 16, img_other.shape[-1] // 16)
@@ -84,10 +84,10 @@ class HybridEncoder(nn.Module):
         return _tokens(self.grid_encoder_low(layer3)).unflatten(0, (B * S, n))
 
     def _pixels(self, frames: Tensor) -> Tensor:
-        """[..., 3, h, w] raw 0..255 -> [frames, 3, h, w], mean 0 and deviation 1 over ImageNet."""
+        """[..., 3, h, w] raw 0..255 -> [frames, 3, h, w], normalised with ImageNet's mean and deviation."""
         pixels = frames.flatten(0, -4).to(self.pixel_mean.dtype)
         pixels = (pixels - self.pixel_mean) * self.pixel_scale
-        # Tensor cores read channels last; on a CPU the full-size trunk is some 8 % faster as it is.
+        # Tensor cores want channels last; on a CPU, the full-size trunk is some 8 % faster without.
         return pixels.contiguous(memory_format=torch.channels_last) if pixels.is_cuda else pixels
 
 
@@ -97,7 +97,7 @@ def _tokens(maps: Tensor) -> Tensor:
 
 
 def check_frames(img_middle: Tensor | None, img_other: Tensor | None) -> None:
-    """ValueError where the frames cannot go through the encoder together."""
+    """Raises ValueError if the encoder cannot take these frames together."""
     if img_middle is None and img_other is None:
         raise ValueError("no frames: give img_middle, img_other or both")
     if img_middle is not None and (img_middle.ndim != 5 or img_middle.shape[2] != 3):

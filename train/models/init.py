@@ -1,4 +1,4 @@
-"""First weights: seeded random numbers, then ImageNet's and BERT's where they are asked for and within reach."""
+"""First (initial) weights of HD-VILA: seeded random numbers, then the published ones that the configuration names."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -19,20 +19,20 @@ from train.models.weight_files import load_file
 log = logging.getLogger(__name__)
 
 INIT_STD = 0.02
-"""Deviation of new Linear and Embedding weights (BERT's)."""
+"""Standard deviation of new Linear and Embedding weights (BERT's)."""
 
 TIME_STD = 0.3
-"""Deviation of a time embedding that starts random: about a token's own, so that attention sees the order of frames."""
+"""Standard deviation of a random time embedding: about that of a token, so that attention sees the order of frames."""
 
 
 def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDVila:
-    """A model with its first weights, in training mode. `model.weight_sources` and the log say where they came from.
+    """Builds a model with its first weights, in training mode; `model.weight_sources` and the log say their sources.
 
-    Parts that no picture of `view` passes through are not trained.
+    Parts that no picture of `view` passes through are not trainable.
 
-    The same config and seed give the same weights, whatever the caller drew before (its random state is left alone).
-    UserError for a weights file that is missing or doesn't fit, and for weights of the net that are out of reach
-    (unless `allow_random`).
+    The same config and seed give the same weights, whatever the caller drew before (its random state isn't changed).
+    UserError for a weights file that is missing or doesn't fit, and, unless `allow_random`, for weights on the internet
+    that are out of reach.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -54,8 +54,8 @@ def build_model(config: ModelConfig, *, seed: int, view: View = "hybrid") -> HDV
 
 
 def init_random(model: HDVila) -> None:
-    """Fill every parameter: He for convolutions, normal 0.02 for Linear and Embedding, and a space-time Transformer
-    whose time branch starts at zero (`time_init`)."""
+    """Fills every parameter: He for convolutions, normal 0.02 for Linear and Embedding, and zeros for the time branch
+    of the space-time Transformer (unless `time_init` is random)."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             _init_conv(name, module)
@@ -88,7 +88,8 @@ def _init_timesformer(timesformer: TimeSformer, *, zero_time: bool) -> None:
         nn.init.normal_(timesformer.time_embed, std=TIME_STD)
         for linear in timesformer.modules():
             if isinstance(linear, nn.Linear):
-                # What other frames say passes three such weights: at 0.02 a narrow model's would be lost on the way.
+                # What other frames contribute passes through three such layers: with 0.02 it would vanish in a narrow
+                # model.
                 nn.init.trunc_normal_(linear.weight, std=linear.in_features**-0.5)
         return
     nn.init.zeros_(timesformer.time_embed)
@@ -105,7 +106,7 @@ def _load_part(
     read: Callable[[str], Mapping[str, Tensor] | None],
     fill: Callable[[HDVila, Mapping[str, Tensor], str], int],
 ) -> None:
-    """Put the weights of `source` into a part of the model."""
+    """Loads the weights of `source` into a part of the model."""
     if source == "random":
         return
     weights = read(source)
@@ -117,7 +118,7 @@ def _load_part(
 
 
 def out_of_reach(config: Any, part: str, source: str) -> str:
-    """What is said of a part that stays random because its source cannot be had; UserError unless that is allowed."""
+    """A note about a part that stays random because its source is out of reach; UserError unless that is allowed."""
     if not getattr(config, "allow_random", False):
         raise UserError(
             f"first weights of {part}: {source} is out of reach (no network, or a package that isn't installed); give "
@@ -134,12 +135,12 @@ def _read_trunk(source: str) -> Mapping[str, Tensor] | None:
         from torchvision.models import ResNet50_Weights
 
         return ResNet50_Weights.IMAGENET1K_V1.get_state_dict(progress=False, check_hash=True)
-    except (ImportError, OSError, RuntimeError):  # not installed; no network; a download that fails its hash
+    except (ImportError, OSError, RuntimeError):  # not installed; no network; a download with a wrong hash
         return None
 
 
 def read_bert(source: str) -> Mapping[str, Tensor] | None:
-    """A BERT's weights from a file, a folder or the Hugging Face hub; None where the hub is out of reach."""
+    """Reads a BERT's weights from a file, a folder or the Hugging Face hub; None if the hub is out of reach."""
     if Path(source).exists():
         return load_file(weights_in(Path(source)))
     try:
@@ -166,7 +167,7 @@ def weights_in(path: Path) -> Path:
 
 
 def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
-    """Both trunks from one ResNet (keys with or without `backbone.`; the classifier is left out)."""
+    """Fills both trunks from one ResNet (keys with or without `backbone.`, without the classifier)."""
     plain = {key.removeprefix("backbone."): value for key, value in weights.items()}
     n_filled = 0
     for trunk in (model.cnn, model.cnn_low):
@@ -178,7 +179,7 @@ def _fill_trunks(model: HDVila, weights: Mapping[str, Tensor], source: str) -> i
 
 
 def _fill_bert(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int:
-    """Embeddings, as many layers as the model has and (stage 2) the word head. BERT's own pooler has no place here."""
+    """Fills embeddings, all of the model's layers, and in stage 2 the word head. BERT's own pooler is not used."""
     named = {bert_key(key): value for key, value in weights.items()}
     own = model.transformer.state_dict()
     wanted = {key for key in own if key.startswith(("bert.embeddings.", "bert.encoder."))}
@@ -187,13 +188,13 @@ def _fill_bert(model: HDVila, weights: Mapping[str, Tensor], source: str) -> int
 
 
 def bert_key(key: str) -> str:
-    """Old files name the norm's tensors gamma and beta, and a bare encoder's keys lack `bert.`."""
+    """A BERT key in today's form: old files call norms' tensors gamma and beta; keys of a bare encoder lack `bert.`."""
     key = key.replace(".gamma", ".weight").replace(".beta", ".bias")
     return f"bert.{key}" if key.startswith(("embeddings.", "encoder.")) else key
 
 
 def copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str], source: str) -> int:
-    """Put the wanted keys of `weights` into the module: how many. UserError names what is missing or misshapen."""
+    """Copies the wanted keys of `weights` into the module; returns how many. UserError for missing or other shapes."""
     own = module.state_dict()
     missing = sorted(wanted - weights.keys())
     if missing:
@@ -209,7 +210,7 @@ def copy_keys(module: nn.Module, weights: Mapping[str, Tensor], wanted: set[str]
 
 
 def _fill_model(model: HDVila, path: Path) -> None:
-    """Start from an exported folder or an official file: every shared key (stage 1 leaves stage 2's upper half)."""
+    """Loads every shared key of an exported folder or official file (one of stage 1 lacks stage 2's upper half)."""
     weights = load_file(weights_in(path))
     own = model.state_dict()
     shared = {key for key in own if key in weights and not key.endswith("num_batches_tracked")}

@@ -1,4 +1,4 @@
-"""The language side: BERT's lower half over text, its upper half over text and video (stage 2), and the heads.
+"""HD-VILA's language side: BERT's lower half over text, its upper half over text and video (stage 2), and the heads.
 
 Shapes: B clips, S segments, L text tokens, P = h*w visual tokens, D width, V vocabulary.
 """
@@ -11,11 +11,11 @@ from train.models.bert import NORM_EPS, Dense, Embeddings, Encoder, Pooler, mean
 from train.models.configs import ModelConfig
 
 N_UNUSED_POSITIONS = 512
-"""Rows of the visual position table that published stage 2 files hold and the model never reads."""
+"""Rows of the visual position table, which published stage 2 files contain but the model never reads."""
 
 
 class VisualEmbeddings(nn.Module):
-    """A feature map as a row of tokens that know their row and column."""
+    """Turns a feature map into a sequence of tokens, with embeddings of their row and column."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class Predictions(nn.Module):
 
 
 class Heads(nn.Module):
-    """Stage 2's two classifiers."""
+    """The two classifiers of stage 2: masked words and matching."""
 
     def __init__(self, vocab_size: int, width: int) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Heads(nn.Module):
 
 
 class Transformer(nn.Module):
-    """BERT with the projections into the common space and, in stage 2, the heads: the checkpoint's `transformer.`."""
+    """BERT with the projections to the common space and, in stage 2, the heads: `transformer.` in checkpoints."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

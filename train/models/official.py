@@ -1,4 +1,4 @@
-"""Published HD-VILA checkpoints: which keys they hold, and models from them."""
+"""Published HD-VILA checkpoints: the keys that they hold, and how to load them."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -22,7 +22,7 @@ N_NAMED = 8
 
 
 class OfficialMismatch(UserError):
-    """A state dict that isn't an official checkpoint of the stage its keys tell; the message names the keys."""
+    """A state dict isn't an official checkpoint of the stage that its keys indicate; the message names the keys."""
 
 
 @cache
@@ -34,15 +34,15 @@ def official_keys(stage: Stage) -> dict[str, Shape]:
 
 
 def stage_of(keys: Mapping[str, object]) -> Stage:
-    """2 where the keys hold visual tokens or layers above the text's, else 1."""
+    """The stage of a checkpoint: 2 if it has the embeddings of visual tokens or the heads, else 1."""
     return 2 if any(key.startswith((STAGE2_MARK, "transformer.cls.")) for key in keys) else 1
 
 
 def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> HDVila:
-    """The fp32 model of a published checkpoint's state dict, in evaluation mode; its keys say its stage.
+    """Loads a published checkpoint's state dict into an fp32 model, in evaluation mode; its keys give the stage.
 
-    Half precision is widened; `num_batches_tracked` and the head's second bias key may be absent. With `partial`,
-    missing keys keep their random first weights (seed 0) and unknown ones are left out; else OfficialMismatch says so.
+    Half precision is widened; `num_batches_tracked` and the head's second bias key may be missing. With `partial`,
+    other missing keys keep their random first weights (seed 0) and unknown ones are ignored; else OfficialMismatch.
     """
     weights = bare(state_dict)
     stage = stage_of(weights)
@@ -53,7 +53,7 @@ def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) ->
 
 
 def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
-    """OfficialMismatch unless `weights` are the stage's keys and shapes, and the shared bias agrees with itself."""
+    """Raises OfficialMismatch unless `weights` have the stage's keys and shapes, and both copies of the bias agree."""
     wanted = official_keys(stage)
     found = key_problems(weights, wanted)
     if found:
@@ -63,7 +63,7 @@ def check_keys(weights: Mapping[str, Tensor], stage: Stage) -> None:
 
 
 def key_problems(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> str:
-    """Missing, unknown and misshapen keys by name; "" where there are none."""
+    """Text that names missing and unknown keys, and those of another shape; "" if there are none."""
     problems = [
         _named("missing", sorted(wanted.keys() - weights.keys())),
         _named("unknown", sorted(weights.keys() - wanted.keys())),
@@ -73,7 +73,7 @@ def key_problems(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> 
 
 
 def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
-    """Fill in what carries no information: batch counters, and either key of the head's shared bias."""
+    """Adds keys that hold no information: batch counters, and the other key of the head's shared bias."""
     counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
     shared = weights.get(BIAS, weights.get(BIAS_ALIAS))
     aliases = {key: shared for key in (BIAS, BIAS_ALIAS) if shared is not None and key not in weights and key in wanted}
@@ -97,7 +97,7 @@ def _named(what: str, keys: list[str]) -> str:
 
 
 def _filled(weights: Mapping[str, Tensor], stage: Stage) -> HDVila:
-    """A model of `stage` holding every key of the right shape."""
+    """A model of `stage`, filled with every key of the right shape."""
     config = ModelConfig(preset="hd_vila", stage=stage)
     wanted = official_keys(stage)
     fitting = {key: value for key, value in weights.items() if wanted.get(key) == tuple(value.shape)}

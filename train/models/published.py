@@ -1,4 +1,4 @@
-"""Published weights of any model: their keys, and models from them, recognised by the keys."""
+"""Published weights of any model: their keys, and loading them (the model is recognised by the keys)."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -17,15 +17,15 @@ def official_keys(
     stage: Stage = 1, *, model: Literal["hd_vila", "soho", "soho_vqa"] = "hd_vila"
 ) -> Mapping[str, Shape]:
     """{key: shape} of a published file: HD-VILA 926 entries in stage 1 and 1135 in stage 2, SOHO 196 in pre-training
-    and 185 in question answering. `stage` is HD-VILA's alone."""
+    and 185 in question answering. `stage` applies only to HD-VILA."""
     return official.official_keys(stage) if model == "hd_vila" else official_soho_keys(vqa=model == "soho_vqa")
 
 
 def load_official(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> HDVila | Soho | SohoVqa:
-    """The fp32 model of a published state dict, in evaluation mode; model, stage and kind are recognised by the keys.
+    """Loads a published state dict into an fp32 model, in evaluation mode; its keys give model, stage and kind.
 
-    A SOHO follows the published rules (`compat`). OfficialMismatch names keys that are missing, unknown or misshapen;
-    with `partial` the missing ones keep random first weights (seed 0) and the unknown ones are left out.
+    A SOHO follows the published rules (`compat`). OfficialMismatch names keys that are missing, unknown or of another
+    shape; with `partial`, missing ones keep random first weights (seed 0) and unknown ones are ignored.
     """
     weights = bare(state_dict)
     if is_soho(weights):

@@ -1,16 +1,16 @@
 """The models that can be trained: `model: {kind: NAME, preset: ...}` in the YAML.
 
-**To add a model**: one file (or folder) here that ends in `KIND = ModelKind(...)`, and one line in `MODELS`. It brings
+**To add a model**: one file (or folder) here that ends in `KIND = ModelKind(...)`, and one line in `MODELS`. It needs
 
 - a section: a subclass of `ModelSection` (base.py) whose `kind` is `Literal["NAME"]` with that default;
-- a network: a subclass of `Model` (base.py) whose `forward(batch, only=())` reads rows by their names and gives a named
-  tuple; its class attributes name parameter groups, blocks to shard and, where it has them, its two towers;
+- a network: a subclass of `Model` (base.py) whose `forward(batch, only=())` reads rows by name and returns a named
+  tuple; its class attributes name parameter groups, blocks to shard and its two towers, if it has any;
 - `build(config, seed)`: the network with its first weights, the same for the same seed;
-- `refuse(config, weights)`: what of the section `objective` it cannot serve, as a ValueError for the reader of a YAML.
+- `refuse(config, weights)`: raises a ValueError, for the author of a YAML, if it cannot serve the section `objective`.
 
-**To add an objective**: one file and one line in train/objectives/__init__.py. **To add a view** of a sample (which of
-its pixels become tensors of which names): one file and one line in train/data/registry.py. Nothing of loop, checkpoint,
-distribution or loader has to know of any of them.
+**To add an objective**: one file, and one line in train/objectives/__init__.py. **To add a view** of a sample (which of
+its pixels become tensors, and their names): one file, and one line in train/data/registry.py. Loop, checkpoints,
+distribution and loader need no changes for any of them.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ DEFAULT = "hd_vila"
 
 
 def refuse_nothing(config: Any, weights: Mapping[str, float]) -> None:
-    """Of models that serve every objective that they offer."""
+    """`ModelKind.refuse` of models that can serve every combination of their objectives."""
     return
 
 
 def refuse_answers(config: Any, weights: Mapping[str, float]) -> None:
-    """ValueError unless a model has an answering head (`n_answers`) and answering is its one objective, or neither."""
+    """Raises ValueError unless the model has an answering head (`n_answers`) and answering as its only objective, or
+    neither; and for `n_pictures` 2 without an answering head."""
     others = sorted(weights.keys() - {"answers"})
     if config.n_answers and others:
         raise ValueError(
@@ -53,23 +54,23 @@ def refuse_answers(config: Any, weights: Mapping[str, float]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ModelKind:
-    """One entry: what is needed to configure, build and feed a model."""
+    """An entry of the registry: what is needed to configure, build and feed a model."""
 
     section: type[ModelSection]
     build: Callable[[Any, int], Model]
     """(section, seed) -> the model with its first weights, in training mode."""
     view: str
-    """The view of a sample that it reads unless the run says otherwise: a name in train/data/registry.py."""
+    """Its default view of a sample: a name in train/data/registry.py."""
     objectives: tuple[str, ...]
-    """Names of the objectives whose outputs it can give."""
+    """Names of the objectives that it can be trained with."""
     groups: tuple[str, ...]
-    """Its parameter groups, as `Model.groups`."""
+    """Its parameter groups, the same as `Model.groups`."""
     refuse: Callable[[Any, Mapping[str, float]], None] = refuse_nothing
-    """(section, {objective: weight} of those that are on): ValueError for what doesn't go together."""
+    """(section, {objective: weight} of active ones): raises ValueError for what doesn't go together."""
 
 
 def kind_named(name: object) -> ModelKind:
-    """The entry of a kind. ValueError names the nearest one."""
+    """The entry of a kind. ValueError for an unknown name suggests the nearest one."""
     if not isinstance(name, str) or name not in MODELS:
         near = difflib.get_close_matches(str(name), MODELS, n=1)
         hint = f"; did you mean {near[0]}?" if near else f" (there are {', '.join(MODELS)})"
@@ -85,17 +86,17 @@ def kind_of(config: ModelSection) -> ModelKind:
 
 
 def parse_section(given: Any) -> Any:
-    """A mapping as the section of its `kind` (HD-VILA where it names none); anything else as it is."""
+    """Parses a mapping as the section of its `kind` (default HD-VILA); returns anything else unchanged."""
     if not isinstance(given, Mapping):
         return given
     return kind_named(given.get("kind", DEFAULT)).section.model_validate(dict(given))
 
 
 def sections() -> dict[str, type[ModelSection]]:
-    """Every kind's section; without a name where there is but one kind."""
+    """{kind: section}; the key is "" if there is only one kind."""
     return {name if len(MODELS) > 1 else "": kind_named(name).section for name in MODELS}
 
 
 def build_model(config: ModelSection, *, seed: int) -> Model:
-    """The model of a section with its first weights, in training mode, every objective's parameters trainable."""
+    """Builds the model of a section with its first weights, in training mode, all objectives' parameters trainable."""
     return kind_of(config).build(config, seed)

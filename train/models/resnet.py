@@ -1,10 +1,10 @@
-"""The convolutional trunks: a ResNet of bottleneck blocks (torchvision's layout and key names, without `fc`).
+"""HD-VILA's convolutional trunks: a ResNet of bottleneck blocks (torchvision's layout and key names, without `fc`).
 
 The normalisation has fixed statistics, so it is an affine map and is folded into the convolution before it:
 norm(conv(x, W)) = conv(x, W*s) + t, with s = weight / sqrt(var + eps) and t = bias - mean*s. Autograd differentiates
-through the fold, so W, weight and bias get the gradients of the unfolded pair, while one activation a convolution is
-kept for the backward pass in place of two and a pass over memory is saved. In training as in evaluation: the batch's
-own statistics are never used, which also keeps a sample's features free of its neighbours.
+through the fold, so W, weight and bias get the same gradients as without it, but only one activation per convolution is
+kept for the backward pass instead of two, and a pass over memory is saved. This holds in training too: the batch's own
+statistics are never used, so a sample's features don't depend on the other samples.
 """
 
 import torch
@@ -13,19 +13,19 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 EXPANSION = 4
-"""Output channels of a bottleneck block over its inner width."""
+"""Output channels of a bottleneck block as a multiple of its inner width."""
 
 
 class FrozenBatchNorm(nn.BatchNorm2d):
-    """Batch normalisation whose running statistics are constants; weight and bias train."""
+    """Batch normalisation with constant running statistics; weight and bias are trained."""
 
     def train(self, mode: bool = True) -> "FrozenBatchNorm":
-        """Stay in evaluation mode whatever is asked."""
+        """Stays in evaluation mode, whatever `mode` says."""
         super().train(False)
         return self
 
     def after(self, conv: nn.Conv2d, x: Tensor) -> Tensor:
-        """self(conv(x)) as one convolution with folded weights."""
+        """Computes self(conv(x)) as one convolution with folded weights."""
         assert self.running_mean is not None and self.running_var is not None
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         weight = conv.weight * scale[:, None, None, None]
@@ -66,7 +66,7 @@ class Downsample(nn.Sequential):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 (with the stride), 1x1 convolutions beside a shortcut."""
+    """A residual block of 1x1, 3x3 (with the stride) and 1x1 convolutions."""
 
     def __init__(self, n_in: int, n_inner: int, stride: int, norm: str) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The trunk. Stage k (1..4) leaves 4 * width * 2^(k-1) channels at 1 / 2^(k+1) of the input's size."""
+    """The trunk. Stage k (1..4) outputs 4 * width * 2^(k-1) channels at 1 / 2^(k+1) of the input's size."""
 
     def __init__(self, width: int, depths: tuple[int, ...], norm: str, *, checkpointed: bool = False) -> None:
         super().__init__()
@@ -121,7 +121,7 @@ def _stage(n_in: int, n_inner: int, depth: int, *, stride: int, norm: str) -> nn
 
 
 def run_block(block: nn.Module, *args: Tensor | int | None, checkpointed: bool) -> Tensor:
-    """block(*args), keeping only its inputs for the backward pass where `checkpointed`."""
+    """Runs block(*args); if `checkpointed`, keeps only its inputs for the backward pass."""
     if not checkpointed or not torch.is_grad_enabled():
         return block(*args)
     return checkpoint(block, *args, use_reentrant=False)

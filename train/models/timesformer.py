@@ -1,10 +1,10 @@
 """The divided space-time Transformer over a segment's frames (TimeSformer, without class token or patch embedding).
 
 Shapes: b segments, t frames, n = h*w cells, C channels. Tokens stay `[b, t, n, C]` throughout: attention in space reads
-`[b*t, heads, n, c]` and attention in time `[b, n*heads, t, c]` as views of it, so no block copies its input.
+them as a view `[b*t, heads, n, c]`, attention in time as `[b, n*heads, t, c]`, so no block copies its input.
 
-The caller wants one frame alone (the centre), so the last block computes its attention queries, its projections and its
-MLP for that frame only; keys and values still come from all frames. Outputs and gradients equal those of a whole block.
+The caller needs only one frame (the centre), so the last block computes its queries, projections and MLP for that frame
+only; keys and values still come from all frames. Outputs and gradients equal those of a full block.
 """
 
 import torch
@@ -18,14 +18,14 @@ NORM_EPS = 1e-6
 
 
 class DropPath(nn.Module):
-    """Drops a residual branch for whole rows, in training: x * mask / keep, with one mask value a row."""
+    """Drops a residual branch for whole rows in training: x * mask / keep, with one mask value per row."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
 
     def forward(self, x: Tensor, rows: tuple[int, ...]) -> Tensor:
-        """`rows` is x's shape with 1 in the axes that share a mask value."""
+        """`rows` is the shape of x, but with 1 in dimensions that share a mask value."""
         if not self.training or self.rate == 0:
             return x
         keep = 1 - self.rate
@@ -43,7 +43,7 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
 
     def in_space(self, x: Tensor) -> Tensor:
-        """[b, t, n, C] -> the same, each frame's cells attending to one another."""
+        """[b, t, n, C] -> the same shape; the cells of each frame attend to each other."""
         b, t, n, width = x.shape
         qkv = self.qkv(x).view(b * t, n, 3, self.n_heads, width // self.n_heads)
         q, k, v = (part.transpose(1, 2) for part in qkv.unbind(2))
@@ -51,9 +51,9 @@ class Attention(nn.Module):
         return self.proj(y.transpose(1, 2).reshape(b, t, n, width))
 
     def in_time(self, x: Tensor, only: int | None) -> Tensor:
-        """[b, t, n, C] -> the same (or [b, 1, n, C] for frame `only`), each cell attending to itself in all frames."""
+        """[b, t, n, C] -> the same shape ([b, 1, n, C] for frame `only`); each cell attends to itself in all frames."""
         width = x.shape[-1]
-        # Three products in place of one keep q, k and v contiguous: cells and heads then merge into one axis by a view.
+        # Three products instead of one keep q, k and v contiguous, so that a view can merge cells and heads.
         weights, biases = self.qkv.weight.split(width), self.qkv.bias.split(width)
         asking = x if only is None else x[:, only : only + 1]
         q, k, v = (
@@ -82,7 +82,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention in time, then in space, then an MLP: pre-norm residual branches with stochastic depth."""
+    """Attention in time, attention in space, then an MLP: pre-norm residual branches with stochastic depth."""
 
     def __init__(self, width: int, n_heads: int, drop_path: float) -> None:
         super().__init__()
@@ -96,7 +96,7 @@ class Block(nn.Module):
         self.mlp = Mlp(width)
 
     def forward(self, x: Tensor, only: int | None = None) -> Tensor:
-        """[b, t, n, C] -> [b, t, n, C], or [b, 1, n, C] holding frame `only`."""
+        """[b, t, n, C] -> [b, t, n, C], or [b, 1, n, C] with frame `only`."""
         branch = self.temporal_attn.in_time(self.temporal_norm1(x), only)
         x = x if only is None else x[:, only : only + 1]
         b, t, n, _ = x.shape
@@ -107,9 +107,9 @@ class Block(nn.Module):
 
 
 class TimeSformer(nn.Module):
-    """Learned positions in space and time, then the blocks.
+    """Adds learned positions in space and time, then runs the blocks.
 
-    `norm` is never applied: published checkpoints hold it, so its keys are kept (and it does not train).
+    `norm` is never applied (and not trained): it exists because published checkpoints have its keys.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class TimeSformer(nn.Module):
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
 
     def forward(self, x: Tensor, grid: tuple[int, int], only: int) -> Tensor:
-        """[b, t, n, C] with n = grid[0]*grid[1], row-major -> [b, n, C], frame `only` after all blocks."""
+        """[b, t, n, C] with n = grid[0]*grid[1], row-major -> [b, n, C]: frame `only` after all blocks."""
         x = x + (self.positions(grid)[:, None] + self.times(x.shape[1])[:, :, None])
         last = len(self.blocks) - 1
         for i, block in enumerate(self.blocks):
@@ -141,14 +141,14 @@ class TimeSformer(nn.Module):
         return x[:, 0]
 
     def positions(self, grid: tuple[int, int]) -> Tensor:
-        """[1, n, C]: the learned positions, bilinearly resized where the grid is another one."""
+        """[1, n, C]: the learned positions, bilinearly resized if the grid is a different one."""
         if grid == self.grid:
             return self.pos_embed
         table = self.pos_embed.unflatten(1, self.grid).permute(0, 3, 1, 2)
         return F.interpolate(table, size=grid, mode="bilinear", align_corners=False).flatten(2).transpose(1, 2)
 
     def times(self, n_frames: int) -> Tensor:
-        """[1, t, C]: the learned time embedding, linearly resized where the number of frames is another one."""
+        """[1, t, C]: the learned time embedding, linearly resized if the number of frames is a different one."""
         if n_frames == self.time_embed.shape[1]:
             return self.time_embed
         table = self.time_embed.transpose(1, 2)

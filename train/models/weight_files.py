@@ -1,4 +1,4 @@
-"""Reading weights from disk: safetensors and torch files, without running anything that they hold."""
+"""Reads weights from disk, safetensors and torch files, without executing any code in them."""
 
 import pickle
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from manifests.errors import UserError
 
 
 def load_file(path: Path) -> dict[str, Tensor]:
-    """The flat state dict of a .safetensors or a torch file (read with weights_only), on the CPU."""
+    """Reads the flat state dict of a .safetensors or torch file (with weights_only), on the CPU. Else UserError."""
     if not path.is_file():
         raise UserError(f"{path}: no such weights file; check the path")
     try:
@@ -27,7 +27,7 @@ def load_file(path: Path) -> dict[str, Tensor]:
 
 
 def bare(loaded: object, source: str = "the state dict") -> dict[str, Tensor]:
-    """A flat {key: tensor} without a training wrapper or a `module.` prefix."""
+    """A flat {key: tensor}, without a training wrapper or a `module.` prefix. UserError for anything else."""
     for wrapper in ("model_state_dict", "state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(wrapper), Mapping):
             loaded = loaded[wrapper]

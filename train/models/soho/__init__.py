@@ -1,4 +1,4 @@
-"""SOHO: `build_soho(SohoConfig(preset="tiny"), seed=0)(batch)`; see model.py for how its parts go together."""
+"""SOHO: `build_soho(SohoConfig(preset="tiny"), seed=0)(batch)`; see model.py for how its parts fit together."""
 
 from train.models.soho.batch import ImageBatch, MvmDraw, SohoOutput
 from train.models.soho.configs import SohoConfig

@@ -1,4 +1,4 @@
-"""What goes into an image-text model and what SOHO gives back.
+"""The input of image-text models, and SOHO's output.
 
 Shapes: B pictures, S sentences of each, R = B*S rows (picture-major), L tokens, P = gh*gw cells, D width, K entries.
 """
@@ -22,9 +22,9 @@ STRIDE = 32
 class ImageBatch:
     """B pictures with S sentences each. Pixels are raw RGB 0..255; the model normalises and pads them.
 
-    `images` is a list of [3, h, w], or a batch [B, 3, H, W] whose pictures stand at the top left (`valid_hw` says how
-    large each is; without it they fill the batch). `padded_hw` is each picture's own padded size: the published code
-    reads a square canvas off its heights; without it, it follows from `valid_hw`.
+    `images` is a list of [3, h, w], or a batch [B, 3, H, W] with each picture at the top left (`valid_hw` gives their
+    sizes; without it, they fill the batch). `padded_hw` is each picture's own padded size, by default computed from
+    `valid_hw`: the published code takes its square canvas from these heights.
     """
 
     images: Tensor | Sequence[Tensor]
@@ -32,9 +32,9 @@ class ImageBatch:
     padded_hw: Sizes | None = None  # [B, 2]
     input_ids: Tensor | None = None  # [R, L] int64
     attention_mask: Tensor | None = None  # [R, L], 1 for a real token
-    mlm_labels: Tensor | None = None  # [R, L] int64, -100 where nothing is asked
-    itm_labels: Tensor | None = None  # [R] int64, 1 where sentence and picture belong together
-    draws: Tensor | None = None  # SOHO [R, 2]: which cell, in 0..1, and 1 where the row is masked; Visual Parsing [R]
+    mlm_labels: Tensor | None = None  # [R, L] int64, -100 where there is nothing to predict
+    itm_labels: Tensor | None = None  # [R] int64, 1 if sentence and picture belong together
+    draws: Tensor | None = None  # SOHO [R, 2]: which cell, in 0..1, and 1 if the row is masked; Visual Parsing [R]
 
     def __len__(self) -> int:
         """The number of pictures, B."""
@@ -42,7 +42,7 @@ class ImageBatch:
 
     @property
     def n_sentences(self) -> int:
-        """Sentences of a picture, S. ValueError where the rows cannot be shared evenly."""
+        """The number of sentences per picture, S. ValueError if rows aren't a multiple of pictures."""
         rows = len(self.text[0])
         if not len(self) or rows % len(self):
             raise ValueError(f"{rows} sentences cannot be shared out evenly among {len(self)} pictures")
@@ -50,7 +50,7 @@ class ImageBatch:
 
     @property
     def text(self) -> tuple[Tensor, Tensor]:
-        """(input_ids, attention_mask). ValueError in a batch of pictures alone."""
+        """(input_ids, attention_mask). ValueError if the batch has no sentences."""
         if self.input_ids is None or self.attention_mask is None:
             raise ValueError("this batch holds no sentences: give input_ids and attention_mask")
         return self.input_ids, self.attention_mask
@@ -75,7 +75,7 @@ class ImageBatch:
         return replace(self, images=self.images[start:stop], **sizes, **rows)
 
     def split(self, n_pictures: int) -> list["ImageBatch"]:
-        """Micro-batches of at most `n_pictures`, in order."""
+        """The batch as micro-batches of at most `n_pictures`, in order."""
         return [self[start : start + n_pictures] for start in range(0, len(self), n_pictures)]
 
     def _rows(self) -> dict[str, Tensor]:
@@ -84,7 +84,7 @@ class ImageBatch:
 
 
 def as_images(batch: "ImageBatch | Rows") -> ImageBatch:
-    """The trainer's rows as pictures with a sentence each: the one that a row is paired with, where it has a pair."""
+    """The trainer's rows as pictures with one sentence each: the paired one if the rows have pairs, else their own."""
     if isinstance(batch, ImageBatch):
         return batch
     paired = "pair_ids" in batch
@@ -102,10 +102,10 @@ def as_images(batch: "ImageBatch | Rows") -> ImageBatch:
 
 @dataclass(frozen=True, slots=True)
 class MvmDraw:
-    """What masked visual modelling drew: the cell asked for (flat; one, or one a row [R]) and which rows are masked."""
+    """The draws of masked visual modelling: the cell to predict (a flat index, or one per row [R]), and masked rows."""
 
     location: int | Tensor
-    chosen: Tensor  # [R], true or 1 where the row is masked
+    chosen: Tensor  # [R], true or 1 if the row is masked
 
 
 class Canvas(NamedTuple):
@@ -117,12 +117,12 @@ class Canvas(NamedTuple):
 
 
 class SohoOutput(NamedTuple):
-    """What a forward pass gives. A named tuple, so that DDP and FSDP2 find the tensors inside."""
+    """The output of a forward pass. A named tuple, so that DDP and FSDP2 find the tensors inside."""
 
     visual_tokens: Tensor  # [R, P, D]
     visual_mask: Tensor  # [R, P] bool
     indices: Tensor  # [R, P] int64, the nearest entry of each cell
-    mvm_labels: Tensor  # [R, P] int64, -100 where nothing is asked
+    mvm_labels: Tensor  # [R, P] int64, -100 where there is nothing to predict
     hidden: Tensor  # [R, L+P, D] after the last layer, text first
     mlm_logits: Tensor | None  # [M, V] at the positions where mlm_labels != -100, row by row
     mvm_logits: Tensor  # [M, K] at the positions where mvm_labels != -100, row by row
@@ -130,7 +130,7 @@ class SohoOutput(NamedTuple):
 
 
 def on_canvas(batch: ImageBatch, mean: Tensor, std: Tensor) -> Canvas:
-    """Normalise, and pad with zeros to multiples of 32 and to the batch's largest. `mean`, `std`: [3] of 0..255."""
+    """Normalises; pads with zeros, to multiples of 32 and the batch's largest size. `mean`, `std`: [3] for 0..255."""
     shift, scale = mean[:, None, None], std[:, None, None]
     dtype = mean.dtype
     if isinstance(batch.images, Tensor):
@@ -155,7 +155,7 @@ def _padded(sides: Tensor) -> Tensor:
 
 
 def _inside(valid: Tensor, size: torch.Size) -> Tensor:
-    """[B, H, W] bool: the pixels that belong to the pictures."""
+    """[B, H, W] bool: whether a pixel belongs to the picture."""
     rows = torch.arange(size[0], device=valid.device)[None, :, None] < valid[:, 0, None, None]
     columns = torch.arange(size[1], device=valid.device)[None, None, :] < valid[:, 1, None, None]
     return rows & columns

@@ -1,10 +1,10 @@
-"""SOHO's configuration: the released geometry, the paper's, and one that learns on two CPU cores.
+"""SOHO's configuration: the released architecture, the paper's, and one that learns on two CPU cores.
 
-    soho           ResNet-18, 3 Transformer layers: the geometry of the published weights
-    soho_paper     ResNet-101, 12 Transformer layers: the paper's best model, of which no weights were published
+    soho           ResNet-18, 3 Transformer layers: the architecture of the published weights
+    soho_paper     ResNet-101, 12 Transformer layers: the paper's best model, whose weights were not published
     tiny           the same parts at a hundredth of the cost
 
-`compat: true` follows the published code where its numbers depend on it, defects included; the default mends them.
+`compat: true` follows the published code wherever numbers depend on it, defects included; the default fixes them.
 """
 
 from typing import Any, Literal
@@ -38,11 +38,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 COMPAT: dict[str, Any] = {"mvm_scale": 1.0, "dictionary_decay": 0.4, "losses_on_negatives": True}
-"""What `compat` changes where the configuration says nothing else: the published code's numbers."""
+"""Defaults that `compat` changes to the published code's numbers."""
 
 
 class SohoConfig(ModelSection):
-    """Everything that shapes a SOHO. Sizes are (height, width) in pixels."""
+    """The configuration of a SOHO. Sizes are (height, width) in pixels."""
 
     kind: Literal["soho"] = identity("soho", doc="which of the models")
     preset: Literal["soho", "soho_paper", "tiny"] = identity(
@@ -140,11 +140,11 @@ class SohoConfig(ModelSection):
 
     @property
     def trunk_channels(self) -> int:
-        """Channels of the trunk's map."""
+        """Channels of the trunk's feature map."""
         return self.trunk_width * 8 * (4 if self.trunk == "bottleneck" else 1)
 
     @property
     def grid(self) -> Size:
-        """(rows, columns) of visual tokens at the configured canvas."""
+        """(rows, columns) of visual tokens for the configured canvas."""
         stride = 32 * self.pool
         return self.image_size[0] // stride, self.image_size[1] // stride

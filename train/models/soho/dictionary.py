@@ -1,15 +1,15 @@
-"""SOHO's visual dictionary: each cell of a picture takes the nearest of K entries; entries follow their cells.
+"""SOHO's visual dictionary: each cell of a picture takes the nearest of K entries; entries move towards their cells.
 
-Statistics are moving counts N and sums E of the features that chose an entry, over all ranks; an entry is E / N. Two
-rules:
+The statistics are moving counts N and sums E of the features that chose an entry, over all ranks; an entry is E / N.
+There are two update rules:
 
     published   statistics start at zero and are updated in the forward pass: the index comes from the old dictionary,
-                the vector from the new one. From zero, the first step turns every unused entry into a zero vector.
-    ours        N starts at 1 and E at the entry. A forward pass reads the old dictionary and collects; `commit`, after
-                the optimiser's step, takes in what all micro-batches of all ranks collected. Entries whose N fell under
-                the floor are re-seeded, from the cells that lie farthest from all entries and from each other.
+                the vector from the new one. With a start at zero, the first step turns every unused entry into zeros.
+    ours        N starts at 1 and E at the entry. A forward pass reads the old dictionary and collects statistics;
+                `commit`, after the optimiser's step, applies what all micro-batches of all ranks collected. Entries
+                whose N falls below the floor are re-seeded from the cells farthest from all entries and each other.
 
-Distances and sums are computed in at least fp32, with autocast off.
+Distances and sums are computed in fp32 or wider, with autocast off.
 """
 
 import torch
@@ -20,21 +20,21 @@ from train.distributed import sum_over_ranks, world_size
 
 SMOOTHING = 1e-5
 ROWS_AT_ONCE = 16_384
-"""Cells whose distances to all entries are held at once: 134 MB with 2,048 entries."""
+"""Cells whose distances to all entries are in memory at once: 134 MB with 2,048 entries."""
 
 MAX_RESEEDED_SHARE = 1 / 16
-"""Of the entries, in one step: a dictionary that changed at once would take the ground from under its readers."""
+"""Largest share of entries that one step re-seeds, so that the dictionary doesn't change abruptly for its readers."""
 
 CANDIDATES_PER_SEED = 2
 
 
 class Dictionary(nn.Module):
-    """K entries of size D under the key `embed`, with their statistics. No gradient reaches any of them."""
+    """K entries of size D under the key `embed`, with their statistics. None of them gets a gradient."""
 
     embed: Tensor  # [K, D]
     embed_avg: Tensor  # [K, D], E
     cluster_size: Tensor  # [K], N
-    cluster_sum: Tensor  # [K], how often an entry was ever chosen
+    cluster_sum: Tensor  # [K], how often each entry was chosen in total
     collected_counts: Tensor
     collected_sums: Tensor
     candidates: Tensor
@@ -44,7 +44,7 @@ class Dictionary(nn.Module):
         super().__init__()
         self.decay, self.floor, self.published = decay, floor, published
         self.n_reseeded = 0
-        """Entries that the last commit re-seeded."""
+        """Number of entries that the last commit re-seeded."""
         entries = torch.randn(n_entries, width)
         self.register_buffer("embed", entries)
         self.register_buffer("embed_avg", torch.zeros_like(entries) if published else entries.clone())
@@ -60,8 +60,8 @@ class Dictionary(nn.Module):
     def forward(self, features: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """features [n, D] -> (entries [n, D] with the features' gradient, indices [n]).
 
-        `counted` [n] bool: the cells that the statistics take in (all, by the published rule). In training the
-        published rule updates at once; ours collects where gradients are on (a pass without them is done again).
+        `counted` [n] bool selects the cells for the statistics (the published rule takes all). In training, the
+        published rule updates at once; ours collects only if gradients are enabled (a pass without them is repeated).
         """
         with torch.no_grad(), torch.autocast(features.device.type, enabled=False):
             wide = features.detach().to(self.embed.dtype)
@@ -76,7 +76,7 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """(index [n] of the nearest entry, the first of equal ones; squared distance [n] to it)."""
+        """(index [n] of the nearest entry, the first one if equal; squared distance [n] to it)."""
         lengths = self.embed.square().sum(1)
         indices, errors = [], []
         for rows in features.split(ROWS_AT_ONCE):
@@ -90,7 +90,7 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def update(self, features: Tensor, indices: Tensor | None = None) -> None:
-        """One step of the dictionary from features [n, D] of this rank, with those of all others."""
+        """Takes one step of the dictionary with features [n, D] of this rank, and those of all others."""
         found, errors = self.nearest(features)
         indices = found if indices is None else indices
         if not self.published:
@@ -102,7 +102,7 @@ class Dictionary(nn.Module):
 
     @torch.no_grad()
     def commit(self) -> None:
-        """Take in what was collected since the last call, over all ranks. All ranks call it together."""
+        """Applies what was collected since the last call, over all ranks. All ranks call it together."""
         counts, sums = sum_over_ranks(self.collected_counts), sum_over_ranks(self.collected_sums)
         if float(counts.sum()):
             self._step(counts, sums)
@@ -112,7 +112,7 @@ class Dictionary(nn.Module):
         self.candidate_errors.fill_(-1.0)
 
     def usage(self) -> dict[str, float]:
-        """Entries in use, perplexity of their use (K where all are used alike), entries that the last step seeded."""
+        """Entries in use, perplexity of their use (K if all are used equally), entries that the last step re-seeded."""
         shares = self.cluster_size / self.cluster_size.sum().clamp(min=SMOOTHING)
         perplexity = torch.exp(-(shares * shares.clamp(min=1e-12).log()).sum())
         live = int((self.cluster_size > max(self.floor, SMOOTHING)).sum())
@@ -130,7 +130,7 @@ class Dictionary(nn.Module):
         self._keep_farthest(features, errors)
 
     def _keep_farthest(self, features: Tensor, errors: Tensor) -> None:
-        """The cells farthest from their entries: a choice that no split of the batch changes."""
+        """Keeps the cells farthest from their entries; the result doesn't depend on how the batch is split."""
         all_errors = torch.cat([self.candidate_errors, errors.to(self.candidate_errors.dtype)])
         best = all_errors.topk(len(self.candidate_errors)).indices
         self.candidates.copy_(torch.cat([self.candidates, features])[best])
@@ -154,7 +154,7 @@ class Dictionary(nn.Module):
         self.n_reseeded = len(dead)
 
     def _seeds(self, n_wanted: int) -> Tensor:
-        """At most n cells of this step [n, D]: the farthest from its entry, then the farthest from those too."""
+        """Picks at most n cells of this step [n, D]: the farthest from its entry, then the farthest from those too."""
         features, errors = _over_ranks(self.candidates), _over_ranks(self.candidate_errors)
         order = errors.argsort(descending=True)[: len(self.candidates)]
         features, errors = features[order], errors[order].clone()

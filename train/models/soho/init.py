@@ -1,4 +1,4 @@
-"""SOHO's first weights: what is drawn, and which ResNet its trunk is."""
+"""SOHO's first weights: random initialisation, and which ResNet fits its trunk."""
 
 from torch import nn
 
@@ -11,17 +11,17 @@ RESNETS = {(2, 2, 2, 2): "ResNet18", (3, 4, 6, 3): "ResNet50", (3, 4, 23, 3): "R
 
 
 def build_soho(config: SohoConfig, *, seed: int) -> Soho:
-    """A SOHO with its first weights, in training mode: see train.models.first_weights."""
+    """Builds a SOHO with its first weights, in training mode: see train.models.first_weights."""
     return build(lambda: Soho(config), init_soho, TRUNK, seed=seed)
 
 
 def build_soho_vqa(config: SohoConfig, *, seed: int) -> SohoVqa:
-    """The same with the neck and head of question answering; a pre-trained SOHO in `model_weights` fills the rest."""
+    """The same with the neck and head of question answering; a pre-trained SOHO in `model_weights` gives the rest."""
     return build(lambda: SohoVqa(config), init_soho, TRUNK, seed=seed)
 
 
 def init_soho(model: Soho | SohoVqa) -> None:
-    """He for convolutions and the answer head, normal `init_std` for Linear and Embedding. Draws from torch's state."""
+    """Fills weights from torch's generator: He for convolutions and answer head, normal `init_std` for the rest."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

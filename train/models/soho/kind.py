@@ -1,4 +1,4 @@
-"""SOHO as the trainer knows it."""
+"""Registers SOHO with the trainer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from train.models.soho.model import Soho, SohoVqa
 
 
 def build(config: SohoConfig, seed: int) -> Soho | SohoVqa:
-    """As `init.build_soho`; with answers, as `init.build_soho_vqa`."""
+    """Calls `init.build_soho`, or for an answering model `init.build_soho_vqa`."""
     return build_soho_vqa(config, seed=seed) if config.n_answers else build_soho(config, seed=seed)
 
 
 def refuse(config: Any, weights: Mapping[str, float]) -> None:
-    """ValueError for settings that don't go together."""
+    """Raises ValueError for settings that don't go together."""
     if config.compat and config.gradient_checkpointing:
         raise ValueError("model.compat updates the dictionary in the forward pass: model.gradient_checkpointing is off")
     refuse_answers(config, weights)

@@ -1,4 +1,4 @@
-"""SOHO ("Seeing Out of tHe bOx", CVPR 2021): picture and sentence in one Transformer, over a learned visual dictionary.
+"""SOHO ("Seeing Out of tHe bOx", CVPR 2021): one Transformer over picture and sentence, with a learned dictionary.
 
 State-dict keys are those of the published weights: 196 in pre-training, 185 in question answering (see official.py).
 """
@@ -22,19 +22,19 @@ from train.rows import Rows
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
-"""ImageNet's, in the order of R, G, B, for pixels of 0..255."""
+"""ImageNet's mean and deviation of R, G, B, for pixels of 0..255."""
 
 N_ANSWERS = 3129
-"""Answers of VQA 2.0 that occur often enough to be classes."""
+"""Number of answers of VQA 2.0 that are frequent enough to be classes."""
 
 ANSWER_DROPOUT = 0.5
 
 MVM_SHARE, COMPAT_MVM_SHARE = 0.15, 0.015
-"""Of rows that are masked where a batch brings no draws: the paper's, and the published code's."""
+"""Share of rows that are masked if a batch has no draws: the paper's, and the published code's."""
 
 
 class Pixels(nn.Module):
-    """The mean and deviation that pixels are normalised with; no state."""
+    """Mean and deviation for normalising pixels; not in the state dict."""
 
     mean: Tensor
     std: Tensor
@@ -64,14 +64,14 @@ class Language(nn.Module):
         self.bert = Bert(config)
 
     def forward(self, text: tuple[Tensor, Tensor], visual: Tensor, visual_mask: Tensor) -> Tensor:
-        """Ids and mask [R, L], visual tokens [R, P, D] and mask [R, P] -> [R, L+P, D], text first."""
+        """Ids and mask [R, L], visual tokens [R, P, D] and their mask [R, P] -> [R, L+P, D], text first."""
         ids, mask = text
         tokens = torch.cat([self.bert.embeddings(ids), visual.to(self.bert.embeddings.LayerNorm.weight.dtype)], 1)
         return self.bert.encoder(tokens, torch.cat([mask.bool(), visual_mask], 1), slice(None))
 
 
 class MatchHead(nn.Module):
-    """Whether sentence and picture belong together, from [CLS]."""
+    """Predicts whether sentence and picture belong together, from [CLS]."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class MatchHead(nn.Module):
 
 
 class MvmScale(nn.Module):
-    """A learned factor of the cosines, as the logarithm of it."""
+    """A learned factor of the cosines, stored as its logarithm."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class MvmScale(nn.Module):
 
 
 class _OnTrunk(Model):
-    """What both models have of their trunk: a group of its own, and frozen stages."""
+    """What both models share about their trunk: its own parameter group, and frozen stages."""
 
     groups = ("trunk", "rest")
     sgd_groups = ("trunk",)
@@ -99,11 +99,11 @@ class _OnTrunk(Model):
     backbone: Trunk
 
     def group_of(self, name: str) -> str:
-        """The trunk apart: the published recipe moves it by SGD."""
+        """`trunk` or `rest`; the trunk is separate because the published recipe trains it with SGD."""
         return "trunk" if name.startswith("backbone.") else "rest"
 
     def mark_trainable(self, objectives: Collection[str], view: str) -> None:
-        """All but the frozen stages."""
+        """Makes everything trainable but the frozen stages."""
         self.requires_grad_(True)
         for module in self.backbone.frozen_modules():
             module.requires_grad_(False)
@@ -127,16 +127,16 @@ class Soho(_OnTrunk):
         self.mask_l_fc.weight = self.language.bert.embeddings.word_embeddings.weight
         self.mvm_scale = MvmScale(config.mvm_scale) if config.learn_mvm_scale else None
         self.weight_sources: dict[str, str] = {}
-        """Where each part's first weights came from, filled by `build_soho`."""
+        """The source of each part's first weights, set by `build_soho`."""
         self._n_passes = 0
 
     def forward(
         self, batch: ImageBatch | Rows, only: Collection[str] = (), *, mvm_draw: MvmDraw | None = None
     ) -> SohoOutput:
-        """Tokens, hidden states and the logits of what is asked.
+        """Computes tokens, hidden states, and logits for the positions to predict.
 
-        Without `mvm_draw`, training draws from `batch.draws` (or, where it has none, from torch's generator), and
-        evaluation masks nothing unless the batch brings draws.
+        Without `mvm_draw`, training uses `batch.draws` (or torch's generator if there are none), and evaluation masks
+        nothing unless the batch has draws.
         """
         self._refuse_second_pass()
         batch = as_images(batch)
@@ -164,18 +164,18 @@ class Soho(_OnTrunk):
         )
 
     def look(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
-        """(visual tokens [R, P, D], their mask [R, P]), nothing masked."""
+        """(visual tokens [R, P, D], their mask [R, P]), with no cell masked."""
         batch = as_images(batch)
         canvas = on_canvas(batch, self.pixels.mean, self.pixels.std)
         visual = self.neck(self.backbone(canvas.pixels), canvas, batch.n_sentences, None)
         return visual.tokens, visual.mask
 
     def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [R, 2] of what `look` gave with sentences [R, L]."""
+        """Matching logits [R, 2] of the result of `look` with sentences [R, L]."""
         return self.head(self.language((input_ids, attention_mask), tokens, mask)[:, 0])
 
     def mvm_logits(self, hidden: Tensor) -> Tensor:
-        """Scaled cosines with every entry of the dictionary: [M, D] -> [M, K]."""
+        """Scaled cosines with all entries of the dictionary: [M, D] -> [M, K]."""
         with torch.autocast(hidden.device.type, enabled=False):
             entries = self.neck.vq.embed
             cosines = F.normalize(hidden.to(entries.dtype), dim=-1) @ F.normalize(entries, dim=-1).T
@@ -183,22 +183,22 @@ class Soho(_OnTrunk):
             return scale * cosines
 
     def after_step(self) -> None:
-        """To be called after the optimiser's step, by all ranks: the dictionary takes in what the step saw."""
+        """Updates the dictionary with the step's cells; all ranks call it, after the optimiser's step."""
         if not self.config.compat:
             self.neck.vq.commit()
         self._n_passes = 0
 
     def readings(self) -> dict[str, Tensor | float]:
-        """Of the dictionary: entries in use, perplexity, entries re-seeded."""
+        """Values about the dictionary: entries in use, perplexity, entries re-seeded."""
         return dict(self.neck.vq.usage())
 
     def mark_trainable(self, objectives: Collection[str], view: str) -> None:
-        """All but the frozen stages, and the matching head without `itm`."""
+        """Makes everything trainable but the frozen stages, and the matching head without `itm`."""
         super().mark_trainable(objectives, view)
         self.head.requires_grad_("itm" in objectives)
 
     def title(self) -> str:
-        """The preset, and what is not its default."""
+        """The preset, and whether it is `compat`."""
         return f"SOHO ({self.config.preset}{', compat' if self.config.compat else ''})"
 
     def _draw(self, batch: ImageBatch, cells: Tensor, n_rows: int) -> MvmDraw:
@@ -207,13 +207,13 @@ class Soho(_OnTrunk):
             draws[:, 1] = draws[:, 1] < (COMPAT_MVM_SHARE if self.config.compat else MVM_SHARE)
         else:
             draws = batch.draws.to(cells.device)
-        if self.config.compat:  # one cell of the whole grid for the batch, padding or not
+        if self.config.compat:  # one cell of the whole grid for the batch, even if it is padding
             cell = int(draws[0, 0] * cells.shape[1])
             return MvmDraw(min(cell, cells.shape[1] - 1), draws[:, 1] > 0)
         return draw_from(draws, cells)
 
     def _asked(self, labels: Tensor, batch: ImageBatch) -> Tensor:
-        """MVM labels without the rows whose sentence isn't the picture's, unless the configuration keeps them."""
+        """MVM labels without the rows whose sentence doesn't match the picture, unless the configuration keeps them."""
         if self.config.losses_on_negatives or batch.itm_labels is None:
             return labels
         return labels_of_matches(labels, batch.itm_labels)
@@ -230,7 +230,7 @@ class Soho(_OnTrunk):
 
 
 class AnswerHead(nn.Module):
-    """Scores of answers from [CLS] (of two pictures: both, one after the other): keys `vqa.0.*` and `vqa.3.*`."""
+    """Scores of answers from [CLS] (for two pictures, both [CLS] concatenated): keys `vqa.0.*` and `vqa.3.*`."""
 
     def __init__(self, width: int, n_answers: int) -> None:
         super().__init__()
@@ -245,18 +245,18 @@ class AnswerHead(nn.Module):
 
 
 class Answered(NamedTuple):
-    """What a forward pass of an answering model gives. A named tuple, so that DDP and FSDP2 find the tensor inside."""
+    """The output of an answering model. A named tuple, so that DDP and FSDP2 find the tensor inside."""
 
     answer_logits: Tensor  # [R, n_answers]
 
 
 def second_picture(batch: Rows) -> Rows:
-    """The rows with their second picture in place of the first."""
+    """The rows, with their second picture in place of the first."""
     return batch.having({"image": batch.image_2, "valid_hw": batch.valid_hw_2})
 
 
 class SohoVqa(_OnTrunk):
-    """The question-answering model; with `n_pictures: 2` it reads the question with each and joins both [CLS]."""
+    """The question-answering model; with `n_pictures: 2`, it reads the question with each and joins both [CLS]."""
 
     def __init__(self, config: SohoConfig, n_answers: int = 0) -> None:
         super().__init__()
@@ -268,10 +268,10 @@ class SohoVqa(_OnTrunk):
         self.language = Language(config)
         self.head = AnswerHead(config.width * config.n_pictures, n_answers)
         self.weight_sources: dict[str, str] = {}
-        """Where each part's first weights came from, filled by `build_soho_vqa`."""
+        """The source of each part's first weights, set by `build_soho_vqa`."""
 
     def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> Answered:
-        """Logits of the answers, [CLS] of every picture beside each other."""
+        """Logits of the answers, from the concatenated [CLS] of all pictures."""
         seen = [self.encode(as_images(batch))[2][:, 0]]
         if self.config.n_pictures == 2:
             assert isinstance(batch, Rows)
@@ -285,15 +285,15 @@ class SohoVqa(_OnTrunk):
         return tokens, mask, self.language(batch.text, tokens, mask)
 
     def title(self) -> str:
-        """The preset and the head."""
+        """The preset and the number of answers."""
         return f"SOHO ({self.config.preset}, {self.config.n_answers or N_ANSWERS} answers)"
 
 
 def soho_losses(output: SohoOutput, batch: ImageBatch, *, on_negatives: bool = True) -> dict[str, Tensor]:
-    """mlm, mvm, itm and their sum `total`, each []; a loss of which nothing is asked is 0.
+    """The losses mlm, mvm, itm and their sum `total`, each []; a loss with nothing to predict is 0.
 
-    `on_negatives` asks for words of sentences that don't belong to their picture too, as the published code does (cells
-    are dropped by the model, as its configuration says).
+    With `on_negatives`, words of sentences that don't belong to their picture count too, as in the published code (the
+    model itself drops cells, depending on its configuration).
     """
     zero = output.itm_logits.new_zeros(())
     mlm = itm = zero
@@ -310,6 +310,6 @@ def soho_losses(output: SohoOutput, batch: ImageBatch, *, on_negatives: bool = T
 
 
 def vqa_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross entropy with soft targets, summed over answers, mean over questions: [n, answers] both -> []."""
+    """Binary cross entropy with soft targets, summed over answers, averaged over questions: both [n, answers] -> []."""
     with torch.autocast(logits.device.type, enabled=False):
         return F.binary_cross_entropy_with_logits(logits.float(), targets.float()) * logits.shape[1]

@@ -1,6 +1,6 @@
-"""From the trunk's map to visual tokens: pooled, embedded, matched with the dictionary, masked, given their positions.
+"""From the trunk's map to visual tokens: pooling, embedding, dictionary look-up, masking, position codes.
 
-Shapes: b maps, R rows (a sentence each), P = gh*gw cells (row-major), D width.
+Shapes: b maps, R rows (one sentence each), P = gh*gw cells (row-major), D width.
 """
 
 import math
@@ -22,12 +22,12 @@ GRID_EPS = 1e-6
 
 
 class Visual(NamedTuple):
-    """What the neck gives for each row."""
+    """The neck's output for each row."""
 
     tokens: Tensor  # [R, P, D]
-    mask: Tensor  # [R, P] bool, the cells that show some of the picture
+    mask: Tensor  # [R, P] bool, whether the cell shows some of the picture
     indices: Tensor  # [R, P] int64
-    labels: Tensor  # [R, P] int64, -100 where nothing is asked
+    labels: Tensor  # [R, P] int64, -100 where there is nothing to predict
 
 
 class Neck(nn.Module):
@@ -51,8 +51,8 @@ class Neck(nn.Module):
         self.ln = nn.LayerNorm(width, eps=NORM_EPS)
 
     def forward(self, maps: Tensor, canvas: Canvas, n_sentences: int, draw: MvmDraw | None) -> Visual:
-        """maps [B, C, h, w] -> the rows' tokens; with a draw, some of them masked and asked for."""
-        if self.config.compat:  # the published code repeats a map before it is counted and normalised
+        """maps [B, C, h, w] -> the rows' tokens; with a draw, some of them masked and to be predicted."""
+        if self.config.compat:  # the published code repeats a map before counting and normalising
             maps = maps.repeat_interleave(n_sentences, 0)
         pooled = F.max_pool2d(maps, self.config.pool)
         features = self.conv(pooled)
@@ -65,19 +65,19 @@ class Neck(nn.Module):
             tokens, indices = (x.repeat_interleave(n_sentences, 0) for x in (tokens, indices))
         mask = mask.repeat_interleave(n_sentences, 0)
         labels = torch.full_like(indices, IGNORED) if draw is None else mvm_labels(indices, mask.flatten(1), draw)
-        # Always through the mask's embedding: DDP waits for a gradient of every parameter.
+        # Always use the mask's embedding, even if nothing is masked: DDP waits for a gradient of every parameter.
         tokens = torch.where((labels != IGNORED)[..., None], self.mask_emb.weight[0].to(tokens.dtype), tokens)
         tokens = self.ln(tokens + position_code(mask, self.config.width).to(tokens.dtype))
         return Visual(tokens, mask.flatten(1), indices, labels)
 
     def _quantise(self, features: Tensor, cells: Tensor) -> tuple[Tensor, Tensor]:
-        """([b*P, D] entries, [b, P] indices)."""
+        """(entries [b*P, D], indices [b, P])."""
         rows = features.flatten(2).transpose(1, 2).flatten(0, 1)
         quantised, indices = self.vq(rows, None if self.config.compat else cells.flatten())
         return quantised, indices.unflatten(0, (len(features), -1))
 
     def _gate(self, entries: Tensor, features: Tensor) -> Tensor:
-        """A weighted mean of entry and feature in each cell: [b*P, D] and [b, D, gh, gw] -> [b, D, gh, gw]."""
+        """A weighted mean of entry and feature for each cell: [b*P, D] and [b, D, gh, gw] -> [b, D, gh, gw]."""
         b, width, gh, gw = features.shape
         words = entries.view(b, gh, gw, width).permute(0, 3, 1, 2)
         shares = self.gate_fc(torch.cat([words, features], 1)).softmax(1)
@@ -103,10 +103,10 @@ class PlainNeck(nn.Module):
 
 
 def valid_cells(canvas: Canvas, grid: tuple[int, int] | torch.Size, *, square: bool) -> Tensor:
-    """[B, gh, gw] bool: whether a cell's top left pixel lies in its picture.
+    """[B, gh, gw] bool: whether a cell's top left pixel is inside its picture.
 
-    `square` takes the largest padded height for both sides, as the published code does: columns of tall pictures are
-    lost, and padding on the right of wide ones counts as picture.
+    `square` uses the largest padded height for both sides, as the published code does: tall pictures lose columns, and
+    padding on the right of wide ones counts as picture.
     """
     height, width = canvas.pixels.shape[-2:]
     if square:
@@ -118,8 +118,8 @@ def valid_cells(canvas: Canvas, grid: tuple[int, int] | torch.Size, *, square: b
 
 
 def position_code(mask: Tensor, width: int) -> Tensor:
-    """Sines and cosines of row and column, counted over valid cells and scaled to a turn: [b, gh, gw] -> [b, P, D]."""
-    # In double precision and cast at the end: angles of a full turn lose digits in half precision.
+    """Sines and cosines of row and column, counted over valid cells and scaled to 2π: [b, gh, gw] -> [b, P, D]."""
+    # In double precision, for the caller to cast: angles up to 2π lose digits in half precision.
     counts = mask.double()
     y, x = counts.cumsum(1), counts.cumsum(2)
     y = y / (y[:, -1:] + GRID_EPS) * 2 * math.pi
@@ -135,9 +135,9 @@ def position_code(mask: Tensor, width: int) -> Tensor:
 
 
 def mvm_labels(indices: Tensor, mask: Tensor, draw: MvmDraw) -> Tensor:
-    """[R, P] labels: in chosen rows, every valid cell with the entry of the drawn one; -100 elsewhere.
+    """[R, P] labels: in chosen rows, all valid cells that have the same entry as the drawn cell; -100 elsewhere.
 
-    A draw that falls on padding asks nothing of its row.
+    If the draw falls on padding, its row has nothing to predict.
     """
     rows = torch.arange(len(indices), device=indices.device)
     drawn = torch.as_tensor(draw.location, device=indices.device).expand(len(indices))
@@ -147,7 +147,7 @@ def mvm_labels(indices: Tensor, mask: Tensor, draw: MvmDraw) -> Tensor:
 
 
 def draw_from(draws: Tensor, mask: Tensor) -> MvmDraw:
-    """A draw of each row from [R, 2]: a number in 0..1 that picks one of its valid cells, and 1 where it is masked."""
+    """The draw for each row from [R, 2]: a number in 0..1 that picks one of its valid cells, and 1 if it is masked."""
     n_valid = mask.sum(1)
     nth = (draws[:, 0] * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)
     ranks = mask.cumsum(1) - 1

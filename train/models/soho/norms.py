@@ -1,8 +1,8 @@
-"""Batch normalisation whose statistics are those of the whole step: over all ranks, with gradient.
+"""Batch normalisation with the statistics of the whole step: over all ranks, with gradient.
 
-torch's SyncBatchNorm refuses CPU tensors; this one adds up sums and squares with an all-reduce on any backend. Its
-backward pass adds up over ranks what each of them wants of the sums, and DDP and FSDP2 average over ranks: the
-gradients are those of one process with the whole batch.
+torch's SyncBatchNorm refuses CPU tensors; this one all-reduces sums and squares, on any backend. Its backward pass sums
+the ranks' gradients for these sums, and DDP and FSDP2 average over ranks: so gradients are those of one process with
+the whole batch.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ from train.models.resnet import FrozenBatchNorm, GroupNorm
 
 
 class _AllReduce(torch.autograd.Function):
-    """The sum over ranks, whose backward pass is a sum over ranks too."""
+    """The sum over ranks; its backward pass is a sum over ranks too."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ class _AllReduce(torch.autograd.Function):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """torch's batch normalisation; in training over several ranks, with their common statistics."""
+    """torch's batch normalisation; in training on several ranks, with the statistics of all of them."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[b, C, h, w] -> the same shape."""
@@ -66,7 +66,7 @@ AnyNorm = BatchNorm | FrozenBatchNorm | GroupNorm
 
 
 def norm_of(kind: str, n_channels: int) -> AnyNorm:
-    """The layer that `SohoConfig.norm` names."""
+    """The normalisation layer that `SohoConfig.norm` names."""
     if kind == "batch":
         return BatchNorm(n_channels)
     return GroupNorm(n_channels) if kind == "group" else FrozenBatchNorm(n_channels)

@@ -1,7 +1,7 @@
-"""Published SOHO weights: which keys they hold, and models from them.
+"""Published SOHO weights: the keys that they hold, and how to load them.
 
-Two kinds, by their keys: pre-training (`neck.vq.embed`) and question answering (`head.vqa.0.weight`). The trunk
-and the number of layers follow from the keys too, so that files of other depths load.
+There are two kinds, recognised by their keys: pre-training (`neck.vq.embed`) and question answering
+(`head.vqa.0.weight`). The keys also give the trunk and the number of layers, so that files of other depths load.
 """
 
 import re
@@ -22,7 +22,7 @@ Shape = tuple[int, ...]
 PRETRAINING_MARK, VQA_MARK = "neck.vq.embed", "head.vqa.0.weight"
 WORDS, WORDS_ALIAS = "language.bert.embeddings.word_embeddings.weight", "mask_l_fc.weight"
 OWN_PREFIX = "mvm_scale."
-"""Of a learned scale: ours, in no published file."""
+"""Key prefix of a learned scale, which is ours and in no published file."""
 
 TRUNK_DEPTHS = {"layer3.22.": (3, 4, 23, 3), "layer3.5.": (3, 4, 6, 3)}
 
@@ -33,16 +33,16 @@ def is_soho(keys: Mapping[str, object]) -> bool:
 
 
 def official_soho_keys(*, vqa: bool = False, config: SohoConfig | None = None) -> dict[str, Shape]:
-    """{key: shape} of a published file: 196 entries (one an alias) of pre-training, 185 of question answering."""
+    """{key: shape} of a published file: 196 entries (one an alias) for pre-training, 185 for question answering."""
     model = _empty(config or SohoConfig(compat=True), vqa=vqa)
     return {key: tuple(value.shape) for key, value in model.state_dict().items() if not key.startswith(OWN_PREFIX)}
 
 
 def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = False) -> Soho | SohoVqa:
-    """The fp32 model of a published state dict, in evaluation mode and `compat`; its keys say kind and depth.
+    """Loads a published state dict into an fp32 model, in evaluation mode and `compat`; its keys give kind and depth.
 
-    Batch counters and the word table's second key may be absent. With `partial`, missing keys keep their random first
-    weights (seed 0) and unknown ones are left out; else OfficialMismatch names them.
+    Batch counters and the word table's second key may be missing. With `partial`, other missing keys keep their random
+    first weights (seed 0) and unknown ones are ignored; otherwise OfficialMismatch names them.
     """
     weights = bare(state_dict)
     vqa = VQA_MARK in weights and PRETRAINING_MARK not in weights
@@ -64,7 +64,7 @@ def load_official_soho(state_dict: Mapping[str, Tensor], *, partial: bool = Fals
 
 
 def check_soho_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) -> None:
-    """OfficialMismatch unless `weights` are the wanted keys and shapes, and the word table agrees with itself."""
+    """Raises OfficialMismatch unless `weights` have the wanted keys and shapes, and both word tables agree."""
     found = key_problems(weights, wanted)
     if found:
         raise OfficialMismatch(f"not an official SOHO checkpoint of {len(wanted)} entries: {found}")
@@ -73,7 +73,7 @@ def check_soho_keys(weights: Mapping[str, Tensor], wanted: Mapping[str, Shape]) 
 
 
 def config_of(keys: Mapping[str, object]) -> SohoConfig:
-    """The published geometry that a file's keys tell: trunk and number of layers."""
+    """The configuration that follows from a file's keys: trunk and number of layers. UserError for another trunk."""
     layers = {int(found[1]) for key in keys if (found := re.match(r"language\.bert\.encoder\.layer\.(\d+)\.", key))}
     n_layers = max(layers, default=2) + 1
     if "backbone.layer1.0.conv3.weight" not in keys:
@@ -90,7 +90,7 @@ def _empty(config: SohoConfig, *, vqa: bool) -> Soho | SohoVqa:
 
 
 def _completed(weights: dict[str, Tensor], wanted: Mapping[str, Shape]) -> dict[str, Tensor]:
-    """Fill in what carries no information: batch counters, and the word table under its other key."""
+    """Adds keys that hold no information: batch counters, and the word table under its other key."""
     counters = {key: torch.tensor(0) for key in wanted if key.endswith("num_batches_tracked") and key not in weights}
     alias = {WORDS_ALIAS: weights[WORDS]} if WORDS_ALIAS in wanted and WORDS in weights else {}
     return {**alias, **weights, **counters}

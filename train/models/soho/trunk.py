@@ -1,7 +1,7 @@
 """SOHO's trunk: a ResNet with torchvision's layout and key names (without `fc`), of basic or bottleneck blocks.
 
-The first stages can stay as they are (fixed statistics, no gradient); the others train with the norm that the
-configuration names.
+The first stages can be frozen (fixed statistics, no gradient); the others train with the norm that the configuration
+names.
 """
 
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ BOTTLENECK_EXPANSION = 4
 
 
 class Block(nn.Module):
-    """Convolutions beside a shortcut, each with its norm: two of 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck)."""
+    """A residual block of convolutions, each with its norm: two of 3x3 (basic), or 1x1, 3x3, 1x1 (bottleneck)."""
 
     def __init__(self, n_in: int, n_inner: int, stride: int, norm: str, *, bottleneck: bool) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Block(nn.Module):
 
     @property
     def has_live_statistics(self) -> bool:
-        """Whether a second run of the block would move its running statistics again."""
+        """Whether running the block a second time would update its running statistics again."""
         return any(isinstance(module, BatchNorm) for module in self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    """The four stages; the result is the last one's map at 1/32 of the picture."""
+    """The stem and four stages; the output is the last stage's map, at 1/32 of the picture's size."""
 
     def __init__(self, config: SohoConfig) -> None:
         super().__init__()
@@ -73,11 +73,11 @@ class Trunk(nn.Module):
             module.requires_grad_(False)
 
     def _norm(self, stage: int, norm: str) -> str:
-        """A frozen stage keeps batch statistics as they are; norms by group have none to keep."""
+        """The norm of a stage: a frozen stage freezes batch statistics; group norms have none."""
         return "frozen_batch" if stage <= self.frozen_stages and norm == "batch" else norm
 
     def frozen_modules(self) -> list[nn.Module]:
-        """The stem and the stages that don't train."""
+        """The modules that don't train: the stem and the frozen stages."""
         if self.frozen_stages < 0:
             return []
         return [self.conv1, self.bn1, *(self.get_submodule(f"layer{k}") for k in range(1, self.frozen_stages + 1))]

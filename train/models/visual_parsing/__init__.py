@@ -1,4 +1,4 @@
-"""Visual Parsing: `build_visual_parsing(VisualParsingConfig(preset="tiny"), seed=0)(batch)`; parts in model.py."""
+"""Visual Parsing: `build_visual_parsing(VisualParsingConfig(preset="tiny"), seed=0)(batch)`; see model.py."""
 
 from train.models.visual_parsing.configs import VisualParsingConfig
 from train.models.visual_parsing.init import build_visual_parsing

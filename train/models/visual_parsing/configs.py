@@ -1,4 +1,4 @@
-"""Visual Parsing's configuration. The paper released neither code nor weights: sizes that it doesn't state are ours.
+"""Visual Parsing's configuration. Neither code nor weights were published: sizes that the paper doesn't give are ours.
 
 visual_parsing   Swin-T over 224x224 pixels, 12 Transformer layers of BERT's size
 tiny             the same parts at a hundredth of the cost
@@ -42,7 +42,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 class VisualParsingConfig(ModelSection):
-    """Everything that shapes a Visual Parsing model. Sizes are (height, width) in pixels."""
+    """The configuration of a Visual Parsing model. Sizes are (height, width) in pixels."""
 
     kind: Literal["visual_parsing"] = identity("visual_parsing", doc="which of the models")
     preset: Literal["visual_parsing", "tiny"] = identity(

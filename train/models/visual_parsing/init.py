@@ -1,4 +1,4 @@
-"""Visual Parsing's first weights: what is drawn, and which Swin Transformer its parser is."""
+"""Visual Parsing's first weights: random initialisation, and which Swin Transformer fits its parser."""
 
 from torch import nn
 
@@ -11,13 +11,15 @@ SWINS = {"swin_t": "Swin_T", "swin_s": "Swin_S", "swin_b": "Swin_B"}
 
 
 def build_visual_parsing(config: VisualParsingConfig, *, seed: int) -> VisualParsing:
-    """A model with its first weights, in training mode: see train.models.first_weights."""
+    """Builds a model with its first weights, in training mode: see train.models.first_weights."""
     return build(lambda: VisualParsing(config), init_rest, PARSER, seed=seed)
 
 
 def init_rest(model: VisualParsing) -> None:
-    """Normal `init_std` for Linear, Embedding, mask and type, zero biases; torchvision fills the parser as Swin's
-    authors did."""
+    """Fills all but the parser: normal `init_std` for Linear, Embedding, mask and type, zero biases.
+
+    The parser keeps torchvision's initialisation, which is that of Swin's authors.
+    """
     std = model.config.init_std
     for name, module in model.named_modules():
         if name.startswith(PARSER.prefix):

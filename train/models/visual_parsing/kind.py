@@ -1,4 +1,4 @@
-"""Visual Parsing as the trainer knows it."""
+"""Registers Visual Parsing with the trainer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from train.models.visual_parsing.model import VisualParsing
 
 
 def build(config: VisualParsingConfig, seed: int) -> VisualParsing:
-    """As `init.build_visual_parsing`."""
+    """Calls `init.build_visual_parsing`."""
     return build_visual_parsing(config, seed=seed)
 
 

@@ -1,10 +1,10 @@
-"""Visual Parsing ("Probing Inter-modality", NeurIPS 2021): a fully Transformer picture encoder under a Transformer over
-both modalities, with masked words, matching, and masked regression of visual features.
+"""Visual Parsing ("Probing Inter-modality", NeurIPS 2021): a Transformer over both modalities on top of a purely
+Transformer picture encoder, trained with masked words, matching, and masked regression of visual features.
 
-The paper gives: a Swin Transformer whose tokens go through Linear and LayerNorm and stand behind the words; visual
-masking by the parser's own attention (a random token and those that it attends to most). Ours, since nothing was
-released: all sizes, the position code, the mask's embedding, the regression head, the target's norm. State-dict keys
-are our own, with torchvision's under `parser.` and BERT's under `language.bert.`.
+From the paper: a Swin Transformer whose tokens go through Linear and LayerNorm and follow the words; visual masking by
+the parser's own attention (a random token and those that it attends to most). Ours, since nothing was released: all
+sizes, the position code, the mask's embedding, the regression head, the normalisation of targets. State-dict keys are
+our own, with torchvision's under `parser.` and BERT's under `language.bert.`.
 """
 
 from collections.abc import Collection
@@ -28,20 +28,20 @@ from train.rows import Rows
 
 
 class VisualParsingOutput(NamedTuple):
-    """What a forward pass gives. R rows, P visual tokens, D width, C channels of the parser."""
+    """The output of a forward pass. R rows, P visual tokens, D width."""
 
     visual_tokens: Tensor  # [R, P, D]
     visual_mask: Tensor  # [R, P] bool
     attention: Tensor  # [R, P, P] of the parser's last block
-    mfr_mask: Tensor  # [R, P] bool: tokens that were masked and are asked for
-    mfr_error: Tensor  # [R] mean squared error of a row's masked tokens; 0 where none is asked for
+    mfr_mask: Tensor  # [R, P] bool: tokens that were masked and are to be predicted
+    mfr_error: Tensor  # [R] mean squared error of a row's masked tokens; 0 if there is none to predict
     hidden: Tensor  # [R, L+P, D] after the last layer, text first
     mlm_logits: Tensor | None  # [M, V] at the positions where mlm_labels != -100, row by row
     itm_logits: Tensor  # [R, 2], (no match, match)
 
 
 class VisualEmbedding(nn.Module):
-    """The parser's tokens as the Transformer's: Linear, mask, type and position, LayerNorm."""
+    """Turns the parser's tokens into the Transformer's: Linear, mask, type and position, LayerNorm."""
 
     def __init__(self, n_channels: int, config: VisualParsingConfig) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class VisualEmbedding(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, projected: Tensor, cells: Tensor, hidden_cells: Tensor) -> Tensor:
-        """Projected tokens [R, P, D], valid cells [R, gh, gw] and which tokens are masked [R, P] -> [R, P, D]."""
+        """Projected tokens [R, P, D], valid cells [R, gh, gw] and masked tokens [R, P] bool -> [R, P, D]."""
         tokens = torch.where(hidden_cells[..., None], self.mask_token.to(projected.dtype), projected) + self.token_type
         if self.has_position:
             tokens = tokens + position_code(cells, tokens.shape[-1]).to(tokens.dtype)
@@ -81,7 +81,7 @@ class Language(nn.Module):
 
 
 class Heads(nn.Module):
-    """Masked words (tied to the word table), matching from [CLS], regression of visual features, answers."""
+    """The heads: masked words (tied to the word table), matching from [CLS], feature regression, answers."""
 
     def __init__(self, config: VisualParsingConfig, words: Tensor) -> None:
         super().__init__()
@@ -114,12 +114,12 @@ class VisualParsing(Model):
         self.heads = Heads(config, self.language.bert.embeddings.word_embeddings.weight)
         self.can_match = not config.n_answers
         self.weight_sources: dict[str, str] = {}
-        """Where each part's first weights came from, filled by `build_visual_parsing`."""
+        """The source of each part's first weights, set by `build_visual_parsing`."""
         self.target_variance = torch.zeros(())
-        """Of the last pass that masked tokens: how much targets differ between tokens, a mean over channels."""
+        """Variance of the targets over tokens, averaged over channels, in the last pass that masked tokens."""
 
     def forward(self, batch: ImageBatch | Rows, only: Collection[str] = ()) -> VisualParsingOutput | Answered:
-        """As `read`; with an answering head, the logits of the answers."""
+        """Calls `read`; with an answering head, returns the logits of the answers instead."""
         if self.heads.answers is None:
             return self.read(batch)
         assert isinstance(batch, Rows)
@@ -128,8 +128,8 @@ class VisualParsing(Model):
         return Answered(self.heads.answers(torch.cat(cls, -1)))
 
     def read(self, batch: ImageBatch | Rows) -> VisualParsingOutput:
-        """Tokens, hidden states, logits and errors of what is asked; tokens are masked where the batch brings draws
-        (or, in training without them, by draws from torch's generator)."""
+        """Computes tokens, hidden states, logits and errors. Tokens are masked by the batch's draws; without any,
+        training draws from torch's generator and evaluation masks nothing."""
         batch = as_images(batch)
         tokens, attention, cells = self._parse(batch)
         valid = cells.flatten(1)
@@ -152,13 +152,13 @@ class VisualParsing(Model):
         )
 
     def look(self, batch: ImageBatch | Rows) -> tuple[Tensor, Tensor]:
-        """(visual tokens [R, P, D], their mask [R, P]), nothing masked."""
+        """(visual tokens [R, P, D], their mask [R, P]), with no token masked."""
         tokens, _, cells = self._parse(as_images(batch))
         valid = cells.flatten(1)
         return self.visual_embedding(self.visual_embedding.linear(tokens), cells, torch.zeros_like(valid)), valid
 
     def match(self, tokens: Tensor, mask: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Matching logits [R, 2] of what `look` gave with sentences [R, L]."""
+        """Matching logits [R, 2] of the result of `look` with sentences [R, L]."""
         return self.heads.itm(self._read(tokens, mask, input_ids, attention_mask)[:, 0])
 
     def _parse(self, batch: ImageBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -171,31 +171,31 @@ class VisualParsing(Model):
         return tokens.repeat_interleave(s, 0), attention.repeat_interleave(s, 0), cells.repeat_interleave(s, 0)
 
     def _read(self, visual: Tensor, valid: Tensor, ids: Tensor, text_mask: Tensor) -> Tensor:
-        """[R, L+P, D] after the last layer, text first."""
+        """Hidden states [R, L+P, D] after the last layer, text first."""
         both = torch.cat([self.language.bert.embeddings(ids), visual], 1)
         return self.language.bert.encoder(both, torch.cat([text_mask.bool(), valid], 1), slice(None))
 
     def readings(self) -> dict[str, Tensor | float]:
-        """How much the targets of regression differ between tokens: 0 would be a collapse."""
+        """The variance of the regression targets over tokens: 0 would be a collapse."""
         return {"mfr_target_variance": self.target_variance}
 
     def group_of(self, name: str) -> str:
-        """The parser apart: it may come from other weights."""
+        """`parser` or `rest`; the parser is separate because it may come from other weights."""
         return "parser" if name.startswith("parser.") else "rest"
 
     def is_decayed(self, name: str, parameter: Tensor, *, decay_norms: bool) -> bool:
-        """As for others, and not the parser's tables of relative positions."""
+        """As in `Model`, and never for the parser's tables of relative positions."""
         return super().is_decayed(name, parameter, decay_norms=decay_norms) and "position_bias" not in name
 
     def mark_trainable(self, objectives: Collection[str], view: str) -> None:
-        """All but the heads of objectives that are off."""
+        """Makes everything trainable but the heads of objectives that are off."""
         self.requires_grad_(True)
         for name in ("itm", "mfr", "mlm"):
             if name not in objectives:
                 self.heads.get_submodule(name).requires_grad_(False)
         if not {"mlm", "itm", "mfr"} & set(objectives):
             self.visual_embedding.mask_token.requires_grad_(False)  # nothing is masked
-        self.language.bert.embeddings.word_embeddings.weight.requires_grad_(True)  # which the words' head shares
+        self.language.bert.embeddings.word_embeddings.weight.requires_grad_(True)  # the word head shares it
 
     def title(self) -> str:
         """The preset and the parser."""
@@ -208,7 +208,7 @@ class VisualParsing(Model):
         return related_tokens(attention, valid, draws.to(valid.device), self.config.mfr_share)
 
     def _errors(self, hidden: Tensor, projected: Tensor, asked: Tensor, valid: Tensor) -> Tensor:
-        """[R] mean squared errors. Targets are normalised without learned gains: they can't shrink to be easy."""
+        """[R] mean squared errors. Targets are normalised without learned gains, so that they can't become trivial."""
         with torch.autocast(hidden.device.type, enabled=False):
             wide = projected.detach().to(self.visual_embedding.mask_token.dtype)
             targets = F.layer_norm(wide, wide.shape[-1:])
@@ -222,17 +222,17 @@ class VisualParsing(Model):
 
 
 def related_tokens(attention: Tensor, valid: Tensor, draws: Tensor, share: float) -> Tensor:
-    """[R, P] bool: in each row a drawn valid token and the k that it attends to most, round(share * n) in all.
+    """[R, P] bool: in each row, a drawn valid token and those that it attends to most, round(share * n) in all.
 
-    attention [R, P, P], valid [R, P], draws [R] in 0..1. At least one token beside the drawn one where there is one;
-    of equal weights the lower index goes first.
+    attention [R, P, P], valid [R, P], draws [R] in 0..1. At least one token besides the drawn one, if there is another;
+    for equal weights, the lower index comes first.
     """
     n_valid = valid.sum(1)
     nth = (draws * n_valid).long().clamp(max=n_valid - 1).clamp(min=0)
     pivot = (((valid.cumsum(1) - 1) == nth[:, None]) & valid).float().argmax(1)
     rows = torch.arange(len(valid), device=valid.device)
     weights = attention[rows, pivot].masked_fill(~valid, -1.0)
-    weights[rows, pivot] = 2.0  # above every share of attention: the drawn token comes first
+    weights[rows, pivot] = 2.0  # larger than any attention weight, so that the drawn token comes first
     order = weights.argsort(dim=1, descending=True, stable=True)
     positions = torch.arange(valid.shape[1], device=valid.device).expand_as(order)
     rank = torch.empty_like(order).scatter_(1, order, positions)
@@ -241,7 +241,7 @@ def related_tokens(attention: Tensor, valid: Tensor, draws: Tensor, share: float
 
 
 def visual_parsing_losses(output: VisualParsingOutput, batch: ImageBatch) -> dict[str, Tensor]:
-    """mlm, itm, mfr and their sum `total`, each []; words and tokens of pairs that don't match are not asked for."""
+    """The losses mlm, itm, mfr and their sum `total`, each []; only itm counts pairs that don't match."""
     zero = output.itm_logits.new_zeros(())
     mlm = itm = zero
     if batch.mlm_labels is not None and output.mlm_logits is not None:

@@ -13,21 +13,21 @@ from torchvision.models.swin_transformer import ShiftedWindowAttention, SwinTran
 from train.models.visual_parsing.configs import VisualParsingConfig
 
 MASKED_SCORE = -100.0
-"""What torchvision adds to the score of two cells that a shift brought into one window from opposite sides."""
+"""What torchvision adds to the score of two cells that only the shift brought into the same window."""
 
 
 class WindowAttention(NamedTuple):
     """Attention within windows."""
 
     weights: Tensor  # [B, windows, heads, n, n] after the softmax
-    cells: Tensor  # [windows, n] int64: which cell of the map each position of a window is; -1 for padding
+    cells: Tensor  # [windows, n] int64: the cell of the map at each position of a window; -1 for padding
 
 
 class Parsed(NamedTuple):
-    """What the parser makes of pictures."""
+    """The parser's output."""
 
     tokens: Tensor  # [B, P, C]
-    attention: Tensor  # [B, P, P], mean over heads, without gradient; 0 between cells of different windows
+    attention: Tensor  # [B, P, P], averaged over heads, without gradient; 0 between cells of different windows
 
 
 class Parser(SwinTransformer):  # type: ignore[misc]
@@ -47,7 +47,7 @@ class Parser(SwinTransformer):  # type: ignore[misc]
         self.n_channels = config.parser_width * 8
 
     def forward(self, pixels: Tensor) -> Parsed:
-        """[B, 3, H, W] of normalised pixels -> tokens of the H/32 x W/32 grid and how they attend to each other."""
+        """[B, 3, H, W] of normalised pixels -> tokens of the H/32 x W/32 grid, and their attention to each other."""
         found: list[Tensor] = []
 
         @torch.no_grad()
@@ -55,7 +55,7 @@ class Parser(SwinTransformer):  # type: ignore[misc]
             x = arguments[0]
             found.append(over_cells(window_attention(attn, x), x.shape[1] * x.shape[2]))
 
-        # Inside the block, where its weights are whole even while they are spread over ranks.
+        # A hook inside the block, because there its weights are complete even if FSDP2 shards them over ranks.
         handle = self.features[-1][-1].attn.register_forward_hook(watch)
         try:
             x = self.norm(self.features(pixels))
@@ -65,7 +65,7 @@ class Parser(SwinTransformer):  # type: ignore[misc]
 
 
 def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention:
-    """What `attn(x)` weighs its values with, from the same weights: x [B, h, w, C]."""
+    """The attention weights of `attn(x)`, recomputed from its parameters; x [B, h, w, C]."""
     h, w = x.shape[1:3]
     rows, columns = attn.window_size
     padded = F.pad(x, (0, 0, 0, -w % columns, 0, -h % rows))
@@ -73,7 +73,7 @@ def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention
     positions = torch.full((full_h, full_w), -1, device=x.device)
     positions[:h, :w] = torch.arange(h * w, device=x.device).view(h, w)
     sides = torch.zeros_like(positions)
-    # A window as large as the map leaves nothing to shift.
+    # If a window is as large as the map, nothing is shifted.
     shift = [0 if rows >= full_h else attn.shift_size[0], 0 if columns >= full_w else attn.shift_size[1]]
     if any(shift):
         padded = padded.roll((-shift[0], -shift[1]), (1, 2))
@@ -90,9 +90,9 @@ def window_attention(attn: ShiftedWindowAttention, x: Tensor) -> WindowAttention
 
 
 def over_cells(found: WindowAttention, n_cells: int) -> Tensor:
-    """[B, P, P]: the mean over heads, in the order of the map; 0 between cells that share no window."""
+    """[B, P, P]: attention averaged over heads, in the order of the map; 0 between cells that share no window."""
     weights, cells = found.weights.mean(2), found.cells
-    whole = weights.new_zeros(len(weights), n_cells + 1, n_cells + 1)  # the last index takes what is padding
+    whole = weights.new_zeros(len(weights), n_cells + 1, n_cells + 1)  # the last index collects padding
     for window, ids in enumerate(cells % (n_cells + 1)):
         whole[:, ids[:, None], ids[None, :]] = weights[:, window]
     return whole[:, :n_cells, :n_cells]
@@ -105,7 +105,7 @@ def _windows(x: Tensor, rows: int, columns: int) -> Tensor:
 
 
 def _sides(sides: Tensor, window: tuple[int, int], shift: list[int]) -> Tensor:
-    """Which of nine regions a cell came from before the shift; those of different regions don't attend."""
+    """The region, of nine, that each cell was in before the shift; cells of different regions don't attend."""
     h, w = sides.shape
     row = torch.arange(h, device=sides.device)
     column = torch.arange(w, device=sides.device)

@@ -1,6 +1,6 @@
 """The embedded mini-YouTube: drawn videos with captions, served on loopback so that the real yt-dlp crawls them.
 
-catalogue   what the site holds: channels, videos, tracks, playlists        script     what a video says and shows
+catalogue   the site's channels, videos, tracks and playlists              script     what a video says and shows
 drawing     the pictures of a script       media_cache  drawn files, kept    speech     its caption files
 misbehave   every known way to go wrong    request_log  who asked what when
 innertube   YouTube's JSON shapes          youtube_pages  paths to answers   server     proxy, TLS, HTTP/1.1

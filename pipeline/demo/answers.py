@@ -1,4 +1,4 @@
-"""A request as the site sees it, and an answer as the connection sends it: also the ones that go wrong on the wire."""
+"""A request to the site, and its answer as the connection sends it, including answers that go wrong in transit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 Json = dict[str, Any]
-"""A JSON object that the site or its client sends: what it holds is theirs to say."""
+"""A JSON object sent by the site or its client, whose contents are up to them."""
 
 
 class Conduct(StrEnum):
@@ -37,7 +37,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class FileSlice:
-    """Bytes `first` up to (not with) `end` of a file."""
+    """The bytes from `first` to `end` (exclusive) of a file."""
 
     path: Path
     first: int
@@ -46,7 +46,7 @@ class FileSlice:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer. With `DROP` the connection closes after `sent_bytes` of the body that the head promises."""
+    """An HTTP answer. With `DROP` the connection closes after `sent_bytes` of the body announced in the head."""
 
     status: int = 200
     content_type: str = "text/html; charset=utf-8"
@@ -63,19 +63,19 @@ class Answer:
 
 
 def json_answer(data: Any, status: int = 200) -> Answer:
-    """JSON."""
+    """Makes a JSON answer."""
     return Answer(status, "application/json; charset=utf-8", json.dumps(data, separators=(",", ":")).encode())
 
 
 def error_answer(status: int) -> Answer:
-    """An error in the site's JSON form (yt-dlp reads the message of one that isn't HTML)."""
+    """Makes an error in the site's JSON form (yt-dlp reads the message of one that isn't HTML)."""
     words = {403: "Forbidden", 404: "Not Found", 416: "Range Not Satisfiable", 429: "Too Many Requests"}
     message = words.get(status, "Service Unavailable")
     return json_answer({"error": {"code": status, "message": message}}, status)
 
 
 def html_answer(text: str) -> Answer:
-    """A page."""
+    """Makes an HTML page."""
     return Answer(body=text.encode())
 
 
@@ -83,4 +83,4 @@ CONSENT_PAGE = (
     "<!DOCTYPE html><html><head><title>Before you continue</title></head>"
     "<body><form action='https://consent.example/save'>Before you continue to the site</form></body></html>"
 )
-"""What stands where JSON or captions should be."""
+"""The page in place of JSON or captions."""

@@ -2,10 +2,10 @@
 
     python -m pipeline.demo.attribute_set OUT [--per-caption 8] [--colours 8] [--seed 0]
 
-Train holds each caption `per_caption` times, in other pictures each time; val holds each once. So what a view reaches
-at best is known: where it doesn't show an attribute of n values, the right clip is one of n that look the same to it.
-Films go through the pipeline's own stages (media, shards, manifest), and their samples are `prepared` as any others
-are. A second call goes on from what is there.
+Train has each caption `per_caption` times, drawn differently each time; val has each once. So a view's best possible
+score is known: if it doesn't show an attribute of n values, the right clip is one of n that look the same to it. Films
+go through the pipeline's own stages (media, shards, manifest), so their samples are like any others. A second call
+continues from what is there.
 """
 
 from __future__ import annotations
@@ -75,16 +75,16 @@ def make_attribute_set(
     n_colours: int = len(COLOURS),
     seed: int = 0,
 ) -> Manifest:
-    """Draw, cut and shard the whole set under `out`; the manifest. The same arguments give the same shards.
+    """Draws, cuts and shards the whole set under `out`; returns its manifest. The same arguments give the same shards.
 
-    ValueError for `per_caption` below 2: val is recognised as the smaller channel.
+    Raises ValueError for `per_caption` below 2: val is recognised as the smaller channel.
     """
     if per_caption < 2:
         raise ValueError(f"per_caption {per_caption} must be at least 2: train has to be larger than val")
     films = films_of(per_caption, n_colours, seed)
     by_id = {film.video_id: film for film in films}
     store = Store(str(out))
-    # an earlier call may have been of another version, and shards that are closed stay as they are
+    # an earlier call may have used another version, and closed shards stay as they are
     versions = head_of(store).get("made_by", {}) if store.committed("shards") else made_now()
     for film in films:
         _commit_plan(store, film)
@@ -122,7 +122,7 @@ def _films(split: str, scenes: Sequence[Scene], seed: int) -> list[Film]:
 
 
 def draw_film(film: Film, path: Path) -> Path:
-    """The film as an H.264 mp4, 1280x720, a keyframe at each scene."""
+    """Encodes the film as an H.264 mp4, 1280x720, with a keyframe at each scene."""
     with av.open(str(path), "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
@@ -137,7 +137,7 @@ def draw_film(film: Film, path: Path) -> Path:
 
 
 def _commit_plan(store: Store, film: Film) -> None:
-    """What crawl and text would have left of the film: its row, and a clip a scene."""
+    """Commits what crawl and text would have left of the film: its row, and a clip per scene."""
     store.write_part("videos", "extract", film.video_id, [_video_row(film)])
     store.commit("extract", film.video_id, {})
     rows = [_clip_row(film, n, scene) for n, scene in enumerate(film.scenes)]
@@ -182,7 +182,7 @@ def _clip_row(film: Film, n: int, scene: Scene) -> ClipRow:
 
 
 def _select_all(store: Store, films: Sequence[Film]) -> None:
-    """selection.parquet with every clip kept."""
+    """Writes selection.parquet with every clip kept."""
     rows = [
         {
             "video_id": film.video_id,

@@ -1,11 +1,11 @@
-"""Drawn clips with three independent attributes, each of which other views of the clip show.
+"""Drawn clips with three independent attributes, each shown by different views of the clip.
 
     colour of the ball        any view shows it
     hatching of the ground    a high-resolution frame alone: it repeats with each pixel of the low-resolution view
     way the ball rolls        several frames in their order: in the middle one it stands near the picture's middle,
                               whatever its way, and what comes before and after is the same for a way and its opposite
 
-Sizes are those of a 1280x720 picture of which a pixel of the low-resolution view covers 32x32 (a view of 16x32 pixels
+Sizes are for a 1280x720 picture, of which each pixel of the low-resolution view covers 32x32 (a view of 16x32 pixels
 shows a crop of 512x1024). The hatching's period along both axes is one such pixel (`hatching.py` says why).
 """
 
@@ -26,7 +26,7 @@ Picture = NDArray[np.uint8]
 
 WIDTH, HEIGHT = 1280, 720
 LOW_PX = 32
-"""Pixels of the picture in one of the low-resolution view, and the hatching's period."""
+"""Pixels of the picture per pixel of the low-resolution view; also the hatching's period."""
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (215, 30, 30),
@@ -48,18 +48,18 @@ WAYS: dict[str, tuple[int, int]] = {"left": (-1, 0), "right": (1, 0), "up": (0, 
 
 N_FRAMES = 7
 _STEP_X, _STEP_Y = 110, 65
-"""Way of the ball from frame to frame."""
+"""How far the ball moves from frame to frame, pixels."""
 _JITTER_X, _JITTER_Y = 120, 40
-"""How far from the picture's middle the ball stands in the middle frame, at most."""
+"""Greatest distance of the ball from the picture's middle in the middle frame, pixels."""
 _RADIUS = 110
 _AMPLITUDE = 26.0
 _GRAIN, _GRAIN_PX = 12.0, 16
-"""Deviation and size of the ground's grain."""
+"""Standard deviation and size of the ground's grain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a clip shows; `seed` draws all that its caption doesn't name (places, phase, shades, sizes)."""
+    """The contents of a clip; `seed` draws all that the caption doesn't name (places, phase, shades, sizes)."""
 
     colour: str
     hatching: str
@@ -78,7 +78,7 @@ def all_scenes(n_colours: int = len(COLOURS)) -> list[Scene]:
 
 
 def frames_of(scene: Scene) -> Iterator[Picture]:
-    """The seven pictures of a scene, RGB uint8 [720, 1280, 3]."""
+    """Yields the seven frames of a scene, RGB uint8 [720, 1280, 3]."""
     dice = random.Random(f"{scene.caption}/{scene.seed}")
     ground = _ground(scene, dice)
     x = WIDTH / 2 + dice.uniform(-_JITTER_X, _JITTER_X)
@@ -93,7 +93,7 @@ def frames_of(scene: Scene) -> Iterator[Picture]:
 
 
 def _ground(scene: Scene, dice: random.Random) -> Picture:
-    """A grey ground with its hatching. Mean and contrast are drawn, and tell nothing of the hatching's kind."""
+    """A grey ground with its hatching. Mean and contrast are random, so they reveal nothing of the hatching's kind."""
     level, phase = dice.uniform(100, 150), dice.uniform(0, 2 * np.pi)
     size = HEIGHT, WIDTH
     wave = hatching.hatching_wave(HATCHINGS[scene.hatching], phase, size, LOW_PX)

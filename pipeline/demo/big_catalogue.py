@@ -1,7 +1,6 @@
-"""Thousands of listed videos over 15 very unequal categories that share a few small media files, for tests and benches.
+"""Thousands of listed videos over 15 very unequal categories, sharing a few small media files, for tests and benches.
 
-A part of them misbehaves in every known way; `expected_ends` says for each video what a crawl ought to make of
-it.
+Some of them misbehave in every known way; `expected_ends` gives, for each video, the result that a crawl should have.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ FAST_BEHAVIOURS: tuple[str, ...] = tuple(name for name, row in BEHAVIOURS.items(
 """Every behaviour that doesn't make a client wait for its own time limit."""
 
 _N_PAUSING = 2
-"""Videos of each behaviour that pauses an identity: a run would do nothing else with more."""
+"""Videos per behaviour that pauses an identity: with more, a run would do nothing else."""
 _SHRINK = 0.75
-"""Each category holds this share of the one before."""
+"""Each category has this share of the one before."""
 
 
 def a_catalogue(
@@ -43,10 +42,10 @@ def a_catalogue(
     n_media: int = 4,
     videos_per_channel: int = 8,
 ) -> Catalogue:
-    """`n_videos` videos of 12 to 18 s (one or two sentences each, all different), `n_media` drawn files between them.
+    """Makes `n_videos` videos of 12 to 18 s (one or two sentences each, all different) that share `n_media` files.
 
-    A share of `misbehaving` has one of `behaviours`, all of them about equally often, but at most two videos
-    each of those that pause an identity. Same arguments, same catalogue.
+    A share of `misbehaving` has one of `behaviours`, each about equally often, but at most two videos for each
+    behaviour that pauses an identity. The same arguments give the same catalogue.
     """
     names = _behaviours_for(round(n_videos * misbehaving), behaviours)
     sizes = category_sizes(n_videos, seed)
@@ -61,9 +60,10 @@ def a_catalogue(
 
 
 def one_of_each(behaviours: Sequence[str] = tuple(BEHAVIOURS), *, seed: int = 0, category_id: int = 27) -> Catalogue:
-    """A video of each behaviour in one category, by name: the test of each row of the table.
+    """Makes a video of each behaviour in one category, by name: to test each row of the table.
 
-    The first video (`good`) is the original of a re-upload, which lies on another channel; a stray is listed there too.
+    The first video (`good`) is the original of a re-upload, which is on another channel; the video of a wrong category
+    is listed there too.
     """
     original = _a_video(seed, (category_id, 0), 4, 8)
     videos = [original]
@@ -84,12 +84,12 @@ def category_sizes(n_videos: int, seed: int = 0) -> dict[int, int]:
 
 
 def expected_ends(catalogue: Catalogue) -> dict[str, Expected]:
-    """What a crawl of 720p English video ought to make of each video, by its id."""
+    """The result that a crawl of 720p English video should have for each video, by its id."""
     return {video.video_id: BEHAVIOURS[video.behaviour].expected for video in catalogue.videos}
 
 
 def reachable(catalogue: Catalogue) -> dict[int, list[str]]:
-    """For each category id the videos that end in the data set once everything has been tried again."""
+    """By category id, the videos that end up in the data set once everything has been tried again."""
     found: dict[int, list[str]] = {category.id: [] for category in load_categories()}
     for video in catalogue.videos:
         if BEHAVIOURS[video.behaviour].expected.kept_in_the_end:
@@ -98,7 +98,7 @@ def reachable(catalogue: Catalogue) -> dict[int, list[str]]:
 
 
 def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
-    """`n` names in turn; those that pause come at most twice."""
+    """`n` names in turn; those that pause an identity at most twice."""
     pausing = [name for name in behaviours if BEHAVIOURS[name].expected.pauses]
     others = [name for name in behaviours if name not in pausing]
     names = [name for name in pausing for _ in range(_N_PAUSING)][:n]
@@ -106,7 +106,7 @@ def _behaviours_for(n: int, behaviours: Sequence[str]) -> list[str]:
 
 
 def _a_video(seed: int, slot: tuple[int, int], n_media: int, videos_per_channel: int) -> Video:
-    """A well-behaved video; its words are its own, its pictures one of the shared files of equal length."""
+    """A well-behaved video with its own words; its frames are those of one of the shared files of equal length."""
     category_id, n = slot
     video_seed = stable_hash("big", seed, category_id, n) % 10**9
     footage = Script(video_seed % n_media, 1, 12_000 + 2_000 * (video_seed % n_media), "short")
@@ -132,7 +132,7 @@ def _a_video(seed: int, slot: tuple[int, int], n_media: int, videos_per_channel:
 
 
 def _cast_in_place(video: Video, behaviour: str, good: dict[tuple[int, int], Video], sizes: dict[int, int]) -> Video:
-    """The video with its behaviour; a stray is listed under the largest other category."""
+    """Gives the video its behaviour; a video of a wrong category is listed under the largest other category."""
     other = next(category_id for category_id in sizes if category_id != video.category_id)
     candidates = [v for v in good.values() if v.channel != video.channel] if behaviour == "reupload" else []
     same_category = [v for v in candidates if v.category_id == video.category_id] or candidates

@@ -26,11 +26,11 @@ _TRACKS: dict[str, tuple[Track, ...]] = {
     "named": (NAMED_EN,),
     **{answer: (replace(MANUAL_EN, answer=answer),) for answer in ("empty", "no_text", "html", "cut", "elsewhere")},
 }
-"""Sets of caption tracks by the names that behaviours use."""
+"""Sets of caption tracks, by the names that behaviours use."""
 
 
 def cast(video: Video, behaviour: str, *, another_category: int = -1, original: Video | None = None) -> Video:
-    """The video with a behaviour's faults and changes.
+    """Gives the video a behaviour's faults and changes.
 
     `wrong_category` needs `another_category` (it is listed there); `reupload` needs the `original` (same words,
     same files).

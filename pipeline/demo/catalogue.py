@@ -1,6 +1,6 @@
-"""What the mini-YouTube holds: channels, videos with their renditions and caption tracks, playlists, and its search.
+"""The contents of the mini-YouTube: channels, videos with renditions and caption tracks, playlists, and its search.
 
-Everything is frozen and follows from seeds. How a video misbehaves is a name of `misbehave.BEHAVIOURS`.
+Everything is frozen and follows from seeds. A video's misbehaviour is a name in `misbehave.BEHAVIOURS`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pipeline.demo.misbehave import BEHAVIOURS, Fault
 from pipeline.demo.script import Script
 
 CREATIVE_COMMONS = "Creative Commons Attribution license (reuse allowed)"
-"""The words of the watch page's licence row; a video without the row is under the site's standard licence."""
+"""The text of the watch page's licence row; a video without the row is under the site's standard licence."""
 
 
 def stable_hash(*parts: object) -> int:
@@ -44,16 +44,16 @@ class Channel:
 
     @property
     def uploads_id(self) -> str:
-        """The playlist of everything the channel has uploaded."""
+        """The playlist of everything that the channel has uploaded."""
         return f"UU{self.channel_id[2:]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A caption track. `kind` is manual or auto; `vss_id` is the site's own key, which yt-dlp's key follows from.
+    """A caption track. `kind` is manual or auto; `vss_id` is the site's own key, from which yt-dlp derives its key.
 
-    `answer` is what its address gives: "text", or "empty", "html", "no_text" (json3 without a word), "cut"
-    (half a file); or "elsewhere": it is an address of another machine; a `locked` track is withheld without a token.
+    `answer` is what its URL returns: "text", or "empty", "html", "no_text" (json3 without a word), "cut" (half a file);
+    or "elsewhere": the URL is on another machine. A `locked` track is withheld without a token.
     """
 
     kind: str
@@ -74,12 +74,12 @@ AUTO_ES = Track("auto", "es", "a.es", "Spanish (auto-generated)")
 
 @dataclass(frozen=True, slots=True)
 class Video:
-    """A video, as its uploader made it, and how the site answers for it.
+    """A video as its uploader made it, and how the site answers requests for it.
 
-    `script` is what it says; `footage` is the script its files are drawn from (another one's, where files are
-    shared: equal durations). `listed_under` is the category whose queries find it, which need not be its own.
-    `width` and `height` are those of the 720p rendition; `renditions` are the short sides on offer,
-    `progressive` the joint 360p file.
+    `script` is what it says; `footage` is the script that its files are drawn from (another video's if files are
+    shared, of equal duration). `listed_under` is the category whose queries find it, which need not be its own. `width`
+    and `height` are those of the 720p rendition; `renditions` are the short sides available; `progressive`: whether
+    there is a joint 360p file.
     """
 
     video_id: str
@@ -113,7 +113,7 @@ class Video:
 
     @property
     def duration_s(self) -> int:
-        """The length that the site shows."""
+        """The length that the site shows, s."""
         return round(self.script.duration_ms / 1000)
 
     def picture(self, short_side: int) -> Rendition:
@@ -144,7 +144,7 @@ class Playlist:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All that is there. `queries` are the seed queries of each category id; other words are looked up in titles."""
+    """All contents. `queries` are the seed queries of each category id; other words are looked up in titles."""
 
     videos: tuple[Video, ...]
     playlists: tuple[Playlist, ...] = ()
@@ -172,7 +172,7 @@ class Catalogue:
         return {key: sorted(videos, key=_newest_first) for key, videos in lists.items()}
 
     def playlist(self, playlist_id: str) -> Playlist | None:
-        """A playlist, or a channel's uploads as one (`UU…`)."""
+        """A playlist, or a channel's uploads as a playlist (`UU…`)."""
         for playlist in self.playlists:
             if playlist.playlist_id == playlist_id:
                 return playlist
@@ -183,11 +183,11 @@ class Catalogue:
         return Playlist(playlist_id, f"Uploads from {channel.name}", channel, ids)
 
     def search(self, query: str) -> list[Video]:
-        """What a query finds, best first, the same each time.
+        """Returns what a query finds, best first, always the same.
 
         A seed query finds two thirds of the videos listed under its category (any two neighbouring queries of a
-        category together find all). Other words find what has them in title, keywords, channel or category,
-        most words first.
+        category together find all). Other queries find videos with their words in title, keywords, channel or category,
+        those with most words first.
         """
         if found_at := self._seed_queries.get(_plain(query)):
             category_id, n = found_at
@@ -211,7 +211,7 @@ class Catalogue:
 
     @cached_property
     def _seed_queries(self) -> dict[str, tuple[int, int]]:
-        """Each seed query: its category and its index among that category's queries."""
+        """The category of each seed query, and its index among that category's queries."""
         return {
             _plain(query): (category_id, n)
             for category_id, queries in self.queries.items()
@@ -229,9 +229,9 @@ class Catalogue:
 
 
 def expected_media(videos: Iterable[Video]) -> list[Rendition]:
-    """The streams that a crawl of 720p will ask for: drawn before serving, so that no request waits for the pencil.
+    """The streams that a crawl of 720p will ask for: drawn before serving, so that no request waits for drawing.
 
-    What a crawl turns away before media is drawn only where somebody asks for it all the same.
+    Videos that a crawl rejects before media are drawn only if somebody asks for them anyway.
     """
     wanted: list[Rendition] = []
     for video in videos:

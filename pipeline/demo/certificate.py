@@ -17,7 +17,7 @@ _HOSTS = ("www.youtube.com", "youtube.com", "*.youtube.com", "*.googlevideo.com"
 
 
 def server_context() -> ssl.SSLContext:
-    """A server's TLS settings with a fresh certificate (P-256, valid for a year), HTTP/1.1 only."""
+    """Makes a server's TLS settings with a fresh certificate (P-256, valid for a year), HTTP/1.1 only."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     with tempfile.TemporaryDirectory() as folder:
@@ -29,7 +29,7 @@ def server_context() -> ssl.SSLContext:
 
 
 def key_and_certificate(hosts: Sequence[str] = _HOSTS) -> bytes:
-    """Private key and certificate for these host names, in PEM."""
+    """Makes a private key and certificate for these host names, in PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "hdvila mini-YouTube")])
     now = datetime.datetime.now(datetime.UTC)

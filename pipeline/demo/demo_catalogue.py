@@ -1,4 +1,4 @@
-"""The demo's catalogue: 46 drawn videos over the 15 categories, unequal in supply, twelve of which misbehave."""
+"""The demo's catalogue: 46 drawn videos over the 15 categories, unequal in number, twelve of which misbehave."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ DEMO_MISBEHAVING: tuple[tuple[int, str], ...] = (
 
 @cache
 def demo_catalogue(seed: int = 0) -> Catalogue:
-    """The demo's videos, channels and playlists; the same for the same seed."""
+    """Makes the demo's videos, channels and playlists; the same for the same seed."""
     videos = [a_video(seed, category_id, n) for category_id, supply in DEMO_SUPPLY.items() for n in range(supply)]
     for category_id, behaviour in DEMO_MISBEHAVING:
         plain = a_video(seed, category_id, DEMO_SUPPLY[category_id])
@@ -52,7 +52,7 @@ def demo_catalogue(seed: int = 0) -> Catalogue:
 
 
 def a_video(seed: int, category_id: int, n: int) -> Video:
-    """The n-th demo video of a category: fourteen plain sentences, for one in four fifteen; 64 to 72 s."""
+    """Makes the n-th demo video of a category: fourteen plain sentences, or fifteen for one in four; 64 to 72 s."""
     video_seed = stable_hash("demo", seed, category_id, n) % 1_000_000
     channel = a_channel(seed, category_id, n % 2)
     duration_ms = duration_for(video_seed, category_id, 14 + (video_seed % 4 == 0), "plain")
@@ -75,7 +75,7 @@ def a_video(seed: int, category_id: int, n: int) -> Video:
 
 
 def a_channel(seed: int, category_id: int, n: int) -> Channel:
-    """The n-th channel of a category."""
+    """Makes the n-th channel of a category."""
     word = NOUNS[category_id][n % 2]
     name = f"{word.capitalize()} {'Studio' if n % 2 else 'Daily'} {n}"
     handle = f"@{word}.{category_id}.{n}-{seed}"
@@ -83,7 +83,7 @@ def a_channel(seed: int, category_id: int, n: int) -> Channel:
 
 
 def _cast_for_demo(plain: Video, behaviour: str, others: list[Video]) -> Video:
-    """Gives a behaviour; a re-upload copies a video of another channel, a stray is found under Music."""
+    """Gives a behaviour; a re-upload copies a video of another channel, a wrong category is found under Music."""
     same_category = [video for video in others if video.category_id == plain.category_id]
     original = next((v for v in same_category if v.channel != plain.channel), None)
     found = cast(plain, behaviour, another_category=10, original=original)
@@ -91,7 +91,7 @@ def _cast_for_demo(plain: Video, behaviour: str, others: list[Video]) -> Video:
 
 
 def _a_playlist(seed: int, category_id: int, videos: list[Video]) -> Playlist:
-    """All videos of a category in one playlist, also those that a search doesn't find."""
+    """Puts all videos of a category in one playlist, including those that a search doesn't find."""
     own = [video for video in videos if video.category_id == category_id]
     title = f"All of {category_name(category_id)}"
     list_id = "PL" + site_id(32, "playlist", seed, category_id)

@@ -1,8 +1,8 @@
-"""The pictures of a script, drawn flat and at once in the planes that x264 takes (I420), 12 a second.
+"""Draws the frames of a script, flat and directly in the planes that x264 takes (I420), 12 per second.
 
-A shot's background and object are painted once; a frame is a copy of them with the moving things and the
-frame's own number (`pipeline.testing.frame_code`) on top. Positions follow from the frame's number alone, so
-any frame can be drawn without those before it.
+A shot's background and object are painted once; a frame is a copy of them with the moving things and the frame's own
+number (`pipeline.testing.frame_code`) on top. Positions depend on the frame's number alone, so any frame can be drawn
+without the earlier ones.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pipeline.testing.frame_code import draw_frame_code
 Plane = NDArray[np.uint8]
 
 DRAWING_VERSION = 4
-"""Part of the key of cached media: raise it where a script's video or audio changes."""
+"""Part of the key of cached media: raise it if a script's video or audio changes."""
 
 _RGB: dict[str, tuple[int, int, int]] = {
     "red": (225, 30, 30),
@@ -44,31 +44,31 @@ _RGB: dict[str, tuple[int, int, int]] = {
     "charcoal": (60, 62, 66),
 }
 _STEP_PX = 14.0
-"""Way of a moving thing from frame to frame where the short side is 720."""
+"""How far a moving thing goes from frame to frame, for a short side of 720."""
 _CIRCLE_FRAMES = 30
-"""Frames that one turn "around in a circle" takes."""
+"""Number of frames of one turn "around in a circle"."""
 _DIGIT_PX = 22
-"""Height of the small number where the short side is 720: below 6 pixels in a 180-line copy."""
+"""Height of the small number for a short side of 720: below 6 pixels in a 180-line copy."""
 TEXTURE_PX = 20
-"""Period of the hatchings where the short side is 720: a pixel of the low view of configs/train_demo.yaml."""
+"""Period of the hatchings for a short side of 720: a pixel of the low view in configs/train_demo.yaml."""
 HATCHINGS: dict[str, Waves] = {
     "ruled": ((0, 1),),
     "striped": ((1, 0),),
     "tilted": ((1, 1),),
     "checkered": ((1, 1), (1, -1)),
 }
-"""What the words for a background's texture look like."""
+"""The waves for each word for a background's texture."""
 _AMPLITUDE = 30.0
 _GRAIN, _GRAIN_PX = 11.0, 10
-"""Deviation of the ground's grain in steps of luma, and its size where the short side is 720."""
+"""Standard deviation of the ground's grain in luma steps, and its size for a short side of 720."""
 _ROOM = 50
-"""What a background's colour keeps to black and to full light, of 255, for its hatching and grain."""
+"""Distance of a background's colour from black and from full light, of 255: room for its hatching and grain."""
 
 
 def frames_of(script: Script, width: int, height: int) -> Iterator[Plane]:
-    """Every frame of a script as I420: uint8, (height * 3 / 2) x width, limited range, BT.601.
+    """Yields every frame of a script as I420: uint8, (height * 3 / 2) x width, limited range, BT.601.
 
-    The array is drawn over for the next frame: copy what has to last. Width and height are even.
+    The array is reused for the next frame: copy what has to last. Width and height are even.
     """
     canvas = np.empty((height * 3 // 2, width), np.uint8)
     for shot in shots_of(script):
@@ -86,7 +86,7 @@ def _frame_at(ms: int) -> int:
 
 
 def _planes(canvas: Plane) -> tuple[Plane, Plane, Plane]:
-    """The Y, U and V planes of an I420 picture, as views (U and V at half the size)."""
+    """The Y, U and V planes of an I420 frame, as views (U and V at half the size)."""
     height, width = canvas.shape[0] * 2 // 3, canvas.shape[1]
     chroma = canvas[height:].reshape(2, height // 2, width // 2)
     return canvas[:height], chroma[0], chroma[1]
@@ -104,7 +104,7 @@ def _yuv(colour: str) -> tuple[int, int, int]:
 
 
 def _ground(scene: Scene, width: int, height: int) -> Plane:
-    """What doesn't move in a shot: the background, the category's object and the small number beside it."""
+    """Draws what doesn't move in a shot: the background, the category's object and the small number beside it."""
     canvas = np.empty((height * 3 // 2, width), np.uint8)
     unit = min(width, height) / 720
     y, u, v = _planes(canvas)
@@ -116,9 +116,9 @@ def _ground(scene: Scene, width: int, height: int) -> Plane:
 
 
 def _ground_yuv(background: str) -> tuple[int, int, int]:
-    """A background's colour, as much lighter or darker as its hatching needs to stay inside what colours can be.
+    """A background's colour, made lighter or darker so that its hatching stays within the range of colours.
 
-    Where it were cut off, its mean would tell of it.
+    If the hatching were clipped, its mean would reveal it.
     """
     darkest, lightest = min(_RGB[background]), max(_RGB[background])
     moved = max(0, _ROOM - darkest) - max(0, lightest - (255 - _ROOM))
@@ -127,7 +127,7 @@ def _ground_yuv(background: str) -> tuple[int, int, int]:
 
 
 def _texture(scene: Scene, width: int, height: int, unit: float) -> NDArray[np.float32]:
-    """How much lighter or darker each place of the background is: luma, height x width. The scene is its seed."""
+    """How much lighter or darker each point of the background is: luma, height x width. The scene is its seed."""
     dice = random.Random(str(scene))
     size = height, width
     wave = hatching_wave(HATCHINGS[scene.texture], dice.uniform(0, 2 * math.pi), size, TEXTURE_PX * unit)
@@ -135,7 +135,7 @@ def _texture(scene: Scene, width: int, height: int, unit: float) -> NDArray[np.f
 
 
 def _paint_icon(planes: tuple[Plane, Plane, Plane], noun: str, colour: str, height: int, unit: float) -> None:
-    """The object, 160 pixels wide at 720 lines, in the lower left corner."""
+    """Paints the object, 160 pixels wide at 720 lines, in the lower left corner."""
     cell = max(2, round(20 * unit)) // 2 * 2
     left, top = round(30 * unit) // 2 * 2, (height - 8 * cell - round(30 * unit)) // 2 * 2
     for plane, value, scale in zip(planes, _yuv(colour), (1, 2, 2), strict=True):
@@ -145,7 +145,7 @@ def _paint_icon(planes: tuple[Plane, Plane, Plane], noun: str, colour: str, heig
 
 
 def _paint_digit(planes: tuple[Plane, Plane, Plane], digit: int, height: int, unit: float) -> None:
-    """The small number: black on a white tag right of the object."""
+    """Paints the small number: black on a white tag right of the object."""
     side = max(8, round(1.6 * _DIGIT_PX * unit)) // 2 * 2
     left, top = round(210 * unit) // 2 * 2, (height - side - round(36 * unit)) // 2 * 2
     y, u, v = planes
@@ -159,7 +159,7 @@ def _paint_digit(planes: tuple[Plane, Plane, Plane], digit: int, height: int, un
 
 
 def _draw_things(planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, width: int, height: int) -> None:
-    """The scene's moving shapes at their positions in frame `number`."""
+    """Draws the scene's moving shapes at their positions in frame `number`."""
     unit = min(width, height) / 720
     radius = 100 * unit
     for index in range(scene.count):
@@ -175,7 +175,7 @@ def _draw_things(planes: tuple[Plane, Plane, Plane], scene: Scene, number: int, 
 
 
 def _position(scene: Scene, index: int, number: int, width: int, height: int, unit: float) -> tuple[float, float]:
-    """The centre of a thing: evenly spread, moved by the scene's motion, back from the other side where it leaves."""
+    """The centre of a thing: evenly spread, moved by the scene's motion, wrapping around to the other side."""
     x = width * (index + 0.5) / scene.count
     y = height * (0.5 if scene.count < 3 else 0.36 + 0.28 * (index % 2))
     way, margin = number * _STEP_PX * unit, 100 * unit
@@ -231,7 +231,7 @@ def _corners(n: int, first_degrees: float) -> NDArray[np.float64]:
 
 
 def _burn_number(canvas: Plane, number: int, height: int) -> None:
-    """The frame code on the luma plane, and grey chroma below it so that it is black and white in colour too."""
+    """Burns the frame code into the luma plane, with grey chroma under it so that it is black and white in colour."""
     y, u, v = _planes(canvas)
     draw_frame_code(y, number)
     side = min(canvas.shape[1], height) / 720

@@ -1,8 +1,8 @@
-"""Grounds that only a high-resolution view tells apart: waves one pixel of the low-resolution view long, under grain.
+"""Grounds that only a high-resolution view can tell apart: waves as long as one low-resolution pixel, under grain.
 
-At that period the cubic kernel that makes the low view has a zero, so that of the waves nothing but their mean is left.
-An encoder in between does not keep to that, and what it leaves of them in a small picture drowns in the grain.
-All hatchings have the same power and grain; a random phase says nothing of their kind.
+At that period the cubic kernel that makes the low view has a zero, so only the waves' mean is left. An encoder in
+between does not preserve that exactly, but what it leaves of the waves in a small picture is lost in the grain. All
+hatchings have the same power and grain; a random phase reveals nothing of their kind.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 Waves = tuple[tuple[int, int], ...]
-"""Waves a period along x and y; more than one are laid over each other."""
+"""Numbers of waves per period along x and y; several are superposed."""
 
 
 def hatching_wave(waves: Waves, phase: float, size: tuple[int, int], period_px: float) -> NDArray[np.float32]:
-    """A hatching alone, float32 of `size` (height, width), with the power of one wave between -1 and 1.
+    """A hatching without grain, float32 of `size` (height, width), with the power of one wave between -1 and 1.
 
     `phase` is in radians.
     """
@@ -28,7 +28,7 @@ def hatching_wave(waves: Waves, phase: float, size: tuple[int, int], period_px: 
 
 
 def grain(seed: int, deviation: float, size: tuple[int, int], cell_px: float) -> NDArray[np.float32]:
-    """Smooth noise, float32 of `size` (height, width): normal values a cell, linear between them."""
+    """Smooth noise, float32 of `size` (height, width): one normal value per cell, linear in between."""
     height, width = size
     cells = (round(height / cell_px), round(width / cell_px))
     values = np.random.default_rng(seed).normal(0, deviation, cells).astype(np.float32)

@@ -1,8 +1,8 @@
 """The site's JSON of one video: the player's answer and the watch page's data, as yt-dlp's extractors read them.
 
-Only what an extractor needs is there. Three things are as on the site because leaving them out would hide bugs:
-`microformat` (with the category) comes only with the watch page's own player answer and for web clients;
-formats in the watch page are ignored; and `translationLanguages` come only with the watch page.
+It contains only what an extractor needs. Three things are as on the site because omitting them would hide bugs:
+`microformat` (with the category) comes only with the watch page's own player answer and for web clients; formats in the
+watch page are ignored; and `translationLanguages` come only with the watch page.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pipeline.demo.catalogue import Channel, Track, Video, stable_hash
 from pipeline.demo.media_cache import Rendition
 
 SIGNATURE_MARK = "SIGNEDBYMINIYOUTUBE"
-"""Stands in every signed address, so that a test can prove that none of them was written down."""
+"""Part of every signed URL, so that a test can prove that none of them was stored."""
 
 WEB_CLIENTS = frozenset({"WEB", "MWEB", "WEB_EMBEDDED_PLAYER"})
 _TRANSLATIONS = (("en", "English"), ("es", "Spanish"), ("de", "German"), ("fr", "French"))
@@ -97,11 +97,11 @@ REFUSALS: dict[str, Json] = {
     "unheard_of": {"status": "UNPLAYABLE", "reason": "The curtain has fallen on this programme."},
     "upcoming": {"status": "LIVE_STREAM_OFFLINE", "reason": "Premieres in 10 hours"},
 }
-"""What the player says when it refuses, by the name of a fault's effect."""
+"""The player's refusals, by the name of a fault's effect."""
 
 
 def refusal(video_id: str, name: str) -> Json:
-    """A player's answer that refuses, of one of the `REFUSALS`."""
+    """Makes a player's answer that refuses with one of the `REFUSALS`."""
     said = REFUSALS[name]
     message = {key: {"simpleText": said[key]} for key in ("reason", "subreason") if key in said}
     screen: Json = {"playerErrorMessageRenderer": message}
@@ -114,7 +114,7 @@ def refusal(video_id: str, name: str) -> Json:
 
 
 def player_response(video: Video, *, generation: int, identity: str, client: str, sizes: dict[Rendition, int]) -> Json:
-    """The player's answer for a video that plays. `sizes` are the bytes of the files that are drawn already."""
+    """Makes the player's answer for a video that plays. `sizes` are the bytes of the files already drawn."""
     details = video_details(video)
     answer: Json = {"playabilityStatus": {"status": "OK"}, "videoDetails": details}
     if video.tracks:
@@ -127,7 +127,7 @@ def player_response(video: Video, *, generation: int, identity: str, client: str
 
 
 def video_details(video: Video) -> Json:
-    """`videoDetails` of a player's answer."""
+    """Makes `videoDetails` of a player's answer."""
     live = video.live.startswith("is_live")
     details: Json = {
         "videoId": video.video_id,
@@ -149,7 +149,7 @@ def video_details(video: Video) -> Json:
 
 
 def microformat(video: Video) -> Json:
-    """`playerMicroformatRenderer`: the only part that names the category."""
+    """Makes `playerMicroformatRenderer`: the only part that names the category."""
     return {
         "category": category_name(video.category_id),
         "uploadDate": f"{video.upload_date}T08:00:00-07:00",
@@ -164,7 +164,7 @@ def microformat(video: Video) -> Json:
 
 
 def watch_player_response(video: Video) -> Json:
-    """The player answer inside the watch page: metadata, the list of translations, and formats without addresses."""
+    """The player's answer in the watch page: metadata, the list of translations, and formats without URLs."""
     answer: Json = {
         "playabilityStatus": {"status": "OK"},
         "videoDetails": video_details(video),
@@ -172,7 +172,7 @@ def watch_player_response(video: Video) -> Json:
     }
     formats = streaming_data(video, 1, "", "WEB", {})
     for stream in formats["formats"] + formats["adaptiveFormats"]:
-        del stream["url"]  # yt-dlp leaves these out; their sizes are still listed
+        del stream["url"]  # yt-dlp ignores formats without URLs; their sizes are still listed
     answer["streamingData"] = formats
     if video.tracks:
         languages = [{"languageCode": code, "languageName": {"simpleText": name}} for code, name in _TRANSLATIONS]
@@ -181,7 +181,7 @@ def watch_player_response(video: Video) -> Json:
 
 
 def watch_data(video: Video) -> Json:
-    """`ytInitialData` of the watch page, the same as the answer of `next`: channel and licence."""
+    """Makes `ytInitialData` of the watch page, the same as the answer of `next`: channel and licence."""
     rows = []
     if video.license:
         row = {"title": {"simpleText": "License"}, "contents": [{"runs": [{"text": video.license}]}]}
@@ -195,7 +195,7 @@ def watch_data(video: Video) -> Json:
 
 
 def channel_run(channel: Channel) -> Json:
-    """A channel's name as a text run that leads to its page."""
+    """A channel's name as a text run that links to its page."""
     endpoint = {"browseEndpoint": {"browseId": channel.channel_id, "canonicalBaseUrl": f"/{channel.handle}"}}
     return {"text": channel.name, "navigationEndpoint": endpoint}
 
@@ -249,7 +249,7 @@ _QUALITIES = {1080: "hd1080", 720: "hd720", 480: "large", 360: "medium"}
 
 
 def rendition_of(video: Video, itag: str, voice: str) -> Rendition | None:
-    """The file behind a media address; None for one that the video doesn't have."""
+    """The file behind a media URL; None for one that the video doesn't have."""
     if itag == "18":
         return video.joint() if video.progressive else None
     if itag == "140":
@@ -258,12 +258,12 @@ def rendition_of(video: Video, itag: str, voice: str) -> Rendition | None:
 
 
 def served_bytes(video: Video, rendition: Rendition, file_bytes: int) -> int:
-    """How long the site says a file is: half of it for a stream that ends early."""
+    """The size that the site gives for a file: half of it for a stream that ends early."""
     return file_bytes // 2 if rendition.kind in video.short_streams else file_bytes
 
 
 def media_url(video_id: str, itag: int, generation: int, identity: str, voice: str) -> str:
-    """A signed media address. It names the extraction it stems from and the identity that it is bound to."""
+    """A signed media URL. It names its extraction and the identity that it is bound to."""
     query = {"expire": "4102444800", "id": video_id, "itag": itag, "gen": generation, "ip": identity, "voice": voice}
     query["sig"] = SIGNATURE_MARK + hashlib.sha256(repr(query).encode()).hexdigest()[:16]
     host = f"rr{stable_hash(video_id) % 4 + 1}---sn-mini.googlevideo.com"
@@ -302,7 +302,7 @@ def _caption_track(video: Video, track: Track) -> Json:
 
 
 def find_track(video: Video, language: str, kind: str, name: str) -> Track | None:
-    """The track that a caption address names."""
+    """The track that a caption URL names."""
     for track in video.tracks:
         same_name = (track.vss_id.split(".", 2)[2] if track.vss_id.count(".") > 1 else "") == name
         if track.language == language and (track.kind == "auto") == (kind == "asr") and same_name:

@@ -1,4 +1,4 @@
-"""The demo: the embedded mini-YouTube on loopback, and the ordinary run pointed at it by ordinary settings."""
+"""The demo: the embedded mini-YouTube on loopback, and an ordinary run pointed at it by ordinary settings."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +17,12 @@ CONFIG = Path(__file__).with_name("demo.yaml")
 
 
 def demo_config(out: Path, file: Path | None, overrides: list[str]) -> RunConfig:
-    """The demo's settings, written to `out`. Raises ConfigError."""
+    """Loads the demo's settings, with `out` as output. Raises ConfigError."""
     return load_config(RunConfig, file or CONFIG, [f"out={out}", *overrides])
 
 
 def run_demo(config: RunConfig, *, n_videos: int = 0) -> Delivered:
-    """Serves the demo's catalogue and runs the pipeline on it. The site's port is new each time: not identity."""
+    """Serves the demo's catalogue and runs the pipeline on it. Its port is new each time, but no identity key."""
     with MiniYouTube(some_of(demo_catalogue(), n_videos)) as site:
         return run_pipeline(pointed_at(site, config))
 
@@ -36,7 +36,7 @@ def some_of(catalogue: Catalogue, n_videos: int) -> Catalogue:
 
 
 def pointed_at(site: MiniYouTube, config: RunConfig) -> RunConfig:
-    """The settings with yt-dlp pointed at a mini-YouTube: a proxy, and its certificate not checked."""
+    """Points yt-dlp at a mini-YouTube: as its proxy, without checking the certificate."""
     options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True, "cachedir": False}
     proxy = SecretStr(site.proxy_url)
     identities = tuple(identity.model_copy(update={"proxy": proxy}) for identity in config.crawl.pool())

@@ -10,7 +10,7 @@ from pipeline.demo.innertube import channel_run
 
 
 def search_page(videos: Sequence[Video], next_token: str, first: bool) -> Json:
-    """A page of search results; both kinds of item that the site mixes, and an advertisement."""
+    """A page of search results; it has both kinds of item that the site mixes, and an advertisement."""
     items = [list_item(video) for video in videos]
     contents: list[Json] = [{"itemSectionRenderer": {"contents": [*items, {"adSlotRenderer": {}}]}}]
     contents += _continuation(next_token)
@@ -79,7 +79,7 @@ def more_of_list(videos: Sequence[Video], next_token: str, is_channel: bool) -> 
 
 
 def missing_list() -> Json:
-    """What the site says of a list that isn't there."""
+    """The site's answer for a list that isn't there."""
     alert = {"type": "ERROR", "text": {"simpleText": "The playlist does not exist."}}
     return {"alerts": [{"alertRenderer": alert}]}
 
@@ -150,7 +150,7 @@ def _clock(seconds: int) -> str:
 
 
 def resolved(catalogue: Catalogue, url_path: str, list_id: str) -> Json:
-    """The answer of `navigation/resolve_url` for a channel or playlist address."""
+    """The answer of `navigation/resolve_url` for a channel or playlist URL."""
     if list_id:
         return {"endpoint": {"browseEndpoint": {"browseId": f"VL{list_id}"}}}
     name = url_path.strip("/").removeprefix("channel/").split("/")[0]

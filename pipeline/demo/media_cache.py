@@ -1,9 +1,8 @@
-"""Drawn media files, made once and kept by content hash outside any output directory.
+"""Draws media files once and keeps them by content hash outside any output directory.
 
-A file is named by the hash of everything its bytes follow from: the script, the rendition and the drawing's
-version. x264 runs with one thread and no clock in the file, so the same machine gives the same bytes again.
-Streams are made like the site's adaptive ones (fragmented mp4, video and audio apart); `progressive` has both
-in one file.
+A file is named by a hash of everything that determines its bytes: the script, the rendition and the drawing's version.
+x264 runs with one thread and writes no clock time, so the same machine gives the same bytes again. Streams are like the
+site's adaptive ones (fragmented mp4, video and audio separate); `progressive` has both in one file.
 """
 
 from __future__ import annotations
@@ -28,14 +27,14 @@ from pipeline.engine.progress import counted
 
 _SAMPLE_RATE = 22_050
 _KEYFRAME_EVERY = 48
-"""Frames from keyframe to keyframe (4 s), and none at scene cuts: cuts must not rely on them."""
+"""Frames between keyframes (4 s). There are none at scene cuts, since cutting must not rely on them."""
 _QP = 29
-"""Constant quantiser: x264 skips its rate control's look at each picture, a third of the time it takes."""
+"""Constant quantiser: x264 then skips its rate control's analysis of each frame, a third of its time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rendition:
-    """One file of a script: `kind` is video, audio or progressive; `voice` tells dubs apart; `damage`: "" or broken."""
+    """One file of a script: `kind` is video, audio or progressive; `voice` selects a dub; `damage`: "" or broken."""
 
     script: Script
     kind: str
@@ -46,14 +45,14 @@ class Rendition:
 
 
 def cache_root() -> Path:
-    """Where drawn media lies: $HDVILA_DEMO_CACHE, else $XDG_CACHE_HOME/hdvila/demo, else ~/.cache/hdvila/demo."""
+    """The folder of drawn media: $HDVILA_DEMO_CACHE, else $XDG_CACHE_HOME/hdvila/demo, else ~/.cache/hdvila/demo."""
     if given := os.environ.get("HDVILA_DEMO_CACHE"):
         return Path(given)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hdvila" / "demo"
 
 
 class MediaCache:
-    """Files of renditions, drawn when first asked for. Safe for threads; processes may share one folder."""
+    """Files of renditions, drawn when first asked for. Thread-safe; processes may share one folder."""
 
     def __init__(self, root: Path | None = None) -> None:
         self.root = root or cache_root()
@@ -62,7 +61,7 @@ class MediaCache:
         self._locks: dict[str, threading.Lock] = {}
 
     def path(self, rendition: Rendition) -> Path:
-        """The file of a rendition; draws it where it isn't there yet."""
+        """Returns the file of a rendition; draws it if it isn't there yet."""
         path = self.root / _file_name(rendition)
         with self._lock_of(path.name):
             if not path.exists():
@@ -74,7 +73,7 @@ class MediaCache:
         return (self.root / _file_name(rendition)).exists()
 
     def draw_all(self, renditions: Iterable[Rendition], n_threads: int = 2) -> int:
-        """Draws what is missing and returns how many files that were."""
+        """Draws the missing files and returns their number."""
         before = self.n_drawn
         missing = [rendition for rendition in dict.fromkeys(renditions) if not self.is_drawn(rendition)]
         if missing:
@@ -94,7 +93,7 @@ class MediaCache:
             return self._locks.setdefault(name, threading.Lock())
 
     def _draw(self, rendition: Rendition, path: Path) -> None:
-        """Draws under a name of this process and renames: no reader ever sees half a file."""
+        """Draws under a name unique to this thread and renames, so that no reader ever sees half a file."""
         self._make_root()
         unfinished = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
         try:
@@ -143,7 +142,7 @@ def _add_video(container: av.container.OutputContainer, rendition: Rendition) ->
 
 def _encode_video(container: av.container.OutputContainer, stream: av.VideoStream, rendition: Rendition) -> None:
     height, width = rendition.height, rendition.width
-    frame = av.VideoFrame(width, height, "yuv420p")  # one for all: x264 copies it, and a new one costs its pages
+    frame = av.VideoFrame(width, height, "yuv420p")  # one for all: x264 copies it, and a new one costs its memory pages
     planes = [np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size) for plane in frame.planes]
     for number, canvas in enumerate(frames_of(rendition.script, width, height)):
         planes[0][:, :width] = canvas[:height]
@@ -172,7 +171,7 @@ def _encode_audio(container: av.container.OutputContainer, stream: av.AudioStrea
 
 
 def _audio_of(script: Script, voice: str) -> NDArray[np.float32]:
-    """A quiet tone for each word, its pitch from the word; float32 mono, silence between."""
+    """A quiet tone for each word, its pitch from the word, and silence in between; float32 mono."""
     audio = np.zeros(script.duration_ms * _SAMPLE_RATE // 1000, np.float32)
     for word in words_of(script):
         start, end = (ms * _SAMPLE_RATE // 1000 for ms in (word.start_ms, word.end_ms))
@@ -184,7 +183,7 @@ def _audio_of(script: Script, voice: str) -> NDArray[np.float32]:
 
 
 def _break_middle(data: bytes) -> bytes:
-    """A copy with garbage in the payload of the fragment in the middle: it opens and plays, with decoder errors."""
+    """Overwrites the middle of the middle fragment's payload with garbage: the copy plays, with decoder errors."""
     payloads = [(start, end) for kind, start, end in _boxes(data) if kind == b"mdat"]
     start, end = payloads[len(payloads) // 2]
     third = (end - start) // 3
@@ -193,7 +192,7 @@ def _break_middle(data: bytes) -> bytes:
 
 
 def _boxes(data: bytes) -> list[tuple[bytes, int, int]]:
-    """The top-level boxes of an mp4: type, first and last byte of the payload (ISO/IEC 14496-12, 32-bit sizes)."""
+    """The top-level boxes of an mp4: type, start and end of the payload (ISO/IEC 14496-12, 32-bit sizes)."""
     boxes, at = [], 0
     while at + 8 <= len(data):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]

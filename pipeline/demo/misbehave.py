@@ -1,9 +1,9 @@
-"""Every known way in which the site goes wrong, by name: what it does, and what a crawl ought to make of it.
+"""Every known way in which the site misbehaves, by name: what it does, and what a crawl should make of it.
 
 A `Fault` is one thing done to matching requests: of a video (`Video.faults`) or of the whole site
-(`MiniYouTube.misbehave`). A `Behaviour` is a row of the table: faults, changed facts of the video, and the
-expected end. `FaultBook` counts requests, so that a fault can last for a number of requests or of
-extractions, or until `relent`.
+(`MiniYouTube.misbehave`). A `Behaviour` is a row of the table: faults, changed facts of the video, and the expected
+result. `FaultBook` counts requests, so that a fault can last for a number of requests or of extractions, or until
+`relent`.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from manifests.reasons import Reason
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is done to requests of one kind.
+    """A fault: what is done to requests of one kind.
 
     `where`: home, search, browse (pages of channels and playlists), watch, player, embed, captions or media.
     `effect`: "status" (with `status`), "reset" (RST), "stall" (nothing until the client leaves), "drop" (half
         the body, then close), "drip" (a few bytes a second), "empty" (200; no bytes, or JSON without contents),
-        "html" (a consent page), "unknown_layout" (of lists), or for the player the name of a refusal in
-        `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (of the formats only the 360p file with audio),
-        "kids_client" (only the embedded and TV players get it). Of captions also "cut" (half of the file). "redirect":
-        to `location`.
+        "html" (a consent page), "unknown_layout" (for lists), or for the player the name of a refusal in
+        `innertube.REFUSALS`, "other_id", "sabr", "drm", "joint_only" (only the 360p file with audio as a format),
+        "kids_client" (only the embedded and TV players get it). For captions also "cut" (half of the file). "redirect"
+        leads to `location`.
     `requests`: how many matching requests it lasts for; `extractions`: how many extractions of the video (a new
         one begins with the first watch page after a player's answer); None in both: until `relent`.
-    `after`: how many matching requests pass first. `page`: of a list, from 1. `streams`: of media, "video"
+    `after`: how many matching requests pass first. `page`: page of a list, from 1. `streams`: for media, "video"
         and/or "audio". `identity`: only for clients that come through the proxy under this user name.
     """
 
@@ -48,10 +48,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a crawl of 720p English video ought to make of a behaviour.
+    """The result that a crawl of 720p English video should have for a behaviour.
 
-    `reason`: of the reject, None where the video is kept; `stage`: where that reject is written ("crawl" or "media").
-    `heals`: a later try finds the video well. `pauses`: the identity is paused, the video isn't to blame.
+    `reason`: of the reject, None if the video is kept; `stage`: where that reject is written ("crawl" or "media").
+    `heals`: a later try succeeds. `pauses`: the identity is paused, since the video isn't to blame.
     """
 
     reason: Reason | None
@@ -61,7 +61,7 @@ class Expected:
 
     @property
     def kept_in_the_end(self) -> bool:
-        """Whether the video ends in the data set once everything has been tried again."""
+        """Whether the video ends up in the data set once everything has been tried again."""
         return self.reason is None or self.heals
 
 
@@ -78,7 +78,7 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The facts of a request that faults look at."""
+    """The facts of a request that decide which faults apply."""
 
     where: str
     video_id: str = ""
@@ -89,7 +89,7 @@ class Asked:
 
 
 class FaultBook:
-    """Which fault, if any, a request meets. Safe for threads."""
+    """Decides which fault, if any, applies to a request. Thread-safe."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -100,7 +100,7 @@ class FaultBook:
         self._asked_player: set[str] = set()
 
     def misbehave(self, *faults: Fault) -> None:
-        """Does something to the whole site from now on."""
+        """Adds faults to the whole site from now on."""
         with self._guard:
             self._site.extend(faults)
 
@@ -113,9 +113,9 @@ class FaultBook:
                 self._site.clear()
 
     def begin_extraction(self, video_id: str) -> int:
-        """The number, from 1, of the extraction that a watch page belongs to.
+        """Returns the number, from 1, of the extraction that a watch page belongs to.
 
-        A new one begins only after a player was asked: a watch page asked for once more is a retry of the same.
+        A new one begins only after a player request: another request for the watch page is a retry of the same.
         """
         with self._guard:
             if video_id in self._asked_player or not self._generations[video_id]:
@@ -124,17 +124,17 @@ class FaultBook:
             return self._generations[video_id]
 
     def note_player(self, video_id: str) -> int:
-        """Takes note of a player's request and returns the number of its extraction."""
+        """Records a player request and returns the number of its extraction."""
         with self._guard:
             self._asked_player.add(video_id)
         return self.generation(video_id)
 
     def generation(self, video_id: str) -> int:
-        """The number of a video's last extraction (1 where none has begun by a watch page)."""
+        """The number of a video's last extraction (1 if none has begun with a watch page)."""
         return max(1, self._generations[video_id])
 
     def meet(self, asked: Asked, faults: tuple[Fault, ...]) -> Fault | None:
-        """The fault that a request meets, of the video's own and then of the site's; counts it."""
+        """Returns the fault that applies to a request, first of the video's own, then of the site's, and counts it."""
         with self._guard:
             own = () if asked.video_id in self._healed else faults
             for scope, fault in [(asked.video_id, f) for f in own] + [("", f) for f in self._site]:
@@ -332,7 +332,7 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "automatic_only": Behaviour("automatic English only", KEPT, changes={"tracks": "automatic"}),
     "regional_track": Behaviour("a manual en-US track only", KEPT, changes={"tracks": "regional"}),
     "named_track": Behaviour("a manual English track with a name", KEPT, changes={"tracks": "named"}),
-    # the video is another one than wanted
+    # the video is not the wanted one
     "wrong_category": Behaviour(
         "found by another category's query", _never(Reason.WRONG_CATEGORY), changes={"listed_under": "another"}
     ),
@@ -379,4 +379,4 @@ BEHAVIOURS: dict[str, Behaviour] = {
         "garbage in the picture", _never(Reason.DECODE_ERRORS, "media"), changes={"damage": "broken"}
     ),
 }
-"""Every behaviour by name. The expected reasons are what the crawl's own table of failures promises."""
+"""Every behaviour by name. The expected reasons are those of the crawl's own table of failures."""

@@ -1,4 +1,4 @@
-"""Who asked what, when, and how it was answered: proof of politeness, and of what was never asked twice."""
+"""Records who asked for what, when, and the answer: to prove politeness, and that nothing was asked for twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.demo.answers import Json
 
 METADATA_KINDS = frozenset({"home", "search", "browse", "watch", "player", "embed", "next", "resolve"})
-"""Kinds that count towards the site's budget of a session."""
+"""Kinds that count towards a session's budget at the site."""
 
 
 @dataclass(slots=True)
@@ -22,8 +22,7 @@ class LoggedRequest:
 
     `kind`: home, search, browse, watch, player, embed, next, resolve, captions, media, thumbnail, script, other
     or refused (a host that is not the site's). `identity` is the user name that the client gave to the proxy.
-    `generation` is the extraction that a media address stems from. `fault` is the effect that was met, "" where
-    the answer was an honest one.
+    `generation` is the extraction that a media URL is from. `fault` is the effect that was applied, "" for none.
     """
 
     at_s: float
@@ -47,7 +46,7 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """Requests in order of arrival, in memory and (given a path) as JSON lines. Safe for threads."""
+    """Requests in order of arrival, in memory and (given a path) as JSON lines. Thread-safe."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._requests: list[LoggedRequest] = []
@@ -55,7 +54,7 @@ class RequestLog:
         self._file = path.open("a", encoding="utf-8") if path else None
 
     def begin(self, request: LoggedRequest) -> None:
-        """Takes a request up, before it is answered."""
+        """Records a request before it is answered."""
         with self._guard:
             self._requests.append(request)
 
@@ -76,7 +75,7 @@ class RequestLog:
                 self._file.close()
 
     def clear(self) -> None:
-        """Forgets what was asked so far (the file keeps it)."""
+        """Forgets the requests so far (the file keeps them)."""
         with self._guard:
             self._requests.clear()
 
@@ -88,11 +87,11 @@ class RequestLog:
         return len(self._requests)
 
     def of(self, *kinds: str, video_id: str = "") -> list[LoggedRequest]:
-        """Requests of these kinds (all where none is named), of one video where its id is given."""
+        """Requests of these kinds (all if none is given) and, if its id is given, of one video."""
         return [r for r in self if (not kinds or r.kind in kinds) and (not video_id or r.video_id == video_id)]
 
     def refused_hosts(self) -> list[str]:
-        """Hosts asked for that are not the site's: a crawl must have none."""
+        """Requested hosts that are not the site's: a crawl must have none."""
         return sorted({r.host for r in self if r.kind == "refused"})
 
     def per_video(self) -> dict[str, Counter[str]]:
@@ -109,7 +108,7 @@ class RequestLog:
         return [later - earlier for earlier, later in pairwise(times)]
 
     def peak_rate(self, *kinds: str, window_s: float = 1.0) -> int:
-        """The most requests of these kinds that began within any window of that length."""
+        """The largest number of requests of these kinds that began within any window of that length."""
         times = sorted(request.at_s for request in self.of(*kinds))
         peak, first = 0, 0
         for last, time_s in enumerate(times):
@@ -119,7 +118,7 @@ class RequestLog:
         return peak
 
     def peak_concurrent(self, *kinds: str) -> int:
-        """The most answers of these kinds that were being sent at one time."""
+        """The largest number of answers of these kinds that were being sent at one time."""
         edges = [(r.at_s, 1) for r in self.of(*kinds)] + [(r.ended_s, -1) for r in self.of(*kinds) if r.ended_s]
         return _peak(sorted(edges, key=lambda edge: (edge[0], edge[1])))
 
@@ -128,7 +127,7 @@ class RequestLog:
         return sum(request.bytes_sent for request in self.of(kind, video_id=video_id))
 
     def where(self, holds: Callable[[LoggedRequest], bool]) -> list[LoggedRequest]:
-        """Requests for which something holds."""
+        """Requests for which a predicate holds."""
         return [request for request in self if holds(request)]
 
 

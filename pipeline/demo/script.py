@@ -1,10 +1,11 @@
-"""What a demo video says and shows: a `Script` is a seed, and everything else follows from it.
+"""What a demo video says and shows: everything follows from its `Script`, which is a seed.
 
-A script is a run of shots. Each shot has one spoken sentence that describes its scene: the background, what moves on
-it and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The
-background's colour is seen at any size, its hatching in a high-resolution view alone. The picture changes in the pause
-before a sentence, so a clip cut at its sentence shows what the sentence says. Plain sentences name the background and
-the colour of what moves, each one of four, and nothing else: so little that a few hundred of them teach a small model.
+A script is a run of shots. Each shot has one spoken sentence that describes its scene: the background, what moves on it
+and where to, an object of the video's category, and a number so small that only the 720p picture shows it. The
+background's colour is visible at any size, its hatching only in a high-resolution view. The picture changes in the
+pause before a sentence, so a clip cut at its sentence shows what the sentence says. Plain sentences name only the
+background and the colour of what moves, each one of four, so that a few hundred of them are enough to teach a small
+model.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "white", "black
 GROUNDS = ("crimson", "amber", "lemon", "olive", "navy", "violet", "ivory", "charcoal")
 """Colours of backgrounds: words of their own, so that a tiny model need not tell a colour's role from its position."""
 PLAIN_COLOURS, PLAIN_GROUNDS = COLOURS[::2], GROUNDS[1::2]
-"""Colours of what moves, and of backgrounds, in scenes that are described plainly: each goes with each."""
+"""Colours of what moves, and of backgrounds, in scenes that are described plainly; all combinations occur."""
 TEXTURES = ("ruled", "striped", "tilted", "checkered")
 """Hatchings of backgrounds: level, upright or slanting lines, or squares (`drawing.py`)."""
 SHAPES = ("circle", "square", "triangle", "star", "ring", "cross")
@@ -68,8 +69,9 @@ _PLAIN = (
     "now there are {colour} things on a {texture} {background} wall",
     "now a {texture} {background} wall has {colour} things on it",
 )
-"""Each begins with a word that no sentence ends with: without marks, as in automatic captions, sentences this short are
-found apart by little else."""
+"""Each begins with a word that no sentence ends with: without marks, as in automatic captions, there is little else by
+which sentences this short can be separated.
+"""
 _ENGLISH = {"long": _LONG, "short": _SHORT, "plain": _PLAIN}
 _SPANISH = {
     "long": "en esta escena vemos {things} que se mueve {motion} sobre un fondo {background} mientras en la esquina "
@@ -94,7 +96,7 @@ _LEAD_MS = 250
 """The picture changes this long before the sentence starts."""
 _FIRST_WORD_MS = 900
 _TAIL_MS = 1200
-"""Least quiet time after the last sentence."""
+"""Shortest quiet time after the last sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +118,13 @@ class Script:
 
     @property
     def n_frames(self) -> int:
-        """Frames of the picture, at 12 a second."""
+        """Number of frames, at 12 per second."""
         return self.duration_ms * FPS // 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What is to be seen in one shot; all words come from the tables above."""
+    """What is visible in one shot; all words come from the tables above."""
 
     background: str
     texture: str
@@ -157,7 +159,7 @@ class Shot:
 def shots_of(script: Script) -> tuple[Shot, ...]:
     """The shots in order of time, without gaps from 0 to the script's duration.
 
-    Sentences are placed while they fit; about one in six goes on with the scene of the one before.
+    Sentences are placed while they fit; about one in six continues the scene of the one before.
     """
     dice = random.Random(f"{script.seed}/{script.category_id}/{script.language}")
     shots: list[Shot] = []
@@ -183,7 +185,7 @@ def words_of(script: Script) -> list[Word]:
 
 
 def sentences_of(script: Script) -> list[str]:
-    """The sentences as a careful typist would write them: a capital first, a full stop at the end."""
+    """The sentences as a careful typist would write them: with a capital first and a full stop at the end."""
     return [as_written(shot.words) for shot in shots_of(script) if shot.words]
 
 
@@ -194,19 +196,19 @@ def as_written(words: tuple[Word, ...]) -> str:
 
 
 def in_english(script: Script) -> Script:
-    """The same pictures described in English at other times: what a machine translation of the track says."""
+    """The same pictures described in English at other times, like a machine translation of the track."""
     return Script(script.seed, script.category_id, script.duration_ms, script.sentences, "en")
 
 
 def duration_for(seed: int, category_id: int, n_sentences: int, sentences: str = "long", greeting: str = "") -> int:
-    """Milliseconds (a whole number of seconds) that `n_sentences` of this kind and seed need."""
+    """The duration, ms (whole seconds), that `n_sentences` of this kind and seed need."""
     roomy = Script(seed, category_id, 40_000 * (n_sentences + 1), sentences, "en", greeting)
     last = [shot for shot in shots_of(roomy) if shot.words][n_sentences - 1]
     return -(-(last.words[-1].end_ms + _TAIL_MS) // 1000) * 1000
 
 
 def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot, ...]:
-    """The last shot lasts to the end of the video; a script too short for any sentence is one silent shot."""
+    """Extends the last shot to the end of the video; a script too short for any sentence is one silent shot."""
     if not shots:
         return (Shot(0, script.duration_ms, scene, ()),)
     last = shots[-1]
@@ -214,7 +216,7 @@ def _fill_to_end(shots: list[Shot], script: Script, scene: Scene) -> tuple[Shot,
 
 
 def _draw_scene(dice: random.Random, script: Script, before: Scene | None) -> Scene:
-    """A scene of random attributes; its background differs from the one before, so that the cut can be seen."""
+    """Draws a scene of random attributes; its background differs from the previous one, so that the cut shows."""
     plain = script.sentences == "plain"
     colours, grounds = (PLAIN_COLOURS, PLAIN_GROUNDS) if plain else (COLOURS, GROUNDS)
     background = dice.choice([ground for ground in grounds if before is None or ground != before.background])
@@ -231,7 +233,7 @@ def _draw_scene(dice: random.Random, script: Script, before: Scene | None) -> Sc
 
 
 def _describe(dice: random.Random, scene: Scene, script: Script) -> str:
-    """One sentence, lower case and without punctuation, that says what the scene shows."""
+    """Describes the scene in one sentence, lower case and without punctuation."""
     if script.language == "es":
         return _describe_in_spanish(scene, script.sentences)
     template = dice.choice(_ENGLISH[script.sentences])
@@ -267,7 +269,7 @@ def _plural(shape: str) -> str:
 
 
 def _speak(dice: random.Random, text: str, start_ms: int) -> tuple[Word, ...]:
-    """Times for a sentence's words: longer words last longer, about 400 ms each with the gap after."""
+    """Times a sentence's words: longer words last longer; about 400 ms each with the gap after."""
     words, now_ms = [], start_ms
     for text_word in text.split():
         end_ms = now_ms + 130 + 45 * len(text_word) + dice.randrange(-30, 31)

@@ -1,8 +1,8 @@
-"""The mini-YouTube as a server: an HTTP proxy on loopback that ends TLS itself and answers for the site's hosts.
+"""The mini-YouTube as a server: an HTTP proxy on loopback that terminates TLS itself and answers for the site's hosts.
 
 A client is pointed at it by three settings that production code has anyway: `proxy`, `nocheckcertificate=True`,
-`cachedir=False`. It sends `CONNECT www.youtube.com:443`, does its TLS handshake with a certificate made at
-start-up, and speaks HTTP/1.1 as to the real site. Any other host is refused with 403 and recorded. One thread a
+`cachedir=False`. It sends `CONNECT www.youtube.com:443`, does its TLS handshake with a certificate made at start-up,
+and speaks HTTP/1.1 as to the real site. Any other host is refused with 403 and recorded. There is one thread per
 connection.
 """
 
@@ -35,16 +35,15 @@ log = logging.getLogger(__name__)
 _MAX_HEAD_BYTES = 64 * 1024
 _MAX_BODY_BYTES = 1024 * 1024
 _IDLE_S = 30.0
-"""A connection that says nothing for so long is closed."""
+"""A connection without any data for this long is closed."""
 _DRIP_BYTES, _DRIP_EVERY_S = 16, 0.25
 
 
 class MiniYouTube:
     """Serves a catalogue while its `with` block lasts.
 
-    `draw`: "ahead" makes the media of 720p before serving starts, "lazily" when it is asked for (the formats
-    then name no length).
-    `log_path`: also write the requests as JSON lines. `port`: 0 takes a free one.
+    `draw`: "ahead" makes the 720p media before serving starts, "lazily" when it is asked for (the formats then have no
+    length). `log_path`: also write the requests as JSON lines. `port`: 0 takes a free one.
     """
 
     def __init__(
@@ -107,11 +106,11 @@ class MiniYouTube:
 
     @property
     def proxy_url(self) -> str:
-        """What a client sets as its proxy."""
+        """The URL that a client sets as its proxy."""
         return f"http://127.0.0.1:{self._port}"
 
     def proxy_url_of(self, identity: str) -> str:
-        """A proxy address that names its user: the site takes each user name for another network address."""
+        """A proxy URL with a user name: the site treats each user name as another network address."""
         return f"http://{identity}:x@127.0.0.1:{self._port}"
 
     @property
@@ -125,7 +124,7 @@ class MiniYouTube:
         return self.site.catalogue
 
     def misbehave(self, *faults: Fault) -> None:
-        """Does something to the whole site from now on, until `relent`."""
+        """Adds faults to the whole site from now on, until `relent`."""
         self.site.faults.misbehave(*faults)
 
     def relent(self, video_id: str = "") -> None:
@@ -146,7 +145,7 @@ class MiniYouTube:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        """One connection from CONNECT to its end. A client that goes away is not an error."""
+        """Serves one connection from CONNECT to its end. A client that goes away is not an error."""
         stream: socket.socket = connection
         try:
             connection.settimeout(_IDLE_S)
@@ -166,7 +165,7 @@ class MiniYouTube:
             stream.close()
 
     def _start_tls(self, connection: socket.socket) -> socket.socket:
-        """The TLS stream that takes a connection's place."""
+        """Returns the TLS stream that replaces a connection."""
         with self._guard:
             self._open.discard(connection)
             stream = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
@@ -175,7 +174,7 @@ class MiniYouTube:
         return stream
 
     def _open_tunnel(self, connection: socket.socket) -> tuple[str, str] | None:
-        """Answers CONNECT: the host asked for and the user name given, or None where the host is refused."""
+        """Answers CONNECT: returns the requested host and the user name given, or None if the host is refused."""
         with connection.makefile("rb", buffering=0) as reader:  # unbuffered: TLS bytes must stay in the socket
             head = _read_head(reader)
         if not head:
@@ -193,7 +192,7 @@ class MiniYouTube:
         return None
 
     def _exchange(self, stream: socket.socket, reader: io.BufferedIOBase, host: str, identity: str) -> bool:
-        """One request and its answer; whether the connection stays open."""
+        """Handles one request; returns whether the connection stays open."""
         head = _read_head(reader)
         if not head:
             return False
@@ -228,7 +227,7 @@ class MiniYouTube:
     def _send(
         self, stream: socket.socket, answer: Answer, logged: LoggedRequest, stays: bool, *, with_body: bool
     ) -> bool:
-        """Sends an answer in its own way; whether the connection stays open."""
+        """Sends an answer as its conduct says; returns whether the connection stays open."""
         if answer.conduct is Conduct.RESET:
             logged.status = 0
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -249,7 +248,7 @@ class MiniYouTube:
         return self._send_body(stream, answer, logged) and stays
 
     def _send_body(self, stream: socket.socket, answer: Answer, logged: LoggedRequest) -> bool:
-        """Sends a file's slice, or a body that goes wrong; whether all of it was sent."""
+        """Sends a file's slice, or a body that goes wrong; returns whether all of it was sent."""
         data = answer.body
         if answer.slice is not None:
             with answer.slice.path.open("rb") as file:
@@ -265,7 +264,7 @@ class MiniYouTube:
         return answer.conduct is Conduct.HONEST
 
     def _drip(self, stream: socket.socket, data: bytes, logged: LoggedRequest) -> bool:
-        """A few bytes at a time, too slow to be of use, too fast for a socket's time limit."""
+        """Sends a few bytes at a time: too slow to be useful, too fast for a socket's timeout."""
         for start in range(0, len(data), _DRIP_BYTES):
             if self._stop.wait(_DRIP_EVERY_S):
                 return False
@@ -274,7 +273,7 @@ class MiniYouTube:
         return True
 
     def _wait_for_goodbye(self, stream: socket.socket) -> None:
-        """Says nothing until the client has closed its side (or says more) or the server stops."""
+        """Sends nothing until the client has closed its side (or sends more) or the server stops."""
         while not self._stop.wait(0.05):
             readable, _, _ = select.select([stream], [], [], 0)
             if readable:
@@ -282,7 +281,7 @@ class MiniYouTube:
 
 
 def _read_head(reader: io.RawIOBase | io.BufferedIOBase) -> bytes:
-    """A request's head without its empty line; b"" where the client has gone."""
+    """A request's head without its empty line; b"" if the client has gone."""
     lines, n_bytes = [], 0
     while (line := reader.readline(_MAX_HEAD_BYTES)) not in (b"\r\n", b""):
         lines.append(line)
@@ -293,7 +292,7 @@ def _read_head(reader: io.RawIOBase | io.BufferedIOBase) -> bytes:
 
 
 def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
-    """Method, target, and headers by lower-case name."""
+    """(method, target, headers by lower-case name)."""
     first, *lines = head.decode("latin-1").split("\r\n")
     method, target, _ = first.split(" ", 2)
     headers = dict(line.split(":", 1) for line in lines if ":" in line)
@@ -301,7 +300,7 @@ def _parse_head(head: bytes) -> tuple[str, str, dict[str, str]]:
 
 
 def _read_body(reader: io.BufferedIOBase, n_bytes: int) -> Json:
-    """A request's JSON body; {} where there is none or where it isn't an object."""
+    """A request's JSON body; {} if there is none or it isn't an object."""
     if n_bytes > _MAX_BODY_BYTES:
         raise ValueError("request body too long")
     body = reader.read(n_bytes)
@@ -326,7 +325,7 @@ def _head_of(answer: Answer, stays: bool) -> bytes:
 
 
 def _user_name(authorization: str) -> str:
-    """The user name of a Basic authorization, "" where there is none."""
+    """The user name of a Basic authorization, "" if there is none."""
     try:
         return base64.b64decode(authorization.removeprefix("Basic ")).decode().partition(":")[0]
     except (binascii.Error, UnicodeDecodeError):

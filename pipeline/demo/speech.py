@@ -1,8 +1,8 @@
-"""Caption files of a script, as the site's `timedtext` gives them: json3, vtt, srv3 and srt.
+"""Makes a script's caption files in the formats of the site's `timedtext`: json3, vtt, srv3 and srt.
 
-Automatic tracks are lower case without punctuation, a word each with its own time, in rolling lines: a line
-stays up while the next one is spoken, so events overlap, and a newline event stands between them. Manual tracks
-are punctuated cues of some seconds without word times.
+Automatic tracks are lower case without punctuation, each word with its own time, in rolling lines: a line stays up
+while the next one is spoken, so events overlap, with a newline event between them. Manual tracks are punctuated cues of
+a few seconds without word times.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pipeline.demo.answers import Json
 from pipeline.demo.script import Script, Word, as_written, shots_of
 
 _WORDS_A_LINE = 7
-"""Words of a line in automatic captions."""
+"""Words per line in automatic captions."""
 _CUE_CHARACTERS = 70
 """Most characters of a manual cue."""
 
@@ -39,7 +39,7 @@ def manual_cues(script: Script) -> list[Cue]:
 
 
 def automatic_lines(script: Script) -> list[tuple[Word, ...]]:
-    """The lines of an automatic track: up to seven words each, broken at pauses, blind to grammar."""
+    """The lines of an automatic track: up to seven words each, broken at pauses, regardless of grammar."""
     return [
         shot.words[i : i + _WORDS_A_LINE] for shot in shots_of(script) for i in range(0, len(shot.words), _WORDS_A_LINE)
     ]
@@ -109,7 +109,7 @@ def _automatic_segment(word: Word, line_start_ms: int, index: int) -> Json:
 
 
 def _cues_of(words: Sequence[Word]) -> list[Cue]:
-    """One sentence as cues that break between words."""
+    """Splits one sentence into cues, between words."""
     written = as_written(tuple(words)).split()
     cues, first = [], 0
     for i in range(len(words)):
@@ -122,7 +122,7 @@ def _cues_of(words: Sequence[Word]) -> list[Cue]:
 
 
 def _rolling_cues(script: Script) -> list[Cue]:
-    """Automatic lines as plain cues, each up until the next but one begins (so they overlap)."""
+    """Automatic lines as plain cues, each shown until the line after it has been spoken (so they overlap)."""
     lines = automatic_lines(script)
     ends_ms = [line[-1].end_ms for line in lines[1:]] + [lines[-1][-1].end_ms] if lines else []
     return [
@@ -132,9 +132,9 @@ def _rolling_cues(script: Script) -> list[Cue]:
 
 
 def _automatic_vtt(script: Script) -> bytes:
-    """The automatic track in vtt: every line comes twice, once growing with word times, once standing.
+    """The automatic track in vtt: every line comes twice, once growing with word times, once complete.
 
-    It stands above the next line while that grows, unless the screen was cleared by a pause between the two.
+    It is shown above the next line while that grows, unless a pause between the two cleared the screen.
     """
     blocks, before, shown_until_ms = [], "", 0
     for line in automatic_lines(script):

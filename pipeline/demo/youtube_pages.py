@@ -1,4 +1,4 @@
-"""From a request to the site's answer: which page it is, which fault it meets, what an honest answer holds."""
+"""Turns a request into the site's answer: which page it is, which fault applies, and the proper answer."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pipeline.demo.script import in_english
 from pipeline.demo.speech import caption_file
 
 SITE_HOSTS = re.compile(r"(?:(?:www|m)\.)?youtube\.com|[\w-]+\.googlevideo\.com|(?:i|img)\.ytimg\.com")
-"""Hosts that the site answers for; every other one is refused and recorded."""
+"""Hosts that the site answers for; all others are refused and recorded."""
 
 _PLAYER_SCRIPT = "/s/player/0a1b2c3d/player_ias.vflset/en_US/base.js"
 _SIGNATURE_TIMESTAMP = 20_000
@@ -40,7 +40,7 @@ _ANY_PLAYER = frozenset({"WEB_EMBEDDED_PLAYER", "TVHTML5", "WEB", "MWEB"})
 
 @dataclass
 class Site:
-    """The site's state: what it holds, how it misbehaves, the drawn files."""
+    """The site's state: its contents, its misbehaviour, the drawn files."""
 
     catalogue: Catalogue
     cache: MediaCache
@@ -49,14 +49,14 @@ class Site:
     sizes: dict[Rendition, int] = field(default_factory=dict)
 
     def draw_media(self) -> int:
-        """Draws what a crawl of 720p will ask for and returns how many files were new."""
+        """Draws what a crawl of 720p will ask for and returns the number of new files."""
         renditions = expected_media(self.catalogue.videos)
         n_drawn = self.cache.draw_all(renditions)
         self.sizes = {r: self.cache.path(r).stat().st_size for r in dict.fromkeys(renditions)}
         return n_drawn
 
     def answer(self, request: Request, logged: LoggedRequest) -> Answer:
-        """The answer to a request; notes in `logged` what kind of request it was and which fault it met."""
+        """Answers a request; records in `logged` its kind and the fault that applied."""
         asked = self._classify(request)
         logged.kind, logged.video_id, logged.generation = asked.where, asked.video_id, asked.generation
         video = self.catalogue.by_id.get(asked.video_id)
@@ -69,7 +69,7 @@ class Site:
         return wrong or self._spoilt(fault, honest(self, request, asked, video), request, video)
 
     def _classify(self, request: Request) -> Asked:
-        """Which kind of request it is, and for which video, page or stream."""
+        """Determines the kind of a request, and its video, page or stream."""
         where, video_id, page, stream = "other", "", 1, ""
         path, query = request.path, request.query
         if request.host.endswith("googlevideo.com"):
@@ -103,7 +103,7 @@ class Site:
         return where, str(body.get("videoId", "")), page
 
     def _generation(self, where: str, video_id: str, query: dict[str, str]) -> int:
-        """The extraction that a request belongs to; a media address names its own."""
+        """The extraction that a request belongs to; a media URL names its own."""
         if where == "media":
             given = query.get("gen", "")
             return int(given) if given.isdecimal() else 0
@@ -144,7 +144,7 @@ class Site:
         return listings.missing_list()
 
     def _list(self, list_id: str) -> Sequence[Video]:
-        """The videos of a channel (`UC…`) or playlist, none for one that isn't there."""
+        """The videos of a channel (`UC…`) or playlist; none if it isn't there."""
         if list_id.startswith("UC"):
             return self.catalogue.uploads.get(list_id, [])
         playlist = self.catalogue.playlist(list_id)
@@ -199,7 +199,7 @@ class Site:
         return _caption_answer(video, track, query.get("fmt", "srv3"), query.get("tlang", ""))
 
     def _media(self, request: Request, asked: Asked, video: Video | None) -> Answer:
-        """A stream or a range of it. An address that another identity extracted is refused, as on the site."""
+        """A stream or a range of it. A URL that another identity extracted is refused, as on the site."""
         query = request.query
         rendition = innertube.rendition_of(video, query.get("itag", ""), query.get("voice", "")) if video else None
         if video is None or rendition is None:
@@ -232,7 +232,7 @@ class Site:
     # --- faults that need the honest answer ---
 
     def _spoilt(self, fault: Fault, honest: Answer, request: Request, video: Video | None) -> Answer:
-        """The honest answer with what the fault does to it."""
+        """Applies a fault to the proper answer."""
         if fault.effect == "drip":
             return replace(honest, conduct=Conduct.DRIP)
         if fault.effect == "drop":
@@ -276,7 +276,7 @@ def client_name(body: Json) -> str:
 
 
 def _plain_fault(fault: Fault, asked: Asked) -> Answer | None:
-    """The answer of a fault that needs no honest one."""
+    """The answer of a fault that needs no proper answer; None for other faults."""
     if fault.effect in innertube.REFUSALS and fault.effect != "kids_client":
         refused = innertube.refusal(asked.video_id, fault.effect)
         if fault.effect == "upcoming":
@@ -303,7 +303,7 @@ def _plain_fault(fault: Fault, asked: Asked) -> Answer | None:
 
 
 def _dropped(honest: Answer) -> Answer:
-    """Ends the body early: nothing past the middle of a file is ever sent, so trying again doesn't help by itself."""
+    """Ends the body early: nothing beyond the middle of a file is ever sent, so a retry alone doesn't help."""
     if honest.slice is None:
         return replace(honest, conduct=Conduct.DROP, sent_bytes=honest.n_bytes // 2)
     middle = honest.slice.path.stat().st_size // 2
@@ -311,7 +311,7 @@ def _dropped(honest: Answer) -> Answer:
 
 
 def _caption_answer(video: Video, track: Track, format_: str, translated_to: str) -> Answer:
-    """A track's file, or what its address gives instead."""
+    """A track's file, or what its URL returns instead."""
     script = video.script
     if translated_to and translated_to != track.language:
         script = in_english(script)
@@ -332,7 +332,7 @@ def _caption_answer(video: Video, track: Track, format_: str, translated_to: str
 
 
 def _range(header: str, total: int) -> tuple[int, int]:
-    """First byte and end (not with it) of a Range header, clamped to the file; the whole file where there is none."""
+    """First byte and end (exclusive) of a Range header, clamped to the file; the whole file if there is none."""
     match = re.fullmatch(r"bytes=(\d+)-(\d*)", header)
     if match is None:
         return 0, total
@@ -350,7 +350,7 @@ def _list_of(request: Request, catalogue: Catalogue) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """Where a list goes on: a query, channel or playlist, and the position in it."""
+    """Where a list continues: a query, channel or playlist, and the position in it."""
 
     list_id: str
     offset: int = 0
@@ -368,7 +368,7 @@ def _read_token(text: str) -> _Token | None:
 
 
 def _config(client: str) -> Json:
-    """`ytcfg`: what a page tells its scripts. The signature timestamp is in it, so that no player script is fetched."""
+    """`ytcfg`: a page's settings for its scripts, with the signature timestamp, so that no player script is fetched."""
     return {
         "INNERTUBE_CLIENT_NAME": client,
         "INNERTUBE_CLIENT_VERSION": "2.20260708.00.00",
@@ -391,5 +391,5 @@ def _page(config: Json, data: Json, player: Json | None, note: str = "") -> str:
 
 
 def _script_json(data: Json) -> str:
-    """JSON that can stand in a script element."""
+    """JSON that is safe in a script element."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")

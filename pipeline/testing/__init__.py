@@ -1,1 +1,1 @@
-"""What the tests, the demo and the benches share: pictures that carry their own frame number."""
+"""Code shared by the tests, the demo and the benches, such as films whose frames carry their own number."""

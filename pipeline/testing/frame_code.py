@@ -1,10 +1,10 @@
-"""A frame number burned into a picture, and read back after any cut, encode or down-scale.
+"""Burns a frame number into a picture, and reads it back after any cut, encode or down-scale.
 
-The code is a strip of 2 x 12 black or white cells in the top left corner: one white and one black cell as
-references, 16 bits of number and 6 check bits (the CRC-6 of ITU-T G.704). Cells are 24 pixels wide where the
-picture's short side is 720 and scale with it, so that a 320x180 copy has cells of 6 pixels. A cell is read from its
-middle alone, against the two references, so that ringing, range and brightness don't matter; a picture that
-can't be read for sure gives None, never a wrong number.
+The code is a strip of 2 x 12 black or white cells in the top left corner: one white and one black cell as references,
+16 bits of number and 6 check bits (the CRC-6 of ITU-T G.704). Cells are 24 pixels wide if the picture's short side is
+720 and scale with it, so that a 320x180 copy has cells of 6 pixels. Only a cell's middle is read, relative to the two
+references, so that ringing, range and brightness don't matter; a picture that can't be read reliably gives None, never
+a wrong number.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ MAX_FRAME_NUMBER = (1 << 16) - 1
 _N_ROWS, _N_COLUMNS = 2, 12
 _N_NUMBER_BITS, _N_CHECK_BITS = 16, 6
 _CELL_PX = 24.0
-"""Width of a cell where the picture's short side is 720."""
+"""Width of a cell if the picture's short side is 720."""
 _MARGIN_PX = 8.0
-"""Black frame around the strip and its distance from the picture's edge, at the same scale."""
+"""The black margin around the strip, and the strip's distance from the picture's edge, at the same scale."""
 _MIN_CONTRAST = 60.0
-"""Least difference of the two reference cells, of 255, for a strip to be there at all."""
+"""Smallest difference of the two reference cells, of 255, for a strip to count as present."""
 _UNSURE_BAND = 0.2
-"""A cell this near to the middle between black and white is unreadable (half width, of the contrast)."""
+"""A cell this close to the middle between black and white is unreadable (half width, as a share of the contrast)."""
 
 
 def draw_frame_code(frame: NDArray[np.uint8], number: int) -> None:
     """Burns `number` into `frame` (uint8, H x W x 3 or H x W) in place.
 
-    Raises ValueError where the number doesn't fit 16 bits or the picture is too small to hold the strip.
+    Raises ValueError if the number doesn't fit 16 bits or the picture is too small for the strip.
     """
     if not 0 <= number <= MAX_FRAME_NUMBER:
         raise ValueError(f"frame number {number} is not within 0..{MAX_FRAME_NUMBER}")
@@ -48,7 +48,7 @@ def draw_frame_code(frame: NDArray[np.uint8], number: int) -> None:
 
 
 def read_frame_code(frame: NDArray[np.uint8]) -> int | None:
-    """The number burned into `frame` (uint8, H x W x 3 or H x W), or None where none can be read for sure."""
+    """Reads the number burned into `frame` (uint8, H x W x 3 or H x W); None if it can't be read reliably."""
     x_edges, y_edges = _cell_edges(frame)
     if x_edges[-1] > frame.shape[1] or y_edges[-1] > frame.shape[0] or x_edges[1] - x_edges[0] < 3:
         return None
@@ -78,7 +78,7 @@ def _cell_edges(frame: NDArray[np.uint8]) -> tuple[list[int], list[int]]:
 
 
 def _middle_level(grey: NDArray[np.float32], top: int, bottom: int, left: int, right: int) -> float:
-    """Mean brightness of a cell's middle: a third is left off on each side, where encoders ring."""
+    """Mean brightness of a cell's middle: a third is left out on each side, where encoders ring."""
     trim_y, trim_x = (bottom - top) // 3, (right - left) // 3
     return float(grey[top + trim_y : bottom - trim_y, left + trim_x : right - trim_x].mean())
 
@@ -91,7 +91,7 @@ def _code_bits(number: int) -> list[bool]:
 
 
 def _number_of(bits: list[bool]) -> int | None:
-    """The inverse of `_code_bits`; None where the references or the check bits are wrong."""
+    """The inverse of `_code_bits`; None if the references or the check bits are wrong."""
     word = 0
     for bit in bits[2:]:
         word = word << 1 | bit

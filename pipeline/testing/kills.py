@@ -1,4 +1,4 @@
-"""A process that dies at one of its writes: for tests of what a kill leaves behind."""
+"""Kills a process at one of its writes, for tests of what a kill leaves behind."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pipeline.engine.store import Store
 
 
 class Writes:
-    """Counts the calls of a store's methods in this process and kills it at call `fatal`, before it; 0: never."""
+    """Counts the calls of a store's methods in this process and kills it just before call `fatal`; 0: never."""
 
     def __init__(self, fatal: int, *methods: str) -> None:
         self.count = 0

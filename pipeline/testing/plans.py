@@ -1,4 +1,4 @@
-"""What a plan makes of tables that are given whole: a run reads them piece by piece, tests and benchmarks have them."""
+"""Plans from whole tables: a run reads them piece by piece, but tests and benches have them complete."""
 
 import tempfile
 from collections.abc import Iterable
@@ -20,9 +20,11 @@ def outcomes_of(
     duplicates: Duplicates | None = None,
     already_kept: ClipLists | None = None,
 ) -> Outcomes:
-    """Outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason), a video in one of them,
-    and from rejects in force (manifests.funnel.rejects_in_force). A video whose clips all failed is turned away with
-    the reason that most of them have."""
+    """Makes outcomes from tables with columns of PACKS (video_id, n, duration_ms, status, reason) and rejects in force.
+
+    Each video is in one of the tables. `rejects`: see manifests.funnel.rejects_in_force. A video whose clips all failed
+    is rejected with the most common reason of its clips.
+    """
     lists, away = [], []
     for table in packs:
         succeeded = is_success(table.column("status"))
@@ -33,7 +35,7 @@ def outcomes_of(
 
 
 def find_duplicates(packs: pa.Table, config: DuplicatesConfig) -> dict[Reason, dict[str, str]]:
-    """DUPLICATE_VIDEO and DUPLICATE_CLIP, STOCK_INTRO: what `Pictures.find` says of them.
+    """Finds DUPLICATE_VIDEO, DUPLICATE_CLIP and STOCK_INTRO, as `Pictures.find` does.
 
     `packs` has the columns of `pipeline.balance.duplicates.COLUMNS`.
     """

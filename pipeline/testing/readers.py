@@ -1,4 +1,4 @@
-"""How several decoders see an mp4 made here: the frame codes they read, the frames they hash, the ticks they hear."""
+"""Reads an mp4 with several decoders: the frame codes they read, the hashes of their frames."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Codes = list[int | None]
 
 
 def codes_by_pyav(path: Path) -> Codes:
-    """Frame codes in presentation order, as PyAV decodes them."""
+    """Frame codes in presentation order, decoded by PyAV."""
     with av.open(str(path)) as container:
         return [
             read_frame_code(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8))
@@ -29,7 +29,7 @@ def codes_by_pyav(path: Path) -> Codes:
 
 
 def codes_by_ffmpeg(path: Path) -> Codes:
-    """Frame codes in presentation order, as the ffmpeg program decodes them."""
+    """Frame codes in presentation order, decoded by the ffmpeg program."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         shape = (-1, stream.codec_context.height, stream.codec_context.width)
@@ -42,7 +42,7 @@ def codes_by_ffmpeg(path: Path) -> Codes:
 
 
 def codes_by_decord(path: Path) -> Codes:
-    """Frame codes by index, as decord reads them."""
+    """Frame codes by index, read by decord."""
     import decord
 
     reader = decord.VideoReader(str(path), num_threads=1)
@@ -50,7 +50,7 @@ def codes_by_decord(path: Path) -> Codes:
 
 
 def codes_by_torchcodec(path: Path) -> Codes:
-    """Frame codes by index, as torchcodec reads them; ImportError, OSError or RuntimeError where it doesn't load."""
+    """Frame codes by index, read by torchcodec. Raises ImportError, OSError or RuntimeError if it doesn't load."""
     from torchcodec.decoders import VideoDecoder
 
     decoder: Any = VideoDecoder(str(path))
@@ -66,14 +66,14 @@ READERS: dict[str, Callable[[Path], Codes]] = {
 
 
 def frame_hashes(source: Path | bytes) -> list[str]:
-    """A hash of every decoded picture, in presentation order."""
+    """A hash of every decoded frame, in presentation order."""
     file: Any = io.BytesIO(source) if isinstance(source, bytes) else str(source)
     with av.open(file) as container:
         return [_hash(frame.to_ndarray()) for frame in container.decode(container.streams.video[0])]
 
 
 def timed_hashes(path: Path, stream_index: int) -> list[tuple[Any, str]]:
-    """(time stamp in s, a Fraction; hash) of every decoded picture of a track; packets that fail are skipped."""
+    """(time stamp in s, a Fraction; hash) of every decoded frame of a track; packets that fail are skipped."""
     found = []
     with av.open(str(path)) as container:
         stream: Any = container.streams[stream_index]

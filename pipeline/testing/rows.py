@@ -1,4 +1,4 @@
-"""Rows of the tables `videos` and `clips` for tests, benches and drawn sets: only what differs has to be given."""
+"""Rows of the tables `videos` and `clips` for tests, benches and drawn sets; only the differing fields are given."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from manifests.rows import ClipRow, VideoRow
 
 
 def a_video_row(video_id: str, **changes: Any) -> VideoRow:
-    """A row of VIDEOS."""
+    """Makes a row of VIDEOS."""
     row: VideoRow = {
         "video_id": video_id,
         "url": f"https://www.youtube.com/watch?v={video_id}",
@@ -39,7 +39,7 @@ def a_video_row(video_id: str, **changes: Any) -> VideoRow:
 
 
 def a_clip_row(video_id: str, n: int, start_ms: int, end_ms: int, **changes: Any) -> ClipRow:
-    """A row of CLIPS whose words are spread evenly over the span."""
+    """Makes a row of CLIPS whose words are spread evenly over the span."""
     words = f"these are the words of clip {n}".split()
     step = max(1, (end_ms - start_ms) // len(words))
     row: ClipRow = {

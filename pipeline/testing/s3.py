@@ -1,4 +1,4 @@
-"""A real S3 server on loopback (moto's) for tests, and a door in front of it that stops half-way through an upload."""
+"""A real S3 server on loopback (moto's) for tests, and a proxy in front of it that stops half-way through an upload."""
 
 from __future__ import annotations
 
@@ -17,13 +17,12 @@ BUCKET = "bucket"
 
 @dataclass(frozen=True, slots=True)
 class S3:
-    """An S3 server that answers at `endpoint` (http://127.0.0.1:port)."""
+    """An S3 server listening at `endpoint` (http://127.0.0.1:port)."""
 
     endpoint: str
 
     @property
     def port(self) -> int:
-        """Its port."""
         return int(self.endpoint.rpartition(":")[2])
 
     def store(self, prefix: str, *, endpoint: str = "") -> Store:
@@ -33,7 +32,7 @@ class S3:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What a program needs in its environment to find the server by an s3:// url alone."""
+        """The environment variables that a program needs to find the server from an s3:// URL alone."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": "x",
@@ -44,7 +43,7 @@ class S3:
 
 @contextmanager
 def s3_server() -> Iterator[S3]:
-    """A server with an empty bucket, for as long as the block lasts."""
+    """Runs a server with an empty bucket for the duration of the block."""
     from moto.server import ThreadedMotoServer
 
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -53,7 +52,7 @@ def s3_server() -> Iterator[S3]:
     try:
         host, port = server.get_host_and_port()
         s3 = S3(f"http://{host}:{port}")
-        reset = Request(f"{s3.endpoint}/moto-api/reset", method="POST")  # servers of one process share what they hold
+        reset = Request(f"{s3.endpoint}/moto-api/reset", method="POST")  # servers of one process share their contents
         with urlopen(reset, timeout=30):
             s3.store("").fs.mkdir(BUCKET)
         yield s3
@@ -63,9 +62,9 @@ def s3_server() -> Iterator[S3]:
 
 @dataclass(slots=True)
 class Door:
-    """Passes bytes on to a server until `limit` of them have gone in, then holds everything back.
+    """Passes a client's bytes on to a server until `limit` is reached, then holds everything back.
 
-    `reached` is set at that moment, when the server has half of what a client is sending.
+    `reached` is set at that moment, when the server has only part of what the client is sending.
     """
 
     port: int
@@ -77,7 +76,7 @@ class Door:
 
     @contextmanager
     def open(self) -> Iterator[Door]:
-        """Listens while the block lasts; every connection is dropped at its end."""
+        """Listens for the duration of the block; every connection is dropped at its end."""
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()

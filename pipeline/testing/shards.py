@@ -49,7 +49,7 @@ NO_CARD = CardConfig(title="A tiny data set")
 
 @lru_cache
 def tiny_film(n_frames: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
-    """An mp4 of a moving ramp, one keyframe at its start."""
+    """An mp4 of a moving ramp, with one keyframe at its start."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264", rate=FPS)
@@ -65,7 +65,7 @@ def tiny_film(n_frames: int, width: int = WIDTH, height: int = HEIGHT) -> bytes:
 
 @lru_cache
 def tiny_stills(times_ms: tuple[int, ...]) -> tuple[bytes, str]:
-    """(KEY.mjpg, the json's `stills`) of one JPEG a time."""
+    """(KEY.mjpg, the json's `stills`) with one JPEG per time."""
     data, entries = b"", []
     for index, time_ms in enumerate(times_ms):
         encoder = av.CodecContext.create("mjpeg", "w")
@@ -172,7 +172,7 @@ def commit_video(
     failed: Mapping[int, str] | None = None,
     members: Collection[str] = DEFAULT_MEMBERS,
 ) -> None:
-    """Commits what the media stage and the crawl leave of a video. `failed`: reason code by clip number."""
+    """Commits what the crawl and the media stage leave of a video. `failed`: reason code by clip number."""
     channel_id = channel_id or f"UC-{video_id}"
     failed = failed or {}
     numbers = [n for n in range(n_clips) if n not in failed]
@@ -240,9 +240,9 @@ def select(
     groups: Mapping[str, str] | None = None,
     reasons: Mapping[str, str] | None = None,
 ) -> None:
-    """Writes selection.parquet: the clips named in `kept`, by default all that were made.
+    """Writes selection.parquet: the clips in `kept`, by default all that were made.
 
-    `groups` and `reasons` by video id: its duplicates' group (its own id), why it was left out (over_quota).
+    By video id: `groups`, its group of duplicates (default: its own id); `reasons`, why it was left out (over_quota).
     """
     packs = store.read_table("packs", ["video_id", "channel_id", "category_id", "n", "status"]).to_pylist()
     rows = []
@@ -268,7 +268,7 @@ def select(
 
 
 def make_shards(store: Store, config: ShardsConfig | None = None, *, seed: int = 0) -> Manifest:
-    """Runs the stage to its end and writes the manifest."""
+    """Runs the shards stage to its end and writes the manifest."""
     config = config or ShardsConfig(card=NO_CARD)
     with tempfile.TemporaryDirectory() as scratch, RunLock(store) as lock:
         run_stage(ShardsStage(config, seed), store, LocalExecutor(Path(scratch)), lock)
@@ -292,7 +292,7 @@ def a_data_set(
     members: Collection[str] = DEFAULT_MEMBERS,
     prefix: str = "video",
 ) -> Store:
-    """A whole data set over the 15 categories in turn; every third video has a clip that failed."""
+    """Makes a whole data set over the 15 categories in turn; every third video has a failed clip."""
     store = Store(str(url))
     categories = load_categories()
     for i in range(n_videos):

@@ -1,8 +1,8 @@
-"""Generated films whose frames carry their number and whose audio ticks every second: what a cut is measured with.
+"""Generates films whose frames carry their number and whose audio ticks every second, to measure cuts with.
 
-Every picture has the frame code (pipeline.testing.frame_code) of its index, so that a decoder's answer can be
-read back as "this is frame 130 of the source". A tick of 5 ms sounds at each whole second of source time, so that
-audio can be held against pictures.
+Every frame has the frame code (pipeline.testing.frame_code) of its index, so that a decoder's output can be read back
+as "this is frame 130 of the source". There is a tick of 5 ms at each whole second of source time, so that audio can be
+compared with frames.
 """
 
 from __future__ import annotations
@@ -62,22 +62,22 @@ class Film:
     """Frames that are nearly white."""
     moves: bool = True
     options: dict[str, str] = field(default_factory=dict)
-    """More options of the video encoder."""
+    """Further options of the video encoder."""
 
     @property
     def n_frames(self) -> int:
-        """Frames in the film."""
+        """Number of frames in the film."""
         return len(self.times_s) or round(self.seconds * self.fps)
 
     def frame_time(self, index: int) -> Fraction:
-        """When frame `index` is shown, seconds from the film's start."""
+        """The time at which frame `index` is shown, seconds from the film's start."""
         if self.times_s:
             return Fraction(self.times_s[index]).limit_denominator(90000)
         return Fraction(index) / self.fps
 
 
 def a_video(path: Path, film: Film | None = None, **changes: Any) -> Path:
-    """Draws and encodes a film at `path` (its suffix names the container); keyword arguments are Film's fields."""
+    """Draws and encodes a film at `path` (its suffix decides the container); keyword arguments are Film's fields."""
     film = film or Film(**changes)
     with _scheduling_kept(), av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         video = _add_video(container, film)
@@ -97,8 +97,11 @@ def a_video(path: Path, film: Film | None = None, **changes: Any) -> Path:
 
 @contextmanager
 def _scheduling_kept() -> Iterator[None]:
-    """SVT-AV1 gives the thread that opens it real-time priority where that is allowed, and leaves it so: two such
-    processes on two cores then wait for ordinary threads of their own that never run."""
+    """Restores the thread's scheduling afterwards.
+
+    SVT-AV1 gives the thread that opens it real-time priority if it may, and leaves it so: two such processes on two
+    cores then wait for ordinary threads of their own that never run.
+    """
     if not hasattr(os, "sched_setscheduler"):  # macOS
         yield
         return
@@ -149,7 +152,7 @@ def _add_audio(container: Any, codec: str) -> Any:
 
 
 def draw_picture(film: Film, index: int) -> NDArray[np.uint8]:
-    """The picture of frame `index` (height x width x 3, uint8 RGB): a texture that drifts, another one a scene."""
+    """Draws frame `index` (height x width x 3, uint8 RGB): a drifting texture, a different one for each scene."""
     scene = sum(index >= cut for cut in film.cuts)
     texture = _texture(scene, film.height, film.width)
     shift = index if film.moves else 0
@@ -188,7 +191,7 @@ def _encode_picture(container: Any, stream: Any, film: Film, index: int) -> None
 
 
 def _audio_blocks(film: Film) -> Iterator[tuple[float, NDArray[np.int16], int]]:
-    """(time_s, samples, pts in samples) blocks of 1024 from audio_start_s to the film's end."""
+    """Yields blocks of 1024 samples as (time_s, samples, pts in samples), from audio_start_s to the film's end."""
     end_s = min(float(film.frame_time(film.n_frames - 1) + 1 / film.fps), film.audio_end_s)
     first = round(film.audio_start_s * AUDIO_RATE)
     for start in range(first, round(end_s * AUDIO_RATE), 1024):
@@ -217,7 +220,7 @@ def _encode_audio(container: Any, stream: Any, blocks: Iterator[Any], until_s: f
 
 
 def tick_times(path: Path | Any, *, stream: int = 0) -> list[float]:
-    """File times (s) at which ticks begin, read from the decoded audio of a file."""
+    """File times (s) at which ticks begin, read from a file's decoded audio."""
     times: list[float] = []
     with av.open(path if not isinstance(path, Path) else str(path)) as container:
         track = container.streams.audio[stream]
@@ -234,7 +237,7 @@ def tick_times(path: Path | Any, *, stream: int = 0) -> list[float]:
 
 
 def vfr_times(seconds: float, seed: int = 0, gaps_s: Sequence[float] = (0.02, 0.0333, 0.05, 0.2)) -> tuple[float, ...]:
-    """Frame times of a variable frame rate film: gaps drawn from `gaps_s`."""
+    """Frame times of a film with a variable frame rate: gaps are drawn from `gaps_s`."""
     rng = np.random.default_rng(seed)
     times, now = [], 0.0
     while now < seconds:

@@ -55,7 +55,7 @@ MIN_FOR_SHARE = 200
 
 @dataclass(frozen=True, slots=True)
 class TrainData:
-    """What a run reads from."""
+    """The data of a run: manifest, indexes, tokenizer and sample order."""
 
     manifest: Manifest
     train: Index
@@ -160,7 +160,7 @@ def _refuse_world(config: TrainConfig, process: Process, index: Index) -> None:
 
 
 def _weights_by_id(weights: dict[str, float]) -> dict[int, float]:
-    """Mixing weights by category id. ConfigError names an unknown category and the nearest one."""
+    """Mixing weights by category id. ConfigError for an unknown category suggests the nearest one."""
     by_id: dict[int, float] = {}
     for name, weight in weights.items():
         category = None if name.lstrip("-").isdigit() else category_by_name(name)

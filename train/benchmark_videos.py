@@ -54,7 +54,7 @@ class FolderVideos:
 
 
 class ShardVideos:
-    """Samples of a data set."""
+    """Samples of a data set, named as the module's docstring says."""
 
     def __init__(self, manifest_at: str, names: Iterable[str], options: Mapping[str, Any] | None = None) -> None:
         self._samples = _find_samples(manifest_at, set(names), options or {})

@@ -125,7 +125,7 @@ class DataConfig(Section):
 
 
 class OptimConfig(Section):
-    """The optimiser and how its learning rate moves. Defaults are HD-VILA's stage 1."""
+    """The optimiser and its learning-rate schedule. Defaults are those of HD-VILA's stage 1."""
 
     lr: float = identity(5e-5, gt=0, doc="peak learning rate")
     lr_scale: dict[str, float] = identity(
@@ -155,7 +155,7 @@ class OptimConfig(Section):
 
 
 class LoopConfig(Section):
-    """How long, how wide and on what."""
+    """How long a run is, how large its batches are, and which devices it uses, and how."""
 
     steps: int = identity(0, ge=0, doc="optimiser steps of the run; 0: given by epochs")
     epochs: float = identity(0.0, ge=0, doc="passes over the train split; 0: given by steps")
@@ -200,7 +200,7 @@ class CheckpointConfig(Section):
 
 
 class EvalConfig(Section):
-    """Retrieval on held-out clips."""
+    """How often, and on which held-out clips, the model is evaluated."""
 
     every: int = operational(1000, ge=0, doc="steps between evaluations; 0: only at the end")
     max_clips: int = operational(0, ge=0, doc="clips of the val split that are used, the first in its order; 0: all")

@@ -44,7 +44,7 @@ CATEGORY_IDS = (10, 27, 17)
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a clip shows. `describe()` is its caption."""
+    """The content of a clip. `describe()` is its caption."""
 
     colour: str = "red"
     shape: str = "square"
@@ -109,7 +109,7 @@ class Shape:
     fps: int = 12
     n_frames: int = 30
     first_frame: int = 5
-    """Frames of the mp4 before the clip, as a remux has them."""
+    """Number of frames in the mp4 before the clip, as in a remux."""
     n_stills: int = 4
     prepared: bool = True
     gop: int = 12

@@ -1,15 +1,15 @@
-"""What it costs to compare a batch's pictures with those of all videos before it, by how many those are.
+"""Measures the cost of comparing a batch's pictures with those of all earlier videos, by the number of those.
 
     python -m bench.alike_growth [--videos 1000 3000 10000] [--batch 1000] [--samples ../shared/samples]
 
-Each size runs in a process of its own: as many videos are taken up, in batches, then one batch more, which is
-measured. Hashes are made up: their bits are as often set, and as often set together, as those of the samples' pictures,
-so that groups are as crowded; --uniform draws bits that are all alike instead. A video has 31 clips of three scenes,
+Each size runs in a process of its own: that many videos are taken up, in batches, then one more batch, which is
+measured. Hashes are synthetic: their bits are set as often, and together as often, as those of the samples' pictures,
+so that groups are as crowded; --uniform draws independent, uniform bits instead. A video has 31 clips of three scenes,
 and one in a hundred repeats another with three bits of each hash changed.
 
-Then one of the tasks in which an index of 3.3 million videos is searched is run as it is, with uniform bits: the files
-of one cell of 512, in the nine runs that 660 batches of 5,000 videos leave, and a batch's share of lookups. What either
-way comes to at 3.3 million videos is extrapolated and marked so.
+Then one task of a search through an index of 3.3 million videos is really run, with uniform bits: the files of one cell
+of 512, in the nine runs that 660 batches of 5,000 videos leave, and a batch's share of lookups. Both results for 3.3
+million videos are extrapolated and marked so.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ FULL_BATCH = 5_000
 """Videos in a batch by default (`balance.batch_videos`)."""
 SCENES_A_CLIP = 3
 KINDS = 2
-"""Clips and videos, each with an index of its own."""
+"""Clips and videos, each kind with an index of its own."""
 RUNS = (512, 64, 64, 8, 8, 1, 1, 1, 1)
-"""Batches in each run of files of the full size, as merging by eights leaves them."""
+"""Batches in each run of files at the full size, after merging by eights."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one batch took, with `n_videos` taken up before it."""
+    """The cost of one batch, with `n_videos` taken up before it."""
 
     n_videos: int
     ms_a_clip: float
@@ -66,30 +66,30 @@ class Cost:
 
 
 class Bits:
-    """Draws hashes of pictures [N, N_HASHES] whose bits are set as often, and together as often, as those seen."""
+    """Draws hashes of pictures [N, N_HASHES] whose bits are set as often, and together as often, as in those seen."""
 
     def __init__(self, seen: Hashes, rng: np.random.Generator) -> None:
         self._rng = rng
         bits = np.unpackbits(np.ascontiguousarray(seen, ">u8").view(np.uint8), axis=1).astype(np.float64) * 2 - 1
-        self._tilt = bits.mean(axis=0) * 1.2533  # of a normal variable whose sign has that mean, for small ones
+        self._tilt = bits.mean(axis=0) * 1.2533  # mean of a normal variable whose sign has that mean, if small
         together = np.sin(np.pi / 2 * np.corrcoef(bits + rng.normal(0, 0.3, bits.shape), rowvar=False))
         values, vectors = np.linalg.eigh(together)
         self._mix = (vectors * np.sqrt(np.clip(values, 0, None))).astype(np.float32).T
 
     def draw(self, n: int) -> Hashes:
-        """Pictures of so many scenes."""
+        """Draws the pictures of `n` scenes."""
         drawn = self._rng.standard_normal((n, 64 * N_HASHES), np.float32) @ self._mix + self._tilt
         return np.packbits(drawn > 0, axis=1).view(">u8").astype(np.uint64)
 
 
 class Uniform:
-    """Draws hashes whose bits say nothing of one another."""
+    """Draws hashes with independent bits."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self._rng = rng
 
     def draw(self, n: int) -> Hashes:
-        """Pictures of so many scenes."""
+        """Draws the pictures of `n` scenes."""
         return self._rng.integers(1, 2**63, (n, N_HASHES), dtype=np.uint64) * np.uint64(2)
 
 
@@ -105,7 +105,7 @@ def seen_in(samples: Path) -> Hashes:
 
 
 def packs_of(first: int, n_videos: int, bits: Bits | Uniform, rng: np.random.Generator) -> pa.Table:
-    """Rows of videos first … first + n_videos - 1; one in a hundred repeats the one before it."""
+    """Makes rows of videos first … first + n_videos - 1; one in a hundred repeats the one before it."""
     scenes = bits.draw(n_videos * CLIPS_A_VIDEO * SCENES_A_CLIP).reshape(n_videos, -1, N_HASHES)
     copies = np.arange(1, n_videos, 100)
     scenes[copies] = scenes[copies - 1]
@@ -128,7 +128,7 @@ def packs_of(first: int, n_videos: int, bits: Bits | Uniform, rng: np.random.Gen
 
 
 def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Generator) -> Cost:
-    """Takes up `n_videos`, then a batch more, and says what that took."""
+    """Takes up `n_videos`, then one more batch, and returns the cost of that."""
     nobody = pa.array([], pa.string())
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         pictures = Pictures(DuplicatesConfig(), Store(folder))
@@ -154,7 +154,7 @@ def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Gen
 
 
 def one_task(pictures_a_video: int = CLIPS_A_VIDEO * SCENES_A_CLIP) -> None:
-    """Runs one of the tasks of a search through 3.3 million videos, and prints what it took."""
+    """Runs one task of a search through 3.3 million videos, and prints its cost."""
     rng, cell = np.random.default_rng(7), 100
     n_filed = FULL_SIZE * pictures_a_video * N_HASHES // N_CELLS
     n_asked = 2 * FULL_BATCH * pictures_a_video * N_HASHES // N_CELLS
@@ -173,7 +173,7 @@ def one_task(pictures_a_video: int = CLIPS_A_VIDEO * SCENES_A_CLIP) -> None:
         bits = np.full(n_asked, 31, np.uint8)
         asked = [Asked.of(keys(n_asked), rng.integers(first, first + 1000, n_asked), bits) for _ in SHIFTS]
         del bands
-        Path("/proc/self/clear_refs").write_text("5")  # the most memory so far is forgotten
+        Path("/proc/self/clear_refs").write_text("5")  # resets the recorded peak
         before_mb, began = _memory_mb("VmRSS"), time.process_time()
         search_cells(PatientFiles(files), runs, DuplicatesConfig().max_distance, (range(cell, cell + 1), asked))
         cpu_s, peak_mb = time.process_time() - began, _memory_mb("VmHWM")
@@ -187,13 +187,13 @@ def one_task(pictures_a_video: int = CLIPS_A_VIDEO * SCENES_A_CLIP) -> None:
 
 
 def _memory_mb(name: str) -> float:
-    """VmRSS (now) or VmHWM (the most) of this process."""
+    """VmRSS (current) or VmHWM (peak) of this process, MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
 
 
 def main() -> None:
-    """Runs each size in a process of its own, prints a table, the growth and what it comes to."""
+    """Runs each size in a process of its own; prints a table, the growth and its extrapolation."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, nargs="*", default=[1000, 3000, 10_000])
     parser.add_argument("--batch", type=int, default=1000, help="videos that are taken up together")
@@ -224,7 +224,7 @@ def main() -> None:
 
 
 def row_of(cost: Cost, batch: int) -> str:
-    """One size, as a line."""
+    """One size as a line of text."""
     return (
         f"{batch} new videos after {cost.n_videos}: {cost.ms_a_clip:.3f} ms a new clip, peak {cost.peak_mb:.0f} MB, "
         f"index {cost.index_mb:.0f} MB, {cost.n_repeats} repeats, fullest cell {cost.fullest_cell:.1f} times the mean"
@@ -232,7 +232,7 @@ def row_of(cost: Cost, batch: int) -> str:
 
 
 def print_growth(costs: Sequence[Cost], batch: int) -> None:
-    """Prints the fitted growth, and the values at the full size; memory is that of a task, which `one_task` runs."""
+    """Prints the fitted growth, and the values at the full size; memory is that of one task, see `one_task`."""
     sizes = [cost.n_videos for cost in costs]
     for name, values in (
         ("ms a new clip", [cost.ms_a_clip for cost in costs]),

@@ -1,10 +1,10 @@
-"""Selection over 14 million candidates, and the join of text signatures, on one machine.
+"""Measures selection over 14 million candidates, and the join of text signatures, on one machine.
 
     python -m bench.balance                    14,000,000 candidates, 1,000,000 signatures
     python -m bench.balance --candidates 1e5 --signatures 1e5
 
-The tables are made by another process and read from disk, so that time and peak memory are those of the selection
-alone: reading, ranking, quotas, filling, writing. Limits for 14 million: 2 minutes, 4 GiB.
+The tables are made by another process and read from disk, so that time and peak memory are for the selection alone:
+reading, ranking, quotas, filling, writing. Limits for 14 million: 2 minutes, 4 GiB.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def main() -> None:
 
 
 def report(what: str, n_rows: int, measured: dict[str, Any]) -> None:
-    """One line of the table."""
+    """Prints one line of the table."""
     took = f"{measured['seconds']:7.1f} s ({measured['cpu']:.1f} s of CPU)"
     print(f"{what:16} {n_rows:>12,} rows  {took}  peak {measured['peak_gib']:.2f} GiB", flush=True)
 
@@ -75,7 +75,7 @@ def in_a_process(work: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def measured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a piece of work returns, with its seconds, and the process's memory: at the start, and the most (GiB)."""
+    """Returns the result of a piece of work, its seconds, and the process's memory at the start and its peak, GiB."""
     base, started = peak_gib(), time.perf_counter()
     facts = work()
     seconds = time.perf_counter() - started
@@ -83,7 +83,7 @@ def measured(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def peak_gib() -> float:
-    """The most memory that this process has had, GiB."""
+    """The peak memory of this process, GiB."""
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1024**3
 
@@ -92,9 +92,9 @@ def peak_gib() -> float:
 
 
 def make_candidates(folder: Path, n: int, seed: int) -> None:
-    """Candidates in 15 categories of HD-VILA's shares and channels of a heavy-tailed size; clips of a quarter of them.
+    """Makes candidates in 15 categories (HD-VILA's shares) and channels of heavy-tailed sizes; a quarter have clips.
 
-    About 30 clips of 13.4 s a video, as in the paper; every tenth planned clip was lost at the media stage.
+    About 30 clips of 13.4 s per video, as in the paper; every tenth planned clip was lost at the media stage.
     """
     draw = np.random.default_rng(seed)
     categories = load_categories()
@@ -128,7 +128,7 @@ def make_candidates(folder: Path, n: int, seed: int) -> None:
 
 
 def made_clips(draw: np.random.Generator, video_id: pa.Array, n_clips: np.ndarray) -> pa.Table:
-    """The clips that exist of some videos: video_id, n, duration_ms."""
+    """Makes the existing clips of some videos: video_id, n, duration_ms."""
     row = np.repeat(np.arange(len(n_clips)), n_clips)
     n = np.arange(len(row)) - np.repeat(np.cumsum(n_clips) - n_clips, n_clips)
     made = draw.random(len(row)) < 0.9
@@ -142,14 +142,14 @@ def made_clips(draw: np.random.Generator, video_id: pa.Array, n_clips: np.ndarra
 
 
 def random_ids(draw: np.random.Generator, n: int) -> pa.Array:
-    """Eleven letters each, as YouTube's."""
+    """Random ids of eleven letters, like YouTube's."""
     letters = ID_LETTERS[draw.integers(0, 64, (n, 11))]
     offsets = np.arange(0, 11 * n + 1, 11, dtype=np.int32)
     return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(letters.tobytes()))
 
 
 def run_selection(folder: Path) -> dict[str, Any]:
-    """Reads the tables, selects with caps in hours and a channel limit, writes selection.parquet."""
+    """Reads the tables, selects with caps in hours and a channel limit, and writes selection.parquet."""
 
     def work() -> dict[str, Any]:
         clips = pq.ParquetFile(folder / "clips.parquet", read_dictionary=["video_id"])
@@ -185,7 +185,7 @@ def run_selection(folder: Path) -> dict[str, Any]:
 
 
 def make_signatures(folder: Path, n: int, seed: int) -> None:
-    """Signatures of unrelated transcripts, and one in a hundred that repeats an earlier one in nine tenths."""
+    """Makes signatures of unrelated transcripts; one in a hundred repeats nine tenths of an earlier one."""
     draw = np.random.default_rng(seed)
     signatures = draw.integers(0, 2**32, (n, N_PERMUTATIONS), dtype=np.uint32)
     duration = draw.integers(60, 3600, n).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The text that the sentence boundary model is trained on, and what is done to it so that it resembles captions.
+"""Reads the text that the sentence boundary model is trained on, and divides it into parts.
 
 A folder with `index.tsv` (columns `file`, `number`, `source_repo`, `path`, ...) and, for each file named there, either
 `*.txt.xz` (one episode a line, turns separated by TAB) or `*_timed.tsv.xz` (a word a line: text, start and end in ms,
@@ -37,7 +37,7 @@ DEV_SHOWS = ("backstage", "rfc")
 PAUSE_SHOWS = ("shipit",)
 
 QUESTION = 3
-"""The mark of a question, among those of `pipeline.text.boundary.evidence`."""
+"""The mark of a question, among the marks of `pipeline.text.boundary.evidence`."""
 UNKNOWN_MS = -1
 
 _COMMA = re.compile(r"[,;:–—-][\"”’')]*$")
@@ -45,12 +45,12 @@ _SPLIT = re.compile(r"[–—/…]|--")
 
 
 Turn = list[tuple[str, int, int]]
-"""A turn: its tokens with their starts and ends in ms (UNKNOWN_MS where there is none)."""
+"""A turn: its tokens with their starts and ends in ms (UNKNOWN_MS if unknown)."""
 
 
 @dataclass(slots=True)
 class Lexicon:
-    """Every normalised word met, numbered in order of its first use."""
+    """Every normalised word seen, numbered in order of its first use."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     cache: dict[str, tuple[tuple[int, ...], int]] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class Lexicon:
         return list(self.numbers)
 
     def read(self, token: str) -> tuple[tuple[int, ...], int]:
-        """The word numbers in a written token (`and/or` holds two), and COMMA where one follows it, else 0."""
+        """Returns the word numbers in a written token (`and/or` has two), and COMMA if one follows it, else 0."""
         found = self.cache.get(token)
         if found is None:
             words = [word for part in _SPLIT.split(token) if (word := normalise(part))]
@@ -73,7 +73,8 @@ class Lexicon:
 @dataclass(frozen=True, slots=True)
 class Episode:
     """One transcript, all [n]: word numbers of a lexicon, the mark after each word, whether the speaker changes after
-    it, and its start in ms (UNKNOWN_MS where the source has none)."""
+    it, and its start in ms (UNKNOWN_MS if the source has none).
+    """
 
     part: Part
     name: str
@@ -84,12 +85,12 @@ class Episode:
 
 
 def read_pool(folder: Path, lexicon: Lexicon, parts: tuple[Part, ...] = ("text",)) -> list[Episode]:
-    """The episodes of these parts, in the order of the index."""
+    """Reads the episodes of these parts, in the order of the index."""
     return [_episode(part, name, turns, lexicon) for part, name, turns in pool_turns(folder, parts)]
 
 
 def pool_turns(folder: Path, parts: tuple[Part, ...]) -> Iterator[tuple[Part, str, list[Turn]]]:
-    """(part, name, turns as written) of these parts' episodes, in the order of the index."""
+    """Yields (part, name, turns as written) of these parts' episodes, in the order of the index."""
     with (folder / "index.tsv").open(encoding="utf-8", newline="") as lines:
         rows = list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     places = _parts(rows)

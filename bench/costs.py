@@ -1,13 +1,13 @@
-"""Measures what `hdvila-pipeline estimate` reckons with, and writes it to pipeline/run/costs.json.
+"""Measures the costs that `hdvila-pipeline estimate` uses, and writes them to pipeline/run/costs.json.
 
     python -m bench.costs                      all of it, some minutes
     python -m bench.costs --only road          requests, CPU and objects of the crawl and the text stages
     python -m bench.costs --only video_hour    CPU of an hour of video, on the sample films
 
-The road is a run of the demo's settings in this process, one unit at a time, against the mini-YouTube in a process of
-its own. yt-dlp, cuts and shards are real; only the network is not. CPU is user and system time, children included,
-divided by the videos or clips that it was spent on. Numbers without a command here (what HD-VILA-100M published, what
-yt-dlp does by its source) are left as they stand in the file.
+`road` is a run with the demo's settings in this process, one unit at a time, against the mini-YouTube in a process of
+its own. yt-dlp, cuts and shards are real; only the network is not. CPU is user and system time, including children,
+divided by the videos or clips that it was spent on. Numbers that nothing here measures (published by HD-VILA-100M, or
+read from yt-dlp's source) are left as they are in the file.
 """
 
 import argparse
@@ -39,7 +39,7 @@ Counts = Counter[str]
 
 
 def main() -> None:
-    """Measures, prints each number beside the one that stood there, and writes the file."""
+    """Measures, prints each number beside the previous one, and writes the file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("road", "video_hour"))
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
@@ -59,19 +59,19 @@ def main() -> None:
 
 
 def rounded(value: float) -> float:
-    """To three digits: no more of a measurement is true."""
+    """Rounds to three digits: a measurement is not more precise."""
     return float(f"{value:.3g}")
 
 
 def write_costs(costs: dict[str, Cost]) -> None:
-    """Writes the file again, one number a line."""
+    """Writes the file again, one number per line."""
     lines = (f"  {json.dumps(name)}: {json.dumps(cost.document())}" for name, cost in costs.items())
     FILE.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 @contextmanager
 def site(log: Path) -> Iterator[str]:
-    """The demo's mini-YouTube as a process of its own; gives its proxy address."""
+    """Runs the demo's mini-YouTube as a process of its own; yields its proxy URL."""
     command = [sys.executable, "-P", "-u", "-m", "pipeline.cli", "mini-youtube", "--log", str(log)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -83,7 +83,7 @@ def site(log: Path) -> Iterator[str]:
 
 
 def measure_road() -> dict[str, float]:
-    """Requests by kind, CPU by stage and objects, each a video, of one run of the demo."""
+    """Measures one run of the demo: requests by kind, CPU by stage and objects, per video."""
     cpu, asked, results = Counter[str](), dict[str, Counts](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder, site(log := Path(folder) / "requests.jsonl") as proxy:
         attempt_unit = pipeline.engine.executor.attempt_unit
@@ -107,7 +107,7 @@ def measure_road() -> dict[str, float]:
 
 
 def with_proxy(config: Any, proxy: str) -> Any:
-    """The demo's settings pointed at a mini-YouTube in another process."""
+    """Points the demo's settings at a mini-YouTube in another process."""
     options = config.crawl.ydl_opts.get_secret_value() | {"nocheckcertificate": True, "cachedir": False}
     identities = tuple(one.model_copy(update={"proxy": SecretStr(proxy)}) for one in config.crawl.pool())
     crawl = config.crawl.model_copy(update={"identities": identities, "ydl_opts": Secret(options)})
@@ -121,8 +121,8 @@ def cpu_of_all() -> float:
 
 
 def requests(log: Path) -> Counts:
-    """Requests that were answered by now, by the kind that politeness counts."""
-    time.sleep(0.2)  # the log's last lines
+    """The number of requests answered so far, by the kind that politeness counts."""
+    time.sleep(0.2)  # for the log's last lines
     seen: Counts = Counter()
     for line in log.read_text().splitlines() if log.exists() else []:
         one = json.loads(line)
@@ -131,7 +131,7 @@ def requests(log: Path) -> Counts:
 
 
 def per_video(out: Path, cpu: Counter[str], asked: dict[str, Counts], results: Counter[str]) -> dict[str, float]:
-    """The numbers of the file, from what a run took and left."""
+    """Makes the numbers of the file, from what a run used and left."""
     store = Store(str(out))
     n_candidates = sum(row for row in store.read_table("candidates", ["asked"]).column("asked").to_pylist())
     n_listed = store.read_table("listings", ["video_id"]).num_rows
@@ -155,7 +155,7 @@ def per_video(out: Path, cpu: Counter[str], asked: dict[str, Counts], results: C
 
 
 def measure_video_hour(samples: Path) -> dict[str, list[float]]:
-    """CPU of an hour of source video, of each of the films of bench/video_hour.py."""
+    """Measures CPU per hour of source video, for each of the films of bench/video_hour.py."""
     command = [sys.executable, "-m", "bench.video_hour", "--samples", str(samples)]
     text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     print(text)

@@ -1,13 +1,12 @@
-"""What the crawl's own bookkeeping costs a video: CPU besides yt-dlp, and memory a known video.
+"""Measures the cost of the crawl's own bookkeeping: CPU per video besides yt-dlp, and memory per known video.
 
     python bench/crawl.py                      20,000 videos
     python bench/crawl.py --videos 2000
 
-Honest to what it measures: one video is extracted by the real yt-dlp from the mini-YouTube, and its info and caption
-file are recorded; then a crawl of many ids (an ids file → list → choose → extract → commit, rounds and books) gets the
-recorded answer for each, under its own id. So everything runs as in production but yt-dlp, the network, and the calls
-of the shared politeness object over Ray.
-Limits: 1 ms of CPU a video, 16 bytes of memory a known video.
+One video is extracted by the real yt-dlp from the mini-YouTube, and its info and caption file are recorded; then a
+crawl of many ids (an ids file → list → choose → extract → commit, rounds and books) gets the recorded answer for each,
+under its own id. So everything runs as in production except yt-dlp, the network, and the calls of the shared politeness
+object over Ray. Limits: 1 ms of CPU per video, 16 bytes of memory per known video.
 """
 
 import argparse
@@ -39,7 +38,7 @@ FAST = dict.fromkeys(("list", "page", "player", "caption", "media", "other"), 10
 
 
 def main() -> None:
-    """Prints CPU a video by stage, and bytes a known video."""
+    """Prints CPU per video by stage, and bytes per known video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--videos", type=int, default=20_000)
     n_videos = parser.parse_args().videos
@@ -55,7 +54,7 @@ def main() -> None:
 
 
 def record() -> tuple[dict[str, Any], bytes]:
-    """The info and the caption file of one video, from the real yt-dlp."""
+    """Records the info and the caption file of one video from the real yt-dlp."""
     with MiniYouTube(a_catalogue(1, misbehaving=0.0), draw="lazily") as site:
         config = crawl_config(Path("unused"), site.proxy_url)
         session = Session(no_token, time.monotonic() + 60)
@@ -66,7 +65,7 @@ def record() -> tuple[dict[str, Any], bytes]:
 
 
 def crawl_config(ids_file: Path, proxy: str = "") -> CrawlConfig:
-    """An ids crawl without waits."""
+    """The configuration of an ids crawl without waits."""
     return CrawlConfig(
         sources=("ids",),
         ids_files=(ids_file,),
@@ -100,7 +99,7 @@ def measure(n_videos: int, folder: Path) -> None:
 
 
 def bytes_a_video(store: Store, n_videos: int) -> float:
-    """What books that have read everything hold on to, divided by the videos that they know."""
+    """The memory of books that have read everything, divided by the videos that they know."""
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
     books = CrawlLedger(store)
@@ -112,7 +111,7 @@ def bytes_a_video(store: Store, n_videos: int) -> float:
 
 
 class Direct:
-    """Politeness without waits: an event loop a call would cost more than the call."""
+    """Politeness without waits: an event loop per call would cost more than the call."""
 
     def __init__(self, polite: Politeness) -> None:
         self._polite = polite

@@ -34,7 +34,7 @@ SEED = 11
 
 
 def make_video(path: Path, minutes: float) -> None:
-    """A 720p film of moving textures with burned-in frame numbers and a keyframe every 250 frames, and nowhere else."""
+    """Draws a 720p film of moving textures with burned-in frame numbers and a keyframe every 250 frames only."""
     from pipeline.testing.video import Film, a_video
 
     film = Film(seconds=minutes * 60, fps=Fraction(FPS), gop=250, crf=26, options={"preset": "veryfast"})
@@ -59,7 +59,7 @@ def cpu_of(command: list[str], cwd: Path) -> tuple[float, float]:
     """(CPU seconds, wall seconds) of a command and all its children."""
     before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed is compiled once
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed code is compiled once
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command[:6])} … failed: {done.stdout[-500:]} {done.stderr[-1500:]}")
@@ -74,7 +74,7 @@ def ours(video: Path, spans: Path, out: Path, *options: str) -> tuple[float, flo
 
 
 def by_ffmpeg(video: Path, spans: list[tuple[int, int]], out: Path, codec: list[str]) -> tuple[float, float]:
-    """One ffmpeg a clip, as most scripts do."""
+    """Cuts with one ffmpeg per clip, as most scripts do."""
     from pipeline.media.ffmpeg import find_ffmpeg
 
     out.mkdir()
@@ -99,12 +99,12 @@ def by_ffmpeg(video: Path, spans: list[tuple[int, int]], out: Path, codec: list[
 
 
 def wanted(span: tuple[int, int]) -> tuple[int, int]:
-    """Numbers of a span's first and last frame."""
+    """The numbers of a span's first and last frame."""
     return -(-span[0] * FPS // 1000), -(-span[1] * FPS // 1000) - 1
 
 
 def errors_s(folder: Path, spans: list[tuple[int, int]]) -> tuple[list[float], list[float]]:
-    """(start errors, end errors) in seconds, by the frame numbers in the pictures; our json gives the offset."""
+    """(start errors, end errors) in seconds, from the frame numbers in the pictures; our json gives the offset."""
     from pipeline.testing.readers import codes_by_pyav
 
     starts, ends = [], []
@@ -197,13 +197,13 @@ NAMES = {
 
 
 def written(spans: list[tuple[int, int]], path: Path) -> Path:
-    """The spans as `cut` reads them."""
+    """Writes the spans as `cut` reads them."""
     path.write_text("".join(json.dumps({"start_ms": a, "end_ms": b, "text": "x"}) + "\n" for a, b in spans))
     return path
 
 
 def by_video2dataset(python: Path, video: Path, spans: list[tuple[int, int]], folder: Path) -> None:
-    """video2dataset's exact mode in its own environment; prints its CPU time and how many clips it made."""
+    """Runs video2dataset's exact mode in its own environment; prints its CPU time and its number of clips."""
     table = folder / "table.json"
     clips = [[a / 1000, b / 1000] for a, b in spans]
     table.write_text(json.dumps([{"url": str(video), "caption": "x", "clips": clips}]))

@@ -1,13 +1,12 @@
-"""Precision and recall of near-duplicate detection on copies made from the samples.
+"""Measures precision and recall of near-duplicate detection on copies made from the samples.
 
     python -m bench.duplicates [--samples ../shared/samples] [--seconds 12] [--half tuned|held]
 
 Each film, at 360 lines, is copied in the ways of COPIES; a pair (film, copy) should be found, a pair of different films
-not (bench/strangers.py). Films that show fewer than three distinct pictures (talking heads, slides) can't be told by
-pictures, not even from themselves, and are left out. Constants were chosen on the films TUNED; the others, `held`, were
-not looked at.
+not (bench/strangers.py). Films that show fewer than three distinct pictures (talking heads, slides) can't be recognised
+by pictures and are left out. Constants were chosen on the films TUNED; the others, `held`, were not used for that.
 
-What the search costs is measured by bench/alike_growth.py.
+The cost of the search is measured by bench/alike_growth.py.
 """
 
 import argparse
@@ -57,11 +56,11 @@ TUNED = (
     "simpl__av1-2018-06_550.webm",
 )
 SECONDS = 12
-"""Of each film so much is copied and compared, unless --seconds says otherwise."""
+"""Length of each film that is copied and compared, s, unless --seconds is given."""
 
 
 def hashes_of(path: Path, config: DuplicatesConfig, seconds: int = SECONDS) -> Hashes:
-    """Distinct pictures of the first seconds of a film, as the balance knows them; none of one that can't be read."""
+    """The distinct pictures of a film's first seconds, as the balance has them; none for a film that can't be read."""
     try:
         return strangers.distinct_hashes([luma.copy() for _, luma in strangers.lumas(path, seconds * 1000)], config)
     except (Unusable, ValueError):
@@ -69,7 +68,7 @@ def hashes_of(path: Path, config: DuplicatesConfig, seconds: int = SECONDS) -> H
 
 
 def is_same(one: Hashes, other: Hashes, config: DuplicatesConfig) -> bool:
-    """Whether the balance calls the clips that show these the same."""
+    """Whether the balance calls clips with these pictures the same."""
     enough = min(len(one), len(other)) >= config.min_frames
     return enough and shared(one, other, config.max_distance) >= config.min_share
 
@@ -120,13 +119,13 @@ def recall(films: list[Path], kinds: list[str], config: DuplicatesConfig, second
 
 
 def _found(name: str, side: int, missed: list[tuple[str, str]], n_copies: int) -> str:
-    """How many copies of a film (side 0) or a kind (side 1) are found, and which are not."""
+    """The copies of a film (side 0) or a kind (side 1) that were found: how many, and which were not."""
     of = [pair[1 - side] for pair in missed if pair[side] == name]
     return f"{n_copies - len(of)} of {n_copies} found" + (f"; missed {', '.join(of)}" if of else "")
 
 
 def make_copy(path: Path, copy: Path, options: list[str], seconds: int = SECONDS) -> None:
-    """One copy by ffmpeg."""
+    """Makes one copy with ffmpeg."""
     read = [find_ffmpeg(), "-v", "error", "-y", "-t", str(seconds), "-i", str(path), "-an"]
     quality = [] if "-crf" in options else ["-crf", "28"]
     options = [options[0], f"{options[1]},scale=trunc(iw/2)*2:trunc(ih/2)*2", *options[2:]]

@@ -1,10 +1,10 @@
-"""What the engine costs beside the work: units of a second against a pool of processes, and tiny units by number.
+"""Measures the engine's overhead: units of a second against a pool of processes, and tiny units by number.
 
     python -m bench.engine [--seconds 1] [--units 40] [--rounds 3] [--tiny 200000] [--tiny-ray 20000]
 
-Units of a second sleep, or count on a core; engine and pool take turns with the same units on the same number of
-workers, and the ratio of the medians is printed beside the load of the machine: it says little where that is not quiet.
-Tiny units do nothing; the driver's resident memory is printed as their number grows.
+Units of a second sleep, or keep a core busy; engine and pool take turns with the same units on the same number of
+workers, and the ratio of the medians is printed beside the load of the machine: it means little unless the machine is
+quiet. Tiny units do nothing; the driver's resident memory is printed as their number grows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pipeline.engine.unit import Context, Output, Resources, Unit
 
 RSS_LINES = 10
 SIZES = MergeSizes()
-"""As a run has them."""
+"""The sizes that a run uses."""
 
 
 def sleep(seconds: float) -> None:
@@ -39,7 +39,7 @@ def sleep(seconds: float) -> None:
 
 
 def burn(seconds: float) -> None:
-    """Keeps a core busy for so much processor time."""
+    """Keeps a core busy for this much processor time."""
     until = time.process_time() + seconds
     while time.process_time() < until:
         sum(range(1000))
@@ -50,7 +50,7 @@ WORK = {"sleep": sleep, "cpu": burn}
 
 @dataclass(frozen=True)
 class Worked:
-    """Units that work for so long each, and leave nothing."""
+    """Units that each work for this long, and leave nothing."""
 
     kind: str
     seconds: float
@@ -59,18 +59,18 @@ class Worked:
     resources: Resources = Resources(time_limit_s=600, memory_bytes=64 * 1024**2)
 
     def units(self, store: Store) -> Iterator[Unit]:
-        """Numbered."""
+        """Numbered units."""
         yield from (Unit(f"u{i:07d}") for i in range(self.n_units))
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Works."""
+        """Works for the unit's time."""
         if self.seconds:
             WORK[self.kind](self.seconds)
         return Output()
 
 
 def by_engine(stage: Worked, executor: Executor, desk: Desk | None = None) -> float:
-    """Seconds of wall for a stage in a new store, whose commits are merged beside it as a run's are."""
+    """Wall-clock seconds for a stage in a new store, whose commits are merged beside it as in a run."""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         with RunLock(store) as lock, merging(store, lock, SIZES) as merger:
@@ -80,7 +80,7 @@ def by_engine(stage: Worked, executor: Executor, desk: Desk | None = None) -> fl
 
 
 def by_pool(stage: Worked, pool: ProcessPoolExecutor) -> float:
-    """Seconds of wall for the same work in a pool."""
+    """Wall-clock seconds for the same work in a pool."""
     began = time.perf_counter()
     list(pool.map(WORK[stage.kind], [stage.seconds] * stage.n_units))
     return time.perf_counter() - began
@@ -106,12 +106,12 @@ def compare(kind: str, seconds: float, n_units: int, rounds: int, executor: Exec
 
 
 def rss_mb() -> float:
-    """Resident memory of this process now."""
+    """Current resident memory of this process, MB."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def count(where: str, n_units: int, executor: Executor) -> None:
-    """Prints the driver's memory and the rate while so many units that do nothing go by."""
+    """Prints the driver's memory and the rate while this many units that do nothing go by."""
     every, began, said = n_units // RSS_LINES, time.perf_counter(), 0
 
     def watch(status: StageStatus) -> None:
@@ -128,7 +128,7 @@ def count(where: str, n_units: int, executor: Executor) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and runs the measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--units", type=int, default=40)
@@ -136,7 +136,7 @@ def main() -> None:
     parser.add_argument("--tiny", type=int, default=200_000)
     parser.add_argument("--tiny-ray", type=int, default=20_000)
     arguments = parser.parse_args()
-    os.environ.setdefault("RAY_worker_niceness", "0")  # as the pool's; Ray's own 15 would compare two priorities
+    os.environ.setdefault("RAY_worker_niceness", "0")  # like the pool's; Ray's 15 would compare two priorities
     from pipeline.engine.cluster import RayExecutor
 
     n_workers = len(os.sched_getaffinity(0))

@@ -1,9 +1,9 @@
-"""Hostile inputs at every door: thousands of them, each in a process of its own, and what became of them.
+"""Feeds thousands of hostile inputs to every entry point, each in a process of its own, and checks what happens.
 
     python -m bench.hostile [--seed 1] [--share 1.0] [--only captions,media,...] [--samples ../shared/samples]
 
 Counts, each of which has to be zero: escapes (a file written outside the input's folder, a program started), requests,
-files read outside, tracebacks, neighbours lost, inputs over 5 CPU seconds or 500 MB. Exit code 1 where one is not.
+files read outside, tracebacks, neighbours lost, inputs over 5 CPU seconds or 500 MB. Exit code 1 if one is not.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from pipeline.testing.video import a_video
 MAX_CPU_S = 5.0
 MAX_BYTES = 500 * 1000**2
 CPU_LIMIT_S, WALL_LIMIT_S = 60, 300
-"""An input that takes longer is ended: it burns for ever, or waits for what never comes."""
+"""Limits after which an input is ended: it loops for ever, or waits for something that never comes."""
 GROUPS = {
     "captions": (captions.cases, 900),
     "media": (media.cases, 700),
@@ -41,12 +41,12 @@ GROUPS = {
     "data sets": (data_sets.cases, 500),
     "answers": (answers.cases, 400),
 }
-"""By group: what makes its inputs, and how many of them."""
+"""By group: the function that makes its inputs, and their number."""
 
 
 @dataclass(slots=True)
 class Result:
-    """What one input cost, and what it did that it must not."""
+    """The cost of one input, and anything forbidden that it did."""
 
     reason: str = ""
     cpu_s: float = 0.0
@@ -58,7 +58,7 @@ class Result:
     reads: list[str] = field(default_factory=list)
 
     def faults(self) -> dict[str, str]:
-        """{what must be zero: what was found}, of this input."""
+        """{name of a count that must be zero: what was found} for this input."""
         found = {
             "escapes": "; ".join(self.escapes),
             "requests": "; ".join(self.requests),
@@ -87,7 +87,7 @@ def try_case(case: Case, home: Home) -> Result:
         with os.fdopen(reader, "rb") as answer:
             said = answer.read()
         _, status, used = os.wait4(child, 0)
-        for path in folder.rglob("*"):  # a folder that its owner may not enter is not removed otherwise
+        for path in folder.rglob("*"):  # a folder that its owner may not enter could not be removed
             if path.is_dir() and not path.is_symlink():
                 path.chmod(0o700)
     result = Result(**json.loads(said)) if said else Result(traceback=f"the process ended with status {status}")
@@ -105,7 +105,7 @@ def _run_child(case: Case, folder: Path, writer: int) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_LIMIT_S, CPU_LIMIT_S))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(WALL_LIMIT_S)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    Path("/proc/self/clear_refs").write_text("5")  # resets the recorded peak
     before = _peak_bytes()
     work = folder / "work"
     work.mkdir()
@@ -129,7 +129,7 @@ def _run_child(case: Case, folder: Path, writer: int) -> None:
 
 
 def _watch(folder: Path, result: Result) -> Any:
-    """An audit hook: what Python itself writes elsewhere, connects to or starts."""
+    """An audit hook: records what Python itself writes elsewhere, connects to or starts."""
     own = (f"{os.path.realpath(folder)}/", "/dev/null", "/proc/self/", "/dev/shm/")
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
@@ -138,7 +138,7 @@ def _watch(folder: Path, result: Result) -> Any:
             if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not f"{path}/".startswith(own):
                 result.escapes.append(f"writes {path}")
         elif event in ("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "shutil.rmtree"):
-            first = int(event in ("os.link", "os.symlink"))  # what a link names is not what is made
+            first = int(event in ("os.link", "os.symlink"))  # a link's target is not made by it
             paths = [_real_path(a, args[2:] or args[1:]) for a in args[first:2] if isinstance(a, str | bytes)]
             result.escapes += [f"{event} {path}" for path in paths if not f"{path}/".startswith(own)]
         elif event in ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
@@ -150,7 +150,7 @@ def _watch(folder: Path, result: Result) -> Any:
 
 
 def _real_path(path: str | bytes, rest: tuple[Any, ...]) -> str:
-    """Where a name leads; one that is not absolute is meant inside the folder whose descriptor comes with it."""
+    """The real path of a name; a relative one is resolved in the folder whose descriptor is in `rest`."""
     folder = next((f"/proc/self/fd/{n}" for n in rest if isinstance(n, int) and n > 2), os.curdir)
     with contextlib.suppress(OSError):
         folder = os.readlink(folder) if folder != os.curdir else folder  # noqa: PTH115 - audit hooks stay small
@@ -165,7 +165,7 @@ def _peak_bytes() -> int:
 
 
 class _Trap:
-    """Whether anybody, FFmpeg's C code too, opened a file of the trap or asked its address meanwhile."""
+    """Records whether anything (FFmpeg's C code included) opened a file of the trap or requested its URL meanwhile."""
 
     def __init__(self, home: Home) -> None:
         self._home = home
@@ -190,7 +190,7 @@ class _Trap:
         os.close(self._notify)
 
     def reads(self) -> list[str]:
-        """Names of files of the trap that were opened."""
+        """The names of the trap's files that were opened."""
         found, at = set(), 0
         while at < len(self._seen):
             size = int.from_bytes(self._seen[at + 12 : at + 16], sys.byteorder)
@@ -200,7 +200,7 @@ class _Trap:
 
 
 class _Listener(threading.Thread):
-    """Accepts connections on loopback and counts them."""
+    """Accepts connections on loopback and records them."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
@@ -220,7 +220,7 @@ _LISTENER = _Listener()
 
 @contextlib.contextmanager
 def a_home(samples: Path) -> Iterator[Home]:
-    """The real things that inputs are made from, and the traps that they name."""
+    """Makes the real things that inputs start from, and the traps that they name."""
     if not _LISTENER.is_alive():
         _LISTENER.start()
     with tempfile.TemporaryDirectory(prefix="hostile-home-") as name:
@@ -240,7 +240,7 @@ def a_home(samples: Path) -> Iterator[Home]:
 
 
 def cases(seed: int, share: float, groups: Iterable[str], home: Home) -> Iterator[Case]:
-    """The inputs of these groups, `share` of each."""
+    """Yields the inputs of these groups, `share` of each."""
     for group in groups:
         make, n = GROUPS[group]
         yield from make(seed, max(1, round(n * share)), home)
@@ -253,7 +253,7 @@ def kind_of(result: Result) -> str:
 
 
 def main() -> None:
-    """Tries every input and prints what became of them."""
+    """Tries every input and prints the results."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--share", type=float, default=1.0)

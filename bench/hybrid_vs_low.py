@@ -1,11 +1,10 @@
-"""Is high resolution learned? Views against each other on a drawn set whose ceilings are known by construction.
+"""Is high resolution learned? Compares views on a drawn set whose ceilings are known by construction.
 
     python -m bench.hybrid_vs_low [--views hybrid high low low_upscaled mean] [--seeds 0 1 2] [--out out/attributes]
 
 Draws the set (pipeline.demo.attribute_set), shows that the hatching can't be read off the low view, then trains
-`configs/hybrid_vs_low.yaml` with each view and seed, a process of one thread a run. A result is a line of
-OUT/results.jsonl as soon as it is there; a second call does what is missing. OUT/table.md and OUT/curves.md are made of
-all lines.
+`configs/hybrid_vs_low.yaml` with each view and seed, each run in a process of one thread. Each result is appended to
+OUT/results.jsonl at once; a second call does what is missing. OUT/table.md and OUT/curves.md are made from all lines.
 """
 
 from __future__ import annotations
@@ -38,10 +37,10 @@ CEILINGS = {
     "high": 1 / len(WAYS),
     "low": 1 / len(HATCHINGS),
     "low_upscaled": 1 / len(HATCHINGS),
-    # The average of all frames shows along which line the ball rolled, and not to which side.
+    # The average of all frames shows the line along which the ball rolled, but not in which direction.
     "mean": 1 / len(HATCHINGS) / 2,
 }
-"""R@1 of one who sees all that a view shows and draws among the clips that then look alike."""
+"""R@1 of an ideal reader who sees all that a view shows and guesses among the clips that then look alike."""
 ATTRIBUTES = Hatched("hatching", HATCHINGS, LOW_PX)
 
 
@@ -49,12 +48,12 @@ ATTRIBUTES = Hatched("hatching", HATCHINGS, LOW_PX)
 
 
 def fingerprint(overrides: Sequence[str]) -> str:
-    """Tells results of one configuration from another's."""
+    """Identifies the configuration that results belong to."""
     return hashlib.sha256(CONFIG.read_bytes() + json.dumps(list(overrides)).encode()).hexdigest()[:12]
 
 
 def train(view: str, seed: int, manifest: Path, out: Path, overrides: Sequence[str]) -> dict[str, Any]:
-    """One run in a process of its own; its line of results."""
+    """Trains one run in a process of its own; returns its line of results."""
     run = out / f"{view}-{seed}"
     keys = [f"data.manifest={manifest}", f"data.view={view}", f"seed={seed}", f"out={run}", *overrides]
     command = [sys.executable, "-m", "train.cli", "fit", str(CONFIG), *(f"--set={key}" for key in keys)]
@@ -90,11 +89,11 @@ def read_results(path: Path, config: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["config"] == config]
 
 
-# ---- what is told ----------------------------------------------------------------------------------------------------
+# ---- tables ----------------------------------------------------------------------------------------------------------
 
 
 def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a row a view, its ceiling, R@1 with its 95 % interval of each seed, attributes of all seeds."""
+    """Markdown: a row per view, its ceiling, R@1 with its 95 % interval for each seed, attributes over all seeds."""
     seeds = sorted({line["seed"] for line in results})
     head = ["view", "ceiling", *(f"seed {seed}" for seed in seeds), "colour", "hatching", "way", "CPU s a run"]
     rows = [head, ["---"] * len(head)]
@@ -117,7 +116,7 @@ def _cell(line: dict[str, Any] | None) -> str:
 
 
 def curves(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: R@1 by step, a row a view, the mean over its seeds."""
+    """Markdown: R@1 by step, a row per view, the mean over its seeds."""
     steps = sorted({step for line in results for step, _ in line["curve"]})
     rows = [["R@1 after step", *map(str, steps)], ["---"] * (len(steps) + 1)]
     for view in CEILINGS:
@@ -129,7 +128,7 @@ def curves(results: Sequence[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and does the runs that are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/attributes"))
     parser.add_argument("--views", nargs="+", choices=list(CEILINGS), default=list(CEILINGS))

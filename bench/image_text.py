@@ -1,12 +1,12 @@
-"""Do SOHO and Visual Parsing learn? Both on drawn pictures whose captions name all that can be told apart.
+"""Do SOHO and Visual Parsing learn? Trains both on drawn pictures whose captions name everything that differs.
 
     python -m bench.image_text [--models soho visual_parsing] [--seeds 0 1 2] [--out out/image_text]
 
 A picture shows one shape of four in one of six colours, at one of three places on one of eight grounds; its caption
-says so. Every one of the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each,
-redrawn: 288 pairs with different words. The set goes through `import-images` as any other. A run is
-`configs/image_text.yaml` with its model and seed; its result is a line of OUT/results.jsonl as soon as it is there, and
-a second call does the rest. OUT/table.md, dictionary.png and flow.png are made of all lines.
+says so. Each of the 576 captions has `PER_CAPTION` train pictures, and half of them one held-out picture each, drawn
+anew: 288 pairs with different words. The set goes through `import-images` like any other. A run is
+`configs/image_text.yaml` with its model and seed; each result is appended to OUT/results.jsonl at once, and a second
+call does the rest. OUT/table.md, dictionary.png and flow.png are made from all lines.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ EXTRA: dict[str, dict[str, Any]] = {
 
 
 def draw(shape: str, colour: str, place: str, ground: str, rng: random.Random) -> Image.Image:
-    """One picture: size, exact place, shades and noise of the ground are drawn."""
+    """Draws one picture: its size, exact place, shades and background noise are random."""
     shade = rng.randint(-18, 18)
     image = Image.new("RGB", (WIDTH, HEIGHT), tuple(max(0, min(255, c + shade)) for c in GROUNDS[ground]))
     pen = ImageDraw.Draw(image)
@@ -88,7 +88,7 @@ def draw(shape: str, colour: str, place: str, ground: str, rng: random.Random) -
 
 
 def make_set(out: Path) -> Path:
-    """The data set's manifest; drawn and imported where it isn't there yet."""
+    """Returns the data set's manifest; draws and imports the set if it isn't there yet."""
     manifest = out / "set" / "manifest.json"
     if manifest.is_file():
         return manifest
@@ -99,7 +99,7 @@ def make_set(out: Path) -> Path:
     scenes = product(*(list(enumerate(names)) for names in (SHAPES, COLOURS, PLACES, GROUNDS)))
     for number, scene in enumerate(scenes):
         shape, colour, place, ground = (name for _, name in scene)
-        held_out = sum(place for place, _ in scene) % 2  # so that every attribute is as frequent among them
+        held_out = sum(place for place, _ in scene) % 2  # so that every attribute is equally frequent among them
         caption = f"a {colour} {shape} in the {place} of a {ground} ground"
         for split, n in (("train", PER_CAPTION), ("val", held_out)):
             for k in range(n):
@@ -108,7 +108,7 @@ def make_set(out: Path) -> Path:
                 listed[split].append({"file_name": f"{name}.jpg", "image_id": name, "captions": [caption]})
     for split, pictures in listed.items():
         (out / f"{split}.json").write_text(json.dumps(pictures))
-    # The annotation files' names tell the split: two imports, merged by their shared folder of pictures.
+    # The annotation files' names give the split: two imports, merged by their shared folder of pictures.
     from pipeline.dataset.merge import merge
 
     parts = []
@@ -121,7 +121,7 @@ def make_set(out: Path) -> Path:
 
 
 def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict[str, Any]:
-    """Train, match all held-out pairs with each other, measure the flow."""
+    """Trains, matches all held-out pairs with each other, and measures the flow."""
     folder = out / f"{kind}_{seed}"
     overrides = [f"model.kind={kind}", f"seed={seed}", f"out={folder}", f"data.manifest={manifest}"]
     for section, keys in EXTRA[kind].items():
@@ -160,8 +160,10 @@ def one_run(kind: str, seed: int, out: Path, manifest: Path, steps: int) -> dict
 
 @torch.no_grad()
 def visual_words(model: torch.nn.Module, pairs: HeldOutPairs) -> dict[str, float]:
-    """MVM on matching held-out pairs, a word masked in each: its loss, the entropy of the labels' own distribution
-    (what one who knows it and nothing else would reach), both in nats, and how many entries are labels."""
+    """MVM on matching held-out pairs, with a word masked in each: loss, entropy of the labels, number of entries used.
+
+    The entropy, of the labels' own distribution, is the loss of a predictor that knows nothing else; both in nats.
+    """
     model.eval()
     losses: list[float] = []
     labels: list[int] = []
@@ -180,7 +182,7 @@ def visual_words(model: torch.nn.Module, pairs: HeldOutPairs) -> dict[str, float
 
 @torch.no_grad()
 def regression(model: torch.nn.Module, pairs: HeldOutPairs) -> dict[str, float]:
-    """MFR on matching held-out pairs: its error, and the variance of the same targets, what their mean would reach."""
+    """MFR on matching held-out pairs: its error, and the variance of its targets, which is the error of their mean."""
     model.eval()
     inner: Any = unwrap(model)
     errors: list[float] = []
@@ -196,18 +198,18 @@ def regression(model: torch.nn.Module, pairs: HeldOutPairs) -> dict[str, float]:
 
 
 def _asked(model: torch.nn.Module, pairs: HeldOutPairs, **changes: float) -> Iterator[tuple[Any, Rows]]:
-    """(output, rows) of the held-out pairs with the run's masking of pictures, every sentence its picture's own."""
+    """Yields (output, rows) of the held-out pairs with the run's masking of pictures, sentences with their pictures."""
     objective = pairs.config.objective.model_copy(update={"itm": 0.0, "mlm": 0.0, **changes})
     for number, (rows, _) in enumerate(pairs.chunks()):
         rows = prepare(rows, Draw(number, -1, pairs.tokenizer.mask_tokens), objective)
         yield unwrap(model)(rows), rows
 
 
-# ---- what all runs came to -------------------------------------------------------------------------------------------
+# ---- results of all runs ---------------------------------------------------------------------------------------------
 
 
 def table_of(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown: a line a run, then inter-modality flow of both models side by side."""
+    """Markdown: a line per run, then inter-modality flow of both models."""
     lines = [
         "| model | seed | matching right | R@1 text to image | image to text | visual objective | CPU min, min |",
         "|---|---|---|---|---|---|---|",
@@ -248,8 +250,11 @@ def _mean_by_layer(results: Sequence[dict[str, Any]], name: str) -> list[float]:
 
 
 def draw_curves(results: Sequence[dict[str, Any]], out: Path) -> None:
-    """dictionary.png: SOHO's use of its dictionary over the steps; target.png: how much what MFR asks for differs;
-    flow.png: flow by layer, a mean over seeds, both models."""
+    """Draws dictionary.png: use of SOHO's dictionary over the steps; target.png and flow.png.
+
+    target.png is the variance of MFR's targets over the steps, flow.png the flow by layer, a mean over seeds, for both
+    models.
+    """
     dictionary = [("entries in use", "live_entries"), ("perplexity", "perplexity")]
     curves = [
         (f"{label}, seed {r['seed']}", [(x["step"], x[name]) for x in r["readings"] if name in x])
@@ -271,7 +276,7 @@ INK = ((52, 101, 164), (204, 102, 0), (78, 154, 6), (164, 0, 0), (117, 80, 123),
 
 
 def draw_lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], path: Path, title: str) -> None:
-    """A PNG of curves over one pair of axes."""
+    """Draws curves over one pair of axes into a PNG."""
     width, height, left, top = 640, 300, 60, 40
     image = Image.new("RGB", (width + 180, height + top + 40), "white")
     pen = ImageDraw.Draw(image)
@@ -292,7 +297,7 @@ def draw_lines(curves: Sequence[tuple[str, Sequence[tuple[float, float]]]], path
 
 
 def draw_bars(results: Sequence[dict[str, Any]], path: Path) -> None:
-    """A PNG of inter-modality flow by layer: a row a model, bars of both directions and of the lift."""
+    """Draws inter-modality flow by layer into a PNG: a row per model, bars for both directions and the lift."""
     names = ("text_to_vision", "vision_to_text", "imf_lift")
     rows = {kind: [_mean_by_layer(own, name) for name in names] for kind, own in _by_model(results).items()}
     highest = max(1.0, *(value for columns in rows.values() for column in columns for value in column))
@@ -316,7 +321,7 @@ def draw_bars(results: Sequence[dict[str, Any]], path: Path) -> None:
 
 
 def main() -> None:
-    """The runs that are missing, one after another."""
+    """Does the runs that are missing, one after another."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", nargs="*", default=list(EXTRA), choices=list(EXTRA))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
@@ -339,7 +344,7 @@ def main() -> None:
 
 
 def read_results(path: Path) -> list[dict[str, Any]]:
-    """The runs that are there."""
+    """Reads the results of the finished runs."""
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 

@@ -53,14 +53,14 @@ Way = Callable[[dict[str, bytes], np.random.Generator, int], Pictures]
 
 
 def stream(index: Index) -> Iterator[dict[str, bytes]]:
-    """Samples as webdataset gives them, for ever."""
+    """Yields samples as webdataset gives them, for ever."""
     urls = [index.manifest.resolve(shard.url) for shard in index.shards]
     while True:
         yield from webdataset.WebDataset(urls, shardshuffle=False)
 
 
 def naive(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
-    """Seven frames a segment spread over the clip, decoded at full size, then resized."""
+    """Seven frames per segment spread over the clip, decoded at full size, then resized."""
     reader, first, n = opened(sample)
     wanted = np.linspace(0, n - 1, N_FRAMES * segments).round().astype(int)
     return resized(reader.get_batch(first + wanted).asnumpy(), segments)
@@ -91,7 +91,7 @@ def resized(frames: np.ndarray, segments: int) -> Pictures:
 
 
 def hdvila(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -> Pictures:
-    """HD-VILA's recipe: seven frames 12 apart a segment, one crop of 640x1024 for all, six scaled to a quarter."""
+    """HD-VILA's recipe: seven frames 12 apart per segment, one crop of 640x1024 for all, six scaled to a quarter."""
     reader, first, n = opened(sample)
     stride = min(STRIDE, (n - segments) // 6)
     centres = 3 * stride + np.sort(draw.choice(n - 6 * stride, segments, replace=False))
@@ -108,19 +108,19 @@ def hdvila(sample: dict[str, bytes], draw: np.random.Generator, segments: int) -
 
 
 def opened(sample: dict[str, bytes]) -> tuple[decord.VideoReader, int, int]:
-    """(the mp4, first frame and frames of the clip inside it)."""
+    """(the mp4, first frame and number of frames of the clip inside it)."""
     reader = decord.VideoReader(io.BytesIO(sample["mp4"]), num_threads=1)
     return reader, *clip_of(sample, reader)
 
 
 def clip_of(sample: dict[str, bytes], reader: decord.VideoReader) -> tuple[int, int]:
-    """(first frame, frames) of the clip inside the mp4: the baselines are given the right frames too."""
+    """(first frame, number of frames) of the clip inside the mp4: the baselines get the right frames too."""
     facts = SampleJson.model_validate_json(sample["json"])
     return facts.first_frame, min(facts.n_frames, len(reader) - facts.first_frame)
 
 
 def baseline(way: Way, index: Index, segments: int) -> Iterator[tuple[int, ...]]:
-    """Shapes of one sample after another."""
+    """Yields the shapes of one sample after another."""
     draw = np.random.default_rng(0)
     for sample in stream(index):
         high, low = way(sample, draw, segments)
@@ -139,7 +139,7 @@ def ours(source: Source, index: Index, segments: int) -> Iterator[tuple[int, ...
 
 
 def samples_per_core_s(samples: Iterator[tuple[int, ...]], count: int, segments: int) -> float:
-    """By the CPU time of `count` samples after a first one."""
+    """Samples per core-second, by the CPU time of `count` samples after a first one."""
     assert next(samples) == (segments, *HIGH, 3, segments, 6, *LOW, 3)
     before = time.process_time()
     for _ in range(count):
@@ -151,7 +151,7 @@ WAYS: dict[str, Way] = {"naive": naive, "webdataset": webdatasets, "v2d": video2
 
 
 def compare(index: Index, segments: int, given: argparse.Namespace) -> dict[str, float]:
-    """The median round of each way."""
+    """Returns the median round of each way."""
     ways: dict[str, Callable[[], Iterator[tuple[int, ...]]]] = {
         name: partial(baseline, way, index, segments) for name, way in WAYS.items()
     }
@@ -166,7 +166,7 @@ def compare(index: Index, segments: int, given: argparse.Namespace) -> dict[str,
 
 
 def bytes_read(index: Index, source: Source) -> float:
-    """Mean bytes that a sample's members have."""
+    """Mean bytes of a sample's members."""
     sizes = [sum(index.members(n)[m][1] for m in MEMBERS[source]) for n in range(len(index))]
     return statistics.mean(sizes)
 
@@ -193,7 +193,7 @@ def main() -> None:
 
 
 def sources(given: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Path]]:
-    """(what it is, the data set) of each source that was asked for."""
+    """Yields (description, data set) for each source that was asked for."""
     if given.data:
         yield str(given.data), given.data
     for n, film in enumerate(given.films):
@@ -204,7 +204,7 @@ def sources(given: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, Pat
 
 
 def print_comparison(result: dict[str, float], index: Index, segments: int, source: str) -> None:
-    """The table of one source and number of segments."""
+    """Prints the table for one source and number of segments."""
     print(f"{source}; {len(index)} clips, {segments} segments of 1 + 6 frames; load {os.getloadavg()[0]:.1f}")
     for name, value in result.items():
         print(f"  {name:10} {value:8.2f} samples per core-second   {value / result['naive']:6.2f} x naive")

@@ -1,4 +1,4 @@
-"""Data sets for bench/loader.py: films cut by the pipeline with its default members, as its users have them."""
+"""Data sets for bench/loader.py: films cut by the pipeline with its default members, as users have them."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MEDIA = MediaConfig(checks=ChecksConfig(silence="ignore"))
 
 
 def drawn_film(path: Path, n_clips: int, fps: int) -> Path:
-    """A 720p film of drifting textures, a keyframe every 250 frames, long enough for `n_clips` clips of 10 s."""
+    """Draws a 720p film of drifting textures, a keyframe every 250 frames, long enough for `n_clips` clips of 10 s."""
     return a_video(path, seconds=n_clips * EVERY_MS / 1000, fps=Fraction(fps), gop=GOP)
 
 
 def cut_films(films: Sequence[Path], out: Path) -> Path:
-    """A data set of clips of 10 s, one every 12 s of each film (one shorter than that is one clip); its manifest."""
+    """Makes a data set of clips of 10 s, one every 12 s of each film (a shorter film is one clip); its manifest."""
     samples = [sample for n, film in enumerate(films) for sample in samples_of(film, f"film{n}")]
     if not samples:
         raise SystemExit(f"the pipeline makes no clip of {', '.join(film.name for film in films)}")
@@ -36,7 +36,7 @@ def cut_films(films: Sequence[Path], out: Path) -> Path:
 
 
 def samples_of(film: Path, video_id: str) -> Iterator[Sample]:
-    """What the media stage makes of a film."""
+    """The samples that the media stage makes of a film."""
     duration_ms = probe(film).duration_ms
     starts = range(0, max(1, duration_ms - CLIP_MS + 1), EVERY_MS)
     clips = [a_clip_row(video_id, n, at, min(at + CLIP_MS, duration_ms)) for n, at in enumerate(starts)]

@@ -1,8 +1,8 @@
-"""What prepared members cost and what they save: bytes and CPU to make them, CPU to decode a training sample from them.
+"""Measures what prepared members cost and save: bytes and CPU to make them, CPU to decode a training sample from them.
 
     python -m bench.members [VIDEO …] [--samples ../shared/samples] [--default]
 
-Without VIDEO: a drawn film of 720p30 and samples of at least 720p. `--default` leaves the other settings out.
+Without VIDEO: a drawn film of 720p30 and samples of at least 720p. `--default` measures only the default settings.
 
 A training sample is HD-VILA's: 1 high-resolution frame and 6 low-resolution ones around it. From the clip, PyAV seeks
 to the keyframe before and decodes to the last frame; from members, it decodes the proxy's frames and one JPEG.
@@ -47,7 +47,7 @@ LOW_FRAMES, LOW_STRIDE = 6, 4
 
 
 def main() -> None:
-    """Prints a line a setting."""
+    """Prints a line per setting."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, nargs="*")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def measure(path: Path, changes: dict[str, Any]) -> None:
-    """One setting: bytes and CPU a second of clip, and decode time from clip and from members."""
+    """Measures one setting: bytes and CPU per second of clip, and decode time from the clip and from members."""
     config = MediaConfig(members=MembersConfig.model_validate(changes))
     clips = [a_clip_row("v", n, n * 5000, n * 5000 + 4900) for n in range(3)]
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def measure(path: Path, changes: dict[str, Any]) -> None:
 
 
 def decode_ms(samples: list[dict[str, bytes]], read: Callable[..., None]) -> float:
-    """Median CPU ms of reading a sample at random places."""
+    """Median CPU time, ms, of reading a sample at random places."""
     rng = np.random.default_rng(0)
     times = []
     for _ in range(N_READS):
@@ -101,7 +101,7 @@ def decode_ms(samples: list[dict[str, bytes]], read: Callable[..., None]) -> flo
 
 
 def from_clip(members: dict[str, bytes], facts: SampleJson, first: int) -> None:
-    """All seven frames out of the 720p clip."""
+    """Decodes all seven frames from the 720p clip."""
     frames = _frames(members["mp4"], facts.first_frame + first, LOW_FRAMES * LOW_STRIDE)
     for i in range(0, len(frames), LOW_STRIDE):
         picture = frames[i].to_ndarray(format="rgb24")
@@ -109,7 +109,7 @@ def from_clip(members: dict[str, bytes], facts: SampleJson, first: int) -> None:
 
 
 def from_members(members: dict[str, bytes], facts: SampleJson, first: int) -> None:
-    """Six frames out of the proxy and one still."""
+    """Decodes six frames from the proxy and one still."""
     step = facts.proxy_step
     for frame in _frames(members["m4v"], first // step, LOW_FRAMES * LOW_STRIDE // step)[:: LOW_STRIDE // step]:
         frame.to_ndarray(format="rgb24")

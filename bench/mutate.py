@@ -1,13 +1,13 @@
-"""How many small errors, put into the code by chance, do the tests notice?
+"""How many small random errors in the code do the tests notice?
 
     python -m bench.mutate [--seed 1] [--n 60] [--area engine,media] [--jobs 1] [--keep results.jsonl] [--minutes 15]
 
 Draws spots in the code from a seed, equally from each area, changes one thing at a time (a comparison, a sign, a
-constant, a condition, a call left out …) in a copy of the repository, and runs the tests nearest to it until one fails:
-the module's own test file, the few files that name the module most often, then what is slow in the nearest. Caught: a
-test fails, or does not end in its time, that passes without the change. Prints every change with its verdict; exit code
-1 where less than 85 % are caught. With --keep, what was judged before is not judged again; with --minutes, no change
-is begun after that time, and the same call later goes on.
+constant, a condition, a call left out …) in a copy of the repository, and runs the nearest tests until one fails: the
+module's own test file, the few files that name the module most often, then their slow tests. Caught means that a test
+which passes without the change fails, or exceeds its time. Prints every change with its verdict; exit code 1 if less
+than 85 % are caught. With --keep, changes judged before are not judged again; with --minutes, no change is started
+after that time, and the same call later continues.
 
 A change that no user could notice is listed in bench/unnoticed.py with its reason: it is drawn and printed like the
 others, and counts as neither caught nor survived.
@@ -44,14 +44,14 @@ from bench.nearest_tests import nearest_tests
 
 AIM = 0.85
 TEST_LIMIT_S, GROUP_LIMIT_S = 90, 600
-"""What one test may take, and one call of pytest: a change may turn a loop into one without an end."""
+"""Time limits for one test and for one call of pytest, s: a change may make a loop endless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of a mutation; `by` names the test that failed.
+    """The verdict on a mutation; `by` names the test that failed.
 
-    Not judged: it is `explained`, or no test near it passes as it is.
+    `judged` is False if it is `explained`, or if no test near it passes without the change.
     """
 
     mutation: Mutation
@@ -64,7 +64,7 @@ class Verdict:
 
 QUICK, SLOW = "not slow", "slow"
 MOST_SLOW = 2
-"""Of how many test files beside a module's own the slow tests are run."""
+"""Number of test files beside a module's own whose slow tests are run."""
 LEFT_OUT = "not full and not foreign and not gpu and not learn"
 
 
@@ -81,7 +81,7 @@ class Workplace:
             shutil.copyfile(REPO / name, target)
 
     def judge(self, mutation: Mutation) -> Verdict:
-        """Runs the nearest tests with the change in place; the file is as before afterwards."""
+        """Runs the nearest tests with the change in place; restores the file afterwards."""
         started, ran = time.monotonic(), False
         first, *others = nearest_tests(mutation.path, self.root)
         quick = [(group, QUICK) for group in (first, *others)]
@@ -93,7 +93,7 @@ class Workplace:
         return Verdict(mutation, False, "", time.monotonic() - started, ran)
 
     def _noticed(self, mutation: Mutation, tests: list[str], which: str) -> tuple[str, bool]:
-        """(the test that fails with the change and not without it, whether there was any test to run)."""
+        """(the test that fails only with the change, whether there was any test to run)."""
         file = self.root / mutation.path
         raw = file.read_bytes()
         while True:
@@ -135,7 +135,7 @@ NOTHING_RAN = 5
 
 
 def _fixtures() -> dict[str, str]:
-    """Where the tests find their samples, beside this checkout where nothing else is said."""
+    """Where the tests find their samples: beside this checkout, unless set otherwise."""
     names = {"HDVILA_SAMPLES": "samples", "HDVILA_GOLDEN": "golden"}
     return {name: os.environ.get(name, str(REPO.parent / "shared" / folder)) for name, folder in names.items()}
 
@@ -152,9 +152,9 @@ def judged_before(keep: Path | None) -> dict[Mutation, Verdict]:
 def run(
     mutations: Sequence[Mutation], jobs: int, keep: Path | None, minutes: float = float("inf")
 ) -> list[Verdict | None]:
-    """Judges them, several at a time, each in a copy of its own; every verdict is printed and kept as it comes.
+    """Judges the mutations, several at a time, each in its own copy; prints and keeps every verdict as it comes.
 
-    None stands for those that the time did not suffice for.
+    None is the verdict on those for which the time was too short.
     """
     end = time.monotonic() + minutes * 60
     known = judged_before(keep)
@@ -197,7 +197,7 @@ def _tell(verdict: Verdict, keep: Path | None) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The command; 0 where enough is caught."""
+    """Runs the command; returns 0 if enough is caught."""
     parser = argparse.ArgumentParser(prog="bench.mutate", description=__doc__.split("\n\n")[0])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--n", type=int, default=60)

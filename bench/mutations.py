@@ -1,4 +1,4 @@
-"""The small changes that `bench.mutate` knows how to make in the code, and which of them a seed draws."""
+"""The small changes that `bench.mutate` can make in the code, and which of them a seed draws."""
 
 import ast
 import random
@@ -39,12 +39,12 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Or: ast.And,
 }
 SILENT = ("log.", "logging.", "warnings.", "self._progress.say", "print", "super().__init__")
-"""Calls that only tell: what they say is checked by reading, not by tests."""
+"""Calls that only report: what they say is checked by reading, not by tests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """One change: the text between two offsets of a file, and what stands there instead."""
+    """One change: the text between two offsets of a file, and its replacement."""
 
     area: str
     path: str
@@ -56,7 +56,7 @@ class Mutation:
 
 
 def mutations_of(area: str, path: Path) -> list[Mutation]:
-    """Every change that this program knows how to make in a file, in the order of the text."""
+    """Every change that this program can make in a file, in the order of the text."""
     source = path.read_text()
     starts = [0]
     for line in source.encode().splitlines(keepends=True):
@@ -98,10 +98,10 @@ def _changes(tree: ast.AST) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
 
 
 def _live_nodes(tree: ast.AST) -> Iterator[ast.AST]:
-    """The nodes of code that runs and counts: without annotations, messages, field defaults' texts and type checks.
+    """The nodes of code that has an effect: without annotations, messages, field defaults' texts and type checks.
 
-    Left out are assertions too, and zip's strict=True is one: it speaks where the program contradicts itself. A class's
-    keywords are a TypedDict's total=False, which only the type checker reads.
+    Assertions are left out too, and zip's strict=True is one: it fails only if the program contradicts itself. A
+    class's keywords are a TypedDict's total=False, which only the type checker reads.
     """
     for name, value in ast.iter_fields(tree):
         for child in value if isinstance(value, list) else [value]:
@@ -124,7 +124,7 @@ def _is_strict(node: ast.AST) -> bool:
 
 
 def _is_text(node: ast.BinOp) -> bool:
-    """Whether an operation is one on texts or types, where another operator is only a crash."""
+    """Whether an operation is on texts or types, where another operator would merely crash."""
     sides = [side for side in ast.walk(node) if isinstance(side, ast.Constant | ast.JoinedStr)]
     return any(isinstance(side, ast.JoinedStr) or isinstance(side.value, str) for side in sides)
 
@@ -135,7 +135,7 @@ def _unparsed(node: ast.expr, **fields: object) -> str:
 
 
 def drawn(seed: int, n: int, areas: Sequence[str]) -> list[Mutation]:
-    """n mutations, the same for the same seed and code: from the areas in turn, longer files more often."""
+    """Draws n mutations, the same for the same seed and code: from the areas in turn, longer files more often."""
     pools = {}
     for area in areas:
         files = sorted(f for path in AREAS[area] for f in _files(REPO / path))
@@ -147,7 +147,7 @@ def drawn(seed: int, n: int, areas: Sequence[str]) -> list[Mutation]:
 
 
 def explanation_of(mutation: Mutation) -> str:
-    """Why no user could notice a mutation, as EXPLAINED, ALIKE or TUNING says; "" for all others."""
+    """Why no user could notice a mutation, from EXPLAINED, ALIKE or TUNING; "" for all others."""
     line = (REPO / mutation.path).read_text().splitlines()[mutation.line - 1].strip()
     if explained := EXPLAINED.get((mutation.path, line, mutation.new)):
         return explained
@@ -164,7 +164,7 @@ def explanation_of(mutation: Mutation) -> str:
 
 
 def _alike(mutation: Mutation) -> str:
-    """Why ALIKE explains a changed number; "" where it does not."""
+    """The reason in ALIKE for a changed number; "" if there is none."""
     raw = (REPO / mutation.path).read_bytes()
     line_starts = raw.rfind(b"\n", 0, mutation.start) + 1
     line = raw[line_starts:].partition(b"\n")[0].decode()

@@ -1,4 +1,4 @@
-"""Which test files are nearest to a module: what `bench.mutate` runs to see whether a change is noticed."""
+"""Finds the test files nearest to a module, which `bench.mutate` runs to see whether a change is noticed."""
 
 import re
 from collections.abc import Sequence
@@ -8,16 +8,16 @@ from tests.test_structure import WITHOUT_A_TEST_FILE
 
 REPO = Path(__file__).resolve().parent.parent
 MOST_OTHERS = 5
-"""How many test files are run beside a module's own: those that name it most often."""
+"""Number of test files run beside a module's own: those that name it most often."""
 
 
 def nearest_tests(path: str, root: Path = REPO) -> list[list[str]]:
-    """Test files to run for a module, nearest first: its own or its folder's, then the few that name it most often.
+    """Groups of test files to run for a module: its own or its folder's first, then the few that name it most often.
 
-    Last of them are those of its folder that import the package: what all members of a registry share is tested there.
+    The last ones are those in its folder that import the package: they test what all members of a registry share.
 
-    A module without a test file is tested by what tests/test_structure.py names as its tests, through those that import
-    it, and one that no test names by its room.
+    A module without a test file is tested by the files that tests/test_structure.py names for it and by the tests of
+    its importers; if no test names it, by those of its room.
     """
     module = Path(path)
     near = root / "tests" / module.parent
@@ -35,7 +35,7 @@ def nearest_tests(path: str, root: Path = REPO) -> list[list[str]]:
 
 
 def _tests_of_reason(module: Path, root: Path) -> list[Path]:
-    """The test files, or all files of a folder, that say why a module has no test file of its own."""
+    """The test files, or all files of a folder, named in the reason why a module has no test file of its own."""
     reasons = [reason for reason, names in WITHOUT_A_TEST_FILE.items() if str(module.with_suffix("")) in names]
     paths = [root / name for reason in reasons for name in re.findall(r"tests/[\w/]+(?:\.py)?", reason)]
     files = [file for path in paths for file in ([path] if path.suffix else sorted(path.glob("test_*.py")))]
@@ -43,7 +43,7 @@ def _tests_of_reason(module: Path, root: Path) -> list[Path]:
 
 
 def _naming(module: Path, files: Sequence[Path]) -> list[Path]:
-    """Files that import a module, those of its room and those that speak of it most often first."""
+    """Files that import a module, those of its room and those that mention it most often first."""
     dotted = ".".join(module.with_suffix("").parts)
     package, _, name = dotted.rpartition(".")
     words = (f"from {dotted} import", f"import {dotted}", f"from {package} import {name}", f'"{dotted}')

@@ -1,4 +1,4 @@
-"""HD-VILA stage 1 as one would write it first: the fair rival of bench/train_step.py.
+"""HD-VILA stage 1 as one would write it first: the fair baseline of bench/train_step.py.
 
 Batched, but with separate normalisations, eager attention (scores, softmax, sum) and every frame through every block.
 Functions over the tensors of a `train.models.HDVila`, so that both sides have the very same weights and gradients.
@@ -14,7 +14,7 @@ Weights = dict[str, Tensor]
 
 
 def plain_embed(model: HDVila, batch: Batch) -> tuple[Tensor, Tensor]:
-    """(video, text) [B, D], L2 norm 1, as `model.embed` gives them."""
+    """(video, text) [B, D], L2 norm 1, like `model.embed`."""
     w: Weights = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     return plain_video(model, w, batch), plain_text(model, w, batch)
 
@@ -64,7 +64,7 @@ def normalise(w: Weights, frames: Tensor) -> Tensor:
 
 
 def trunk(w: Weights, name: str, x: Tensor, depths: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """(the last stage but one's output, the last's) of a ResNet."""
+    """(output of the last stage but one, output of the last) of a ResNet."""
     x = F.relu_(conv_norm(w, f"{name}.conv1", f"{name}.bn1", x, stride=2, padding=3))
     x = F.max_pool2d(x, 3, 2, 1)
     outputs = []
@@ -72,7 +72,7 @@ def trunk(w: Weights, name: str, x: Tensor, depths: tuple[int, ...]) -> tuple[Te
         for i in range(depth):
             x = bottleneck(w, f"{name}.layer{stage}.{i}", x, stride=2 if stage > 1 and i == 0 else 1)
         outputs.append(x)
-    # The low-resolution trunk stops after stage 3: both places are then its output.
+    # The low-resolution trunk stops after stage 3, whose output is then returned twice.
     return outputs[2], outputs[-1]
 
 

@@ -1,14 +1,15 @@
-"""What the order of an epoch costs a rank: seconds to the first batch, seconds a step, memory, by samples.
+"""Measures what the order of an epoch costs a rank: time to the first batch, time per step, memory, by samples.
 
     python -m bench.plan [--samples 1e6 1e7 1e8] [--shard 400]
     python -m bench.plan --open 1e7 [--workers 8] [--folder DIR]
 
-For each size the order made window by window (`WindowedOrder`), and up to 1e7 samples the whole plan as an array.
+For each size the order is made window by window (`WindowedOrder`), and up to 1e7 samples also the whole plan as an
+array.
 
-`--open` writes a manifest and an index of so many samples (no shards: about 180 bytes a sample on the disk), and starts
+`--open` writes a manifest and an index of that many samples (no shards: about 180 bytes per sample on disk), and starts
 one rank on them in a new process: reading the manifest, mapping the index, the first batch, and forked workers that
-each look up where a thousand samples lie. Memory is that of the rank beside the mapped file, whose pages all ranks and
-workers of a machine share.
+each look up the locations of a thousand samples. Memory is that of the rank without the mapped file, whose pages all
+ranks and workers of a machine share.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Rows:
 
 
 def measure(n: int, clips: int, way: str) -> str:
-    """One line: this process makes the order and reads some steps of it."""
+    """Prints one line: this process makes the order and reads some steps of it."""
     index = Rows(np.arange(n, dtype=np.int32) // clips, np.zeros(n, np.int32))
     before_mb = _peak_mb()
     began = time.perf_counter()
@@ -75,7 +76,7 @@ def measure(n: int, clips: int, way: str) -> str:
 
 
 def write_set(folder: Path, n: int, clips: int) -> None:
-    """manifest.json, manifest.parquet and index/train.arrow of n samples in shards that are not there."""
+    """Writes manifest.json, manifest.parquet and index/train.arrow for n samples in shards that don't exist."""
     shards = [
         ShardEntry(
             f"shards/train/{k:06d}.tar", "train", 0, f"{k:064x}", f"{k:032x}", 1 << 40, min(clips, n - k * clips), 1.0,
@@ -104,7 +105,7 @@ def write_set(folder: Path, n: int, clips: int) -> None:
 
 
 def _keys(n: int) -> pa.Array:
-    """Names of n samples, made some millions at a time: all at once they would take ten times their own size."""
+    """Names of n samples, made a few million at a time: all at once they would take ten times their own size."""
     starts = range(0, n, KEYS_AT_ONCE)
     numbers = (pa.array(np.arange(at, min(at + KEYS_AT_ONCE, n))).cast(pa.large_string()) for at in starts)
     rest, between = (pa.scalar(text, pa.large_string()) for text in ("00000", "_"))
@@ -112,7 +113,7 @@ def _keys(n: int) -> pa.Array:
 
 
 def measure_opening(folder: Path, n_workers: int) -> str:
-    """One rank's start, in seconds of wall and CPU time."""
+    """One rank's start, in seconds of wall-clock and CPU time."""
     marks = [("", time.perf_counter(), time.process_time())]
 
     def mark(what: str) -> None:
@@ -141,13 +142,13 @@ def _look_up(index: Index, worker: int) -> None:
 
 
 def _own_mb() -> float:
-    """Memory of this process that no other shares."""
+    """Memory of this process that it shares with no other, MB."""
     lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Dirty", "Anonymous"))) / 1024 / 2
 
 
 def open_sets(sizes: Sequence[int], given: argparse.Namespace) -> None:
-    """Write each set and start a rank on it."""
+    """Writes each set and starts a rank on it."""
     for n in sizes:
         with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
             folder = Path(scratch)
@@ -163,7 +164,7 @@ def _peak_mb() -> float:
 
 
 def main() -> None:
-    """The command line. Each line is measured in a process of its own, so that peaks don't add up."""
+    """Parses the command line. Each line is measured in a process of its own, so that peaks don't add up."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", nargs="+", type=float, default=[1e6, 1e7, 1e8])
     parser.add_argument("--shard", type=int, default=400, help="samples a shard")

@@ -1,9 +1,9 @@
-"""How well the hatching of clips can be read off the views that a training gives, by template and by linear probe.
+"""Measures how well the hatching of clips can be read off training views, by template and by linear probe.
 
     python -m bench.read_hatching out/demo/manifest.json     # the textures of the demo, by configs/train_demo.yaml
 
 Clips are decoded as a run decodes them: the high-resolution frame from its still, the low ones from the proxy, after
-the pipeline's encoder. Where neither template nor probe reads more than chance off a view, it has nothing to teach.
+the pipeline's encoder. If neither template nor probe exceeds chance on a view, that view has nothing to teach.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from train.data.views import make_view
 
 CONFIG = Path(__file__).resolve().parent.parent / "configs" / "train_demo.yaml"
 FOLDS = 8
-"""A linear probe guesses the clips of an eighth of the videos from the others, eight times over: all clips judge it."""
+"""A linear probe guesses the clips of an eighth of the videos from the others, eight times, so all clips are judged."""
 RIDGE = 0.1
 N_PHASES = 16
 SIZE = 720, 1280
-"""Of the drawn pictures, (height, width)."""
+"""Size of the drawn pictures, (height, width)."""
 
 Pictures = NDArray[np.float32]
 
@@ -55,7 +55,7 @@ DEMO = Hatched("texture", HATCHINGS, TEXTURE_PX)
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Brightness of clips as both views show them, which hatching each has, and which are of one video."""
+    """Brightness of clips as both views show them, the hatching of each, and the video of each."""
 
     high: Pictures  # [n, H, W]
     low: Pictures  # [n, frames, h, w]
@@ -64,7 +64,7 @@ class Looks:
 
 
 def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
-    """Every clip of both splits whose caption names its hatching, with the centre crop."""
+    """Reads every clip of both splits whose caption names its hatching, with the centre crop."""
     high, low, captions, videos = [], [], [], []
     for split in ("train", "val"):
         index = load_index(read_manifest(str(manifest)), split)
@@ -84,9 +84,9 @@ def read_looks(manifest: Path, config: TrainConfig, hatched: Hatched) -> Looks:
 
 
 def template_matching(pictures: Pictures, hatched: Hatched) -> NDArray[np.int64]:
-    """The hatching that correlates most with each picture `[n, h, w]`, at the phase that fits it best.
+    """The hatching that correlates most with each picture `[n, h, w]`, at the best fitting phase.
 
-    Templates are drawn hatchings as the view's own resampling shows them.
+    Templates are drawn hatchings, resampled like the view.
     """
     height, width = pictures.shape[1:]
     crop = choose_crop(SIZE[1], SIZE[0], (height, width), None).times(QUARTER)
@@ -105,13 +105,13 @@ def template_matching(pictures: Pictures, hatched: Hatched) -> NDArray[np.int64]
 
 
 def spectrum(pictures: Pictures) -> Pictures:
-    """Log power of each wave in pictures `[n, h, w]`: what a linear probe needs to be blind to the phase."""
+    """Log power of each wave in pictures `[n, h, w]`: it lets a linear probe ignore the phase."""
     centred = pictures - pictures.mean((1, 2), keepdims=True)
     return np.log(np.abs(np.fft.rfft2(centred)) ** 2 + 1).reshape(len(pictures), -1).astype(np.float32)
 
 
 def linear_probe(features: Pictures, labels: NDArray[np.int64], videos: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The class that a ridge regression gives to each row `[n, features]`, after it learned from other videos.
+    """The class that a ridge regression trained on other videos gives to each row `[n, features]`.
 
     (Two clips of one video may show the same ground.)
     """
@@ -131,7 +131,7 @@ def linear_probe(features: Pictures, labels: NDArray[np.int64], videos: NDArray[
 
 
 def probe(manifest: Path, config: TrainConfig, hatched: Hatched) -> tuple[dict[str, float], int]:
-    """How often the hatching of a clip is read off each view: shares by view and way of reading; of how many clips."""
+    """(shares of clips whose hatching is read correctly, by view and way of reading; number of clips)."""
     looks = read_looks(manifest, config, hatched)
     found: dict[str, float] = {}
     for view, frames in (("high", looks.high[:, None]), ("low", looks.low)):
@@ -148,7 +148,7 @@ def probe(manifest: Path, config: TrainConfig, hatched: Hatched) -> tuple[dict[s
 
 
 def described(hatched: Hatched, shares: Mapping[str, float], n_clips: int) -> str:
-    """A line a view and way of reading, with the 95 % interval."""
+    """One line per view and way of reading, with the 95 % interval."""
     chance = 1 / len(hatched.hatchings)
     lines = []
     for name, share in shares.items():
@@ -159,7 +159,7 @@ def described(hatched: Hatched, shares: Mapping[str, float], n_clips: int) -> st
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and prints the shares."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("manifest", type=Path)
     given = parser.parse_args()

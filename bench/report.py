@@ -1,12 +1,12 @@
-"""What the audit page costs: seconds, memory and bytes of the page for a data set of a million clips.
+"""Measures the cost of the audit page: seconds, memory and bytes for a data set of a million clips.
 
     python -m bench.report                                 1,000,000 clips
     python -m bench.report --clips 100000 --keep OUT       smaller, and the data set is kept
 
-The tables are as long as those of a finished run, with a thousand videos to a part, as merged segments have them; every
-title, caption, query and channel tries to break out of the page. The shards have rows of their own and share one tar of
-real samples with large stills, since the report opens only few. Making the data set isn't counted; the report is
-written in a process of its own.
+The tables are as long as those of a finished run, with a thousand videos per part, as in merged segments; every title,
+caption, query and channel tries to break out of the page. The shards have rows of their own and share one tar of real
+samples with large stills, since the report opens only a few. Making the data set isn't counted; the report is written
+in a process of its own.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ N_SAMPLES = 64
 """Samples in the tar that all shards share."""
 N_QUERIES = 3000
 TURNED_AWAY = 0.5
-"""Videos that were looked at and turned away, for one that was kept."""
+"""Videos that were looked at and rejected, per kept one."""
 FAILED_CLIPS = 0.05
 LICENCES = ("", "Creative Commons Attribution license (reuse allowed)", "<b>all rights</b>")
 LANGUAGES = ("en", "en-GB", "de", "<i>xx</i>")
@@ -59,7 +59,7 @@ HEAD = {"name": HOSTILE, "generation": 0, "created_at": "2026-01-01T00:00:00+00:
 
 
 def main() -> None:
-    """Makes the data set, writes its report in a process of its own, and prints what that took."""
+    """Makes the data set, writes its report in a process of its own, and prints the cost."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--clips", type=int, default=1_000_000)
     options.add_argument("--keep", type=Path, default=None, help="folder that keeps the data set")
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 def run_one(store: Store) -> dict[str, Any]:
-    """Writes the report and says what it took."""
+    """Writes the report and prints its cost."""
     started, cpu = time.monotonic(), time.process_time()
     page = write_report(store)
     took = {"wall_s": time.monotonic() - started, "cpu_s": time.process_time() - cpu}
@@ -195,7 +195,7 @@ def _commit(store: Store, stage: str, number: int, tables: dict[str, pa.Table]) 
 
 
 def _filled(schema: pa.Schema, n: int, columns: dict[str, Any]) -> pa.Table:
-    """A table of n rows: the columns given, and in others what stands for "not known"."""
+    """A table of n rows: the columns given, and values that mean "unknown" in the others."""
 
     def blank(kind: pa.DataType) -> pa.Array:
         if pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind):
@@ -226,7 +226,7 @@ def _shared_tar(store: Store) -> list[str]:
 
 
 def _noisy_jpeg() -> bytes:
-    """A picture of 1280x720 that compresses as badly as pictures do."""
+    """A picture of 1280x720 that compresses as badly as real pictures."""
     picture = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width, encoder.height, encoder.pix_fmt = 1280, 720, "yuvj420p"

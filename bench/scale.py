@@ -1,4 +1,4 @@
-"""What every global step of a run costs as an output directory grows: processor, memory, requests, bytes, time.
+"""Measures what every global step of a run costs as an output directory grows: CPU, memory, requests, bytes, time.
 
     python -m bench.scale                              10k, 30k and 100k videos on disk, 10k and 30k on an S3 server
     python -m bench.scale --sizes 1000 3000 10000 --s3-sizes
@@ -6,11 +6,11 @@
 
 Each step runs in a process of its own. Time is modelled for a bucket: processor time + requests that wait for one
 another * 30 ms + bytes at 1 Gbit/s. Growth is value = fixed + factor * videos ** power, fitted to all sizes
-(`scaling/growth.py`); of two sizes, the power through both. What is said of 3.3 million videos is extrapolated, by that
-or along the line through the two largest sizes, whichever gives more, and was not run.
+(`scaling/growth.py`); from two sizes, the power through both. Values for 3.3 million videos were not run but
+extrapolated, by that fit or along the line through the two largest sizes, whichever gives more.
 
-`--results` keeps what was measured, a line each, with the machine's load: what is in there is not measured again, so
-that many calls make one table.
+`--results` keeps each measurement as a line, with the machine's load; what is in the file is not measured again, so
+that several calls make one table.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ FULL_SIZE = 3_300_000
 REQUEST_S = 0.030
 BYTES_PER_S = 1e9 / 8
 CPU_NOISE, MEMORY_NOISE = 0.1, 0.03
-"""Processor time and peaks of the same step differ by so much from run to run on a busy machine."""
+"""Processor time and peak memory of the same step differ by this much from run to run on a busy machine."""
 LEAST_CPU_S, LEAST_REQUESTS, LEAST_BYTES = 0.05, 10, 100_000
-"""Below these, growth is that of the clock's noise, or of names that are longer."""
+"""Below these, growth is noise of the clock, or due to longer names."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step took of a store of one size."""
+    """The cost of one step on a store of one size."""
 
     cpu_s: float
     peak_mb: float
@@ -56,11 +56,11 @@ class Cost:
     wall_s: float
     error: str = ""
     load: float = math.nan
-    """Programs that wanted a processor in the minute before."""
+    """Number of programs that wanted a processor in the minute before."""
 
     @property
     def modelled_s(self) -> float:
-        """Seconds on a bucket."""
+        """The modelled time on a bucket, s."""
         return self.cpu_s + self.n_sequential * REQUEST_S + self.n_bytes / BYTES_PER_S
 
 
@@ -96,13 +96,13 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Results:
-    """What was measured, kept in a file of a line each where there is one."""
+    """The measurements, kept in a file with a line each if one is given."""
 
     path: Path | None
     n_runs: int = 1
 
     def cost(self, where: str, step: str, store: Store, n_videos: int) -> Cost:
-        """What is kept of a step, or is measured now."""
+        """Returns the kept cost of a step, or measures it now."""
         kept = self._kept(where, step, n_videos)
         if kept:
             return kept
@@ -124,7 +124,7 @@ class Results:
 def measure(
     where: str, stores: Sequence[Store], sizes: Sequence[int], names: Sequence[str] | None, results: Results
 ) -> None:
-    """Builds what is not there, runs each step on each size, smallest first, and prints the table as it comes."""
+    """Builds missing stores, runs each step on each size, smallest first, and prints the table as it comes."""
     for store, n_videos in zip(stores, sizes, strict=True):
         if not store.exists("manifest.json"):
             started = time.monotonic()
@@ -156,13 +156,13 @@ def _in_a_process(step: str, store: Store, n_videos: int) -> Cost:
 
 
 def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost:
-    """Runs one step here and says what it took. `make` fills the store."""
+    """Runs one step here and prints its cost. `make` fills the store."""
     from bench.scaling.steps import STEPS, Place, config_of
     from bench.scaling.stores import make_store
 
     store = Store(url, tuple(options.items()))
     if step == "make":
-        os.fsync = lambda fd: None  # the stores of a bench need not outlive a power cut
+        os.fsync = lambda fd: None  # the stores of a bench need not survive a power cut
         make_store(store, config_of(store), n_videos)
         return Cost(0, 0, 0, 0, 0, 0, 0)
     some_video = store.read_json("waves/00000.json")["video_ids"][7]
@@ -184,12 +184,12 @@ def _cpu_s() -> float:
 
 
 def peak_mb() -> float:
-    """The most memory that this process has had."""
+    """The peak memory of this process, MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def objects_of(store: Store) -> str:
-    """How many objects a store holds, besides packs and shards."""
+    """The number of objects in a store, apart from packs and shards."""
     names = [str(name)[len(store.root) + 1 :] for name in store.fs.find(store.root)]
     heavy = sum(name.startswith("shards/") or (name.startswith("packs/") and name.endswith(".tar")) for name in names)
     return f"{len(names) - heavy:,} objects besides {heavy:,} packs, tars and their tables"
@@ -203,7 +203,7 @@ HEAD = (
 
 
 def row_of(title: str, n_videos: int, cost: Cost) -> str:
-    """The table's row of one size."""
+    """The table's row for one size."""
     if cost.error:
         return f"| {title} | {n_videos:,} | {cost.error} | | | | | | |"
     waiting, transfer = cost.n_sequential * REQUEST_S, cost.n_bytes / BYTES_PER_S
@@ -215,7 +215,7 @@ def row_of(title: str, n_videos: int, cost: Cost) -> str:
 
 
 def extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
-    """The table's row of the full size, and how each quantity grew."""
+    """The table's row for the full size, and how each quantity grew."""
     sizes = [n for n, _ in measured]
 
     cpu_s, cpu = _grown(sizes, [cost.cpu_s for _, cost in measured], LEAST_CPU_S, CPU_NOISE)

@@ -1,7 +1,7 @@
-"""Films with known transitions, spliced of the samples' shots: what scene detectors are measured with.
+"""Makes films with known transitions, spliced from the samples' shots, to measure scene detectors with.
 
-Every film joins shots of different samples by one kind of transition. `flash`, `exposure` and `pan` join by hard cuts
-and have something inside each shot that is no transition. All choices come from a seed.
+Every film joins shots of different samples by one kind of transition. `flash`, `exposure` and `pan` are joined by hard
+cuts, and each shot has something inside that is not a transition. All choices come from a seed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Frame = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Frames first … last of a film: the join of two shots (a hard cut is the new shot's first), or something else."""
+    """Frames first … last of a film: a join of shots (a hard cut is the new shot's first frame), or another event."""
 
     first: int
     last: int
@@ -38,7 +38,7 @@ class Event:
 
 @dataclass(slots=True)
 class TruthFilm:
-    """A film's pictures and what happens in it."""
+    """A film's frames and its events."""
 
     kind: str
     frames: list[Frame] = field(default_factory=list)
@@ -70,11 +70,11 @@ SHOTS = (
     ("torchcodec__nasa_13013.mp4", 206, 324),
     ("video2dataset__test_video.mp4", 0, 212),
 )
-"""(file, first frame, last frame) of one shot each, found by eye; copies of a shot and what shows nothing left out."""
+"""(file, first frame, last frame) of one shot each, found by eye; without copies of a shot and shots of nothing."""
 
 
 def shots_of(folder: Path) -> dict[str, list[Frame]]:
-    """{file and first frame: the pictures} of the samples' shots."""
+    """{file and first frame: the frames} of the samples' shots."""
     films = {name: _frames(folder / name) for name in dict.fromkeys(name for name, _, _ in SHOTS)}
     return {f"{name}@{first}": films[name][first : last + 1] for name, first, last in SHOTS if films[name]}
 
@@ -97,7 +97,7 @@ def _frames(path: Path) -> list[Frame]:
 
 
 def truth_films(shots: dict[str, list[Frame]], seed: int, joins_a_kind: int) -> list[TruthFilm]:
-    """Films of every kind with at least so many joins a kind."""
+    """Makes films of every kind with at least this many joins per kind."""
     films = []
     for number, kind in enumerate(KINDS):
         dice = np.random.default_rng([seed, number])
@@ -124,14 +124,14 @@ def _film(kind: str, shots: dict[str, list[Frame]], dice: Any) -> TruthFilm:
 
 
 def _shot(frames: list[Frame], length: int, dice: Any) -> list[Frame]:
-    """So many frames from a random place on, forward and back where the sample is shorter."""
+    """This many frames from a random position on, played forward and back if the sample is shorter."""
     there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
     start = int(dice.integers(len(there_and_back)))
     return [frames[there_and_back[(start + i) % len(there_and_back)]] for i in range(length)]
 
 
 def _inside(kind: str, shot: list[Frame], dice: Any) -> tuple[int, int] | None:
-    """Puts what is no transition into the middle of a shot; where it is."""
+    """Puts something that is not a transition into the middle of a shot; returns where it is."""
     at = int(dice.integers(20, len(shot) - 35))
     if kind == "flash":
         n, strength = int(dice.integers(1, 4)), float(dice.uniform(0.6, 0.95))
@@ -182,12 +182,12 @@ def _mixed(frame: Frame, colour: NDArray[np.float32], share: float) -> Frame:
 
 
 def _scaled(frame: Frame, gain: float) -> Frame:
-    """The picture with its brightness and colours multiplied."""
+    """Multiplies a picture's brightness and colours."""
     return np.asarray(np.clip((frame.astype(np.float32) - _BLACK) * gain + _BLACK, 16, 240), np.uint8)
 
 
 def _window(frame: Frame, zoom: float, place: float) -> Frame:
-    """A part of the picture, enlarged: `place` 0 at the left end, 1 at the right one."""
+    """An enlarged part of the picture: `place` 0 at the left end, 1 at the right one."""
     width, height = round(WIDTH / zoom), round(HEIGHT / zoom)
     left, top = round((WIDTH - width) * place), (HEIGHT - height) // 2
     part = frame[top : top + height, left : left + width]
@@ -195,7 +195,7 @@ def _window(frame: Frame, zoom: float, place: float) -> Frame:
 
 
 def as_small(frame: Frame) -> Any:
-    """The picture as the decode pass would hand it on: yuv420p."""
+    """The picture as the decode pass would pass it on: yuv420p."""
     halves = [cv2.resize(frame[..., i], (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA) for i in (1, 2)]
     planes = [np.ascontiguousarray(plane).reshape(-1) for plane in (frame[..., 0], *halves)]
     return av.VideoFrame.from_ndarray(np.concatenate(planes).reshape(HEIGHT * 3 // 2, WIDTH), format="yuv420p")

@@ -1,13 +1,13 @@
-"""Scene detectors against known transitions, spliced of the samples' shots (bench/scene_truth.py).
+"""Measures scene detectors on known transitions, spliced from the samples' shots (bench/scene_truth.py).
 
     python -m bench.scenes [--samples ../shared/samples] [--seed 3] [--joins 49] [--films 1] [--counts | --only-counts]
 
-By kind of transition: precision, recall and F1 of the joins (a cut within 5 frames of it, each serves once), gradual
-ones that came as spans, and what else was taken for a join (flashes, jumps of exposure, fast pans). `--films` 0 and 1
-are the halves of the shots: constants were set on 0 with seed 1, and how dissolves are searched was mended after errors
-on 1, so neither is unseen; another seed splices them anew (31 led to no constant, 41 to one of flashes alone).
-PySceneDetect's ContentDetector is the baseline. CPU time is this process's, without decoding.
-`--counts`: also the cuts that each finds in the samples themselves, and in a drawn film of 720p with eight hard cuts.
+By kind of transition: precision, recall and F1 of the joins (a cut within 5 frames, each used once), gradual ones that
+came as spans, and what else was mistaken for a join (flashes, jumps of exposure, fast pans). `--films` 0 and 1 are the
+halves of the shots: constants were set on 0 with seed 1, and the search for dissolves was corrected after errors on 1,
+so neither is unseen; another seed splices them anew (no constant was chosen on 31, and only one, for flashes, on 41).
+PySceneDetect's ContentDetector is the baseline. CPU time is this process's, without decoding. `--counts`: also the cuts
+that each finds in the samples themselves, and in a drawn film of 720p with eight hard cuts.
 """
 
 import argparse
@@ -33,7 +33,7 @@ DRAWN_CUTS = tuple(range(90, 900, 110))
 
 
 def main() -> None:
-    """Prints a table a detector."""
+    """Prints a table per detector."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
     parser.add_argument("--seed", type=int, default=3)
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def report(detector: str, films: list[TruthFilm]) -> None:
-    """One detector over all films."""
+    """Measures one detector on all films."""
     sums: dict[str, Any] = {kind: np.zeros(6, np.int64) for kind in KINDS}
     cpu_s, n_frames = 0.0, 0
     for film in films:
@@ -85,7 +85,7 @@ def _itself(picture: Any) -> Any:
 
 
 def score(film: TruthFilm, scenes: Scenes) -> list[int]:
-    """Joins, found, hits, hits that came as spans, other events, other events taken for joins."""
+    """Joins, found, hits, hits that came as spans, other events, other events mistaken for joins."""
     frames = [round(cut * FPS / 1000) for cut in scenes.cuts_ms]
     spans = [tuple(round(ms * FPS / 1000) for ms in span) for span in scenes.spans_ms]
     left, hits, as_spans = list(frames), 0, 0

@@ -1,10 +1,10 @@
-"""What it costs to merge segments into one of the largest size, and whether everything is in it afterwards.
+"""Measures the cost of merging segments into one of the largest size, and checks that everything is in it.
 
     python -m bench.segment [--videos 20000] [--keep FOLDER]
 
-Tables of so many videos are made as wide as real ones, in segments of about a tenth of the whole. Those of each stage
-become one, by the code that merges beside a run, in a process of its own. Before and after, DuckDB counts and sums up
-the rows of each table, through the views by which it reads a store, and the books are looked through as `verify` does.
+Tables of this many videos are made as wide as real ones, in segments of about a tenth of the whole. Those of each stage
+become one, by the code that merges beside a run, in a process of its own. Before and after, DuckDB counts and sums the
+rows of each table, through its views of a store, and the accounts are checked as `verify` does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pipeline.outdir.identity import check_identity
 
 PIECES = 10
 BYTES_A_VIDEO = 48 * 1024
-"""Of a stage's rows in memory, those of `media`, which are the widest."""
+"""Bytes of rows in memory per video of stage `media`, whose rows are the widest."""
 TABLES = ("videos", "captions", "transcripts", "clips", "packs")
 HEAD = (
     "| stage | units | segments before | MB | CPU s | wall s | peak MB | MB before | files, MB |",
@@ -89,7 +89,7 @@ def _in_a_process(folder: Path) -> dict[str, object]:
 
 
 def merge_one(store: Store) -> dict[str, object]:
-    """Merges the stage and level with most segments; {} where each has one."""
+    """Merges the stage and level with most segments; returns {} if each has one."""
     head, _ = read_head(store)
     n = max(Counter((segment.stage, segment.level) for segment in head.segments).values())
     if n < 2:
@@ -113,13 +113,13 @@ def merge_one(store: Store) -> dict[str, object]:
 
 
 def _peak_mb() -> float:
-    """The most memory that this process has had: the kernel's other count is of the program that started it, too."""
+    """The peak memory of this process (the kernel's other count includes the program that started it), MB."""
     status = Path("/proc/self/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
 
 
 def facts_of(store: Store) -> dict[str, tuple[int, ...]]:
-    """Of each table rows, videos, and sums over the hashes of ids and of wide columns, as DuckDB reads them."""
+    """Per table, as DuckDB reads it: rows, videos, and sums over the hashes of ids and of wide columns."""
     found = {}
     for table in TABLES:
         apart = WIDE.get(table, ())

@@ -1,4 +1,4 @@
-"""Runs side by side: what each has learned of what captions name, from the scores that each ended with.
+"""Compares runs side by side by their final scores: what each has learned of the attributes that captions name.
 
 python -m bench.side_by_side out/demo/train out/demo/train_low
 """
@@ -20,14 +20,14 @@ from train.attributes import wilson_interval
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A run's view of clips and its last scores, as summary.json has them."""
+    """A run's view of clips and its last scores, from summary.json."""
 
     name: str
     view: str
     scores: dict[str, float]
 
     def share(self, key: str, n: str) -> str:
-        """A share with its 95 % interval, "-" where the run has none."""
+        """A share with its 95 % interval, "-" if the run has none."""
         if key not in self.scores:
             return "-"
         low, high = wilson_interval(self.scores[key], int(self.scores[n]))
@@ -35,7 +35,7 @@ class Finished:
 
 
 def compare(folders: Sequence[Path]) -> str:
-    """A table with a row a score and a column a run. UserError for a run without retrieval scores."""
+    """A table with a row per score and a column per run. Raises UserError for a run without retrieval scores."""
     runs = [_read(folder) for folder in folders]
     suffix = "_right"
     names = dict.fromkeys(key.removesuffix(suffix) for run in runs for key in run.scores if key.endswith(suffix))
@@ -72,7 +72,7 @@ def _read(folder: Path) -> Finished:
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
     try:

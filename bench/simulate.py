@@ -1,20 +1,20 @@
-"""How busy a cluster is kept: the driver's own loop and planner, on workers that are only imagined.
+"""Simulates how busy a cluster is kept: the driver's own loop and planner, with imaginary workers.
 
     python -m bench.simulate [--workers 500 2000] [--videos 60000 240000] [--under-way 6 16]
 
 The loop (pipeline.engine.driver), the lines and batches of media (pipeline.run.fill, batches) and the tables that they
-plan from are those of a run. Not real are the workers: an attempt takes as long as is drawn for its video, by a clock
-that jumps from one end of an attempt to the next. What the driver itself takes in CPU, planning included, is added to
-that clock, so that a slow loop shows. Downloads do not bind, and the crawl is over.
+plan from are those of a run. The workers are not real: an attempt takes a time drawn for its video, by a clock that
+jumps from the end of one attempt to the next. The driver's own CPU time, including planning, is added to that clock, so
+that a slow loop shows. Downloads are never the bottleneck, and the crawl is over.
 
 A video's time is its length times one of the measured costs of an hour (pipeline/run/costs.json, `each` of
 media_cpu_s_a_source_hour). Lengths are drawn log-normal around the mean of HD-VILA-100M's videos, up to the crawl's
-limit of two hours: the spread is assumed. One attempt in a hundred is lost at some moment, and made again.
+limit of two hours: the spread is assumed. One attempt in a hundred is lost at some point, and made again.
 
-For each number of workers two lines: batches as the configuration has them, longest first; and, in the same process,
-waves of 5,000 one after the other in the order of their ranks, as they were before. `busy` is worker time spent on
-attempts that ended well, over workers times the time of the whole run, its end included, when the last long videos
-are made; `until the last began` is the same of the time before, which is nearly all of it in a run of millions.
+For each number of workers two lines: batches as configured, longest first; and, in the same process, waves of 5,000 one
+after the other in the order of their ranks, as in earlier versions. `busy` is the worker time spent on successful
+attempts, divided by workers times the time of the whole run, including its end, when the last long videos are made;
+`until the last began` is the same for the time before that, which is nearly all of it in a run of millions.
 """
 
 from __future__ import annotations
@@ -58,22 +58,22 @@ from pipeline.run.gather import Gathered
 from pipeline.run.session import Run
 
 CLIPS_A_VIDEO = 3
-"""Fewer than real ones have: the time of a plan at full width is bench/scale.py's to measure."""
+"""Fewer than real videos have: bench/scale.py measures the time of a plan at full width."""
 VIDEOS_A_PART = 5_000
 SPREAD = 1.0
-"""Of the logarithm of a video's length: the longest in a thousand last twenty times as long as the median."""
+"""Standard deviation of the logarithm of a video's length: the longest in a thousand are twenty times the median."""
 LOST = 0.01
 FAILED_CLIPS = 0.1
 
 
 class Jumping:
-    """A clock that goes by what is waited for, and by the CPU time of this process times `charge`."""
+    """A clock that advances by the waiting times, and by the CPU time of this process times `charge`."""
 
     def __init__(self, charge: float = 1.0) -> None:
         self._charge, self._jumped, self._began = charge, 0.0, time.process_time()
 
     def now(self) -> float:
-        """Seconds since it was made."""
+        """Seconds since the clock was made."""
         return self._jumped + self._charge * (time.process_time() - self._began)
 
     def sleep(self, seconds: float) -> None:
@@ -95,7 +95,7 @@ class _Running:
 
 
 class Imagined:
-    """Workers that take as long as `seconds` says of a unit's name, and make what `make` says. An Executor."""
+    """An Executor with imaginary workers: units take `seconds` by name, and their results come from `make`."""
 
     def __init__(
         self,
@@ -125,7 +125,7 @@ class Imagined:
         self._start(self._clock.now())
 
     def _start(self, at: float) -> None:
-        """Workers that are free take what is queued, from a moment on that may be past."""
+        """Gives queued units to free workers, from a time on that may be past."""
         while self._queue and len(self._running) < self.n_slots:
             stage, unit, attempt, since = self._queue.popleft()
             began, takes_s = max(at, since), self._seconds[unit.name]
@@ -138,7 +138,7 @@ class Imagined:
             heapq.heappush(self._running, _Running(began + takes_s, next(self._numbers), began, finished))
 
     def collect(self, timeout_s: float) -> Finished | None:
-        """See Executor. Jumps to the next end, at most so far."""
+        """See Executor. Jumps to the next end of an attempt, but no further than the timeout."""
         now = self._clock.now()
         if not self._running or self._running[0].ends_at > now + timeout_s:
             self._clock.sleep(timeout_s)
@@ -157,7 +157,7 @@ class Imagined:
 
     @property
     def busy_until_the_last_began(self) -> float:
-        """Share of worker time up to then that was spent on attempts that ended well."""
+        """Share of worker time up to then that was spent on successful attempts."""
         spans = np.minimum(np.array(self._useful), self.last_began)
         return float((spans[:, 1] - spans[:, 0]).sum() / (self.n_slots * self.last_began))
 
@@ -173,7 +173,7 @@ class Imagined:
         """See Executor."""
 
     def share(self, name: str, build: Callable[[], Any]) -> Any:
-        """See Executor. Nobody asks for it here."""
+        """See Executor. Not used here."""
 
     def spread(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
         """See Executor."""
@@ -188,18 +188,18 @@ class Imagined:
 
 @dataclass(frozen=True)
 class Remembered(Store):
-    """A store whose big tables are in memory; commits, plans and status are files as always."""
+    """A store with its big tables in memory; commits, plans and status are files as usual."""
 
     tables: dict[str, list[pa.Table]] = field(default_factory=dict, compare=False)
     made: Callable[[list[str]], pa.Table] = field(default=lambda ids: pa.table({}), compare=False)
 
     def commit_all(self, stage: str, units: Mapping[str, Facts]) -> None:
-        """See Store. Also what the units made counts from now on."""
+        """See Store. The results of the units count from now on too."""
         super().commit_all(stage, units)
         self.tables.setdefault("packs", []).append(self.made(list(units)))
 
     def loose_parts(self, head: Head, folder: str) -> list[Part]:
-        """See Store. A part of a table in memory is called by its number, which it keeps."""
+        """See Store. A part of a table in memory is named by its number, which does not change."""
         if folder not in self.tables:
             return super().loose_parts(head, folder)
         return [Part(folder, f"{number:06d}", f"{folder}/{number}") for number in range(len(self.tables[folder]))]
@@ -212,7 +212,7 @@ class Remembered(Store):
 
 
 class InRankOrder(MediaStage):
-    """Units in the order of their ranks, as they were before the longest came first."""
+    """Units in the order of their ranks, as in versions before the longest came first."""
 
     def units(self, store: Store) -> Iterator[Unit]:
         """See Stage."""
@@ -222,7 +222,7 @@ class InRankOrder(MediaStage):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Shares of worker time in [0, 1]; hours by the imagined clock; CPU seconds of this process."""
+    """Shares of worker time in [0, 1]; hours by the simulated clock; CPU seconds of this process."""
 
     busy: float
     busy_until_the_last_began: float
@@ -233,7 +233,7 @@ class Result:
 
 
 def lengths_s(n: int, rng: np.random.Generator, most_s: float) -> np.ndarray:
-    """[N] lengths of videos: log-normal around HD-VILA-100M's mean, none longer than the crawl allows."""
+    """[N] lengths of videos: log-normal around HD-VILA-100M's mean, none longer than the crawl's limit."""
     costs = read_costs()
     mean_s = 3600 * costs["clip_hours_a_video"].value * costs["source_hours_a_clip_hour"].value
     drawn = rng.lognormal(np.log(mean_s) - SPREAD**2 / 2, SPREAD, n)
@@ -244,7 +244,7 @@ def simulate(
     n_workers: int, n_videos: int, folder: Path, settings: Mapping[str, Any], *, longest_first: bool = True,
     lost: float = LOST, charge: float = 1.0, seed: int = 0,
 ) -> Result:  # fmt: skip
-    """Runs the media of so many videos on so many workers. `charge` 0: the driver's own time does not count."""
+    """Runs the media of `n_videos` on `n_workers`. `charge` 0: the driver's own time does not count."""
     settings = {"text_duplicates": {"reuploads": False, "repeated_sentences": False}, **settings}
     config = RunConfig.model_validate(
         {"out": str(folder), "balance": settings, "media": {"duplicates": {"enabled": False}}}
@@ -306,7 +306,7 @@ def _packs(ids: list[str]) -> pa.Table:
 def _tables(
     ids: list[str], length_s: np.ndarray, config: RunConfig, rng: np.random.Generator
 ) -> dict[str, list[pa.Table]]:
-    """`candidates`, `videos` and `clips` of the whole crawl; four candidates a video, a round for each batch."""
+    """Makes `candidates`, `videos` and `clips` of the whole crawl; four candidates per video, one round per batch."""
     categories = np.array([category.id for category in load_categories()], np.int32)
     tables: dict[str, list[pa.Table]] = {"candidates": [], "videos": [], "clips": [], "packs": []}
     size = max(1, config.balance.batch_candidates // 4)

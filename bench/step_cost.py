@@ -1,4 +1,4 @@
-"""What a training step costs by count: FLOPs, memory, and the share of a card's peak that a run in a stated time needs.
+"""Counts the cost of a training step: FLOPs, memory, and the share of a card's peak that a run in a given time needs.
 
     python -m bench.step_cost [--presets hd_vila_base hd_vila] [--gpus 64] [--days 7] [--clips 1e8] [--epochs 6]
 
@@ -27,7 +27,7 @@ CARDS = ("A100", "H100")
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one clip in one training step; bytes of the model."""
+    """The cost of one clip in one training step; bytes of the model."""
 
     forward_flops: float
     step_flops: float
@@ -36,12 +36,12 @@ class Cost:
 
     @property
     def model_flops(self) -> float:
-        """Forward and backward without recomputation."""
+        """FLOPs of forward and backward, without recomputation."""
         return 3 * self.forward_flops
 
 
 def cost_of(config: ModelConfig, n_clips: int = 2) -> Cost:
-    """Counted on `n_clips` clips."""
+    """Counts the cost on `n_clips` clips."""
     with torch.device("meta"):
         model = HDVila(config).bfloat16().train()
     batch = make_batch(config, n_clips, high=config.high).to("meta")
@@ -56,7 +56,7 @@ def cost_of(config: ModelConfig, n_clips: int = 2) -> Cost:
         storage = tensor.untyped_storage()
         if storage._cdata not in own:
             kept[storage._cdata] = storage.nbytes()
-        held.append(tensor)  # its storage's number is not given to another
+        held.append(tensor)  # keeps its storage's id from being reused
         return tensor
 
     held: list[Tensor] = []
@@ -74,7 +74,7 @@ def cost_of(config: ModelConfig, n_clips: int = 2) -> Cost:
 
 
 def describe(name: str, config: ModelConfig, given: argparse.Namespace) -> str:
-    """Some lines on one preset."""
+    """Some lines about one preset."""
     cost = cost_of(config)
     lines = [
         f"{name}: {cost.model_flops / 1e12:.2f} TFLOP a clip (forward {cost.forward_flops / 1e12:.2f}, x 3), "
@@ -93,7 +93,7 @@ def describe(name: str, config: ModelConfig, given: argparse.Namespace) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and prints the costs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--presets", nargs="+", default=["hd_vila_base", "hd_vila"])
     parser.add_argument("--gpus", type=int, default=64)

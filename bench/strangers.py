@@ -1,7 +1,7 @@
-"""Pairs of different films that are called the same, with one logo or one subtitle bar over all of them.
+"""Counts pairs of different films that are called the same, with the same logo or subtitle bar over all of them.
 
-`bench.duplicates` runs it: the samples are cut into films of 4 s, drawn films fill up to FILMS. Pieces of one sample
-are not held against each other.
+`bench.duplicates` runs it: the samples are cut into films of 4 s, and drawn films fill up to FILMS. Pieces of one
+sample are not compared with each other.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Luma = NDArray[np.uint8]
 
 
 def lumas(path: Path, end_ms: int) -> Iterator[tuple[int, Luma]]:
-    """(time in ms, small brightness) of the pictures that the media stage hashes. Raises Unusable."""
+    """Yields (time in ms, small brightness) of the frames that the media stage hashes. Raises Unusable."""
     source, due_ms = probe(path), 0
     scaler = Scaler(source, SMALL_SHORT_SIDE, "yuv420p")
     for item in decode(source, MediaLimits(), [Stretch(0, end_ms)]):
@@ -40,7 +40,7 @@ def lumas(path: Path, end_ms: int) -> Iterator[tuple[int, Luma]]:
 
 
 def distinct_hashes(pictures: Sequence[Luma], config: DuplicatesConfig) -> Hashes:
-    """The distinct pictures of a clip, as the balance knows it."""
+    """The distinct pictures of a clip, as the balance has them."""
     clip = ClipHashes()
     for luma in pictures:
         clip.add(luma)
@@ -49,7 +49,7 @@ def distinct_hashes(pictures: Sequence[Luma], config: DuplicatesConfig) -> Hashe
 
 
 def pieces(paths: Sequence[Path], n_films: int) -> Iterator[tuple[str, list[Luma]]]:
-    """(name of the film, pictures) of pieces of 4 s, drawn ones last."""
+    """Yields (name of the film, pictures) of pieces of 4 s, drawn ones last."""
     n_left = n_films
     for path in paths:
         try:
@@ -74,7 +74,7 @@ def drawn(seed: int) -> list[Luma]:
 
 
 def covered(luma: Luma, what: Sequence[str]) -> Luma:
-    """A picture with a white logo in its upper right corner, or a bar with a line of white text at its foot."""
+    """Covers a picture with a white logo in its upper right corner, or a bar with a line of white text at its foot."""
     height, width = luma.shape
     luma = luma.copy()
     if "logo" in what:
@@ -88,7 +88,7 @@ def covered(luma: Luma, what: Sequence[str]) -> Luma:
 
 
 def report(paths: Sequence[Path], config: DuplicatesConfig, n_films: int = FILMS) -> None:
-    """Prints the pairs that are called the same, in each setting."""
+    """Prints the pairs that are called the same, for each setting."""
     films = list(pieces(paths, n_films))
     for name, what in SETTINGS.items():
         hashed = [(film, distinct_hashes([covered(luma, what) for luma in shown], config)) for film, shown in films]

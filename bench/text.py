@@ -1,4 +1,4 @@
-"""Measures the text side on real captions: one command, every number with its target.
+"""Measures the text steps on real captions: one command, every number with its target.
 
     python -m bench.text [--samples SAMPLES] [--pool TEXT_FOLDER] [--model MODEL.npz]
 
@@ -47,24 +47,24 @@ TARGETS = {
 
 
 class Row(NamedTuple):
-    """What is measured on one track, shares from 0 to 1."""
+    """The measurements on one track, shares from 0 to 1."""
 
     f1: float
-    """F1 of sentence ends, the last word apart (it ends a sentence whatever one does)."""
+    """F1 of sentence ends, without the last word (it always ends a sentence)."""
     whole: float
-    """Share of clips whose both borders are true sentence ends."""
+    """Share of clips whose two borders are both true sentence ends."""
     inside: float
     """Share of clip borders where the true text has no mark of any kind."""
     function: float
-    """Share of the model's ends that stand on a function word."""
+    """Share of the model's ends that are at a function word."""
     people: float
-    """The same of the true ends."""
+    """The same for the true ends."""
     clip_s: float
     """Mean length of a clip, s."""
 
 
 def measure(spoken: Spoken, model: BoundaryModel, clips: ClipConfig, *, gaps: bool) -> Row:
-    """One track by one model, with or without the gaps between its words."""
+    """Measures one model on one track, with or without the gaps between its words."""
     track = spoken.track
     seen = track if gaps else spoken.without_gaps()
     marks = mark_probabilities(seen, SentenceConfig(), model)
@@ -86,20 +86,20 @@ def measure(spoken: Spoken, model: BoundaryModel, clips: ClipConfig, *, gaps: bo
 
 
 def f1(found: Ends, true: Ends) -> float:
-    """F1 of boundaries, the last word apart (it ends a sentence whatever one does)."""
+    """F1 of boundaries, without the last word (it always ends a sentence)."""
     found, true = found[:-1], true[:-1]
     return float(2 * (found & true).sum() / max(found.sum() + true.sum(), 1))
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """What holds 95 % of the means of as many values drawn with replacement."""
+    """The interval that contains 95 % of the means of as many values drawn with replacement."""
     drawn = np.random.default_rng(0).choice(np.array(values), (N_DRAWS, len(values))).mean(1)
     low, high = np.quantile(drawn, (0.025, 0.975))
     return float(low), float(high)
 
 
 def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel, targets: str, *, rows: bool) -> None:
-    """The table of one group of tracks: a line a track, then means with their intervals."""
+    """Prints the table of one group of tracks: a line per track, then means with their intervals."""
     print(f"\n{title}: {len(tracks)} unmarked tracks, model {model.name}; targets of the means: {targets}")
     head = ("F1", "whole", "inside", "function", "people", "clip s")
     print(f"  {'':44}{'words':>7}{'ends':>6}  gaps " + "".join(f"{name:>16}" for name in head))
@@ -119,7 +119,7 @@ def report_boundaries(title: str, tracks: Sequence[Spoken], model: BoundaryModel
 
 
 def report_baselines(groups: dict[str, Sequence[Spoken]]) -> None:
-    """F1 of a threshold on the gap, and of sentences of one length."""
+    """Prints the F1 of a threshold on the gap, and of sentences of one length."""
     print("\nbaselines, mean F1: a gap over 3.5 medians; an end every n words, at the true mean rate")
     for name, tracks in groups.items():
         pause = [f1(sentence_breaks(s.track, SentenceConfig(), PauseModel()), s.ends) for s in tracks]
@@ -134,7 +134,7 @@ def _every(n: int, step: int) -> Ends:
 
 
 def report_marked(pairs: Sequence[Path]) -> None:
-    """F1 of the track's own marks against the human transcript's lines, on the published captions."""
+    """Prints the F1 of the tracks' own marks against the human transcripts' lines, on the published captions."""
     print("\nmarked captions (pairs/captions.srt against the transcript's lines): boundary F1 (target: 0.97)")
     values = []
     for folder in pairs:
@@ -151,7 +151,7 @@ def report_marked(pairs: Sequence[Path]) -> None:
 
 
 def report_clips(files: Sequence[Path]) -> None:
-    """Clip lengths of English tracks by both ways of steering, beside HD-VILA-100M's."""
+    """Prints clip lengths of English tracks for both ways of steering, beside HD-VILA-100M's."""
     print("\nclips (HD-VILA-100M: 13.4 s, 32.5 words)")
     for steer in ("seconds", "words"):
         config = TextConfig.model_validate({"clips": {"steer_by": steer}})
@@ -174,7 +174,7 @@ def report_clips(files: Sequence[Path]) -> None:
 
 
 def report_speed(files: Sequence[Path]) -> None:
-    """Seconds of one core for an hour of captions, from file to clips; the best of three."""
+    """Prints the core-seconds for an hour of captions, from file to clips; the best of three."""
     language_of("the language model is loaded once a process")
     print("\nseconds per hour of captions, file to clips (target: 0.3)")
     total_s = total_h = 0.0
@@ -222,7 +222,7 @@ def main() -> None:
 
 
 def held_groups(pool: Path) -> dict[str, list[Spoken]]:
-    """The held tracks of the text pool by kind."""
+    """The held tracks of the text pool, by kind."""
     groups: dict[str, list[Spoken]] = {"talks": [], "calls": [], "shows": []}
     for spoken in pool_tracks(pool, "held"):
         kind = "talks" if "captions" in spoken.name else "calls" if "earnings" in spoken.name else "shows"

@@ -1,14 +1,13 @@
-"""A blind judgement by eye of where clips end: a sheet to read, and the score of what was found wrong.
+"""A blind human judgement of clip ends: makes a sheet to read, and scores the borders marked as wrong.
 
     python -m bench.text_by_eye sheet FOLDER --pool TEXT_FOLDER [--samples SAMPLES] [--seed 0]
     python -m bench.text_by_eye score FOLDER
 
-`sheet` writes FOLDER/sheet.txt, a border a line with the words around it, and FOLDER/key.tsv, which is read by `score`
-alone. Half of the lines are borders between clips that the pipeline planned on automatic tracks without marks, 60 in
-each of TRACKS; the others stand where people ended a sentence, drawn from the held captions of talks. All are shown in
-small letters, without marks, in one random order. Whoever judges writes the numbers of the borders at which nobody
-would end a sentence into FOLDER/wrong.txt. Where more than MAX_PEOPLE of people's borders are among them, the judge is
-not counted.
+`sheet` writes FOLDER/sheet.txt, one border per line with the words around it, and FOLDER/key.tsv, which only `score`
+reads. Half of the lines are borders between clips that the pipeline planned on automatic tracks without marks, 60 in
+each of TRACKS; the others are where people ended a sentence, drawn from the held captions of talks. All are shown in
+lower case, without marks, in one random order. The judge writes the numbers of the borders at which nobody would end a
+sentence into FOLDER/wrong.txt. If more than MAX_PEOPLE of people's borders are among them, the judge does not count.
 """
 
 import argparse
@@ -40,12 +39,11 @@ TRACKS = (
     ("en_auto_punct_a.vtt",),
     ("en_auto.srv3", "en_auto_rolling_short.vtt", "en_auto_blank_first.vtt", "en_auto_2018_colour.vtt"),
 )
-"""Six tracks; the last is four short ones that have no 60 borders each. Those that came with marks are shown to the
-model without."""
+"""Six tracks; the last is four short ones that don't have 60 borders each. The model does not see a track's marks."""
 
 
 class Border(NamedTuple):
-    """A place where a clip ends: where it is from, its first word after, and the line of the sheet."""
+    """A place where a clip ends: its track, the first word after it, and the line of the sheet."""
 
     track: str
     at: int
@@ -53,7 +51,7 @@ class Border(NamedTuple):
 
 
 def borders(name: str, texts: Sequence[str], places: Sequence[int]) -> Iterator[Border]:
-    """The borders before the words at these places, with the words around them."""
+    """Yields the borders before the words at these places, with the words around them."""
     plain = [text.lower().strip(MARKS) for text in texts]
     for at in places:
         before = " ".join(word for word in plain[max(at - BEFORE, 0) : at] if word)
@@ -62,7 +60,7 @@ def borders(name: str, texts: Sequence[str], places: Sequence[int]) -> Iterator[
 
 
 def planned(samples: Path) -> list[list[Border]]:
-    """For each of TRACKS every border between two clips that the pipeline plans."""
+    """For each of TRACKS, every border between two clips that the pipeline plans."""
     hidden = {spoken.name: spoken.track for spoken in automatic(samples / "captions")}
     return [[border for name in names for border in _of_track(name, hidden, samples)] for names in TRACKS]
 
@@ -74,7 +72,7 @@ def _of_track(name: str, hidden: dict[str, Track], samples: Path) -> Iterator[Bo
 
 
 def by_people(pool: Path) -> list[Border]:
-    """Every border between two clips that are planned by the marks that people set in the held talks, each once."""
+    """Every border between two clips planned by the marks that people set in the held talks, each once."""
     found: dict[str, Border] = {}
     for spoken in pool_tracks(pool, "held"):
         if "captions" not in spoken.name:
@@ -87,7 +85,7 @@ def by_people(pool: Path) -> list[Border]:
 
 
 def write_sheet(folder: Path, model: Sequence[Sequence[Border]], people: Sequence[Border], seed: int) -> None:
-    """sheet.txt and key.tsv: PER_TRACK borders of each track, and as many of people's, mixed."""
+    """Writes sheet.txt and key.tsv: PER_TRACK borders of each track, and as many of people's, mixed."""
     rng = random.Random(seed)
     drawn = [rng.sample(list(found), min(PER_TRACK, len(found))) for found in model]
     names = ["+".join(dict.fromkeys(border.track for border in found)) for found in drawn]
@@ -103,7 +101,7 @@ def write_sheet(folder: Path, model: Sequence[Sequence[Border]], people: Sequenc
 
 
 def score(folder: Path) -> bool:
-    """Prints the share found wrong of each track, of all and of people's borders; whether the judge counts."""
+    """Prints the share marked wrong for each track, all, and people's borders; returns whether the judge counts."""
     wrong = set((folder / "wrong.txt").read_text(encoding="utf-8").split())
     with (folder / "key.tsv").open(encoding="utf-8", newline="") as file:
         rows = [(row[0] in wrong, row[1]) for row in csv.reader(file, delimiter="\t")]

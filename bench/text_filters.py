@@ -20,7 +20,7 @@ PACE = 1.3
 
 
 def report_filters(pool: Path) -> None:
-    """Of all clips of the pool's held episodes, planned by their own marks, how many each filter and flag catches."""
+    """Prints, for all clips of the pool's held episodes (by their own marks), how many each filter and flag catches."""
     caught: Counter[str] = Counter()
     samples: dict[str, str] = {}
     n_clips = 0

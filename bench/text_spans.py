@@ -1,7 +1,7 @@
 """Spans of sentences whose text was aligned to an automatic-like track: the part of `bench/text.py` about `align.py`.
 
-Truth is the speech's own word times. The stamped track is made of it: case, marks and word ends taken away, words
-dropped and changed into others of the same speech.
+The truth is the speech's own word times. The stamped track is made from them: case, marks and word ends are removed,
+words dropped or changed into others of the same speech.
 """
 
 import random
@@ -19,10 +19,10 @@ from pipeline.text.captions import Word
 from pipeline.text.captions.words import in_time_order
 
 TRUSTED = 0.6
-"""A sentence is trusted from this share of words that stand on a stamp (the default of `text.clips.min_confidence`)."""
+"""A sentence is trusted from this share of stamped words on (the default of `text.clips.min_confidence`)."""
 N_SEEDS = 5
 MIN_KNOWN = 0.9
-"""Calls of which fewer words have true times are left out: the rest would count as dropped."""
+"""Calls in which fewer words have true times are left out: the others would count as dropped."""
 
 
 class Speech(NamedTuple):
@@ -30,24 +30,24 @@ class Speech(NamedTuple):
 
     texts: list[str]
     last_words: list[int]
-    """Where its sentences end."""
+    """Indices of the words that end its sentences."""
     truth: list[Word | None]
-    """[n] the true times of each word of the text; None where they are not known."""
+    """[n] the true times of each word of the text; None if unknown."""
     spoken: list[Word]
 
 
 class Errors(NamedTuple):
-    """What is measured on one speech: errors in ms, and the share of sentences that are trusted."""
+    """The measurements on one speech: errors in ms, and the share of sentences that are trusted."""
 
     starts: list[int]
     starts_of_survivors: list[int]
-    """Of sentences whose first word is in the stamped track."""
+    """Start errors of sentences whose first word is in the stamped track."""
     ends: list[int]
     trusted: float
 
 
 def of_pair(folder: Path) -> Speech:
-    """A lecture with a human transcript: times by matching the transcript to all the words."""
+    """A lecture with a human transcript: times come from matching the transcript to all the words."""
     texts, marks = gold(folder)
     spoken = pair_words(folder)
     found = align_words(texts, spoken)
@@ -56,7 +56,7 @@ def of_pair(folder: Path) -> Speech:
 
 
 def of_calls(pool: Path) -> Iterator[Speech]:
-    """The held earnings calls: their transcripts carry aligned word times."""
+    """The held earnings calls, whose transcripts have aligned word times."""
     for _, name, turns in pool_turns(pool, ("held",)):
         if not name.startswith("earnings22"):
             continue
@@ -72,7 +72,7 @@ def of_calls(pool: Path) -> Iterator[Speech]:
 
 
 def damaged(words: Sequence[Word], rng: random.Random, share: float) -> tuple[list[Word], set[int]]:
-    """The words with a share of them dropped and as many changed, and the starts of those left as they were."""
+    """The words with a share of them dropped and as many changed, and the starts of those left unchanged."""
     pool = [word.text for word in words]
     out, left = [], set()
     for word in words:
@@ -86,7 +86,7 @@ def damaged(words: Sequence[Word], rng: random.Random, share: float) -> tuple[li
 
 
 def errors(speech: Speech, share: float, seed: int) -> Errors:
-    """One speech against its damaged track."""
+    """Compares one speech with its damaged track."""
     stamped = unmarked("", speech.spoken, [0] * len(speech.spoken)).track.words
     heard, left = damaged(stamped, random.Random(seed), share)
     words = align_words(speech.texts, in_time_order(heard)).words
@@ -107,7 +107,7 @@ def errors(speech: Speech, share: float, seed: int) -> Errors:
 
 
 def report_spans(pairs: Sequence[Path], pool: Path | None) -> None:
-    """Errors of aligned sentences on lectures and held calls, and what another speech's track gives."""
+    """Prints errors of aligned sentences on lectures and held calls, and the result for another speech's track."""
     print("\naligned spans of trusted sentences, ms, means over speeches and five seeds")
     print(
         "  targets at 20 + 20 %: trusted 0.80; starts median 30, of surviving first words p95 200, of all p95 500; ends"

@@ -1,4 +1,4 @@
-"""Tracks with the truth about their sentences, for `bench/text.py`: real captions, and a held text pool."""
+"""Tracks with known sentences, for `bench/text.py`: real captions, and a held text pool."""
 
 import json
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from pipeline.text.captions.words import in_time_order
 
 MARKS = ".,;:!?…\"“”()[]—–-'‘’"
 PACE = 1.3
-"""Words without times are given their typical lengths times this: three words a second."""
+"""Words without times get their typical lengths times this: three words a second."""
 
 Marks = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class Spoken:
-    """A track as an old automatic one gives it (lower case, no marks, ends of words unknown), and the truth.
+    """A track like an old automatic one (lower case, no marks, ends of words unknown), and the truth.
 
     marks [n]: 0 nothing, COMMA any mark inside a sentence, END a sentence's end after the word.
     """
@@ -40,13 +40,13 @@ class Spoken:
         return self.marks >= END
 
     def without_gaps(self) -> Track:
-        """The track as if its words were not stamped: models that read pauses see none."""
+        """The track as if its words were not stamped: models that use pauses see none."""
         words = tuple(Word(w.text, w.start_ms, w.end_ms, False) for w in self.track.words)
         return Track(words, self.track.events, "json3", "auto", "en", False, False)
 
 
 def unmarked(name: str, words: list[Word], marks: list[int]) -> Spoken:
-    """The words without case and marks, ends of words thrown away; a token of marks alone goes to the word before."""
+    """The words without case, marks and word ends; a token of marks alone is merged into the word before."""
     kept: list[Word] = []
     true: list[int] = []
     for word, mark in zip(words, marks, strict=True):
@@ -92,7 +92,7 @@ def pair_words(folder: Path) -> list[Word]:
 
 
 def gold(folder: Path) -> tuple[list[str], list[int]]:
-    """The human transcript's words (one sentence a line) and the mark after each."""
+    """The words of the human transcript (one sentence per line) and the mark after each."""
     words: list[str] = []
     marks: list[int] = []
     for line in (folder / "transcript.txt").read_text(encoding="utf-8").splitlines():
@@ -104,7 +104,7 @@ def gold(folder: Path) -> tuple[list[str], list[int]]:
 
 
 def lecture(folder: Path) -> Spoken:
-    """A pair's recognised words, with the human transcript's marks carried over by alignment."""
+    """A pair's recognised words, with the human transcript's marks transferred by alignment."""
     spoken = pair_words(folder)
     words, marks = gold(folder)
     carried = [0] * len(spoken)

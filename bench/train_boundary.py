@@ -7,13 +7,13 @@
 
 TEXT_FOLDER is what `bench/boundary_text.py` describes. First a convolutional net over words and pairs of words is
 trained, pass after pass over the text, in 16-bit floats where the processor has them; WORK_FOLDER keeps the weights of
-each pass, and a run that finds them goes on from there. Then
-`bench/train_pauses.py` trains the small net that weighs it with a track's gaps. Needs torch, which inference does not.
+each pass, and a run that finds them continues from there. Then `bench/train_pauses.py` trains the small net that
+combines its result with a track's gaps. Needs torch, which inference does not.
 
-A larger net (--width, --rounds) is for those who have a GPU or time: `text.sentences.weights` runs it, and a net of the
-shipped size learns from its probabilities as well as from the marks with --teacher, the WORK_FOLDER of a larger one
-that was trained on the same text. With --start the first pass goes on from a model file of the same words and of as
-many channels or fewer, with or without pairs: so the shipped one was made of the one before.
+A larger net (--width, --rounds) is for those who have a GPU or time: `text.sentences.weights` uses it. With --teacher,
+the WORK_FOLDER of a larger net trained on the same text, a net of the shipped size learns from its probabilities as
+well as from the marks. With --start, the first pass continues from a model file with the same words and as many
+channels or fewer, with or without pairs: that is how the shipped model was made from the previous one.
 """
 
 import argparse
@@ -35,17 +35,17 @@ from pipeline.text.boundary.features import MAX_ROWS, TURN, UNKNOWN, Vocabulary,
 from pipeline.text.boundary.net import DILATIONS, FIRST_WIDTH, BoundaryNet
 
 MAX_WORDS = 40_000
-"""Words that the vocabulary knows: those said most often in the training text, at least MIN_COUNT times."""
+"""Words in the vocabulary: the most frequent in the training text, occurring at least MIN_COUNT times."""
 MIN_COUNT = 8
 MAX_PAIRS = 80_000
-"""Pairs of known words with a vector of their own: those said most often."""
+"""Pairs of known words with a vector of their own: the most frequent ones."""
 WINDOW = 256
 BATCH = 48
 MIXED_WORDS = 1_000_000
 """Windows are shuffled among this many words at a time."""
 REPORT_STEPS = 100
 PASSES = ((1.0, 2.5e-3), (1.0, 1.8e-3), (1.0, 1.2e-3))
-"""(passes over the text, learning rate to start from) of each round of training; each ends with weights to keep."""
+"""(passes over the text, initial learning rate) of each round of training; each ends with weights to keep."""
 LAST = f"words-{len(PASSES) - 1}.pt"
 """The file of a work folder with the final weights of the net over words."""
 FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
@@ -54,12 +54,14 @@ FILLERS = ("um", "uh", "like", "you", "so", "and", "i")
 WIDTH = 160
 """Channels of the shipped net over words; one round of DILATIONS."""
 TAUGHT = 0.5
-"""Share of the loss that a teacher's probabilities make; the rest is the marks'."""
+"""Weight of a teacher's probabilities in the loss; the rest is that of the marks."""
 
 
 class Words(nn.Module):
-    """Vectors of words and of pairs, a wide first convolution, residual dilated ones, N_MARKS logits a word (see
-    BoundaryNet). `size`, `n_pairs`: rows of the two tables; row 0 of each stands for none."""
+    """Vectors of words and pairs, a wide convolution, residual dilated ones, N_MARKS logits per word (see BoundaryNet).
+
+    `size`, `n_pairs`: rows of the two tables; row 0 of each means none.
+    """
 
     def __init__(self, size: int, n_pairs: int = 1, embed: int = 64, width: int = WIDTH, rounds: int = 1) -> None:
         super().__init__()
@@ -89,7 +91,7 @@ class Stream:
         self.fillers = np.array([vocabulary.id(word) for word in FILLERS], np.int32)
         self.n_words = sum(len(episode.ids) for episode in episodes)
         self.said = np.concatenate([self.row_of[episode.ids] for episode in episodes[::20]])
-        """A sample of all words: what a misheard word may become."""
+        """A sample of all words, from which misheard words are drawn."""
         self.unknown = vocabulary.id(UNKNOWN)
 
     def episode(self, episode: Episode, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
@@ -112,7 +114,7 @@ class Stream:
         return rows, marks
 
     def mixed(self, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
-        """All episodes once in random order, in runs of about MIXED_WORDS words."""
+        """Yields all episodes once in random order, in runs of about MIXED_WORDS words."""
         rows: list[NDArray[np.int32]] = []
         marks: list[NDArray[np.int64]] = []
         for number in rng.permutation(len(self.episodes)):
@@ -127,7 +129,7 @@ class Stream:
 
 
 def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon) -> Vocabulary:
-    """The words said most often in these episodes."""
+    """The most frequent words in these episodes."""
     counts = np.zeros(len(lexicon.numbers), np.int64)
     for episode in episodes:
         counts += np.bincount(episode.ids, minlength=len(counts))
@@ -137,7 +139,7 @@ def vocabulary_of(episodes: Sequence[Episode], lexicon: Lexicon) -> Vocabulary:
 
 
 def most_said_pairs(spoken: Iterable[NDArray[np.int32]], first_bucket: int) -> NDArray[np.int64]:
-    """The keys of the MAX_PAIRS pairs said most often, sorted; pairs of known words alone, not of hash buckets."""
+    """The keys of the MAX_PAIRS most frequent pairs, sorted; only pairs of known words, not of hash buckets."""
     keys = np.concatenate([pair_keys(rows)[:-1] for rows in spoken if len(rows)])
     keys = keys[(keys // MAX_ROWS < first_bucket) & (keys % MAX_ROWS < first_bucket)]
     found, times = np.unique(keys, return_counts=True)
@@ -145,9 +147,9 @@ def most_said_pairs(spoken: Iterable[NDArray[np.int32]], first_bucket: int) -> N
 
 
 def grow_from(net: Words, path: Path) -> None:
-    """Gives the net the weights of a model file with the same words, of as many channels or fewer.
+    """Gives the net the weights of a model file with the same words, and as many channels or fewer.
 
-    It says then what that one says: what comes from channels and pairs that are new counts nothing yet.
+    It then gives the same results as that model: the new channels and pairs have no effect yet.
     """
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
@@ -167,7 +169,7 @@ def grow_from(net: Words, path: Path) -> None:
 
 
 def words_like(state: dict[str, torch.Tensor]) -> Words:
-    """The net that these weights belong to, whatever its size."""
+    """The net that has these weights, whatever its size."""
     rounds = sum(name.startswith("blocks.") and name.endswith(".bias") for name in state) // len(DILATIONS)
     size, embed = state["embedding.weight"].shape
     net = Words(size, len(state["pairs.weight"]), embed, len(state["first.bias"]), rounds)
@@ -178,7 +180,7 @@ def words_like(state: dict[str, torch.Tensor]) -> Words:
 def loss_of(
     net: Words, teacher: Words | None, ids: torch.Tensor, pairs: torch.Tensor, marks: torch.Tensor
 ) -> torch.Tensor:
-    """Cross entropy with the marks (-1: not counted) and, where there is a teacher, with its probabilities of them."""
+    """Cross entropy with the marks (-1: not counted) and, if there is a teacher, with its probabilities of them."""
     logits = net(ids, pairs).transpose(1, 2).float()
     loss = nn.functional.cross_entropy(logits, marks, ignore_index=-1)
     if teacher is None:
@@ -191,9 +193,9 @@ def loss_of(
 def train_words(
     net: Words, stream: Stream, passes: float, rate: float, seed: int, keep: Path, teacher: Words | None = None
 ) -> None:
-    """Trains the convolutional net in this many passes over the text, the learning rate falling from `rate` to nothing.
+    """Trains the convolutional net in this many passes over the text, with a learning rate falling from `rate` to zero.
 
-    Its weights go to `keep`.
+    Saves its weights to `keep`.
     """
     device = next(net.parameters()).device
     steps = int(passes * stream.n_words * 1.02) // (WINDOW * BATCH)
@@ -219,7 +221,7 @@ def train_words(
 
 
 def windows(stream: Stream, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Batches (ids, pairs, marks) [BATCH, WINDOW] without end, each pass in another order and damaged in a new way."""
+    """Yields batches (ids, pairs, marks) [BATCH, WINDOW] without end, each pass in another order and damaged anew."""
     for number in itertools.count():
         rng = np.random.default_rng([seed, number])
         for rows, marks in stream.mixed(rng):
@@ -234,7 +236,7 @@ def windows(stream: Stream, seed: int) -> Iterator[tuple[torch.Tensor, torch.Ten
 
 
 def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
-    """A net's weights for the model file: 16-bit floats; tables of vectors in 8 bits with a scale a row."""
+    """A net's weights for the model file: 16-bit floats; tables of vectors in 8 bits with a scale per row."""
     arrays: dict[str, NDArray[Any]] = {}
     for name, tensor in net.state_dict().items():
         value = tensor.cpu().numpy()
@@ -249,7 +251,7 @@ def weights_of(net: nn.Module, prefix: str) -> dict[str, NDArray[Any]]:
 
 
 def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np.int64], out: Path) -> None:
-    """The model file: a compressed npz of both nets, the list of words and that of pairs (steps between their keys)."""
+    """Writes the model file: a compressed npz of both nets, the list of words, and steps between the keys of pairs."""
     listed = {
         "vocabulary": np.frombuffer("\n".join(vocabulary.words).encode(), np.uint8),
         "pairs": np.diff(pairs, prepend=0).astype(np.uint32),
@@ -260,7 +262,7 @@ def save(words: Words, pauses: Pauses, vocabulary: Vocabulary, pairs: NDArray[np
 
 
 def train(options: argparse.Namespace) -> None:
-    """Both nets, one after the other, and the model file."""
+    """Trains both nets, one after the other, and writes the model file."""
     torch.set_num_threads(1)
     torch.manual_seed(options.seed)
     options.work.mkdir(parents=True, exist_ok=True)

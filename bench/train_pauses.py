@@ -1,6 +1,6 @@
 """The second half of `bench/train_boundary.py`: the small net that joins what the words say with a track's pauses.
 
-Its text is new to the text model, so that it learns how far that one can be trusted. Earnings calls come with their
+Its text is new to the text model, so that it learns how far that model can be trusted. Earnings calls come with their
 real word times; for the rest pauses are simulated, with a rate, a habit of pausing and a grid of stamps drawn per piece
 of text, so that the net meets quick and slow speakers, tracks whose gaps mislead, and tracks without word times.
 """
@@ -20,15 +20,16 @@ from pipeline.text.captions.pace import LETTER_STEPS, TYPICAL_MS
 
 SCRIPTED = 1.1
 """Pieces whose pauses at ends have at least this median of x are read from a script: longer sentences, a pause at most
-commas, few hesitations, and a text so unlike a podcast's that a share of its words is hidden: pauses must decide."""
+commas, few hesitations, and text so unlike a podcast's that a share of its words is hidden: pauses must decide.
+"""
 CONJUNCTIONS = ("and", "but", "so", "because", "or", "which", "then")
 _PHRASE_STARTS = "that if when where while as with for in on at to is"
 PHRASE_STARTS = frozenset([*CONJUNCTIONS, *_PHRASE_STARTS.split()])
-"""Words before which speakers pause inside a sentence: most hesitations fall there, or after FUNCTION_WORDS."""
+"""Words before which speakers pause inside a sentence: most hesitations are before these, or after FUNCTION_WORDS."""
 CHUNK, BATCH = 256, 32
 
 TextModel = Callable[[list[str], NDArray[np.bool_]], NDArray[np.float32]]
-"""Normalised words and changes of speaker to the text model's log probabilities of marks [n, N_MARKS]."""
+"""From normalised words and changes of speaker to the text model's log probabilities of marks [n, N_MARKS]."""
 
 
 class Piece(NamedTuple):
@@ -41,11 +42,11 @@ class Piece(NamedTuple):
     starts_ms: NDArray[np.int64]
     known: NDArray[np.bool_]
     hidden: float
-    """Share of the words that the text model is not shown."""
+    """Share of the words that are hidden from the text model."""
 
 
 def pieces(episode: Episode, words: Sequence[str], rng: np.random.Generator) -> Iterator[Piece]:
-    """The episode cut into tracks of 400 to 8000 words, with real times where it has them, else simulated ones."""
+    """Cuts the episode into tracks of 400 to 8000 words, with real times if it has them, else simulated ones."""
     begin = 0
     while begin < len(episode.ids) - 50:
         end = min(begin + int(np.exp(rng.uniform(np.log(400), np.log(8000)))), len(episode.ids))
@@ -87,8 +88,8 @@ def simulate_starts(
     """Start times: each word's typical length times exp(x), x drawn by the mark that follows.
 
     On stamped tracks x at sentence ends has a median of 0.4 (quick talk) to 1.5 (read from a script) and is seldom
-    below 0; elsewhere its 90th percentile is 0.5 to 0.7 and its 99th 1.1 to 1.4 (hesitations). The ranges below
-    cover that. `end` is the median at ends; the speaker's rate and the recogniser's grid are drawn too.
+    below 0; elsewhere its 90th percentile is 0.5 to 0.7 and its 99th 1.1 to 1.4 (hesitations). The ranges below cover
+    that. `end` is the median at ends; the speaker's rate and the recogniser's grid are random too.
     """
     n = len(words)
     letters = np.fromiter((len(word) for word in words), np.float64, n)
@@ -112,7 +113,7 @@ def simulate_starts(
 
 
 class Pauses(nn.Module):
-    """Two convolutions over the evidence; what they say is added to the text's log odds."""
+    """Two convolutions over the evidence; their output is added to the text's log odds."""
 
     def __init__(self, hidden: int = 48) -> None:
         super().__init__()
@@ -131,7 +132,7 @@ class Pauses(nn.Module):
 def examples(
     episodes: Sequence[Episode], lexicon: Lexicon, text_model: TextModel, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """(evidence [m, CHUNK, N_EVIDENCE], truth [m, CHUNK], -1 = not counted) of all episodes once."""
+    """Yields (evidence [m, CHUNK, N_EVIDENCE], truth [m, CHUNK], -1 = not counted) for all episodes once."""
     words = lexicon.words
     xs, ys = [], []
     for episode in episodes:

@@ -1,4 +1,4 @@
-"""Forward and backward of one batch against a fair plain version: time, peak memory, equal gradients, counted FLOPs.
+"""Compares a training step with a fair plain version: time, peak memory, equal gradients, counted FLOPs.
 
     python -m bench.train_step                          hd_vila, 2 clips of 2 segments, fp32, CPU (minutes)
     python -m bench.train_step --preset tiny            seconds
@@ -35,7 +35,7 @@ AIM_TIME, AIM_MEMORY = 0.9, 0.7
 
 
 def main() -> None:
-    """Run both sides and print the comparison."""
+    """Runs both sides and prints the comparison."""
     arguments = parse()
     if arguments.side:
         run_side(arguments)
@@ -50,7 +50,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--preset", default="hd_vila", choices=["hd_vila", "hd_vila_base", "tiny"])
     parser.add_argument("--batch", type=int, default=2, help="clips")
@@ -65,7 +65,7 @@ def parse() -> argparse.Namespace:
 
 
 def in_process(side: str, gradients: Path) -> dict[str, float]:
-    """One side's figures; its gradients are left in a file."""
+    """Returns one side's figures; its gradients are left in a file."""
     command = [sys.executable, "-m", "bench.train_step", *sys.argv[1:], "--side", side, "--out", str(gradients)]
     done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
     return dict(json.loads(done.stdout.splitlines()[-1]))
@@ -75,7 +75,7 @@ def in_process(side: str, gradients: Path) -> dict[str, float]:
 
 
 def run_side(arguments: argparse.Namespace) -> None:
-    """Build, warm up on a small picture, run one step, print the figures as JSON."""
+    """Builds, warms up on a small picture, runs one step, and prints the figures as JSON."""
     torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     before = held_bytes(device)
@@ -91,14 +91,14 @@ def run_side(arguments: argparse.Namespace) -> None:
 
 
 def config_of(arguments: argparse.Namespace) -> ModelConfig:
-    """Published statistics are frozen: so are the bench's, at every size, and nothing is dropped."""
+    """Published statistics are frozen, so the bench's are too, at every size; and there is no dropout."""
     fixed: dict[str, Any] = {"trunk_norm": "frozen_batch", "dropout": 0.0, "drop_path": 0.0}
     plain: dict[str, Any] = {"gradient_checkpointing": False, "n_segments": arguments.segments}
     return ModelConfig(preset=arguments.preset, **fixed, **plain)
 
 
 def bench_model(config: ModelConfig) -> HDVila:
-    """Random weights in which the time branch, zero in a new model, carries a signal."""
+    """Random weights with which the time branch, zero in a new model, carries a signal."""
     model = build_model(config, seed=0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -141,7 +141,7 @@ def embed(side: str, model: HDVila, batch: Batch) -> tuple[torch.Tensor, torch.T
 
 
 def measured(arguments: argparse.Namespace, model: HDVila, batch: Batch, device: torch.device) -> dict[str, float]:
-    """Seconds of one step, and its loss."""
+    """(seconds of one step, its loss)."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         torch.cuda.synchronize(device)
@@ -154,12 +154,12 @@ def measured(arguments: argparse.Namespace, model: HDVila, batch: Batch, device:
 
 
 def held_bytes(device: torch.device) -> int:
-    """What the process (or the card) holds before the model."""
+    """Memory of the process (or the card) before the model is built, bytes."""
     return torch.cuda.memory_allocated(device) if device.type == "cuda" else peak_bytes(device)
 
 
 def peak_bytes(device: torch.device) -> int:
-    """The most it ever held."""
+    """Peak memory of the process (or the card), bytes."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -200,7 +200,7 @@ def counted_flops(arguments: argparse.Namespace, side: str) -> float:
 
 
 def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float]]], off: float) -> None:
-    """The figures, the ratios and the aims."""
+    """Prints the figures, the ratios and the aims."""
     best = {side: min((r[side] for r in rounds), key=lambda figures: figures["time_s"]) for side in SIDES}
     size = f"{arguments.batch} clips x {arguments.segments} segments"
     print(f"{arguments.preset}, {size}, {arguments.device}, best of {len(rounds)}")
@@ -218,7 +218,7 @@ def report(arguments: argparse.Namespace, rounds: list[dict[str, dict[str, float
 
 
 def print_ratio(what: str, ratio: float, aim: float) -> None:
-    """A ratio beside its aim."""
+    """Prints a ratio beside its aim."""
     print(f"  {what} {ratio:.3f} of plain (aim: at most {aim}): {'reached' if ratio <= aim else 'MISSED'}")
 
 

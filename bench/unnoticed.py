@@ -3,7 +3,7 @@
 import re
 
 ALIKE = ((re.compile(r"uuid4\(\)\.hex\[:(\d+)\]"), "the length of a random name; any is long enough"),)
-"""(pattern of a line, its group the number that is changed; why no user could notice that, wherever it stands)."""
+"""(pattern of a line, whose group is the number that is changed; why no user could notice that, wherever it occurs)."""
 
 _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)"
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
@@ -142,7 +142,7 @@ EXPLAINED = {
     ("train/data/stream.py", _STREAM, "3"): "a tuning constant: how full the shuffle buffer is before the first sample "
     "leaves it",
 }
-"""(path, line of the source, what stands there instead) -> why no user could notice the change."""
+"""(path, line of the source, its replacement) -> why no user could notice the change."""
 
 _OFTEN = "how often something is looked at, written or said"
 _PIECE = "how much is read, held or done at a time"
@@ -227,7 +227,8 @@ TUNING = {
     "train/data/stream.py": {"BUFFER_SHARE": _PIECE},
     "train/data/video.py": {"MAX_PIXELS": _ABSURD, "MAX_PACKETS": _ABSURD},
 }
-"""File -> constant -> why no user could notice another number there. Signs and operators are not explained by it.
+"""File -> constant -> why no user could notice another number there.
 
-What a document names, what changes a byte of a data set and what decides about a video or clip is not in this list.
+It does not explain changed signs and operators. It does not list anything that a document names, that changes a byte of
+a data set, or that decides about a video or clip.
 """

@@ -1,16 +1,16 @@
-"""CPU seconds for an hour of source video after download, by step, and as a multiple of its pure decode.
+"""Measures CPU seconds per hour of source video after download, by step, and as a multiple of pure decoding.
 
     python -m bench.video_hour [VIDEO …] [--samples ../shared/samples] [--set scenes.detector=content]
 
 Everything on is mode remux with proxy, stills, scenes, checks and hashes. The baseline decodes all pictures, by PyAV on
 one thread; both run in turns, and the ratio is that of the least times, since other work on the machine disturbs both.
 Without VIDEO: a drawn film of 720p30 and the samples of at least 720p. A film shorter than a minute is repeated end to
-end, so that what is paid once a video isn't counted as if an hour were hundreds of them.
+end, so that the costs per video aren't counted as if an hour were hundreds of videos.
 
-The steps are what the media stage notes in each commit (`cpu_s`): probe, cut, decode, shrink (the small picture that
-scenes, checks, hashes and proxy share), scenes, checks, hash, proxy, stills, audio, tar; `between` is what the process
-spent besides. Clips of 10 s with 2 s between them cover the video, as sentences do. CPU time is this process's; it is
-scaled to an hour of video.
+The steps are those that the media stage records in each commit (`cpu_s`): probe, cut, decode, shrink (the small frame
+that scenes, checks, hashes and proxy share), scenes, checks, hash, proxy, stills, audio, tar; `between` is what the
+process spent besides. Clips of 10 s with 2 s between them cover the video, as sentences do. CPU time is this process's;
+it is scaled to an hour of video.
 """
 
 import argparse
@@ -36,11 +36,11 @@ DEFAULT = (
 )
 LEAST_S = 60.0
 _PAUSE_S = 0.2
-"""Between repetitions: tracks do not end at the same moment."""
+"""Pause between repetitions, s: tracks do not end at the same time."""
 
 
 def main() -> None:
-    """Prints a table a video."""
+    """Prints a table per video."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", type=Path, nargs="*")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
@@ -71,7 +71,7 @@ def configured(settings: list[str]) -> MediaConfig:
 
 
 def repeated(path: Path, long: Path) -> Path:
-    """The film itself, or one of its packets end to end that lasts a minute."""
+    """The film itself, or one made of its packets, end to end, that lasts a minute."""
     duration_s = probe(path).duration_ms / 1000 + _PAUSE_S
     if duration_s >= LEAST_S:
         return path
@@ -96,7 +96,7 @@ def repeated(path: Path, long: Path) -> Path:
 
 
 def pure_decode_s(path: Path) -> float:
-    """CPU seconds of decoding all pictures by PyAV on one thread."""
+    """CPU seconds of decoding all frames by PyAV on one thread."""
     began = time.process_time()
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -107,7 +107,7 @@ def pure_decode_s(path: Path) -> float:
 
 
 def measure(path: Path, config: MediaConfig, rounds: int) -> None:
-    """One video."""
+    """Measures one video."""
     source = probe(path)
     hours = source.duration_ms / 3_600_000
     decodes: list[float] = []
@@ -128,7 +128,7 @@ def measure(path: Path, config: MediaConfig, rounds: int) -> None:
 
 
 def everything_on(path: Path, config: MediaConfig, duration_ms: int) -> tuple[dict[str, float], int]:
-    """(CPU seconds by step, bytes of the pack) of the media stage over one video."""
+    """(CPU seconds by step, bytes of the pack) of the media stage on one video."""
     starts = range(0, max(1, duration_ms - 2000), 12_000)
     clips = [a_clip_row("v", n, at, min(at + 10_000, duration_ms)) for n, at in enumerate(starts)]
     with tempfile.TemporaryDirectory() as folder:

@@ -3,7 +3,7 @@
     PYTHONPATH=<folder with torchcodec> python bench/foreign/read_torchcodec.py FOLDER
 
 Prints {film: {"frames": n, "patches": [8][3]}}: mean RGB in the middle of each eighth (two rows of four) of the first,
-middle and last frame together. {"error": why} where the machine's FFmpeg libraries are none that torchcodec loads.
+middle and last frame together. {"error": why} if torchcodec cannot load the machine's FFmpeg libraries.
 """
 
 import json

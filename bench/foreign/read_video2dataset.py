@@ -1,4 +1,4 @@
-"""What video2dataset 1.3.0 makes of a folder of our shards, without its heavy dependencies: the two files that decide.
+"""Reads a folder of our shards with the two deciding files of video2dataset 1.3.0, without its heavy dependencies.
 
     PYTHONPATH=<folder with video2dataset> python bench/foreign/read_video2dataset.py DIR/shards/train
 
@@ -13,7 +13,7 @@ from types import ModuleType
 
 
 def load(name: str) -> ModuleType:
-    """One module of video2dataset, without its package: importing that needs torch 2.1 and more."""
+    """Loads one module of video2dataset without its package, whose import needs torch 2.1 and more."""
     folder = next(p for p in map(Path, sys.path) if (p / "video2dataset" / f"{name}.py").is_file())
     spec = importlib.util.spec_from_file_location(name, folder / "video2dataset" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)

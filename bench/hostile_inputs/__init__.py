@@ -1,4 +1,4 @@
-"""Hostile inputs, made from a seed and from the real samples: each module makes those of one door of the pipeline."""
+"""Hostile inputs, made from a seed and the real samples: each module makes them for one entry point of the pipeline."""
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Home:
-    """Where real things and traps are: `samples` to start from, and what nobody may touch."""
+    """Where real things and traps are: `samples` to start from, and files and URLs that must not be touched."""
 
     samples: Path
     films: Path
@@ -18,16 +18,16 @@ class Home:
     data_set: Path
     """A small finished data set of our own."""
     trap: Path
-    """A folder whose files nobody may open: inputs name them."""
+    """A folder whose files must not be opened: inputs name them."""
     trap_url: str
-    """An address that nobody may ask: inputs name it."""
+    """A URL that must not be requested: inputs name it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One input. `run` makes it in the empty folder given, feeds it to the pipeline and says what became of it.
+    """One input. `run` makes it in the empty folder given, feeds it to the pipeline and returns the result.
 
-    It raises what the pipeline raises, NeighbourLost where a good item beside it was lost.
+    It raises what the pipeline raises, or NeighbourLost if a good item beside the input was lost.
     """
 
     group: str
@@ -36,11 +36,11 @@ class Case:
 
 
 class NeighbourLost(Exception):
-    """A good item was turned away because of a bad one beside it."""
+    """A good item was rejected because of a bad one beside it."""
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """The bytes cut, flipped, repeated, swapped or with rubbish in them, one to four times over."""
+    """Cuts, flips, repeats, swaps or inserts rubbish into the bytes, one to four times."""
     for _ in range(chance.randint(1, 4)):
         data = chance.choice(_CHANGES)(data, chance)
     return data
@@ -74,7 +74,7 @@ def _swap(data: bytes, chance: random.Random) -> bytes:
 
 
 def _digits(data: bytes, chance: random.Random) -> bytes:
-    """One of the numbers becomes one that no field holds."""
+    """Replaces one digit by a number that no field can hold."""
     places = [i for i, byte in enumerate(data[:200_000]) if 48 <= byte <= 57]
     if not places:
         return data

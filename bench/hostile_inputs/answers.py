@@ -1,4 +1,4 @@
-"""What a site or a list may answer: bodies of captions, lines of id and HD-VILA lists, names of caption tracks."""
+"""Hostile answers of a site or a list: bodies of captions, lines of id and HD-VILA lists, names of caption tracks."""
 
 import json
 import random
@@ -24,7 +24,7 @@ LINE = {
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    """`n` answers, a third of each kind."""
+    """Yields `n` answers, a third of each kind."""
     for number in range(n):
         chance = random.Random(f"{seed} answers {number}")
         kind = (_captions, _lists, _tracks)[number % 3]
@@ -33,7 +33,7 @@ def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
 
 
 def _captions(folder: Path, chance: random.Random, home: Home) -> str:
-    """The body of a caption request."""
+    """Makes the body of a caption request."""
     real = chance.choice(sorted((home.samples / "captions").glob("*.*")))
     body = mutated(real.read_bytes(), chance)
     if chance.random() < 0.2:
@@ -45,7 +45,7 @@ def _captions(folder: Path, chance: random.Random, home: Home) -> str:
 
 
 def _lists(folder: Path, chance: random.Random, home: Home) -> str:
-    """A file of ids, or of HD-VILA-100M's lines."""
+    """Makes a file of ids, or of HD-VILA-100M's lines."""
     lines = [mutated(json.dumps(LINE).encode(), chance) for _ in range(8)]
     lines += [
         b"[" * 100_000,
@@ -64,7 +64,7 @@ def _lists(folder: Path, chance: random.Random, home: Home) -> str:
 
 
 def _tracks(folder: Path, chance: random.Random, home: Home) -> str:
-    """yt-dlp's lists of tracks, and a text that may hold secrets."""
+    """Makes yt-dlp's lists of tracks, and a text that may contain secrets."""
     names = ["en", "en-US", "en-orig", "a.en", "live_chat", "", "\ud800", "x" * 5000, "../en"]
     urls = ["https://www.youtube.com/api/timedtext?v=x", home.trap_url, "file:///etc/passwd", "", "http://[x"]
 

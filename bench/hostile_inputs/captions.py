@@ -1,4 +1,4 @@
-"""Caption tracks that break what reads them: real ones damaged, and made ones that are deep, endless or not text."""
+"""Caption tracks that try to break their readers: damaged real ones, and made ones: deep, endless or not text."""
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
@@ -25,7 +25,7 @@ MB = 1 << 20
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    """`n` tracks: the made ones, then real ones damaged at random."""
+    """Yields `n` tracks: the made ones, then real ones with random damage."""
     made = list(_made().items())
     for name, (format_, make) in made[:: max(1, len(made) // n)] if n < len(made) else made:
         yield Case("captions", name, lambda folder, f=format_, m=make: _try(m(), f, folder))  # type: ignore[misc]
@@ -43,13 +43,13 @@ _FORMATS = ("vtt", "srt", "json3", "srv3", "srv1", "ttml")
 
 
 def warm_up(folder: Path) -> None:
-    """Loads models and libraries here, so that no input pays for them."""
+    """Loads models and libraries in the parent, so that no input is charged for them."""
     flat = "\n".join(f"a word or two {i} of plain talk that goes on" for i in range(60)).replace("\n", " ")
     _try(_cues(30, flat[:200] + " {i}"), "vtt", folder)
 
 
 def _try(payload: bytes, format_: str, folder: Path) -> str:
-    """The track between two good ones through both text stages: its reason, or how many clips it gave."""
+    """Puts the track between two good ones through both text stages; returns its reject, or "clips"."""
     store = Store(str(folder / "out"))
     store.write_part(
         "captions",
@@ -109,7 +109,7 @@ def _cues(n: int, text: str, step_ms: int = 1000) -> bytes:
 
 
 def _growing(n: int) -> bytes:
-    """A live screen whose one row grows by a fragment each cue, stamps on another clock."""
+    """A live screen whose one row grows by a fragment with each cue, with stamps on another clock."""
     parts = (
         f"00:{i // 60 % 60:02d}:{i % 60:02d}.000 --> 00:{i // 60 % 60:02d}:{i % 60:02d}.900\n{'ab ' * i}<09:00:00.000><c>x</c>\n\n"
         for i in range(n)

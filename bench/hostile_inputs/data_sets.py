@@ -1,4 +1,4 @@
-"""Data sets of strangers: manifests, rows, tars, samples and indexes that are damaged or lead elsewhere."""
+"""Untrusted data sets: manifests, rows, tars, samples and indexes that are damaged or lead elsewhere."""
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
@@ -27,7 +27,7 @@ from pipeline.report.page import write_report
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    """`n` sets, each with one file damaged or rewritten, seen by one or two of the commands."""
+    """Yields `n` sets, each with one file damaged or rewritten, tried with two of the commands."""
     for number in range(n):
         chance = random.Random(f"{seed} data sets {number}")
         change = _CHANGES[number % len(_CHANGES)]
@@ -37,7 +37,7 @@ def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
 
 
 def _try(change: Callable[..., None], chance: random.Random, commands: list[str], folder: Path, home: Home) -> str:
-    """What the commands say of the set. What lies beside it must be as it was."""
+    """Runs the commands on the set and returns their answers. Everything beside the set must stay as it was."""
     source = folder / "in" / "set"
     shutil.copytree(home.data_set, source)
     shutil.copytree(home.data_set, folder / "in" / "victim")
@@ -107,7 +107,7 @@ def _manifest_json(source: Path, chance: random.Random, home: Home) -> None:
 
 
 def _manifest_rows(source: Path, chance: random.Random, home: Home) -> None:
-    """Other rows under a right checksum: what a stranger who means harm would write."""
+    """Other rows with a correct checksum, as an attacker would write."""
     path = source / "manifest.parquet"
     _rewrite(path, chance, home)
     document = json.loads((source / "manifest.json").read_bytes())
@@ -124,7 +124,7 @@ def _shard_rows(source: Path, chance: random.Random, home: Home) -> None:
 
 
 def _rewrite(path: Path, chance: random.Random, home: Home) -> None:
-    """One column of a Parquet file with values that are none of its own."""
+    """Replaces one column of a Parquet file with unfitting values."""
     table = pq.read_table(path)
     name = chance.choice(table.column_names)
     kind = table.schema.field(name).type
@@ -158,7 +158,7 @@ def _values(home: Home) -> list[Any]:
 
 
 def _a_samples_json(source: Path, chance: random.Random, home: Home) -> None:
-    """A KEY.json inside the tar with other values, of the same length so that every offset stays right."""
+    """Changes values of a KEY.json inside the tar, keeping its length so that every offset stays right."""
     path = chance.choice(sorted(source.glob("shards/*/0*.tar")))
     data = bytearray(path.read_bytes())
     start = data.find(b'{"schema_version"')
@@ -174,7 +174,7 @@ def _a_samples_json(source: Path, chance: random.Random, home: Home) -> None:
 
 
 def _a_tars_headers(source: Path, chance: random.Random, home: Home) -> None:
-    """A header's name, size, kind or link, with a right checksum."""
+    """Changes a header's name, size, kind or link, with a correct checksum."""
     path = chance.choice(sorted(source.glob("shards/*/0*.tar")))
     data = bytearray(path.read_bytes())
     at = 0

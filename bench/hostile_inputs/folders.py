@@ -1,4 +1,4 @@
-"""Folders of strangers: files with any name beside captions and info.json of any kind, links, pipes and devices."""
+"""Untrusted folders: files with any name beside captions and info.json of any kind, links, pipes and devices."""
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
@@ -33,7 +33,7 @@ INFO = {
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    """`n` folders: a third with odd names, a third with odd sidecars, a third with what is not a regular file."""
+    """Yields `n` folders: a third with odd names, a third with odd sidecars, a third with irregular files."""
     for number in range(n):
         chance = random.Random(f"{seed} folders {number}")
         make = (_odd_name, _odd_info, _odd_file)[number % 3]
@@ -95,7 +95,7 @@ def _VALUES(home: Home) -> list[Any]:
 
 
 def _odd_file(films: Path, film: Path, chance: random.Random, home: Home) -> None:
-    """Something that is not a regular file under a name that the folder source looks at."""
+    """Makes something that is not a regular file under a name that the folder source looks at."""
     shutil.copy(film, films / "odd_file-01.mp4")
     name = chance.choice(
         ("odd_file-01.en.vtt", "odd_file-01.info.json", "odd_file-02.mp4", "odd_file-01.en.json3", "sub")

@@ -1,4 +1,4 @@
-"""Media files that are damaged, lie about themselves, or are no media at all but name other files and addresses."""
+"""Media files that are damaged, have false headers, or are no media at all but name other files and URLs."""
 
 # ruff: noqa: E501 - a table of texts reads better in long lines
 
@@ -24,7 +24,7 @@ CONFIG = MediaConfig(cut=CutConfig(min_short_side=0, require_audio=False))
 
 
 def cases(seed: int, n: int, home: Home) -> Iterator[Case]:
-    """`n` files: scripts and playlists posing as films, then real films damaged at random."""
+    """Yields `n` files: scripts and playlists posing as films, then real films with random damage."""
     scripts = _scripts(home)
     posing = [(f"{text[:20]!r} as {suffix}", text.encode(), suffix) for text in scripts for suffix in _SUFFIXES]
     for name, data, suffix in posing[: n // 3]:
@@ -65,7 +65,7 @@ def _scripts(home: Home) -> list[str]:
 
 
 def _damaged(data: bytes, chance: random.Random) -> bytes:
-    """Damage at random, or in the numbers of a box that the file's structure hangs on."""
+    """Damages bytes at random, or the numbers in a box that the file's structure depends on."""
     boxes = [b"moov", b"mvhd", b"tkhd", b"mdhd", b"stsd", b"stts", b"ctts", b"stsc", b"stsz", b"stco", b"elst", b"avc1"]
     boxes += [
         b"\x1a\x45\xdf\xa3",
@@ -89,7 +89,7 @@ def _damaged(data: bytes, chance: random.Random) -> bytes:
 
 
 def _try(data: bytes, suffix: str, folder: Path, home: Home) -> str:
-    """The file beside a good film through the folder source, and, where it opens, through the cut."""
+    """Puts the file beside a good film through the folder source and, if it opens, through the cut."""
     films = folder / "films"
     films.mkdir()
     shutil.copy(home.films / "film.mp4", films / "good.mp4")
@@ -107,7 +107,7 @@ def _try(data: bytes, suffix: str, folder: Path, home: Home) -> str:
 
 
 def look(films: Path, folder: Path) -> tuple[dict[str, str], set[str], Context]:
-    """({video id: why it was turned away}, ids that became candidates, the context) of a folder of films."""
+    """({video id: why it was rejected}, ids that became candidates, the context) for a folder of films."""
     store = Store(str(folder / "out"))
     (folder / "scratch" / "unit").mkdir(parents=True)
     context = Context(store, folder / "scratch" / "unit", time.monotonic() + 60)

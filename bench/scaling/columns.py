@@ -1,7 +1,7 @@
-"""Columns as wide as real ones, made whole and not row by row: words, captions, signatures, picture hashes.
+"""Makes columns as wide as real ones, whole and not row by row: words, captions, signatures, picture hashes.
 
-Widths are those of HD-VILA-100M (31 clips of 13.4 s and 32.5 words a video) and of the site's json3 tracks, about
-45 bytes a word; a picture a second is hashed, and neighbours show nearly the same.
+Widths are those of HD-VILA-100M (31 clips of 13.4 s and 32.5 words per video) and of the site's json3 tracks, about 45
+bytes per word; one picture per second is hashed, and neighbours show nearly the same.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CLIPS_A_VIDEO = 31
 CLIP_MS = 13_400
 WORDS_A_CLIP = 33
 SPOKEN_OUTSIDE = 0.3
-"""Words of a transcript that are in no clip, beside those that are."""
+"""Words of a transcript that are in no clip, per word that is."""
 WORDS_A_VIDEO = round(CLIPS_A_VIDEO * WORDS_A_CLIP * (1 + SPOKEN_OUTSIDE))
 PICTURES_A_CLIP = CLIP_MS // 1000
 PICTURES_A_SCENE = 5
 SIGNATURE_WORDS = 64
 REPEATED = 0.01
-"""Videos that are a second upload of the one before them, in pictures and words."""
+"""Share of videos that are a second upload of the one before them, in pictures and words."""
 
 _ID_LETTERS = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", dtype=np.uint8)
 _VOCABULARY = 8_000
@@ -40,7 +40,7 @@ class Draw:
 
     @classmethod
     def of(cls, seed: int) -> Draw:
-        """All that follows depends on this number alone."""
+        """Starts from a seed; everything that follows depends on it alone."""
         rng = np.random.default_rng(seed)
         letters = rng.integers(97, 123, (_VOCABULARY, 12), dtype=np.uint8)
         sizes = np.clip(rng.poisson(5, _VOCABULARY), 2, 12)
@@ -52,7 +52,7 @@ class Draw:
         return [bytes(row).decode() for row in _ID_LETTERS[self.rng.integers(0, 64, (n, 11))]]
 
     def words(self, n: int) -> pa.Array:
-        """[n] words, the first of the vocabulary far more often than the last."""
+        """[n] words, the first ones of the vocabulary far more often than the last."""
         rank = (self.rng.random(n) ** 3 * _VOCABULARY).astype(np.int32)
         return self.vocabulary.take(pa.array(rank))
 
@@ -61,7 +61,7 @@ class Draw:
         return joined(self.words(n * n_words), n, " ")
 
     def timed_words(self, texts: pa.Array, n: int) -> pa.Array:
-        """[n] lists of words with their times, of flat words."""
+        """[n] lists of words with their times, made from flat words."""
         size = len(texts) // n
         start = np.tile(np.arange(size, dtype=np.int64) * 400, n) + self.rng.integers(0, 60, len(texts))
         fields = [texts, pa.array(start), pa.array(start + 350), pa.array(np.ones(len(texts), dtype=np.bool_))]
@@ -70,7 +70,7 @@ class Draw:
         )
 
     def payloads(self, texts: pa.Array, n: int) -> pa.Array:
-        """[n] caption tracks as they come, of flat words."""
+        """[n] caption tracks as they are downloaded, made from flat words."""
         at = pa.array(self.rng.integers(0, 4_000, len(texts))).cast(pa.string())
         pieces = pc.binary_join_element_wise('{"utf8":" ', texts, '","tOffsetMs":', at, "},", "")
         return joined(pieces, n, "").cast(pa.binary())
@@ -96,13 +96,13 @@ class Draw:
 
 
 def joined(texts: pa.Array, n: int, between: str) -> pa.Array:
-    """[n] texts joined of flat ones, equally many each."""
+    """[n] texts joined from flat ones, equally many each."""
     offsets = pa.array(np.arange(n + 1, dtype=np.int32) * (len(texts) // n))
     return pc.binary_join(pa.ListArray.from_arrays(offsets, texts), between)
 
 
 def fixed_bytes(values: np.ndarray) -> pa.Array:
-    """[n] byte strings of the rows of a matrix."""
+    """[n] byte strings from the rows of a matrix."""
     size = values.shape[1] * values.dtype.itemsize
     data = np.ascontiguousarray(values).tobytes()
     return pa.array([data[i * size : (i + 1) * size] for i in range(len(values))], pa.binary())

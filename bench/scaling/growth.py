@@ -1,9 +1,9 @@
 """How a quantity grows with the size of a store.
 
-From three sizes on: value = fixed + factor * size ** power, with `fixed` and `factor` of 0 or more, and those three for
-which the sum of squares of (value - said) / value is least; powers are tried from 0 to 3 in steps of 0.01. The fixed
-part (a footer, a program's own memory) would otherwise make a power look smaller than it is, and a part that is read
-only of larger stores would make it look larger. From two sizes: the power through both, without a fixed part.
+From three sizes on: value = fixed + factor * size ** power, with `fixed` and `factor` of 0 or more, fitted so that the
+sum of squares of (value - fit) / value is least; powers are tried from 0 to 3 in steps of 0.01. Without the fixed part
+(a footer, a program's own memory) a power would look smaller than it is, and a part that is read only in larger stores
+would make it look larger. From two sizes: the power through both, without a fixed part.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class Growth:
     power: float
 
     def at(self, size: int) -> float:
-        """The value of a store of this size."""
+        """The value for a store of this size."""
         return self.fixed + self.factor * size**self.power
 
 
 def growth_of(sizes: Sequence[int], values: Sequence[float], least: float = 0.0, noise: float = 0.0) -> Growth:
-    """The growth through values of ascending sizes, two at least; what is below `least` counts as that: it is noise."""
+    """Fits the growth through values of two or more ascending sizes. Values below `least` are noise, raised to it."""
     seen = [max(value, least) for value in values]
     if min(seen) <= 0 or max(seen) - min(seen) <= noise * min(seen):
         return Growth(seen[-1], 0.0, 0.0)
@@ -48,8 +48,10 @@ def growth_of(sizes: Sequence[int], values: Sequence[float], least: float = 0.0,
 
 
 def _fit(grown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float, float]:
-    """(error, fixed, factor) of fixed + factor * grown, neither of them below 0; the error's root is the largest that
-    any value can be off by, as a share of it."""
+    """(error, fixed, factor) of fixed + factor * grown, with neither below 0.
+
+    The square root of the error is the largest relative deviation that any value can have.
+    """
     columns = np.stack([1 / values, grown / values], axis=1)
     both = np.linalg.lstsq(columns, np.ones(len(values)), rcond=None)[0]
     only_fixed, only_grown = (float(column.sum() / (column @ column)) for column in columns.T)
@@ -58,8 +60,10 @@ def _fit(grown: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float
 
 
 def grown_to(size: int, sizes: Sequence[int], values: Sequence[float], least: float = 0.0, noise: float = 0.0) -> float:
-    """The value at a larger size: by the growth, or along the line through the last two, whichever gives more; the
-    last one where nothing grows but noise."""
+    """The value at a larger size: by the growth, or along the line through the last two, whichever gives more.
+
+    The last value, if nothing but noise grows.
+    """
     growth = growth_of(sizes, values, least, noise)
     if not growth.factor:
         return values[-1]

@@ -1,10 +1,10 @@
-"""Counts what a step asks of its store, at the file system itself: requests, bytes, and how many wait for one another.
+"""Counts a step's requests to its store, in the file system itself: requests, bytes, and how many wait for one another.
 
-On a bucket each API call of the client is one request, pages of a listing and parts of an upload too. On a disk each
-call of the file system counts as what it would be in a bucket: a listing is a request for each 1,000 names.
+On a bucket each API call of the client is one request, including pages of a listing and parts of an upload. On a disk
+each call of the file system counts as it would on a bucket: a listing is one request per 1,000 names.
 
-Requests that one thread makes wait for one another. Those of a thread pool count as its busiest thread's, and those
-that one call makes at the same time (`cat_ranges`) as that many over AT_ONCE.
+Requests of one thread wait for one another. Those of a thread pool count as its busiest thread's, and those that one
+call makes at the same time (`cat_ranges`) as their number divided by AT_ONCE.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _caller: ContextVar[tuple[str, int] | None] = ContextVar("caller", default=None)
 
 @dataclass
 class Requests:
-    """What was asked so far."""
+    """The requests so far."""
 
     n: int = 0
     n_bytes: int = 0
@@ -41,7 +41,7 @@ class Requests:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, kind: str, n_bytes: int = 0, n: int = 1, call: tuple[str, int] | None = None) -> None:
-        """Takes up `n` requests of the calling thread, or of the call that started them on another."""
+        """Adds `n` requests of the calling thread, or of the call that started them on another thread."""
         with self._lock:
             self.n += n
             self.n_bytes += n_bytes
@@ -53,7 +53,7 @@ class Requests:
 
     @property
     def n_sequential(self) -> int:
-        """Requests that waited for the one before them."""
+        """Number of requests that waited for the one before them."""
         by_thread = Counter(self._by_thread)
         for (thread, _), n in self._gets_of_call.items():
             by_thread[thread] += -(-n // AT_ONCE)
@@ -66,7 +66,7 @@ class Requests:
 
 @contextmanager
 def count_requests() -> Iterator[Requests]:
-    """Counts everything that this process asks of any store while the block lasts."""
+    """Counts all requests of this process to any store for the duration of the block."""
     counted = Requests()
     with ExitStack() as stack:
         _count_on_disk(counted, stack)
@@ -75,8 +75,11 @@ def count_requests() -> Iterator[Requests]:
 
 
 def _put(stack: ExitStack, owner: Any, name: str, new: Any) -> None:
-    """Puts `new` in a name's place while the stack lasts. What the owner inherits it inherits again afterwards: were it
-    set on the owner itself, a later change of the parent's would not be seen."""
+    """Replaces an attribute until the stack is closed.
+
+    An inherited attribute is deleted from the owner afterwards, so that it is inherited again: if it were set, a later
+    change of the parent's would have no effect.
+    """
     if name in vars(owner):
         stack.callback(setattr, owner, name, getattr(owner, name))
     else:
@@ -157,5 +160,5 @@ def _bytes_of(answer: Any, args: tuple[Any, ...]) -> int:
 
 
 def _size_of(file: Any) -> int:
-    """A file that is opened counts as read whole."""
+    """A file that is opened counts as read completely."""
     return int(getattr(file, "size", 0) or 0)

@@ -1,4 +1,4 @@
-"""Rows of each table as wide as real ones, for `stores.py`."""
+"""Makes rows of each table as wide as real ones, for `stores.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG_AGO = "2026-01-01T00:00:00+00:00"
 
 
 def filled(schema: pa.Schema, n: int, columns: dict[str, Any]) -> pa.Table:
-    """A table of n rows: the columns given, and in others what stands for "not known"."""
+    """A table of n rows: the columns given, and values that mean "unknown" in the others."""
 
     def blank(kind: pa.DataType) -> Any:
         if pa.types.is_string(kind):

@@ -1,7 +1,7 @@
-"""The global steps of a run and of the commands beside it: each looks at a whole output directory.
+"""The global steps of a run and of the commands beside it: each reads a whole output directory.
 
-A step is what a driver or a person starts, measured from a fresh start, as a restarted driver pays for it. Steps that a
-driver takes again and again are measured a second time, warm: it has planned before, and a batch has come since.
+A step is something that a driver or a person starts; it is measured from a fresh start, as in a restarted driver. Steps
+that a driver repeats are measured a second time, warm: it has planned before, and a batch has come since.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """What is measured, how it is called in the table, and what happens before it and is not measured."""
+    """A measured step: its title in the table, and what happens before it and is not measured."""
 
     title: str
     run: Callable[[Place], object]
@@ -88,7 +88,7 @@ def start(place: Place) -> None:
 
 
 def crawl_round(place: Place) -> None:
-    """Plans a round, with all that the rounds before it gave."""
+    """Plans a round from the results of all rounds before it."""
     books = CrawlLedger(place.store)
     facts = crawl_facts(books, 1, [])
     plan = plan_round(place.config.crawl, facts, Wanted({27: 1e12}))
@@ -101,17 +101,17 @@ def _open_units(place: Place, stage: Any) -> Iterator[Unit]:
 
 
 def units_of_transcripts(place: Place) -> None:
-    """The units of a text stage that are not done: none."""
+    """Makes the units of a text stage that are not done: none."""
     list(_open_units(place, TranscriptsStage(place.config.text)))
 
 
 def units_of_clips(place: Place) -> None:
-    """The same, of the clips."""
+    """The same for the clips stage."""
     list(_open_units(place, ClipsStage(place.config.text)))
 
 
 def units_of_media(place: Place) -> None:
-    """The units of one wave."""
+    """Makes the units of one wave."""
     ids = place.store.read_json("waves/00000.json")["video_ids"]
     list(MediaStage(place.config.media, ids, _fetch).units(place.store))
 
@@ -121,7 +121,7 @@ def _fetch(video: Mapping[str, Any], context: Any) -> Path:
 
 
 def candidates(place: Place) -> Candidates:
-    """Reads and ranks the candidates, with those that repeat by text."""
+    """Reads and ranks the candidates, including those that repeat by text."""
     return Candidates.read(place.known, place.config)
 
 
@@ -139,12 +139,12 @@ def selection(place: Place) -> None:
 
 
 def nothing_compared(place: Place) -> None:
-    """No video was compared with others yet."""
+    """Starts from no video having been compared with others."""
     forget_alike(place.store)
 
 
 def all_compared(place: Place) -> None:
-    """Another driver has planned, and left what it compared by."""
+    """Starts from the index that another driver's plan has left."""
     if place.store.names("alike/pictures"):
         return
     options = json.dumps({k: v for k, v in place.store.options if k != "skip_instance_cache"})
@@ -153,7 +153,7 @@ def all_compared(place: Place) -> None:
 
 
 def planned_before(place: Place) -> None:
-    """A driver has planned, and a batch is over since."""
+    """Starts from an earlier plan, with one batch completed since."""
     wave(place)
     add_batch(place.store)
 
@@ -180,7 +180,7 @@ def manifest(place: Place) -> None:
 
 
 def count_funnel(place: Place) -> None:
-    """What became of every candidate."""
+    """Counts what became of every candidate."""
     funnel(place.store)
 
 
@@ -195,7 +195,7 @@ def report(place: Place) -> None:
 
 
 def status(place: Place) -> None:
-    """`hdvila-pipeline status`."""
+    """Runs `hdvila-pipeline status`."""
     from pipeline.commands.status import status as command
 
     with redirect_stdout(StringIO()):
@@ -203,7 +203,7 @@ def status(place: Place) -> None:
 
 
 def why(place: Place) -> None:
-    """`hdvila-pipeline why` of one video."""
+    """Runs `hdvila-pipeline why` for one video."""
     from pipeline.commands.why import why as command
 
     with redirect_stdout(StringIO()):
@@ -247,4 +247,4 @@ STEPS: dict[str, Step] = {
     "next-selection": Step(f"selection again, {BATCH_VIDEOS} videos later", selection, planned_before),
     "remove": Step("remove of one channel", remove_channel),
 }
-"""By name. Those from `next-candidates` on change the store: each adds a batch, the last one takes a channel away."""
+"""By name. Those from `next-candidates` on change the store: each adds a batch, and the last one removes a channel."""

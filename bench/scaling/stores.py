@@ -1,8 +1,8 @@
-"""Output directories of any size, as a run leaves them that is half-way: everything that was found is read and cut,
-half of it lies in closed shards, the other half waits for the next ones.
+"""Makes output directories of any size, in the state of a run that is half-way: all videos found are read and cut, half
+of them are in closed shards, and the other half waits for the next ones.
 
 Of four listed videos two were looked at and one is wanted (14 million candidates, 3.3 million videos). The tables are
-as wide as real ones; the samples in packs and shards are tiny, since no step that is measured decodes them.
+as wide as real ones; the samples in packs and shards are tiny, since no measured step decodes them.
 """
 
 from __future__ import annotations
@@ -61,9 +61,9 @@ BATCH_VIDEOS = 200
 """Videos that are added to a store for a driver that has planned before."""
 SAMPLES_A_SHARD = 2000
 TURNED_AWAY = 0.05
-"""Videos that are turned away at the media."""
+"""Share of videos that are rejected at the media stage."""
 SEGMENT_BYTES = 768 * 1024**2
-"""Of a segment's rows in memory: its files come to a third or half of that."""
+"""Size of a segment's rows in memory: its files are a third to half of that."""
 WRITERS = 8
 MOST_PENDING = 64
 FAR_AHEAD = "2126-01-01T00:00:00+00:00"
@@ -71,7 +71,7 @@ FAR_AHEAD = "2126-01-01T00:00:00+00:00"
 
 @dataclass
 class Made:
-    """What later steps of the making need of the videos."""
+    """What later steps of making a store need to know of the videos."""
 
     ids: list[str] = field(default_factory=list)
     categories: list[int] = field(default_factory=list)
@@ -79,7 +79,7 @@ class Made:
 
 
 def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) -> None:
-    """Fills an empty store, as a run of this configuration would."""
+    """Fills an empty store, as a run with this configuration would."""
     draw = Draw.of(seed)
     made = Made()
     check_identity(store, config)
@@ -105,7 +105,7 @@ def make_store(store: Store, config: RunConfig, n_videos: int, seed: int = 0) ->
 
 
 def add_batch(store: Store) -> None:
-    """Adds a batch of videos of new channels that were found, read and cut since: a segment a stage."""
+    """Adds a batch of videos of new channels that were found, read and cut since: one segment per stage."""
     first = 10**9 + store.read_table("videos", ["video_id"]).num_rows
     heaps, draw = Heaps(store), Draw.of(first)
     for number in range(BATCH_VIDEOS // VIDEOS_A_UNIT):
@@ -124,7 +124,7 @@ class Heaps:
     n_bytes: Counter[str] = field(default_factory=Counter)
 
     def add(self, stage: str, unit: str, tables: dict[str, pa.Table], rejects: pa.Table | None) -> None:
-        """One more unit; a segment is written once there are enough."""
+        """Adds a unit; writes a segment once there are enough."""
         whole = tables if rejects is None else {**tables, "rejects": rejects}
         self.units.setdefault(stage, []).append((unit, whole))
         self.n_bytes[stage] += sum(table.nbytes for table in whole.values())
@@ -132,7 +132,7 @@ class Heaps:
             self.write(stage)
 
     def write(self, stage: str) -> None:
-        """Writes what waits of a stage as a segment that counts."""
+        """Writes a stage's waiting units as a committed segment."""
         units = sorted(self.units.pop(stage), key=lambda pair: part_name(stage, pair[0]))
         self.n_bytes[stage] = 0
         facts = {}
@@ -159,7 +159,7 @@ def _writes(heaps: Heaps, draw: Draw, made: Made, n_videos: int) -> Iterator[Cal
 
 
 def _unit(heaps: Heaps, draw: Draw, made: Made, number: int) -> Iterator[Callable[[], None]]:
-    """One batch of the extraction and all that came of it."""
+    """Makes one batch of the extraction and everything that follows from it."""
     ids = draw.ids(VIDEOS_A_UNIT)
     category = [c.id for c in load_categories()]
     categories = [category[int(draw.rng.integers(len(category)))] for _ in ids]
@@ -193,7 +193,7 @@ def _unit(heaps: Heaps, draw: Draw, made: Made, number: int) -> Iterator[Callabl
 
 
 def _is_open(video_id: str) -> bool:
-    """Whether a video's samples wait for a shard: their pack is still there."""
+    """Whether a video's samples wait for a shard, so that their pack is still there."""
     return bool(hash_name(0, "half", video_id) & 1)
 
 
@@ -201,7 +201,7 @@ def _is_open(video_id: str) -> bool:
 
 
 def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
-    """What was listed and what was chosen of it."""
+    """Makes what was listed, and what was chosen of it."""
     n = len(made.ids)
     ids = made.ids + draw.ids(n * (LISTED_A_VIDEO - 1))
     order = draw.rng.permutation(len(ids))
@@ -240,7 +240,7 @@ def _listings(heaps: Heaps, draw: Draw, made: Made) -> None:
 
 
 def _plans(store: Store, n_videos: int) -> None:
-    """Plans of the rounds, the last one under way."""
+    """Makes the plans of the rounds, the last one still in progress."""
     for number in range(max(1, n_videos // WAVE_VIDEOS)):
         facts = {"round": number, "asks": [], "n_candidates": [], "due": [], "requests": []}
         store.write_json(f"rounds/{number:05d}.json", facts)
@@ -250,7 +250,7 @@ def _plans(store: Store, n_videos: int) -> None:
 
 
 def _close_shards(store: Store, made: Made) -> None:
-    """Shards of every other video, as large in rows as real ones, and their manifest."""
+    """Makes shards of every other video, with rows as wide as real ones, and their manifest."""
     closed = pa.concat_tables(made.packs)
     ids = closed.column("video_id").to_pylist()
     half = {video_id for video_id in set(ids) if not _is_open(video_id)}

@@ -117,6 +117,11 @@ EXPLAINED = {
         )
     },
     (
+        "train/losses.py",
+        "own = own + 0.0 * logit_bias.sum()  # a learned bias must get a gradient, or DDP waits for it forever",
+        "(own - 0.0 * logit_bias.sum())",
+    ): "nothing is added or taken: the bias is named for its gradient",
+    (
         "train/grad_cache.py",
         "if not off <= SAME_PASS:",
         "off < SAME_PASS",
@@ -132,6 +137,11 @@ EXPLAINED = {
         _EDGES,
         "by_bytes > by_count",
     ): "where both ask for as many shards either is as good",
+    (
+        "train/objectives/mvm.py",
+        'return {"mvm_draws": torch.stack([drawn[:, 0], (drawn[:, 1] < config.mvm_share).float()], 1)}',
+        "drawn[:, 1] <= config.mvm_share",
+    ): "a drawn number of 24 bits is the share once in 17 million rows",
     (
         "train/objectives/mvm.py",
         'rows = [torch.rand(2, generator=draw.generator(batch, i, PURPOSES["mvm"])) for i in range(len(batch))]',

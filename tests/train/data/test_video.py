@@ -1,11 +1,16 @@
-"""Frames of a clip: any, in any order."""
+"""Frames of a clip: any, in any order, with their times; what is no clip is said."""
 
 from __future__ import annotations
 
+import io
+from types import SimpleNamespace
+
+import av
 import numpy as np
 import pytest
 
-from train.data.video import open_clip, read_frames
+from train.data import video
+from train.data.video import open_clip, read_frames, turns_of
 from train.testing import encode_mp4
 
 
@@ -19,3 +24,90 @@ def test_any_frames_in_any_order_are_those_of_a_full_decode(backend):
     assert sorted(found) == [0, 3, 16, 17, 39]
     assert all(abs(int(found[n].mean()) - 5 * n) <= 2 for n in found)
     assert open_clip(data).nearest_frames([0, 39, 41, 10_000]) == [0, 1, 1, 39]
+
+
+FILM = encode_mp4([np.full((64, 128, 3), 5 * i, np.uint8) for i in range(10)], fps=25, gop=4)
+"""Ten frames, one each 40 ms."""
+
+
+@pytest.mark.parametrize(
+    ("times_ms", "frames"),
+    [([-500, 0, 19.9, 20.1, 39.9], [0, 0, 0, 1, 1]), ([60], [1]), ([339, 341, 360, 361, 1e9], [8, 9, 9, 9, 9])],
+)
+def test_a_time_shows_the_nearest_frame_and_of_two_the_earlier(times_ms, frames):
+    assert open_clip(FILM).nearest_frames(times_ms) == frames
+
+
+def test_times_count_on_the_files_own_clock_and_the_rate_is_its_average():
+    late = open_clip(encode_mp4([np.zeros((64, 128, 3), np.uint8)] * 5, fps=20, start_ms=1000))
+
+    assert late.nearest_frames([0, 1000, 1049, 1151]) == [0, 0, 1, 3]
+    assert (late.n_frames, late.fps, late.turns) == (5, 20.0, 0)
+
+
+@pytest.mark.parametrize("backend", ["pyav", "decord"])
+def test_a_frame_that_is_not_there_is_named(backend):
+    assert sorted(read_frames(FILM, [9, 0], backend)) == [0, 9]
+    with pytest.raises(ValueError, match="frame 10 of 10"):
+        read_frames(FILM, [0, 10], backend)
+
+
+def test_a_frame_before_the_first_and_one_that_no_packet_gives_are_named():
+    clip = open_clip(FILM)
+    with pytest.raises(ValueError, match="frame -1 of 10"):
+        clip.read([0, -1])
+    clip._groups = clip._groups[:1]
+    assert list(clip.read([3])) == [3]
+    with pytest.raises(ValueError, match="frame 5 did not decode"):
+        clip.read([3, 9, 5])
+
+
+@pytest.mark.parametrize(
+    ("name", "enough", "message"),
+    [("MAX_PACKETS", 10, "more than 9 packets"), ("MAX_PIXELS", 64 * 128, "picture of 128x64")],
+)
+def test_a_clip_of_more_frames_or_pixels_than_any_has_is_refused(monkeypatch, name, enough, message):
+    monkeypatch.setattr(video, name, enough)
+    assert list(open_clip(FILM).read([9])) == [9]
+    monkeypatch.setattr(video, name, enough - 1)
+    with pytest.raises(ValueError, match=message):
+        open_clip(FILM)
+
+
+def a_packet(pts, *, key=False, size=9):
+    return SimpleNamespace(pts=pts, is_keyframe=key, size=size)
+
+
+def test_packets_are_cut_before_each_keyframe_and_those_without_data_or_time_are_left_out():
+    first, second = [a_packet(0), a_packet(1)], [a_packet(2, key=True), a_packet(3)]
+    packets = [a_packet(9, size=0), *first, a_packet(None), *second, a_packet(None, size=0)]
+
+    assert video._groups(iter(packets)) == [first, second]
+
+
+@pytest.mark.parametrize(("rotation", "turns"), [(0, 0), (90, 1), (-90, 3), (180, 2), (-180, 2), (270, 3), (360, 0)])
+def test_a_rotation_is_counted_in_quarter_turns_counterclockwise(rotation, turns):
+    assert turns_of(SimpleNamespace(rotation=rotation)) == turns
+
+
+def test_audio_alone_is_no_clip():
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate, frame.pts = 16_000, 0
+        out.mux([*stream.encode(frame), *stream.encode(None)])
+
+    with pytest.raises(ValueError, match="no video stream"):
+        open_clip(buffer.getvalue())
+
+
+def test_colours_are_those_that_were_drawn():
+    """By the matrix that the file names, in full range: black and white stay what they are."""
+    colours = [(0, 0, 0), (255, 255, 255), (200, 40, 30), (20, 180, 60)]
+    clip = open_clip(encode_mp4([np.full((64, 128, 3), colour, np.uint8) for colour in colours], fps=25))
+
+    found = clip.read(range(4))
+
+    for number, colour in enumerate(colours):
+        assert np.abs(found[number].mean((0, 1)) - colour).max() <= 3

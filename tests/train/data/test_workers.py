@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 import torch
 import yaml
+from torch.utils.data._utils import signal_handling
 
 from manifests.errors import UserError
 from manifests.settings import load_config
@@ -15,8 +17,18 @@ from tests.conftest import REPO
 from tests.train.data.loaders import VIEWS, a_loader
 from train.batches import view_of
 from train.config import TrainConfig
+from train.data import workers
 from train.data.loader import ClipDataset, read_once
-from train.data.workers import Workers, killed_from_outside
+from train.data.workers import (
+    NOT_THE_SAMPLES,
+    Workers,
+    dead_workers,
+    end_workers,
+    ignore_stop_signals,
+    killed_from_outside,
+    shm_bytes,
+    started,
+)
 
 
 class Killed(ClipDataset):
@@ -104,3 +116,121 @@ def test_the_compose_files_shared_memory_holds_what_its_workers_hand_over():
     per_rank = Workers(d.workers, d.chunk, d.prefetch).shm_bytes(view_of(config), config.loop.batch // 8)
 
     assert int(compose["services"]["train"]["shm_size"].removesuffix("gb")) * 2**30 > 8 * per_rank
+
+
+@pytest.mark.parametrize(
+    ("count", "chunk", "prefetch", "n_rows", "ahead"),
+    [
+        (1, 4, 2, 8, 4),
+        (2, 4, 2, 8, 2),
+        (3, 4, 2, 8, 2),
+        (4, 4, 2, 8, 1),
+        (99, 4, 2, 8, 1),
+        (2, 4, 2, 9, 3),
+        (2, 4, 1, 4, 1),
+        (2, 4, 3, 4, 2),
+        (0, 4, 2, 8, 4),
+        (1, 4, 2, 1, 2),
+    ],
+)
+def test_so_many_chunks_are_asked_for_ahead_that_all_workers_together_hold_the_steps(
+    count: int, chunk: int, prefetch: int, n_rows: int, ahead: int
+) -> None:
+    assert Workers(count, chunk, prefetch).chunks_ahead(n_rows) == ahead
+
+
+def test_without_a_word_this_process_reads_two_steps_ahead_in_chunks_of_four() -> None:
+    assert Workers() == Workers(0, 4, 2)
+
+
+def a_worker(pid: int, exitcode: int | None) -> SimpleNamespace:
+    joined: list[float] = []
+    return SimpleNamespace(pid=pid, exitcode=exitcode, joined=joined, join=lambda timeout: joined.append(timeout))
+
+
+def test_the_dead_are_those_whose_line_went_dead_or_whom_torch_names() -> None:
+    living, dead, second = a_worker(1, None), a_worker(2, -signal.SIGKILL), a_worker(3, 1)
+    chunks = SimpleNamespace(_workers=[living, dead, second])
+
+    for error in (ConnectionResetError(), EOFError()):
+        assert dead_workers(error, chunks) == {2: -signal.SIGKILL, 3: 1}
+    assert [len(worker.joined) for worker in (living, dead, second)] == [2, 2, 2], "their line goes before they do"
+    named = RuntimeError("DataLoader worker (pid(s) 2, 9) exited unexpectedly")
+    assert dead_workers(named, chunks) == {2: -signal.SIGKILL, 9: 1}
+    assert dead_workers(RuntimeError("DataLoader worker (pid 3) is killed by signal"), chunks) == {3: 1}
+
+
+@pytest.mark.parametrize("words", ["No space left on device (28)", "unable to mmap: out of shared memory"])
+def test_a_full_shared_memory_that_a_worker_tells_counts_as_killed_from_outside(words: str) -> None:
+    deaths = dead_workers(RuntimeError(words), object())
+
+    assert list(deaths.values()) == [-signal.SIGBUS] and set(deaths.values()) <= NOT_THE_SAMPLES
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), EOFError("cut"), ConnectionResetError("gone")])
+def test_what_is_no_workers_death_goes_on(error: Exception) -> None:
+    with pytest.raises(type(error)) as raised:
+        dead_workers(error, SimpleNamespace(_workers=[a_worker(1, None), a_worker(2, 0)]))
+    assert raised.value is error
+
+
+def test_the_signals_of_killed_workers_are_named_once_each() -> None:
+    deaths = {1: -signal.SIGKILL, 2: -signal.SIGBUS, 3: -signal.SIGKILL, 4: 1, 5: 0}
+
+    assert "(SIGBUS, SIGKILL)" in killed_from_outside(deaths, [], 0)
+    assert "They were on no sample;" in killed_from_outside(deaths, [], 0)
+
+
+def test_shared_memory_is_measured_and_none_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers.shutil, "disk_usage", lambda path: SimpleNamespace(total=9, used=4, free=5))
+    assert shm_bytes() == (5, 9)
+
+    def gone(path: str) -> None:
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(workers.shutil, "disk_usage", gone)
+    assert shm_bytes() == (0, 0)
+
+
+def test_workers_are_deaf_to_what_the_main_process_decides_about() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    try:
+        ignore_stop_signals(0)
+        assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == [signal.SIG_IGN] * 2
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("own", [signal.SIG_DFL, signal.SIG_IGN, lambda number, frame: None], ids=["no", "off", "own"])
+def test_starting_workers_leaves_the_handler_of_their_deaths_as_it_was_and_knows_them(
+    own: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """torch's own handler would raise in the middle of whatever runs."""
+    loader = torch.utils.data.DataLoader([1, 2, 3, 4], num_workers=1, worker_init_fn=ignore_stop_signals)
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)  # torch sets it once a process
+    before = signal.signal(signal.SIGCHLD, own)  # type: ignore[arg-type]
+    try:
+        chunks = started(loader)
+        assert signal.getsignal(signal.SIGCHLD) == own
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+    (worker,) = chunks._workers  # type: ignore[attr-defined]
+    assert worker in workers._living
+    end_workers([worker])
+    worker.join(timeout=20)
+    assert worker.exitcode == -signal.SIGKILL
+
+
+def test_a_handler_that_torch_left_behind_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    try:
+        signal_handling._set_SIGCHLD_handler()
+        assert signal.getsignal(signal.SIGCHLD) != signal.SIG_DFL
+        chunks = started(torch.utils.data.DataLoader([1, 2], num_workers=1, worker_init_fn=ignore_stop_signals))
+        assert signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+        end_workers(chunks._workers)  # type: ignore[attr-defined]
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -1,0 +1,201 @@
+"""What a sample's json says of its clip, and the stills and proxies that it leads to: bounds, order and names."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from manifests.sample import SampleJson
+from train.data import decode, video
+from train.data.decode import (
+    SampleBroken,
+    Still,
+    decode_sample,
+    frames_of,
+    nearest_stills,
+    open_proxy,
+    read_facts,
+    read_still,
+    upright,
+)
+from train.data.views import Views
+from train.testing import Shape, a_sample, a_sample_json, encode_mp4
+
+VIEWS = Views((160, 256), (40, 64), 7, 2, 3)
+
+
+@pytest.fixture(scope="module")
+def sample():
+    return a_sample(shape=Shape(n_frames=40, first_frame=7))
+
+
+def jpeg(width: int = 64, height: int = 32, mode: str = "RGB") -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (width, height), 200).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def test_a_still_is_the_bytes_between_its_offset_and_its_end() -> None:
+    first, second = jpeg(), jpeg(32, 48)
+    data = first + second
+
+    assert read_still(data, Still(0, len(first))).shape == (32, 64, 3)
+    assert read_still(data, Still(len(first), len(second))).shape == (48, 32, 3)
+    for offset, size in ((-1, 9), (0, 0), (len(first), len(second) + 1), (len(data), 1)):
+        with pytest.raises(ValueError, match=r"a still at -?\d+\+\d+ of"):
+            read_still(data, Still(offset, size))
+
+
+def test_a_still_without_colour_has_three_channels_too() -> None:
+    assert read_still(jpeg(mode="L"), Still(0, len(jpeg(mode="L")))).shape == (32, 64, 3)
+
+
+@pytest.mark.parametrize(("shrink", "shape"), [(1.0, (32, 64)), (0.51, (32, 64)), (0.5, (16, 32)), (0.2, (8, 16))])
+def test_a_still_is_decoded_as_small_as_it_will_be_used_and_no_smaller(shrink: float, shape: tuple[int, int]) -> None:
+    assert read_still(jpeg(), Still(0, len(jpeg())), shrink).shape[:2] == shape
+
+
+def facts(**changes: object) -> SampleJson:
+    return a_sample_json().model_copy(update={"width": 320, "height": 180, "n_frames": 10, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 1, "height": 1}, ""),
+        ({"width": 0, "height": 5}, "a picture of 0x5"),
+        ({"width": 5, "height": -1}, "a picture of 5x-1"),
+        ({"width": 4096, "height": 2160}, ""),
+        ({"width": 4096, "height": 2161}, "a picture of 4096x2161"),
+        ({"first_frame": 0, "n_frames": 1}, ""),
+        ({"first_frame": -1}, "a clip of 10 frames from frame -1"),
+        ({"n_frames": 0}, "a clip of 0 frames"),
+        ({"n_frames": video.MAX_PACKETS}, ""),
+        ({"n_frames": video.MAX_PACKETS + 1}, "a clip of 200001 frames"),
+    ],
+    ids=str,
+)
+def test_a_clips_numbers_have_bounds_that_are_inclusive(changes: dict[str, int], message: str) -> None:
+    data = facts(**changes).model_dump_json().encode()
+    if not message:
+        assert read_facts(data).n_frames == changes.get("n_frames", 10)
+    else:
+        with pytest.raises(ValueError, match=message):
+            read_facts(data)
+
+
+CLIP = video.open_clip(encode_mp4([np.full((16, 32, 3), 20 * i, np.uint8) for i in range(5)], fps=10))
+"""Five frames, one each 100 ms."""
+
+
+def test_a_still_shows_the_frame_that_it_names_else_the_one_nearest_its_time() -> None:
+    proxy = decode.Proxy(CLIP, step=2, n_frames=9)
+
+    assert frames_of([Still(0, 1, frame=0), Still(0, 1, time_ms=400, frame=8)], proxy) == [0, 8]
+    assert frames_of([Still(0, 1, time_ms=90), Still(0, 1, time_ms=310)], proxy) == [2, 6]
+    assert frames_of([Still(0, 1, time_ms=90), Still(0, 1, time_ms=310, frame=1)], proxy) == [2, 6], "all or none"
+    for frame in (9, -2):
+        with pytest.raises(ValueError, match=f"a still of frame {frame}, the clip has 9"):
+            frames_of([Still(0, 1, frame=3), Still(0, 1, frame=frame)], proxy)
+
+
+@pytest.mark.parametrize(
+    ("step", "n_frames", "fits"),
+    [
+        (1, 5, True),
+        (1, 99, True),
+        (2, 9, True),
+        (2, 10, True),
+        (3, 13, True),
+        (2, 8, False),
+        (2, 11, False),
+        (0, 5, False),
+    ],
+)
+def test_a_proxy_has_every_so_manyth_frame_of_its_clip(step: int, n_frames: int, fits: bool) -> None:
+    data = encode_mp4([np.zeros((16, 32, 3), np.uint8)] * 5, fps=10)
+    if fits:
+        proxy = open_proxy(data, facts(proxy_step=step, n_frames=n_frames))
+        assert (proxy.step, proxy.n_frames) == (step, 5 if step == 1 else n_frames)
+    else:
+        with pytest.raises(ValueError, match=f"a proxy of 5 frames for every {step}th of {n_frames}"):
+            open_proxy(data, facts(proxy_step=step, n_frames=n_frames))
+
+
+def test_a_thinned_proxy_shows_the_nearest_frame_that_it_has_and_of_two_the_later() -> None:
+    found = decode.Proxy(CLIP, step=3, n_frames=15).read([0, 1, 2, 6, 13, 14])
+    halves = decode.Proxy(CLIP, step=2, n_frames=10).read([0, 1, 7, 9])
+
+    assert [round(found[f].mean() / 20) for f in (0, 1, 2, 6, 13, 14)] == [0, 0, 1, 2, 4, 4]
+    assert [round(halves[f].mean() / 20) for f in (0, 1, 7, 9)] == [0, 1, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("rotation", "shown"),
+    [(0, "ab/cd"), (360, "ab/cd"), (90, "ca/db"), (180, "dc/ba"), (270, "bd/ac"), (-90, "bd/ac"), (450, "ca/db")],
+)
+def test_a_picture_is_turned_clockwise_to_be_upright(rotation: int, shown: str) -> None:
+    picture = np.array([[1, 2], [3, 4]], np.uint8)[..., None].repeat(3, 2)
+    names = {1: "a", 2: "b", 3: "c", 4: "d"}
+
+    found = upright(picture, facts(rotation=rotation))
+
+    assert "/".join("".join(names[int(pixel)] for pixel in row) for row in found[..., 0]) == shown
+
+
+@pytest.mark.parametrize(
+    ("high", "low", "shrink"),
+    [
+        ((640, 1024), (160, 256), 1.0),
+        ((160, 256), (40, 64), 0.25),
+        ((64, 256), (40, 64), 0.25),
+        ((160, 64), (40, 64), 0.25),
+    ],
+)
+def test_stills_are_decoded_no_smaller_than_either_side_of_the_view_needs(
+    sample, monkeypatch: pytest.MonkeyPatch, high: tuple[int, int], low: tuple[int, int], shrink: float
+) -> None:
+    asked: list[float] = []
+    read = decode.read_still
+    monkeypatch.setattr(decode, "read_still", lambda mjpg, still, shrink: asked.append(shrink) or read(mjpg, still))
+
+    decode_sample(sample.members, "prepared", Views(high, low, 3, 1, 2), None)
+
+    assert asked == [shrink]
+
+
+def test_a_still_of_more_pixels_than_a_film_has_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 32)
+    assert read_still(jpeg(), Still(0, len(jpeg()))).shape == (32, 64, 3)
+    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 32 - 1)
+
+    with pytest.raises(ValueError, match="a still of 64x32 pixels"):
+        read_still(jpeg(), Still(0, len(jpeg())))
+
+
+def test_pictures_of_another_type_or_size_reach_no_model() -> None:
+    good = np.zeros((4, 6, 3), np.uint8)
+
+    assert decode._stacked([good] * 4, (4, 6)).shape == (4, 3, 4, 6)
+    assert decode._stacked([good] * 4, (4, 6), 2).shape == (2, 2, 3, 4, 6)
+    for wrong in (good.astype(np.float32), np.zeros((6, 4, 3), np.uint8)):
+        with pytest.raises(SampleBroken, match=r"frames came as .*, wanted uint8 \(4, 6, 3\)"):
+            decode._stacked([good, wrong], (4, 6))
+
+
+@pytest.mark.parametrize(("source", "member"), [("prepared", "m4v"), ("prepared", "txt"), ("whole", "mp4")])
+def test_a_member_that_is_missing_is_named(sample, source: str, member: str) -> None:
+    with pytest.raises(SampleBroken, match=f"has no member {member}$"):
+        decode_sample({name: data for name, data in sample.members.items() if name != member}, source, VIEWS, None)
+
+
+def test_a_still_in_place_of_its_neighbour_is_taken_only_where_segments_would_leave_the_clip() -> None:
+    stills = [0, 10, 20, 89, 90, 99]
+
+    assert nearest_stills([5, 95], stills, margin=10, n_frames=100) == [1, 3], "10 to 89 are inside"
+    assert nearest_stills([50], stills, margin=10, n_frames=100) == [2]
+    assert nearest_stills([15], [10, 20], margin=0, n_frames=100) == [0], "of two as near the first"
+    assert nearest_stills([5, 95, 95, 95], stills, margin=10, n_frames=100) == [0, 3, 4, 5], "too few are inside"

@@ -89,7 +89,7 @@ def judge_formats(
 def _label(f: Mapping[str, Any]) -> int:
     """The size that the site labels a rendition with (it calls 1280x544 720p), or its short side if that is larger."""
     named = re.match(r"(\d{2,5})p", str(f.get("format_note") or ""))
-    return max(_short(f), int(named[1]) if named else 0)
+    return max(_short(f), int(named[1])) if named else _short(f)
 
 
 def _tall_enough(formats: Sequence[Mapping[str, Any]], least_px: int) -> list[Mapping[str, Any]]:
@@ -100,7 +100,7 @@ def _tall_enough(formats: Sequence[Mapping[str, Any]], least_px: int) -> list[Ma
 
 def short_sides(formats: Sequence[Mapping[str, Any]]) -> list[int]:
     """The short sides on offer, ascending, without duplicates."""
-    return sorted({_short(f) for f in formats if _has_video(f)} - {0})
+    return sorted({_short(f) for f in formats if _has_video(f)})
 
 
 def original_language(formats: Sequence[Mapping[str, Any]]) -> str:
@@ -118,8 +118,8 @@ def _has_audio(f: Mapping[str, Any]) -> bool:
 
 
 def _side(f: Mapping[str, Any], name: str) -> int:
-    other = {"width": "height", "height": "width"}[name]
-    return int(f.get(name) or f.get(other) or 0)
+    """Of a rendition with video: that has a height at least."""
+    return int(f.get(name) or f["height"])
 
 
 def _short(f: Mapping[str, Any]) -> int:

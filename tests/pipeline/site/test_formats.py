@@ -132,6 +132,7 @@ WITHHELD = "Some web client https formats have been skipped as they are missing 
         (lambda: judged(video(360), SOUND, sizes=(CutConfig().least_side + 1,)), Reason.FORMATS_HIDDEN, True),
         (lambda: judged(video(480, format_note="1080p60"), SOUND, sizes=(1080,)), Reason.NO_720P, False),
         (lambda: judged(video(480, format_note="1080p60"), SOUND, sizes=(1081,)), Reason.FORMATS_HIDDEN, True),
+        (lambda: judged(video(480, format_note="1080p"), video(360), SOUND, sizes=(1080,)), Reason.NO_720P, False),
         (lambda: judged(video(480, format_note="144p"), video(360), SOUND, sizes=(480,)), Reason.NO_720P, False),
         (lambda: judged(video(480), SOUND), Reason.NO_720P, False),
         (lambda: judged(video(480), SOUND, warnings=(WITHHELD,)), Reason.FORMATS_HIDDEN, True),
@@ -176,6 +177,8 @@ def test_the_audio_is_a_plain_file_of_its_own_and_the_best_there_is() -> None:
     assert choose(video(720), JOINT_360, streamed, locked).reason is Reason.NO_AUDIO_FORMAT
     assert choose(video(720), streamed, plain, unknown).format.endswith("+p")
     assert choose(video(720), plain, better).format.endswith("+b")
+    slow = {**SOUND, "format_id": "a", "abr": 0.5}
+    assert choose(video(720), slow, unknown).format.endswith("+a"), "any rate goes before none that is known"
     german = {**better, "format_id": "g", "language_preference": -2}
     assert choose(video(720), german, plain).format.endswith("+p"), "no preference goes before a worse one"
 
@@ -186,6 +189,7 @@ def test_the_audio_is_a_plain_file_of_its_own_and_the_best_there_is() -> None:
 )
 def test_frames_come_at_most_as_fast_as_the_settings_say(more: dict[str, Any], is_taken: bool) -> None:
     assert bool(choose(video(720, **more), SOUND, max_fps=60).format) is is_taken
+    assert choose(video(720, fps=None), SOUND, max_fps=0.5).format, "what does not say its rate is taken"
 
 
 def test_one_protected_rendition_does_not_protect_the_others() -> None:
@@ -194,7 +198,8 @@ def test_one_protected_rendition_does_not_protect_the_others() -> None:
 
 def test_a_rendition_that_names_one_side_alone_is_taken_for_square() -> None:
     assert choose({**video(720), "width": None}, SOUND).width == 720
-    assert short_sides([{**video(720), "width": None, "height": 0}]) == []
+    assert short_sides([{**video(720), "width": None, "height": 0}, {**video(720), "height": None}]) == []
+    assert short_sides([{**video(720), "vcodec": "none"}]) == [], "pictures of a timeline have a size as well"
 
 
 def test_the_original_language_is_that_of_the_highest_preference_among_those_that_name_one() -> None:
@@ -202,4 +207,6 @@ def test_the_original_language_is_that_of_the_highest_preference_among_those_tha
     plain, dub = {**SOUND, "language": "en"}, {**SOUND, "language": "de", "language_preference": -10}
 
     assert original_language([unnamed, dub, plain]) == "en"
+    unsure = {**SOUND, "language": "fr", "language_preference": -1}
+    assert original_language([plain, unsure]) == "en" and original_language([unsure, plain]) == "fr", "the first"
     assert original_language([unnamed, {**video(720), "language": "fr"}]) == ""

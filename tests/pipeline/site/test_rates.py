@@ -7,6 +7,7 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.desk import write_control
 from pipeline.engine.store import Store
 from pipeline.site.politeness import Politeness
+from pipeline.site.rates import Rates, rates_of
 from tests.pipeline.site.toys import Clock, run
 
 
@@ -29,3 +30,12 @@ def test_new_rates_hold_for_a_live_run_and_go_back_to_the_configured_ones(tmp_pa
     assert polite.snapshot()["binds"].startswith("most_requests_per_minute.page")
     write_control(store, Control())
     assert gaps() == (1.0, 2.0, 2.0)
+
+
+def test_a_kind_of_request_that_no_rate_names_goes_by_that_of_others_else_once_a_second() -> None:
+    def rates(**own: float) -> Rates:
+        return rates_of(PolitenessConfig(identity_requests_per_minute=own), {"one": 150.0}, Control())
+
+    assert rates(page=6.0, other=12.0).per_minute("one", "media") == 12.0
+    assert rates(page=6.0).per_minute("one", "media") == 60.0
+    assert rates(page=6.0, other=12.0).per_minute("one", "page") == 6.0

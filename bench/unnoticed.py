@@ -15,6 +15,23 @@ _EDGES = f"edges = _edges({_SIZES}, max(by_bytes, by_count))"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
 EXPLAINED = {
     **{
+        (
+            "pipeline/site/politeness.py",
+            line,
+            "1.0",
+        ): "a machine's clock shows more than a second by the time a run asks"
+        for line in (
+            'asked.dead, asked.probe_until = "", 0.0',
+            "asked.probe_until = 0.0",
+            "asked.paused_for, asked.probe_until = subject, 0.0",
+        )
+    },
+    (
+        "pipeline/site/politeness.py",
+        "is_due = self._clock() - self._saved_at > SAVE_EVERY_S",
+        "self._clock() - self._saved_at >= SAVE_EVERY_S",
+    ): "two readings of a clock of nanoseconds are never quite that far apart",
+    **{
         ("pipeline/site/optout.py", line, "2"): "two bytes more than the limit say that a list is longer as well as one"
         for line in ("data = answer.read(MAX_BYTES + 1)", "data = file.read(MAX_BYTES + 1)")
     },

@@ -53,7 +53,7 @@ class Identity:
     refused_captions: set[str] = field(default_factory=set)  # subjects, consecutive
     dead: str = ""  # why it cannot reach the site at all
     n_lost: int = 0  # lost connections before its first answer
-    n_answers_in_row: int = 0
+    serves_others: bool = False  # whether its last attempt was answered and not refused
     n_leases: int = 0
     n_answers: int = 0
     n_refusals: int = 0

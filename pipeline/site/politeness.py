@@ -230,7 +230,7 @@ class Politeness:
         if self._is_charged(asked, subject, failure):
             return Ruling(charged=True)
         asked.soft[subject] = failure.reason.value
-        asked.n_answers_in_row = 0
+        asked.serves_others = False
         few = len(asked.soft) < self._config.soft_refusals
         if failure.pause is Pause.SOFT and few and not asked.breaker.level and not asked.dead:
             return Ruling()
@@ -243,8 +243,8 @@ class Politeness:
             return Ruling()
         asked.verdicts[failure.reason.value if failure else ""] += 1
         asked.n_answers += 1
-        asked.n_answers_in_row += 1
-        asked.dead, asked.probe_until, asked.n_lost = "", 0.0, 0
+        asked.serves_others = True
+        asked.dead, asked.probe_until = "", 0.0
         asked.breaker.close()
         asked.soft.clear()
         self._same.clear()
@@ -298,7 +298,7 @@ class Politeness:
         if failure.reason is not Reason.BOT_CHECK:
             return False
         served = self._bot_checks.setdefault(subject, {})
-        served[asked.name] = served.get(asked.name, False) or asked.n_answers_in_row > 0
+        served[asked.name] = served.get(asked.name, False) or asked.serves_others
         if sum(served.values()) < CHARGING_IDENTITIES:
             return False
         del self._bot_checks[subject]
@@ -311,7 +311,6 @@ class Politeness:
         least_s = self._config.session_pause_s if failure.reason is Reason.SESSION_LIMIT else 0.0
         why = "unreachable" if asked.dead and failure.reason is not Reason.PROXY_REFUSED else failure.reason.value
         asked.paused_for, asked.probe_until = subject, 0.0
-        asked.soft.clear()
         return asked.breaker.open(self._clock(), self._config.pauses_s, least_s, self._stretch(), why)
 
     def _stretch(self) -> float:

@@ -40,7 +40,7 @@ def test_what_people_read_of_an_identity_counts_from_now_in_milliseconds() -> No
     facts = one.facts(1000.0)
     assert (facts["paused_s"], facts["captions_paused_s"], facts["next_token_s"]) == (0.0, 0.0, 0.123)
     assert [facts[name] for name in ("videos", "answers", "refusals", "level")] == [0, 0, 0, 0] and not facts["by_hand"]
-    assert (one.n_lost, one.n_answers_in_row, one.probe_until) == (0, 0, 0.0)
+    assert (one.n_lost, one.serves_others, one.probe_until) == (0, False, 0.0)
     one.breaker, one.captions = Breaker(1001.23456, 2, "x"), Breaker(1002.34567, 1, "y")
     facts = one.facts(1000.0)
     assert (facts["paused_s"], facts["captions_paused_s"], facts["level"]) == (1.235, 2.346, 2)

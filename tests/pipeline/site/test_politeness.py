@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +12,10 @@ from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.desk import write_control
 from pipeline.engine.store import Store
 from pipeline.site import politeness as politeness_module
+from pipeline.site.buckets import Breaker
 from pipeline.site.failures import Failure, Pause
-from pipeline.site.pauses import STATE_FILE, describe
-from pipeline.site.politeness import NO_NETWORK_STOPS, SAVE_EVERY_S, Lease, Politeness, Ruling
+from pipeline.site.pauses import STATE_FILE
+from pipeline.site.politeness import SAVE_EVERY_S, Lease, Politeness, Ruling
 from tests.pipeline.site.toys import BOT, Clock, politeness, run
 
 SOFT = Failure(Reason.SERVER_ERROR, "503", Pause.SOFT)
@@ -48,17 +50,6 @@ def test_refusals_of_what_was_in_flight_are_one_block_not_many() -> None:
 
 def test_a_session_limit_pauses_at_least_its_own_time() -> None:
     assert run(politeness(Clock()).report("one", "v", Failure(Reason.SESSION_LIMIT, "", Pause.HARD))).paused_s == 100.0
-
-
-def test_soft_refusals_count_only_for_different_videos_in_a_row() -> None:
-    polite = politeness(Clock())
-    for _ in range(5):
-        assert run(polite.report("one", "same", SOFT)).paused_s == 0
-    run(polite.report("one", "other", SOFT))
-    run(polite.report("one", "well", None))  # an answer in between
-    run(polite.report("one", "a", SOFT))
-    assert run(polite.report("one", "b", SOFT)).paused_s == 0
-    assert run(polite.report("one", "c", SOFT)).paused_s == 10.0
 
 
 def test_a_verdict_on_a_video_is_an_answer_and_closes_the_breaker() -> None:
@@ -103,111 +94,12 @@ def test_a_lease_waits_no_longer_than_patience_while_all_are_paused() -> None:
     assert time.monotonic() - started >= 0.3
 
 
-REFUSED_CAPTIONS = Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
-
-
-def test_refused_captions_pause_the_captions_of_one_identity_alone() -> None:
-    clock = Clock()
-    polite = politeness(clock, "one", "two")
-    assert run(polite.report("one", "v", REFUSED_CAPTIONS)).paused_s == 0
-    assert run(polite.report("one", "w", REFUSED_CAPTIONS)).paused_s == 10.0
-    assert run(polite.lease(0.0, prefer="one", captions=True)).identity == "two"
-    assert run(polite.lease(0.0, prefer="one")).identity == "one"  # lists and media go on
-    assert describe(polite.snapshot()) == ""
-    clock.now += 11
-    assert run(polite.lease(0.0, prefer="one", captions=True)).identity == "one"
-
-
-def test_one_bad_track_pauses_nobody() -> None:
-    polite = politeness(Clock())
-    for _ in range(5):
-        assert run(polite.report("one", "bad", REFUSED_CAPTIONS)).paused_s == 0
-    run(polite.report("one", "good", None))
-    assert run(polite.report("one", "other", REFUSED_CAPTIONS)).paused_s == 0
-
-
-def test_a_video_that_two_identities_in_good_standing_get_a_bot_check_for_is_itself_to_blame() -> None:
-    clock = Clock()
-    polite = politeness(clock, "one", "two")
-    for name in ("one", "two"):
-        run(polite.report(name, f"well-{name}", None))
-    assert run(polite.report("one", "odd", BOT)).paused_s == 10.0
-    ruling = run(polite.report("two", "odd", BOT))
-    assert (ruling.charged, ruling.paused_s) == (True, 0.0)
-    assert describe(polite.snapshot()) == ""  # who was paused for it is let off, with a probe
-    assert run(polite.report("one", "another", BOT)).paused_s == 40.0
-
-
-def test_a_block_of_all_is_not_taken_for_the_fault_of_one_video() -> None:
-    polite = politeness(Clock(), "one", "two")
-    run(polite.report("one", "well", None))
-    assert run(polite.report("one", "v", BOT)).paused_s == 10.0
-    assert not run(polite.report("two", "v", BOT)).charged  # nobody knows whether it serves others
-
-
-def test_several_videos_failing_in_the_same_way_stop_the_run() -> None:
-    polite = politeness(Clock())
-    failure = Failure(Reason.EXTRACTOR_ERROR, "KeyError: 'x'")
-    for n in range(4):
-        assert run(polite.report("one", f"v{n}", failure, "keyerror")).stop is None
-    ruling = run(polite.report("one", "v9", failure, "keyerror"))
-    assert ruling.stop is Reason.YT_DLP_TOO_OLD
-    assert "upgrade" in ruling.detail
-
-
-def test_the_same_failure_with_answers_in_between_does_not_stop_the_run() -> None:
-    polite = politeness(Clock())
-    for n in range(20):
-        assert run(polite.report("one", f"v{n}", Failure(Reason.EXTRACTOR_ERROR, "odd"), "odd")).stop is None
-        run(polite.report("one", f"w{n}", None))
-
-
-LOST = Failure(Reason.CONNECTION_RESET, "no route to host", Pause.SOFT)
-
-
-def test_a_net_that_never_answers_stops_the_run() -> None:
-    polite = politeness(Clock(), soft_refusals=100)
-    rulings = [run(polite.report("one", f"v{n}", LOST)) for n in range(NO_NETWORK_STOPS)]
-    assert [ruling.stop for ruling in rulings[:-1]] == [None] * (NO_NETWORK_STOPS - 1)
-    assert rulings[-1].stop is Reason.NO_NETWORK
-    assert "identity one: no route to host" in rulings[-1].detail
-
-
-def test_one_dead_proxy_is_paused_and_named_and_the_others_go_on() -> None:
-    polite = politeness(Clock(), "dead", "well", soft_refusals=100)
-    rulings = [run(polite.report("dead", f"v{n}", LOST)) for n in range(NO_NETWORK_STOPS)]
-    assert all(ruling.stop is None for ruling in rulings)
-    assert rulings[-1].paused_s > 0
-    assert "dead paused for another 10 s (unreachable)" in describe(polite.snapshot())
-    assert run(polite.lease(0.0, prefer="dead")).identity == "well"
-
-
-def test_a_refused_proxy_password_pauses_at_once_and_ends_the_run_only_where_it_is_all() -> None:
-    wrong = Failure(Reason.PROXY_REFUSED, "the proxy refused its user name or password (407)", Pause.HARD)
-    polite = politeness(Clock(), "one", "two")
-    assert run(polite.report("one", "v", wrong)).paused_s == 10.0
-    ruling = run(polite.report("two", "v", wrong))
-    assert ruling.stop is Reason.NO_NETWORK
-    assert "identity one: the proxy refused its user name or password (407); identity two:" in ruling.detail
-
-
 def test_the_old_rates_are_read_as_before_with_a_warning_that_names_the_new_ones(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     config = PolitenessConfig.model_validate({"requests_per_minute": {"page": 12.0}})
     assert config.identity_requests_per_minute == config.most_requests_per_minute == {"page": 12.0}
     assert "identity_requests_per_minute" in caplog.text
-
-
-def test_refused_captions_are_an_answer_of_the_page_so_the_next_pause_is_the_first_again() -> None:
-    clock = Clock()
-    polite = politeness(clock)
-    run(polite.report("one", "v", BOT))
-    clock.now += 11
-    assert run(polite.lease(0.0)).identity == "one"
-    run(polite.report("one", "w", REFUSED_CAPTIONS))
-    assert run(polite.lease(0.0)).identity == "one", "nobody waits for the probe's answer any more"
-    assert run(polite.report("one", "x", BOT)).paused_s == 10.0
 
 
 def test_where_all_pause_the_wait_is_until_the_first_of_them_but_never_longer_than_the_longest_pause() -> None:
@@ -255,43 +147,6 @@ def test_an_identity_whose_bucket_is_empty_is_waited_for_and_the_fuller_one_is_t
     name, wait_s, all_paused = polite._choose(clock.now, "", "", (), False)
 
     assert (name, all_paused) == ("two", False) and wait_s == pytest.approx(0.1, abs=0.01)
-
-
-def test_requests_are_counted_by_kind_and_stop_while_the_identity_pauses() -> None:
-    clock = Clock()
-    polite = politeness(clock, "one", "two")
-    for kind in ("page", "page", "player"):
-        assert run(polite.take("one", "youtube.com", kind)) == 0.0
-    run(polite.report("one", "v", BOT))
-    clock.now += 3
-    assert run(polite.take("one", "youtube.com", "page")) == 7.0
-    state = polite.snapshot()
-
-    assert state["requests"] == {"page": 2, "player": 1}
-    one = state["identities"][0]
-    assert (one["requests"], one["refusals"], one["answers"]) == ({"page": 2, "player": 1}, 1, 0)
-    assert (one["paused_s"], one["why"], one["level"]) == (7.0, "bot_check", 1)
-
-
-def test_a_failure_of_our_own_is_no_answer_of_the_site() -> None:
-    clock = Clock()
-    polite = politeness(clock)
-    run(polite.report("one", "v", BOT))
-    clock.now += 11
-    for reason in (Reason.STALLED, Reason.NO_DISK, Reason.BAD_COOKIES):
-        run(polite.report("one", "v", Failure(reason, "")))
-
-    assert polite.snapshot()["identities"][0]["level"] == 1
-    assert polite.snapshot()["identities"][0]["answers"] == 0
-
-
-def test_one_soft_refusal_after_a_pause_is_the_same_block_and_pauses_at_once() -> None:
-    clock = Clock()
-    polite = politeness(clock)
-    run(polite.report("one", "v", BOT))
-    clock.now += 11
-
-    assert run(polite.report("one", "w", SOFT)).paused_s == 40.0
 
 
 def test_state_is_saved_with_every_pause_and_else_now_and_then(tmp_path: Path) -> None:
@@ -413,3 +268,71 @@ def test_jitter_lengthens_pauses_by_up_to_its_share(slept: tuple[Clock, list[flo
     assert 100 <= min(pauses) < 115 and 135 < max(pauses) <= 150
     again = Politeness(config, {"one": 3600.0}, clock=slept[0], wall_clock=slept[0], seed=29)
     assert run(again.report("one", "v", BOT)).paused_s == pauses[-1], "the same for the same seed"
+
+
+def test_requests_are_counted_by_kind_and_stop_while_the_identity_pauses(
+    slept: tuple[Clock, list[float]],
+) -> None:
+    clock, _ = slept
+    polite = politeness(clock, "one", "two")
+    for kind in ("page", "page", "player"):
+        assert run(polite.take("one", "youtube.com", kind)) == 0.0
+    run(polite.report("one", "v", BOT))
+    clock.now += 3
+    assert run(polite.take("one", "youtube.com", "page")) == 7.0
+    clock.now += 6.5
+    assert run(polite.take("one", "youtube.com", "page")) == 0.5, "the last moment is a pause as well"
+    clock.now -= 6.5
+    state = polite.snapshot()
+
+    assert state["requests"] == {"page": 2, "player": 1}
+    one = state["identities"][0]
+    assert (one["requests"], one["refusals"], one["answers"]) == ({"page": 2, "player": 1}, 1, 0)
+    assert (one["paused_s"], one["why"], one["level"]) == (7.0, "bot_check", 1)
+
+
+def test_waiting_for_a_token_takes_nothing_from_the_patience_with_pauses(slept: tuple[Clock, list[float]]) -> None:
+    clock, waits = slept
+    polite = hourly(clock, one=360.0)  # one each ten seconds
+    began, choose = clock.now, polite._choose
+
+    def choosing(now: float, *asked: Any) -> Any:
+        if now >= began + 1.0 and not polite._identities["one"].breaker.level:
+            polite._identities["one"].breaker = Breaker(now + 10.0, 1, "bot_check")
+        return choose(now, *asked)
+
+    polite._choose = choosing  # type: ignore[method-assign]
+    assert run(polite.lease(0.6)).identity == ""
+    assert sum(waits) == pytest.approx(1.6)
+
+
+def test_an_identity_may_ask_again_at_the_end_of_its_pause_and_waits_for_a_token_that_is_near() -> None:
+    clock = Clock()
+    polite = hourly(clock, one=3600.0)
+    run(polite.report("one", "v", BOT))
+    clock.now += 10.0
+    assert run(polite.lease(0.0)).identity == "one"
+    polite = hourly(clock, one=3600.0)
+    polite._identities["one"].bucket.full_at = clock.now + 0.25
+    assert polite._choose(clock.now, "", "", (), False) == ("one", 0.25, False)
+
+
+def test_what_was_saved_a_moment_ago_is_not_saved_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, store, saved = Clock(), Store(str(tmp_path)), []  # type: ignore[var-annotated]
+    config = PolitenessConfig(pauses_s=(10.0,), jitter=0.0)
+    polite = Politeness(config, {"one": 3600.0}, store=store, clock=clock, wall_clock=clock)
+    monkeypatch.setattr(polite, "_save", lambda: saved.append(clock.now))
+    began = clock.now
+    for step_s, failure in (
+        (16.0, None),
+        (1.0, None),
+        (14.5, None),
+        (1.0, BOT),
+        (14.5, None),
+        (1.0, None),
+        (1.0, None),
+    ):
+        clock.now += step_s
+        run(polite.report("one", "v", failure))
+
+    assert [at - began for at in saved] == [16.0, 31.5, 32.5, 48.0]

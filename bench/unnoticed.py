@@ -26,6 +26,7 @@ EXPLAINED = {
             "asked.paused_for, asked.probe_until = subject, 0.0",
         )
     },
+    ("pipeline/site/politeness.py", "seed: int = 0,", "1"): "any seed spreads gaps and pauses as well",
     (
         "pipeline/site/politeness.py",
         "is_due = self._clock() - self._saved_at > SAVE_EVERY_S",
@@ -198,6 +199,7 @@ TUNING = {
     "pipeline/engine/merge.py": {"MOST_AT_ONCE": _PIECE},
     "pipeline/engine/merge_ids.py": {"MOST_APART": _PIECE, "FACTOR": _PIECE},
     "pipeline/engine/merger.py": {"LOOK_EVERY_S": _OFTEN},
+    "pipeline/engine/names.py": {"RECENT": _PIECE},
     "pipeline/engine/outage.py": {"FIRST_WAIT_S": _PATIENCE, "LONGEST_WAIT_S": _PATIENCE, "SAY_EVERY_S": _OFTEN},
     "pipeline/engine/progress.py": {"PLAIN_EVERY_S": _OFTEN},
     "pipeline/engine/ranges.py": {"TAIL_BYTES": _PIECE, "SPAN_BYTES": _PIECE, "AT_ONCE": _PIECE},
@@ -214,7 +216,12 @@ TUNING = {
     "pipeline/site/hosts.py": {"POLL_S": _OFTEN},
     "pipeline/site/optout.py": {"MAX_BYTES": _ABSURD, "TIMEOUT_S": _PATIENCE},
     "pipeline/site/own_hosts.py": {"MAX_HOPS": _PATIENCE},
-    "pipeline/site/politeness.py": {"POLL_S": _OFTEN, "SAVE_EVERY_S": _OFTEN, "READ_CONTROL_EVERY_S": _OFTEN},
+    "pipeline/site/politeness.py": {
+        "NO_NETWORK_STOPS": _PATIENCE,
+        "POLL_S": _OFTEN,
+        "SAVE_EVERY_S": _OFTEN,
+        "READ_CONTROL_EVERY_S": _OFTEN,
+    },
     "pipeline/site/ytdlp.py": {"MAX_WARNINGS": _ABSURD, "MAX_LISTS": _PATIENCE, "MAX_SITES": _PIECE},
     "pipeline/text/boundary/features.py": {"MAX_ROWS": _ABSURD},
     "pipeline/text/boundary/net.py": {"PART": _PIECE},

@@ -49,12 +49,14 @@ def test_what_nobody_sets_asks_for_one_core_half_an_hour_and_a_next_try_in_an_ho
     assert Reject(Reason.PRIVATE, "v").retry_after_s == Rejected(Reason.PRIVATE).retry_after_s == 3600
     assert Transient(Reason.RATE_LIMITED).wait_s == 0, "it may be tried again at once"
     assert (Unit("a").time_limit_s, Unit("a").is_fetched) == (0, False), "its stage's limit; nothing to fetch"
+    assert Unit("a").expected_s == 0, "how long it takes is not known"
 
 
 def test_time_that_has_run_out_is_none_left(tmp_path: Path) -> None:
     store, now = Store(str(tmp_path)), time.monotonic()
 
     assert Context(store, tmp_path, now - 5).remaining_s() == 0.0
+    assert Context(store, tmp_path, now).attempt == 1
     assert 59 < Context(store, tmp_path, now + 60).remaining_s() <= 60
 
 

@@ -77,7 +77,7 @@ def crawl_config(ids_file: Path, proxy: str = "") -> CrawlConfig:
 
 
 def measure(n_videos: int, folder: Path) -> None:
-    """Runs the crawl and prints."""
+    """Runs the crawl and prints the costs."""
     ids_file = folder / "ids.txt"
     ids_file.write_text("".join(site_id(11, "bench", n) + "\n" for n in range(n_videos)))
     config, store = crawl_config(ids_file), Store(str(folder / "out"))

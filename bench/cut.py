@@ -1,18 +1,18 @@
-"""What a cut costs: our whole `cut` command beside what others do, on one video, in one run.
+"""Measures the cost of a cut: our whole `cut` command beside what others do, on one video, in one run.
 
     python bench/cut.py [--minutes 10] [--rounds 1] [--count 24] [--video FILE] [--video2dataset PYTHON]
 
-CPU seconds (user + system, children included) for 24 spans of a 720p video with a keyframe every 250 frames:
+CPU seconds (user + system, including children) for 24 spans of a 720p video with a keyframe every 250 frames:
 
-    first clip         `hdvila-pipeline cut --only-clips` of one span, the program's start included
-    remux, exact       `hdvila-pipeline cut --only-clips`, the program's start included
-    a                  an ffmpeg -ss … -c copy a span
-    b                  an ffmpeg -ss … re-encoded (x264 veryfast) a span
-    c                  video2dataset's exact mode, where --video2dataset names a Python that has it
+    first clip         `hdvila-pipeline cut --only-clips` of one span, including the program's start
+    remux, exact       `hdvila-pipeline cut --only-clips`, including the program's start
+    a                  one ffmpeg -ss … -c copy per span
+    b                  one re-encoding ffmpeg -ss … (x264 veryfast) per span
+    c                  video2dataset's exact mode, if --video2dataset names a Python that has it
     with all           `cut` with scenes, members and checks on (no aim)
 
-Start and end of every clip are read from the burned-in frame numbers, which a film given by --video lacks. Wall time is
-printed for the record only.
+Start and end of every clip are read from the burned-in frame numbers, which a film given by --video does not have. Wall
+time is printed for the record only.
 """
 
 import argparse
@@ -150,7 +150,7 @@ def main() -> None:
 
 
 def run(folder: Path, arguments: argparse.Namespace) -> None:
-    """The measurements in one folder."""
+    """Runs the measurements in one folder."""
     sys.path.insert(0, str(REPO))
     video = arguments.video or folder / "video.mp4"
     if not arguments.video:

@@ -1,18 +1,18 @@
-"""What a training sample costs to load: ours beside what most repositories do, on the same shards, in one run.
+"""Measures the cost of loading a training sample: ours beside what most repositories do, on the same shards.
 
     python -m bench.loader [--data DIR | --films FILE …] [--fps 12 24 30] [--segments 1 2] [--samples 40] [--ways …]
 
 Samples per core-second (CPU time, so that a busy machine matters less), one decoder thread, in this process; every way
-gives the same shapes: of each of a clip's segments one 640x1024 frame and six 160x256 ones.
+gives the same shapes: for each segment of a clip, one 640x1024 frame and six 160x256 ones.
 
-    naive       webdataset + decord: open the whole mp4, seven frames a segment spread over the clip, then resize
-    webdataset  as its own decoder of videos does (read_video): every frame of the clip, then choose and resize
-    v2d         as video2dataset's loader does: every 12th frame of the clip through decord, then choose and resize
+    naive       webdataset + decord: open the whole mp4, seven frames per segment spread over the clip, then resize
+    webdataset  like its own decoder of videos (read_video): every frame of the clip, then choose and resize
+    v2d         like video2dataset's loader: every 12th frame of the clip through decord, then choose and resize
     hdvila      webdataset + decord with HD-VILA's frames (12 apart) and crop, the six scaled to a quarter
     whole       ours from the same mp4
     prepared    ours from the stills and the low-resolution proxy that the pipeline stores beside it
 
-The two loaders are written here by what they do (what they ask of the decoder), not imported. DIR is a data set of
+The two loaders are reimplemented here by their requests to the decoder, not imported. DIR is a data set of
 the pipeline (its train split is used), FILEs are films. Without either, 720p films of drifting textures are drawn,
 `--fps` frames/s, a keyframe every 250 frames. The pipeline itself cuts films, with its default members, into clips of
 10 s. The ways take turns, `rounds` times; the median round counts. Prints a table with source, segments and the
@@ -172,7 +172,7 @@ def bytes_read(index: Index, source: Source) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="a data set of the pipeline")
     parser.add_argument("--films", type=Path, nargs="+", default=[], help="films to cut; without either they are drawn")

@@ -103,7 +103,7 @@ def score(film: TruthFilm, scenes: Scenes) -> list[int]:
 
 
 def count(folder: Path, detectors: list[str]) -> None:
-    """The cuts found in a drawn film and in the samples themselves."""
+    """Counts the cuts found in a drawn film and in the samples themselves."""
     print("\ncuts found (gradual ones among them): " + ", ".join(detectors))
     with tempfile.TemporaryDirectory() as scratch:
         drawn = a_video(Path(scratch) / "drawn.mp4", seconds=30, fps=Fraction(30), gop=60, cuts=DRAWN_CUTS)

@@ -67,7 +67,7 @@ def pieces(paths: Sequence[Path], n_films: int) -> Iterator[tuple[str, list[Luma
 
 
 def drawn(seed: int) -> list[Luma]:
-    """Two drawn scenes of 2 s, moving."""
+    """Two moving drawn scenes of 2 s each."""
     n = PIECE_MS // HASH_EVERY_MS
     film = Film(width=320, height=180, cuts=(0,) * (2 * seed) + (n // 2,))
     return [np.asarray(cv2.cvtColor(draw_picture(film, i), cv2.COLOR_RGB2GRAY), np.uint8) for i in range(n)]

@@ -1,4 +1,4 @@
-"""A blind human judgement of clip ends: makes a sheet to read, and scores the borders marked as wrong.
+"""Judges clip ends by eye, blind: makes a sheet to read, and scores the borders marked as wrong.
 
     python -m bench.text_by_eye sheet FOLDER --pool TEXT_FOLDER [--samples SAMPLES] [--seed 0]
     python -m bench.text_by_eye score FOLDER

@@ -3,7 +3,7 @@
     python -m bench.video_hour [VIDEO …] [--samples ../shared/samples] [--set scenes.detector=content]
 
 Everything on is mode remux with proxy, stills, scenes, checks and hashes. The baseline decodes all pictures, by PyAV on
-one thread; both run in turns, and the ratio is that of the least times, since other work on the machine disturbs both.
+one thread; they take turns, and the ratio is that of their least times, since other work on the machine disturbs both.
 Without VIDEO: a drawn film of 720p30 and the samples of at least 720p. A film shorter than a minute is repeated end to
 end, so that the costs per video aren't counted as if an hour were hundreds of videos.
 

@@ -1,7 +1,7 @@
 """`hdvila-pipeline`: the commands, each in a module of its own under pipeline/commands.
 
-How a command ends is said by manifests/exits.py. Only the command that is asked for is imported, and it imports what is
-heavy inside itself, so that `cut` of one clip is not mostly imports, and needs neither Ray nor yt-dlp.
+Exit codes are defined in manifests/exits.py. Only the requested command is imported, and it imports heavy modules
+inside its function, so that `cut` of one clip does not spend its time on imports and needs neither Ray nor yt-dlp.
 """
 
 import atexit
@@ -106,7 +106,7 @@ def options(
 
 def main() -> None:
     """Runs the command that the arguments name."""
-    atexit.register(gc.freeze)  # the process ends: looking once more through all that it loaded would take 60 ms
+    atexit.register(gc.freeze)  # at exit a last collection over everything loaded would take 60 ms
     with ExitsByTheTable(PROGRAM), StorageErrorsExplained():
         app()
 

@@ -212,7 +212,7 @@ class AlikeIndex:
             runs[-FAN_IN:] = [_Run(level=level, files=tuple(self._done(work, spans_of(n_bytes))))]
         return of_kind.model_copy(update={"runs": tuple(runs)})
 
-    # what is alike
+    # pairs that are alike
 
     def _alike(self, kind: Kind, pairs: Int64, table: pa.Table, first: int) -> pa.Table:
         """Filters pairs [N, 2] of numbers for those that are alike. `table`: the new things, numbered from `first`."""
@@ -240,7 +240,7 @@ class AlikeIndex:
         with ThreadPoolExecutor(READERS) as readers:
             return {number: row for found in readers.map(read, asked) for number, row in found.items()}
 
-    # what is kept
+    # the stored index
 
     def refresh(self) -> None:
         """Loads the index as an earlier or another driver left it. Raises LostHashes."""

@@ -202,7 +202,7 @@ def _select_all(store: Store, films: Sequence[Film]) -> None:
 
 
 def main() -> None:
-    """The command line."""
+    """Parses the command line and makes the set."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--per-caption", type=int, default=8, help="clips of each caption in train")

@@ -104,9 +104,8 @@ class Script:
     """The seed of a video's words and pictures; equal scripts give equal bytes.
 
     `sentences` is "long" (about 8 to 14 s each), "short" (about 5 to 7 s) or "plain" (about 3 to 4 s); `language` is
-    "en" or "es";
-    `greeting` is a sentence spoken first, the same in all videos of a channel; `duration_ms` is the length of
-    video and audio.
+    "en" or "es"; `greeting` is a sentence spoken first, the same in all videos of a channel; `duration_ms` is the
+    length of video and audio.
     """
 
     seed: int

@@ -229,7 +229,7 @@ class Site:
     def _other(self, request: Request, asked: Asked, video: Video | None) -> Answer:
         return error_answer(404)
 
-    # --- faults that need the honest answer ---
+    # --- faults that alter the proper answer ---
 
     def _spoilt(self, fault: Fault, honest: Answer, request: Request, video: Video | None) -> Answer:
         """Applies a fault to the proper answer."""

@@ -1,10 +1,10 @@
 """The media stage: a unit is one video, from fetching it to its committed pack.
 
 In:  rows of `videos` and `clips` of the wave's videos, and the media itself (fetched, or a file of the source)
-Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row a clip tried
+Out: packs/<video_id>-<hash>.tar with the samples, and table `packs`, a row per clip tried
 
-A worker holds one video's source, members and pack in its scratch folder at a time; the engine removes the folder
-whatever happens. A native crash in a decoder costs that worker and a try of this unit, never another unit.
+A worker has one video's source, members and pack in its scratch folder at a time; the engine removes the folder in any
+case. A native crash in a decoder costs that worker and one try of this unit, never another unit.
 """
 
 from __future__ import annotations

@@ -50,7 +50,8 @@ FORMAT = 1
 AT_A_TIME = 1 << 19
 """Pictures that are taken up together, from some 5,000 videos: sorting and looking up takes 2 KB for each."""
 MOST_WAITING = 1 << 23
-"""Pictures that may wait (400 MB). If more come at once, as when comparing everything again, table order decides."""
+"""Pictures that may wait, 400 MB. If more come at once, as when everything is compared again, they are taken up in the
+order of the tables."""
 
 _LEAST_SHARED = 3
 """Pictures that two must share: two with the same logo over dark pictures agree in one or two."""

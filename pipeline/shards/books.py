@@ -117,7 +117,10 @@ def read_chosen(store: Store) -> Chosen:
 def open_clips(
     made: PlanVideos, chosen: Chosen, held: Sequence[Held], tombstones: Tombstones, urls: pa.Table, but: Collection[str]
 ) -> PlanVideos:
-    """Returns clips that belong in shards but are in none: those that the selection keeps, and those that failed."""
+    """Returns clips that belong in shards but are in none: those that the selection keeps, and those that failed.
+
+    `urls`: columns video_id, url. `but`: videos to leave out.
+    """
     left = not_held(made, held)
     away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
     left = left.take(np.flatnonzero(~away.astype(np.bool_)))

@@ -37,7 +37,7 @@ LANGUAGE_SAMPLE = 400
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The chosen track."""
+    """The chosen track, and the confidence of its alignment."""
 
     track: Track
     key: str

@@ -8,6 +8,7 @@ ALIKE = ((re.compile(r"uuid4\(\)\.hex\[:(\d+)\]"), "the length of a random name;
 _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)"
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
 _FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
+_TAGS = 'ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}'
 _RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
 _STILL = "if still.offset < 0 or still.size < 1 or still.offset + still.size > len(mjpg):"
 _SIZES = "videos.bytes_ if by_bytes >= by_count else is_sample.astype(np.int64)"
@@ -85,6 +86,17 @@ EXPLAINED = {
         "_STEPS_BACK_S = (0, 2, 15, 60)",
         "120",
     ): "a tuning constant: how far the last seek goes back; a larger one reads more of the file",
+    (
+        "pipeline/media/probe.py",
+        _TAGS,
+        "int(av.__version__.partition('.')[0]) <= 19",
+    ): "speaks of PyAV 19 alone, and the tests run with one version",
+    (
+        "pipeline/media/probe.py",
+        "return str(error).splitlines()[0][:160] if str(error) else type(error).__name__",
+        "320",
+    ): "the length at which a message is cut",
+    ("pipeline/media/shots.py", "self._decided = 0", "1"): "no transition has its middle at the first picture",
     ("pipeline/media/frames.py", _FAULT, "240"): "the length at which a message is cut",
     ("pipeline/site/failures.py", _SEVERITY, "1"): "a request that succeeded is no failure, wherever it is sorted",
     (
@@ -236,6 +248,7 @@ TUNING = {
     "pipeline/media/ffmpeg.py": {"_LAST_LINES": _MESSAGE, "_LAST_CHARACTERS": _MESSAGE},
     "pipeline/media/hearing.py": {"_FIRST_ASKED_S": _PIECE},
     "pipeline/media/packs.py": {"_COPY_BYTES": _PIECE},
+    "pipeline/media/probe.py": {"_FIRST_PACKETS": _PATIENCE},
     "pipeline/media/shots.py": {"_BLOCK": _PIECE},
     "pipeline/media/stage.py": {"_START_S": _PATIENCE},
     "pipeline/shards/files.py": {"BATCH_BYTES": _PIECE},

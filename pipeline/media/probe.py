@@ -264,8 +264,9 @@ def _last_end(container: Any, stream: Any, from_us: int | None) -> Fraction | No
 def _video_track(stream: Any, zero_s: Fraction, picture: Any | None) -> VideoTrack:
     context = stream.codec_context
     rotation = -round(picture.rotation) % 360 if picture is not None else 0
-    sar = stream.sample_aspect_ratio or Fraction(1)
-    wide = (round(context.width * sar), context.height) if sar > 0 else (context.width, context.height)
+    stated = stream.sample_aspect_ratio
+    sar = stated if stated is not None and stated > 0 else Fraction(1)
+    wide = round(context.width * sar), context.height
     width, height = wide if rotation % 180 == 0 else wide[::-1]
     return VideoTrack(
         index=stream.index,
@@ -275,7 +276,7 @@ def _video_track(stream: Any, zero_s: Fraction, picture: Any | None) -> VideoTra
         coded_width=context.width,
         coded_height=context.height,
         rotation=rotation,
-        sar=sar if sar > 0 else Fraction(1),
+        sar=sar,
         fps=_fps(stream),
         pix_fmt=context.pix_fmt or "",
         bit_depth=max((c.bits for c in context.format.components), default=8) if context.pix_fmt else 8,

@@ -1,11 +1,16 @@
 """The decode pass: every frame once, in order, with its time; faults told, never mended in silence."""
 
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
 from pipeline.media.audio_blocks import AudioBlock, Wanted
 from pipeline.media.frames import (
@@ -13,11 +18,14 @@ from pipeline.media.frames import (
     Picture,
     Scaler,
     Stretch,
+    _decode_stretch,
     chroma_of,
     decode,
     luma_of,
+    luma_plane,
     merge_stretches,
     scaled_size,
+    turned,
 )
 from pipeline.media.probe import probe
 from pipeline.testing.frame_code import read_frame_code
@@ -120,3 +128,97 @@ def test_colour_is_given_beside_brightness(colour: tuple[int, int, int], to_blue
 
     assert luma_of(small).shape == (36, 64) and chroma.shape == (2, 18, 32)
     assert np.allclose(chroma.mean(axis=(1, 2)), (to_blue, to_red), atol=2)
+
+
+def test_stretches_are_joined_up_to_the_gap_and_one_inside_another_does_not_shorten_it() -> None:
+    assert merge_stretches([Stretch(0, 100), Stretch(150, 200)], 50) == [Stretch(0, 200)]
+    assert merge_stretches([Stretch(0, 100), Stretch(151, 200)], 50) == [Stretch(0, 100), Stretch(151, 200)]
+    assert merge_stretches([Stretch(0, 900), Stretch(10, 200), Stretch(20, 30)], 0) == [Stretch(0, 900)]
+    assert merge_stretches([Stretch(5, 8), Stretch(0, 5)], 0) == [Stretch(0, 8)]
+
+
+def test_a_size_is_never_less_than_two_pixels() -> None:
+    assert scaled_size(4000, 10, 2) == (800, 2)
+    assert scaled_size(10, 4000, 1) == (2, 400)
+    assert scaled_size(3, 3, 1) == (2, 2)
+    assert scaled_size(1279, 719, 180) == (320, 180)
+
+
+@pytest.mark.parametrize("degrees", [90, 180, 270])
+def test_brightness_and_colour_are_turned_alike(degrees: int) -> None:
+    rng = np.random.default_rng(degrees)
+    values = rng.integers(16, 235, (36, 32), dtype=np.uint8)  # 24 rows of brightness, 12 of colour
+    frame = av.VideoFrame.from_ndarray(values, format="yuv420p")
+
+    upright = turned(frame, degrees)
+
+    k = -degrees // 90
+    assert (luma_of(upright) == np.rot90(luma_of(frame), k)).all()
+    assert (chroma_of(upright) == np.rot90(chroma_of(frame), k, axes=(1, 2))).all()
+    packed = av.VideoFrame.from_ndarray(rng.integers(0, 255, (24, 32, 3), dtype=np.uint8), format="rgb24")
+    assert (turned(packed, degrees).to_ndarray() == np.rot90(packed.to_ndarray(), k)).all()
+    assert turned(packed, degrees).format.name == "rgb24"
+
+
+def test_brightness_of_a_frame_is_read_in_place_where_it_has_eight_bits() -> None:
+    values = np.arange(36 * 50, dtype=np.int64).reshape(36, 50).astype(np.uint8)  # 50 wide: rows are padded
+    frame = av.VideoFrame.from_ndarray(values, format="yuv420p")
+    plane = luma_plane(frame)
+    assert plane is not None and (plane == values[:24]).all()
+    assert luma_plane(av.VideoFrame(32, 24, "yuv420p10le")) is None
+    assert luma_plane(av.VideoFrame(32, 24, "rgb24")) is None
+    assert luma_plane(av.VideoFrame(32, 24, "gray")) is not None
+
+
+def test_a_scaler_takes_the_size_of_the_displayed_picture_and_keeps_its_colours(tmp_path: Path) -> None:
+    source = probe(a_video(tmp_path / "a.mp4", seconds=0.2, **SMALL, audio=""))
+    lying = replace(source, video=replace(source.video, rotation=90, width=180, height=320))
+    picture = next(item for item in decode(source, MediaLimits()) if isinstance(item, Picture))
+
+    small = Scaler(source, 90, "yuv420p")(picture.frame)
+    turned_once = Scaler(lying, 90, "yuv420p")(picture.frame)
+
+    assert (small.width, small.height) == (160, 90) and (turned_once.width, turned_once.height) == (90, 160)
+    assert np.abs(np.rot90(luma_of(small), -1).astype(int) - luma_of(turned_once)).max() == 0
+    assert small.time_base == picture.frame.time_base and small.pts == picture.tick
+    white = av.VideoFrame.from_ndarray(np.full((270, 320), 128, np.uint8), format="yuv420p")
+    white.planes[0].update(bytes([235]) * white.planes[0].buffer_size)
+    assert Scaler(source, 90, "rgb24")(white).to_ndarray().min() >= 252
+    full = replace(source, video=replace(source.video, colour=replace(source.video.colour, range_=FULL)))
+    assert Scaler(full, 90, "rgb24")(white).to_ndarray().max() <= 237
+    assert luma_of(Scaler(full, 90, "yuv420p")(white)).max() == 235
+
+
+def test_faults_are_told_at_their_time_and_frames_still_held_at_the_end_come_too() -> None:
+    held = [SimpleNamespace(pts=pts) for pts in (None, 700, 800, 999, 1000)]
+    codec = SimpleNamespace(flush_buffers=lambda: None, decode=lambda _: held)
+
+    def damaged() -> list[Any]:
+        raise av.error.InvalidDataError(1, "bad slice")
+
+    def frames(*ticks: int | None) -> Any:
+        return lambda: [SimpleNamespace(pts=tick) for tick in ticks]
+
+    stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=0, codec_context=codec)
+    told = {"stream_index": 0, "is_keyframe": True, "size": 1}
+    packets = [
+        SimpleNamespace(pts=0, dts=0, decode=frames(None, 749, 750, 760), **told),
+        SimpleNamespace(pts=770, dts=770, decode=damaged, **told),
+        SimpleNamespace(pts=None, dts=None, decode=damaged, **told),
+    ]
+    container = SimpleNamespace(seek=lambda *_, **__: None, demux=lambda *_: iter(packets), start_time=0)
+    source: Any = SimpleNamespace(zero_s=Fraction(250, 1000))
+
+    items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
+
+    assert [(item.tick, item.time_ms) for item in items if isinstance(item, Picture)] == [
+        (750, 500),
+        (760, 510),
+        (800, 550),
+        (999, 749),
+    ]
+    assert [item.time_ms for item in items if isinstance(item, DecodeFault)] == [520, -250]
+    packets[1].decode = frames(1000)
+    packets[2].decode = lambda: pytest.fail("decoded behind the end")
+    items = list(_decode_stretch(container, stream, source, Stretch(500, 750), None))
+    assert [item.tick for item in items if isinstance(item, Picture)] == [750, 760]

@@ -1,14 +1,17 @@
 """Black bars, still pictures and faults of the decoder."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.config.media import ChecksConfig, MediaConfig, MediaLimits
+from pipeline.config.media import ChecksConfig, CutConfig, MediaConfig, MediaLimits
 from pipeline.media.checks import Seen, findings
 from pipeline.media.checks.look import Look, picture_size
+from pipeline.media.checks.pictures import bars, coverage, decode_errors, still_picture
 from pipeline.media.frames import SMALL_SHORT_SIDE, Picture, Scaler, Stretch, decode, luma_of
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
@@ -158,3 +161,43 @@ def test_a_gap_is_told_once_it_is_longer_than_allowed(track: VideoTrack, gap_ms:
     look.longest_gap_ms = gap_ms
 
     assert (Reason.TRUNCATED in reasons(look, track)) == found
+
+
+def test_720p_is_a_short_side_of_704_or_a_wide_picture_of_1280() -> None:
+    config = CutConfig()
+    for width, height in [(1280, 720), (720, 1280), (1280, 718), (960, 720), (1280, 544), (1920, 800), (544, 1280)]:
+        assert config.is_720p(width, height), (width, height)
+    for width, height in [(854, 480), (640, 480), (1138, 640), (1024, 576), (1024, 436)]:
+        assert not config.is_720p(width, height), (width, height)
+    assert not CutConfig(accept_wide=False).is_720p(1280, 544)
+
+
+def test_a_picture_of_nine_tenths_of_the_frame_has_no_notable_bars() -> None:
+    video: Any = SimpleNamespace(width=1000, height=100)
+
+    def inside(rows: int) -> str:
+        shown = np.where(np.arange(100) < rows, 200, 16).astype(np.uint8)
+        return bars(Seen(video, Look(shown, np.full(1000, 200, np.uint8))), config)
+
+    config = MediaConfig.model_validate({"cut": {"min_short_side": 0}})
+    assert inside(89) == "" and inside(88) == "1000x89 inside black bars"
+
+
+@pytest.mark.parametrize(("gap_ms", "motion", "found"), [(2000, 0.5, False), (2001, 0.4, True)])
+def test_a_gap_and_a_motion_just_at_the_limit_are_no_fault(gap_ms: int, motion: float, found: bool) -> None:
+    config = MediaConfig.model_validate({"checks": {"max_gap_ms": 2000, "still_motion": 0.5}})
+    video: Any = SimpleNamespace(width=1280, height=720)
+    seen = Seen(video, Look(changes=[motion], longest_gap_ms=gap_ms))
+
+    assert coverage(seen, config) == (f"{gap_ms} ms without a new picture" if found else "")
+    assert still_picture(seen, config) == (f"moves by {motion} of 255 in half a second" if found else "")
+    still = Seen(video, Look(changes=[0.0]))
+    assert still_picture(still, config) != "" and still_picture(Seen(video, Look()), config) == "", "nothing to compare"
+
+
+def test_errors_of_the_decoder_are_counted_and_the_first_is_named() -> None:
+    video: Any = SimpleNamespace(width=1280, height=720)
+    assert decode_errors(Seen(video, Look(), ["bad slice", "worse"]), MediaConfig()) == "2, first: bad slice"
+    assert decode_errors(Seen(video, Look(), []), MediaConfig()) == ""
+    with pytest.raises(ValueError, match="no picture of this clip was measured"):
+        coverage(Seen(video), MediaConfig())

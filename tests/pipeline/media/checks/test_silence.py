@@ -5,7 +5,8 @@ import pytest
 
 from manifests.reasons import Reason
 from pipeline.config.media import MediaConfig
-from pipeline.media.checks.silence import enough, loudest_dbfs
+from pipeline.media.checks import Seen
+from pipeline.media.checks.silence import enough, find, loudest_dbfs
 from pipeline.media.probe import VideoTrack, probe
 from pipeline.testing.video import a_video
 from tests.pipeline.media.looks import reasons
@@ -53,3 +54,16 @@ def test_the_beginning_is_enough_where_whole_blocks_of_it_are_loud() -> None:
     assert not enough((loud * 0.98, rate), config) and not enough((None, rate), config)
     tail = np.concatenate([np.zeros((1, rate // 10), np.float32), loud[:, : rate // 20]], axis=1)
     assert not enough((tail, rate), config), "what is left over at the end is not looked at"
+
+
+def test_a_loudness_just_at_the_limit_is_heard_and_digital_silence_is_the_quietest(track: VideoTrack) -> None:
+    config, rate = MediaConfig(), 16_000
+    wave = np.where(np.arange(rate) % 2, 0.5, -0.5).astype(np.float32)[None]
+    loudness = loudest_dbfs(wave, rate)
+    at, above = (MediaConfig.model_validate({"checks": {"silence_dbfs": limit}}) for limit in (loudness, loudness + 1))
+
+    assert find(Seen(track, audio=(wave, rate)), at) == "" and enough((wave, rate), at)
+    assert find(Seen(track, audio=(wave, rate)), above) == "loudest 100 ms at -6 dBFS"
+    assert not enough((wave, rate), above)
+    assert find(Seen(track, audio=(wave * 0, rate)), config) == "loudest 100 ms at -120 dBFS"
+    assert not enough((wave[:, :0], rate), config)

@@ -1,13 +1,29 @@
 """The packets of a span, and their decode times: a file's own where they are usable, else made ones that rise."""
 
+from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
+from typing import Any
 
+import av
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.media.cutting.window import _Bounds, _made_decode_times, _run_of, decode_times
+from manifests.reasons import Reason
+from pipeline.media.cutting.span import Span
+from pipeline.media.cutting.window import (
+    _Bounds,
+    _checked,
+    _made_decode_times,
+    _run_of,
+    audio_window,
+    decode_times,
+    packets_from,
+    picture_window,
+    read_only,
+)
+from pipeline.media.probe import Unusable
 
 
 def test_a_run_begins_at_the_last_keyframe_before_the_span_wherever_the_reading_began() -> None:
@@ -36,3 +52,176 @@ def test_made_decode_times_rise_and_never_come_after_the_picture(shown: list[int
     assert len(times) == len(shown)
     assert all(a < b for a, b in pairwise(times))
     assert all(decode <= pts for decode, pts in zip(times, shown, strict=True))
+
+
+def test_made_decode_times_go_by_the_mean_step_and_are_late_by_the_depth_of_the_reordering() -> None:
+    assert _made_decode_times([0, 30, 10, 20]) == [-10, 0, 10, 20]
+    assert _made_decode_times([0, 40, 20, 10, 30]) == [-20, -10, 0, 10, 20]
+    assert _made_decode_times([5, 15, 25]) == [5, 15, 25]
+    assert _made_decode_times([7]) == [7]
+    assert _made_decode_times([1, 0]) == [-1, 0]
+
+
+class File:
+    """A file with one track of pictures (a packet each 1,000 ticks, a keyframe each 4,000), as PyAV shows it."""
+
+    def __init__(self, *, first: int = 0, n: int = 20, lands_late: int = 0, **broken: Any) -> None:
+        self.stream: Any = SimpleNamespace(index=0, time_base=Fraction(1, 1000), start_time=first)
+        self.start_time, self._lands_late, self._broken = 7, lands_late, broken
+        self.packets = [a_packet(first + 1000 * i, is_keyframe=i % 4 == 0) for i in range(n)]
+        self.sought: list[int] = []
+
+    def seek(self, target: int, *, stream: Any = None, backward: bool) -> None:
+        assert backward
+        if self._broken.get("index") and stream is not None:
+            raise av.error.InvalidDataError(1, "no index")
+        self.sought.append(target)
+
+    def demux(self, *_streams: Any) -> Any:
+        at = self.sought[-1] + self._lands_late
+        keys = [i for i, packet in enumerate(self.packets) if packet.is_keyframe and packet.pts <= at]
+        for packet in self.packets[keys[-1] if keys else 0 :]:
+            if packet.pts == self._broken.get("at", -1):
+                raise av.error.InvalidDataError(1, "damaged")
+            yield packet
+
+
+def a_packet(pts: int | None, *, is_keyframe: bool = False, size: int = 9, **facts: Any) -> Any:
+    told = {"stream_index": 0, "is_corrupt": False, "is_discard": False, "dts": pts} | facts
+    sidedata = told.pop("sidedata", ())
+    return SimpleNamespace(
+        pts=pts, is_keyframe=is_keyframe, size=size, has_sidedata=lambda name: name in sidedata, **told
+    )
+
+
+def shown(packets: Any) -> list[int]:
+    return [packet.pts for packet in packets]
+
+
+def test_packets_come_from_the_keyframe_before_a_moment_on_to_the_end() -> None:
+    file = File()
+    assert shown(packets_from(file, file.stream, 9500)) == list(range(8000, 20_000, 1000))
+    assert shown(packets_from(file, file.stream, 8000))[0] == 8000
+    assert shown(packets_from(file, file.stream, 7999))[0] == 4000
+
+
+def test_a_seek_that_lands_late_is_tried_again_from_further_back() -> None:
+    file = File(lands_late=3000)
+    assert shown(packets_from(file, file.stream, 9500))[0] == 8000
+    assert file.sought == [9500, 7500]
+
+
+def test_where_no_keyframe_is_so_early_the_first_one_is_taken() -> None:
+    file = File(first=500)
+    assert shown(packets_from(file, file.stream, 100))[0] == 500
+    assert file.sought[-1] == 100 - 60_000
+
+
+def test_what_cannot_be_read_ends_the_packets_and_empty_ones_are_none() -> None:
+    file = File(at=10_000)
+    file.packets[9].size = 0
+    assert shown(packets_from(file, file.stream, 8000)) == [8000]
+
+
+def test_a_file_without_an_index_is_read_from_its_beginning() -> None:
+    file = File(index=True)
+    assert shown(packets_from(file, file.stream, 9500))[0] == 0 and set(file.sought) == {7}
+
+
+def test_packets_of_a_track_beside_come_as_they_stand_those_before_the_keyframe_too() -> None:
+    file = File(n=8, lands_late=-600)
+    sound: Any = SimpleNamespace(index=1)
+    file.packets[4:4] = [a_packet(3900, is_keyframe=True, stream_index=1), a_packet(3950)]
+    assert shown(packets_from(file, file.stream, 4500, sound)) == [3900, 4000, 5000, 6000, 7000]
+
+
+def a_source(zero_ms: int = 0) -> Any:
+    return SimpleNamespace(zero_s=Fraction(zero_ms, 1000))
+
+
+def test_a_picture_window_is_the_group_before_the_span_and_the_frames_in_it() -> None:
+    file = File()
+    found = picture_window(file, file.stream, Span(0, 5000, 9000), a_source(), 60_000)
+    assert (shown(found.packets), found.first_frame, found.n_frames) == ([4000, 5000, 6000, 7000, 8000], 1, 4)
+    later = picture_window(file, file.stream, Span(0, 4000, 8000), a_source(1000), 60_000)
+    assert (shown(later.packets)[0], later.first_frame, later.n_frames) == (4000, 1, 4)
+
+
+@pytest.mark.parametrize(("max_preroll_ms", "fits"), [(1500, True), (1499, False)])
+def test_a_keyframe_may_stand_as_far_back_as_the_settings_say(max_preroll_ms: int, fits: bool) -> None:
+    file = File()
+    if fits:
+        assert picture_window(file, file.stream, Span(0, 5500, 6500), a_source(), max_preroll_ms).n_frames == 1
+        return
+    with pytest.raises(Unusable, match="max_preroll_ms"):
+        picture_window(file, file.stream, Span(0, 5500, 6500), a_source(), max_preroll_ms)
+
+
+@pytest.mark.parametrize(("begins", "fits"), [(500, True), (501, False)])
+def test_a_span_begins_with_or_after_a_keyframe_or_the_track(begins: int, fits: bool) -> None:
+    file = File(first=begins)
+    file.stream.start_time = 500
+    if fits:
+        assert picture_window(file, file.stream, Span(0, 300, 1600), a_source(), 60_000).n_frames == 2
+        return
+    with pytest.raises(Unusable, match="no keyframe at or before 300 ms"):
+        picture_window(file, file.stream, Span(0, 300, 1600), a_source(), 60_000)
+
+
+def test_reordered_frames_of_the_span_are_all_in_its_run() -> None:
+    """Decode order 0 3 1 2: the frame of 2000 stands last, and the next group's, decoded after the end, is not read."""
+    order = [(0, -1), (3000, 0), (1000, 1000), (2000, 2000), (4000, 3000), (7000, 4000)]
+    packets = [a_packet(pts, dts=dts, is_keyframe=pts in (0, 4000)) for pts, dts in order]
+    assert shown(_run_of(iter(packets), _Bounds(start=500, end=3000, earliest=0))) == [0, 3000, 1000, 2000]
+    assert shown(_run_of(iter(packets), _Bounds(start=500, end=900, earliest=0))) == [0]
+    packets[4].pts, read = 2500, iter(packets)
+    assert shown(_run_of(read, _Bounds(start=500, end=3000, earliest=0))) == [0, 3000, 1000, 2000, 2500]
+    assert next(read).pts == 7000, "what is decoded at the end or later is not read"
+
+
+def test_packets_without_a_presentation_time_name_the_cure() -> None:
+    with pytest.raises(Unusable, match=r"use cut\.mode: exact"):
+        _run_of(iter([a_packet(None)]), _Bounds(start=0, end=1, earliest=0))
+
+
+def test_a_windows_packets_are_whole_shown_and_of_one_kind() -> None:
+    bounds, span = _Bounds(start=2000, end=4000, earliest=0), Span(0, 2000, 4000)
+
+    def window(**changes: Any) -> Any:
+        run = [a_packet(1000, is_keyframe=True), a_packet(900), a_packet(2000), a_packet(3000), a_packet(4000)]
+        for key, (at, value) in changes.items():
+            setattr(run[at], key, value)
+        return _checked(run, bounds, span)
+
+    good = window()
+    assert (shown(good.packets), good.first_frame, good.n_frames) == ([1000, 2000, 3000, 4000], 1, 2)
+    assert window(is_corrupt=(0, True)).n_frames == 2, "what is shown before the clip may be damaged"
+    assert window(has_sidedata=(0, lambda name: True)).n_frames == 2
+    for changes, words in [
+        ({"is_corrupt": (2, True)}, "damaged or hidden"),
+        ({"is_discard": (3, True)}, "damaged or hidden"),
+        ({"pts": (3, 2000)}, "the same time"),
+        ({"has_sidedata": (3, lambda name: name == "new_extradata")}, "parameters change"),
+    ]:
+        with pytest.raises(Unusable, match=words):
+            window(**changes)
+    with pytest.raises(Unusable, match="no frame begins between 2000 and 4000 ms") as caught:
+        _checked([a_packet(1000), a_packet(4000)], bounds, span)
+    assert caught.value.reason is Reason.SPAN_OUTSIDE
+
+
+def test_audio_is_that_of_the_block_which_plays_at_the_start_up_to_the_end() -> None:
+    file = File()
+    for packet in file.packets:
+        packet.is_keyframe = True
+    file.packets.insert(8, a_packet(None))
+    assert shown(audio_window(file, file.stream, 5500, Span(0, 6000, 9000), a_source())) == [5000, 6000, 7000, 8000]
+    assert shown(audio_window(file, file.stream, 5000, Span(0, 6000, 7001), a_source())) == [5000, 6000, 7000]
+    assert shown(audio_window(File(first=7000), file.stream, 0, Span(0, 6000, 8001), a_source())) == [7000, 8000]
+
+
+def test_other_tracks_of_a_file_are_left_unread() -> None:
+    streams: Any = [SimpleNamespace(index=i, discard=None) for i in range(3)]
+    read_only(SimpleNamespace(streams=streams), 1)
+    discards = av.stream.Discard
+    assert [stream.discard for stream in streams] == [discards.all, discards.default, discards.all]

@@ -45,7 +45,7 @@ def test_a_modules_own_tests_come_first() -> None:
     first, *others = nearest_tests("pipeline/engine/lock.py")
 
     assert first == ["tests/pipeline/engine/test_lock.py"]
-    assert nearest_tests("pipeline/media/checks/look.py")[0][0] == "tests/pipeline/media/test_checks.py"
+    assert nearest_tests("pipeline/media/checks/__init__.py")[0][0] == "tests/pipeline/media/test_checks.py"
     captions, *_ = nearest_tests("pipeline/text/captions/vtt.py")
     assert "tests/pipeline/text/captions/test_pitfalls.py" in captions, "a whole folder where that is what tests it"
     assert "tests/train/objectives/test_base.py" in nearest_tests("train/objectives/mvm.py")[1], "of all in a registry"

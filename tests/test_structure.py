@@ -103,7 +103,7 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "a table, or read from one; tests/pipeline/media/test_registries.py holds tables and modules together": [
         "manifests/checks",
         "manifests/members",
-        *(f"pipeline/media/{name}" for name in ("checks/look", "members/flac", "members/opus", "verify_media")),
+        *(f"pipeline/media/{name}" for name in ("members/flac", "members/opus", "verify_media")),
     ],
     "a thin command; tests/test_docs.py runs it as the pages say, and the module that it calls has its tests": [
         "pipeline/cli",

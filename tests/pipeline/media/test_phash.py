@@ -16,12 +16,16 @@ from pipeline.media.phash import (
     NOTHING,
     WHOLE,
     ClipHashes,
+    _parts,
+    _without_bars,
+    are_near,
     distances,
     mirrored,
     mirrored_pictures,
     pack_hashes,
     phash,
     picture_hashes,
+    show_something,
     unpack_all,
     unpack_hashes,
 )
@@ -143,3 +147,64 @@ def test_a_picture_that_stands_is_hashed_once() -> None:
 def test_distances_count_differing_bits() -> None:
     a, b = np.array([0, 255], np.uint64), np.array([1, 2**64 - 1], np.uint64)
     assert distances(a, b).tolist() == [[1, 64], [7, 56]]
+
+
+def test_what_is_near_shows_something_and_differs_in_few_bits() -> None:
+    hashes = np.array([0b1111, NOTHING, 2**64 - 1], np.uint64)
+    others = np.array([0b0001, NOTHING, 0b1111], np.uint64)
+    assert are_near(hashes, others, 3).tolist() == [[True, False, True], [False] * 3, [False] * 3]
+    assert are_near(hashes, others, 2).tolist() == [[False, False, True], [False] * 3, [False] * 3]
+    assert are_near(hashes, others, 64)[1].tolist() == [False] * 3, "what shows nothing is near nothing"
+
+
+def test_a_picture_shows_something_where_its_whole_and_its_middle_do() -> None:
+    hashes = np.array([[1, 2, 0, 0, 0, 0], [0, 2, 1, 1, 1, 1], [1, 0, 1, 1, 1, 1]], np.uint64)
+    assert show_something(hashes).tolist() == [True, False, False]
+    assert mirrored(np.array([NOTHING, 5], np.uint64)).tolist() == [NOTHING, 5 ^ 0x5555555555555555]
+
+
+@pytest.mark.parametrize(("bits_off", "kept"), [(2, False), (3, True)])
+def test_a_picture_that_differs_in_two_bits_is_the_same(
+    bits_off: int, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wholes = iter([0b1000_0000, 0b1000_0000 ^ (2**bits_off - 1)])
+    monkeypatch.setattr("pipeline.media.phash.phash", lambda _: next(wholes))
+    clip = ClipHashes()
+    for scene in (0, 3):
+        clip.add(grey(scene))
+    assert len(unpack_all([clip.packed()])[0]) == 1 + kept
+
+
+@pytest.mark.parametrize(("spread", "shows"), [(3, False), (4, True), (5, True)])
+def test_a_picture_shows_something_from_a_contrast_of_four_levels_on(spread: int, shows: bool) -> None:
+    """Stripes, of which a part without the corners has the contrast of the whole."""
+    stripes = np.where(np.arange(32) % 2, 100 - spread, 100 + spread)
+    assert (phash(np.tile(stripes, (32, 1)).astype(np.uint8)) != NOTHING) == shows
+
+
+def numbered(height: int, width: int) -> Any:
+    """Each row and each column of it can be told, and none is black."""
+    return (40 + np.add.outer(np.arange(height), np.arange(width)) % 200).astype(np.uint8)
+
+
+def test_the_parts_of_a_picture_are_where_their_names_say() -> None:
+    wide = numbered(90, 200)
+    whole, middle, centre, begin, end, inner = _parts(wide)
+    assert whole is wide
+    assert (middle == wide[5:85, 12:188]).all() and (inner == wide[14:76, 30:170]).all()
+    assert (centre == wide[:, 74:125]).all(), "9:16 of 90 lines: 51 columns"
+    assert (begin == wide[:, :90]).all() and (end == wide[:, 110:]).all()
+    high = numbered(200, 90)
+    _, _, centre, begin, end, _ = _parts(high)
+    assert (centre == high).all() and (begin == high[:90]).all() and (end == high[110:]).all()
+
+
+def test_black_bars_are_left_out_where_what_is_left_is_large_enough() -> None:
+    def left(rows: int, columns: int, border: int = 30) -> tuple[int, ...]:
+        picture = np.full((rows + 9, columns + 17), border, np.uint8)
+        picture[4 : 4 + rows, 8 : 8 + columns] = numbered(rows, columns)
+        return tuple(_without_bars(picture).shape)
+
+    assert left(60, 80) == (60, 80) and left(32, 33) == (32, 33) and left(33, 32) == (33, 32)
+    assert left(31, 80) == (40, 97) and left(80, 31) == (89, 48), "too little is left to know a picture by"
+    assert left(60, 80, border=31) == (69, 97)

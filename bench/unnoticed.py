@@ -134,6 +134,11 @@ EXPLAINED = {
         "return loaded_of(seen, key, sample=-1, position=0)",
         "1",
     ): "a streamed sample has no position in a plan, and nothing reads it",
+    (
+        "train/data/stream.py",
+        "while len(held.keys) < size:",
+        "len(held.keys) <= size",
+    ): "one chunk more is held ready, and the steps are cut alike",
     **{
         ("train/losses.py", line, new): "a drawn number of 24 bits is the share once in 17 million words"
         for line, new in (

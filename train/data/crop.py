@@ -47,7 +47,7 @@ def full_size(width: int, height: int) -> tuple[int, int]:
 
 
 def _multiple(length: float) -> int:
-    return max(QUARTER, round(length / QUARTER) * QUARTER)
+    return round(length / QUARTER) * QUARTER
 
 
 def choose_crop(width: int, height: int, view: tuple[int, int], draw: np.random.Generator | None) -> Crop:
@@ -58,7 +58,8 @@ def choose_crop(width: int, height: int, view: tuple[int, int], draw: np.random.
     """
     full_width, full_height = full_size(width, height)
     across, down = full_width // QUARTER, full_height // QUARTER
-    scale = min(CROP_HEIGHT / view[0], CROP_WIDTH / view[1], down / view[0], across / view[1])
+    # The picture may be narrower than the crop, but is never lower: its short side is 720.
+    scale = min(CROP_HEIGHT / view[0], CROP_WIDTH / view[1], across / view[1])
     crop_width, crop_height = round(view[1] * scale), round(view[0] * scale)
     free_x, free_y = across - crop_width, down - crop_height
     if draw is None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from tests.train.data.loaders import a_loader
+from tests.train.data.loaders import SMALL, VIEWS, a_loader
+from train.data import stream as stream_module
+from train.data.loader import ClipDataset, loaded_of
+from train.data.plan import Mixing, Stream
+from train.data.registry import Seen
 from train.data.stream import StreamingLoader
+from train.data.workers import Workers
+from train.testing import a_sample
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -25,3 +34,114 @@ def test_streaming_ranks_read_different_shards(index):
 
     assert not set(first.keys) & set(second.keys)
     assert np.isfinite(first.img_middle.float().mean())
+
+
+class Recorded:
+    """webdataset's stand-in: what it is asked for, and one sample a shard."""
+
+    def __init__(self) -> None:
+        self.passes: list[tuple[list[str], int, int]] = []
+
+    def WebDataset(self, urls, *, shardshuffle, nodesplitter, workersplitter):
+        assert not shardshuffle and nodesplitter is None and workersplitter is None, "the loader deals them itself"
+        return SimpleNamespace(shuffle=lambda buffer, initial, seed: self._shuffled(urls, buffer, seed))
+
+    def _shuffled(self, urls, buffer, seed):
+        self.passes.append(([url.rpartition("/")[2] for url in urls], buffer, seed))
+        return iter([{"__key__": f"./some/{url}"} for url in urls])
+
+
+@pytest.fixture
+def web(monkeypatch):
+    found = Recorded()
+    monkeypatch.setitem(sys.modules, "webdataset", found)
+    return found
+
+
+def passes(index, web, n, *, rank=0, world=1, first=0, seed=1, window=2, worker=None, monkeypatch=None):
+    """(shards, buffer, seed) of the first passes of a reader."""
+    if monkeypatch:
+        monkeypatch.setattr(stream_module, "get_worker_info", lambda: worker)
+    clips = stream_module._Clips(a_set(index), Stream(index, seed, Mixing(window), 4), rank, world, first)
+    clips._decode = lambda sample, draw: sample
+    web.passes.clear()
+    reader = iter(clips)
+    while len(web.passes) <= n:
+        next(reader)
+    return web.passes[:n]
+
+
+def a_set(index):
+    return ClipDataset(index, VIEWS, "prepared", seed=1)
+
+
+def test_readers_of_all_ranks_and_workers_share_the_shards_of_a_pass(index, web, monkeypatch):
+    """Three shards, two ranks with two workers each: one of the four has none, and reads its next pass."""
+    whole, _, _ = passes(index, web, 1)[0]
+    assert sorted(whole) == ["00000.tar", "00001.tar", "00002.tar"]
+
+    def reads(rank, worker):
+        info = SimpleNamespace(id=worker, num_workers=2)
+        return passes(index, web, 1, rank=rank, world=2, worker=info, monkeypatch=monkeypatch)[0][0]
+
+    assert [reads(rank, worker) for rank, worker in ((0, 0), (0, 1), (1, 0))] == [[name] for name in whole]
+
+
+def test_passes_seeds_and_resumes_have_orders_of_their_own_that_stay_from_version_to_version(index, web):
+    first, second, third = (order for order, _, _ in passes(index, web, 3))
+    resumed = [order for order, _, _ in passes(index, web, 3, first=7)]
+    of_seed = [order for order, _, _ in passes(index, web, 3, seed=2)]
+
+    assert all(sorted(order) == sorted(first) for order in (second, third))
+    assert len({tuple(map(tuple, orders)) for orders in ([first, second, third], resumed, of_seed)}) == 3
+    assert ["".join(name[4] for name in order) for order in (first, second, third)] == ORDERS
+    assert [seed for _, _, seed in passes(index, web, 2)] == SEEDS
+
+
+ORDERS, SEEDS = ["120", "102", "102"], [3656272214, 1375743533]
+
+
+@pytest.mark.parametrize(("window", "buffer"), [(1, 1), (7, 5), (300, 220)])
+def test_the_buffer_holds_a_fifth_of_a_windows_samples_and_at_least_one(index, web, window, buffer):
+    """Eleven samples in three shards."""
+    assert passes(index, web, 1, window=window)[0][1] == buffer
+
+
+def test_a_sample_that_cannot_be_decoded_is_lost_by_its_key_and_augmentation_is_the_readers_own(index):
+    whole = a_sample("some", shape=SMALL)
+    clips = stream_module._Clips(a_set(index), Stream(index, 1, Mixing(2), 4), 0, 1, 0)
+
+    good = clips._decode({**whole.members, "__key__": "./train/some_00000"}, np.random.default_rng(0))
+    bad = clips._decode({**whole.members, "txt": b"", "__key__": "./train/some_00000"}, np.random.default_rng(0))
+
+    assert (good.keys, good.samples, len(good.tensors), good.lost) == (["some_00000"], [-1], 1, [])
+    assert (bad.keys, len(bad.tensors)) == ([], 0)
+    assert [(lost.key, lost.reason, lost.shard) for lost in bad.lost] == [("some_00000", "its caption is empty", "")]
+
+
+def test_each_rank_worker_and_start_augments_by_draws_of_its_own(index, web, monkeypatch):
+    def draws(rank, worker, first, seed=1):
+        monkeypatch.setattr(stream_module, "get_worker_info", lambda: worker)
+        clips = stream_module._Clips(a_set(index), Stream(index, seed, Mixing(2), 4), rank, 1, first)
+        clips._decode = lambda sample, draw: float(draw.random())
+        return next(iter(clips))
+
+    workers = [None, SimpleNamespace(id=0, num_workers=1), SimpleNamespace(id=1, num_workers=1)]
+    assert draws(0, workers[0], 0) == draws(0, workers[1], 0)
+    cases = [(0, None, 0), (1, None, 0), (0, None, 5), (0, None, 0, 2)]
+    assert len({draws(*case) for case in cases}) == 4
+
+
+def test_steps_are_cut_from_chunks_of_any_size_without_losing_a_clip(index, monkeypatch):
+    """Ranks of two: a share of two of the batch of four, out of chunks of three."""
+    numbers = iter(range(100))
+    monkeypatch.setattr(
+        stream_module._Clips, "__iter__", lambda self: (loaded_of(a_seen(), f"k{n}", -1, 0) for n in numbers)
+    )
+    loader = StreamingLoader(a_set(index), Stream(index, 1, Mixing(2), 4), world=2, workers=Workers(0, chunk=3))
+
+    assert [share.keys for share in loader.steps(3, 6)] == [["k0", "k1"], ["k2", "k3"], ["k4", "k5"]]
+
+
+def a_seen() -> Seen:
+    return Seen(VIEWS.blank(), "words")

@@ -33,7 +33,7 @@ class Part:
 def joined(parts: Iterable[Part]) -> Iterator[Part]:
     """Joins parts whose rows are adjacent in one file, so that fewer pieces are read."""
     for run in adjoining(parts):
-        yield replace(run[0], n_rows=sum(part.n_rows for part in run)) if len(run) > 1 else run[0]
+        yield replace(run[0], n_rows=sum(part.n_rows for part in run))
 
 
 def adjoining(parts: Iterable[Part]) -> Iterator[list[Part]]:
@@ -41,7 +41,7 @@ def adjoining(parts: Iterable[Part]) -> Iterator[list[Part]]:
     run: list[Part] = []
     for part in parts:
         last = run[-1] if run else None
-        if last and part.n_rows >= 0 and part.path == last.path and part.first == last.first + last.n_rows:
+        if last and part.path == last.path and part.first == last.first + last.n_rows:
             run.append(part)
             continue
         if run:

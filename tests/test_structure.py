@@ -143,7 +143,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     ],
     "tests/pipeline/commands/test_cut.py": ["pipeline/media/cut_files"],
     "tests/pipeline/commands/test_debug.py": ["pipeline/run/debug"],
-    "tests/pipeline/media/test_hearing.py": ["pipeline/media/audio_blocks"],
     "joins the others to a whole run, which tests/e2e and tests/pipeline/run kill, grow and take up again": [
         f"pipeline/run/{name}" for name in ("batches", "candidates", "close", "deliver", "fill", "gather")
     ],

@@ -1,12 +1,18 @@
 """Remuxed clips: the frames of their span, copied."""
 
 import math
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from manifests.reasons import Reason
 from pipeline.media.cutting import CutClip, CutFailure, Span
+from pipeline.media.cutting.mp4 import Track
+from pipeline.media.cutting.remux import _audio_start_ms, _base_ms, _refuse_formats, _told_from_keyframe
+from pipeline.media.probe import Unusable
 from pipeline.testing.readers import codes_by_pyav
 from pipeline.testing.video import Film, a_video
 from tests.pipeline.media.cutting.films import FILMS, SMALL, SPANS, cut, film_at, wanted_codes
@@ -56,3 +62,59 @@ def test_a_keyframe_too_far_back_is_a_reject_that_names_the_cure(films: Path) ->
     assert isinstance(failure, CutFailure)
     assert failure.reason is Reason.UNSUPPORTED_MEDIA
     assert "exact" in failure.detail
+
+
+def an_audio(first_ms: int, codec: str = "aac", head: bytes | None = None) -> Any:
+    context = SimpleNamespace(extradata=head, codec=SimpleNamespace(canonical_name=codec))
+    packets = [SimpleNamespace(pts=first_ms)]
+    return Track(SimpleNamespace(codec_context=context), packets, [first_ms], Fraction(1, 1000))
+
+
+PICTURES = Track(None, [], [2503], Fraction(1, 1500))
+"""Pictures that are decoded from 1,668.67 ms of the clock on."""
+
+
+def test_file_time_0_is_where_audio_begins_but_never_after_the_first_picture_is_decoded() -> None:
+    source: Any = SimpleNamespace(zero_s=Fraction(1))
+    assert _base_ms(PICTURES, None, source) == 668
+    assert _base_ms(PICTURES, an_audio(1600), source) == 600
+    assert _base_ms(PICTURES, an_audio(1800), source) == 668
+
+
+def test_the_first_sample_of_audio_belongs_where_its_first_packet_does_and_a_pre_skip_later() -> None:
+    source: Any = SimpleNamespace(zero_s=Fraction(1))
+    head = b"OpusHead\x01\x02" + (312).to_bytes(2, "little") + bytes(7)
+    assert _audio_start_ms(None, source, 600) == 0
+    assert _audio_start_ms(an_audio(1600), source, 600) == 0
+    assert _audio_start_ms(an_audio(1650), source, 600) == 50
+    assert _audio_start_ms(an_audio(1650, "opus", head), source, 600) == 56, "312 samples at 48 kHz are 6.5 ms"
+    assert _audio_start_ms(an_audio(1650, "opus", head[:12]), source, 600) == 56
+    for codec, none in (("opus", head[:11]), ("opus", b"OtherHead" + head), ("opus", None), ("aac", head)):
+        assert _audio_start_ms(an_audio(1650, codec, none), source, 600) == 50
+
+
+def test_a_clip_told_from_its_keyframe_counts_what_stands_before_its_span() -> None:
+    clip = CutClip(1, b"", 3000, 5000, 700, 12, 50, True, "remux", "h264", from_ms=2520)
+    told = _told_from_keyframe(clip)
+    assert (told.start_ms, told.end_ms, told.offset_ms, told.first_frame, told.n_frames) == (2520, 5000, 220, 0, 62)
+
+
+@pytest.mark.parametrize(
+    ("codec", "pix_fmt", "reason"),
+    [
+        ("h264", "yuv420p", None),
+        ("h264", "yuv444p", Reason.UNSUPPORTED_MEDIA),
+        ("hevc", "yuv444p", None),
+        ("mpeg4", "yuv420p", Reason.UNSUPPORTED_CODEC),
+    ],
+)
+def test_a_clip_carries_codecs_that_decode_from_any_keyframe_on(
+    codec: str, pix_fmt: str, reason: Reason | None
+) -> None:
+    source: Any = SimpleNamespace(video=SimpleNamespace(codec=codec, pix_fmt=pix_fmt))
+    if reason is None:
+        _refuse_formats(source)
+        return
+    with pytest.raises(Unusable) as caught:
+        _refuse_formats(source)
+    assert caught.value.reason is reason

@@ -1,12 +1,16 @@
 """The proxy keeps frame times and begins at zero."""
 
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
+import pytest
 
 from pipeline.config.media import MediaLimits, MembersConfig
 from pipeline.media.frames import Picture, Scaler, Stretch, decode
-from pipeline.media.members.proxy import ProxyWriter
+from pipeline.media.members.proxy import ProxyWriter, proxy_step, video_faults
 from pipeline.media.probe import probe
 from pipeline.testing.video import a_video
 
@@ -31,3 +35,31 @@ def test_a_proxy_keeps_frame_times_and_begins_at_file_time_zero(tmp_path: Path) 
         times = [p.pts * stream.time_base for p in packets]
         assert times == [(tick - start) * source.video.time_base for tick in ticks]
         assert [i for i, p in enumerate(packets) if p.is_keyframe] == list(range(0, len(packets), 8))
+
+
+@pytest.mark.parametrize(
+    ("n_frames", "fps", "step"),
+    [(71, 30, 1), (72, 30, 2), (500, 30, 2), (500, 19, 1), (500, 20, 2), (500, 60, 2), (500, 5, 1), (500, 0, 1)],
+)
+def test_a_thinned_proxy_keeps_ten_frames_a_second_and_short_clips_whole(n_frames: int, fps: int, step: int) -> None:
+    def tools(**members: Any) -> Any:
+        config = SimpleNamespace(members=MembersConfig(**members))
+        source = SimpleNamespace(video=SimpleNamespace(fps=Fraction(fps)))
+        return SimpleNamespace(clip=SimpleNamespace(n_frames=n_frames), config=config, source=source)
+
+    assert proxy_step(tools()) == step
+    assert proxy_step(tools(proxy_step=1)) == proxy_step(tools(proxy=False)) == 1
+    assert proxy_step(tools(proxy_step=4)) == (1 if n_frames < 72 else max(1, min(4, fps // 10)))
+
+
+def test_what_is_wrong_with_an_mp4_of_frames_is_told(tmp_path: Path) -> None:
+    data = a_video(tmp_path / "a.mp4", seconds=0.4, width=320, height=180, audio="").read_bytes()
+
+    def found(n_frames: int, size: tuple[int, int] | None = (320, 180), *, exactly: bool = False) -> list[str]:
+        return list(video_faults("m4v", data, n_frames, size, exactly=exactly))
+
+    assert found(10, exactly=True) == found(10) == found(9) == found(9, None) == []
+    assert found(9, exactly=True) == ["m4v: 10 frames decode, the json counts 9"]
+    assert found(11) == found(11, exactly=True) == ["m4v: 10 frames decode, the json counts 11"]
+    assert found(10, (320, 182)) == ["m4v: pictures are [(320, 180)], the json says (320, 182)"]
+    assert next(iter(video_faults("m4v", b"no mp4", 10, None))).startswith("m4v: cannot be decoded")

@@ -98,6 +98,7 @@ EXPLAINED = {
     ): "the length at which a message is cut",
     ("pipeline/media/shots.py", "self._decided = 0", "1"): "no transition has its middle at the first picture",
     ("pipeline/media/frames.py", _FAULT, "240"): "the length at which a message is cut",
+    ("pipeline/site/failures.py", _SEVERITY, "4"): "the first of the order stays the first by any larger number",
     ("pipeline/site/failures.py", _SEVERITY, "1"): "a request that succeeded is no failure, wherever it is sorted",
     (
         "train/objectives/itm.py",

@@ -1,10 +1,13 @@
 """One video's rows are found among all segments by a few requests, and are the rows that a whole read gives."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.scaling.requests import count_requests
 from manifests.schema import TABLES
@@ -118,3 +121,68 @@ def test_merged_files_hold_what_is_live_and_no_more(tmp_path: Path, monkeypatch:
         assert merge_files(files, sources, {"a1", "c3"}, out) == 100
     made = np.frombuffer((tmp_path / "made.bin").read_bytes(), ENTRY)
     assert (made == sorted_entries([pieces["a1"], pieces["c3"]])).all()
+
+
+def entries(hashes: list[int], segment: int = 0xA1) -> ids.Entries:
+    """Sorted entries with such hashes, told apart by their first rows."""
+    made = np.zeros(len(hashes), ENTRY)
+    made["hash"], made["segment"] = sorted(hashes), segment
+    made["first"] = range(len(hashes))
+    return made
+
+
+SPREAD = st.integers(0, 40).map(lambda i: i * 2**59 % 2**64)
+SKEWED = st.one_of(SPREAD, st.integers(0, 5), st.integers(2**64 - 5, 2**64 - 1))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(hashes=st.lists(SKEWED, min_size=1, max_size=60), other=SKEWED)
+def test_all_entries_of_a_hash_are_found_however_hashes_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hashes: list[int], other: int
+) -> None:
+    monkeypatch.setattr(ids, "WHOLE_BYTES", 0)
+    monkeypatch.setattr(ids, "WINDOW", 0.1)
+    files, made = Files(str(tmp_path)), entries(hashes)
+    files.write("ids.bin", made.tobytes())
+    for wanted in {hashes[0], max(hashes), min(hashes), other}:
+        found = find(files, "ids.bin", len(made), wanted)
+        assert found.tolist() == made[made["hash"] == np.uint64(wanted)].tolist()
+
+
+def test_a_window_is_read_of_a_large_file_and_all_of_a_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files, spans = Files(str(tmp_path)), []  # type: ignore[var-annotated]
+    read = Files.read_range
+    monkeypatch.setattr(Files, "read_range", lambda f, p, a, b: [spans.append((a, b)), read(f, p, a, b)][1])
+    made = entries([i * 2**64 // 20_000 for i in range(20_000)])
+    files.write("ids.bin", made.tobytes())
+    (entry,) = find(files, "ids.bin", len(made), int(made["hash"][5_000]))
+    ((low, high),) = spans
+    assert entry["first"] == 5_000 and (low + high) / 2 == 5_000 * ENTRY.itemsize and high - low < made.nbytes / 10
+    spans.clear()
+    monkeypatch.setattr(ids, "WHOLE_BYTES", made.nbytes)
+    find(files, "ids.bin", len(made), int(made["hash"][5_000]))
+    assert spans == [(0, made.nbytes)]
+
+
+def test_an_entry_holds_as_many_rows_as_its_number_can_tell() -> None:
+    made = entries_of("a1", "clips", pa.array(["a"] * 65_536 + ["b"]), 0, [65_537])
+    assert [(row["first"], row["n_rows"]) for row in made] == [(0, 65_535), (65_535, 1), (65_536, 1)]
+    assert len(entries_of("a1", "clips", pa.array([], pa.string()), 0, [])) == 0
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(pieces=st.lists(st.lists(SKEWED, max_size=15), max_size=4), at_a_time=st.integers(1, 9))
+def test_a_merge_is_all_entries_in_order_however_few_are_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pieces: list[list[int]], at_a_time: int
+) -> None:
+    monkeypatch.setattr(ids, "AT_A_TIME", at_a_time)
+    files, made = Files(str(tmp_path)), [entries(hashes, n) for n, hashes in enumerate(pieces)]
+    sources = [(f"{n}.bin", len(some)) for n, some in enumerate(made)]
+    for (path, _), some in zip(sources, made, strict=True):
+        files.write(path, some.tobytes())
+    out = io.BytesIO()
+    live = {f"{n:x}" for n in range(1, len(pieces))}
+    assert merge_files(files, sources, live, out) == sum(map(len, made[1:]))
+    assert out.getvalue() == sorted_entries(made[1:]).tobytes()

@@ -357,6 +357,10 @@ def test_causes_are_followed_each_once_in_every_place_that_hides_them() -> None:
     bare = DownloadError("ERROR")
     bare.__context__ = deepest
     assert list(chain(bare)) == [bare, deepest, middle] and list(chain(None)) == []
+    try:
+        raise deepest
+    except KeyError:
+        assert list(chain(ExtractorError("w")))[1:] == [deepest, middle], "what it was raised beside"
     named = ExtractorError("w", cause="only words")
     assert [type(link) for link in chain(named)] == [ExtractorError]
 
@@ -367,3 +371,19 @@ def test_details_are_one_line_of_a_length_and_the_text_that_was_given_comes_firs
     assert classify(Evidence(error=ValueError("of the error"))).detail == "of the error"
     assert len(signature(Failure(Reason.EXTRACTOR_ERROR, "long words " * 99))) == 200
     assert message_of(None) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "warned"),
+    [
+        ("Please sign in to continue", ""),
+        ("The page needs to be reloaded.", ""),
+        ("This video is unavailable", ""),
+        ("Requested format is not available", ""),
+        ("odd", "Some formats have been skipped as they are missing a URL. YouTube is forcing SABR"),
+        ("odd", "n challenge solving failed: Some formats may be missing"),
+        ("odd", "web client https formats require a GVS PO Token"),
+    ],
+)
+def test_what_one_kind_of_player_is_told_another_may_see(said: str, warned: str) -> None:
+    assert classify(Evidence(text=said, warnings=[warned])).look_again

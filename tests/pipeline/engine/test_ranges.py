@@ -1,12 +1,16 @@
 """Rows of a Parquet file are read by its end and by what holds them, whatever its size is known to be."""
 
+import io
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.scaling.requests import count_requests
+from pipeline.engine import ranges
 from pipeline.engine.files import Files
 from pipeline.engine.ranges import TAIL_BYTES, RowFile, read_rows
 
@@ -78,3 +82,81 @@ def test_pieces_are_whole_row_groups_and_together_the_rows_that_were_asked_for(
     assert all(begin % A_GROUP == 0 for begin, _ in pieces[1:]) and max(n for _, n in pieces) <= 10_000
     read = pa.concat_tables([file.read(begin, n, ["noise"]) for begin, n in pieces])
     assert read.equals(TABLE.select(["noise"]).slice(first, n_rows))
+
+
+@pytest.mark.parametrize(
+    ("first", "n_rows", "groups"),
+    [
+        (0, 1, ([0], 0)),
+        (1_000, 1_000, ([1], 0)),
+        (999, 2, ([0, 1], 999)),
+        (1_001, 2_000, ([1, 2, 3], 1)),
+        (N_ROWS - 1, 5, ([99], 999)),
+        (N_ROWS, 1, ([], 0)),
+    ],
+)
+def test_only_row_groups_with_rows_that_are_asked_for_are_read(
+    folder: Path, first: int, n_rows: int, groups: tuple[list[int], int]
+) -> None:
+    assert ranges._groups_of(pq.read_metadata(folder / "t.parquet"), first, n_rows) == groups
+
+
+def test_a_file_that_is_read_again_keeps_its_end_alone(folder: Path) -> None:
+    file = RowFile(Files(str(folder)), "t.parquet")
+    for first in (0, 50_000):
+        assert file.read(first, 10).equals(TABLE.slice(first, 10))
+        assert len(file._spans._spans) == 1
+    with count_requests() as counted:
+        file.read(30_000, 10, ["number"])
+    assert counted.n == 1, "its end is not read again"
+    assert list(file.pieces(N_ROWS, 5, ["number"], 1)) == []
+
+
+@pytest.fixture
+def some(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Files, list[tuple[int, int]]]:
+    """A file of 200 bytes whose last 20 are its end, and the spans that are asked for."""
+    monkeypatch.setattr(ranges, "TAIL_BYTES", 20)
+    monkeypatch.setattr(ranges, "SPAN_BYTES", 10)
+    (tmp_path / "f").write_bytes(bytes(range(196)) + ranges.MAGIC)
+    asked: list[tuple[int, int]] = []
+    read = Files.read_range
+    monkeypatch.setattr(Files, "read_range", lambda f, p, a, b: [asked.append((a, b)), read(f, p, a, b)][1])
+    return Files(str(tmp_path)), asked
+
+
+@pytest.mark.parametrize(
+    ("spans", "requests"),
+    [
+        ([(0, 10), (20, 30)], [(0, 30)]),
+        ([(0, 10), (21, 30)], [(0, 10), (21, 30)]),
+        ([(0, 50), (10, 20)], [(0, 50)]),
+        ([(185, 200)], []),
+        ([(150, 170), (181, 190)], [(150, 170)]),
+        ([(170, 190)], [(170, 180)]),
+        ([(175, 180)], [(175, 180)]),
+    ],
+)
+def test_bytes_near_each_other_come_together_and_those_that_are_here_are_not_asked_for(
+    some: tuple[Files, list[tuple[int, int]]], spans: list[tuple[int, int]], requests: list[tuple[int, int]]
+) -> None:
+    files, asked = some
+    held = ranges._Spans(files, "f", 200)
+    assert asked == [(180, 200)] and held.ends_as_parquet()
+    held.fetch_all(spans)
+    assert sorted(asked[1:]) == requests
+    for start, stop in spans:
+        held.seek(start)
+        assert held.read(stop - start) == files.read("f")[start:stop]
+    assert len(asked) == 1 + len(requests)
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(-30, 220), st.integers(-1, 60)), max_size=12))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_it_reads_like_any_file(some: tuple[Files, list[tuple[int, int]]], steps: list[tuple[int, int, int]]) -> None:
+    held, plain = ranges._Spans(some[0], "f", 200), io.BytesIO(some[0].read("f"))
+    assert held.readable() and held.seekable()
+    for whence, offset, size in steps:
+        if whence == io.SEEK_SET or plain.tell() + offset < 0 or 200 + offset < 0:
+            whence, offset = io.SEEK_SET, abs(offset)
+        assert held.seek(offset, whence) == plain.seek(offset, whence)
+        assert held.read(size) == plain.read(size) and held.tell() == plain.tell()

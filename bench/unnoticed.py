@@ -169,6 +169,21 @@ EXPLAINED = {
     ): "the folder was made before, when the free space was looked up",
     ("manifests/shards.py", 'said = str(head["totals"][key])[:40]', "80"): "the length at which a message is cut",
     (
+        "pipeline/shards/files.py",
+        'name = data[:100].partition(b"\\0")[0].decode("ascii", "replace")',
+        "200",
+    ): "a sample's name in its header is shorter, and ends with a zero byte",
+    (
+        "pipeline/shards/files.py",
+        "seconds = round(entry.hours * 3600, 3)",
+        "4",
+    ): "clips last whole milliseconds: a fourth decimal is 0",
+    (
+        "manifests/shards.py",
+        "data = bytes(file.read(max_bytes + 1))",
+        "2",
+    ): "what is read beyond the limit only says that there is more",
+    (
         "pipeline/shards/plan.py",
         _EDGES,
         "by_bytes > by_count",

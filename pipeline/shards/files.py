@@ -166,7 +166,7 @@ def _check_sample(piece: Piece, data: bytes) -> None:
         return
     if len(data) != piece.sample.bytes_:
         raise DamagedSample(piece, f"{len(data)} of {piece.sample.bytes_} bytes are there")
-    name = data[:100].split(b"\0", 1)[0].decode("ascii", "replace")
+    name = data[:100].partition(b"\0")[0].decode("ascii", "replace")
     if name.partition(".")[0] != piece.row["key"]:
         raise DamagedSample(piece, f"{name!r} is at its offset")
 

@@ -243,6 +243,7 @@ GOOD_TOTALS = {"shards": 1, "samples": 3, "hours": 0.1, "bytes": 10, "categories
     [
         ({}, True),
         ({"hours": 0}, True),
+        ({"shards": 0, "bytes": 0}, True),
         ({"categories": {"-1": 0, "123456789": 5}}, True),
         ({"hours": -0.1}, False),
         ({"hours": 1e12}, False),
@@ -301,3 +302,73 @@ def test_a_file_larger_than_any_manifest_is_refused(tmp_path: Path, monkeypatch:
 
     with pytest.raises(DamagedFile, match="larger than"):
         read_manifest(str(tmp_path))
+
+
+def test_a_manifests_files_are_written_in_one_form_so_that_equal_data_keeps_its_hash() -> None:
+    """Sorted and indented by two: what another form would change is the checksum that a trainer pins."""
+    document = manifest_bytes([GOOD], {"name": "Übung"})[0].decode()
+
+    assert document == json.dumps(json.loads(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    for raw in (wids_bytes([GOOD, ENTRY], name="x"), sizes_bytes([GOOD, ENTRY])):
+        assert raw.decode() == json.dumps(json.loads(raw), indent=2) + "\n"
+
+
+def test_hours_are_rounded_to_a_millionth() -> None:
+    thirds = replace(GOOD, hours=1 / 3)
+
+    assert json.loads(manifest_bytes([thirds, thirds], {})[0])["totals"]["hours"] == 0.666667
+
+
+@pytest.mark.parametrize(("count", "fits"), [(0, True), (2**62 - 1, True), (2**62, False)])
+def test_a_count_has_fewer_than_63_bits(count: int, fits: bool) -> None:
+    row = {**GOOD.row(), "bytes": count}
+    if fits:
+        assert ShardEntry.of_row(row).bytes_ == count
+    else:
+        with pytest.raises(DamagedFile, match="counts are not valid"):
+            ShardEntry.of_row(row)
+
+
+def test_a_manifest_beside_the_working_directory_is_found_by_its_bare_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = publish(tmp_path, [GOOD], {"name": "x"})
+    monkeypatch.chdir(tmp_path)
+
+    for url in ("manifest.json", ".", f"{PUBLISHED}/{sha256}.json"):
+        manifest = read_manifest(url)
+        assert (manifest.sha256, manifest.resolve(GOOD.url)) == (sha256, f"./{GOOD.url}")
+
+
+@pytest.mark.parametrize(
+    ("head", "key"),
+    [
+        ({"name": 5}, "name"),
+        ({"config": []}, "config"),
+        ({"generation": "1"}, "generation"),
+        ({"members": [5]}, "members"),
+    ],
+    ids=str,
+)
+def test_a_key_of_the_wrong_type_is_named(tmp_path: Path, head: dict, key: str) -> None:
+    write(tmp_path, [GOOD], {"name": "x", "members": ["mp4", "mel.npy"], "generation": 1})
+    assert read_manifest(str(tmp_path)).head["generation"] == 1
+    write(tmp_path, [GOOD], head)
+
+    with pytest.raises(DamagedFile, match=rf"manifest\.json: {key}: wrong type of value"):
+        read_manifest(str(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["MAX_SHARDS", "MAX_TABLE_BYTES"])
+def test_a_table_larger_than_any_manifests_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write(tmp_path, [GOOD, ENTRY], {})
+    most = 2 if name == "MAX_SHARDS" else (tmp_path / "manifest.parquet").stat().st_size
+    assert len(shards.read_entries((tmp_path / "manifest.parquet").read_bytes(), "x")) == 2
+    monkeypatch.setattr(shards, name, most)
+    raw = shards._read(str(tmp_path / "manifest.parquet"), {}, shards.MAX_TABLE_BYTES)
+    assert len(shards.read_entries(raw, "x")) == 2
+    monkeypatch.setattr(shards, name, most - 1)
+    with pytest.raises(DamagedFile):
+        shards.read_entries(shards._read(str(tmp_path / "manifest.parquet"), {}, shards.MAX_TABLE_BYTES), "x")

@@ -1,5 +1,7 @@
 """One shard's files: its tar holds the packs' bytes, its rows say where, and what failed is a row with its reason."""
 
+import hashlib
+import io
 import json
 import tarfile
 from pathlib import Path
@@ -8,11 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
+from manifests.schema import SHARD_ROWS
+from manifests.shards import ShardEntry
 from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.engine.store import Store
 from pipeline.media.packs import END, PackedSample
 from pipeline.shards import files
-from pipeline.shards.files import SUCCESS, Piece, read_rows, sample_of_row
+from pipeline.shards.files import SUCCESS, DamagedSample, Piece, join_shard, put_shard, read_rows, sample_of_row
 from pipeline.shards.stage import read_entries
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
@@ -131,3 +135,119 @@ def test_the_stats_say_what_the_rows_say_in_seconds_of_the_clips(tmp_path: Path)
     assert (stats["count"], stats["successes"]) == (rows.num_rows, len(made))
     assert entry.hours == pytest.approx(stats["duration"] / 3600) and entry.nsamples == len(made)
     assert entry.bytes_ == (tmp_path / entry.url).stat().st_size
+
+
+def a_piece(store: Store, key: str, tar: str, offset: int = 0, bytes_: int = 1024) -> Piece:
+    """A sample of one member, `KEY.txt` of 5 bytes, with the row that names it."""
+    row = dict.fromkeys(SHARD_ROWS.names, "") | dict.fromkeys(
+        ("category_id", "start_ms", "end_ms", "duration_ms", "width", "height", "fps"), 0
+    )
+    sample = PackedSample(key, offset, bytes_, {"txt": (512, 5)})
+    return Piece({**row, "key": key, "status": SUCCESS, "duration_ms": 1500}, store, tar, sample)  # type: ignore[typeddict-item]
+
+
+def a_pack(store: Store, name: str, *keys: str) -> None:
+    """A tar of such samples."""
+    with tarfile.open(Path(store.url) / name, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for key in keys:
+            info = tarfile.TarInfo(f"{key}.txt")
+            info.size = 5
+            tar.addfile(info, io.BytesIO(key.encode().ljust(5)))
+
+
+def joined(pieces: list[Piece], folder: Path) -> ShardEntry:
+    folder.mkdir()
+    return join_shard(pieces, folder, url="shards/val/00007.tar", split="val", generation=3)
+
+
+def test_samples_of_several_packs_and_stores_stand_in_the_order_of_the_pieces(tmp_path: Path) -> None:
+    stores = [Store(str(tmp_path / name)) for name in ("one", "two")]
+    for store, keys in zip(stores, (("a", "b"), ("c",)), strict=True):
+        Path(store.url).mkdir()
+        a_pack(store, "p.tar", *keys)
+    pieces = [
+        a_piece(stores[0], "b", "p.tar", 1024),
+        a_piece(stores[1], "c", "p.tar"),
+        a_piece(stores[0], "a", "p.tar"),
+    ]
+
+    entry = joined(pieces, tmp_path / "made")
+
+    data = (tmp_path / "made" / "00007.tar").read_bytes()
+    with tarfile.open(tmp_path / "made" / "00007.tar") as tar:
+        assert tar.getnames() == ["b.txt", "c.txt", "a.txt"]
+    assert (entry.split, entry.generation, entry.nsamples, entry.hours) == ("val", 3, 3, 4500 / 3_600_000)
+    assert (entry.sha256, entry.md5, entry.bytes_) == (
+        hashlib.sha256(data).hexdigest(),
+        hashlib.md5(data).hexdigest(),
+        len(data),
+    )
+    rows = pq.read_table(tmp_path / "made" / "00007.parquet").to_pylist()
+    assert [json.loads(row["members"])["txt"] for row in rows] == [[512, 5], [1536, 5], [2560, 5]]
+
+
+def test_the_stats_are_written_in_one_form_and_seconds_have_three_decimals(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    a_pack(store, "p.tar", "a")
+    piece = a_piece(store, "a", "p.tar")
+    piece.row["duration_ms"] = 1234
+
+    joined([piece], tmp_path / "made")
+
+    text = (tmp_path / "made" / "00007_stats.json").read_text()
+    assert text == json.dumps(json.loads(text), indent=1, sort_keys=True) + "\n"
+    assert json.loads(text)["duration"] == json.loads(text)["end_time"] == 1.234
+
+
+@pytest.mark.parametrize(
+    ("key", "tar", "bytes_", "reason"),
+    [
+        ("a", "gone.tar", 1024, "gone.tar: a: no such file"),
+        ("a", "folder", 1024, "folder: a: is a folder, not a file"),
+        ("a", "short.tar", 1024, "short.tar: a: 700 of 1024 bytes are there"),
+        ("b", "p.tar", 1024, "p.tar: b: 'a.txt' is at its offset"),
+    ],
+)
+def test_bytes_that_are_not_the_sample_are_named_by_their_tar(
+    tmp_path: Path, key: str, tar: str, bytes_: int, reason: str
+) -> None:
+    store = Store(str(tmp_path))
+    a_pack(store, "p.tar", "a")
+    (tmp_path / "short.tar").write_bytes((tmp_path / "p.tar").read_bytes()[:700])
+    (tmp_path / "folder").mkdir()
+
+    with pytest.raises(DamagedSample, match=reason) as raised:
+        joined([a_piece(store, key, tar, bytes_=bytes_)], tmp_path / "made")
+    assert raised.value.piece.tar == tar
+
+
+def test_what_a_store_fails_with_otherwise_is_no_verdict_on_a_sample(tmp_path: Path) -> None:
+    piece = a_piece(Store(str(tmp_path)), "a", "p.tar")
+    error = ConnectionResetError("away")
+
+    with pytest.raises(ConnectionResetError) as raised:
+        files._bytes_of(piece, error)
+    assert raised.value is error
+
+
+def test_checksums_are_made_where_md5_is_not_allowed_for_security(tmp_path: Path, monkeypatch) -> None:
+    """As on machines in FIPS mode: wids.json and img2dataset's files need one."""
+    md5 = hashlib.md5
+    monkeypatch.setattr(
+        files.hashlib, "md5", lambda data=b"", *, usedforsecurity=True: {False: md5}[usedforsecurity](data)
+    )
+
+    assert joined([], tmp_path / "made").md5 == md5(END).hexdigest()
+
+
+def test_a_finished_shard_is_put_in_place_with_its_rows_and_stats(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    entry = joined([], tmp_path / "made")
+
+    put_shard(store, tmp_path / "made", entry.url)
+
+    assert store.names("shards/val") == ["00007.parquet", "00007.tar", "00007_stats.json"]
+    assert read_rows(store, entry.url).num_rows == 0
+    assert read_rows(store, entry.url, ["key", "status"]).column_names == ["key", "status"]
+    with pytest.raises(DamagedFile, match=r"00008\.parquet: rows of a shard cannot be read .*restore the file"):
+        read_rows(store, "shards/val/00008.tar")

@@ -3,16 +3,25 @@
 import hashlib
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from manifests.errors import UserError
+from manifests.errors import DamagedFile, UserError
 from manifests.image_sample import IMAGE_KIND
-from manifests.shards import read_manifest, read_shard_rows
+from manifests.shards import Manifest, ShardEntry, published_names, read_manifest, read_shard_rows
 from pipeline.engine.store import Store
-from pipeline.shards.manifest import given_head, remove_packs, sweep_shards, write_manifest
+from pipeline.shards.manifest import (
+    forget_published,
+    given_head,
+    remove_packs,
+    split_indexes,
+    stray_files,
+    sweep_shards,
+    write_manifest,
+)
 from pipeline.shards.stage import read_entries
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
@@ -157,3 +166,85 @@ def test_the_kind_of_a_set_of_pictures_was_given_and_that_of_clips_is_counted(ma
 
     assert "kind" not in given_head(head)[0]
     assert given_head({**head, "kind": IMAGE_KIND})[0]["kind"] == IMAGE_KIND
+
+
+def test_a_set_without_a_shard_is_one_of_generation_0_made_now_in_whole_seconds(tmp_path: Path) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+
+    head = write_manifest(Store(str(tmp_path)), name="none", config={}, card=NO_CARD).head
+
+    made = datetime.fromisoformat(head["created_at"])
+    assert (head["generation"], head["members"], head["parent"], head["totals"]["samples"]) == (0, [], "", 0)
+    assert before <= made <= datetime.now(UTC) and made.microsecond == 0
+
+
+def test_what_is_as_it_was_is_not_written_again(copy: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file()}
+
+    write_manifest(Store(str(copy)), name="tiny", config={}, card=NO_CARD)
+
+    after = {path: path.stat().st_mtime_ns for path in copy.rglob("*") if path.is_file()}
+    assert {path for path in after if after[path] != before.get(path)} == set()
+
+
+def test_manifests_before_the_one_in_force_can_be_forgotten(copy: Path) -> None:
+    store = Store(str(copy))
+    write_manifest(store, name="tiny", config={}, card=NO_CARD, facts={"balance": {"asked": 1}})
+    in_force = published_names(*((copy / name).read_bytes() for name in ("manifest.json", "manifest.parquet")))
+    assert len(list((copy / "manifests").iterdir())) == 3, "two heads over one table"
+
+    forget_published(store)
+
+    assert {f"manifests/{path.name}" for path in (copy / "manifests").iterdir()} == set(in_force)
+
+
+def test_each_split_has_indexes_of_its_own_that_name_its_shards_alone() -> None:
+    entries = [
+        ShardEntry(f"shards/{split}/{n:05d}.tar", split, 0, "0" * 64, "0" * 32, 10, n + 1, 0.1, {1: n + 1})
+        for split, n in (("train", 0), ("train", 1), ("val", 0))
+    ]
+
+    found = {name: json.loads(data) for name, data in split_indexes(entries, name="x").items()}
+
+    assert found["shards/train/sizes.json"] == {"00000.tar": 1, "00001.tar": 2}
+    assert found["shards/val/sizes.json"] == {"00000.tar": 1}
+    assert found["shards/train/wids.json"]["name"] == "x-train" and len(found) == 4
+    assert [s["url"] for s in found["shards/train/wids.json"]["shardlist"]] == ["00000.tar", "00001.tar"]
+
+
+def test_a_card_that_is_none_is_one_message() -> None:
+    with pytest.raises(DamagedFile, match=r"manifest\.json: card\.title"):
+        given_head({"card": {"title": []}})
+
+
+def test_each_pack_that_goes_is_counted(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=2)
+    manifest = make_shards(store)
+    for name in ("given-up.tar", "attempt.tar", "notes.txt"):
+        store.write(f"packs/{name}", b"x")
+
+    assert remove_packs(store, manifest, also_turned_away=False) == 2
+    assert remove_packs(store, manifest) == 2
+    assert remove_packs(store, manifest) == 0 and (tmp_path / "packs" / "notes.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "is_stray"),
+    [
+        ("00009.tar", True),
+        ("00009.parquet", True),
+        ("00009_stats.json", True),
+        ("123456.tar", True),
+        ("0009.tar", False),
+        ("00009_stats.tar", False),
+        ("00009.json", False),
+        ("0000x.tar", False),
+        ("00009.tar.part", False),
+        ("wids.json", False),
+    ],
+)
+def test_a_stray_has_the_name_of_a_shards_file(tmp_path: Path, name: str, is_stray: bool) -> None:
+    store = Store(str(tmp_path))
+    store.write(f"shards/train/{name}", b"x")
+
+    assert stray_files(store, Manifest("", ())) == ([f"shards/train/{name}"] if is_stray else [])

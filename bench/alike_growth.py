@@ -7,9 +7,10 @@ measured. Hashes are synthetic: their bits are set as often, and together as oft
 so that groups are as crowded; --uniform draws independent, uniform bits instead. A video has 31 clips of three scenes,
 and one in a hundred repeats another with three bits of each hash changed.
 
-Then one task of a search through an index of 3.3 million videos is really run, with uniform bits: the files of one cell
-of 512, in the nine runs that 660 batches of 5,000 videos leave, and a batch's share of lookups. Both results for 3.3
-million videos are extrapolated and marked so.
+Then the search for a batch of 5,000 videos is run through a share of what 3.3 million videos would have filed: column
+after column, with hashes made up by the bits of that part of a picture, and groups as small as those of the full size.
+What looking through them takes grows with their number, what sorting the batch takes does not. What that comes to at
+3.3 million videos, and how long a plan waits for it with some workers, is extrapolated and marked so.
 """
 
 from __future__ import annotations
@@ -31,25 +32,20 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
-from pipeline.balance.bands import SHIFTS, Asked, sorted_entries
+from pipeline.balance.bands import Asked, Search, bits_of
 from pipeline.balance.duplicates import Pictures
-from pipeline.balance.near_files import CELL_BITS, N_CELLS, cells_of, write_cells
-from pipeline.balance.near_tasks import PatientFiles, search_cells
-from pipeline.balance.pictures import filed, things_of
-from pipeline.balance.shown import shown_by_clips
+from pipeline.balance.near_files import Filed, columns_of, write_filed
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
-from pipeline.media.phash import N_HASHES, VERSION, Hashes
+from pipeline.media.phash import ALIGNED, N_HASHES, VERSION, Hashes, mirrored_pictures
 from pipeline.media.probe import Unusable
 
 FULL_SIZE = 3_300_000
 FULL_BATCH = 5_000
 """Videos in a batch by default (`balance.batch_videos`)."""
 SCENES_A_CLIP = 3
-KINDS = 2
-"""Clips and videos, each kind with an index of its own."""
-RUNS = (512, 64, 64, 8, 8, 1, 1, 1, 1)
-"""Batches in each run of files at the full size, after merging by eights."""
+GBIT_BYTES = 125e6
+"""Bytes a second of a network of 1 Gbit/s, for each worker."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +57,10 @@ class Cost:
     peak_mb: float
     index_mb: float
     n_repeats: int
-    fullest_cell: float
-    """Hashes in the fullest of 512 cells, as a multiple of the mean."""
 
 
 class Bits:
-    """Draws hashes of pictures [N, N_HASHES] whose bits are set as often, and together as often, as in those seen."""
+    """Draws hashes of pictures [N, parts] whose bits are set as often, and together as often, as those seen."""
 
     def __init__(self, seen: Hashes, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -77,9 +71,9 @@ class Bits:
         self._mix = (vectors * np.sqrt(np.clip(values, 0, None))).astype(np.float32).T
 
     def draw(self, n: int) -> Hashes:
-        """Draws the pictures of `n` scenes."""
-        drawn = self._rng.standard_normal((n, 64 * N_HASHES), np.float32) @ self._mix + self._tilt
-        return np.packbits(drawn > 0, axis=1).view(">u8").astype(np.uint64)
+        """Pictures of so many scenes."""
+        drawn = self._rng.standard_normal((n, len(self._mix)), np.float32) @ self._mix
+        return np.packbits(drawn > -self._tilt.astype(np.float32), axis=1).view(">u8").astype(np.uint64)
 
 
 class Uniform:
@@ -141,49 +135,91 @@ def one_size(n_videos: int, batch: int, bits: Bits | Uniform, rng: np.random.Gen
         found = pictures.find(nobody)
         cpu_s = time.process_time() - began
         size = sum(file.stat().st_size for file in Path(folder).rglob("*.near"))
-        keys = filed(things_of(shown_by_clips(new, DuplicatesConfig().max_distance))).keys
-    in_cell = np.bincount((keys >> np.uint64(64 - CELL_BITS)).reshape(-1).astype(np.int64), minlength=N_CELLS)
     return Cost(
         n_videos,
         1000 * cpu_s / (batch * CLIPS_A_VIDEO),
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         size / 1e6,
         sum(map(len, found.values())),
-        float(in_cell.max() / in_cell.mean()),
     )
 
 
-def one_task(pictures_a_video: int = CLIPS_A_VIDEO * SCENES_A_CLIP) -> None:
-    """Runs one task of a search through 3.3 million videos, and prints its cost."""
-    rng, cell = np.random.default_rng(7), 100
-    n_filed = FULL_SIZE * pictures_a_video * N_HASHES // N_CELLS
-    n_asked = 2 * FULL_BATCH * pictures_a_video * N_HASHES // N_CELLS
-    n_things = FULL_SIZE * CLIPS_A_VIDEO
+@dataclass(frozen=True)
+class Column:
+    """One of the tasks of a search through all that FULL_SIZE videos have filed; extrapolated from a part of it."""
 
-    def keys(n: int) -> Hashes:
-        return rng.integers(0, 1 << (64 - CELL_BITS), n, dtype=np.uint64) | np.uint64(cell << (64 - CELL_BITS))
+    cpu_s: float
+    n_bytes: float
+    peak_mb: float
 
+
+def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) -> Column:
+    """Looks through what `n_videos` have filed in one column, drawn by `bits`, for these new pictures, and prints what
+    it took."""
+    pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
+    n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
+    parts = [one for one, other in ALIGNED if other == column]
+    looked_for = np.concatenate([some[:, part] for part in parts for some in (new, mirrored_pictures(new))])
+    asked = Asked(looked_for, np.full(len(looked_for), n_full), bits_of(np.full(len(looked_for), n_full)))
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
-        files, runs, first = Store(folder), [], 0
-        for i, n_batches in enumerate(RUNS):
-            n, end = n_filed * n_batches // sum(RUNS), first + n_things * n_batches // sum(RUNS)
-            bands = [sorted_entries(keys(n), np.sort(rng.integers(first, end, n))) for _ in SHIFTS]
-            runs.append([write_cells(files, f"{i}.near", [cells_of(bands)[cell]], cell)])
-            first = end
-        bits = np.full(n_asked, 31, np.uint8)
-        asked = [Asked.of(keys(n_asked), rng.integers(first, first + 1000, n_asked), bits) for _ in SHIFTS]
-        del bands
-        Path("/proc/self/clear_refs").write_text("5")  # resets the recorded peak
-        before_mb, began = _memory_mb("VmRSS"), time.process_time()
-        search_cells(PatientFiles(files), runs, DuplicatesConfig().max_distance, (range(cell, cell + 1), asked))
-        cpu_s, peak_mb = time.process_time() - began, _memory_mb("VmHWM")
-        n_bytes = sum(file.n_bytes for run in runs for file in run)
-    ms = 1000 * cpu_s * N_CELLS * KINDS / (FULL_BATCH * CLIPS_A_VIDEO)
+        files, some, first = Store(folder), [], 0
+        while first < n_videos * CLIPS_A_VIDEO:
+            counts = np.full(min(FULL_BATCH, n_videos) * CLIPS_A_VIDEO, SCENES_A_CLIP)
+            filed = Filed(counts, bits.draw(int(counts.sum()))[:, :1].T)
+            some.append(write_filed(files, f"{first}.near", filed, first))
+            first += len(counts)
+        del filed
+        before_mb = _forget_the_most()
+        began = time.process_time()
+        search = Search(asked, DuplicatesConfig().max_distance)
+        sorted_s, began = time.process_time() - began, time.process_time()
+        for hashes, owners in columns_of(files, some, 0):
+            search.look(hashes, owners)
+        looked_s, began = time.process_time() - began, time.process_time()
+        n_pairs = len(search.found())
+        found_s, peak_mb = time.process_time() - began, _memory_mb("VmHWM")
+        n_bytes = sum(file.n_bytes for file in some) * n_full / n
+    cpu_s = sorted_s + (looked_s + found_s) * n_full / n
     print(
-        f"one task of {N_CELLS * KINDS} at {FULL_SIZE:,} videos: {n_bytes / 1e6:.0f} MB of files, {cpu_s:.2f} CPU s, "
-        f"at most {peak_mb:.0f} MB ({before_mb:.0f} before)\n"
-        f"all of them for a batch of {FULL_BATCH:,} videos: {ms:.2f} ms a new clip, extrapolated from the one"
+        f"column {column}, {len(looked_for):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
+        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} pairs in {found_s:.2f} s, at most {peak_mb:.0f} MB "
+        f"({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, {cpu_s:.0f} CPU s",
+        flush=True,
     )
+    return Column(cpu_s, n_bytes, peak_mb)
+
+
+def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> None:
+    """Runs a share of each task of a search through FULL_SIZE videos, and prints what all of them come to. `seen`:
+    pictures by which hashes are drawn, or None."""
+    n_new = FULL_BATCH * CLIPS_A_VIDEO * SCENES_A_CLIP
+    new = Uniform(rng).draw(n_new) if seen is None else Bits(seen, rng).draw(n_new)
+    columns = []
+    for column in range(N_HASHES):
+        bits = Uniform(rng) if seen is None else Bits(seen[:, [column]], rng)
+        columns.append(one_column(column, new, bits, n_videos))
+    cpu_s, n_bytes = sum(one.cpu_s for one in columns), sum(one.n_bytes for one in columns)
+    print(
+        f"a batch of {FULL_BATCH:,} videos after {FULL_SIZE:,}, extrapolated: {n_bytes / 1e9:.0f} GB read "
+        f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video), {cpu_s:.0f} CPU s in {len(columns)} tasks, "
+        f"{1000 * cpu_s / (FULL_BATCH * CLIPS_A_VIDEO):.2f} ms a new clip"
+    )
+    for n_workers in (1, 2, 4, len(columns)):
+        print(f"  {n_workers} workers of 1 core and 1 Gbit/s, extrapolated: {wave_s(columns, n_workers):.0f} s")
+
+
+def wave_s(columns: Sequence[Column], n_workers: int) -> float:
+    """Seconds until all tasks are done: each reads, then looks; the longest are begun first."""
+    busy = [0.0] * n_workers
+    for seconds in sorted((one.cpu_s + one.n_bytes / GBIT_BYTES for one in columns), reverse=True):
+        busy[busy.index(min(busy))] += seconds
+    return max(busy)
+
+
+def _forget_the_most() -> float:
+    """Makes VmHWM count from now on; MB of memory now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return _memory_mb("VmRSS")
 
 
 def _memory_mb(name: str) -> float:
@@ -199,7 +235,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1000, help="videos that are taken up together")
     parser.add_argument("--samples", type=Path, default=Path(__file__).resolve().parents[2] / "shared" / "samples")
     parser.add_argument("--uniform", action="store_true", help="bits that say nothing of one another")
-    parser.add_argument("--no-task", action="store_true", help="leave out the task of the full size")
+    parser.add_argument("--part", type=int, default=50_000, help="videos of the full size that are looked through")
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--seen", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -212,6 +248,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         seen = Path(folder) / "seen.npy"
         np.save(seen, seen_in(arguments.samples))
+        bits = None if arguments.uniform else np.load(seen)
         command = [sys.executable, "-m", "bench.alike_growth", *sys.argv[1:], "--seen", str(seen), "--one"]
         for n_videos in arguments.videos:
             done = subprocess.run([*command, str(n_videos)], stdout=subprocess.PIPE, text=True, check=True)
@@ -219,15 +256,15 @@ def main() -> None:
             print(row_of(costs[-1], arguments.batch), flush=True)
     if len(costs) > 1:
         print_growth(costs, arguments.batch)
-    if not arguments.no_task:
-        one_task()
+    if arguments.part:
+        full_size(bits, arguments.part, np.random.default_rng(7))
 
 
 def row_of(cost: Cost, batch: int) -> str:
     """One size as a line of text."""
     return (
         f"{batch} new videos after {cost.n_videos}: {cost.ms_a_clip:.3f} ms a new clip, peak {cost.peak_mb:.0f} MB, "
-        f"index {cost.index_mb:.0f} MB, {cost.n_repeats} repeats, fullest cell {cost.fullest_cell:.1f} times the mean"
+        f"index {cost.index_mb:.0f} MB, {cost.n_repeats} repeats"
     )
 
 

@@ -3,19 +3,19 @@
     alike/<what>/state.json                        which files count; replaced as a whole
     alike/<what>/<batch>/<kind>.parquet            things that were taken up together, and what is compared of them
                          <kind>.pairs.parquet      those of them that are like an earlier one
-                         <kind>.<level>.<cell>.near  hashes, sorted (near_files.py): of one batch, or of 8, 64 …
+                         <kind>.<level>.near       hashes (near_files.py): of one batch, or of 8, 64 …
                          taken.bin                 hashes of the ids of the videos that were taken up
 
-Only the pairs and 8 bytes per video are in memory. The rest is in the output directory, since workers on any machine
-search it, some cells each, and a restarted driver continues with it. All of it can be made again from the tables: if a
-file is missing or damaged (`LostHashes`), `clear` and add everything again.
+Nothing of this is in memory but the pairs and 8 bytes a video. It lies in the output directory, since workers on any
+machine look through it, some columns each, and since a driver that starts again goes on with it. All of it can be made
+again from the tables: where a file is gone or damaged (`LostHashes`), `clear` and add everything again.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -30,46 +30,46 @@ from pydantic import BaseModel, ValidationError
 from manifests.hashing import UInt64
 from manifests.membership import are_in, hash_ids
 from manifests.wrong_value import first_fault
-from pipeline.balance.bands import HALF, LOW, Asked, Int64, Keys, bits_of, sorted_entries
-from pipeline.balance.near_files import FORMAT, LostHashes, NearFile, cells_of, write_cells
-from pipeline.balance.near_tasks import (
-    PatientFiles,
-    Spread,
-    groups_in,
-    merge_cells,
-    search_cells,
-    spans_of,
-    spread_here,
-)
+from pipeline.balance.bands import ALL_BITS, HALF, LOW, Asked, Int64, bits_of
+from pipeline.balance.near_files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
+from pipeline.balance.near_tasks import PatientFiles, Spread, search_columns, spread_here, tasks_of
 from pipeline.engine.commits import READERS
 from pipeline.engine.files import Files
 from pipeline.engine.ranges import RowFile
+from pipeline.media.phash import Hashes
 from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
 
 log = logging.getLogger("hdvila")
 
 FAN_IN = 8
-"""This many runs of one level are merged into one of the next."""
+"""So many files of one level are merged into one of the next."""
+MOST_BYTES = 512 * 1024**2
+"""Files that together are larger stay as they are."""
 GROUP_ROWS = 256
 """Things per row group: of the old things only groups with one that a new one may be like are read."""
 
 
+Wanted = Sequence[tuple[Int64, Hashes]]
+"""By column what is looked for in it: whose each hash is, and the hash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of thing. `filed`, `asked`: the hashes by which a table's things are found, and by which they look for
-    others, with row numbers as owners; `is_same`: whether two rows are alike. `names`: columns of the table of pairs.
-
-    `first_only`: a thing is paired only with the first one that its hashes find; for kinds where all that agree are
-    alike.
-    """
+    """One kind of things. `filed`, `asked`: the hashes by which some (a table) are found, and by which they look for
+    others; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs.
+    `first_only`: a thing is paired with the first that its hashes find and no other: where all that agree are alike.
+    `parts`: another kind, which comes before; things of this one are not looked for themselves, but compared where
+    their parts have near hashes. A part's column `whole` is the number of its thing among those taken up with it, or
+    -1."""
 
     name: str
     max_distance: int
-    filed: Callable[[pa.Table], Keys]
-    asked: Callable[[pa.Table], Keys]
+    filed: Callable[[pa.Table], Filed]
+    asked: Callable[[pa.Table], Wanted]
     is_same: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     names: pa.Schema
     first_only: bool = False
+    parts: str = ""
 
     @property
     def pairs(self) -> pa.Schema:
@@ -79,12 +79,13 @@ class Kind:
 
 class _Run(BaseModel):
     level: int
-    files: tuple[NearFile, ...]
+    file: NearFile
 
 
 class _OfKind(BaseModel):
     n_things: int = 0
-    n_hashes: int = 0
+    n_rows: int = 0
+    """Hashes in each column."""
     runs: tuple[_Run, ...] = ()
 
 
@@ -130,11 +131,20 @@ class AlikeIndex:
         name = f"{len(self._state.batches):05d}-{uuid.uuid4().hex[:8]}"
         folder = f"{self._folder}/{name}"
         batch = _Batch(name=name, first={kind: self._of(kind).n_things for kind in self._kinds})
-        changed, new_pairs = {}, {}
-        for kind, table in things.items():
-            _write_rows(self._files, f"{folder}/{kind}.parquet", table)
-            changed[kind], new_pairs[kind] = self._take_up(self._kinds[kind], table, folder)
-            self._files.write_table(f"{folder}/{kind}.pairs.parquet", new_pairs[kind])
+        changed: dict[str, _OfKind] = {}
+        found: dict[str, list[_Rows]] = {}
+        new_pairs: dict[str, pa.Table] = {}
+        for kind in self._kinds.values():
+            table, n_before = things[kind.name], self._of(kind.name).n_things
+            _write_rows(self._files, f"{folder}/{kind.name}.parquet", table)
+            if kind.parts:
+                changed[kind.name] = _OfKind(n_things=n_before + table.num_rows)
+                candidates = self._wholes(found[kind.parts], kind.name)
+            else:
+                changed[kind.name], candidates = self._take_up(kind, table, folder)
+            found[kind.name] = self._with_rows(kind.name, candidates, table)
+            new_pairs[kind.name] = _alike(kind, found[kind.name])
+            self._files.write_table(f"{folder}/{kind.name}.pairs.parquet", new_pairs[kind.name])
         taken = np.unique(hash_ids(video_ids))
         self._files.write(f"{folder}/taken.bin", taken.tobytes())
         merged = {kind: self._merged(kind, of_kind, folder) for kind, of_kind in changed.items()}
@@ -169,72 +179,67 @@ class AlikeIndex:
 
     # search
 
-    def _take_up(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, pa.Table]:
+    def _take_up(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, Int64]:
+        """What is kept with these things, and the pairs [N, 2] of numbers that have near hashes."""
         known = self._of(kind.name)
         filed = kind.filed(table)
-        bands = [sorted_entries(keys, filed.owners + known.n_things) for keys in filed.keys]
-        file = write_cells(self._files, f"{folder}/{kind.name}.0.0.near", cells_of(bands))
-        del bands
-        runs = (*known.runs, _Run(level=0, files=(file,)))
-        of_kind = _OfKind(
-            n_things=known.n_things + table.num_rows, n_hashes=known.n_hashes + len(filed.owners), runs=runs
-        )
-        codes = self._search(kind, runs, self._asked(kind, table, filed.owners, known))
+        file = write_filed(self._files, f"{folder}/{kind.name}.0.near", filed, known.n_things)
+        runs = (*known.runs, _Run(level=0, file=file))
+        of_kind = _OfKind(n_things=known.n_things + table.num_rows, n_rows=known.n_rows + file.n_rows, runs=runs)
+        codes = self._search(kind, [run.file for run in runs], _asked(kind, table, filed, known))
         if kind.first_only:
             codes = codes[np.unique(codes & LOW, return_index=True)[1]]
-        pairs = np.stack([codes >> HALF, codes & LOW], axis=1)
-        return of_kind, self._alike(kind, pairs, table, known.n_things)
+        return of_kind, np.stack([codes >> HALF, codes & LOW], axis=1)
 
-    def _asked(self, kind: Kind, table: pa.Table, filed: Int64, known: _OfKind) -> list[Asked]:
-        counts = np.bincount(filed, minlength=table.num_rows)
-        bits = bits_of(known.n_hashes + np.cumsum(counts) - counts)
-        asked = kind.asked(table)
-        return [Asked.of(keys, asked.owners + known.n_things, bits[asked.owners]) for keys in asked.keys]
-
-    def _search(self, kind: Kind, runs: Sequence[_Run], asked: Sequence[Asked]) -> Int64:
-        n_bytes = sum(file.n_bytes for run in runs for file in run.files)
-        work = partial(search_cells, PatientFiles(self._files), [run.files for run in runs], kind.max_distance)
-        items = [(cells, [of_band.between(*groups_in(cells)) for of_band in asked]) for cells in spans_of(n_bytes)]
-        found = [np.zeros(0, np.int64), *self._done(work, items)]
-        return np.unique(np.concatenate(found))
-
-    def _done(self, work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-        return self._spread(work, items) if len(items) > 1 else spread_here(work, items)
+    def _search(self, kind: Kind, some: Sequence[NearFile], asked: Sequence[Asked]) -> Int64:
+        work = partial(search_columns, PatientFiles(self._files), some, kind.max_distance)
+        tasks = tasks_of(len(asked), sum(file.n_bytes for file in some))
+        items = [[(column, asked[column]) for column in columns] for columns in tasks]
+        spread = self._spread if len(items) > 1 else spread_here
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *spread(work, items)]))
 
     def _merged(self, kind: str, of_kind: _OfKind, folder: str) -> _OfKind:
-        """Merges the last runs of one level into a run of the next, where there are enough of them."""
+        """With files of one level as one of the next, where there are enough of them."""
         runs = list(of_kind.runs)
         while len(runs) >= FAN_IN and runs[-FAN_IN].level == runs[-1].level:
-            some, level = runs[-FAN_IN:], runs[-1].level + 1
-            n_bytes = sum(file.n_bytes for run in some for file in run.files)
-            path = f"{folder}/{kind}.{level}"
-            work = partial(merge_cells, PatientFiles(self._files), [run.files for run in some], path)
-            runs[-FAN_IN:] = [_Run(level=level, files=tuple(self._done(work, spans_of(n_bytes))))]
+            some, level = [run.file for run in runs[-FAN_IN:]], runs[-1].level + 1
+            if sum(file.n_bytes for file in some) > MOST_BYTES:
+                break
+            runs[-FAN_IN:] = [_Run(level=level, file=merged_files(self._files, some, f"{folder}/{kind}.{level}.near"))]
         return of_kind.model_copy(update={"runs": tuple(runs)})
 
     # pairs that are alike
 
-    def _alike(self, kind: Kind, pairs: Int64, table: pa.Table, first: int) -> pa.Table:
-        """Filters pairs [N, 2] of numbers for those that are alike. `table`: the new things, numbered from `first`."""
+    def _with_rows(self, kind: str, pairs: Int64, table: pa.Table) -> list[_Rows]:
+        """The rows of pairs [N, 2] of numbers. `table`: the new things."""
+        first = self._of(kind).n_things
         rows = self._old_rows(kind, np.unique(pairs[pairs < first]))
         new = np.unique(pairs[pairs >= first])
         rows.update(zip(new.tolist(), table.take(pa.array(new - first)).to_pylist(), strict=True))
-        same = [(rows[a], rows[b]) for a, b in pairs.tolist() if kind.is_same(rows[a], rows[b])]
-        sides = (("a", [a for a, _ in same]), ("b", [b for _, b in same]))
-        return pa.table(
-            {f"{side}.{name}": [row[name] for row in some] for side, some in sides for name in kind.names.names},
-            schema=kind.pairs,
-        )
+        return [((a, rows[a]), (b, rows[b])) for a, b in pairs.tolist()]
 
-    def _old_rows(self, kind: Kind, numbers: Int64) -> dict[int, dict[str, Any]]:
+    def _wholes(self, of_parts: Sequence[_Rows], kind: str) -> Int64:
+        """The pairs [N, 2] of numbers of different things of which parts are in these pairs."""
+        part = self._kinds[kind].parts
+        firsts = np.array([batch.first[part] for batch in self._state.batches] + [self._of(part).n_things], np.int64)
+        wholes = [batch.first[kind] for batch in self._state.batches] + [self._of(kind).n_things]
+
+        def whole(number: int, row: Mapping[str, Any]) -> int:
+            batch = int(np.searchsorted(firsts, number, side="right")) - 1
+            return wholes[batch] + int(row["whole"]) if row["whole"] >= 0 else -1
+
+        found = {tuple(sorted((whole(*a), whole(*b)))) for a, b in of_parts}
+        return np.array(sorted((a, b) for a, b in found if 0 <= a < b), np.int64).reshape(-1, 2)
+
+    def _old_rows(self, kind: str, numbers: Int64) -> dict[int, dict[str, Any]]:
         batches = self._state.batches
-        firsts = np.array([batch.first[kind.name] for batch in batches], np.int64)
+        firsts = np.array([batch.first[kind] for batch in batches], np.int64)
         of_batch = np.searchsorted(firsts, numbers, side="right") - 1
         asked = [(batches[i].name, int(firsts[i]), numbers[of_batch == i]) for i in np.unique(of_batch).tolist()]
 
         def read(one: tuple[str, int, Int64]) -> dict[int, dict[str, Any]]:
             name, first, wanted = one
-            found = _rows(self._files, f"{self._folder}/{name}/{kind.name}.parquet", wanted - first)
+            found = _rows(self._files, f"{self._folder}/{name}/{kind}.parquet", wanted - first)
             return dict(zip(wanted.tolist(), found, strict=True))
 
         with ThreadPoolExecutor(READERS) as readers:
@@ -305,8 +310,30 @@ class AlikeIndex:
         self._taken, self._pairs = np.zeros(0, np.uint64), {}
 
 
+_Rows = tuple[tuple[int, Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
+"""A pair of things: the number and the row of each."""
+
+
+def _asked(kind: Kind, table: pa.Table, filed: Filed, known: _OfKind) -> list[Asked]:
+    """By column what things look for: in groups by what was filed before each, but in all bits where near is equal."""
+    bits = bits_of(known.n_rows + np.cumsum(filed.counts) - filed.counts)
+    if not kind.max_distance:
+        bits[:] = ALL_BITS
+    return [Asked(hashes, owners + known.n_things, bits[owners]) for owners, hashes in kind.asked(table)]
+
+
+def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:
+    """Those that are alike, as a table of pairs."""
+    same = [(a, b) for (_, a), (_, b) in candidates if kind.is_same(a, b)]
+    sides = (("a", [a for a, _ in same]), ("b", [b for _, b in same]))
+    return pa.table(
+        {f"{side}.{name}": [row[name] for row in some] for side, some in sides for name in kind.names.names},
+        schema=kind.pairs,
+    )
+
+
 def _paths(kinds: Mapping[str, _OfKind]) -> set[str]:
-    return {file.path for of_kind in kinds.values() for run in of_kind.runs for file in run.files}
+    return {run.file.path for of_kind in kinds.values() for run in of_kind.runs}
 
 
 def _write_rows(files: Files, path: str, table: pa.Table) -> None:

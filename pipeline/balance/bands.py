@@ -1,182 +1,186 @@
 """Finds near hashes among many by bands of bits: hashes that agree in one band are a group.
 
-Things are in the order in which they were taken up. Each hash of a thing is compared with those of earlier things in
-its group, but only with the first _CROWD of them. Of the near ones all are kept or, if the crowd was that large, the
-first two. So a thing's pairs follow only from what came before it, never from what comes after, and a search for new
-things leaves the pairs of old ones as they are.
+Things stand in the order in which they were taken up, and so do the hashes that they are filed by. Each hash that is
+looked for is compared with those of earlier things in its group, with the first _CROWD of them; of what is near there
+it keeps all, or, where so many came before it, the first two. So what a thing is paired with follows from what came
+before it alone, never from what comes after, and a search for new ones leaves the pairs of old ones as they are.
+
+What is looked for is sorted by groups and held in memory; what is filed, which is far more, is read through once, in
+its order, and needs no index: a table tells of most hashes, by one look a band, that nobody asks for their groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.media.phash import Hashes
+from pipeline.media.phash import NOTHING, Hashes
 
-SHIFTS = (0, 10, 21, 32, 42, 53)
-"""First bits of the bands in the 64 bits, which form a ring. Bands overlap, so that a few differing bits spare one."""
+SHIFTS = (0, 19, 38)
+"""Where bands begin in the 64 bits; they overlap where groups agree in more than 19 of them."""
 
-LEAST_BITS, MOST_BITS = 16, 32
+LEAST_BITS, MOST_BITS = 12, 26
+_MEMBERS = 3
+"""Groups hold 2 ** (_MEMBERS - 1) to 2 ** _MEMBERS hashes in the mean, where there are enough for that."""
+ALL_BITS = 64
+"""Groups of hashes that are looked for as they are."""
 
-_CROWD = 64
-"""A hash is compared with at most this many of its group: a picture that everybody shows proves nothing."""
+_CROWD = 256
+"""A hash is compared with at most so many of its group: a picture that everybody shows tells nothing."""
 
 _OF_A_CROWD = 2
 """Near ones that are kept for a hash that was compared with _CROWD: enough to hold the group together."""
 
-_AT_A_TIME = 1 << 16
-"""Hashes that are looked up together."""
+_AT_A_TIME = 1 << 15
+"""Filed hashes whose groups are looked up together: they stay in the processor's cache."""
+_WAITING = 1 << 20
+"""Filed hashes of groups that are looked for are compared when there are so many."""
+_PAIRS = 1 << 22
+"""Pairs that are compared together."""
 
 HALF = 32
 LOW = (1 << HALF) - 1
 
 Int64 = NDArray[np.int64]
-ENTRY = np.dtype([("key", "<u8"), ("owner", "<u4")])
-"""A hash in one band: rotated until the band's bits are the highest, and its owner."""
-Entries = NDArray[np.void]
-"""ENTRY [N], sorted by the 32 highest bits of the key, then by owner, then by key."""
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """Hashes of things: the owner of each [N], and its key in each band [bands, N]."""
-
-    owners: Int64
-    keys: Hashes
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Hashes looked up in one band [N], sorted by key; `bits`: in how many bits the group of each agrees."""
+    """Hashes that are looked for [N]: whose each is, and in how many bits its group agrees."""
 
-    keys: Hashes
-    owners: NDArray[np.uint32]
+    hashes: Hashes
+    owners: Int64
     bits: NDArray[np.uint8]
 
-    @classmethod
-    def of(cls, keys: Hashes, owners: Int64, bits: NDArray[np.uint8]) -> Asked:
-        """Sorts these hashes by key."""
-        order = np.argsort(keys)
-        return cls(keys[order], owners[order].astype(np.uint32), bits[order])
-
-    def between(self, low: int, high: int) -> Asked:
-        """Those whose keys have their highest 32 bits in low … high - 1."""
-        span = slice(*np.searchsorted(self.keys >> np.uint64(HALF), np.array([low, high], np.uint64)).tolist())
-        return self.part(span)
-
-    def part(self, span: slice) -> Asked:
+    def part(self, rows: Int64 | NDArray[np.bool_]) -> Asked:
         """Those of these rows."""
-        return Asked(self.keys[span], self.owners[span], self.bits[span])
-
-
-def keys_of_hashes(hashes: Hashes, owners: Int64) -> Keys:
-    """The keys of hashes [N] in the bands of SHIFTS."""
-    turns = [np.uint64((shift + MOST_BITS) % 64) for shift in SHIFTS]
-    return Keys(owners, np.stack([(hashes >> n) | (hashes << (np.uint64(64) - n)) for n in turns]))
+        return Asked(self.hashes[rows], self.owners[rows], self.bits[rows])
 
 
 def bits_of(n_before: Int64) -> NDArray[np.uint8]:
     """[N] number of bits in which a group agrees, given the number of hashes before: so many that groups are small."""
     bit_length = np.frexp(n_before.astype(np.float64))[1]
-    return np.asarray(np.clip(bit_length - 1, LEAST_BITS, MOST_BITS).astype(np.uint8))
+    return np.asarray(np.clip(bit_length - _MEMBERS, LEAST_BITS, MOST_BITS).astype(np.uint8))
 
 
-def sorted_entries(keys: Hashes, owners: Int64) -> Entries:
-    """Makes the entries of one band, sorted."""
-    order = np.argsort(keys)
-    groups = keys[order] >> np.uint64(HALF)
-    same = groups[1:] == groups[:-1]
-    tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    of_tied = order[tied]
-    order[tied] = of_tied[np.lexsort((keys[of_tied], owners[of_tied], groups[tied]))]
-    entries = np.empty(len(keys), ENTRY)
-    entries["key"], entries["owner"] = keys[order], owners[order]
-    return entries
+def group_of(hashes: Hashes, shift: int, bits: int) -> Hashes:
+    """[N] these bits of each hash, as a number."""
+    turned = hashes << np.uint64(shift) if shift else hashes
+    return turned >> np.uint64(64 - bits)
 
 
-def merged_entries(some: Sequence[Entries]) -> Entries:
-    """Merges the entries of things that were taken up one after the other, without those that are never compared."""
-    joined = np.concatenate(some)
-    joined = joined[np.argsort(joined["key"] >> np.uint64(HALF), kind="stable")]
-    return joined[_nth_of_run(joined["key"] >> np.uint64(HALF)) < _CROWD]
+class Search:
+    """Looks for hashes among those filed: first `look` at all of these, in their order, then `found`."""
+
+    def __init__(self, asked: Asked, max_distance: int) -> None:
+        shifts = SHIFTS if max_distance else (0,)
+        parts = [(bits, asked.part(asked.bits == bits)) for bits in np.unique(asked.bits).tolist()]
+        self._bands = [_Band(part, shift, bits, max_distance) for bits, part in parts for shift in shifts]
+
+    def look(self, hashes: Hashes, owners: Owners) -> None:
+        """Takes these filed hashes into account."""
+        for begin in range(0, len(hashes), _AT_A_TIME):
+            some = hashes[begin : begin + _AT_A_TIME]
+            for band in self._bands:
+                band.look(some, begin, owners)
+
+    def found(self) -> Int64:
+        """(owner << 32 | owner asked for) of hashes near one of those asked for."""
+        return np.unique(np.concatenate([np.zeros(0, np.int64), *(band.found() for band in self._bands)]))
 
 
-def near_pairs(files: Sequence[Entries], asked: Asked, max_distance: int) -> Int64:
-    """(owner << 32 | asking owner) for hashes near one that is asked for, in one band.
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Whose the hashes of a file are: thing `first` + i those before row ends[i], from ends[i - 1] on."""
 
-    `files`: entries of things that were taken up one after the other.
-    """
-    groups = [_groups(entries) for entries in files]
-    found = [np.zeros(0, np.int64)]
-    for begin in range(0, len(asked.keys), _AT_A_TIME):
-        found.append(_near(files, groups, asked.part(slice(begin, begin + _AT_A_TIME)), max_distance))
-    return np.unique(np.concatenate(found))
+    first: int
+    ends: Int64
 
-
-def _groups(entries: Entries) -> NDArray[np.uint32]:
-    """The 32 highest bits of each key: the second of an entry's three words, which is faster than shifting."""
-    return np.ascontiguousarray(entries.view("<u4").reshape(-1, 3)[:, 1])
+    def of(self, rows: Int64) -> Int64:
+        """The number of the thing of each row."""
+        return self.first + np.searchsorted(self.ends, rows, side="right")
 
 
-def _near(files: Sequence[Entries], groups: Sequence[NDArray[np.uint32]], asked: Asked, max_distance: int) -> Int64:
-    spare = np.uint64(MOST_BITS) - asked.bits.astype(np.uint64)
-    low = ((asked.keys >> np.uint64(HALF)) >> spare << spare).astype(np.uint32)
-    high = low | ((np.uint64(1) << spare) - np.uint64(1)).astype(np.uint32)
-    left = np.full(len(asked.keys), _CROWD, np.int64)
-    askers, owners = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for entries, group in zip(files, groups, strict=True):
-        begin, end = np.searchsorted(group, low, side="left"), np.searchsorted(group, high, side="right")
-        for asker, rows in _members(entries, begin, end, left):
-            is_earlier = entries["owner"][rows] < asked.owners[asker]
-            asker, rows = asker[is_earlier], rows[is_earlier]
-            n_each = np.bincount(asker, minlength=len(left))
-            if (n_each > left).any():
-                is_first = _nth_of_run(asker) < left[asker]
-                asker, rows = asker[is_first], rows[is_first]
-                n_each = np.minimum(n_each, left)
-            left -= n_each
-            near = np.bitwise_count(entries["key"][rows] ^ asked.keys[asker]) <= max_distance
-            askers.append(asker[near])
-            owners.append(entries["owner"][rows[near]].astype(np.int64))
-    asker, owner = np.concatenate(askers), np.concatenate(owners)
-    order = np.lexsort((owner, asker))
-    asker, owner = asker[order], owner[order]
-    kept = (left[asker] > 0) | (_nth_of_run(asker) < _OF_A_CROWD)
-    return np.unique(owner[kept] << HALF | asked.owners[asker[kept]].astype(np.int64))
+class _Band:
+    """What is looked for in one band, and what was found of it."""
+
+    def __init__(self, asked: Asked, shift: int, bits: int, max_distance: int) -> None:
+        self._shift, self._bits, self._max_distance = shift, bits, max_distance
+        groups = group_of(asked.hashes, shift, bits)
+        order = np.argsort(groups, kind="stable")
+        self._asked = asked.part(order)
+        self._groups, begins = np.unique(groups[order], return_index=True)
+        self._begins = np.append(begins, len(order))
+        self._filter_bits = min(bits, MOST_BITS, len(self._groups).bit_length() + 5)
+        self._is_asked = np.zeros(1 << self._filter_bits, np.bool_)
+        self._is_asked[(self._groups >> np.uint64(bits - self._filter_bits)).view(np.int64)] = True
+        self._n_members = np.zeros(len(self._groups), np.int64)
+        self._n_earlier = np.zeros(len(order), np.int64)
+        self._waiting: list[tuple[Hashes, Int64]] = []
+        self._n_waiting = 0
+        self._near: list[tuple[Int64, Int64]] = []
+
+    def look(self, hashes: Hashes, first_row: int, owners: Owners) -> None:
+        beginnings = group_of(hashes, self._shift, self._filter_bits).view(np.int64)
+        rows = np.flatnonzero(self._is_asked.take(beginnings, mode="clip"))
+        if not len(rows):
+            return
+        self._waiting.append((hashes[rows], owners.of(first_row + rows)))
+        self._n_waiting += len(rows)
+        if self._n_waiting >= _WAITING:
+            self._compare()
+
+    def found(self) -> Int64:
+        self._compare()
+        asker, owner = (np.concatenate([np.zeros(0, np.int64), *some]) for some in zip(*self._near, strict=True))
+        order = np.argsort(asker, kind="stable")
+        asker, owner = asker[order], owner[order]
+        kept = (self._n_earlier[asker] < _CROWD) | (_nth_of_run(asker) < _OF_A_CROWD)
+        return np.unique(owner[kept] << HALF | self._asked.owners[asker[kept]])
+
+    def _compare(self) -> None:
+        hashes = np.concatenate([np.zeros(0, np.uint64), *(some for some, _ in self._waiting)])
+        owners = np.concatenate([np.zeros(0, np.int64), *(some for _, some in self._waiting)])
+        self._waiting, self._n_waiting = [], 0
+        shows = hashes != NOTHING
+        hashes, owners = hashes[shows], owners[shows]
+        group, rows = self._members(hashes)
+        hashes, owners = hashes[rows], owners[rows]
+        for asker, member in self._pairs(group):
+            is_earlier = owners[member] < self._asked.owners[asker]
+            asker, member = asker[is_earlier], member[is_earlier]
+            self._n_earlier += np.bincount(asker, minlength=len(self._n_earlier))
+            near = np.bitwise_count(hashes[member] ^ self._asked.hashes[asker]) <= self._max_distance
+            self._near.append((asker[near], owners[member[near]]))
+
+    def _members(self, hashes: Hashes) -> tuple[Int64, Int64]:
+        """(group, row) of these hashes that are among the first _CROWD of a group, by group, then in their order."""
+        groups = group_of(hashes, self._shift, self._bits)
+        order = np.argsort(groups, kind="stable")
+        group = np.searchsorted(self._groups, groups[order])
+        is_asked = self._groups.take(group, mode="clip") == groups[order] if len(self._groups) else group < 0
+        order, group = order[is_asked], group[is_asked]
+        is_first = self._n_members[group] + _nth_of_run(group) < _CROWD
+        group = group[is_first]
+        self._n_members += np.bincount(group, minlength=len(self._n_members))
+        return group, order[is_first]
+
+    def _pairs(self, group: Int64) -> Iterator[tuple[Int64, Int64]]:
+        """(asker, member) of members of these groups, all of each asker's in their order."""
+        n_each = self._begins[group + 1] - self._begins[group]
+        ends = np.cumsum(n_each)
+        edges = np.searchsorted(ends, np.arange(_PAIRS, ends[-1] if len(ends) else 0, _PAIRS)) + 1
+        for member in np.split(np.arange(len(group)), edges):
+            n = n_each[member]
+            asker = np.repeat(self._begins[group[member]] - (np.cumsum(n) - n), n) + np.arange(n.sum())
+            yield asker, np.repeat(member, n)
 
 
-def _members(entries: Entries, begin: Int64, end: Int64, left: Int64) -> Iterator[tuple[Int64, Int64]]:
-    """Yields (asker, row) for rows begin … end - 1 of each asker: all or, by owner, at least the first _CROWD."""
-    sizes = np.where(left > 0, end - begin, 0)
-    for askers, in_order in (
-        (np.flatnonzero((sizes > 0) & (sizes <= left)), False),
-        (np.flatnonzero((sizes > left) & (sizes <= _CROWD)), True),
-    ):
-        n = sizes[askers]
-        asker = np.repeat(askers, n)
-        rows = begin[asker] + np.arange(len(asker)) - np.repeat(np.cumsum(n) - n, n)
-        if in_order:
-            order = np.lexsort((entries["key"][rows], entries["owner"][rows], asker))
-            asker, rows = asker[order], rows[order]
-        yield asker, rows
-    many = np.flatnonzero(sizes > _CROWD)
-    if len(many):
-        spans, of_span = np.unique(np.stack([begin[many], end[many]]), axis=1, return_inverse=True)
-        firsts = np.stack([_first_rows(entries, a, b) for a, b in spans.T.tolist()])
-        yield np.repeat(many, _CROWD), firsts[of_span.reshape(-1)].reshape(-1)
-
-
-def _first_rows(entries: Entries, begin: int, end: int) -> Int64:
-    """The rows of the first _CROWD entries by owner, then by key."""
-    part = entries[begin:end]
-    return np.asarray(begin + np.lexsort((part["key"], part["owner"]))[:_CROWD])
-
-
-def _nth_of_run(values: NDArray[np.int64] | Hashes) -> Int64:
-    """[N] how many equal values come directly before each."""
+def _nth_of_run(values: Int64) -> Int64:
+    """[N] how many equal values stand directly before each."""
     if not len(values):
         return np.zeros(0, np.int64)
     starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))

@@ -2,11 +2,12 @@
 
 In:  table `packs` (its column `phashes`: hashes of each clip's pictures)   Out: {reason: {id: the id it repeats}}
 
-A clip is identified by its distinct pictures: those whose hashes are far apart. One with a single picture (a slide, a
-face before a wall) can't be distinguished from another moment of the same scene and is never called a repeat; videos
-are compared by the pictures of all their clips together. Each picture has a hash of the whole and of several parts: an
-altered copy agrees in one of them, and a mirrored picture's hashes follow from the original's. Candidates are pairs
-with two near hashes that agree in a band of bits (`bands.py`); each is then compared hash by hash, once.
+A clip is known by its distinct pictures: hashes that lie apart. One that shows a single picture (a slide, a face before
+a wall) can't be told from another moment of the same scene and is never called a repeat; videos are compared by the
+pictures of all their clips together. Each picture has a hash of the whole and of several parts: a copy that was altered
+agrees with one of them, and a mirrored picture's hashes follow from the picture's own. Candidates are pairs of clips
+with two near hashes that agree in a band of bits (`bands.py`), and the videos that these are of; each is then compared
+hash by hash, once.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
 
 CLIPS, VIDEOS = "clips", "videos"
-FORMAT = 1
-"""Raised when what is kept of pictures changes."""
+FORMAT = 2
+"""Rises when what is kept of pictures changes."""
 
 AT_A_TIME = 1 << 19
 """Pictures that are taken up together, from some 5,000 videos: sorting and looking up takes 2 KB for each."""
@@ -73,8 +74,8 @@ class Pictures:
     ) -> None:
         self._config, self._store, self._order_of = config, store, order_of
         kinds = [
-            kind_of(name, config.max_distance, partial(_is_same, max_distance=config.max_distance, share=share))
-            for name, share in ((CLIPS, config.min_share), (VIDEOS, config.video_share))
+            kind_of(name, config.max_distance, partial(_is_same, config=config, share=share), parts)
+            for name, share, parts in ((CLIPS, config.min_share, ""), (VIDEOS, config.video_share, CLIPS))
         ]
         self._index = AlikeIndex(store, "pictures", kinds, f"{FORMAT} {config.model_dump_json()}", spread)
         self._start()
@@ -119,10 +120,9 @@ class Pictures:
         show_nothing = ready.filter(pc.invert(pc.is_in(ready, value_set=clips.table.column("video_id"))))
         for some in _of_a_size(clips):
             videos = shown_by_videos(some, self._config.max_distance)
-            things = {
-                name: things_of(of_kind.take(np.flatnonzero(of_kind.counts() >= self._config.min_frames)))
-                for name, of_kind in ((CLIPS, some), (VIDEOS, videos))
-            }
+            videos = videos.take(np.flatnonzero(videos.counts() >= self._config.min_frames))
+            comparable = videos.table.column("video_id").to_pylist()
+            things = {CLIPS: things_of(some, comparable), VIDEOS: things_of(videos)}
             of_some = pc.unique(some.table.column("video_id"))
             self._index.add(things, pa.concat_arrays([of_some, show_nothing]))
             show_nothing = of_some.slice(0, 0)
@@ -213,8 +213,8 @@ def _n_apart(hashes: Hashes, max_distance: int) -> int:
     return len(kept)
 
 
-def _is_same(a: Hashes, b: Hashes, *, max_distance: int, share: float) -> bool:
-    return shared(a, b, max_distance) >= share
+def _is_same(a: Hashes, b: Hashes, *, config: DuplicatesConfig, share: float) -> bool:
+    return min(len(a), len(b)) >= config.min_frames and shared(a, b, config.max_distance) >= share
 
 
 def _split_intros(

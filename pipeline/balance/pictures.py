@@ -1,65 +1,81 @@
 """Clips and videos as things of an index: they are alike if they show the same.
 
 Each picture has a hash of the whole and of several parts, and is filed by all of them. It looks for others by these,
-and by those of the mirrored picture.
+and by those of the mirrored picture, each among the parts that may show the same. Videos are found by their clips.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from pipeline.balance.alike import Kind
-from pipeline.balance.bands import Keys, keys_of_hashes
+from pipeline.balance.alike import Kind, Wanted
+from pipeline.balance.bands import Int64
+from pipeline.balance.near_files import Filed
 from pipeline.balance.shown import Shows
-from pipeline.media.phash import N_HASHES, NOTHING, Hashes, mirrored_pictures
+from pipeline.media.phash import ALIGNED, N_HASHES, NOTHING, Hashes, mirrored_pictures
 
 NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
 
 
-def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bool]) -> Kind:
-    """The kind for things that show pictures. `is_same`: whether two that have near hashes show the same."""
+def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bool], parts: str = "") -> Kind:
+    """Things that show pictures. `is_same`: whether two that have near hashes show the same. `parts`: see Kind."""
 
     def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
 
-    return Kind(name, max_distance, filed, asked, same, NAMES)
+    return Kind(name, max_distance, filed, asked, same, NAMES, parts=parts)
 
 
-def things_of(shows: Shows) -> pa.Table:
-    """Makes the table that is kept of things: the columns of NAMES, and `shown`, the hashes of their pictures."""
+def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
+    """A table of what is kept of each: the columns of NAMES, and `shown`, the hashes of its pictures.
+
+    `wholes`: ids of the videos that are taken up with these clips; `whole` says which of them a clip is of, or -1.
+    """
     size = 8 * N_HASHES
     data = pa.py_buffer(np.ascontiguousarray(shows.hashes, "<u8").tobytes())
     ends = pa.py_buffer((shows.starts * size).astype(np.int32).tobytes())
     shown = pa.Array.from_buffers(pa.binary(), len(shows), [None, ends, data])
-    return shows.table.select(NAMES.names).append_column("shown", shown)
+    table = shows.table.select(NAMES.names).append_column("shown", shown)
+    if wholes is None:
+        return table
+    of_whole = pc.index_in(table.column("video_id"), value_set=pa.array(wholes, pa.string()))
+    return table.append_column("whole", pc.fill_null(of_whole, -1))
 
 
-def filed(things: pa.Table) -> Keys:
-    """The hashes by which others find them."""
-    owners, hashes = _pictures(things)
-    return _keys(owners, hashes)
+def filed(things: pa.Table) -> Filed:
+    """The hashes by which others find them: a row a picture, a column a part."""
+    counts, hashes = _pictures(things)
+    return Filed(counts, hashes.T)
 
 
-def asked(things: pa.Table) -> Keys:
-    """The hashes by which they look for others."""
-    owners, hashes = _pictures(things)
-    return _keys(np.tile(owners, 2), np.concatenate([hashes, mirrored_pictures(hashes)]))
+def asked(things: pa.Table) -> Wanted:
+    """The hashes by which they look for others in each part."""
+    counts, hashes = _pictures(things)
+    owners = np.repeat(np.arange(len(counts)), counts)
+    either = (hashes, mirrored_pictures(hashes))
+    found = []
+    for column in range(N_HASHES):
+        parts = [one for one, other in ALIGNED if other == column]
+        of_column = np.concatenate([some[:, part] for part in parts for some in either])
+        found.append(_that_show(np.tile(owners, 2 * len(parts)), of_column))
+    return found
 
 
-def _keys(owners: np.ndarray[Any, np.dtype[np.int64]], hashes: Hashes) -> Keys:
-    owners, flat = np.repeat(owners, N_HASHES), hashes.reshape(-1)
-    return keys_of_hashes(flat[flat != NOTHING], owners[flat != NOTHING])
+def _that_show(owners: Int64, hashes: Hashes) -> tuple[Int64, Hashes]:
+    shows = hashes != NOTHING
+    return owners[shows], hashes[shows]
 
 
-def _pictures(things: pa.Table) -> tuple[np.ndarray[Any, np.dtype[np.int64]], Hashes]:
-    """(owner of each picture, hashes of all pictures) of the things."""
+def _pictures(things: pa.Table) -> tuple[Int64, Hashes]:
+    """How many pictures each thing has, and those of all."""
     values = things.column("shown").to_pylist()
-    counts = [len(value) // (8 * N_HASHES) for value in values]
-    return np.repeat(np.arange(len(values)), counts), _hashes(b"".join(values))
+    counts = np.array([len(value) // (8 * N_HASHES) for value in values], np.int64)
+    return counts, _hashes(b"".join(values))
 
 
 def _hashes(shown: bytes) -> Hashes:

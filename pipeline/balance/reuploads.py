@@ -22,10 +22,11 @@ from datasketch import MinHashLSH
 from numpy.typing import NDArray
 
 from manifests.hashing import splitmix64
-from pipeline.balance.alike import Kind
-from pipeline.balance.bands import Int64, Keys
+from pipeline.balance.alike import Kind, Wanted
+from pipeline.balance.bands import Int64
 from pipeline.balance.compared import Compared, Source
 from pipeline.balance.groups import groups_of
+from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
@@ -97,17 +98,18 @@ def kind_of(config: TextDuplicatesConfig) -> Kind:
     return Kind(TEXTS, 0, filed, asked, is_same, pa.schema([("video_id", pa.string())]))
 
 
-def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Keys:
+def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Filed:
     bucket = _buckets(things.column("duration_s").to_numpy(), tolerance_s)
-    return Keys(np.arange(things.num_rows), _keys(_folded(things, n_bands, n_rows), bucket))
+    return Filed(np.ones(things.num_rows, np.int64), _keys(_folded(things, n_bands, n_rows), bucket))
 
 
-def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Keys:
-    """Looks in two buckets, since durations within the tolerance are in two buckets at most."""
+def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Wanted:
+    """As durations within the tolerance lie in two buckets at most, each looks in both."""
     duration_s, folded = things.column("duration_s").to_numpy(), _folded(things, n_bands, n_rows)
     reach = tolerance_s + _SLACK_S / 4
     keys = [_keys(folded, _buckets(duration_s + shift, tolerance_s)) for shift in (-reach, reach)]
-    return Keys(np.tile(np.arange(things.num_rows), 2), np.concatenate(keys, axis=1))
+    owners = np.tile(np.arange(things.num_rows), 2)
+    return [(owners, of_band) for of_band in np.concatenate(keys, axis=1)]
 
 
 def _buckets(duration_s: NDArray[np.float64], tolerance_s: float) -> Int64:

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.hashing import hash_texts, splitmix64
-from pipeline.balance.alike import Kind
-from pipeline.balance.bands import Keys
+from pipeline.balance.alike import Kind, Wanted
 from pipeline.balance.compared import Compared, Source
 from pipeline.balance.groups import groups_of
+from pipeline.balance.near_files import Filed
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.config.balance import TextDuplicatesConfig
 from pipeline.engine.store import Store
@@ -83,9 +83,13 @@ def things_of(rows: pa.Table) -> pa.Table:
     return known.select(NAMES.names).append_column("said", pa.array(said))
 
 
-def _filed(things: pa.Table) -> Keys:
-    return Keys(np.arange(things.num_rows), things.column("said").to_numpy()[None, :])
+def _filed(things: pa.Table) -> Filed:
+    return Filed(np.ones(things.num_rows, np.int64), things.column("said").to_numpy()[None, :])
+
+
+def _asked(things: pa.Table) -> Wanted:
+    return [(np.arange(things.num_rows), things.column("said").to_numpy())]
 
 
 NAMES = pa.schema([("video_id", pa.string()), ("n", pa.int64())])
-KIND = Kind(SENTENCES, 0, _filed, _filed, lambda a, b: a["said"] == b["said"], NAMES, first_only=True)
+KIND = Kind(SENTENCES, 0, _filed, _asked, lambda a, b: a["said"] == b["said"], NAMES, first_only=True)

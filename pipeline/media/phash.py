@@ -4,9 +4,10 @@ This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8
 transform, and set a bit for each one above their median. It is implemented here since the library (ImageHash) brings
 SciPy and wavelets along; a test compares the two.
 
-A picture has six hashes, each of a different part, since what is done to copies spoils some parts and spares others: a
-logo or a subtitle bar spares the inner part, a crop on one side the square at the other side, blurred pillars the strip
-in the middle; after a crop on all sides, the copy's whole picture is the original's middle.
+A picture has eight of them, each of another part, since what is done to copies spoils some parts and spares others: a
+logo or a subtitle bar spares the inner part, a crop on one side of the longer side the square at the other end, blurred
+pillars the strip in the middle; a crop on all sides makes the whole of what was the middle, one on one side of the
+shorter side makes it of what was left without an eighth.
 """
 
 from __future__ import annotations
@@ -21,19 +22,25 @@ HASH_BYTES = 8
 NOTHING = 0
 """The hash of a part without anything to recognise it by (black, white, a flat colour)."""
 
-WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER = range(6)
-"""Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central 9:16 strip, which pillars
-at both sides leave as it is; the largest square at the left (or upper) end and at the right (or lower) end; 70 % of
-each side.
-"""
-N_HASHES = 6
+WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_FIRST, BUT_LAST = range(8)
+"""Columns of the hashes: all of the picture inside black bars; 88 % of each side; the strip of 9:16 in its centre,
+which pillars at both sides leave as it is; the largest square at its left (or upper) end and at its right (or lower)
+end; 70 % of each side; all but the first, and all but the last, eighth of the shorter side."""
+N_HASHES = 8
 
-ALIGNED = ((WHOLE, WHOLE), (WHOLE, MIDDLE), (MIDDLE, WHOLE), (MIDDLE, MIDDLE), *((part, part) for part in range(2, 6)))
-"""Pairs of parts that may show the same if one picture is an altered copy of the other."""
+ALIGNED = (
+    *((WHOLE, part) for part in (WHOLE, MIDDLE, BUT_FIRST, BUT_LAST)),
+    *((part, WHOLE) for part in (MIDDLE, BUT_FIRST, BUT_LAST)),
+    *((part, part) for part in (MIDDLE, CENTRE, BEGIN, END, INNER)),
+)
+"""The parts of two pictures that may show the same where one is an altered copy of the other."""
 
-VERSION = b"\x02"
-"""First byte of a `phashes` value. Values of a multiple of 16 bytes are older: WHOLE and MIDDLE of each picture."""
-_OLDER_BYTES = 2 * HASH_BYTES
+VERSION = b"\x03"
+"""First byte of a `phashes` value."""
+_N_OLDER = {b"\x02": 6}
+"""Hashes a picture in values of earlier versions: the first columns."""
+_N_OLDEST = 2
+"""The same in values without a first byte that tells the version, which are whole times 16 bytes long."""
 
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture counts as flat."""
@@ -59,6 +66,8 @@ _TURNED_BITS = np.uint64(0x5555555555555555)
 
 _BLACK = 30
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
+_CUT_SHARE = 1 / 8
+"""Of the shorter side: between the crops of 10 and 15 % on one side that it is held against."""
 _STRIP_SHAPE = 9 / 16
 
 _REPEATED = 2
@@ -117,6 +126,7 @@ def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     side = min(height, width)
     strip = min(width, round(height * _STRIP_SHAPE))
     left = (width - strip) // 2
+    cut = round(side * _CUT_SHARE)
     return [
         picture,
         _inner(picture, _MIDDLE_SHARE),
@@ -124,6 +134,8 @@ def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
         picture[:side, :side],
         picture[height - side :, width - side :],
         _inner(picture, _INNER_SHARE),
+        picture[cut:] if height <= width else picture[:, cut:],
+        picture[: height - cut] if height <= width else picture[:, : width - cut],
     ]
 
 
@@ -151,14 +163,15 @@ def unpack_all(values: Iterable[bytes]) -> tuple[Hashes, NDArray[np.int64]]:
 
     Older values have NOTHING for the parts that were not hashed then.
     """
-    bodies = [value[1:] if len(value) % _OLDER_BYTES else _widened(value) for value in values]
+    bodies = [value[1:] if value[:1] == VERSION and len(value) % 2 else _widened(value) for value in values]
     counts = np.array([len(body) for body in bodies], np.int64) // (N_HASHES * HASH_BYTES)
     return np.frombuffer(b"".join(bodies), ">u8").astype(np.uint64).reshape(-1, N_HASHES), counts
 
 
 def _widened(older: bytes) -> bytes:
-    hashes = np.zeros((len(older) // _OLDER_BYTES, N_HASHES), ">u8")
-    hashes[:, :2] = np.frombuffer(older, ">u8").reshape(-1, 2)
+    n_hashes, body = (_N_OLDER[older[:1]], older[1:]) if len(older) % 2 else (_N_OLDEST, older)
+    hashes = np.zeros((len(body) // (n_hashes * HASH_BYTES), N_HASHES), ">u8")
+    hashes[:, :n_hashes] = np.frombuffer(body, ">u8").reshape(-1, n_hashes)
     return hashes.tobytes()
 
 
@@ -182,8 +195,8 @@ def mirrored(hashes: Hashes) -> Hashes:
 
 
 def mirrored_pictures(hashes: Hashes) -> Hashes:
-    """Like `mirrored`, for pictures x N_HASHES: the squares at the two ends also change places."""
-    return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER]]
+    """As `mirrored` for pictures x N_HASHES: the squares at the ends are exchanged, as wide pictures have them."""
+    return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER, BUT_FIRST, BUT_LAST]]
 
 
 def are_near(hashes: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bool_]:

@@ -53,19 +53,26 @@ def a_world(seed: int, n_videos: int) -> pa.Table:
 
 def by_the_rule(things: pa.Table, kind: Kind = KIND) -> list[tuple[str, str]]:
     """What one search through everything finds, hash by hash."""
-    has, wants = filed(things), asked(things)
-    counts = np.bincount(has.owners, minlength=things.num_rows)
-    bits = bits_of(np.cumsum(counts) - counts).tolist()
+    has = filed(things)
+    bits = bits_of(np.cumsum(has.counts) - has.counts).tolist()
+    owners = np.repeat(np.arange(things.num_rows), has.counts).tolist()
     candidates = set()
-    for of_band, looked in zip(has.keys.tolist(), wants.keys.tolist(), strict=True):
-        entries = sorted(zip(has.owners.tolist(), of_band, strict=True))
-        for key, owner in zip(looked, wants.owners.tolist(), strict=True):
-            shift = 64 - bits[owner]
-            group = [(o, k) for o, k in entries if o < owner and k >> shift == key >> shift][: bands._CROWD]
-            near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE]
-            candidates |= {(o, owner) for o in (near if len(group) < bands._CROWD else near[: bands._OF_A_CROWD])}
+    for column, (askers, looked) in zip(has.hashes.tolist(), asked(things), strict=True):
+        for shift in bands.SHIFTS:
+            for key, owner in zip(looked.tolist(), askers.tolist(), strict=True):
+                group = [
+                    (o, k)
+                    for o, k in zip(owners, column, strict=True)
+                    if o < owner and k and first_bits(k, shift, bits[owner]) == first_bits(key, shift, bits[owner])
+                ][: bands._CROWD]
+                near = [o for o, k in group if (k ^ key).bit_count() <= MAX_DISTANCE]
+                candidates |= {(o, owner) for o in (near if len(group) < bands._CROWD else near[: bands._OF_A_CROWD])}
     rows = things.to_pylist()
     return sorted((rows[a]["id"], rows[b]["id"]) for a, b in candidates if kind.is_same(rows[a], rows[b]))
+
+
+def first_bits(key: int, shift: int, bits: int) -> int:
+    return (key << shift) % 2**64 >> (64 - bits)
 
 
 def found(one: AlikeIndex) -> list[tuple[str, str]]:
@@ -95,7 +102,10 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Files of many spans, merged soon; groups of which many are crowds, and groups by chance."""
     monkeypatch.setattr(bands, "_CROWD", request.param)
     monkeypatch.setattr(bands, "LEAST_BITS", 9)
-    monkeypatch.setattr(near_tasks, "TASK_BYTES", 40_000)
+    monkeypatch.setattr(near_tasks, "TASK_BYTES", 2_000)
+    monkeypatch.setattr(bands, "_WAITING", 10)
+    monkeypatch.setattr(bands, "_PAIRS", 7)
+    monkeypatch.setattr(bands, "_AT_A_TIME", 5)
     monkeypatch.setattr(alike, "FAN_IN", 3)
     monkeypatch.setattr(alike, "GROUP_ROWS", 4)
 
@@ -145,9 +155,7 @@ def test_a_driver_killed_at_any_write_goes_on_and_leaves_no_stray_file(
             n_killed += 1
     one = opened(tmp_path / "killed")
     assert n_killed > 3 and found(one) == by_the_rule(things)
-    named = {
-        Path(file.path).name for of_kind in one._state.kinds.values() for run in of_kind.runs for file in run.files
-    }
+    named = {Path(run.file.path).name for of_kind in one._state.kinds.values() for run in of_kind.runs}
     assert {path.name for path in (tmp_path / "killed").rglob("*.near")} == named
 
 

@@ -18,7 +18,7 @@ from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
-from pipeline.media.phash import N_HASHES, NOTHING, WHOLE, mirrored_pictures, pack_hashes
+from pipeline.media.phash import BUT_FIRST, BUT_LAST, N_HASHES, NOTHING, WHOLE, mirrored_pictures, pack_hashes
 from pipeline.testing.plans import find_duplicates
 from tests.pipeline.engine.merges import merge_all
 
@@ -84,13 +84,17 @@ def test_a_mirrored_re_upload_is_a_repeated_video() -> None:
 
 @pytest.mark.parametrize("part", range(N_HASHES))
 def test_a_copy_of_which_one_part_is_unchanged_is_found(part: int) -> None:
+    shows = WHOLE if part in (BUT_FIRST, BUT_LAST) else part  # what was cut from the shorter side shows all of that
+
     def altered(n: int) -> list[tuple[int, ...]]:
         others = pictures(200 + n)
-        return [(*o[:part], p[part], *o[part + 1 :]) for p, o in zip(pictures(n), others, strict=True)]
+        return [(*o[:shows], p[part], *o[shows + 1 :]) for p, o in zip(pictures(n), others, strict=True)]
 
     ours = [(f"a.{n}", "one", pictures(n)) for n in range(4)]
     theirs = [(f"b.{n}", "two", copied(altered(n), 5, n)) for n in range(4)]
     assert find_duplicates(packs(ours + theirs), CONFIG) == {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    first = packs([(clip.replace("b", "0"), channel, shown) for clip, channel, shown in theirs])
+    assert find_duplicates(pa.concat_tables([first, packs(ours)]), CONFIG) == {Reason.DUPLICATE_VIDEO: {"a": "0"}}
 
 
 def test_parts_that_show_nothing_are_no_likeness() -> None:
@@ -121,6 +125,26 @@ def test_a_clip_that_shows_one_picture_is_never_a_repeat() -> None:
     slide = pictures(1, 1)[0]
     rows = [(f"a.{n}", "one", [slide] * 8) for n in range(6)]
     assert find_duplicates(packs(rows), CONFIG) == {}
+
+
+def test_a_video_is_found_by_clips_of_which_none_shows_enough_by_itself(tmp_path: Path) -> None:
+    ours = [(f"a.{n}", "one", pictures(n, 1)) for n in range(5)]
+    theirs = [(f"b.{n}", "two", copied(pictures(n, 1), 4, n)) for n in range(5)]
+    short = [(f"c.{n}", "two", copied(pictures(n, 1), 4, n)) for n in range(2)]
+    found = {Reason.DUPLICATE_VIDEO: {"b": "a"}}
+    assert find_duplicates(packs(ours + theirs + short), CONFIG) == found
+
+    later = Pictures(CONFIG, Store(str(tmp_path)))
+    for rows in (short, [("d.0", "three", pictures(77))], ours, theirs):
+        later.add(packs(rows))
+        now = later.find(pa.array([], pa.string()))
+    assert now == found, "in batches of their own"
+
+
+def test_clips_with_fewer_pictures_than_are_asked_for_are_never_repeats() -> None:
+    strict = DuplicatesConfig(min_frames=5)
+    rows = packs([("a.0", "one", pictures(1, 4)), ("b.0", "two", copied(pictures(1, 4), 3))])
+    assert find_duplicates(rows, CONFIG) and find_duplicates(rows, strict) == {}
 
 
 def test_failed_clips_and_a_switched_off_search_give_nothing() -> None:

@@ -1,57 +1,57 @@
-"""Cells of sorted hashes are read one by one, and what is damaged is named."""
+"""Columns of hashes are read one by one, and what is damaged is named."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.balance.bands import ENTRY, sorted_entries
-from pipeline.balance.near_files import N_CELLS, LostHashes, cells_of, read_cells, read_run, write_cells
+from pipeline.balance.near_files import Filed, LostHashes, NearFile, OpenFile, columns_of, merged_files, write_filed
 from pipeline.engine.files import Files
 
 
-def test_cells_come_back_by_band_from_one_file_and_from_several(tmp_path: Path) -> None:
-    rng, files = np.random.default_rng(1), Files(str(tmp_path))
-    bands = [sorted_entries(rng.integers(0, 2**64, n, dtype=np.uint64), np.arange(n)) for n in (5_000, 0, 7)]
-    cells = cells_of(bands)
-    whole = write_cells(files, "whole.near", cells)
-    parts = [write_cells(files, f"{i}.near", cells[i : i + 128], i) for i in range(0, N_CELLS, 128)]
-    for run, some in (([whole], range(N_CELLS)), (parts, range(N_CELLS)), (parts, range(100, 300))):
-        read = read_run(files, run, some)
-        for band, entries in enumerate(bands):
-            wanted = entries[np.isin(entries["key"] >> np.uint64(55), list(some))]
-            assert np.array_equal(np.concatenate([of_cell[band] for of_cell in read]), wanted)
+def some_filed(seed: int, n_things: int) -> Filed:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, n_things)
+    return Filed(counts, rng.integers(0, 2**64, (3, int(counts.sum())), dtype=np.uint64))
 
 
-@pytest.mark.parametrize("harm", ["gone", "short", "empty", "head", "body"])
+def written(files: Files, sizes: list[int]) -> tuple[list[Filed], list[NearFile]]:
+    filed = [some_filed(i, n) for i, n in enumerate(sizes)]
+    firsts = np.cumsum([10, *sizes[:-1]]).tolist()
+    return filed, [write_filed(files, f"{i}.near", one, firsts[i]) for i, one in enumerate(filed)]
+
+
+def test_columns_come_back_with_their_owners_from_several_files_and_from_those_merged(tmp_path: Path) -> None:
+    files = Files(str(tmp_path))
+    filed, some = written(files, [500, 0, 1, 90])
+    counts = np.concatenate([one.counts for one in filed])
+    merged = merged_files(files, some, "all.near")
+    assert (tmp_path / "all.near").stat().st_size == merged.n_bytes
+    for read in (some, [merged], [merged_files(files, some[:2], "a.near"), merged_files(files, some[2:], "b.near")]):
+        for column in range(3):
+            parts = [(hashes, owners.of(np.arange(len(hashes)))) for hashes, owners in columns_of(files, read, column)]
+            hashes, owners = (np.concatenate(of_all) for of_all in zip(*parts, strict=True))
+            assert np.array_equal(hashes, np.concatenate([one.hashes[column] for one in filed]))
+            assert np.array_equal(owners, 10 + np.repeat(np.arange(591), counts))
+
+
+@pytest.mark.parametrize("harm", ["gone", "short", "empty", "sums", "counts", "column"])
 def test_a_file_that_is_gone_or_damaged_is_lost(tmp_path: Path, harm: str) -> None:
     files = Files(str(tmp_path))
-    file = write_cells(files, "a.near", cells_of([sorted_entries(np.arange(9, dtype=np.uint64) << 60, np.arange(9))]))
-    path, data = tmp_path / "a.near", bytearray((tmp_path / "a.near").read_bytes())
+    file = written(files, [50])[1][0]
+    path, data = tmp_path / "0.near", bytearray((tmp_path / "0.near").read_bytes())
     if harm == "gone":
         path.unlink()
     if harm in ("short", "empty"):
         path.write_bytes(data[:-5] if harm == "short" else b"")
-    if harm in ("head", "body"):
-        data[3 if harm == "head" else -3] ^= 1
+    if harm in ("sums", "counts", "column"):
+        data[{"sums": 3, "counts": file.n_head - 2, "column": -3}[harm]] ^= 1
         path.write_bytes(data)
-    with pytest.raises(LostHashes, match=r"a\.near"):
-        read_cells(files, file, range(N_CELLS))
+    with pytest.raises(LostHashes, match=r"0\.near"):
+        OpenFile(files, file).column(2)
 
 
-def test_an_entry_takes_fewer_bytes_in_a_file_than_in_memory(tmp_path: Path) -> None:
-    rng, files, n = np.random.default_rng(1), Files(str(tmp_path)), 500_000
-    bands = [sorted_entries(rng.integers(0, 2**64, n, dtype=np.uint64), rng.integers(0, 10**8, n)) for _ in range(2)]
-    file = write_cells(files, "a.near", cells_of(bands))
-    assert file.n_bytes < 2 * n * ENTRY.itemsize * 0.85
-    read = read_cells(files, file, range(N_CELLS))
-    for band, entries in enumerate(bands):
-        assert np.array_equal(np.concatenate([of_cell[band] for of_cell in read]), entries)
-
-
-@pytest.mark.parametrize("owners", [[0], [0, 2**32 - 1], [2**32 - 1] * 3])
-def test_the_least_and_the_greatest_entry_come_back(tmp_path: Path, owners: list[int]) -> None:
-    files, keys = Files(str(tmp_path)), np.array([0, 2**64 - 1, 2**63][: len(owners)], np.uint64)
-    entries = sorted_entries(keys, np.array(owners))
-    file = write_cells(files, "a.near", cells_of([entries]))
-    assert np.array_equal(np.concatenate([cell[0] for cell in read_cells(files, file, range(N_CELLS))]), entries)
+def test_a_hash_takes_its_eight_bytes_and_a_thing_next_to_nothing(tmp_path: Path) -> None:
+    filed = Filed(np.full(100_000, 3), np.zeros((2, 300_000), np.uint64))
+    file = write_filed(Files(str(tmp_path)), "a.near", filed, 0)
+    assert file.n_bytes - 8 * 600_000 < 1000

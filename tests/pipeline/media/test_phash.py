@@ -8,6 +8,8 @@ import pytest
 
 from pipeline.media.phash import (
     BEGIN,
+    BUT_FIRST,
+    BUT_LAST,
     CENTRE,
     END,
     INNER,
@@ -97,6 +99,20 @@ def test_what_is_done_to_a_copy_spares_one_part(name: str) -> None:
         assert bits(picture_hashes(luma)[part], picture_hashes(altered)[part]) <= 7, scene
 
 
+@pytest.mark.parametrize("share", [0.1, 0.15])
+@pytest.mark.parametrize("tall", [False, True])
+def test_a_crop_of_the_shorter_side_shows_what_is_left_without_an_eighth_of_it(share: float, tall: bool) -> None:
+    rows = round(180 * share)
+    for part, left in ((BUT_FIRST, slice(rows, 180)), (BUT_LAST, slice(0, 180 - rows))):
+        n_near = 0
+        for scene in range(6):
+            luma, cropped = (
+                np.ascontiguousarray(shown.T if tall else shown) for shown in (grey(scene), grey(scene)[left])
+            )
+            n_near += bits(picture_hashes(luma)[part], picture_hashes(cropped)[WHOLE]) <= 8
+        assert n_near >= 5, part
+
+
 def test_parts_of_a_mirrored_picture_are_exchanged() -> None:
     luma = grey(2)
     turned = mirrored_pictures(np.array([picture_hashes(luma)], np.uint64))[0]
@@ -123,17 +139,26 @@ def test_a_logo_in_the_corner_of_a_dark_picture_tells_nothing(right: bool) -> No
 
 def test_a_flat_picture_has_nothing_to_be_told_by() -> None:
     assert phash(np.full((180, 320), 16, np.uint8)) == NOTHING
-    packed = pack_hashes([(NOTHING,) * N_HASHES, (5, 7, 1, 2, 3, 4), (2**64 - 1, 1, 0, 0, 0, 9)])
-    assert len(packed) == 1 + 3 * 48
-    assert unpack_hashes(packed).tolist() == [[5, 7, 1, 2, 3, 4], [2**64 - 1, 1, 0, 0, 0, 9]]
+    packed = pack_hashes([(NOTHING,) * N_HASHES, (5, 7, 1, 2, 3, 4, 8, 6), (2**64 - 1, 1, 0, 0, 0, 9, 0, 1)])
+    assert len(packed) == 1 + 3 * 64
+    assert unpack_hashes(packed).tolist() == [[5, 7, 1, 2, 3, 4, 8, 6], [2**64 - 1, 1, 0, 0, 0, 9, 0, 1]]
     assert unpack_hashes(b"").shape == unpack_hashes(pack_hashes([])).shape == (0, N_HASHES)
 
 
-def test_values_of_an_earlier_version_hold_two_hashes_a_picture() -> None:
-    older = b"".join(value.to_bytes(8, "big") for value in (5, 7, 2**64 - 1, 1))
-    hashes, counts = unpack_all([older, b"", pack_hashes([(1, 2, 3, 4, 5, 6)])])
-    assert counts.tolist() == [2, 0, 1]
-    assert hashes.tolist() == [[5, 7, 0, 0, 0, 0], [2**64 - 1, 1, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6]]
+def test_values_of_earlier_versions_hold_two_and_six_hashes_a_picture() -> None:
+    def joined(*values: int) -> bytes:
+        return b"".join(value.to_bytes(8, "big") for value in values)
+
+    older, newer = joined(5, 7, 2**64 - 1, 1), b"\x02" + joined(*range(11, 23))
+    hashes, counts = unpack_all([older, b"", pack_hashes([(1, 2, 3, 4, 5, 6, 7, 8)]), newer, b"\x02"])
+    assert counts.tolist() == [2, 0, 1, 2, 0]
+    assert hashes.tolist() == [
+        [5, 7, 0, 0, 0, 0, 0, 0],
+        [2**64 - 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 2, 3, 4, 5, 6, 7, 8],
+        [*range(11, 17), 0, 0],
+        [*range(17, 23), 0, 0],
+    ]
 
 
 def test_a_picture_that_stands_is_hashed_once() -> None:

@@ -60,7 +60,7 @@ class Cost:
 
 
 class Bits:
-    """Draws hashes of pictures [N, parts] whose bits are set as often, and together as often, as those seen."""
+    """Draws hashes of pictures [N, parts] whose bits are set as often, and together as often, as in those seen."""
 
     def __init__(self, seen: Hashes, rng: np.random.Generator) -> None:
         self._rng = rng
@@ -71,7 +71,7 @@ class Bits:
         self._mix = (vectors * np.sqrt(np.clip(values, 0, None))).astype(np.float32).T
 
     def draw(self, n: int) -> Hashes:
-        """Pictures of so many scenes."""
+        """Draws the pictures of `n` scenes."""
         drawn = self._rng.standard_normal((n, len(self._mix)), np.float32) @ self._mix
         return np.packbits(drawn > -self._tilt.astype(np.float32), axis=1).view(">u8").astype(np.uint64)
 
@@ -154,8 +154,7 @@ class Column:
 
 
 def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) -> Column:
-    """Looks through what `n_videos` have filed in one column, drawn by `bits`, for these new pictures, and prints what
-    it took."""
+    """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost."""
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
     parts = [one for one, other in ALIGNED if other == column]

@@ -6,9 +6,9 @@
                          <kind>.<level>.near       hashes (near_files.py): of one batch, or of 8, 64 …
                          taken.bin                 hashes of the ids of the videos that were taken up
 
-Nothing of this is in memory but the pairs and 8 bytes a video. It lies in the output directory, since workers on any
-machine look through it, some columns each, and since a driver that starts again goes on with it. All of it can be made
-again from the tables: where a file is gone or damaged (`LostHashes`), `clear` and add everything again.
+Only the pairs and 8 bytes per video are in memory. The rest is in the output directory, since workers on any machine
+look through it, some columns each, and a restarted driver continues with it. All of it can be made again from the
+tables: if a file is missing or damaged (`LostHashes`), `clear` and add everything again.
 """
 
 from __future__ import annotations
@@ -42,25 +42,26 @@ from pipeline.outdir.remade import ALIKE, delete_folder, forget_alike
 log = logging.getLogger("hdvila")
 
 FAN_IN = 8
-"""So many files of one level are merged into one of the next."""
+"""This many files of one level are merged into one of the next."""
 MOST_BYTES = 512 * 1024**2
-"""Files that together are larger stay as they are."""
+"""Files that are larger than this together are not merged."""
 GROUP_ROWS = 256
 """Things per row group: of the old things only groups with one that a new one may be like are read."""
 
-
 Wanted = Sequence[tuple[Int64, Hashes]]
-"""By column what is looked for in it: whose each hash is, and the hash."""
+"""What is looked for in each column: (whose each hash is, the hashes)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of things. `filed`, `asked`: the hashes by which some (a table) are found, and by which they look for
-    others; `is_same`: whether two rows are alike. `names`: columns that stand in the table of pairs.
-    `first_only`: a thing is paired with the first that its hashes find and no other: where all that agree are alike.
-    `parts`: another kind, which comes before; things of this one are not looked for themselves, but compared where
-    their parts have near hashes. A part's column `whole` is the number of its thing among those taken up with it, or
-    -1."""
+    """A kind of thing. `filed`, `asked`: the hashes by which a table's things are found, and by which they look for
+    others, with row numbers as owners; `is_same`: whether two rows are alike. `names`: columns of the table of pairs.
+
+    `first_only`: a thing is paired only with the first one that its hashes find; for kinds where all that agree are
+    alike.
+    `parts`: an earlier kind. Things are then not searched themselves, but compared if any of their parts have near
+    hashes. A part's column `whole` is the row of its thing in the table that is taken up with it, or -1.
+    """
 
     name: str
     max_distance: int
@@ -180,7 +181,7 @@ class AlikeIndex:
     # search
 
     def _take_up(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, Int64]:
-        """What is kept with these things, and the pairs [N, 2] of numbers that have near hashes."""
+        """Files things: (the kind's new state, pairs [N, 2] of numbers of things with near hashes)."""
         known = self._of(kind.name)
         filed = kind.filed(table)
         file = write_filed(self._files, f"{folder}/{kind.name}.0.near", filed, known.n_things)
@@ -199,7 +200,7 @@ class AlikeIndex:
         return np.unique(np.concatenate([np.zeros(0, np.int64), *spread(work, items)]))
 
     def _merged(self, kind: str, of_kind: _OfKind, folder: str) -> _OfKind:
-        """With files of one level as one of the next, where there are enough of them."""
+        """Merges the last files of one level into one of the next, where there are enough of them."""
         runs = list(of_kind.runs)
         while len(runs) >= FAN_IN and runs[-FAN_IN].level == runs[-1].level:
             some, level = [run.file for run in runs[-FAN_IN:]], runs[-1].level + 1
@@ -211,7 +212,7 @@ class AlikeIndex:
     # pairs that are alike
 
     def _with_rows(self, kind: str, pairs: Int64, table: pa.Table) -> list[_Rows]:
-        """The rows of pairs [N, 2] of numbers. `table`: the new things."""
+        """Reads the rows of pairs [N, 2] of numbers. `table`: the new things."""
         first = self._of(kind).n_things
         rows = self._old_rows(kind, np.unique(pairs[pairs < first]))
         new = np.unique(pairs[pairs >= first])
@@ -219,7 +220,7 @@ class AlikeIndex:
         return [((a, rows[a]), (b, rows[b])) for a, b in pairs.tolist()]
 
     def _wholes(self, of_parts: Sequence[_Rows], kind: str) -> Int64:
-        """The pairs [N, 2] of numbers of different things of which parts are in these pairs."""
+        """Pairs [N, 2] of numbers of different things whose parts are paired here."""
         part = self._kinds[kind].parts
         firsts = np.array([batch.first[part] for batch in self._state.batches] + [self._of(part).n_things], np.int64)
         wholes = [batch.first[kind] for batch in self._state.batches] + [self._of(kind).n_things]
@@ -315,7 +316,9 @@ _Rows = tuple[tuple[int, Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
 
 
 def _asked(kind: Kind, table: pa.Table, filed: Filed, known: _OfKind) -> list[Asked]:
-    """By column what things look for: in groups by what was filed before each, but in all bits where near is equal."""
+    """What things look for in each column, with the bits of a group by what was filed before; all bits if only equal
+    hashes are near.
+    """
     bits = bits_of(known.n_rows + np.cumsum(filed.counts) - filed.counts)
     if not kind.max_distance:
         bits[:] = ALL_BITS
@@ -323,7 +326,7 @@ def _asked(kind: Kind, table: pa.Table, filed: Filed, known: _OfKind) -> list[As
 
 
 def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:
-    """Those that are alike, as a table of pairs."""
+    """Filters candidates for those that are alike: a table of pairs."""
     same = [(a, b) for (_, a), (_, b) in candidates if kind.is_same(a, b)]
     sides = (("a", [a for a, _ in same]), ("b", [b for _, b in same]))
     return pa.table(

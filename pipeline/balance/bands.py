@@ -1,4 +1,4 @@
-"""Finds near hashes among many by bands of bits: hashes that agree in one band are a group.
+"""Near hashes among many, by bands of bits: hashes that agree in one are a group.
 
 Things stand in the order in which they were taken up, and so do the hashes that they are filed by. Each hash that is
 looked for is compared with those of earlier things in its group, with the first _CROWD of them; of what is near there
@@ -20,19 +20,19 @@ from numpy.typing import NDArray
 from pipeline.media.phash import NOTHING, Hashes
 
 SHIFTS = (0, 19, 38)
-"""Where bands begin in the 64 bits; they overlap where groups agree in more than 19 of them."""
+"""First bits of the bands in the 64 bits; bands of more than 19 bits overlap."""
 
 LEAST_BITS, MOST_BITS = 12, 26
 _MEMBERS = 3
-"""Groups hold 2 ** (_MEMBERS - 1) to 2 ** _MEMBERS hashes in the mean, where there are enough for that."""
+"""Groups hold 2 ** (_MEMBERS - 1) to 2 ** _MEMBERS hashes on average, between LEAST_BITS and MOST_BITS."""
 ALL_BITS = 64
-"""Groups of hashes that are looked for as they are."""
+"""Bits of a group if only equal hashes are near."""
 
 _CROWD = 256
 """A hash is compared with at most so many of its group: a picture that everybody shows tells nothing."""
 
 _OF_A_CROWD = 2
-"""Near ones that are kept for a hash that was compared with _CROWD: enough to hold the group together."""
+"""Near ones that are kept of a hash that was compared with _CROWD: enough to hold the group together."""
 
 _AT_A_TIME = 1 << 15
 """Filed hashes whose groups are looked up together: they stay in the processor's cache."""
@@ -49,7 +49,7 @@ Int64 = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Hashes that are looked for [N]: whose each is, and in how many bits its group agrees."""
+    """Hashes to look for [N], with the owner of each and the number of bits in which its group agrees."""
 
     hashes: Hashes
     owners: Int64
@@ -61,19 +61,19 @@ class Asked:
 
 
 def bits_of(n_before: Int64) -> NDArray[np.uint8]:
-    """[N] number of bits in which a group agrees, given the number of hashes before: so many that groups are small."""
+    """[N] the number of bits in which a group agrees if this many hashes came before; it leaves a few in each group."""
     bit_length = np.frexp(n_before.astype(np.float64))[1]
     return np.asarray(np.clip(bit_length - _MEMBERS, LEAST_BITS, MOST_BITS).astype(np.uint8))
 
 
 def group_of(hashes: Hashes, shift: int, bits: int) -> Hashes:
-    """[N] these bits of each hash, as a number."""
+    """[N] the group of each hash: its `bits` bits from bit `shift` on, as a number."""
     turned = hashes << np.uint64(shift) if shift else hashes
     return turned >> np.uint64(64 - bits)
 
 
 class Search:
-    """Looks for hashes among those filed: first `look` at all of these, in their order, then `found`."""
+    """A search among filed hashes: call `look` for all of these, in their order, then `found`."""
 
     def __init__(self, asked: Asked, max_distance: int) -> None:
         shifts = SHIFTS if max_distance else (0,)
@@ -81,7 +81,7 @@ class Search:
         self._bands = [_Band(part, shift, bits, max_distance) for bits, part in parts for shift in shifts]
 
     def look(self, hashes: Hashes, owners: Owners) -> None:
-        """Takes these filed hashes into account."""
+        """Takes the next filed hashes."""
         for begin in range(0, len(hashes), _AT_A_TIME):
             some = hashes[begin : begin + _AT_A_TIME]
             for band in self._bands:
@@ -94,7 +94,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Owners:
-    """Whose the hashes of a file are: thing `first` + i those before row ends[i], from ends[i - 1] on."""
+    """Owners of a file's hashes: rows ends[i - 1] … ends[i] - 1 are of thing `first` + i."""
 
     first: int
     ends: Int64
@@ -157,7 +157,7 @@ class _Band:
             self._near.append((asker[near], owners[member[near]]))
 
     def _members(self, hashes: Hashes) -> tuple[Int64, Int64]:
-        """(group, row) of these hashes that are among the first _CROWD of a group, by group, then in their order."""
+        """(group, row) of the hashes that are among the first _CROWD of a group, by group, then in their order."""
         groups = group_of(hashes, self._shift, self._bits)
         order = np.argsort(groups, kind="stable")
         group = np.searchsorted(self._groups, groups[order])
@@ -169,7 +169,7 @@ class _Band:
         return group, order[is_first]
 
     def _pairs(self, group: Int64) -> Iterator[tuple[Int64, Int64]]:
-        """(asker, member) of members of these groups, all of each asker's in their order."""
+        """(asker, member) for members of these groups, some at a time; each asker's members stay in order."""
         n_each = self._begins[group + 1] - self._begins[group]
         ends = np.cumsum(n_each)
         edges = np.searchsorted(ends, np.arange(_PAIRS, ends[-1] if len(ends) else 0, _PAIRS)) + 1

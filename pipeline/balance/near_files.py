@@ -24,7 +24,7 @@ _ZSTD = pa.Codec("zstd", compression_level=1)
 
 
 class LostHashes(Exception):
-    """A file of hashes is missing or damaged: the whole index is made again from the tables."""
+    """A file of hashes is gone or damaged: all of them are made again from the tables."""
 
 
 @dataclass(frozen=True, slots=True)

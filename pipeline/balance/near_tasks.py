@@ -18,11 +18,11 @@ TASK_BYTES = 64 * 1024**2
 is looked through by one."""
 
 Spread = Callable[[Callable[[Any], Any], Sequence[Any]], Iterable[Any]]
-"""Applies a function to each item, on other machines if there are any; returns the results in order."""
+"""Does a piece of work on each of some items, on other machines where there are any; gives what it makes, in order."""
 
 
 def spread_here(work: Callable[[Any], Any], items: Sequence[Any]) -> Iterable[Any]:
-    """Applies the function in this process, to one item after the other."""
+    """In this process, one after the other."""
     return map(work, items)
 
 
@@ -34,13 +34,13 @@ def tasks_of(n_columns: int, n_bytes: int) -> list[range]:
 
 
 class PatientFiles:
-    """Files whose copy on another machine waits for an unresponsive store as long as the driver does."""
+    """Files whose copy on another machine waits for a store that does not answer as long as the driver does."""
 
     def __init__(self, files: Files) -> None:
         self._files, self._patience_s = files, files.patience_s
 
     def there(self) -> Files:
-        """The files, for use on the worker's machine."""
+        """The files, where they are used."""
         return replace(self._files, patience_s=self._patience_s)
 
 

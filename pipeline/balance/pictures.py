@@ -23,7 +23,9 @@ NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id"
 
 
 def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bool], parts: str = "") -> Kind:
-    """Things that show pictures. `is_same`: whether two that have near hashes show the same. `parts`: see Kind."""
+    """The kind for things that show pictures. `is_same`: whether two that have near hashes show the same; `parts`: as
+    in Kind.
+    """
 
     def same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         return is_same(_hashes(a["shown"]), _hashes(b["shown"]))
@@ -32,9 +34,9 @@ def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bo
 
 
 def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
-    """A table of what is kept of each: the columns of NAMES, and `shown`, the hashes of its pictures.
+    """Makes the table that is kept of things: the columns of NAMES, and `shown`, the hashes of their pictures.
 
-    `wholes`: ids of the videos that are taken up with these clips; `whole` says which of them a clip is of, or -1.
+    `wholes`: ids of the videos that are taken up with these clips; column `whole` says which of them a clip is from.
     """
     size = 8 * N_HASHES
     data = pa.py_buffer(np.ascontiguousarray(shows.hashes, "<u8").tobytes())

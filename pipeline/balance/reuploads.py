@@ -104,7 +104,7 @@ def _filed(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> F
 
 
 def _asked(things: pa.Table, n_bands: int, n_rows: int, tolerance_s: float) -> Wanted:
-    """As durations within the tolerance lie in two buckets at most, each looks in both."""
+    """Looks in two buckets, since durations within the tolerance are in two buckets at most."""
     duration_s, folded = things.column("duration_s").to_numpy(), _folded(things, n_bands, n_rows)
     reach = tolerance_s + _SLACK_S / 4
     keys = [_keys(folded, _buckets(duration_s + shift, tolerance_s)) for shift in (-reach, reach)]

@@ -4,10 +4,10 @@ This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8
 transform, and set a bit for each one above their median. It is implemented here since the library (ImageHash) brings
 SciPy and wavelets along; a test compares the two.
 
-A picture has eight of them, each of another part, since what is done to copies spoils some parts and spares others: a
-logo or a subtitle bar spares the inner part, a crop on one side of the longer side the square at the other end, blurred
-pillars the strip in the middle; a crop on all sides makes the whole of what was the middle, one on one side of the
-shorter side makes it of what was left without an eighth.
+A picture has eight hashes, each of a different part, since what is done to copies spoils some parts and spares others:
+a logo or a subtitle bar spares the inner part, a crop at one end of the longer side the square at the other end,
+blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle,
+and after one at an end of the shorter side, it is nearly the original without an eighth.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ NOTHING = 0
 """The hash of a part without anything to recognise it by (black, white, a flat colour)."""
 
 WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_FIRST, BUT_LAST = range(8)
-"""Columns of the hashes: all of the picture inside black bars; 88 % of each side; the strip of 9:16 in its centre,
-which pillars at both sides leave as it is; the largest square at its left (or upper) end and at its right (or lower)
-end; 70 % of each side; all but the first, and all but the last, eighth of the shorter side."""
+"""Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central 9:16 strip, which pillars
+at both sides leave as it is; the largest square at the left (or upper) end and at the right (or lower) end; 70 % of
+each side; all but the first and all but the last eighth of the shorter side.
+"""
 N_HASHES = 8
 
 ALIGNED = (
@@ -33,14 +34,14 @@ ALIGNED = (
     *((part, WHOLE) for part in (MIDDLE, BUT_FIRST, BUT_LAST)),
     *((part, part) for part in (MIDDLE, CENTRE, BEGIN, END, INNER)),
 )
-"""The parts of two pictures that may show the same where one is an altered copy of the other."""
+"""Pairs of parts that may show the same if one picture is an altered copy of the other."""
 
 VERSION = b"\x03"
 """First byte of a `phashes` value."""
 _N_OLDER = {b"\x02": 6}
-"""Hashes a picture in values of earlier versions: the first columns."""
+"""Hashes per picture in values of earlier versions, which are the first columns."""
 _N_OLDEST = 2
-"""The same in values without a first byte that tells the version, which are whole times 16 bytes long."""
+"""The same for the oldest values, which have no first byte and are a multiple of 16 bytes."""
 
 _MIN_CONTRAST = 4.0
 """Standard deviation of brightness (of 255) below which a picture counts as flat."""
@@ -67,7 +68,7 @@ _TURNED_BITS = np.uint64(0x5555555555555555)
 _BLACK = 30
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
 _CUT_SHARE = 1 / 8
-"""Of the shorter side: between the crops of 10 and 15 % on one side that it is held against."""
+"""Share of the shorter side; near enough to crops of 10 and of 15 %."""
 _STRIP_SHAPE = 9 / 16
 
 _REPEATED = 2
@@ -195,7 +196,7 @@ def mirrored(hashes: Hashes) -> Hashes:
 
 
 def mirrored_pictures(hashes: Hashes) -> Hashes:
-    """As `mirrored` for pictures x N_HASHES: the squares at the ends are exchanged, as wide pictures have them."""
+    """Like `mirrored`, for pictures x N_HASHES: the squares at the two ends also change places."""
     return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER, BUT_FIRST, BUT_LAST]]
 
 

@@ -214,13 +214,15 @@ def numbered(height: int, width: int) -> Any:
 
 def test_the_parts_of_a_picture_are_where_their_names_say() -> None:
     wide = numbered(90, 200)
-    whole, middle, centre, begin, end, inner = _parts(wide)
+    whole, middle, centre, begin, end, inner, but_first, but_last = _parts(wide)
     assert whole is wide
     assert (middle == wide[5:85, 12:188]).all() and (inner == wide[14:76, 30:170]).all()
     assert (centre == wide[:, 74:125]).all(), "9:16 of 90 lines: 51 columns"
     assert (begin == wide[:, :90]).all() and (end == wide[:, 110:]).all()
+    assert (but_first == wide[11:]).all() and (but_last == wide[:79]).all(), "an eighth of 90 lines: 11"
     high = numbered(200, 90)
-    _, _, centre, begin, end, _ = _parts(high)
+    _, _, centre, begin, end, _, but_first, but_last = _parts(high)
+    assert (but_first == high[:, 11:]).all() and (but_last == high[:, :79]).all()
     assert (centre == high).all() and (begin == high[:90]).all() and (end == high[110:]).all()
 
 

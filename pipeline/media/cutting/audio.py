@@ -76,9 +76,10 @@ class ClipAudio:
         import numpy as np  # heavy, and not needed for clips whose audio is copied
 
         self._rate = rate if rate in _RATES else 48000
-        layout = self._layout = "mono" if channels == 1 else "stereo"
-        self._samples = np.zeros((1 if layout == "mono" else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
-        self._resampler: Any = av.AudioResampler(format="fltp", layout=layout, rate=self._rate)
+        self._layout = "mono" if channels == 1 else "stereo"
+        self._samples = np.zeros((1 if channels == 1 else 2, (end_ms - start_ms) * self._rate // 1000), np.float32)
+        self._resampler: Any = None
+        self._kind: tuple[str, str, int] | None = None  # format, layout and rate of what it was made for
         self._start_s = Fraction(start_ms, 1000) + source.zero_s
         self._index_of = cache(self._indices)
         self._found = False
@@ -101,12 +102,15 @@ class ClipAudio:
         return ticks_of(base, Fraction(1, self._rate), self._start_s)
 
     def _resampled(self, frame: Any) -> list[Any]:
-        """Resamples a frame; a change of rate or layout starts a new resampler."""
-        try:
-            return list(self._resampler.resample(frame))
-        except ValueError:
+        """Returns the frame's samples; another format, layout or rate than before starts a new resampler.
+
+        PyAV's own does not look again where the first frame needed no work.
+        """
+        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if kind != self._kind:
             self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
-            return list(self._resampler.resample(frame))
+            self._kind = kind
+        return list(self._resampler.resample(frame))
 
     @property
     def heard_s(self) -> float:

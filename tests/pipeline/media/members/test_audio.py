@@ -1,6 +1,8 @@
 """KEY.flac and KEY.opus: the clip's audio from its start to its end, made in the decode pass, verified and read."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -11,6 +13,8 @@ from manifests.members import AudioFields
 from manifests.sample import DEFAULT_MEMBERS, MEMBER_ORDER, ReadSample, read_sample
 from pipeline.media import video
 from pipeline.media.cut_files import media_config
+from pipeline.media.members.flac import FLAC
+from pipeline.media.members.opus import OPUS
 from pipeline.media.verify_media import media_faults
 from pipeline.media.video import make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
@@ -175,3 +179,61 @@ def test_a_damaged_one_is_named_by_verify_and_a_short_one_refused_by_the_reader(
             read_audio({**first, codec: damaged})
     with pytest.raises(ValueError, match=r"media\.members\.audio"):
         read_audio({"json": second["json"]})
+
+
+def coded(samples: NDArray[np.float32] | None, rate: int, duration_ms: int, audio_rate: int | None = None) -> Any:
+    wanted = [] if audio_rate is None else [f"media.members.audio_rate={audio_rate}"]
+    return FLAC.make((samples, rate), duration_ms, media_config(None, wanted))
+
+
+@pytest.mark.parametrize(
+    ("n_channels", "rate", "audio_rate", "told"),
+    [
+        (2, 44_100, None, (44_100, 2, 22_050)),
+        (2, 44_100, 16_000, (16_000, 1, 8000)),
+        (1, 16_000, 16_000, (16_000, 1, 8000)),
+        (0, 1, None, (48_000, 1, 24_000)),
+        (0, 1, 16_000, (16_000, 1, 8000)),
+    ],
+)
+def test_audio_has_the_source_s_rate_and_channels_or_the_rate_asked_for_in_mono(
+    n_channels: int, rate: int, audio_rate: int | None, told: tuple[int, int, int]
+) -> None:
+    samples = np.full((n_channels, rate), 0.25, np.float32) if n_channels else None
+    made_of_it = coded(samples, rate, 500, audio_rate)
+    fields = AudioFields.model_validate(made_of_it.fields)
+    assert (fields.audio_rate, fields.audio_channels, fields.audio_samples) == told
+    document: Any = SimpleNamespace(model_extra=made_of_it.fields, duration_ms=500)
+    assert not list(FLAC.faults(document, made_of_it.data))
+
+
+def test_opus_counts_at_48_khz_where_no_rate_is_asked_for() -> None:
+    loud = np.full((2, 4410), 0.25, np.float32)
+    for wanted, told in [("off", (48_000, 2)), ("16000", (16_000, 1))]:
+        config = media_config(None, [f"media.members.audio_rate={wanted}"])
+        fields = AudioFields.model_validate(OPUS.make((loud, 44_100), 100, config).fields)
+        assert (fields.audio_rate, fields.audio_channels) == told
+
+
+def test_audio_shorter_than_its_clip_ends_in_silence_and_what_is_too_loud_is_clipped(tmp_path: Path) -> None:
+    loud = np.concatenate([np.full((1, 800), 2.0), np.full((1, 800), -2.0), np.full((1, 800), 0.5)], axis=1)
+    values, _ = as_a_player_has_it(coded(loud.astype(np.float32), 8000, 500).data, tmp_path / "a.flac")
+    assert len(values) == 4000 and not values[2400:].any()
+    assert values[:800].min() == 32_767 / 32_768 and values[800:1600].max() == -1 and (values[1600:2400] == 0.5).all()
+
+
+def test_what_the_json_says_of_audio_is_held_against_it() -> None:
+    made_of_it = coded(np.full((1, 8000), 0.25, np.float32), 8000, 500)
+
+    def found(duration_ms: int = 500, **changes: object) -> list[str]:
+        document: Any = SimpleNamespace(model_extra={**made_of_it.fields, **changes}, duration_ms=duration_ms)
+        return list(FLAC.faults(document, made_of_it.data))
+
+    assert found() == found(501) == found(499) == []
+    assert found(502) == ["flac: 4000 samples are -2 ms off the clip's length"]
+    assert found(498) == ["flac: 4000 samples are +2 ms off the clip's length"]
+    assert found(audio_codec="opus") == ["flac: the json says its codec is opus"]
+    assert found(audio_channels=2) == ["flac: has 1 channels, the json says 2"]
+    assert found(audio_samples=4001) == ["flac: 4000 samples at 8000 Hz decode, the json counts 4001 at 8000 Hz"]
+    assert [fault[:5] for fault in found(audio_samples=3999)] == ["flac:"]
+    assert found(audio_rate=None) == ["flac: the json does not describe it"]

@@ -132,9 +132,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
         "pipeline/engine/remote",
         "pipeline/engine/shared",
     ],
-    "tests/pipeline/engine/test_merge.py kills every step of a merge, and reads beside it": [
-        f"pipeline/engine/{name}" for name in ("covered", "merger", "segment_files")
-    ],
     "tests/pipeline/engine/test_store.py and tests/pipeline/engine/test_segments.py, through the store": [
         f"pipeline/engine/{name}" for name in ("committed", "parts")
     ],

@@ -37,7 +37,7 @@ def is_public(address: Address) -> bool:
     if isinstance(address, IPv6Address):
         inner = address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
         if address in _NAT64:
-            inner = IPv4Address(int(address) & 0xFFFFFFFF)
+            inner = IPv4Address(address.packed[-4:])
         if inner is not None:
             return is_public(inner)
     return address.is_global and not address.is_multicast

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -20,11 +19,8 @@ from hypothesis import strategies as st
 from bench.scaling.requests import count_requests
 from pipeline.config.engine import SegmentsConfig
 from pipeline.engine import merge
-from pipeline.engine import merger as merger_module
 from pipeline.engine.covered import sweep_orphans, sweep_segments
-from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes, install, plan_merge
-from pipeline.engine.merger import Merger, merging
 from pipeline.engine.segment_files import _InOrder, write_segment
 from pipeline.engine.segments import SegmentReader, change_head, read_head
 from pipeline.engine.store import Store
@@ -236,16 +232,6 @@ def test_what_is_covered_goes_after_the_grace_also_where_its_segment_was_merged_
     assert len(store.committed("extract")) == 8
 
 
-def test_a_merger_merges_while_it_is_ticked_and_at_the_end(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "out"))
-    with RunLock(store) as lock:
-        with merging(store, lock, SIZES) as merger:
-            fill(store, UNITS)
-            merger.tick()
-        assert isinstance(merger, Merger) and not store.names("commits/extract")
-    assert store.read_table("clips").num_rows == 39
-
-
 @pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 2**32), st.integers(5, 25))
@@ -380,101 +366,3 @@ def test_segments_of_a_level_are_merged_once_there_are_enough_that_are_small(
     job = due(store)
     assert (None if job is None else [int(name, 16) for name in job.replaced]) == replaced
     assert job is None or job.level == level
-
-
-class Beside:
-    """A merge that is written, or not yet."""
-
-    def __init__(self) -> None:
-        self.submitted, self.is_done, self.fails = [], False, False  # type: ignore[var-annotated]
-
-    def submit(self, *given: Any) -> Any:
-        self.submitted.append(given[0].__name__)
-        return self
-
-    def done(self) -> bool:
-        return self.is_done
-
-    def result(self) -> Any:
-        if self.fails:
-            raise OSError("disk full")
-        return "made"
-
-    def shutdown(self, *, wait: bool, cancel_futures: bool) -> None:
-        self.submitted.append(("shutdown", wait, cancel_futures))
-
-
-@pytest.fixture
-def beside(monkeypatch: pytest.MonkeyPatch) -> tuple[Beside, list[float], list[bool]]:
-    """What merges, the time, and whether one is due at each look (the last one again)."""
-    pool, now, is_due = Beside(), [1000.0], [True]
-
-    def plan(*_: Any) -> str | None:
-        return "job" if (is_due.pop(0) if is_due[1:] else is_due[0]) else None
-
-    monkeypatch.setattr(merger_module, "plan_merge", plan)
-    monkeypatch.setattr(merger_module, "plan_ids", lambda head: None)
-    monkeypatch.setattr(merger_module, "sweep_segments", lambda *_: None)
-    monkeypatch.setattr(merger_module, "_segment_installed", lambda *_: "merged")
-    monkeypatch.setattr(merger_module, "time", SimpleNamespace(monotonic=lambda: now[0]))
-    return pool, now, is_due
-
-
-def a_merger(tmp_path: Path, pool: Beside, **sizes: int) -> Any:
-    checks: list[int] = []
-    lock = SimpleNamespace(check=lambda: checks.append(1), checks=checks)
-    return Merger(Store(str(tmp_path)), lock, MergeSizes(**sizes), pool)  # type: ignore[arg-type]
-
-
-def test_a_merge_goes_on_beside_the_run_and_the_next_is_looked_for_at_once_or_after_ten_seconds(
-    tmp_path: Path, beside: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    pool, now, is_due = beside
-    made = a_merger(tmp_path, pool)
-    made.tick()
-    made.tick()
-    assert pool.submitted == ["write_segment"], "one at a time, and nobody waits"
-    pool.is_done = True
-    with caplog.at_level("INFO", "hdvila"):
-        made.tick()
-    assert "merged" in caplog.text and pool.submitted == ["write_segment"] * 2, "the next may be due at once"
-    assert len(made.lock.checks) == 3, "before it is planned and before it is installed"
-    is_due[0] = False
-    made.tick()
-    looked = len(made.lock.checks)
-    now[0] += 9.9
-    made.tick()
-    assert len(made.lock.checks) == looked
-    now[0] += 0.1
-    made.tick()
-    assert len(made.lock.checks) == looked + 1
-    pool.fails, is_due[0] = True, True
-    now[0] += 10
-    made.tick()
-    with caplog.at_level("WARNING", "hdvila"):
-        made.tick()
-    assert "a merge failed (disk full); it is done again later" in caplog.text
-    assert a_merger(tmp_path, Beside(), n_units=0).tick() is None
-
-
-def test_at_the_end_all_that_is_due_is_merged_and_what_is_being_written_is_waited_for(
-    tmp_path: Path, beside: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pool, _, is_due = beside
-    is_due[:] = [True, True, False]
-    made = a_merger(tmp_path, pool)
-    made.tick()
-    made.settle()
-    assert pool.submitted == ["write_segment"] * 2
-    never = a_merger(tmp_path, Beside(), n_units=0)
-    never.settle()
-    assert never._pool.submitted == []
-
-    monkeypatch.setattr(merger_module, "ThreadPoolExecutor", lambda *_, **__: pool)
-    pool.submitted.clear()
-    with merging(made.store, made.lock, MergeSizes()):
-        pass
-    with pytest.raises(RuntimeError), merging(made.store, made.lock, MergeSizes()):
-        is_due[0] = True
-        raise RuntimeError
-    assert pool.submitted == [("shutdown", True, True)] * 2, "after an error nothing more is begun"

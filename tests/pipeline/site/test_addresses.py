@@ -92,6 +92,9 @@ def test_what_is_no_web_address_is_refused(url: str) -> None:
     with pytest.raises(Rejected) as refused:
         refuse_scheme(url)
     assert refused.value.reason is Reason.BAD_ADDRESS
+    with pytest.raises(Rejected) as refused:
+        download(url, Path("/nowhere/f"), Limits(10**6))
+    assert refused.value.reason is Reason.BAD_ADDRESS
 
 
 def test_a_body_comes_as_it_is_where_the_machine_may_be_asked(site: str, tmp_path: Path) -> None:
@@ -121,6 +124,7 @@ def test_https_reaches_the_machine_that_was_checked(
         ("/to/http://169.254.169.254/latest", Reason.BAD_ADDRESS),
         ("/to/file:///etc/passwd", Reason.BAD_ADDRESS),
         ("/to/ftp://127.0.0.1/x", Reason.BAD_ADDRESS),
+        ("/to/http://127.0.0.1:0/x", Reason.BAD_ADDRESS),
         ("/status/404", Reason.UNAVAILABLE),
         ("/status/403", Reason.FORBIDDEN),
         ("/status/429", Reason.RATE_LIMITED),

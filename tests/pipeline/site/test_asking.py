@@ -204,6 +204,16 @@ def test_a_refusal_that_did_not_cost_the_result_is_charged_all_the_same(
     assert (found, state["refusals"], state["level"]) == ("found", 1, 0), "captions alone"
 
 
+def test_a_failure_without_a_pause_keeps_the_session_and_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forgotten: list[str] = []
+    monkeypatch.setattr(asking_module, "forget_sites", forgotten.append)
+    with caplog.at_level("WARNING", "hdvila"):
+        asking().ask("v", ends([], Failure(Reason.PRIVATE, "private")), RULES)
+    assert forgotten == [] and caplog.text == ""
+
+
 def test_a_pause_of_captions_is_told_as_one(caplog: pytest.LogCaptureFixture) -> None:
     work = asking("one")
     refused = Failure(Reason.CAPTIONS_REFUSED, "429", Pause.CAPTIONS)
@@ -255,7 +265,11 @@ def test_a_canary_that_was_taken_down_says_nothing_about_who_asks(monkeypatch: p
 class AlwaysDue:
     """A politeness by which it is always time to look at the canary."""
 
+    def __init__(self) -> None:
+        self.leases = iter(range(3))
+
     def lease(self, *_: Any) -> Lease:
+        next(self.leases)
         return Lease("one", canary=True)
 
     def report(self, *_: Any) -> Ruling:
@@ -274,3 +288,6 @@ def test_without_a_canary_nothing_more_is_asked_for(monkeypatch: pytest.MonkeyPa
     work, asked = with_canary(monkeypatch)
     work = Asking(work.config.model_copy(update={"canary": ""}), work.polite)
     assert work.ask("v", ends([], "found"), RULES) == "found" and asked == []
+    polite = AlwaysDue()
+    assert Asking(work.config, polite).ask("v", ends([], "found"), RULES) == "found"  # type: ignore[arg-type]
+    assert next(polite.leases) == 1, "one lease was enough"

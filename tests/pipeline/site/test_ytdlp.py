@@ -291,6 +291,13 @@ def test_captions_come_from_the_sites_own_hosts_after_five_hops_at_most(monkeypa
     ydl, _ = a_site(monkeypatch, HTTPError(response(status=404)))
     with pytest.raises(HTTPError):
         read_caption(ydl, own, 4)
+    ydl, asked = a_site(monkeypatch)
+    with pytest.raises(RequestError):
+        read_caption(ydl, "https://elsewhere.example/x", 4)
+    assert asked == []
+    hop = moved(own)
+    ydl, _ = a_site(monkeypatch, hop, response(b"0", own))
+    assert read_caption(ydl, own, 4) == b"0" and hop.response.closed
     ydl, asked = a_site(monkeypatch, response(url="https://elsewhere.example/x"))
     with pytest.raises(RequestError):
         read_caption(ydl, own, 4)
@@ -433,3 +440,13 @@ def test_a_session_goes_on_with_the_next_video_and_says_again_what_it_said_once(
 @pytest.mark.parametrize(("stamp", "day"), [(1_714_521_600.0, "20240501"), ("soon", ""), (0, "19700101")])
 def test_a_time_that_is_none_gives_no_day(stamp: Any, day: str) -> None:
     assert upload_date_of({"timestamp": stamp}) == day
+
+
+def test_the_last_moment_before_the_deadline_is_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(ytdlp.time, "monotonic", lambda: now[0])
+    work = Session(ytdlp.no_token, 100.0)
+    work.check_deadline()
+    now[0] = 100.001
+    with pytest.raises(DeadlinePassed):
+        work.check_deadline()

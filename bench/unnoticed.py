@@ -136,6 +136,11 @@ EXPLAINED = {
         "1",
     ): "a streamed sample has no position in a plan, and nothing reads it",
     (
+        "train/data/index.py",
+        "if not ((offsets >= 0) & (sizes >= 0) & (offsets + sizes <= shard.bytes_))[there].all():",
+        "offsets > 0",
+    ): "at byte 0 stands the first header: the reader refuses a member there",
+    (
         "train/data/stream.py",
         "while len(held.keys) < size:",
         "len(held.keys) <= size",
@@ -168,6 +173,11 @@ EXPLAINED = {
         "False",
     ): "the folder was made before, when the free space was looked up",
     ("manifests/shards.py", 'said = str(head["totals"][key])[:40]', "80"): "the length at which a message is cut",
+    (
+        "pipeline/shards/splits.py",
+        "several = np.bitwise_count(held[component].astype(np.uint8)) > 1",
+        "np.bitwise_count(held[component].astype(np.uint8)) >= 1",
+    ): "what only one split has goes there by its neighbours too, more slowly",
     (
         "pipeline/shards/files.py",
         'name = data[:100].partition(b"\\0")[0].decode("ascii", "replace")',
@@ -282,7 +292,7 @@ TUNING = {
     },
     "train/data/audio.py": {"MAX_SAMPLES": _ABSURD},
     "train/data/film.py": {"MAX_FILE_BYTES": _ABSURD},
-    "train/data/index.py": {"READ_THREADS": _PIECE, "HASHED_BYTES": _PIECE},
+    "train/data/index.py": {"READ_THREADS": _PIECE, "HASHED_BYTES": _PIECE, "COPY_BYTES": _PIECE},
     "train/data/loader.py": {"N_SPARES": _PIECE, "MOST_IN_FLIGHT": _PIECE, "MOST_NAMED": _MESSAGE},
     "train/data/mel.py": {"MAX_BYTES": _ABSURD},
     "train/data/plan.py": {"_WINDOWS_KEPT": _PIECE},

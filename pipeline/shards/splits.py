@@ -59,9 +59,9 @@ def draw_splits(videos: PlanVideos, placed: Placed, config: SplitConfig, *, seed
     there = Ids.of(placed.video_id).rows(videos.video_id)
     is_new = there < 0
     drawn = _draw(parts, component[is_new], videos.n_samples()[is_new], held, placed, config, seed)
-    first_bit = np.array([0, 0, 1, 0, 2, 0, 1, 0], np.int8)  # by the mask of splits; several: see below
-    split = np.where(held[component] > 0, first_bit[held[component]], drawn[component])
-    split = np.where(is_new, split, np.append(placed.split, 0)[there]).astype(np.int8)
+    # Only what no shard has is drawn, so one of the two is 0; half of one split's bit is its code (several: see below).
+    split = (drawn[component] | held[component] >> 1).astype(np.int8)
+    split[~is_new] = placed.split[there[~is_new]]
     several = np.bitwise_count(held[component].astype(np.uint8)) > 1
     for row in np.flatnonzero(is_new & several).tolist():
         split[row] = _nearest(videos, row, placed, int(held[component[row]]))

@@ -40,6 +40,7 @@ from manifests.shards import Manifest, ShardEntry, read_shard_rows
 from manifests.stages import notes_on
 
 READ_THREADS = 8
+COPY_BYTES = 4 << 20
 HASHED_BYTES = 256 << 20
 """Index files up to this size are hashed when they are opened; of larger ones, only size and origin are checked."""
 
@@ -201,7 +202,7 @@ def _fetch(url: str, path: Path, storage_options: Mapping[str, Any]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with fsspec.open(url, "rb", **storage_options) as source, part.open("wb") as target:
-            shutil.copyfileobj(source, target, 1 << 22)
+            shutil.copyfileobj(source, target, COPY_BYTES)
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)

@@ -83,6 +83,25 @@ def test_where_shards_hold_a_component_in_two_splits_duplicates_count_before_the
     assert found["new-5"] == "train", "only connected through others: the first split by name that holds some of them"
 
 
+def test_a_video_in_shards_stays_though_its_duplicate_in_another_split_comes_first_by_id() -> None:
+    there = placed((video("z", "UCa", "g"), "train"), (video("a", "UCa", "g"), "val"), (video("m", "UCa", "g"), "test"))
+
+    assert drawn([video("m", "UCa", "g"), video("z", "UCa", "g")], there) == {"m": "test", "z": "train"}
+
+
+@pytest.mark.parametrize(
+    ("held", "goes_to"),
+    [(("train", "val"), "train"), (("train", "test"), "test"), (("val", "test"), "test"), (SPLITS, "test")],
+    ids=str,
+)
+def test_of_splits_that_are_only_connected_through_others_the_first_by_name_counts(
+    held: tuple[str, ...], goes_to: str
+) -> None:
+    there = placed(*((video(f"v{i}", f"UC{i}", "g"), split) for i, split in enumerate(held)))
+
+    assert drawn([video("new", "UC0", "h"), video("far", "UCx", "h")], there)["far"] == goes_to
+
+
 def test_shares_are_those_that_were_asked_for() -> None:
     config = SplitConfig(val=0.3, test=0.1)
     splits = list(drawn([video(f"v{i}") for i in range(3000)], Placed(), config).values())

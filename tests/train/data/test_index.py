@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,18 +17,28 @@ from manifests.errors import UserError
 from manifests.shards import ShardEntry, read_manifest
 from train.data import index as index_module
 from train.data.index import _checked, _some, load_index, read_captions
+from train.data.plan import Mixing, WindowedOrder, order_of
 from train.testing import Shape, write_dataset
 
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
 
 
+@pytest.fixture(scope="module")
+def drawn_once(tmp_path_factory):
+    root = tmp_path_factory.mktemp("drawn")
+    write_dataset(root, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)
+    return root
+
+
 @pytest.fixture
-def manifest(tmp_path):
-    return read_manifest(str(write_dataset(tmp_path, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)))
+def manifest(drawn_once, tmp_path):
+    shutil.copytree(drawn_once, tmp_path, dirs_exist_ok=True)
+    return read_manifest(str(tmp_path))
 
 
 def test_captions_for_a_vocabulary_come_from_as_many_shards_as_hold_them_drawn_by_the_seed(tmp_path):
-    manifest = read_manifest(str(write_dataset(tmp_path, videos=40, shard_size=4, shape=SMALL)))
+    few_frames = Shape(width=160, height=96, n_frames=2, first_frame=0, prepared=False)
+    manifest = read_manifest(str(write_dataset(tmp_path, videos=40, shard_size=4, shape=few_frames)))
     whole = read_captions(manifest, "train")
 
     some = [read_captions(manifest, "train", at_most=12, seed=seed) for seed in (1, 1, 2)]
@@ -147,3 +158,89 @@ def test_a_member_outside_its_tar_makes_the_shard_unreadable(manifest):
         load_index(manifest, "train")
     index = load_index(manifest, "train", max_bad_shards=1)
     assert len(index.bad_shards) == 1 and len(index.shards) == 2
+
+
+def rows_with(manifest, number: int, **changes: object) -> None:
+    """Rewrites a row of the first shard; `members` are merged into its own."""
+    path = manifest.resolve(manifest.shards[0].rows_url)
+    rows = pq.read_table(path).to_pylist()
+    members = {**json.loads(rows[number]["members"]), **changes.pop("members", {})}  # type: ignore[dict-item]
+    rows[number] = {**rows[number], **changes, "members": json.dumps(members)}
+    pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
+
+
+@pytest.mark.parametrize(
+    ("behind_end", "size", "fits"),
+    [(0, 512, True), (0, 0, True), (1, 512, False), (0, -2, False), (-(2**40), 0, False)],
+)
+def test_a_member_may_be_empty_and_end_with_its_tar(manifest, behind_end: int, size: int, fits: bool):
+    at = manifest.shards[0].bytes_ - max(size, 0) + behind_end
+    rows_with(manifest, 0, members={"mp4": [at, size]})
+    if fits:
+        assert load_index(manifest, "train").members(0)["mp4"] == (at, size)
+    else:
+        with pytest.raises(UserError, match="mp4 lies outside its tar"):
+            load_index(manifest, "train")
+
+
+def test_captions_are_those_of_the_samples_alone(manifest):
+    rows_with(manifest, 1, status="failed", caption="never made")
+    Path(manifest.resolve(manifest.shards[1].rows_url)).write_bytes(b"x")
+
+    captions = read_captions(manifest, "train")
+
+    assert len(captions) == 3 + 2 and "never made" not in captions, "one of four failed, one shard is unreadable"
+
+
+def test_an_index_has_its_samples_in_the_order_of_shards_and_plans_need_no_epoch_in_memory(manifest):
+    index = load_index(manifest, "train")
+
+    assert index.by_shard and index.bad_shards == ()
+    assert isinstance(order_of(index, 0, 0, Mixing()), WindowedOrder)
+    assert index.has() and index.has("mp4", "txt") and not index.has("mp4", "flac")
+    assert "flac" not in index.members(0)
+
+
+@pytest.mark.parametrize("folder", ["run", "not/there/yet"])
+def test_a_kept_index_that_is_damaged_is_made_again_and_no_part_of_a_file_is_left(manifest, tmp_path, folder: str):
+    (tmp_path / "run").mkdir()
+    whole = load_index(manifest, "train", cache=tmp_path / folder)
+    (kept,) = (tmp_path / folder).iterdir()
+    data = kept.read_bytes()
+    kept.write_bytes(b"no index")
+
+    again = load_index(manifest, "train", cache=tmp_path / folder)
+
+    assert again.keys.to_pylist() == whole.keys.to_pylist()
+    assert [path.read_bytes() for path in (tmp_path / folder).iterdir()] == [data]
+
+
+def test_an_index_without_some_shards_is_not_kept(manifest, tmp_path):
+    Path(manifest.resolve(manifest.shards[0].rows_url)).write_bytes(b"not parquet")
+
+    load_index(manifest, "train", max_bad_shards=1, cache=tmp_path / "run")
+
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_fetch_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def breaks(source, target, length):
+        target.write(b"half")
+        raise ConnectionResetError
+
+    (tmp_path / "there").write_bytes(b"data" * 1000)
+    path = tmp_path / "cache" / "deep" / "index.arrow"
+    index_module._fetch(str(tmp_path / "there"), path, {})
+    assert path.read_bytes() == b"data" * 1000
+    monkeypatch.setattr(index_module.shutil, "copyfileobj", breaks)
+    with pytest.raises(ConnectionResetError):
+        index_module._fetch(str(tmp_path / "there"), path.with_name("other.arrow"), {})
+
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", ["a" * 63, "a" * 65, "A" * 64, "../" + "a" * 61, ""])
+def test_a_name_of_a_cached_file_comes_of_a_hash_alone(name: str):
+    assert index_module._safe("0123456789abcdef" * 4) == "0123456789abcdef"
+    with pytest.raises(ValueError, match="sha256 is not valid"):
+        index_module._safe(name)

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import os
 import pickle
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -24,9 +25,17 @@ from train.testing import Shape, write_dataset
 SMALL = Shape(width=160, height=96, n_frames=6, first_frame=1, n_stills=2)
 
 
+@pytest.fixture(scope="module")
+def drawn_once(tmp_path_factory):
+    root = tmp_path_factory.mktemp("drawn")
+    write_dataset(root, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)
+    return root
+
+
 @pytest.fixture
-def manifest(tmp_path):
-    return read_manifest(str(write_dataset(tmp_path, videos=5, clips=2, val_videos=1, shard_size=4, shape=SMALL)))
+def manifest(drawn_once, tmp_path):
+    shutil.copytree(drawn_once, tmp_path, dirs_exist_ok=True)
+    return read_manifest(str(tmp_path))
 
 
 def test_every_member_read_by_offset_is_the_one_in_the_tar(manifest):
@@ -207,3 +216,58 @@ def test_a_bucket_is_remote_and_a_disk_is_not(manifest, root, is_remote):
     moved = dataclasses.replace(index, manifest=dataclasses.replace(manifest, root=root))
 
     assert Reader(moved).is_remote == is_remote
+
+
+def test_a_file_that_was_used_just_now_stays_open_and_the_one_left_longest_closes(manifest, monkeypatch):
+    monkeypatch.setattr(read, "OPEN_FILES", 2)
+    index = load_index(manifest, "train")
+    first, second, third = (int(np.flatnonzero(index.shard == shard)[0]) for shard in range(3))
+    reader = Reader(index)
+    for sample in (first, second, first):
+        reader.read(sample, ["txt"])
+    (held, _) = reversed(reader._files.values())
+
+    reader.read(third, ["txt"])
+
+    assert [Path(path).name for path in reader._files] == ["00000.tar", "00002.tar"]
+    assert next(iter(reader._files.values())) == held, "the same descriptor"
+    reader.close()
+
+
+def test_a_gap_as_wide_as_allowed_is_read_over(manifest, monkeypatch):
+    index = load_index(manifest, "train")
+    members = index.members(0)
+    reads = []
+    monkeypatch.setattr(
+        Reader, "_range", lambda self, url, start, stop: reads.append((start, stop)) or whole(url)[start:stop]
+    )
+    monkeypatch.setattr(read, "GAP_BYTES", members["json"][0] - sum(members["txt"]))
+
+    Reader(index).read(0, ["json", "txt"])
+
+    assert reads == [(members["txt"][0] - 512, sum(members["json"]))]
+
+
+def test_between_tries_it_waits_longer_each_time(unsteady, refusals, monkeypatch):
+    waits = []
+    monkeypatch.setattr(read, "RETRY_AFTER_S", (0.5, 2.0, 8.0))
+    monkeypatch.setattr(read.time, "sleep", waits.append)
+    refusals[:] = [TimeoutError("timed out")] * 2
+
+    assert unsteady.read(0, ["txt"])["txt"]
+
+    assert waits == [0.5, 2.0]
+
+
+def test_a_member_of_a_folder_is_known_by_its_own_name():
+    header = b"some/folder/clip_00000.mp4".ljust(100, b"\0") + b"0000644\0".ljust(412, b"\0")
+
+    read._check_header("x.tar", header, "clip_00000.mp4")
+    with pytest.raises(ShardUnreadable, match="not the shard it was"):
+        read._check_header("x.tar", header, "clip_00001.mp4")
+
+
+def test_members_that_a_sample_does_not_have_are_left_out_and_none_is_no_read(manifest):
+    reader = Reader(load_index(manifest, "train"))
+
+    assert list(reader.read(0, ["flac", "txt"])) == ["txt"] and reader.read(0, ["flac"]) == {}

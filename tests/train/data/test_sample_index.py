@@ -9,6 +9,7 @@ from pathlib import Path
 
 import fsspec
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from manifests.errors import UserError
@@ -16,6 +17,7 @@ from manifests.sample import ALL_MEMBERS
 from manifests.sample_index import index_name, open_index, sha256_of
 from manifests.shards import Manifest, read_manifest
 from pipeline.testing.shards import a_data_set, commit_video, make_shards, select
+from train.data import index as index_module
 from train.data.index import Index, load_index
 from train.testing import Shape, write_dataset
 
@@ -153,3 +155,40 @@ def test_a_file_that_is_no_index_of_these_shards_gives_nothing(manifest):
     path = Path(manifest.resolve(index_name("train")))
     assert open_index(path, manifest.head["shards_sha256"]) is not None
     assert open_index(path, "0" * 64) is None
+
+
+@pytest.mark.parametrize(("hashed", "noticed"), [(0, True), (-1, False)])
+def test_an_index_up_to_a_size_is_hashed_and_a_larger_one_compared_by_size(manifest, monkeypatch, hashed, noticed):
+    path = Path(manifest.resolve(index_name("train")))
+    data, first = path.read_bytes(), b"video-0000"
+    assert first in data
+    path.write_bytes(data.replace(first, b"vxdeo-0000"))
+    monkeypatch.setattr(index_module, "HASHED_BYTES", len(data) + hashed)
+
+    keys = load_index(manifest, "train").keys.to_pylist()
+
+    assert any(key.startswith("vxdeo") for key in keys) != noticed
+
+
+def test_an_index_in_a_store_is_kept_by_its_hash_and_without_a_folder_the_rows_are_read(manifest, tmp_path):
+    fsspec.filesystem("memory").put(str(tmp_path), "/kept", recursive=True)
+    remote = read_manifest("memory://kept/manifest.json")
+
+    load_index(remote, "train", cache=tmp_path / "run")
+
+    sha256 = manifest.head["index"]["train"]["sha256"]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [f"train-{sha256[:16]}.arrow"]
+    assert_same(load_index(remote, "train"), load_index(manifest, "train"))
+
+
+def test_an_index_of_two_batches_or_another_format_is_none(manifest):
+    path = Path(manifest.resolve(index_name("train")))
+    of = manifest.head["shards_sha256"]
+    assert open_index(path, of) is not None and open_index(path, "0" * 64) is None
+    table = pa.ipc.open_file(path.read_bytes()).read_all()
+    for n_batches, changes in ((2, {}), (0, {}), (1, {b"hdvila_index": b"2"})):
+        schema = table.schema.with_metadata({**table.schema.metadata, **changes})
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
+            for _ in range(n_batches):
+                writer.write_table(table.replace_schema_metadata(schema.metadata))
+        assert open_index(path, of) is None

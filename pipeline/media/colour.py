@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from manifests.colour import BT470BG, BT709, BT2020, FCC, FULL, LIMITED, SMPTE170M, SMPTE240M, Colour
+from pipeline.media.frames import plane_values
 
 Values = NDArray[np.uint8]
 
@@ -56,8 +57,8 @@ class To601:
         if not self.is_needed:
             return frame
         out = av.VideoFrame(frame.width, frame.height, "yuv420p")
-        luma, cb, cr = (_values(plane) for plane in frame.planes)
-        to = [_values(plane) for plane in out.planes]
+        luma, cb, cr = (plane_values(plane) for plane in frame.planes)
+        to = [plane_values(plane) for plane in out.planes]
         self._luma(luma, cb, cr, to[0])
         for row in (1, 2):
             self._mixed(row, cb, cr, to[row])
@@ -76,8 +77,3 @@ class To601:
         a, b = times * float(self._map[row, 1]), times * float(self._map[row, 2])
         cv2.addWeighted(cb, a, cr, b, 128 - 128 * (a + b), dst=to)
         return to
-
-
-def _values(plane: Any) -> Values:
-    """The bytes of a plane as a view, height x width."""
-    return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

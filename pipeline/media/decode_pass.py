@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -44,6 +44,20 @@ _SEEK_GAP_MS = 8000
 
 _REORDER_MS = 200
 """Frames of a clip may refer to frames shown up to this much after it."""
+
+
+class _OnceMade:
+    """Makes the small picture of a frame when it is first asked for, and gives it again."""
+
+    __slots__ = ("_make", "_picture", "_small")
+
+    def __init__(self, make: Callable[[Picture], Any], picture: Picture) -> None:
+        self._make, self._picture, self._small = make, picture, None
+
+    def __call__(self) -> Any:
+        if self._small is None:
+            self._small = self._make(self._picture)
+        return self._small
 
 
 @dataclass(slots=True)
@@ -156,7 +170,7 @@ class VideoLook:
         return look
 
     def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
-        small = cache(partial(self._shrunk, picture))
+        small = _OnceMade(self._shrunk, picture)
         if self._finder is not None:
             with self._watch("scenes"):
                 self._finder.feed(picture.frame, picture.time_ms, small)

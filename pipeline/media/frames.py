@@ -203,15 +203,15 @@ def turned(frame: Any, degrees: int) -> Any:
 
 
 def luma_of(small: Any) -> NDArray[np.uint8]:
-    """The brightness of a yuv420p frame: height x width, uint8."""
-    planes: NDArray[np.uint8] = small.to_ndarray()
-    return planes[: small.height]
+    """The brightness of a yuv420p frame: height x width, uint8, as a view."""
+    return plane_values(small.planes[0])
 
 
 def chroma_of(small: Any) -> NDArray[np.uint8]:
     """The chroma of a yuv420p frame: 2 (Cb, Cr) x half the height x half the width, uint8; 128 is grey."""
-    planes: NDArray[np.uint8] = small.to_ndarray()
-    return planes[small.height :].reshape(2, small.height // 2, small.width // 2)
+    import numpy as np  # heavy, and not needed for clips alone
+
+    return np.stack([plane_values(plane) for plane in small.planes[1:]])
 
 
 _PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray")
@@ -219,9 +219,11 @@ _PLAIN_LUMA = ("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444
 
 def luma_plane(frame: Any) -> NDArray[np.uint8] | None:
     """A decoded frame's brightness as stored (height x width, not rotated), as a view; None if not 8-bit."""
+    return plane_values(frame.planes[0]) if frame.format.name in _PLAIN_LUMA else None
+
+
+def plane_values(plane: Any) -> NDArray[np.uint8]:
+    """The bytes of a plane as a view, height x width."""
     import numpy as np  # heavy, and not needed for clips alone
 
-    if frame.format.name not in _PLAIN_LUMA:
-        return None
-    plane = frame.planes[0]
     return np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]

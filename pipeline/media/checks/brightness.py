@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.config.media import MediaConfig
 from pipeline.media.checks import Check, Seen
+from pipeline.media.checks.look import mean_of
 
 
 @dataclass(slots=True)
@@ -20,7 +21,7 @@ class MeanBrightness:
 
     def picture(self, luma: NDArray[np.uint8], chroma: NDArray[np.uint8]) -> None:
         """See Measure."""
-        self.total += float(luma.mean())
+        self.total += mean_of(luma)
         self.n_pictures += 1
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -276,5 +277,13 @@ def test_a_large_picture_is_looked_at_as_a_small_one() -> None:
     few = OTHER.astype(np.uint8)
     for times in (1, 3, 8, 11):
         large = np.kron(few, np.ones((times, times), np.uint8))
-        assert np.abs(shots._few_pixels(large).astype(int) - few).mean() < 4
-        assert shots._few_pixels(large).shape == (HEIGHT, WIDTH)
+        assert np.abs(shots.few_pixels(large).astype(int) - few).mean() < 4
+        assert shots.few_pixels(large).shape == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (800, 1920), (1280, 720), (288, 512), (180, 320)])
+def test_rows_that_are_left_unread_do_not_count(size: tuple[int, int]) -> None:
+    luma = np.random.default_rng(5).integers(0, 256, (size[0], size[1] + 32), dtype=np.uint8)[:, : size[1]]
+    whole = luma if size == (180, 320) else cv2.resize(luma, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_LINEAR)
+
+    assert np.array_equal(shots.few_pixels(luma), cv2.resize(whole, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))

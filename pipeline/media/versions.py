@@ -1,6 +1,7 @@
 """Versions of the tools that make the bytes: for the head of the manifest, and a shorter list for each KEY.json."""
 
 import platform
+import re
 from functools import cache
 from importlib import metadata
 
@@ -8,14 +9,18 @@ import av
 
 _TOOLS = ("hdvila", "av", "pyarrow", "ray", "yt-dlp", "scenedetect-headless", "opencv-python-headless", "numpy")
 _TOOLS_OF_A_SAMPLE = ("av", "hdvila", "scenedetect-headless", "opencv-python-headless")
+_VERSION = re.compile(r"^Version: *(\S+)", re.MULTILINE)
 
 
 def version_of(tool: str) -> str:
     """The installed version of a distribution, "" if it is not installed."""
     try:
-        return metadata.version(tool)
+        found = metadata.distribution(tool)
     except metadata.PackageNotFoundError:
         return ""
+    head = found.read_text("METADATA") or found.read_text("PKG-INFO") or ""
+    line = _VERSION.search(head)  # `version` parses the whole file as an e-mail, which takes 2 ms
+    return line[1] if line else found.version
 
 
 @cache

@@ -89,7 +89,7 @@ def _spread(videos: PlanVideos, seed: int) -> PlanVideos:
 def _filling(videos: PlanVideos, config: ShardsConfig) -> PlanVideos:
     """The first videos that together fill whole shards. No video is closed in part, since its pack is deleted then."""
     n_bytes, n_samples = videos.sums(videos.bytes_).cumsum(), videos.n_samples().cumsum()
-    whole_bytes, whole_samples = (int(column[-1]) if len(videos) else 0 for column in (n_bytes, n_samples))
+    whole_bytes, whole_samples = int(videos.bytes_.sum()), int(videos.is_sample().sum())
     n_shards = max(whole_bytes // config.max_bytes, whole_samples // config.max_samples if config.max_samples else 0)
     fits = (n_bytes <= n_shards * config.max_bytes) & (n_samples <= n_shards * (config.max_samples or whole_samples))
     taken = videos.take(np.arange(len(videos) if fits.all() else int(fits.argmin())))

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from train.data import plan as plan_module
 from train.data.plan import Mixing, PlannedOrder, Stream, WindowedOrder, mix, order_of, plan, rank_slice
 
 
@@ -149,3 +150,73 @@ def test_weights_and_an_index_out_of_order_take_the_whole_plan():
         assert isinstance(order, PlannedOrder)
         assert order[0 : len(order)].tolist() == plan(one, 3, 0, mixing).tolist()
     assert isinstance(order_of(index, 3, 0, Mixing(weights={0: 1.0})), WindowedOrder)
+
+
+def test_a_stream_keeps_the_orders_of_the_epoch_being_read_and_its_neighbours_alone():
+    stream = Stream(an_index(), 1, Mixing(), 4)
+    first, second = stream.order(0), stream.order(1)
+
+    assert stream.order(0) is first and stream.order(1) is second
+    third = stream.order(2)
+    assert stream.order(1) is second and stream.order(2) is third
+    assert stream.order(0) is not first, "two epochs back: made anew"
+
+
+def test_an_order_keeps_a_few_windows_however_many_are_read(monkeypatch):
+    monkeypatch.setattr(plan_module, "_WINDOWS_KEPT", 3)
+    order = WindowedOrder(an_index(shards=9, clips=5), 1, 0, 1)
+    for position in (0, 5, 10, 15, 0):
+        order.at(position)
+
+    assert list(order._kept) == [2, 3, 0], "the one made first goes first"
+    order.at(16)
+    assert list(order._kept) == [2, 3, 0], "what is kept is not made again"
+
+
+def test_a_stream_begins_at_the_first_position_of_the_first_epoch():
+    stream = Stream(an_index(shards=2, clips=5), 1, Mixing(), 4)
+
+    assert [stream.locate(position) for position in (0, 9, 10, 25)] == [(0, 0), (0, 9), (1, 0), (2, 5)]
+    assert [stream.next_epoch_step(step) for step in (0, 2, 3, 4, 5)] == [3, 3, 5, 5, 8]
+    assert [stream.epochs_done(step) for step in (0, 5)] == [0, 2]
+    assert stream[3:3].tolist() == [] and stream.epoch_length() == 10
+
+
+def test_a_stream_of_a_data_set_that_grew_goes_on_at_its_step_and_epoch():
+    stream = Stream(an_index(shards=2, clips=5), 1, Mixing(), 4, first_step=6, first_epoch=3)
+
+    assert [stream.locate(4 * step) for step in (6, 8, 9)] == [(3, 0), (3, 8), (4, 2)]
+    assert (stream.epochs_done(6), stream.next_epoch_step(6), stream.next_epoch_step(9)) == (3, 9, 11)
+
+
+@pytest.mark.parametrize(
+    ("n", "world", "shares"), [(7, 3, [3, 2, 2]), (8, 3, [3, 3, 2]), (2, 3, [1, 1, 0]), (6, 3, [2] * 3)]
+)
+def test_ranks_share_a_batch_as_evenly_as_it_goes_the_first_ones_more(n, world, shares):
+    dealt = [rank_slice(np.arange(n), 0, rank, world, n).tolist() for rank in range(world)]
+
+    assert [len(share) for share in dealt] == shares and np.concatenate(dealt).tolist() == list(range(n))
+
+
+def test_the_size_of_a_step_is_the_callers_else_the_orders_else_64():
+    assert rank_slice(np.arange(200), 1, 0, 1).tolist() == list(range(64, 128))
+    assert len(rank_slice(Stream(an_index(), 1, Mixing(), 5), 1, 0, 1)) == 5
+    assert len(rank_slice(Stream(an_index(), 1, Mixing(), 5), 1, 0, 1, 3)) == 3
+    for rank in (-1, 2):
+        with pytest.raises(ValueError, match=f"rank {rank} is not one of 2"):
+            rank_slice(np.arange(4), 0, rank, 2)
+
+
+def test_an_empty_index_has_no_order():
+    nothing = Toy(np.zeros(0, np.int32), np.zeros(0, np.int32))
+    for made in (plan, lambda *args: order_of(*args, Mixing())):
+        with pytest.raises(ValueError, match="holds no sample"):
+            made(nothing, 0, 0)
+
+
+def test_an_index_that_says_it_is_by_shard_is_taken_at_its_word():
+    index = an_index()
+    index.by_shard = False
+    assert isinstance(order_of(index, 0, 0, Mixing()), PlannedOrder)
+    index.by_shard = True
+    assert isinstance(order_of(index, 0, 0, Mixing(weights={})), WindowedOrder)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from manifests.errors import UserError
 from tests.train.model_cases import small_config
 from train.data.decode import choose_centres, decode_sample, frames_around
 from train.data.loader import nothing
 from train.data.video import open_clip
-from train.data.views import Views
+from train.data.views import Views, make_view
 from train.inference import hybrid_views
 from train.models import build_model
 from train.testing import Shape, a_sample, read_number
@@ -97,3 +99,51 @@ def test_inference_takes_the_view_that_evaluation_takes(sample, view):
         assert (own is None and theirs is None) or np.array_equal(own.numpy(), theirs)
     assert choose_centres(40, views, None)[0] == choose_centres(40, HYBRID, None)[0]
     assert len(frames_around(20, 3, 40, views)) == 6
+
+
+def test_what_is_not_said_is_as_hd_vila_has_it_by_the_sources_own_frames() -> None:
+    views = Views((640, 1024), (160, 256))
+
+    assert (views.n_frames, views.n_segments, views.stride, views.view) == (7, 2, 12, "hybrid")
+    assert (views.fps, views.flip, views.backend, views.reach) == (0, 0, "pyav", 3)
+
+
+@pytest.mark.parametrize(
+    ("fps", "source", "step"), [(0, 25, 1), (12.5, 25, 2), (24, 25, 25 / 24), (25, 25, 1), (50, 25, 1), (10, 0, 1)]
+)
+def test_a_counted_frame_is_as_many_of_the_source_as_it_has_more_and_never_less_than_one(fps, source, step):
+    assert replace(HYBRID, fps=fps).step(source) == step
+
+
+@pytest.mark.parametrize(
+    ("view", "middle", "other", "low"),
+    [
+        ("hybrid", True, 2, [4, 6]),
+        ("high", True, 0, []),
+        ("low", False, 3, [4, 5, 6]),
+        ("mean", False, 1, [4, 5, 6]),
+        ("low_upscaled", True, 2, [4, 5, 6]),
+        ("image", True, 0, []),
+    ],
+)
+def test_each_view_has_its_pictures_and_reads_just_the_frames_for_them(view, middle, other, low):
+    views = Views((16, 32), (4, 8), 3, 2, 1, view=view)
+    blank = views.blank()
+
+    assert (views.has_middle, views.n_other, views.n_pictures) == (middle, other, 2 * (other + middle))
+    assert views.low_frames(5, [4, 6]) == low
+    shapes = {"img_middle": (2, 3, 16, 32)} if middle else {}
+    shapes |= {"img_other": (2, other, 3, 4, 8)} if other else {}
+    assert {name: array.shape for name, array in blank.items()} == shapes
+    assert all(array.dtype == np.uint8 and not array.any() for array in blank.values())
+
+
+def test_a_view_is_made_of_the_runs_model_and_data_and_an_image_has_one_segment() -> None:
+    model = SimpleNamespace(high=(64, 128), low=(16, 32), n_frames=5, n_segments=3, kind="hd_vila")
+    data = SimpleNamespace(stride=4, backend="decord", fps=6.0, flip=0.5)
+    config = SimpleNamespace(model=model, data=data)
+
+    assert make_view("low", config) == Views((64, 128), (16, 32), 5, 3, 4, "decord", "low", 6.0, 0.5)
+    assert make_view("image", config).n_segments == 1
+    with pytest.raises(UserError, match=r"model\.kind soho reads view picture"):
+        make_view("high", SimpleNamespace(model=SimpleNamespace(kind="soho"), data=data))

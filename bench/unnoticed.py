@@ -14,7 +14,25 @@ _STILL = "if still.offset < 0 or still.size < 1 or still.offset + still.size > l
 _SIZES = "videos.bytes_ if by_bytes >= by_count else is_sample.astype(np.int64)"
 _EDGES = f"edges = _edges({_SIZES}, max(by_bytes, by_count))"
 _PAST_END = "if packet.pts is not None and packet.pts >= end:"
+_SIZES_OF_STORE = (
+    "is_wide: RowFile(self, path, sizes.get(path, 0))",
+    "read = read_rows(self, path, part.first, part.n_rows, apart, self.segments.sizes.get(path, 0))",
+    "return read_rows(self, path, part.first, part.n_rows, columns, self.segments.sizes.get(path, 0))",
+)
+_COUNT = (
+    "return sum(part.n_rows if part.n_rows >= 0 else self.read_part(part, []).num_rows for part in self.parts(table))"
+)
 EXPLAINED = {
+    **{
+        ("pipeline/engine/store.py", line, "1"): "a size that is not the file's is asked for, as one that is not known"
+        for line in _SIZES_OF_STORE
+    },
+    **{
+        ("pipeline/engine/store.py", _COUNT, new): "a segment names no part without rows"
+        for new in ("part.n_rows > 0", "1")
+    },
+    ("pipeline/engine/store.py", 'reason = (str(error).splitlines() or [""])[0][:300]', "600"): "the length at which a "
+    "message is cut",
     **{
         (
             "pipeline/site/politeness.py",

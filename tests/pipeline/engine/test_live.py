@@ -417,3 +417,22 @@ def test_a_result_is_one_line_for_people() -> None:
     assert describe(result) == (
         "media: 1 unit (4 done before), 7 clips, 2 videos; turned away: 3 live, 1 private; 1.3 s"
     )
+
+
+def test_how_long_the_next_unit_takes_is_told_of_the_one_that_is_due(store: Store, time_: Seconds) -> None:
+    class Timed(Listing):
+        def units(self, store: Store) -> Iterator[Unit]:
+            return iter([Unit("a", expected_s=5.0), Unit("b", expected_s=7.0)])
+
+    live, around, _ = begin(store, Timed([]))
+    assert live.has_next() and live.next_expected_s == 5.0
+    live.submit_next()
+    assert live.has_next() and live.next_expected_s == 7.0
+    live.handle(Finished("toy", Unit("a", expected_s=5.0), 1, Outcome(End.AGAIN, Reason.RATE_LIMITED, "429", 30.0)))
+    assert live.next_expected_s == 7.0
+    time_.at += 30.0
+    assert live.has_next() and live.next_expected_s == 5.0, "what waited is due"
+    live.submit_next()
+    live.submit_next()
+    assert not live.has_next() and live.next_expected_s == 0.0
+    assert [name for name, _, _ in around.submitted] == ["a", "a", "b"]

@@ -107,6 +107,7 @@ def test_merged_rows_are_counted_without_being_read(half: Store, monkeypatch: py
 
 def test_runs_are_the_rows_of_the_table_in_its_order(half: Store) -> None:
     runs = list(half.read_runs("clips", ["clip_id"]))
+    assert set(half._kept.values()) == {0}, "who reads all keeps nothing"
     whole = half.read_table("clips", ["clip_id"])
     assert pa.concat_tables(runs).equals(whole) and whole.num_rows == 42
     assert [run.num_rows for run in runs] == [3 * 6, 3 * 6, 3, 3], "what lies side by side comes at once"
@@ -172,6 +173,10 @@ def test_a_segment_s_file_is_read_whole_from_the_third_part_on_and_kept(
 
 def test_of_what_is_kept_the_oldest_goes_where_it_would_be_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
     store, table = Store("memory://kept"), pa.table({"n": pa.array(range(100), pa.int64())})
+    for name in "abc":
+        store._keep((name, ()), table)
+    assert len(store._kept) == 3, "there is room for small ones"
+    store.forget()
     monkeypatch.setattr(store_module, "MAX_KEPT_BYTES", 2 * table.nbytes)
     store._kept["asked", ()] = 1
     for name in "abc":
@@ -217,6 +222,7 @@ def test_all_rows_of_one_video_are_found_in_every_table(half: Store) -> None:
         return tuple(rows[table].num_rows for table in columns)
 
     assert found("u5-0") == (1, 2, 0) and found("u92-1") == (1, 1, 0), "merged or not"
+    assert set(half._kept.values()) == {0}, "nothing is kept of it"
     assert found("u4-x") == found("u92-x") == (0, 0, 1), "turned away"
     assert found("u3-0") == found("nobody") == (0, 0, 0), "taken back, never there"
     assert set(half.rows_of("u5-0", {"videos": ["video_id"]})) == {"videos"}
@@ -303,3 +309,24 @@ def test_who_comes_later_numbers_groups_above_what_segments_cover(half: Store) -
     empty = Store(half.url)
     empty.commit_all("extract", {"u98": {"parts": {}}})
     assert empty.committed("extract") == {"u98"}, "its group is looked at"
+
+
+def test_parts_that_were_committed_since_the_folder_was_listed_are_not_lost(
+    half: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, listed = Files.names, []  # type: ignore[var-annotated]
+
+    def late(files: Files, folder: str, begin: str = "") -> list[str]:
+        found = names(files, folder, begin)
+        if folder != "clips":
+            return found
+        listed.append(folder)
+        return [name for name in found if "-u92-" not in name or len(listed) > 1]
+
+    monkeypatch.setattr(Files, "names", late)
+    assert half.parts("clips")[-1].unit == "u92" and len(listed) == 2
+    half.delete(half.parts("clips")[-1].path)
+    assert half.parts("clips")[-1].unit == "u91", "one that is lost is not named"
+    listed.clear()
+    half.parts_of("clips", ["u5"])
+    assert len(listed) == 2, "it may have come by now"

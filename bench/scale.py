@@ -39,6 +39,8 @@ REQUEST_S = 0.030
 BYTES_PER_S = 1e9 / 8
 CPU_NOISE, MEMORY_NOISE = 0.1, 0.03
 """Processor time and peak memory of the same step differ by this much from run to run on a busy machine."""
+REQUEST_NOISE = 0.1
+"""Requests grow in steps, a segment at a time: a count is a little above or below the line through all sizes."""
 LEAST_CPU_S, LEAST_REQUESTS, LEAST_BYTES = 0.05, 10, 100_000
 """Below these, growth is noise of the clock, or due to longer names."""
 
@@ -219,8 +221,8 @@ def extrapolated(title: str, measured: Sequence[tuple[int, Cost]]) -> str:
     sizes = [n for n, _ in measured]
 
     cpu_s, cpu = _grown(sizes, [cost.cpu_s for _, cost in measured], LEAST_CPU_S, CPU_NOISE)
-    n_sequential, requests = _grown(sizes, [cost.n_sequential for _, cost in measured], LEAST_REQUESTS)
-    n_requests, _ = _grown(sizes, [cost.n_requests for _, cost in measured], LEAST_REQUESTS)
+    n_sequential, requests = _grown(sizes, [cost.n_sequential for _, cost in measured], LEAST_REQUESTS, REQUEST_NOISE)
+    n_requests, _ = _grown(sizes, [cost.n_requests for _, cost in measured], LEAST_REQUESTS, REQUEST_NOISE)
     n_bytes, of_bytes = _grown(sizes, [cost.n_bytes for _, cost in measured], LEAST_BYTES)
     mb, _ = _grown(sizes, [cost.peak_mb for _, cost in measured], noise=MEMORY_NOISE)
     waiting, transfer = n_sequential * REQUEST_S, n_bytes / BYTES_PER_S

@@ -23,9 +23,10 @@ import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -170,14 +171,14 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
     some_video = store.read_json("waves/00000.json")["video_ids"][7]
     place = Place(store, config_of(store), n_videos, some_video)
     STEPS[step].before(place)
-    base_mb = peak_mb()
-    with count_requests() as counted:
+    base_mb = own_mb()
+    with count_requests() as counted, peak_of_own_mb() as peaks_mb:
         started, cpu = time.monotonic(), _cpu_s()
         STEPS[step].run(place)
         cpu_s, wall_s = _cpu_s() - cpu, time.monotonic() - started
     print(dict(counted.kinds), file=sys.stderr)
     requests = counted.n, counted.n_sequential, counted.n_bytes
-    return Cost(cpu_s, peak_mb(), base_mb, *requests, wall_s, load=round(os.getloadavg()[0], 1))
+    return Cost(cpu_s, max(peaks_mb), base_mb, *requests, wall_s, load=round(os.getloadavg()[0], 1))
 
 
 def _cpu_s() -> float:
@@ -185,9 +186,29 @@ def _cpu_s() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def peak_mb() -> float:
-    """The peak memory of this process, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def own_mb() -> float:
+    """The memory of this process, except pages of mapped files, which the machine can take back at any time."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon:")) / 1024
+
+
+@contextmanager
+def peak_of_own_mb() -> Iterator[list[float]]:
+    """Looks at `own_mb` every 10 ms while the block runs."""
+    seen, is_over = [own_mb()], threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(0.01):
+            seen[0] = max(seen[0], own_mb())
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        watcher.join()
+        seen.append(own_mb())
 
 
 def objects_of(store: Store) -> str:

@@ -18,10 +18,14 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from manifests.membership import Ids
+from manifests.hashing import splitmix64
+from manifests.membership import Ids, hash_ids
 from manifests.stages import TABLE, rank_of
 
 _COUNTS = pa.schema([("video_id", pa.string()), ("n", pa.int64()), ("n_failed", pa.int64())])
+_OF_REJECTS = ["stage", "video_id", "clip_id", "reason", "at"]
+"""The columns of rejects that decide which is in force and that the funnel counts by."""
+HASHES_AT_A_TIME = 4_000_000
 
 
 class Rows(Protocol):
@@ -29,7 +33,7 @@ class Rows(Protocol):
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table: ...
 
-    def read_rejects(self) -> pa.Table: ...
+    def read_rejects(self, columns: list[str] | None = None) -> pa.Table: ...
 
     def parts(self, table: str) -> Any: ...
 
@@ -73,18 +77,19 @@ class _Kept:
 
 class Census:
     """See the module docstring. `by_clip`: also finds which rejected clips passed their stage later; such a census is a
-    snapshot. Without it, `count` may be called again and reads the parts that are new.
+    snapshot. Without it, `count` may be called again and reads the parts that are new. `in_full`: reads all columns of
+    the rejects, which takes half again as much memory.
     """
 
-    def __init__(self, tables: Rows, *, by_clip: bool = True) -> None:
-        self._tables, self._by_clip = tables, by_clip
+    def __init__(self, tables: Rows, *, by_clip: bool = True, in_full: bool = False) -> None:
+        self._tables, self._by_clip, self._in_full = tables, by_clip, in_full
         self._kept: dict[str, _Kept] = {}
         self._in_force: pa.Table | None = None
 
     @cached_property
     def rejects(self) -> pa.Table:
-        """All rejects ever made, REJECTS; without `by_clip` only those of whole videos."""
-        rejects = self._tables.read_rejects()
+        """All rejects ever made, with the columns that count; without `by_clip` only those of whole videos."""
+        rejects = self._tables.read_rejects(None if self._in_full else _OF_REJECTS)
         return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
 
     def again(self) -> None:
@@ -104,6 +109,15 @@ class Census:
         ids = pa.chunked_array(counts.column("video_id").chunks, pa.string()).combine_chunks()
         return Counted(ids, counts.column("n").to_numpy(), counts.column("n_failed").to_numpy())
 
+    def n_distinct(self, table: str) -> int:
+        """The number of videos with rows in a table, counted by 64-bit hashes, since a crawl lists many millions."""
+        seen, waiting = np.zeros(0, np.uint64), [np.zeros(0, np.uint64)]
+        for rows in self._tables.read_runs(table, ["video_id"]):
+            waiting.append(hash_ids(rows.column("video_id")))
+            if sum(map(len, waiting)) > HASHES_AT_A_TIME:
+                seen, waiting = np.unique(np.concatenate([seen, *waiting])), []
+        return len(np.unique(np.concatenate([seen, *waiting])))
+
     def take_up(self, table: str) -> None:
         """Reads the new parts of a table now, so that they need not be kept until somebody counts."""
         self._update(table)
@@ -113,7 +127,7 @@ class Census:
         return self._update("packs").failed
 
     def in_force(self) -> pa.Table:
-        """The latest reject (REJECTS) of each video and clip, if nothing has made it void."""
+        """The latest reject of each video and clip, if nothing has made it void, with the columns of `rejects`."""
         if self._in_force is None:
             self._in_force = self._find_in_force()
         return self._in_force
@@ -125,7 +139,8 @@ class Census:
             rows = np.flatnonzero(np.isin(stages, _stages_void_by(table)))
             if len(rows):
                 void[rows] = self._passed(table, rows)
-        return _latest(self.rejects.filter(pa.array(~void)))
+        rows = np.flatnonzero(~void)
+        return self.rejects.take(pa.array(rows[_are_latest(self.rejects, rows)]))
 
     def _passed(self, table: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """For each of these rejects, whether the video or clip has a row in a table that did not fail."""
@@ -195,16 +210,30 @@ def _stages_void_by(table: str) -> list[str]:
     return [stage.name for stage in TABLE if stage.void_by == table]
 
 
-def _latest(rejects: pa.Table) -> pa.Table:
-    """The last reject of each video and clip: by time, then by the rank of the stage."""
+def _are_latest(rejects: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """[N] whether each of these rows is the last reject of its video or clip: by time, then by the rank of the stage.
+
+    Only those that have several are sorted.
+    """
+    hashes = hash_ids(rejects.column("video_id")) ^ splitmix64(hash_ids(rejects.column("clip_id")))
+    _, inverse, times = np.unique(hashes[rows], return_inverse=True, return_counts=True)
+    several = np.flatnonzero(times[inverse] > 1)
+    are_latest = np.ones(len(rows), np.bool_)
+    are_latest[several] = False
+    are_latest[several[_last_of_each(rejects.select(_OF_REJECTS).take(pa.array(rows[several])))]] = True
+    return are_latest
+
+
+def _last_of_each(rejects: pa.Table) -> NDArray[np.int64]:
+    """The rows that hold the last reject of each video and clip."""
     stages = pc.dictionary_encode(rejects.column("stage").combine_chunks())
     ranks = pa.array([rank_of(stage) for stage in stages.dictionary.to_pylist()], pa.int32())
-    rank = ranks.take(stages.indices)
     keys = [("video_id", "ascending"), ("clip_id", "ascending"), ("at", "ascending"), ("rank", "ascending")]
-    ordered = rejects.append_column("rank", rank).sort_by(keys).combine_chunks()
+    order = pc.sort_indices(rejects.append_column("rank", ranks.take(stages.indices)), sort_keys=keys)
+    ordered = rejects.select(["video_id", "clip_id"]).take(order).combine_chunks()
     same = np.ones(max(0, ordered.num_rows - 1), dtype=np.bool_)
-    for name in ("video_id", "clip_id"):
+    for name in ordered.column_names:
         column = ordered.column(name)
         same &= pc.equal(column.slice(1), column.slice(0, len(same))).to_numpy(zero_copy_only=False)
     last = np.append(~same, True)[: ordered.num_rows]
-    return ordered.filter(pa.array(last)).drop_columns(["rank"])
+    return np.asarray(order.to_numpy()[last], dtype=np.int64)

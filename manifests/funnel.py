@@ -170,7 +170,7 @@ def _damaged(error: Exception) -> DamagedFile:
 
 def rejects_in_force(tables: Rows) -> pa.Table:
     """The latest reject (manifests.schema.REJECTS) of each whole video and each clip, if nothing has made it void."""
-    return Census(tables).in_force()
+    return Census(tables, in_full=True).in_force()
 
 
 def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
@@ -192,8 +192,9 @@ def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
     rejects = census.in_force()
     fates = _fates(tables, census, rejects)
     n_missing = sum(map(len, missing_videos(tables, census).values()))
-    n_listed = len(census.count("listings").video_id)
-    return FunnelCounts(n_listed, _video_level(fates, n_missing), _clip_level(census, rejects, fates))
+    return FunnelCounts(
+        census.n_distinct("listings"), _video_level(fates, n_missing), _clip_level(census, rejects, fates)
+    )
 
 
 @dataclass(frozen=True, slots=True)

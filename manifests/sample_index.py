@@ -23,6 +23,7 @@ from typing import Any, TypedDict
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests.clip_status import is_success
 from manifests.sample import ALL_MEMBERS
@@ -86,10 +87,65 @@ def write_index(columns: SampleColumns, path: Path, shards_sha256: str) -> None:
     arrays: dict[str, Any] = {"key": columns.keys, "shard": columns.shard, "category_id": columns.category}
     for extension in ALL_MEMBERS:
         arrays |= {extension: columns.offsets[extension], f"{extension}_bytes": columns.sizes[extension]}
-    metadata = {_FORMAT: FORMAT, _OF: shards_sha256, _WHOLE: json.dumps(sorted(columns.members_of_all))}
-    batch = pa.record_batch(arrays).replace_schema_metadata(metadata)
+    _write(arrays, columns.members_of_all, path, shards_sha256)
+
+
+def _write(arrays: Mapping[str, Any], members_of_all: frozenset[str], path: Path, shards_sha256: str) -> None:
+    metadata = {_FORMAT: FORMAT, _OF: shards_sha256, _WHOLE: json.dumps(sorted(members_of_all))}
+    batch = pa.record_batch(dict(arrays)).replace_schema_metadata(metadata)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)
+
+
+class IndexWriter:
+    """Writes the index of shards that are added one after the other, as `write_index` would that of all of them.
+
+    The columns grow in files in `folder` and are mapped when the index is written, since the index of a hundred million
+    samples is larger than the memory of the machine that makes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        self._folder, self._n_shards, self._n_key_bytes = folder, 0, 0
+        self._members_of_all = frozenset(ALL_MEMBERS)
+        self.n_samples = 0
+        self._append("key_ends", np.zeros(1, np.int64))
+
+    def add(self, part: SampleColumns) -> None:
+        """Appends the next shard's samples."""
+        ends = np.asarray(pc.cumulative_sum(pc.binary_length(part.keys)).to_numpy(), np.int64)
+        self._append("keys", b"".join(part.keys.cast(pa.large_binary()).to_pylist()))
+        self._append("key_ends", ends + self._n_key_bytes)
+        self._append("shard", np.full(len(ends), self._n_shards, np.int32))
+        self._append("category_id", part.category)
+        for extension in ALL_MEMBERS:
+            self._append(extension, part.offsets[extension])
+            self._append(f"{extension}_bytes", part.sizes[extension])
+        self._n_shards, self.n_samples = self._n_shards + 1, self.n_samples + len(ends)
+        self._n_key_bytes += int(ends[-1]) if len(ends) else 0
+        self._members_of_all &= part.members_of_all
+
+    def write(self, path: Path, shards_sha256: str) -> None:
+        """Writes the index of all that was added, at least one sample."""
+        keys = [None, self._mapped("key_ends"), self._mapped("keys")]
+        arrays = {
+            "key": pa.Array.from_buffers(pa.large_string(), self.n_samples, keys),
+            "shard": self._numbers("shard", pa.int32()),
+            "category_id": self._numbers("category_id", pa.int32()),
+        }
+        for extension in ALL_MEMBERS:
+            arrays |= {name: self._numbers(name, pa.int64()) for name in (extension, f"{extension}_bytes")}
+        _write(arrays, self._members_of_all, path, shards_sha256)
+
+    def _append(self, column: str, values: npt.NDArray[Any] | bytes) -> None:
+        with (self._folder / column).open("ab") as file:
+            file.write(values if isinstance(values, bytes) else values.tobytes())
+
+    def _mapped(self, column: str) -> pa.Buffer:
+        return pa.memory_map(str(self._folder / column), "r").read_buffer()
+
+    def _numbers(self, column: str, type_: pa.DataType) -> pa.Array:
+        return pa.Array.from_buffers(type_, self.n_samples, [None, self._mapped(column)])
 
 
 class IndexEntry(TypedDict):

@@ -65,9 +65,9 @@ class _OneVideo:
         """The video's rows, with the columns that are shown."""
         return self._rows[table].select(columns or _COLUMNS[table])
 
-    def read_rejects(self) -> pa.Table:
+    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
         """Its rejects, including those of its clips."""
-        return self._rows["rejects"]
+        return self._rows["rejects"].select(columns or REJECTS.names)
 
     def parts(self, table: str) -> list[_Whole]:
         return [_Whole(table)]

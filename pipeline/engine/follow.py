@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,9 @@ from manifests.schema import REJECTS, TABLES, completed
 from pipeline.engine.committed import MAX_MOVED
 from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head, Segment, read_head
-from pipeline.engine.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.engine.store import Store
 
 Rows = NDArray[np.int64]
 

@@ -20,8 +20,9 @@ from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
 from pipeline.engine.commits import READERS, Facts, is_group, part_name
 from pipeline.engine.committed import MAX_MOVED, Committed
+from pipeline.engine.follow import Follower
 from pipeline.engine.ids import TABLES_WITH_IDS
-from pipeline.engine.parts import PART, Part, adjoining, joined, name_of, strays
+from pipeline.engine.parts import PART, Part, joined, name_of, strays
 from pipeline.engine.ranges import RowFile, read_rows
 from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
@@ -128,23 +129,16 @@ class Store(Committed):
         return self.steadily(lambda head: self._concat(self._parts_by(head, table), TABLES[table], columns))
 
     def read_runs(self, table: str, columns: list[str]) -> Iterator[pa.Table]:
-        """Yields all committed rows of a table in the order of the parts, a run of adjacent parts of one file at a
-        time.
-        """
-        for run in adjoining(self.parts(table)):
-            try:
-                yield self._read_part(next(joined(run)), columns, keep=False)
-            except FileNotFoundError:  # a merge has moved them, perhaps to several places
-                for part in run:
-                    yield self.read_part(part, columns)
+        """Yields all committed rows of a table in no particular order, some row groups of a file at a time."""
+        return Follower(self, table, columns).new()
 
     def count_rows(self, table: str) -> int:
         """The number of committed rows of a table; those in segments are counted without being read."""
         return sum(part.n_rows if part.n_rows >= 0 else self.read_part(part, []).num_rows for part in self.parts(table))
 
-    def read_rejects(self) -> pa.Table:
+    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
         """All committed rejects of all stages."""
-        return self.steadily(lambda head: self._concat(self._rejects_by(head), REJECTS, None))
+        return self.steadily(lambda head: self._concat(self._rejects_by(head), REJECTS, columns))
 
     def _rejects_by(self, head: Head) -> list[Part]:
         return [part for stage in self.reject_stages(head) for part in self._parts_by(head, f"rejects/{stage}")]

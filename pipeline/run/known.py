@@ -50,7 +50,7 @@ class Known:
     def __init__(self, config: RunConfig, store: Store, spread: Spread = spread_here) -> None:
         self.store = store
         self._tables = _Pieces(store)
-        self._census = Census(self._tables, by_clip=False)
+        self._census = Census(self._tables, by_clip=False, in_full=True)
         self._texts = Texts(config.balance.text_duplicates, store, spread)
         self._videos: list[pa.Table] = []
         self._is_sorted = False
@@ -186,9 +186,9 @@ class _Pieces:
     def read_part(self, part: _Piece, columns: list[str] | None = None) -> pa.Table:
         return part.rows if columns is None else part.rows.select(columns)
 
-    def read_rejects(self) -> pa.Table:
+    def read_rejects(self, columns: list[str] | None = None) -> pa.Table:
         self._rejects = [pa.concat_tables(self._rejects).combine_chunks()]
-        return self._rejects[0]
+        return self._rejects[0].select(columns or REJECTS.names)
 
     def read_table(self, table: str, columns: list[str] | None = None) -> pa.Table:
         return self._store.read_table(table, columns)

@@ -5,7 +5,8 @@ in     the shards' rows        out    index/<split>.arrow (manifests.sample_inde
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,19 @@ from typing import Any
 from manifests.errors import DamagedFile
 from manifests.sample_index import (
     IndexEntry,
+    IndexWriter,
     SampleColumns,
     columns_of_rows,
     index_entry,
     index_name,
-    join_columns,
-    write_index,
 )
 from manifests.shards import ShardEntry
 from pipeline.engine.store import Store
 from pipeline.shards.files import read_rows
 
 READ_THREADS = 8
+SHARDS_AT_A_TIME = 64
+"""Shards whose columns are in memory at the same time."""
 _COLUMNS = ["key", "status", "category_id", "members"]
 
 
@@ -36,17 +38,26 @@ def make_indexes(
     A split without samples gets none. Raises UserError if the rows of a shard are missing or unreadable.
     """
     found: dict[str, IndexEntry] = {}
+    folder.mkdir(parents=True, exist_ok=True)
     for split in sorted({entry.split for entry in entries}):
         shards = [entry for entry in entries if entry.split == split]
-        with ThreadPoolExecutor(READ_THREADS) as pool:
-            parts = list(pool.map(lambda shard: _columns(store, shard), shards))
-        columns = join_columns(parts)
-        if len(columns.shard):
-            path = folder / index_name(split)
-            path.parent.mkdir(exist_ok=True)
-            write_index(columns, path, shards_sha256)
-            found[split] = index_entry(split, path, len(columns.shard))
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            writer = IndexWriter(Path(scratch) / "columns")
+            for part in _columns_of_all(store, shards):
+                writer.add(part)
+            if writer.n_samples:
+                path = folder / index_name(split)
+                path.parent.mkdir(exist_ok=True)
+                writer.write(path, shards_sha256)
+                found[split] = index_entry(split, path, writer.n_samples)
     return found
+
+
+def _columns_of_all(store: Store, shards: Sequence[ShardEntry]) -> Iterator[SampleColumns]:
+    """Yields the columns of each shard in order, read some shards ahead."""
+    with ThreadPoolExecutor(READ_THREADS) as pool:
+        for i in range(0, len(shards), SHARDS_AT_A_TIME):
+            yield from pool.map(lambda shard: _columns(store, shard), shards[i : i + SHARDS_AT_A_TIME])
 
 
 def _columns(store: Store, shard: ShardEntry) -> SampleColumns:

@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from bench.scaling.requests import count_requests
 from pipeline.engine import segment_files, store
 from pipeline.engine.follow import Follower
+from pipeline.engine.merge import MergeSizes
 from pipeline.engine.parts import Part
 from pipeline.engine.store import Piece, Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all
@@ -54,6 +56,22 @@ def test_a_segment_comes_in_pieces_of_whole_units_each_once_also_where_reading_b
     first = next(read).column("video_id").to_pylist()
     read.close()
     assert sorted(first + ids(follower)) == whole
+
+
+def test_segments_whose_units_alternate_by_name_are_read_once_each(tmp_path: Path) -> None:
+    out = Store(str(tmp_path / "out"))
+    sizes = MergeSizes(n_units=20, fan_in=9, grace_s=0)
+    names = [f"u{i:02}" for i in range(40)]
+    for half in (names[::2], names[1::2]):
+        fill(out, half, a_group=20)
+        merge_all(out, sizes)
+
+    with count_requests() as counted:
+        read = list(out.read_runs("clips", ["clip_id"]))
+
+    assert sum(table.num_rows for table in read) == 3 * len(names)
+    assert len(read) == 2, "a table a segment"
+    assert counted.n < len(names), "and not a read or more for each unit"
 
 
 def spans_of(

@@ -105,12 +105,12 @@ def test_merged_rows_are_counted_without_being_read(half: Store, monkeypatch: py
     assert not any(path.endswith("clips.parquet") for path in paths)
 
 
-def test_runs_are_the_rows_of_the_table_in_its_order(half: Store) -> None:
+def test_runs_are_the_rows_of_the_table_a_file_at_a_time(half: Store) -> None:
     runs = list(half.read_runs("clips", ["clip_id"]))
-    assert set(half._kept.values()) == {0}, "who reads all keeps nothing"
+    assert not any(half._kept.values()), "who reads all keeps nothing"
     whole = half.read_table("clips", ["clip_id"])
-    assert pa.concat_tables(runs).equals(whole) and whole.num_rows == 42
-    assert [run.num_rows for run in runs] == [3 * 6, 3 * 6, 3, 3], "what lies side by side comes at once"
+    assert pa.concat_tables(runs).sort_by("clip_id").equals(whole.sort_by("clip_id")) and whole.num_rows == 42
+    assert sorted(run.num_rows for run in runs) == [3, 3, 18, 18], "of a segment what lies side by side"
 
 
 def test_runs_that_a_merge_has_moved_are_found_again(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_runs_that_a_merge_has_moved_are_found_again(tmp_path: Path) -> None:
     runs = store.read_runs("clips", ["clip_id"])
     first = next(runs)
     merge_all(other)
-    assert pa.concat_tables([first, *runs]).equals(whole)
+    assert pa.concat_tables([first, *runs]).sort_by("clip_id").equals(whole.sort_by("clip_id"))
     (part, *_) = other.parts("clips")
     other.uncommit("extract", *UNITS)
     for path in Path(other.path("segments/extract")).glob("*/clips*"):

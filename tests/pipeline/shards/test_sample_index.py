@@ -6,9 +6,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import DamagedFile
-from manifests.sample_index import index_name, sha256_of
+from manifests.sample_index import IndexWriter, columns_of_rows, index_name, join_columns, sha256_of, write_index
 from manifests.shards import read_manifest
 from pipeline.engine.store import Store
+from pipeline.shards.files import read_rows
 from pipeline.shards.sample_index import make_indexes, put_indexes
 from pipeline.testing.shards import a_data_set
 
@@ -25,6 +26,22 @@ def test_indexes_are_those_that_the_manifest_names_and_come_back_where_one_is_go
     (tmp_path / "set" / name).unlink()
     put_indexes(store, folder, made, made)
     assert sha256_of(tmp_path / "set" / name) == made["train"]["sha256"]
+
+
+def test_an_index_made_shard_by_shard_is_that_of_all_columns_at_once(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path / "set", n_videos=5)
+    manifest = read_manifest(str(tmp_path / "set"))
+    parts = [columns_of_rows(read_rows(store, shard.url, None)) for shard in manifest.split("train")]
+    empty = columns_of_rows(read_rows(store, manifest.shards[0].url, None).slice(0, 0))
+    parts = [*parts[:1], empty, *parts[1:], empty]
+    write_index(join_columns(parts), tmp_path / "whole.arrow", "0" * 64)
+    writer = IndexWriter(tmp_path / "columns")
+    for part in parts:
+        writer.add(part)
+    writer.write(tmp_path / "grown.arrow", "0" * 64)
+
+    assert writer.n_samples == sum(shard.nsamples for shard in manifest.split("train"))
+    assert (tmp_path / "grown.arrow").read_bytes() == (tmp_path / "whole.arrow").read_bytes()
 
 
 def test_rows_that_are_none_of_a_shard_are_named(tmp_path: Path) -> None:

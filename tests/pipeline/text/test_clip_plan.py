@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pipeline.config.text import ClipConfig
+from pipeline.text import clip_plan
 from pipeline.text.boundary.evidence import Marks
 from pipeline.text.captions.track import Word
 from pipeline.text.clip_plan import PlannedClip, plan_clips
@@ -328,3 +329,60 @@ def test_no_words_are_no_clips_and_without_an_alignment_all_are_trusted() -> Non
     words, ends = speech((3, 0))
     assert plan(words, ends, ClipConfig())[0].confidence == 1.0
     assert plan(words, ends, ClipConfig(), anchored=[True, False, False])[0].confidence == 0.3333
+
+
+def test_a_gap_parts_clips_only_beyond_the_longest_and_a_scene_cut_in_or_near_one() -> None:
+    words = [Word("a", 0, 1000, True), Word("b", 3000, 4000, True), Word("c", 6001, 7000, True)]
+    config = ClipConfig(max_gap_s=2.0)
+    times = clip_plan._Times(words)
+    assert clip_plan._must_part(times, config, []).tolist() == [False, True]
+    near = {749: False, 750: True, 2000: True, 3250: True, 3251: False}
+    assert {cut: bool(clip_plan._must_part(times, config, [cut])[0]) for cut in near} == near
+
+
+def test_a_long_span_is_split_after_its_longest_silence_away_from_its_ends() -> None:
+    def cut(gaps_ms: dict[int, int], texts: dict[int, str] | None = None, n: int = 20) -> int:
+        at, words = 0, []
+        for i in range(n):
+            at += 300 + gaps_ms.get(i, 0)
+            words.append(Word((texts or {}).get(i, "w"), at, at + 200, True))
+        return clip_plan._best_cut(words, 0, n)
+
+    assert cut({}) == 10, "the middle, where all silences are alike"
+    assert [cut({i: 900}) for i in (2, 3, 17, 18)] == [10, 3, 17, 10], "not within 15 % of an end"
+    assert cut({5: 410}, {11: "w,"}) == 5 and cut({5: 390}, {11: "w,"}) == 12
+    assert cut({}, n=2) == 1
+
+
+def test_spans_are_split_until_each_is_within_the_limit() -> None:
+    words = [Word("w", 300 * i, 300 * i + 200, True) for i in range(16)]
+    times = clip_plan._Times(words)
+    assert clip_plan._within(words, times, 0, 16, 4700) == [16], "just the limit"
+    assert clip_plan._within(words, times, 0, 16, 4699) == [8, 16]
+    assert clip_plan._within(words, times, 0, 16, 1100) == [4, 8, 12, 16]
+    assert clip_plan._within(words, times, 0, 3, 1) == [1, 2, 3], "a word is never cut"
+
+
+def test_a_clips_length_costs_the_square_of_its_distance_to_the_target_and_too_short_a_one_more() -> None:
+    config = ClipConfig(target_s=10, min_s=2, pad_ms=500, target_words=20)
+    lengths, n = np.array([9000, 4000, 14_000, 2000, 1999]), np.array([20, 10, 30, 20, 40])
+    assert clip_plan._cost(lengths, n, config) == pytest.approx([0, 0.25, 0.25, 0.49, 4 + 0.7001**2])
+    by_words = config.model_copy(update={"steer_by": "words"})
+    assert clip_plan._cost(lengths, n, by_words) == pytest.approx([0, 0.25, 0.25, 0, 5])
+
+
+@pytest.mark.parametrize(("gap_ms", "overlap_ms", "room_ms"), [(400, 0, 200), (400, 50, 250), (60, 50, 60), (-9, 0, 0)])
+def test_clips_share_a_silence_between_them(gap_ms: int, overlap_ms: int, room_ms: int) -> None:
+    config = ClipConfig(overlap_ms=overlap_ms)
+    assert clip_plan._room(gap_ms, True, config) == room_ms
+    assert clip_plan._room(gap_ms, False, config) == max(0, gap_ms), "nobody else wants the end of a video"
+
+
+@pytest.mark.parametrize(("duration_ms", "end_ms"), [(0, 2300), (2100, 2100), (9000, 2300), (1500, 2000)])
+def test_the_room_around_words_ends_with_the_video_and_begins_at_0(duration_ms: int, end_ms: int) -> None:
+    words = [Word("a", 100, 900, True), Word("b", 1000, 2000, False)]
+    config = ClipConfig(pad_ms=300)
+    [clip] = clip_plan._padded(words, [(0, 2)], config, [True, False], duration_ms)
+    assert (clip.start_ms, clip.end_ms, clip.text, clip.confidence) == (0, end_ms, "a b", 0.5)
+    one, other = clip_plan._padded(words, [(0, 1), (1, 2)], config, None, 0)
+    assert (one.end_ms, other.start_ms, one.confidence) == (950, 950, 1.0)

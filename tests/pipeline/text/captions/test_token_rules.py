@@ -1,0 +1,135 @@
+"""What a row's text is made of, token by token: kinds, texts and where each begins."""
+
+from collections import Counter
+
+import pytest
+
+from pipeline.text.captions.tokens import Token, count_labels, is_note, is_punctuation, opens, tokenize
+
+NOBODY: Counter[str] = Counter()
+
+
+def kinds(text: str, *, labels: Counter[str] | None = NOBODY, credits: bool = False, auto: bool = False) -> list[str]:
+    """Kind and text of each token, once it is sure that each begins where it says."""
+    tokens = tokenize(text, labels=labels, credits=credits, automatic=auto)
+    for token in tokens:
+        first = token.text.split()[0] if token.kind != "credit" else token.text
+        assert token.text == "[__]" or text[token.offset :].lstrip().startswith(first), token
+    return [f"{token.kind}:{token.text}" for token in tokens]
+
+
+def words(*texts: str) -> list[str]:
+    return [f"word:{text}" for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("it goes on", words("it", "goes", "on")),
+        ("  it\ngoes ", words("it", "goes")),
+        ("what the [ __ ] is", [*words("what", "the"), "masked:[__]", *words("[__]", "is")]),
+        ("a ♪♪ b", ["word:a", "sound:♪♪", "word:b"]),
+        (">> so >>> he", ["speaker_change:>>", "word:so", "speaker_change:>>>", "word:he"]),
+        ("- Yes\n- No", ["speaker_change:-", "word:Yes", "speaker_change:-", "word:No"]),
+        ("- yes", words("-", "yes")),
+        ("[There's] a lot", words("There's", "a", "lot")),
+        ("[the one] I mean", words("the", "one", "I", "mean")),
+        ("[  crowd\ncheers ] so", ["sound:[ crowd cheers ]", "word:so"]),
+        ("(laughs) so (I think)", ["sound:(laughs)", *words("so", "(I", "think)")]),
+        ("{door slams} so {the end}", ["sound:{door slams}", *words("so", "{the", "end}")]),
+        ("so {xyz} it", ["word:so", "sound:{xyz}", "word:it"]),
+        ("*sighs* *really* so", ["sound:*sighs*", *words("*really*", "so")]),
+        ("[a b c d e f g music]", ["sound:[a b c d e f g music]"]),
+        ("[a b c d e f g h music]", words("a", "b", "c", "d", "e", "f", "g", "h", "music")),
+        ("[x1 x2 x3 x4 x5 x6 x7 x8]", ["sound:[x1 x2 x3 x4 x5 x6 x7 x8]"]),
+        ("[x1 x2 x3 x4 x5 x6 x7 x8 x9]", words(*(f"x{n}" for n in range(1, 10)))),
+    ],
+)
+def test_a_persons_text_is_words_sounds_and_marks(text: str, tokens: list[str]) -> None:
+    assert kinds(text) == tokens
+
+
+def test_in_an_automatic_track_each_bracket_of_up_to_eight_words_is_a_sound() -> None:
+    assert kinds("[the one] so", auto=True) == ["sound:[the one]", "word:so"]
+    eight = "[the b c d e f g h]"
+    assert kinds(eight, auto=True) == [f"sound:{eight}"]
+    assert kinds("[the b c d e f g h i]", auto=True)[0] == "word:the"
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("Mary Smith: so it goes", "Mary Smith"),
+        ("Mary: so it goes", ""),
+        ("MARY: so it goes", "MARY"),
+        ("Mary:", "Mary"),
+        ('Mary: "So it goes"', "Mary"),
+        ("Host 2: so it goes", "Host 2"),
+        ("Host of it: so it goes", ""),
+        ("Maria of the Sea: so it goes", "Maria of the Sea"),
+        ("Maria runs: so it goes", ""),
+        ("Question One: so it goes", ""),
+        ("The Question: so it goes", ""),
+        ("One Two Three Four Five: so", ""),
+        ("mary: so it goes", ""),
+        ("[MARY] so it goes", "MARY"),
+        ("[BARKS] so it goes", ""),
+        ("[SINGING] so it goes", ""),
+        ("[MARY]", ""),
+    ],
+)
+def test_a_name_at_the_beginning_of_a_line_is_a_speaker(text: str, label: str) -> None:
+    found = [token for token in kinds(text) if token.startswith("speaker:")]
+    assert found == ([f"speaker:{label}"] if label else [])
+    assert not [token for token in kinds(text, labels=None) if token.startswith("speaker:")], (
+        "not where words are timed"
+    )
+    marked = kinds(f">> {text}", labels=None)
+    assert [token for token in marked if token.startswith("speaker:")] == found
+    assert marked[0] == "speaker_change:>>", "what names a speaker behind a mark is one in any track"
+
+
+def test_a_single_name_is_believed_once_it_comes_back() -> None:
+    assert kinds("Mary: so", labels=Counter(Mary=1))[0] == "word:Mary:"
+    assert kinds("Mary: so", labels=Counter(Mary=2))[0] == "speaker:Mary"
+    assert kinds("mary: so", labels=Counter(mary=2))[0] == "word:mary:"
+    assert kinds("mary: so", labels=Counter(mary=3))[0] == "speaker:mary"
+    assert kinds("so: it", labels=Counter(so=9))[0] == kinds("the: it", labels=Counter(the=9))[0].replace("the", "so")
+    assert kinds("[BARKS] so", labels=Counter(BARKS=1))[0] == "sound:[BARKS]"
+    assert kinds("[COLES] so", labels=Counter(COLES=2))[0] == "speaker:COLES"
+    texts = ["Mary: so\nJohn: it", "- Mary: goes", ">> John: on", "[ANN] yes", "no label", "Ann said so"]
+    assert count_labels(texts) == Counter(Mary=2, John=2, ANN=1)
+
+
+def test_credits_are_whole_lines_where_they_may_stand() -> None:
+    assert kinds("  Subtitles by Ann \nso it goes", credits=True) == [
+        "credit:Subtitles by Ann",
+        *words("so", "it", "goes"),
+    ]
+    assert kinds("Subtitles by Ann") == words("Subtitles", "by", "Ann")
+    assert kinds("so Subtitles by Ann", credits=True) == words("so", "Subtitles", "by", "Ann")
+
+
+def test_tokens_begin_where_they_stand_in_the_row() -> None:
+    text = "- (Laughs) Yes\n[There's] more\nMary Smith: ♪ la"
+    found = tokenize(text, labels=NOBODY, automatic=False)
+    assert found == [
+        Token("speaker_change", "-", 0), Token("sound", "(Laughs)", 2), Token("word", "Yes", 11),
+        Token("word", "There's", 16), Token("word", "more", 25), Token("speaker", "Mary Smith", 30),
+        Token("sound", "♪", 42), Token("word", "la", 44),
+    ]  # fmt: skip
+    marked = tokenize("ab\n >> Mary Smith: so", labels=None, automatic=False)
+    assert [(token.kind, token.offset) for token in marked] == [
+        ("word", 0),
+        ("speaker_change", 4),
+        ("speaker", 7),
+        ("word", 19),
+    ]
+
+
+def test_marks_alone_are_no_words() -> None:
+    assert all(is_punctuation(text) for text in (".", "…", "“", "--", "[]", "♪".replace("♪", "*")))
+    assert not any(is_punctuation(text) for text in ("a", "a.", "[__]", "5", "♪"))
+    assert opens("“(") and not opens("“.") and not opens(")")
+    assert is_note(Token("sound", "♪", 0)) and not is_note(Token("sound", "[Music]", 0))
+    assert not is_note(Token("word", "♪", 0))

@@ -265,6 +265,11 @@ EXPLAINED = {
     ): "the folder was made before, when the free space was looked up",
     ("manifests/shards.py", 'said = str(head["totals"][key])[:40]', "80"): "the length at which a message is cut",
     (
+        "pipeline/shards/closed.py",
+        'return f"{FOLDER}/{generation:05d}", f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"',
+        "64",
+    ): "the length of a file's name, which nobody reads: any is long enough",
+    (
         "pipeline/shards/splits.py",
         "several = np.bitwise_count(held[component].astype(np.uint8)) > 1",
         "np.bitwise_count(held[component].astype(np.uint8)) >= 1",

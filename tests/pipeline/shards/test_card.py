@@ -131,3 +131,43 @@ def test_croissant_covers_the_clips_media_and_does_not_grow_with_the_shards(made
     sets = {s["@id"]: s for s in json.loads(many)["distribution"]}
     assert {f"clips-{extension}" for extension in head["members"]} <= set(sets)
     assert sets["clips-mp4"]["containedIn"] == {"@id": "shard-tars"} and sets["clips-mp4"]["includes"] == "*.mp4"
+
+
+def test_the_cards_names_are_written_as_they_are_and_its_keys_in_the_hubs_order(made: Path):
+    head = json.loads((made / "manifest.json").read_text())
+    card = CardConfig(title="Überblick", contact="a@hdvila.test", creator="Größe e. V.")
+
+    text, croissant = dataset_card(head, card), croissant_bytes(head, [], b"", card).decode()
+
+    assert "pretty_name: Überblick" in text and "Größe e. V." in croissant
+    keys = ["license", "pretty_name", "task_categories", "tags", "size_categories", "configs"]
+    assert list(_front_matter(text)) == keys
+    assert croissant == json.dumps(json.loads(croissant), indent=2, ensure_ascii=False) + "\n"
+
+
+def test_croissant_gives_the_day_and_the_version_of_the_set(made: Path):
+    head = json.loads((made / "manifest.json").read_text()) | {
+        "created_at": "2026-03-04T05:06:07+00:00",
+        "generation": 4,
+    }
+
+    found = json.loads(croissant_bytes(head, [], b"", CardConfig(contact="a@hdvila.test")))
+
+    assert (found["datePublished"], found["version"], found["name"]) == ("2026-03-04", "1.4.0", head["name"])
+
+
+@pytest.mark.parametrize(("splits", "first"), [(["test", "train"], "train"), (["test", "val"], "test"), ([], "train")])
+def test_the_example_reads_train_or_else_the_first_split_there_is(made: Path, splits: list[str], first: str):
+    head = json.loads((made / "manifest.json").read_text())
+    given = dict.fromkeys(splits, head["splits"]["train"])
+
+    assert f'"shards/{first}/00000.tar"' in dataset_card({**head, "splits": given}, CardConfig())
+
+
+def test_a_set_without_clips_has_shares_of_nothing_and_one_of_everything_the_largest_name(made: Path):
+    head = json.loads((made / "manifest.json").read_text())
+    totals = {**head["totals"], "samples": 10**12, "categories": {"10": 0}}
+
+    text = dataset_card({**head, "totals": totals}, CardConfig())
+
+    assert "| 0 | 0.0 % |" in text and _front_matter(text)["size_categories"] == ["n>1T"]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -20,7 +20,8 @@ from tests.train.model_cases import (
 )
 from train import grad_cache
 from train.grad_cache import RandomState, _refuse_another_pass, cached_backward
-from train.losses import contrastive_loss
+from train.losses import Spans, contrastive_loss
+from train.rows import Rows
 
 CHANGES: list[dict[str, Any]] = [
     {},
@@ -180,3 +181,70 @@ def test_ranks_exchange_gradients_once_after_the_last_micro_batch(monkeypatch: p
     cached_backward(small_model(), batch.split(2), **cached_losses(batch))
 
     assert exchanges == [False, False, True]
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_passes_are_compared_by_what_they_differ_relative_to_their_size(scale: float) -> None:
+    first = torch.full((2, 3), scale)
+    _refuse_another_pass(SimpleNamespace(video=1.01 * first), {"video": first})
+    with pytest.raises(UserError, match=r"another video than the first \(off by 50"):
+        _refuse_another_pass(SimpleNamespace(video=1.5 * first), {"video": first})
+    nothing = torch.zeros(2, 3)
+    _refuse_another_pass(SimpleNamespace(video=nothing), {"video": nothing})
+    with pytest.raises(UserError):
+        _refuse_another_pass(SimpleNamespace(video=first), {"video": nothing})
+
+
+class TwoOutputs(torch.nn.Module):
+    """A model in miniature: its outputs, and how often it ran."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ways = torch.nn.ModuleList([torch.nn.Linear(3, 2, bias=False) for _ in range(2)])
+        self.n_runs = 0
+
+    def forward(self, rows: Rows, only: tuple[str, ...] = ()) -> "Pair":
+        self.n_runs += 1
+        return Pair(*(way(rows.x) for way in self.ways))
+
+
+class Pair(NamedTuple):
+    video: torch.Tensor
+    text: torch.Tensor
+
+
+def small_pass(n_rows: int, loss: Callable[[Pair], torch.Tensor], **options: Any) -> tuple[TwoOutputs, torch.Tensor]:
+    torch.manual_seed(0)
+    model, rows = TwoOutputs(), Rows(x=torch.arange(12.0).reshape(4, 3))
+    return model, cached_backward(model, rows.split(n_rows), loss, spans=Spans(("video", "text")), **options)
+
+
+def test_a_loss_may_leave_out_an_output_that_it_could_read() -> None:
+    """A gradient of zeros there: what ranks exchange has to be the same everywhere."""
+    cut, of_cut = small_pass(2, lambda outputs: outputs.video.square().sum())
+    whole, of_whole = small_pass(4, lambda outputs: outputs.video.square().sum())
+
+    assert torch.allclose(cut.ways[0].weight.grad, whole.ways[0].weight.grad) and torch.allclose(of_cut, of_whole)
+    assert not cut.ways[1].weight.grad.any()
+    assert (cut.n_runs, whole.n_runs) == (4, 1), "rows that are in memory at once need no second pass"
+
+
+def test_an_output_that_needs_no_gradient_gets_none() -> None:
+    torch.manual_seed(0)
+    model, rows = TwoOutputs(), Rows(x=torch.arange(12.0).reshape(4, 3))
+    model.ways[1].requires_grad_(False)
+
+    cached_backward(model, rows.split(3), lambda o: (o.video * o.text).sum(), spans=Spans(("video", "text")))
+
+    alone, _ = small_pass(4, lambda outputs: (outputs.video * outputs.text).sum())
+    assert torch.allclose(model.ways[0].weight.grad, alone.ways[0].weight.grad) and model.ways[1].weight.grad is None
+
+
+def test_a_second_pass_is_compared_only_where_that_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[list[str]] = []
+    monkeypatch.setattr(grad_cache, "_refuse_another_pass", lambda _, before: compared.append(list(before)))
+
+    small_pass(2, lambda outputs: outputs.video.sum())
+    assert compared == []
+    small_pass(2, lambda outputs: outputs.video.sum(), check=True)
+    assert compared == [["video", "text"]] * 2

@@ -45,3 +45,10 @@ def test_videos_are_counted_taken_and_thinned_with_their_clips() -> None:
     assert (whole.owners().tolist(), whole.sums(whole.bytes_).tolist()) == ([0, 0, 2], [700, 0, 512])
     assert whole.take(np.array([2, 0])).rows() == (VIDEOS[2], VIDEOS[0])
     assert whole.only(whole.is_sample()).rows() == (replace(VIDEOS[0], clips=VIDEOS[0].clips[:1]), VIDEOS[2])
+
+
+def test_a_clip_that_was_made_has_a_byte_at_least() -> None:
+    clips = tuple(PlanClip(n, size) for n, size in enumerate((0, 1, 512)))
+
+    assert [clip.is_sample for clip in clips] == [False, True, True]
+    assert PlanVideos.of([PlanVideo("a", "", "a", clips)]).is_sample().tolist() == [False, True, True]

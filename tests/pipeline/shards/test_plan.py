@@ -165,3 +165,16 @@ def test_a_shard_has_at_most_as_many_bytes_and_as_many_samples_as_asked_for_whic
     for max_bytes, max_samples, sizes in ((10_000, 0, [10] * 4), (10_000, 5, [5] * 8), (4000, 20, [4] * 10)):
         plan = _planned(videos, ShardsConfig(max_bytes=max_bytes, max_samples=max_samples, split=split))
         assert [len(shard.videos) for shard in plan] == sizes
+
+
+def test_shards_are_about_equal_by_what_binds_bytes_or_samples():
+    """Forty samples, each third one a hundred times as large as the others."""
+    videos = [_video(i, clips=(PlanClip(0, 100_000 if i % 3 == 0 else 1000),)) for i in range(40)]
+    total, split = 14 * 100_000 + 26 * 1000, SplitConfig(val=0)
+
+    by_bytes = _planned(videos, ShardsConfig(max_bytes=250_000, max_samples=0, split=split))
+    by_count = _planned(videos, ShardsConfig(max_bytes=10**9, max_samples=4, split=split))
+
+    sizes = [sum(c.bytes_ for v in shard.videos for c in v.clips) for shard in by_bytes]
+    assert len(sizes) == 6 and all(abs(size - total / 6) <= 100_000 for size in sizes)
+    assert [len(shard.videos) for shard in by_count] == [4] * 10

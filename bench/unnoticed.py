@@ -227,6 +227,21 @@ EXPLAINED = {
         "1",
     ): "a streamed sample has no position in a plan, and nothing reads it",
     (
+        "train/data/picture.py",
+        "if draw is not None and self.flip and draw.random() < self.flip:",
+        "draw.random() <= self.flip",
+    ): "a drawn number of 53 bits is never quite the share that is mirrored",
+    (
+        "train/data/decode.py",
+        "if draw is not None and views.flip and draw.random() < views.flip:",
+        "draw.random() <= views.flip",
+    ): "a drawn number of 53 bits is never quite the share that is mirrored",
+    (
+        "train/data/decode.py",
+        "NO_FRAME = -1",
+        "2",
+    ): "any number below 0 says that a still names no frame",
+    (
         "train/data/index.py",
         "if not ((offsets >= 0) & (sizes >= 0) & (offsets + sizes <= shard.bytes_))[there].all():",
         "offsets > 0",
@@ -264,11 +279,6 @@ EXPLAINED = {
         "False",
     ): "the folder was made before, when the free space was looked up",
     ("manifests/shards.py", 'said = str(head["totals"][key])[:40]', "80"): "the length at which a message is cut",
-    (
-        "pipeline/shards/closed.py",
-        'return f"{FOLDER}/{generation:05d}", f"{hashlib.sha256(names.encode()).hexdigest()[:32]}.parquet"',
-        "64",
-    ): "the length of a file's name, which nobody reads: any is long enough",
     (
         "pipeline/shards/splits.py",
         "several = np.bitwise_count(held[component].astype(np.uint8)) > 1",

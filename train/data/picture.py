@@ -118,7 +118,7 @@ def on_canvas(
     image = Image.fromarray(np.ascontiguousarray(picture))
     if fit == "pad":
         scale = min(size[0] / height, size[1] / width)
-        valid = (min(size[0], max(1, round(height * scale))), min(size[1], max(1, round(width * scale))))
+        valid = max(1, round(height * scale)), max(1, round(width * scale))
         canvas = np.zeros((*size, 3), np.uint8)
         canvas[: valid[0], : valid[1]] = np.asarray(image.resize(valid[::-1], Image.Resampling.BILINEAR))
         return canvas, valid

@@ -14,9 +14,10 @@ from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
+from pipeline.outdir.tombstones import Tombstones, write_tombstones
 from pipeline.shards.files import read_rows
 from pipeline.shards.manifest import remove_packs
-from pipeline.shards.stage import ShardsStage
+from pipeline.shards.stage import ShardsStage, committed_shards, read_entries
 from pipeline.testing.shards import NO_CARD, a_data_set, commit_video, make_shards, select
 
 
@@ -86,6 +87,32 @@ def test_packs_can_go_once_the_manifest_holds_them_and_are_not_asked_for_again(t
 def test_without_a_selection_the_message_says_what_is_missing(tmp_path: Path):
     with pytest.raises(UserError, match=r"selection\.parquet"):
         list(ShardsStage(ShardsConfig()).units(Store(str(tmp_path))))
+
+
+def test_after_a_removal_that_was_interrupted_nothing_is_planned_or_written(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=2)
+    write_tombstones(store, Tombstones(frozenset({"video-00001"}), under_way=True))
+
+    for ask in (lambda: list(ShardsStage(ShardsConfig()).units(store)), lambda: make_shards(store)):
+        with pytest.raises(UserError, match="a removal was interrupted"):
+            ask()
+
+
+def test_a_stage_of_which_nothing_more_is_said_makes_all_shards_of_seed_0():
+    config = ShardsConfig()
+
+    assert ShardsStage(config) == ShardsStage(config, seed=0, only_full=False, but=frozenset())
+    assert ShardsStage(config).resources.memory_bytes >= 2**30, "a shard's lot of samples is held in memory"
+
+
+def test_shards_that_other_manifests_name_and_units_that_made_none_are_no_new_ones(tmp_path: Path):
+    store = a_data_set(tmp_path, n_videos=3)
+    store.commit("shards", "train-00042-0123", {})
+    every = committed_shards(store)
+
+    assert {entry.url for entry in every.values()} == {entry.url for entry in read_entries(store)}
+    without = committed_shards(store, but={"shards/train/00000.tar"})
+    assert {entry.url for entry in without.values()} == {e.url for e in every.values()} - {"shards/train/00000.tar"}
 
 
 _RUN = """

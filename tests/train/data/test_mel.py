@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,3 +59,28 @@ def test_an_array_larger_than_a_clips_is_not_made_room_for(monkeypatch: pytest.M
 
     with pytest.raises(ValueError, match=r"mel\.npy of \d+ bytes"):
         read_mel(sample)
+
+
+class Runs:
+    """What runs a command where somebody unpickles it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.path,)
+
+
+def test_an_array_that_would_run_code_runs_none(tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([[Runs(str(tmp_path / "ran"))]], object), allow_pickle=True)
+
+    with pytest.raises(ValueError):
+        read_mel({**sample_with(np.zeros((3, 4), np.float16)), "mel.npy": buffer.getvalue()})
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x93NUMPY\x01\x00 cut", b"no array"])
+def test_an_array_that_cannot_be_read_is_a_damaged_member(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        read_mel({**sample_with(np.zeros((3, 4), np.float16)), "mel.npy": data})

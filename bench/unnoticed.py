@@ -135,6 +135,11 @@ EXPLAINED = {
         "self._renewer.join(timeout=self._renew_s + 5)",
         "6",
     ): "a tuning constant: how long a renewal that hangs is waited for at the end",
+    (
+        "pipeline/engine/driver.py",
+        'self._n_slots, self._slots_read = 1, float("-inf")',
+        "2",
+    ): "slots are counted before they are used",
     ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (
@@ -206,6 +211,11 @@ EXPLAINED = {
         "self._charges.pop(unit.name, None)",
         "pass",
     ): "the record of a unit that ended is kept until its stage is over, some hundred bytes",
+    (
+        "pipeline/engine/boundary.py",
+        "if log.stat().st_mtime < time.time() - ROW_ENDS_AFTER_S:",
+        "log.stat().st_mtime <= time.time() - ROW_ENDS_AFTER_S",
+    ): "two readings of a clock of nanoseconds are never quite that far apart",
     (
         "pipeline/engine/attempt.py",
         "wait_s: float = 0.0",

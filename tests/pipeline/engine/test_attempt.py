@@ -246,3 +246,16 @@ def test_a_unit_that_is_given_up_is_turned_away_with_its_machine(tmp_path: Path)
     assert outcome.end is End.DONE
     found = [(row["video_id"], row["attempts"], row["node"]) for row in rows(store, outcome)]
     assert found == [("a", 3, "spot-7"), ("b", 3, "spot-7")]
+
+
+@pytest.mark.parametrize(("reason", "end"), [(Reason.INTERNAL_ERROR, End.PLACE), (Reason.PRIVATE, End.DONE)])
+def test_an_error_of_this_program_in_a_folder_that_is_gone_is_the_machine_s(
+    tmp_path: Path, reason: Reason, end: End
+) -> None:
+    class Gone(Making):
+        def process(self, unit: Unit, context: Context) -> Output:
+            context.scratch.rmdir()
+            return Output(rejects=[Reject(reason, "a")])
+
+    _, outcome = made(tmp_path, Gone(Output()))
+    assert outcome.end is end

@@ -145,3 +145,14 @@ def test_after_the_end_of_all_nothing_fetches_or_waits() -> None:
 
     assert (waiting.n_fetching, waiting.n_held, waiting.bytes_on("a")) == (0, 0, 0)
     assert waiting.node_for_next({"a": 1.0, "b": 4.0}) == "a", "nothing is left to do on either"
+
+
+def test_what_is_held_and_what_is_fetched_both_keep_a_machine_busy() -> None:
+    roomy, waiting = Waiting(most_bytes=1000, most_fetches=9), Waiting(most_bytes=100, most_fetches=9)
+    for of_both in (roomy, waiting):
+        for number, node in enumerate(("a", "a", "b")):
+            of_both.begin(number, node)
+        of_both.fetched(0, 60)
+
+    assert roomy.node_for_next({"a": 2.0, "b": 2.0}) == "b", "one against two"
+    assert waiting.node_for_next({"a": 2.0}) == "", "60, and as much again that is on its way, leave no room"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import stat
+from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -142,9 +143,19 @@ def has_decoder(stream: Any) -> bool:
 
 def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
     """Probes a file. Raises Unusable where it isn't a video, is oversized, or is too damaged to probe."""
-    limits = limits or MediaLimits()
+    container, found = open_and_probe(path, limits or MediaLimits())
+    container.close()
+    return found
+
+
+def open_and_probe(path: Path, limits: MediaLimits) -> tuple[Any, Probe]:
+    """The open file and its facts; the caller closes the file. Raises as `probe` does."""
     try:
-        return _probe(path, limits)
+        with ExitStack() as stack:
+            container = stack.enter_context(open_media(path, limits))
+            found = _probe(container, path, limits)
+            stack.pop_all()
+        return container, found
     except (av.FFmpegError, IndexError, ValueError, ArithmeticError) as error:
         # PyAV passes on wrong numbers of damaged files: indices past its lists, a time base of zero
         raise Unusable(
@@ -152,32 +163,31 @@ def probe(path: Path, limits: MediaLimits | None = None) -> Probe:
         ) from None
 
 
-def _probe(path: Path, limits: MediaLimits) -> Probe:
-    with open_media(path, limits) as container:
-        stream = _video_stream(container)
-        if stream is None and container.streams.video:
-            raise Unusable(Reason.UNSUPPORTED_CODEC, "there is no decoder for its video")
-        if stream is None:
-            raise Unusable(Reason.NOT_A_VIDEO, "no video track")
-        _refuse_oversized(container, stream, limits)
-        audio_streams = [s for s in container.streams.audio if has_decoder(s)]
-        zero_s = _zero(stream, audio_streams)
-        audio = _default(audio_streams)
-        end_s = _end_of_pictures(container, stream)
-        if end_s is None:
-            raise Unusable(Reason.TRUNCATED, "no video packets")
-        return Probe(
-            path=path,
-            container=container.format.name,
-            bytes_=path.stat().st_size,
-            zero_s=zero_s,
-            duration_ms=math.ceil((end_s - zero_s) * 1000),
-            declared_ms=_duration_ms(container, stream),
-            video=_video_track(stream, zero_s, _first_picture(container, stream)),
-            audio=_audio_track(audio, zero_s) if audio is not None else None,
-            n_video_tracks=len(container.streams.video),
-            n_audio_tracks=len(audio_streams),
-        )
+def _probe(container: Any, path: Path, limits: MediaLimits) -> Probe:
+    stream = _video_stream(container)
+    if stream is None and container.streams.video:
+        raise Unusable(Reason.UNSUPPORTED_CODEC, "there is no decoder for its video")
+    if stream is None:
+        raise Unusable(Reason.NOT_A_VIDEO, "no video track")
+    _refuse_oversized(container, stream, limits)
+    audio_streams = [s for s in container.streams.audio if has_decoder(s)]
+    zero_s = _zero(stream, audio_streams)
+    audio = _default(audio_streams)
+    end_s = _end_of_pictures(container, stream)
+    if end_s is None:
+        raise Unusable(Reason.TRUNCATED, "no video packets")
+    return Probe(
+        path=path,
+        container=container.format.name,
+        bytes_=path.stat().st_size,
+        zero_s=zero_s,
+        duration_ms=math.ceil((end_s - zero_s) * 1000),
+        declared_ms=_duration_ms(container, stream),
+        video=_video_track(stream, zero_s, _first_picture(container, stream)),
+        audio=_audio_track(audio, zero_s) if audio is not None else None,
+        n_video_tracks=len(container.streams.video),
+        n_audio_tracks=len(audio_streams),
+    )
 
 
 def time_limit_s(found: Probe, limits: MediaLimits) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from pipeline.media.cutting.audio import decode_audio
 from pipeline.media.hearing import Heard, heard_of, is_wanted
 from pipeline.media.members import Made, members_on
 from pipeline.media.packs import Sample
-from pipeline.media.probe import Probe, open_media, probe, refuse_unfit
+from pipeline.media.probe import Probe, open_and_probe, open_media, refuse_unfit
 from pipeline.media.scenes import Part, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.media.stopwatch import Stopwatch
 from pipeline.media.versions import sample_versions
@@ -74,17 +75,21 @@ def make_video(
     Raises Unusable where the file as a whole cannot be used.
     """
     watch = Stopwatch()
-    with watch("probe"):
-        source = probe(path, config.limits)
-    is_converted = config.cut.convert and needs_conversion(source, config.cut.mode)
-    if is_converted:
-        with watch("convert"):
-            source = probe(convert(source, scratch / "converted.mp4", config.cut, config.limits), config.limits)
-    refuse_unfit(source, config.cut)
-    plan = {int(row["n"]): row for row in clips}
-    spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
-    work = _Work(source, video, plan, config, scratch, watch, is_converted)
-    return work.run(spans)
+    with ExitStack() as stack:
+        with watch("probe"):
+            opened, source = open_and_probe(path, config.limits)
+            stack.callback(opened.close)
+        is_converted = config.cut.convert and needs_conversion(source, config.cut.mode)
+        if is_converted:
+            with watch("convert"):
+                converted = convert(source, scratch / "converted.mp4", config.cut, config.limits)
+                opened, source = open_and_probe(converted, config.limits)
+                stack.callback(opened.close)
+        refuse_unfit(source, config.cut)
+        plan = {int(row["n"]): row for row in clips}
+        spans = [Span(n, int(row["start_ms"]), _end_ms(row, source)) for n, row in sorted(plan.items())]
+        work = _Work(source, opened, video, plan, config, scratch, watch, is_converted)
+        return work.run(spans)
 
 
 def _end_ms(row: Mapping[str, Any], source: Probe) -> int:
@@ -96,6 +101,8 @@ def _end_ms(row: Mapping[str, Any], source: Probe) -> int:
 @dataclass(slots=True)
 class _Work:
     source: Probe
+    opened: Any
+    """The source's file, open until the clips are cut."""
     video: Mapping[str, Any]
     plan: Mapping[int, Mapping[str, Any]]
     config: MediaConfig
@@ -133,12 +140,14 @@ class _Work:
         """Cuts clips into files of the scratch folder, so that only one at a time is in memory."""
         cut: list[CutClip] = []
         failed: list[CutFailure] = []
-        for clip in self.watch.each("cut", cut_clips(self.source, spans, self.config.cut, self.config.limits)):
+        config = self.config
+        for clip in self.watch.each("cut", cut_clips(self.source, spans, config.cut, config.limits, self.opened)):
             if isinstance(clip, CutFailure):
                 failed.append(clip)
                 continue
             self._file(clip.n, "mp4").write_bytes(clip.mp4)
             cut.append(replace(clip, mp4=b""))
+        self.opened.close()
         return cut, failed
 
     def _made(self, clip: CutClip, look: ClipLook | None) -> MadeClip:

@@ -34,9 +34,13 @@ __all__ = ["CutClip", "CutFailure", "Span", "cut_clips"]
 
 
 def cut_clips(
-    source: Probe, spans: Sequence[Span], config: CutConfig, limits: MediaLimits
+    source: Probe, spans: Sequence[Span], config: CutConfig, limits: MediaLimits, opened: Any = None
 ) -> Iterator[CutClip | CutFailure]:
-    """Yields a clip or a failure per span, in the order of their starts. Raises Unusable where the file won't open."""
+    """Yields a clip or a failure per span, in the order of their starts. Raises Unusable where the file won't open.
+
+    `opened` is the file, if it is open already: opening a film costs as much as decoding ten of its frames. It is used
+    where an index says where packets are; a file without one is read from its beginning, which an open one has left.
+    """
     ordered = sorted(spans, key=lambda span: (span.start_ms, span.end_ms, span.n))
     with ExitStack() as stack:
         if config.mode == "exact":
@@ -44,7 +48,8 @@ def cut_clips(
             audio_file = stack.enter_context(_opened(source, limits, source.audio.index)) if source.audio else None
             yield from exact_clips(pictures, audio_file, source, ordered, config)
             return
-        container = stack.enter_context(open_media(source.path, limits))
+        is_indexed = source.container.startswith("mov,mp4")
+        container = opened if opened and is_indexed else stack.enter_context(open_media(source.path, limits))
         for span in ordered:
             yield _remuxed(container, source, span, config)
 

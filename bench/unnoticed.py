@@ -248,6 +248,36 @@ EXPLAINED = {
     ): "a drawn number of 53 bits is never quite the share that is mirrored",
     (
         "train/data/decode.py",
+        "return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array",
+        "2",
+    ): "numpy takes any number below 0 for the length that is left",
+    (
+        "train/data/video.py",
+        _TAGS,
+        "int(av.__version__.partition('.')[0]) <= 19",
+    ): "speaks of PyAV 19 alone, and the tests run with one version",
+    (
+        "train/data/video.py",
+        "for packet in group[: last + 1]:",
+        "2",
+    ): "reads one packet more, to no effect",
+    (
+        "train/data/video.py",
+        "self._decoder.thread_count = 1  # one worker per core: threads would only hide the cost",
+        "2",
+    ): "a tuning constant: how many threads share a decoder's work",
+    (
+        "train/data/film.py",
+        "stream.codec_context.thread_count = 1",
+        "2",
+    ): "a tuning constant: how many threads share a decoder's work",
+    (
+        "train/data/video.py",
+        "reader = decord.VideoReader(io.BytesIO(data), num_threads=1)",
+        "2",
+    ): "a tuning constant: how many threads share a decoder's work",
+    (
+        "train/data/decode.py",
         "NO_FRAME = -1",
         "2",
     ): "any number below 0 says that a still names no frame",

@@ -227,8 +227,6 @@ def low_view(picture: Pixels, crop: Crop, grid: tuple[int, int], size: tuple[int
 
 def upright(picture: Pixels, facts: SampleJson) -> Pixels:
     """Rotates a picture clockwise to how it is displayed; `facts.width x facts.height` is the size after rotation."""
-    if facts.rotation % 360 == 0:
-        return picture
     return np.rot90(picture, k=-(facts.rotation // 90) % 4)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from manifests.errors import UserError
 from train.data.crop import Pixels
-from train.data.video import DECODE_ERRORS, MAX_PACKETS, MAX_PIXELS, Clip, turns_of
+from train.data.video import ANY_TAGS, DECODE_ERRORS, MAX_PACKETS, MAX_PIXELS, Clip, turns_of
 
 CONTAINERS = {
     ".mp4": "mov",
@@ -89,7 +89,7 @@ class Film:
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, Any]]:
         name = CONTAINERS[self._path.suffix.lower()]
-        with av.open(str(self._path), "r", format=name, metadata_errors="ignore") as container:
+        with av.open(str(self._path), "r", format=name, **ANY_TAGS) as container:
             if not container.streams.video:
                 raise ValueError("no video stream")
             stream = container.streams.video[0]

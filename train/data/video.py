@@ -108,7 +108,8 @@ class Clip:
             if not inside:
                 continue
             self._decoder.flush_buffers()
-            for packet in group[: inside[-1] + 1]:
+            last = inside[-1]
+            for packet in group[: last + 1]:
                 self._decoder.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
                 yield from self._decoder.decode(packet)
             yield from self._decoder.decode(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from train.data import decode, video
 from train.data.decode import (
     SampleBroken,
     Still,
+    choose_centres,
     decode_sample,
     frames_of,
     nearest_stills,
@@ -199,3 +201,27 @@ def test_a_still_in_place_of_its_neighbour_is_taken_only_where_segments_would_le
     assert nearest_stills([50], stills, margin=10, n_frames=100) == [2]
     assert nearest_stills([15], [10, 20], margin=0, n_frames=100) == [0], "of two as near the first"
     assert nearest_stills([5, 95, 95, 95], stills, margin=10, n_frames=100) == [0, 3, 4, 5], "too few are inside"
+
+
+def test_where_the_sources_rate_is_not_known_a_stride_counts_its_own_frames() -> None:
+    views = Views((64, 64), (16, 16), 3, 1, 3, fps=0.5)
+
+    assert choose_centres(100, views, None) == choose_centres(100, views, None, 0.0) == ([50], 3)
+    assert choose_centres(100, views, None, 1.0) == ([50], 6)
+
+
+def test_training_shows_no_still_whose_segment_would_leave_the_clip_while_there_is_another(
+    sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of forty frames with three frames three apart on either side: 9 to 30. Stills show 12 and 32."""
+    document = json.loads(sample.members["json"])
+    stills = json.dumps([still for still in json.loads(document["stills"]) if still["frame"] in (12, 32)])
+    members = {**sample.members, "json": json.dumps({**document, "stills": stills}).encode()}
+    taken: list[int] = []
+    read = decode.read_still
+    monkeypatch.setattr(decode, "read_still", lambda mjpg, still, *_: taken.append(still.frame) or read(mjpg, still))
+
+    for seed in range(6):
+        decode_sample(members, "prepared", Views((160, 256), (40, 64), 7, 1, 3), np.random.default_rng(seed))
+
+    assert taken == [12] * 6

@@ -243,3 +243,90 @@ def test_a_step_may_need_more_or_fewer_chunks_than_its_share_divides_into(index,
     for chunk in (1, 3, 4, 9):
         one = PlannedLoader(a_dataset(index), Stream(index, 1, Mixing(window_shards=2), 4), workers=Workers(0, chunk))
         assert [loaded.keys for loaded in one.steps(0, 3)] == [loaded.keys for loaded in steps[:3]]
+
+
+class Chunks:
+    """A loader's chunks of which some come, until the worker that makes them dies."""
+
+    def __init__(self, n_good=99, exitcode=0):
+        self.n_good, self.killed = n_good, 0
+        self._workers = [SimpleNamespace(pid=7, exitcode=exitcode, kill=self._kill)]
+
+    def _kill(self):
+        self.killed += 1
+
+
+def tries(one, monkeypatch, *outcomes):
+    """A loader whose tries end so: (steps that go well, exit code of the worker's death); those after them go well."""
+    made = []
+
+    def chunks(steps):
+        made.append(Chunks(*outcomes[len(made)]) if len(made) < len(outcomes) else Chunks())
+        return made[-1]
+
+    def steps_of(given, steps):
+        yield from steps[: given.n_good]
+        if given.n_good < len(steps):
+            raise RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly")
+
+    monkeypatch.setattr(one, "_chunks", chunks)
+    monkeypatch.setattr(one, "_steps_of", steps_of)
+    return made
+
+
+def test_workers_killed_three_times_in_a_row_end_the_run_and_each_time_the_others_with_them(index, monkeypatch):
+    one, told = a_loader(index, world=2, workers=1), []
+    made = tries(one, monkeypatch, (0, -9), (0, -7), (0, -15), (0, -9))
+    monkeypatch.setattr(loader, "killed_from_outside", lambda *said: told.append(said) or "killed")
+    one._dataset.on_hand[:] = torch.tensor([[7, 3]])
+
+    with pytest.raises(UserError, match="killed"):
+        list(one.steps(0, 4))
+
+    assert [chunks.killed for chunks in made] == [1, 1, 1] and one._suspects == set()
+    assert told == [({7: -15}, [index.key(3)], one._workers.shm_bytes(VIEWS, 2))], "for this rank's share of the batch"
+
+
+def test_a_step_that_goes_well_forgives_earlier_deaths_and_the_next_try_begins_behind_it(index, monkeypatch):
+    one = a_loader(index, workers=1)
+    made = tries(one, monkeypatch, (0, -9), (0, -9), (2, -9), (0, -9))
+
+    assert list(one.steps(3, 8)) == [3, 4, 5, 6, 7] and len(made) == 5
+
+
+def test_a_death_that_is_a_samples_own_is_held_against_it(index, monkeypatch):
+    one, suspected = a_loader(index, workers=1), []
+    monkeypatch.setattr(one, "_suspect", suspected.append)
+    tries(one, monkeypatch, (0, -11), (1, -9))
+
+    assert list(one.steps(0, 2)) == [0, 1]
+    assert suspected == [{7}], "the second was killed from outside"
+
+
+@pytest.mark.parametrize(("world", "count"), [(1, 2), (2, 2), (1, 0)])
+def test_workers_are_asked_for_a_ranks_share_of_the_steps_ahead(index, monkeypatch, world, count):
+    asked = {}
+    monkeypatch.setattr(loader, "DataLoader", lambda dataset, **options: asked.update(options))
+    monkeypatch.setattr(loader, "started", lambda made: iter(()))
+    workers = Workers(count, chunk=1, prefetch=3)
+
+    PlannedLoader(a_dataset(index), Stream(index, 1, Mixing(), 4), world=world, workers=workers)._chunks(range(1))
+
+    assert asked["num_workers"] == count
+    assert asked["prefetch_factor"] == (workers.chunks_ahead(4 // world) if count else None)
+
+
+def test_an_evaluations_killed_workers_held_as_much_as_they_were_asked_for(index, monkeypatch):
+    told = []
+    monkeypatch.setattr(loader, "DataLoader", lambda *_, **__: None)
+    monkeypatch.setattr(loader, "started", lambda made: broken())
+    monkeypatch.setattr(loader, "dead_workers", lambda error, chunks: {7: -9})
+    monkeypatch.setattr(loader, "killed_from_outside", lambda deaths, held, most: told.append(most) or "x")
+
+    def broken():
+        raise EOFError
+        yield
+
+    with pytest.raises(UserError):
+        list(read_once(a_dataset(index), [1, 2, 3], n_workers=2, chunk=3))
+    assert told == [Workers(2, 3).shm_bytes(VIEWS, 6)]

@@ -111,3 +111,10 @@ def test_colours_are_those_that_were_drawn():
 
     for number, colour in enumerate(colours):
         assert np.abs(found[number].mean((0, 1)) - colour).max() <= 3
+
+
+def test_decord_reads_nothing_that_is_too_large_for_the_trainer(monkeypatch):
+    monkeypatch.setattr(video, "MAX_PIXELS", 64 * 128 - 1)
+
+    with pytest.raises(ValueError, match="picture of 128x64"):
+        read_frames(FILM, [0], "decord")

@@ -1,12 +1,21 @@
 """The boundary model: numpy gives what torch gives, long tracks give what short ones give, odd input is no problem."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from manifests.errors import UserError
-from pipeline.text.boundary import MODEL_FILE, NetModel, PauseModel, best_threshold, load_model
+from pipeline.text.boundary import (
+    MODEL_FILE,
+    NetModel,
+    PauseModel,
+    best_threshold,
+    known_gaps,
+    load_model,
+    starts_of,
+)
 from pipeline.text.captions.track import Word
 from tests.pipeline.text.boundary.tracks import words
 
@@ -83,3 +92,41 @@ def test_a_spoilt_model_file_is_one_clear_message(tmp_path: Path) -> None:
 def test_models_are_told_by_name() -> None:
     assert load_model("net").name.startswith("net")
     assert load_model("pause").name == "pause"
+
+
+def test_the_baseline_is_half_sure_at_three_and_a_half_medians_and_sure_where_the_speaker_changes() -> None:
+    track = [Word("w", ms, ms + 50, True) for ms in (0, 100, 200, 550, 650, 750)]
+    turns = np.array([False, True, False, False, False, False])
+    found = PauseModel().probabilities(track, turns).ends
+    assert found == pytest.approx([1 / 4.5, 1, 0.5, 1 / 4.5, 1 / 4.5, 0])
+    together = [Word("w", 5, 5, True)] * 3
+    assert PauseModel().probabilities(together, np.zeros(3, np.bool_)).ends.tolist() == [0, 0, 0]
+
+
+def test_a_gap_is_known_between_two_stamped_words() -> None:
+    track = [Word("w", i, i, timed) for i, timed in enumerate([True, True, False, True, True])]
+    assert known_gaps(track).tolist() == [True, False, False, True, True]
+    assert starts_of(track).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("probabilities", "threshold"),
+    [([0.9, 0.5, 0.1], 0.5), ([0.5, 0.9, 0.1], 0.5), ([0.9, 0.4, 0.3], 0.4), ([0.6], 0.6), ([0.2, 0.2, 0.2, 0.2], 0.2)],
+)
+def test_the_threshold_keeps_the_likeliest_ends_whose_expected_f1_is_largest(
+    probabilities: list[float], threshold: float
+) -> None:
+    found = best_threshold(np.array(probabilities, np.float32))
+    ordered, total = sorted(probabilities, reverse=True), sum(probabilities)
+    expected = {ordered[k - 1]: 2 * sum(ordered[:k]) / (k + total) for k in range(1, len(ordered) + 1)}
+    assert found == pytest.approx(max(expected, key=lambda at: expected[at])) == pytest.approx(threshold)
+
+
+def test_a_model_of_ones_own_is_named_after_its_file_and_a_bad_one_says_how_to_make_one(tmp_path: Path) -> None:
+    own = tmp_path / "own.npz"
+    own.write_bytes(MODEL_FILE.read_bytes())
+    named = load_model("net", str(own))
+    assert named.name == f"net-{zlib.crc32(own.read_bytes()):08x}" and load_model("net").name == "net-3"
+    own.write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"bench/train_boundary\.py"):
+        NetModel(own)

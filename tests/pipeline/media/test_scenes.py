@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -18,7 +19,7 @@ from pipeline.media import scenes
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import decode
 from pipeline.media.probe import probe
-from pipeline.media.scenes import SceneFinder, Scenes, apply_cuts, cuts_inside, find_scenes
+from pipeline.media.scenes import SceneFinder, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.testing.video import a_video
 
 SMALL = {"width": 640, "height": 360}
@@ -190,3 +191,57 @@ def test_a_piece_that_is_too_short_is_dropped_and_a_clip_of_such_pieces_stays_wh
     assert [(part.span.start_ms, part.span.end_ms) for part in long_enough] == [(10_000, 13_000), (13_000, 15_000)]
     assert [(part.span.start_ms, part.span.end_ms) for part in both_too_short] == [(10_000, 13_000)]
     assert [(part.span.start_ms, part.span.end_ms) for part in left_of_a_short_one] == [(11_000, 14_000)]
+
+
+def spans_of(
+    action: str, spans: list[tuple[int, int]], cuts: list[int], **config: int
+) -> list[tuple[int, int, int, int]]:
+    """(number, of which clip, start, end) of the parts."""
+    settings = ScenesConfig.model_validate({"action": action, **config})
+    parts = apply_cuts([Span(n, a, b) for n, (a, b) in enumerate(spans)], cuts, settings)
+    return [(part.span.n, part.of, part.span.start_ms, part.span.end_ms) for part in parts]
+
+
+def test_an_end_snaps_to_the_nearest_cut_that_is_near_enough() -> None:
+    assert spans_of("snap", [(1000, 5000)], [500, 1400, 5500], snap_ms=500) == [(0, 0, 1400, 5500)]
+    assert spans_of("snap", [(1000, 5000)], [499, 5501], snap_ms=500) == [(0, 0, 1000, 5000)]
+    assert spans_of("snap", [(1000, 5000)], [], snap_ms=500) == [(0, 0, 1000, 5000)]
+    assert spans_of("snap", [(1000, 1600)], [1300], snap_ms=500) == [(0, 0, 1000, 1600)], "it would be empty"
+
+
+def test_parts_of_a_clip_are_numbered_after_all_others_and_keep_their_order() -> None:
+    cuts = [2000, 3000, 7000]
+    assert spans_of("split", [(1000, 4000), (5000, 6000), (6500, 8000)], cuts, min_part_ms=500) == [
+        (0, 0, 1000, 2000), (3, 0, 2000, 3000), (4, 0, 3000, 4000),
+        (1, 1, 5000, 6000), (2, 2, 6500, 7000), (5, 2, 7000, 8000),
+    ]  # fmt: skip
+    assert spans_of("split", [(1000, 4000)], cuts, min_part_ms=1000)[0] == (0, 0, 1000, 2000), "just long enough"
+    assert spans_of("split", [(1000, 4000)], cuts, min_part_ms=1001) == [(0, 0, 1000, 4000)]
+    assert spans_of("flag", [(1000, 4000)], cuts) == spans_of("drop", [(1000, 4000)], cuts) == [(0, 0, 1000, 4000)]
+    assert spans_of("split", [], cuts) == []
+
+
+def test_a_cut_is_inside_a_clip_where_frames_of_both_shots_are() -> None:
+    span = Span(0, 1000, 2000)
+    assert cuts_inside([999, 1000, 1001, 1999, 2000], span) == [1001, 1999]
+    met = [(0, 1000), (0, 1001), (1500, 1600), (1999, 3000), (2000, 3000)]
+    assert spans_inside(met, span) == [(0, 1001), (1500, 1600), (1999, 3000)]
+
+
+def told(*found: tuple[int, int]) -> Any:
+    """A detector that finds these, in frames."""
+    return SimpleNamespace(finish=lambda: list(found))
+
+
+def test_times_of_scenes_are_those_of_their_frames() -> None:
+    finder = SceneFinder(ScenesConfig(min_scene_ms=100), Fraction(25))
+    finder._times_ms = [500 + 40 * n + n % 3 for n in range(40)]
+    at = finder._times_ms
+    finder._detector = told((0, 0), (2, 2), (3, 3), (8, 12), (13, 13), (20, 21))
+    assert finder.scenes() == Scenes([at[3], at[10], at[13], at[20]], [(at[8], at[12]), (at[20], at[21])])
+    finder._detector = told((12, 12), (14, 14), (15, 15))
+    assert finder.scenes().cuts_ms == [at[12], at[15]], "80 ms are too short, 120 are not"
+    none = SceneFinder(ScenesConfig(min_scene_ms=0), Fraction(0))
+    assert none.scenes() == Scenes()
+    none._times_ms, none._detector = [0, 40, 80], told((0, 0), (1, 1))
+    assert none.scenes().cuts_ms == [40], "what is there from the beginning is no cut"

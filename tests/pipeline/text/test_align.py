@@ -383,3 +383,10 @@ def test_as_many_words_as_were_heard_take_their_times_one_by_one() -> None:
     assert (left.start_ms, right.end_ms) == (135, 5000) and left.end_ms == right.end_ms - 5000 + 270
     crowded = [Word("a", 0, 200, True), Word("b", 300, 500, True)]
     assert [(w.start_ms, w.end_ms) for w in align._fill(["x", "y"], 1, 0, 1, crowded)] == [(135, 217), (217, 300)]
+
+
+@pytest.mark.parametrize(("mismatch", "trusted"), [(3, True), (4, False)])
+def test_a_lone_short_word_at_an_end_is_judged_by_the_one_mismatch_beside_it(mismatch: int, trusted: bool) -> None:
+    said, heard = [f"said{n}" for n in range(mismatch)], [f"heard{n}" for n in range(mismatch)]
+    assert align_words([*said, "so"], stamped(" ".join([*heard, "so"]))).anchored[-1] == trusted
+    assert align_words(["so", *said], stamped(" ".join(["so", *heard]))).anchored[0] == trusted

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
@@ -12,8 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.media import video
+from pipeline.media.audio_blocks import LATE_MS, AudioBlock
 from pipeline.media.cut_files import media_config
 from pipeline.media.cutting.audio import ClipAudio
+from pipeline.media.hearing import Hearing
 from pipeline.media.video import MadeVideo, make_video
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.video import Film, a_video
@@ -178,3 +181,82 @@ def test_a_clip_in_which_something_is_heard_at_its_very_end_is_not_silent(film: 
     clips = made(loud, tmp_path / "made", "media.members.mel=false", spans=[(0, 3000), (3000, 7000)]).clips
 
     assert [clip.flags for clip in clips] == [(), ("silent",)]
+
+
+def hearing(*spans: tuple[int, int], track_start_ms: int = 0, **settings: str) -> Hearing:
+    """The collector of clips with these spans, on a track whose clock counts ms."""
+    track = SimpleNamespace(start_ms=track_start_ms, time_base=Fraction(1, 1000), rate=48_000, channels=1)
+    source: Any = SimpleNamespace(audio=track, zero_s=Fraction(0), video=None)
+    clips: Any = [SimpleNamespace(n=n, start_ms=a, end_ms=b) for n, (a, b) in enumerate(spans)]
+    config = media_config(None, [f"media.{key.replace('__', '.')}={value}" for key, value in settings.items()])
+    return Hearing.of(source, config, clips)
+
+
+def a_block(ms: int, *, loud: bool = False, is_end: bool = False) -> AudioBlock:
+    """20 ms of audio; or what comes first where nothing is wanted."""
+    if is_end:
+        return AudioBlock(ms, ms)
+    frame = av.AudioFrame.from_ndarray(np.full((1, 960), 0.5 * loud, np.float32), format="fltp", layout="mono")
+    frame.sample_rate, frame.pts, frame.time_base = 48_000, ms * 48, Fraction(1, 48_000)
+    return AudioBlock(ms, ms + 20, frame)
+
+
+def test_what_is_wanted_begins_a_little_before_each_clip_in_the_order_of_their_starts() -> None:
+    wanted = hearing((5000, 6000), (100, 900), (100, 800)).wanted
+    assert [(one.start_ms, one.end_ms) for one in wanted] == [(0, 800), (0, 900), (4800, 6000)]
+    silent = hearing((0, 900), checks__silence="ignore")
+    assert silent.wanted == [] and hearing((0, 900), checks__silence="ignore", members__mel="true").wanted != []
+
+
+def test_a_clip_is_heard_once_a_block_at_or_after_its_end_came() -> None:
+    heard = hearing((0, 100), (0, 200))
+    for ms in range(0, 100, 20):
+        heard.hear(a_block(ms))
+    assert not heard.heard
+    heard.hear(a_block(100))
+    assert list(heard.heard) == [0] and heard.heard[0].found["silence"] != ""
+    heard.hear(a_block(200, is_end=True))
+    assert list(heard.heard) == [0, 1]
+
+
+def test_a_clip_whose_audio_began_before_it_was_looked_for_is_not_heard_here() -> None:
+    late, in_time = hearing((100, 200)), hearing((100, 200))
+    late.hear(a_block(101))
+    in_time.hear(a_block(100))
+    for one in (late, in_time):
+        one.finish()
+    assert (list(late.heard), list(in_time.heard)) == ([], [0])
+    whole = hearing((0, 900), track_start_ms=300)
+    whole.hear(a_block(301))
+    whole.finish()
+    assert list(whole.heard) == [0], "a track that begins later is there from its beginning"
+    nothing = hearing((0, 900))
+    nothing.finish()
+    assert not nothing.heard
+
+
+def test_a_clip_is_given_up_where_its_audio_should_have_come_ten_seconds_ago() -> None:
+    waiting = hearing((0, 1000), (0, 3000))
+    waiting.pictures_reach(1000 + LATE_MS)
+    assert len(waiting.wanted) == 2
+    waiting.pictures_reach(1000 + LATE_MS + 1)
+    assert [one.end_ms for one in waiting.wanted] == [3000]
+
+
+def test_a_clip_has_enough_once_something_was_heard_but_not_before_half_a_second() -> None:
+    loud = hearing((0, 5000))
+    [wanted] = loud.wanted
+    for ms in range(0, 480, 20):
+        loud.hear(a_block(ms, loud=True))
+    assert not wanted.is_over
+    loud.hear(a_block(480, loud=True))
+    assert wanted.is_over and loud.heard[0].found["silence"] == ""
+    quiet = hearing((0, 5000))
+    [wanted] = quiet.wanted
+    for ms in range(0, 1000, 20):
+        quiet.hear(a_block(ms, loud=ms == 600))
+    assert wanted.is_over, "asked again when it has doubled"
+    with_member = hearing((0, 5000), members__mel="true")
+    for ms in range(0, 600, 20):
+        with_member.hear(a_block(ms, loud=True))
+    assert not with_member.wanted[0].is_over, "a member needs all of it"

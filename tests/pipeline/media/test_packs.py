@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 
 from manifests.errors import UserError
 from manifests.sample import MEMBER_ORDER
-from pipeline.media.packs import BLOCK, END, Sample, copy_range, index_pack, read_members, write_pack
+from pipeline.media.packs import (
+    BLOCK,
+    END,
+    MAX_MEMBER_BYTES,
+    Sample,
+    copy_range,
+    index_pack,
+    member_header,
+    read_members,
+    write_pack,
+)
 
 KEYS = st.from_regex(r"[A-Za-z0-9_-]{1,64}_[0-9]{5}", fullmatch=True)
 MEMBERS = st.dictionaries(st.sampled_from(MEMBER_ORDER), st.binary(max_size=3 * BLOCK), min_size=1)
@@ -95,3 +105,47 @@ def test_a_damaged_pack_is_named_not_read_as_less(tmp_path: Path):
     (tmp_path / "b.tar").write_bytes(b"not a tar" * 200)
     with (tmp_path / "b.tar").open("rb") as file, pytest.raises(UserError, match="not a readable tar"):
         list(index_pack(file))
+
+
+def test_members_of_a_sample_are_neighbours_and_each_is_there_once(tmp_path: Path):
+    def indexed(*names: str):
+        path = tmp_path / "a.tar"
+        with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as out:
+            for name in names:
+                info = tarfile.TarInfo(name)
+                info.size = 3
+                out.addfile(info, io.BytesIO(b"abc"))
+        with path.open("rb") as file:
+            return [(one.key, one.offset, one.bytes_, one.members) for one in index_pack(file)]
+
+    assert indexed("a.mp4", "a.x.npy", "b.txt") == [
+        ("a", 0, 4 * BLOCK, {"mp4": (BLOCK, 3), "x.npy": (3 * BLOCK, 3)}),
+        ("b", 4 * BLOCK, 2 * BLOCK, {"txt": (BLOCK, 3)}),
+    ]
+    with pytest.raises(UserError, match=r"a\.txt: its sample's members are not next to each other"):
+        indexed("a.mp4", "b.mp4", "a.txt")
+    with pytest.raises(UserError, match=r"a\.mp4: is in its sample twice"):
+        indexed("a.mp4", "a.mp4")
+    assert indexed() == []
+
+
+def test_only_named_members_are_read_and_an_absent_one_is_named(tmp_path: Path):
+    [packed] = write_pack(tmp_path / "a.tar", [Sample("v_00000", {"mp4": b"film", "txt": b"hello"})])
+    with (tmp_path / "a.tar").open("rb") as file:
+        assert read_members(file, packed, ["txt"]) == {"txt": b"hello"}
+        assert read_members(file, packed, []) == {}
+        with pytest.raises(KeyError, match="json"):
+            read_members(file, packed, ["json"])
+        out = io.BytesIO()
+        copy_range(file, packed.offset, 0, out)
+        assert out.getvalue() == b""
+
+
+def test_a_key_of_ninety_characters_is_the_longest_and_a_member_of_eight_gigabytes_the_largest(tmp_path: Path):
+    [packed] = write_pack(tmp_path / "a.tar", [Sample("x" * 90, {"mp4": b"x" * 512, "txt": b""})])
+    assert packed.bytes_ == 3 * BLOCK and (tmp_path / "a.tar").stat().st_size == 3 * BLOCK + len(END)
+    assert member_header("a.mp4", MAX_MEMBER_BYTES)[124:136] == b"77777777777\0"
+    with pytest.raises(ValueError, match=r"a\.mp4: \d+ bytes do not fit"):
+        member_header("a.mp4", MAX_MEMBER_BYTES + 1)
+    info = tarfile.TarInfo.frombuf(member_header("a.mp4", 5), "ascii", "strict")
+    assert (info.size, info.mode, info.uid, info.mtime) == (5, 0o644, 0, 315_532_800)

@@ -281,6 +281,5 @@ def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         if image.width * image.height > video.MAX_PIXELS:
             raise ValueError(f"a still of {image.width}x{image.height} pixels")
-        if shrink <= 0.5:
-            image.draft("RGB", (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
+        image.draft("RGB", (math.ceil(image.width * shrink), math.ceil(image.height * shrink)))
         return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))

@@ -118,3 +118,25 @@ def test_decord_reads_nothing_that_is_too_large_for_the_trainer(monkeypatch):
 
     with pytest.raises(ValueError, match="picture of 128x64"):
         read_frames(FILM, [0], "decord")
+
+
+@pytest.mark.parametrize(("backend", "taken"), [("pyav", []), ("decord", [[3]])])
+def test_frames_are_decoded_by_the_program_that_was_asked_for(monkeypatch, backend, taken):
+    by_decord = []
+    monkeypatch.setattr(video, "_decord_frames", lambda data, numbers: by_decord.append(list(numbers)) or {3: 0})
+
+    assert list(read_frames(FILM, [3], backend)) == [3] and by_decord == taken
+
+
+def test_a_file_that_states_no_rate_and_no_clock_has_neither(monkeypatch):
+    stream = SimpleNamespace(width=8, height=8, codec_context=SimpleNamespace(), time_base=None, average_rate=None)
+    packets = [a_packet(0, key=True), a_packet(500)]
+    container = SimpleNamespace(streams=SimpleNamespace(video=[stream]), demux=lambda _: iter(packets))
+    monkeypatch.setattr(video.av, "open", lambda *_, **__: container)
+
+    clip = open_clip(b"")
+
+    assert (clip.fps, clip.n_frames) == (0, 2) and clip.nearest_frames([-1, 1]) == [0, 1], "all stand at 0"
+    packets.clear()
+    with pytest.raises(ValueError, match="no frames"):
+        open_clip(b"")

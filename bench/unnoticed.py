@@ -277,6 +277,16 @@ EXPLAINED = {
         "2",
     ): "a tuning constant: how many threads share a decoder's work",
     (
+        "train/data/plan.py",
+        "return np.zeros(1, np.int64)",
+        "2",
+    ): "of an index without samples no shard holds any, however many bounds there are",
+    (
+        "train/data/plan.py",
+        "return np.searchsorted(shard, np.arange(int(shard[-1]) + 2, dtype=shard.dtype)).astype(np.int64)",
+        "3",
+    ): "one shard more at the end, which holds nothing",
+    (
         "train/data/decode.py",
         "NO_FRAME = -1",
         "2",

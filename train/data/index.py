@@ -254,7 +254,7 @@ def read_captions(
 
 def _some(shards: Sequence[ShardEntry], at_most: int, seed: int) -> list[ShardEntry]:
     """Draws shards by the seed until they have at least `at_most` samples together; returns them in order."""
-    if not at_most or sum(shard.nsamples for shard in shards) <= at_most:
+    if not at_most:
         return list(shards)
     order = np.random.default_rng(seed).permutation(len(shards))
     held = np.cumsum([shards[number].nsamples for number in order])

@@ -37,6 +37,7 @@ DEFAULT_BATCH = 64
 #: Windows whose order is cached: the one being read, that of its spares (half an epoch on), and a neighbour of each.
 _WINDOWS_KEPT = 4
 
+_NOTHING = np.zeros(0, np.int64)
 _TAKE, _SHARD, _SAMPLE = 1, 2, 3  # the purpose of a random number, so that no two purposes share a stream
 
 
@@ -82,7 +83,7 @@ def plan(index: PlanIndex, seed: int, epoch: int, mixing: Mixing | None = None) 
     # A sample that comes twice in an epoch belongs to two visits of its shard, so that its copies are far apart.
     visits, visit = np.unique(np.stack([turn, index.shard[samples]]), axis=1, return_inverse=True)
     visit_rank = _ranks(mix(seed, epoch, _SHARD, visits[0].astype(np.uint64), visits[1].astype(np.uint64)))
-    window = visit_rank[visit.reshape(-1)] // max(mixing.window_shards, 1)
+    window = visit_rank[visit.ravel()] // max(mixing.window_shards, 1)
     tie = mix(seed, epoch, _SAMPLE, turn.astype(np.uint64), samples.astype(np.uint64))
     return np.asarray(samples[np.lexsort((samples, tie, window))], dtype=np.int64)
 
@@ -102,7 +103,7 @@ def _taken(
         at = np.arange(epoch * count, (epoch + 1) * count, dtype=np.int64)
         samples.append(members[at % len(members)])
         turns.append((at - epoch * count) // len(members))
-    return np.concatenate(samples or [np.zeros(0, np.int64)]), np.concatenate(turns or [np.zeros(0, np.int64)])
+    return np.concatenate([_NOTHING, *samples]), np.concatenate([_NOTHING, *turns])
 
 
 def _ranks(keys: UInt64) -> Int64:
@@ -165,7 +166,7 @@ class WindowedOrder:
             first = start - int(self._starts[window])
             parts.append(self._window(window)[first : first + stop - start])
             start += len(parts[-1])
-        return np.concatenate(parts) if parts else np.zeros(0, np.int64)
+        return np.concatenate([_NOTHING, *parts])
 
     def at(self, position: int) -> int:
         """The sample at one position."""
@@ -283,4 +284,4 @@ class Stream:
             part = self.order(epoch)[first : first + positions.stop - at]
             parts.append(part)
             at += len(part)
-        return np.concatenate(parts or [np.zeros(0, np.int64)])
+        return np.concatenate([_NOTHING, *parts])

@@ -124,6 +124,10 @@ def test_columns_that_cannot_be_those_of_the_shards_are_not_used(manifest):
     assert not usable(columns.shard[::-1].copy()), "out of order"
     assert not usable(columns.shard - 1) and not usable(columns.shard + 1), "no such shard"
     assert not usable(columns.shard[:0])
+    for at, number in ((0, -1), (-1, len(shards))):
+        one_off = columns.shard.copy()
+        one_off[at] = number
+        assert not usable(one_off), "a single sample of no shard"
 
 
 def test_an_index_that_was_made_is_kept_in_the_cache_and_used_from_there(manifest, tmp_path, monkeypatch):
@@ -244,3 +248,15 @@ def test_a_name_of_a_cached_file_comes_of_a_hash_alone(name: str):
     assert index_module._safe("0123456789abcdef" * 4) == "0123456789abcdef"
     with pytest.raises(ValueError, match="sha256 is not valid"):
         index_module._safe(name)
+
+
+def test_an_index_that_cannot_be_kept_leaves_no_part_of_a_file(manifest, tmp_path, monkeypatch):
+    def full(columns, path, sha256):
+        path.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(index_module, "write_index", full)
+    with pytest.raises(OSError, match="no space left"):
+        load_index(manifest, "train", cache=tmp_path / "run")
+
+    assert list((tmp_path / "run").iterdir()) == []

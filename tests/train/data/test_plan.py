@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from train.config import DataConfig
 from train.data import plan as plan_module
 from train.data.plan import Mixing, PlannedOrder, Stream, WindowedOrder, mix, order_of, plan, rank_slice
 
@@ -220,3 +221,7 @@ def test_an_index_that_says_it_is_by_shard_is_taken_at_its_word():
     assert isinstance(order_of(index, 0, 0, Mixing()), PlannedOrder)
     index.by_shard = True
     assert isinstance(order_of(index, 0, 0, Mixing(weights={})), WindowedOrder)
+
+
+def test_a_mixing_of_which_nothing_is_said_is_the_configurations():
+    assert Mixing().window_shards == DataConfig.model_fields["window_shards"].default and Mixing().weights is None

@@ -44,9 +44,10 @@ class Recorded:
 
     def WebDataset(self, urls, *, shardshuffle, nodesplitter, workersplitter):
         assert not shardshuffle and nodesplitter is None and workersplitter is None, "the loader deals them itself"
-        return SimpleNamespace(shuffle=lambda buffer, initial, seed: self._shuffled(urls, buffer, seed))
+        return SimpleNamespace(shuffle=lambda buffer, initial, seed: self._shuffled(urls, buffer, initial, seed))
 
-    def _shuffled(self, urls, buffer, seed):
+    def _shuffled(self, urls, buffer, initial, seed):
+        assert 1 <= initial <= buffer, "the first sample leaves it before it is full"
         self.passes.append(([url.rpartition("/")[2] for url in urls], buffer, seed))
         return iter([{"__key__": f"./some/{url}"} for url in urls])
 

@@ -140,6 +140,19 @@ EXPLAINED = {
         'self._n_slots, self._slots_read = 1, float("-inf")',
         "2",
     ): "slots are counted before they are used",
+    (
+        "pipeline/engine/ids.py",
+        "n_ranges = -(-n_entries // AT_A_TIME) or 1",
+        "2",
+    ): "where there are no entries there are none in two ranges",
+    (
+        "pipeline/engine/ranges.py",
+        "if n_bytes >= max_bytes:",
+        "n_bytes > max_bytes",
+    ): "pieces are of about so many bytes",
+    ("pipeline/engine/ranges.py", "if len(missing) < 2:", "len(missing) <= 2"): "how much is read at a time",
+    ("pipeline/engine/ranges.py", "if len(missing) < 2:", "3"): "how much is read at a time",
+    ("pipeline/engine/segments.py", "for _ in range(10):", "20"): "how often a change of the head is tried",
     ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (

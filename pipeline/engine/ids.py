@@ -45,8 +45,7 @@ def entries_of(segment: str, table: str, video_ids: pa.Array, first: int, units:
     turn.
     """
     hashes = hash_texts(video_ids, 0)
-    begins = np.zeros(len(hashes), np.bool_)
-    begins[:1] = True
+    begins = np.ones(len(hashes), np.bool_)
     begins[1:] = hashes[1:] != hashes[:-1]
     bounds = np.cumsum(np.asarray(units, np.int64))[:-1]
     begins[bounds[bounds < len(hashes)]] = True

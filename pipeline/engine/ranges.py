@@ -105,8 +105,7 @@ def _groups_of(metadata: pq.FileMetaData, first: int, n_rows: int) -> tuple[list
 def _place(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
     """The offset of a column's first byte, and of the byte after its last."""
     start = column.data_page_offset
-    if column.has_dictionary_page and column.dictionary_page_offset:
-        start = min(start, column.dictionary_page_offset)
+    start = min(start, column.dictionary_page_offset or start)
     return start, start + column.total_compressed_size
 
 

@@ -183,7 +183,6 @@ class SegmentReader:
             path = segment.path(UNITS)
             with self.files.open(path) as file:
                 names = [name for name in pq.ParquetFile(file).schema_arrow.names if name != "facts"]
-                file.seek(0)
                 self._units[segment.id] = pq.read_table(file, columns=names)
         return self._units[segment.id]
 

@@ -2,6 +2,8 @@
 
 import io
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -170,6 +172,8 @@ def test_an_entry_holds_as_many_rows_as_its_number_can_tell() -> None:
     made = entries_of("a1", "clips", pa.array(["a"] * 65_536 + ["b"]), 0, [65_537])
     assert [(row["first"], row["n_rows"]) for row in made] == [(0, 65_535), (65_535, 1), (65_536, 1)]
     assert len(entries_of("a1", "clips", pa.array([], pa.string()), 0, [])) == 0
+    made = entries_of("a1", "clips", pa.array(["a", "a", "b"]), 7, [0, 1, 2, 0])
+    assert [(row["first"], row["n_rows"]) for row in made] == [(7, 1), (8, 1), (9, 1)], "units without rows have none"
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -183,6 +187,19 @@ def test_a_merge_is_all_entries_in_order_however_few_are_held(
     for (path, _), some in zip(sources, made, strict=True):
         files.write(path, some.tobytes())
     out = io.BytesIO()
-    live = {f"{n:x}" for n in range(1, len(pieces))}
-    assert merge_files(files, sources, live, out) == sum(map(len, made[1:]))
-    assert out.getvalue() == sorted_entries(made[1:]).tobytes()
+    live = {f"{n:x}" for n in range(len(pieces) - 1)}
+    assert merge_files(files, sources, live, out) == sum(map(len, made[:-1]))
+    assert out.getvalue() == sorted_entries(made[:-1]).tobytes()
+
+
+def test_few_entries_of_a_file_are_in_memory_while_it_is_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ids, "AT_A_TIME", 10)
+    files, asked, written = Files(str(tmp_path)), [], []  # type: ignore[var-annotated]
+    files.write("a.bin", entries([i * 2**64 // 100 for i in range(100)]).tobytes())
+    read = Files.read_range
+    monkeypatch.setattr(Files, "read_range", lambda f, p, a, b: [asked.append(b - a), read(f, p, a, b)][1])
+    out: Any = SimpleNamespace(write=lambda data: written.append(len(data)))
+    merge_files(files, [("a.bin", 100)], {"a1"}, out)
+    assert written == [10 * ENTRY.itemsize] * 10 and max(asked) == 10 * ENTRY.itemsize

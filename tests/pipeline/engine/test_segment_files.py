@@ -64,6 +64,12 @@ def test_where_each_unit_s_rows_lie_is_written_beside_them(store: Store) -> None
     assert pq.read_table(store.path(made.path("videos"))).column("video_id").to_pylist() == ["v1", "v2", "v3"]
 
 
+def test_the_only_video_of_a_segment_is_found_in_it(store: Store) -> None:
+    made = write_rows(store, "extract", 0, {"a": {}}, {"videos": [("a", videos("v1"))]})
+    change_head(store, lambda head: head.model_copy(update={"segments": (made,)}))
+    assert made.n_ids == 1 and store.rows_of("v1", {"videos": ["video_id"]})["videos"].num_rows == 1
+
+
 def test_a_segment_without_ids_has_no_file_of_them(store: Store) -> None:
     made = write_rows(store, "extract", 0, {"a": {}}, {})
     assert made.n_ids == made.bytes == 0 and store.names(made.folder) == ["units.parquet"]

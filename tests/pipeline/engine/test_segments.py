@@ -231,5 +231,7 @@ def test_rows_of_an_id_are_found_with_ids_and_without(tmp_path: Path) -> None:
     assert len(found(older_void)) == 24
     none = head.model_copy(update={"segments": (segment.model_copy(update={"n_ids": 0}),)})
     assert found(none) == [], "no id at all"
+    store.delete(segment.ids_path)
+    assert found(none) == [], "and no file of them"
     elsewhere = head.model_copy(update={"segments": (segment.model_copy(update={"ids_in": "f"}),)})
     assert found(elsewhere) == [], "its ids are in another file, and only looked for there"

@@ -118,8 +118,6 @@ class RunStatus(BaseModel):
     """In the order in which they began. Several can be under way at once: those with units in flight."""
     rejects_in_force: dict[str, dict[str, int]] = Field(default_factory=dict)
     """Videos rejected as a whole and not superseded, by stage and reason, as of the run's last plan."""
-    storage: str = ""
-    """A storage problem that the run is waiting out; "" if none."""
 
     def is_alive(self, now: float) -> bool:
         """Whether the run is considered alive; `now` in seconds since 1970."""

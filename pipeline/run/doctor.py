@@ -22,6 +22,7 @@ from manifests.errors import UserError
 from manifests.storage import storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.crawl import IdentityConfig
+from pipeline.crawl.sources.registry import asks_site
 from pipeline.engine.unit import StopRun
 from pipeline.site.redact import redact, secrets_of
 
@@ -55,8 +56,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
     """
     yield check_python()
     yield from check_ffmpeg()
-    asks_a_site = any(source != "folder" for source in config.crawl.sources)
-    if asks_a_site:
+    if asks_site(config):
         yield check_yt_dlp_age()
         yield check_requests()
         yield check_js_runtime()
@@ -72,7 +72,7 @@ def examine(config: RunConfig, *, output: bool = True, online: bool = True, cana
         yield check_contact(config)
     yield check_ray(config.engine.ray_address, config.engine.executor)
     yield check_shared_memory(config.engine.object_store_bytes)
-    if online and asks_a_site:
+    if online and asks_site(config):
         yield check_site(config)
         if canary or config.crawl.canary:
             yield check_canary(config, canary or config.crawl.canary)
@@ -207,7 +207,7 @@ def check_pace(config: RunConfig) -> Finding:
     crawl, balance = config.crawl, config.balance
     pace = pace_of(crawl.politeness, {identity.name: identity.videos_per_hour for identity in crawl.pool()})
     found = f"{pace.videos_per_hour:.0f} videos an hour; {pace.binds} binds"
-    if not set(crawl.sources) - {"folder", "urls"} or balance.total is None:
+    if balance.total is None:
         return Finding("pace", OK, found)
     per_video = crawl.prior_clips_per_video if balance.unit == "clips" else crawl.prior_hours_per_video
     days = pace.days_for(balance.total * (1 + crawl.reserve) / per_video)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from manifests.categories import category_name
 from pipeline.config import RunConfig
 from pipeline.crawl.sources.folder import media_files
+from pipeline.crawl.sources.registry import asks_site
 from pipeline.run.costs import read_costs
 from pipeline.run.gather import aim
 from pipeline.site.pace import pace_of
@@ -158,7 +159,7 @@ def estimate(
     yield f"sources: {', '.join(config.crawl.sources)}"
     if "folder" in config.crawl.sources:
         yield _folder_line(config)
-    if any(source != "folder" for source in config.crawl.sources):
+    if asks_site(config):
         yield from _balance_lines(config)
         if size := size_of(config):
             made = estimate_crawl(config, size, n_cores=n_cores, n_identities=n_identities, gbit_a_second=gbit_a_second)

@@ -19,7 +19,7 @@ from pipeline.crawl.ledger import CrawlLedger
 from pipeline.crawl.plan import CategoryState, Wanted
 from pipeline.crawl.progress import forget_committed
 from pipeline.crawl.rounds import category_states, rounds, stages_of
-from pipeline.crawl.sources.registry import SOURCES
+from pipeline.crawl.sources.registry import SOURCES, asks_site
 from pipeline.engine.driver import Line
 from pipeline.engine.unit import Stage
 from pipeline.run.session import Run
@@ -49,14 +49,9 @@ def gather(run: Run, gathered: Gathered) -> Line:
     for name in run.config.crawl.sources:
         if own := SOURCES[name].stage:
             yield (own(run.config, run.hosts), *text_stages(run))
-    if net_sources(run):
+    if asks_site(run.config):
         yield from crawl(run, last_wanted(run), gathered)
     gathered.is_over = True
-
-
-def net_sources(run: Run) -> bool:
-    """Whether any source is asked in rounds of a crawl."""
-    return any(SOURCES[name].stage is None for name in run.config.crawl.sources)
 
 
 def text_stages(run: Run) -> tuple[Stage, Stage]:
@@ -100,7 +95,7 @@ def record(run: Run, wanted: Wanted) -> Wanted:
 
 def wanted_more(run: Run, selection: Selection) -> Wanted | None:
     """The aim of a further crawl: to replace what media lost or a dry category left over; None if there is none."""
-    if not net_sources(run) or is_full(selection):
+    if not asks_site(run.config) or is_full(selection):
         return None
     states = category_states(run.config.crawl, run.store, last_wanted(run))
     wanted = aim_again(run.config.balance, selection, states)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from manifests.stages import names_of
 from pipeline.balance.selection import Selection, select
 from pipeline.config import RunConfig
-from pipeline.crawl.sources.registry import SOURCES
+from pipeline.crawl.sources.registry import asks_site
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.driver import Line
 from pipeline.outdir.accounts import check_accounts
@@ -31,7 +31,7 @@ from pipeline.site.ytdlp import check_identities
 
 def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Delivered:
     """Runs everything. Raises UserError for what a person can fix, Drained if `stop` was requested; commits stay."""
-    if any(SOURCES[name].stage is None for name in config.crawl.sources):
+    if asks_site(config):
         check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
         take_up(run.store, names_of("round"))

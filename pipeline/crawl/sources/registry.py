@@ -42,6 +42,11 @@ SOURCES = {
 }
 
 
+def asks_site(config: RunConfig) -> bool:
+    """Whether any configured source is of the site's family, which is asked in rounds of a crawl."""
+    return any(SOURCES[name].stage is None for name in config.crawl.sources)
+
+
 @dataclass(frozen=True, slots=True)
 class FetchBySource:
     """Fetches a video in its source's way; `site` serves the site's family. Picklable; one object for all units."""

@@ -17,6 +17,7 @@ from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.server import MiniYouTube
 from pipeline.run import doctor
 from pipeline.run.doctor import FAIL, OK, WARN, Finding
+from pipeline.run.estimate import estimate
 from pipeline.site.ytdlp import YT_DLP_VERSION
 from tests.pipeline.crawl.site import config_for
 
@@ -54,6 +55,19 @@ def test_every_fault_comes_with_a_cure(tmp_path: Path) -> None:
     }  # fmt: skip
     assert all(finding.cure for finding in findings if finding.state != OK)
     assert "planted" not in str(findings)
+
+
+@pytest.mark.parametrize("source", ["folder", "urls"])
+def test_a_run_that_asks_no_site_is_checked_for_none_and_promised_no_requests(tmp_path: Path, source: str) -> None:
+    (tmp_path / "films").mkdir()
+    (tmp_path / "list.csv").write_text("url\nhttps://example.org/a.mp4\n")
+    parts = {"crawl": {"sources": [source]}, "folder": {"path": tmp_path / "films"}}
+    parts |= {"urls": {"files": [str(tmp_path / "list.csv")]}, "balance": {"total": 10}}
+    config = RunConfig.model_validate({"out": str(tmp_path / "out"), **parts})
+
+    checked = set(states(list(doctor.examine(config))))
+    assert not checked & {"yt-dlp", "yt-dlp options", "pace", "requests", "the site"}
+    assert not any(line.startswith(("requests", "videos to fetch")) for line in estimate(config))
 
 
 @pytest.mark.parametrize(("days", "state"), [(3, OK), (90, WARN), (400, FAIL)])

@@ -153,6 +153,19 @@ EXPLAINED = {
     ("pipeline/engine/ranges.py", "if len(missing) < 2:", "len(missing) <= 2"): "how much is read at a time",
     ("pipeline/engine/ranges.py", "if len(missing) < 2:", "3"): "how much is read at a time",
     ("pipeline/engine/segments.py", "for _ in range(10):", "20"): "how often a change of the head is tried",
+    (
+        "pipeline/engine/segment_files.py",
+        "rejects={}, seconds=0.0, made_at=time.time(),",
+        "1.0",
+    ): "what its commits said in all stands there before it is returned",
+    **{
+        (
+            "pipeline/engine/segment_files.py",
+            "if n_rows >= GROUP_ROWS or n_bytes >= GROUP_BYTES or len(held) >= 1000:",
+            new,
+        ): "how much is held at a time, about"
+        for new in ("n_bytes > GROUP_BYTES", "len(held) > 1000", "2000")
+    },
     ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (

@@ -57,17 +57,17 @@ def test_what_is_covered_later_has_a_grace_of_its_own(store: Store, at: Callable
 
 def test_units_behind_one_that_cannot_be_merged_go_too_and_it_stays(store: Store, at: Callable[[float], None]) -> None:
     fill(store, UNITS[:8])
-    (part,) = [part for part in store.parts("clips") if part.unit == "u3"]
+    (part,) = [part for part in store.parts("clips") if part.unit == "u1"]
     store.delete(part.path)
     store.write_json("commits/extract/u99.json", {"rows": {}})
     merge_all(store, HOUR)
-    assert list(store.loose(read_head(store)[0], "extract")) == ["u3"]
+    assert list(store.loose(read_head(store)[0], "extract")) == ["u1"]
     at(3600.0)
     sweep_segments(store, 3600)
 
     left = store.commits.of("extract")
-    assert left.keys() == {"u2", "u3"}, "its group is one object"
-    assert {part.unit for part in store.loose_parts(read_head(store)[0], "videos")} == {"u3"}
+    assert left.keys() == {"u0", "u1"}, "its group is one object"
+    assert {part.unit for part in store.loose_parts(read_head(store)[0], "videos")} == {"u1"}
     assert store.committed("extract") == {*UNITS[:8], "u99"}
 
 
@@ -120,3 +120,14 @@ def test_a_unit_that_is_done_again_after_its_merge_keeps_its_new_parts(
     assert store.commits.of("extract").keys() == {"u1"}
     assert "part-extract-u1-v2.parquet" in store.names("clips")
     assert store.read_table("clips").num_rows == 12
+
+
+def test_a_head_that_does_not_say_what_is_covered_covers_what_its_segments_hold(
+    store: Store, at: Callable[[float], None]
+) -> None:
+    fill(store, UNITS[:4])
+    merge_all(store, HOUR)
+    change_head(store, lambda head: head.model_copy(update={"covered": {}}))
+    at(3600.0)
+    again = Store(store.url)
+    assert sweep_segments(again, 3600) == 12 and again.names("commits/extract") == []

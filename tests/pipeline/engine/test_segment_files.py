@@ -79,6 +79,7 @@ def test_a_segment_without_ids_has_no_file_of_them(store: Store) -> None:
     ("limits", "sizes"),
     [
         ({"GROUP_ROWS": 4, "GROUP_BYTES": 1 << 40}, [4, 4, 1]),
+        ({"GROUP_ROWS": 3, "GROUP_BYTES": 1 << 40}, [4, 4, 1]),
         ({"GROUP_ROWS": 99, "GROUP_BYTES": 1}, [2, 2, 2, 2, 1]),
         ({"GROUP_ROWS": 99, "GROUP_BYTES": 1 << 40}, [9]),
     ],
@@ -98,7 +99,9 @@ def test_row_groups_are_of_bounded_size_and_lose_nothing(
     assert sorted(entries["first"].tolist()) == list(range(9)) and set(entries["n_rows"].tolist()) == {1}
 
 
-def test_rows_of_any_unit_are_written_wherever_they_lay_before(store: Store) -> None:
+def test_rows_of_any_unit_are_written_wherever_they_lay_before(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segment_files, "READERS", 1)  # one is read ahead, and then the next
+
     def clips(unit: str, n: int) -> pa.Table:
         rows = [a_clip_row(f"{unit}-v", i, i * 1000, i * 1000 + 900) for i in range(n)]
         return completed(pa.Table.from_pylist(rows, schema=TABLES["clips"]), TABLES["clips"])

@@ -120,3 +120,13 @@ def test_at_the_end_all_that_is_due_is_merged_and_what_is_being_written_is_waite
         is_due[0] = True
         raise RuntimeError
     assert pool.submitted == [("shutdown", True, True)] * 2, "after an error nothing more is begun"
+
+
+def test_a_merge_that_fails_at_the_end_is_not_begun_again_and_again(tmp_path: Path, beside: Any) -> None:
+    pool, _, is_due = beside
+    made = a_merger(tmp_path, pool)
+    made.tick()
+    pool.fails, is_due[:] = True, [True, False]
+    with pytest.raises(OSError, match="disk full"):
+        made.settle()
+    assert pool.submitted == ["write_segment"]

@@ -1,11 +1,12 @@
 """Where a video's rows lie, also after a later wave."""
 
+import pickle
 from pathlib import Path
 
 from manifests.schema import CLIPS, VIDEOS, table_of
 from pipeline.config.media import MediaConfig
 from pipeline.engine.store import Store
-from pipeline.media.row_index import RowIndex
+from pipeline.media.row_index import RowIndex, clip_rows, video_rows
 from pipeline.media.stage import MediaStage, rows_of_job
 from pipeline.testing.rows import a_clip_row, a_video_row
 from tests.pipeline.media.stage_runs import no_fetch
@@ -21,3 +22,30 @@ def test_a_later_wave_of_the_same_run_sees_what_was_committed_since(tmp_path: Pa
         units = list(MediaStage(MediaConfig(), ["a", "b"], no_fetch, index=places).units(store))
         assert [unit.name for unit in units] == ["a", "b"][: number + 1]
     assert rows_of_job(units[1].payload, store)[0]["video_id"] == "b"
+
+
+def test_a_video_without_a_row_or_a_clip_has_no_place_and_one_on_a_disk_says_so(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    known = (("a", 60.5, "/films/a.mp4"), ("b", 7.0, ""))
+    videos = [a_video_row(v, duration_s=seconds, media_path=path) for v, seconds, path in known]
+    store.write_table("videos/part-crawl-x.parquet", table_of([*videos, a_video_row("lone")], VIDEOS))
+    store.commit("crawl", "x", {})
+    for unit, ids in (("y", ("a", "b", "a")), ("z", ("b", "stray"))):
+        rows = [a_clip_row(video_id, n, 0, 900) for n, video_id in enumerate(ids)]
+        store.write_table(f"clips/part-clips-{unit}.parquet", table_of(rows, CLIPS))
+        store.commit("clips", unit, {})
+
+    a, lone, b, stray, unknown = RowIndex().find(store, ["a", "lone", "b", "stray", "?"])
+
+    assert lone is stray is unknown is None
+    assert a is not None and b is not None
+    assert (a.length_s, a.is_file, b.length_s, b.is_file) == (60.5, True, 7.0, False)
+    assert [part.unit for part in a.clips] == ["y"] and [part.unit for part in b.clips] == ["y", "z"]
+    assert [row["n"] for row in clip_rows(store, a.clips, "a")] == [0, 2]
+    assert [row["video_id"] for row in clip_rows(store, b.clips, "b")] == ["b", "b"]
+    assert [row["video_id"] for row in video_rows(store, [b.video], "b")] == ["b"]
+
+
+def test_a_copy_of_the_index_that_travels_is_empty(tmp_path: Path) -> None:
+    places = RowIndex()
+    assert pickle.loads(pickle.dumps(places))._videos.parts == []

@@ -8,7 +8,8 @@ import subprocess
 import sys
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import av
 import pytest
@@ -21,8 +22,10 @@ from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Rejected
-from pipeline.media.stage import MediaStage, rows_of_job
+from pipeline.media.packs import Sample
+from pipeline.media.stage import MediaStage, packed, rows_of_job
 from pipeline.media.verify_media import media_faults
+from pipeline.media.video import MadeClip, MadeVideo
 from pipeline.testing.frame_code import read_frame_code
 from pipeline.testing.rows import a_clip_row, a_video_row
 from pipeline.testing.video import a_video
@@ -230,3 +233,63 @@ def test_a_video_that_is_fetched_by_a_task_of_its_own_gives_the_same_pack(film: 
     assert [name for name in (tmp_path / "there").iterdir() if name.is_dir()] == []
     by = (tmp_path / "fetched").read_text().split()
     assert len(by) == 2, "fetched once by each"
+
+
+def a_clip(n: int, reason: Reason | None = None, sample: Sample | None = None) -> MadeClip:
+    return MadeClip(n, 1000 * n, 1000 * n + 900, "it goes", sample, reason, "why" if reason else "", flags=("silent",))
+
+
+def made_of(*clips: MadeClip) -> MadeVideo:
+    picture = SimpleNamespace(width=1280, height=720, fps=Fraction(30000, 1001), codec="h264")
+    return MadeVideo(cast(Any, SimpleNamespace(video=picture, duration_ms=8500, bytes_=123)), list(clips), [400])
+
+
+def test_a_video_of_which_no_clip_was_made_has_the_reason_that_all_clips_share(tmp_path: Path) -> None:
+    def rejects(*reasons: Reason) -> list[tuple[str, str, str]]:
+        made = made_of(*(a_clip(n, reason) for n, reason in enumerate(reasons)))
+        output = packed(a_video_row("v"), made, tmp_path / "pack.tar")
+        assert output.files == {} and not (tmp_path / "pack.tar").exists()
+        return [(reject.reason.value, reject.clip_id, reject.detail) for reject in output.rejects]
+
+    assert rejects(Reason.SILENT, Reason.SILENT) == [
+        ("silent", "v.0", "why"), ("silent", "v.1", "why"), ("silent", "", "none of 2 clips could be made"),
+    ]  # fmt: skip
+    assert rejects(Reason.SILENT, Reason.TIMEOUT)[-1] == ("no_clips", "", "none of 2 clips could be made")
+    assert rejects() == [("no_clips", "", "none of 0 clips could be made")]
+
+
+def test_the_row_of_each_clip_says_where_it_lies_or_why_it_is_not_there(tmp_path: Path) -> None:
+    sample = Sample("v_00001", {"mp4": b"film", "txt": b"it goes"})
+    made = made_of(a_clip(0, Reason.SILENT), a_clip(1, sample=sample))
+
+    output = packed(a_video_row("v", category_id=3), made, tmp_path / "pack.tar")
+
+    failed, good = output.rows["packs"]
+    [(name, pack)] = output.files.items()
+    assert (failed["status"], failed["reason"], failed["error_message"]) == ("failed", "silent", "why")
+    assert (failed["pack"], failed["pack_offset"], failed["pack_bytes"], failed["members"]) == ("", -1, 0, "{}")
+    assert (good["status"], good["reason"], good["pack"], good["pack_offset"]) == ("success", "", name, 0)
+    assert good["pack_bytes"] == pack.stat().st_size - 1024
+    assert json.loads(good["members"]) == {"mp4": [512, 4], "txt": [1536, 7]}
+    assert (good["duration_ms"], good["start_ms"], good["fps"]) == (900, 1000, 29.97003)
+    assert json.loads(good["flags"]) == ["silent"]
+    assert [reject.reason for reject in output.rejects] == [Reason.SILENT], "the video itself is not turned away"
+    assert [output.facts[key] for key in ("scene_cuts_ms", "media_s", "media_bytes")] == [[400], 8.5, 123]
+
+
+def test_a_unit_says_what_it_takes_and_whether_it_is_to_be_fetched(tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "out"))
+    known = (("a", 3600.0, ""), ("b", 1800.0, "/b.mp4"))
+    rows = [a_video_row(v, duration_s=seconds, media_path=path) for v, seconds, path in known]
+    store.write_table("videos/part-crawl-x.parquet", table_of(rows, VIDEOS))
+    store.write_table("clips/part-clips-x.parquet", table_of([a_clip_row(v, 0, 0, 900) for v in ("a", "b")], CLIPS))
+    store.commit("crawl", "x", {})
+    store.commit("clips", "x", {})
+    stage = MediaStage(MediaConfig(), ["b", "a"], no_fetch)
+    fetched, local = stage.units(store)
+    assert (fetched.name, local.name, stage.unit_names) == ("a", "b", ["b", "a"])
+    assert (fetched.is_fetched, local.is_fetched) == (True, False)
+    assert fetched.expected_s == 2 * local.expected_s > 0
+    assert fetched.time_limit_s == stage.unit_limit_s(3600.0, is_file=True) + 3600
+    longest = stage.unit_limit_s(6 * 3600.0, is_file=True)
+    assert stage.unit_limit_s(0, is_file=True) == longest, "what is not known may be the longest"

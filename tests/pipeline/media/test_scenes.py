@@ -19,7 +19,7 @@ from pipeline.media import scenes
 from pipeline.media.cutting.span import Span
 from pipeline.media.frames import decode
 from pipeline.media.probe import probe
-from pipeline.media.scenes import SceneFinder, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
+from pipeline.media.scenes import SceneFinder, ScenePicture, Scenes, apply_cuts, cuts_inside, find_scenes, spans_inside
 from pipeline.testing.video import a_video
 
 SMALL = {"width": 640, "height": 360}
@@ -245,3 +245,28 @@ def test_times_of_scenes_are_those_of_their_frames() -> None:
     assert none.scenes() == Scenes()
     none._times_ms, none._detector = [0, 40, 80], told((0, 0), (1, 1))
     assert none.scenes().cuts_ms == [40], "what is there from the beginning is no cut"
+
+
+@pytest.mark.parametrize(("form", "n_small"), [("yuv420p", 0), ("yuv420p10le", 1)])
+def test_only_a_picture_of_more_than_eight_bits_is_made_small_to_look_for_shots(form: str, n_small: int) -> None:
+    finder, made = SceneFinder(SHOTS, Fraction(25)), []
+
+    def small() -> av.VideoFrame:
+        made.append(1)
+        return av.VideoFrame(64, 36, "yuv420p")
+
+    finder.feed(av.VideoFrame(64, 36, form), 0, small)
+    assert len(made) == n_small
+
+
+@pytest.mark.parametrize(("width", "height", "shape"), [(320, 180, (144, 256, 3)), (100, 60, (60, 100, 3))])
+def test_a_picture_for_pyscenedetect_has_the_short_side_of_the_settings_or_its_own(
+    width: int, height: int, shape: tuple[int, int, int]
+) -> None:
+    assert ScenePicture(ScenesConfig(short_side=144))(av.VideoFrame(width, height, "yuv420p")).shape == shape
+
+
+@pytest.mark.parametrize("name", ["content", "adaptive"])
+def test_the_detector_is_the_one_of_the_settings(name: str) -> None:
+    finder: Any = SceneFinder(ScenesConfig.model_validate({"detector": name}), Fraction(25))
+    assert type(finder._detector._detector).__name__.lower() == f"{name}detector"

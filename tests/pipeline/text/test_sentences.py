@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 
 from pipeline.config.text import SentenceConfig
 from pipeline.text.boundary import PauseModel
+from pipeline.text.boundary.evidence import Marks
 from pipeline.text.boundary.marks import sentence_ends
 from pipeline.text.captions.track import Event, Track, Word
-from pipeline.text.sentences import BY_MARKS, model_used, speaker_turns, split_sentences
+from pipeline.text.sentences import (
+    BY_MARKS,
+    _split_long,
+    longest_run,
+    mark_probabilities,
+    model_used,
+    sentence_breaks,
+    speaker_turns,
+    split_sentences,
+)
 
 
 def track(
@@ -100,3 +110,69 @@ def test_an_empty_track_has_no_sentences() -> None:
     empty = Track((), (), "vtt", "manual", "en", False, False)
     assert split_sentences(empty, SentenceConfig(), PauseModel()) == []
     assert np.array(sentence_ends([])).size == 0
+
+
+class Told:
+    """A model that gives these probabilities, and commas everywhere."""
+
+    name, threshold = "told", 0.0
+
+    def __init__(self, *ends: float, threshold: float = 0.0) -> None:
+        self.ends, self.threshold = np.array(ends, np.float32), threshold
+
+    def probabilities(self, words: object, turns: object) -> Marks:
+        return Marks(self.ends.copy(), np.full(len(self.ends), 0.25, np.float32))
+
+
+def test_ends_are_certain_at_marks_turns_and_the_last_word_and_a_models_only_where_there_are_none() -> None:
+    turn = Event("speaker", "Ann", 600, 600)
+    marked = mark_probabilities(track("a b. c d e f", events=(turn,)), SentenceConfig(), Told(*[0.5] * 6))
+    assert marked.ends.tolist() == [0, 1, 0, 0, 0, 1] and not marked.inner.any()
+    unmarked = track("a b c d", punctuated=False, events=(turn,))
+    found = mark_probabilities(unmarked, SentenceConfig(), Told(0.5, 0.25, 0.125, 0.5))
+    assert found.ends.tolist() == [0.5, 1, 0.125, 1] and found.inner.tolist() == [0.25, 0, 0.25, 0]
+
+
+@pytest.mark.parametrize(("n", "asked"), [(10, False), (11, True)])
+def test_a_run_without_marks_is_given_to_the_model_once_it_is_longer_than_the_most(n: int, asked: bool) -> None:
+    text = "a. " + "w " * (n - 1) + "end. b."
+    found = mark_probabilities(track(text), SentenceConfig(max_words=10), Told(*[0.5] * (n + 2)))
+    assert found.ends[1:n].tolist() == [0.5 * asked] * (n - 1)
+    assert found.ends[[0, n, n + 1]].tolist() == [1, 1, 1]
+
+
+def test_the_threshold_is_the_settings_else_the_models_else_the_best_of_the_track() -> None:
+    unmarked = track("a b c d e", punctuated=False)
+
+    def breaks(model: Told, threshold: float = 0.0) -> list[bool]:
+        return sentence_breaks(unmarked, SentenceConfig(threshold=threshold), model).tolist()
+
+    ends = (0.9, 0.5, 0.25, 0.1, 0.0)
+    assert breaks(Told(*ends, threshold=0.25)) == [True, True, True, False, True], "just the threshold is an end"
+    assert breaks(Told(*ends, threshold=0.25), 0.6) == [True, False, False, False, True]
+    assert breaks(Told(*ends)) == [True, True, False, False, True]
+
+
+def test_a_long_run_is_split_at_its_likeliest_points_away_from_its_ends() -> None:
+    def split(likely: dict[int, float], n: int = 24, most: int = 12) -> list[int]:
+        ends = np.zeros(n, np.bool_)
+        probability = np.zeros(n, np.float32)
+        for at, value in likely.items():
+            probability[at] = value
+        _split_long(probability, ends, 0, n, most)
+        return np.flatnonzero(ends).tolist()
+
+    assert split({11: 0.5}) == [11] and split({10: 0.4, 13: 0.3}) == [10, 13]
+    assert split({}, n=12) == [] and split({}, n=13) != []
+    assert 3 not in split({3: 0.9, 11: 0.1}) and 4 in split({4: 0.9}), "five words at least from an end"
+    assert longest_run(np.array([False, True, False, False, True])) == 3 and longest_run(np.zeros(0, np.bool_)) == 0
+
+
+def test_a_change_of_speaker_parts_the_words_around_it() -> None:
+    def turns(*starts: int, kind: str = "speaker_change") -> list[bool]:
+        events = tuple(Event(kind, ">>", ms, ms) for ms in starts)
+        return speaker_turns(track("a b c", events=events)).tolist()
+
+    assert turns(300) == turns(1) == [True, False, False] and turns(301) == [False, True, False]
+    assert turns(0) == [False] * 3 == turns(300, kind="sound")
+    assert turns(9000) == [False, False, True] and turns(300, 600) == [True, True, False]

@@ -12,7 +12,7 @@ from manifests.reasons import Reason
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
 from pipeline.engine.unit import Context
-from pipeline.text.captions.track import Track, Word
+from pipeline.text.captions.track import BrokenTrack, Track, Word
 from pipeline.text.clips import ClipsStage
 from pipeline.text.transcripts import (
     TranscriptsStage,
@@ -161,3 +161,45 @@ def test_signatures_stay_what_they_are_and_say_how_much_two_texts_share() -> Non
     assert similarity(same, other) == pytest.approx(1 / 3, abs=0.17)
     assert signature(["One,", "two."]) == signature(["one", "two"]) != signature(["two", "one"])
     assert np.frombuffer(signature(["a", "b", "c", "d"]), "<u4")[:3].tolist() == [1649017889, 899623856, 1313948349]
+
+
+def a_track(n_words: int, *, false_times: bool = False) -> Track:
+    texts = ("so we went home and it was good " * 99).split()[:n_words]
+    words = [Word(text, i, i, True) for i, text in enumerate(texts)]
+    return Track(tuple(words), (), "vtt", "manual", "en", True, False, false_times)
+
+
+@pytest.mark.parametrize(("what", "reason"), [("cue", None), ("reject", Reason.FALSE_WORD_TIMES)])
+def test_false_times_are_a_reason_only_where_the_settings_say_so(what: str, reason: Reason | None) -> None:
+    config = TextConfig.model_validate({"transcript": {"false_times": what, "min_words": 1}})
+    problem = unfit(a_track(20, false_times=True), config)
+    assert (problem.reason if problem else None) is reason and unfit(a_track(20), config) is None
+
+
+@pytest.mark.parametrize(("check", "least", "fits"), [(True, 20, False), (True, 21, True), (False, 20, True)])
+def test_a_language_is_checked_where_there_are_enough_words(check: bool, least: int, fits: bool) -> None:
+    config = TextConfig.model_validate(
+        {
+            "transcript": {"check_language": check, "language": "fr", "min_words": 1},
+            "filters": {"language_words": least},
+        }
+    )
+    problem = unfit(a_track(20), config)
+    assert (problem is None) == fits and (problem is None or problem.reason is Reason.WRONG_LANGUAGE)
+
+
+def test_of_several_tracks_of_a_kind_the_plain_language_counts_and_of_no_usable_one_the_first_error() -> None:
+    other = manual(SPEECH.replace("Hello", "Howdy"))
+    rows = [caption("v", "manual", other, "en-GB", "srt"), caption("v", "manual", manual(), "en", "srt")]
+    assert choose_track(rows, TextConfig()).track.words[0].text == "Hello"
+    assert choose_track(rows[:1], TextConfig()).track.words[0].text == "Howdy", "a regional one is one too"
+    with pytest.raises(BrokenTrack) as caught:
+        choose_track([caption("v", "manual", b"<html>", "en", "vtt"), caption("v", "auto", auto("hi"))], TextConfig())
+    assert caught.value.reason is Reason.BROKEN_CAPTIONS
+    assert choose_track([caption("v", "auto", auto())], TextConfig()).confidence == 1.0
+
+
+def test_a_text_of_few_words_has_a_signature_of_its_own() -> None:
+    one, two, three, four = (signature(["a", "b", "c", "d"][:n]) for n in (1, 2, 3, 4))
+    assert len({one, two, three, four}) == 4 and signature([]) == signature(["--"])
+    assert similarity(three, three) == 1 and 0.2 < similarity(three, four) < 0.8, "one of two shingles"

@@ -303,6 +303,11 @@ EXPLAINED = {
         "2",
     ): "a tuning constant: how many threads share a decoder's work",
     (
+        "train/data/workers.py",
+        "worker.join(timeout=0.5)  # its connection breaks before it has exited",
+        "1.5",
+    ): "a tuning constant: how long a worker's end is waited for",
+    (
         "train/data/plan.py",
         "return np.zeros(1, np.int64)",
         "2",

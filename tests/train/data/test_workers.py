@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import runpy
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -234,3 +237,29 @@ def test_a_handler_that_torch_left_behind_is_taken_away(monkeypatch: pytest.Monk
         end_workers(chunks._workers)  # type: ignore[attr-defined]
     finally:
         signal.signal(signal.SIGCHLD, before)
+
+
+def test_workers_that_are_started_beside_the_main_thread_leave_its_handlers_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python sets handlers in the main thread alone, and torch has set its own there."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    monkeypatch.setattr(signal_handling, "_SIGCHLD_handler_set", False)
+    try:
+        signal_handling._set_SIGCHLD_handler()
+        torchs = signal.getsignal(signal.SIGCHLD)
+        with ThreadPoolExecutor(1) as pool:
+            assert list(pool.submit(started, torch.utils.data.DataLoader([1, 2])).result()) == [1, 2]
+        assert signal.getsignal(signal.SIGCHLD) == torchs
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+def test_workers_that_still_live_at_the_programs_end_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are deaf to SIGTERM, by which Python would end them, and wait for ever."""
+    at_the_end: list[tuple[object, ...]] = []
+    monkeypatch.setattr(atexit, "register", lambda *what: at_the_end.append(what))
+
+    made = runpy.run_path(str(workers.__file__))
+
+    assert at_the_end == [(made["end_workers"], made["_living"])]

@@ -360,6 +360,14 @@ EXPLAINED = {
         "False",
     ): "the folder was made before, when the free space was looked up",
     ("manifests/shards.py", 'said = str(head["totals"][key])[:40]', "80"): "the length at which a message is cut",
+    **{
+        (
+            "pipeline/shards/splits.py",
+            "is_val, is_test = draw < config.val, draw < config.val + config.test",
+            new,
+        ): "a drawn number of 64 bits is never quite the share"
+        for new in ("draw <= config.val", "draw <= config.val + config.test")
+    },
     (
         "pipeline/shards/splits.py",
         "several = np.bitwise_count(held[component].astype(np.uint8)) > 1",

@@ -63,7 +63,7 @@ def test_a_short_pause_is_waited_for() -> None:
 
 
 def test_a_pause_is_waited_for_to_its_end_and_no_longer_than_the_patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, waits = [1000.0], []  # type: ignore[var-annotated]
+    now, waits = [0.0], []  # type: ignore[var-annotated]
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
@@ -71,6 +71,7 @@ def test_a_pause_is_waited_for_to_its_end_and_no_longer_than_the_patience(monkey
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     hosts = Hosts((2.5, 0.5), clock=lambda: now[0])
+    assert asyncio.run(hosts.turn("b.org", 0.0, 0.0)) == 0.0 and waits.pop() == 0.0, "the first turn is at once"
     asyncio.run(hosts.refused("a.org"))
     assert asyncio.run(hosts.turn("a.org", 0.0, patience_s=2.4)) == 2.5 and waits == []
     assert asyncio.run(hosts.turn("a.org", 7.0, patience_s=2.5)) == 0.0 and waits == [1.0, 1.0, 0.5, 0.0]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from manifests.reasons import Reason
 from manifests.sample import WHOLE_VIDEO
 from manifests.schema import TABLES, table_of
 from pipeline.config.text import TextConfig
-from pipeline.text.clips import WHOLE_MS, ClipsStage
+from pipeline.text.clips import WHOLE_MS, ClipsStage, boilerplate, plan_video
 from pipeline.text.transcripts import (
     TranscriptsStage,
 )
@@ -73,3 +74,41 @@ def test_a_sentence_that_a_channel_repeats_is_boilerplate(tmp_path: Path) -> Non
     output = run(store, ClipsStage(config), tmp_path)
     assert output.rows["clips"] == []
     assert {r.reason for r in output.rejects} == {Reason.BOILERPLATE, Reason.NO_CLIPS}
+
+
+def a_transcript(**changes: Any) -> Any:
+    words = [{"text": "w", "start_ms": 1000 * i, "end_ms": 1000 * i + 500, "timed": True} for i in range(4)]
+    row = {"video_id": "v", "words": words, "events": "[]", "format": "vtt", "kind": "auto", "language": "en"}
+    return {**row, "punctuated": True, "word_timed": True, **changes}
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms", "text", "words", "reason"),
+    [
+        (1000, 3000, "w w", 2, None), (1001, 3001, "w w", 2, None), (0, 1, "w", 1, None),
+        (500, 1000, "", 0, Reason.TOO_FEW_WORDS), (2000, 2000, "", 0, Reason.SPAN_OUTSIDE),
+        (-5, 2000, "", 0, Reason.SPAN_OUTSIDE), (3000, 2000, "", 0, Reason.SPAN_OUTSIDE),
+    ],
+)  # fmt: skip
+def test_a_given_span_has_the_words_that_begin_inside_it(
+    start_ms: int, end_ms: int, text: str, words: int, reason: Reason | None
+) -> None:
+    spans = json.dumps([{"n": 4, "start_ms": start_ms, "end_ms": end_ms}])
+    rows, rejects = plan_video(a_transcript(), {"given_spans": spans}, TextConfig())
+    found = [(row["text"], len(row["words"]), row["category_id"]) for row in rows]
+    assert found == ([] if reason else [(text, words, -1)])
+    assert [(r.reason, r.clip_id, r.detail) for r in rejects] == (
+        [(reason, "v.4", f"{start_ms}-{end_ms} ms")] if reason else []
+    )
+
+
+def test_a_text_counts_once_a_video_and_only_in_its_channel() -> None:
+    def clips(video_id: str, *texts: str) -> tuple[None, list[Any], None]:
+        return None, [{"video_id": video_id, "n": n, "text": text} for n, text in enumerate(texts)], None
+
+    channels = {"a": "x", "b": "x", "c": "y", "d": "", "e": ""}
+    videos: Any = {video_id: {"channel_id": channel} for video_id, channel in channels.items()}
+    planned = [clips("a", "Hi there!", "hi there"), clips("b", "HI, there", "bye"), clips("c", "hi there")]
+    planned += [clips("d", "hi there"), clips("e", "hi there"), clips("unknown", "hi there")]
+    assert boilerplate(planned, videos, 1) == {("a", 0), ("a", 1), ("b", 0)}
+    assert boilerplate(planned, videos, 2) == boilerplate(planned, videos, 0) == set()

@@ -1,8 +1,17 @@
 """What `show transcript` prints of a track: clips with their lengths, their sentences below, events between."""
 
+import re
+from typing import Any
+
+import pytest
+
+from manifests.reasons import Reason
 from pipeline.config.text import TextConfig
 from pipeline.text.captions import read_track
-from pipeline.text.view import as_html, clock, terminal_lines, view_of
+from pipeline.text.captions.track import Event, Track, Word
+from pipeline.text.clip_plan import PlannedClip
+from pipeline.text.sentences import sentence_of
+from pipeline.text.view import View, as_html, as_json, clock, printable, terminal_lines, view_of
 
 VTT = b"""WEBVTT
 
@@ -70,3 +79,67 @@ def test_the_page_escapes_what_captions_say() -> None:
 
     assert "<script>alert" not in page
     assert "<title><title>" not in page
+
+
+@pytest.mark.parametrize(
+    ("ms", "shown"),
+    [
+        (0, "0:00.000"),
+        (61_005, "1:01.005"),
+        (3_599_999, "59:59.999"),
+        (3_600_000, "1:00:00.000"),
+        (36_061_001, "10:01:01.001"),
+    ],
+)
+def test_a_time_has_hours_from_the_first_on(ms: int, shown: str) -> None:
+    assert clock(ms) == shown
+
+
+def a_view() -> View:
+    """A kept clip and one turned away; a sound before each, one after all, and marks that nobody wants to see."""
+    texts = ["so", "it", "goes.", "and", "on.", "then", "fuck", "it"]
+    words = tuple(Word(text, 1000 * i, 1000 * i + 500, i != 3) for i, text in enumerate(texts))
+    sounds = [Event("sound", text, ms, ms) for text, ms in (("[one]", 0), ("[two]", 5000), ("[end]", 8000))]
+    hidden = [Event("speaker_change", ">>", 100, 100), Event("masked", "[__]", 100, 100)]
+    track = Track(words, (*sounds, *hidden), "vtt", "manual", "", True, False, True)
+    clips = [PlannedClip(0, 5, 0, 5000, "so it goes. and on.", 0.5), PlannedClip(5, 8, 5000, 8000, "then fuck it", 1.0)]
+    sentences = [sentence_of(words, 0, 3), sentence_of(words, 3, 5), sentence_of(words, 5, 8)]
+    return View(track, sentences, clips, [None, (Reason.MOSTLY_EVENTS, "0.9 of its time")], "net-3")
+
+
+def test_clips_events_and_sentences_stand_in_the_order_of_their_times() -> None:
+    shown = list(terminal_lines(a_view()))
+    assert [style for style, _ in shown] == ["bold", "magenta", "green", "", "", "magenta", "red", "", "magenta"]
+    summary, one, kept, first, second, two, away, third, end = (line for _, line in shown)
+    assert summary.startswith(
+        "vtt, manual, language not known, cue times (word times were false), sentences by net-3: 8 "
+    )
+    assert summary.endswith("3 sentences, 1 clips, 1 turned away")
+    assert [line.split("  ")[-1] for line in (one, two, end)] == ["(sound) [one]", "(sound) [two]", "(sound) [end]"]
+    assert kept == "── clip 0:00.000 – 0:05.000  5.0 s, 5 words, confidence 0.50"
+    assert away.endswith("3 words, confidence 1.00  [profanity]  turned away: mostly_events (0.9 of its time)")
+    assert first.split() == ["0:00.000", "so", "it", "goes."] and third.split() == ["0:05.000", "then", "fuck", "it"]
+    assert second.split() == ["~", "0:03.000", "and", "on."], "its start was interpolated"
+
+
+def test_plain_data_has_kept_clips_and_rejects_apart() -> None:
+    data: dict[str, Any] = as_json(a_view())
+    assert [clip["text"] for clip in data["clips"]] == ["so it goes. and on."]
+    assert [(clip["start_ms"], clip["reason"]) for clip in data["rejects"]] == [(5000, "mostly_events")]
+    assert len(data["words"]) == 8 and len(data["events"]) == 5 and len(data["sentences"]) == 3
+    assert data["track"]["false_times"] and not data["track"]["word_timed"]
+
+
+def test_the_page_shows_each_word_where_it_is_said_and_where_sentences_begin() -> None:
+    page = as_html(a_view(), "a film")
+    bars = re.findall(r'<i class="([^"]*)" style="left:([\d.]+)%;width:([\d.]+)%" title="([^"]*)">', page)
+    assert [(names, float(left), float(width)) for names, left, width, _ in bars[:4]] == [
+        ("first", 0.0, 10.0), ("", 20.0, 10.0), ("", 40.0, 10.0), ("guess first", 60.0, 10.0),
+    ]  # fmt: skip
+    assert [bar[3] for bar in bars] == [word.text for word in a_view().track.words]
+    places = [page.index(text) for text in ("[one]", "so it goes.</p>", "[two]", 'class="clip away"', "[end]")]
+    assert places == sorted(places) and page.count('<div class="clip') == 2 and "masked" not in page
+
+
+def test_what_moves_a_terminals_cursor_is_not_printed() -> None:
+    assert printable("so\x1b[2J it\x07") == "so [2J it " and printable("só – it") == "só – it"

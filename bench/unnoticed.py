@@ -476,6 +476,7 @@ TUNING = {
     "pipeline/media/packs.py": {"_COPY_BYTES": _PIECE},
     "pipeline/media/probe.py": {"_FIRST_PACKETS": _PATIENCE},
     "pipeline/media/shots.py": {"_BLOCK": _PIECE},
+    "pipeline/media/stopwatch.py": {"RECKON_EVERY_S": _OFTEN},
     "pipeline/media/stage.py": {"_START_S": _PATIENCE},
     "pipeline/shards/files.py": {"BATCH_BYTES": _PIECE},
     "pipeline/shards/sample_index.py": {"READ_THREADS": _PIECE},

@@ -1,6 +1,10 @@
 """Converted sources: the same frames at the same times, and the same bytes each time."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from pipeline.config.media import CutConfig, MediaLimits
 from pipeline.media.convert import convert, needs_conversion
@@ -56,3 +60,24 @@ def test_converting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
     source = probe(a_video(tmp_path / "old.mkv", seconds=1, codec="mpeg4", **SMALL), LIMITS)
     first, again = (convert(source, tmp_path / f"{i}.mp4", CutConfig(), LIMITS).read_bytes() for i in range(2))
     assert first == again
+
+
+@pytest.mark.parametrize(
+    ("facts", "remux", "exact"),
+    [
+        ({}, False, False),
+        ({"codec": "mpeg4"}, True, True),
+        ({"interlaced": True}, True, True),
+        ({"hdr": "smpte2084"}, True, True),
+        ({"bit_depth": 10}, False, True),
+        ({"bit_depth": 9}, False, True),
+        ({"pix_fmt": "yuv444p"}, True, True),
+        ({"pix_fmt": "yuv444p", "codec": "hevc"}, False, False),
+    ],
+)
+def test_what_a_way_of_cutting_turns_away_is_converted_and_nothing_else(
+    facts: dict[str, Any], remux: bool, exact: bool
+) -> None:
+    plain = {"codec": "h264", "pix_fmt": "yuv420p", "bit_depth": 8, "interlaced": False, "hdr": ""}
+    source: Any = SimpleNamespace(video=SimpleNamespace(**plain | facts))
+    assert (needs_conversion(source), needs_conversion(source, "exact")) == (remux, exact)

@@ -1,11 +1,14 @@
 """Exact clips: encoded, first frame to last."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from manifests.reasons import Reason
-from pipeline.media.cutting import CutClip, CutFailure, Span
+from pipeline.media.cutting import CutClip, CutFailure, Span, exact
+from pipeline.media.probe import Unusable
 from pipeline.testing.readers import codes_by_pyav
 from tests.pipeline.media.cutting.films import FILMS, SPANS, cut, film_at, wanted_codes
 
@@ -41,3 +44,60 @@ def test_exact_says_that_pictures_of_odd_size_cannot_be_encoded(samples: Path) -
     [clip] = cut(path, [Span(0, 0, 800)], mode="exact").values()
     assert isinstance(clip, CutFailure)
     assert (clip.reason, "161x121" in clip.detail) == (Reason.UNSUPPORTED_MEDIA, True)
+
+
+@pytest.mark.parametrize(
+    ("facts", "refused"),
+    [
+        ({}, False), ({"bit_depth": 9}, True), ({"hdr": "smpte2084"}, True),
+        ({"coded_width": 161}, True), ({"coded_height": 91}, True),
+    ],
+)  # fmt: skip
+def test_encoded_pictures_have_eight_bits_and_even_sides(facts: dict[str, Any], refused: bool) -> None:
+    plain = {"hdr": "", "bit_depth": 8, "coded_width": 160, "coded_height": 90}
+    source: Any = SimpleNamespace(video=SimpleNamespace(**plain | facts))
+    if not refused:
+        exact._refuse_formats(source)
+        return
+    with pytest.raises(Unusable, match=r"use cut\.mode: remux") as caught:
+        exact._refuse_formats(source)
+    assert caught.value.reason is Reason.UNSUPPORTED_MEDIA
+
+
+def decoding(packets: list[tuple[int, bool]], *starts: int, held: tuple[int, ...] = ()) -> tuple[list[int], list[int]]:
+    """(times of the frames for jobs with these starts, of the packets that were decoded); each packet is a frame.
+
+    The job that begins first ends once the frame at its start came.
+    """
+    decoded: list[int] = []
+
+    def packet(pts: int, is_keyframe: bool) -> Any:
+        def decode() -> list[Any]:
+            decoded.append(pts)
+            return [SimpleNamespace(pts=pts), SimpleNamespace(pts=None)]
+
+        return SimpleNamespace(pts=pts, is_keyframe=is_keyframe, decode=decode)
+
+    last = [SimpleNamespace(pts=pts) for pts in held]
+    codec = SimpleNamespace(flush_buffers=lambda: None, decode=lambda _: last)
+    waiting: Any = [SimpleNamespace(start=start) for start in starts]
+    read = iter([packet(pts, key) for pts, key in packets])
+    shown = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(exact, "packets_from", lambda *_: read)
+        for frame in exact._frames_for(waiting, None, SimpleNamespace(codec_context=codec)):
+            shown.append(frame.pts)
+            if len(waiting) > 1 and frame.pts >= waiting[0].start:
+                del waiting[0]
+    return shown, decoded
+
+
+def test_between_two_clips_only_what_follows_the_last_keyframe_is_decoded() -> None:
+    packets = [(pts, pts % 40 == 0) for pts in range(0, 140, 10)]
+    shown, decoded = decoding(packets, 0, 90)
+    assert decoded == shown == [0, 80, 90, 100, 110, 120, 130]
+    assert decoding(packets, 0, 80)[1] == [0, *range(80, 140, 10)], "a clip may begin at a keyframe"
+    assert decoding(packets, 0, 30)[1] == list(range(0, 140, 10)), "no keyframe lies between"
+    assert decoding(packets[:5], 0, 90, held=(45, 50)) == ([0, 40, 45, 50], [0, 40]), (
+        "what is held at the end comes too"
+    )

@@ -33,11 +33,12 @@ from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
 from pipeline.balance.bands import Asked, Search, bits_of
-from pipeline.balance.duplicates import Pictures
+from pipeline.balance.duplicates import Pictures, shared
 from pipeline.balance.near_files import Filed, columns_of, write_filed
+from pipeline.balance.pictures import asked as asked_of
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
-from pipeline.media.phash import ALIGNED, N_HASHES, VERSION, Hashes, mirrored_pictures
+from pipeline.media.phash import N_HASHES, VERSION, Hashes
 from pipeline.media.probe import Unusable
 
 FULL_SIZE = 3_300_000
@@ -150,15 +151,15 @@ class Column:
 
     cpu_s: float
     n_bytes: float
-    peak_mb: float
+    n_pairs: float
 
 
 def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) -> Column:
     """Searches what `n_videos` have filed in one column, drawn by `bits`, for new pictures, and prints the cost."""
     pictures_a_video = CLIPS_A_VIDEO * SCENES_A_CLIP
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
-    parts = [one for one, other in ALIGNED if other == column]
-    looked_for = np.concatenate([some[:, part] for part in parts for some in (new, mirrored_pictures(new))])
+    clips = pa.table({"shown": [picture.tobytes() for picture in np.ascontiguousarray(new, "<u8")]})
+    looked_for = asked_of(clips)[column][1]
     asked = Asked(looked_for, np.full(len(looked_for), n_full), bits_of(np.full(len(looked_for), n_full)))
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         files, some, first = Store(folder), [], 0
@@ -175,17 +176,20 @@ def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) ->
         for hashes, owners in columns_of(files, some, 0):
             search.look(hashes, owners)
         looked_s, began = time.process_time() - began, time.process_time()
+        search.compare()
+        compared_s, began = time.process_time() - began, time.process_time()
         n_pairs = len(search.found())
         found_s, peak_mb = time.process_time() - began, _memory_mb("VmHWM")
         n_bytes = sum(file.n_bytes for file in some) * n_full / n
-    cpu_s = sorted_s + (looked_s + found_s) * n_full / n
+    cpu_s = sorted_s + (looked_s + compared_s) * n_full / n + found_s
     print(
         f"column {column}, {len(looked_for):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
-        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} pairs in {found_s:.2f} s, at most {peak_mb:.0f} MB "
-        f"({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: {n_bytes / 1e9:.2f} GB, {cpu_s:.0f} CPU s",
+        f"{1e9 * looked_s / n:.0f} ns each and comparing {1e9 * compared_s / n:.0f}, {n_pairs:,} near pairs, "
+        f"at most {peak_mb:.0f} MB ({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: "
+        f"{n_bytes / 1e9:.2f} GB, {cpu_s:.0f} CPU s",
         flush=True,
     )
-    return Column(cpu_s, n_bytes, peak_mb)
+    return Column(cpu_s, n_bytes, n_pairs * n_full / n)
 
 
 def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> None:
@@ -203,12 +207,27 @@ def full_size(seen: Hashes | None, n_videos: int, rng: np.random.Generator) -> N
         f"({n_bytes / FULL_SIZE / 1e3:.1f} kB a video), {cpu_s:.0f} CPU s in {len(columns)} tasks, "
         f"{1000 * cpu_s / (FULL_BATCH * CLIPS_A_VIDEO):.2f} ms a new clip"
     )
+    n_pairs, compared_ms = sum(one.n_pairs for one in columns), _compared_ms(new)
+    print(
+        f"  near by chance, extrapolated: {n_pairs:,.0f} pairs, {n_pairs / (FULL_BATCH * CLIPS_A_VIDEO):.1f} a new "
+        f"clip; the driver compares each in {compared_ms:.2f} ms, all in {n_pairs * compared_ms / 1e3:.0f} CPU s"
+    )
     for n_workers in (1, 2, 4, len(columns)):
         print(f"  {n_workers} workers of 1 core and 1 Gbit/s, extrapolated: {wave_s(columns, n_workers):.0f} s")
 
 
+def _compared_ms(pictures: Hashes, n_pairs: int = 200) -> float:
+    """CPU ms to compare one pair of clips."""
+    config = DuplicatesConfig()
+    clips = pictures[: 2 * n_pairs * SCENES_A_CLIP].reshape(n_pairs, 2, SCENES_A_CLIP, N_HASHES)
+    began = time.process_time()
+    for one, other in clips:
+        shared(one, other, config.max_distance)
+    return 1000 * (time.process_time() - began) / n_pairs
+
+
 def wave_s(columns: Sequence[Column], n_workers: int) -> float:
-    """Seconds until all tasks are done: each reads, then looks; the longest are begun first."""
+    """Seconds until all tasks of a search are done: each reads, then looks; the longest begin first."""
     busy = [0.0] * n_workers
     for seconds in sorted((one.cpu_s + one.n_bytes / GBIT_BYTES for one in columns), reverse=True):
         busy[busy.index(min(busy))] += seconds

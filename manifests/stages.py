@@ -110,7 +110,7 @@ TABLE = (
         void_by="packs",
         aliases=("fetch", "scenes", "cut", "members", "checks"),
         again="unit",
-        made_by=7,
+        made_by=8,
     ),
     StageFacts("shards", "joins clips into shards", reads=("packs", "videos")),
     StageFacts(
@@ -129,8 +129,13 @@ MADE_BY = {stage.name: stage.made_by for stage in TABLE}
 OLDER = {
     (
         "media",
+        7,
+    ): "clips have eight perceptual hashes a picture, later ones ten: copies that are cropped at one side are found "
+    "less often among the older ones; run again with --redo media to mend it",
+    (
+        "media",
         6,
-    ): "clips have six perceptual hashes a picture, later ones eight: copies that are cropped on one side, the shorter "
+    ): "clips have six perceptual hashes a picture, later ones ten: copies that are cropped at one side, the shorter "
     "way, are mostly not found among the older ones; run again with --redo media to mend it",
     (
         "media",

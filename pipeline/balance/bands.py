@@ -87,6 +87,11 @@ class Search:
             for band in self._bands:
                 band.look(some, begin, owners)
 
+    def compare(self) -> None:
+        """Compares what `look` has set aside; `found` does it too."""
+        for band in self._bands:
+            band.compare()
+
     def found(self) -> Int64:
         """(owner << 32 | owner asked for) of hashes near one of those asked for."""
         return np.unique(np.concatenate([np.zeros(0, np.int64), *(band.found() for band in self._bands)]))
@@ -131,17 +136,17 @@ class _Band:
         self._waiting.append((hashes[rows], owners.of(first_row + rows)))
         self._n_waiting += len(rows)
         if self._n_waiting >= _WAITING:
-            self._compare()
+            self.compare()
 
     def found(self) -> Int64:
-        self._compare()
+        self.compare()
         asker, owner = (np.concatenate([np.zeros(0, np.int64), *some]) for some in zip(*self._near, strict=True))
         order = np.argsort(asker, kind="stable")
         asker, owner = asker[order], owner[order]
         kept = (self._n_earlier[asker] < _CROWD) | (_nth_of_run(asker) < _OF_A_CROWD)
         return np.unique(owner[kept] << HALF | self._asked.owners[asker[kept]])
 
-    def _compare(self) -> None:
+    def compare(self) -> None:
         hashes = np.concatenate([np.zeros(0, np.uint64), *(some for some, _ in self._waiting)])
         owners = np.concatenate([np.zeros(0, np.int64), *(some for _, some in self._waiting)])
         self._waiting, self._n_waiting = [], 0

@@ -39,7 +39,7 @@ from pipeline.balance.shown import (
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
-from pipeline.media.phash import ALIGNED, Hashes, are_near, mirrored_pictures
+from pipeline.media.phash import ALIGNED, NOTHING, Hashes, mirrored_pictures
 
 COLUMNS = ("clip_id", "video_id", "channel_id", "status", "phashes")
 """Columns of PACKS that are read."""
@@ -55,7 +55,12 @@ MOST_WAITING = 1 << 23
 order of the tables."""
 
 _LEAST_SHARED = 3
-"""Pictures that two must share: two with the same logo over dark pictures agree in one or two."""
+"""Pictures that two clips must have in common: two dark clips with the same logo agree in one or two pictures."""
+_LEAST_TOGETHER = 2
+"""Of them so many must agree in the same part: one picture alone can agree by chance, or by a logo."""
+
+_OURS, _THEIRS = (list(parts) for parts in zip(*ALIGNED, strict=True))
+"""The parts of ALIGNED, as columns of the hashes of one picture and of the other."""
 
 
 class Pictures:
@@ -181,36 +186,43 @@ def _in_pairs(pairs: pa.Table, but: pa.Array) -> tuple[Shows, list[tuple[int, in
 
 
 def shared(a: Hashes, b: Hashes, max_distance: int) -> float:
-    """Share of the pictures of the one with fewer that the other shows too, in one part, as they are or mirrored.
+    """Share of the pictures of the one with fewer that the other shows too, as they are or mirrored.
 
-    Pictures that are alike in that part count once: a logo or a bar makes some parts of many pictures alike. 0 if fewer
-    than three agree, which can happen by chance.
+    Pictures that are alike in a part count once in it: a logo or a bar makes some parts of many pictures alike. Those
+    that agree in different parts count together if at least two do in each. 0 if fewer than three agree, which can
+    happen by chance.
     """
     fewer, more = (a, b) if len(a) <= len(b) else (b, a)
-    found = max(
-        _n_agreeing(fewer[:, i], other[:, j], max_distance)
-        for other in (more, mirrored_pictures(more))
-        for i, j in ALIGNED
-    )
+    found = max(_n_agreeing(fewer, other, max_distance) for other in (more, mirrored_pictures(more)))
     return found / len(fewer) if found >= _LEAST_SHARED else 0.0
 
 
-def _n_agreeing(one: Hashes, other: Hashes, max_distance: int) -> int:
-    """How many pictures of each agree with one of the other in a part; 0 if fewer than _LEAST_SHARED do."""
-    near = are_near(one, other, max_distance)
-    if int(near.any(axis=1).sum()) < _LEAST_SHARED:
-        return 0
-    apart = max(APART, max_distance)
-    return min(_n_apart(one[near.any(axis=1)], apart), _n_apart(other[near.any(axis=0)], apart))
+def _n_agreeing(some: Hashes, others: Hashes, max_distance: int) -> int:
+    """How many pictures of each agree with one of the other in a part in which at least _LEAST_TOGETHER do."""
+    ours, theirs = some[:, None, _OURS], others[None, :, _THEIRS]
+    near = np.bitwise_count(ours ^ theirs) <= max_distance
+    near &= (ours != NOTHING) & (theirs != NOTHING)
+    of_some, of_others = near.any(axis=1), near.any(axis=0)
+    enough = np.minimum(of_some.sum(axis=0), of_others.sum(axis=0)) >= _LEAST_TOGETHER
+    found: tuple[set[int], set[int]] = (set(), set())
+    for k in np.flatnonzero(enough).tolist():
+        kept = [
+            _apart(hashes[:, part], np.flatnonzero(agrees[:, k]), max(APART, max_distance))
+            for hashes, part, agrees in ((some, _OURS[k], of_some), (others, _THEIRS[k], of_others))
+        ]
+        if min(map(len, kept)) >= _LEAST_TOGETHER:
+            for rows, more in zip(found, kept, strict=True):
+                rows.update(more)
+    return min(map(len, found))
 
 
-def _n_apart(hashes: Hashes, max_distance: int) -> int:
-    """How many hashes are further than this from every earlier one that was counted."""
-    kept: list[int] = []
-    for value in hashes.tolist():
-        if all((value ^ other).bit_count() > max_distance for other in kept):
-            kept.append(value)
-    return len(kept)
+def _apart(hashes: Hashes, rows: Int64, max_distance: int) -> list[int]:
+    """The rows whose hashes are further than this from those of every earlier one that was kept."""
+    kept: dict[int, int] = {}
+    for row, value in zip(rows.tolist(), hashes[rows].tolist(), strict=True):
+        if all((value ^ other).bit_count() > max_distance for other in kept.values()):
+            kept[row] = value
+    return list(kept)
 
 
 def _is_same(a: Hashes, b: Hashes, *, config: DuplicatesConfig, share: float) -> bool:

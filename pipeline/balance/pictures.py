@@ -17,7 +17,7 @@ from pipeline.balance.alike import Kind, Wanted
 from pipeline.balance.bands import Int64
 from pipeline.balance.near_files import Filed
 from pipeline.balance.shown import Shows
-from pipeline.media.phash import ALIGNED, N_HASHES, NOTHING, Hashes, mirrored_pictures
+from pipeline.media.phash import ALIGNED, MIDDLE, N_HASHES, NOTHING, WHOLE, Hashes, mirrored_pictures
 
 NAMES = pa.schema([("id", pa.string()), ("video_id", pa.string()), ("channel_id", pa.string()), ("n", pa.int64())])
 
@@ -56,15 +56,18 @@ def filed(things: pa.Table) -> Filed:
 
 
 def asked(things: pa.Table) -> Wanted:
-    """The hashes by which they look for others in each part."""
+    """The hashes by which they look for others in each part; mirrored ones where it is the whole picture or its middle,
+    which mirroring leaves in place.
+    """
     counts, hashes = _pictures(things)
-    owners = np.repeat(np.arange(len(counts)), counts)
-    either = (hashes, mirrored_pictures(hashes))
+    owners, turned = np.repeat(np.arange(len(counts)), counts), mirrored_pictures(hashes)
     found = []
     for column in range(N_HASHES):
         parts = [one for one, other in ALIGNED if other == column]
-        of_column = np.concatenate([some[:, part] for part in parts for some in either])
-        found.append(_that_show(np.tile(owners, 2 * len(parts)), of_column))
+        of_column = [hashes[:, part] for part in parts]
+        if column in (WHOLE, MIDDLE):
+            of_column += [turned[:, part] for part in parts if part in (WHOLE, MIDDLE)]
+        found.append(_that_show(np.tile(owners, len(of_column)), np.concatenate(of_column)))
     return found
 
 

@@ -4,10 +4,10 @@ This is the DCT hash known as pHash: scale the brightness to 32 x 32, take the 8
 transform, and set a bit for each one above their median. It is implemented here since the library (ImageHash) brings
 SciPy and wavelets along; a test compares the two.
 
-A picture has eight hashes, each of a different part, since what is done to copies spoils some parts and spares others:
+A picture has ten hashes, each of a different part, since what is done to copies spoils some parts and spares others:
 a logo or a subtitle bar spares the inner part, a crop at one end of the longer side the square at the other end,
 blurred pillars the strip in the middle; after a crop on all sides, the copy's whole picture is the original's middle,
-and after one at an end of the shorter side, it is nearly the original without an eighth.
+and after one at one side, it is nearly the original without an eighth.
 """
 
 from __future__ import annotations
@@ -22,23 +22,25 @@ HASH_BYTES = 8
 NOTHING = 0
 """The hash of a part without anything to recognise it by (black, white, a flat colour)."""
 
-WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_FIRST, BUT_LAST = range(8)
+WHOLE, MIDDLE, CENTRE, BEGIN, END, INNER, BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT = range(10)
 """Columns of the hashes: the whole picture inside black bars; 88 % of each side; the central 9:16 strip, which pillars
 at both sides leave as it is; the largest square at the left (or upper) end and at the right (or lower) end; 70 % of
-each side; all but the first and all but the last eighth of the shorter side.
+each side; all but an eighth of the height or width at one side.
 """
-N_HASHES = 8
+N_HASHES = 10
+
+_BUT = (BUT_TOP, BUT_FOOT, BUT_LEFT, BUT_RIGHT)
 
 ALIGNED = (
-    *((WHOLE, part) for part in (WHOLE, MIDDLE, BUT_FIRST, BUT_LAST)),
-    *((part, WHOLE) for part in (MIDDLE, BUT_FIRST, BUT_LAST)),
+    *((WHOLE, part) for part in (WHOLE, MIDDLE, *_BUT)),
+    *((part, WHOLE) for part in (MIDDLE, *_BUT)),
     *((part, part) for part in (MIDDLE, CENTRE, BEGIN, END, INNER)),
 )
 """Pairs of parts that may show the same if one picture is an altered copy of the other."""
 
-VERSION = b"\x03"
+VERSION = b"\x04"
 """First byte of a `phashes` value."""
-_N_OLDER = {b"\x02": 6}
+_N_OLDER = {b"\x02": 6, b"\x03": 8}
 """Hashes per picture in values of earlier versions, which are the first columns."""
 _N_OLDEST = 2
 """The same for the oldest values, which have no first byte and are a multiple of 16 bytes."""
@@ -68,7 +70,7 @@ _TURNED_BITS = np.uint64(0x5555555555555555)
 _BLACK = 30
 _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
 _CUT_SHARE = 1 / 8
-"""Share of the shorter side; near enough to crops of 10 and of 15 %."""
+"""Share of the height or width; near enough to crops of 10 and of 15 %."""
 _STRIP_SHAPE = 9 / 16
 
 _REPEATED = 2
@@ -127,7 +129,7 @@ def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     side = min(height, width)
     strip = min(width, round(height * _STRIP_SHAPE))
     left = (width - strip) // 2
-    cut = round(side * _CUT_SHARE)
+    down, right = round(height * _CUT_SHARE), round(width * _CUT_SHARE)
     return [
         picture,
         _inner(picture, _MIDDLE_SHARE),
@@ -135,8 +137,10 @@ def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
         picture[:side, :side],
         picture[height - side :, width - side :],
         _inner(picture, _INNER_SHARE),
-        picture[cut:] if height <= width else picture[:, cut:],
-        picture[: height - cut] if height <= width else picture[:, : width - cut],
+        picture[down:],
+        picture[: height - down],
+        picture[:, right:],
+        picture[:, : width - right],
     ]
 
 
@@ -197,13 +201,7 @@ def mirrored(hashes: Hashes) -> Hashes:
 
 def mirrored_pictures(hashes: Hashes) -> Hashes:
     """Like `mirrored`, for pictures x N_HASHES: the squares at the two ends also change places."""
-    return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER, BUT_FIRST, BUT_LAST]]
-
-
-def are_near(hashes: Hashes, others: Hashes, max_distance: int) -> NDArray[np.bool_]:
-    """[N, M] whether hashes [N] and others [M] differ in at most `max_distance` bits; False where either is NOTHING."""
-    near = distances(hashes, others) <= max_distance
-    return np.asarray(near & (hashes != NOTHING)[:, None] & (others != NOTHING)[None, :])
+    return mirrored(hashes)[:, [WHOLE, MIDDLE, CENTRE, END, BEGIN, INNER, BUT_TOP, BUT_FOOT, BUT_RIGHT, BUT_LEFT]]
 
 
 def distances(hashes: Hashes, others: Hashes) -> NDArray[np.uint8]:

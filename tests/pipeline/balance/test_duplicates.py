@@ -18,7 +18,17 @@ from pipeline.balance.shown import distinct_in
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
-from pipeline.media.phash import BUT_FIRST, BUT_LAST, N_HASHES, NOTHING, WHOLE, mirrored_pictures, pack_hashes
+from pipeline.media.phash import (
+    BEGIN,
+    CENTRE,
+    END,
+    INNER,
+    N_HASHES,
+    NOTHING,
+    WHOLE,
+    mirrored_pictures,
+    pack_hashes,
+)
 from pipeline.testing.plans import find_duplicates
 from tests.pipeline.engine.merges import merge_all
 
@@ -84,7 +94,7 @@ def test_a_mirrored_re_upload_is_a_repeated_video() -> None:
 
 @pytest.mark.parametrize("part", range(N_HASHES))
 def test_a_copy_of_which_one_part_is_unchanged_is_found(part: int) -> None:
-    shows = WHOLE if part in (BUT_FIRST, BUT_LAST) else part  # what was cut from the shorter side shows all of that
+    shows = WHOLE if part > INNER else part  # a copy that is cut at one side shows all of what is left there
 
     def altered(n: int) -> list[tuple[int, ...]]:
         others = pictures(200 + n)
@@ -187,6 +197,19 @@ def test_a_copy_of_pictures_that_a_logo_makes_alike_as_a_whole_is_found() -> Non
 def test_strangers_that_one_logo_makes_alike_in_a_part_are_not_the_same(part: int) -> None:
     rows = [("a.0", "one", alike_in(part, 1)), ("b.0", "two", copied(alike_in(part, 2), 2))]
     assert find_duplicates(packs(rows), CONFIG) == {}
+
+
+def test_pictures_that_agree_in_different_parts_count_together_where_two_agree_in_each() -> None:
+    def agreeing(parts: list[int]) -> float:
+        """Of a copy that agrees with six pictures in one part each, or in none (-1)."""
+        ours, theirs = np.array(pictures(1), np.uint64), np.array(pictures(2), np.uint64)
+        for row, part in enumerate(parts):
+            theirs[row, part] = ours[row, part] if part >= 0 else theirs[row, part]
+        return shared(ours, theirs, 8)
+
+    assert agreeing([BEGIN, BEGIN, INNER, INNER, -1, -1]) == 4 / 6
+    assert agreeing([BEGIN, BEGIN, BEGIN, INNER, -1, -1]) == 3 / 6
+    assert agreeing([BEGIN, BEGIN, INNER, CENTRE, END, -1]) == agreeing([BEGIN, BEGIN, -1, -1, -1, -1]) == 0
 
 
 def test_what_is_taken_up_at_a_time_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

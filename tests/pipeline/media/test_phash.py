@@ -8,8 +8,10 @@ import pytest
 
 from pipeline.media.phash import (
     BEGIN,
-    BUT_FIRST,
-    BUT_LAST,
+    BUT_FOOT,
+    BUT_LEFT,
+    BUT_RIGHT,
+    BUT_TOP,
     CENTRE,
     END,
     INNER,
@@ -20,7 +22,6 @@ from pipeline.media.phash import (
     ClipHashes,
     _parts,
     _without_bars,
-    are_near,
     distances,
     mirrored,
     mirrored_pictures,
@@ -101,16 +102,22 @@ def test_what_is_done_to_a_copy_spares_one_part(name: str) -> None:
 
 @pytest.mark.parametrize("share", [0.1, 0.15])
 @pytest.mark.parametrize("tall", [False, True])
-def test_a_crop_of_the_shorter_side_shows_what_is_left_without_an_eighth_of_it(share: float, tall: bool) -> None:
-    rows = round(180 * share)
-    for part, left in ((BUT_FIRST, slice(rows, 180)), (BUT_LAST, slice(0, 180 - rows))):
-        n_near = 0
-        for scene in range(6):
-            luma, cropped = (
-                np.ascontiguousarray(shown.T if tall else shown) for shown in (grey(scene), grey(scene)[left])
-            )
-            n_near += bits(picture_hashes(luma)[part], picture_hashes(cropped)[WHOLE]) <= 8
-        assert n_near >= 5, part
+def test_a_crop_at_one_side_shows_what_is_left_without_an_eighth_there(share: float, tall: bool) -> None:
+    scenes = [np.ascontiguousarray(grey(scene).T if tall else grey(scene)) for scene in range(6)]
+    height, width = scenes[0].shape
+    rows, columns = round(height * share), round(width * share)
+    left = {
+        BUT_TOP: np.s_[rows:],
+        BUT_FOOT: np.s_[: height - rows],
+        BUT_LEFT: np.s_[:, columns:],
+        BUT_RIGHT: np.s_[:, : width - columns],
+    }
+    for part, rest in left.items():
+        near = [
+            bits(picture_hashes(luma)[part], picture_hashes(np.ascontiguousarray(luma[rest]))[WHOLE]) <= 8
+            for luma in scenes
+        ]
+        assert sum(near) >= 5, part
 
 
 def test_parts_of_a_mirrored_picture_are_exchanged() -> None:
@@ -139,25 +146,29 @@ def test_a_logo_in_the_corner_of_a_dark_picture_tells_nothing(right: bool) -> No
 
 def test_a_flat_picture_has_nothing_to_be_told_by() -> None:
     assert phash(np.full((180, 320), 16, np.uint8)) == NOTHING
-    packed = pack_hashes([(NOTHING,) * N_HASHES, (5, 7, 1, 2, 3, 4, 8, 6), (2**64 - 1, 1, 0, 0, 0, 9, 0, 1)])
-    assert len(packed) == 1 + 3 * 64
-    assert unpack_hashes(packed).tolist() == [[5, 7, 1, 2, 3, 4, 8, 6], [2**64 - 1, 1, 0, 0, 0, 9, 0, 1]]
+    packed = pack_hashes(
+        [(NOTHING,) * N_HASHES, (5, 7, 1, 2, 3, 4, 8, 6, 9, 9), (2**64 - 1, 1, 0, 0, 0, 9, 0, 1, 2, 3)]
+    )
+    assert len(packed) == 1 + 3 * 80
+    assert unpack_hashes(packed).tolist() == [[5, 7, 1, 2, 3, 4, 8, 6, 9, 9], [2**64 - 1, 1, 0, 0, 0, 9, 0, 1, 2, 3]]
     assert unpack_hashes(b"").shape == unpack_hashes(pack_hashes([])).shape == (0, N_HASHES)
 
 
-def test_values_of_earlier_versions_hold_two_and_six_hashes_a_picture() -> None:
+def test_values_of_earlier_versions_hold_two_six_and_eight_hashes_a_picture() -> None:
     def joined(*values: int) -> bytes:
         return b"".join(value.to_bytes(8, "big") for value in values)
 
     older, newer = joined(5, 7, 2**64 - 1, 1), b"\x02" + joined(*range(11, 23))
-    hashes, counts = unpack_all([older, b"", pack_hashes([(1, 2, 3, 4, 5, 6, 7, 8)]), newer, b"\x02"])
-    assert counts.tolist() == [2, 0, 1, 2, 0]
+    now = pack_hashes([tuple(range(1, 11))])
+    hashes, counts = unpack_all([older, b"", now, newer, b"\x02", b"\x03" + joined(*range(31, 39))])
+    assert counts.tolist() == [2, 0, 1, 2, 0, 1]
     assert hashes.tolist() == [
-        [5, 7, 0, 0, 0, 0, 0, 0],
-        [2**64 - 1, 1, 0, 0, 0, 0, 0, 0],
-        [1, 2, 3, 4, 5, 6, 7, 8],
-        [*range(11, 17), 0, 0],
-        [*range(17, 23), 0, 0],
+        [5, 7, *[0] * 8],
+        [2**64 - 1, 1, *[0] * 8],
+        [*range(1, 11)],
+        [*range(11, 17), *[0] * 4],
+        [*range(17, 23), *[0] * 4],
+        [*range(31, 39), 0, 0],
     ]
 
 
@@ -172,14 +183,6 @@ def test_a_picture_that_stands_is_hashed_once() -> None:
 def test_distances_count_differing_bits() -> None:
     a, b = np.array([0, 255], np.uint64), np.array([1, 2**64 - 1], np.uint64)
     assert distances(a, b).tolist() == [[1, 64], [7, 56]]
-
-
-def test_what_is_near_shows_something_and_differs_in_few_bits() -> None:
-    hashes = np.array([0b1111, NOTHING, 2**64 - 1], np.uint64)
-    others = np.array([0b0001, NOTHING, 0b1111], np.uint64)
-    assert are_near(hashes, others, 3).tolist() == [[True, False, True], [False] * 3, [False] * 3]
-    assert are_near(hashes, others, 2).tolist() == [[False, False, True], [False] * 3, [False] * 3]
-    assert are_near(hashes, others, 64)[1].tolist() == [False] * 3, "what shows nothing is near nothing"
 
 
 def test_a_picture_shows_something_where_its_whole_and_its_middle_do() -> None:
@@ -214,15 +217,15 @@ def numbered(height: int, width: int) -> Any:
 
 def test_the_parts_of_a_picture_are_where_their_names_say() -> None:
     wide = numbered(90, 200)
-    whole, middle, centre, begin, end, inner, but_first, but_last = _parts(wide)
+    whole, middle, centre, begin, end, inner, but_top, but_foot, but_left, but_right = _parts(wide)
     assert whole is wide
     assert (middle == wide[5:85, 12:188]).all() and (inner == wide[14:76, 30:170]).all()
     assert (centre == wide[:, 74:125]).all(), "9:16 of 90 lines: 51 columns"
     assert (begin == wide[:, :90]).all() and (end == wide[:, 110:]).all()
-    assert (but_first == wide[11:]).all() and (but_last == wide[:79]).all(), "an eighth of 90 lines: 11"
+    assert (but_top == wide[11:]).all() and (but_foot == wide[:79]).all(), "an eighth of 90 lines: 11"
+    assert (but_left == wide[:, 25:]).all() and (but_right == wide[:, :175]).all()
     high = numbered(200, 90)
-    _, _, centre, begin, end, _, but_first, but_last = _parts(high)
-    assert (but_first == high[:, 11:]).all() and (but_last == high[:, :79]).all()
+    _, _, centre, begin, end, *_ = _parts(high)
     assert (centre == high).all() and (begin == high[:90]).all() and (end == high[110:]).all()
 
 

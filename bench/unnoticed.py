@@ -319,6 +319,11 @@ EXPLAINED = {
     ): "one shard more at the end, which holds nothing",
     (
         "train/data/decode.py",
+        "def read_still(mjpg: bytes, still: Still, shrink: float = 1.0) -> Pixels:",
+        "2.0",
+    ): "a JPEG is never decoded larger than it is",
+    (
+        "train/data/decode.py",
         "NO_FRAME = -1",
         "2",
     ): "any number below 0 says that a still names no frame",

@@ -225,3 +225,18 @@ def test_training_shows_no_still_whose_segment_would_leave_the_clip_while_there_
         decode_sample(members, "prepared", Views((160, 256), (40, 64), 7, 1, 3), np.random.default_rng(seed))
 
     assert taken == [12] * 6
+
+
+def test_a_clip_that_just_holds_its_segments_keeps_a_stride_that_is_not_whole_and_draws_as_others_do() -> None:
+    """Three frames on either side, 50/3 apart, take 50: with one centre 101."""
+    views = Views((64, 64), (16, 16), 7, 1, 4, fps=6.0)
+
+    assert choose_centres(101, views, None, 25.0) == ([50], pytest.approx(50 / 3))
+    assert choose_centres(100, views, None, 25.0) == ([50], 16)
+    draw, untouched = np.random.default_rng(3), np.random.default_rng(3)
+    assert choose_centres(14, Views((64, 64), (16, 16), 3, 2, 6), draw) == ([6, 7], 6)
+    assert draw.random() != untouched.random(), "what is drawn after it stays from version to version"
+
+
+def test_a_still_without_a_time_stands_at_the_clips_start() -> None:
+    assert decode.read_stills(facts(stills='[{"offset": 3, "size": 9}]')) == (Still(3, 9, 0, decode.NO_FRAME),)

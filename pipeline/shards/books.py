@@ -115,11 +115,11 @@ def read_chosen(store: Store) -> Chosen:
 
 
 def open_clips(
-    made: PlanVideos, chosen: Chosen, held: Sequence[Held], tombstones: Tombstones, urls: pa.Table, but: Collection[str]
+    made: PlanVideos, chosen: Chosen, held: Sequence[Held], tombstones: Tombstones, urls: Urls, but: Collection[str]
 ) -> PlanVideos:
     """Returns clips that belong in shards but are in none: those that the selection keeps, and those that failed.
 
-    `urls`: columns video_id, url. `but`: videos to leave out.
+    `but`: videos to leave out.
     """
     left = not_held(made, held)
     away = pc.is_in(left.video_id, value_set=pa.array(sorted(but), pa.string())).to_numpy(zero_copy_only=False)
@@ -129,16 +129,29 @@ def open_clips(
     return PlanVideos(left.video_id, left.channel_id, chosen.groups_of(left.video_id), left.starts, left.n, left.bytes_)
 
 
-def _covered(videos: PlanVideos, tombstones: Tombstones, urls: pa.Table) -> NDArray[np.bool_]:
+def _covered(videos: PlanVideos, tombstones: Tombstones, urls: Urls) -> NDArray[np.bool_]:
     """[V] whether a removal keeps a video out."""
     if not (tombstones.videos or tombstones.channels or tombstones.urls):
         return np.zeros(len(videos), np.bool_)
-    facts = zip(videos.video_id.to_pylist(), videos.channel_id.to_pylist(), urls_of(videos, urls), strict=True)
+    facts = zip(videos.video_id.to_pylist(), videos.channel_id.to_pylist(), urls.of(videos), strict=True)
     return np.array([tombstones.cover(*of_one) for of_one in facts], np.bool_)
 
 
-def urls_of(videos: PlanVideos, urls: pa.Table) -> list[str]:
-    """[V] the URL of each video, "" if unknown. `urls`: columns video_id, url."""
-    row = Ids.of(urls.column("video_id")).rows(videos.video_id)
-    found: list[str] = pc.fill_null(urls.column("url").take(pa.array(row, mask=row < 0)), "").to_pylist()
-    return found
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """The URLs of all videos, by id; built once for the shards of a plan."""
+
+    videos: Ids
+    url: pa.Array
+
+    @classmethod
+    def read(cls, store: Store) -> Urls:
+        """Those of the table `videos`."""
+        rows = store.read_table("videos", ["video_id", "url"])
+        return cls(Ids.of(rows.column("video_id")), rows.column("url").combine_chunks())
+
+    def of(self, videos: PlanVideos) -> list[str]:
+        """[V] the URL of each video, "" if unknown."""
+        row = self.videos.rows(videos.video_id)
+        found: list[str] = pc.fill_null(self.url.take(pa.array(row, mask=row < 0)), "").to_pylist()
+        return found

@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from manifests.hashing import hash_name
 from manifests.reasons import Reason
 from manifests.shards import TABLE_NAME, ShardEntry
@@ -25,7 +23,7 @@ from pipeline.engine.parts import Part
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Reject, Resources, Unit
 from pipeline.outdir.tombstones import Tombstones, read_tombstones, refuse_while_under_way
-from pipeline.shards.books import ShardBooks, open_clips, read_chosen, urls_of
+from pipeline.shards.books import ShardBooks, Urls, open_clips, read_chosen
 from pipeline.shards.closed import placed_in, read_held
 from pipeline.shards.files import DamagedSample, Piece, join_shard, shard_files
 from pipeline.shards.pieces import failed_piece, pieces_of_video
@@ -61,15 +59,15 @@ class ShardsStage:
         """The shards of the open generation. Raises UserError if a removal was interrupted."""
         tombstones = read_tombstones(store)
         refuse_while_under_way(store, tombstones)
-        urls = store.read_table("videos", ["video_id", "url"])
+        urls = Urls.read(store)
         plan = self._open_generation(store, tombstones, urls)
         parts = store.parts_of("packs", [i for shard in plan for i in shard.content.video_id.to_pylist()])
         for shard in plan:
             ids = tuple(shard.content.video_id.to_pylist())
-            url = dict(zip(ids, urls_of(shard.content, urls), strict=True))
+            url = dict(zip(ids, urls.of(shard.content), strict=True))
             yield Unit(shard.name, ShardJob(shard, {i: parts[i] for i in ids}, url), ids)
 
-    def _open_generation(self, store: Store, tombstones: Tombstones, urls: pa.Table) -> list[PlannedShard]:
+    def _open_generation(self, store: Store, tombstones: Tombstones, urls: Urls) -> list[PlannedShard]:
         chosen = read_chosen(store)
         self.books.update(store)
         entries = read_entries(store)

@@ -10,7 +10,7 @@ from manifests.errors import UserError
 from manifests.membership import Ids
 from pipeline.engine.store import Store
 from pipeline.outdir.tombstones import Tombstones
-from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, open_clips, read_chosen, urls_of
+from pipeline.shards.books import PACK_COLUMNS, Chosen, ShardBooks, Urls, open_clips, read_chosen
 from pipeline.shards.clips import PlanClip, PlanVideo, PlanVideos
 from pipeline.testing.shards import commit_video, select
 
@@ -21,7 +21,7 @@ MADE = PlanVideos.of(
         PlanVideo("c", "", "c", (PlanClip(0, 512), PlanClip(3, 512))),
     ]
 )
-URLS = pa.table({"video_id": ["c", "a"], "url": ["https://vimeo.com/5", "https://www.youtube.com/watch?v=a"]})
+URLS = Urls(Ids.of(pa.array(["c", "a"])), pa.array(["https://vimeo.com/5", "https://www.youtube.com/watch?v=a"]))
 ALL = Chosen(
     Ids.of(MADE.video_id), pa.array(["g", "", "g"]), np.array([0, 2, 3, 5]), np.array([0, 2, 0, 0, 3], np.int32)
 )
@@ -70,7 +70,7 @@ def test_videos_may_be_left_out_by_name() -> None:
 
 
 def test_an_address_that_is_not_known_is_none() -> None:
-    assert urls_of(MADE, URLS) == ["https://www.youtube.com/watch?v=a", "", "https://vimeo.com/5"]
+    assert URLS.of(MADE) == ["https://www.youtube.com/watch?v=a", "", "https://vimeo.com/5"]
 
 
 def test_rows_of_packs_become_the_clips_of_their_videos_in_the_order_of_numbers(tmp_path: Path) -> None:

@@ -365,3 +365,13 @@ def test_rows_that_are_left_unread_do_not_count(size: tuple[int, int]) -> None:
     whole = luma if size == (180, 320) else cv2.resize(luma, (2 * WIDTH, 2 * HEIGHT), interpolation=cv2.INTER_LINEAR)
 
     assert np.array_equal(shots.few_pixels(luma), cv2.resize(whole, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA))
+
+
+@pytest.mark.parametrize(("fps", "gradual"), [(5, True), (25, True), (37, True), (38, False), (50, False)])
+def test_a_dissolve_of_six_frames_is_one_up_to_37_frames_a_second(fps: int, gradual: bool) -> None:
+    """It takes a seventh of a second or more; faster, six frames are a cut with something before or after it."""
+    finder = ShotFinder(fps)
+    for picture in [*[ONE] * 60, *mixed(steady(6), size=6), *[OTHER] * 60]:
+        finder.feed(picture.astype(np.uint8))
+    assert any(found.is_gradual for found in finder.finish()) == gradual
+    assert any(found.is_gradual for found in transitions(mixed(steady(6), size=126))), "25 where nothing is said"

@@ -12,13 +12,15 @@ from pipeline.engine.names import Names
 def test_what_was_given_or_added_is_among_them_and_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(names, "RECENT", 7)
     rng, known = random.Random(5), {"a", "b"}
-    found = Names(known)
+    found, most_apart = Names(known), 0
     for _ in range(500):
         name = f"unit{rng.randrange(200)}"
         assert (name in found) == (name in known)
         found.add(name)
         known.add(name)
         assert len(found) == len(known) and len(found._recent) < 7, "few are kept as larger objects"
+        most_apart = max(most_apart, len(found._recent))
+    assert most_apart == 6, "not all are sorted for each one"
     assert all(name in found for name in known) and "unit200" not in found
 
 

@@ -166,6 +166,14 @@ EXPLAINED = {
         ): "how much is held at a time, about"
         for new in ("n_bytes > GROUP_BYTES", "len(held) > 1000", "2000")
     },
+    **{
+        ("pipeline/engine/store.py", line, new): "a segment names no part without rows"
+        for line in (
+            "if part.n_rows < 0:",
+            "is_covered = part.n_rows < 0 and found.num_rows and self._segments_with(head, part.stage, [part.unit])",
+        )
+        for new in ("part.n_rows <= 0", "1")
+    },
     ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (

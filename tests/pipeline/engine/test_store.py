@@ -325,6 +325,7 @@ def test_parts_that_were_committed_since_the_folder_was_listed_are_not_lost(
 
     monkeypatch.setattr(Files, "names", late)
     assert half.parts("clips")[-1].unit == "u92" and len(listed) == 2
+    assert half.parts("clips")[-1].unit == "u92" and len(listed) == 3, "where all are there it is listed once"
     half.delete(half.parts("clips")[-1].path)
     assert half.parts("clips")[-1].unit == "u91", "one that is lost is not named"
     listed.clear()

@@ -282,7 +282,7 @@ EXPLAINED = {
     ): "a drawn number of 53 bits is never quite the share that is mirrored",
     (
         "train/data/decode.py",
-        "return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array",
+        "return array.reshape(-1, n_frames, 3, *size) if n_frames else array",
         "2",
     ): "numpy takes any number below 0 for the length that is left",
     (

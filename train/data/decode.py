@@ -158,7 +158,7 @@ def _stacked(pictures: Sequence[Pixels], size: tuple[int, int], n_frames: int = 
         if picture.dtype != np.uint8 or picture.shape != wanted:
             raise SampleBroken(f"frames came as {picture.dtype} {picture.shape}, wanted uint8 {wanted}")
         target[:] = picture.transpose(2, 0, 1)
-    return array.reshape(-1, n_frames, *array.shape[1:]) if n_frames else array
+    return array.reshape(-1, n_frames, 3, *size) if n_frames else array
 
 
 def choose_centres(

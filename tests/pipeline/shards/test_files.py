@@ -122,6 +122,7 @@ def test_samples_are_read_in_lots_of_bounded_size_and_come_in_their_order(tmp_pa
 
     assert lots == [["k0", "k1"], ["k2"], ["k3"], ["k4"], ["k5", "failed"]]
     assert list(files._batches([])) == []
+    assert len(list(files._batches([pieces[3], failed]))) == 1, "what failed takes no room"
 
 
 def test_the_stats_say_what_the_rows_say_in_seconds_of_the_clips(tmp_path: Path):

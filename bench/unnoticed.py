@@ -174,6 +174,11 @@ EXPLAINED = {
         )
         for new in ("part.n_rows <= 0", "1")
     },
+    (
+        "pipeline/engine/committed.py",
+        "self.commits.floor[stage] = head.covered.get(stage, 0)",
+        "1",
+    ): "numbers of commits begin at 2; only their order counts",
     ("pipeline/engine/progress.py", "BarColumn(bar_width=16),", "32"): "how wide a bar is on a terminal",
     ("pipeline/engine/cluster.py", "waited: int = -1", "2"): "any number below 0 says that there was no fetch",
     (

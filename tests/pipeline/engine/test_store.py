@@ -201,6 +201,7 @@ def test_pieces_of_a_part_are_whole_row_groups_and_read_only_what_is_asked_for(
     half.segments.sizes.clear()
     wide = pq.read_table(half.path(part.path.replace(".parquet", ".wide.parquet")))
     pq.write_table(wide, half.path(part.path.replace(".parquet", ".wide.parquet")), row_group_size=10)
+    assert len(list(half.pieces(whole, ["clip_id"]))) == 1, "so few rows are one piece"
     monkeypatch.setattr(store_module, "PIECE_BYTES", 1)
     pieces = list(half.pieces(whole, ["clip_id"]))
     assert [(piece.first, piece.n_rows) for piece in pieces] == [(0, 10), (10, 10), (20, 10), (30, 9)]

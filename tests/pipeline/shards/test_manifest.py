@@ -158,7 +158,8 @@ def test_leftovers_under_a_shards_name_are_swept_and_other_files_are_not(tmp_pat
     for name in ("00007.tar", "00007.parquet", "notes.txt", "123.tar"):
         (tmp_path / "shards/train" / name).write_bytes(b"x")
     assert sweep_shards(store, make_shards(store)) == ["shards/train/00007.parquet", "shards/train/00007.tar"]
-    assert {"notes.txt", "123.tar"} <= {p.name for p in (tmp_path / "shards/train").iterdir()}
+    there = {p.name for p in (tmp_path / "shards/train").iterdir()}
+    assert {"notes.txt", "123.tar", "00000.tar"} <= there and not {"00007.tar", "00007.parquet"} & there
 
 
 def test_the_kind_of_a_set_of_pictures_was_given_and_that_of_clips_is_counted(made: Path) -> None:
@@ -226,6 +227,15 @@ def test_each_pack_that_goes_is_counted(tmp_path: Path) -> None:
     assert remove_packs(store, manifest, also_turned_away=False) == 2
     assert remove_packs(store, manifest) == 2
     assert remove_packs(store, manifest) == 0 and (tmp_path / "packs" / "notes.txt").exists()
+
+
+def test_a_pack_that_rows_of_two_attempts_name_goes_once(tmp_path: Path) -> None:
+    store = a_data_set(tmp_path, n_videos=2)
+    manifest = make_shards(store)
+    store.write_part("packs", "media", "again", store.read_table("packs").to_pylist())
+    store.commit("media", "again", {})
+
+    assert remove_packs(store, manifest) == 2 and not list(tmp_path.glob("packs/*.tar"))
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,8 @@ def test_what_failed_before_may_come_as_a_sample_and_nothing_comes_twice() -> No
     assert names(not_held(now, [HELD])) == ["a1", "a2", "new0", "new1"]
     assert names(not_held(now, [HELD, LATER])) == ["a2", "new0", "new1"]
     assert names(not_held(now, [])) == names(now)
+    again = PlanVideos.of([PlanVideo("a", "UCa", "a", (PlanClip(1, 0), PlanClip(3, 0)))])
+    assert names(not_held(again, [HELD])) == ["a3"], "what failed again has its row already"
 
 
 def test_of_several_shards_that_hold_a_video_the_last_one_says_where_it_is() -> None:

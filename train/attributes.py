@@ -113,9 +113,9 @@ def told_apart(
         return float("nan"), float("nan")
     texts = embed([text for i in asked for text in swapped(captions[i], pattern, values)])
     near = (texts.view(len(asked), len(values), -1) @ video[asked].unsqueeze(2)).squeeze(2)
-    mine = torch.tensor([values.index(own[i]) for i in asked])
-    others = near.scatter(1, mine[:, None], float("-inf")).amax(1)
-    return float((near.gather(1, mine[:, None]).squeeze(1) > others).double().mean()), 1 / len(values)
+    own_index = torch.tensor([values.index(own[i]) for i in asked])
+    others = near.scatter(1, own_index[:, None], float("-inf")).amax(1)
+    return float((near.gather(1, own_index[:, None]).squeeze(1) > others).double().mean()), 1 / len(values)
 
 
 def first_answers(queries: Tensor, candidates: Tensor, chunk: int = 1024) -> Tensor:

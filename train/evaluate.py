@@ -224,11 +224,11 @@ def evaluate(
     n_lost = sum(part[3] for part in parts)
     video, text = (torch.cat([p[k] for p in parts]) for k in (0, 1))  # type: ignore[misc]
     scores = score_retrieval(video, text, joined, n_lost, config.eval.attributes)
-    return replace(scores, attributes=_told(model, scores.attributes, video, joined, config, tokenizer))
+    return replace(scores, attributes=_told_apart(model, scores.attributes, video, joined, config, tokenizer))
 
 
 @torch.no_grad()
-def _told(
+def _told_apart(
     model: nn.Module,
     scores: Mapping[str, AttributeScore],
     video: Tensor,

@@ -68,9 +68,9 @@ class Reuploads:
 def find_reuploads(transcripts: pa.Table, videos: pa.Table, config: TextDuplicatesConfig) -> dict[str, str]:
     """Like `Reuploads.find`, for tables: columns COLUMNS of `transcripts`, video_id and duration_s of `videos`."""
     with tempfile.TemporaryDirectory() as folder:
-        one = Reuploads(config, Store(folder))
-        one.compared.add(transcripts)
-        return one.find(videos)
+        reuploads = Reuploads(config, Store(folder))
+        reuploads.compared.add(transcripts)
+        return reuploads.find(videos)
 
 
 def things_of(config: TextDuplicatesConfig, rows: pa.Table) -> pa.Table:
@@ -90,8 +90,8 @@ def kind_of(config: TextDuplicatesConfig) -> Kind:
     def is_same(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
         if abs(a["duration_s"] - b["duration_s"]) > tolerance_s:
             return False
-        one, other = (np.frombuffer(row["minhash"], "<u4") for row in (a, b))
-        return bool((one == other).mean() >= config.jaccard)
+        of_a, of_b = (np.frombuffer(row["minhash"], "<u4") for row in (a, b))
+        return bool((of_a == of_b).mean() >= config.jaccard)
 
     filed = partial(_filed, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)
     asked = partial(_asked, n_bands=n_bands, n_rows=n_rows, tolerance_s=tolerance_s)

@@ -4,7 +4,7 @@ import re
 
 ALIKE = (
     (re.compile(r"uuid4\(\)\.hex\[:(\d+)\]"), "the length of a random name; any is long enough"),
-    (re.compile(r"\.reshape\([^-]*-(1)\)"), "NumPy takes any number below 0 for the side that follows from the others"),
+    (re.compile(r"\.reshape\([^-)]*-(1)[,)]"), "NumPy takes any number below 0 for the side that is left"),
 )
 """(pattern of a line, whose group is the number that is changed; why no user could notice that, wherever it occurs)."""
 

@@ -242,11 +242,6 @@ class Recorder:
         self._line({"kind": "eval", "step": step, **scores})
         self._point({f"val/{name}": value for name, value in scores.items()}, step)
 
-    def event(self, step: int, what: str, detail: Any) -> None:
-        """Writes an event: a lost sample, a checkpoint, a stop."""
-        if self._file is not None:
-            self._line({"kind": what, "step": step, "detail": detail})
-
     def _line(self, record: dict[str, Any]) -> None:
         assert self._file is not None
         self._file.write(json.dumps(record) + "\n")

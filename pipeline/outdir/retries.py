@@ -42,7 +42,7 @@ def _standing(store: Store, reasons: Sequence[str], stage: str) -> dict[tuple[st
     if stage:
         wanted &= pc.field("stage") == stage
     rows = rejects_in_force(store).filter(wanted)
-    ever = store.read_rejects().select(["stage", "video_id"])
+    ever = store.read_rejects(["stage", "video_id"])
     ever = ever.filter(pc.is_in(pc.field("video_id"), rows["video_id"].combine_chunks()))
     counted = ever.group_by(["stage", "video_id"]).aggregate([([], "count_all")])
     times = {(row["stage"], row["video_id"]): row["count_all"] for row in counted.to_pylist()}

@@ -138,7 +138,8 @@ class FolderStage:
 
 def _known(store: Store) -> tuple[set[str], dict[str, str]]:
     """(ids with a verdict of this source already, {path: id} of the files that became videos)."""
-    turned_away = store.read_rejects().filter(pc.field("stage") == "folder")["video_id"].to_pylist()
+    rejects = store.read_rejects(["stage", "video_id"])
+    turned_away = rejects.filter(pc.field("stage") == "folder")["video_id"].to_pylist()
     videos = store.read_table("videos", ["video_id", "media_path"])
     from_files = videos.filter(pc.field("media_path") != "")
     ids_of = dict(zip(from_files["media_path"].to_pylist(), from_files["video_id"].to_pylist(), strict=True))

@@ -153,13 +153,19 @@ def test_an_index_that_names_places_outside_its_shards_reads_nothing(manifest, c
         Reader(hostile).read(0, ["txt"])
 
 
-def test_members_that_lie_near_each_other_are_one_read_and_distant_ones_two(manifest, monkeypatch):
+@pytest.fixture
+def reads(monkeypatch):
+    """(start, stop) of each read of a file from now on."""
+    seen = []
+    monkeypatch.setattr(
+        Reader, "_range", lambda self, url, start, stop: seen.append((start, stop)) or whole(url)[start:stop]
+    )
+    return seen
+
+
+def test_members_that_lie_near_each_other_are_one_read_and_distant_ones_two(manifest, reads, monkeypatch):
     index = load_index(manifest, "train")
     members = index.members(0)
-    reads = []
-    monkeypatch.setattr(
-        Reader, "_range", lambda self, url, start, stop: reads.append((start, stop)) or whole(url)[start:stop]
-    )
 
     Reader(index).read(0, ["txt", "json"])
     assert reads == [(members["txt"][0] - 512, sum(members["json"]))]
@@ -234,13 +240,9 @@ def test_a_file_that_was_used_just_now_stays_open_and_the_one_left_longest_close
     reader.close()
 
 
-def test_a_gap_as_wide_as_allowed_is_read_over(manifest, monkeypatch):
+def test_a_gap_as_wide_as_allowed_is_read_over(manifest, reads, monkeypatch):
     index = load_index(manifest, "train")
     members = index.members(0)
-    reads = []
-    monkeypatch.setattr(
-        Reader, "_range", lambda self, url, start, stop: reads.append((start, stop)) or whole(url)[start:stop]
-    )
     monkeypatch.setattr(read, "GAP_BYTES", members["json"][0] - sum(members["txt"]))
 
     Reader(index).read(0, ["json", "txt"])

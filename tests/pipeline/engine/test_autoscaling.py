@@ -82,8 +82,11 @@ def demands():
     said = subprocess.run(["ray", "status"], capture_output=True, text=True).stdout
     return said.partition("From request_resources")[2]
 
+def are_none(left):  # `ray status` shows what a round of the autoscaler saw, which may be one that began before the end
+    return "no resource demands" in left and "request_resources()" not in left
+
 until = time.monotonic() + 120
-while "no resource demands" not in (left := demands()) and time.monotonic() < until:
+while not are_none(left := demands()) and time.monotonic() < until:
     time.sleep(1)
 ray.init(address="auto", logging_level="ERROR", log_to_driver=False)
 while (n_left := machines()) and time.monotonic() < until:

@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.json as pj
 
 from manifests.clip_status import is_success
 from manifests.sample import ALL_MEMBERS
@@ -55,14 +56,60 @@ def columns_of_rows(rows: pa.Table) -> SampleColumns:
     """The samples among a shard's rows (SHARD_ROWS), as shard 0. ValueError, KeyError, TypeError for damaged rows."""
     made = rows.select(["key", "status", "category_id", "members"])
     made = made.filter(is_success(made["status"]))
-    members = json.loads("[" + ",".join(made["members"].to_pylist()) + "]")
-    spans = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
-    pairs = np.array(spans, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
-    offsets = {m: pairs[:, i, 0].copy() for i, m in enumerate(ALL_MEMBERS)}
-    sizes = {m: pairs[:, i, 1].copy() for i, m in enumerate(ALL_MEMBERS)}
+    texts = made["members"].combine_chunks()
+    pairs = _pairs_at_once(texts)
+    if pairs is None:
+        pairs = _pairs_one_by_one(texts)
+    offsets, sizes = ({m: pair[:, k].copy() for m, pair in pairs.items()} for k in (0, 1))
     keys = made["key"].cast(pa.large_string()).combine_chunks()
     category = made["category_id"].to_numpy().astype(np.int32)
     return SampleColumns(keys, np.zeros(len(keys), np.int32), category, offsets, sizes, _whole(sizes))
+
+
+_Pairs = dict[str, npt.NDArray[np.int64]]
+"""By extension: [n, 2] offset and size."""
+
+
+def _pairs_at_once(texts: pa.StringArray) -> _Pairs | None:
+    """The members of all rows by Arrow's JSON reader, six times as fast as one by one; None if it can't read them.
+
+    It would pass over some damage: a null, several objects in a text. Such texts are left to the other way.
+    """
+    if pc.any(pc.or_(pc.match_substring(texts, "null"), pc.not_equal(pc.count_substring(texts, "{"), 1))).as_py():
+        return None
+    lines = pc.binary_join(pa.ListArray.from_arrays(pa.array([0, len(texts)], pa.int32()), texts), "\n")[0].as_buffer()
+    if not lines.size:
+        return None
+    try:
+        table = pj.read_json(
+            pa.BufferReader(lines),
+            read_options=pj.ReadOptions(use_threads=False, block_size=lines.size + 1),
+            parse_options=pj.ParseOptions(explicit_schema=_PAIRS, unexpected_field_behavior="ignore"),
+        )
+    except pa.ArrowInvalid:
+        return None
+    columns = {m: table.column(m).combine_chunks() for m in ALL_MEMBERS}
+    are_pairs = all(pc.all(pc.equal(pc.list_value_length(c), 2)).as_py() is not False for c in columns.values())
+    if table.num_rows != len(texts) or not are_pairs:
+        return None
+    return {m: _pairs_of(column) for m, column in columns.items()}
+
+
+_PAIRS = pa.schema([(extension, pa.list_(pa.int64())) for extension in ALL_MEMBERS])
+
+
+def _pairs_of(column: pa.ListArray) -> npt.NDArray[np.int64]:
+    pairs = np.full((len(column), 2), ABSENT, np.int64)
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    pairs[there] = column.flatten().to_numpy().reshape(-1, 2)
+    return pairs
+
+
+def _pairs_one_by_one(texts: pa.StringArray) -> _Pairs:
+    members = json.loads("[" + ",".join(texts.to_pylist()) + "]")
+    spans = [[m.get(extension, (ABSENT, ABSENT)) for extension in ALL_MEMBERS] for m in members]
+    pairs = np.array(spans, np.int64).reshape(-1, len(ALL_MEMBERS), 2)
+    return {m: pairs[:, i] for i, m in enumerate(ALL_MEMBERS)}
 
 
 def join_columns(parts: Sequence[SampleColumns]) -> SampleColumns:

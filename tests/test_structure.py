@@ -123,7 +123,6 @@ WITHOUT_A_TEST_FILE: dict[str, list[str]] = {
     "tests/pipeline/report/test_page.py and tests/pipeline/report/test_audit.py, which show all that it reads": [
         f"pipeline/report/{name}" for name in ("data", "facts", "rows")
     ],
-    "tests/train/data/test_sample_index.py, where the trainer maps what the pipeline wrote": ["manifests/sample_index"],
     "tests/pipeline/demo/test_site.py, where the real yt-dlp asks it": [
         f"pipeline/demo/{name}" for name in ("innertube", "listings", "server", "youtube_pages")
     ],

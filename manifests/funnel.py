@@ -23,6 +23,7 @@ from manifests.membership import Ids
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
 from manifests.stages import rank_of
+from manifests.storage import is_of_the_place
 
 SELECTION_NAME = "selection.parquet"
 
@@ -139,6 +140,8 @@ def read_selection(tables: Files, columns: list[str] | None = None) -> pa.Table 
         with tables.open(SELECTION_NAME) as file:
             return pq.read_table(file, columns=columns)
     except (pa.ArrowException, KeyError, OSError) as error:
+        if is_of_the_place(error):
+            raise
         raise _damaged(error) from None
 
 
@@ -156,6 +159,8 @@ def selected_rows(tables: Files, video_id: str) -> list[SelectionRow]:
                     found: list[SelectionRow] = file.read_row_group(group).take(pa.array(rows)).to_pylist()
                     return found
     except (pa.ArrowException, KeyError, OSError) as error:
+        if is_of_the_place(error):
+            raise
         raise _damaged(error) from None
     return []
 

@@ -24,6 +24,11 @@ _OWN_ERRORS = (
     ("aiohttp", "ClientError"),
     ("gcsfs.retry", "HttpError"),
 )
+SICK = frozenset({errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO}) | {
+    errno.EMFILE,
+    errno.ENFILE,
+}
+"""Errors of a disk, of a mount, or of a process out of file handles: they say nothing about the file itself."""
 _PASSING = {errno.EIO, errno.EREMOTEIO, errno.EBUSY, errno.ETIMEDOUT, errno.EAGAIN}
 
 
@@ -38,6 +43,11 @@ def is_passing(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _PASSING:
         return True
     return is_of_a_store(error) and type(error).__name__ not in _CURES.keys() - {"EndpointConnectionError"}
+
+
+def is_of_the_place(error: BaseException) -> bool:
+    """Whether an error in reading a file says something about its disk or store, and nothing about what is in it."""
+    return is_passing(error) or (isinstance(error, OSError) and error.errno in SICK)
 
 
 def storage_errors() -> tuple[type[BaseException], ...]:

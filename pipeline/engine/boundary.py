@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from manifests.errors import UserError
 from manifests.reasons import Reason
-from manifests.storage import is_of_a_store, is_passing
+from manifests.storage import SICK, is_of_a_store, is_passing
 from pipeline.engine.unit import Context, PlaceFailed, Reject, Rejected, StopRun, Transient
 
 Made = TypeVar("Made")
@@ -33,11 +33,6 @@ ROW_ENDS_AFTER_S = 600.0
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNREADABLE_LOG = ".unreadable-inputs"
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_SICK = {errno.EIO, errno.EROFS, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.ENOTCONN, errno.EREMOTEIO} | {
-    errno.EMFILE,
-    errno.ENFILE,
-}
-"""Errors of a disk, of a mount, or of a process out of file handles: they say nothing about the file itself."""
 
 
 def per_item(context: Context, video_id: str, work: Callable[[], Made]) -> Made | Reject:
@@ -76,7 +71,7 @@ def refuse_sick_disk(error: BaseException, where: str) -> None:
     number = getattr(error, "errno", None)
     if number in _FULL:
         raise StopRun(Reason.NO_DISK, f"{error}; free some space under {where}") from error
-    if number in _SICK:
+    if number in SICK:
         raise PlaceFailed(f"{where}: {error}; look at this machine's disk") from error
 
 
@@ -103,7 +98,7 @@ def reading_input(name: str, context: Context) -> Iterator[None]:
     except OSError as error:
         if not is_of_the_system(error):
             raise
-        if error.errno in _SICK and _in_a_row(log) >= UNREADABLE_IN_A_ROW:
+        if error.errno in SICK and _in_a_row(log) >= UNREADABLE_IN_A_ROW:
             raise PlaceFailed(
                 f"{UNREADABLE_IN_A_ROW} input files in a row cannot be read, the last one {name}: {error}"
             ) from None

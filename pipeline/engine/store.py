@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from manifests.errors import DamagedFile
 from manifests.schema import REJECTS, TABLES, WIDE, completed, table_of
+from manifests.storage import is_of_the_place
 from pipeline.engine.commits import READERS, Facts, is_group, part_name
 from pipeline.engine.committed import MAX_MOVED, Committed
 from pipeline.engine.follow import Follower
@@ -199,6 +200,8 @@ class Store(Committed):
         except FileNotFoundError:
             raise
         except (pa.ArrowException, OSError, ValueError) as error:
+            if is_of_the_place(error):
+                raise
             reason = (str(error).splitlines() or [""])[0][:300]
             raise DamagedFile(f"{self.url}/{path}: is not a Parquet table ({reason}); restore the file") from None
 

@@ -26,6 +26,7 @@ from manifests.errors import DamagedFile
 from manifests.rows import ShardRow
 from manifests.schema import SHARD_ROWS, table_of
 from manifests.shards import ShardEntry, member_offsets, rows_of_shard
+from manifests.storage import is_of_the_place
 from pipeline.engine.store import Store
 from pipeline.media.packs import BLOCK, END, PackedSample
 
@@ -222,5 +223,7 @@ def read_rows(store: Store, url: str, columns: list[str] | None = None) -> pa.Ta
     try:
         data = store.read(name)
     except OSError as error:
+        if is_of_the_place(error):
+            raise
         raise DamagedFile(f"{store.url}/{name}: rows of a shard cannot be read ({error}); restore the file") from None
     return rows_of_shard(data, f"{store.url}/{name}", columns)

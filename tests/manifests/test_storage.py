@@ -7,7 +7,7 @@ from aiohttp import ServerDisconnectedError
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 
 from manifests.errors import UserError
-from manifests.storage import StorageErrorsExplained, explain, is_passing, storage_errors
+from manifests.storage import StorageErrorsExplained, explain, is_of_the_place, is_passing, storage_errors
 
 AWAY = EndpointConnectionError(endpoint_url="http://127.0.0.1:9")
 SLOW = ReadTimeoutError(endpoint_url="http://127.0.0.1:9")
@@ -30,6 +30,19 @@ def test_what_stays_wrong_is_not(error: Exception):
 def test_what_a_store_raises_is_caught_by_its_kinds_and_a_mistake_in_code_is_not(error: Exception):
     assert isinstance(error, storage_errors())
     assert not issubclass(KeyError, storage_errors())
+
+
+@pytest.mark.parametrize("error", [AWAY, SLOW, OSError(errno.EIO, "x"), OSError(errno.ESTALE, "x")])
+def test_a_disk_or_a_store_that_fails_says_nothing_of_a_file(error: Exception):
+    assert is_of_the_place(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FileNotFoundError(2, "x"), OSError("Couldn't deserialize thrift"), OSError(errno.EINVAL, "x"), ValueError()],
+)
+def test_a_file_that_is_missing_or_of_no_use_is_not_the_place_s_fault(error: Exception):
+    assert not is_of_the_place(error)
 
 
 def test_an_error_of_a_store_becomes_one_message_with_its_cure():

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import pickle
 import random
 import socket
 import threading
@@ -16,14 +17,15 @@ import pytest
 from manifests.storage import is_passing
 from pipeline.config.engine import EngineConfig
 from pipeline.engine import outage
+from pipeline.engine.boundary import per_item
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.outage import outlast
 from pipeline.engine.store import Store
-from pipeline.engine.unit import Context, Output, Resources, Unit
+from pipeline.engine.unit import Context, Output, Resources, Transient, Unit
 from pipeline.testing.s3 import BUCKET, S3, s3_server
-from tests.pipeline.engine.toys import ToyStage
+from tests.pipeline.engine.toys import ToyStage, listing
 
 pytestmark = pytest.mark.faults
 
@@ -124,6 +126,25 @@ def test_a_run_goes_on_after_an_outage(
 
     assert result.n_missing == 0 and store.committed("toy") == {"u0", "u1", "u2"}
     assert "does not answer" in caplog.text and "answers again" in caplog.text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["503", "drop", "silence"])
+def test_a_unit_whose_store_fails_while_it_reads_a_part_is_tried_again(
+    door: FaultyDoor, tmp_path: Path, fault: str
+) -> None:
+    store = store_behind(door, f"part-{fault}")
+    part = store.write_part("listings", "toy", "u", [listing("u")])
+    store.commit("toy", "u", {"rows": {"listings": 1}, "rejects": {}, "parts": {"listings": part}})
+    there: Store = pickle.loads(pickle.dumps(store))  # as a worker gets it
+    [named] = there.parts("listings")
+
+    def read() -> None:
+        door.fault = fault
+        there.read_part(named)
+
+    with pytest.raises(Transient, match=store.url):
+        per_item(Context(there, tmp_path, 0.0, 1), "u", read)
 
 
 @dataclass(frozen=True)
@@ -270,8 +291,6 @@ def test_a_store_that_takes_minutes_to_fail_a_call_is_one_outage(monkeypatch: py
 
 
 def test_a_worker_is_not_patient_in_its_slot() -> None:
-    import pickle
-
     store = Store("s3://b/x", patience_s=60)
 
     assert pickle.loads(pickle.dumps(store)).patience_s == 0

@@ -35,7 +35,7 @@ demo: install ## the main job on the embedded mini-YouTube, into out/demo, then 
 	$(BIN)/hdvila-pipeline demo --out $(OUT)
 	$(BIN)/hdvila-train fit configs/train_demo.yaml --set data.manifest=$(OUT)/manifest.json --set out=$(OUT)/train
 	@echo
-	@echo "Look at:  $(OUT)/report/index.html            the audit: balance, what was turned away and why, samples"
+	@echo "Look at:  $(OUT)/report/index.html            the audit: balance, what was rejected and why, samples"
 	@echo "          $(OUT)/shards/train/00000.tar       clips with their sentences (tar -tf lists them)"
 	@echo "          $(OUT)/train/summary.json           how well a text finds its clip after this short training"
 	@echo "Next:     $(BIN)/hdvila-pipeline init folder  a configuration for videos of your own"

@@ -48,7 +48,7 @@ CHANNELS = 4000
 N_SAMPLES = 64
 """Samples in the tar that all shards share."""
 N_QUERIES = 3000
-TURNED_AWAY = 0.5
+REJECTED_SHARE = 0.5
 """Videos that were looked at and rejected, per kept one."""
 FAILED_CLIPS = 0.05
 LICENCES = ("", "Creative Commons Attribution license (reuse allowed)", "<b>all rights</b>")
@@ -129,7 +129,7 @@ def _part(store: Store, rng: np.random.Generator, number: int, n_videos: int) ->
         "duration_s": rng.random(n_videos) * 900 + 60,
     }
     _commit(store, "extract", number, {"videos": _filled(VIDEOS, n_videos, videos)})
-    lost = [f"x{number:04d}{i:06d}" for i in range(int(n_videos * TURNED_AWAY))]
+    lost = [f"x{number:04d}{i:06d}" for i in range(int(n_videos * REJECTED_SHARE))]
     asked = {"video_id": ids + lost, "query": [f"{HOSTILE} {i % N_QUERIES}" for i in range(len(ids + lost))]}
     asked |= {"source": ["search"] * len(ids + lost), "wanted_category_id": [10] * len(ids + lost)}
     _commit(store, "choose", number, {"candidates": _filled(TABLES["candidates"], len(ids + lost), asked)})

@@ -12,12 +12,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from manifests.errors import UserError
 
 AUDIT_NAME = "report/report.json"
-AUDIT_VERSION = 1
+AUDIT_VERSION = 2
 
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -56,8 +56,8 @@ class Metrics(BaseModel):
     scene_cuts_mean: float = Field(description="mean scene cuts inside a clip, of the clips whose KEY.json was read")
     duplicates: int = Field(description="videos and clips left out because they repeat others")
     candidates: int = Field(description="videos that the crawl looked at")
-    videos_missing: int = Field(description="candidates that are neither kept nor turned away")
-    internal_errors: int = Field(description="videos and clips turned away by an error of this program")
+    videos_missing: int = Field(description="candidates that are neither kept nor rejected")
+    internal_errors: int = Field(description="videos and clips rejected by an error of this program")
 
 
 class CategoryFacts(BaseModel):
@@ -90,7 +90,10 @@ class Audit(BaseModel):
     metrics: Metrics
     categories: list[CategoryFacts]
     distributions: dict[str, dict[str, int]] = Field(description="by subject: {value: clips}, most frequent first")
-    turned_away: dict[str, dict[str, int]] = Field(description="videos and clips: {`stage reason`: count}")
+    rejected: dict[str, dict[str, int]] = Field(
+        validation_alias=AliasChoices("rejected", "turned_away"),  # its name in version 1
+        description="videos and clips: {`stage reason`: count}",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ class Level:
     @property
     def n_rejected(self) -> int:
         """The total of the rejected."""
-        return sum(turned.count for turned in self.rejected)
+        return sum(reject.count for reject in self.rejected)
 
     @property
     def adds_up(self) -> bool:
@@ -81,8 +81,8 @@ class Level:
     def by_reason(self) -> dict[str, int]:
         """Counts by reason over all stages, largest first."""
         counts: dict[str, int] = {}
-        for turned in self.rejected:
-            counts[turned.reason] = counts.get(turned.reason, 0) + turned.count
+        for reject in self.rejected:
+            counts[reject.reason] = counts.get(reject.reason, 0) + reject.count
         return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
@@ -204,11 +204,11 @@ def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
 
 @dataclass(frozen=True, slots=True)
 class _Fates:
-    """Columns [N], an entry per candidate. `turned`: index of its (stage, reason) in `kinds`, -1 if not rejected."""
+    """Columns [N], an entry per candidate. `rejected`: index of its (stage, reason) in `kinds`, -1 if not rejected."""
 
     video_id: pa.Array
     is_kept: NDArray[np.bool_]
-    turned: NDArray[np.int64]
+    rejected: NDArray[np.int64]
     kinds: tuple[tuple[str, str], ...]
     n_clips: NDArray[np.int64]
     n_clips_kept: NDArray[np.int64]
@@ -229,7 +229,7 @@ def _fates(tables: Tables, census: Census, rejects: pa.Table) -> _Fates:
     ids += selection.column("video_id").chunks if selection is not None else []
     video_id = pc.unique(pa.chunked_array(ids, pa.string()))
     n = len(video_id)
-    turned, kinds = _turned_by_selection(census, selection, video_id)
+    rejected, kinds = _rejected_by_selection(census, selection, video_id)
     kept, counts = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
     if selection is not None:
         rows = _row_in(selection.column("video_id"), video_id)
@@ -238,26 +238,26 @@ def _fates(tables: Tables, census: Census, rejects: pa.Table) -> _Fates:
     rows = _row_in(whole.column("video_id"), video_id)
     stages = whole.column("stage").to_numpy(zero_copy_only=False)
     overrides = (kept[rows] == 0) | (stages == "shards")  # what the selection kept is kept, unless its pack was lost
-    more, turned_rows = _coded(stages, whole.column("reason").to_numpy(zero_copy_only=False))
-    turned[rows[overrides]] = turned_rows[overrides] + len(kinds)
-    is_kept = (kept > 0) & (turned < 0)
-    return _Fates(video_id, is_kept, turned, (*kinds, *more), counts, kept)
+    more, rejected_rows = _coded(stages, whole.column("reason").to_numpy(zero_copy_only=False))
+    rejected[rows[overrides]] = rejected_rows[overrides] + len(kinds)
+    is_kept = (kept > 0) & (rejected < 0)
+    return _Fates(video_id, is_kept, rejected, (*kinds, *more), counts, kept)
 
 
-def _turned_by_selection(
+def _rejected_by_selection(
     census: Census, selection: pa.Table | None, video_id: pa.Array
 ) -> tuple[NDArray[np.int64], tuple[tuple[str, str], ...]]:
     """[N] the selection's reasons, each with the stage that it comes from."""
-    turned = np.full(len(video_id), -1, dtype=np.int64)
+    rejected = np.full(len(video_id), -1, dtype=np.int64)
     if selection is None:
-        return turned, ()
+        return rejected, ()
     left_out = selection.filter(pc.not_equal(selection.column("reason"), ""))
     reason = left_out.column("reason").to_numpy(zero_copy_only=False)
     tried = Ids.of(census.count("packs").video_id).holds(left_out.column("video_id"))
     stage = np.where(tried & ~np.isin(reason, [r.value for r in OF_BALANCE]), "media", "balance")
     kinds, codes = _coded(stage, reason)
-    turned[_row_in(left_out.column("video_id"), video_id)] = codes
-    return turned, kinds
+    rejected[_row_in(left_out.column("video_id"), video_id)] = codes
+    return rejected, kinds
 
 
 def _coded(stage: NDArray[Any], reason: NDArray[Any]) -> tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]:
@@ -300,7 +300,7 @@ def _without(ids: pa.Array | pa.ChunkedArray, settled: pa.ChunkedArray) -> list[
 
 
 def _video_level(fates: _Fates, n_missing: int) -> Level:
-    counts = np.bincount(fates.turned[fates.turned >= 0], minlength=len(fates.kinds))
+    counts = np.bincount(fates.rejected[fates.rejected >= 0], minlength=len(fates.kinds))
     return _level(len(fates.video_id), int(fates.is_kept.sum()), n_missing, zip(fates.kinds, counts, strict=True))
 
 
@@ -315,19 +315,19 @@ def _clip_level(census: Census, rejects: pa.Table, fates: _Fates) -> Level:
     of_text = rejects.filter(
         pc.and_(pc.equal(rejects.column("stage"), "clips"), pc.not_equal(rejects.column("clip_id"), ""))
     )
-    with_video = np.where(fates.turned >= 0, planned - n_failed, 0)
+    with_video = np.where(fates.rejected >= 0, planned - n_failed, 0)
     repeats = np.where(fates.is_kept, np.maximum(0, n_made - fates.n_clips), 0)
     over_quota = np.where(fates.is_kept, np.maximum(0, n_made - repeats - kept), 0)
-    away = [
+    rejects = [
         *_counted("clips", of_text.column("reason")),
         *((("media", reason), n) for reason, n in sorted(census.failed_by_reason().items())),
-        *zip(fates.kinds, _sums(fates.turned, with_video, len(fates.kinds)), strict=True),
+        *zip(fates.kinds, _sums(fates.rejected, with_video, len(fates.kinds)), strict=True),
         (("balance", Reason.DUPLICATE_CLIP.value), int(repeats.sum())),
         (("balance", Reason.OVER_QUOTA.value), int(over_quota.sum())),
     ]
     waiting = planned - n_failed - np.where(fates.is_kept, n_made, 0)
-    n_missing = int(waiting[fates.turned < 0].sum())
-    return _level(int(planned.sum()) + of_text.num_rows, int(kept.sum()), n_missing, away)
+    n_missing = int(waiting[fates.rejected < 0].sum())
+    return _level(int(planned.sum()) + of_text.num_rows, int(kept.sum()), n_missing, rejects)
 
 
 def _counted(stage: str, reasons: pa.ChunkedArray) -> list[tuple[tuple[str, str], int]]:
@@ -339,10 +339,10 @@ def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> lis
     return [int(x) for x in np.bincount(key[rows], weights=amount[rows], minlength=n_keys)]
 
 
-def _level(candidates: int, kept: int, missing: int, away: Any) -> Level:
+def _level(candidates: int, kept: int, missing: int, rejects: Any) -> Level:
     counts: dict[tuple[str, str], int] = {}
-    for kind, count in away:
+    for kind, count in rejects:
         counts[kind] = counts.get(kind, 0) + int(count)
-    turned = [RejectCount(stage, reason, count) for (stage, reason), count in counts.items() if count]
-    turned.sort(key=lambda t: (rank_of(t.stage), t.stage, -t.count, t.reason))
-    return Level(candidates, kept, missing, tuple(turned))
+    rejected = [RejectCount(stage, reason, count) for (stage, reason), count in counts.items() if count]
+    rejected.sort(key=lambda t: (rank_of(t.stage), t.stage, -t.count, t.reason))
+    return Level(candidates, kept, missing, tuple(rejected))

@@ -201,7 +201,7 @@ FACTS: dict[Reason, _Fact] = {
     Reason.REPEATED_TEXT: _Fact(NEVER, "one phrase repeated"),
     Reason.NOT_WORDS: _Fact(NEVER, "too many tokens that are not words"),
     Reason.BOILERPLATE: _Fact(NEVER, "a sentence repeated over the channel's videos"),
-    Reason.FLAGGED_TEXT: _Fact(NEVER, "profanity or personal data, where the configuration turns such clips away"),
+    Reason.FLAGGED_TEXT: _Fact(NEVER, "profanity or personal data, where the configuration rejects such clips"),
     Reason.LOW_ALIGNMENT: _Fact(NEVER, "the text could not be placed in time with confidence"),
     Reason.CLIP_TOO_SHORT: _Fact(NEVER, "clip shorter than the configured bound"),
     Reason.CLIP_TOO_LONG: _Fact(NEVER, "clip longer than the configured bound"),

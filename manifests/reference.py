@@ -52,7 +52,7 @@ def _reasons() -> list[str]:
     lines = [
         "## Reasons",
         "",
-        "Why a video or clip is turned away. Class: later (tried again), never, stop (ends the run).",
+        "Why a video or clip is rejected. Class: later (tried again), never, stop (ends the run).",
     ]
     lines += ["", "| reason | class | what it means |", "|---|---|---|"]
     return [*lines, *(f"| `{reason.value}` | {reason.class_.value} | {reason.meaning} |" for reason in Reason)]

@@ -127,14 +127,14 @@ def _reject_step(row: RejectRow, in_force: bool) -> Step:
     detail = f" ({row['detail']})" if row["detail"] else ""
     again = f", next try at {row['next_try_at']}" if row["next_try_at"] and in_force else ""
     void = "" if in_force else ", no longer in force: a later attempt decided"
-    return Step(row["stage"], f"turned away at {row['at']}: {_meaning(row['reason'])}{detail}{again}{void}")
+    return Step(row["stage"], f"rejected at {row['at']}: {_meaning(row['reason'])}{detail}{again}{void}")
 
 
 def _clip_rejects(rows: Iterable[RejectRow]) -> list[Step]:
     counts: dict[tuple[str, str], int] = {}
     for row in rows:
         counts[row["stage"], row["reason"]] = counts.get((row["stage"], row["reason"]), 0) + 1
-    return [Step(stage, f"{count} clips turned away: {_meaning(reason)}") for (stage, reason), count in counts.items()]
+    return [Step(stage, f"{count} clips rejected: {_meaning(reason)}") for (stage, reason), count in counts.items()]
 
 
 def _meaning(reason: str) -> str:

@@ -60,7 +60,7 @@ WAVE_VIDEOS = 1000
 BATCH_VIDEOS = 200
 """Videos that are added to a store for a driver that has planned before."""
 SAMPLES_A_SHARD = 2000
-TURNED_AWAY = 0.05
+REJECTED_SHARE = 0.05
 """Share of videos that are rejected at the media stage."""
 SEGMENT_BYTES = 768 * 1024**2
 """Size of a segment's rows in memory: its files are a third to half of that."""
@@ -182,7 +182,7 @@ def _unit(heaps: Heaps, draw: Draw, made: Made, number: int) -> Iterator[Callabl
     made.categories += categories
     for i, video_id in enumerate(ids):
         rows = packs.slice(i * CLIPS_A_VIDEO, CLIPS_A_VIDEO)
-        if draw.rng.random() < TURNED_AWAY:
+        if draw.rng.random() < REJECTED_SHARE:
             turned = rejects_table("media", [video_id], Reason.NOT_A_VIDEO)
             heaps.add("media", video_id, {}, turned)
             continue

@@ -18,7 +18,7 @@ from pipeline.balance.groups import groups_of
 from pipeline.balance.ranking import Ranked
 from pipeline.config.balance import Unit
 
-TURNED_AWAY = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
+REJECTED_VIDEOS = pa.schema([("video_id", pa.string()), ("reason", pa.string())])
 
 Duplicates = Mapping[Reason, Mapping[str, str]]
 """By reason: {id: the id that it repeats}. Keys and values are video ids, or clip ids `<video_id>.<n>`."""
@@ -28,12 +28,12 @@ Duplicates = Mapping[Reason, Mapping[str, str]]
 class Outcomes:
     """What is known of candidates besides the plan.
 
-    `made`: clips that exist. `turned_away` (TURNED_AWAY): rejects in force of whole videos; they override `made`.
+    `made`: clips that exist. `rejected` (REJECTED_VIDEOS): rejects in force of whole videos; they override `made`.
     `already_kept`: clips in committed shards, which stay; no more clips of their videos are taken (the packs are gone).
     """
 
     made: ClipLists = field(default_factory=empty_clip_lists)
-    turned_away: pa.Table = field(default_factory=TURNED_AWAY.empty_table)
+    rejected: pa.Table = field(default_factory=REJECTED_VIDEOS.empty_table)
     duplicates: Duplicates = field(default_factory=dict)
     already_kept: ClipLists = field(default_factory=empty_clip_lists)
 
@@ -80,26 +80,26 @@ def outcomes_with(
 ) -> Outcomes:
     """Makes outcomes.
 
-    `made`: the clips that exist. `failed` (TURNED_AWAY): videos all of whose clips failed. `rejects`: those in force
-    (manifests.funnel.rejects_in_force).
+    `made`: the clips that exist. `failed` (REJECTED_VIDEOS): videos all of whose clips failed. `rejects`: those in
+    force (manifests.funnel.rejects_in_force).
     """
     return Outcomes(made, pa.concat_tables([_whole_videos(rejects), failed]), duplicates, already_kept)
 
 
 def _whole_videos(rejects: pa.Table) -> pa.Table:
-    return rejects.filter(pc.equal(rejects.column("clip_id"), "")).select(["video_id", "reason"]).cast(TURNED_AWAY)
+    return rejects.filter(pc.equal(rejects.column("clip_id"), "")).select(["video_id", "reason"]).cast(REJECTED_VIDEOS)
 
 
 def all_failed(packs: pa.Table, succeeded: pa.ChunkedArray) -> pa.Table:
-    """TURNED_AWAY for the videos in rows of PACKS of which no clip succeeded, with their clips' most common reason."""
+    """REJECTED_VIDEOS of rows of PACKS: the videos without a successful clip, with their clips' most common reason."""
     good = packs.filter(succeeded).column("video_id").combine_chunks()
     failed = packs.filter(pc.invert(pc.is_in(packs.column("video_id"), value_set=good)))
     if not failed.num_rows:
-        return TURNED_AWAY.empty_table()
+        return REJECTED_VIDEOS.empty_table()
     counted = failed.group_by(["video_id", "reason"]).aggregate([("n", "count")])
     counted = counted.sort_by([("video_id", "ascending"), ("n_count", "descending"), ("reason", "ascending")])
     first = np.flatnonzero(_differs_from_previous(counted.column("video_id").combine_chunks()))
-    return counted.take(pa.array(first)).select(["video_id", "reason"]).cast(TURNED_AWAY)
+    return counted.take(pa.array(first)).select(["video_id", "reason"]).cast(REJECTED_VIDEOS)
 
 
 def _differs_from_previous(column: pa.Array) -> NDArray[np.bool_]:
@@ -116,7 +116,7 @@ def standing(ranked: Ranked, outcomes: Outcomes) -> Standing:
     row = _row_in(ranked.video_id, lists.video_id)
     kept_clips = np.append(n_kept, 0).astype(np.int32)[row]  # the last entry is for row -1
     reason = _reasons_from_rejects(ranked, outcomes, row, kept_clips)
-    _turn_away_repeated_videos(ranked, outcomes.duplicates, row, kept_clips, reason)
+    _reject_repeated_videos(ranked, outcomes.duplicates, row, kept_clips, reason)
     lists, dropped = _without_repeated_clips(ranked, outcomes.duplicates, lists, row, kept_clips, reason)
     counts, ms = np.append(lists.counts(), 0)[row], np.append(lists.total_ms(), 0)[row]
     _name_emptied(ranked, row, counts, dropped, reason)
@@ -138,10 +138,10 @@ def _reasons_from_rejects(
 ) -> NDArray[np.int16]:
     """[N] index in REASONS; videos that are in shards are no longer rejected."""
     reason = np.zeros(len(ranked), dtype=np.int16)
-    if outcomes.turned_away.num_rows:
-        away = _row_in(ranked.video_id, outcomes.turned_away.column("video_id").combine_chunks())
-        codes = np.array([CODE_OF[r] for r in outcomes.turned_away.column("reason").to_pylist()], dtype=np.int16)
-        reason = np.where((away >= 0) & (kept_clips == 0), codes[away], reason)
+    if outcomes.rejected.num_rows:
+        at = _row_in(ranked.video_id, outcomes.rejected.column("video_id").combine_chunks())
+        codes = np.array([CODE_OF[r] for r in outcomes.rejected.column("reason").to_pylist()], dtype=np.int16)
+        reason = np.where((at >= 0) & (kept_clips == 0), codes[at], reason)
     reason[(ranked.n_clips == 0) & (row < 0) & (reason == 0)] = CODE_OF[Reason.NO_CLIPS]
     return reason
 
@@ -210,7 +210,7 @@ def _row_in(ids: pa.Array, value_set: pa.Array) -> NDArray[np.int32]:
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)
 
 
-def _turn_away_repeated_videos(
+def _reject_repeated_videos(
     ranked: Ranked,
     duplicates: Duplicates,
     row: NDArray[np.int32],

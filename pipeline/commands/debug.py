@@ -34,6 +34,6 @@ def debug(
     files = ", ".join(made.output.files) or "no files"
     print(f"{stage}:{unit}: {made.seconds:.2f} s; {rows}; {files}")
     for reject in made.output.rejects:
-        print(f"turned away: {reject.clip_id or reject.video_id}: {reject.reason.value}: {reject.detail}")
+        print(f"rejected: {reject.clip_id or reject.video_id}: {reject.reason.value}: {reject.detail}")
     reasons = Counter(reject.reason.value for reject in made.output.rejects)
     raise typer.Exit(ExitCode.INCOMPLETE if reasons["internal_error"] else ExitCode.OK)

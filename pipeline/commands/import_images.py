@@ -53,5 +53,5 @@ def import_images(
     done = run(captions, pictures, Store(out), settings)
     totals = done.manifest.head["totals"]
     print(f"{out}: {done.n_pictures} pictures with {done.n_captions} captions in {totals['shards']} shards")
-    for reason, n in sorted(done.turned_away.items()):
-        print(f"  turned away: {n} {reason}")
+    for reason, n in sorted(done.rejected.items()):
+        print(f"  rejected: {n} {reason}")

@@ -10,7 +10,7 @@ def retry(
     reason: Annotated[list[str], typer.Option("--reason", help="A reason code; may be given several times.")],
     stage: Annotated[str, typer.Option(help="Only rejects of this stage (extract, media …).")] = "",
 ) -> None:
-    """Tries again what was turned away for a given reason: the next `run` asks for these videos and no others."""
+    """Tries again what was rejected for a given reason: the next `run` asks for these videos and no others."""
     from manifests.errors import UserError
     from manifests.exits import NothingMatched
     from manifests.reasons import Reason
@@ -24,7 +24,7 @@ def retry(
     if not made:
         where = f" of stage {stage}" if stage else ""
         raise NothingMatched(
-            f"{url}: no video{where} was turned away for {', '.join(reason)}, or all have been tried again"
+            f"{url}: no video{where} was rejected for {', '.join(reason)}, or all have been tried again"
         )
     for name, n_videos in made.items():
         print(f"{name}: {n_videos} videos")

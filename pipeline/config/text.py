@@ -16,15 +16,15 @@ class TranscriptConfig(Section):
     prefer: Literal["manual", "auto"] = identity(
         "manual", doc="which track's text to take where a video has both; manual text gets the automatic track's times"
     )
-    min_words: int = identity(20, ge=1, doc="a video with fewer words is turned away (too_few_words)")
+    min_words: int = identity(20, ge=1, doc="a video with fewer words is rejected (too_few_words)")
     max_words: int = identity(
         200_000,
         ge=1,
-        doc="a video with more words is turned away (too_long); so is any with more than 50,000",
+        doc="a video with more words is rejected (too_long); so is any with more than 50,000",
     )
-    check_language: bool = identity(True, doc="turn a track away whose words are another language (wrong_language)")
+    check_language: bool = identity(True, doc="reject a track whose words are in another language (wrong_language)")
     false_times: Literal["cue", "reject"] = identity(
-        "cue", doc="tracks with made-up word times (translated, live): cue = use cue times, reject = turn away"
+        "cue", doc="tracks with made-up word times (translated, live): cue = use cue times, reject = reject the video"
     )
 
 
@@ -80,13 +80,13 @@ class ClipConfig(Section):
         ge=0,
         doc="weight of a boundary inside a clause: times the probability that not even a comma stands there",
     )
-    min_s: float = identity(2.0, ge=0, doc="shorter clips are turned away (clip_too_short), seconds")
+    min_s: float = identity(2.0, ge=0, doc="shorter clips are rejected (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")
     max_gap_s: float = identity(2.0, gt=0, doc="a silence longer than this ends a clip, seconds")
     pad_ms: int = identity(200, ge=0, doc="room before the first and after the last word, inside the silence there, ms")
     overlap_ms: int = identity(0, ge=0, doc="how far a clip's padding may reach into its neighbour, ms")
     min_confidence: float = identity(
-        0.6, ge=0.0, le=1.0, doc="clips with a smaller share of anchored words are turned away (low_alignment)"
+        0.6, ge=0.0, le=1.0, doc="clips with a smaller share of anchored words are rejected (low_alignment)"
     )
 
     @model_validator(mode="after")
@@ -111,16 +111,16 @@ class FilterConfig(Section):
     max_non_word_share: float = identity(0.3, ge=0, le=1, doc="share of tokens without letters: not_words")
     language_words: int = identity(15, ge=1, doc="clips of this many words are checked for their own language")
     foreign_words: int = identity(
-        8, ge=0, doc="a clip with this many words in a row in another language is turned away (wrong_language); 0 = off"
+        8, ge=0, doc="a clip with this many words in a row in another language is rejected (wrong_language); 0 = off"
     )
     max_elsewhere_share: float = identity(
         0.5, ge=0, le=1, doc="share of a clip's 5-grams that its video says elsewhere too (choruses): repeated_text"
     )
     max_boilerplate: int = identity(
-        3, ge=0, doc="a clip whose text more videos of its channel carry is turned away (boilerplate); 0 = off"
+        3, ge=0, doc="a clip whose text more videos of its channel carry is rejected (boilerplate); 0 = off"
     )
     reject_flags: list[str] = identity(
-        list, doc="flags that turn a clip away instead: profanity, email, phone, long_number, boilerplate"
+        list, doc="flags that reject a clip instead: profanity, email, phone, long_number, boilerplate"
     )
 
 

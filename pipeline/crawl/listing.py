@@ -223,14 +223,14 @@ class ChooseStage:
         fresh, again = unit.payload
         candidates, rejects = [], []
         for row in fresh:
-            reject = self._turned_away(row)
+            reject = self._reject_of(row)
             rejects += [reject] if reject else []
             candidates.append(_candidate_row(row, self.plan.round, 1, asked=reject is None))
         for row, attempt in again:
             candidates.append(_candidate_row(row, self.plan.round, attempt, asked=True))
         return Output(rows={"candidates": candidates}, rejects=rejects)
 
-    def _turned_away(self, row: ListingRow) -> Reject | None:
+    def _reject_of(self, row: ListingRow) -> Reject | None:
         video_id = row["video_id"]
         if not is_site_id(video_id):
             return Reject(Reason.BAD_ID, video_id, detail=f"{row['source']} {row['query']}")

@@ -179,15 +179,17 @@ def _of_the_whole(unit: Unit, reject: Reject) -> Output:
     return Output(rejects=[replace(reject, video_id=video_id) for video_id in covered])
 
 
-def turn_away_all(
+def reject_unit(
     stage: str, unit: Unit, reason: Reason, detail: str, store: Store, attempt: int, node: str = ""
 ) -> Outcome:
     """Rejects every video of a unit that failed as a whole. `node`: the machine it ran on."""
     rejects = [Reject(reason, i, detail=detail) for i in unit.ids or (unit.name,)]
-    return turn_away(stage, unit, rejects, store, attempt, node)
+    return commit_rejects(stage, unit, rejects, store, attempt, node)
 
 
-def turn_away(stage: str, unit: Unit, rejects: list[Reject], store: Store, attempt: int, node: str = "") -> Outcome:
+def commit_rejects(
+    stage: str, unit: Unit, rejects: list[Reject], store: Store, attempt: int, node: str = ""
+) -> Outcome:
     """Puts rejects in place as the only output of a unit."""
     return Outcome(End.DONE, facts=_put_in_place(stage, unit, Output(rejects=rejects), store, attempt, node))
 

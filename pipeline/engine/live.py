@@ -21,7 +21,7 @@ from manifests.exits import ExitCode
 from manifests.live import StageStatus
 from manifests.reasons import Reason
 from pipeline.engine import clock
-from pipeline.engine.attempt import End, Outcome, turn_away_all
+from pipeline.engine.attempt import End, Outcome, reject_unit
 from pipeline.engine.commits import Facts
 from pipeline.engine.executor import Executor, Finished
 from pipeline.engine.lock import RunLock
@@ -275,7 +275,7 @@ class LiveStage:
         charges.alone = charges.alone or charges.ended[End.TAKEN] >= MAX_TAKEN
         if verdict is not None:
             self._commit(
-                unit, turn_away_all(self.stage.name, unit, verdict, outcome.detail, self._store, attempt, outcome.host)
+                unit, reject_unit(self.stage.name, unit, verdict, outcome.detail, self._store, attempt, outcome.host)
             )
             return
         if outcome.end is not End.AGAIN:
@@ -289,7 +289,7 @@ class LiveStage:
         self._charges.pop(unit.name, None)
         self._ended[unit.name] = outcome
         if outcome.n_internal:
-            self._say(unit, outcome, f"{outcome.n_internal} turned away by an error of this program\n{outcome.detail}")
+            self._say(unit, outcome, f"{outcome.n_internal} rejected by an error of this program\n{outcome.detail}")
 
     @property
     def ended(self) -> dict[str, Facts]:
@@ -331,7 +331,7 @@ class LiveStage:
         raise RunStopped(
             f"{self.stage.name}: {len(self._alike)} units in a row failed in the same way: {outcome.detail}\n"
             "That is an error of this program or of what is installed beside it (`pip check`), not of the videos; none "
-            "of them is turned away. rejects/ holds the traceback."
+            "of them is rejected. rejects/ holds the traceback."
         )
 
 
@@ -374,6 +374,6 @@ def _verdict(outcome: Outcome, n: int, patience: int, alone: bool) -> Reason | N
 def describe(result: StageResult) -> str:
     """A line for the log: units, rows, rejects by reason, seconds."""
     rows = ", ".join(f"{n} {table}" for table, n in sorted(result.rows.items())) or "no rows"
-    away = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
+    rejects = ", ".join(f"{n} {reason}" for reason, n in result.rejects.most_common()) or "none"
     before = f" ({result.n_done_before} done before)" if result.n_done_before else ""
-    return f"{result.stage}: {units_of(result.n_made)}{before}, {rows}; turned away: {away}; {result.seconds:.1f} s"
+    return f"{result.stage}: {units_of(result.n_made)}{before}, {rows}; rejected: {rejects}; {result.seconds:.1f} s"

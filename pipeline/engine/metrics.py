@@ -20,7 +20,7 @@ class Metrics:
     def __init__(self) -> None:
         self._units = Counter("hdvila_units", "Units committed by this run.", ("stage",))
         self._in_flight = Gauge("hdvila_units_in_flight", "Units given to workers now.", ("stage",))
-        self._rejects = Counter("hdvila_rejects", "Videos and clips turned away.", ("stage", "reason"))
+        self._rejects = Counter("hdvila_rejects", "Videos and clips rejected.", ("stage", "reason"))
         self._losses = Counter("hdvila_losses", "Attempts that ended without a verdict.", ("stage", "what"))
         self._bytes = Counter("hdvila_bytes", "Bytes of the files that were committed.", ("stage",))
         self._told: Counts[tuple[str, ...]] = Counts()

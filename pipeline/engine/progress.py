@@ -120,8 +120,8 @@ class StageProgress:
 
     def _note(self) -> str:
         said = pace(self._n_done, clock.now() - self._started, self._n_planned)
-        turned_away = sum(self._rejects.values())
-        return said + (f", {turned_away} turned away" if turned_away else "")
+        rejected = sum(self._rejects.values())
+        return said + (f", {rejected} rejected" if rejected else "")
 
 
 def units_of(n: int) -> str:

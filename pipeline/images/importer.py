@@ -2,7 +2,7 @@
 
 The same files, seed and settings give the same bytes. A picture that cannot be used is rejected with a reason (missing,
 broken, too small, too large, without captions, a second copy) and is in the rows as a failed one. Nothing is lost
-silently: `pictures = kept + turned away`.
+silently: `pictures = kept + rejected`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from pipeline.dataset.merge import refuse_existing
 from pipeline.engine.lock import RunLock
 from pipeline.engine.store import Store
 from pipeline.images.annotations import Captioned, Format, read_annotations
-from pipeline.images.pictures import Archive, Picture, TurnedAway, make_picture, open_archive
+from pipeline.images.pictures import Archive, Picture, PictureRejected, make_picture, open_archive
 from pipeline.images.questions import ANSWER_FLOOR, read_questions
 from pipeline.media.packs import Sample, write_pack
 from pipeline.media.versions import tool_versions
@@ -69,7 +69,7 @@ class Imported:
     manifest: Manifest
     n_pictures: int
     n_captions: int
-    turned_away: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def import_images(captions: Sequence[Path], pictures: Path, out: Store, settings
         if questions is not None and imported.n_pictures:
             out.write(ANSWERS_NAME, (json.dumps(answers, indent=0) + "\n").encode())
         if not imported.n_pictures:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(imported.turned_away.items()))
+            reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(imported.rejected.items()))
             raise UserError(f"{pictures}: not one of {len(planned)} pictures can be used ({reasons}); check the folder")
     return imported
 
@@ -127,7 +127,7 @@ def _write(
     planned: Sequence[tuple[str, str, Captioned]], archive: Archive, out: Store, settings: ImportSettings
 ) -> Imported:
     entries: list[ShardEntry] = []
-    turned_away: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     n_captions = 0
     seen: dict[str, str] = {}
     for split in dict.fromkeys(split for split, _, _ in planned):
@@ -135,7 +135,7 @@ def _write(
         number = 0
         while chunk := list(islice(own, settings.shard_samples)):
             made = [_without_copies(piece, seen) for piece in _make_all(chunk, archive, settings)]
-            turned_away.update(piece.row["reason"] for piece in made if piece.sample is None)
+            rejected.update(piece.row["reason"] for piece in made if piece.sample is None)
             n_captions += sum(piece.n_captions for piece in made if piece.sample is not None)
             entries.append(_put(made, out, url=f"shards/{split}/{number:05d}.tar", split=split))
             number += 1
@@ -144,13 +144,13 @@ def _write(
         "kind": IMAGE_KIND,
         "config": {"images.seed": settings.seed, "images.val_share": settings.val_share},
         "versions": tool_versions(),
-        "turned_away": dict(sorted(turned_away.items())),
+        "rejected": dict(sorted(rejected.items())),
     }
     n_pictures = sum(entry.nsamples for entry in entries)
     card = CardConfig(title="Pictures with captions", description=_description(n_pictures, n_captions))
     if not n_pictures:
-        return Imported(Manifest(out.url, ()), 0, 0, turned_away)
-    return Imported(publish(out, entries, head, card), n_pictures, n_captions, turned_away)
+        return Imported(Manifest(out.url, ()), 0, 0, rejected)
+    return Imported(publish(out, entries, head, card), n_pictures, n_captions, rejected)
 
 
 def _description(n_pictures: int, n_captions: int) -> str:
@@ -171,13 +171,13 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
     second: dict[str, bytes] = {}
     try:
         if not captioned.captions:
-            raise TurnedAway(Reason.NO_CAPTION_OF_IMAGE, "no caption")
+            raise PictureRejected(Reason.NO_CAPTION_OF_IMAGE, "no caption")
         picture = make_picture(archive.read(captioned.file_name), max_side=settings.max_side)
         if asked and asked.second_file_name:
             other = make_picture(archive.read(asked.second_file_name), max_side=settings.max_side)
             second = {SECOND_MEMBER: other.jpeg}
-    except TurnedAway as turned:
-        return _Made(_row(key, group, captioned, None, turned), None)
+    except PictureRejected as rejected:
+        return _Made(_row(key, group, captioned, None, rejected), None)
     facts = ImageJson(
         key=key,
         url=captioned.url,
@@ -215,16 +215,18 @@ def _what_is_asked(captioned: Captioned) -> dict[str, object]:
     return fields
 
 
-def _row(key: str, group: str, captioned: Captioned, picture: Picture | None, turned: TurnedAway | None) -> ShardRow:
+def _row(
+    key: str, group: str, captioned: Captioned, picture: Picture | None, rejected: PictureRejected | None
+) -> ShardRow:
     """Makes a row of manifests.schema.SHARD_ROWS; clips' fields are empty. `caption` has all captions, one per line."""
     return {
         "key": key,
         "url": captioned.url,
         "caption": "\n".join(captioned.captions),
         "clips": "[]",
-        "status": FAILED if turned else SUCCESS,
-        "error_message": f"{captioned.file_name}: {turned}" if turned else "",
-        "reason": turned.reason.value if turned else "",
+        "status": FAILED if rejected else SUCCESS,
+        "error_message": f"{captioned.file_name}: {rejected}" if rejected else "",
+        "reason": rejected.reason.value if rejected else "",
         "clip_id": captioned.image_id,
         "video_id": group,
         "channel_id": "",

@@ -27,7 +27,7 @@ JPEG_QUALITY = 95
 WHITE = (255, 255, 255)
 
 
-class TurnedAway(Exception):
+class PictureRejected(Exception):
     """A picture that cannot be used: a reason and a detail."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -52,7 +52,7 @@ class Archive(Protocol):
     """A source of picture files."""
 
     def read(self, name: str) -> bytes:
-        """Reads a file by the name given in the captions. Raises TurnedAway."""
+        """Reads a file by the name given in the captions. Raises PictureRejected."""
 
 
 def open_archive(path: Path) -> Archive:
@@ -75,15 +75,15 @@ class Folder:
         """See Archive."""
         path = (self._root / name).resolve()
         if not path.is_relative_to(self._root):
-            raise TurnedAway(Reason.IMAGE_MISSING, "its name leads out of the folder")
+            raise PictureRejected(Reason.IMAGE_MISSING, "its name leads out of the folder")
         if not path.is_file():
             path = self._elsewhere(PurePosixPath(name).name) or path
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
-                raise TurnedAway(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
+                raise PictureRejected(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
             return path.read_bytes()
         except OSError as error:
-            raise TurnedAway(Reason.IMAGE_MISSING, error.strerror or "cannot be read") from None
+            raise PictureRejected(Reason.IMAGE_MISSING, error.strerror or "cannot be read") from None
 
     def _elsewhere(self, name: str) -> Path | None:
         if self._by_name is None:
@@ -111,18 +111,18 @@ class Zip:
         except KeyError:
             found = self._by_name.get(PurePosixPath(name).name)
             if found is None:
-                raise TurnedAway(Reason.IMAGE_MISSING, "no such member, or several of this name") from None
+                raise PictureRejected(Reason.IMAGE_MISSING, "no such member, or several of this name") from None
             info = found
         if info.file_size > MAX_FILE_BYTES:
-            raise TurnedAway(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
+            raise PictureRejected(Reason.IMAGE_TOO_LARGE, f"more than {MAX_FILE_BYTES // 2**20} MiB")
         try:
             return self._archive.read(info)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, OSError, EOFError) as error:
-            raise TurnedAway(Reason.IMAGE_BROKEN, f"cannot be unpacked ({error})") from None
+            raise PictureRejected(Reason.IMAGE_BROKEN, f"cannot be unpacked ({error})") from None
 
 
 def make_picture(data: bytes, *, max_side: int = 0) -> Picture:
-    """Makes an RGB JPEG of a file's bytes. Raises TurnedAway.
+    """Makes an RGB JPEG of a file's bytes. Raises PictureRejected.
 
     A JPEG that is RGB, upright and not too large stays byte for byte; anything else is rotated upright, put on white if
     transparent, scaled down if a side exceeds `max_side` (0: never), and encoded at quality 95.
@@ -130,7 +130,7 @@ def make_picture(data: bytes, *, max_side: int = 0) -> Picture:
     picture, kept = _decode(data)
     size = picture.size
     if min(size) < MIN_SIDE:
-        raise TurnedAway(Reason.IMAGE_TOO_SMALL, f"{size[0]}x{size[1]}, a side below {MIN_SIDE} pixels")
+        raise PictureRejected(Reason.IMAGE_TOO_SMALL, f"{size[0]}x{size[1]}, a side below {MIN_SIDE} pixels")
     sha256 = hashlib.sha256(data).hexdigest()
     if kept and not (max_side and max(size) > max_side):
         return Picture(data, *size, *size, sha256)
@@ -148,13 +148,13 @@ def _decode(data: bytes) -> tuple[Image.Image, bool]:
     try:
         opened = Image.open(io.BytesIO(data), formats=FORMATS)
         if opened.width * opened.height > MAX_PIXELS:
-            raise TurnedAway(Reason.IMAGE_TOO_LARGE, f"{opened.width}x{opened.height} pixels")
+            raise PictureRejected(Reason.IMAGE_TOO_LARGE, f"{opened.width}x{opened.height} pixels")
         opened.load()
         upright = ImageOps.exif_transpose(opened)
     except (UnidentifiedImageError, Image.DecompressionBombError):
-        raise TurnedAway(Reason.IMAGE_BROKEN, f"none of {', '.join(FORMATS)}") from None
+        raise PictureRejected(Reason.IMAGE_BROKEN, f"none of {', '.join(FORMATS)}") from None
     except (OSError, ValueError, SyntaxError, EOFError, TypeError, IndexError, ZeroDivisionError) as error:
-        raise TurnedAway(Reason.IMAGE_BROKEN, f"cannot be decoded ({type(error).__name__})") from None
+        raise PictureRejected(Reason.IMAGE_BROKEN, f"cannot be decoded ({type(error).__name__})") from None
     turned = upright.size != opened.size or opened.getexif().get(0x0112, 1) != 1
     return upright, opened.format == "JPEG" and opened.mode == "RGB" and not turned
 

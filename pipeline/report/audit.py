@@ -31,7 +31,7 @@ def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
         metrics=_metrics(data, facts),
         categories=_categories(data),
         distributions=distributions(data, facts),
-        turned_away={"videos": _away(data.funnel.videos), "clips": _away(data.funnel.clips)},
+        rejected={"videos": _away(data.funnel.videos), "clips": _away(data.funnel.clips)},
     )
 
 
@@ -173,7 +173,7 @@ def _line(what: str, a: float, b: float) -> tuple[str, str, str, str]:
 
 
 def _away(level: Level) -> dict[str, int]:
-    return {f"{turned.stage} {turned.reason}": turned.count for turned in level.rejected}
+    return {f"{reject.stage} {reject.reason}": reject.count for reject in level.rejected}
 
 
 def _counts(column: pa.ChunkedArray) -> list[int]:

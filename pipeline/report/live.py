@@ -19,17 +19,17 @@ def print_run(status: RunStatus, console: Console, now: float) -> None:
     console.print(headline(status, now), highlight=False, markup=False, soft_wrap=True)
     if not status.stages:
         return
-    table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "turned away", box=None)
+    table = Table("stage", "units done", "of", "in flight", "an hour", "left", "MB", "rejected", box=None)
     for stage in status.stages:
-        turned_away = Counter(stage.rejects) + Counter(stage.rejects_before)
-        away = ", ".join(f"{n} {reason}" for reason, n in turned_away.most_common())
+        rejected = Counter(stage.rejects) + Counter(stage.rejects_before)
+        reasons = ", ".join(f"{n} {reason}" for reason, n in rejected.most_common())
         left = "" if stage.eta_s is None else length_of(stage.eta_s)
         numbers = (_done(stage), _planned(stage), str(stage.in_flight), f"{stage.per_hour:,.0f}", left)
-        table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", away)
+        table.add_row(stage.stage, *numbers, f"{stage.bytes / 1e6:,.1f}" if stage.bytes else "", reasons)
     console.print(table)
     for name, counts in status.rejects_in_force.items():
-        away = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
-        console.print(f"{name}: videos turned away and not made up for: {away}", highlight=False, markup=False)
+        reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.items())
+        console.print(f"{name}: videos rejected without a replacement: {reasons}", highlight=False, markup=False)
     for stage in status.stages:
         for what, n in stage.losses.items():
             console.print(f"{stage.stage}: {n} attempts lost on {what}", highlight=False, markup=False)
@@ -72,7 +72,7 @@ def print_identities(state: PolitenessState, console: Console) -> None:
     identities = state.get("identities", [])
     if not identities:
         return
-    table = Table("identity", "requests", "answers", "refusals", "turned away", "next token", "", box=None)
+    table = Table("identity", "requests", "answers", "refusals", "rejected", "next token", "", box=None)
     for identity in identities:
         share = f"{identity.get('reject_share', 0.0):.0%}"
         counts = sum(identity.get("requests", {}).values()), identity.get("answers", 0), identity.get("refusals", 0)

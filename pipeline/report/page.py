@@ -184,17 +184,17 @@ def channel_chart(data: ReportData) -> Chart | None:
 
 def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]]) -> list[FunnelRow]:
     """The losses of a level in the order of the stages, with bars and example ids."""
-    lengths = lengths_of([turned.count for turned in level.rejected])
+    lengths = lengths_of([reject.count for reject in level.rejected])
     return [
         FunnelRow(
-            turned.stage,
-            turned.reason,
-            meaning_of(turned.reason),
-            turned.count,
+            reject.stage,
+            reject.reason,
+            meaning_of(reject.reason),
+            reject.count,
             length,
-            examples.get((turned.stage, turned.reason), ()),
+            examples.get((reject.stage, reject.reason), ()),
         )
-        for turned, length in zip(level.rejected, lengths, strict=True)
+        for reject, length in zip(level.rejected, lengths, strict=True)
     ]
 
 

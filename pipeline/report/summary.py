@@ -45,8 +45,8 @@ class Delivered:
     def n_internal(self) -> int:
         """Videos and clips that an internal error keeps out."""
         funnel = self.manifest.head.get("funnel", {})
-        turned = [turned for level in ("videos", "clips") for turned in funnel.get(level, {}).get("rejected", ())]
-        return sum(t["count"] for t in turned if t["reason"] == Reason.INTERNAL_ERROR)
+        rejects = [reject for level in ("videos", "clips") for reject in funnel.get(level, {}).get("rejected", ())]
+        return sum(t["count"] for t in rejects if t["reason"] == Reason.INTERNAL_ERROR)
 
 
 def print_summary(delivered: Delivered, console: Console | None = None) -> None:
@@ -57,7 +57,7 @@ def print_summary(delivered: Delivered, console: Console | None = None) -> None:
     funnel = delivered.manifest.head.get("funnel", {})
     for table in (
         totals(delivered.manifest, funnel),
-        turned_away(funnel),
+        rejects_table(funnel),
         balance_table(delivered.balance),
         stages(delivered.results),
     ):
@@ -88,10 +88,10 @@ def totals(manifest: Manifest, funnel: FunnelJson) -> Table:
         videos, clips = funnel["videos"], funnel["clips"]
         table.add_row("videos: candidates", f"{videos['candidates']:,}")
         table.add_row("videos: kept", f"{videos['kept']:,}")
-        table.add_row("videos: turned away", f"{_sum(videos):,}")
+        table.add_row("videos: rejected", f"{_sum(videos):,}")
         table.add_row("videos: missing", f"{videos['missing']:,}")
         table.add_row("clips: planned", f"{clips['candidates']:,}")
-        table.add_row("clips: turned away", f"{_sum(clips):,}")
+        table.add_row("clips: rejected", f"{_sum(clips):,}")
     whole = manifest.head["totals"]
     table.add_row("clips: in shards", f"{whole['samples']:,}")
     table.add_row("hours", f"{whole['hours']:,.2f}")
@@ -100,18 +100,18 @@ def totals(manifest: Manifest, funnel: FunnelJson) -> Table:
 
 
 def _sum(level: LevelJson) -> int:
-    return sum(turned["count"] for turned in level["rejected"])
+    return sum(reject["count"] for reject in level["rejected"])
 
 
-def turned_away(funnel: FunnelJson) -> Table:
+def rejects_table(funnel: FunnelJson) -> Table:
     """Rejected videos by stage and reason, the most frequent first."""
-    table = Table(title="videos turned away", title_justify="left", box=None, padding=(0, 2))
+    table = Table(title="videos rejected", title_justify="left", box=None, padding=(0, 2))
     for name in ("stage", "reason", "what it means"):
         table.add_column(name)
     table.add_column("videos", justify="right")
     rejected = sorted(funnel["videos"]["rejected"] if funnel else (), key=lambda t: -t["count"])
-    for turned in rejected[:MOST_REASONS]:
-        table.add_row(turned["stage"], turned["reason"], meaning_of(turned["reason"]), f"{turned['count']:,}")
+    for reject in rejected[:MOST_REASONS]:
+        table.add_row(reject["stage"], reject["reason"], meaning_of(reject["reason"]), f"{reject['count']:,}")
     if more := sum(t["count"] for t in rejected[MOST_REASONS:]):
         table.add_row("", "others", f"{len(rejected) - MOST_REASONS} further reasons", f"{more:,}")
     return table

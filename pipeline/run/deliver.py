@@ -43,7 +43,7 @@ def publish_shards(
         facts={"balance": selection.result.document(), "made_by": stages_made_by(store), **(facts or {})},
     )
     if not config.shards.keep_packs:
-        remove_packs(store, manifest, also_turned_away=is_last)
+        remove_packs(store, manifest, also_rejected=is_last)
     return manifest
 
 

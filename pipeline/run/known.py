@@ -26,7 +26,7 @@ from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists,
 from pipeline.balance.duplicates import Pictures
 from pipeline.balance.near_tasks import Spread, spread_here
 from pipeline.balance.ranking import planned_by_video
-from pipeline.balance.standing import TURNED_AWAY, all_failed
+from pipeline.balance.standing import REJECTED_VIDEOS, all_failed
 from pipeline.balance.text_duplicates import Texts
 from pipeline.config import RunConfig
 from pipeline.engine.follow import Follower
@@ -101,9 +101,9 @@ class Known:
         return self._texts.find(videos, self.videos())
 
     def made(self, but: pa.Array) -> tuple[ClipLists, pa.Table]:
-        """The clips that exist, and the videos (TURNED_AWAY) all of whose clips failed, without the videos `but`."""
+        """The clips that exist, and the REJECTED_VIDEOS all of whose clips failed; without the videos `but`."""
         self._made = [joined_lists(self._made)] if self._made else []
-        self._failed = [pa.concat_tables([TURNED_AWAY.empty_table(), *self._failed])]
+        self._failed = [pa.concat_tables([REJECTED_VIDEOS.empty_table(), *self._failed])]
         made, failed = (self._made or [empty_clip_lists()])[0], self._failed[0]
         return without_videos(made, but), failed.filter(_not_in(failed, but))
 

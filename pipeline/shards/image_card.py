@@ -24,7 +24,7 @@ pairs = wds.WebDataset("shards/{split}/00000.tar", shardshuffle=False).decode("p
 ```
 
 `manifest.json` names every shard with its checksum; `hdvila-train` reads it and verifies. `shards/*/*.parquet` have a
-row a picture that was tried, with the reason where it was turned away. Keys of the json are img2dataset's and more."""
+row a picture that was tried, with the reason where it was rejected. Keys of the json are img2dataset's and more."""
 
 _RIGHTS = """The pictures remain the property of their owners; each json has the `licence` that the source names.
 Anyone who passes the set on must be allowed to pass on its pictures. Removals: {contact}."""
@@ -44,14 +44,14 @@ def image_card(head: Mapping[str, Any], card: CardConfig) -> str:
             }
         ],
     }
-    turned_away = head.get("turned_away", {})
+    rejected = head.get("rejected", head.get("turned_away", {}))  # the latter in older manifests
     splits = [f"| {s} | {t['shards']} | {t['samples']} | {t['bytes']} |" for s, t in head["splits"].items()]
     parts = [
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
         f"# {card.title}",
         card.description,
         "\n".join(["| split | shards | pictures | bytes |", "|---|---|---|---|", *splits]),
-        "Turned away: " + (", ".join(f"{n} {reason}" for reason, n in turned_away.items()) or "none") + ".",
+        "Rejected: " + (", ".join(f"{n} {reason}" for reason, n in rejected.items()) or "none") + ".",
         "## A sample",
         "\n".join(["| member | what it is |", "|---|---|", *(f"| `.{e}` | {MEMBERS[e]} |" for e in head["members"])]),
         _READING.format(split="train" if "train" in head["splits"] else next(iter(head["splits"]), "train")),

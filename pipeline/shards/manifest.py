@@ -202,16 +202,16 @@ def _members(store: Store, entries: Sequence[ShardEntry]) -> list[str]:
     return []
 
 
-def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = True) -> int:
+def remove_packs(store: Store, manifest: Manifest, *, also_rejected: bool = True) -> int:
     """Deletes packs that no later generation needs; returns how many.
 
-    A pack is deleted once its video's selected samples are in the manifest's shards or, with `also_turned_away` (not
+    A pack is deleted once its video's selected samples are in the manifest's shards or, with `also_rejected` (not
     while more videos are to come), once the selection has rejected the video for good. Videos left out only by a quota
-    keep theirs: a larger quota may want them. With `also_turned_away`, packs that no row names are deleted too: those
+    keep theirs: a larger quota may want them. With `also_rejected`, packs that no row names are deleted too: those
     of abandoned workers or earlier attempts. Rows of table `packs` stay, so that no later run fetches these videos
     again.
     """
-    done = _turned_away_for_good(store) if also_turned_away else set()
+    done = _rejected_for_good(store) if also_rejected else set()
     removed = 0
     for entry in manifest.shards:
         table = read_rows(store, entry.url, ["status", "video_id"])
@@ -227,13 +227,13 @@ def remove_packs(store: Store, manifest: Manifest, *, also_turned_away: bool = T
                 present.remove(name)
                 removed += 1
             needed.add(name)
-    for name in sorted(present - needed) if also_turned_away else ():
+    for name in sorted(present - needed) if also_rejected else ():
         store.delete(f"packs/{name}")
         removed += 1
     return removed
 
 
-def _turned_away_for_good(store: Store) -> set[str]:
+def _rejected_for_good(store: Store) -> set[str]:
     with store.open(SELECTION_NAME) as file:
         rows = pq.read_table(file, columns=["video_id", "kept", "reason"])
     may_come_back = pc.field("kept") | pc.is_in(pc.field("reason"), pa.array(sorted(_MAY_COME_BACK)))

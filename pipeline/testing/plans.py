@@ -9,7 +9,7 @@ from manifests.clip_status import is_success
 from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, clip_lists, empty_clip_lists
 from pipeline.balance.duplicates import Pictures
-from pipeline.balance.standing import TURNED_AWAY, Duplicates, Outcomes, all_failed, outcomes_with
+from pipeline.balance.standing import REJECTED_VIDEOS, Duplicates, Outcomes, all_failed, outcomes_with
 from pipeline.config.media import DuplicatesConfig
 from pipeline.engine.store import Store
 
@@ -30,7 +30,7 @@ def outcomes_of(
         succeeded = is_success(table.column("status"))
         lists.append(table.filter(succeeded).select(["video_id", "n", "duration_ms"]))
         away.append(all_failed(table, succeeded))
-    failed = pa.concat_tables([TURNED_AWAY.empty_table(), *away])
+    failed = pa.concat_tables([REJECTED_VIDEOS.empty_table(), *away])
     return outcomes_with(clip_lists(lists), failed, rejects, duplicates or {}, already_kept or empty_clip_lists())
 
 

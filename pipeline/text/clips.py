@@ -67,7 +67,7 @@ class ClipsStage:
             yield unit_of_part(store, part, done, videos=own.get(part.unit))
 
     def process(self, unit: Unit, context: Context) -> Output:
-        """Makes the clips of the part's videos, and a reject for each clip that a filter turned away."""
+        """Makes the clips of the part's videos, and a reject for each clip that a filter rejected."""
         videos = videos_of_unit(context.store, unit)
         transcripts = context.store.read_part(part_of_unit(unit)).to_pylist()
         planned: list[tuple[TranscriptRow, list[ClipRow], list[Reject]]] = []
@@ -78,17 +78,17 @@ class ClipsStage:
             rejects.append(made) if isinstance(made, Reject) else planned.append((row, *made))
         repeated = boilerplate(planned, videos, self.config.filters.max_boilerplate)
         rows: list[ClipRow] = []
-        for transcript, clips, away in planned:
+        for transcript, clips, rejected in planned:
             kept = [clip for clip in clips if (clip["video_id"], clip["n"]) not in repeated]
             rows.extend(kept)
-            rejects.extend(away)
+            rejects.extend(rejected)
             rejects.extend(
                 Reject(Reason.BOILERPLATE, clip["video_id"], clip["clip_id"], clip["text"][:80])
                 for clip in clips
                 if (clip["video_id"], clip["n"]) in repeated
             )
             if not kept:
-                rejects.append(Reject(Reason.NO_CLIPS, transcript["video_id"], detail=f"{len(away)} turned away"))
+                rejects.append(Reject(Reason.NO_CLIPS, transcript["video_id"], detail=f"{len(rejected)} rejected"))
         return Output(rows={"clips": rows}, rejects=rejects)
 
 
@@ -128,9 +128,9 @@ def plan_video(row: TranscriptRow, video: VideoFacts, config: TextConfig) -> tup
     clips, reasons = plan_track(track, config, language=language, anchored=anchored, duration_ms=duration_ms)
     model = model_used(track, config.sentences)
     rows, rejects = [], []
-    for n, (clip, away) in enumerate(zip(clips, reasons, strict=True)):
-        if away is not None:
-            rejects.append(Reject(away[0], row["video_id"], clip_id(row["video_id"], n), away[1]))
+    for n, (clip, rejection) in enumerate(zip(clips, reasons, strict=True)):
+        if rejection is not None:
+            rejects.append(Reject(rejection[0], row["video_id"], clip_id(row["video_id"], n), rejection[1]))
             continue
         words = track.words[clip.first : clip.last]
         rows.append(_clip_row(row, video, n, clip.start_ms, clip.end_ms, clip.text, words, clip.confidence, model))

@@ -24,14 +24,14 @@ class View:
     track: Track
     sentences: list[Sentence]
     clips: list[PlannedClip]
-    away: list[tuple[Reason, str] | None]
+    rejections: list[tuple[Reason, str] | None]
     """For each clip the reason to reject it, or None."""
     model: str
 
     @property
     def kept(self) -> list[PlannedClip]:
         """The clips that no filter rejected."""
-        return [clip for clip, away in zip(self.clips, self.away, strict=True) if away is None]
+        return [clip for clip, rejection in zip(self.clips, self.rejections, strict=True) if rejection is None]
 
 
 def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> View:
@@ -43,8 +43,8 @@ def view_of(track: Track, config: TextConfig, stamped: Track | None = None) -> V
     marks = mark_probabilities(track, config.sentences)
     sentences = split_sentences(track, config.sentences, probability=marks.ends)
     language = track.language.split("-")[0] or track_language(track.words)
-    clips, away = plan_track(track, config, language=language, anchored=anchored, marks=marks)
-    return View(track, sentences, clips, away, model_used(track, config.sentences))
+    clips, rejections = plan_track(track, config, language=language, anchored=anchored, marks=marks)
+    return View(track, sentences, clips, rejections, model_used(track, config.sentences))
 
 
 def as_json(view: View) -> dict[str, object]:
@@ -68,7 +68,7 @@ def as_json(view: View) -> dict[str, object]:
         },
         "rejects": [
             {"text": c.text, "start_ms": c.start_ms, "end_ms": c.end_ms, "reason": a[0].value, "detail": a[1]}
-            for c, a in zip(view.clips, view.away, strict=True)
+            for c, a in zip(view.clips, view.rejections, strict=True)
             if a is not None
         ],
     }
@@ -87,7 +87,7 @@ def summary(view: View) -> str:
     track = view.track
     cue_times = "cue times (word times were false)" if track.false_times else "cue times"
     times = "word times" if track.word_timed else cue_times
-    counts = f"{len(view.sentences)} sentences, {len(view.kept)} clips, {len(view.clips) - len(view.kept)} turned away"
+    counts = f"{len(view.sentences)} sentences, {len(view.kept)} clips, {len(view.clips) - len(view.kept)} rejected"
     return (
         f"{track.format}, {track.kind}, {track.language or 'language not known'}, {times}, sentences by {view.model}: "
         f"{len(track.words)} words, {counts}"
@@ -105,12 +105,12 @@ def terminal_lines(view: View) -> Iterator[tuple[str, str]]:
     by_first = {sentence.first: sentence for sentence in view.sentences}
     events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
     at = 0
-    for clip, away in zip(view.clips, view.away, strict=True):
+    for clip, rejection in zip(view.clips, view.rejections, strict=True):
         while at < len(events) and events[at].start_ms < clip.end_ms:
             event = events[at]
             yield "magenta", f"          {clock(event.start_ms):>11}  ({event.kind}) {event.text}"
             at += 1
-        yield ("red" if away else "green"), _clip_line(clip, away)
+        yield ("red" if rejection else "green"), _clip_line(clip, rejection)
         for first, last in _sentence_parts(clip, by_first):
             words = view.track.words[first:last]
             mark = "~" if not words[0].timed else " "
@@ -120,11 +120,11 @@ def terminal_lines(view: View) -> Iterator[tuple[str, str]]:
         yield "magenta", f"          {clock(event.start_ms):>11}  ({event.kind}) {event.text}"
 
 
-def _clip_line(clip: PlannedClip, away: tuple[Reason, str] | None) -> str:
+def _clip_line(clip: PlannedClip, rejection: tuple[Reason, str] | None) -> str:
     seconds = (clip.end_ms - clip.start_ms) / 1000
     facts = f"{seconds:.1f} s, {clip.last - clip.first} words, confidence {clip.confidence:.2f}"
     flags = flags_of(clip.text)
-    verdict = f"  turned away: {away[0].value} ({away[1]})" if away else ""
+    verdict = f"  rejected: {rejection[0].value} ({rejection[1]})" if rejection else ""
     marks = f"  [{', '.join(flags)}]" if flags else ""
     return f"── clip {clock(clip.start_ms)} – {clock(clip.end_ms)}  {facts}{marks}{verdict}"
 
@@ -138,7 +138,7 @@ def _sentence_parts(clip: PlannedClip, by_first: dict[int, Sentence]) -> list[tu
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1b1f24;background:#fff}
 h1{font-size:1.3rem}.clip{border-left:5px solid #2f855a;margin:.8rem 0;padding:.3rem .8rem;background:#f6f8fa}
-.clip.away{border-color:#c53030}.head{font-size:.8rem;color:#57606a}.away .head{color:#c53030}
+.clip.rejected{border-color:#c53030}.head{font-size:.8rem;color:#57606a}.rejected .head{color:#c53030}
 .line{position:relative;height:1.1rem;background:#e4e8ec;margin:.3rem 0;border-radius:3px;overflow:hidden}
 .line i{position:absolute;top:0;bottom:0;background:#4c8dbf;border-right:1px solid #fff}
 .line i.guess{background:#b8c4ce}
@@ -153,11 +153,11 @@ def as_html(view: View, title: str) -> str:
     by_first = {sentence.first: sentence for sentence in view.sentences}
     events = [event for event in view.track.events if event.kind not in ("speaker_change", "masked")]
     parts, at = [], 0
-    for clip, away in zip(view.clips, view.away, strict=True):
+    for clip, rejection in zip(view.clips, view.rejections, strict=True):
         while at < len(events) and events[at].start_ms < clip.end_ms:
             parts.append(_event_html(events[at]))
             at += 1
-        parts.append(_clip_html(view.track, clip, away, by_first))
+        parts.append(_clip_html(view.track, clip, rejection, by_first))
     parts.extend(_event_html(event) for event in events[at:])
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
@@ -172,15 +172,17 @@ def _event_html(event: Any) -> str:
     return f"<div class=event><time>{clock(event.start_ms)}</time>{text}</div>"
 
 
-def _clip_html(track: Track, clip: PlannedClip, away: tuple[Reason, str] | None, by_first: dict[int, Sentence]) -> str:
+def _clip_html(
+    track: Track, clip: PlannedClip, rejection: tuple[Reason, str] | None, by_first: dict[int, Sentence]
+) -> str:
     sentences = "".join(
         f"<p><time>{clock(track.words[a].start_ms)}</time>{html.escape(' '.join(w.text for w in track.words[a:b]))}</p>"
         for a, b in _sentence_parts(clip, by_first)
     )
     bars = "".join(_bars(track, clip, by_first))
     return (
-        f'<div class="clip{" away" if away else ""}"><div class=head>{html.escape(_clip_line(clip, away))}</div>'
-        f"<div class=line>{bars}</div>{sentences}</div>"
+        f'<div class="clip{" rejected" if rejection else ""}">'
+        f"<div class=head>{html.escape(_clip_line(clip, rejection))}</div><div class=line>{bars}</div>{sentences}</div>"
     )
 
 

@@ -63,7 +63,7 @@ def clips(road: Road, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Sa
     return [(SampleJson.model_validate_json(file.read_bytes()), file.with_suffix(".mp4")) for file in found]
 
 
-def test_every_candidate_is_kept_or_turned_away_with_a_reason(road: Road) -> None:
+def test_every_candidate_is_kept_or_rejected_with_a_reason(road: Road) -> None:
     videos = road.delivered.manifest.head["funnel"]["videos"]
 
     away = sum(turned["count"] for turned in videos["rejected"])
@@ -72,7 +72,7 @@ def test_every_candidate_is_kept_or_turned_away_with_a_reason(road: Road) -> Non
     assert videos["kept"] > 0
 
 
-def test_status_says_exactly_which_videos_are_turned_away(road: Road) -> None:
+def test_status_says_exactly_which_videos_are_rejected(road: Road) -> None:
     store = Store(str(road.out))
     rejects = rejects_in_force(store)
     whole = by_stage_and_reason(rejects.filter(pc.equal(rejects.column("clip_id"), "")))

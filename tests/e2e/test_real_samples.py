@@ -1,4 +1,4 @@
-"""Real videos with real captions, none of which we made: each is kept, or turned away for the right reason."""
+"""Real videos with real captions, none of which we made: each is kept, or rejected for the right reason."""
 
 import csv
 import json
@@ -47,7 +47,7 @@ def index_of(samples: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(index, delimiter="\t"))
 
 
-def test_every_sample_is_kept_or_turned_away_for_the_right_reason(samples: Path, tmp_path: Path) -> None:
+def test_every_sample_is_kept_or_rejected_for_the_right_reason(samples: Path, tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     folder.mkdir()
     pair(samples, folder)

@@ -1,4 +1,4 @@
-"""A store in which some videos were turned away, for tests of what is said of them and asked for again."""
+"""A store in which some videos were rejected, for tests of what is said of them and asked for again."""
 
 from pathlib import Path
 

@@ -33,7 +33,7 @@ def imported(task: str, tmp_path: Path) -> Path:
     files = TASKS[task](tmp_path)
     settings = ImportSettings(split="train", answer_floor=4)
     done = import_images(files, tmp_path / "pictures", Store(str(tmp_path / "set")), settings)
-    assert done.n_pictures == N and not done.turned_away
+    assert done.n_pictures == N and not done.rejected
     return tmp_path / "set"
 
 

@@ -139,11 +139,11 @@ class FolderStage:
 def _known(store: Store) -> tuple[set[str], dict[str, str]]:
     """(ids with a verdict of this source already, {path: id} of the files that became videos)."""
     rejects = store.read_rejects(["stage", "video_id"])
-    turned_away = rejects.filter(pc.field("stage") == "folder")["video_id"].to_pylist()
+    rejected = rejects.filter(pc.field("stage") == "folder")["video_id"].to_pylist()
     videos = store.read_table("videos", ["video_id", "media_path"])
     from_files = videos.filter(pc.field("media_path") != "")
     ids_of = dict(zip(from_files["media_path"].to_pylist(), from_files["video_id"].to_pylist(), strict=True))
-    return {*turned_away, *videos["video_id"].to_pylist()}, ids_of
+    return {*rejected, *videos["video_id"].to_pylist()}, ids_of
 
 
 def media_files(folder: Path) -> Iterator[Path]:

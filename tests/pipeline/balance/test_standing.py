@@ -1,4 +1,4 @@
-"""What exists of each candidate: what was turned away, and which repeat stands for its group."""
+"""What exists of each candidate: what was rejected, and which repeat stands for its group."""
 
 import pyarrow as pa
 

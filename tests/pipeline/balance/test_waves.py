@@ -81,4 +81,4 @@ def test_a_repeat_is_fetched_only_when_the_first_of_its_group_fails() -> None:
     config = BalanceConfig(unit="clips")
     assert next_wave(ranked, Outcomes(duplicates=duplicates), config) == [a]
     assert next_wave(ranked, Outcomes(made({a: [1000]}), duplicates=duplicates), config) == []
-    assert next_wave(ranked, Outcomes(turned_away=away({a: Reason.PRIVATE}), duplicates=duplicates), config) == [b]
+    assert next_wave(ranked, Outcomes(rejected=away({a: Reason.PRIVATE}), duplicates=duplicates), config) == [b]

@@ -10,7 +10,7 @@ from manifests.reasons import Reason
 from pipeline.balance.clip_lists import ClipLists, clip_lists
 from pipeline.balance.ranking import CANDIDATES
 from pipeline.balance.selection import Selection
-from pipeline.balance.standing import TURNED_AWAY
+from pipeline.balance.standing import REJECTED_VIDEOS
 from pipeline.config.balance import BalanceConfig
 
 MUSIC, SPORTS, NEWS, FILM, UNCATEGORISED = 10, 17, 25, 1, -1
@@ -30,7 +30,7 @@ def made(clips: Mapping[str, list[int]]) -> ClipLists:
 
 
 def away(reasons: Mapping[str, Reason]) -> pa.Table:
-    return pa.table({"video_id": list(reasons), "reason": [r.value for r in reasons.values()]}, schema=TURNED_AWAY)
+    return pa.table({"video_id": list(reasons), "reason": [r.value for r in reasons.values()]}, schema=REJECTED_VIDEOS)
 
 
 def kept_by(selection: Selection, *columns: str) -> Counter:

@@ -25,6 +25,6 @@ def test_the_command_says_what_it_asked_for(store: Store) -> None:
     assert done.exit_code == 0
     assert "1 videos" in done.stdout
     none = CliRunner().invoke(app, [store.url, "--reason", "drm"])
-    assert isinstance(none.exception, NothingMatched) and "no video was turned away for drm" in str(none.exception)
+    assert isinstance(none.exception, NothingMatched) and "no video was rejected for drm" in str(none.exception)
     wrong = CliRunner().invoke(app, [store.url, "--reason", "nonsense"])
     assert isinstance(wrong.exception, UserError)

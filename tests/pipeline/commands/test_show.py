@@ -70,11 +70,11 @@ def test_an_audio_track_gives_a_manual_one_its_times(tmp_path: Path, srt: Path) 
     assert found["track"]["kind"] == "manual_aligned"
 
 
-def test_the_drawing_shows_sentences_clips_and_what_was_turned_away(srt: Path) -> None:
+def test_the_drawing_shows_sentences_clips_and_what_was_rejected(srt: Path) -> None:
     drawn = show(str(srt), "--set", "text.filters.min_words=50").stdout
     assert "sentences by punctuation" in drawn
     assert "Hello there <script>." in drawn
-    assert "turned away: too_few_words (6 words)" in drawn
+    assert "rejected: too_few_words (6 words)" in drawn
 
 
 def test_the_page_escapes_what_captions_say(tmp_path: Path, srt: Path) -> None:

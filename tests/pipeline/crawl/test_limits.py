@@ -75,7 +75,7 @@ def test_made_for_kids_can_be_left_out() -> None:
         ({"duration_s": 1e6}, Reason.TOO_LONG),
     ],
 )
-def test_a_listing_alone_turns_away_what_it_can(row: dict[str, Any], reason: Reason | None) -> None:
+def test_a_listing_alone_rejects_what_it_can(row: dict[str, Any], reason: Reason | None) -> None:
     found = check_listed({**LISTED, **row}, LimitsConfig())
     assert (found[0] if found else None) is reason
 

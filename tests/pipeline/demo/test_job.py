@@ -32,5 +32,5 @@ def test_the_first_batch_of_media_fills_a_shard_so_that_the_manifest_comes_early
     n_clips = config.balance.batch_videos * config.balance.total / n_good
 
     assert n_clips * (1 - config.shards.split.val) > 2 * config.shards.max_samples, (
-        "some clips are turned away, and of a few videos the draw may hold half out"
+        "some clips are rejected, and of a few videos the draw may hold half out"
     )

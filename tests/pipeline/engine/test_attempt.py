@@ -194,8 +194,8 @@ def test_what_a_unit_needs_is_fetched_and_held_with_its_size(tmp_path: Path) -> 
 
     held = Path(fetch.facts["held"])
     assert (fetch.end, fetch.facts["bytes"]) == (End.FETCHED, 5) and (held / "folder" / "f").exists()
-    turned_away = fetch_for(Making(Rejected(Reason.PRIVATE, "x")), AB, store, tmp_path / "s", 1, "driver")
-    assert (turned_away.end, turned_away.reason) == (End.DONE, Reason.PRIVATE)
+    rejected = fetch_for(Making(Rejected(Reason.PRIVATE, "x")), AB, store, tmp_path / "s", 1, "driver")
+    assert (rejected.end, rejected.reason) == (End.DONE, Reason.PRIVATE)
     assert attempt_unit(stage, AB, store, tmp_path / "s", 1, held).end is End.DONE
     gone = attempt_unit(stage, AB, store, tmp_path / "s", 1, held)
     assert (gone.end, gone.reason) == (End.TAKEN, Reason.PLACE_FAILED) and "is gone" in gone.detail
@@ -239,9 +239,9 @@ def test_other_errors_of_writing_are_raised_as_they_are(
     assert raised.value is error
 
 
-def test_a_unit_that_is_given_up_is_turned_away_with_its_machine(tmp_path: Path) -> None:
+def test_a_unit_that_is_given_up_is_rejected_with_its_machine(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "out"))
-    outcome = attempt_module.turn_away_all("making", AB, Reason.KILLED_WORKER, "died", store, 3, "spot-7")
+    outcome = attempt_module.reject_unit("making", AB, Reason.KILLED_WORKER, "died", store, 3, "spot-7")
 
     assert outcome.end is End.DONE
     found = [(row["video_id"], row["attempts"], row["node"]) for row in rows(store, outcome)]

@@ -334,7 +334,7 @@ def test_an_error_of_this_program_is_tried_once_more_and_then_told(store: Store,
     assert live.waits_for_commit and around.submitted == [("a", 1, False), ("a", 2, False)]
     assert [said for said, _, _ in around.of("say")] == [
         "a: an error of this program; tried once more\nKeyError: 'x'",
-        "a: 1 turned away by an error of this program\nKeyError: 'x'",
+        "a: 1 rejected by an error of this program\nKeyError: 'x'",
     ]
     live.submit_next()
     end(live, "b", DONE)
@@ -352,7 +352,7 @@ def fail(live: LiveStage, *details: str) -> None:
             live._waiting.pop()
 
 
-def test_five_units_in_a_row_with_the_same_error_end_the_run_and_none_of_them_is_turned_away(store: Store) -> None:
+def test_five_units_in_a_row_with_the_same_error_end_the_run_and_none_of_them_is_rejected(store: Store) -> None:
     live, around, site = begin(store, Listing([f"u{i}" for i in range(99)]))
     fail(live, "", *["KeyError: 'x'"] * 4, "", *["KeyError: 'x'"] * 4, *["KeyError: 'y'"] * 4)
     commit_together([live], site)
@@ -409,14 +409,12 @@ def test_stages_of_one_name_commit_together(store: Store) -> None:
 
 def test_a_result_is_one_line_for_people() -> None:
     result = StageResult("media", n_units=3, n_made=2, seconds=1.26)
-    assert describe(result) == "media: 2 units, no rows; turned away: none; 1.3 s" and result.n_missing == 1
+    assert describe(result) == "media: 2 units, no rows; rejected: none; 1.3 s" and result.n_missing == 1
     assert StageResult("media") == StageResult("media", 0, 0, 0, bytes=0, seconds=0.0)
     result.n_done_before, result.n_made = 4, 1
     result.rows.update({"videos": 2, "clips": 7})
     result.rejects.update({"private": 1, "live": 3})
-    assert describe(result) == (
-        "media: 1 unit (4 done before), 7 clips, 2 videos; turned away: 3 live, 1 private; 1.3 s"
-    )
+    assert describe(result) == ("media: 1 unit (4 done before), 7 clips, 2 videos; rejected: 3 live, 1 private; 1.3 s")
 
 
 def test_how_long_the_next_unit_takes_is_told_of_the_one_that_is_due(store: Store, time_: Seconds) -> None:

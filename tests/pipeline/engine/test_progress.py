@@ -62,7 +62,7 @@ def test_a_line_comes_though_no_unit_ends_and_the_rate_once_some_have(
     assert lines == [
         "media: begins",
         "media: 0 units, 2 in flight",
-        "media: 1 unit, 2 in flight, 1.43 a minute, 4 turned away",
+        "media: 1 unit, 2 in flight, 1.43 a minute, 4 rejected",
     ]
 
 
@@ -191,7 +191,7 @@ def test_on_a_terminal_each_stage_has_a_line_and_messages_stand_above(
         first.tick(2)
         one, two = run._bar.tasks
         assert (one.description, one.completed, one.total, two.total) == ("media", 2, 20, 5)
-        assert one.fields["note"] == "2 a minute, 9 min left, 2 turned away"
+        assert one.fields["note"] == "2 a minute, 9 min left, 2 rejected"
         first.close()
         assert [task.description for task in run._bar.tasks] == ["list"]
     assert not run._bar.live.is_started

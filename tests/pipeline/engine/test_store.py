@@ -224,7 +224,7 @@ def test_all_rows_of_one_video_are_found_in_every_table(half: Store) -> None:
 
     assert found("u5-0") == (1, 2, 0) and found("u92-1") == (1, 1, 0), "merged or not"
     assert set(half._kept.values()) == {0}, "nothing is kept of it"
-    assert found("u4-x") == found("u92-x") == (0, 0, 1), "turned away"
+    assert found("u4-x") == found("u92-x") == (0, 0, 1), "rejected"
     assert found("u3-0") == found("nobody") == (0, 0, 0), "taken back, never there"
     assert set(half.rows_of("u5-0", {"videos": ["video_id"]})) == {"videos"}
     merge_all(half, MergeSizes(2, 99, grace_s=3600))

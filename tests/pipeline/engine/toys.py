@@ -52,7 +52,7 @@ def act(unit: Unit, context: Context, n_before: int) -> None:
         return
     match action.removesuffix("-once"):
         case "reject":
-            raise Rejected(Reason.PRIVATE, "made to be turned away")
+            raise Rejected(Reason.PRIVATE, "made to be rejected")
         case "bug":
             raise RuntimeError("a bug of the stage")
         case "busy":
@@ -115,7 +115,7 @@ def listing(video_id: str) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class PartlyRejecting:
-    """One unit of two videos: one is kept, one turned away."""
+    """One unit of two videos: one is kept, one rejected."""
 
     name: str = "partly"
     resources: Resources = Resources(time_limit_s=30)

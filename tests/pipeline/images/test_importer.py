@@ -90,7 +90,7 @@ def test_the_same_import_gives_the_same_bytes(coco_set: tuple[Path, Path], tmp_p
     assert one == two
 
 
-def test_every_picture_is_kept_or_turned_away_with_a_reason(tmp_path: Path) -> None:
+def test_every_picture_is_kept_or_rejected_with_a_reason(tmp_path: Path) -> None:
     folder = tmp_path / "pictures"
     folder.mkdir()
     good = jpeg()
@@ -106,7 +106,7 @@ def test_every_picture_is_kept_or_turned_away_with_a_reason(tmp_path: Path) -> N
     out = tmp_path / "out"
     done = import_images([captions], folder, Store(str(out)), ImportSettings(split="train"))
     assert done.n_pictures == 1
-    assert dict(done.turned_away) == {
+    assert dict(done.rejected) == {
         Reason.DUPLICATE_IMAGE: 1,
         Reason.IMAGE_TOO_SMALL: 1,
         Reason.IMAGE_BROKEN: 1,
@@ -115,7 +115,7 @@ def test_every_picture_is_kept_or_turned_away_with_a_reason(tmp_path: Path) -> N
     }
     rows = rows_of(out)
     assert len(rows) == len(listed)
-    assert sorted(row["reason"] for row in rows if row["status"] != "success") == sorted(done.turned_away.elements())
+    assert sorted(row["reason"] for row in rows if row["status"] != "success") == sorted(done.rejected.elements())
     assert list(verify(Store(str(out)), decode=-1)) == []
 
 
@@ -189,6 +189,6 @@ def test_the_stamps_of_tux_paint_make_a_captioned_set(tmp_path: Path) -> None:
     captions.write_text(json.dumps(document))
     out = Store(str(tmp_path / "out"))
     done = import_images([captions], folder, out, ImportSettings(max_side=128, licence="GPL-2"))
-    assert done.n_pictures + sum(done.turned_away.values()) == len(pictures)
+    assert done.n_pictures + sum(done.rejected.values()) == len(pictures)
     assert done.n_pictures >= 50
     assert list(verify(out, decode=-1)) == []

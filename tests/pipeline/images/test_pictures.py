@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from manifests.reasons import Reason
-from pipeline.images.pictures import Folder, TurnedAway, make_picture
+from pipeline.images.pictures import Folder, PictureRejected, make_picture
 from tests.pipeline.images.published import jpeg
 
 
@@ -36,7 +36,7 @@ def test_a_turned_picture_is_put_upright() -> None:
 def test_a_picture_of_too_many_pixels_is_not_decoded() -> None:
     header = bytearray(png((64, 64), (1, 2, 3, 255)))
     header[16:24] = (60_000).to_bytes(4, "big") * 2
-    with pytest.raises(TurnedAway) as caught:
+    with pytest.raises(PictureRejected) as caught:
         make_picture(bytes(header))
     assert caught.value.reason in (Reason.IMAGE_TOO_LARGE, Reason.IMAGE_BROKEN)
 
@@ -45,5 +45,5 @@ def test_a_picture_of_too_many_pixels_is_not_decoded() -> None:
 def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
     (tmp_path / "secret.jpg").write_bytes(jpeg())
     (tmp_path / "in").mkdir()
-    with pytest.raises(TurnedAway):
+    with pytest.raises(PictureRejected):
         Folder(tmp_path / "in").read(name)

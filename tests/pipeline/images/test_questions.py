@@ -90,4 +90,4 @@ def test_a_picture_that_is_missing_costs_its_questions_alone(tmp_path):
     files = TASKS["snli_ve"](tmp_path)
     (tmp_path / "pictures" / "903.jpg").unlink()
     done = import_images(files, tmp_path / "pictures", Store(str(tmp_path / "set")), ImportSettings(split="train"))
-    assert done.n_pictures == N - 4 and done.turned_away == {"image_missing": 4}
+    assert done.n_pictures == N - 4 and done.rejected == {"image_missing": 4}

@@ -75,7 +75,7 @@ def test_converting_twice_gives_the_same_bytes(tmp_path: Path) -> None:
         ({"pix_fmt": "yuv444p", "codec": "hevc"}, False, False),
     ],
 )
-def test_what_a_way_of_cutting_turns_away_is_converted_and_nothing_else(
+def test_what_a_way_of_cutting_rejects_is_converted_and_nothing_else(
     facts: dict[str, Any], remux: bool, exact: bool
 ) -> None:
     plain = {"codec": "h264", "pix_fmt": "yuv420p", "bit_depth": 8, "interlaced": False, "hdr": ""}

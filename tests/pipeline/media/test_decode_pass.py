@@ -20,9 +20,7 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return a_video(tmp_path_factory.mktemp("film") / "film.mp4", seconds=8, gop=50, cuts=(80,), **SMALL)
 
 
-def test_a_video_that_takes_too_long_is_turned_away(
-    film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_video_that_takes_too_long_is_rejected(film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pipeline.media.decode_pass.time_limit_s", lambda found, limits: -1.0)
     with pytest.raises(Rejected) as caught:
         process(film, tmp_path)

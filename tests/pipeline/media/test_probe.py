@@ -1,4 +1,4 @@
-"""What a file is, and which files are turned away before a frame of them is decoded."""
+"""What a file is, and which files are rejected before a frame of them is decoded."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ SMALL = {"width": 320, "height": 180}
 
 
 def reason_of(path: Path, config: CutConfig | None = None, limits: MediaLimits | None = None) -> Reason | None:
-    """The reason why a file is turned away, None where it isn't."""
+    """The reason why a file is rejected, None where it isn't."""
     try:
         refuse_unfit(probe(path, limits), config or CutConfig())
     except Unusable as fault:
@@ -77,7 +77,7 @@ def test_a_text_that_names_other_files_is_no_video_whatever_it_is_called(tmp_pat
     assert reason_of(path) is Reason.NOT_A_VIDEO
 
 
-def test_an_image_bomb_is_turned_away_without_the_memory_it_asks_for(tmp_path: Path) -> None:
+def test_an_image_bomb_is_rejected_without_the_memory_it_asks_for(tmp_path: Path) -> None:
     path = tmp_path / "bomb.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)

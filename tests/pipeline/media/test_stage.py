@@ -273,7 +273,7 @@ def test_the_row_of_each_clip_says_where_it_lies_or_why_it_is_not_there(tmp_path
     assert json.loads(good["members"]) == {"mp4": [512, 4], "txt": [1536, 7]}
     assert (good["duration_ms"], good["start_ms"], good["fps"]) == (900, 1000, 29.97003)
     assert json.loads(good["flags"]) == ["silent"]
-    assert [reject.reason for reject in output.rejects] == [Reason.SILENT], "the video itself is not turned away"
+    assert [reject.reason for reject in output.rejects] == [Reason.SILENT], "the video itself is not rejected"
     assert [output.facts[key] for key in ("scene_cuts_ms", "media_s", "media_bytes")] == [[400], 8.5, 123]
 
 

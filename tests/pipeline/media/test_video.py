@@ -73,7 +73,7 @@ def test_a_video_without_a_good_clip_makes_no_pack_and_says_so(film: Path, tmp_p
     ], "the one reason that all its clips have is the video's own"
 
 
-def test_a_video_below_720p_is_turned_away_whole(film: Path, tmp_path: Path) -> None:
+def test_a_video_below_720p_is_rejected_whole(film: Path, tmp_path: Path) -> None:
     with pytest.raises(Rejected) as caught:
         process(film, tmp_path, config={})
     assert caught.value.reason is Reason.BELOW_720P
@@ -125,7 +125,7 @@ EXPECTED = {  # what becomes of each sample with the default settings: "ok", or 
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_every_sample_is_right_or_turned_away_with_its_own_reason(samples: Path, tmp_path: Path, name: str) -> None:
+def test_every_sample_is_right_or_rejected_with_its_own_reason(samples: Path, tmp_path: Path, name: str) -> None:
     path = samples / "videos" / name
     spans = [(100, 4500)] if name != "media__edit_list_positive_shift.mp4" else [(2000, 4500)]
     short = {"media__sample.flv", "media__sample_mdat_too_long.mp4", "media__sample_partially_fragmented.mp4"}

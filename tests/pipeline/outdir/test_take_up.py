@@ -1,4 +1,4 @@
-"""What was turned away is done again when a person asks for its reason, or when its time has come; nothing else is."""
+"""What was rejected is done again when a person asks for its reason, or when its time has come; nothing else is."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ CRAWL = ("choose", "extract")
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    """Three media units: one for ever turned away, one for now, one made."""
+    """Three media units: one for ever rejected, one for now, one made."""
     store = Store(str(tmp_path))
     for unit, reason in (("gone", Reason.TRUNCATED), ("busy", Reason.RATE_LIMITED), ("made", None)):
         if reason:

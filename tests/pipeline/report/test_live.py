@@ -48,5 +48,5 @@ def test_rejects_in_force_are_told_apart_from_all_that_were_ever_made() -> None:
     print_run(status, Console(file=buffer, width=120), 2.0)
 
     lines = buffer.getvalue().splitlines()
-    assert "extract: videos turned away and not made up for: 1,200 no_captions" in lines
-    assert "media: videos turned away and not made up for: 4 hdr, 1 timeout" in lines
+    assert "extract: videos rejected without a replacement: 1,200 no_captions" in lines
+    assert "media: videos rejected without a replacement: 4 hdr, 1 timeout" in lines

@@ -91,10 +91,10 @@ def test_the_page_shows_balance_funnel_distributions_and_samples(finished: Store
     assert page.tags.count("svg") == 7  # five histograms, lengths by category, concentration of channels
     for subject in ("licence", "language", "captions", "sentence model", "resolution", "codec", "HD-VILA-100M 13.4"):
         assert subject in page.text
-    assert "hdvila-pipeline why ID" in page.text and "video000003.0" in page.text  # a clip that was turned away
+    assert "hdvila-pipeline why ID" in page.text and "video000003.0" in page.text  # a clip that was rejected
     assert page.tags.count("video") == 5  # two of a category, one of the category that has one clip
     assert "silent" in page.text and "News & Politics" in page.text
-    assert re.search(r"videos: 6 = 3 kept \+ 3 turned away \+ 0 missing", page.text)
+    assert re.search(r"videos: 6 = 3 kept \+ 3 rejected \+ 0 missing", page.text)
 
 
 def test_what_was_lost_to_an_error_of_this_program_is_said_at_the_top(tmp_path: Path, finished: Store) -> None:

@@ -12,12 +12,12 @@ from pipeline.balance.selection import select
 from pipeline.config.balance import BalanceConfig
 from pipeline.engine.driver import StageResult
 from pipeline.engine.store import Store
-from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, stages, turned_away
+from pipeline.report.summary import MOST_REASONS, Delivered, amount, print_summary, rejects_table, stages
 from pipeline.testing.plans import outcomes_of
 
 
 def a_run(folder: Path) -> Delivered:
-    """A finished toy run with one clip turned away and one video over its quota."""
+    """A finished toy run with one clip rejected and one video over its quota."""
     store = Store(str(folder))
     for k in range(3):
         toys.commit_video(store, f"video{k:06d}", n_clips=4, category_id=10, failed={0: "silent"} if k == 0 else {})
@@ -47,7 +47,7 @@ def test_the_summary_says_what_came_of_the_run(tmp_path: Path) -> None:
     for part in (
         "videos: candidates 3",
         "videos: kept 2",
-        "videos: turned away 1",
+        "videos: rejected 1",
         "videos: missing 0",
         "clips: in shards 5",
         "over_quota its category is full 1",
@@ -78,7 +78,7 @@ def test_units_of_batches_that_ran_side_by_side_are_counted_once() -> None:
 
 def test_many_reasons_are_cut_short_and_still_add_up() -> None:
     rejected = [{"stage": "media", "reason": f"reason{k:02d}", "count": k + 1} for k in range(MOST_REASONS + 5)]
-    table = turned_away({"videos": {"rejected": rejected}})
+    table = rejects_table({"videos": {"rejected": rejected}})
     assert table.row_count == MOST_REASONS + 1
     counts = [int(str(cell)) for cell in table.columns[3].cells]
     assert sum(counts) == sum(r["count"] for r in rejected)

@@ -73,7 +73,7 @@ def test_what_is_kept_over_batches_plans_what_a_fresh_start_plans(tmp_path: Path
         assert kept.rejects().equals(rejects_in_force(store))
     packs = [store.read_part(part, PACK_COLUMNS) for part in store.parts("packs")]
     plain = outcomes_of(packs, rejects_in_force(store))
-    assert sorted(plain.turned_away.to_pylist(), key=str) == sorted(one.outcomes().turned_away.to_pylist(), key=str)
+    assert sorted(plain.rejected.to_pylist(), key=str) == sorted(one.outcomes().rejected.to_pylist(), key=str)
     assert one.repeated_texts, "the sentences of a channel repeat"
 
 

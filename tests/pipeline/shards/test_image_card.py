@@ -8,7 +8,7 @@ from pipeline.shards.image_card import MEMBERS, image_card
 HEAD = {
     "splits": {"train": {"shards": 2, "samples": 30, "bytes": 900}, "val": {"shards": 1, "samples": 4, "bytes": 80}},
     "members": ["jpg", "txt", "json"],
-    "turned_away": {"damaged_picture": 3},
+    "rejected": {"damaged_picture": 3},
 }
 
 
@@ -23,8 +23,13 @@ def test_the_card_says_what_is_there_and_whom_to_ask() -> None:
 
 
 def test_a_set_without_train_reads_the_split_that_it_has() -> None:
-    card = image_card({**HEAD, "splits": {"val": HEAD["splits"]["val"]}, "turned_away": {}}, CardConfig())
-    assert "shards/val/00000.tar" in card and "Turned away: none." in card
+    card = image_card({**HEAD, "splits": {"val": HEAD["splits"]["val"]}, "rejected": {}}, CardConfig())
+    assert "shards/val/00000.tar" in card and "Rejected: none." in card
+
+
+def test_the_rejects_of_a_manifest_made_before_are_named() -> None:
+    older = {key: value for key, value in HEAD.items() if key != "rejected"} | {"turned_away": {"image_broken": 2}}
+    assert "Rejected: 2 image_broken." in image_card(older, CardConfig())
 
 
 def test_its_names_are_written_as_they_are_and_its_keys_in_the_hubs_order() -> None:

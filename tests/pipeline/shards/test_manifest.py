@@ -136,7 +136,7 @@ def test_packs_that_no_row_names_go_with_the_last_ones(tmp_path: Path):
     store = a_data_set(tmp_path, n_videos=2)
     manifest = make_shards(store)
     store.write("packs/video-00000-other.tar", b"of a worker that was given up")
-    remove_packs(store, manifest, also_turned_away=False)
+    remove_packs(store, manifest, also_rejected=False)
     assert [path.name for path in tmp_path.glob("packs/*.tar")] == ["video-00000-other.tar"], "more may come"
     remove_packs(store, manifest)
     assert not list(tmp_path.glob("packs/*.tar")) and store.count_rows("packs") == 6
@@ -224,7 +224,7 @@ def test_each_pack_that_goes_is_counted(tmp_path: Path) -> None:
     for name in ("given-up.tar", "attempt.tar", "notes.txt"):
         store.write(f"packs/{name}", b"x")
 
-    assert remove_packs(store, manifest, also_turned_away=False) == 2
+    assert remove_packs(store, manifest, also_rejected=False) == 2
     assert remove_packs(store, manifest) == 2
     assert remove_packs(store, manifest) == 0 and (tmp_path / "packs" / "notes.txt").exists()
 

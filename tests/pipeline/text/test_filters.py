@@ -1,4 +1,4 @@
-"""Each filter turns away what it names, with its reason, and leaves ordinary speech alone."""
+"""Each filter rejects what it names, with its reason, and leaves ordinary speech alone."""
 
 from itertools import pairwise
 from typing import Any
@@ -58,17 +58,17 @@ def test_each_bound_has_its_reason(text: str, word_ms: int, reason: Reason) -> N
     assert verdict(text, word_ms=word_ms) is reason
 
 
-def test_a_clip_mostly_under_music_is_turned_away() -> None:
+def test_a_clip_mostly_under_music_is_rejected() -> None:
     music = Event("sound", "[Music]", 0, 3000)
     assert verdict(ORDINARY, events=(music,)) is None
     assert verdict(ORDINARY, events=(Event("sound", "[Music]", 0, 4000),)) is Reason.MOSTLY_EVENTS
 
 
-def test_low_alignment_is_turned_away() -> None:
+def test_low_alignment_is_rejected() -> None:
     assert verdict(ORDINARY, confidence=0.5) is Reason.LOW_ALIGNMENT
 
 
-def test_another_language_is_turned_away_only_where_words_suffice() -> None:
+def test_another_language_is_rejected_only_where_words_suffice() -> None:
     french = "bonjour et bienvenue dans cette vidéo où nous allons parler de la revue de la semaine et de politique"
     assert verdict(french, language="en") is Reason.WRONG_LANGUAGE
     assert verdict("bonjour et bienvenue dans cette vidéo", language="en", word_ms=400) is None
@@ -82,7 +82,7 @@ def test_a_flag_turns_a_clip_away_when_configured() -> None:
     assert verdict(text, filters=FilterConfig(reject_flags=["email"])) is Reason.FLAGGED_TEXT
 
 
-def test_a_foreign_sentence_inside_an_english_clip_is_turned_away() -> None:
+def test_a_foreign_sentence_inside_an_english_clip_is_rejected() -> None:
     for foreign in (
         "bonjour et bienvenue dans cette vidéo où nous allons parler",
         "wir haben uns gestern über das neue Buch unterhalten und gelacht",
@@ -105,7 +105,7 @@ def test_names_and_numbers_on_end_are_no_foreign_sentence() -> None:
     assert foreign_sentence(results.split(), 8) is None
 
 
-def test_a_refrain_is_turned_away_and_a_phrase_that_comes_back_is_not() -> None:
+def test_a_refrain_is_rejected_and_a_phrase_that_comes_back_is_not() -> None:
     refrain = "carry me over the silver water until morning finds us sleeping by an open door again tonight"
     verse = " ".join(f"line{i} word{i} thing{i}" for i in range(10))
     song = f"{refrain} {verse} {refrain}".split()
@@ -191,7 +191,7 @@ def test_half_of_a_clip_may_lie_under_sounds_and_only_what_of_them_lies_inside_c
 
 
 @pytest.mark.parametrize(("elsewhere", "is_away"), [(FilterConfig().max_elsewhere_share, False), (0.999, True)])
-def test_a_clip_that_is_said_again_elsewhere_is_turned_away_above_the_share(elsewhere: float, is_away: bool) -> None:
+def test_a_clip_that_is_said_again_elsewhere_is_rejected_above_the_share(elsewhere: float, is_away: bool) -> None:
     assert (reason_for(timed(12, 4000), elsewhere=elsewhere) is Reason.REPEATED_TEXT) == is_away
 
 

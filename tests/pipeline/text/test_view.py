@@ -96,7 +96,7 @@ def test_a_time_has_hours_from_the_first_on(ms: int, shown: str) -> None:
 
 
 def a_view() -> View:
-    """A kept clip and one turned away; a sound before each, one after all, and marks that nobody wants to see."""
+    """A kept clip and one rejected; a sound before each, one after all, and marks that nobody wants to see."""
     texts = ["so", "it", "goes.", "and", "on.", "then", "fuck", "it"]
     words = tuple(Word(text, 1000 * i, 1000 * i + 500, i != 3) for i, text in enumerate(texts))
     sounds = [Event("sound", text, ms, ms) for text, ms in (("[one]", 0), ("[two]", 5000), ("[end]", 8000))]
@@ -110,14 +110,14 @@ def a_view() -> View:
 def test_clips_events_and_sentences_stand_in_the_order_of_their_times() -> None:
     shown = list(terminal_lines(a_view()))
     assert [style for style, _ in shown] == ["bold", "magenta", "green", "", "", "magenta", "red", "", "magenta"]
-    summary, one, kept, first, second, two, away, third, end = (line for _, line in shown)
+    summary, one, kept, first, second, two, rejected, third, end = (line for _, line in shown)
     assert summary.startswith(
         "vtt, manual, language not known, cue times (word times were false), sentences by net-3: 8 "
     )
-    assert summary.endswith("3 sentences, 1 clips, 1 turned away")
+    assert summary.endswith("3 sentences, 1 clips, 1 rejected")
     assert [line.split("  ")[-1] for line in (one, two, end)] == ["(sound) [one]", "(sound) [two]", "(sound) [end]"]
     assert kept == "── clip 0:00.000 – 0:05.000  5.0 s, 5 words, confidence 0.50"
-    assert away.endswith("3 words, confidence 1.00  [profanity]  turned away: mostly_events (0.9 of its time)")
+    assert rejected.endswith("3 words, confidence 1.00  [profanity]  rejected: mostly_events (0.9 of its time)")
     assert first.split() == ["0:00.000", "so", "it", "goes."] and third.split() == ["0:05.000", "then", "fuck", "it"]
     assert second.split() == ["~", "0:03.000", "and", "on."], "its start was interpolated"
 
@@ -137,7 +137,7 @@ def test_the_page_shows_each_word_where_it_is_said_and_where_sentences_begin() -
         ("first", 0.0, 10.0), ("", 20.0, 10.0), ("", 40.0, 10.0), ("guess first", 60.0, 10.0),
     ]  # fmt: skip
     assert [bar[3] for bar in bars] == [word.text for word in a_view().track.words]
-    places = [page.index(text) for text in ("[one]", "so it goes.</p>", "[two]", 'class="clip away"', "[end]")]
+    places = [page.index(text) for text in ("[one]", "so it goes.</p>", "[two]", 'class="clip rejected"', "[end]")]
     assert places == sorted(places) and page.count('<div class="clip') == 2 and "masked" not in page
 
 

@@ -247,12 +247,12 @@ def test_every_real_sample_is_a_candidate_or_a_reject_with_a_reason(tmp_path: Pa
 
     store = run(tmp_path, folder)
 
-    turned_away, kept = reasons(store), set(videos(store))
-    assert len(turned_away) + len(kept) == len(list(identify(folder)))
-    assert turned_away["mediabunny__multiple-aac-tracks"] == "not_a_video"
-    assert turned_away["torchcodec__nasa_13013"] == "below_720p"
+    rejected, kept = reasons(store), set(videos(store))
+    assert len(rejected) + len(kept) == len(list(identify(folder)))
+    assert rejected["mediabunny__multiple-aac-tracks"] == "not_a_video"
+    assert rejected["torchcodec__nasa_13013"] == "below_720p"
     assert {"video2dataset__test_video", "LatentSync__demo1_video"} <= kept
-    assert "internal_error" not in turned_away.values()
+    assert "internal_error" not in rejected.values()
 
 
 @pytest.mark.parametrize(

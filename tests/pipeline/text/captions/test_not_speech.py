@@ -41,7 +41,7 @@ def test_cues_that_only_open_with_a_note_are_songs_each() -> None:
     assert events(found, "sound") == [("♪", 0, 4000), ("♪", 4000, 8000)]
 
 
-def test_sung_clips_are_turned_away() -> None:
+def test_sung_clips_are_rejected() -> None:
     lines = [f"♪ Carry me over the silver water number {n} of many ♪" for n in range(8)]
     clips, away = plan_track(track(*lines), TextConfig(), language="en")
     assert clips

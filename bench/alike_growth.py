@@ -176,15 +176,13 @@ def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) ->
         for hashes, owners in columns_of(files, some, 0):
             search.look(hashes, owners)
         looked_s, began = time.process_time() - began, time.process_time()
-        search.compare()
-        compared_s, began = time.process_time() - began, time.process_time()
         n_pairs = len(search.found())
         found_s, peak_mb = time.process_time() - began, _memory_mb("VmHWM")
         n_bytes = sum(file.n_bytes for file in some) * n_full / n
-    cpu_s = sorted_s + (looked_s + compared_s) * n_full / n + found_s
+    cpu_s = sorted_s + looked_s * n_full / n + found_s
     print(
         f"column {column}, {len(looked_for):,} hashes looked for among {n:,}: sorting {sorted_s:.2f} CPU s, looking "
-        f"{1e9 * looked_s / n:.0f} ns each and comparing {1e9 * compared_s / n:.0f}, {n_pairs:,} near pairs, "
+        f"{1e9 * looked_s / n:.0f} ns each, {n_pairs:,} near pairs, "
         f"at most {peak_mb:.0f} MB ({before_mb:.0f} before); {FULL_SIZE:,} videos, extrapolated: "
         f"{n_bytes / 1e9:.2f} GB, {cpu_s:.0f} CPU s",
         flush=True,

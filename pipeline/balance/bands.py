@@ -6,7 +6,7 @@ it keeps all, or, where so many came before it, the first two. So what a thing i
 before it alone, never from what comes after, and a search for new ones leaves the pairs of old ones as they are.
 
 What is looked for is sorted by groups and held in memory; what is filed, which is far more, is read through once, in
-its order, and needs no index: a table tells of most hashes, by one look a band, that nobody asks for their groups.
+its order, and needs no index: a bit for each possible group tells, by one look a band, whether anybody asks for it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ _OF_A_CROWD = 2
 
 _AT_A_TIME = 1 << 15
 """Filed hashes whose groups are looked up together: they stay in the processor's cache."""
-_WAITING = 1 << 20
-"""Filed hashes of groups that are looked for are compared when there are so many."""
 _PAIRS = 1 << 22
 """Pairs that are compared together."""
 
@@ -81,16 +79,14 @@ class Search:
         self._bands = [_Band(part, shift, bits, max_distance) for bits, part in parts for shift in shifts]
 
     def look(self, hashes: Hashes, owners: Owners) -> None:
-        """Takes the next filed hashes."""
+        """Takes the filed hashes of the next things."""
+        rows: list[list[Int64]] = [[np.zeros(0, np.int64)] for _ in self._bands]
         for begin in range(0, len(hashes), _AT_A_TIME):
             some = hashes[begin : begin + _AT_A_TIME]
-            for band in self._bands:
-                band.look(some, begin, owners)
-
-    def compare(self) -> None:
-        """Compares what `look` has set aside; `found` does it too."""
-        for band in self._bands:
-            band.compare()
+            for of_band, band in zip(rows, self._bands, strict=True):
+                of_band.append(begin + band.asked_for(some))
+        for of_band, band in zip(rows, self._bands, strict=True):
+            band.compare(hashes, np.concatenate(of_band), owners)
 
     def found(self) -> Int64:
         """(owner << 32 | owner asked for) of hashes near one of those asked for."""
@@ -108,70 +104,105 @@ class Owners:
         """The number of the thing of each row."""
         return self.first + np.searchsorted(self.ends, rows, side="right")
 
+    def are_before(self, thing: int) -> bool:
+        """Whether all of them are numbered below this."""
+        return self.first + len(self.ends) <= thing
+
+
+class _Groups:
+    """Groups that are asked for, numbered in their order.
+
+    A table has a bit for each possible group, and the number of a group is that of the bits set before its own. Of
+    groups of more than MOST_BITS the table holds the beginnings.
+    """
+
+    def __init__(self, groups: Hashes, shift: int, bits: int) -> None:
+        self._groups, self._shift, self._bits = groups, shift, bits
+        self._table_bits = min(bits, MOST_BITS)
+        is_asked = np.zeros(1 << self._table_bits, np.bool_)
+        is_asked[(groups >> np.uint64(bits - self._table_bits)).view(np.int64)] = True
+        self._table = np.packbits(is_asked, bitorder="little")
+        self._words = self._table.view("<u8")
+        n_set = np.bitwise_count(self._words)
+        self._n_before = np.cumsum(n_set, dtype=np.int64) - n_set
+
+    def asked_for(self, hashes: Hashes) -> Int64:
+        """The rows of hashes of groups that are asked for, or that begin like one."""
+        turned = hashes << np.uint64(self._shift) if self._shift else hashes
+        byte = (turned >> np.uint64(64 - self._table_bits + 3)).view(np.int64)
+        bit = (turned >> np.uint64(64 - self._table_bits)).astype(np.uint8) & 7
+        return np.flatnonzero((self._table.take(byte, mode="clip") >> bit & 1).view(np.bool_))
+
+    def numbers(self, hashes: Hashes) -> Int64:
+        """[N] the number of the group of each of some hashes that `asked_for` named; -1 if it only begins like one."""
+        groups = group_of(hashes, self._shift, self._bits)
+        if self._bits > MOST_BITS:
+            number = np.searchsorted(self._groups, groups)
+            return np.where(self._groups.take(number, mode="clip") == groups, number, -1)
+        word = (groups >> np.uint64(6)).view(np.int64)
+        below = (np.uint64(1) << (groups & np.uint64(63))) - np.uint64(1)
+        return np.asarray(self._n_before[word] + np.bitwise_count(self._words[word] & below))
+
 
 class _Band:
     """What is looked for in one band, and what was found of it."""
 
     def __init__(self, asked: Asked, shift: int, bits: int, max_distance: int) -> None:
-        self._shift, self._bits, self._max_distance = shift, bits, max_distance
+        self._max_distance = max_distance
         groups = group_of(asked.hashes, shift, bits)
-        order = np.argsort(groups, kind="stable")
-        self._asked = asked.part(order)
-        self._groups, begins = np.unique(groups[order], return_index=True)
-        self._begins = np.append(begins, len(order))
-        self._filter_bits = min(bits, MOST_BITS, len(self._groups).bit_length() + 5)
-        self._is_asked = np.zeros(1 << self._filter_bits, np.bool_)
-        self._is_asked[(self._groups >> np.uint64(bits - self._filter_bits)).view(np.int64)] = True
-        self._n_members = np.zeros(len(self._groups), np.int64)
-        self._n_earlier = np.zeros(len(order), np.int64)
-        self._waiting: list[tuple[Hashes, Int64]] = []
-        self._n_waiting = 0
-        self._near: list[tuple[Int64, Int64]] = []
+        order = _order_of(groups, bits)
+        self._asked, groups = asked.part(order), groups[order]
+        begins = _starts_of_runs(groups)
+        self._groups = _Groups(groups[begins], shift, bits)
+        self._begins = np.append(begins, len(groups))
+        self._first_asker = int(asked.owners.min(initial=LOW))
+        self._n_members = np.zeros(len(begins), np.int64)
+        self._n_old: Int64 | None = None
+        self._n_new = np.zeros(len(order), np.int64)
+        self._near = [(np.zeros(0, np.int64), np.zeros(0, np.int64))]
 
-    def look(self, hashes: Hashes, first_row: int, owners: Owners) -> None:
-        beginnings = group_of(hashes, self._shift, self._filter_bits).view(np.int64)
-        rows = np.flatnonzero(self._is_asked.take(beginnings, mode="clip"))
-        if not len(rows):
-            return
-        self._waiting.append((hashes[rows], owners.of(first_row + rows)))
-        self._n_waiting += len(rows)
-        if self._n_waiting >= _WAITING:
-            self.compare()
+    def asked_for(self, hashes: Hashes) -> Int64:
+        return self._groups.asked_for(hashes)
+
+    def compare(self, hashes: Hashes, rows: Int64, owners: Owners) -> None:
+        """Compares the rows of filed hashes that `asked_for` named."""
+        are_old = owners.are_before(self._first_asker)
+        if not are_old and self._n_old is None:
+            self._n_old = self._n_members.copy()
+        rows = rows[hashes[rows] != NOTHING]
+        group = self._groups.numbers(hashes[rows])
+        is_first = self._are_first(group)
+        rows, group = rows[is_first], group[is_first]
+        for asker, member in self._pairs(group):
+            row = rows[member]
+            if not are_old:
+                is_earlier = owners.of(row) < self._asked.owners[asker]
+                asker, row = asker[is_earlier], row[is_earlier]
+                self._n_new += np.bincount(asker, minlength=len(self._n_new))
+            near = np.bitwise_count(hashes[row] ^ self._asked.hashes[asker]) <= self._max_distance
+            self._near.append((asker[near], owners.of(row[near])))
 
     def found(self) -> Int64:
-        self.compare()
-        asker, owner = (np.concatenate([np.zeros(0, np.int64), *some]) for some in zip(*self._near, strict=True))
+        """(owner << 32 | owner asked for) of near ones."""
+        asker, owner = (np.concatenate(some) for some in zip(*self._near, strict=True))
         order = np.argsort(asker, kind="stable")
         asker, owner = asker[order], owner[order]
-        kept = (self._n_earlier[asker] < _CROWD) | (_nth_of_run(asker) < _OF_A_CROWD)
+        n_old = self._n_members if self._n_old is None else self._n_old
+        n_earlier = n_old[np.searchsorted(self._begins, asker, side="right") - 1] + self._n_new[asker]
+        kept = (n_earlier < _CROWD) | (_nth_of_run(asker) < _OF_A_CROWD)
         return np.unique(owner[kept] << HALF | self._asked.owners[asker[kept]])
 
-    def compare(self) -> None:
-        hashes = np.concatenate([np.zeros(0, np.uint64), *(some for some, _ in self._waiting)])
-        owners = np.concatenate([np.zeros(0, np.int64), *(some for _, some in self._waiting)])
-        self._waiting, self._n_waiting = [], 0
-        shows = hashes != NOTHING
-        hashes, owners = hashes[shows], owners[shows]
-        group, rows = self._members(hashes)
-        hashes, owners = hashes[rows], owners[rows]
-        for asker, member in self._pairs(group):
-            is_earlier = owners[member] < self._asked.owners[asker]
-            asker, member = asker[is_earlier], member[is_earlier]
-            self._n_earlier += np.bincount(asker, minlength=len(self._n_earlier))
-            near = np.bitwise_count(hashes[member] ^ self._asked.hashes[asker]) <= self._max_distance
-            self._near.append((asker[near], owners[member[near]]))
-
-    def _members(self, hashes: Hashes) -> tuple[Int64, Int64]:
-        """(group, row) of the hashes that are among the first _CROWD of a group, by group, then in their order."""
-        groups = group_of(hashes, self._shift, self._bits)
-        order = np.argsort(groups, kind="stable")
-        group = np.searchsorted(self._groups, groups[order])
-        is_asked = self._groups.take(group, mode="clip") == groups[order] if len(self._groups) else group < 0
-        order, group = order[is_asked], group[is_asked]
-        is_first = self._n_members[group] + _nth_of_run(group) < _CROWD
-        group = group[is_first]
-        self._n_members += np.bincount(group, minlength=len(self._n_members))
-        return group, order[is_first]
+    def _are_first(self, group: Int64) -> NDArray[np.bool_]:
+        """Which of the next members of these groups (-1: of none) are among the first _CROWD of theirs; counts them."""
+        n_before = np.where(group >= 0, self._n_members[group], _CROWD)
+        are_first = n_before < _CROWD
+        np.add.at(self._n_members, group[are_first], 1)
+        late = np.flatnonzero(are_first)
+        late = late[self._n_members[group[late]] > _CROWD]
+        late = late[np.argsort(group[late], kind="stable")]
+        are_first[late] = n_before[late] + _nth_of_run(group[late]) < _CROWD
+        self._n_members[group[late]] = _CROWD
+        return are_first
 
     def _pairs(self, group: Int64) -> Iterator[tuple[Int64, Int64]]:
         """(asker, member) for members of these groups, some at a time; each asker's members stay in order."""
@@ -184,9 +215,21 @@ class _Band:
             yield asker, np.repeat(member, n)
 
 
+def _order_of(groups: Hashes, bits: int) -> Int64:
+    """The rows by group, then in their order."""
+    if bits > HALF:
+        return np.argsort(groups, kind="stable")
+    rows = groups << np.uint64(HALF) | np.arange(len(groups), dtype=np.uint64)
+    rows.sort()
+    return (rows & np.uint64(LOW)).view(np.int64)
+
+
+def _starts_of_runs(values: Int64 | Hashes) -> Int64:
+    """The rows of values that differ from the one before."""
+    return np.flatnonzero(np.concatenate([np.ones(min(1, len(values)), np.bool_), values[1:] != values[:-1]]))
+
+
 def _nth_of_run(values: Int64) -> Int64:
     """[N] how many equal values stand directly before each."""
-    if not len(values):
-        return np.zeros(0, np.int64)
-    starts = np.flatnonzero(np.concatenate([[True], values[1:] != values[:-1]]))
+    starts = _starts_of_runs(values)
     return np.arange(len(values)) - np.repeat(starts, np.diff(np.append(starts, len(values))))

@@ -103,7 +103,6 @@ def small(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(bands, "_CROWD", request.param)
     monkeypatch.setattr(bands, "LEAST_BITS", 9)
     monkeypatch.setattr(near_tasks, "TASK_BYTES", 2_000)
-    monkeypatch.setattr(bands, "_WAITING", 10)
     monkeypatch.setattr(bands, "_PAIRS", 7)
     monkeypatch.setattr(bands, "_AT_A_TIME", 5)
     monkeypatch.setattr(alike, "FAN_IN", 3)

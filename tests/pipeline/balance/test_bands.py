@@ -55,13 +55,8 @@ def test_files_looked_through_give_what_the_rule_says_however_they_are_cut(
     asked = Asked(picked, rng.integers(20, 50, 40), bits)
     wanted = by_the_rule(hashes, owners, asked, max_distance)
     assert wanted
-    for things, at_a_time, waiting, pairs in (
-        ([50], 999, 999, 999),
-        ([8, 9, 15, 20, 50], 7, 9, 5),
-        ([30, 50], 5, 1, 1),
-    ):
+    for things, at_a_time, pairs in (([50], 999, 999), ([8, 9, 15, 20, 50], 7, 5), ([30, 50], 5, 1)):
         monkeypatch.setattr(bands, "_AT_A_TIME", at_a_time)
-        monkeypatch.setattr(bands, "_WAITING", waiting)
         monkeypatch.setattr(bands, "_PAIRS", pairs)
         search = Search(asked, max_distance)
         for first, end in zip([0, *things[:-1]], things, strict=True):

@@ -100,7 +100,7 @@ class ScenesConfig(Section):
         "cuts alone",
     )
     threshold: float = identity(27.0, doc="content: change between frames that counts as a cut", gt=0)
-    min_scene_ms: int = identity(500, doc="shortest scene, ms", ge=0)
+    min_scene_ms: int = identity(500, doc="a shorter scene joins the one after it, ms", ge=0)
     short_side: int = identity(
         144, doc="content and adaptive: short side of the picture that is looked at, pixels", ge=36
     )

@@ -57,7 +57,10 @@ class SceneFinder:
         self._detector.feed(frame, small)
 
     def scenes(self) -> Scenes:
-        """What was found, times rounded down, ascending. A shot shorter than `min_scene_ms` joins the one after it."""
+        """What was found, times rounded down, ascending.
+
+        A shot shorter than `min_scene_ms` joins the one after it: the cut at its end is left out.
+        """
         cuts: list[int] = []
         spans: list[tuple[int, int]] = []
         began = self._times_ms[0] if self._times_ms else 0

@@ -141,12 +141,10 @@ class Proxy:
 
 
 def open_proxy(data: bytes, facts: SampleJson) -> Proxy:
-    """Opens the proxy of a sample. With a step above 1, ValueError unless its number of frames fits its json."""
+    """Opens the proxy of a sample. ValueError unless its number of frames is the one that its json implies."""
     clip, step = video.open_clip(data), facts.proxy_step
-    if step == 1:
-        return Proxy(clip, 1, clip.n_frames)
     if step < 1 or clip.n_frames != -(-facts.n_frames // step):
-        raise ValueError(f"a proxy of {clip.n_frames} frames for every {step}th of {facts.n_frames}")
+        raise ValueError(f"a proxy of {clip.n_frames} frames, for a clip of {facts.n_frames} with proxy_step {step}")
     return Proxy(clip, step, facts.n_frames)
 
 

@@ -26,7 +26,7 @@ STARTERS = frozenset(_STARTERS.split())
 
 _DOTTED = re.compile(r"(?:[^\W\d_]\.){2,}", re.IGNORECASE)
 _INITIAL = re.compile(r"[^\W\d_a-z]\.")
-_ENUMERATION = re.compile(r"\(?\d{1,3}\.")
+_ENUMERATION = re.compile(r"\d{1,3}\)?\.")  # opening brackets are removed before: 12. (12.) (12). 12).
 _CLOSING = "\"”’'»)]"
 _OPENING = "\"“„‘'«([¿¡-–—"
 

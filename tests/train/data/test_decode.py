@@ -78,7 +78,7 @@ def test_frames_of_a_thinned_proxy_are_those_of_the_clip_and_else_the_ones_besid
 
 def test_a_thinned_proxy_of_another_length_than_its_json_says_is_a_broken_sample(sample):
     facts = json.dumps({**json.loads(sample.members["json"]), "proxy_step": 2}).encode()
-    with pytest.raises(SampleBroken, match="for every 2th of 40"):
+    with pytest.raises(SampleBroken, match="for a clip of 40 with proxy_step 2"):
         decode_sample(_without(sample, json=facts), "prepared", VIEWS, None)
 
 

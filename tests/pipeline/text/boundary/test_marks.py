@@ -67,7 +67,18 @@ def test_what_ends_a_sentence_by_the_word_that_follows_and_whether_sentences_beg
     assert sentence_ends(uncased)[7] is ends_uncased
 
 
-@pytest.mark.parametrize(("number", "ends"), [("3.", False), ("300.", False), ("3000.", True), ("3.5.", True)])
+@pytest.mark.parametrize(
+    ("number", "ends"),
+    [
+        ("3.", False),
+        ("300.", False),
+        ("(12.)", False),
+        ("(12).", False),
+        ("12).", False),
+        ("3000.", True),
+        ("3.5.", True),
+    ],
+)
 def test_a_number_that_begins_a_sentence_with_a_dot_counts_its_points(number: str, ends: bool) -> None:
     assert sentence_ends(["Done.", number, "Then", "go."])[1] is ends
     assert sentence_ends([number, "Then", "go."])[0] is ends

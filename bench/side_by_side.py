@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ import yaml
 
 from manifests.errors import UserError
 from train.attributes import wilson_interval
+
+_OLD_KEY = re.compile("_told(?=$|_chance$)")
+"""What summary.json of older runs has in place of `_distinguished`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +47,15 @@ def compare(folders: Sequence[Path]) -> str:
     rows.append(_row("R@1", runs, "t2v_r1", "n_clips", "t2v_chance_r1"))
     for name in names:
         rows.append(_row(f"{name} right", runs, f"{name}{suffix}", f"{name}_n", f"{name}_chance"))
-        if any(f"{name}_told" in run.scores for run in runs):
-            rows.append(_row(f"{name} told", runs, f"{name}_told", f"{name}_n", f"{name}_told_chance"))
+        if any(f"{name}_distinguished" in run.scores for run in runs):
+            keys = f"{name}_distinguished", f"{name}_n", f"{name}_distinguished_chance"
+            rows.append(_row(f"{name} distinguished", runs, *keys))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     n_clips = ", ".join(dict.fromkeys(f"{run.scores['n_clips']:g}" for run in runs))
     notes = [
         f"R@1, right: of the first clips found for each of {n_clips} held-out sentences; 95 % intervals",
-        "told: of the clips, those nearer to their own sentence than to it with any other value",
+        "distinguished: of the clips, those nearer to their own sentence than to it with any other value",
     ]
     return "\n".join([*lines, *notes])
 
@@ -68,6 +73,7 @@ def _read(folder: Path) -> Finished:
         raise UserError(f"{folder}: not the folder of a finished run ({error})") from error
     if "t2v_r1" not in scores:
         raise UserError(f"{folder}: has no retrieval scores; finish the run, with a val split and a model with towers")
+    scores = {_OLD_KEY.sub("_distinguished", key): value for key, value in scores.items()}
     return Finished(folder.name, config["data"].get("view") or "own view", scores)
 
 

@@ -37,10 +37,10 @@ class AttributeScore:
     without_r1: float
     """R@1 of an oracle that knows all attributes but this one."""
     n: int
-    told: float = float("nan")
+    distinguished: float = float("nan")
     """Share of clips that are nearer to their own caption than to it with any other value. NaN: not measured."""
-    told_chance: float = float("nan")
-    """Chance level of `told`: 1 / the number of values."""
+    distinguished_chance: float = float("nan")
+    """Chance level of `distinguished`: 1 / the number of values."""
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
@@ -99,7 +99,7 @@ def swapped(caption: str, pattern: str, values: Sequence[str]) -> list[str]:
     return [caption[:start] + value + caption[stop:] for value in values]
 
 
-def told_apart(
+def share_distinguished(
     video: Tensor, captions: Sequence[str], pattern: str, embed: Callable[[list[str]], Tensor]
 ) -> tuple[float, float]:
     """(share of clips that are nearest to the caption with their own value, chance level); NaN if no caption names one.

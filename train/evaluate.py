@@ -22,7 +22,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from manifests.errors import UserError
-from train.attributes import AttributeScore, first_answers, score_attributes, told_apart, wilson_interval
+from train.attributes import AttributeScore, first_answers, score_attributes, share_distinguished, wilson_interval
 from train.batches import rows_of, view_of
 from train.config import TrainConfig
 from train.data.index import Index
@@ -98,11 +98,12 @@ class Retrieval:
                 f"{a.chance:.1%}{'' if low <= a.chance else ', above it'}); knowing it alone gives "
                 f"R@1 {a.oracle_r1:.1%}, knowing all others {a.without_r1:.1%}"
             )
-            if not isnan(a.told):
-                low, high = wilson_interval(a.told, a.n)
+            if not isnan(a.distinguished):
+                low, high = wilson_interval(a.distinguished, a.n)
                 lines.append(
-                    f"    told from the same words with another {name}: {a.told:.1%} of clips (95 %: {low:.1%} to "
-                    f"{high:.1%}; chance {a.told_chance:.1%}{'' if low <= a.told_chance else ', above it'})"
+                    f"    distinguished from the same words with another {name}: {a.distinguished:.1%} of clips "
+                    f"(95 %: {low:.1%} to {high:.1%}; chance {a.distinguished_chance:.1%}"
+                    f"{'' if low <= a.distinguished_chance else ', above it'})"
                 )
         if self.n_lost:
             lines.append(f"  {self.n_lost} clips could not be read and are left out")
@@ -224,11 +225,11 @@ def evaluate(
     n_lost = sum(part[3] for part in parts)
     video, text = (torch.cat([p[k] for p in parts]) for k in (0, 1))  # type: ignore[misc]
     scores = score_retrieval(video, text, joined, n_lost, config.eval.attributes)
-    return replace(scores, attributes=_told_apart(model, scores.attributes, video, joined, config, tokenizer))
+    return replace(scores, attributes=_with_distinguished(model, scores.attributes, video, joined, config, tokenizer))
 
 
 @torch.no_grad()
-def _told_apart(
+def _with_distinguished(
     model: nn.Module,
     scores: Mapping[str, AttributeScore],
     video: Tensor,
@@ -236,7 +237,7 @@ def _told_apart(
     config: TrainConfig,
     tokenizer: Tokenizer,
 ) -> dict[str, AttributeScore]:
-    """Adds to each attribute's scores how well the model tells its values apart; every rank embeds the same texts."""
+    """Adds to each attribute's scores how well the model distinguishes its values; every rank embeds the same texts."""
     device, was_training = next(model.parameters()).device, model.training
     embed_text: Any = unwrap(model).embed_text
 
@@ -251,8 +252,8 @@ def _told_apart(
     model.eval()
     found = {}
     for name, score in scores.items():
-        told, chance = told_apart(video.float().cpu(), captions, config.eval.attributes[name], embed)
-        found[name] = replace(score, told=told, told_chance=chance)
+        share, chance = share_distinguished(video.float().cpu(), captions, config.eval.attributes[name], embed)
+        found[name] = replace(score, distinguished=share, distinguished_chance=chance)
     model.train(was_training)
     return found
 

@@ -23,7 +23,7 @@ class Metrics:
         self._rejects = Counter("hdvila_rejects", "Videos and clips rejected.", ("stage", "reason"))
         self._losses = Counter("hdvila_losses", "Attempts that ended without a verdict.", ("stage", "what"))
         self._bytes = Counter("hdvila_bytes", "Bytes of the files that were committed.", ("stage",))
-        self._told: Counts[tuple[str, ...]] = Counts()
+        self._reported: Counts[tuple[str, ...]] = Counts()
 
     def take(self, status: StageStatus) -> None:
         """Updates one stage's metrics. A stage that begins again, such as the next wave, continues its counters."""
@@ -38,7 +38,7 @@ class Metrics:
 
     def _add(self, counter: Counter, now: int, tags: dict[str, str]) -> None:
         key = (counter.info["name"], *tags.values())
-        more = now - self._told[key] if now >= self._told[key] else now
-        self._told[key] = now
+        more = now - self._reported[key] if now >= self._reported[key] else now
+        self._reported[key] = now
         if more:
             counter.inc(more, tags)

@@ -153,7 +153,7 @@ def counted(items: Iterable[Item], n_all: int, job: str, what: str = "shards") -
 
     console = Console(file=sys.stderr)
     if not console.is_terminal:
-        yield from _told(items, n_all, job, what)
+        yield from _logged(items, n_all, job, what)
         return
     with _bar(console) as bar:
         task, started = bar.add_task(job, total=n_all, note=what), clock.now()
@@ -180,16 +180,16 @@ def under_way(what: str) -> Iterator[None]:
         while not ended.wait(PLAIN_EVERY_S):
             log.info("%s: still under way after %s", what, length_of(time.monotonic() - started))
 
-    teller = threading.Thread(target=remind, daemon=True)
-    teller.start()
+    reminder = threading.Thread(target=remind, daemon=True)
+    reminder.start()
     try:
         yield
     finally:
         ended.set()
-        teller.join()
+        reminder.join()
 
 
-def _told(items: Iterable[Item], n_all: int, job: str, what: str) -> Iterator[Item]:
+def _logged(items: Iterable[Item], n_all: int, job: str, what: str) -> Iterator[Item]:
     log.info("%s: %d %s", job, n_all, what)
     started = last_line = clock.now()
     for n_done, item in enumerate(items, 1):

@@ -22,8 +22,9 @@ def a_run(folder: Path, view: str, **scores: float) -> Path:
     return folder
 
 
-def test_each_run_is_a_column_and_each_attribute_a_row(tmp_path: Path) -> None:
-    one = a_run(tmp_path / "one", "hybrid", **SCORES, texture_right=0.9, texture_told=0.8, texture_told_chance=0.25)
+@pytest.mark.parametrize("texture", ["texture_distinguished", "texture_told"])  # the latter in older runs
+def test_each_run_is_a_column_and_each_attribute_a_row(tmp_path: Path, texture: str) -> None:
+    one = a_run(tmp_path / "one", "hybrid", **SCORES, texture_right=0.9, **{texture: 0.8, f"{texture}_chance": 0.25})
     two = a_run(tmp_path / "two", "low", **{**SCORES, "t2v_r1": 0.0}, texture_right=0.25)
 
     lines = [re.split(r"  +", line) for line in compare([one, two]).splitlines()]
@@ -31,7 +32,7 @@ def test_each_run_is_a_column_and_each_attribute_a_row(tmp_path: Path) -> None:
     assert lines[0] == ["text to video", "one (hybrid)", "two (low)", "by chance"]
     assert lines[1] == ["R@1", "50.0% (39 to 61)", "0.0% (0 to 5)", "1.2%"]
     assert lines[2] == ["texture right", "90.0% (81 to 95)", "25.0% (17 to 35)", "25.0%"]
-    assert lines[3] == ["texture told", "80.0% (70 to 87)", "-", "25.0%"]
+    assert lines[3] == ["texture distinguished", "80.0% (70 to 87)", "-", "25.0%"]
 
 
 def test_a_run_without_scores_is_named(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from train.attributes import oracle_r1, score_attributes, swapped, told_apart, values_of, wilson_interval
+from train.attributes import oracle_r1, score_attributes, share_distinguished, swapped, values_of, wilson_interval
 
 CAPTIONS = [f"{colour} dots drift {way}" for colour in ("red", "green") for way in ("left", "right", "up", "down")]
 PATTERNS = {"colour": r"^(\w+) dots", "way": r"drift (\w+)"}
@@ -40,16 +40,16 @@ def test_a_caption_is_swapped_in_the_place_of_its_own_value():
     assert swapped("nothing", r"marked (\w+)", ["two"]) == []
 
 
-def test_what_is_told_apart_is_asked_with_the_same_words_but_one():
+def test_a_value_is_distinguished_from_the_same_words_with_another():
     """Clips that show the colour and nothing of the way: ties, which count against the model."""
     colours = torch.eye(2).repeat_interleave(4, 0)
 
     def embed(texts):
         return torch.stack([torch.tensor([float("red" in text), float("green" in text)]) for text in texts])
 
-    assert told_apart(colours, CAPTIONS, PATTERNS["colour"], embed) == (1.0, 0.5)
-    assert told_apart(colours.flip(1), CAPTIONS, PATTERNS["colour"], embed) == (0.0, 0.5)
-    assert told_apart(colours, CAPTIONS, PATTERNS["way"], embed) == (0.0, 0.25)
+    assert share_distinguished(colours, CAPTIONS, PATTERNS["colour"], embed) == (1.0, 0.5)
+    assert share_distinguished(colours.flip(1), CAPTIONS, PATTERNS["colour"], embed) == (0.0, 0.5)
+    assert share_distinguished(colours, CAPTIONS, PATTERNS["way"], embed) == (0.0, 0.25)
 
 
 def test_the_interval_of_a_share():

@@ -44,7 +44,7 @@ class Film:
         _refuse(path)
         self._path = path
         self._clip: Clip | None = None
-        with _told(path):
+        with _decode_errors_of(path):
             if CONTAINERS[path.suffix.lower()] == "mov":
                 self._clip = Clip(path.read_bytes())
                 n_source, rate = self._clip.n_frames, self._clip.fps
@@ -56,7 +56,7 @@ class Film:
     def read(self, numbers: Sequence[int]) -> Mapping[int, Pixels]:
         """{number: RGB `[H, W, 3]`}. UserError if one doesn't decode."""
         wanted = {number: round(number * self._step) for number in numbers}
-        with _told(self._path):
+        with _decode_errors_of(self._path):
             frames = set(wanted.values())
             if self._clip is not None:
                 stored = self._clip.read(sorted(frames))
@@ -110,7 +110,7 @@ def _refuse(path: Path) -> None:
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _decode_errors_of(path: Path) -> Iterator[None]:
     try:
         yield
     except DECODE_ERRORS as error:

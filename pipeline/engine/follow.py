@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from manifests.hashing import hash_texts
 from manifests.membership import are_in
 from manifests.schema import REJECTS, TABLES, completed
+from pipeline.engine.commits import part_name
 from pipeline.engine.committed import MAX_MOVED
 from pipeline.engine.parts import Part
 from pipeline.engine.segments import Head, Segment, read_head
@@ -28,6 +29,7 @@ Rows = NDArray[np.int64]
 
 PARTS_AT_A_TIME = 200
 """Parts of single units read before their rows are handed on."""
+PART = "part"
 MOST_SPANS = 8
 """If a segment has more separate spans of new rows than this, all its rows are read."""
 
@@ -37,6 +39,9 @@ class Follower:
 
     `wanted`: tells for an array of video ids [N] whether rows of each are wanted. Of a segment's piece with no wanted
     id only the ids are read; of any other piece all rows are returned.
+
+    `named`: adds the column PART, the name by which a table's parts are ordered: of rows that say different things of
+    the same clip, those of the last part count.
     """
 
     def __init__(
@@ -45,8 +50,10 @@ class Follower:
         table: str,
         columns: Sequence[str],
         wanted: Callable[[pa.ChunkedArray], NDArray[np.bool_]] | None = None,
+        *,
+        named: bool = False,
     ) -> None:
-        self._wanted = wanted
+        self._wanted, self._named = wanted, named
         self._store, self._table, self._columns = store, table, list(columns)
         schema = REJECTS if table == "rejects" else TABLES[table]
         self._schema = pa.schema([schema.field(name) for name in columns])
@@ -108,6 +115,9 @@ class Follower:
         try:
             for stop, rows in self._read_spans(segment, first, end):
                 n_read = int(np.searchsorted(first, stop))
+                if self._named:
+                    owners = np.searchsorted(first, rows.column(PART).to_numpy(), side="right") - 1
+                    rows = _named(rows, segment.stage, units.column("unit").filter(pa.array(is_new)), owners)
                 yield rows
         finally:
             self._know(names[:n_read])
@@ -128,11 +138,25 @@ class Follower:
                 stop = piece.first + piece.n_rows
                 if self._wanted is None or self._wanted(piece.read(["video_id"]).column("video_id")).any():
                     rows = completed(piece.read(self._columns), self._schema)
+                    if self._named:
+                        rows = rows.append_column(PART, pa.array(np.arange(piece.first, stop)))
                     mask = is_wanted[piece.first : stop]
                     yield stop, rows if mask.all() else rows.filter(pa.array(mask))
 
     def _read(self, part: Part) -> pa.Table:
-        return completed(self._store.read_part(part, self._columns), self._schema)
+        rows = completed(self._store.read_part(part, self._columns), self._schema)
+        if not self._named:
+            return rows
+        return _named(rows.append_column(PART, pa.nulls(rows.num_rows)), part.stage, pa.array([part.unit]), None)
+
+
+def _named(rows: pa.Table, stage: str, units: pa.Array | pa.ChunkedArray, owners: Rows | None) -> pa.Table:
+    """The rows with the names of their parts. `owners` [N]: the unit of each row; None: the first one."""
+    some = np.zeros(rows.num_rows, np.int64) if owners is None else owners
+    used, which = np.unique(some, return_inverse=True)
+    names = pa.array([part_name(stage, unit) for unit in units.take(pa.array(used)).to_pylist()], pa.string())
+    at = rows.schema.get_field_index(PART)
+    return rows.set_column(at, PART, names.take(pa.array(which)))
 
 
 def _hashes(stage: str, units: pa.Array) -> NDArray[np.uint64]:

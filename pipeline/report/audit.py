@@ -5,8 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from manifests.audit import AUDIT_NAME, Audit, CategoryFacts, Metrics
 from manifests.categories import category_name, load_categories
@@ -16,7 +14,7 @@ from pipeline.balance.result import REPEATS
 from pipeline.engine.store import Store
 from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import UNKNOWN, ClipFacts, most_frequent, read_facts
-from pipeline.report.rows import counts_of, seconds_of, words_of
+from pipeline.report.tally import N, Values
 
 
 def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
@@ -25,7 +23,7 @@ def audit_of(data: ReportData, facts: ClipFacts) -> Audit:
         name=str(data.manifest.get("name", "")),
         manifest_created_at=str(data.manifest.get("created_at", "")),
         generation=int(data.manifest.get("generation", 0)),
-        shards_read=data.n_shards,
+        shards_read=data.clips.n_shards,
         clips_looked_at=facts.n_json,
         clips_behind=clips_behind(data, facts),
         metrics=_metrics(data, facts),
@@ -43,7 +41,7 @@ def write_audit(store: Store, audit: Audit) -> None:
 def recount(store: Store) -> Audit:
     """The audit of a directory as it is now. UserError if it contains no run."""
     data = read_report_data(store)
-    return audit_of(data, read_facts(store, data.rows))
+    return audit_of(data, read_facts(store, data.clips))
 
 
 def read_audit(store: Store) -> Audit:
@@ -59,37 +57,35 @@ def category_counts(data: ReportData) -> dict[int, int]:
     totals = data.manifest.get("totals", {}).get("categories")
     if totals is not None:
         return {int(i): int(n) for i, n in totals.items()}
-    return dict(Counter(data.rows.column("category_id").to_pylist()))
+    return data.clips.categories()
 
 
 def _metrics(data: ReportData, facts: ClipFacts) -> Metrics:
-    rows, totals = data.rows, data.manifest.get("totals", {})
-    seconds, words = seconds_of(rows), words_of(rows)
-    channels = _counts(rows.column("channel_id"))
+    clips, totals = data.clips, data.manifest.get("totals", {})
+    seconds, channels = clips.seconds(), clips.counts["channels"].column(N).to_pylist()
     categories = [n for i, n in category_counts(data).items() if i >= 0]
     of_all = data.funnel.videos.by_reason(), data.funnel.clips.by_reason()
-    short_side = pc.min_element_wise(rows.column("width"), rows.column("height"))
     return Metrics(
-        clips=int(totals.get("samples", rows.num_rows)),
+        clips=int(totals.get("samples", clips.n)),
         hours=round(float(totals.get("hours", seconds.sum() / 3600)), 6),
-        shards=data.n_shards,
-        videos=pc.count_distinct(rows.column("video_id")).as_py(),
+        shards=clips.n_shards,
+        videos=len(clips.places.videos),
         channels=len(channels),
         entropy=_evenness(data, categories),
         effective_categories=_effective(categories),
         top_channel_share=_share(max(channels, default=0), sum(channels)),
         top10_channels_share=_share(sum(sorted(channels)[-10:]), sum(channels)),
         effective_channels=_effective(channels),
-        height_min=int(pc.min(short_side).as_py() or -1),
+        height_min=min((min(size) for size in clips.times("sizes")), default=0) or -1,
         seconds_mean=_mean(seconds),
-        words_mean=_mean(words),
-        words_per_second_mean=_mean(words / seconds.clip(min=0.001)),
+        words_mean=_mean(clips.words()),
+        words_per_second_mean=_mean(clips.words_per_second()),
         licence_known=_share_of(facts.licence, lambda x: x != UNKNOWN),
         creative_commons=_share_of(facts.licence, lambda x: "creative commons" in x.casefold()),
         language_top_share=_share(max(facts.language.values(), default=0), sum(facts.language.values())),
         manual_captions=_share_of(facts.caption_kind, lambda x: x.startswith("manual")),
         alignment_mean=_mean(facts.alignment),
-        scene_cuts_mean=_mean(np.repeat([float(n) for n in facts.scene_cuts], [*facts.scene_cuts.values()])),
+        scene_cuts_mean=_mean(Values.of([float(n) for n in facts.scene_cuts], [*facts.scene_cuts.values()])),
         duplicates=sum(counts.get(reason.value, 0) for counts in of_all for reason in REPEATS),
         candidates=data.funnel.videos.candidates,
         videos_missing=data.funnel.videos.missing,
@@ -130,10 +126,10 @@ FACT_OF = {
 
 def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int]]:
     """For each subject {value: clips}, most frequent first."""
-    rows = data.rows
-    sizes = {f"{width}x{height}": n for (width, height), n in counts_of(rows, ["width", "height"]).items()}
+    clips = data.clips
+    sizes = {f"{width}x{height}": n for (width, height), n in clips.times("sizes").items()}
     rates: Counter[str] = Counter()
-    for (fps,), n in counts_of(rows, ["fps"]).items():
+    for (fps,), n in clips.times("rates").items():
         rates[f"{fps:.4g}"] += n
     return {
         "licence": most_frequent(facts.licence),
@@ -142,7 +138,7 @@ def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int
         "sentence model": most_frequent(facts.boundary_model),
         "year of upload": dict(sorted(most_frequent(facts.upload_year, most=25).items())),
         "resolution": most_frequent(sizes),
-        "codec": most_frequent({codec: n for (codec,), n in counts_of(rows, ["codec"]).items()}),
+        "codec": most_frequent({codec: n for (codec,), n in clips.times("codecs").items()}),
         "frames a second": most_frequent(rates),
         "scene cuts in a clip": dict(sorted(most_frequent(facts.scene_cuts).items())),
         "flags": most_frequent(facts.flags),
@@ -152,7 +148,7 @@ def distributions(data: ReportData, facts: ClipFacts) -> dict[str, dict[str, int
 def clips_behind(data: ReportData, facts: ClipFacts) -> dict[str, int]:
     """The number of clips counted for each subject of the distributions."""
     subjects = distributions(data, facts)
-    return {s: facts.clips_behind[FACT_OF[s]] if s in FACT_OF else data.rows.num_rows for s in subjects}
+    return {s: facts.clips_behind[FACT_OF[s]] if s in FACT_OF else data.clips.n for s in subjects}
 
 
 def compare(a: Audit, b: Audit) -> list[tuple[str, str, str, str]]:
@@ -174,10 +170,6 @@ def _line(what: str, a: float, b: float) -> tuple[str, str, str, str]:
 
 def _away(level: Level) -> dict[str, int]:
     return {f"{reject.stage} {reject.reason}": reject.count for reject in level.rejected}
-
-
-def _counts(column: pa.ChunkedArray) -> list[int]:
-    return [row["counts"] for row in pc.value_counts(column).to_pylist()]
 
 
 def _evenness(data: ReportData, counts: Sequence[int]) -> float:
@@ -205,6 +197,5 @@ def _share_of(counts: Mapping[str, int], holds: Callable[[str], bool]) -> float:
     return _share(sum(n for value, n in counts.items() if holds(value)), sum(counts.values()))
 
 
-def _mean(values: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> float:
-    known = values[~np.isnan(values)]
-    return round(float(known.mean()), 4) if len(known) else -1.0
+def _mean(values: Values) -> float:
+    return round(values.mean(), 4) if len(values) else -1.0

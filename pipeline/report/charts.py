@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from manifests.categories import load_categories
 from pipeline.balance.result import BalanceResult
 from pipeline.report.drawing import drawn
+from pipeline.report.tally import Values
 
 PLOT_W, PLOT_H = 400, 130
 """Size of a chart's plot area in SVG units."""
@@ -30,16 +31,14 @@ class Chart:
     numbers: tuple[tuple[str, str], ...]
 
 
-def bins_of(values: NDArray[np.float64], top: float, n_bins: int = BINS) -> list[tuple[float, float, int]]:
+def bins_of(values: Values, top: float, n_bins: int = BINS) -> list[tuple[float, float, int]]:
     """[(from, to, how many)] from 0 to `top`; larger values count in the last bin."""
-    inside = np.clip(values, 0, np.nextafter(top, 0))
-    counts, edges = np.histogram(inside, bins=n_bins, range=(0, top))
+    inside = np.clip(values.values, 0, np.nextafter(top, 0))
+    counts, edges = np.histogram(inside, bins=n_bins, range=(0, top), weights=values.times)
     return [(float(edges[k]), float(edges[k + 1]), int(count)) for k, count in enumerate(counts)]
 
 
-def histogram(
-    title: str, values: NDArray[np.float64], *, top: float, unit: str, reference: float | None = None
-) -> Chart:
+def histogram(title: str, values: Values, *, top: float, unit: str, reference: float | None = None) -> Chart:
     """The distribution of the values, with their mean and, if given, the mean of HD-VILA-100M (`reference`)."""
     bins = bins_of(values, top)
     spans = [f"{a:g} to {b:g}" if k < BINS - 1 else f"{a:g} or more" for k, (a, b, _) in enumerate(bins)]
@@ -49,7 +48,7 @@ def histogram(
     ]
     marks: list[dict[str, Any]] = []
     if len(values):
-        mean = float(values.mean())
+        mean = values.mean()
         marks.append({"x": min(mean, top), "says": f"mean {mean:.1f}", "colour": "var(--ink)"})
     if reference is not None:
         marks.append({"x": reference, "says": f"HD-VILA-100M {reference:g}", "colour": "var(--asked)"})
@@ -87,11 +86,11 @@ def _marked(mark: dict[str, Any], x: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def lengths_by_category(lengths: Mapping[str, NDArray[np.float64]]) -> Chart:
+def lengths_by_category(lengths: Mapping[str, Values]) -> Chart:
     """For each category the median length in seconds, with a bar that holds nine clips in ten."""
     rows: list[dict[str, Any]] = []
     for name, seconds in lengths.items():
-        low, middle, high = (float(q) for q in np.percentile(seconds, [5, 50, 95]))
+        low, middle, high = (seconds.percentile(q) for q in (5, 50, 95))
         says = f"{name}: {middle:.1f} s, nine in ten from {low:.1f} to {high:.1f} s"
         rows.append({"category": name, "low": low, "middle": middle, "high": high, "says": says})
     y = {"field": "category", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 150}}
@@ -210,11 +209,11 @@ def count_list(title: str, counts: Mapping[str, int], clips: int) -> CountList:
     return CountList(title, clips, tuple(rows))
 
 
-def nice_top(values: NDArray[np.float64], at_least: float) -> float:
+def nice_top(values: Values, at_least: float) -> float:
     """A round upper limit that covers 99 % of the values."""
     if not len(values):
         return at_least
-    wanted = max(at_least, float(np.percentile(values, 99)))
+    wanted = max(at_least, values.percentile(99))
     step = 10.0 ** math.floor(math.log10(wanted))
     return next(m * step for m in (1.0, 2.0, 4.0, 5.0, 8.0, 10.0) if m * step >= wanted)
 

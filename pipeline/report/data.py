@@ -18,7 +18,7 @@ from manifests.rows import SourceRow
 from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
-from pipeline.report.rows import read_clips
+from pipeline.report.clips import Clips, read_clips
 
 NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 """What a damaged sample raises: the page omits the sample, and `verify` says what is wrong with it."""
@@ -50,9 +50,11 @@ class CategoryLoss:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """Everything on the page. `rows`: pipeline.report.rows.CLIP_COLUMNS of every clip of every shard."""
+    """Everything on the page but the facts of clips that only tables hold."""
 
     url: str
+    seed: int
+    """Draws the examples and the samples."""
     manifest: dict[str, Any]
     balance: BalanceResult | None
     funnel: FunnelCounts
@@ -62,22 +64,20 @@ class ReportData:
     promised: dict[int, float]
     """By category: the total of its planned clips, in the balance's unit; {} if nothing was planned."""
     sources: tuple[SourceYield, ...]
-    rows: pa.Table
-    n_shards: int
-    n_failed: int
+    clips: Clips
 
 
 def read_report_data(store: Store, seed: int = 0) -> ReportData:
-    """Reads the directory. UserError if it contains no run at all. `seed` draws the examples."""
+    """Reads the directory. UserError if it contains no run at all. `seed` draws examples and samples."""
     if not store.names("commits") and not store.stages() and not store.exists(MANIFEST_NAME):
         raise UserError(f"{store.url}: no run has written here; give the output directory of one")
     where = f"{store.url}/{MANIFEST_NAME}"
     manifest = head_of(store.read(MANIFEST_NAME), where) if store.exists(MANIFEST_NAME) else {}
     balance = read_balance(store)
-    rows, n_shards, n_failed = read_clips(store)
     census = Census(store)
     return ReportData(
         url=store.url,
+        seed=seed,
         manifest=manifest,
         balance=balance,
         funnel=funnel(store, census),
@@ -85,9 +85,7 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
         examples=examples_of_reasons(store, census.in_force(), seed),
         promised=promised_by_category(store, balance.unit if balance else "clips"),
         sources=source_yields(store),
-        rows=rows,
-        n_shards=n_shards,
-        n_failed=n_failed,
+        clips=read_clips(store, seed),
     )
 
 

@@ -1,7 +1,7 @@
 """Facts about clips that the shards' rows do not hold: licence, language, captions, motion, scene cuts …
 
 Taken for every clip from the run's own tables (`videos`, `clips`, `packs`) if they have it. Otherwise from the KEY.json
-of MOST_CLIPS evenly chosen clips: scene cuts always, and everything if a data set was merged or has no tables.
+of LOOKED_AT_MOST evenly chosen clips: scene cuts always, and everything if a data set was merged or has no tables.
 """
 
 import json
@@ -13,15 +13,17 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from manifests.schema import TABLES
 from pipeline.engine.store import Store
+from pipeline.report.clips import Clips
 from pipeline.report.data import NO_SAMPLE
-from pipeline.report.rows import SHARD_COLUMN, evenly
+from pipeline.report.once import take_once
+from pipeline.report.places import Ints
+from pipeline.report.rows import SHARD_COLUMN
+from pipeline.report.tally import Tally, Values
 
-MOST_CLIPS = 2000
-"""Clips whose json is read: enough to measure shares to one per cent, few enough for a bucket."""
 UNKNOWN = "not known"
 
 COUNTED = ("licence", "language", "caption_kind", "boundary_model", "upload_year", "scene_cuts", "flags")
@@ -30,7 +32,7 @@ MEASURED = ("alignment", "motion")
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """By subject: how many clips have each value (a clip has any number of flags), or each clip's number."""
+    """By subject: how many clips have each value (a clip has any number of flags)."""
 
     licence: Mapping[str, int]
     language: Mapping[str, int]
@@ -39,31 +41,35 @@ class ClipFacts:
     upload_year: Mapping[str, int]
     scene_cuts: Mapping[str, int]
     flags: Mapping[str, int]
-    alignment: NDArray[np.float64]
-    motion: NDArray[np.float64]
+    alignment: Values
+    motion: Values
     clips_behind: Mapping[str, int]
     """By subject: how many clips were counted."""
     n_json: int
     """Clips whose KEY.json was read."""
 
 
-def read_facts(store: Store, clips: pa.Table) -> ClipFacts:
-    """The facts of these clips (pipeline.report.rows.CLIP_COLUMNS)."""
-    samples = _read_samples(store, evenly(clips, MOST_CLIPS))
+def read_facts(store: Store, clips: Clips) -> ClipFacts:
+    """The facts of these clips."""
+    samples = _read_samples(store, clips.looked_at)
     found: dict[str, Any] = {subject: _count(samples, subject) for subject in COUNTED}
     found |= {
-        "alignment": np.array([s.get("alignment_confidence", math.nan) for s in samples], np.float64),
-        "motion": np.array([s.get("motion", math.nan) for s in samples], np.float64),
+        "alignment": Values.of([s.get("alignment_confidence", math.nan) for s in samples]),
+        "motion": _moving(Values.of([s.get("motion", math.nan) for s in samples])),
     }
     known = _from_tables(store, clips)
-    behind = {name: clips.num_rows if name in known else len(samples) for name in (*COUNTED, *MEASURED)}
-    found["motion"] = found["motion"][found["motion"] >= 0]
+    behind = {name: clips.n if name in known else len(samples) for name in (*COUNTED, *MEASURED)}
     return ClipFacts(**{**found, **known}, clips_behind=behind, n_json=len(samples))
 
 
-def _read_samples(store: Store, clips: pa.Table) -> list[dict[str, Any]]:
+def _moving(motion: Values) -> Values:
+    """Without -1: clips of a single picture."""
+    return Values(motion.values[motion.values >= 0], motion.times[motion.values >= 0])
+
+
+def _read_samples(store: Store, looked_at: pa.Table) -> list[dict[str, Any]]:
     samples = []
-    for row in clips.select([SHARD_COLUMN, "json_offset", "json_bytes"]).to_pylist():
+    for row in looked_at.to_pylist():
         start = row["json_offset"]
         try:
             if start < 0:
@@ -100,44 +106,65 @@ def _count(samples: Sequence[Mapping[str, Any]], subject: str) -> Counter[str]:
     return Counter(value for sample in samples for value in _values(sample, subject))
 
 
-def _from_tables(store: Store, clips: pa.Table) -> dict[str, Any]:
+def _from_tables(store: Store, clips: Clips) -> dict[str, Any]:
     """The subjects that the run's tables know for every one of the clips."""
-    if not clips.num_rows:
-        return {}
     found: dict[str, Any] = {}
-    if (rows := _joined(store, "videos", "video_id", ["license", "upload_date"], clips)) is not None:
-        found["licence"] = _counts(rows.column("license"))
-        found["upload_year"] = _counts(pc.utf8_slice_codeunits(rows.column("upload_date"), 0, 4))
+    if not clips.n:
+        return found
+    places = clips.places
+    if known := _counted(store, "videos", ["license", "upload_date"], places.of_videos, places.n_clips):
+        found["licence"] = _by_text(known["license"])
+        found["upload_year"] = _by_text(known["upload_date"], lambda date: [date[:4] or UNKNOWN])
+    if not places.are_known:
+        return found
     columns = ["language", "caption_kind", "boundary_model", "confidence"]
-    if (rows := _joined(store, "clips", "clip_id", columns, clips)) is not None:
-        found |= {name: _counts(rows.column(name)) for name in columns[:3]}
-        found["alignment"] = _numbers(rows.column("confidence"))
-    if (rows := _joined(store, "packs", "clip_id", ["motion", "flags"], clips)) is not None:
-        found["motion"] = _numbers(rows.column("motion"))
-        found["motion"] = found["motion"][found["motion"] >= 0]
-        found["flags"] = _counts(rows.column("flags"), lambda text: [str(flag) for flag in json.loads(text or "[]")])
+    if known := _counted(store, "clips", columns, places.of_clips, places.times):
+        found |= {name: _by_text(known[name]) for name in columns[:3]}
+        found["alignment"] = _numbers(known["confidence"])
+    if known := _counted(store, "packs", ["motion", "flags"], places.of_clips, places.times):
+        found["motion"] = _moving(_numbers(known["motion"]))
+        found["flags"] = _by_text(known["flags"], lambda text: [str(flag) for flag in json.loads(text or "[]")])
     return found
 
 
-def _joined(store: Store, table: str, key: str, columns: list[str], clips: pa.Table) -> pa.Table | None:
-    """These columns, one row per clip in order; None if the table lacks one of the clips."""
-    rows = store.read_table(table, [key, *columns])
-    latest = rows.take(pa.array(np.arange(rows.num_rows)[::-1]))  # the outcome of a retry is in a later part
-    row = pc.index_in(clips.column(key), value_set=latest.column(key).combine_chunks())
-    return None if row.null_count else latest.select(columns).take(row)
+class _Counts:
+    """How many clips have each value of some columns of a table. `times` [P]: clips of each place."""
+
+    def __init__(self, table: str, columns: Sequence[str], times: NDArray[Any]) -> None:
+        schema = TABLES[table]
+        self.of = {name: Tally(pa.schema([schema.field(name)])) for name in columns}
+        self._times = times
+
+    def take(self, rows: pa.Table, places: Ints) -> None:
+        """Counts rows, each as often as its clips are in shards."""
+        for tally in self.of.values():
+            tally.add(rows, self._times[places].astype(np.int64))
 
 
-def _counts(column: pa.ChunkedArray, split: Callable[[str], list[str]] | None = None) -> Counter[str]:
+def _counted(
+    store: Store, table: str, columns: list[str], place_of: Callable[[pa.Table], Ints], times: NDArray[Any]
+) -> dict[str, pa.Table] | None:
+    """By column: its values and how many clips have each; None if the table lacks one of the clips."""
+    keys = ["video_id"] if table == "videos" else ["video_id", "n"]
+    counts, seen = take_once(
+        store, table, [*keys, *columns], place_of, len(times), lambda: _Counts(table, columns, times)
+    )
+    is_whole = bool((seen | (times == 0)).all())
+    return {name: tally.counts() for name, tally in counts.of.items()} if is_whole else None
+
+
+def _by_text(counts: pa.Table, split: Callable[[str], list[str]] | None = None) -> Counter[str]:
     """How often each value occurs; `split` turns one value into several."""
     found: Counter[str] = Counter()
-    for row in pc.value_counts(column).to_pylist():
-        for value in split(row["values"]) if split else [row["values"] or UNKNOWN]:
-            found[value] += row["counts"]
+    for text, n in zip(*(column.to_pylist() for column in counts.columns), strict=True):
+        for value in split(text) if split else [text or UNKNOWN]:
+            found[value] += n
     return found
 
 
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    return np.asarray(column.to_numpy(), dtype=np.float64)
+def _numbers(counts: pa.Table) -> Values:
+    values, times = (column.to_numpy() for column in counts.columns)
+    return Values.of(values, times)
 
 
 def most_frequent(counts: Mapping[str, int], most: int = 12) -> dict[str, int]:

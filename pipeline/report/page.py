@@ -12,10 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 
 from manifests.categories import category_name
 from manifests.errors import UserError
@@ -37,11 +35,12 @@ from pipeline.report.charts import (
     lengths_of,
     nice_top,
 )
+from pipeline.report.clips import DRAWN
 from pipeline.report.data import ReportData, read_report_data
 from pipeline.report.facts import ClipFacts, read_facts
-from pipeline.report.rows import counts_of, seconds_of, words_of
-from pipeline.report.samples import PER_CATEGORY, choose_samples
+from pipeline.report.samples import view_samples
 from pipeline.report.summary import REPORT_NAME, amount, shown_categories
+from pipeline.report.tally import N
 
 MOST_SOURCES = 60
 MOST_CHANNELS = 20
@@ -101,15 +100,15 @@ def write_report(store: Store, seed: int = 0) -> str:
     if not has_audit(store):
         raise UserError(f"{store.url}: an image-text set has no crawl to audit; its dataset_card.md says what it holds")
     data = read_report_data(store, seed)
-    facts = read_facts(store, data.rows)
+    facts = read_facts(store, data.clips)
     write_audit(store, audit_of(data, facts))
-    store.write(REPORT_NAME, render(store, data, facts, seed).encode())
+    store.write(REPORT_NAME, render(store, data, facts).encode())
     return REPORT_NAME
 
 
-def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed: int = 0) -> str:
-    """Renders the page. The samples' pictures are read from `store`; `seed` draws the samples."""
-    facts = facts or read_facts(store, data.rows)
+def render(store: Store, data: ReportData, facts: ClipFacts | None = None) -> str:
+    """Renders the page. The samples' pictures are read from `store`."""
+    facts = facts or read_facts(store, data.clips)
     audit = audit_of(data, facts)
     style, script = (_template(name) for name in ("report.css", "report.js"))
     environment = Environment(
@@ -138,8 +137,8 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         lists=[count_list(title, n, audit.clips_behind[title]) for title, n in audit.distributions.items() if n],
         channels=largest_channels(data),
-        seed=seed,
-        per_category=PER_CATEGORY,
+        seed=data.seed,
+        per_category=DRAWN,
         short=short_categories(balance) if balance else [],
         levels=[("videos", data.funnel.videos), ("clips", data.funnel.clips)],
         lost={
@@ -148,7 +147,7 @@ def render(store: Store, data: ReportData, facts: ClipFacts | None = None, seed:
         },
         charts=charts(data, facts),
         channel_chart=channel_chart(data),
-        samples=choose_samples(store, data.rows, seed),
+        samples=view_samples(store, data.clips.drawn),
         sources=data.sources[:MOST_SOURCES],
     )
 
@@ -168,9 +167,10 @@ def _template(name: str) -> str:
 
 def largest_channels(data: ReportData) -> list[ChannelRow]:
     """The channels with the most clips."""
-    ordered = sorted(counts_of(data.rows, ["channel_id"]).items(), key=lambda item: (-item[1], item[0]))
-    whole, so_far, rows = max(1, data.rows.num_rows), 0, []
-    for (channel,), clips in ordered[:MOST_CHANNELS]:
+    order = [(N, "descending"), ("channel_id", "ascending")]
+    ordered = data.clips.counts["channels"].sort_by(order).slice(0, MOST_CHANNELS)
+    whole, so_far, rows = max(1, data.clips.n), 0, []
+    for channel, clips in zip(*(column.to_pylist() for column in ordered.columns), strict=True):
         so_far += clips
         rows.append(ChannelRow(channel or "not known", clips, 100 * clips / whole, 100 * so_far / whole))
     return rows
@@ -178,7 +178,7 @@ def largest_channels(data: ReportData) -> list[ChannelRow]:
 
 def channel_chart(data: ReportData) -> Chart | None:
     """A chart of how the clips are spread over channels; None if there are fewer than two."""
-    clips = np.array([*counts_of(data.rows, ["channel_id"]).values()], dtype=np.int64)
+    clips = data.clips.counts["channels"].column(N).to_numpy()
     return concentration(clips) if len(clips) > 1 else None
 
 
@@ -200,19 +200,14 @@ def funnel_rows(level: Level, examples: Mapping[tuple[str, str], tuple[str, ...]
 
 def charts(data: ReportData, facts: ClipFacts) -> list[Chart]:
     """Length, words, words a second, alignment and motion of the clips, and their length by category."""
-    seconds, words = seconds_of(data.rows), words_of(data.rows)
-    rate, motion, alignment = words / seconds.clip(min=0.001), _known(facts.motion), _known(facts.alignment)
+    clips = data.clips
+    seconds, words, rate, motion = clips.seconds(), clips.words(), clips.words_per_second(), facts.motion
     drawn = [
         histogram("length", seconds, top=nice_top(seconds, 20), unit="seconds", reference=HD_VILA_SECONDS),
         histogram("words", words, top=nice_top(words, 40), unit="words", reference=HD_VILA_WORDS),
         histogram("speed of speech", rate, top=nice_top(rate, 5), unit="words a second"),
-        histogram("confidence of the alignment", alignment, top=1, unit="share of anchored words"),
+        histogram("confidence of the alignment", facts.alignment, top=1, unit="share of anchored words"),
         histogram("motion", motion, top=nice_top(motion, 2), unit="grey levels in half a second"),
     ]
-    categories = np.asarray(data.rows.column("category_id").to_numpy())
-    lengths = {category_name(i): seconds[categories == i] for i in np.unique(categories).tolist()}
+    lengths = {category_name(i): clips.seconds(i) for i in clips.categories()}
     return [*drawn, lengths_by_category(dict(sorted(lengths.items())))] if lengths else drawn
-
-
-def _known(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return values[~np.isnan(values)]

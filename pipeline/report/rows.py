@@ -1,24 +1,17 @@
-"""The clips of all shards as columns: what the report counts for each clip; and whole rows of a few."""
+"""The rows of shards: of every clip what the report counts, shard by shard; whole rows of a few."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypedDict, cast
+from dataclasses import dataclass
+from typing import TypedDict, cast
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from manifests.schema import SHARD_ROWS
 from manifests.shards import member_offsets
-from pipeline.engine.progress import counted
 from pipeline.engine.store import Store
+from pipeline.report.places import Ints
 from pipeline.shards.files import read_rows
-from pipeline.shards.stage import read_entries
 
-READERS = 8
-"""Shards whose rows are read at a time: a bucket answers many requests as fast as one."""
 SHARD_COLUMN = "shard"
 COUNTED = ["key", "clip_id", "video_id", "channel_id", "category_id", "duration_ms", "width", "height", "fps", "codec"]
 
@@ -42,43 +35,44 @@ class WholeRow(TypedDict):
 
 WHOLE = [name for name in WholeRow.__annotations__ if name != SHARD_COLUMN]
 _JSON_OFFSET = r'"json": ?\[(?P<at>\d{1,18}), ?(?P<size>\d{1,18})\]'
-CLIP_COLUMNS = pa.schema(
+LOOKED_AT = pa.schema(
     [
-        *(SHARD_ROWS.field(name) for name in COUNTED),
         (SHARD_COLUMN, pa.string()),
-        ("n_words", pa.int32()),
         ("json_offset", pa.int64()),  # of KEY.json in the shard; -1 if the row names none
         ("json_bytes", pa.int64()),
     ]
 )
 
 
-def read_clips(store: Store) -> tuple[pa.Table, int, int]:
-    """(CLIP_COLUMNS of every clip of every shard, number of shards, number of clips that failed).
+@dataclass(frozen=True, slots=True)
+class ShardClips:
+    """The clips of one shard."""
 
-    About 150 bytes per clip in memory, whatever its caption. UserError if a shard's rows are missing or unreadable.
-    """
-    urls = [entry.url for entry in read_entries(store)]
-    with ThreadPoolExecutor(READERS) as pool:
-        read = list(counted(pool.map(lambda url: _counted(store, url), urls), len(urls), "report"))
-    tables = [table for table, _ in read]
-    return pa.concat_tables([CLIP_COLUMNS.empty_table(), *tables]), len(urls), sum(failed for _, failed in read)
+    url: str
+    rows: pa.Table
+    """COUNTED and `n_words` of every sample."""
+    looked_at: pa.Table
+    """LOOKED_AT of those samples whose KEY.json is to be read."""
 
 
-def _counted(store: Store, url: str) -> tuple[pa.Table, int]:
-    """(the shard's clips, the number that failed)."""
-    rows = read_rows(store, url, [*COUNTED, "status", "caption", "members"])
+def read_shard(store: Store, url: str, looked_at: Ints) -> ShardClips:
+    """The clips of a shard. `looked_at`: indices among its samples. UserError if its rows are missing or unreadable."""
+    members = ["members"] if len(looked_at) else []
+    rows = read_rows(store, url, [*COUNTED, "status", "caption", *members])
     good = rows.filter(is_success(rows.column("status")))
-    offset = pc.extract_regex(good.column("members"), pattern=_JSON_OFFSET)
     words = pc.list_value_length(pc.utf8_split_whitespace(pc.utf8_trim_whitespace(good.column("caption"))))
-    columns = {
-        **{name: good.column(name) for name in COUNTED},
-        SHARD_COLUMN: pa.array([url] * good.num_rows, pa.string()),
-        "n_words": words,
-        "json_offset": _number(offset, "at"),
-        "json_bytes": _number(offset, "size"),
-    }
-    return pa.table(columns).cast(CLIP_COLUMNS), rows.num_rows - good.num_rows
+    chosen = looked_at[looked_at < good.num_rows]
+    return ShardClips(
+        url,
+        good.select(COUNTED).append_column("n_words", words.cast(pa.int32())),
+        _places_of_json(url, good.column("members").take(pa.array(chosen))) if members else LOOKED_AT.empty_table(),
+    )
+
+
+def _places_of_json(url: str, members: pa.ChunkedArray) -> pa.Table:
+    offset = pc.extract_regex(members, pattern=_JSON_OFFSET)
+    urls = pa.array([url] * len(members), pa.string())
+    return pa.table([urls, _number(offset, "at"), _number(offset, "size")], schema=LOOKED_AT)
 
 
 def _number(offset: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -96,29 +90,6 @@ def whole_rows(store: Store, chosen: pa.Table) -> list[WholeRow]:
         for row in rows.filter(pc.is_in(rows.column("key"), value_set=keys)).to_pylist():
             found[url, row["key"]] = cast(WholeRow, {**row, SHARD_COLUMN: url})
     return [found[pair] for pair in wanted if pair in found]
-
-
-def evenly(clips: pa.Table, most: int) -> pa.Table:
-    """At most `most` of the clips, evenly spaced in the order of the shards."""
-    n = clips.num_rows
-    indices = np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.int64)) if n else np.empty(0, np.int64)
-    return clips.take(pa.array(indices))
-
-
-def words_of(clips: pa.Table) -> NDArray[np.float64]:
-    """[C] the number of words of each caption."""
-    return np.asarray(clips.column("n_words").to_numpy(), dtype=np.float64)
-
-
-def seconds_of(clips: pa.Table) -> NDArray[np.float64]:
-    """[C] the length of each clip in seconds."""
-    return np.asarray(clips.column("duration_ms").to_numpy(), dtype=np.float64) / 1000
-
-
-def counts_of(clips: pa.Table, columns: Sequence[str]) -> dict[tuple[Any, ...], int]:
-    """{(values of the columns): number of clips}."""
-    counted = clips.group_by(list(columns)).aggregate([([], "count_all")])
-    return {tuple(row[name] for name in columns): row["count_all"] for row in counted.to_pylist()}
 
 
 def members_of(row: WholeRow) -> dict[str, tuple[int, int]]:

@@ -11,14 +11,12 @@ import numpy as np
 import pyarrow as pa
 
 from manifests.categories import category_name
-from manifests.hashing import hash_texts
 from pipeline.engine.store import Store
 from pipeline.report.data import NO_SAMPLE
 from pipeline.report.rows import WholeRow, members_of, whole_rows
 
 log = logging.getLogger("hdvila")
 
-PER_CATEGORY = 2
 MOST_VIDEO_BYTES = 2 * 1024**2
 """The most bytes of video in one page, which stays under 5 MB; further samples have only a picture."""
 MOST_JSON_BYTES = 16 * 1024**2
@@ -47,13 +45,11 @@ class SampleView:
     video: str
 
 
-def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleView]:
-    """Views of PER_CATEGORY clips per category, drawn by a seeded hash of their keys: the same data and seed give the
-    same page.
-    """
+def view_samples(store: Store, drawn: pa.Table) -> list[SampleView]:
+    """Views of the clips that were drawn (`Clips.drawn`)."""
     room = MOST_VIDEO_BYTES
     views = []
-    for row in whole_rows(store, _drawn(rows, seed)):
+    for row in whole_rows(store, _by_category(drawn)):
         try:
             members = members_of(row)
             video = b""
@@ -67,13 +63,11 @@ def choose_samples(store: Store, rows: pa.Table, seed: int = 0) -> list[SampleVi
     return views
 
 
-def _drawn(rows: pa.Table, seed: int) -> pa.Table:
-    order = np.argsort(hash_texts(rows.column("key").combine_chunks(), seed))
-    categories = rows.column("category_id").to_numpy()[order]
-    chosen: list[int] = []
-    for category_id in sorted(set(categories.tolist()), key=lambda i: (i < 0, category_name(i))):
-        chosen += order[categories == category_id][:PER_CATEGORY].tolist()
-    return rows.take(pa.array(chosen, pa.int64()))
+def _by_category(drawn: pa.Table) -> pa.Table:
+    """Category after category in the order of the page, each in the order of the draw."""
+    categories = drawn.column("category_id").to_pylist()
+    order = sorted(range(len(categories)), key=lambda k: (categories[k] < 0, category_name(categories[k])))
+    return drawn.take(pa.array(order, pa.int64()))
 
 
 def _view(store: Store, row: WholeRow, members: dict[str, tuple[int, int]], video: bytes) -> SampleView:

@@ -13,7 +13,7 @@ from pipeline.config.shards import ShardsConfig, SplitConfig
 from pipeline.dataset.merge import merge
 from pipeline.dataset.reshard import reshard
 from pipeline.engine.store import Store
-from pipeline.report import facts
+from pipeline.report import clips
 from pipeline.report.audit import read_audit, recount
 from pipeline.report.page import write_report
 from pipeline.testing.shards import NO_CARD, a_data_set
@@ -42,7 +42,7 @@ def test_the_numbers_are_those_of_the_data_set(made: Store) -> None:
 def test_what_the_tables_know_is_counted_of_every_clip_and_the_rest_of_those_whose_json_was_read(
     made: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(facts, "MOST_CLIPS", 4)
+    monkeypatch.setattr(clips, "LOOKED_AT_MOST", 4)
     audit = recount(made)
 
     assert audit.clips_looked_at == 4 and audit.shards_read == audit.metrics.shards > 1

@@ -491,6 +491,7 @@ TUNING = {
     "pipeline/media/decode_pass.py": {"_CLOCK_EVERY": _OFTEN, "_SEEK_GAP_MS": _PIECE},
     "pipeline/media/ffmpeg.py": {"_LAST_LINES": _MESSAGE, "_LAST_CHARACTERS": _MESSAGE},
     "pipeline/media/hearing.py": {"_FIRST_ASKED_S": _PIECE},
+    "pipeline/media/members/proxy.py": {"_AT_ONCE": _PIECE},
     "pipeline/media/packs.py": {"_COPY_BYTES": _PIECE},
     "pipeline/media/probe.py": {"_FIRST_PACKETS": _PATIENCE},
     "pipeline/media/shots.py": {"_BLOCK": _PIECE},

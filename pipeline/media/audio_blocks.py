@@ -15,6 +15,10 @@ from pipeline.media.probe import Probe
 LATE_MS = 10_000
 """How far audio may trail the frames of the same moment in the file before it is no longer waited for, ms."""
 
+_AHEAD_MS = 2000
+"""How long before audio is wanted its packets are read again, ms: they stand up to a second before the video's. A clip
+whose audio stands further ahead has its audio read separately, as has one whose audio trails too far."""
+
 
 @dataclass(frozen=True, slots=True)
 class AudioBlock:
@@ -42,11 +46,28 @@ class Listener:
         self._source, self._base = source, stream.time_base  # PyAV makes a new Fraction on each access
         self._wanted = deque((self._tick(one.start_ms), self._tick(one.end_ms), one) for one in wanted)
         self._until = self._until_ms = 0
-        self._is_cold = True
+        self._is_cold, self._rests = True, False
 
     def begin(self, until_ms: int) -> None:
-        """Starts over after a seek to a keyframe; the file is read up to `until_ms`."""
-        self._until, self._until_ms, self._is_cold = self._tick(until_ms), until_ms, True
+        """Starts over before a seek to a keyframe; the file is read up to `until_ms`."""
+        self._until, self._until_ms = self._tick(until_ms), until_ms
+        self._rest(rests=False)
+
+    def video_reaches(self, time_ms: int) -> None:
+        """Has the demuxer drop the audio while none is wanted for long: a packet costs as much to hand over as to skip.
+
+        `time_ms`: the video packets read so far go up to there.
+        """
+        while self._wanted and self._wanted[0][2].is_over:
+            self._wanted.popleft()
+        rests = not self._wanted or self._wanted[0][2].start_ms > time_ms + _AHEAD_MS
+        if rests != self._rests:
+            self._rest(rests=rests)
+
+    def _rest(self, *, rests: bool) -> None:
+        if rests != self._rests:
+            self.stream.discard = av.stream.Discard.all if rests else av.stream.Discard.default
+        self._rests, self._is_cold = rests, True
 
     def decode(self, packet: Any) -> list[AudioBlock]:
         """Returns the blocks of a packet; [] where it has no time stamp or cannot be decoded."""

@@ -171,11 +171,11 @@ class VideoLook:
 
     def _look_at(self, picture: Picture, active: list[ClipLook]) -> None:
         small = _OnceMade(self._shrunk, picture)
+        for look in active:
+            self._feed(look, picture, small)
         if self._finder is not None:
             with self._watch("scenes"):
                 self._finder.feed(picture.frame, picture.time_ms, small)
-        for look in active:
-            self._feed(look, picture, small)
 
     def _shrunk(self, picture: Picture) -> Any:
         with self._watch("shrink"):

@@ -114,6 +114,8 @@ def _decode_stretch(
             return
         if is_over:
             continue
+        if listener is not None and packet.dts is not None:
+            listener.video_reaches(time_ms(packet.dts))
         try:
             frames = packet.decode()
         except av.FFmpegError as error:

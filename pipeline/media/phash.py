@@ -13,6 +13,7 @@ and after one at one side, it is nearly the original without an eighth.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -72,6 +73,9 @@ _MIDDLE_SHARE, _INNER_SHARE = 0.88, 0.7
 _CUT_SHARE = 1 / 8
 """Share of the height or width; near enough to crops of 10 and of 15 %."""
 _STRIP_SHAPE = 9 / 16
+_SIDE = 32
+"""Rows and columns that a part is scaled to, of the mean brightness of each; also the steps in which OpenCV's `remap`
+reads between pixels, so that what it gives here is exact."""
 
 _REPEATED = 2
 """A picture whose hash differs from the one before in at most this many bits shows the same."""
@@ -83,12 +87,12 @@ PictureHashes = tuple[int, ...]
 
 def phash(luma: NDArray[np.uint8]) -> int:
     """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING for a flat picture."""
-    return _hashes([luma])[0]
+    return _hash_of_whole(_sums(luma))
 
 
 def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
     """The hashes of a picture, one for each of its parts."""
-    return tuple(_hashes(_parts(_without_bars(luma))))
+    return tuple(_hashes(_scaled(_sums(_without_bars(luma)), WHOLE, N_HASHES)))
 
 
 class ClipHashes:
@@ -99,24 +103,28 @@ class ClipHashes:
 
     def add(self, luma: NDArray[np.uint8]) -> None:
         """Takes the next picture's brightness."""
-        picture = _without_bars(luma)
+        sums = _sums(_without_bars(luma))
         before = self._pictures[-1][WHOLE] if self._pictures else NOTHING
-        whole = phash(picture)
+        whole = _hash_of_whole(sums)
         if whole == NOTHING or (before != NOTHING and (whole ^ before).bit_count() <= _REPEATED):
             return
-        self._pictures.append((whole, *_hashes(_parts(picture)[1:])))
+        self._pictures.append((whole, *_hashes(_scaled(sums, WHOLE + 1, N_HASHES))))
 
     def packed(self) -> bytes:
         """The hashes in the form of column `phashes`."""
         return pack_hashes(self._pictures)
 
 
-def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
-    small = np.stack([cv2.resize(part, (32, 32), interpolation=cv2.INTER_AREA) for part in parts]).astype(np.float32)
-    low = (_COSINES @ small @ _COSINES.T).reshape(len(parts), 64)
+def _hash_of_whole(sums: NDArray[np.float64]) -> int:
+    return _hashes(_scaled(sums, WHOLE, WHOLE + 1))[0]
+
+
+def _hashes(small: NDArray[np.float32]) -> list[int]:
+    """The hashes of parts that are scaled: n x _SIDE x _SIDE."""
+    low = (_COSINES @ small @ _COSINES.T).reshape(len(small), 64)
     median = np.partition(low, (31, 32), axis=1)[:, 31:33].mean(axis=1, keepdims=True)
     bits = np.packbits(low > median, axis=1)
-    flat = small.reshape(len(parts), -1)
+    flat = small.reshape(len(small), -1)
     variance = ((flat * flat) @ _WEIGHTS - (flat @ _WEIGHTS) ** 2).min(axis=1)  # also small where flat but for a corner
     return [
         int.from_bytes(row.tobytes(), "big") if shows else NOTHING
@@ -124,30 +132,66 @@ def _hashes(parts: list[NDArray[np.uint8]]) -> list[int]:
     ]
 
 
-def _parts(picture: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
-    height, width = picture.shape
+Box = tuple[int, int, int, int]
+"""A part of a picture: its first row, how many rows, its first column, how many columns."""
+
+
+def _boxes(height: int, width: int) -> list[Box]:
+    """The parts of a picture of this size, in the order of the columns."""
     side = min(height, width)
     strip = min(width, round(height * _STRIP_SHAPE))
-    left = (width - strip) // 2
     down, right = round(height * _CUT_SHARE), round(width * _CUT_SHARE)
     return [
-        picture,
-        _inner(picture, _MIDDLE_SHARE),
-        picture[:, left : left + strip],
-        picture[:side, :side],
-        picture[height - side :, width - side :],
-        _inner(picture, _INNER_SHARE),
-        picture[down:],
-        picture[: height - down],
-        picture[:, right:],
-        picture[:, : width - right],
+        (0, height, 0, width),
+        _inner(height, width, _MIDDLE_SHARE),
+        (0, height, (width - strip) // 2, strip),
+        (0, side, 0, side),
+        (height - side, side, width - side, side),
+        _inner(height, width, _INNER_SHARE),
+        (down, height - down, 0, width),
+        (0, height - down, 0, width),
+        (0, height, right, width - right),
+        (0, height, 0, width - right),
     ]
 
 
-def _inner(picture: NDArray[np.uint8], share: float) -> NDArray[np.uint8]:
+def _inner(height: int, width: int, share: float) -> Box:
     """The middle of a picture with this share of each side."""
-    down, right = (round(side * (1 - share) / 2) for side in picture.shape)
-    return picture[down : picture.shape[0] - down, right : picture.shape[1] - right]
+    down, right = (round(side * (1 - share) / 2) for side in (height, width))
+    return down, height - 2 * down, right, width - 2 * right
+
+
+def _sums(luma: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Of each corner between pixels, the sum of all brightness above it and left of it."""
+    return np.asarray(cv2.integral(luma, sdepth=cv2.CV_64F), np.float64)
+
+
+def _scaled(sums: NDArray[np.float64], first: int, last: int) -> NDArray[np.float32]:
+    """Parts `first` to `last` - 1 of a picture at _SIDE x _SIDE: means over areas, pixels at their edges in shares.
+
+    A sum up to a place inside a pixel is the mean of those at its corners, weighted by distance, so each area costs
+    four readings whatever its size. The weights are binary fractions and the sums whole: nothing is rounded before the
+    end, and the result is the same on every machine.
+    """
+    corners, between, pixels = _grid(sums.shape[0] - 1, sums.shape[1] - 1, first, last)
+    read = cv2.remap(sums, corners, between, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    lines = np.diff(np.asarray(read, np.float64).reshape(-1, _SIDE + 1, _SIDE + 1), axis=1)
+    return np.rint(np.diff(lines, axis=2) / pixels).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _grid(
+    height: int, width: int, first: int, last: int
+) -> tuple[NDArray[np.int16], NDArray[np.uint16], NDArray[np.float64]]:
+    """Where the sums of a picture of this size are read, as `remap` wants it, and the size of each area, pixels."""
+    boxes = _boxes(height, width)[first:last]
+    line = np.arange(_SIDE + 1)
+    rows = np.stack([top * _SIDE + line * n_rows for top, n_rows, _, _ in boxes])[:, :, None]
+    columns = np.stack([left * _SIDE + line * n_columns for _, _, left, n_columns in boxes])[:, None, :]
+    corners = np.stack(np.broadcast_arrays(columns // _SIDE, rows // _SIDE), axis=-1).reshape(-1, _SIDE + 1, 2)
+    between = (rows % _SIDE * _SIDE + columns % _SIDE).reshape(-1, _SIDE + 1)
+    pixels = np.array([n_rows * n_columns / _SIDE**2 for _, n_rows, _, n_columns in boxes])[:, None, None]
+    return corners.astype(np.int16), between.astype(np.uint16), pixels
 
 
 def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:

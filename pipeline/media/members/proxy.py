@@ -87,6 +87,11 @@ def proxy_step(tools: ClipTools) -> int:
     return max(1, min(tools.config.members.proxy_step, int(tools.source.video.fps / _LEAST_RATE)))
 
 
+_AT_ONCE = 32
+"""Frames that wait to be encoded together: one at a time between two large ones that are decoded, the encoder finds
+nothing of its own in the processor's cache, and leaves nothing of the decoder's."""
+
+
 class ProxyMaker:
     """Makes a clip's KEY.m4v."""
 
@@ -96,20 +101,31 @@ class ProxyMaker:
         self._step, self._n_offered = proxy_step(tools), 0
         self._scale = tools.scaler(self._members.proxy_short_side, "yuv420p")
         self._writer: ProxyWriter | None = None
+        self._waiting: list[tuple[Any, int]] = []
 
     def feed(self, picture: Picture, small: Small, _clip_ms: int) -> None:
         """Takes a frame of the clip; reuses the small frame if it has the proxy's size."""
         self._n_offered += 1
         if (self._n_offered - 1) % self._step:
             return
+        same = self._members.proxy_short_side == SMALL_SHORT_SIDE
+        self._waiting.append((small() if same else self._scale(picture.frame), picture.tick))
+        if len(self._waiting) >= _AT_ONCE:
+            self._write()
+
+    def _write(self) -> None:
+        """Encodes the frames that wait."""
         if self._writer is None:
             size, threads = (self._scale.width, self._scale.height), self._tools.config.cut.encoder_threads
             self._writer = ProxyWriter(self._tools.source, size, self._tools.start, self._members, threads)
-        same = self._members.proxy_short_side == SMALL_SHORT_SIDE
-        self._writer.write(small() if same else self._scale(picture.frame), picture.tick)
+        for small, tick in self._waiting:
+            self._writer.write(small, tick)
+        self._waiting.clear()
 
     def finish(self) -> Made:
         """Returns the mp4, its frame size, and its frame step."""
+        if self._waiting:
+            self._write()
         data = self._writer.finish() if self._writer else b""
         size = {"proxy_width": self._scale.width, "proxy_height": self._scale.height}
         return Made(data, {**size, "proxy_step": self._step})

@@ -1,5 +1,6 @@
 """The decode pass: every frame once, in order, with its time; faults told, never mended in silence."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from manifests.colour import FULL
 from pipeline.config.media import MediaLimits
-from pipeline.media.audio_blocks import AudioBlock, Wanted
+from pipeline.media.audio_blocks import AudioBlock, Listener, Wanted
 from pipeline.media.frames import (
     DecodeFault,
     Picture,
@@ -63,6 +64,30 @@ def test_audio_comes_between_the_pictures_where_it_is_wanted_and_nowhere_else(tm
     base = source.audio.time_base
     assert 0.9 <= float(heard[0].tick * base) <= 1.0 and 2.0 <= float(heard[-1].end_tick * base) <= 2.1
     assert not [i for i in decode(source, MediaLimits()) if isinstance(i, AudioBlock)]
+
+
+def test_audio_that_nobody_wants_for_long_is_not_even_handed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = probe(a_video(tmp_path / "a.mp4", seconds=16, gop=30, **SMALL))
+    handed: list[int] = []
+    decode_packet = Listener.decode
+
+    def counting(listener: Listener, packet: Any) -> list[AudioBlock]:
+        handed.append(packet.pts)
+        return decode_packet(listener, packet)
+
+    monkeypatch.setattr(Listener, "decode", counting)
+    n_all = len(list(packets_of_audio(source.path)))
+    blocks = [i for i in decode(source, MediaLimits(), hear=[Wanted(12_000, 12_500)]) if isinstance(i, AudioBlock)]
+
+    assert 0.03 * n_all < len(handed) < 0.35 * n_all
+    assert source.audio is not None and float(blocks[0].tick * source.audio.time_base) <= 12.0
+
+
+def packets_of_audio(path: Path) -> Iterator[Any]:
+    with av.open(str(path)) as container:
+        yield from (packet for packet in container.demux(audio=0) if packet.size)
 
 
 def test_a_damaged_packet_is_a_fault_at_its_time(samples: Path) -> None:

@@ -20,7 +20,9 @@ from pipeline.media.phash import (
     NOTHING,
     WHOLE,
     ClipHashes,
-    _parts,
+    _boxes,
+    _scaled,
+    _sums,
     _without_bars,
     distances,
     mirrored,
@@ -200,7 +202,7 @@ def test_a_picture_that_differs_in_two_bits_is_the_same(
     bits_off: int, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wholes = iter([0b1000_0000, 0b1000_0000 ^ (2**bits_off - 1)])
-    monkeypatch.setattr("pipeline.media.phash.phash", lambda _: next(wholes))
+    monkeypatch.setattr("pipeline.media.phash._hash_of_whole", lambda _: next(wholes))
     clip = ClipHashes()
     for scene in (0, 3):
         clip.add(grey(scene))
@@ -219,18 +221,43 @@ def numbered(height: int, width: int) -> Any:
     return (40 + np.add.outer(np.arange(height), np.arange(width)) % 200).astype(np.uint8)
 
 
+def parts(picture: Any) -> list[Any]:
+    return [picture[top : top + rows, left : left + columns] for top, rows, left, columns in _boxes(*picture.shape)]
+
+
 def test_the_parts_of_a_picture_are_where_their_names_say() -> None:
     wide = numbered(90, 200)
-    whole, middle, centre, begin, end, inner, but_top, but_foot, but_left, but_right = _parts(wide)
-    assert whole is wide
+    whole, middle, centre, begin, end, inner, but_top, but_foot, but_left, but_right = parts(wide)
+    assert whole.shape == wide.shape
     assert (middle == wide[5:85, 12:188]).all() and (inner == wide[14:76, 30:170]).all()
     assert (centre == wide[:, 74:125]).all(), "9:16 of 90 lines: 51 columns"
     assert (begin == wide[:, :90]).all() and (end == wide[:, 110:]).all()
     assert (but_top == wide[11:]).all() and (but_foot == wide[:79]).all(), "an eighth of 90 lines: 11"
     assert (but_left == wide[:, 25:]).all() and (but_right == wide[:, :175]).all()
     high = numbered(200, 90)
-    _, _, centre, begin, end, *_ = _parts(high)
+    _, _, centre, begin, end, *_ = parts(high)
     assert (centre == high).all() and (begin == high[:90]).all() and (end == high[110:]).all()
+
+
+@pytest.mark.parametrize("shape", [(180, 320), (180, 432), (320, 180), (97, 211), (33, 400), (32, 32)])
+def test_parts_are_scaled_to_the_means_of_areas_in_exact_numbers(shape: tuple[int, int]) -> None:
+    """Each pixel spread over 32 x 32 smaller ones, so that every area is made of whole ones."""
+    luma = np.random.default_rng(5).integers(0, 256, shape, dtype=np.uint8)
+    found = _scaled(_sums(luma), WHOLE, N_HASHES)
+    for scaled, part in zip(found, parts(luma), strict=True):
+        spread = np.repeat(np.repeat(part.astype(np.int64), 32, axis=0), 32, axis=1)
+        rows, columns = part.shape
+        sums = spread.reshape(32, rows, 32, columns).sum(axis=(1, 3))
+        assert (scaled == np.rint(sums / (rows * columns))).all()
+    whole = cv2.resize(luma, (32, 32), interpolation=cv2.INTER_AREA)
+    assert np.abs(found[0] - whole).max() <= 1, "as OpenCV's area means, but for the last digit"
+
+
+def test_the_first_hash_of_a_picture_is_that_of_the_whole() -> None:
+    clip = ClipHashes()
+    clip.add(grey(1))
+    assert unpack_hashes(clip.packed()).tolist() == [list(picture_hashes(grey(1)))]
+    assert phash(grey(1)) == picture_hashes(grey(1))[WHOLE]
 
 
 def test_black_bars_are_left_out_where_what_is_left_is_large_enough() -> None:

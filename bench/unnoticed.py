@@ -493,6 +493,7 @@ TUNING = {
     "pipeline/media/hearing.py": {"_FIRST_ASKED_S": _PIECE},
     "pipeline/media/members/proxy.py": {"_AT_ONCE": _PIECE},
     "pipeline/media/packs.py": {"_COPY_BYTES": _PIECE},
+    "pipeline/media/phash.py": {"_AT_ONCE": _PIECE},
     "pipeline/media/probe.py": {"_FIRST_PACKETS": _PATIENCE},
     "pipeline/media/shots.py": {"_BLOCK": _PIECE},
     "pipeline/media/stopwatch.py": {"RECKON_EVERY_S": _OFTEN},

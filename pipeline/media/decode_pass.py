@@ -163,6 +163,8 @@ class VideoLook:
     def _end(self, look: ClipLook) -> ClipLook:
         with self._watch("proxy"):
             look.finish()
+        with self._watch("hash"):
+            look.hashes.finish()
         in_clip = (f for f in self._faults if look.clip.from_ms <= f.time_ms < look.clip.end_ms + _REORDER_MS)
         look.faults += [f"{fault.message} at {fault.time_ms} ms" for fault in in_clip]
         if look.facts.n_frames != look.clip.n_frames:

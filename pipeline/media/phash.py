@@ -87,12 +87,17 @@ PictureHashes = tuple[int, ...]
 
 def phash(luma: NDArray[np.uint8]) -> int:
     """The hash of a picture's brightness (height x width, uint8) as a 64-bit number; NOTHING for a flat picture."""
-    return _hash_of_whole(_sums(luma))
+    return _hashes_of([luma], WHOLE, WHOLE + 1)[0]
 
 
 def picture_hashes(luma: NDArray[np.uint8]) -> PictureHashes:
     """The hashes of a picture, one for each of its parts."""
-    return tuple(_hashes(_scaled(_sums(_without_bars(luma)), WHOLE, N_HASHES)))
+    return tuple(_hashes_of([_without_bars(luma)], WHOLE, N_HASHES))
+
+
+_AT_ONCE = 32
+"""Pictures that wait to be hashed together: alone, between large ones that are decoded, each would find neither code
+nor tables in the processor's cache."""
 
 
 class ClipHashes:
@@ -100,29 +105,47 @@ class ClipHashes:
 
     def __init__(self) -> None:
         self._pictures: list[PictureHashes] = []
+        self._waiting: list[NDArray[np.uint8]] = []
 
     def add(self, luma: NDArray[np.uint8]) -> None:
-        """Takes the next picture's brightness."""
-        sums = _sums(_without_bars(luma))
-        before = self._pictures[-1][WHOLE] if self._pictures else NOTHING
-        whole = _hash_of_whole(sums)
-        if whole == NOTHING or (before != NOTHING and (whole ^ before).bit_count() <= _REPEATED):
-            return
-        self._pictures.append((whole, *_hashes(_scaled(sums, WHOLE + 1, N_HASHES))))
+        """Takes the next picture's brightness, which is to stay as it is."""
+        self._waiting.append(luma)
+        if len(self._waiting) >= _AT_ONCE:
+            self.finish()
 
     def packed(self) -> bytes:
         """The hashes in the form of column `phashes`."""
+        self.finish()
         return pack_hashes(self._pictures)
 
+    def finish(self) -> None:
+        """Hashes the pictures that wait and lets them go: the whole of each, and the parts of those that are new."""
+        pictures = [_without_bars(luma) for luma in self._waiting]
+        self._waiting.clear()
+        new: list[tuple[int, NDArray[np.uint8]]] = []
+        before = self._pictures[-1][WHOLE] if self._pictures else NOTHING
+        for picture, whole in zip(pictures, _hashes_of(pictures, WHOLE, WHOLE + 1), strict=True):
+            if whole == NOTHING or (before != NOTHING and (whole ^ before).bit_count() <= _REPEATED):
+                continue
+            before = whole
+            new.append((whole, picture))
+        parts = _hashes_of([picture for _, picture in new], WHOLE + 1, N_HASHES)
+        n = N_HASHES - 1
+        self._pictures += [(whole, *parts[i * n : (i + 1) * n]) for i, (whole, _) in enumerate(new)]
 
-def _hash_of_whole(sums: NDArray[np.float64]) -> int:
-    return _hashes(_scaled(sums, WHOLE, WHOLE + 1))[0]
+
+def _hashes_of(pictures: list[NDArray[np.uint8]], first: int, last: int) -> list[int]:
+    """The hashes of parts `first` to `last` - 1 of each picture, one after the other."""
+    if not pictures:
+        return []
+    return _hashes(np.concatenate([_scaled(_sums(picture), first, last) for picture in pictures]))
 
 
 def _hashes(small: NDArray[np.float32]) -> list[int]:
     """The hashes of parts that are scaled: n x _SIDE x _SIDE."""
     low = (_COSINES @ small @ _COSINES.T).reshape(len(small), 64)
-    median = np.partition(low, (31, 32), axis=1)[:, 31:33].mean(axis=1, keepdims=True)
+    middle = np.partition(low, (31, 32), axis=1)[:, 31:33]
+    median = (middle[:, :1] + middle[:, 1:]) / 2
     bits = np.packbits(low > median, axis=1)
     flat = small.reshape(len(small), -1)
     variance = ((flat * flat) @ _WEIGHTS - (flat @ _WEIGHTS) ** 2).min(axis=1)  # also small where flat but for a corner
@@ -195,6 +218,8 @@ def _grid(
 
 
 def _without_bars(luma: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if min(edge.max() for edge in (luma[0], luma[-1], luma[:, 0], luma[:, -1])) > _BLACK:
+        return luma
     rows = np.flatnonzero(luma.max(axis=1) > _BLACK)
     columns = np.flatnonzero(luma.max(axis=0) > _BLACK)
     if rows.size < 32 or columns.size < 32:

@@ -201,8 +201,12 @@ def test_a_picture_shows_something_where_its_whole_and_its_middle_do() -> None:
 def test_a_picture_that_differs_in_two_bits_is_the_same(
     bits_off: int, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wholes = iter([0b1000_0000, 0b1000_0000 ^ (2**bits_off - 1)])
-    monkeypatch.setattr("pipeline.media.phash._hash_of_whole", lambda _: next(wholes))
+    wholes = [0b1000_0000, 0b1000_0000 ^ (2**bits_off - 1)]
+
+    def hashes_of(pictures: list[Any], first: int, last: int) -> list[int]:
+        return wholes if first == WHOLE else [5] * len(pictures) * (last - first)
+
+    monkeypatch.setattr("pipeline.media.phash._hashes_of", hashes_of)
     clip = ClipHashes()
     for scene in (0, 3):
         clip.add(grey(scene))
@@ -258,6 +262,22 @@ def test_the_first_hash_of_a_picture_is_that_of_the_whole() -> None:
     clip.add(grey(1))
     assert unpack_hashes(clip.packed()).tolist() == [list(picture_hashes(grey(1)))]
     assert phash(grey(1)) == picture_hashes(grey(1))[WHOLE]
+
+
+def test_pictures_are_hashed_many_at_once_as_one_by_one() -> None:
+    """With repeats, pictures with bars between the others, and some that show nothing."""
+    shown = [grey(scene % 40) for scene in range(90) for _ in range(1 + scene % 3 // 2)]
+    for bar in shown[::7]:
+        bar[:20] = bar[-20:] = 16
+    shown[::11] = [np.full((180, 320), 16, np.uint8)] * len(shown[::11])
+    clip, known = ClipHashes(), []
+    for luma in shown:
+        clip.add(luma)
+        hashes = picture_hashes(luma)
+        if hashes[WHOLE] != NOTHING and (not known or bits(hashes[WHOLE], known[-1][WHOLE]) > 2):
+            known.append(hashes)
+    assert 60 < len(known) < len(shown)
+    assert clip.packed() == pack_hashes(known) == clip.packed()
 
 
 def test_black_bars_are_left_out_where_what_is_left_is_large_enough() -> None:

@@ -16,6 +16,7 @@ from manifests.errors import UserError
 from manifests.exits import ExitCode
 from manifests.live import CONTROL_NAME, STATUS_NAME, Control, RunStatus, StageStatus, State
 from manifests.stages import rank_of
+from manifests.storage import storage_errors
 from pipeline.engine import clock
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.lock import LockLost
@@ -115,7 +116,7 @@ class Desk:
     ) -> None:
         if isinstance(error, LockLost):
             return
-        with suppress(OSError):  # a failure to write must not hide the error that ended the run
+        with suppress(*storage_errors()):  # a failure to write must not hide the error that ended the run
             self._write("ended", str(error or ""), _exit_code(error))
 
     def _state(self) -> State:

@@ -40,12 +40,22 @@ class StopRequest:
             return
         self.why, self._requested_at = why, clock.now()
 
+    def interrupt(self) -> None:
+        """Asks the run to end now, without any grace."""
+        self.request("Ctrl-C")
+        self.grace_s = 0.0
+
     @property
     def is_due(self) -> bool:
         """Whether no further unit may start."""
         if not self._requested_at and clock.now() >= self._ends_at:
             self.request(f"--stop-after {self._stop_after_s:.0f} s has passed")
         return bool(self._requested_at)
+
+    @property
+    def time_left_s(self) -> float:
+        """Seconds until the run should have ended, with the grace; infinite if nobody asks for its end."""
+        return self.grace_left_s if self._requested_at else max(0.0, self._ends_at + self.grace_s - clock.now())
 
     @property
     def grace_left_s(self) -> float:
@@ -55,7 +65,10 @@ class StopRequest:
 
 @contextmanager
 def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
-    """SIGTERM asks `stop` instead of ending the process, while the block runs. Only the main thread can set that."""
+    """SIGTERM asks `stop` instead of ending the process, while the block runs. Only the main thread can set that.
+
+    Ctrl-C ends the block, and takes the grace from what is still written after it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -66,5 +79,8 @@ def drain_on_sigterm(stop: StopRequest) -> Iterator[None]:
     before = signal.signal(signal.SIGTERM, ask)
     try:
         yield
+    except KeyboardInterrupt:
+        stop.interrupt()
+        raise
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -1,7 +1,7 @@
 """Outages of a store: a call that may succeed a little later is repeated, up to the driver's patience.
 
 Waits grow, with random jitter between half and the full wait (so that many callers do not come back at once); what is
-waited for is logged once a minute.
+waited for is logged once a minute. A run that is asked to stop waits no longer than it has left (`stopping_by`).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,6 +43,20 @@ _silences: dict[str, _Silence] = {}
 """By store. The writes and unlocking at the end of a run must not each wait for the whole patience again."""
 
 
+_time_left: list[Callable[[], float]] = []
+"""How many seconds the runs of this process have left."""
+
+
+@contextmanager
+def stopping_by(time_left_s: Callable[[], float]) -> Iterator[None]:
+    """While the block runs, no call waits for a store longer than `time_left_s()`, infinite until a stop is wanted."""
+    _time_left.append(time_left_s)
+    try:
+        yield
+    finally:
+        _time_left.remove(time_left_s)
+
+
 def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Result:
     """Makes a call, repeatedly during an outage. Raises its error if that is not a temporary one, or if the store has
     not answered this call, or any, for `patience_s`.
@@ -56,11 +71,12 @@ def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Res
                 _silences.pop(where, None)
                 raise
             now = time.monotonic()
-            waited_s = now - min(started, _silent_since(where, asked, now))
-            if waited_s + wait_s > patience_s:
+            left_s = patience_s - (now - min(started, _silent_since(where, asked, now)))
+            left_s = min([left_s, *(time_left_s() for time_left_s in _time_left)])
+            if wait_s > left_s:
                 raise
             if now - said > SAY_EVERY_S:
-                log.warning("%s does not answer (%s); tried for up to %.0f s more", where, error, patience_s - waited_s)
+                log.warning("%s does not answer (%s); tried for up to %.0f s more", where, error, left_s)
                 said = now
         else:
             _silences.pop(where, None)

@@ -13,18 +13,21 @@ from functools import partial
 from pathlib import Path
 
 from manifests.errors import UserError
+from manifests.exits import ExitCode
 from manifests.funnel import by_stage_and_reason
+from manifests.storage import is_passing, storage_errors
 from pipeline.config import RunConfig
 from pipeline.config.engine import EngineConfig
 from pipeline.crawl.rounds import BuildPoliteness
 from pipeline.engine.covered import sweep_orphans
 from pipeline.engine.desk import Desk
-from pipeline.engine.drain import StopRequest, drain_on_sigterm
+from pipeline.engine.drain import Drained, StopRequest, drain_on_sigterm
 from pipeline.engine.driver import Line, StageResult, nothing, one_chain, run_lines
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.lock import RunLock
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.merger import Merger, merging
+from pipeline.engine.outage import stopping_by
 from pipeline.engine.progress import under_way
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Stage
@@ -109,8 +112,8 @@ class Run:
 @contextmanager
 def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: StopRequest | None = None) -> Iterator[Run]:
     """Opens the output directory, locked and checked, with an executor for its units. SIGTERM drains the run."""
-    store = open_store(config)
-    with RunLock(store) as lock:
+    store, asked = open_store(config), stop or StopRequest()
+    with _away_explained(store, asked), stopping_by(lambda: asked.time_left_s), RunLock(store) as lock:
         if store.sweep() + store.sweep_parts() + sweep_orphans(store):
             log.info("%s: removed half-written files of a run that was killed", store.url)
         config = check_identity(store, config, redo=redo, mix=mix)
@@ -118,13 +121,38 @@ def open_run(config: RunConfig, *, redo: str = "", mix: bool = False, stop: Stop
         try:
             # after the executor: Ray installs its own handler when it starts
             with (
-                Desk(store, stop, tell=executor.measure) as desk,
-                drain_on_sigterm(desk.stop),
+                Desk(store, asked, tell=executor.measure) as desk,
+                drain_on_sigterm(asked),
                 merging(store, lock, sizes_of(config.engine)) as merger,
             ):
                 yield Run(config, store, executor, lock, desk, merger)
         finally:
             executor.close()
+
+
+class StoreAway(UserError):
+    """The output's store has not answered for the whole patience."""
+
+    exit_code = ExitCode.STOPPED
+
+
+@contextmanager
+def _away_explained(store: Store, stop: StopRequest) -> Iterator[None]:
+    """Tells that a store did not answer to the end: of the patience, or of the time that a stop request left."""
+    try:
+        yield
+    except storage_errors() as error:
+        if store.is_local or not is_passing(error):
+            raise
+        if stop.is_due:
+            raise Drained(
+                f"{store.url}: stopped on request ({stop.why}) while the store did not answer ({error}); what was not "
+                "committed is given back. Run the same command again to continue"
+            ) from error
+        raise StoreAway(
+            f"{store.url}: the store has not answered for {store.patience_s:.0f} s ({error}); what is committed is "
+            "kept. Run the same command again once it answers; engine.outage_s is how long a run waits"
+        ) from error
 
 
 def sizes_of(config: EngineConfig) -> MergeSizes:

@@ -21,7 +21,7 @@ from pipeline.engine.boundary import per_item
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
 from pipeline.engine.lock import RunLock
-from pipeline.engine.outage import outlast
+from pipeline.engine.outage import outlast, stopping_by
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Context, Output, Resources, Transient, Unit
 from pipeline.testing.s3 import BUCKET, S3, s3_server
@@ -218,6 +218,18 @@ def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConnectionError):
         outlast(down, where="s3://b", patience_s=0.1)
     assert len(calls) > 2
+
+
+def test_a_run_that_is_to_stop_waits_no_longer_than_it_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeTime()
+    monkeypatch.setattr(outage, "time", fake)
+    began, ends_by = fake.now, fake.now + 100
+
+    with stopping_by(lambda: ends_by - fake.now), pytest.raises(OSError, match="503"):
+        outlast(Away(fake, float("inf")), where="s3://stopped", patience_s=outage.PATIENCE_S)
+
+    assert 60 < fake.now - began < 100
+    assert outlast(Away(fake, fake.now + 1000), where="s3://another", patience_s=outage.PATIENCE_S) == "here"
 
 
 class FakeTime:

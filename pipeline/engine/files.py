@@ -28,6 +28,8 @@ from pipeline.engine.outage import outlast
 
 TEMPORARY = ".tmp-"
 BLOCK_BYTES = 1 << 22
+AHEAD_BYTES = 1 << 24
+"""Bytes of a file in a bucket that are read at once: most files that the driver opens are smaller."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ class Files:
         """Opens a file for random-access reading. DamagedFile if the name is not a valid file name."""
         if self.is_local and Path(self.path(relative)).is_dir():
             raise DamagedFile(f"{self.url}/{relative}: is a folder, not a file; restore it")
-        return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
+        if self.is_local or not self.patience_s:
+            return cast(IO[bytes], self._call("open", self.path(relative), "rb"))
+        return cast(IO[bytes], io.BufferedReader(_Ranges(self, relative, self.size(relative)), AHEAD_BYTES))
 
     def size(self, relative: str) -> int:
         """The size of a file in bytes. Raises FileNotFoundError."""
@@ -252,6 +256,33 @@ class Files:
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)
         return len(leftovers)
+
+
+class _Ranges(io.RawIOBase):
+    """A file of a bucket, read by ranges, so that each read outlasts an outage as all other calls do."""
+
+    def __init__(self, files: Files, relative: str, size: int) -> None:
+        self._files, self._relative, self._size, self._at = files, relative, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence] + offset
+        return self._at
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        end = min(self._size, self._at + len(buffer))
+        data = self._files.read_range(self._relative, self._at, end) if end > self._at else b""
+        buffer[: len(data)] = data
+        self._at += len(data)
+        return len(data)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ import pytest
 
 from manifests.storage import is_passing
 from pipeline.config.engine import EngineConfig
-from pipeline.engine import outage
+from pipeline.engine import files, outage
 from pipeline.engine.boundary import per_item
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import LocalExecutor
@@ -145,6 +145,24 @@ def test_a_unit_whose_store_fails_while_it_reads_a_part_is_tried_again(
 
     with pytest.raises(Transient, match=store.url):
         per_item(Context(there, tmp_path, 0.0, 1), "u", read)
+
+
+@pytest.mark.slow
+def test_an_opened_file_is_read_to_its_end_whatever_happens_on_the_way(
+    door: FaultyDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outage, "LONGEST_WAIT_S", 1.0)
+    store = store_behind(door, "opened")
+    made = random.Random(1).randbytes(3 * MiB)
+    store.write("file", made)
+    monkeypatch.setattr(files, "AHEAD_BYTES", MiB)
+
+    with store.open("file") as file:
+        assert file.read(MiB) == made[:MiB]
+        door.fault = "503"
+        threading.Timer(3.0, setattr, (door, "fault", "")).start()
+        assert file.read() == made[MiB:]
+        assert file.seek(-5, 2) == 3 * MiB - 5 and file.read(9) == made[-5:] and file.read(1) == b""
 
 
 @dataclass(frozen=True)

@@ -38,23 +38,23 @@ class CheckFacts:
 
 CHECKS = (
     CheckFacts("decode_errors", Reason.DECODE_ERRORS, "reject", "the decoder reports errors inside the clip"),
-    CheckFacts("picture_area", Reason.UPSCALED, "reject", "what is left after cropping black bars is no longer 720p"),
+    CheckFacts("picture_area", Reason.UPSCALED, "reject", "inside its black bars the picture is below 720p"),
     CheckFacts(
         "bars",
         Reason.UPSCALED,
         "flag",
-        "black bars take a tenth of the frame or more, around a picture that is still 720p (4:3, wide)",
+        "black bars take at least a tenth of the frame, and the picture inside is still 720p (4:3, wide)",
     ),
     CheckFacts(
         "still_picture",
         Reason.STILL_PICTURE,
         "flag",
-        "nothing moves: a still picture or a slide show",
+        "nothing moves: a still picture or slides",
         (
             Setting(
                 "still_motion",
                 0.6,
-                "mean change of brightness in half a second below which the picture stands still, of 255",
+                "a picture is still if its brightness changes by less than this on average in half a second, of 255",
                 {"ge": 0},
             ),
         ),
@@ -63,7 +63,7 @@ CHECKS = (
         "coverage",
         Reason.TRUNCATED,
         "flag",
-        "frames are missing in a part of the clip",
+        "frames are missing in part of the clip",
         (Setting("max_gap_ms", 1000, "longest time without a new frame, ms", {"ge": 1}),),
     ),
     CheckFacts(
@@ -84,7 +84,7 @@ CHECKS = (
         "the clip is nearly black or nearly white throughout, by the mean brightness of its frames",
         (
             Setting("darkest", 24.0, "mean brightness below which a clip is too dark, 0 to 255", {"ge": 0, "le": 255}),
-            Setting("brightest", 232.0, "mean brightness above which it is too bright", {"ge": 0, "le": 255}),
+            Setting("brightest", 232.0, "mean brightness above which it is too bright, 0 to 255", {"ge": 0, "le": 255}),
         ),
     ),
 )

@@ -94,7 +94,9 @@ MEMBERS = (
         doc="make KEY.mel.npy, a log-mel spectrogram of the clip's audio",
         settings=(
             Setting("mel_bins", 80, "bins of the spectrogram", {"ge": 8, "le": 256}),
-            Setting("mel_rate", 16_000, "sample rate of the audio that it is made of, Hz", {"ge": 8000, "le": 48_000}),
+            Setting(
+                "mel_rate", 16_000, "sample rate of the audio that it is made from, Hz", {"ge": 8000, "le": 48_000}
+            ),
             Setting("mel_hop_ms", 10, "time from one column to the next, ms", {"ge": 1, "le": 1000}),
         ),
         fields=MelFields,
@@ -105,7 +107,7 @@ MEMBERS = (
         switch="audio",
         value="flac",
         default=False,
-        doc="make the clip's audio a file of its own: flac (KEY.flac, lossless at 16 bits) or opus (KEY.opus)",
+        doc="make a separate file of the clip's audio: flac (KEY.flac, lossless at 16 bits) or opus (KEY.opus)",
         settings=(
             Setting(
                 "audio_rate",

@@ -59,23 +59,23 @@ class DataConfig(Section):
     )
     view: str = identity(
         "hybrid",
-        doc="what of a sample the model is given. hybrid: the centre frame in high resolution, its neighbours in low; "
-        "high: the centre frame alone; low: all frames of a segment in low resolution; mean: their average; "
-        "low_upscaled: hybrid's network with the centre's low-resolution frame blown up in its place; image: one "
-        "high-resolution frame a clip; not given: what the model of this kind takes",
+        doc="what the model sees of a sample. hybrid: the centre frame in high resolution, its neighbours in "
+        "low; high: the centre frame alone; low: all frames of a segment in low resolution; mean: their "
+        "average; low_upscaled: like hybrid, but the centre frame is its low-resolution copy, scaled up; "
+        "image: one high-resolution frame per clip; not given: what the model's kind takes",
     )
     stride: int = identity(
-        12, ge=1, doc="distance of a segment's frames, in frames of the source; shorter clips shorten it"
+        12, ge=1, doc="distance between a segment's frames, in frames of the source; less in clips too short for it"
     )
     fps: float = identity(
-        0.0, ge=0, doc="rate at which data.stride counts frames, a second (6: as the paper fine-tunes); 0: the source's"
+        0.0, ge=0, doc="frame rate in which data.stride counts (6: as in the paper's fine-tuning); 0: the source's"
     )
     flip: float = identity(
         0.0,
         ge=0,
         le=1,
-        doc="probability that a clip is mirrored in training, left for right; its words aren't, so not for captions "
-        "that name sides",
+        doc="probability that a clip is mirrored left to right in training; captions stay as they are, so "
+        "leave it at 0 where they name sides",
     )
     order: Literal["planned", "streaming"] = identity(
         "planned",
@@ -90,12 +90,12 @@ class DataConfig(Section):
     )
     grow: bool = identity(
         False,
-        doc="at the start of each epoch, go on with the manifest that stands at data.manifest by then, where it is a "
-        "descendant of the one in use; needs loop.steps and order: planned. Identity, since the order of samples "
-        "changes with it; false: the manifest of the run's first step to the end",
+        doc="at the start of each epoch, switch to the manifest found at data.manifest by then, if it "
+        "descends from the one in use; needs loop.steps and order: planned; false: the manifest of the "
+        "run's first step to the end",
     )
     weights: dict[str, float] = identity(
-        dict, doc="mixing weight by category name or id: how often its samples come in an epoch; 1 where not named"
+        dict, doc="mixing weight by category name or id: how often its samples occur in an epoch; 1 if not named"
     )
     backend: Literal["pyav", "decord"] = identity("pyav", doc="decoder of the 720p mp4; both give the same pixels")
     tokenizer: str = identity(
@@ -105,22 +105,23 @@ class DataConfig(Section):
     )
     answers: str = identity(
         "",
-        doc="answers that are classes, of a model with n_answers: an imported set's answers.json, nlvr2 or snli_ve",
+        doc="the answers that are classes, for a model with n_answers: an imported set's answers.json, nlvr2 "
+        "or snli_ve",
     )
     max_bad_shards: int = operational(
-        0, ge=0, doc="unreadable shards that are skipped and counted before the run stops"
+        0, ge=0, doc="number of unreadable shards that are skipped and counted before the run stops"
     )
     max_lost_share: float = operational(
-        0.05, ge=0, le=1, doc="share of unusable samples (replaced and counted) at which the run stops"
+        0.05, ge=0, le=1, doc="share of unusable samples, which are replaced and counted, at which the run stops"
     )
-    workers: int = operational(0, ge=0, doc="processes that read and decode, a rank; 0 reads in the training process")
-    chunk: int = operational(4, ge=1, doc="samples a worker is asked for at a time")
-    prefetch: int = operational(2, ge=1, doc="steps that the workers are asked for ahead")
+    workers: int = operational(0, ge=0, doc="processes per rank that read and decode; 0: the training process itself")
+    chunk: int = operational(4, ge=1, doc="samples requested from a worker at a time")
+    prefetch: int = operational(2, ge=1, doc="steps that are requested from the workers in advance")
     timeout_s: float = operational(
-        300.0, gt=0, doc="longest time a worker may spend on one sample, seconds; then it counts as a crash"
+        300.0, gt=0, doc="longest time that a worker may spend on a sample, seconds; beyond it, it counts as crashed"
     )
     storage_options: dict[str, Any] = operational(
-        dict, doc="options for fsspec (endpoint, profile …); no secrets: they belong in the environment"
+        dict, doc="fsspec options (endpoint, profile …); keep secrets in the environment instead"
     )
 
 
@@ -129,24 +130,26 @@ class OptimConfig(Section):
 
     lr: float = identity(5e-5, gt=0, doc="peak learning rate")
     lr_scale: dict[str, float] = identity(
-        dict, doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer); 1 where not named"
+        dict, doc="factor on lr by group of the model (HD-VILA: cnn, timesformer, transformer); 1 if not named"
     )
     weight_decay: float = identity(1e-3, ge=0, doc="decoupled weight decay")
-    weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay by group; 1 where not named")
+    weight_decay_scale: dict[str, float] = identity(dict, doc="factor on weight_decay by group; 1 if not named")
     optimizer: dict[str, Literal["adamw", "sgd"]] = identity(
-        dict, doc="what moves a group: adamw or sgd; the model's own choice where not named (HD-VILA: adamw)"
+        dict, doc="optimiser by group: adamw or sgd; the model's own choice if not named (HD-VILA: adamw)"
     )
-    momentum: float = identity(0.9, ge=0, lt=1, doc="of the groups that sgd moves")
+    momentum: float = identity(0.9, ge=0, lt=1, doc="momentum of groups under sgd")
     decay_norms: bool = identity(
-        False, doc="decay the gains of batch norms and space-time norms too, as the official code does"
+        False, doc="also decay the gains of batch norms and space-time norms, as the official code does"
     )
     betas: tuple[float, float] = identity((0.9, 0.98), doc="AdamW's averaging factors")
     eps: float = identity(1e-6, gt=0, doc="AdamW's epsilon")
     schedule: Literal["cosine", "linear", "constant", "milestones"] = identity(
         "linear", doc="after warm-up: cosine or linear (down to lr_floor), constant, milestones (halved at each)"
     )
-    warmup: float = identity(0.1, ge=0, lt=1, doc="share of all steps in which the rate rises")
-    milestones: tuple[float, ...] = identity((), doc="shares of all steps at which schedule milestones halves the rate")
+    warmup: float = identity(0.1, ge=0, lt=1, doc="share of all steps over which the rate rises")
+    milestones: tuple[float, ...] = identity(
+        (), doc="for schedule milestones: shares of all steps at which the rate is halved"
+    )
     lr_floor: float = identity(0.0, ge=0, lt=1, doc="lowest rate of cosine and linear, as a share of the peak")
     clip_norm: float = identity(5.0, ge=0, doc="largest global L2 norm of the gradient; 0 for no clipping")
     ema_decay: float = identity(
@@ -160,13 +163,13 @@ class LoopConfig(Section):
     steps: int = identity(0, ge=0, doc="optimiser steps of the run; 0: given by epochs")
     epochs: float = identity(0.0, ge=0, doc="passes over the train split; 0: given by steps")
     batch: int = identity(
-        64, ge=1, doc="clips a step, over all ranks: what the contrastive loss compares; the world size must divide it"
+        64, ge=1, doc="clips per step over all ranks, which the contrastive loss compares; a multiple of the world size"
     )
     micro_batch: int = operational(
         0,
         ge=0,
-        doc="clips a rank passes through the model at once; less than its share caches contrastive gradients, which "
-        "stay those of the whole batch; 0: all",
+        doc="clips that a rank passes through the model at once; with less than its share, contrastive "
+        "gradients are cached and stay those of the whole batch; 0: all",
     )
     precision: Literal["fp32", "bf16"] = identity("fp32", doc="bf16: autocast, fp32 master weights")
     strategy: Literal["auto", "none", "ddp", "fsdp2"] = operational(
@@ -175,18 +178,19 @@ class LoopConfig(Section):
     device: Literal["auto", "cpu", "cuda"] = operational("auto", doc="auto: cuda where there is one")
     shard: Literal["node", "world"] = operational(
         "node",
-        doc="fsdp2: the weights are spread over the GPUs of a node, and each node holds all of them; or over the world",
+        doc="fsdp2: node: the GPUs of each node share the weights, and every node has a full copy; world: "
+        "all GPUs share them",
     )
-    compile: bool = operational(False, doc="torch.compile each block of the model by itself")
+    compile: bool = operational(False, doc="compile each block of the model by itself (torch.compile)")
     channels_last: bool = operational(
-        False, doc="convolutions' weights and maps channels last, as tensor cores want them (not with fsdp2)"
+        False, doc="store convolutions' weights and feature maps channels last, as tensor cores prefer (not with fsdp2)"
     )
     tf32: bool = operational(
-        False, doc="fp32 products and convolutions on a GPU with 10 bits of mantissa: faster, exact to 1e-3"
+        False, doc="fp32 products and convolutions use TF32 (10 bits of mantissa): faster, accurate to 1e-3"
     )
     cudnn_benchmark: bool = operational(
         True,
-        doc="a GPU tries several algorithms for each convolution and keeps the fastest, which may vary by run",
+        doc="let the GPU try several algorithms per convolution and keep the fastest, which may differ between runs",
     )
     threads: int = operational(0, ge=0, doc="CPU threads of torch in this process; 0: torch's choice")
 
@@ -195,7 +199,7 @@ class CheckpointConfig(Section):
     """When checkpoints are written, and which are kept."""
 
     every: int = operational(500, ge=0, doc="steps between checkpoints; 0: only at the end and at SIGTERM")
-    keep: int = operational(3, ge=1, doc="newest checkpoints that are kept; the best by validation always is")
+    keep: int = operational(3, ge=1, doc="number of newest checkpoints to keep; the best by validation is always kept")
     asynchronous: bool = operational(True, doc="write while training goes on")
 
 
@@ -203,12 +207,13 @@ class EvalConfig(Section):
     """How often, and on which held-out clips, the model is evaluated."""
 
     every: int = operational(1000, ge=0, doc="steps between evaluations; 0: only at the end")
-    max_clips: int = operational(0, ge=0, doc="clips of the val split that are used, the first in its order; 0: all")
-    batch: int = operational(16, ge=1, doc="clips embedded at once, a rank")
+    max_clips: int = operational(0, ge=0, doc="number of clips of the val split to use, the first in its order; 0: all")
+    batch: int = operational(16, ge=1, doc="clips that each rank embeds at once")
     attributes: dict[str, str] = operational(
         dict,
-        doc="what captions name, as a regular expression with one group each; scores then say how often each is right "
-        "in the first clip found, and the R@1 of one who knew it alone, or all others",
+        doc="attributes that captions name, each as a regular expression with a group; scores then say how "
+        "often it is right in the first clip found, and the R@1 of an oracle that knows it alone, or all "
+        "others",
     )
 
     @field_validator("attributes")
@@ -246,8 +251,8 @@ def _parse_objective(given: Any) -> Any:
 class TrainConfig(Section):
     """The whole configuration: everything that `hdvila-train fit` needs."""
 
-    seed: int = identity(0, ge=0, doc="of weights, order, augmentation and dropout")
-    out: str = operational("out/train", doc="folder of the run: checkpoints, metrics, logs")
+    seed: int = identity(0, ge=0, doc="seed of weights, order, augmentation and dropout")
+    out: str = operational("out/train", doc="the run's folder: checkpoints, metrics, logs")
     data: DataConfig
     model: Annotated[SerializeAsAny[ModelSection], *one_of(sections, parse_section, dict)]
     objective: Annotated[SerializeAsAny[Section], *one_of(_objective_sections, _parse_objective, dict)]

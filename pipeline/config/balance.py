@@ -16,15 +16,23 @@ class TextDuplicatesConfig(Section):
     """What counts as the same text."""
 
     stage: ClassVar[str] = "balance"
-    reuploads: bool = identity(True, doc="leave out videos of the same duration and near-same transcript as another")
-    jaccard: float = identity(
-        0.8, gt=0, le=1, doc="share of word shingles in common from which two transcripts are near-same (estimated)"
+    reuploads: bool = identity(
+        True, doc="leave out videos with the same duration and nearly the same transcript as another"
     )
-    duration_tolerance_s: float = identity(2.0, ge=0, doc="difference up to which two durations are the same, seconds")
-    min_words: int = identity(20, ge=1, doc="transcripts shorter than this are never compared, words")
-    repeated_sentences: bool = identity(True, doc="keep a sentence that a channel repeats in its videos only once")
-    min_repeats: int = identity(3, ge=2, doc="videos of one channel that must hold the sentence, before it is a repeat")
-    min_sentence_words: int = identity(4, ge=1, doc="shorter sentences may repeat, words")
+    jaccard: float = identity(
+        0.8, gt=0, le=1, doc="estimated share of common word shingles from which two transcripts are nearly the same"
+    )
+    duration_tolerance_s: float = identity(
+        2.0, ge=0, doc="durations that differ by at most this count as the same, seconds"
+    )
+    min_words: int = identity(20, ge=1, doc="transcripts with fewer words are never compared")
+    repeated_sentences: bool = identity(
+        True, doc="keep one copy of a sentence that a channel repeats across its videos"
+    )
+    min_repeats: int = identity(
+        3, ge=2, doc="number of a channel's videos with the same sentence from which it counts as repeated"
+    )
+    min_sentence_words: int = identity(4, ge=1, doc="sentences with fewer words may repeat")
 
 
 class BalanceConfig(Section):
@@ -33,38 +41,41 @@ class BalanceConfig(Section):
     stage: ClassVar[str] = "balance"
     policy: Policy = identity(
         "equal",
-        doc="equal: every category the same; hd-vila: shares of HD-VILA-100M's clips; weights: the shares given below",
+        doc="equal: the same for every category; hd-vila: HD-VILA-100M's shares; weights: the shares in "
+        "balance.weights",
     )
     weights: dict[str, float] = identity(
-        dict, doc="policy `weights` only: share by category name or id, in any scale; one not named gets nothing"
+        dict, doc="for policy weights: relative share by category name or id; categories not named get nothing"
     )
     unit: Unit = identity("hours", doc="what quotas count: clips or hours of clips")
     total: float | None = identity(
-        None, gt=0, doc="total of clips or hours wanted; null: as many as the caps and the supply allow"
+        None, gt=0, doc="clips or hours wanted in total; null: as many as caps and supply allow"
     )
     max_hours_per_category: float = identity(
-        30_000.0, gt=0, doc="limit of each category, hours of clips (30,000 in HD-VILA-100M)"
+        30_000.0, gt=0, doc="limit per category, hours of clips (30,000 in HD-VILA-100M)"
     )
     max_channel_share: float = identity(
         1.0, gt=0, le=1, doc="largest share of its category that one channel may hold; 1: no limit"
     )
     wave_margin: float = operational(
-        1.05, ge=1, le=4, doc="media asked for in a wave, as a multiple of what is expected to fill the quotas"
+        1.05, ge=1, le=4, doc="media asked for per batch, as a multiple of what is expected to fill the quotas"
     )
     batch_candidates: int = identity(
         20_000,
         ge=1,
-        doc="candidates per batch of media: batch k is planned once the first (k + 1) times as many have verdicts",
+        doc="candidates per batch of media: batch k is planned once the first (k + 1) * batch_candidates are "
+        "decided on",
     )
-    batch_videos: int = identity(5_000, ge=1, doc="largest number of videos in a batch of media")
+    batch_videos: int = identity(5_000, ge=1, doc="maximum number of videos in a batch of media")
     batches_under_way: int = identity(
         2,
         ge=1,
-        doc="batches of media at a time; each is planned from the results of all before these. With batch_videos, "
-        "enough for the workers while the longest video lasts: docs/cluster.md shows how to choose",
+        doc="batches of media in work at once; each is planned from the results of all batches before these. "
+        "Together with batch_videos it must keep the workers busy while the longest video lasts: "
+        "docs/cluster.md shows how to choose",
     )
     max_waves: int = identity(
-        200, ge=1, doc="a run stops trying to fill the quotas after this many batches that are smaller than the largest"
+        200, ge=1, doc="number of batches below batch_videos after which a run stops trying to fill the quotas"
     )
     text_duplicates: TextDuplicatesConfig = TextDuplicatesConfig()
 

@@ -22,7 +22,7 @@ class HdVilaConfig(Section):
     stage: ClassVar[str] = "list"
     clips: tuple[Path, ...] = identity((), doc="JSONL files of {video_id, url, clip: [{clip_id, span}]}")
     texts: tuple[Path, ...] = identity(
-        (), doc="JSONL files of {clip_id, text}; without them the text is read from the captions inside each span"
+        (), doc="JSONL files of {clip_id, text}; without them, texts are the captions within each span"
     )
 
 
@@ -37,15 +37,18 @@ class LimitsConfig(Section):
     max_duration_s: float = identity(7200.0, gt=0, doc="longest video, seconds")
     uploaded_after: str = identity("", pattern=r"^(\d{8})?$", doc="earliest upload day, YYYYMMDD; empty: no limit")
     uploaded_before: str = identity("", pattern=r"^(\d{8})?$", doc="latest upload day, YYYYMMDD; empty: no limit")
-    max_age_limit: int = identity(0, ge=0, doc="highest age limit, years")
-    allow_live: bool = identity(False, doc="take recordings of finished live streams (running ones never)")
+    max_age_limit: int = identity(0, ge=0, doc="highest age limit of videos to take, years")
+    allow_live: bool = identity(
+        False, doc="take recordings of live streams that have ended (running ones are never taken)"
+    )
     licences: tuple[str, ...] = identity(
         (), doc="licences to take: words that the licence contains, `standard` for YouTube's own; empty: any"
     )
     allow_made_for_kids: bool = identity(True, doc="take videos that are marked as made for kids")
-    min_views: int = identity(0, ge=0, doc="fewest views; a hidden view count passes")
+    min_views: int = identity(0, ge=0, doc="minimum view count; a video that hides its count passes")
     other_categories: Literal["keep", "reject"] = identity(
-        "keep", doc="a video whose own category is not the one searched for: keep it for its own category, or reject it"
+        "keep",
+        doc="what to do with a video of another category than was searched for: keep it for its own, or reject it",
     )
 
 
@@ -54,9 +57,10 @@ class CaptionsConfig(Section):
 
     stage: ClassVar[str] = "extract"
     kinds: tuple[Literal["manual", "auto"], ...] = identity(
-        ("manual", "auto"), doc="kinds of track to fetch; with both, manual text can be timed by the automatic words"
+        ("manual", "auto"),
+        doc="kinds of track to fetch; with both, manual text can take the word times of the automatic track",
     )
-    formats: tuple[str, ...] = identity(("json3", "srv3", "vtt"), doc="caption formats, best first")
+    formats: tuple[str, ...] = identity(("json3", "srv3", "vtt"), doc="caption formats, in order of preference")
     max_bytes: int = identity(32 * 1024**2, gt=0, doc="largest caption file, bytes")
 
 
@@ -64,29 +68,33 @@ class MediaFormatConfig(Section):
     """Which rendition is fetched."""
 
     stage: ClassVar[str] = "fetch"
-    codecs: tuple[str, ...] = identity(("avc1", "av01", "vp9", "vp09"), doc="video codecs to take, best first")
-    max_fps: float = identity(60.0, gt=0, doc="highest frame rate on offer that is taken")
+    codecs: tuple[str, ...] = identity(
+        ("avc1", "av01", "vp9", "vp09"), doc="video codecs to take, in order of preference"
+    )
+    max_fps: float = identity(60.0, gt=0, doc="highest frame rate of the renditions to take, frames a second")
     max_bytes: int = identity(4 * 1024**3, gt=0, doc="largest media file, bytes")
 
 
 class IdentityConfig(Section):
     """An identity that asks the site: an egress address and a session. A pool of them shares the work."""
 
-    name: str = operational(pattern=r"^[A-Za-z0-9_-]{1,32}$", doc="a name for status and logs")
+    name: str = operational(pattern=r"^[A-Za-z0-9_-]{1,32}$", doc="name in status and logs")
     proxy: SecretStr = operational(SecretStr(""), doc="proxy URL; empty: this machine's own address")
     cookies: Path | None = operational(None, doc="Netscape cookie file, readable on every worker; it is never written")
     videos_per_hour: float = operational(
-        150.0, gt=0, doc="videos an hour; a guest session is cut off at about 300, an account at about 2000"
+        150.0, gt=0, doc="videos an hour; the site cuts a guest session off at about 300, an account at about 2000"
     )
-    source_address: str = operational("", doc="this machine's address to ask from; empty: the system's choice")
-    headers: Secret[dict[str, str]] = operational(Secret({}), doc="further HTTP headers of every request")
+    source_address: str = operational("", doc="local address to send requests from; empty: the system's choice")
+    headers: Secret[dict[str, str]] = operational(Secret({}), doc="further HTTP headers for every request")
     impersonate: str = operational(
-        "", doc="browser to look like, such as chrome or safari; needs pip install 'hdvila[impersonate]'"
+        "", doc="browser to impersonate, such as chrome or safari; needs pip install 'hdvila[impersonate]'"
     )
     po_tokens: tuple[SecretStr, ...] = operational((), doc="PO tokens as CLIENT.CONTEXT+TOKEN, such as web.gvs+…")
     visitor_data: SecretStr = operational(SecretStr(""), doc="visitor data of the session that the PO tokens belong to")
     country: str = operational(
-        "", pattern=r"^([A-Z]{2})?$", doc="country of its address, two letters; geo-blocked videos are tried elsewhere"
+        "",
+        pattern=r"^([A-Z]{2})?$",
+        doc="country of its address, two letters; geo-blocked videos are then tried from another country",
     )
 
 
@@ -99,21 +107,21 @@ class PolitenessConfig(Section):
 
     identity_requests_per_minute: dict[str, float] = operational(
         lambda: {"list": 20.0, "page": 30.0, "player": 60.0, "caption": 20.0, "media": 120.0, "other": 60.0},
-        doc="requests a minute of each identity, by kind: list page player caption media other",
+        doc="requests a minute for each identity, by kind: list page player caption media other",
     )
     most_requests_per_minute: dict[str, float] = operational(
-        dict, doc="ceiling over all identities together, by kind; a kind that is not named has none"
+        dict, doc="requests a minute for all identities together, by kind; no limit for kinds not named"
     )
-    burst: float = operational(1.0, ge=1, doc="tokens that a bucket can hold; it starts empty")
-    jitter: float = operational(0.3, ge=0, doc="each gap is lengthened by up to this share of itself, at random")
+    burst: float = operational(1.0, ge=1, doc="tokens that a rate's bucket can hold; it starts empty")
+    jitter: float = operational(0.3, ge=0, doc="each gap between requests is lengthened at random, by up to this share")
     pauses_s: tuple[float, ...] = operational(
         (900.0, 3600.0, 21600.0), min_length=1, doc="back-off pauses in seconds, used in turn"
     )
     session_pause_s: float = operational(
-        3600.0, ge=0, doc="shortest pause after the site's limit for one session, seconds"
+        3600.0, ge=0, doc="minimum pause after the site's limit for one session, seconds"
     )
     soft_refusals: int = operational(
-        5, ge=1, doc="server errors, resets, 403s in a row (different videos) before an identity is paused"
+        5, ge=1, doc="consecutive server errors, resets or 403s, on different videos, that pause an identity"
     )
     probe_s: float = operational(
         60.0, gt=0, doc="after a pause one probe video is sent; seconds to wait for its answer"
@@ -188,61 +196,70 @@ class CrawlConfig(Section):
     )
     categories: tuple[int, ...] = identity((), doc="category ids wanted; empty: all 15")
     queries: dict[int, tuple[str, ...]] = identity(
-        dict, doc="search words by category id, in place of the built-in seeds of that category"
+        dict, doc="search terms by category id, instead of the built-in ones of that category"
     )
     channels: dict[int, tuple[str, ...]] = identity(dict, doc="channel ids, handles or urls by category id (-1: any)")
     playlists: dict[int, tuple[str, ...]] = identity(dict, doc="playlist ids or urls by category id (-1: any)")
-    ids_files: tuple[Path, ...] = identity((), doc="text files of video ids or urls, one a line, # comments")
+    ids_files: tuple[Path, ...] = identity((), doc="text files of video ids or urls, one per line; # starts a comment")
     hdvila: HdVilaConfig = HdVilaConfig()
     search_filter: str = identity(
         "EgQQASgB", doc="the site's search filter (sp): videos with subtitles by default; empty: plain search"
     )
-    grow_from_channels: bool = identity(True, doc="list the channels of kept videos when a category runs dry")
-    max_per_query: int = identity(600, ge=1, doc="largest number of results taken from one query or playlist")
+    grow_from_channels: bool = identity(
+        True, doc="when a category runs out of candidates, list the channels of its kept videos"
+    )
+    max_per_query: int = identity(600, ge=1, doc="maximum number of results taken from one query or playlist")
     max_per_channel: int = identity(
-        200, ge=1, doc="largest number of videos listed of a channel that the crawl found itself"
+        200, ge=1, doc="maximum number of videos listed of a channel that the crawl found itself"
     )
     reserve: float = identity(
-        0.25, ge=0, doc="share crawled beyond each category's quota, to cover losses at the fetch"
+        0.25, ge=0, doc="share crawled beyond each category's quota, to replace videos that are rejected later"
     )
-    prior_clips_per_video: float = identity(8.0, gt=0, doc="expected clips per candidate before any has been seen")
-    prior_hours_per_video: float = identity(0.03, gt=0, doc="the same in hours")
-    max_candidates_per_round: int = identity(20_000, ge=1, doc="largest number of videos looked at in one round")
-    max_rounds: int = identity(1000, ge=1, doc="largest number of rounds of a crawl")
+    prior_clips_per_video: float = identity(8.0, gt=0, doc="clips expected per candidate, until there are results")
+    prior_hours_per_video: float = identity(
+        0.03, gt=0, doc="hours of clips expected per candidate, until there are results"
+    )
+    max_candidates_per_round: int = identity(20_000, ge=1, doc="maximum number of candidates in one round")
+    max_rounds: int = identity(1000, ge=1, doc="maximum number of rounds")
     limits: LimitsConfig = LimitsConfig()
     captions: CaptionsConfig = CaptionsConfig()
     media: MediaFormatConfig = MediaFormatConfig()
     opt_out: tuple[str, ...] = operational(
-        (), doc="files or urls of video and channel ids whose owners asked to be left out"
+        (), doc="files or urls that list ids of videos and channels whose owners asked to be left out"
     )
 
-    batch_videos: int = operational(20, ge=1, doc="videos in one unit of work of the extraction")
+    batch_videos: int = operational(20, ge=1, doc="videos per unit of work of the extraction")
     extract_in_flight: int = operational(
-        0, ge=0, doc="units of extraction at once; 0: twice the identities, at least 4"
+        0, ge=0, doc="units of extraction in flight at once; 0: twice the number of identities, at least 4"
     )
     video_time_limit_s: float = operational(240.0, gt=0, doc="wall-clock limit for one extraction, seconds")
     fetch_time_limit_s: float = operational(3600.0, gt=0, doc="wall-clock limit for one video's media, seconds")
     slowest_bytes_per_s: float = operational(
-        16_384.0, ge=0, doc="a download slower than this over a minute is a stall, bytes a second"
+        16_384.0, ge=0, doc="a download slower than this for a minute counts as stalled, bytes a second"
     )
     list_time_limit_s: float = operational(1800.0, gt=0, doc="wall-clock limit for one listing, seconds")
-    socket_timeout_s: float = operational(20.0, gt=0, doc="a transfer without a byte for this long is a stall, seconds")
+    socket_timeout_s: float = operational(
+        20.0, gt=0, doc="a transfer that receives nothing for this long counts as stalled, seconds"
+    )
     request_retries: int = operational(3, ge=0, doc="retries of one request inside yt-dlp")
-    video_tries: int = operational(2, ge=1, doc="extractions of one video before a passing error defers it")
-    retry_wait_s: float = operational(5.0, ge=0, doc="wait between two tries of one video, seconds, doubled each time")
+    video_tries: int = operational(2, ge=1, doc="attempts at extracting a video before a temporary error defers it")
+    retry_wait_s: float = operational(
+        5.0, ge=0, doc="wait before the second attempt at a video, seconds; doubled for each further one"
+    )
     player_clients: tuple[str, ...] = operational(("default",), doc="yt-dlp's player_client list")
     second_clients: tuple[str, ...] = operational(
         ("web_embedded", "tv"),
-        doc="player_client list for the second look at a video that is `not available` to the first",
+        doc="player_client list for a second attempt at videos that the first reports as `not available`",
     )
     extractor_args: Secret[dict[str, dict[str, list[str]]]] = operational(
-        Secret({}), doc="yt-dlp's extractor_args, merged over the crawl's own; they may hold tokens and are never shown"
+        Secret({}), doc="yt-dlp's extractor_args, merged over the crawl's own; may contain tokens, so never shown"
     )
-    proxy: SecretStr = operational(SecretStr(""), doc="proxy of the one default identity")
-    cookies: Path | None = operational(None, doc="cookie file of the one default identity")
-    identities: tuple[IdentityConfig, ...] = operational((), doc="a pool of identities, in place of the default one")
+    proxy: SecretStr = operational(SecretStr(""), doc="proxy of the default identity")
+    cookies: Path | None = operational(None, doc="cookie file of the default identity")
+    identities: tuple[IdentityConfig, ...] = operational((), doc="a pool of identities, instead of the default one")
     proxy_file: Path | None = operational(
-        None, doc="text file of proxy URLs, one a line, # comments: each becomes an identity, proxy-1, proxy-2 …"
+        None,
+        doc="text file of proxy URLs, one per line, # starts a comment; each becomes an identity: proxy-1, proxy-2 …",
     )
     canary: str = operational(
         "",
@@ -252,8 +269,8 @@ class CrawlConfig(Section):
     politeness: PolitenessConfig = PolitenessConfig()
     ydl_opts: Secret[dict[str, Any]] = operational(
         Secret({}),
-        doc="further yt-dlp options, by their library names, from a list of harmless ones; any other only with "
-        "--trust-ydl-opts; their values are never logged",
+        doc="further yt-dlp options by their names in the library; harmless ones are listed, any other needs "
+        "--trust-ydl-opts; values are never logged",
     )
 
     @field_validator("ydl_opts")

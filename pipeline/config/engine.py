@@ -14,10 +14,10 @@ class SegmentsConfig(Section):
     n_units: int = operational(
         200, ge=0, doc="merge a stage's units once this many have parts of their own; 0: never merge"
     )
-    fan_in: int = operational(8, ge=2, doc="segments of one size that are merged into one of the next size")
+    fan_in: int = operational(8, ge=2, doc="number of segments of one size that are merged into one of the next size")
     max_bytes: int = operational(512 * 1024**2, ge=1, doc="a segment of this size is not merged further")
     grace_s: float = operational(
-        3600.0, ge=0, doc="how long the files that a merge replaced are kept for readers that began before it, seconds"
+        3600.0, ge=0, doc="how long files replaced by a merge are kept for readers that started before it, seconds"
     )
 
 
@@ -30,13 +30,17 @@ class EngineConfig(Section):
     ray_address: str = operational("", doc="address of a Ray cluster (auto, ray://host:10001 …); empty: a local Ray")
     n_cpus: int = operational(0, ge=0, doc="CPU slots of a local Ray; 0: all cores")
     downloads: int = operational(
-        0, ge=0, doc="videos fetched at a time, on all machines; they take no CPU slot; 0: twice the CPU slots"
+        0, ge=0, doc="videos fetched at a time, over all machines; fetching takes no CPU slot; 0: twice the CPU slots"
     )
     waiting_bytes: int = operational(
-        32 * 1024**3, ge=1, doc="fetched videos on one machine's scratch disk, bytes; at more it fetches no further one"
+        32 * 1024**3,
+        ge=1,
+        doc="limit of fetched videos on one machine's scratch disk, bytes; beyond it, nothing more is fetched there",
     )
     object_store_bytes: int = operational(
-        256 * 1024**2, ge=78 * 1024**2, doc="object store of a local Ray, bytes; only paths and small rows travel"
+        256 * 1024**2,
+        ge=78 * 1024**2,
+        doc="object store of a local Ray, bytes; only paths and small rows pass through it",
     )
     scratch: Path | None = operational(
         None, doc="folder for each worker's current unit; empty: hdvila-scratch-UID in the system's temporary folder"

@@ -10,13 +10,15 @@ class FolderConfig(Section):
     """A folder as yt-dlp leaves it: NAME.mp4, with NAME.info.json and NAME.en.vtt if there are any."""
 
     stage: ClassVar[str] = "folder"
-    path: Path | None = operational(None, doc="the folder; read with its sub-folders, on every worker under this path")
+    path: Path | None = operational(
+        None, doc="the folder of videos, read with its subfolders; every worker must see it under this path"
+    )
     category_from: Literal["info", "folder", "mapping"] = identity(
         "info",
-        doc="where a video's category comes from: its info.json; the name of the folder it lies in; the mapping file",
+        doc="where a video's category comes from: its .info.json; the name of its folder; the mapping file",
     )
     mapping: Path | None = identity(
         None, doc="YAML file {file name or id: category name or id}, for category_from: mapping"
     )
-    caption_language: str = identity("en", doc="language of a caption file whose name does not say one")
-    batch_files: int = operational(32, ge=1, doc="files in one unit of work")
+    caption_language: str = identity("en", doc="language of caption files whose names state none")
+    batch_files: int = operational(32, ge=1, doc="files per unit of work")

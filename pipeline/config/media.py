@@ -20,13 +20,15 @@ class MediaLimits(Section):
     stage: ClassVar[str] = "media"
 
     max_pixels: int = identity(
-        8_847_360, doc="largest frame, pixels (the default is 4096 x 2160); larger is a reject", ge=1
+        8_847_360, doc="largest frame, pixels (the default is 4096 x 2160); larger ones are rejected", ge=1
     )
-    max_bytes: int = identity(8 * 1024**3, doc="largest media file, bytes; larger is a reject", ge=1)
-    max_duration_s: float = identity(6 * 3600.0, doc="longest media file, seconds; longer is a reject", gt=0)
-    open_timeout_s: float = operational(60.0, doc="time to open a file and to read one packet, seconds", gt=0)
+    max_bytes: int = identity(8 * 1024**3, doc="largest media file, bytes; larger ones are rejected", ge=1)
+    max_duration_s: float = identity(6 * 3600.0, doc="longest media file, seconds; longer ones are rejected", gt=0)
+    open_timeout_s: float = operational(
+        60.0, doc="time limit for opening a file and for reading one packet, seconds", gt=0
+    )
     max_seconds_per_hour: float = operational(
-        3600.0, doc="time limit of the work on one video, seconds an hour of it (60 s are added)", gt=0
+        3600.0, doc="time limit for one video, seconds per hour of its length (plus 60 s)", gt=0
     )
 
 
@@ -37,41 +39,45 @@ class CutConfig(Section):
 
     mode: Literal["remux", "exact", "keyframe"] = identity(
         "remux",
-        doc="remux: packets from the keyframe before, first_frame and offset_ms recorded, no re-encode; "
-        "exact: re-encoded, starts and ends at the sentence; keyframe: starts at the keyframe before, recorded so",
+        doc="remux: no re-encoding; packets from the keyframe before the clip, first_frame and offset_ms say "
+        "where it starts; exact: re-encoded, from start to end of the sentence; keyframe: the clip "
+        "itself starts at the keyframe",
     )
     max_overrun_ms: int = identity(
-        500, doc="a span that ends after the video does by at most this much is trimmed, ms; more is a reject", ge=0
+        500, doc="a span that ends at most this long after its video is trimmed, ms; others are rejected", ge=0
     )
     max_preroll_ms: int = identity(
-        60_000, doc="remux and keyframe: longest distance back to a keyframe, ms; more is a reject", ge=0
+        60_000, doc="remux and keyframe: longest distance back to a keyframe, ms; beyond it the clip is rejected", ge=0
     )
     audio_preroll_ms: int = identity(
         100, doc="audio kept before the clip so that decoders have settled when it starts, ms", ge=0
     )
     hdr: Literal["reject", "keep"] = identity(
-        "reject", doc="HDR sources: keep copies them; there is no tone mapping, so members made of them look flat"
+        "reject",
+        doc="HDR sources: reject, or keep (copied without tone mapping, so that members made from them look flat)",
     )
     interlaced: Literal["reject", "keep"] = identity(
-        "reject", doc="interlaced sources; keep copies their fields as they are"
+        "reject", doc="interlaced sources: reject, or keep (fields are copied as they are)"
     )
     convert: bool = identity(
         False,
-        doc="interlaced and HDR sources, and codecs that no clip can carry, are converted to H.264 first (ffmpeg)",
+        doc="convert interlaced and HDR sources, and codecs that an mp4 cannot carry, to H.264 first (ffmpeg)",
     )
-    require_audio: bool = identity(False, doc="a video without audio is a reject")
+    require_audio: bool = identity(False, doc="reject videos without audio")
     accept_wide: bool = identity(
         True,
-        doc="wider than 16:9: counts as 720p too if the long side is at least 1280 pixels, offered or fetched",
+        doc="a picture wider than 16:9 also counts as 720p if its long side has at least 1280 pixels",
     )
     min_short_side: int = identity(
-        LEAST_SHORT_SIDE_720P, doc="720p: least short side after rotation, pixels; 0 takes any", ge=0
+        LEAST_SHORT_SIDE_720P,
+        doc="short side from which a picture counts as 720p, after rotation, pixels; 0 takes any",
+        ge=0,
     )
     exact_preset: str = identity("superfast", doc="exact: preset of x264")
     exact_crf: int = identity(23, doc="exact: constant rate factor of x264", ge=0, le=51)
-    exact_gop: int = identity(30, doc="exact: frames between keyframes at most", ge=1)
-    audio_bitrate: int = identity(128_000, doc="where audio is encoded: AAC bits a second", ge=16_000)
-    encoder_threads: int = identity(1, doc="threads of each encoder; a different count gives different bytes", ge=1)
+    exact_gop: int = identity(30, doc="exact: maximum number of frames between keyframes", ge=1)
+    audio_bitrate: int = identity(128_000, doc="bit rate of audio that is re-encoded (AAC), bits a second", ge=16_000)
+    encoder_threads: int = identity(1, doc="threads of each encoder; another number gives other bytes", ge=1)
 
     @property
     def least_side(self) -> int:
@@ -92,24 +98,24 @@ class ScenesConfig(Section):
 
     stage: ClassVar[str] = "media"
 
-    enabled: bool = identity(True, doc="look for scene cuts and gradual transitions on a small picture")
+    enabled: bool = identity(True, doc="find scene cuts and gradual transitions (on small pictures)")
     detector: Literal["content", "adaptive", "shots"] = identity(
         "shots",
         before="content",
-        doc="shots: hard cuts, dissolves and fades, flashes left out; content, adaptive: those of PySceneDetect, hard "
-        "cuts alone",
+        doc="shots: hard cuts, dissolves and fades, without flashes; content, adaptive: PySceneDetect's, "
+        "hard cuts only",
     )
     threshold: float = identity(27.0, doc="content: change between frames that counts as a cut", gt=0)
     min_scene_ms: int = identity(500, doc="a shorter scene joins the one after it, ms", ge=0)
     short_side: int = identity(
-        144, doc="content and adaptive: short side of the picture that is looked at, pixels", ge=36
+        144, doc="content and adaptive: short side of the picture that is examined, pixels", ge=36
     )
     action: Literal["flag", "drop", "snap", "split"] = identity(
         "flag",
-        doc="a clip that crosses a cut is: flagged only; dropped; snapped (an end near a cut moves to it); "
-        "split at its cuts",
+        doc="what happens to a clip that crosses a cut: flag it, drop it, snap (move an end that is near a "
+        "cut onto it), or split it at its cuts",
     )
-    snap_ms: int = identity(500, doc="snap: largest move of either end of a clip, ms", ge=0)
+    snap_ms: int = identity(500, doc="snap: farthest that either end of a clip is moved, ms", ge=0)
     min_part_ms: int = identity(1000, doc="split: parts shorter than this are dropped, ms", ge=1)
 
 
@@ -125,14 +131,14 @@ class _Pictures(Section):
     proxy_step: int = identity(
         2,
         before=1,
-        doc="the proxy holds every frame of this step, where that leaves 10 a second and the clip is not short; 1: all",
+        doc="the proxy holds every n-th frame, if that leaves 10 a second and the clip is not short; 1: every frame",
         ge=1,
         le=12,
     )
     proxy_crf: int = identity(27, doc="constant rate factor of the proxy (x264)", ge=0, le=51)
     proxy_preset: str = identity("ultrafast", doc="preset of the proxy's encoder (x264)")
-    still_every_s: float = identity(2.0, doc="seconds of a clip between two stills", gt=0)
-    min_stills: int = identity(4, doc="at least this many stills per clip (if it has that many frames)", ge=1)
+    still_every_s: float = identity(2.0, doc="time between two stills of a clip, seconds", gt=0)
+    min_stills: int = identity(4, doc="minimum number of stills per clip (if it has that many frames)", ge=1)
     still_short_side: int = identity(720, doc="short side of the stills, pixels", ge=32, multiple_of=2)
     still_quality: int = identity(90, doc="JPEG quality of the stills, 1 to 100", ge=1, le=100)
 
@@ -217,19 +223,26 @@ class DuplicatesConfig(Section):
 
     enabled: bool = identity(True, doc="find near-duplicate clips and videos, and stock intros, by perceptual hashes")
     max_distance: int = identity(
-        8, doc="two frames show the same picture if at most this many of 64 bits differ", ge=0, le=20
+        8,
+        doc="two frames show the same picture if at most this many of the 64 bits of their hashes differ",
+        ge=0,
+        le=20,
     )
     min_share: float = identity(
-        0.3, doc="share of a clip's distinct pictures that another must show too to be its duplicate", gt=0, le=1
+        0.3, doc="clips are duplicates if one shows at least this share of the other's distinct pictures", gt=0, le=1
     )
     min_frames: int = identity(
-        3, doc="clips and videos with fewer distinct pictures are never compared: they can't be told apart", ge=1
+        3, doc="clips and videos with fewer distinct pictures are never compared: too little to tell them apart", ge=1
     )
     video_share: float = identity(
-        0.3, doc="share of a video's distinct pictures that another must show too to be its duplicate", gt=0, le=1
+        0.3, doc="videos are duplicates if one shows at least this share of the other's distinct pictures", gt=0, le=1
     )
-    intro_videos: int = identity(3, doc="videos of one channel with the same clip that make it a stock intro", ge=2)
-    action: Literal["drop", "flag"] = identity("drop", doc="duplicates and stock intros are left out, or only counted")
+    intro_videos: int = identity(
+        3, doc="number of a channel's videos with the same clip from which it counts as a stock intro", ge=2
+    )
+    action: Literal["drop", "flag"] = identity(
+        "drop", doc="duplicates and stock intros: drop (leave them out) or flag (only count them)"
+    )
 
 
 class MediaConfig(Section):

@@ -16,7 +16,7 @@ class SplitConfig(Section):
 
     stage: ClassVar[str] = "shards"
     by: Literal["channel", "video"] = identity(
-        "channel", doc="what is drawn as a whole; duplicates go together either way"
+        "channel", doc="what goes into one split as a whole; duplicates stay together in any case"
     )
     val: float = identity(0.02, ge=0, lt=1, doc="share of channels (or videos) held out for validation, 0 to 1")
     test: float = identity(0.0, ge=0, lt=1, doc="share of channels (or videos) held out for testing, 0 to 1")
@@ -31,7 +31,7 @@ class SplitConfig(Section):
 class CardConfig(Section):
     """What dataset_card.md and croissant.json say about the data set. Nothing here changes a shard."""
 
-    title: str = operational("Sentence clips with 720p video", doc="name for people")
+    title: str = operational("Sentence clips with 720p video", doc="name for human readers")
     description: str = operational("", doc="a paragraph on what the data set is for; empty: a neutral one")
     license: str = operational(
         "other", doc="licence id of the collection as Hugging Face spells it (cc-by-4.0, other …)"
@@ -41,7 +41,7 @@ class CardConfig(Section):
     citation: str = operational("", doc="how to cite the data set; empty: name and creator")
     contact: str = operational(
         "",
-        doc="where a rights holder asks for removal, an address that somebody reads; empty: the page above",
+        doc="where rights holders ask for removal, an address that somebody reads; empty: shards.card.url",
     )
 
     @field_validator("contact", "url")
@@ -61,10 +61,8 @@ class ShardsConfig(Section):
     """Size of shards, splits, and whether packs are kept."""
 
     stage: ClassVar[str] = "shards"
-    max_bytes: int = identity(
-        512 * 1024**2, gt=0, doc="size that a shard should stay below, bytes (a single clip may exceed it)"
-    )
-    max_samples: int = identity(0, ge=0, doc="largest number of samples in a shard; 0: no limit but max_bytes")
+    max_bytes: int = identity(512 * 1024**2, gt=0, doc="maximum size of a shard, bytes (a single clip may exceed it)")
+    max_samples: int = identity(0, ge=0, doc="maximum number of samples in a shard; 0: no limit but max_bytes")
     split: SplitConfig = SplitConfig()
-    keep_packs: bool = operational(False, doc="keep packs/ after the manifest that holds their samples is written")
+    keep_packs: bool = operational(False, doc="keep packs/ after their samples are in the manifest")
     card: CardConfig = CardConfig()

@@ -14,17 +14,18 @@ class TranscriptConfig(Section):
 
     language: str = identity("en", doc="language of captions and speech (ISO 639-1)")
     prefer: Literal["manual", "auto"] = identity(
-        "manual", doc="which track's text to take where a video has both; manual text gets the automatic track's times"
+        "manual", doc="whose text to take where a video has both tracks; manual text gets the automatic track's times"
     )
     min_words: int = identity(20, ge=1, doc="a video with fewer words is rejected (too_few_words)")
     max_words: int = identity(
         200_000,
         ge=1,
-        doc="a video with more words is rejected (too_long); so is any with more than 50,000",
+        doc="a video with more words is rejected (too_long); above 50,000, whatever this key says",
     )
     check_language: bool = identity(True, doc="reject a track whose words are in another language (wrong_language)")
     false_times: Literal["cue", "reject"] = identity(
-        "cue", doc="tracks with made-up word times (translated, live): cue = use cue times, reject = reject the video"
+        "cue",
+        doc="tracks with false word times (translated, live): cue: use the times of cues; reject: reject the video",
     )
 
 
@@ -38,15 +39,18 @@ class SentenceConfig(Section):
     )
     weights: str = identity(
         "",
-        doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty = shipped",
+        doc="your own weights: a model file (net), or a folder with a model and its tokenizer (sat); empty: shipped",
     )
     threshold: float = identity(
-        0.0, ge=0.0, lt=1.0, doc="a sentence ends above this probability; 0 = the model's own threshold"
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        doc="a sentence ends where the model's probability is above this; 0: the model's own threshold",
     )
     max_words: int = identity(
         120,
         ge=10,
-        doc="a longer run without an end is split where the model finds it likeliest, in any track",
+        doc="longer runs without a sentence end are split where the model finds an end likeliest, in any track",
     )
 
 
@@ -59,7 +63,7 @@ class AlignConfig(Section):
         0.4,
         ge=0.0,
         le=1.0,
-        doc="below this share of anchored words the two tracks are taken to differ, and the automatic one is used",
+        doc="if a smaller share of words is anchored, the two tracks are taken to differ and the automatic one is used",
     )
 
 
@@ -68,22 +72,27 @@ class ClipConfig(Section):
 
     stage: ClassVar[str] = "clips"
 
-    steer_by: Literal["seconds", "words"] = identity("seconds", doc="which of the two targets the plan aims at")
+    steer_by: Literal["seconds", "words"] = identity("seconds", doc="which of the two targets clips aim at")
     target_s: float = identity(13.4, gt=0, doc="length to aim at, seconds (HD-VILA-100M's mean)")
     target_words: float = identity(32.5, gt=0, doc="words to aim at (HD-VILA-100M's mean)")
     border_weight: float = identity(
-        1.5, ge=0, doc="weight of a doubtful boundary against a missed length: times -log(probability of an end there)"
+        1.5,
+        ge=0,
+        doc="cost of a boundary that may not be a sentence end, against missing the target: times -log(its "
+        "probability)",
     )
     unmarked_weight: float = identity(
         3.0,
         before=0.0,
         ge=0,
-        doc="weight of a boundary inside a clause: times the probability that not even a comma stands there",
+        doc="cost of a boundary inside a clause: times the probability that not even a comma belongs there",
     )
     min_s: float = identity(2.0, ge=0, doc="shorter clips are rejected (clip_too_short), seconds")
     max_s: float = identity(25.0, gt=0, doc="longest clip, padding included, seconds")
-    max_gap_s: float = identity(2.0, gt=0, doc="a silence longer than this ends a clip, seconds")
-    pad_ms: int = identity(200, ge=0, doc="room before the first and after the last word, inside the silence there, ms")
+    max_gap_s: float = identity(2.0, gt=0, doc="a longer silence ends a clip, seconds")
+    pad_ms: int = identity(
+        200, ge=0, doc="padding before the first and after the last word, at most the silence there, ms"
+    )
     overlap_ms: int = identity(0, ge=0, doc="how far a clip's padding may reach into its neighbour, ms")
     min_confidence: float = identity(
         0.6, ge=0.0, le=1.0, doc="clips with a smaller share of anchored words are rejected (low_alignment)"
@@ -101,26 +110,44 @@ class FilterConfig(Section):
 
     stage: ClassVar[str] = "clips"
 
-    min_words: int = identity(5, ge=0, doc="fewer words: too_few_words")
-    min_words_per_s: float = identity(0.8, ge=0, doc="fewer words a second: too_few_words_per_second")
-    max_words_per_s: float = identity(6.5, gt=0, doc="more words a second: too_many_words_per_second")
-    max_event_share: float = identity(
-        0.5, ge=0, le=1, doc="share of the clip under [Music] and the like: mostly_events"
+    min_words: int = identity(5, ge=0, doc="clips with fewer words are rejected (too_few_words)")
+    min_words_per_s: float = identity(
+        0.8, ge=0, doc="clips with fewer words a second are rejected (too_few_words_per_second)"
     )
-    max_ngram_share: float = identity(0.3, ge=0, le=1, doc="share of the clip filled by one 3-gram: repeated_text")
-    max_non_word_share: float = identity(0.3, ge=0, le=1, doc="share of tokens without letters: not_words")
-    language_words: int = identity(15, ge=1, doc="clips of this many words are checked for their own language")
+    max_words_per_s: float = identity(
+        6.5, gt=0, doc="clips with more words a second are rejected (too_many_words_per_second)"
+    )
+    max_event_share: float = identity(
+        0.5,
+        ge=0,
+        le=1,
+        doc="clips with a larger share of their time under [Music] and the like are rejected (mostly_events)",
+    )
+    max_ngram_share: float = identity(
+        0.3, ge=0, le=1, doc="clips of which one 3-gram fills a larger share are rejected (repeated_text)"
+    )
+    max_non_word_share: float = identity(
+        0.3, ge=0, le=1, doc="clips with a larger share of tokens without letters are rejected (not_words)"
+    )
+    language_words: int = identity(15, ge=1, doc="clips with at least this many words have their language checked")
     foreign_words: int = identity(
-        8, ge=0, doc="a clip with this many words in a row in another language is rejected (wrong_language); 0 = off"
+        8, ge=0, doc="clips with this many words in a row in another language are rejected (wrong_language); 0: off"
     )
     max_elsewhere_share: float = identity(
-        0.5, ge=0, le=1, doc="share of a clip's 5-grams that its video says elsewhere too (choruses): repeated_text"
+        0.5,
+        ge=0,
+        le=1,
+        doc="clips with a larger share of 5-grams that recur elsewhere in the video (choruses) are rejected "
+        "(repeated_text)",
     )
     max_boilerplate: int = identity(
-        3, ge=0, doc="a clip whose text more videos of its channel carry is rejected (boilerplate); 0 = off"
+        3,
+        ge=0,
+        doc="clips whose text occurs in more videos of the channel than this are rejected (boilerplate); 0: off",
     )
     reject_flags: list[str] = identity(
-        list, doc="flags that reject a clip instead: profanity, email, phone, long_number, boilerplate"
+        list,
+        doc="flags that reject a clip instead of only marking it: profanity, email, phone, long_number, boilerplate",
     )
 
 

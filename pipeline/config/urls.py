@@ -10,22 +10,23 @@ class UrlsConfig(Section):
 
     stage: ClassVar[str] = "urls"
     files: tuple[str, ...] = operational(
-        (), doc="the tables: .csv, .tsv, .parquet or .jsonl, local or on object storage (s3://…, gs://…)"
+        (), doc="the tables: .csv, .tsv, .parquet or .jsonl, on a disk or on object storage (s3://…, gs://…)"
     )
     columns: dict[str, str] = identity(
         dict,
-        doc="names of our columns in these tables, where they differ: {url: videoURL, caption: name}; ours are "
-        "url id caption caption_url caption_file clips category title license language duration channel",
+        doc="what the tables call our columns, where the names differ: {url: videoURL, caption: "
+        "name}; ours are url id caption caption_url caption_file clips category title license "
+        "language duration channel",
     )
-    caption_language: str = identity("en", doc="language of captions whose row does not say")
+    caption_language: str = identity("en", doc="language of captions whose row states none")
     allow_private: bool = operational(
-        False, doc="also ask private, loopback and link-local addresses: for tests and for servers of your own"
+        False, doc="also fetch from private, loopback and link-local addresses: for tests and for servers of your own"
     )
     buckets: tuple[str, ...] = operational(
-        (), doc="buckets that a media or caption address may name, e.g. s3://mine; nothing is read from any other"
+        (), doc="buckets that media and captions may be read from, e.g. s3://mine; no other bucket is read"
     )
     gap_s: float = operational(
-        0.2, ge=0, doc="least time between two requests to one host, of all workers together, seconds"
+        0.2, ge=0, doc="minimum time between two requests to one host, over all workers, seconds"
     )
     max_caption_bytes: int = identity(32 * 1024**2, gt=0, doc="largest caption file, bytes")
-    batch_rows: int = operational(32, ge=1, doc="rows in one unit of work")
+    batch_rows: int = operational(32, ge=1, doc="rows per unit of work")

@@ -28,7 +28,7 @@ class ModelSection(Section):
     model_weights: str
     allow_random: bool = identity(
         False,
-        doc="go on with random numbers where first weights that were asked for cannot be had (no network); else that "
+        doc="start from random weights if the initial weights asked for cannot be downloaded; otherwise that "
         "ends the run",
     )
 

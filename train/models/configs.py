@@ -56,17 +56,15 @@ class ModelConfig(ModelSection):
 
     sources = ("trunk_weights", "bert_weights", "model_weights")
 
-    kind: Literal["hd_vila"] = identity("hd_vila", doc="which of the models (train/models/registry.py)")
+    kind: Literal["hd_vila"] = identity("hd_vila", doc="the model")
     preset: Literal["hd_vila", "hd_vila_base", "tiny"] = identity(
-        "hd_vila", doc="the architecture that the other keys start from"
+        "hd_vila", doc="architecture whose values the other keys default to"
     )
     stage: Literal[1, 2] = identity(  # type: ignore[assignment, misc]
         1, doc="1: video and text encoders; 2: with the multimodal layers and masked language modelling"
     )
-    freeze_stage1: bool = identity(
-        False, doc="in stage 2, keep what stage 1 trained as it is (no gradient, evaluation mode)"
-    )
-    itm: bool = identity(False, doc="in stage 2, train the matching head too (the batch must carry itm_labels)")
+    freeze_stage1: bool = identity(False, doc="in stage 2, freeze what stage 1 trained (no gradient, evaluation mode)")
+    itm: bool = identity(False, doc="in stage 2, also train the matching head (batches must carry itm_labels)")
 
     high: Size = identity((640, 1024), doc="centre frame, (height, width) in pixels: multiples of 64")
     low: Size = identity((160, 256), doc="the other frames, (height, width) in pixels: a quarter of `high`")
@@ -81,15 +79,16 @@ class ModelConfig(ModelSection):
     trunk_depths: tuple[int, int, int, int] = identity((3, 4, 6, 3), doc="bottleneck blocks in the four trunk stages")
     trunk_norm: Literal["frozen_batch", "group"] = identity(
         "frozen_batch",
-        doc="frozen_batch: fixed batch statistics (wants trained weights); group: per sample (trains from random)",
+        doc="frozen_batch: fixed batch statistics (for trained weights); group: per sample (for random weights)",
     )
     width: int = identity(1024, ge=8, doc="size of every token and of both embeddings")
     n_heads: int = identity(16, ge=1, doc="attention heads, in both Transformers")
     n_space_time_blocks: int = identity(4, ge=1, doc="blocks of the divided space-time Transformer")
     time_init: Literal["zero", "random"] = identity(
         "zero",
-        doc="first weights of attention in time and of the time embedding: zero, as published (a segment starts "
-        "as single frames); random where nothing pre-trained is loaded and the order of frames has to be learned",
+        doc="initial weights of attention in time and of the time embedding: zero, as published (frames are "
+        "at first independent); random: if nothing pre-trained is loaded and the order of frames has to "
+        "be learned",
     )
     drop_path: float = identity(
         0.1, ge=0, lt=1, doc="stochastic depth of the last space-time block; the first has none"
@@ -102,19 +101,17 @@ class ModelConfig(ModelSection):
     max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
     max_visual_rows: int = identity(100, ge=1, doc="rows of the row and column position tables (stage 2)")
 
-    temperature: float = identity(
-        0.05, gt=0, doc="similarities are divided by it (its first value where it is learned)"
-    )
+    temperature: float = identity(0.05, gt=0, doc="similarities are divided by it (the initial value if it is learned)")
     learn_temperature: bool = identity(False, doc="train the temperature (and, for SigLIP, the bias)")
-    logit_bias: float = identity(0.0, doc="added to SigLIP logits (its first value where it is learned); -10 is usual")
+    logit_bias: float = identity(0.0, doc="added to SigLIP logits (the initial value if it is learned); -10 is usual")
 
     trunk_weights: str = identity(
         "random",
-        doc="first weights of both trunks: random | imagenet (torchvision's) | a state-dict file or its folder",
+        doc="initial weights of both trunks: random | imagenet (torchvision's) | a state-dict file or its folder",
     )
     bert_weights: str = identity(
         "random",
-        doc="first weights of BERT: random | a Hugging Face name | a folder or file, its vocabulary too",
+        doc="initial weights of BERT, with its vocabulary: random | a Hugging Face name | a folder or file",
     )
     model_weights: str = identity(
         "", doc="a whole model to start from: an exported folder or an official file ('' for none)"

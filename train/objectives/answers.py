@@ -19,8 +19,8 @@ class AnswersSettings(Section):
     answers: float = identity(0.0, ge=0, doc="weight of answering (models with n_answers)")
     answers_kind: Literal["scores", "one"] = identity(
         "scores",
-        doc="scores: each answer is right or not for itself (binary cross entropy with soft targets, summed over "
-        "answers: VQA); one: a single answer is right (softmax: NLVR2, SNLI-VE)",
+        doc="scores: several answers may be right (binary cross entropy with soft targets, summed over "
+        "answers: VQA); one: exactly one is right (softmax: NLVR2, SNLI-VE)",
     )
 
 

@@ -20,8 +20,8 @@ class ContrastiveSettings(Section):
     )
     same_caption: Literal["negative", "ignored"] = identity(
         "negative",
-        doc="pairs of clips of the batch with the same caption (case and spaces apart): negative, as published, or "
-        "ignored, so that neither is pushed away from words that are true of it",
+        doc="clips of a batch with the same caption (up to case and spaces): negative: pushed apart, as "
+        "published; ignored: not, since the caption is true of both",
     )
     contrastive: float = identity(1.0, ge=0, doc="weight of the contrastive loss")
 

@@ -28,8 +28,8 @@ class ItmSettings(Section):
     itm: float = identity(0.0, ge=0, doc="weight of matching (HD-VILA: model.stage 2 with model.itm)")
     itm_negatives: Literal["random", "hard"] = identity(
         "random",
-        doc="the other text of a parted row: any of the batch, or (models with towers) one drawn by its similarity to "
-        "what the row shows, which takes a forward pass more",
+        doc="the wrong text of a mismatched pair: random: any of the batch; hard (models with towers): drawn "
+        "by its similarity to the row's picture, which takes another forward pass",
     )
 
 

@@ -44,18 +44,19 @@ COMPAT: dict[str, Any] = {"mvm_scale": 1.0, "dictionary_decay": 0.4, "losses_on_
 class SohoConfig(ModelSection):
     """The configuration of a SOHO. Sizes are (height, width) in pixels."""
 
-    kind: Literal["soho"] = identity("soho", doc="which of the models")
+    kind: Literal["soho"] = identity("soho", doc="the model")
     preset: Literal["soho", "soho_paper", "tiny"] = identity(
-        "soho", doc="the architecture that the other keys start from"
+        "soho", doc="architecture whose values the other keys default to"
     )
     compat: bool = identity(
         False,
-        doc="follow the published code: square valid mask, one masked position a batch, a dictionary updated in the "
-        "forward pass from statistics of zero with padding and copies counted, cosines without a scale",
+        doc="follow the published code: a square valid mask, one masked position per batch, a dictionary "
+        "updated in the forward pass (statistics start at zero, padding and copies count), cosines "
+        "without a scale",
     )
 
     image_size: Size = identity(
-        (640, 1024), doc="canvas that a picture is fitted into, (height, width), multiples of 32"
+        (640, 1024), doc="canvas that pictures are fitted into, (height, width), multiples of 32"
     )
     image_fit: Literal["pad", "crop"] = identity(
         "pad", doc="pad: the whole picture at the canvas' top left; crop: the canvas is filled"
@@ -67,13 +68,13 @@ class SohoConfig(ModelSection):
     trunk_depths: tuple[int, int, int, int] = identity((2, 2, 2, 2), doc="blocks in the four trunk stages")
     norm: Literal["batch", "frozen_batch", "group"] = identity(
         "batch",
-        doc="norms of trunk and neck: batch (statistics of the step, over all ranks), frozen_batch (fixed statistics), "
-        "group (per picture: trains from random, and micro-batches change nothing)",
+        doc="norms of trunk and neck: batch (statistics of the step, over all ranks), frozen_batch (fixed "
+        "statistics), group (per picture: for random weights, and the same with micro-batches)",
     )
     frozen_stages: int = identity(
-        1, ge=-1, le=4, doc="trunk stages without training: -1 none, 0 the stem, k the stem and the first k stages"
+        1, ge=-1, le=4, doc="trunk stages that are frozen: -1: none, 0: the stem, k: the stem and the first k stages"
     )
-    pool: int = identity(2, ge=1, le=2, doc="max-pooling after the trunk: 2 halves the grid, 1 leaves it")
+    pool: int = identity(2, ge=1, le=2, doc="max-pooling after the trunk: 2 halves the grid, 1 leaves it as it is")
     width: int = identity(768, ge=8, doc="size of every token")
     n_heads: int = identity(12, ge=1, doc="attention heads")
     n_layers: int = identity(3, ge=1, doc="Transformer layers over text and picture")
@@ -81,35 +82,41 @@ class SohoConfig(ModelSection):
     init_std: float = identity(
         0.02,
         gt=0,
-        doc="deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; narrow models learn to "
-        "look at pictures much sooner with 1 / sqrt(width)",
+        doc="standard deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; "
+        "narrow models learn to use pictures much sooner with 1 / sqrt(width)",
     )
     vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
     text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
     max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
     n_answers: int = identity(
-        0, ge=0, doc="classes of an answering head in the place of pre-training's (VQA 2.0: 3129); 0 for pre-training"
+        0,
+        ge=0,
+        doc="classes of an answering head, which replaces pre-training's heads (VQA 2.0: 3129); 0 for pre-training",
     )
-    n_pictures: Literal[1, 2] = identity(1, doc="pictures of a row, with n_answers: 2 for NLVR2")
+    n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
 
     n_entries: int = identity(2048, ge=2, doc="entries of the visual dictionary")
-    dictionary_decay: float = identity(0.99, ge=0, lt=1, doc="share of the dictionary's statistics that a step keeps")
+    dictionary_decay: float = identity(
+        0.99, ge=0, lt=1, doc="share of the dictionary's moving statistics that each step keeps"
+    )
     dictionary_floor: float = identity(
-        0.05, ge=0, doc="an entry whose moving count of cells a step falls below it is re-seeded (not with compat)"
+        0.05,
+        ge=0,
+        doc="an entry is re-seeded when its moving count of cells per step falls below this (not with compat)",
     )
     mvm_scale: float = identity(
-        10.0, gt=0, doc="cosines with the dictionary are multiplied by it (its first value where it is learned)"
+        10.0, gt=0, doc="cosines with the dictionary are multiplied by it (the initial value if it is learned)"
     )
     learn_mvm_scale: bool = identity(False, doc="train mvm_scale")
     losses_on_negatives: bool = identity(
-        False, doc="ask for masked words and cells of sentences that don't belong to their picture too"
+        False, doc="also predict masked words and cells where the sentence does not belong to the picture"
     )
 
     trunk_weights: str = identity(
-        "random", doc="first weights of the trunk: random | imagenet (torchvision's) | a file"
+        "random", doc="initial weights of the trunk: random | imagenet (torchvision's) | a file"
     )
     bert_weights: str = identity(
-        "random", doc="first weights of the Transformer: random | a Hugging Face name | a file"
+        "random", doc="initial weights of the Transformer: random | a Hugging Face name | a file"
     )
     model_weights: str = identity("", doc="a whole model to start from: an exported folder or an official file")
     gradient_checkpointing: bool = operational(

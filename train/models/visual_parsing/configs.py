@@ -44,17 +44,19 @@ PRESETS: dict[str, dict[str, Any]] = {
 class VisualParsingConfig(ModelSection):
     """The configuration of a Visual Parsing model. Sizes are (height, width) in pixels."""
 
-    kind: Literal["visual_parsing"] = identity("visual_parsing", doc="which of the models")
+    kind: Literal["visual_parsing"] = identity("visual_parsing", doc="the model")
     preset: Literal["visual_parsing", "tiny"] = identity(
-        "visual_parsing", doc="the architecture that the other keys start from"
+        "visual_parsing", doc="architecture whose values the other keys default to"
     )
 
-    image_size: Size = identity((224, 224), doc="what is seen of a picture, (height, width): multiples of 32")
+    image_size: Size = identity(
+        (224, 224), doc="canvas that pictures are fitted into, (height, width): multiples of 32"
+    )
     image_fit: Literal["pad", "crop"] = identity(
         "crop", doc="crop: the canvas is filled; pad: the whole picture at the canvas' top left"
     )
     parser: Literal["swin_t", "swin_s", "swin_b", "own"] = identity(
-        "swin_t", doc="the Swin Transformer that parses pictures; own: of the parser_* sizes"
+        "swin_t", doc="the Swin Transformer that parses pictures; own: with the parser_* sizes"
     )
     parser_width: int = identity(96, ge=8, doc="channels of the parser's first stage; stage k has 2^k times as many")
     parser_depths: Four = identity((2, 2, 6, 2), doc="blocks in the parser's four stages")
@@ -62,7 +64,7 @@ class VisualParsingConfig(ModelSection):
     parser_window: Size = identity((7, 7), doc="cells that attend to each other, (rows, columns)")
     drop_path: float = identity(0.2, ge=0, lt=1, doc="stochastic depth of the parser's last block; the first has none")
     visual_position: Literal["none", "sine"] = identity(
-        "sine", doc="what tells the Transformer where a visual token stands: nothing, or a code of row and column"
+        "sine", doc="position code of visual tokens: none, or sines of row and column"
     )
     width: int = identity(768, ge=8, doc="size of every token")
     n_heads: int = identity(12, ge=1, doc="attention heads of the Transformer")
@@ -71,23 +73,25 @@ class VisualParsingConfig(ModelSection):
     init_std: float = identity(
         0.02,
         gt=0,
-        doc="deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; narrow models learn to "
-        "look at pictures much sooner with 1 / sqrt(width)",
+        doc="standard deviation of new Linear and Embedding weights: BERT's, which suits 768 channels; "
+        "narrow models learn to use pictures much sooner with 1 / sqrt(width)",
     )
     vocab_size: int = identity(30522, ge=8, doc="WordPiece vocabulary; the run's tokenizer may not exceed it")
     text_length: int = identity(16, ge=4, doc="tokens of a sentence, [CLS] and [SEP] included; longer ones are cut")
     max_text_positions: int = identity(512, ge=4, doc="rows of the text position table")
     n_answers: int = identity(
-        0, ge=0, doc="classes of an answering head in the place of pre-training's (VQA 2.0: 3129); 0 for pre-training"
+        0,
+        ge=0,
+        doc="classes of an answering head, which replaces pre-training's heads (VQA 2.0: 3129); 0 for pre-training",
     )
-    n_pictures: Literal[1, 2] = identity(1, doc="pictures of a row, with n_answers: 2 for NLVR2")
+    n_pictures: Literal[1, 2] = identity(1, doc="pictures per row, with n_answers: 2 for NLVR2")
     mfr_share: float = identity(0.15, gt=0, le=1, doc="share of a picture's tokens that are masked together")
 
     parser_weights: str = identity(
-        "random", doc="first weights of the parser: random | imagenet (torchvision's) | a file"
+        "random", doc="initial weights of the parser: random | imagenet (torchvision's) | a file"
     )
     bert_weights: str = identity(
-        "random", doc="first weights of the Transformer: random | a Hugging Face name | a file"
+        "random", doc="initial weights of the Transformer: random | a Hugging Face name | a file"
     )
     model_weights: str = identity("", doc="a whole model to start from: an exported folder or a weights file")
     gradient_checkpointing: bool = operational(False, doc="recompute Transformer layers in the backward pass")

@@ -32,7 +32,7 @@ import pyarrow as pa
 from bench import strangers
 from bench.scaling.columns import CLIPS_A_VIDEO, fixed_bytes
 from bench.scaling.growth import grown_to, growth_of
-from pipeline.balance.bands import Asked, Search, bits_of
+from pipeline.balance.bands import HashQuery, Search, bits_of
 from pipeline.balance.duplicates import Pictures, shared
 from pipeline.balance.near_files import Filed, columns_of, write_filed
 from pipeline.balance.pictures import asked as asked_of
@@ -160,7 +160,7 @@ def one_column(column: int, new: Hashes, bits: Bits | Uniform, n_videos: int) ->
     n, n_full = n_videos * pictures_a_video, FULL_SIZE * pictures_a_video
     clips = pa.table({"shown": [picture.tobytes() for picture in np.ascontiguousarray(new, "<u8")]})
     looked_for = asked_of(clips)[column][1]
-    asked = Asked(looked_for, np.full(len(looked_for), n_full), bits_of(np.full(len(looked_for), n_full)))
+    asked = HashQuery(looked_for, np.full(len(looked_for), n_full), bits_of(np.full(len(looked_for), n_full)))
     with tempfile.TemporaryDirectory(prefix="bench-alike-") as folder:
         files, some, first = Store(folder), [], 0
         while first < n_videos * CLIPS_A_VIDEO:

@@ -4,7 +4,7 @@
     python bench/crawl.py --videos 2000
 
 One video is extracted by the real yt-dlp from the mini-YouTube, and its info and caption file are recorded; then a
-crawl of many ids (an ids file → list → choose → extract → commit, rounds and books) gets the recorded answer for each,
+crawl of many ids (an ids file → list → choose → extract → commit, rounds and ledger) gets the recorded answer for each,
 under its own id. So everything runs as in production except yt-dlp, the network, and the calls of the shared politeness
 object over Ray. Limits: 1 ms of CPU per video, 16 bytes of memory per known video.
 """
@@ -81,32 +81,32 @@ def measure(n_videos: int, folder: Path) -> None:
     ids_file = folder / "ids.txt"
     ids_file.write_text("".join(site_id(11, "bench", n) + "\n" for n in range(n_videos)))
     config, store = crawl_config(ids_file), Store(str(folder / "out"))
-    executor, books, wanted = LocalExecutor(folder / "scratch"), CrawlLedger(store), Wanted({27: 1e9})
+    executor, ledger, wanted = LocalExecutor(folder / "scratch"), CrawlLedger(store), Wanted({27: 1e9})
     polite = Direct(BuildPoliteness(config, store)())
     cpu: dict[str, float] = {}
     started = time.process_time()
     with RunLock(store) as lock:
-        for plan in rounds(config, store, wanted, books):
-            for stage in stages_of(plan, config, polite, books, Tombstones()):
+        for plan in rounds(config, store, wanted, ledger):
+            for stage in stages_of(plan, config, polite, ledger, Tombstones()):
                 before = time.process_time()
                 run_stage(stage, store, executor, lock)
                 cpu[stage.name] = cpu.get(stage.name, 0.0) + time.process_time() - before
     total = time.process_time() - started
-    for name, seconds in {**cpu, "plans and books": total - sum(cpu.values()), "all": total}.items():
+    for name, seconds in {**cpu, "plans and ledger": total - sum(cpu.values()), "all": total}.items():
         print(f"{name:16} {seconds:8.2f} s CPU {1000 * seconds / n_videos:8.3f} ms a video")
     print(f"kept {store.read_table('videos', ['video_id']).num_rows} of {n_videos}")
-    print(f"memory of the books: {bytes_a_video(store, n_videos):.1f} bytes a known video (limit 16)")
+    print(f"memory of the ledger: {bytes_a_video(store, n_videos):.1f} bytes a known video (limit 16)")
 
 
 def bytes_a_video(store: Store, n_videos: int) -> float:
-    """The memory of books that have read everything, divided by the videos that they know."""
+    """The memory of a ledger that has read everything, divided by the videos that it knows."""
     tracemalloc.start()
     before, _ = tracemalloc.get_traced_memory()
-    books = CrawlLedger(store)
-    books.update()
+    ledger = CrawlLedger(store)
+    ledger.update()
     after, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(books.known) == n_videos
+    assert len(ledger.known) == n_videos
     return (after - before) / n_videos
 
 

@@ -118,7 +118,7 @@ class Census:
                 seen, waiting = np.unique(np.concatenate([seen, *waiting])), []
         return len(np.unique(np.concatenate([seen, *waiting])))
 
-    def take_up(self, table: str) -> None:
+    def read_new_parts(self, table: str) -> None:
         """Reads the new parts of a table now, so that they need not be kept until somebody counts."""
         self._update(table)
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class BenchmarkOptions:
     """Options of a benchmark. 0 means: as the model was trained."""
 
     ground_truth: GroundTruth = "id"
@@ -72,14 +72,16 @@ class BenchmarkScores:
         return "\n".join(lines)
 
 
-def run_benchmark(encoder: Encoder, queries: Sequence[Query], source: str | Path, asked: Asked) -> BenchmarkScores:
+def run_benchmark(
+    encoder: Encoder, queries: Sequence[Query], source: str | Path, options: BenchmarkOptions
+) -> BenchmarkScores:
     """Embeds the videos of a folder or data set and scores them. UserError if none of the queries' can be read."""
-    _look_as_asked(encoder, asked)
+    _apply_options(encoder, options)
     wanted = list(dict.fromkeys(query.video for query in queries))
     videos = open_videos(str(source), wanted)
     missing = videos.missing(wanted)
     names, rows, unreadable = [], [], []
-    for batch in _batches(sorted(set(wanted) - set(missing)), asked.batch):
+    for batch in _batches(sorted(set(wanted) - set(missing)), options.batch):
         seen: list[tuple[str, Inputs]] = []
         for name in batch:
             try:
@@ -94,19 +96,23 @@ def run_benchmark(encoder: Encoder, queries: Sequence[Query], source: str | Path
     read = set(names)
     kept = [query for query in queries if query.video in read]
     text = torch.cat([encoder.embed_text([q.text for q in batch]) for batch in _batches(kept, 64)])
-    scores = score_queries(torch.cat(rows), names, text, kept, asked, temperature=encoder.temperature)
+    scores = score_queries(torch.cat(rows), names, text, kept, options, temperature=encoder.temperature)
     return BenchmarkScores(
-        replace(scores, n_lost=len(missing) + len(unreadable)), len(kept), tuple(missing), tuple(unreadable), asked.dsl
+        replace(scores, n_lost=len(missing) + len(unreadable)),
+        len(kept),
+        tuple(missing),
+        tuple(unreadable),
+        options.dsl,
     )
 
 
-def _look_as_asked(encoder: Encoder, asked: Asked) -> None:
+def _apply_options(encoder: Encoder, options: BenchmarkOptions) -> None:
     views = encoder.views
-    changes = {name: value for name in ("n_segments", "n_frames", "stride") if (value := getattr(asked, name))}
+    changes = {name: value for name in ("n_segments", "n_frames", "stride") if (value := getattr(options, name))}
     if changes.get("n_frames", 1) % 2 == 0:
-        raise UserError(f"--frames {asked.n_frames} must be odd: a centre frame with as many before as after")
+        raise UserError(f"--frames {options.n_frames} must be odd: a centre frame with as many before as after")
     encoder.views = replace(views, **changes)
-    encoder.fps = asked.fps or encoder.fps
+    encoder.fps = options.fps or encoder.fps
 
 
 def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -114,13 +120,19 @@ def _batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 def score_queries(
-    video: Tensor, names: Sequence[str], text: Tensor, queries: Sequence[Query], asked: Asked, *, temperature: float
+    video: Tensor,
+    names: Sequence[str],
+    text: Tensor,
+    queries: Sequence[Query],
+    options: BenchmarkOptions,
+    *,
+    temperature: float,
 ) -> Retrieval:
     """The scores of L2-normalised embeddings: `video [v, D]`, in the order of `names`, and `text [q, D]`."""
     similarity = text.float() @ video.float().T  # [q, v]
-    if asked.dsl:
+    if options.dsl:
         similarity = dual_softmax(similarity, temperature)
-    right = right_answers(names, queries, asked.ground_truth)
+    right = right_answers(names, queries, options.ground_truth)
     return Retrieval(
         recall_of(ranks(similarity, right), right.sum(1), len(names)),
         recall_of(ranks(similarity.T, right.T), right.sum(0), len(queries)),

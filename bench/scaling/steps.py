@@ -89,10 +89,10 @@ def start(place: Place) -> None:
 
 def crawl_round(place: Place) -> None:
     """Plans a round from the results of all rounds before it."""
-    books = CrawlLedger(place.store)
-    facts = crawl_facts(books, 1, [])
+    ledger = CrawlLedger(place.store)
+    facts = crawl_facts(ledger, 1, [])
     plan = plan_round(place.config.crawl, facts, Wanted({27: 1e12}))
-    list(islice(books.choose(plan), 1))
+    list(islice(ledger.choose(plan), 1))
 
 
 def _open_units(place: Place, stage: Any) -> Iterator[Unit]:
@@ -184,7 +184,7 @@ def count_funnel(place: Place) -> None:
     funnel(place.store)
 
 
-def books(place: Place) -> None:
+def accounts(place: Place) -> None:
     """Looks for what is missing, commit by commit and video by video."""
     check_accounts(place.store)
 
@@ -237,7 +237,7 @@ STEPS: dict[str, Step] = {
     "shards": Step("shard plan", shard_plan),
     "manifest": Step("manifest", manifest),
     "funnel": Step("funnel", count_funnel),
-    "books": Step("verify's books", books),
+    "accounts": Step("verify's accounts", accounts),
     "report": Step("report", report),
     "status": Step("status", status),
     "why": Step("why", why),

@@ -1,10 +1,10 @@
 """Finds pairs that are alike among millions of things, new against old; its index is kept from plan to plan.
 
     alike/<what>/state.json                        which files count; replaced as a whole
-    alike/<what>/<batch>/<kind>.parquet            things that were taken up together, and what is compared of them
+    alike/<what>/<batch>/<kind>.parquet            things that were added together, and what is compared of them
                          <kind>.pairs.parquet      those of them that are like an earlier one
                          <kind>.<level>.near       hashes (near_files.py): of one batch, or of 8, 64 …
-                         taken.bin                 hashes of the ids of the videos that were taken up
+                         taken.bin                 hashes of the ids of the videos that were added
 
 Only the pairs and 8 bytes per video are in memory. The rest is in the output directory, since workers on any machine
 look through it, some columns each, and a restarted driver continues with it. All of it can be made again from the
@@ -30,7 +30,7 @@ from pydantic import BaseModel, ValidationError
 from manifests.hashing import UInt64
 from manifests.membership import are_in, hash_ids
 from manifests.wrong_value import first_fault
-from pipeline.balance.bands import ALL_BITS, HALF, LOW, Asked, Int64, bits_of
+from pipeline.balance.bands import ALL_BITS, HALF, LOW, HashQuery, Int64, bits_of
 from pipeline.balance.near_files import FORMAT, Filed, LostHashes, NearFile, merged_files, write_filed
 from pipeline.balance.near_tasks import PatientFiles, Spread, search_columns, spread_here, tasks_of
 from pipeline.engine.commits import READERS
@@ -60,7 +60,7 @@ class Kind:
     `first_only`: a thing is paired only with the first one that its hashes find; for kinds where all that agree are
     alike.
     `parts`: an earlier kind. Things are then not searched themselves, but compared if any of their parts have near
-    hashes. A part's column `whole` is the row of its thing in the table that is taken up with it, or -1.
+    hashes. A part's column `whole` is the row of its thing in the table that is added with it, or -1.
     """
 
     name: str
@@ -119,16 +119,16 @@ class AlikeIndex:
         self._taken = np.zeros(0, np.uint64)
         self._pairs: dict[str, list[pa.Table]] = {}
 
-    def are_taken(self, video_ids: pa.Array) -> NDArray[np.bool_]:
-        """[N] which videos were taken up."""
+    def are_added(self, video_ids: pa.Array) -> NDArray[np.bool_]:
+        """[N] which videos were added."""
         return are_in(self._taken, hash_ids(video_ids))
 
     def pairs(self, kind: str) -> pa.Table:
-        """The pairs that are alike: columns a.<name>, b.<name>; a was taken up before b."""
+        """The pairs that are alike: columns a.<name>, b.<name>; a was added before b."""
         return pa.concat_tables([self._kinds[kind].pairs.empty_table(), *self._pairs.get(kind, [])])
 
     def add(self, things: Mapping[str, pa.Table], video_ids: pa.Array) -> None:
-        """Takes up things (a table by kind) in their order, and records these videos as taken up. Raises LostHashes."""
+        """Adds things (a table by kind) in their order, and records these videos as added. Raises LostHashes."""
         name = f"{len(self._state.batches):05d}-{uuid.uuid4().hex[:8]}"
         folder = f"{self._folder}/{name}"
         batch = _Batch(name=name, first={kind: self._of(kind).n_things for kind in self._kinds})
@@ -142,7 +142,7 @@ class AlikeIndex:
                 changed[kind.name] = _OfKind(n_things=n_before + table.num_rows)
                 candidates = self._wholes(found[kind.parts], kind.name)
             else:
-                changed[kind.name], candidates = self._take_up(kind, table, folder)
+                changed[kind.name], candidates = self._file_and_search(kind, table, folder)
             found[kind.name] = self._with_rows(kind.name, candidates, table)
             new_pairs[kind.name] = _alike(kind, found[kind.name])
             self._files.write_table(f"{folder}/{kind.name}.pairs.parquet", new_pairs[kind.name])
@@ -165,22 +165,22 @@ class AlikeIndex:
     def _of(self, kind: str) -> _OfKind:
         return self._state.kinds.get(kind, _OfKind())
 
-    def go_on(self, start: Callable[[], object], take_up: Callable[[], object]) -> None:
-        """Takes up what is new. If part of the index is lost, clears it and takes everything up again after `start`,
-        which makes `take_up` begin at the beginning.
+    def go_on(self, start: Callable[[], object], add_new: Callable[[], object]) -> None:
+        """Adds what is new. If part of the index is lost, clears it and adds everything again after `start`,
+        which makes `add_new` begin at the beginning.
         """
         try:
             self.refresh()
-            take_up()
+            add_new()
         except LostHashes as error:
             log.warning("%s; everything is compared again from the beginning", error)
             self.clear()
             start()
-            take_up()
+            add_new()
 
     # search
 
-    def _take_up(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, Int64]:
+    def _file_and_search(self, kind: Kind, table: pa.Table, folder: str) -> tuple[_OfKind, Int64]:
         """Files things: (the kind's new state, pairs [N, 2] of numbers of things with near hashes)."""
         known = self._of(kind.name)
         filed = kind.filed(table)
@@ -192,7 +192,7 @@ class AlikeIndex:
             codes = codes[np.unique(codes & LOW, return_index=True)[1]]
         return of_kind, np.stack([codes >> HALF, codes & LOW], axis=1)
 
-    def _search(self, kind: Kind, some: Sequence[NearFile], asked: Sequence[Asked]) -> Int64:
+    def _search(self, kind: Kind, some: Sequence[NearFile], asked: Sequence[HashQuery]) -> Int64:
         work = partial(search_columns, PatientFiles(self._files), some, kind.max_distance)
         tasks = tasks_of(len(asked), sum(file.n_bytes for file in some))
         items = [[(column, asked[column]) for column in columns] for columns in tasks]
@@ -315,14 +315,14 @@ _Rows = tuple[tuple[int, Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
 """A pair of things: the number and the row of each."""
 
 
-def _asked(kind: Kind, table: pa.Table, filed: Filed, known: _OfKind) -> list[Asked]:
+def _asked(kind: Kind, table: pa.Table, filed: Filed, known: _OfKind) -> list[HashQuery]:
     """What things look for in each column, with the bits of a group by what was filed before; all bits if only equal
     hashes are near.
     """
     bits = bits_of(known.n_rows + np.cumsum(filed.counts) - filed.counts)
     if not kind.max_distance:
         bits[:] = ALL_BITS
-    return [Asked(hashes, owners + known.n_things, bits[owners]) for owners, hashes in kind.asked(table)]
+    return [HashQuery(hashes, owners + known.n_things, bits[owners]) for owners, hashes in kind.asked(table)]
 
 
 def _alike(kind: Kind, candidates: Sequence[_Rows]) -> pa.Table:

@@ -1,6 +1,6 @@
 """Near hashes among many, by bands of bits: hashes that agree in one are a group.
 
-Things stand in the order in which they were taken up, and so do the hashes that they are filed by. Each hash that is
+Things stand in the order in which they were added, and so do the hashes that they are filed by. Each hash that is
 looked for is compared with those of earlier things in its group, with the first _CROWD of them; of what is near there
 it keeps all, or, where so many came before it, the first two. So what a thing is paired with follows from what came
 before it alone, never from what comes after, and a search for new ones leaves the pairs of old ones as they are.
@@ -46,16 +46,16 @@ Int64 = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class HashQuery:
     """Hashes to look for [N], with the owner of each and the number of bits in which its group agrees."""
 
     hashes: Hashes
     owners: Int64
     bits: NDArray[np.uint8]
 
-    def part(self, rows: Int64 | NDArray[np.bool_]) -> Asked:
+    def part(self, rows: Int64 | NDArray[np.bool_]) -> HashQuery:
         """Those of these rows."""
-        return Asked(self.hashes[rows], self.owners[rows], self.bits[rows])
+        return HashQuery(self.hashes[rows], self.owners[rows], self.bits[rows])
 
 
 def bits_of(n_before: Int64) -> NDArray[np.uint8]:
@@ -73,7 +73,7 @@ def group_of(hashes: Hashes, shift: int, bits: int) -> Hashes:
 class Search:
     """A search among filed hashes: call `look` for all of these, in their order, then `found`."""
 
-    def __init__(self, asked: Asked, max_distance: int) -> None:
+    def __init__(self, asked: HashQuery, max_distance: int) -> None:
         shifts = SHIFTS if max_distance else (0,)
         parts = [(bits, asked.part(asked.bits == bits)) for bits in np.unique(asked.bits).tolist()]
         self._bands = [_Band(part, shift, bits, max_distance) for bits, part in parts for shift in shifts]
@@ -147,7 +147,7 @@ class _Groups:
 class _Band:
     """What is looked for in one band, and what was found of it."""
 
-    def __init__(self, asked: Asked, shift: int, bits: int, max_distance: int) -> None:
+    def __init__(self, asked: HashQuery, shift: int, bits: int, max_distance: int) -> None:
         self._max_distance = max_distance
         groups = group_of(asked.hashes, shift, bits)
         order = _order_of(groups, bits)

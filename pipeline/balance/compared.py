@@ -1,6 +1,6 @@
 """Compares a table's things as soon as their video is known: new against old, once each (alike.py).
 
-Only rows of videos that were not taken up yet are read, so a driver that starts again reads only what is new. Rows of
+Only rows of videos that were not added yet are read, so a driver that starts again reads only what is new. Rows of
 videos that are not known yet wait in memory, condensed.
 """
 
@@ -21,7 +21,7 @@ from pipeline.engine.follow import Follower
 from pipeline.engine.store import Store
 
 MOST_WAITING = 1 << 22
-"""Rows that may wait. If more come at once, as when comparing everything again, they are taken up in table order."""
+"""Rows that may wait. If more come at once, as when comparing everything again, they are added in table order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Source:
     wait; `of_videos`: columns of the videos that are added; `things`: what of these rows is compared. All keep column
     video_id.
 
-    Rows are taken up by round, by id, then by `order`; about `at_a_time` of them together, those of a video always.
+    Rows are added by round, by id, then by `order`; about `at_a_time` of them together, those of a video always.
     """
 
     table: str
@@ -54,15 +54,15 @@ class Compared:
 
     def _start(self) -> None:
         source = self._source
-        self._follower = Follower(self._store, source.table, source.columns, lambda ids: ~self._index.are_taken(ids))
+        self._follower = Follower(self._store, source.table, source.columns, lambda ids: ~self._index.are_added(ids))
         self._waiting: list[pa.Table] = []
         self._waiting_ids: list[pa.Array] = []
 
     def pairs(self, videos: pa.Table, every: pa.Table | None = None) -> pa.Table:
-        """The pairs among `videos`, whatever else was taken up: columns a.<name>, b.<name>; a was taken up before b.
+        """The pairs among `videos`, whatever else was added: columns a.<name>, b.<name>; a was added before b.
 
         `every`: all known videos (None: these), with the columns that the source wants of them and optionally `round`,
-        in whose order they are taken up.
+        in whose order they are added.
         """
         self._index.go_on(self._start, partial(self._follow, videos if every is None else every))
         pairs, known = self._index.pairs(self._kind.name), Ids.of(videos.column("video_id"))
@@ -71,7 +71,7 @@ class Compared:
     def add(self, rows: pa.Table) -> None:
         """Adds rows with the source's columns."""
         rows = rows.select(self._source.columns)
-        rows = rows.filter(pa.array(~self._index.are_taken(rows.column("video_id"))))
+        rows = rows.filter(pa.array(~self._index.are_added(rows.column("video_id"))))
         self._waiting_ids.append(pc.unique(rows.column("video_id")).cast(pa.string()))
         self._waiting.append(self._source.condensed(rows))
 
@@ -79,10 +79,10 @@ class Compared:
         for rows in self._follower.new():
             self.add(rows)
             if sum(table.num_rows for table in self._waiting) >= MOST_WAITING:
-                self._take_up(videos)
-        self._take_up(videos)
+                self._compare_waiting(videos)
+        self._compare_waiting(videos)
 
-    def _take_up(self, videos: pa.Table) -> None:
+    def _compare_waiting(self, videos: pa.Table) -> None:
         """Compares the waiting rows of these videos."""
         if not self._waiting:
             return

@@ -49,9 +49,9 @@ FORMAT = 2
 """Rises when what is kept of pictures changes."""
 
 AT_A_TIME = 1 << 19
-"""Pictures that are taken up together, from some 5,000 videos: sorting and looking up takes 2 KB for each."""
+"""Pictures that are added together, from some 5,000 videos: sorting and looking up takes 2 KB for each."""
 MOST_WAITING = 1 << 23
-"""Pictures that may wait, 400 MB. If more come at once, as when everything is compared again, they are taken up in the
+"""Pictures that may wait, 400 MB. If more come at once, as when everything is compared again, they are added in the
 order of the tables."""
 
 _LEAST_SHARED = 3
@@ -66,7 +66,7 @@ _OURS, _THEIRS = (list(parts) for parts in zip(*ALIGNED, strict=True))
 class Pictures:
     """The pictures of all clips and videos of a store; repeats do not depend on when their packs were committed.
 
-    A video is compared once, with all that were taken up before it: in the order of `order_of` of its id, then of its
+    A video is compared once, with all that were added before it: in the order of `order_of` of its id, then of its
     id. `alike.py` describes where that is kept.
     """
 
@@ -87,7 +87,7 @@ class Pictures:
 
     def _start(self) -> None:
         columns = [*COLUMNS, "n"]
-        self._follower = Follower(self._store, "packs", columns, lambda ids: ~self._index.are_taken(ids))
+        self._follower = Follower(self._store, "packs", columns, lambda ids: ~self._index.are_added(ids))
         self._waiting: list[Shows] = []
         self._waiting_ids: list[pa.Array] = []
 
@@ -103,16 +103,16 @@ class Pictures:
         for rows in self._follower.new():
             self.add(rows)
             if sum(len(shows.hashes) for shows in self._waiting) >= MOST_WAITING:
-                self._take_up(but)
-        self._take_up(but)
+                self._compare_waiting(but)
+        self._compare_waiting(but)
 
     def add(self, packs: pa.Table) -> None:
         """Adds rows with the columns COLUMNS and n; the rows of a video are together."""
-        packs = packs.filter(pa.array(~self._index.are_taken(packs.column("video_id"))))
+        packs = packs.filter(pa.array(~self._index.are_added(packs.column("video_id"))))
         self._waiting_ids.append(pc.unique(packs.column("video_id")))
         self._waiting.append(shown_by_clips(packs, self._config.max_distance))
 
-    def _take_up(self, but: pa.Array) -> None:
+    def _compare_waiting(self, but: pa.Array) -> None:
         """Compares the waiting pictures, except those of videos in `but`."""
         ids = pa.concat_arrays([pa.array([], pa.string()), *self._waiting_ids])
         is_away = pc.is_in(ids, value_set=but)

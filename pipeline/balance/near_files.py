@@ -1,6 +1,6 @@
 """Files of the hashes that things are filed by: how many each thing has, then column after column of hashes.
 
-Things and their hashes stand in the order in which they were taken up. Who looks through a column reads its bytes and
+Things and their hashes stand in the order in which they were added. Who looks through a column reads its bytes and
 no others; each part has a checksum. Hashes are noise, so they are stored as they are, 8 bytes each.
 """
 
@@ -117,7 +117,7 @@ class OpenFile:
 
 
 def merged_files(files: Files, some: Sequence[NearFile], path: str) -> NearFile:
-    """Files of things that were taken up one after the other as one. LostHashes."""
+    """Files of things that were added one after the other as one. LostHashes."""
     opened = [OpenFile(files, file) for file in some]
     counts = np.concatenate([one.counts for one in opened])
     hashes = np.stack([np.concatenate([one.column(i) for one in opened]) for i in range(some[0].n_columns)])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.balance.bands import Asked, Int64, Search
+from pipeline.balance.bands import HashQuery, Int64, Search
 from pipeline.balance.near_files import NearFile, columns_of
 from pipeline.engine.files import Files
 
@@ -45,7 +45,7 @@ class PatientFiles:
 
 
 def search_columns(
-    files: PatientFiles, some: Sequence[NearFile], max_distance: int, item: Sequence[tuple[int, Asked]]
+    files: PatientFiles, some: Sequence[NearFile], max_distance: int, item: Sequence[tuple[int, HashQuery]]
 ) -> Int64:
     """The pairs, as codes, of hashes that are near those asked for, each in its column of all these files."""
     found = [np.zeros(0, np.int64)]

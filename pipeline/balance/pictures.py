@@ -36,7 +36,7 @@ def kind_of(name: str, max_distance: int, is_same: Callable[[Hashes, Hashes], bo
 def things_of(shows: Shows, wholes: Sequence[str] | None = None) -> pa.Table:
     """Makes the table that is kept of things: the columns of NAMES, and `shown`, the hashes of their pictures.
 
-    `wholes`: ids of the videos that are taken up with these clips; column `whole` says which of them a clip is from.
+    `wholes`: ids of the videos that are added with these clips; column `whole` says which of them a clip is from.
     """
     size = 8 * N_HASHES
     data = pa.py_buffer(np.ascontiguousarray(shows.hashes, "<u8").tobytes())

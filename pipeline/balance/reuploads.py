@@ -5,7 +5,7 @@ In:  table `transcripts` (its `minhash` column), `videos` (durations)   Out: {vi
 Signatures are datasketch's MinHash (64 permutations of a transcript's 3-word shingles). They are compared by
 locality-sensitive hashing: signatures are divided into bands, and two with an equal band are a candidate pair;
 datasketch chooses bands and rows for the threshold. Each transcript is compared once, with those of all videos that
-were taken up before it (`compared.py`): it is filed by each band together with its duration, to the tolerance.
+were added before it (`compared.py`): it is filed by each band together with its duration, to the tolerance.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FORMAT = 1
 """Raised when what is kept of texts changes."""
 TEXTS = "texts"
 AT_A_TIME = 1 << 17
-"""Transcripts that are taken up together."""
+"""Transcripts that are added together."""
 _SLACK_S = 0.01
 """Duration buckets are this much wider than the tolerance requires."""
 
@@ -58,7 +58,7 @@ class Reuploads:
         """Returns {video_id: the first, by id, of the videos that it repeats} among `videos`.
 
         Columns: video_id; duration_s (0 or less: unknown, then nothing is found); and round, in whose order they are
-        taken up. `every`: all known videos, including these.
+        added. `every`: all known videos, including these.
         """
         pairs = self.compared.pairs(videos, every)
         names = (pairs.column(f"{side}.video_id").to_pylist() for side in "ab")

@@ -2,7 +2,7 @@
 
 In:  table `clips` (texts), `videos` (channels)   Out: {clip_id: the first clip, by video id, that says the same}
 
-Each sentence is compared once, with those that were taken up before it (`compared.py`): it is filed by one hash of its
+Each sentence is compared once, with those that were added before it (`compared.py`): it is filed by one hash of its
 words and its channel.
 """
 
@@ -28,7 +28,7 @@ PREFIX_CHARS = 96
 COLUMNS = ("video_id", "n", "text")
 SENTENCES = "sentences"
 AT_A_TIME = 1 << 20
-"""Approximate number of sentences that are taken up together."""
+"""Approximate number of sentences that are added together."""
 FORMAT = 1
 """Raised when what is kept of sentences changes."""
 
@@ -48,7 +48,7 @@ class Sentences:
         """Returns {clip_id: first clip, by video id, that says the same}, of sentences in `min_repeats` or more videos.
 
         The videos are those of one channel. Columns: video_id; channel_id ("": never compared); and round, in whose
-        order they are taken up. `every`: all known videos, including these.
+        order they are added. `every`: all known videos, including these.
         """
         pairs = self.compared.pairs(videos, every)
         sides = (

@@ -194,7 +194,7 @@ class ChooseStage:
 
     config: CrawlConfig
     plan: RoundPlan
-    books: CrawlLedger
+    ledger: CrawlLedger
     opt_outs: Tombstones
     name: str = "choose"
     resources: Resources = Resources(n_cpus=0.5, time_limit_s=600)
@@ -213,9 +213,9 @@ class ChooseStage:
         name = f"{self.plan.round:05d}-{_digest(repr(self.plan))}"
         if name in store.committed(self.name):
             return
-        self.books.update()
-        again = self.books.find_candidates({video_id for video_id, _ in self.plan.due})
-        fresh = list(self.books.choose(self.plan))
+        self.ledger.update()
+        again = self.ledger.find_candidates({video_id for video_id, _ in self.plan.due})
+        fresh = list(self.ledger.choose(self.plan))
         yield Unit(name, (fresh, [(again[i], attempt) for i, attempt in self.plan.due if i in again]), ())
 
     def process(self, unit: Unit, context: Context) -> Output:

@@ -4,8 +4,8 @@ The requests of a round follow from what earlier rounds committed, and each plan
 (`rounds/<number>.json`): a killed run continues with the same round. Between two rounds the caller runs the text
 stages, which tell how many clips each video gives.
 
-    for plan in rounds(config, store, wanted, books):
-        for stage in stages_of(plan, config, polite, books, opt_outs): run it
+    for plan in rounds(config, store, wanted, ledger):
+        for stage in stages_of(plan, config, polite, ledger, opt_outs): run it
         run transcripts and clips
 """
 
@@ -47,7 +47,7 @@ class BuildPoliteness:
         return Politeness(self.config.politeness, identities, store=self.store, seed=self.seed)
 
 
-def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger) -> Iterator[RoundPlan]:
+def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedger) -> Iterator[RoundPlan]:
     """Yields each round to run, the last recorded one first; ends when nothing more can or need be done.
 
     Running a finished round again does nothing, so the caller need not know where the last run stopped.
@@ -57,7 +57,7 @@ def rounds(config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger
         yield plans[-1]
     served = [name for plan in plans for name in plan.requests]
     for number in range(len(plans), config.max_rounds):
-        facts = crawl_facts(books, number, served)
+        facts = crawl_facts(ledger, number, served)
         plan = plan_round(config, facts, wanted)
         _say_where_it_stands(store, states_of(config, facts, wanted), ended=plan.is_empty)
         if plan.is_empty:
@@ -81,35 +81,35 @@ def read_states(store: Store) -> list[CategoryState]:
     return [CategoryState(**facts) for facts in store.read_json(STATES)] if store.exists(STATES) else []
 
 
-def crawl_facts(books: CrawlLedger, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
+def crawl_facts(ledger: CrawlLedger, number: int, served: list[str], now: datetime | None = None) -> CrawlFacts:
     """What is committed so far, as the plan of round `number` needs it."""
-    books.update()
-    return books.facts(number, now or datetime.now(UTC), served)
+    ledger.update()
+    return ledger.facts(number, now or datetime.now(UTC), served)
 
 
 def stages_of(
     plan: RoundPlan,
     config: CrawlConfig,
     polite: Polite,
-    books: CrawlLedger,
+    ledger: CrawlLedger,
     opt_outs: Tombstones,
     cut: CutConfig | None = None,
 ) -> tuple[Stage, Stage, Stage]:
     """The stages of a round, in order. `cut` says what counts as 720p."""
     return (
         ListStage(config, polite, plan),
-        ChooseStage(config, plan, books, opt_outs),
+        ChooseStage(config, plan, ledger, opt_outs),
         ExtractStage(config, polite, plan, opt_outs, cut or CutConfig()),
     )
 
 
 def category_states(
-    config: CrawlConfig, store: Store, wanted: Wanted, books: CrawlLedger | None = None
+    config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedger | None = None
 ) -> list[CategoryState]:
     """The state of each category: full, going, waits or dry, and why."""
-    books = books or CrawlLedger(store, wanted.unit)
+    ledger = ledger or CrawlLedger(store, wanted.unit)
     plans = read_plans(store)
-    return states_of(config, crawl_facts(books, len(plans), [n for p in plans for n in p.requests]), wanted)
+    return states_of(config, crawl_facts(ledger, len(plans), [n for p in plans for n in p.requests]), wanted)
 
 
 class AskJson(TypedDict):

@@ -77,7 +77,7 @@ class Behaviour:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SiteRequest:
     """The facts of a request that decide which faults apply."""
 
     where: str
@@ -133,7 +133,7 @@ class FaultBook:
         """The number of a video's last extraction (1 if none has begun with a watch page)."""
         return max(1, self._generations[video_id])
 
-    def meet(self, asked: Asked, faults: tuple[Fault, ...]) -> Fault | None:
+    def meet(self, asked: SiteRequest, faults: tuple[Fault, ...]) -> Fault | None:
         """Returns the fault that applies to a request, first of the video's own, then of the site's, and counts it."""
         with self._guard:
             own = () if asked.video_id in self._healed else faults
@@ -142,7 +142,7 @@ class FaultBook:
                     return fault
         return None
 
-    def _is_on(self, scope: str, fault: Fault, asked: Asked) -> bool:
+    def _is_on(self, scope: str, fault: Fault, asked: SiteRequest) -> bool:
         if fault.extractions is not None and asked.generation > fault.extractions:
             return False
         self._hits[scope, fault] += 1
@@ -150,7 +150,7 @@ class FaultBook:
         return n > 0 and (fault.requests is None or n <= fault.requests)
 
 
-def _matches(fault: Fault, asked: Asked) -> bool:
+def _matches(fault: Fault, asked: SiteRequest) -> bool:
     return (
         fault.where == asked.where
         and (fault.page is None or fault.page == asked.page)

@@ -24,7 +24,7 @@ from pipeline.demo.answers import (
 )
 from pipeline.demo.catalogue import Catalogue, Track, Video, expected_media
 from pipeline.demo.media_cache import MediaCache, Rendition
-from pipeline.demo.misbehave import Asked, Fault, FaultBook
+from pipeline.demo.misbehave import Fault, FaultBook, SiteRequest
 from pipeline.demo.request_log import LoggedRequest
 from pipeline.demo.script import in_english
 from pipeline.demo.speech import caption_file
@@ -68,7 +68,7 @@ class Site:
         wrong = _plain_fault(fault, asked)
         return wrong or self._spoilt(fault, honest(self, request, asked, video), request, video)
 
-    def _classify(self, request: Request) -> Asked:
+    def _classify(self, request: Request) -> SiteRequest:
         """Determines the kind of a request, and its video, page or stream."""
         where, video_id, page, stream = "other", "", 1, ""
         path, query = request.path, request.query
@@ -91,7 +91,7 @@ class Site:
             where = "browse"
         elif path == "/iframe_api" or path.startswith("/s/player/"):
             where = "script"
-        return Asked(where, video_id, page, stream, self._generation(where, video_id, query), request.identity)
+        return SiteRequest(where, video_id, page, stream, self._generation(where, video_id, query), request.identity)
 
     def _classify_api(self, path: str, body: Json) -> tuple[str, str, int]:
         name = path.removeprefix("/youtubei/v1/")
@@ -115,16 +115,16 @@ class Site:
 
     # --- lists ---
 
-    def _home(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _home(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return html_answer(_page(_config("WEB"), {}, None))
 
-    def _search(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _search(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         token = _read_token(str(request.body.get("continuation", ""))) or _Token(str(request.body.get("query", "")))
         found = self.catalogue.search(token.list_id)
         page, next_token = self._page_of(found, token)
         return json_answer(listings.search_page(page, next_token, first=token.offset == 0))
 
-    def _browse(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _browse(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         """A page of a playlist or channel: as a web page, or as JSON for the API."""
         if token := _read_token(str(request.body.get("continuation", ""))):
             page, next_token = self._page_of(self._list(token.list_id), token)
@@ -155,13 +155,13 @@ class Site:
         end = token.offset + self.page_size
         return videos[token.offset : end], _Token(token.list_id, end).written() if end < len(videos) else ""
 
-    def _resolve(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _resolve(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         url = urlsplit(str(request.body.get("url", "")))
         return json_answer(listings.resolved(self.catalogue, url.path, dict(parse_qsl(url.query)).get("list", "")))
 
     # --- one video ---
 
-    def _watch(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _watch(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         if video is None:
             return html_answer(_page(_config("WEB"), {"contents": {}}, innertube.refusal(asked.video_id, "removed")))
         note = "This video is made for kids" if video.made_for_kids else ""
@@ -169,13 +169,13 @@ class Site:
             _page(_config("WEB"), innertube.watch_data(video), innertube.watch_player_response(video), note)
         )
 
-    def _embed(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _embed(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return html_answer(_page(_config("WEB_EMBEDDED_PLAYER"), {}, None))
 
-    def _next(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _next(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return json_answer(innertube.watch_data(video) if video else {"contents": {}})
 
-    def _player(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _player(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         if video is None:
             return json_answer(innertube.refusal(asked.video_id, "removed"))
         answer = innertube.player_response(
@@ -187,7 +187,7 @@ class Site:
         )
         return json_answer(answer)
 
-    def _captions(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _captions(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         query = request.query
         track = (
             innertube.find_track(video, query.get("lang", ""), query.get("kind", ""), query.get("name", ""))
@@ -198,7 +198,7 @@ class Site:
             return error_answer(404)
         return _caption_answer(video, track, query.get("fmt", "srv3"), query.get("tlang", ""))
 
-    def _media(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _media(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         """A stream or a range of it. A URL that another identity extracted is refused, as on the site."""
         query = request.query
         rendition = innertube.rendition_of(video, query.get("itag", ""), query.get("voice", "")) if video else None
@@ -219,14 +219,14 @@ class Site:
         headers["Content-Range"] = f"bytes {first}-{end - 1}/{total}"
         return Answer(206, mime, slice=FileSlice(path, first, end), headers=headers)
 
-    def _thumbnail(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _thumbnail(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)
 
-    def _script(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _script(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         text = f'var player="{_PLAYER_SCRIPT}",o={{signatureTimestamp:{_SIGNATURE_TIMESTAMP}}};'
         return Answer(content_type="text/javascript", body=text.replace("/", "\\/", 3).encode())
 
-    def _other(self, request: Request, asked: Asked, video: Video | None) -> Answer:
+    def _other(self, request: Request, asked: SiteRequest, video: Video | None) -> Answer:
         return error_answer(404)
 
     # --- faults that alter the proper answer ---
@@ -259,7 +259,7 @@ class Site:
         return json_answer(data)
 
 
-_HANDLERS: dict[str, Callable[[Site, Request, Asked, Video | None], Answer]] = {
+_HANDLERS: dict[str, Callable[[Site, Request, SiteRequest, Video | None], Answer]] = {
     name: getattr(Site, f"_{name}")
     for name in (
         *("home", "search", "browse", "resolve", "watch", "embed", "next", "player"),
@@ -275,7 +275,7 @@ def client_name(body: Json) -> str:
     return str(client.get("clientName", "")) if isinstance(client, dict) else ""
 
 
-def _plain_fault(fault: Fault, asked: Asked) -> Answer | None:
+def _plain_fault(fault: Fault, asked: SiteRequest) -> Answer | None:
     """The answer of a fault that needs no proper answer; None for other faults."""
     if fault.effect in innertube.REFUSALS and fault.effect != "kids_client":
         refused = innertube.refusal(asked.video_id, fault.effect)

@@ -78,7 +78,7 @@ class Commits:
         singles = [name for name in names if name.endswith(".json") and not is_group(name)]
         found = {name.removesuffix(".json"): f"{FOLDER}/{stage}/{name}" for name in singles}
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._take_up(stage, groups)
+        self._note_groups(stage, groups)
         for path in groups:
             if number_of(path) <= after:
                 self._groups.pop(path, None)
@@ -88,7 +88,7 @@ class Commits:
             found.update(dict.fromkeys(self._groups[path], path))
         return found
 
-    def _take_up(self, stage: str, paths: list[str]) -> None:
+    def _note_groups(self, stage: str, paths: list[str]) -> None:
         """Takes note of the groups a stage has now: drops the others from the cache and updates the highest number."""
         self._last[stage] = max([self._last.get(stage, 0), *map(number_of, paths)])
         gone = {path for path in self._groups if path.startswith(f"{FOLDER}/{stage}/")}.difference(paths)
@@ -160,7 +160,7 @@ class Commits:
         """Takes back units' commits, in every object except `but`."""
         names = self.files.names(f"{FOLDER}/{stage}")
         groups = [f"{FOLDER}/{stage}/{name}" for name in names if is_group(name)]
-        self._take_up(stage, groups)
+        self._note_groups(stage, groups)
         self._read(groups)
         for path in groups:
             held = self._groups[path]

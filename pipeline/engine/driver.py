@@ -19,8 +19,8 @@ from pipeline.engine.executor import Executor
 from pipeline.engine.live import (
     ASK_EVERY_S,
     LiveStage,
+    RunContext,
     RunStopped,
-    Site,
     StageResult,
     commit_together,
     describe,
@@ -83,8 +83,8 @@ def run_lines(
     `between` is called repeatedly while units are under way; it must not block.
     """
     with RunProgress() as progress:
-        site = Site(store, executor, lock, progress, patience)
-        driver = _Driver(site, desk or Desk(store, publishes=False), over, between)
+        context = RunContext(store, executor, lock, progress, patience)
+        driver = _Driver(context, desk or Desk(store, publishes=False), over, between)
         try:
             driver.run(lines)
         except BaseException:
@@ -109,10 +109,10 @@ class _Driver:
     """The loop over all live stages: one executor, one lock, one desk."""
 
     def __init__(
-        self, site: Site, desk: Desk, over: Callable[[StageResult], None], between: Callable[[], None]
+        self, context: RunContext, desk: Desk, over: Callable[[StageResult], None], between: Callable[[], None]
     ) -> None:
         self._between = between
-        self._site, self._executor, self._desk, self._over = site, site.executor, desk, over
+        self._context, self._executor, self._desk, self._over = context, context.executor, desk, over
         self._live: list[LiveStage] = []
         self._lines: list[_LineState] = []
         self._n_over = 0
@@ -186,8 +186,8 @@ class _Driver:
         return True
 
     def _begin(self, stage: Stage, upstream: "LiveStage | None") -> "LiveStage":
-        self._executor.begin(stage, self._site.store)
-        self._live.append(LiveStage(stage, self._site, upstream))
+        self._executor.begin(stage, self._context.store)
+        self._live.append(LiveStage(stage, self._context, upstream))
         return self._live[-1]
 
     def _end(self, live: "LiveStage") -> StageResult:
@@ -266,7 +266,7 @@ class _Driver:
         for name in dict.fromkeys(live.stage.name for live in self._live if live.waits_for_commit):
             stages = [live for live in self._live if live.stage.name == name and live.waits_for_commit]
             if every or self._is_group_due(name) or any(live.is_idle for live in stages):
-                commit_together(stages, self._site)
+                commit_together(stages, self._context)
                 self._grouped_at[name] = clock.now()
 
     def _is_group_due(self, name: str) -> bool:

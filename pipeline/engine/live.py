@@ -80,7 +80,7 @@ class _Charges:
 
 
 @dataclass(frozen=True, slots=True)
-class Site:
+class RunContext:
     """What all stages of a run share. `patience`: how often a temporary refusal is tried again."""
 
     store: Store
@@ -93,17 +93,17 @@ class Site:
 class LiveStage:
     """One stage under way: what is in flight, what waits, and how each unit's attempts ended."""
 
-    def __init__(self, stage: Stage, site: Site, upstream: "LiveStage | None") -> None:
+    def __init__(self, stage: Stage, context: RunContext, upstream: "LiveStage | None") -> None:
         self.stage, self.n_in_flight = stage, 0
         self.expected_s, self.due_s = 0.0, -1.0
         self.resources = stage.resources  # cached: may be costly to compute, and the loop reads it at every step
-        self._site, self._upstream, self._store = site, upstream, site.store
-        done = site.store.committed(stage.name)
+        self._context, self._upstream, self._store = context, upstream, context.store
+        done = context.store.committed(stage.name)
         planned: set[str] = set(getattr(stage, "unit_names", ()))  # if a stage knows them before it makes them
         self._taken = Names(done & planned if planned else done)
         self._result = StageResult(stage.name, n_done_before=len(done))
         self._n_planned = len(done) + len(planned) - len(self._taken) if planned else 0
-        self._progress: StageProgress = site.progress.stage(stage.name, len(done))
+        self._progress: StageProgress = context.progress.stage(stage.name, len(done))
         self._started = clock.now()
         self._charges: dict[str, _Charges] = {}
         self._losses: Counter[str] = Counter()
@@ -185,7 +185,7 @@ class LiveStage:
 
     def _submit(self, unit: Unit) -> None:
         charges = self._charges.setdefault(unit.name, _Charges())
-        self._site.executor.submit(self.stage.name, unit, charges.attempts, alone=charges.alone)
+        self._context.executor.submit(self.stage.name, unit, charges.attempts, alone=charges.alone)
         self.n_in_flight += 1
 
     # reporting
@@ -247,7 +247,7 @@ class LiveStage:
             self._again(unit, outcome)
         elif outcome.end is End.DONE:
             self._commit(unit, outcome)
-        elif outcome.end is End.PLACE and self._site.executor.fence(outcome.node):
+        elif outcome.end is End.PLACE and self._context.executor.fence(outcome.node):
             self._say(unit, outcome, f"machine {outcome.host or outcome.node} gets no unit for now: {outcome.detail}")
             self._again(unit, outcome)
         elif outcome.end is End.PLACE:
@@ -271,7 +271,7 @@ class LiveStage:
         n = charges.ended[outcome.end]
         if outcome.end is not End.AGAIN:
             self._losses[f"{outcome.host or outcome.node or 'an unknown machine'}: {outcome.end}"] += 1
-        verdict = _verdict(outcome, n, self._site.patience, charges.alone)
+        verdict = _verdict(outcome, n, self._context.patience, charges.alone)
         charges.alone = charges.alone or charges.ended[End.TAKEN] >= MAX_TAKEN
         if verdict is not None:
             self._commit(
@@ -326,7 +326,7 @@ class LiveStage:
             self._alike.append((unit.name, outcome.detail))
         if len(self._alike) < MAX_ALIKE:
             return
-        commit_together([self], self._site)
+        commit_together([self], self._context)
         self._store.uncommit(self.stage.name, *(name for name, _ in self._alike))
         raise RunStopped(
             f"{self.stage.name}: {len(self._alike)} units in a row failed in the same way: {outcome.detail}\n"
@@ -335,10 +335,12 @@ class LiveStage:
         )
 
 
-def commit_together(stages: Sequence[LiveStage], site: Site) -> None:
+def commit_together(stages: Sequence[LiveStage], context: RunContext) -> None:
     """Commits, in one object, the units that have ended so far in stages of one name."""
-    site.lock.check()
-    site.store.commit_all(stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()})
+    context.lock.check()
+    context.store.commit_all(
+        stages[0].stage.name, {name: facts for live in stages for name, facts in live.ended.items()}
+    )
     for live in stages:
         live.count_committed()
 

@@ -33,7 +33,7 @@ _SPACES = re.compile(r"\s+")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Question:
     """A question about a picture. The question itself is the picture's caption."""
 
     question_id: str
@@ -54,7 +54,7 @@ class Captioned:
     captions: tuple[str, ...]
     url: str = ""
     licence: str = ""
-    asked: Asked | None = None
+    question: Question | None = None
 
 
 def read_annotations(path: Path, kind: Format | None = None) -> tuple[Format, list[Captioned]]:

@@ -110,7 +110,7 @@ def _planned(
 
     def order(entry: tuple[str, str, Captioned]) -> tuple[str, int]:
         split, source, picture = entry
-        number = f"/{picture.asked.number}" if picture.asked else ""
+        number = f"/{picture.question.number}" if picture.question else ""
         return split, hash_name(settings.seed, "image-order", f"{source}/{picture.image_id}{number}")
 
     return sorted(all_of_them, key=order)
@@ -166,15 +166,15 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
     group = captioned.image_id
     if not is_video_id(group):
         group = hashlib.blake2b(group.encode(), digest_size=12).hexdigest()
-    asked = captioned.asked
-    key = sample_key(group, asked.number if asked else 0)
+    question = captioned.question
+    key = sample_key(group, question.number if question else 0)
     second: dict[str, bytes] = {}
     try:
         if not captioned.captions:
             raise PictureRejected(Reason.NO_CAPTION_OF_IMAGE, "no caption")
         picture = make_picture(archive.read(captioned.file_name), max_side=settings.max_side)
-        if asked and asked.second_file_name:
-            other = make_picture(archive.read(asked.second_file_name), max_side=settings.max_side)
+        if question and question.second_file_name:
+            other = make_picture(archive.read(question.second_file_name), max_side=settings.max_side)
             second = {SECOND_MEMBER: other.jpeg}
     except PictureRejected as rejected:
         return _Made(_row(key, group, captioned, None, rejected), None)
@@ -194,22 +194,22 @@ def _make(source: str, captioned: Captioned, archive: Archive, settings: ImportS
         licence=captioned.licence or settings.licence,
         group=group,
     )
-    document = facts.model_dump() | _what_is_asked(captioned)
+    document = facts.model_dump() | _question_fields(captioned)
     text = json.dumps(document, ensure_ascii=False).encode()
     members = {"jpg": picture.jpeg, "txt": captioned.captions[0].encode(), "json": text, **second}
     return _Made(_row(key, group, captioned, picture, None), Sample(key, members), len(captioned.captions))
 
 
-def _what_is_asked(captioned: Captioned) -> dict[str, object]:
+def _question_fields(captioned: Captioned) -> dict[str, object]:
     """The fields of `QuestionJson` beyond those of every picture; {} if there is no question."""
-    asked = captioned.asked
-    if asked is None:
+    question = captioned.question
+    if question is None:
         return {}
     fields: dict[str, object] = {
-        "question_id": asked.question_id,
-        "answers": [answer for answer, _ in asked.answers],
-        "answer_scores": [score for _, score in asked.answers],
-        "second_file_name": asked.second_file_name,
+        "question_id": question.question_id,
+        "answers": [answer for answer, _ in question.answers],
+        "answer_scores": [score for _, score in question.answers],
+        "second_file_name": question.second_file_name,
     }
     assert fields.keys() == QuestionJson.model_fields.keys() - ImageJson.model_fields.keys()
     return fields

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from manifests.answers import FIXED_ANSWERS, normal_answer, vqa_score
 from manifests.errors import UserError
-from pipeline.images.annotations import Asked, Captioned, Format, clean, text_of
+from pipeline.images.annotations import Captioned, Format, Question, clean, text_of
 
 Task = Literal["vqa", "nlvr2", "snli_ve"]
 ANSWER_FLOOR = 9
@@ -119,14 +119,14 @@ def _official_vqa(document: Mapping[str, Any], question: Mapping[str, Any], answ
 
 def _soho_vqa(items: Iterable[Mapping[str, Any]], label2ans: Sequence[str]) -> Iterator[Captioned]:
     for item in items:
-        for asked in item.get("vqa", [item]):
-            pairs = zip(asked.get("labels", ()), asked.get("scores", ()), strict=True)
+        for question in item.get("vqa", [item]):
+            pairs = zip(question.get("labels", ()), question.get("scores", ()), strict=True)
             scored = sorted(((label2ans[label], float(score)) for label, score in pairs), key=lambda pair: -pair[1])
             yield _asking(
                 str(item["image_id"]),
                 item["file_name"],
-                asked["question"],
-                str(asked["question_id"]),
+                question["question"],
+                str(question["question_id"]),
                 tuple(scored),
             )
 
@@ -137,8 +137,8 @@ def _nlvr2(lines: Any) -> Iterator[Captioned]:
         pair = identifier.rpartition("-")[0]  # the last number counts the sentences about a pair of pictures
         scored = ((str(line["label"]).strip().lower(), 1.0),) if "label" in line else ()
         asking = _asking(pair, f"{pair}-img0.png", line["sentence"], identifier, scored)
-        assert asking.asked is not None
-        yield replace(asking, asked=replace(asking.asked, second_file_name=f"{pair}-img1.png"))
+        assert asking.question is not None
+        yield replace(asking, question=replace(asking.question, second_file_name=f"{pair}-img1.png"))
 
 
 def _snli_ve(lines: Any) -> Iterator[Captioned]:
@@ -154,7 +154,7 @@ def _snli_ve(lines: Any) -> Iterator[Captioned]:
 def _asking(
     image_id: str, name: str, question: str, question_id: str, scored: tuple[tuple[str, float], ...]
 ) -> Captioned:
-    return Captioned(image_id, name, clean([question]), asked=Asked(question_id, scored))
+    return Captioned(image_id, name, clean([question]), question=Question(question_id, scored))
 
 
 def _numbered(askings: Iterable[Captioned]) -> Iterator[Captioned]:
@@ -162,9 +162,9 @@ def _numbered(askings: Iterable[Captioned]) -> Iterator[Captioned]:
     before: Counter[str] = Counter()
     seen: set[str] = set()
     for asking in askings:
-        assert asking.asked is not None
-        if asking.asked.question_id in seen:
-            raise ValueError(f"question_id {asking.asked.question_id} comes twice")
-        seen.add(asking.asked.question_id)
-        yield replace(asking, asked=replace(asking.asked, number=before[asking.image_id]))
+        assert asking.question is not None
+        if asking.question.question_id in seen:
+            raise ValueError(f"question_id {asking.question.question_id} comes twice")
+        seen.add(asking.question.question_id)
+        yield replace(asking, question=replace(asking.question, number=before[asking.image_id]))
         before[asking.image_id] += 1

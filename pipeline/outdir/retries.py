@@ -69,7 +69,7 @@ def read_retries(store: Store, stages: Sequence[str]) -> Iterator[tuple[str, tup
             yield file.removesuffix(".json"), tuple(request["ids"])
 
 
-def take_up(store: Store, crawl_stages: Sequence[str]) -> int:
+def uncommit_requested(store: Store, crawl_stages: Sequence[str]) -> int:
     """Uncommits the units that requests to the other stages name, so that this run redoes them; returns how many.
 
     The crawl's own stages read their requests themselves and turn them into rounds.
@@ -89,7 +89,7 @@ def _has_reason(reason: str) -> Callable[[Mapping[str, Any]], bool]:
     return lambda row: row["reason"] == reason
 
 
-def take_up_due(store: Store, stages: Sequence[str], now: datetime) -> int:
+def uncommit_due(store: Store, stages: Sequence[str], now: datetime) -> int:
     """Uncommits units of these stages with rejects of class `later` that are due; returns how many."""
     rows = rejects_in_force(store).filter(pc.field("class") == ReasonClass.LATER.value).to_pylist()
     due = [row for row in rows if row["stage"] in stages and is_due(row, now)]

@@ -83,8 +83,8 @@ def _stages(config: RunConfig, store: Store, name: str, unit: str) -> Iterator[S
     elif name in ("list", "choose", "extract"):
         opt_outs = load_opt_outs(config.crawl.opt_out, store)
         for plan in reversed(read_plans(store)):
-            books = CrawlLedger(store, config.balance.unit)
-            stages = stages_of(plan, config.crawl, polite, books, opt_outs, config.media.cut)
+            ledger = CrawlLedger(store, config.balance.unit)
+            stages = stages_of(plan, config.crawl, polite, ledger, opt_outs, config.media.cut)
             yield from (stage for stage in stages if stage.name == name)
     elif name == "transcripts":
         yield TranscriptsStage(config.text)

@@ -63,10 +63,10 @@ def crawl(run: Run, wanted: Wanted, gathered: Gathered) -> Line:
     """Runs rounds until the wanted amounts are covered or the sources are exhausted."""
     config, store = run.config.crawl, run.store
     opt_outs = load_opt_outs(config.opt_out, store)
-    books = CrawlLedger(store, wanted.unit)
+    ledger = CrawlLedger(store, wanted.unit)
     gathered.is_over = False
-    for plan in rounds(config, store, wanted, books):
-        list_, choose, extract = stages_of(plan, config, run.polite, books, opt_outs, run.config.media.cut)
+    for plan in rounds(config, store, wanted, ledger):
+        list_, choose, extract = stages_of(plan, config, run.polite, ledger, opt_outs, run.config.media.cut)
         results = yield (list_,)
         results += yield (choose,)
         results += (yield (extract, *text_stages(run)))[:1]

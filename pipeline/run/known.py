@@ -71,7 +71,7 @@ class Known:
         for table, rows in self._tables.new():
             if table != "rejects":
                 take[table](rows)
-                self._census.take_up(table)
+                self._census.read_new_parts(table)
         self._census.again()
 
     def _add_clips(self, rows: pa.Table) -> None:

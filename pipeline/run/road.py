@@ -17,7 +17,7 @@ from pipeline.crawl.sources.registry import asks_site
 from pipeline.engine.drain import StopRequest
 from pipeline.engine.driver import Line
 from pipeline.outdir.accounts import check_accounts
-from pipeline.outdir.retries import take_up, take_up_due
+from pipeline.outdir.retries import uncommit_due, uncommit_requested
 from pipeline.report.summary import Delivered
 from pipeline.run.batches import Batches
 from pipeline.run.close import close, write_selection
@@ -34,8 +34,8 @@ def run_pipeline(config: RunConfig, *, redo: str = "", mix: bool = False, stop: 
     if asks_site(config):
         check_identities(config.crawl)
     with open_run(config, redo=redo, mix=mix, stop=stop) as run:
-        take_up(run.store, names_of("round"))
-        take_up_due(run.store, names_of("unit"), datetime.now(UTC))
+        uncommit_requested(run.store, names_of("round"))
+        uncommit_due(run.store, names_of("unit"), datetime.now(UTC))
         selection = work(run)
         manifest = deliver(run, selection)
         return Delivered(manifest, selection.result, tuple(run.results), check_accounts(run.store))

@@ -196,7 +196,7 @@ class Politeness:
             )
         return self._buckets[key]
 
-    def _take_up(self, rates: Rates) -> None:
+    def _apply_rates(self, rates: Rates) -> None:
         """Applies new rates to existing buckets: gaps change from the next token on, no extra token is given out."""
         self._rates = rates
         for name, identity in self._identities.items():
@@ -354,7 +354,7 @@ class Politeness:
             for identity in self._identities.values():
                 identity.by_hand = identity.name in control.paused_identities
             if rates != self._rates:
-                self._take_up(rates)
+                self._apply_rates(rates)
 
     def _remember_pauses(self) -> None:
         """Resumes pauses that were running when the last run ended: a restart must not circumvent a block."""

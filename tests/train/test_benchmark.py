@@ -13,7 +13,7 @@ import torch
 import train
 from manifests.errors import UserError
 from tests.train.test_inference import folder, pictures  # noqa: F401  (a fixture)
-from train.benchmark import Asked, dual_softmax, right_answers, run_benchmark, score_queries
+from train.benchmark import BenchmarkOptions, dual_softmax, right_answers, run_benchmark, score_queries
 from train.caption_files import Query
 from train.cli import main
 from train.data.film import Film
@@ -27,7 +27,7 @@ TEXT = torch.tensor([[0.6, 0.8, 0.0], [0.9, 0.1, 0.3], [0.8, 0.6, 0.0], [0.0, 0.
 
 
 def test_by_id_only_a_querys_own_video_is_right():
-    scores = score_queries(VIDEO, NAMES, TEXT, QUERIES, Asked("id"), temperature=0.05)
+    scores = score_queries(VIDEO, NAMES, TEXT, QUERIES, BenchmarkOptions("id"), temperature=0.05)
 
     assert scores.text_to_video.r1 == 0.5  # "hound" and "cat"; both dogs find the other's video first
     assert scores.text_to_video.mean_rank == pytest.approx((2 + 1 + 2 + 1) / 4)
@@ -41,7 +41,7 @@ def test_by_caption_videos_of_the_same_words_are_right_too():
     right = right_answers(NAMES, QUERIES, "caption")
     assert right.int().tolist() == [[1, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 1]]
 
-    scores = score_queries(VIDEO, NAMES, TEXT, QUERIES, Asked("caption"), temperature=0.05)
+    scores = score_queries(VIDEO, NAMES, TEXT, QUERIES, BenchmarkOptions("caption"), temperature=0.05)
 
     assert scores.text_to_video.r1 == scores.video_to_text.r1 == 1.0
 
@@ -76,14 +76,14 @@ def test_missing_and_unreadable_videos_are_listed_and_scores_say_over_how_many(f
     names = ("one", "two", "three", "broken", "gone")
     queries = [Query(name, f"a red square {name}") for name in names]
 
-    found = run_benchmark(train.load(folder), queries, videos, Asked(n_segments=1, batch=2))
+    found = run_benchmark(train.load(folder), queries, videos, BenchmarkOptions(n_segments=1, batch=2))
 
     assert (found.retrieval.n_clips, found.n_queries, found.missing) == (3, 3, ("gone",))
     assert len(found.unreadable) == 1 and "broken.mp4: cannot be decoded" in found.unreadable[0]
     text = found.describe()
     assert "among 3 clips" in text and "gone" in text and "broken.mp4" in text
     with pytest.raises(UserError, match="none of the 1 videos"):
-        run_benchmark(train.load(folder), queries[4:], videos, Asked())
+        run_benchmark(train.load(folder), queries[4:], videos, BenchmarkOptions())
 
 
 def test_a_film_gives_the_same_pictures_from_any_container(videos):

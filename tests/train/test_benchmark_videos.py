@@ -10,7 +10,7 @@ import torch
 import train
 from manifests.errors import UserError
 from tests.train.test_inference import folder  # noqa: F401  (a fixture)
-from train.benchmark import Asked, run_benchmark
+from train.benchmark import BenchmarkOptions, run_benchmark
 from train.benchmark_videos import FolderVideos, ShardVideos, open_videos
 from train.caption_files import Query
 from train.testing import Shape, a_sample, scenes, write_manifest, write_shard
@@ -59,9 +59,9 @@ def test_scores_over_shards_say_what_is_missing_and_what_is_damaged(folder, both
     _, manifest = both
     queries = [Query(name, f"a square {name}") for name in ("one", "two", "three.7", "broken", "gone")]
 
-    found = run_benchmark(train.load(folder), queries, manifest, Asked(n_segments=1, fps=6.0))
+    found = run_benchmark(train.load(folder), queries, manifest, BenchmarkOptions(n_segments=1, fps=6.0))
 
     assert (found.retrieval.n_clips, found.missing) == (3, ("gone",))
     assert len(found.unreadable) == 1 and "broken_00000 cannot be decoded" in found.unreadable[0]
     with pytest.raises(UserError, match="none of the 1 videos"):
-        run_benchmark(train.load(folder), queries[4:], manifest, Asked())
+        run_benchmark(train.load(folder), queries[4:], manifest, BenchmarkOptions())

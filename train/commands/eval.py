@@ -89,15 +89,15 @@ def evaluate(
             "--videos and --captions go together: a folder or manifest of videos and the file of their captions"
         )
     if videos is not None and captions is not None:
-        from train.benchmark import Asked, run_benchmark
+        from train.benchmark import BenchmarkOptions, run_benchmark
         from train.caption_files import read_queries
         from train.distributed import process_from_environment
         from train.inference import load_checkpoint
 
         queries = read_queries(captions, form.value)
         encoder = load_checkpoint(target, best=best, device=process_from_environment().device)
-        asked = Asked(ground_truth.value, dsl, segments, frames, stride, fps, batch)
-        found = run_benchmark(encoder, queries, videos, asked)
+        options = BenchmarkOptions(ground_truth.value, dsl, segments, frames, stride, fps, batch)
+        found = run_benchmark(encoder, queries, videos, options)
         typer.echo(json.dumps(found.flat(), indent=2) if as_json else found.describe())
         return
     if answers is not None:

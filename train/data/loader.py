@@ -241,7 +241,7 @@ class PlannedLoader:
                 if all(code in NOT_THE_SAMPLES for code in deaths.values()):
                     killed += 1
                     if killed >= MAX_KILLED:
-                        most = self._workers.shm_bytes(self._dataset.view, self._stream.batch // self._world)
+                        most = self._workers.max_shm_bytes(self._dataset.view, self._stream.batch // self._world)
                         raise UserError(killed_from_outside(deaths, self._dataset.held_by(deaths), most)) from None
                 else:
                     self._suspect({pid for pid, code in deaths.items() if code not in NOT_THE_SAMPLES})
@@ -328,7 +328,7 @@ def read_once(dataset: ClipDataset, samples: Sequence[int], n_workers: int, chun
         yield from loaded
     except WORKER_ERRORS as error:
         deaths = dead_workers(error, loaded)
-        most = Workers(n_workers, chunk).shm_bytes(dataset.view, n_workers * chunk)
+        most = Workers(n_workers, chunk).max_shm_bytes(dataset.view, n_workers * chunk)
         raise UserError(killed_from_outside(deaths, dataset.held_by(deaths), most)) from None
 
 

@@ -40,7 +40,7 @@ class Workers:
         """Chunks that each worker prefetches, if this rank's share of a step is `n_rows`."""
         return max(1, -(-self.prefetch * -(-n_rows // self.chunk) // max(self.count, 1)))
 
-    def shm_bytes(self, view: SampleView, n_rows: int) -> int:
+    def max_shm_bytes(self, view: SampleView, n_rows: int) -> int:
         """Most bytes that the workers may hold in shared memory: prefetched chunks, and the one being made."""
         row = sum(array.nbytes for array in view.blank().values())
         return self.count * (self.chunks_ahead(n_rows) + 1) * self.chunk * row
@@ -110,7 +110,7 @@ def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_byt
     `held` are the keys of the samples that they were loading, `most_bytes` what they may hold in shared memory.
     """
     names = ", ".join(sorted({signal.Signals(-code).name for code in deaths.values() if code < 0}))
-    free, whole = shm_bytes()
+    free, whole = free_and_total_shm()
     return (
         f"data workers were killed {MAX_KILLED} times in a row ({names}); nothing is held against a sample. Either\n"
         f"  /dev/shm is full: {free / 2**30:.1f} of {whole / 2**30:.1f} GiB are free, the workers of one rank may hold "
@@ -122,7 +122,7 @@ def killed_from_outside(deaths: Mapping[int, int], held: Sequence[str], most_byt
     )
 
 
-def shm_bytes() -> tuple[int, int]:
+def free_and_total_shm() -> tuple[int, int]:
     """(free, total) bytes of the shared memory through which workers pass samples; (0, 0) if there is none."""
     try:
         usage = shutil.disk_usage("/dev/shm")

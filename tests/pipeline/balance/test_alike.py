@@ -87,7 +87,7 @@ def opened(folder: Path, settings: str = "1") -> AlikeIndex:
 
 
 def left_of(one: AlikeIndex, things: pa.Table) -> pa.Table:
-    return things.filter(pa.array(~one.are_taken(things.column("video_id"))))
+    return things.filter(pa.array(~one.are_added(things.column("video_id"))))
 
 
 def grow(one: AlikeIndex, things: pa.Table, draw: random.Random, most: int = 12) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.balance import bands
-from pipeline.balance.bands import ALL_BITS, HALF, LOW, Asked, Owners, Search, bits_of, group_of
+from pipeline.balance.bands import ALL_BITS, HALF, LOW, HashQuery, Owners, Search, bits_of, group_of
 
 
 def test_groups_agree_in_as_many_bits_as_leave_some_hashes_in_each() -> None:
@@ -26,7 +26,7 @@ def drawn(rng: np.random.Generator, n: int) -> np.ndarray:
     )
 
 
-def by_the_rule(hashes: np.ndarray, owners: np.ndarray, asked: Asked, max_distance: int) -> list[tuple[int, int]]:
+def by_the_rule(hashes: np.ndarray, owners: np.ndarray, asked: HashQuery, max_distance: int) -> list[tuple[int, int]]:
     found = set()
     for shift in bands.SHIFTS if max_distance else (0,):
         for key, owner, bits in zip(asked.hashes.tolist(), asked.owners.tolist(), asked.bits.tolist(), strict=True):
@@ -52,7 +52,7 @@ def test_files_looked_through_give_what_the_rule_says_however_they_are_cut(
     hashes[rng.integers(0, 120, 5)] = 0
     bits = rng.choice([12, 20, 25, 26] if max_distance else [ALL_BITS], 40).astype(np.uint8)
     picked = rng.choice(hashes[hashes > 0], 40) ^ rng.integers(0, 2, 40, dtype=np.uint64)
-    asked = Asked(picked, rng.integers(20, 50, 40), bits)
+    asked = HashQuery(picked, rng.integers(20, 50, 40), bits)
     wanted = by_the_rule(hashes, owners, asked, max_distance)
     assert wanted
     for things, at_a_time, pairs in (([50], 999, 999), ([8, 9, 15, 20, 50], 7, 5), ([30, 50], 5, 1)):
@@ -72,8 +72,8 @@ def pairs_of(codes: np.ndarray) -> list[tuple[int, int]]:
 
 def test_nothing_is_found_where_nothing_is_looked_for_or_filed() -> None:
     nothing = np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.uint8)
-    search = Search(Asked(*nothing), 8)
+    search = Search(HashQuery(*nothing), 8)
     search.look(np.arange(9, dtype=np.uint64), Owners(0, np.arange(1, 10)))
     assert not len(search.found())
-    search = Search(Asked(np.ones(1, np.uint64), np.ones(1, np.int64), np.full(1, 12, np.uint8)), 8)
+    search = Search(HashQuery(np.ones(1, np.uint64), np.ones(1, np.int64), np.full(1, 12, np.uint8)), 8)
     assert not len(search.found())

@@ -65,4 +65,4 @@ def test_a_video_without_any_sentence_that_counts_is_taken_up_too(tmp_path: Path
     commit(store, [("v0", 0, "too short")], 0)
     one = Sentences(CONFIG, store)
     one.find(of_channels({"v0": "a"}))
-    assert one.compared._index.are_taken(pa.array(["v0", "v1"])).tolist() == [True, False]
+    assert one.compared._index.are_added(pa.array(["v0", "v1"])).tolist() == [True, False]

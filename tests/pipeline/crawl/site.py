@@ -86,11 +86,11 @@ class Road:
     def crawl(self, quotas: Mapping[int, float], most_rounds: int = 50) -> "Road":
         """Runs rounds until nothing more can be done (or so many)."""
         wanted = Wanted(quotas)
-        books = CrawlLedger(self.store)
+        ledger = CrawlLedger(self.store)
         with RunLock(self.store) as lock:
-            for plan in rounds(self.config, self.store, wanted, books):
+            for plan in rounds(self.config, self.store, wanted, ledger):
                 self.plans.append(plan)
-                for stage in stages_of(plan, self.config, self.polite, books, self.opt_outs):
+                for stage in stages_of(plan, self.config, self.polite, ledger, self.opt_outs):
                     run_stage(stage, self.store, self.executor, lock)
                 run_stage(OneClipEach(), self.store, self.executor, lock)
                 if len(self.plans) >= most_rounds:

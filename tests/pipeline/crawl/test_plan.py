@@ -1,4 +1,4 @@
-"""The plan of a round is a pure function; the books agree with plain sets."""
+"""The plan of a round is a pure function; the ledger agrees with plain sets."""
 
 from dataclasses import replace
 

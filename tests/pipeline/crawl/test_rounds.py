@@ -305,9 +305,9 @@ def test_what_was_deferred_is_tried_again_when_its_time_has_come(tmp_path: Path)
     with MiniYouTube(one_of_each(("player_403",)), draw="lazily") as site:
         road = Road.at(tmp_path, config_for(site)).crawl({EDUCATION: 100.0})
         video_id = next(v.video_id for v in site.catalogue.videos if v.behaviour == "player_403")
-    now, books = datetime.now(UTC), CrawlLedger(road.store)
-    books.update()
-    soon, in_two_hours = (books.facts(9, now + timedelta(hours=hours)) for hours in (0, 2))
+    now, ledger = datetime.now(UTC), CrawlLedger(road.store)
+    ledger.update()
+    soon, in_two_hours = (ledger.facts(9, now + timedelta(hours=hours)) for hours in (0, 2))
     assert (soon.due, soon.n_waiting) == ((), 1)
     assert (in_two_hours.due, in_two_hours.n_waiting) == (((video_id, 2),), 0)
 

@@ -19,7 +19,7 @@ from manifests.reasons import ReasonClass
 from pipeline.demo.big_catalogue import one_of_each
 from pipeline.demo.catalogue import Video
 from pipeline.demo.media_cache import MediaCache
-from pipeline.demo.misbehave import BEHAVIOURS, Asked, Fault, FaultBook
+from pipeline.demo.misbehave import BEHAVIOURS, Fault, FaultBook, SiteRequest
 from pipeline.demo.server import MiniYouTube
 from pipeline.media.ffmpeg import find_ffmpeg
 from tests.pipeline.demo.client import Notes, a_ydl, extract, fetch, read_url, watch_url
@@ -267,17 +267,17 @@ def test_expected_ends_follow_the_reasons_own_classes() -> None:
 def test_the_whole_site_may_misbehave_until_it_relents() -> None:
     book = FaultBook()
     book.misbehave(Fault("player", "bot_check"))
-    assert book.meet(Asked("player", "a"), ()) is not None
-    assert book.meet(Asked("watch", "a"), ()) is None
+    assert book.meet(SiteRequest("player", "a"), ()) is not None
+    assert book.meet(SiteRequest("watch", "a"), ()) is None
     book.relent()
-    assert book.meet(Asked("player", "a"), ()) is None
+    assert book.meet(SiteRequest("player", "a"), ()) is None
 
 
 def test_one_video_may_be_healed_alone() -> None:
     book, faults = FaultBook(), (Fault("player", "private"),)
     book.relent("a")
-    assert book.meet(Asked("player", "a"), faults) is None
-    assert book.meet(Asked("player", "b"), faults) is not None
+    assert book.meet(SiteRequest("player", "a"), faults) is None
+    assert book.meet(SiteRequest("player", "b"), faults) is not None
 
 
 def test_watch_pages_asked_for_again_belong_to_the_same_extraction() -> None:
@@ -291,7 +291,7 @@ def test_watch_pages_asked_for_again_belong_to_the_same_extraction() -> None:
 @given(after=st.integers(0, 5), lasts=st.integers(0, 5), n=st.integers(0, 15))
 def test_a_fault_lasts_for_as_many_requests_as_it_says(after: int, lasts: int, n: int) -> None:
     book, fault = FaultBook(), Fault("media", "reset", requests=lasts, after=after)
-    met = [book.meet(Asked("media", "a", stream="video"), (fault,)) is not None for _ in range(n)]
+    met = [book.meet(SiteRequest("media", "a", stream="video"), (fault,)) is not None for _ in range(n)]
     assert met == [after <= i < after + lasts for i in range(n)]
 
 

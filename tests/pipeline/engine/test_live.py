@@ -14,8 +14,8 @@ from pipeline.engine.attempt import End, Outcome
 from pipeline.engine.executor import Finished
 from pipeline.engine.live import (
     LiveStage,
+    RunContext,
     RunStopped,
-    Site,
     StageResult,
     _verdict,
     commit_together,
@@ -101,10 +101,12 @@ def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "out"))
 
 
-def begin(store: Store, stage: Any, *, upstream: Any = None, fences: bool = True) -> tuple[LiveStage, Around, Site]:
+def begin(
+    store: Store, stage: Any, *, upstream: Any = None, fences: bool = True
+) -> tuple[LiveStage, Around, RunContext]:
     around = Around(fences)
-    site = Site(store, around, around, around, patience=3)  # type: ignore[arg-type]
-    return LiveStage(stage, site, upstream), around, site
+    context = RunContext(store, around, around, around, patience=3)  # type: ignore[arg-type]
+    return LiveStage(stage, context, upstream), around, context
 
 
 def end(live: LiveStage, name: str, outcome: Outcome, attempt: int = 1) -> None:
@@ -118,7 +120,7 @@ BUG = Outcome(End.DONE, Reason.INTERNAL_ERROR, "KeyError: 'x'", facts={"rejects"
 def test_units_are_taken_up_one_by_one_and_the_stage_is_over_once_all_are_committed(
     store: Store, time_: Seconds
 ) -> None:
-    live, around, site = begin(store, Listing(["a", "b"]))
+    live, around, context = begin(store, Listing(["a", "b"]))
     assert around.of("stage") == [("toy", 0)] and live.is_idle
 
     for n in (1, 2):
@@ -137,7 +139,7 @@ def test_units_are_taken_up_one_by_one_and_the_stage_is_over_once_all_are_commit
     assert live.waits_for_commit and list(live.ended) == ["a"] and not live.is_idle
     end(live, "b", Outcome(End.DONE, facts={}))
     assert live.has_work() and not live.is_over() and live.is_idle
-    commit_together([live], site)
+    commit_together([live], context)
 
     assert live.is_over() and not live.waits_for_commit and around.n_checks == 1
     assert store.committed("toy") == {"a", "b"}
@@ -231,7 +233,7 @@ def test_when_a_unit_is_given_up(outcome: Outcome, n: int, alone: bool, verdict:
 def test_a_lost_worker_is_told_and_tried_again_at_once_and_the_third_loss_is_a_reject(
     store: Store, time_: Seconds
 ) -> None:
-    live, around, site = begin(store, Listing(["a"]))
+    live, around, context = begin(store, Listing(["a"]))
     for attempt, lost in enumerate((Outcome(End.LOST, detail="died", host="h"), Outcome(End.TIMEOUT, node="n")), 1):
         live.submit_next()
         end(live, "a", lost, attempt)
@@ -247,7 +249,7 @@ def test_a_lost_worker_is_told_and_tried_again_at_once_and_the_third_loss_is_a_r
         ("a: lost on h (died); tried again", "a", "h"),
     ]
     assert live.status().losses == {"h: lost": 3, "n: timeout": 1}
-    commit_together([live], site)
+    commit_together([live], context)
     (row,) = store.read_rejects().to_pylist()
     assert (row["video_id"], row["reason"], row["attempts"], row["node"]) == ("a", "killed_worker", 4, "h")
     assert live.is_over() and live.next_at() is None
@@ -345,7 +347,7 @@ def fail(live: LiveStage, *details: str) -> None:
     """One unit after the other ends so: with an error of this program, or, "", well."""
     for detail in details:
         live.submit_next()
-        name = live._site.executor.submitted[-1][0]  # type: ignore[attr-defined]
+        name = live._context.executor.submitted[-1][0]  # type: ignore[attr-defined]
         bug = Outcome(End.DONE, Reason.INTERNAL_ERROR, detail, facts={"rejects": {"internal_error": 1}})
         end(live, name, bug if detail else DONE)
         while live._waiting:
@@ -353,9 +355,9 @@ def fail(live: LiveStage, *details: str) -> None:
 
 
 def test_five_units_in_a_row_with_the_same_error_end_the_run_and_none_of_them_is_rejected(store: Store) -> None:
-    live, around, site = begin(store, Listing([f"u{i}" for i in range(99)]))
+    live, around, context = begin(store, Listing([f"u{i}" for i in range(99)]))
     fail(live, "", *["KeyError: 'x'"] * 4, "", *["KeyError: 'x'"] * 4, *["KeyError: 'y'"] * 4)
-    commit_together([live], site)
+    commit_together([live], context)
 
     with pytest.raises(RunStopped, match="5 units in a row failed in the same way: KeyError: 'y'"):
         fail(live, "KeyError: 'y'")
@@ -377,15 +379,15 @@ def test_the_verdicts_on_units_that_all_fail_alike_are_taken_back(store: Store) 
 
 
 def test_what_a_stop_leaves_undone_is_told_in_words(store: Store, time_: Seconds) -> None:
-    live, _, site = begin(store, Listing(["a", "b"]))
+    live, _, context = begin(store, Listing(["a", "b"]))
     assert what_remains([live]) == "0 units were committed by this run, 0 given back, others had not begun"
     live.submit_next()
     end(live, "a", DONE)
-    commit_together([live], site)
+    commit_together([live], context)
     live.submit_next()
     assert what_remains([live]) == "1 unit was committed by this run, 1 given back"
     end(live, "b", DONE)
-    commit_together([live], site)
+    commit_together([live], context)
     assert what_remains([live]) == ""
 
     later, _, _ = begin(store, Listing([]), upstream=before())
@@ -396,12 +398,12 @@ def test_what_a_stop_leaves_undone_is_told_in_words(store: Store, time_: Seconds
 
 
 def test_stages_of_one_name_commit_together(store: Store) -> None:
-    first, _, site = begin(store, Listing(["a"]))
+    first, _, context = begin(store, Listing(["a"]))
     second, _, _ = begin(store, Listing(["b"]))
     for live, name in ((first, "a"), (second, "b")):
         live.submit_next()
         end(live, name, DONE)
-    commit_together([first, second], site)
+    commit_together([first, second], context)
 
     assert len(store.names("commits/toy")) == 1 and store.committed("toy") == {"a", "b"}
     assert not first.waits_for_commit and not second.waits_for_commit

@@ -48,8 +48,8 @@ def test_ten_peoples_answers_are_counted_by_hand(tmp_path):
     assert found is not None
     task, (asking,), classes = found
     assert (task, classes, asking.file_name) == ("vqa", ["navy"], "COCO_val2014_000000000007.jpg")
-    assert asking.captions == ("What is it?",) and asking.asked is not None
-    assert dict(asking.asked.answers) == pytest.approx({"navy": 1.0, "grey": 1.0, "blue": 2 / 3, "teal": 1 / 3})
+    assert asking.captions == ("What is it?",) and asking.question is not None
+    assert dict(asking.question.answers) == pytest.approx({"navy": 1.0, "grey": 1.0, "blue": 2 / 3, "teal": 1 / 3})
 
 
 def test_sohos_own_vqa_file_keeps_its_order_of_answers(tmp_path):
@@ -59,15 +59,15 @@ def test_sohos_own_vqa_file_keeps_its_order_of_answers(tmp_path):
     (tmp_path / "train_data_vqa.json").write_text(json.dumps(document))
     task, (asking,), classes = read_questions([tmp_path / "train_data_vqa.json"])
     assert (task, classes) == ("vqa", ["two", "3"])
-    assert asking.asked.answers == (("two", 1.0), ("3", 0.3)) and asking.file_name == "x.jpg"
+    assert asking.question.answers == (("two", 1.0), ("3", 0.3)) and asking.file_name == "x.jpg"
 
 
 def test_test_questions_have_no_answers(tmp_path):
     line = {"identifier": "test1-0-1-2", "sentence": "There are two dogs."}
     (tmp_path / "test1.json").write_text(json.dumps(line) + "\n")
     _, (asking,), _ = read_questions([tmp_path / "test1.json"])
-    assert asking.asked.answers == () and asking.file_name == "test1-0-1-img0.png"
-    assert asking.asked.second_file_name == "test1-0-1-img1.png"
+    assert asking.question.answers == () and asking.file_name == "test1-0-1-img0.png"
+    assert asking.question.second_file_name == "test1-0-1-img1.png"
 
 
 @pytest.mark.parametrize(

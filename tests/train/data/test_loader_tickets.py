@@ -284,7 +284,9 @@ def test_workers_killed_three_times_in_a_row_end_the_run_and_each_time_the_other
         list(one.steps(0, 4))
 
     assert [chunks.killed for chunks in made] == [1, 1, 1] and one._suspects == set()
-    assert told == [({7: -15}, [index.key(3)], one._workers.shm_bytes(VIEWS, 2))], "for this rank's share of the batch"
+    assert told == [({7: -15}, [index.key(3)], one._workers.max_shm_bytes(VIEWS, 2))], (
+        "for this rank's share of the batch"
+    )
 
 
 def test_a_step_that_goes_well_forgives_earlier_deaths_and_the_next_try_begins_behind_it(index, monkeypatch):
@@ -329,4 +331,4 @@ def test_an_evaluations_killed_workers_held_as_much_as_they_were_asked_for(index
 
     with pytest.raises(UserError):
         list(read_once(a_dataset(index), [1, 2, 3], n_workers=2, chunk=3))
-    assert told == [Workers(2, 3).shm_bytes(VIEWS, 6)]
+    assert told == [Workers(2, 3).max_shm_bytes(VIEWS, 6)]

@@ -27,9 +27,9 @@ from train.data.workers import (
     Workers,
     dead_workers,
     end_workers,
+    free_and_total_shm,
     ignore_stop_signals,
     killed_from_outside,
-    shm_bytes,
     started,
 )
 
@@ -87,7 +87,7 @@ def test_workers_hold_the_chunks_that_they_are_asked_for_and_the_one_in_the_maki
     view = ClipDataset(index, VIEWS, "prepared", seed=1).view
     row = 3 * (64 * 128 + 2 * 16 * 32)  # bytes: the middle frame and the two others of a clip
 
-    assert Workers(2, chunk=4, prefetch=2).shm_bytes(view, 8) == 2 * (2 + 1) * 4 * row
+    assert Workers(2, chunk=4, prefetch=2).max_shm_bytes(view, 8) == 2 * (2 + 1) * 4 * row
 
 
 @pytest.mark.slow
@@ -116,7 +116,7 @@ def test_the_compose_files_shared_memory_holds_what_its_workers_hand_over():
     config = load_config(TrainConfig, REPO / "configs" / "train_hd_vila.yaml")
     compose = yaml.safe_load((REPO / "docker" / "compose.yaml").read_text())
     d = config.data
-    per_rank = Workers(d.workers, d.chunk, d.prefetch).shm_bytes(view_of(config), config.loop.batch // 8)
+    per_rank = Workers(d.workers, d.chunk, d.prefetch).max_shm_bytes(view_of(config), config.loop.batch // 8)
 
     assert int(compose["services"]["train"]["shm_size"].removesuffix("gb")) * 2**30 > 8 * per_rank
 
@@ -186,13 +186,13 @@ def test_the_signals_of_killed_workers_are_named_once_each() -> None:
 
 def test_shared_memory_is_measured_and_none_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers.shutil, "disk_usage", lambda path: SimpleNamespace(total=9, used=4, free=5))
-    assert shm_bytes() == (5, 9)
+    assert free_and_total_shm() == (5, 9)
 
     def gone(path: str) -> None:
         raise FileNotFoundError(path)
 
     monkeypatch.setattr(workers.shutil, "disk_usage", gone)
-    assert shm_bytes() == (0, 0)
+    assert free_and_total_shm() == (0, 0)
 
 
 def test_workers_are_deaf_to_what_the_main_process_decides_about() -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bench.plain_hdvila import plain_embed
 from tests.train.models.golden import golden, golden_inputs, golden_model
-from train.benchmark import Asked, run_benchmark, score_queries
+from train.benchmark import BenchmarkOptions, run_benchmark, score_queries
 from train.caption_files import read_queries
 from train.evaluate import Retrieval
 from train.inference import Encoder
@@ -92,7 +92,7 @@ def test_films_and_a_caption_file_score_as_in_the_published_way(
     tokenizer = tokenizer_from_captions(texts, vocab_size=64, seed=0)
     encoder = Encoder(model, tokenizer, stride=STRIDE)
 
-    found = run_benchmark(encoder, queries, tmp_path, Asked(n_segments=1)).retrieval
+    found = run_benchmark(encoder, queries, tmp_path, BenchmarkOptions(n_segments=1)).retrieval
 
     views = [published_views(tmp_path / f"{query.video}.mp4") for query in queries]
     middle, other = (torch.from_numpy(np.stack([pair[k] for pair in views]))[:, None] for k in (0, 1))

@@ -13,7 +13,7 @@ from tests.train.models.golden import (
     golden_inputs,
     golden_model,
 )
-from train.benchmark import Asked, score_queries
+from train.benchmark import BenchmarkOptions, score_queries
 from train.caption_files import Query
 from train.inference import Encoder
 from train.losses import contrastive_loss
@@ -74,7 +74,9 @@ def test_a_benchmark_scores_by_the_published_similarities(model: HDVila) -> None
         text = model.embed_text(ids, mask)
     queries = [Query("first", "one"), Query("second", "other")]
 
-    scores = score_queries(video, ["first", "second"], text, queries, Asked(), temperature=encoder.temperature)
+    scores = score_queries(
+        video, ["first", "second"], text, queries, BenchmarkOptions(), temperature=encoder.temperature
+    )
 
     published = torch.tensor(golden(1)["cases"]["small"]["fp32"]["similarity_text_rows_video_cols"])
     assert torch.allclose(text @ video.T, published, atol=2e-6, rtol=0)

@@ -9,7 +9,7 @@ from manifests.reasons import Reason
 from pipeline.engine.attempt import reject_row
 from pipeline.engine.store import Store
 from pipeline.engine.unit import Reject
-from pipeline.outdir.retries import request_retries, take_up, take_up_due
+from pipeline.outdir.retries import request_retries, uncommit_due, uncommit_requested
 
 CRAWL = ("choose", "extract")
 
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Store:
 def test_a_request_uncommits_the_units_with_its_reason_and_no_other(store: Store) -> None:
     request_retries(store, ["truncated"])
 
-    assert take_up(store, CRAWL) == 1
+    assert uncommit_requested(store, CRAWL) == 1
     assert store.committed("media") == {"busy", "made"}
     assert store.names("retries") == [], "a request is served once"
 
@@ -36,13 +36,13 @@ def test_a_request_uncommits_the_units_with_its_reason_and_no_other(store: Store
 def test_requests_to_the_crawl_are_left_to_its_rounds(store: Store) -> None:
     store.write_json("retries/extract-private-x.json", {"stage": "extract", "reason": "private", "ids": ["v"]})
 
-    assert take_up(store, CRAWL) == 0
+    assert uncommit_requested(store, CRAWL) == 0
     assert store.names("retries") == ["extract-private-x.json"]
 
 
 def test_a_reject_of_class_later_is_due_when_its_time_has_come(store: Store) -> None:
     now = datetime.now(UTC)
 
-    assert take_up_due(store, ("media",), now) == 0
-    assert take_up_due(store, ("media",), now + timedelta(hours=2)) == 1
+    assert uncommit_due(store, ("media",), now) == 0
+    assert uncommit_due(store, ("media",), now + timedelta(hours=2)) == 1
     assert store.committed("media") == {"gone", "made"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import Any
@@ -36,8 +36,13 @@ from pipeline.media.stopwatch import Stopwatch
 HASH_EVERY_MS = 250
 """Interval between the frames of a clip that are hashed."""
 
-_CLOCK_EVERY = 16
-"""Items of the pass between two looks at the clock: a look costs as much as a small check of a frame."""
+_AT_ONCE = 4
+"""Frames and blocks of audio that are decoded before they are looked at. A frame pushes everything else out of the
+processor's cache, all that is to be done to it included, which so comes back once in four frames; more frames than
+these are dearer to read again."""
+
+_CLOCK_EVERY = 4
+"""Batches of the pass between two looks at the clock: a look costs as much as a small check of a frame."""
 
 _SEEK_GAP_MS = 8000
 """Clips closer together than this are decoded without a seek in between."""
@@ -94,6 +99,20 @@ class ClipLook:
         self.makers.finish()
 
 
+Item = Picture | DecodeFault | AudioBlock
+
+
+def _several(items: Iterator[Item]) -> Iterator[list[Item]]:
+    """Yields the items in batches, which are to be emptied: frames that are held take the place of those to come."""
+    batch: list[Item] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) >= _AT_ONCE:
+            yield batch
+            batch = []
+    yield batch
+
+
 class VideoLook:
     """The pass over one video: `run` takes the clips and returns what it saw of each; then `scenes` has the cuts."""
 
@@ -122,23 +141,13 @@ class VideoLook:
         waiting = sorted((self._begin(clip) for clip in clips), key=lambda c: (c.start, c.end, c.clip.n))
         active: list[ClipLook] = []
         done: list[ClipLook] = []
-        for number, item in enumerate(self._watch.each("decode", self._items(clips, hearing.wanted))):
-            if number % _CLOCK_EVERY == 0:
-                self._clock.check()
-            if isinstance(item, DecodeFault):
-                self._faults.append(item)
-                continue
-            if isinstance(item, AudioBlock):
-                with self._watch("audio"):
-                    hearing.hear(item)
-                continue
-            hearing.pictures_reach(item.time_ms)
-            while waiting and waiting[0].start <= item.tick:
+        for picture in self._pictures(clips, hearing):
+            while waiting and waiting[0].start <= picture.tick:
                 active.append(waiting.pop(0))
-            for ended in [c for c in active if c.end <= item.tick]:
+            for ended in [c for c in active if c.end <= picture.tick]:
                 active.remove(ended)
                 done.append(self._end(ended))
-            self._look_at(item, active)
+            self._look_at(picture, active)
         done += [self._end(c) for c in (*active, *waiting)]
         with self._watch("audio"):
             hearing.finish()
@@ -146,7 +155,24 @@ class VideoLook:
             look.heard = hearing.heard.get(look.clip.n)
         return done
 
-    def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Any:
+    def _pictures(self, clips: Sequence[CutClip], hearing: Hearing) -> Iterator[Picture]:
+        """Yields the frames; has the audio between them heard, and notes faults."""
+        batches = self._watch.each("decode", _several(self._items(clips, hearing.wanted)))
+        for number, batch in enumerate(batches):
+            if number % _CLOCK_EVERY == 0:
+                self._clock.check()
+            for item in batch:
+                if isinstance(item, Picture):
+                    hearing.pictures_reach(item.time_ms)
+                    yield item
+                elif isinstance(item, AudioBlock):
+                    with self._watch("audio"):
+                        hearing.hear(item)
+                else:
+                    self._faults.append(item)
+            batch.clear()
+
+    def _items(self, clips: Sequence[CutClip], hear: list[Wanted]) -> Iterator[Item]:
         if self._finder is not None:
             return decode(self._source, self._config.limits, hear=hear)
         stretches = [Stretch(one.start_ms, one.end_ms) for one in hear or clips]

@@ -172,7 +172,7 @@ def run_one(step: str, url: str, n_videos: int, options: dict[str, str]) -> Cost
     place = Place(store, config_of(store), n_videos, some_video)
     STEPS[step].before(place)
     base_mb = own_mb()
-    with count_requests() as counted, peak_of_own_mb() as peaks_mb:
+    with count_requests(REQUEST_S) as counted, peak_of_own_mb() as peaks_mb:
         started, cpu = time.monotonic(), _cpu_s()
         STEPS[step].run(place)
         cpu_s, wall_s = _cpu_s() - cpu, time.monotonic() - started

@@ -1,15 +1,18 @@
 """Counts a step's requests to its store, in the file system itself: requests, bytes, and how many wait for one another.
 
 On a bucket each API call of the client is one request, including pages of a listing and parts of an upload. On a disk
-each call of the file system counts as it would on a bucket: a listing is one request per 1,000 names.
+each call of the file system counts as it would on a bucket: a listing is one request per 1,000 names, of those with the
+beginning that is asked for.
 
 Requests of one thread wait for one another. Those of a thread pool count as its busiest thread's, and those that one
-call makes at the same time (`cat_ranges`) as their number divided by AT_ONCE.
+call makes at the same time (`cat_ranges`) as their number divided by AT_ONCE. On a disk one thread of a pool may be so
+fast that it does the work of all: with `pool_wait_s` each of its requests takes as long as one to a bucket would.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +23,7 @@ from typing import Any
 import fsspec.asyn
 from fsspec.implementations.local import LocalFileSystem
 
+from pipeline.engine.files import Files
 from pipeline.engine.store import Store
 
 AT_ONCE = 128
@@ -65,11 +69,11 @@ class Requests:
 
 
 @contextmanager
-def count_requests() -> Iterator[Requests]:
-    """Counts all requests of this process to any store for the duration of the block."""
+def count_requests(pool_wait_s: float = 0.0) -> Iterator[Requests]:
+    """Counts all requests of this process to any store for the duration of the block. `pool_wait_s`: see the module."""
     counted = Requests()
     with ExitStack() as stack:
-        _count_on_disk(counted, stack)
+        _count_on_disk(counted, stack, pool_wait_s)
         _count_on_bucket(counted, stack)
         yield counted
 
@@ -122,16 +126,17 @@ def _count_on_bucket(counted: Requests, stack: ExitStack) -> None:
 _inside = threading.local()
 
 
-def _count_on_disk(counted: Requests, stack: ExitStack) -> None:
+def _count_on_disk(counted: Requests, stack: ExitStack, pool_wait_s: float) -> None:
     for owner, method in (
         *((LocalFileSystem, name) for name in ("cat_file", "ls", "info", "exists", "rm_file", "cat_ranges", "find")),
         *((LocalFileSystem, name) for name in ("glob", "open", "pipe_file", "put_file", "isfile", "isdir")),
         *((Store, name) for name in ("write", "put", "create", "_replace_here")),
+        (Files, "_in_folder"),
     ):
-        _put(stack, owner, method, _counting(getattr(owner, method), method, counted))
+        _put(stack, owner, method, _counting(getattr(owner, method), method, counted, pool_wait_s))
 
 
-def _counting(inner: Callable[..., Any], name: str, counted: Requests) -> Callable[..., Any]:
+def _counting(inner: Callable[..., Any], name: str, counted: Requests, pool_wait_s: float) -> Callable[..., Any]:
     def outer(self: Any, *args: Any, **kwargs: Any) -> Any:
         is_local = self.is_local if isinstance(self, Store) else True
         if getattr(_inside, "call", False) or not is_local:
@@ -141,7 +146,9 @@ def _counting(inner: Callable[..., Any], name: str, counted: Requests) -> Callab
             answer = inner(self, *args, **kwargs)
         finally:
             _inside.call = False
-        if name in ("ls", "find", "glob"):
+        if pool_wait_s and "_" in threading.current_thread().name:
+            time.sleep(pool_wait_s)
+        if name in ("ls", "find", "glob", "_in_folder"):
             counted.add("ls", n=max(1, -(-len(answer) // NAMES_A_PAGE)))
         elif name == "cat_ranges":
             counted.add(name, sum(len(part) for part in answer if isinstance(part, bytes)), n=len(answer))

@@ -126,7 +126,7 @@ class Files:
         `begin`: only names with this prefix. A bucket then lists no others, and a folder may hold millions; there must
         be no such files in subfolders.
         """
-        names = self._begun(folder, begin) if begin and self._asks_by_prefix else self._listed(folder, "file")
+        names = self._begun(folder, begin) if begin and self._asks_by_prefix else self._listed(folder, "file", begin)
         return [name for name in names if name.startswith(begin) and name and not name.startswith(TEMPORARY)]
 
     @cached_property
@@ -146,14 +146,27 @@ class Files:
         """Names of the folders inside a folder, sorted; [] if there is no folder."""
         return self._listed(folder, "directory")
 
-    def _listed(self, folder: str, kind: str) -> list[str]:
-        """Sorted names of a folder's entries of fsspec's kind `file` or `directory`."""
+    def _listed(self, folder: str, kind: str, begin: str = "") -> list[str]:
+        """Sorted names of a folder's entries of fsspec's kind `file` or `directory`; on a disk with this beginning."""
+        if self.is_local:
+            return self._in_folder(folder, kind, begin)
         self.fs.invalidate_cache()
         try:
             entries = self._call("ls", self.path(folder), detail=True)
         except FileNotFoundError:
             return []
         return sorted(e["name"].rstrip("/").rpartition("/")[2] for e in entries if e["type"] == kind)
+
+    def _in_folder(self, folder: str, kind: str, begin: str) -> list[str]:
+        """The same of a folder on a disk, by names and kinds alone: fsspec asks for each file's size and times."""
+        try:
+            with os.scandir(self.path(folder)) as entries:
+                found = [entry for entry in entries if entry.name.startswith(begin)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        if kind == "directory":
+            return sorted(entry.name for entry in found if entry.is_dir(follow_symlinks=False))
+        return sorted(entry.name for entry in found if entry.is_file(follow_symlinks=False))
 
     # writing
 

@@ -41,14 +41,23 @@ class RowFile:
         self._spans = _opened(files, path, size)
         self._file = pq.ParquetFile(self._spans)
 
+    def fetch(self, spans: Sequence[tuple[int, int]], columns: Sequence[str], most_bytes: int) -> bool:
+        """Fetches what some rows (first, number) need of these columns, and keeps it for `read`. False, with nothing
+        fetched, if that is more than `most_bytes`.
+        """
+        names = set(columns)
+        groups = sorted({group for span in spans for group in _groups_of(self._file.metadata, *span)[0]})
+        return self._spans.keep_all(sorted(self._places(groups, names)), most_bytes)
+
+    def _places(self, groups: Sequence[int], names: Set[str]) -> list[tuple[int, int]]:
+        metadata = self._file.metadata
+        return [_place(column) for group in groups for column in _columns_of(metadata.row_group(group), names)]
+
     def read(self, first: int, n_rows: int, columns: Sequence[str] | None = None) -> pa.Table:
         """Reads rows first … first + n_rows - 1, or fewer where the file ends; `columns` None: all."""
-        metadata = self._file.metadata
         columns = self._file.schema_arrow.names if columns is None else columns
-        names = set(columns)
-        groups, skipped = _groups_of(metadata, first, n_rows)
-        wanted = [_place(column) for group in groups for column in _columns_of(metadata.row_group(group), names)]
-        self._spans.fetch_all(sorted(wanted))
+        groups, skipped = _groups_of(self._file.metadata, first, n_rows)
+        self._spans.fetch_all(sorted(self._places(groups, set(columns))))
         rows = self._file.read_row_groups(groups, columns=list(columns)).slice(skipped, n_rows)
         self._spans.drop()
         return rows
@@ -109,12 +118,24 @@ def _place(column: pq.ColumnChunkMetaData) -> tuple[int, int]:
     return start, start + column.total_compressed_size
 
 
+def _merged(spans: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Sorted spans, joined where they are near each other."""
+    wanted: list[tuple[int, int]] = []
+    for start, stop in spans:
+        if wanted and start - wanted[-1][1] <= SPAN_BYTES:
+            wanted[-1] = wanted[-1][0], max(wanted[-1][1], stop)
+        else:
+            wanted.append((start, stop))
+    return wanted
+
+
 class _Spans(io.RawIOBase):
     """A file of which some spans are in memory; reads outside them fetch more."""
 
     def __init__(self, files: Files, path: str, size: int) -> None:
         self._files, self._path, self._size, self._at = files, path, size, 0
         self._spans: list[tuple[int, bytes]] = []
+        self._n_kept = 1
         self._fetch(max(0, size - TAIL_BYTES), size)
 
     def ends_as_parquet(self) -> bool:
@@ -123,13 +144,9 @@ class _Spans(io.RawIOBase):
 
     def fetch_all(self, spans: Sequence[tuple[int, int]]) -> None:
         """Fetches sorted spans of bytes, merging those near each other, several at a time."""
-        wanted: list[tuple[int, int]] = []
-        for start, stop in spans:
-            if wanted and start - wanted[-1][1] <= SPAN_BYTES:
-                wanted[-1] = wanted[-1][0], max(wanted[-1][1], stop)
-            else:
-                wanted.append((start, stop))
-        missing = [span for span in wanted if self._held(*span) is None]
+        if all(self._held(*span) is not None for span in spans):
+            return
+        missing = [span for span in _merged(spans) if self._held(*span) is None]
         if len(missing) < 2:
             for span in missing:
                 self._fetch(*span)
@@ -137,9 +154,17 @@ class _Spans(io.RawIOBase):
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="spans") as readers:
             list(readers.map(lambda span: self._fetch(*span), missing))
 
+    def keep_all(self, spans: Sequence[tuple[int, int]], most_bytes: int) -> bool:
+        """Fetches sorted spans of bytes to keep them, if together they are at most `most_bytes`."""
+        if sum(stop - start for start, stop in _merged(spans)) > most_bytes:
+            return False
+        self.fetch_all(spans)
+        self._n_kept = len(self._spans)
+        return True
+
     def drop(self) -> None:
-        """Drops everything fetched except the file's end."""
-        del self._spans[1:]
+        """Drops everything fetched except the file's end and what is to be kept."""
+        del self._spans[self._n_kept :]
 
     def _fetch(self, start: int, end: int) -> bytes:
         """Fetches the bytes start … end - 1, except for those already held with the file's end."""

@@ -24,7 +24,8 @@ from pipeline.engine.committed import MAX_MOVED, Committed
 from pipeline.engine.follow import Follower
 from pipeline.engine.ids import TABLES_WITH_IDS
 from pipeline.engine.parts import PART, Part, joined, name_of, strays
-from pipeline.engine.ranges import RowFile, read_rows
+from pipeline.engine.ranges import read_rows
+from pipeline.engine.segment_rows import SegmentRows, Spans, wide_path
 from pipeline.engine.segments import Head, change_head, read_head, rows_of_id, without
 
 MANY_READ = 2
@@ -160,30 +161,31 @@ class Store(Committed):
                 part = same[0] if same else part
         return self._read_part(part, columns)
 
-    def pieces(self, part: Part, columns: list[str], max_bytes: int = 0) -> Iterator[Piece]:
+    def opened(self, part: Part, spans: Spans = (), columns: Sequence[str] = ()) -> tuple[SegmentRows, bool]:
+        """The files of a segment's part, with what these rows (first, number) need of these columns fetched; and
+        whether it was: too much is not. FileNotFoundError if a merge has moved the part.
+        """
+        with self._as_table(part.path):
+            rows = SegmentRows(self, part.table, part.path, self.segments.sizes)
+            return rows, bool(spans) and rows.fetch(spans, columns)
+
+    def pieces(
+        self, part: Part, columns: list[str], max_bytes: int = 0, opened: SegmentRows | None = None
+    ) -> Iterator[Piece]:
         """Yields the rows of a segment's part, some row groups at a time: about `max_bytes` in these columns, at least
-        one group; 0: PIECE_BYTES.
+        one group; 0: PIECE_BYTES. `opened`: its files, where they are open.
 
         FileNotFoundError if a merge has moved the part.
         """
-        wide = WIDE.get(part.table, ())
-        sizes, paths = self.segments.sizes, {part.path: False, _wide_path(part.path): True}
-        with self._as_table(part.path):
-            files = {
-                is_wide: RowFile(self, path, sizes.get(path, 0))
-                for path, is_wide in paths.items()
-                if not is_wide or any(name in wide for name in columns)
-            }
+        rows = opened or SegmentRows(self, part.table, part.path, self.segments.sizes)
 
         def read(first: int, n_rows: int, names: list[str]) -> pa.Table:
-            asked = {is_wide: [name for name in names if (name in wide) == is_wide] for is_wide in files}
             with self._as_table(part.path):
-                tables = [files[is_wide].read(first, n_rows, own) for is_wide, own in asked.items() if own]
-            arrays = {name: table.column(name) for table in tables for name in table.column_names}
-            return pa.table({name: arrays[name] for name in names if name in arrays})
+                return rows.read(first, n_rows, names)
 
-        for first, n_rows in files[max(files)].pieces(part.first, part.n_rows, columns, max_bytes or PIECE_BYTES):
-            yield Piece(first, n_rows, partial(read, first, n_rows))
+        with self._as_table(part.path):
+            pieces = list(rows.pieces(part.first, part.n_rows, columns, max_bytes or PIECE_BYTES))
+        yield from (Piece(first, n_rows, partial(read, first, n_rows)) for first, n_rows in pieces)
 
     def _read_part(self, part: Part, columns: list[str] | None, *, keep: bool = True) -> pa.Table:
         with self._as_table(part.path):
@@ -213,7 +215,7 @@ class Store(Committed):
             return pa.table({"row": pa.nulls(part.n_rows)}).select([])
         made = self._rows(part.path, part, [name for name in names if name not in wide], keep)
         if apart := [name for name in names if name in wide]:
-            path = _wide_path(part.path)
+            path = wide_path(part.path)
             read = read_rows(self, path, part.first, part.n_rows, apart, self.segments.sizes.get(path, 0))
             for name in apart:
                 made = made.append_column(read.schema.field(name), read.column(name))
@@ -312,10 +314,6 @@ class Store(Committed):
                 self.delete(f"{folder}/{name}")
                 n_swept += 1
         return n_swept
-
-
-def _wide_path(path: str) -> str:
-    return f"{path.removesuffix('.parquet')}.wide.parquet"
 
 
 def _schema_of(table: str, columns: Sequence[str] | None = None) -> pa.Schema:

@@ -286,3 +286,15 @@ def test_of_a_folder_with_millions_only_names_with_a_beginning_are_listed() -> N
     plain = bucket()
     plain.write("t/part-a", b""), plain.write("t/pack-1", b"")
     assert plain.names("t", "part-") == ["part-a"] and plain.names("t", "x") == []
+
+
+def test_a_folder_on_a_disk_is_listed_without_looking_at_its_files(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("t/part-b", "t/part-a", "t/pack-1", "t/part-folder/x", "t/.tmp-1"):
+        files.write(name, b"")
+    Path(files.path("t/part-link")).symlink_to(files.path("t/pack-1"))
+    monkeypatch.setattr(files.fs, "info", lambda *of: pytest.fail("asked for the size of a file"))
+    assert files.names("t", "part-") == ["part-a", "part-b"]
+    assert files.names("t") == ["pack-1", "part-a", "part-b"] and files.folders("t") == ["part-folder"]
+    assert files.names("nowhere") == files.folders("t/pack-1") == []

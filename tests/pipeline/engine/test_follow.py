@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bench.scaling.requests import count_requests
-from pipeline.engine import segment_files, store
-from pipeline.engine.follow import Follower
+from pipeline.engine import ahead, follow, segment_files, segment_rows
+from pipeline.engine.follow import Follower, _New, _spans_of
 from pipeline.engine.merge import MergeSizes
 from pipeline.engine.parts import Part
+from pipeline.engine.segments import read_head
 from pipeline.engine.store import Piece, Store
 from tests.pipeline.engine.merges import UNITS, fill, merge_all
 from tests.pipeline.engine.test_segments import a_segment
@@ -42,7 +44,7 @@ def test_a_segment_comes_in_pieces_of_whole_units_each_once_also_where_reading_b
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(segment_files, "GROUP_ROWS", 4)
-    monkeypatch.setattr(store, "PIECE_BYTES", 1)
+    monkeypatch.setattr(follow, "FETCHED_PIECE_BYTES", 1)
     out = Store(str(tmp_path / "out"))
     fill(out, UNITS)
     merge_all(out)
@@ -80,8 +82,9 @@ def spans_of(
     """(what comes of these spans of new rows, what is read for it) of a segment whose pieces have so many rows."""
     read: list[tuple[int, int]] = []
 
-    def pieces(part: Part, columns: list[str]) -> Iterator[Piece]:
-        read.append((part.first, part.n_rows))
+    def pieces(part: Part, columns: list[str], n_bytes: int, opened: None) -> Iterator[Piece]:
+        if wanted is None or columns != ["video_id"]:
+            read.append((part.first, part.n_rows))
         for first in range(part.first, part.first + part.n_rows, piece):
             n = min(piece, part.first + part.n_rows - first)
             rows = pa.table({"video_id": [str(i) for i in range(first, first + n)]})
@@ -91,7 +94,8 @@ def spans_of(
     follower = Follower(out, "videos", ["video_id"], wanted)
     segment = a_segment("s", rows={"videos": n_rows})
     first, end = (np.array(some, np.int64) for some in zip(*spans, strict=True))
-    tables = follower._read_spans(segment, first, end)
+    new = _New(np.zeros(0, np.uint64), pa.chunked_array([], pa.string()), first, end, _spans_of(first, end))
+    tables = follower._read_spans(segment, new)
     return [(stop, [int(name) for name in rows.column("video_id").to_pylist()]) for stop, rows in tables], read
 
 
@@ -118,3 +122,59 @@ def test_pieces_with_nothing_that_is_wanted_are_read_for_their_ids_alone(monkeyp
     got, _ = spans_of(monkeypatch, 30, [(0, 30)], piece=10, wanted=odd_tens)
 
     assert got == [(20, list(range(10, 20)))]
+
+
+def segments_of(out: Store, n: int) -> None:
+    """Many segments of three units each."""
+    for i in range(n):
+        fill(out, [f"u{3 * i + k:03}" for k in range(3)], a_group=3)
+        merge_all(out, MergeSizes(n_units=3, fan_in=99, grace_s=0))
+
+
+def test_many_segments_take_the_turns_of_few_requests_and_come_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Store(str(tmp_path / "out"))
+    segments_of(out, 16)
+    with count_requests(0.02) as counted:
+        tables = list(Follower(Store(out.url), "clips", ["video_id"]).new())
+
+    assert counted.n > 2 * 16 and counted.n_sequential < 16
+    names = [table.column("video_id")[0].as_py() for table in tables]
+    heads = [segment.id for segment in read_head(out)[0].segments]
+    assert len(names) == 16 and names == [first_of(out, name) for name in heads]
+
+    monkeypatch.setattr(segment_rows, "FETCH_BYTES", 1)
+    unfetched = list(Follower(out, "clips", ["video_id"]).new())
+    assert pa.concat_tables(unfetched).equals(pa.concat_tables(tables)), "what is too much at once is read in turn"
+
+
+def first_of(out: Store, segment: str) -> str:
+    (path,) = out.fs.glob(f"{out.root}/segments/*/{segment}/clips.parquet")
+    return str(pq.read_table(path).column("video_id")[0].as_py())
+
+
+def test_a_segment_that_a_merge_removes_while_others_are_read_ahead_is_looked_for_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Store(str(tmp_path / "out"))
+    segments_of(out, 6)
+    monkeypatch.setattr(ahead, "READERS", 2)
+    reading = Follower(out, "clips", ["clip_id"]).new()
+    read = [next(reading)]
+    merge_all(out, MergeSizes(n_units=3, fan_in=6, grace_s=0))
+    read += list(reading)
+
+    ids_read = sorted(name for table in read for name in table.column("clip_id").to_pylist())
+    assert ids_read == sorted(out.read_table("clips", ["clip_id"]).column("clip_id").to_pylist())
+
+
+def test_where_no_id_is_wanted_the_wide_columns_are_not_opened(tmp_path: Path) -> None:
+    out = Store(str(tmp_path / "out"))
+    segments_of(out, 2)
+    follower = Follower(out, "clips", ["video_id", "text"], lambda ids: np.zeros(len(ids), np.bool_))
+    with count_requests() as counted:
+        assert list(follower.new()) == []
+    assert counted.kinds["cat_file"] == 2 + 2, "the head twice, and the end of each narrow file, which is all of it"
+    wanted = Follower(out, "clips", ["video_id", "text"], lambda ids: np.ones(len(ids), np.bool_))
+    assert sum(table.num_rows for table in wanted.new()) == 18

@@ -168,3 +168,16 @@ def test_it_reads_like_any_file(some: tuple[Files, list[tuple[int, int]]], steps
             whence, offset = io.SEEK_SET, abs(offset)
         assert held.seek(offset, whence) == plain.seek(offset, whence)
         assert held.read(size) == plain.read(size) and held.tell() == plain.tell()
+
+
+def test_what_is_kept_is_read_without_a_request_and_too_much_is_not_fetched(folder: Path) -> None:
+    file = RowFile(Files(str(folder)), "t.parquet")
+    spans, columns = [(10_500, 2), (50_000, 1_000)], ["number", "noise"]
+    assert not file.fetch(spans, columns, 10_000)
+    assert file.fetch(spans, columns, 1 << 30)
+    with count_requests() as counted:
+        for _ in range(2):
+            for first, n_rows in spans:
+                assert file.read(first, n_rows, columns).equals(TABLE.select(columns).slice(first, n_rows))
+    assert counted.n == 0
+    assert file.read(90_000, 1, ["number"]).equals(TABLE.select(["number"]).slice(90_000, 1))

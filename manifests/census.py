@@ -7,7 +7,7 @@ table, how many, and how many of them failed. They share one census; a long-live
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, Any, Protocol
@@ -18,13 +18,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from manifests.clip_status import is_success
-from manifests.hashing import splitmix64
-from manifests.membership import Ids, hash_ids
-from manifests.stages import TABLE, rank_of
+from manifests.hashing import UInt64, splitmix64
+from manifests.membership import are_in, hash_ids
+from manifests.rejected import WHOLE, Rejected, find_rejected, last_of_each, stages_void_by
+from manifests.stages import TABLE
 
-_COUNTS = pa.schema([("video_id", pa.string()), ("n", pa.int64()), ("n_failed", pa.int64())])
-_OF_REJECTS = ["stage", "video_id", "clip_id", "reason", "at"]
-"""The columns of rejects that decide which is in force and that the funnel counts by."""
+_OF_CLIPS = ("clips", "packs")
+"""The tables where a row of a clip makes its reject void."""
 HASHES_AT_A_TIME = 4_000_000
 
 
@@ -52,69 +52,97 @@ class Tables(Rows, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Counts of one table by video. Columns [V]: all rows, and rows that failed (table `packs` only)."""
+    """Counts of one table by video. Columns [V]: ascending hashes of the videos, all rows, and rows that failed (table
+    `packs` only).
+    """
 
-    video_id: pa.Array
-    n: NDArray[np.int64]
-    n_failed: NDArray[np.int64]
+    video: UInt64
+    n: NDArray[np.int32]
+    n_failed: NDArray[np.int32]
 
     @property
-    def with_success(self) -> pa.Array:
+    def with_success(self) -> UInt64:
         """The videos with at least one row that did not fail."""
-        return self.video_id.filter(pa.array(self.n > self.n_failed))
+        return self.video[self.n > self.n_failed]
+
+    @classmethod
+    def sum(cls, pieces: list[Counted]) -> Counted:
+        """Adds up counts."""
+        video, at = np.unique(np.concatenate([np.zeros(0, np.uint64), *(p.video for p in pieces)]), return_inverse=True)
+        n, n_failed = np.zeros(len(video), np.int32), np.zeros(len(video), np.int32)
+        begin = 0
+        for piece in pieces:
+            rows = at[begin : begin + len(piece.video)]
+            begin += len(rows)
+            np.add.at(n, rows, piece.n)
+            np.add.at(n_failed, rows, piece.n_failed)
+        return cls(video, n, n_failed)
 
 
 @dataclass(slots=True)
 class _Kept:
     """What is kept from the parts of one table that were read."""
 
+    clips: UInt64
+    """[C] ascending hashes of the clips that were rejected before this table."""
+    passed: NDArray[np.bool_]
+    """[C] whether each of them has a row here that did not fail."""
+    is_read: bool = False
     read: set[tuple[str, str]] = field(default_factory=set)
-    pieces: list[pa.Table] = field(default_factory=list)
+    pieces: list[Counted] = field(default_factory=list)
+    n_waiting: int = 0
     failed: Counter[str] = field(default_factory=Counter)
-    passed: NDArray[np.bool_] | None = None
-    """For each clip that was rejected before this table: whether it has a row here that did not fail."""
+
+    def add(self, counts: Counted) -> None:
+        """Adds counts; adds them up when there are as many as of all before."""
+        self.pieces.append(counts)
+        self.n_waiting += len(counts.video)
+        if self.n_waiting > 2 * len(self.pieces[0].video) + HASHES_AT_A_TIME:
+            self.sum()
+
+    def sum(self) -> Counted:
+        """All counts."""
+        if self.n_waiting or not self.pieces:
+            self.pieces, self.n_waiting = [Counted.sum(self.pieces)], 0
+        return self.pieces[0]
 
 
 class Census:
     """See the module docstring. `by_clip`: also finds which rejected clips passed their stage later; such a census is a
-    snapshot. Without it, `count` may be called again and reads the parts that are new. `in_full`: reads all columns of
-    the rejects, which takes half again as much memory.
+    snapshot. Without it, `count` may be called again and reads the parts that are new.
     """
 
-    def __init__(self, tables: Rows, *, by_clip: bool = True, in_full: bool = False) -> None:
-        self._tables, self._by_clip, self._in_full = tables, by_clip, in_full
+    def __init__(self, tables: Rows, *, by_clip: bool = True) -> None:
+        self._tables, self._by_clip = tables, by_clip
         self._kept: dict[str, _Kept] = {}
+        self._clips_before: Callable[[str], UInt64] | None = None
         self._in_force: pa.Table | None = None
 
     @cached_property
     def rejects(self) -> pa.Table:
-        """All rejects ever made, with the columns that count; without `by_clip` only those of whole videos."""
-        rejects = self._tables.read_rejects(None if self._in_full else _OF_REJECTS)
+        """All rejects ever made; without `by_clip` only those of whole videos."""
+        rejects = self._tables.read_rejects()
         return rejects if self._by_clip else rejects.filter(pc.equal(rejects.column("clip_id"), ""))
 
     def again(self) -> None:
         """Makes the next calls read what is new since."""
         if self._by_clip:
             self._kept.clear()
+            self.__dict__.pop("rejected", None)
+            self._clips_before = None
         self._in_force = None
         self.__dict__.pop("rejects", None)
 
     def count(self, table: str) -> Counted:
         """The counts of a table by video."""
-        kept = self._update(table)
-        if len(kept.pieces) > 1:
-            whole = pa.concat_tables(kept.pieces)
-            kept.pieces = [_summed(whole)]
-        counts = kept.pieces[0] if kept.pieces else _COUNTS.empty_table()
-        ids = pa.chunked_array(counts.column("video_id").chunks, pa.string()).combine_chunks()
-        return Counted(ids, counts.column("n").to_numpy(), counts.column("n_failed").to_numpy())
+        return self._update(table).sum()
 
     def n_distinct(self, table: str) -> int:
         """The number of videos with rows in a table, counted by 64-bit hashes, since a crawl lists many millions."""
         seen, waiting = np.zeros(0, np.uint64), [np.zeros(0, np.uint64)]
         for rows in self._tables.read_runs(table, ["video_id"]):
             waiting.append(hash_ids(rows.column("video_id")))
-            if sum(map(len, waiting)) > HASHES_AT_A_TIME:
+            if sum(map(len, waiting)) > max(HASHES_AT_A_TIME, len(seen)):
                 seen, waiting = np.unique(np.concatenate([seen, *waiting])), []
         return len(np.unique(np.concatenate([seen, *waiting])))
 
@@ -126,6 +154,23 @@ class Census:
         """How many rows of `packs` failed, by reason."""
         return self._update("packs").failed
 
+    @cached_property
+    def rejected(self) -> Rejected:
+        """The rejects in force, by hashes. Of a census by clip."""
+
+        def holds_after(clips_before: Callable[[str], UInt64]) -> Callable[[str, UInt64, UInt64], NDArray[np.bool_]]:
+            self._clips_before = self._clips_before or clips_before
+            return self._holds
+
+        return find_rejected(self._read_rejects, holds_after)
+
+    def rejects_in_force(self) -> Iterator[pa.Table]:
+        """The rejects in force, read again and yielded some at a time (columns stage, video_id, clip_id, reason)."""
+        return self.rejected.in_force(self._read_rejects)
+
+    def _read_rejects(self, columns: list[str]) -> Iterator[pa.Table]:
+        return self._tables.read_runs("rejects", columns)
+
     def in_force(self) -> pa.Table:
         """The latest reject of each video and clip, if nothing has made it void, with the columns of `rejects`."""
         if self._in_force is None:
@@ -133,81 +178,79 @@ class Census:
         return self._in_force
 
     def _find_in_force(self) -> pa.Table:
+        self._clips_before = self._clips_before or self._named_before
         stages = self.rejects.column("stage").to_numpy(zero_copy_only=False)
+        video, clip = (hash_ids(self.rejects.column(name)) for name in ("video_id", "clip_id"))
         void = np.zeros(self.rejects.num_rows, dtype=np.bool_)
         for table in sorted({stage.void_by for stage in TABLE} - {""}):
-            rows = np.flatnonzero(np.isin(stages, _stages_void_by(table)))
+            rows = np.flatnonzero(np.isin(stages, stages_void_by(table)))
             if len(rows):
-                void[rows] = self._passed(table, rows)
+                void[rows] = self._holds(table, video[rows], clip[rows])
         rows = np.flatnonzero(~void)
         return self.rejects.take(pa.array(rows[_are_latest(self.rejects, rows)]))
 
-    def _passed(self, table: str, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """For each of these rejects, whether the video or clip has a row in a table that did not fail."""
-        of_table = self.rejects.take(pa.array(rows))
-        whole = pc.equal(of_table.column("clip_id"), "").to_numpy(zero_copy_only=False).astype(np.bool_)
-        passed = Ids.of(self.count(table).with_success).holds(of_table.column("video_id")) & whole
-        if table in ("clips", "packs") and not whole.all():
-            clips = self._clips_before(table)
-            marks = self._update(table).passed
-            assert marks is not None
-            clip_rows = clips.rows(of_table.column("clip_id").filter(pa.array(~whole)))
-            passed[~whole] = marks[clip_rows]
+    def _named_before(self, table: str) -> UInt64:
+        of_stages = pc.is_in(self.rejects.column("stage"), value_set=pa.array(stages_void_by(table)))
+        named = self.rejects.filter(pc.and_(of_stages, pc.not_equal(self.rejects.column("clip_id"), "")))
+        return np.unique(hash_ids(named.column("clip_id")))
+
+    def _holds(self, table: str, video: UInt64, clip: UInt64) -> NDArray[np.bool_]:
+        """[N] whether each of these videos and clips has a row in a table that did not fail."""
+        are_whole = clip == WHOLE
+        passed = are_in(self.count(table).with_success, video) & are_whole
+        if table in _OF_CLIPS and not are_whole.all():
+            kept = self._update(table)
+            named = clip[~are_whole]
+            passed[~are_whole] = are_in(kept.clips[kept.passed], named)
         return np.asarray(passed)
 
-    def _clips_before(self, table: str) -> Ids:
-        """The clips rejected by the stages whose rejects become void through a row of this table."""
-        of_stages = pc.is_in(self.rejects.column("stage"), value_set=pa.array(_stages_void_by(table)))
-        named = self.rejects.filter(pc.and_(of_stages, pc.not_equal(self.rejects.column("clip_id"), "")))
-        return Ids.of(pc.unique(named.column("clip_id")))
-
     def _update(self, table: str) -> _Kept:
-        kept = self._kept.setdefault(table, _Kept())
-        if self._by_clip and kept.passed is not None:
+        kept = self._kept.get(table) or self._begun(table)
+        if self._by_clip and kept.is_read:
             return kept  # a snapshot
-        asked = self._by_clip and table in ("clips", "packs")
-        clips = self._clips_before(table) if asked else Ids.of(pa.array([], pa.string()))
-        if self._by_clip:
-            kept.passed = np.zeros(len(clips), dtype=np.bool_)
-        columns = ["video_id"] + ["clip_id"] * bool(len(clips)) + ["status", "reason"] * (table == "packs")
+        kept.is_read = True
+        columns = ["video_id"] + ["clip_id"] * bool(len(kept.clips)) + ["status", "reason"] * (table == "packs")
         if self._by_clip:
             for rows in self._tables.read_runs(table, columns):
-                self._take(kept, rows, clips)
+                self._take(kept, rows)
             return kept
         for part in self._tables.parts(table):
             if (part.stage, part.unit) in kept.read:
                 continue
             kept.read.add((part.stage, part.unit))
-            self._take(kept, self._tables.read_part(part, columns), clips)
+            self._take(kept, self._tables.read_part(part, columns))
         return kept
 
-    def _take(self, kept: _Kept, rows: pa.Table, clips: Ids) -> None:
-        failed = np.zeros(rows.num_rows, dtype=np.int64)
+    def _begun(self, table: str) -> _Kept:
+        clips = np.zeros(0, np.uint64)
+        if self._by_clip and table in _OF_CLIPS:
+            if self._clips_before is None:
+                _ = self.rejected
+            assert self._clips_before is not None
+            clips = self._clips_before(table)
+        return self._kept.setdefault(table, _Kept(clips, np.zeros(len(clips), np.bool_)))
+
+    def _take(self, kept: _Kept, rows: pa.Table) -> None:
+        good = np.ones(rows.num_rows, np.bool_)
         if "status" in rows.column_names:
             good = is_success(rows.column("status")).to_numpy(zero_copy_only=False).astype(np.bool_)
-            failed = (~good).astype(np.int64)
             reasons = pc.value_counts(rows.column("reason").filter(pa.array(~good)))
             kept.failed.update({row["values"]: row["counts"] for row in reasons.to_pylist()})
-            rows_that_count = rows.filter(pa.array(good))
-        else:
-            rows_that_count = rows
-        if len(clips) and kept.passed is not None:
-            clip_rows = clips.rows(rows_that_count.column("clip_id"))
-            kept.passed[clip_rows[clip_rows >= 0]] = True
-        ones = pa.array(np.ones(rows.num_rows, dtype=np.int64))
-        counts = pa.table({"video_id": rows.column("video_id"), "n": ones, "n_failed": pa.array(failed)})
-        kept.pieces.append(_summed(counts))
+        if "clip_id" in rows.column_names:
+            _mark(kept, hash_ids(rows.column("clip_id").filter(pa.array(good))))
+        encoded = pc.dictionary_encode(rows.column("video_id").combine_chunks())
+        code, video = encoded.indices.to_numpy(), hash_ids(encoded.dictionary)
+        n, n_failed = (np.bincount(some, minlength=len(video)).astype(np.int32) for some in (code, code[~good]))
+        kept.add(Counted(video, n, n_failed))
 
 
-def _summed(counts: pa.Table) -> pa.Table:
-    """The counts, added up to one row per video."""
-    summed = counts.group_by("video_id").aggregate([("n", "sum"), ("n_failed", "sum")])
-    columns = {"video_id": "video_id", "n_sum": "n", "n_failed_sum": "n_failed"}
-    return summed.select(list(columns)).rename_columns(list(columns.values()))
-
-
-def _stages_void_by(table: str) -> list[str]:
-    return [stage.name for stage in TABLE if stage.void_by == table]
+def _mark(kept: _Kept, clips: UInt64) -> None:
+    """Marks those of the kept clips that are among these. In order, since a look-up near the last one costs least."""
+    if not len(kept.clips):
+        return
+    wanted = np.sort(clips)
+    at = np.minimum(np.searchsorted(kept.clips, wanted), len(kept.clips) - 1)
+    kept.passed[at[kept.clips[at] == wanted]] = True
 
 
 def _are_latest(rejects: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -220,20 +263,5 @@ def _are_latest(rejects: pa.Table, rows: NDArray[np.int64]) -> NDArray[np.bool_]
     several = np.flatnonzero(times[inverse] > 1)
     are_latest = np.ones(len(rows), np.bool_)
     are_latest[several] = False
-    are_latest[several[_last_of_each(rejects.select(_OF_REJECTS).take(pa.array(rows[several])))]] = True
+    are_latest[several[last_of_each(rejects.take(pa.array(rows[several])))]] = True
     return are_latest
-
-
-def _last_of_each(rejects: pa.Table) -> NDArray[np.int64]:
-    """The rows that hold the last reject of each video and clip."""
-    stages = pc.dictionary_encode(rejects.column("stage").combine_chunks())
-    ranks = pa.array([rank_of(stage) for stage in stages.dictionary.to_pylist()], pa.int32())
-    keys = [("video_id", "ascending"), ("clip_id", "ascending"), ("at", "ascending"), ("rank", "ascending")]
-    order = pc.sort_indices(rejects.append_column("rank", ranks.take(stages.indices)), sort_keys=keys)
-    ordered = rejects.select(["video_id", "clip_id"]).take(order).combine_chunks()
-    same = np.ones(max(0, ordered.num_rows - 1), dtype=np.bool_)
-    for name in ordered.column_names:
-        column = ordered.column(name)
-        same &= pc.equal(column.slice(1), column.slice(0, len(same))).to_numpy(zero_copy_only=False)
-    last = np.append(~same, True)[: ordered.num_rows]
-    return np.asarray(order.to_numpy()[last], dtype=np.int64)

@@ -8,6 +8,7 @@ the next has neither a row nor a reject of it. The three are determined separate
 The latest outcome wins: a reject is void once the video has passed the stage that made it.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import IO, Any, Protocol, TypedDict, cast
 
@@ -17,9 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from manifests.census import Census, Rows, Tables
+from manifests.census import Census, Counted, Rows, Tables
 from manifests.errors import DamagedFile
-from manifests.membership import Ids
+from manifests.hashing import UInt64
+from manifests.membership import are_in, hash_ids
 from manifests.reasons import Reason
 from manifests.rows import SelectionRow
 from manifests.stages import rank_of
@@ -132,13 +134,15 @@ class Files(Protocol):
     def open(self, relative: str) -> IO[bytes]: ...
 
 
-def read_selection(tables: Files, columns: list[str] | None = None) -> pa.Table | None:
-    """Reads selection.parquet; None if no balance has run."""
+def selection_runs(tables: Files, columns: list[str]) -> Iterator[pa.Table]:
+    """Yields the rows of selection.parquet a row group at a time; nothing if no balance has run."""
     if not tables.exists(SELECTION_NAME):
-        return None
+        return
     try:
-        with tables.open(SELECTION_NAME) as file:
-            return pq.read_table(file, columns=columns)
+        with tables.open(SELECTION_NAME) as opened:
+            file = pq.ParquetFile(opened, pre_buffer=True)
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group, columns=columns).select(columns)
     except (pa.ArrowException, KeyError, OSError) as error:
         if is_of_the_place(error):
             raise
@@ -175,7 +179,7 @@ def _damaged(error: Exception) -> DamagedFile:
 
 def rejects_in_force(tables: Rows) -> pa.Table:
     """The latest reject (manifests.schema.REJECTS) of each whole video and each clip, if nothing has made it void."""
-    return Census(tables, in_full=True).in_force()
+    return Census(tables).in_force()
 
 
 def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
@@ -194,132 +198,149 @@ def by_stage_and_reason(rejects: pa.Table) -> dict[str, dict[str, int]]:
 def funnel(tables: Tables, census: Census | None = None) -> FunnelCounts:
     """What became of every candidate and of every planned clip. Makes its own census (by clip) if none is given."""
     census = census or Census(tables)
-    rejects = census.in_force()
-    fates = _fates(tables, census, rejects)
-    n_missing = sum(map(len, missing_videos(tables, census).values()))
-    return FunnelCounts(
-        census.n_distinct("listings"), _video_level(fates, n_missing), _clip_level(census, rejects, fates)
-    )
+    chosen = _Chosen.read(tables)
+    fates = _fates(chosen, census)
+    n_missing = sum(len(video) for _, _, video in _open_videos(chosen, census))
+    return FunnelCounts(census.n_distinct("listings"), _video_level(fates, n_missing), _clip_level(census, fates))
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The selection. Columns [S]: hash of the video, index of its reason in `reasons`, clips that exist, clips kept."""
+
+    video: UInt64
+    reason: NDArray[np.int64]
+    reasons: list[str]
+    n_clips: NDArray[np.int32]
+    n_kept: NDArray[np.int32]
+
+    @classmethod
+    def read(cls, tables: Files) -> "_Chosen":
+        """Reads it; empty if no balance has run."""
+        video, reason, n_clips, n_kept = ([np.zeros(0, kind)] for kind in (np.uint64, np.int64, np.int32, np.int32))
+        reasons: dict[str, int] = {}
+        for rows in selection_runs(tables, ["video_id", "reason", "n_clips", "clips_kept"]):
+            encoded = pc.dictionary_encode(rows.column("reason").combine_chunks())
+            numbers = [reasons.setdefault(one, len(reasons)) for one in encoded.dictionary.to_pylist()]
+            video.append(hash_ids(rows.column("video_id")))
+            reason.append(np.array(numbers, np.int64)[encoded.indices.to_numpy()])
+            n_clips.append(rows.column("n_clips").to_numpy())
+            n_kept.append(pc.list_value_length(rows.column("clips_kept")).to_numpy())
+        columns = (np.concatenate(some) for some in (video, reason, n_clips, n_kept))
+        of_video, of_reason, of_clips, of_kept = columns
+        return cls(of_video, of_reason, list(reasons), of_clips, of_kept)
 
 
 @dataclass(frozen=True, slots=True)
 class _Fates:
     """Columns [N], an entry per candidate. `rejected`: index of its (stage, reason) in `kinds`, -1 if not rejected."""
 
-    video_id: pa.Array
+    video: UInt64
+    """Ascending hashes."""
     is_kept: NDArray[np.bool_]
     rejected: NDArray[np.int64]
     kinds: tuple[tuple[str, str], ...]
     n_clips: NDArray[np.int64]
     n_clips_kept: NDArray[np.int64]
 
-    def counts(self, ids: pa.Array, n: NDArray[np.int64]) -> NDArray[np.int64]:
-        """[N] counts given by id; 0 for candidates without one."""
-        spread = np.zeros(len(self.video_id), dtype=np.int64)
-        rows = _row_in(ids, self.video_id)
-        spread[rows[rows >= 0]] = n[rows >= 0]
+    def counts(self, of: Counted, n: NDArray[np.int32]) -> NDArray[np.int64]:
+        """[N] counts given by video; 0 for candidates without one."""
+        spread = np.zeros(len(self.video), dtype=np.int64)
+        known = are_in(self.video, of.video)
+        spread[np.searchsorted(self.video, of.video[known])] = n[known]
         return spread
 
 
-def _fates(tables: Tables, census: Census, rejects: pa.Table) -> _Fates:
-    whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
-    selection = read_selection(tables, ["video_id", "reason", "n_clips", "clips_kept"])
-    ids = [census.count(name).video_id for name in ("candidates", "videos")]
-    ids += whole.column("video_id").chunks
-    ids += selection.column("video_id").chunks if selection is not None else []
-    video_id = pc.unique(pa.chunked_array(ids, pa.string()))
-    n = len(video_id)
-    rejected, kinds = _rejected_by_selection(census, selection, video_id)
-    kept, counts = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
-    if selection is not None:
-        rows = _row_in(selection.column("video_id"), video_id)
-        kept[rows] = pc.list_value_length(selection.column("clips_kept")).to_numpy()
-        counts[rows] = selection.column("n_clips").to_numpy()
-    rows = _row_in(whole.column("video_id"), video_id)
-    stages = whole.column("stage").to_numpy(zero_copy_only=False)
-    overrides = (kept[rows] == 0) | (stages == "shards")  # what the selection kept is kept, unless its pack was lost
-    more, rejected_rows = _coded(stages, whole.column("reason").to_numpy(zero_copy_only=False))
-    rejected[rows[overrides]] = rejected_rows[overrides] + len(kinds)
+def _fates(chosen: _Chosen, census: Census) -> _Fates:
+    rejects = census.rejected
+    candidates = [census.count(name).video for name in ("candidates", "videos")]
+    video = np.unique(np.concatenate([*candidates, rejects.video, chosen.video]))
+    rejected, kinds = _rejected_by_selection(census, chosen, video)
+    kept, counts = np.zeros(len(video), dtype=np.int64), np.zeros(len(video), dtype=np.int64)
+    rows = np.searchsorted(video, chosen.video)
+    kept[rows], counts[rows] = chosen.n_kept, chosen.n_clips
+    rows = np.searchsorted(video, rejects.video)
+    is_of_shards = np.isin(rejects.kind, rejects.of_stages(["shards"]))
+    overrides = (kept[rows] == 0) | is_of_shards  # what the selection kept is kept, unless its pack was lost
+    rejected[rows[overrides]] = rejects.kind[overrides] + len(kinds)
     is_kept = (kept > 0) & (rejected < 0)
-    return _Fates(video_id, is_kept, rejected, (*kinds, *more), counts, kept)
+    return _Fates(video, is_kept, rejected, (*kinds, *rejects.kinds), counts, kept)
 
 
 def _rejected_by_selection(
-    census: Census, selection: pa.Table | None, video_id: pa.Array
+    census: Census, chosen: _Chosen, video: UInt64
 ) -> tuple[NDArray[np.int64], tuple[tuple[str, str], ...]]:
     """[N] the selection's reasons, each with the stage that it comes from."""
-    rejected = np.full(len(video_id), -1, dtype=np.int64)
-    if selection is None:
+    rejected = np.full(len(video), -1, dtype=np.int64)
+    if not len(chosen.video):
         return rejected, ()
-    left_out = selection.filter(pc.not_equal(selection.column("reason"), ""))
-    reason = left_out.column("reason").to_numpy(zero_copy_only=False)
-    tried = Ids.of(census.count("packs").video_id).holds(left_out.column("video_id"))
-    stage = np.where(tried & ~np.isin(reason, [r.value for r in OF_BALANCE]), "media", "balance")
-    kinds, codes = _coded(stage, reason)
-    rejected[_row_in(left_out.column("video_id"), video_id)] = codes
-    return rejected, kinds
-
-
-def _coded(stage: NDArray[Any], reason: NDArray[Any]) -> tuple[tuple[tuple[str, str], ...], NDArray[np.int64]]:
-    """The distinct (stage, reason) pairs, and each row's index among them."""
-    pairs = pa.table({"stage": pa.array(stage, pa.string()), "reason": pa.array(reason, pa.string())})
-    joined = pc.binary_join_element_wise(pairs.column("stage"), pairs.column("reason"), " ").combine_chunks()
-    encoded = pc.dictionary_encode(joined)
-    kinds = tuple(tuple(text.split(" ", 1)) for text in encoded.dictionary.to_pylist())
-    return kinds, np.asarray(encoded.indices.to_numpy(zero_copy_only=False), dtype=np.int64)  # type: ignore[return-value]
-
-
-def _row_in(values: pa.Array | pa.ChunkedArray, among: pa.Array) -> NDArray[np.int64]:
-    found = pc.fill_null(pc.index_in(values, value_set=among), -1)
-    return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int64)
+    of_media = np.array([reason not in {r.value for r in OF_BALANCE} for reason in chosen.reasons])
+    tried = are_in(census.count("packs").video, chosen.video) & of_media[chosen.reason]
+    left_out = chosen.reason != (chosen.reasons.index("") if "" in chosen.reasons else -1)
+    code = 2 * chosen.reason + tried
+    rejected[np.searchsorted(video, chosen.video[left_out])] = code[left_out]
+    return rejected, tuple((stage, reason) for reason in chosen.reasons for stage in ("balance", "media"))
 
 
 def missing_videos(tables: Tables, census: Census | None = None) -> dict[str, list[str]]:
     """{stage: ids} of videos that a stage should have decided on but has not, in the order of the stages."""
     census = census or Census(tables)
-    rejects = census.in_force()
-    whole = rejects.filter(pc.equal(rejects.column("clip_id"), "")).column("video_id")
-    selection = read_selection(tables, ["video_id", "clips_kept"])
-    selected = pa.chunked_array([], pa.string()) if selection is None else selection.column("video_id")
-    ids = {table: census.count(table).video_id for table, _ in DECIDED_BY}
     found: dict[str, list[str]] = {}
+    for stage, table, video in _open_videos(_Chosen.read(tables), census):
+        found.setdefault(stage, []).extend(_names_of(tables, table, video))
+    return {stage: sorted(found[stage]) for stage in sorted(found, key=rank_of)}
+
+
+def _open_videos(chosen: _Chosen, census: Census) -> list[tuple[str, str, UInt64]]:
+    """(stage, table with their ids, hashes) of videos that a stage should have decided on but has not."""
+    video = {table: census.count(table).video for table, _ in DECIDED_BY}
+    rejected, selected = census.rejected.video, np.sort(chosen.video)
+    found = []
     for step, (table, stage) in enumerate(DECIDED_BY):
-        further = [ids[later] for later, _ in DECIDED_BY[step + 1 :]]
-        settled = pa.chunked_array([*whole.chunks, *selected.chunks, *further], pa.string())
-        found.setdefault(stage, []).extend(_without(ids[table], settled))
-    if selection is not None:
-        has_clips = selection.filter(pc.greater(pc.list_value_length(selection.column("clips_kept")), 0))
-        made = pa.chunked_array([*whole.chunks, ids["packs"]], pa.string())
-        found["media"] = _without(has_clips.column("video_id"), made)
-    return {stage: found[stage] for stage in sorted(found, key=rank_of) if found[stage]}
+        further = [video[later] for later, _ in DECIDED_BY[step + 1 :]]
+        found.append((stage, table, _without(video[table], [rejected, selected, *further])))
+    with_clips = chosen.video[chosen.n_kept > 0]
+    found.append(("media", SELECTION_NAME, _without(with_clips, [rejected, video["packs"]])))
+    return [(stage, table, still) for stage, table, still in found if len(still)]
 
 
-def _without(ids: pa.Array | pa.ChunkedArray, settled: pa.ChunkedArray) -> list[str]:
-    open_ = ids.filter(pc.invert(pc.is_in(ids, value_set=settled.combine_chunks())))
-    return sorted(open_.to_pylist())
+def _without(video: UInt64, settled: list[UInt64]) -> UInt64:
+    for some in settled:
+        video = video[~are_in(some, video)]
+    return np.sort(video)
+
+
+def _names_of(tables: Tables, table: str, video: UInt64) -> list[str]:
+    """The ids with these hashes."""
+    columns = ["video_id"]
+    runs = selection_runs(tables, columns) if table == SELECTION_NAME else tables.read_runs(table, columns)
+    found: set[str] = set()
+    for rows in runs:
+        ids = rows.column("video_id")
+        found.update(ids.filter(pa.array(are_in(video, hash_ids(ids)))).to_pylist())
+    return list(found)
 
 
 def _video_level(fates: _Fates, n_missing: int) -> Level:
     counts = np.bincount(fates.rejected[fates.rejected >= 0], minlength=len(fates.kinds))
-    return _level(len(fates.video_id), int(fates.is_kept.sum()), n_missing, zip(fates.kinds, counts, strict=True))
+    return _level(len(fates.video), int(fates.is_kept.sum()), n_missing, zip(fates.kinds, counts, strict=True))
 
 
-def _clip_level(census: Census, rejects: pa.Table, fates: _Fates) -> Level:
+def _clip_level(census: Census, fates: _Fates) -> Level:
     """The level of clips: planned clips, and those that the plan itself rejected."""
     of_clips, of_packs = census.count("clips"), census.count("packs")
-    planned = fates.counts(of_clips.video_id, of_clips.n)
-    n_tried = fates.counts(of_packs.video_id, of_packs.n)
-    n_failed = fates.counts(of_packs.video_id, of_packs.n_failed)
+    planned = fates.counts(of_clips, of_clips.n)
+    n_tried = fates.counts(of_packs, of_packs.n)
+    n_failed = fates.counts(of_packs, of_packs.n_failed)
     n_made, planned = n_tried - n_failed, np.maximum(planned, n_tried)
     kept = np.where(fates.is_kept, fates.n_clips_kept, 0)
-    of_text = rejects.filter(
-        pc.and_(pc.equal(rejects.column("stage"), "clips"), pc.not_equal(rejects.column("clip_id"), ""))
-    )
+    rejected = census.rejected
+    of_text = [(rejected.kinds[number], rejected.clips[number]) for number in rejected.of_stages(["clips"])]
     with_video = np.where(fates.rejected >= 0, planned - n_failed, 0)
     repeats = np.where(fates.is_kept, np.maximum(0, n_made - fates.n_clips), 0)
     over_quota = np.where(fates.is_kept, np.maximum(0, n_made - repeats - kept), 0)
     rejects = [
-        *_counted("clips", of_text.column("reason")),
+        *of_text,
         *((("media", reason), n) for reason, n in sorted(census.failed_by_reason().items())),
         *zip(fates.kinds, _sums(fates.rejected, with_video, len(fates.kinds)), strict=True),
         (("balance", Reason.DUPLICATE_CLIP.value), int(repeats.sum())),
@@ -327,11 +348,7 @@ def _clip_level(census: Census, rejects: pa.Table, fates: _Fates) -> Level:
     ]
     waiting = planned - n_failed - np.where(fates.is_kept, n_made, 0)
     n_missing = int(waiting[fates.rejected < 0].sum())
-    return _level(int(planned.sum()) + of_text.num_rows, int(kept.sum()), n_missing, rejects)
-
-
-def _counted(stage: str, reasons: pa.ChunkedArray) -> list[tuple[tuple[str, str], int]]:
-    return [((stage, row["values"]), row["counts"]) for row in pc.value_counts(reasons).to_pylist()]
+    return _level(int(planned.sum()) + sum(n for _, n in of_text), int(kept.sum()), n_missing, rejects)
 
 
 def _sums(key: NDArray[np.int64], amount: NDArray[np.int64], n_keys: int) -> list[int]:

@@ -1,29 +1,41 @@
 """The data that the report shows, read from an output directory alone: of any run, finished or in progress."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from manifests.categories import category_name
 from manifests.census import Census
 from manifests.clip_status import is_success
 from manifests.errors import DamagedFile, UserError
-from manifests.funnel import FunnelCounts, funnel, read_selection
-from manifests.hashing import hash_texts
+from manifests.funnel import FunnelCounts, funnel, selection_runs
+from manifests.hashing import UInt64, hash_texts, splitmix64
+from manifests.membership import are_in, hash_ids
 from manifests.reasons import meaning_of
+from manifests.rejected import Rejected
 from manifests.rows import SourceRow
 from manifests.shards import MANIFEST_NAME, head_of
 from pipeline.balance.result import BALANCE_NAME, BalanceResult
 from pipeline.engine.store import Store
 from pipeline.report.clips import Clips, read_clips
+from pipeline.report.once import take_once
+from pipeline.report.places import NOWHERE, Ints
+from pipeline.report.tally import Lowest, Tally
 
 NO_SAMPLE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, ArithmeticError, RecursionError)
 """What a damaged sample raises: the page omits the sample, and `verify` says what is wrong with it."""
 EXAMPLES = 3
 """Ids shown for each reason."""
+
+
+_OF_SELECTION = pa.schema([("category_id", pa.int32()), ("reason", pa.string())])
+_NO_NAMES = pa.schema([("stage", pa.string()), ("reason", pa.string()), ("name", pa.string())]).empty_table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +93,8 @@ def read_report_data(store: Store, seed: int = 0) -> ReportData:
         manifest=manifest,
         balance=balance,
         funnel=funnel(store, census),
-        losses=category_losses(store, census.in_force()),
-        examples=examples_of_reasons(store, census.in_force(), seed),
+        losses=category_losses(store, census.rejected),
+        examples=examples_of_reasons(store, census, seed),
         promised=promised_by_category(store, balance.unit if balance else "clips"),
         sources=source_yields(store),
         clips=read_clips(store, seed),
@@ -99,23 +111,23 @@ def read_balance(store: Store) -> BalanceResult | None:
         raise DamagedFile(f"{store.url}/{BALANCE_NAME}: is not a balance ({error!r}); restore it") from None
 
 
-def category_losses(store: Store, rejects: pa.Table) -> tuple[CategoryLoss, ...]:
+def category_losses(store: Store, rejected: Rejected) -> tuple[CategoryLoss, ...]:
     """Why videos were left out, by category. Videos rejected before their category was known count for the category
     that was searched for.
     """
+    of_selection, known = Tally(_OF_SELECTION), [np.zeros(0, np.uint64)]
+    for rows in selection_runs(store, ["video_id", *_OF_SELECTION.names]):
+        of_selection.add(rows)
+        known.append(hash_ids(rows.column("video_id")))
     reasons: dict[int, Counter[str]] = {}
     kept: Counter[int] = Counter()
-    selection = read_selection(store, ["video_id", "category_id", "kept", "reason"])
-    known = pa.chunked_array([], pa.string())
-    if selection is not None:
-        known = selection.column("video_id")
-        for row in selection.group_by(["category_id", "reason"]).aggregate([("video_id", "count")]).to_pylist():
-            if row["reason"]:
-                reasons.setdefault(row["category_id"], Counter())[row["reason"]] += row["video_id_count"]
-            else:
-                kept[row["category_id"]] += row["video_id_count"]
-    for category_id, reason in _lost_before(store, rejects, known):
-        reasons.setdefault(category_id, Counter())[reason] += 1
+    for row in of_selection.counts().to_pylist():
+        if row["reason"]:
+            reasons.setdefault(row["category_id"], Counter())[row["reason"]] += row["n"]
+        else:
+            kept[row["category_id"]] += row["n"]
+    for category_id, reason, n in _lost_before(store, rejected, np.sort(np.concatenate(known))):
+        reasons.setdefault(category_id, Counter())[reason] += n
     in_order = sorted(reasons, key=lambda i: (i < 0, category_name(i)))
     return tuple(CategoryLoss(category_name(i), kept[i], _most_frequent(reasons[i])) for i in in_order)
 
@@ -126,27 +138,43 @@ def _most_frequent(counts: Counter[str]) -> tuple[tuple[str, str, int], ...]:
     return tuple((reason, meaning_of(reason), count) for reason, count in in_order)
 
 
-def _lost_before(store: Store, rejects: pa.Table, known: pa.ChunkedArray) -> list[tuple[int, str]]:
-    """(category, reason) of rejected videos that are not in the selection."""
-    whole = rejects.filter(pc.equal(rejects.column("clip_id"), ""))
-    whole = whole.filter(pc.invert(pc.is_in(whole.column("video_id"), value_set=known.combine_chunks())))
-    asked = store.read_table("candidates", ["video_id", "wanted_category_id"])
-    row = pc.index_in(whole.column("video_id"), value_set=asked.column("video_id").combine_chunks())
-    category = pc.fill_null(asked.column("wanted_category_id").take(row), -1)
-    return list(zip(category.to_pylist(), whole.column("reason").to_pylist(), strict=True))
+class _Wanted:
+    """The category that each of some videos [V] was searched for."""
+
+    def __init__(self, n_videos: int) -> None:
+        self.category_id = np.full(n_videos, -1, np.int32)
+
+    def take(self, rows: pa.Table, places: Ints) -> None:
+        """Takes up rows of `candidates`."""
+        self.category_id[places] = rows.column("wanted_category_id").to_numpy()
+
+
+def _lost_before(store: Store, rejected: Rejected, known: UInt64) -> Iterator[tuple[int, str, int]]:
+    """(category, reason, how many) of rejected videos that are not in the selection."""
+    is_lost = ~are_in(known, rejected.video)
+    video, kind = rejected.video[is_lost], rejected.kind[is_lost].astype(np.int64)
+    wanted, _ = take_once(
+        store,
+        "candidates",
+        ["video_id", "wanted_category_id"],
+        lambda rows: _row_in(video, rows),
+        len(video),
+        lambda: _Wanted(len(video)),
+        first=True,
+    )
+    pairs, counts = np.unique(np.stack([wanted.category_id, kind]), axis=1, return_counts=True)
+    for (category_id, number), n in zip(pairs.T.tolist(), counts.tolist(), strict=True):
+        yield category_id, rejected.kinds[number][1], n
+
+
+def _row_in(ordered: UInt64, rows: pa.Table) -> Ints:
+    video = hash_ids(rows.column("video_id"))
+    return np.where(are_in(ordered, video), np.searchsorted(ordered, video), NOWHERE)
 
 
 def source_yields(store: Store) -> tuple[SourceYield, ...]:
     """The yield of each source, sorted by what was kept."""
-    asked = store.read_table("candidates", ["video_id", "source", "query"])
-    selection = read_selection(store, ["video_id", "kept"])
-    kept_ids = pa.array([], pa.string())
-    if selection is not None:
-        kept_ids = selection.filter(selection.column("kept")).column("video_id").combine_chunks()
-    is_kept = pc.is_in(asked.column("video_id"), value_set=kept_ids).cast(pa.int64())
-    unique = asked.append_column("kept", is_kept).group_by(["video_id", "source", "query"]).aggregate([("kept", "max")])
-    counts = unique.group_by(["source", "query"]).aggregate([("video_id", "count"), ("kept_max", "sum")])
-    gave = {(r["source"], r["query"]): (r["video_id_count"], r["kept_max_sum"]) for r in counts.to_pylist()}
+    gave = _given(store)
     latest = {(r["source"], r["query"]): r for r in store.read_table("sources").sort_by("round").to_pylist()}
     found = [
         SourceYield(
@@ -163,28 +191,58 @@ def source_yields(store: Store) -> tuple[SourceYield, ...]:
     return tuple(sorted(found, key=lambda y: (-y.kept, -y.looked_at, y.source, y.query)))
 
 
-def examples_of_reasons(store: Store, rejects: pa.Table, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
+def _given(store: Store) -> dict[tuple[str, str], tuple[int, int]]:
+    """{(source, query): (videos looked at, those of them that are kept)}."""
+    kept = [np.zeros(0, np.uint64)]
+    for rows in selection_runs(store, ["video_id", "kept"]):
+        kept.append(hash_ids(rows.column("video_id").filter(rows.column("kept"))))
+    names: dict[tuple[str, str], int] = {}
+    codes, videos = [np.zeros(0, np.int32)], [np.zeros(0, np.uint64)]
+    for rows in store.read_runs("candidates", ["video_id", "source", "query"]):
+        codes.append(_codes_of(rows, names))
+        videos.append(hash_ids(rows.column("video_id")))
+    code, video = np.concatenate(codes), np.concatenate(videos)
+    _, first = np.unique(video ^ splitmix64(code.astype(np.uint64)), return_index=True)  # a video may come twice
+    code, video = code[first], video[first]
+    n_looked_at = np.bincount(code, minlength=len(names))
+    n_kept = np.bincount(code[are_in(np.sort(np.concatenate(kept)), video)], minlength=len(names))
+    return dict(zip(names, zip(n_looked_at.tolist(), n_kept.tolist(), strict=True), strict=True))
+
+
+def _codes_of(rows: pa.Table, names: dict[tuple[str, str], int]) -> NDArray[np.int32]:
+    """[N] a number for each row's source and query; `names` has them, and gets the new ones."""
+    source, query = (pc.dictionary_encode(rows.column(name).combine_chunks()) for name in ("source", "query"))
+    n = max(1, len(query.dictionary))
+    pair, at = np.unique(source.indices.to_numpy().astype(np.int64) * n + query.indices.to_numpy(), return_inverse=True)
+    sources, queries = source.dictionary.to_pylist(), query.dictionary.to_pylist()
+    numbers = [names.setdefault((sources[one // n], queries[one % n]), len(names)) for one in pair.tolist()]
+    return np.array(numbers, np.int32)[at]
+
+
+def examples_of_reasons(store: Store, census: Census, seed: int = 0) -> dict[tuple[str, str], tuple[str, ...]]:
     """By (stage, reason): EXAMPLES ids, drawn by the seed. They are clip ids if clips were rejected."""
-    tables = [rejects.select(["stage", "reason", "video_id", "clip_id"])]
-    packs = store.read_table("packs", ["status", "reason", "video_id", "clip_id"])
-    failed = packs.filter(pc.invert(is_success(packs.column("status")))).drop_columns(["status"])
-    tables.append(failed.append_column("stage", pa.array(["media"] * failed.num_rows, pa.string())))
-    selection = read_selection(store, ["video_id", "reason"])
-    if selection is not None:
-        out = selection.filter(pc.not_equal(selection.column("reason"), ""))
-        blank = {
-            name: pa.array([text] * out.num_rows, pa.string()) for name, text in (("clip_id", ""), ("stage", "balance"))
-        }
-        tables.append(out.append_column("clip_id", blank["clip_id"]).append_column("stage", blank["stage"]))
-    rows = pa.concat_tables([table.select(["stage", "reason", "video_id", "clip_id"]) for table in tables])
-    name = pc.if_else(pc.equal(rows.column("clip_id"), ""), rows.column("video_id"), rows.column("clip_id"))
-    rows = rows.append_column("name", name).append_column("drawn", pa.array(hash_texts(name.combine_chunks(), seed)))
+    lowest = Lowest(["stage", "reason"], EXAMPLES)
+    for rows in _left_out(store, census):
+        name = pc.if_else(pc.equal(rows.column("clip_id"), ""), rows.column("video_id"), rows.column("clip_id"))
+        drawn = pa.array(hash_texts(name.combine_chunks(), seed), pa.uint64())
+        lowest.add(rows.select(["stage", "reason"]).append_column("name", name).append_column("drawn", drawn))
     found: dict[tuple[str, str], tuple[str, ...]] = {}
-    for kind in rows.group_by(["stage", "reason"]).aggregate([]).to_pylist():
-        of_kind = rows.filter(pc.and_(pc.equal(rows["stage"], kind["stage"]), pc.equal(rows["reason"], kind["reason"])))
-        first = of_kind.take(pc.select_k_unstable(of_kind, EXAMPLES, [("drawn", "ascending")]))
-        found[kind["stage"], kind["reason"]] = tuple(dict.fromkeys(first.column("name").to_pylist()))
+    for row in (lowest.rows() or _NO_NAMES).to_pylist():
+        kind = row["stage"], row["reason"]
+        found[kind] = tuple(dict.fromkeys([*found.get(kind, ()), row["name"]]))
     return found
+
+
+def _left_out(store: Store, census: Census) -> Iterator[pa.Table]:
+    """Everything that was rejected, some rows at a time: stage, reason, video_id, and clip_id or ""."""
+    yield from census.rejects_in_force()
+    for rows in store.read_runs("packs", ["status", "reason", "video_id", "clip_id"]):
+        failed = rows.filter(pc.invert(is_success(rows.column("status"))))
+        yield failed.append_column("stage", pa.repeat("media", failed.num_rows))
+    for rows in selection_runs(store, ["video_id", "reason"]):
+        out = rows.filter(pc.not_equal(rows.column("reason"), ""))
+        out = out.append_column("clip_id", pa.repeat("", out.num_rows))
+        yield out.append_column("stage", pa.repeat("balance", out.num_rows))
 
 
 def promised_by_category(store: Store, unit: str) -> dict[int, float]:

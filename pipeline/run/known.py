@@ -50,7 +50,7 @@ class Known:
     def __init__(self, config: RunConfig, store: Store, spread: Spread = spread_here) -> None:
         self.store = store
         self._tables = _Pieces(store)
-        self._census = Census(self._tables, by_clip=False, in_full=True)
+        self._census = Census(self._tables, by_clip=False)
         self._texts = Texts(config.balance.text_duplicates, store, spread)
         self._videos: list[pa.Table] = []
         self._is_sorted = False

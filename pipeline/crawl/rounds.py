@@ -11,7 +11,7 @@ stages, which tell how many clips each video gives.
 
 import logging
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import TypedDict
 
@@ -41,10 +41,13 @@ class BuildPoliteness:
     config: CrawlConfig
     store: Store
     seed: int = 0
+    patience_s: float = 0.0
+    """How long it waits for a store that does not answer: an actor that cannot be made is dead for good."""
 
     def __call__(self) -> Politeness:
         identities = {identity.name: identity.videos_per_hour for identity in self.config.pool()}
-        return Politeness(self.config.politeness, identities, store=self.store, seed=self.seed)
+        patient = replace(self.store, patience_s=self.patience_s)
+        return Politeness(self.config.politeness, identities, store=patient, seed=self.seed)
 
 
 def rounds(config: CrawlConfig, store: Store, wanted: Wanted, ledger: CrawlLedger) -> Iterator[RoundPlan]:

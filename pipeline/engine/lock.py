@@ -20,6 +20,7 @@ from typing import TypedDict, cast
 
 from manifests.errors import UserError
 from manifests.exits import ExitCode
+from manifests.storage import storage_errors
 from pipeline.engine.store import Store
 
 log = logging.getLogger("hdvila")
@@ -131,8 +132,12 @@ class RunLock:
     def _renew_until_released(self) -> None:
         while not self._released.wait(self._renew_s):
             new = self._content()
-            if not self._store.replace(LOCK, new, seen=self._written) and self._raw() != new:
-                return
+            try:
+                if not self._store.replace(LOCK, new, seen=self._written) and self._raw() != new:
+                    return
+            except storage_errors() as error:  # as long as this run lives, it may succeed the next time
+                log.warning("%s: run.lock was not renewed (%s); it is tried again", self._store.url, error)
+                continue
             self._written = new
 
     def _content(self) -> bytes:

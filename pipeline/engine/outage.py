@@ -33,10 +33,11 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class _Silence:
-    """A store that answers none of this process's calls: since when, and when the last call failed."""
+    """A store that answers none of this process's calls: since when, and when and how the last call failed."""
 
     since: float
     last: float
+    error: BaseException
 
 
 _silences: dict[str, _Silence] = {}
@@ -62,6 +63,7 @@ def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Res
     not answered this call, or any, for `patience_s`.
     """
     started, said, wait_s = time.monotonic(), float("-inf"), FIRST_WAIT_S
+    _raise_if_over(where, started)
     while True:
         asked = time.monotonic()
         try:
@@ -71,8 +73,7 @@ def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Res
                 _silences.pop(where, None)
                 raise
             now = time.monotonic()
-            left_s = patience_s - (now - min(started, _silent_since(where, asked, now)))
-            left_s = min([left_s, *(time_left_s() for time_left_s in _time_left)])
+            left_s = min(patience_s - (now - min(started, _silent_since(where, asked, now, error))), _left_s())
             if wait_s > left_s:
                 raise
             if now - said > SAY_EVERY_S:
@@ -87,12 +88,25 @@ def outlast(call: Callable[[], Result], *, where: str, patience_s: float) -> Res
         wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
 
-def _silent_since(where: str, asked: float, now: float) -> float:
+def _left_s() -> float:
+    return min((time_left_s() for time_left_s in _time_left), default=float("inf"))
+
+
+def _raise_if_over(where: str, now: float) -> None:
+    """Raises the last error of a store that was silent a moment ago if no time is left: a single call to a store that
+    does not answer may take a minute.
+    """
+    silence = _silences.get(where)
+    if silence is not None and now - silence.last < APART_S and _left_s() <= 0:
+        raise silence.error
+
+
+def _silent_since(where: str, asked: float, now: float, error: BaseException) -> float:
     """When the store stopped answering; a call made at `asked` has just failed. The gap to the failure before is
     measured up to `asked`, since a store may take minutes to fail a call.
     """
     silence = _silences.get(where)
     if silence is None or asked - silence.last > APART_S:
-        silence = _silences[where] = _Silence(now, now)
-    silence.last = now
+        silence = _silences[where] = _Silence(now, now, error)
+    silence.last, silence.error = now, error
     return silence.since

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import ray
+from ray.exceptions import RayTaskError
 
 
 @ray.remote
@@ -21,7 +22,7 @@ class SharedActor:
 
 class SharedThere:
     """A picklable proxy of an actor's object: its methods block until they return, and release the task's CPU
-    meanwhile.
+    meanwhile. They raise what the object raises: of Ray's own kind of error nobody could tell a store's trouble.
     """
 
     def __init__(self, actor: Any) -> None:
@@ -32,6 +33,11 @@ class SharedThere:
             raise AttributeError(name)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return ray.get(self._actor.call.remote(name, args, kwargs))
+            try:
+                return ray.get(self._actor.call.remote(name, args, kwargs))
+            except RayTaskError as error:
+                if isinstance(error.cause, Exception):
+                    raise error.cause from error
+                raise
 
         return call

@@ -67,7 +67,7 @@ class Run:
     def polite(self) -> Polite:
         """The only politeness of this run: crawl and fetch take tokens from the same buckets."""
         if self._polite is None:
-            build = BuildPoliteness(self.config.crawl, self.store, self.config.seed)
+            build = BuildPoliteness(self.config.crawl, self.store, self.config.seed, self.store.patience_s)
             self._polite = self.executor.share("politeness", build)
         return self._polite
 

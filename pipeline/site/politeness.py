@@ -19,11 +19,12 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from manifests.live import Control
 from manifests.reasons import Reason
+from manifests.storage import is_passing, storage_errors
 from pipeline.config.crawl import PolitenessConfig
 from pipeline.engine.desk import read_control
 from pipeline.engine.store import Store
@@ -100,7 +101,10 @@ class Politeness:
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        """`identities` maps names to videos an hour; `store` keeps the pauses across restarts."""
+        """`identities` maps names to videos an hour; `store` keeps the pauses across restarts.
+
+        If the store does not answer, its patience is used here, so that no pause is forgotten, and later not at all.
+        """
         self._config, self._clock, self._wall_clock, self._store = config, clock, wall_clock, store
         self._random = random.Random(seed)
         self._lock = threading.Lock()
@@ -116,6 +120,7 @@ class Politeness:
         self._rates = rates_of(config, identities, Control())
         self._remember_pauses()
         self._read_control()
+        self._store = replace(store, patience_s=0.0) if store else None
 
     async def lease(
         self, patience_s: float, prefer: str = "", avoid: str = "", among: tuple[str, ...] = (), captions: bool = False
@@ -127,7 +132,7 @@ class Politeness:
         """
         waited_s = 0.0
         if self._clock() - self._control_read_at > READ_CONTROL_EVERY_S:
-            await asyncio.to_thread(self._read_control)
+            await asyncio.to_thread(self._if_the_store_answers, self._read_control)
         while True:
             with self._lock:
                 name, wait_s, all_paused = self._choose(self._clock(), prefer, avoid, among, captions)
@@ -216,7 +221,7 @@ class Politeness:
             if is_due or ruling.paused_s:
                 self._saved_at = self._clock()
         if is_due or ruling.paused_s:
-            await asyncio.to_thread(self._save)
+            await asyncio.to_thread(self._if_the_store_answers, self._save)
         return ruling
 
     def _judge(self, asked: Identity, subject: str, failure: Failure | None, signature: str) -> Ruling:
@@ -335,6 +340,14 @@ class Politeness:
                 for identity in self._identities.values()
             ],
         }
+
+    def _if_the_store_answers(self, work: Callable[[], None]) -> None:
+        """Does what can be done as well a little later: no video may fail because of it."""
+        try:
+            work()
+        except storage_errors() as error:
+            if self._store is None or self._store.is_local or not is_passing(error):
+                raise
 
     def _save(self) -> None:
         if self._store is None:

@@ -1,5 +1,6 @@
 """What the driver promises, on both executors: each unit ends as a commit, and nothing is lost or charged wrongly."""
 
+import errno
 import threading
 import time
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from manifests.storage import is_passing
 from pipeline.engine.driver import run_stage
 from pipeline.engine.executor import Executor, LocalExecutor
 from pipeline.engine.limits import KILL_AFTER_S
@@ -220,6 +222,15 @@ def test_shared_state_is_one_for_all_workers(tmp_path: Path, executor: Executor)
 
     counts = sorted(store.commit_facts("counting", unit)["count"] for unit in store.committed("counting"))
     assert counts[-1] - counts[0] == 5
+
+
+def test_shared_state_raises_what_it_would_in_this_process(executor: Executor) -> None:
+    shared = executor.share("failing", Counter)
+
+    with pytest.raises(OSError, match="503") as raised:
+        shared.fail()
+
+    assert raised.value.errno == errno.EBUSY and is_passing(raised.value)
 
 
 def test_what_is_cancelled_does_not_run(tmp_path: Path) -> None:

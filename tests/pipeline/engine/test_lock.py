@@ -302,3 +302,21 @@ def test_a_renewal_under_way_ends_before_the_lock_is_given_back(store: Store, mo
     with RunLock(store, renew_s=0.01) as lock:
         assert begun.wait(20) and lock._renewer.daemon, "no process lives on for it"
     assert not lock._renewer.is_alive()
+
+
+def test_a_renewal_that_fails_is_tried_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    replace, failing = Store.replace, [OSError(13, "refused for now")] * 2
+
+    def refused(self: Store, *args: object, **more: object) -> bool:
+        if failing:
+            raise failing.pop()
+        return replace(self, *args, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Store, "replace", refused)
+    with caplog.at_level(logging.WARNING, "hdvila"), RunLock(store, renew_s=0.05):
+        first = store.read(LOCK)
+        wait_until(lambda: store.read(LOCK) != first)
+
+    assert caplog.text.count("run.lock was not renewed") == 2

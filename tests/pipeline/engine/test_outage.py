@@ -247,6 +247,11 @@ def test_a_run_that_is_to_stop_waits_no_longer_than_it_has_left(monkeypatch: pyt
         outlast(Away(fake, float("inf")), where="s3://stopped", patience_s=outage.PATIENCE_S)
 
     assert 60 < fake.now - began < 100
+    fake.now = ends_by
+    asked: list[str] = []
+    with stopping_by(lambda: ends_by - fake.now), pytest.raises(OSError, match="503"):
+        outlast(lambda: asked.append("again"), where="s3://stopped", patience_s=outage.PATIENCE_S)
+    assert not asked, "one more call could take a minute"
     assert outlast(Away(fake, fake.now + 1000), where="s3://another", patience_s=outage.PATIENCE_S) == "here"
 
 

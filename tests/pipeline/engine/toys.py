@@ -1,6 +1,7 @@
 """Small stages that do one thing each, for tests of the engine. A real module, so that Ray workers can import it."""
 
 import ctypes
+import errno
 import json
 import os
 import shutil
@@ -204,6 +205,10 @@ class Counter:
         """Adds and returns the new sum."""
         self._n += n
         return self._n
+
+    async def fail(self) -> None:
+        """Raises what a store raises that is away."""
+        raise OSError(errno.EBUSY, "503 Slow Down")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Buckets, identities and the breaker: in process here, in an actor in test_crawl."""
 
+import errno
 import time
 from pathlib import Path
 from typing import Any
@@ -336,3 +337,23 @@ def test_what_was_saved_a_moment_ago_is_not_saved_again(tmp_path: Path, monkeypa
         run(polite.report("one", "v", failure))
 
     assert [at - began for at in saved] == [16.0, 31.5, 32.5, 48.0]
+
+
+def test_a_store_that_is_away_for_a_while_fails_no_video(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, calls = Clock(), []
+
+    def away(self: Store, *args: object) -> bytes:
+        calls.append(args)
+        if len(calls) > 2:
+            raise OSError(errno.EBUSY, "503 Slow Down")
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Store, "read", away)
+    monkeypatch.setattr(Store, "write", away)
+    store = Store("s3://away/run", patience_s=1800.0)
+    polite = Politeness(PolitenessConfig(), {"one": 3600.0}, store=store, clock=clock, wall_clock=clock)
+    clock.now += SAVE_EVERY_S + 1
+
+    assert run(polite.lease(0.0)).identity == "one"
+    assert run(polite.report("one", "v", None)) == Ruling()
+    assert [args[0] for args in calls[2:]] == ["control.json", STATE_FILE]

@@ -2,9 +2,10 @@
 
 The lock is created exclusively and renewed regularly. If its holder is a dead process on this host, it is taken over at
 once; another host's lock is taken over once it has not changed for a minute by our own clock (clocks of two hosts are
-never compared), and respected as soon as one renewal is seen. Renewing and taking over replace only what was read
-before, so that neither overwrites another's lock. A holder that finds another's name in the lock stops before its next
-commit.
+never compared), and respected as soon as one renewal is seen. Containers can share a host's name and see only their own
+processes, so a process of another container is taken for one of another host. Renewing and taking over replace only
+what was read before, so that neither overwrites another's lock. A holder that finds another's name in the lock stops
+before its next commit.
 """
 
 import json
@@ -38,6 +39,7 @@ class Holder(TypedDict, total=False):
     host: str
     pid: int
     process_start: str
+    processes: str  # which processes the holder sees, and `pid` is one of
     beat: int  # time.time_ns() of the last renewal, by the holder's clock
 
 
@@ -109,7 +111,7 @@ class RunLock:
         """Raises LockHeld if the holder is alive on this machine; logs a holder on another machine, which is waited
         for.
         """
-        if found.get("host") != socket.gethostname():
+        if not _is_here(found):
             log.warning(
                 "%s: locked by %s; last renewed %s by the clocks of both machines. "
                 "Waiting up to %.0f s for a sign of life, then taking over",
@@ -122,7 +124,7 @@ class RunLock:
             )
 
     def _is_dead(self, found: Holder, unchanged_s: float) -> bool:
-        return found.get("host") == socket.gethostname() or unchanged_s >= self._stale_s
+        return _is_here(found) or unchanged_s >= self._stale_s
 
     def _take_over(self, seen: bytes) -> None:
         if not self._store.replace(LOCK, self._written, seen=seen):
@@ -146,6 +148,7 @@ class RunLock:
             "host": socket.gethostname(),
             "pid": os.getpid(),
             "process_start": _process_start(os.getpid()),
+            "processes": _processes(),
             "beat": time.time_ns(),
         }
         return json.dumps(facts).encode()
@@ -177,6 +180,20 @@ def _age(found: Holder) -> str:
     if not isinstance(beat, int):
         return "at an unknown time"
     return f"{max(0.0, (time.time_ns() - beat) / 1e9):.0f} s ago"
+
+
+def _is_here(found: Holder) -> bool:
+    """Whether a holder's pid is that of a process which this one could see."""
+    return found.get("host") == socket.gethostname() and found.get("processes", "") in ("", _processes())
+
+
+def _processes() -> str:
+    """Names the processes that this one can see: the machine's start and its namespace of pids; "" if unknown."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
 
 
 def _is_alive(pid: int, process_start: str) -> bool:

@@ -72,6 +72,17 @@ def test_another_hosts_silent_lock_is_taken_over_after_a_while(store: Store) -> 
         lock.check()
 
 
+def test_a_dead_pid_of_another_container_with_this_host_s_name_says_nothing(store: Store) -> None:
+    facts = {"holder": "x", "host": socket.gethostname(), "pid": 2**22 + 1, "processes": "another boot or container"}
+    store.write(LOCK, json.dumps(facts).encode())
+    started = time.monotonic()
+
+    with RunLock(store, stale_s=1.0) as lock:
+        lock.check()
+
+    assert time.monotonic() - started >= 1.0
+
+
 def test_a_reused_pid_is_not_taken_for_the_old_run(store: Store) -> None:
     facts = {"holder": "x", "host": socket.gethostname(), "pid": os.getpid(), "process_start": "1"}
     store.write(LOCK, json.dumps(facts).encode())
